@@ -1,0 +1,186 @@
+"""r1kit's contenders: sampling alone, a whole GRPO step, and the peak of the machine.
+
+python -m benchmarks.ours {sample,step,peak} WORK.json --processes N --threads T
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
+from r1kit import template
+from r1kit.config import ComputeConfig, OptimConfig, RLConfig
+from r1kit.engines.local import LocalEngine
+from r1kit.model import policy, tokenizer
+from r1kit.model.parallel import Ranks, launch
+from r1kit.rollout import collect
+from r1kit.train.optim import make_optimizers
+from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
+from r1kit.types import Message, Problem, Request, Sampling, Verdict
+
+Run = Callable[[], Answer]
+MICRO_BATCH_TOKENS = ComputeConfig().micro_batch_tokens
+GEMM_SIZES = (512, 1024, 2048)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("sample", "step", "peak"))
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--processes", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    asked = parser.parse_args()
+    config = ComputeConfig(n_processes=asked.processes, threads=asked.threads, device="cpu")
+    program = {"sample": sample, "step": step, "peak": peak}[asked.what]
+    launch(asked.processes, config, program, take_stdout(), Work.read(asked.work))
+
+
+def serve(ranks: Ranks, answers: int, about: Answer, run: Run) -> None:
+    """Rank 0 talks to the driver; all ranks run together."""
+    if ranks.is_first:
+        Channel(answers).serve(about, lambda: _together(ranks, run))
+        ranks.gather("stop")
+    else:
+        while "run" in ranks.gather(None):
+            run()
+
+
+def _together(ranks: Ranks, run: Run) -> Answer:
+    ranks.gather("run")
+    return run()
+
+
+def sample(ranks: Ranks, answers: int, work: Work) -> None:
+    """Sampling alone, by the engine of the training loop."""
+    model, engine, _ = _engine(ranks, work)
+    sampling = Sampling(work.max_tokens)
+    seed = 0
+
+    def run() -> Answer:
+        nonlocal seed
+        seed += len(work.prompt_ids)
+        mine = ranks.share(range(len(work.prompt_ids)))
+        requests = [
+            Request(work.prompt_ids[place], work.n_completions, sampling, seed + place)
+            for place in mine
+        ]
+        ranks.barrier()
+        started = time.perf_counter()
+        done = engine.generate(requests)
+        tokens = sum(len(completion.token_ids) for group in done for completion in group)
+        total = ranks.sum({"tokens": tokens})["tokens"]
+        return {"seconds": time.perf_counter() - started, "tokens": int(total)}
+
+    serve(ranks, answers, {"parameters": model.num_parameters()}, run)
+
+
+def step(ranks: Ranks, answers: int, work: Work) -> None:
+    """Whole steps of the training loop itself: sample, verify, learn, publish."""
+    model, engine, words = _engine(ranks, work)
+    config = RLConfig(
+        n_steps=1_000_000,
+        n_problems=len(work.questions),
+        n_completions=work.n_completions,
+        max_tokens=work.max_tokens,
+        loss="dapo",
+        optim=OptimConfig(lr=work.lr),
+    )
+    learner = Learner(
+        model, make_optimizers(model, config.optim), config, ranks, MICRO_BATCH_TOKENS
+    )
+    problems = [
+        Problem(f"{place}", "coin", (Message("user", question),), "", "en")
+        for place, question in enumerate(work.questions)
+    ]
+    steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
+
+    def collect_step(step: int, cursor: int) -> Step:
+        steps.begin()
+        mine = ranks.share(range(cursor, cursor + config.n_problems))
+        found = collect(
+            engine,
+            [(index, problems[index % len(problems)]) for index in mine],
+            config.n_completions,
+            Sampling(config.max_tokens, config.temperature),
+            seed=0,
+            render=lambda problem: template.render_prompt(words, problem.messages),
+            verify=lambda problem, text: Verdict(bool(coin(text)), None, "a coin"),
+            weights={"accuracy": 1.0},
+        )
+        groups = [(index - cursor, group) for index, group in zip(mine, found.groups, strict=True)]
+        times = {"time/sample_s": found.sample_s, "time/verify_s": found.verify_s}
+        return Step(groups, config.n_problems, cursor + config.n_problems, times)
+
+    reinforce(learner, RLState(), collect_step, engine.publish, steps.end)
+
+
+class Steps:
+    """Lets the loop take a step when the driver asks for one."""
+
+    def __init__(self, ranks: Ranks, answers: int, about: Answer) -> None:
+        self.ranks = ranks
+        self.started = 0.0
+        self.channel = Channel(answers) if ranks.is_first else None
+        if self.channel:
+            self.channel.send(about)
+
+    def begin(self) -> None:
+        """Blocks until a step is wanted; ends this process when none is any more."""
+        wanted = self.channel.wanted() if self.channel else None
+        if False in self.ranks.gather(wanted):
+            sys.exit(0)
+        self.started = time.perf_counter()
+
+    def end(self, state: RLState, metrics: Metrics, done: Step) -> None:
+        seconds = time.perf_counter() - self.started
+        rollouts = [rollout for _, group in done.groups for rollout in group.rollouts]
+        tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
+        total = self.ranks.sum({"tokens": tokens})["tokens"]
+        if self.channel:
+            parts = {key: value for key, value in metrics.items() if key.startswith("time/")}
+            self.channel.send({"seconds": seconds, "tokens": int(total), "parts": parts})
+
+
+def peak(ranks: Ranks, answers: int, work: Work) -> None:
+    """The most fp32 multiply-adds this many processes and threads get done together."""
+    matrices = [torch.randn(2, n, n) for n in GEMM_SIZES]
+
+    def run() -> Answer:
+        rates = [_gemm_rate(ranks, a, b) for a, b in matrices]
+        return {"gflops": max(rates), "by_size": dict(zip(GEMM_SIZES, rates, strict=True))}
+
+    serve(ranks, answers, {}, run)
+
+
+def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
+    """GFLOP/s of all ranks together; 2 n^3 operations a product."""
+    operations = 2.0 * len(a) ** 3
+    n_products = max(3, int(3e10 / operations))
+    torch.mm(a, b)
+    ranks.barrier()
+    started = time.perf_counter()
+    for _ in range(n_products):
+        torch.mm(a, b)
+    rate = n_products * operations / (time.perf_counter() - started) / 1e9
+    return ranks.sum({"rate": rate})["rate"]
+
+
+def _engine(
+    ranks: Ranks, work: Work
+) -> tuple[PreTrainedModel, LocalEngine, PreTrainedTokenizerBase]:
+    model = policy.load(work.model, ranks.device, torch.float32)
+    words = tokenizer.load(work.model)
+    n_rows = len(work.prompt_ids) * work.n_completions
+    engine = LocalEngine(model, words, max_rows=-(-n_rows // ranks.size))
+    return model, engine, words
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""From raw times to a Markdown table. Standard library only.
+
+Useful operations, counted alike for everybody: 2 x parameters a completion token for sampling, 6 x
+for learning, so 8 x for a whole step; attention, prompts and padding count nothing.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+Record = dict[str, Any]
+OPERATIONS = {"sample": 2, "step": 8}
+"""per parameter and completion token"""
+TITLES = {"sample": "Sampling alone", "step": "A whole GRPO step"}
+OURS = {"sample": "r1kit-sample", "step": "r1kit-step"}
+
+
+def markdown(record: Record) -> str:
+    """The page of one race."""
+    environment, work = record["environment"], record["work"]
+    peak = best_peak(record)
+    lines = [
+        f"# {environment['date']}: {environment['cores']} cores of {environment['cpu']}",
+        "",
+        f"{work['problems']} problems x {work['completions']} completions of at most "
+        f"{work['max_tokens']} tokens, T = 1, fp32; model: {work['model']}. "
+        "Medians (smallest to largest).",
+        "",
+        f"Versions: {_versions(environment['ours'])}; peers: {_versions(environment['peers'])}. "
+        f"Others used {environment['busy_before']:.0%} of the machine before the start.",
+        "",
+        "| fp32 GEMM | GFLOP/s |",
+        "|---|---|",
+    ]
+    for peaks in _of(record, "peak"):
+        lines.append(f"| {peaks['label']} | {_spread([run['gflops'] for run in peaks['runs']])} |")
+    for what in ("sample", "step"):
+        lines += ["", *_table(record, what, peak)]
+    lines += [
+        "",
+        "Of peak: 2 x parameters x completion tokens for sampling, 8 x for a step (2 sampling, "
+        "6 learning), per second, over the best GEMM rate above.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def best_peak(record: Record) -> float | None:
+    """GFLOP/s, the larger median of the ways to use all cores."""
+    rates = [median(run["gflops"] for run in c["runs"]) for c in _of(record, "peak") if c["runs"]]
+    return max(rates, default=None)
+
+
+def tokens_per_s(contender: Record) -> list[float]:
+    return [run["tokens"] / run["seconds"] for run in contender["runs"]]
+
+
+def _table(record: Record, what: str, peak: float | None) -> list[str]:
+    racers = _of(record, what)
+    ours = next(
+        (median(tokens_per_s(c)) for c in racers if c["name"] == OURS[what] and c["runs"]), None
+    )
+    lines = [
+        f"| {TITLES[what]} | completion tokens/s | seconds | tokens a completion | of peak "
+        "| r1kit is |",
+        "|---|---|---|---|---|---|",
+    ]
+    return lines + [_row(racer, record["work"], ours, peak) for racer in racers]
+
+
+def _row(racer: Record, work: Record, ours: float | None, peak: float | None) -> str:
+    if not racer["runs"]:
+        return f"| {racer['label']} | failed: `{racer['error'] or 'no run'}` | | | | |"
+    rates = tokens_per_s(racer)
+    rate = median(rates)
+    n_completions = work["problems"] * work["completions"]
+    length = median(run["tokens"] for run in racer["runs"]) / n_completions
+    gflops = OPERATIONS[racer["what"]] * racer["about"]["parameters"] * rate / 1e9
+    cells = [
+        racer["label"],
+        _spread(rates),
+        f"{median(run['seconds'] for run in racer['runs']):.2f}",
+        f"{length:.0f}",
+        f"{gflops / peak:.0%}" if peak else "",
+        f"{ours / rate:.1f}x" if ours and racer["name"] != OURS[racer["what"]] else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _of(record: Record, what: str) -> list[Record]:
+    return [contender for contender in record["contenders"] if contender["what"] == what]
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "failed"
+    return f"{median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())

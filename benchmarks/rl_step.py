@@ -1,0 +1,261 @@
+"""Side by side: how fast r1kit samples and learns, and how fast its peers do.
+
+    python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...]
+
+Every contender is a process that loads once and then answers one repeat at a time, in turns
+(A B C A B C ...), so that the moods of the machine hit all alike. The peers live in `.venv-peers`,
+which the first run makes. Results go to benchmarks/results/<date>.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks import report, workload
+from benchmarks.protocol import Answer
+from r1kit.config import ComputeConfig
+from r1kit.model.parallel import n_processes
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".venv-peers"
+REQUIREMENTS = ROOT / "benchmarks" / "peers" / "requirements.txt"
+READY = "installed.txt"
+"""inside PEERS: a copy of the requirements it was made from, written last"""
+REST_S = 0.5
+"""between two runs, for spinning threads to settle"""
+BUSY = 0.3
+"""share of the machine in use by others above which times are not to be trusted"""
+
+console = Console()
+
+
+@dataclass
+class Contender:
+    """One process in the race."""
+
+    name: str
+    what: str
+    """"sample", "step" or "peak\""""
+    label: str
+    command: list[str]
+    about: Answer = field(default_factory=dict)
+    runs: list[Answer] = field(default_factory=list)
+    error: str | None = None
+    log: Path = Path()
+    process: subprocess.Popen[str] | None = None
+
+    def start(self, folder: Path, threads: int) -> None:
+        self.log = folder / f"{self.name}.log"
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            text=True,
+            cwd=ROOT,
+            env=_environment(threads),
+        )
+        self.about = self._answer() or {}
+
+    def run(self, is_warm_up: bool) -> None:
+        """One repeat; a contender that fails says why and is out of the race."""
+        if self.error is None and self.process is not None:
+            _pipe(self.process.stdin).write("run\n")
+            _pipe(self.process.stdin).flush()
+            answer = self._answer()
+            if answer is not None and not is_warm_up:
+                self.runs.append(answer)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            _pipe(self.process.stdin).close()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def _answer(self) -> Answer | None:
+        assert self.process is not None
+        line = _pipe(self.process.stdout).readline()
+        answer: Answer = json.loads(line) if line else {"error": _last_line(self.log)}
+        self.error = answer.get("error")
+        if self.error:
+            console.print(f"  {self.name} failed: {self.error}", markup=False)
+        return None if self.error else answer
+
+    def record(self) -> dict[str, Any]:
+        keys = ("name", "what", "label", "about", "runs", "error")
+        return {key: getattr(self, key) for key in keys}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", help="a Hugging Face folder; default: a new tiny model")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", help="names of contenders")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    asked = parser.parse_args()
+    make_peers()
+    busy = psutil.cpu_percent(2.0) / 100
+    if busy > BUSY:
+        console.print(f"[yellow]Others use {busy:.0%} of this machine: times will be noise.")
+    with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
+        folder = Path(name)
+        work = workload.make(folder / "model", asked.model)
+        work.write(folder / "work.json")
+        n_cores = n_processes(ComputeConfig(device="cpu"), len(work.prompt_ids))
+        racers = contenders(folder / "work.json", n_cores)
+        if asked.only:
+            racers = [racer for racer in racers if racer.name in asked.only]
+        race(racers, folder, n_cores, asked.repeats)
+    record = {
+        "environment": environment(n_cores, busy),
+        "work": {
+            "problems": len(work.prompt_ids),
+            "completions": work.n_completions,
+            "max_tokens": work.max_tokens,
+            "model": asked.model or "random weights of the shape of recipes/tiny.toml",
+        },
+        "contenders": [racer.record() for racer in racers],
+    }
+    write(record, asked.out)
+
+
+def make_peers() -> None:
+    """The peers' own virtual environment, once."""
+    ready = PEERS / READY
+    if ready.exists() and ready.read_text() == REQUIREMENTS.read_text():
+        return
+    console.print(f"Making {PEERS.name} for TRL and transformers; once, a few minutes ...")
+    subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+    pip = [str(_peer_python()), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
+    ready.write_text(REQUIREMENTS.read_text())
+
+
+def contenders(work: Path, n_cores: int) -> list[Contender]:
+    """Everybody, in the order of their turns."""
+
+    def ours(name: str, what: str, label: str, processes: int, threads: int) -> Contender:
+        arguments = [what, str(work), "--processes", str(processes), "--threads", str(threads)]
+        return Contender(name, what, label, [sys.executable, "-m", "benchmarks.ours", *arguments])
+
+    def peer(name: str, what: str, label: str, script: str, *options: str) -> Contender:
+        path = str(ROOT / "benchmarks" / "peers" / script)
+        arguments = [str(work), "--threads", str(n_cores), *options]
+        return Contender(name, what, label, [str(_peer_python()), path, *arguments])
+
+    split, whole = f"{n_cores} processes x 1 thread", f"1 process x {n_cores} threads"
+    batching = "--continuous-batching"
+    return [
+        ours("peak-split", "peak", f"fp32 GEMM, {split}", n_cores, 1),
+        ours("peak-whole", "peak", f"fp32 GEMM, {whole}", 1, n_cores),
+        ours("r1kit-sample", "sample", f"r1kit, {split}", n_cores, 1),
+        ours("r1kit-sample-whole", "sample", f"r1kit, {whole}", 1, n_cores),
+        peer("generate", "sample", "transformers generate", "hf_generate.py"),
+        peer(
+            "continuous", "sample", "transformers continuous batching", "hf_continuous_batching.py"
+        ),
+        ours("r1kit-step", "step", f"r1kit, {split}", n_cores, 1),
+        peer("trl-64", "step", "TRL, 64 rows a pass", "trl_grpo.py", "--rows", "64"),
+        peer("trl-256", "step", "TRL, 256 rows a pass", "trl_grpo.py", "--rows", "256"),
+        peer("trl-continuous", "step", "TRL, continuous batching", "trl_grpo.py", batching),
+    ]
+
+
+def race(racers: Sequence[Contender], folder: Path, n_cores: int, repeats: int) -> None:
+    """Everybody loads, warms up, and then takes turns."""
+    try:
+        for racer in racers:
+            console.print(f"loading {racer.name}")
+            racer.start(folder, n_cores)
+        for repeat in range(repeats + 1):
+            for racer in racers:
+                time.sleep(REST_S)
+                racer.run(is_warm_up=repeat == 0)
+            console.print(f"turn {repeat} of {repeats}" + (" (warm-up)" if not repeat else ""))
+    finally:
+        for racer in racers:
+            racer.stop()
+
+
+def environment(n_cores: int, busy: float) -> dict[str, Any]:
+    installed = [str(_peer_python()), "-m", "pip", "freeze"]
+    peers = subprocess.run(installed, check=True, capture_output=True, text=True).stdout
+    wanted = {line.partition("==")[0] for line in REQUIREMENTS.read_text().split()}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": _cpu_name(),
+        "cores": n_cores,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+        "busy_before": busy,
+        "python": platform.python_version(),
+        "ours": {name: version(name) for name in ("r1kit", "torch", "transformers")},
+        "peers": dict(
+            line.split("==") for line in peers.split() if line.partition("==")[0] in wanted
+        ),
+    }
+
+
+def write(record: dict[str, Any], folder: Path) -> None:
+    """Raw numbers as JSON, the table as Markdown and on the screen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / record["environment"]["date"]
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = report.markdown(record)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    console.print(Markdown(text))
+    console.print(f"written to {path}.json and .md")
+
+
+def _peer_python() -> Path:
+    return PEERS / "bin" / "python"
+
+
+def _environment(threads: int) -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The work: a model folder and the prompts, the same for everybody.
+
+Without `--model`, a new model of the shape of recipes/tiny.toml. Its weights are random, but for
+the end-of-sequence row, which is set so that completions have a realistic length: 85 of at most
+128 tokens in the mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from benchmarks.protocol import Work
+from r1kit import template
+from r1kit.config import ModelConfig
+from r1kit.model import policy, tokenizer
+from r1kit.tasks.world import FAMILIES
+from r1kit.types import Problem
+
+N_PROBLEMS = 16
+N_COMPLETIONS = 16
+MAX_TOKENS = 128
+MEAN_LENGTH = 85.0
+LR = 1e-6
+"""of the measured steps: small, so that the lengths stay as they are while repeats go by"""
+
+
+def make(folder: Path, given: str | None) -> Work:
+    """Writes a model to `folder`, unless one is `given`, and says what to do with it."""
+    if given is None:
+        words = tokenizer.train(_documents(1000), ModelConfig().vocab_size)
+        model = _random_model(words)
+        model.save_pretrained(folder)
+        tokenizer.save(words, folder)
+    else:
+        folder = Path(given).resolve()
+        words = tokenizer.load(folder)
+        model = policy.load(folder, "cpu", torch.float32)
+    questions = [problem.messages for problem in _problems(N_PROBLEMS)]
+    prompt_ids = [template.render_prompt(words, messages) for messages in questions]
+    return Work(
+        model=str(folder),
+        questions=[messages[-1].content for messages in questions],
+        prompts=[words.decode(ids) for ids in prompt_ids],
+        prompt_ids=prompt_ids,
+        eos_ids=sorted(policy.eos_ids(model, words)),
+        pad_id=words.pad_token_id,
+        n_completions=N_COMPLETIONS,
+        max_tokens=MAX_TOKENS,
+        lr=LR,
+    )
+
+
+def _problems(n: int) -> list[Problem]:
+    tasks = [family(languages=("en",)) for family in FAMILIES.values()]
+    return [tasks[index % len(tasks)].problem(index) for index in range(n)]
+
+
+def _documents(n: int) -> list[str]:
+    tasks = [family() for family in FAMILIES.values()]
+    pairs = [tasks[index % len(tasks)].document(index) for index in range(n)]
+    return [problem.messages[-1].content + text for problem, text in pairs]
+
+
+def _random_model(words: PreTrainedTokenizerBase) -> PreTrainedModel:
+    model = policy.build(
+        ModelConfig(), len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, 0
+    )
+    _set_lengths(model, words.eos_token_id, _hazard(MEAN_LENGTH, MAX_TOKENS))
+    return model
+
+
+def _hazard(mean: float, longest: int) -> float:
+    """The chance of ending at every token for which min(length, longest) has this mean."""
+    low, high = 1e-6, 0.5
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        is_longer = (1 - (1 - middle) ** longest) / middle > mean
+        low, high = (middle, high) if is_longer else (low, middle)
+    return low
+
+
+@torch.no_grad()
+def _set_lengths(model: PreTrainedModel, eos_id: int, hazard: float) -> None:
+    """Makes every state end with about this chance.
+
+    All embeddings share a constant in coordinate 0, so it survives the final norm as a bias; the
+    end-of-sequence row of the tied head weighs it more than the others.
+    """
+    table = model.get_input_embeddings().weight
+    table[:, 0] = 0.2
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(len(table), (16, MAX_TOKENS), generator=generator)
+    low, high = -1.0, 1.0
+    for _ in range(20):
+        table[eos_id, 0] = 0.2 + (low + high) / 2
+        mean = model(ids).logits.softmax(-1)[..., eos_id].mean().item()
+        low, high = ((low + high) / 2, high) if mean < hazard else (low, (low + high) / 2)

@@ -1,0 +1,200 @@
+"""The command `r1`: run a recipe, show a run, chat with a model.
+
+Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
+only by the commands that need it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import r1kit
+from r1kit.errors import R1Error
+
+INTERRUPTED = 130
+UNEXPECTED = 70
+
+app = typer.Typer(
+    name="r1",
+    help="Turn a base language model into a reasoning model by the DeepSeek-R1 recipe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RUN_EXAMPLES = """
+Examples:
+
+  r1 run recipes/tiny.toml
+
+  r1 run recipes/tiny.toml --set seed=1 --out runs/tiny-seed1
+
+  r1 run recipes/tiny.toml --only base
+
+  r1 run recipes/tiny.toml --set zero.n_steps=50 --set zero.loss=dapo --track tensorboard
+
+An existing run goes on where it stopped: give the same command again.
+"""
+SHOW_EXAMPLES = "Example:\n\n  r1 show runs/tiny"
+CHAT_EXAMPLES = """
+Examples:
+
+  r1 chat runs/tiny
+
+  r1 chat runs/tiny/checkpoints/base-000400 --temperature 1
+
+  echo "7x + 3 = 38, x = ?" | r1 chat runs/tiny
+"""
+
+
+def main() -> None:
+    """Entry point of `r1`."""
+    # Bars of the libraries would tear the live view, also those of the worker processes.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"r1kit {r1kit.__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=RUN_EXAMPLES)
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/tiny.toml.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; by default runs/<recipe name>.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe."),
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(help="Send the metrics to trackio, tensorboard or wandb as well."),
+    ] = None,
+) -> None:
+    """Run a recipe, or resume its run; ends with a report."""
+    from r1kit import config, report
+    from r1kit.live import Observer, observer
+    from r1kit.track import Tracked, open_sink
+
+    console = Console()
+    with _sentences(console):
+        loaded = config.load(recipe, set_)
+        folder = out or Path("runs") / loaded.name
+        sink = None if track is None else open_sink(track, folder, loaded.name)
+        with _sentences(console, folder), ExitStack() as stack:
+            from r1kit.stages import pipeline
+
+            view: Observer = stack.enter_context(observer(console, loaded.name))
+            if sink is not None:
+                view = stack.enter_context(Tracked(view, folder, sink))
+            pipeline.run(loaded, folder, only, view)
+        with _sentences(console, folder):
+            report.show(folder, console)
+
+
+@app.command(epilog=SHOW_EXAMPLES)
+def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Show what a run reached, and write its report.md and report.html again."""
+    from r1kit import report
+
+    console = Console()
+    with _sentences(console):
+        report.show(run, console)
+
+
+@app.command(epilog=CHAT_EXAMPLES)
+def chat(
+    model: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a run.")],
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 0.95,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, thinking included.")
+    ] = 512,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Talk to a model; its thinking is shown apart from its answer."""
+    from r1kit.types import Sampling
+
+    console = Console()
+    with _sentences(console):
+        from r1kit import chat as terminal
+
+        terminal.run(model, Sampling(max_tokens, temperature, top_p), seed, console)
+
+
+@contextmanager
+def _sentences(console: Console, folder: Path | None = None) -> Iterator[None]:
+    """What goes wrong below becomes one sentence on stderr and an exit code, never a traceback."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        yield
+    except R1Error as error:
+        errors.print(Text.assemble(("error: ", "bold red"), (str(error), "red")))
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        errors.print(Text(f"Stopped. {_kept(folder)}"))
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except BrokenPipeError:
+        raise typer.Exit(1) from None
+    except Exception as error:
+        file = _write_traceback(folder)
+        said = str(error).strip().splitlines()
+        told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
+        errors.print(
+            Text.assemble(
+                ("error: ", "bold red"),
+                (f"something unexpected happened ({told}). ", "red"),
+                f"The details are in {file}; please report them. {_kept(folder)}",
+            )
+        )
+        raise typer.Exit(UNEXPECTED) from None
+
+
+def _kept(folder: Path | None) -> str:
+    """What the user still has, and how to go on."""
+    from r1kit.evidence import newest_checkpoint, stage_and_step
+
+    newest = newest_checkpoint(folder) if folder is not None else None
+    if newest is None:
+        return "The same command starts it again."
+    stage, step = stage_and_step(newest)
+    return f"Everything up to step {step} of {stage} is kept; the same command resumes it."
+
+
+def _write_traceback(folder: Path | None) -> Path:
+    """Into the run folder if there is one, else into a temporary file."""
+    text = traceback.format_exc()
+    if folder is not None and (folder / "manifest.json").exists():
+        try:
+            file = folder / "crash.txt"
+            file.write_text(text, encoding="utf-8")
+            return file
+        except OSError as error:
+            print(f"({error})", file=sys.stderr)
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="r1-crash-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as temporary:
+        temporary.write(text)
+    return Path(temporary.name)

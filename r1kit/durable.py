@@ -1,0 +1,207 @@
+"""Files that survive a kill: whatever the moment, a reader finds the old content or the new one.
+
+A file is replaced by writing a hidden sibling, flushing it to the disk and renaming it; a folder
+likewise. An append-only file loses at most the line being written, and that line is recognised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from r1kit.errors import RunError
+
+TEMPORARY = ".tmp-"
+"""prefix of everything half-written; whoever finds one may delete it"""
+
+MARKER = "r1kit.json"
+"""the manifest inside a checkpoint folder: a folder without it is not one"""
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON in which every float reads back bit-equal, and NaN and infinities are null."""
+    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> None:
+    """Give `path` this content, all at once. `flush=False` survives a kill but not a power cut."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with full_disk_said(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    if flush:
+        flush_folder(path.parent)
+
+
+def flush_folder(path: Path) -> None:
+    """Make renames and new names inside `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(path: Path) -> None:
+    """Make every file and folder below `path` durable."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(Path(folder, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        flush_folder(Path(folder))
+
+
+def replace_folder(temporary: Path, path: Path) -> None:
+    """Rename the finished folder `temporary` to `path`, which may exist and is then replaced."""
+    flush_tree(temporary)
+    remove_folder(path)
+    temporary.replace(path)
+    flush_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder; killed midway it is gone under its name, never half there."""
+    if not path.exists():
+        return
+    doomed = path.with_name(f"{TEMPORARY}{path.name}-removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.replace(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what earlier, killed processes left half-written in `folder`."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a failed write means a full disk, in Python's words or in a native library's."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return bool(_FULL_TEXT.search(str(error)))
+
+
+@contextlib.contextmanager
+def full_disk_said(path: Path) -> Iterator[None]:
+    """Turn a failed write below into a RunError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise RunError(
+                f"The disk is full: {path} could not be written. Free some space and run the same "
+                "command again; everything up to the last checkpoint is kept."
+            ) from error
+        if isinstance(error, PermissionError):
+            raise RunError(
+                f"{path} may not be written; give yourself the right to, or use another --out."
+            ) from error
+        raise
+
+
+class JsonLines:
+    """An append-only file of one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one line; on a full disk the part that did fit is taken back."""
+        data = (to_json(record) + "\n").encode()
+        size = os.fstat(self._descriptor).st_size
+        with full_disk_said(self.path):
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                os.ftruncate(self._descriptor, size)
+                raise
+
+    def sync(self) -> int:
+        """Make all lines durable. Returns the size in bytes."""
+        with full_disk_said(self.path):
+            os.fsync(self._descriptor)
+        return os.fstat(self._descriptor).st_size
+
+    def replace(self, content: bytes) -> None:
+        """Give the file this content, all at once, and go on appending to it."""
+        self.close()
+        replace_file(self.path, content)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+
+    def close(self) -> None:
+        """Close the file; appending again is an error."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def read_lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    """The lines of a JSON-lines file, raw and parsed, without a half-written end.
+
+    Raises RunError when a line in the middle is damaged.
+    """
+    if not path.exists():
+        return []
+    lines: list[tuple[bytes, dict[str, Any]]] = []
+    damaged = 0
+    for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        record = _parse(raw)
+        if record is None:
+            damaged = damaged or number
+        elif damaged:
+            raise RunError(
+                f"Line {damaged} of {path} is damaged; delete that line, or move the run folder "
+                "away and start again."
+            )
+        else:
+            lines.append((raw, record))
+    return lines
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    if not raw.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(raw)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,90 @@
+"""The contract of everything that samples. Imports no torch.
+
+An engine turns `Request`s into `Completion`s. Which one it is (this process, a vLLM server, a
+script) does not change what the caller writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from r1kit.errors import EngineError
+from r1kit.types import Completion, Finish, Request
+
+OnGroup = Callable[[int, list[Completion]], None]
+"""called with the place of a request and its n completions as soon as all of them are done"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a stream says next: `Delta([512, 71], "다시")`; the last one carries `finish`.
+
+    A text never ends inside a character, and all texts together are `Completion.text`.
+    """
+
+    token_ids: list[int]
+    text: str
+    finish: Finish | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What an engine has done since it was made."""
+
+    prompt_tokens: int = 0
+    """read; the n completions of a request share one reading"""
+    completion_tokens: int = 0
+    """sampled"""
+    seconds: float = 0.0
+    """spent reading and sampling"""
+
+
+class Engine(Protocol):
+    """Who samples."""
+
+    counters: Counters
+
+    def generate(
+        self, requests: Sequence[Request], on_group: OnGroup | None = None
+    ) -> list[list[Completion]]:
+        """The n completions of every request, in the order of the requests.
+
+        Raises EngineError for a request that cannot be served, before anything is sampled.
+        """
+        ...
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        """The one completion of a request (n = 1), as it comes."""
+        ...
+
+    def publish(self, version: int) -> None:
+        """The weights have changed: forget everything computed with the old ones.
+
+        Completions begun from now on carry `policy_version=version`.
+        """
+        ...
+
+
+def check(request: Request, vocab_size: int, max_positions: int | None) -> None:
+    """Raises EngineError, a sentence that says what to change, if a request cannot be served."""
+    sampling, prompt = request.sampling, len(request.prompt_ids)
+    if not prompt:
+        raise EngineError("The prompt is empty; it needs at least one token.")
+    if min(request.prompt_ids) < 0 or max(request.prompt_ids) >= vocab_size:
+        raise EngineError(
+            f"The prompt has token ids outside 0..{vocab_size - 1}; "
+            "use the tokenizer that belongs to the model."
+        )
+    if request.n < 1 or sampling.max_tokens < 1:
+        raise EngineError("A request needs n >= 1 completions of max_tokens >= 1.")
+    if max_positions is not None and prompt + sampling.max_tokens > max_positions:
+        raise EngineError(
+            f"The prompt has {prompt} tokens and may grow by {sampling.max_tokens}, but the model "
+            f"ends at {max_positions}; shorten the prompt or lower max_tokens."
+        )
+    if not (sampling.temperature >= 0 and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
+        raise EngineError("Sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0.")
+    if "" in sampling.stop:
+        raise EngineError("A stop string cannot be empty; leave it out instead.")

@@ -1,0 +1,331 @@
+"""The local engine: continuous batching in this process, on the very module the learner trains.
+
+A step machine: `submit` queues a request, `step` decodes one token of every row, `abort` ends a
+request; `generate` and `stream` are short loops over it. The life of a request:
+
+1. `submit` checks it and puts it at the end of the queue.
+2. When rows are free, the prompts at the head are prefilled together, packed, all but their last
+   token; the n completions of a request share one prefill.
+3. Each completion takes a row that starts with a copy of the prefix and the last prompt token.
+4. `step` reads one token a row, draws the next, and removes rows that end; their places are taken
+   at once by rows from the end of the batch and by step 2, so the batch is always dense.
+
+Scheduling depends on the requests alone, never on time. A completion depends on (weights, prompt,
+seed, index) alone, up to the rounding of matrix products that differ with the batch size.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from transformers import PreTrainedModel
+
+from r1kit.engines.base import Counters, Delta, OnGroup, check
+from r1kit.engines.rows import Rows
+from r1kit.engines.sampler import draw, uniform
+from r1kit.engines.text import Text, TextStream
+from r1kit.errors import EngineError
+from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.logprobs import forward
+from r1kit.model.packed import Packed
+from r1kit.model.policy import eos_ids as stated_eos_ids
+from r1kit.types import Completion, Finish, Request
+
+_PREFILL_TOKENS = 4096
+"""most prompt tokens read in one forward pass, beyond the first prompt"""
+_FIRST_LENGTH = 64
+"""tokens a row of an empty cache starts with"""
+
+
+class Job:
+    """A submitted request: what has been begun of it and what is done."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.completions: list[Completion | None] = [None] * request.n
+        self.n_begun = 0
+        self.n_left = request.n
+        self.prefix: KeyValues | None = None
+        """keys and values of prompt_ids[:-1]"""
+
+    def results(self) -> list[Completion]:
+        """All n completions of a job that is done."""
+        return [completion for completion in self.completions if completion is not None]
+
+
+class _Owner(NamedTuple):
+    """Whose completion a row is."""
+
+    job: Job
+    place: int
+    version: int
+    """of the policy when the row began"""
+
+
+class LocalEngine:
+    """Samples from `model` with at most `max_rows` completions in flight; see `base.Engine`."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        *,
+        max_rows: int,
+        eos_ids: Iterable[int] | None = None,
+    ) -> None:
+        self.model = model
+        self.max_rows = max_rows
+        self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
+        self.counters = Counters()
+        self.version = 0
+        self._text = Text(tokenizer, self.eos_ids)
+        self._device: torch.device = model.device
+        self._vocab_size: int = model.get_input_embeddings().num_embeddings
+        if self.eos_ids and max(self.eos_ids) >= self._vocab_size:
+            raise EngineError(
+                f"Token {max(self.eos_ids)} should end a text, but the model has only "
+                f"{self._vocab_size} tokens; use the tokenizer that belongs to the model."
+            )
+        self._is_eos = torch.zeros(self._vocab_size, dtype=torch.bool, device=self._device)
+        self._is_eos[sorted(self.eos_ids)] = True
+        self._rows = Rows(max_rows, self._device)
+        self._owners: list[_Owner] = []
+        self._cache = RowCache()
+        self._queue: deque[Job] = deque()
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest prompt + completion in tokens; None if the model states none."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    def generate(
+        self, requests: Sequence[Request], on_group: OnGroup | None = None
+    ) -> list[list[Completion]]:
+        for request in requests:
+            check(request, self._vocab_size, self.max_positions)
+        jobs = [self.submit(request) for request in requests]
+        places = {id(job): place for place, job in enumerate(jobs)}
+        try:
+            while any(job.n_left for job in jobs):
+                for job in self.step():
+                    if on_group is not None and id(job) in places:
+                        on_group(places[id(job)], job.results())
+        finally:
+            for job in jobs:
+                self.abort(job)
+        return [job.results() for job in jobs]
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        if request.n != 1:
+            raise EngineError("Only one completion can be streamed; ask for n = 1.")
+        job = self.submit(request)
+        stream = TextStream(self._text, request.sampling.stop)
+        try:
+            while job.n_left:
+                self.step()
+                if job.n_left and (delta := stream.advance(self.sampled(job, 0))):
+                    yield delta
+            yield stream.finish(job.results()[0])
+        finally:
+            self.abort(job)
+
+    def publish(self, version: int) -> None:
+        """Completions in flight keep the version they began with."""
+        self.version = version
+        for job in self._queue:
+            job.prefix = None
+
+    def submit(self, request: Request) -> Job:
+        """Queue a request. Raises EngineError if it cannot be served."""
+        check(request, self._vocab_size, self.max_positions)
+        job = Job(request)
+        self._queue.append(job)
+        return job
+
+    def step(self) -> list[Job]:
+        """Decode one token of every row, after filling free rows; the jobs that are done by it."""
+        start = time.perf_counter()
+        with torch.inference_mode(), _evaluating(self.model):
+            self._admit()
+            done = self._decode() if self._rows.n else []
+        self.counters.seconds += time.perf_counter() - start
+        return done
+
+    def abort(self, job: Job) -> None:
+        """End a job now: what it has sampled becomes completions that finish by "abort"."""
+        if not job.n_left:
+            return
+        with torch.inference_mode():
+            rows = [row for row, owner in enumerate(self._owners) if owner.job is job]
+            self._end(rows, "abort")
+            if job in self._queue:
+                self._queue.remove(job)
+            for index in range(job.n_begun, job.request.n):
+                job.completions[index] = Completion([], [], "", "abort", self.version)
+            job.n_left = 0
+
+    def sampled(self, job: Job, index: int) -> list[int]:
+        """Token ids of completion `index` so far."""
+        done = job.completions[index]
+        if done is not None:
+            return done.token_ids
+        for row, (owner, place, _) in enumerate(self._owners):
+            if owner is job and place == index:
+                return self._rows.ids(row)
+        return []
+
+    def _admit(self) -> None:
+        while self._queue and self._rows.n < self.max_rows:
+            job = self._queue[0]
+            if job.prefix is None:
+                self._prefill(self._next_prompts())
+            n = min(self.max_rows - self._rows.n, job.request.n - job.n_begun)
+            self._begin(job, n)
+            if job.n_begun == job.request.n:
+                self._queue.popleft()
+                job.prefix = None
+
+    def _next_prompts(self) -> list[Job]:
+        """Jobs from the head of the queue that will fill the free rows, or soon will."""
+        wanted = max(self.max_rows - self._rows.n, self.max_rows // 8)
+        jobs: list[Job] = []
+        tokens = 0
+        for job in self._queue:
+            tokens += len(job.request.prompt_ids)
+            if jobs and (wanted <= 0 or tokens > _PREFILL_TOKENS):
+                break
+            jobs.append(job)
+            wanted -= job.request.n - job.n_begun
+        return [job for job in jobs if job.prefix is None]
+
+    def _prefill(self, jobs: list[Job]) -> None:
+        self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in jobs)
+        longer = []
+        for job in jobs:
+            job.prefix = {}
+            if len(job.request.prompt_ids) > 1:
+                longer.append(job)
+        if not longer:
+            return
+        prompts = [job.request.prompt_ids[:-1] for job in longer]
+        layout = Packed([len(prompt) for prompt in prompts], self._device)
+        cache = PrefillCache()
+        stream = torch.tensor([list(chain.from_iterable(prompts))], device=self._device)
+        positions = layout.positions().to(self._device)
+        forward(
+            self.model, stream, positions, layout, keep=1, past_key_values=cache, use_cache=True
+        )
+        for job, prefix in zip(longer, cache.split([len(p) for p in prompts]), strict=True):
+            job.prefix = prefix
+
+    def _begin(self, job: Job, n: int) -> None:
+        start, first = self._rows.n, job.n_begun
+        self._make_room(start + n, len(job.request.prompt_ids))
+        assert job.prefix is not None
+        self._cache.fill(start, start + n, job.prefix)
+        self._rows.add(job.request, first, n)
+        self._owners += [_Owner(job, first + i, self.version) for i in range(n)]
+        job.n_begun += n
+
+    def _make_room(self, rows: int, length: int) -> None:
+        """Grow the cache to hold rows x length: a quarter longer at a time, never beyond need.
+
+        A quarter, because decoding reads keys as far as they are allocated. Growing while nothing
+        waits also shrinks to the rows that are left.
+        """
+        cache, kept = self._cache, self._rows.n
+        if rows <= cache.rows and length <= cache.length:
+            return
+        waiting = sum(job.request.n - job.n_begun for job in self._queue)
+        jobs = [owner.job for owner in self._owners] + list(self._queue)
+        longest = max(len(j.request.prompt_ids) + j.request.sampling.max_tokens for j in jobs)
+        if kept:
+            roomy = cache.length * 5 // 4 if length > cache.length else cache.length
+        else:
+            roomy = _FIRST_LENGTH
+        cache.reserve(min(self.max_rows, kept + waiting), min(max(length, roomy), longest), kept)
+
+    def _decode(self) -> list[Job]:
+        rows = self._rows
+        positions = rows.position[: rows.n]
+        used = int(positions.max()) + 1
+        self._make_room(rows.n, used)
+        output = forward(
+            self.model,
+            rows.token[: rows.n, None],
+            positions[:, None],
+            self._cache.at(positions, used),
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        live = dict.fromkeys(owner.job for owner in self._owners)
+        u = uniform(rows.key[: rows.n], rows.count[: rows.n])
+        law = rows.law([job.request.sampling for job in live])
+        tokens, logprobs = draw(output.logits[:, -1].float(), law, u)
+        if not torch.isfinite(logprobs).all():
+            raise EngineError(
+                "The model's logits are not finite: its weights are damaged or training has "
+                "diverged; go back to an earlier checkpoint and lower the learning rate."
+            )
+        self.counters.completion_tokens += rows.n
+        is_done = rows.record(tokens, logprobs) | self._is_eos[tokens]
+        gone = set(is_done.nonzero()[:, 0].tolist())
+        if any(job.request.sampling.stop for job in live):
+            gone |= self._stopped()
+        return self._end(sorted(gone), "length")
+
+    def _stopped(self) -> set[int]:
+        """Rows whose last token has completed a stop string."""
+        rows = set()
+        for row, (job, _, _) in enumerate(self._owners):
+            stop = job.request.sampling.stop
+            if stop and self._text.stops(self._rows.ids(row), stop):
+                rows.add(row)
+        return rows
+
+    def _end(self, gone: list[int], otherwise: Finish) -> list[Job]:
+        """Complete these rows (ascending) and close the gaps; the jobs that are done by it.
+
+        They finish by "stop" if they end in an EOS token or a stop string.
+        """
+        done = []
+        for row in gone:
+            job, place, version = self._owners[row]
+            ids, logprobs = self._rows.ids(row), self._rows.logprobs_of(row)
+            text, stopped = self._text.complete(ids, job.request.sampling.stop)
+            stopped = stopped or (bool(ids) and ids[-1] in self.eos_ids)
+            finish = "stop" if stopped else otherwise
+            job.completions[place] = Completion(ids, logprobs, text, finish, version)
+            job.n_left -= 1
+            if not job.n_left:
+                done.append(job)
+        self._close(gone)
+        return done
+
+    def _close(self, gone: list[int]) -> None:
+        sources, targets = self._rows.remove(gone)
+        if sources:
+            used = int(self._rows.position[: self._rows.n].max())
+            self._cache.move(sources, targets, used)
+        for source, target in zip(sources, targets, strict=True):
+            self._owners[target] = self._owners[source]
+        del self._owners[self._rows.n :]
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode, and back: a learner's gradient checkpointing must not lose its mode."""
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()

@@ -1,0 +1,125 @@
+"""From logits to tokens: the sampling law, its exact log-probabilities, and its randomness.
+
+The law is temperature, then top-k, then top-p (the order of transformers and vLLM). Randomness is
+counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; mixing function:
+splitmix64, Steele et al. 2014): the uniform number of a token is a hash of (seed, completion,
+position), so it never depends on what else is being sampled.
+Departure: temperature 0 is greedy, and its log-probabilities are those of temperature 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same 64 bits."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+_STEP = _signed(0x9E3779B97F4A7C15)
+_MIX_1 = _signed(0xBF58476D1CE4E5B9)
+_MIX_2 = _signed(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """How each of R rows draws."""
+
+    temperature: Tensor
+    """[R] float32, 1 where greedy"""
+    greedy: Tensor | None
+    """[R] bool; None when no row is"""
+    cut: Tensor | None
+    """[R'] rows that truncate; None when no row does"""
+    top_k: Tensor
+    """[R] int64, vocabulary size or more cuts nothing"""
+    top_p: Tensor
+    """[R] float32, 2 cuts nothing (1 would, by rounding)"""
+
+
+def keys(seed: int, completions: Tensor) -> Tensor:
+    """[n] int64: the random key of each completion index of a request."""
+    start = _mix(torch.full_like(completions, _signed(seed)))
+    return _mix(start + (completions + 1) * _STEP)
+
+
+def uniform(keys: Tensor, positions: Tensor) -> Tensor:
+    """[R] float32 in [0, 1), by completion key and position in the completion."""
+    bits = _shift(_mix(keys + (positions + 1) * _STEP), 40)
+    return bits.to(torch.float32) * 2.0**-24
+
+
+def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
+    """One token a row by inverting the distribution at u.
+
+    logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
+    law; NaN where a row's logits are not finite.
+    """
+    scores = logits / law.temperature[:, None]
+    if law.cut is not None:
+        rows = law.cut
+        scores[rows] = _truncate(scores[rows], law.top_k[rows], law.top_p[rows])
+    probs = scores.softmax(-1)
+    tokens = _invert(probs, u[:, None])
+    if law.greedy is not None:
+        tokens = torch.where(law.greedy[:, None], logits.argmax(-1, keepdim=True), tokens)
+    # By way of the likeliest token, because the probability of the drawn one may be too small to
+    # hold its digits.
+    below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
+    return tokens[:, 0], below + probs.amax(-1).log()
+
+
+def _invert(probs: Tensor, u: Tensor) -> Tensor:
+    """[R, 1] where the running sum of probs [R, V] passes u [R, 1].
+
+    In two levels, blocks and tokens, because a running sum is slow: 2 sqrt(V) terms instead of V.
+    """
+    vocab = probs.shape[-1]
+    size = 2 ** (vocab.bit_length() // 2)
+    blocks = F.pad(probs, (0, -vocab % size)).unflatten(-1, (-1, size))
+    sums = blocks.sum(-1).cumsum(-1)
+    block, rest = _pass(sums, u * sums[:, -1:])
+    token, _ = _pass(blocks.take_along_dim(block[:, :, None], 1)[:, 0].cumsum(-1), rest)
+    # Beyond the vocabulary only if the row is NaN, which the log-probability will show.
+    place: Tensor = block * size + token
+    return place.clamp_(max=vocab - 1)
+
+
+def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+    """The first place [R, 1] where running sums pass the point, and how far into it the point is.
+
+    A point that rounding has put at the last sum or past it counts as just below, so that the place
+    found always has weight.
+    """
+    last = sums[:, -1:]
+    point = torch.minimum(point, torch.nextafter(last, torch.zeros_like(last)))
+    place = torch.searchsorted(sums, point, right=True).clamp_(max=sums.shape[-1] - 1)
+    before = sums.gather(-1, (place - 1).clamp_(min=0))
+    return place, point - torch.where(place > 0, before, 0.0)
+
+
+def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """-inf for what is not among the k likeliest, or comes after probability p is reached."""
+    ordered, tokens = scores.sort(dim=-1, descending=True, stable=True)
+    ranks = torch.arange(scores.shape[-1], device=scores.device)
+    ordered = ordered.masked_fill(ranks >= top_k[:, None], -torch.inf)
+    probs = ordered.softmax(-1)
+    before = probs.cumsum(-1) - probs
+    ordered = ordered.masked_fill(before >= top_p[:, None], -torch.inf)
+    return torch.empty_like(scores).scatter_(-1, tokens, ordered)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ _shift(x, 30)) * _MIX_1
+    x = (x ^ _shift(x, 27)) * _MIX_2
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical, where torch's >> repeats the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -1,0 +1,70 @@
+"""The test double: an engine that answers from a function, for tests and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from r1kit.engines.base import Counters, Delta, OnGroup, check
+from r1kit.engines.text import Text, TextStream
+from r1kit.errors import EngineError
+from r1kit.types import Completion, Finish, Request
+
+Script = Callable[[Request, int], str]
+"""(request, place among its n completions) -> text"""
+
+
+class ScriptedEngine:
+    """Says what `script` says, tokenised by `tokenizer`, with log-probabilities of 0.
+
+    An answer longer than max_tokens is cut ("length"); otherwise it ends in the tokenizer's EOS
+    token ("stop"). Stop strings cut the text, as in every engine.
+    """
+
+    def __init__(self, script: Script, tokenizer: Any) -> None:
+        self.counters = Counters()
+        self.version = 0
+        self._script = script
+        self._tokenizer = tokenizer
+        self._eos_id: int = tokenizer.eos_token_id
+        self._text = Text(tokenizer, {self._eos_id})
+
+    def generate(
+        self, requests: Sequence[Request], on_group: OnGroup | None = None
+    ) -> list[list[Completion]]:
+        for request in requests:
+            check(request, len(self._tokenizer), None)
+        groups = []
+        for place, request in enumerate(requests):
+            self.counters.prompt_tokens += len(request.prompt_ids)
+            groups.append([self._complete(request, index) for index in range(request.n)])
+            if on_group is not None:
+                on_group(place, groups[-1])
+        return groups
+
+    def stream(self, request: Request) -> Iterator[Delta]:
+        if request.n != 1:
+            raise EngineError("Only one completion can be streamed; ask for n = 1.")
+        [[completion]] = self.generate([request])
+        stream = TextStream(self._text, request.sampling.stop)
+        for end in range(1, len(completion.token_ids)):
+            if delta := stream.advance(completion.token_ids[:end]):
+                yield delta
+        yield stream.finish(completion)
+
+    def publish(self, version: int) -> None:
+        self.version = version
+
+    def _complete(self, request: Request, index: int) -> Completion:
+        sampling = request.sampling
+        ids = self._tokenizer.encode(self._script(request, index), add_special_tokens=False)
+        ids = [*ids, self._eos_id][: sampling.max_tokens]
+        if sampling.stop:
+            ends = range(1, len(ids))
+            ids = next(
+                (ids[:end] for end in ends if self._text.stops(ids[:end], sampling.stop)), ids
+            )
+        text, stopped = self._text.complete(ids, sampling.stop)
+        finish: Finish = "stop" if stopped or ids[-1] == self._eos_id else "length"
+        self.counters.completion_tokens += len(ids)
+        return Completion(ids, [0.0] * len(ids), text, finish, self.version)

@@ -1,0 +1,94 @@
+"""From token ids to text: whole completions, stop strings, streams of whole characters.
+
+Streaming follows the two-offset method of Hugging Face text-generation-inference and vLLM
+(`detokenize_incrementally`): decode a little before the new tokens, so that tokenizers that treat
+the first token of a text differently say the same as they would at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from r1kit.engines.base import Delta
+from r1kit.types import Completion
+
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+"""what half a character decodes to"""
+
+
+class Text:
+    """Decodes for one tokenizer and one set of EOS ids."""
+
+    def __init__(self, tokenizer: Any, eos_ids: Collection[int]) -> None:
+        self._tokenizer = tokenizer
+        self._eos_ids = eos_ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Everything as it is, thinking tags too, but for an EOS token at the end."""
+        if ids and ids[-1] in self._eos_ids:
+            ids = ids[:-1]
+        text: str = self._tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def complete(self, ids: Sequence[int], stop: Sequence[str]) -> tuple[str, bool]:
+        """The text cut before the first stop string, and whether there was one."""
+        text = self.decode(ids)
+        found = [place for string in stop if (place := text.find(string)) >= 0]
+        return (text[: min(found)], True) if found else (text, False)
+
+    def stops(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
+        """Whether the last of these ids has completed a stop string."""
+        # A token is at least one byte, so a stop string cannot reach back further than its bytes.
+        reach = max(len(string.encode()) for string in stop)
+        tail = self.decode(ids[-reach:])
+        return any(string in tail for string in stop) and self.complete(ids, stop)[1]
+
+
+class TextStream:
+    """The text of one completion, piece by piece."""
+
+    def __init__(self, text: Text, stop: Sequence[str]) -> None:
+        self._text = text
+        self._stop = stop
+        self._context = 0
+        """first token decoded again with the new ones"""
+        self._read = 0
+        """tokens whose text is in `_held` or said"""
+        self._sent = 0
+        """tokens handed out"""
+        self._said = ""
+        self._held = ""
+        """may still turn out to begin a stop string"""
+
+    def advance(self, ids: Sequence[int]) -> Delta | None:
+        """What can be said for sure of a completion that has `ids` so far and goes on."""
+        before = self._text.decode(ids[self._context : self._read])
+        after = self._text.decode(ids[self._context :])
+        if len(after) <= len(before) or after.endswith(_BROKEN):
+            return None
+        self._context, self._read = self._read, len(ids)
+        text = self._held + after[len(before) :]
+        sure = len(text) - max((_overlap(text, string) for string in self._stop), default=0)
+        text, self._held = text[:sure], text[sure:]
+        return self._say(ids, text) if text else None
+
+    def finish(self, completion: Completion) -> Delta:
+        """The rest, with the reason it ended."""
+        rest = completion.text[len(self._said) :]
+        said = self._say(completion.token_ids, rest)
+        return Delta(said.token_ids, said.text, completion.finish)
+
+    def _say(self, ids: Sequence[int], text: str) -> Delta:
+        new = list(ids[self._sent :])
+        self._sent = len(ids)
+        self._said += text
+        return Delta(new, text)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that a stop string may begin with."""
+    sizes = range(min(len(text), len(stop) - 1), 0, -1)
+    return next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -1,0 +1,109 @@
+"""Key/value storage: what a prefill leaves behind, and the preallocated rows that decode from it.
+
+Both are transformers caches as far as a model can tell: it calls `update` in every layer.
+Departure from transformers' own caches: rows have their own positions, are written in place, and
+stay compact at the front, so a forward pass reads nothing of a finished row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from r1kit.model.decode import Decode, keeps_keys_transposed
+
+KeyValues = dict[int, tuple[Tensor, Tensor]]
+"""by layer: keys and values, [heads, P, D] each"""
+
+
+class PrefillCache(Cache):  # type: ignore[misc]
+    """Remembers the keys and values of one packed stream."""
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self.stream: KeyValues = {}
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        self.stream[layer_idx] = keys[0], values[0]
+        return keys, values
+
+    def split(self, lengths: list[int]) -> list[KeyValues]:
+        """The stream's keys and values, sequence by sequence."""
+        parts: list[KeyValues] = [{} for _ in lengths]
+        for layer, (keys, values) in self.stream.items():
+            both = zip(keys.split(lengths, 1), values.split(lengths, 1), strict=True)
+            for part, pair in zip(parts, both, strict=True):
+                part[layer] = pair
+        return parts
+
+
+class RowCache(Cache):  # type: ignore[misc]
+    """Keys and values of `rows` sequences of up to `length` tokens, allocated on first use."""
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self.rows = 0
+        self.length = 0
+        self._stores: dict[int, tuple[Tensor, Tensor]] = {}
+        self._decode = Decode(torch.zeros(0, dtype=torch.int64), 0)
+        self._index = torch.zeros(0, dtype=torch.int64)
+
+    def reserve(self, rows: int, length: int, kept: int) -> None:
+        """Make it `rows` x `length`; the first `kept` rows keep what they hold."""
+        if (rows, length) == (self.rows, self.length):
+            return
+        self.rows, self.length = rows, length
+        for layer, stores in self._stores.items():
+            self._stores[layer] = self._resized(stores, kept)
+
+    def at(self, positions: Tensor, used: int) -> Decode:
+        """Stand row r at `positions[r]`, all below `used`: the next forward pass writes there."""
+        self._decode = Decode(positions, used)
+        self._index = torch.arange(len(positions), device=positions.device)
+        return self._decode
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer_idx: int, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write [R, heads, 1, D] at the positions; give back all of the rows, [R, heads, L, D]."""
+        stores = self._store(layer_idx, keys, values)
+        rows = len(self._index)
+        for store, new in zip(stores, (keys, values), strict=True):
+            store[self._index, :, self._decode.positions] = new[:, :, 0]
+        return stores[0][:rows], stores[1][:rows]
+
+    def fill(self, start: int, end: int, prefix: KeyValues) -> None:
+        """Let rows start..end begin with the same prefix."""
+        for layer, pair in prefix.items():
+            stores = self._store(layer, *(x[None] for x in pair))
+            for store, new in zip(stores, pair, strict=True):
+                store[start:end, :, : new.shape[1]] = new
+
+    def move(self, sources: list[int], targets: list[int], used: int) -> None:
+        """Copy rows over others, as far as `used` tokens."""
+        for stores in self._stores.values():
+            for store in stores:
+                store[targets, :, :used] = store[sources, :, :used]
+
+    def _store(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        if layer not in self._stores:
+            self._stores[layer] = self._resized((keys[:0], values[:0]), 0)
+        return self._stores[layer]
+
+    def _resized(self, old: tuple[Tensor, Tensor], kept: int) -> tuple[Tensor, Tensor]:
+        keys, values = old
+        new = self._zeros(keys, keeps_keys_transposed(keys)), self._zeros(values, False)
+        shared = min(keys.shape[2], self.length)
+        for store, source in zip(new, old, strict=True):
+            store[:kept, :, :shared] = source[:kept, :, :shared]
+        return new
+
+    def _zeros(self, like: Tensor, transposed: bool) -> Tensor:
+        """[rows, heads, length, D], zeros: a weight of 0 times leftover infinities is NaN."""
+        _, heads, _, dim = like.shape
+        if transposed:
+            return like.new_zeros(self.rows, heads, dim, self.length).transpose(2, 3)
+        return like.new_zeros(self.rows, heads, self.length, dim)

@@ -1,0 +1,228 @@
+"""Checkpoints: plain Hugging Face folders with a manifest and a small sidecar for resuming.
+
+    config.json, model.safetensors, generation_config.json, tokenizer files, chat template
+    r1kit.json                 the `Checkpoint` manifest; without it the folder is not valid
+    resume/state.json          everything but tensors: counters, schedules, generators
+    resume/tensors.safetensors optimizer moments and generator states, bit-exact
+
+A checkpoint is written beside its place, flushed to the disk and renamed: a kill at any moment
+leaves all of it or nothing. `AutoModelForCausalLM`, vLLM and converters open it with no merge step.
+
+Departure from habit: the sidecar is JSON and safetensors, not `torch.save`: nothing here is ever
+unpickled, and a float in JSON reads back bit-equal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from r1kit.durable import (
+    MARKER,
+    TEMPORARY,
+    full_disk_said,
+    remove_leftovers,
+    replace_folder,
+    to_json,
+)
+from r1kit.errors import CheckpointError
+from r1kit.model import policy
+from r1kit.model.tokenizer import check_fits
+from r1kit.model.tokenizer import load as load_tokenizer
+from r1kit.model.tokenizer import tokenizer_hash as tokenizer_hash
+from r1kit.types import Checkpoint
+
+State = dict[str, Any]
+"""nested dicts, lists and tuples of tensors, numbers, strings, booleans and None"""
+
+
+def save(
+    path: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    manifest: Checkpoint,
+    state: State | None = None,
+) -> None:
+    """Write a checkpoint at `path`, all at once, replacing one that is there.
+
+    `state` is what resuming needs beside the weights. Raises CheckpointError when the tokenizer
+    does not fit the model, RunError when the disk is full.
+    """
+    check_fits(_n_embeddings(model), tokenizer)
+    with full_disk_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent)
+        temporary = path.with_name(f"{TEMPORARY}{path.name}")
+        temporary.mkdir()
+        try:
+            with _no_progress_bar():
+                _write_model(temporary, model, tokenizer)
+            if state is not None:
+                _write_state(temporary / "resume", state)
+            facts = dataclasses.asdict(dataclasses.replace(manifest, path=str(path)))
+            (temporary / MARKER).write_text(to_json(facts, indent=2) + "\n", encoding="utf-8")
+            replace_folder(temporary, path)
+        except BaseException:
+            remove_leftovers(path.parent)
+            raise
+
+
+def load(
+    path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model, ready to sample from, and the tokenizer of a checkpoint or Hugging Face folder.
+
+    Raises CheckpointError when the folder is missing, half-written, foreign or does not fit.
+    """
+    _refuse_missing(path)
+    with _no_progress_bar():
+        model = policy.load(path, device, dtype)
+    words = load_tokenizer(path)
+    check_fits(_n_embeddings(model), words)
+    _refuse_other_tokenizer(path, words)
+    return model, words
+
+
+def load_manifest(path: Path) -> Checkpoint:
+    """The manifest of a checkpoint. Raises CheckpointError when it is missing or damaged."""
+    _refuse_missing(path)
+    file = path / MARKER
+    if not file.exists():
+        raise CheckpointError(
+            f"{path} was not written by r1kit, or only in part: it has no {MARKER}. "
+            "Name one of the folders in the run's checkpoints/."
+        )
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        return dataclasses.replace(Checkpoint(**facts), path=str(path))
+    except (ValueError, TypeError, OSError) as error:
+        raise CheckpointError(
+            f"{file} is damaged ({_first_line(error)}); use another checkpoint."
+        ) from None
+
+
+def load_state(path: Path) -> State | None:
+    """What was given to `save` as `state` (tensors on the CPU), or None when nothing was.
+
+    Raises CheckpointError when it is damaged.
+    """
+    load_manifest(path)
+    folder = path / "resume"
+    if not folder.exists():
+        return None
+    try:
+        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state: State = _with_tensors(tree, load_file(folder / "tensors.safetensors"))
+        return state
+    except (ValueError, KeyError, OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The resume state in {folder} is damaged ({_first_line(error)}); delete {path} "
+            "to resume from the checkpoint before it."
+        ) from None
+
+
+def _n_embeddings(model: PreTrainedModel) -> int:
+    n_rows: int = model.get_input_embeddings().weight.shape[0]
+    return n_rows
+
+
+@contextlib.contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Bars of transformers would tear the live view."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    generation = copy.deepcopy(model.generation_config)
+    if generation is not None:
+        known = generation.eos_token_id
+        ids = known if isinstance(known, list) else [] if known is None else [known]
+        if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
+            generation.eos_token_id = [*ids, tokenizer.eos_token_id]
+        generation.save_pretrained(folder)
+
+
+def _write_state(folder: Path, state: State) -> None:
+    folder.mkdir()
+    tensors: dict[str, torch.Tensor] = {}
+    tree = _without_tensors(state, tensors)
+    save_file(tensors, folder / "tensors.safetensors")
+    (folder / "state.json").write_text(json.dumps(tree), encoding="utf-8")
+
+
+def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """JSON for `value`; tensors move to `tensors`, and JSON's blind spots are tagged."""
+    if isinstance(value, torch.Tensor):
+        name = str(len(tensors))
+        # A copy, because safetensors refuses views that share memory.
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[k, _without_tensors(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_without_tensors(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [_without_tensors(item, tensors) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a resume state holds no {type(value).__name__}: {value!r}")
+
+
+def _with_tensors(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(tree, list):
+        return [_with_tensors(item, tensors) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, content),) = tree.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(_with_tensors(item, tensors) for item in content)
+    return {key: _with_tensors(item, tensors) for key, item in content}
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.is_dir():
+        raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
+    if not (path / "config.json").exists():
+        raise CheckpointError(
+            f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
+            "in the run's checkpoints/."
+        )
+
+
+def _refuse_other_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    if not (path / MARKER).exists():
+        return
+    expected = load_manifest(path).tokenizer_hash
+    if expected and expected != tokenizer_hash(tokenizer):
+        raise CheckpointError(
+            f"The tokenizer in {path} is not the one the model was trained with; restore its "
+            "tokenizer files, or use another checkpoint."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

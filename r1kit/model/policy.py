@@ -1,0 +1,113 @@
+"""The policy: any Hugging Face causal LM, new or loaded, with r1kit's attention set.
+
+The architecture and the folder format are transformers'; a checkpoint saved from here opens in
+`AutoModelForCausalLM` anywhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from r1kit.config import ModelConfig
+from r1kit.errors import CheckpointError
+from r1kit.model import attention
+
+_FAMILIES: dict[str, tuple[Any, Any]] = {
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+    "llama": (LlamaConfig, LlamaForCausalLM),
+}
+
+
+def build(
+    config: ModelConfig, vocab_size: int, eos_id: int, pad_id: int, bos_id: int, seed: int
+) -> PreTrainedModel:
+    """A new fp32 model of the given shape; the same seed gives the same weights."""
+    config_class, model_class = _FAMILIES[config.family]
+    shape = config_class(
+        vocab_size=vocab_size,
+        hidden_size=config.hidden,
+        intermediate_size=config.intermediate,
+        num_hidden_layers=config.n_layers,
+        num_attention_heads=config.n_heads,
+        num_key_value_heads=config.n_kv_heads,
+        head_dim=config.hidden // config.n_heads,
+        max_position_embeddings=config.max_positions,
+        tie_word_embeddings=True,
+        attention_dropout=0.0,
+        eos_token_id=eos_id,
+        pad_token_id=pad_id,
+        bos_token_id=bos_id,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = model_class(shape)
+    return _prepared(model.to(torch.float32), f"A new {config.family}")
+
+
+def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal LM in a folder, or of a hub id, on `device` in `dtype`.
+
+    Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
+    missing, foreign or half-written, or if its architecture cannot take r1kit's attention.
+    """
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            str(path),
+            dtype=dtype,
+            local_files_only=Path(path).is_dir(),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(
+            f"{path} does not open as a Hugging Face causal language model ({reason[0]}); "
+            "name a folder with config.json and model.safetensors, or a hub id."
+        ) from None
+    if report["missing_keys"] or report["mismatched_keys"]:
+        missing = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
+        raise CheckpointError(
+            f"{path} lacks {len(missing)} of the model's weights, for example {missing[0]}; "
+            "it is half-written or of another architecture: save or download it again."
+        )
+    return _prepared(model.to(device), str(path))
+
+
+def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
+    """Every token id that ends a text, by the generation config, the config or the tokenizer."""
+    stated = (
+        getattr(getattr(model, "generation_config", None), "eos_token_id", None),
+        getattr(model.config, "eos_token_id", None),
+        getattr(tokenizer, "eos_token_id", None),
+    )
+    lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
+    return frozenset(int(i) for ids in lists for i in ids)
+
+
+def _prepared(model: Any, name: str) -> PreTrainedModel:
+    if not getattr(model, "_supports_attention_backend", False):
+        raise CheckpointError(
+            f"{name} is a {type(model).__name__}, whose attention cannot be replaced in "
+            "transformers; choose a model of a newer architecture (Llama, Qwen, Gemma, ...)."
+        )
+    model.set_attn_implementation(attention.NAME)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    prepared: PreTrainedModel = model.eval()
+    return prepared

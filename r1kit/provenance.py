@@ -1,0 +1,65 @@
+"""Where a run comes from: versions, machine, command and commit, gathered without torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import r1kit
+
+
+def session() -> dict[str, Any]:
+    """One process that worked on the run: when, where, with which versions, by which command."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "pid": os.getpid(),
+        "command": ["r1", *sys.argv[1:]],
+        "r1kit": r1kit.__version__,
+        "torch": _version("torch"),
+        "transformers": _version("transformers"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "gpus": _gpus(),
+        "git_commit": _git_commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _gpus() -> list[str]:
+    """Names of the NVIDIA GPUs of the machine, as its driver tells them."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return answer.stdout.split("\n")[:-1] if answer.returncode == 0 else []
+
+
+def _git_commit() -> str | None:
+    """The commit r1kit itself runs from, with `-dirty` when files differ; None when installed."""
+    source = Path(r1kit.__file__).resolve().parent
+    git = shutil.which("git")
+    if git is None or not (source.parent / ".git").exists():
+        return None
+    answer = subprocess.run(
+        [git, "-C", str(source), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+    )
+    return answer.stdout.strip() or None

@@ -1,0 +1,220 @@
+"""report.html: one self-contained page, light and dark, readable on a phone.
+
+Model text is data: Jinja escapes every value, and the page's own policy forbids scripts, so that
+nothing a model writes can run. Only the curves, which matplotlib drew, are inserted as markup.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from r1kit.report.facts import Answer, Facts, answer
+from r1kit.template import parse
+
+MAX_ROLLOUTS = 8
+"""shown of each group; all are in samples.jsonl"""
+
+
+def render(facts: Facts, curves: list[tuple[str, str, str]]) -> str:
+    """The page. `curves` are (title, caption, svg)."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals["parts"] = _parts
+    return environment.from_string(PAGE).render(
+        facts=facts,
+        css=Markup(CSS),
+        curves=[(title, caption, Markup(svg)) for title, caption, svg in curves],
+        groups=[_group(record) for record in facts.groups],
+    )
+
+
+def _parts(item: Answer) -> dict[str, Any]:
+    """Thinking and answer of a completion; an answer of None never came."""
+    parsed = parse(item.text)
+    return {"thinking": parsed.thinking, "answer": parsed.answer}
+
+
+def _group(record: dict[str, Any]) -> dict[str, Any]:
+    answers = [answer(rollout) for rollout in record["rollouts"]]
+    return {
+        "stage": record["stage"],
+        "step": record["step"],
+        "problem": record["problem"],
+        "n_right": sum(item.correct is True for item in answers),
+        "n": len(answers),
+        "answers": answers[:MAX_ROLLOUTS],
+    }
+
+
+CSS = """
+:root { color-scheme: light dark; --ink: #1d2228; --soft: #626b75; --line: #e2e5e9;
+  --page: #fcfcfb; --card: #ffffff; --accent: #2f6fae; --good: #2c7d4d; --bad: #b4433a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e8; --soft: #98a1ab; --line: #2d3339;
+  --page: #14171a; --card: #1b1f23; --accent: #78b0e6; --good: #6cc28e; --bad: #e58a80; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); overflow-wrap: anywhere;
+  font: 16px/1.6 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK KR",
+  sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.25rem 5rem; }
+h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0; }
+.promise { font-size: clamp(1.5rem, 4.5vw, 2.3rem); line-height: 1.25; font-weight: 650;
+  letter-spacing: -0.015em; margin: .4rem 0 0; text-wrap: balance; }
+h2 { font-size: 1.2rem; margin: 3.2rem 0 .9rem; }
+h3 { font-size: 1rem; margin: 0 0 .6rem; }
+p.lead, .soft, figcaption, summary span { color: var(--soft); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
+  font-size: .94rem; }
+th { text-align: left; font-weight: 500; color: var(--soft); }
+th, td { padding: .45rem .9rem .45rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+.wide td, .wide th { white-space: nowrap; overflow-wrap: normal; }
+.wide td.soft { white-space: normal; min-width: 11rem; }
+.mark { white-space: nowrap; }
+.num { text-align: right; white-space: nowrap; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 1rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 1rem 1.1rem; margin: 0; min-width: 0; }
+figure svg { width: 100%; height: auto; display: block; }
+figcaption { font-size: .87rem; margin-top: .3rem; }
+.finding { border-left: 3px solid var(--line); padding: .1rem 0 .1rem 1rem; margin: 0 0 1rem; }
+.finding.warning { border-color: var(--bad); }
+.finding.fine { border-color: var(--good); }
+.finding p { margin: 0; }
+.pair + .pair { margin-top: 1.6rem; }
+.tag { font-size: .84rem; color: var(--soft); margin: 0 0 .5rem; }
+.yes { color: var(--good); } .no { color: var(--bad); }
+.thinking { color: var(--soft); font-style: italic; white-space: pre-wrap; margin: 0; }
+.answer { white-space: pre-wrap; margin: .5rem 0 0; }
+details { border-bottom: 1px solid var(--line); }
+details > summary { cursor: pointer; padding: .55rem 0; }
+details > .grid { padding: .3rem 0 1.2rem; }
+code, pre { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
+"""
+
+PAGE = """\
+{% macro mark(correct) %}
+{% if correct is none %}<span>? undecided</span>
+{% elif correct %}<span class="yes">✓ right</span>
+{% else %}<span class="no">✗ wrong</span>{% endif %}
+{% endmacro %}
+{% macro seen(is_seen) %}
+{% if is_seen %}<span class="yes">✓ seen</span>
+{% else %}<span class="no">✗ not seen</span>{% endif %}
+{% endmacro %}
+{% macro completion(item) %}
+{% set said = parts(item) %}
+<p class="tag">{% if item.stage %}<b>{{ item.stage }}</b> · {% endif %}{{ mark(item.correct) }}
+· {{ item.n_tokens }} tokens{% if item.finish == "length" %}, cut off{% endif %}
+{% for part, value in item.reward.items() %} · {{ part }} {{ value }}{% endfor %}</p>
+{% if said.thinking %}<p class="thinking">{{ said.thinking }}</p>{% endif %}
+{% if said.answer is none %}<p class="answer soft">(never stopped thinking)</p>
+{% else %}<p class="answer">{{ said.answer }}</p>{% endif %}
+{% endmacro %}
+{% macro pairs(rows) %}
+<div class="scroll"><table>
+{% for name, value in rows %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
+{% endfor %}</table></div>
+{% endmacro %}
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>{{ facts.name }} · r1kit</title>
+<style>{{ css }}</style>
+</head>
+<body>
+<main>
+<h1>{{ facts.name }}</h1>
+<p class="promise">{{ facts.promise | replace(" %", "\u00a0%") }}</p>
+
+{% if facts.stages %}
+<h2>Stages</h2>
+<div class="scroll"><table class="wide">
+<tr><th>stage</th><th class="num">pass@1</th><th class="num">tokens</th>
+<th class="num">reflection words</th><th class="num">own language</th>
+<th class="num">cut off</th><th class="num">time</th><th>by task</th></tr>
+{% for stage in facts.stages %}
+<tr><td><b>{{ stage.name }}</b></td><td class="num">{{ stage.pass_at_1 }}</td>
+<td class="num">{{ stage.tokens }}</td><td class="num">{{ stage.reflection }}</td>
+<td class="num">{{ stage.language }}</td><td class="num">{{ stage.cut_off }}</td>
+<td class="num">{{ stage.wall }}</td><td class="soft">{{ stage.by_task }}</td></tr>
+{% endfor %}
+</table></div>
+<p class="soft">On held-out problems; ± is one standard error. Tokens, words and language are means
+over answers.</p>
+{% endif %}
+
+{% if facts.claims %}
+<h2>What the paper saw, and this run</h2>
+<div class="scroll"><table>
+{% for claim in facts.claims %}
+<tr><td class="mark">{{ seen(claim.is_seen) }}</td><td>{{ claim.text }}</td>
+<td class="soft">{{ claim.numbers }}</td></tr>
+{% endfor %}
+</table></div>
+{% endif %}
+
+{% if curves %}
+<h2>Curves</h2>
+<div class="grid">
+{% for title, caption, svg in curves %}
+<figure class="card"><h3>{{ title }}</h3>{{ svg }}<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}
+</div>
+{% endif %}
+
+{% if facts.findings %}
+<h2>Diagnosis</h2>
+{% for finding in facts.findings %}
+<div class="finding {{ finding.level }}">
+<p><b>{{ finding.title }}</b> <span class="soft">{{ finding.stage }}</span></p>
+<p>{{ finding.seen }} {{ finding.cause }}</p>
+{% if finding.action %}<p class="soft">{{ finding.action }}</p>{% endif %}
+</div>
+{% endfor %}
+{% endif %}
+
+{% if facts.comparisons %}
+<h2>The same question, stage by stage</h2>
+{% for comparison in facts.comparisons %}
+<section class="pair"><h3>{{ comparison.question }}
+<span class="soft">expected: {{ comparison.gold }}</span></h3>
+<div class="grid">
+{% for item in comparison.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
+</div></section>
+{% endfor %}
+{% endif %}
+
+{% if groups %}
+<h2>Samples, step by step</h2>
+{% for group in groups %}
+<details{{ " open" if loop.last }}><summary>{{ group.stage }} step {{ group.step }}
+<span>· {{ group.n_right }} of {{ group.n }} right · {{ group.problem.question }}</span></summary>
+<p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}</p>
+<div class="grid">
+{% for item in group.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
+</div></details>
+{% endfor %}
+{% endif %}
+
+<h2>What it cost</h2>
+{{ pairs(facts.costs) }}
+<h2>Where it comes from</h2>
+{{ pairs(facts.environment) }}
+<h2>Make it again</h2>
+<pre>{{ facts.command }}</pre>
+</main>
+</body>
+</html>
+"""

@@ -1,0 +1,209 @@
+"""The curves of a run: inline SVG that follows the page's colours, and one PNG for README and mail.
+
+matplotlib draws; nothing global is set, and the same metrics give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from r1kit.evidence import Evidence
+
+INK = "#010203"
+"""stands for the page's text colour; `svg` turns it into `currentColor`"""
+COLORS = ("#3b82c4", "#d97b29", "#3f9b63", "#b8568f", "#8577c9", "#9a8a2f")
+"""readable on white and on near-black"""
+SIZE_IN = (5.2, 2.9)
+
+Rows = list[dict[str, Any]]
+Draw = Callable[[Axes, Rows], None]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: what it shows, and how it is drawn from one stage's metrics."""
+
+    key: str
+    title: str
+    caption: str
+    needs: str
+    """a metric without which there is nothing to draw"""
+    draw: Draw
+
+
+def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
+    """The panels this run has data for, RL first, each with its rows."""
+    found = []
+    for panel in PANELS:
+        for stage in dict.fromkeys(row["stage"] for row in evidence.metrics):
+            rows = [row for row in evidence.metrics if row["stage"] == stage]
+            is_rl = any("reward" in row for row in rows)
+            if any(panel.needs in row for row in rows) and is_rl != (panel.key == "loss"):
+                found.append((panel, rows))
+    return found
+
+
+def svg(panel: Panel, rows: Rows) -> str:
+    """One panel as an `<svg>` element in the colours of the page around it."""
+    settings = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": f"{panel.key}-{rows[0]['stage']}",
+        "font.family": "sans-serif",
+    }
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=SIZE_IN, layout="constrained")
+        _draw_panel(figure.subplots(), panel, rows, INK)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def save_png(evidence: Evidence, path: Path) -> bool:
+    """All panels in one picture on white. False when there is nothing to draw yet."""
+    found = panels(evidence)
+    if not found:
+        return False
+    n_rows = (len(found) + 1) // 2
+    figure = Figure(figsize=(2 * SIZE_IN[0], n_rows * SIZE_IN[1]), layout="constrained")
+    axes = figure.subplots(n_rows, 2, squeeze=False).flatten()
+    for ax, (panel, rows) in zip(axes, found, strict=False):
+        _draw_panel(ax, panel, rows, "#222222")
+        ax.set_title(panel.title, loc="left", color="#222222", fontsize=11)
+    for ax in axes[len(found) :]:
+        ax.set_axis_off()
+    figure.savefig(path, dpi=130, facecolor="white")
+    return True
+
+
+def smooth(values: Sequence[float], window: int) -> list[float]:
+    """Centred mean over up to `window` values; the ends use what there is."""
+    half = window // 2
+    slices = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
+    return [sum(part) / len(part) for part in slices]
+
+
+def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
+    panel.draw(ax, rows)
+    ax.set_xlabel(f"step of {_ascii(rows[0]['stage'])}", color=ink, fontsize=9)
+    ax.tick_params(colors=ink, labelsize=9, length=3)
+    ax.margins(x=0.01)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(ink)
+        spine.set_alpha(0.4)
+    ax.set_axisbelow(True)
+    ax.grid(axis="y", color=ink, alpha=0.12, linewidth=0.8)
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        place = {"loc": "upper center", "ncols": 4} if panel.key == "time" else {}
+        ax.legend(frameon=False, fontsize=8.5, labelcolor=ink, **place)
+
+
+def _line(ax: Axes, rows: Rows, key: str, color: str, label: str = "", scale: float = 1.0) -> None:
+    """The readings, faint, under their moving mean."""
+    points = [(row["step"], scale * row[key]) for row in rows if row.get(key) is not None]
+    if not points:
+        return
+    steps, values = zip(*points, strict=True)
+    window = max(1, len(values) // 20)
+    if window > 1:
+        ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+    # A single reading makes no line.
+    marker = "o" if len(values) == 1 else None
+    ax.plot(steps, smooth(values, window), color=color, linewidth=1.8, label=label, marker=marker)
+
+
+def _one(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
+    def draw(ax: Axes, rows: Rows) -> None:
+        _line(ax, rows, key, COLORS[0])
+        ax.set_ylim(bottom, top)
+
+    return draw
+
+
+def _accuracy(ax: Axes, rows: Rows) -> None:
+    tasks = sorted({key for row in rows for key in row if key.startswith("accuracy/")})
+    for color, key in zip((COLORS[1:] * len(tasks))[: len(tasks)], tasks, strict=True):
+        _line(ax, rows, key, color, _ascii(key.removeprefix("accuracy/")), scale=100)
+    _line(ax, rows, "rewards/accuracy", COLORS[0], "all", scale=100)
+    ax.set_ylim(0, 100)
+
+
+def _rewards(ax: Axes, rows: Rows) -> None:
+    parts = sorted({key for row in rows for key in row if key.startswith("rewards/")})
+    for color, key in zip((COLORS * len(parts))[: len(parts)], parts, strict=True):
+        _line(ax, rows, key, color, _ascii(key.removeprefix("rewards/")))
+    ax.set_ylim(bottom=0)
+
+
+def _phases(ax: Axes, rows: Rows) -> None:
+    phases = ("sample", "verify", "learn", "publish")
+    steps = [row["step"] for row in rows]
+    values = [
+        smooth([row.get(f"time/{phase}_s") or 0.0 for row in rows], max(1, len(rows) // 20))
+        for phase in phases
+    ]
+    ax.stackplot(steps, *values, labels=phases, colors=COLORS[: len(phases)], alpha=0.85)
+    # Room for the legend above the areas.
+    ax.set_ylim(0, 1.25 * max(map(sum, zip(*values, strict=True))) or 1.0)
+
+
+def _ascii(text: str) -> str:
+    """matplotlib's own font has no Korean or Chinese."""
+    return text.encode("ascii", "replace").decode()
+
+
+PANELS = (
+    Panel(
+        "accuracy",
+        "Accuracy (%)",
+        "Right answers among those sampled in training, all tasks and each.",
+        "rewards/accuracy",
+        _accuracy,
+    ),
+    Panel(
+        "length",
+        "Answer length (tokens)",
+        "Mean length of a completion, thinking included.",
+        "completions/mean_length",
+        _one("completions/mean_length"),
+    ),
+    Panel(
+        "reflection",
+        "Reflection words an answer",
+        "How often an answer looks back at itself: wait, check, 다시, 检查, ...",
+        "reflection_per_answer",
+        _one("reflection_per_answer"),
+    ),
+    Panel(
+        "entropy",
+        "Entropy (nats a token)",
+        "How open the policy still is to other continuations.",
+        "entropy",
+        _one("entropy"),
+    ),
+    Panel("rewards", "Reward parts", "Each part before its weight.", "reward", _rewards),
+    Panel(
+        "language",
+        "Language consistency",
+        "Share of the thinking that is in the question's language.",
+        "language_consistency",
+        _one("language_consistency", top=1.0),
+    ),
+    Panel("time", "Seconds a step, by phase", "Where the time goes.", "time/sample_s", _phases),
+    Panel(
+        "loss",
+        "Pretraining loss (nats a token)",
+        "The base learns its corpus.",
+        "loss",
+        _one("loss", bottom=None),
+    ),
+)

@@ -1,0 +1,1 @@
+"""THE RECIPE, one short file a stage; a stage only composes verbs."""

@@ -1,0 +1,112 @@
+"""Stage bench: what a checkpoint can do, on held-out problems, with its error bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from r1kit.engines.base import Engine
+from r1kit.engines.local import LocalEngine
+from r1kit.rollout import Exam, collect
+from r1kit.stages.context import Context
+from r1kit.stages.measure import describe, rollout_record
+from r1kit.tasks import mix
+from r1kit.types import Group, Message, Problem, Sampling, Verdict
+from r1kit.verify.answer import check_number
+
+N_SHOWN = 6
+"""held-out problems whose answers the report shows for every stage"""
+BENCH_SEED = 7_777
+"""apart from the seeds of training"""
+
+
+def run(context: Context, stage: str) -> dict[str, Any]:
+    """Measures the newest checkpoint of `stage`: the entry of results.json."""
+    recipe, config = context.recipe, context.recipe.bench
+    path = context.latest(stage)
+    model, words = context.load(path)
+    engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
+    tasks = mix.load(recipe, "held_out")
+    problems = list(enumerate(tasks.distinct(config.n_problems)))
+    exam = Exam(words, tasks.verify, recipe.zero.rewards.model_dump())
+    found = collect(
+        engine,
+        exam,
+        context.ranks.share(problems),
+        config.samples,
+        Sampling(config.max_tokens, config.temperature, config.top_p),
+        recipe.seed + BENCH_SEED,
+    )
+    metrics = describe(found.groups, context.ranks)
+    rates = [rate for part in context.ranks.gather(_rates(found.groups)) for rate in part]
+    for record in _showcase(context, stage, engine, exam, tasks):
+        context.sample(record)
+    return {
+        "pass_at_1": statistics.fmean(rates),
+        "stderr": statistics.stdev(rates) / len(rates) ** 0.5 if len(rates) > 1 else 0.0,
+        "n_problems": len(rates),
+        "samples": config.samples,
+        "mean_tokens": metrics["completions/mean_length"],
+        "reflection_per_answer": metrics["reflection_per_answer"],
+        "language_consistency": metrics["language_consistency"],
+        "truncated": metrics["completions/clipped_ratio"],
+        "well_formed": metrics["rewards/format"],
+        "by_task": {
+            key.removeprefix("accuracy/"): value
+            for key, value in metrics.items()
+            if key.startswith("accuracy/")
+        },
+        "checkpoint": path.name,
+    }
+
+
+def _rates(groups: Sequence[Group]) -> list[float]:
+    """Share of right completions of each problem that could be decided."""
+    return [
+        statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
+        for group in groups
+        if group.rollouts
+    ]
+
+
+def _showcase(
+    context: Context,
+    stage: str,
+    engine: Engine,
+    exam: Exam,
+    tasks: mix.Mix,
+) -> list[dict[str, Any]]:
+    """Greedy answers to the recipe's questions and to some held-out problems; first rank only."""
+    if not context.ranks.is_first:
+        return []
+    asked = [
+        Problem(f"showcase/{i}", "showcase", (Message("user", item.question),), item.answer, "")
+        for i, item in enumerate(context.recipe.showcase)
+    ]
+    problems = asked + tasks.problems(0, N_SHOWN)
+
+    def verify(problem: Problem, answer: str) -> Verdict:
+        is_asked = problem.task == "showcase"
+        return check_number(answer, problem.answer) if is_asked else tasks.verify(problem, answer)
+
+    found = collect(
+        engine,
+        dataclasses.replace(exam, verify=verify),
+        list(enumerate(problems)),
+        1,
+        Sampling(context.recipe.bench.max_tokens, temperature=0.0),
+        context.recipe.seed,
+    )
+    return [
+        {
+            "kind": "showcase",
+            "stage": stage,
+            "question": group.problem.messages[-1].content,
+            "gold": group.problem.answer,
+        }
+        | rollout_record(rollout)
+        for group in found.groups
+        for rollout in group.rollouts
+    ]

@@ -1,0 +1,133 @@
+"""What every stage is given: the recipe, the run folder, the processes, the terminal.
+
+Only rank 0 has the run folder open and a terminal to draw on; the other ranks call the same
+methods, which do nothing there, so that a stage reads the same on every rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from r1kit.config import Recipe
+from r1kit.live import Observer
+from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model.parallel import Ranks
+from r1kit.rundir import RunDir
+from r1kit.types import Checkpoint
+
+KEPT_CHECKPOINTS = 2
+"""Resume points kept a stage; older ones are deleted."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A checkpoint to go on from."""
+
+    path: Path
+    step: int
+    state: dict[str, Any]
+
+
+@dataclass
+class Context:
+    recipe: Recipe
+    ranks: Ranks
+    run: RunDir | None
+    """None on every rank but the first"""
+    observer: Observer | None
+
+    def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        """On every rank: the memory of all of them is added to the metrics."""
+        resident = self.ranks.sum({"memory/resident_mb": psutil.Process().memory_info().rss / 1e6})
+        metrics = {**metrics, **resident}
+        if self.run is not None:
+            self.run.log(stage, step, metrics)
+        if self.observer is not None:
+            self.observer.step(stage, step, metrics)
+
+    def sample(self, record: Mapping[str, Any]) -> None:
+        if self.run is not None:
+            self.run.sample(record)
+        if self.observer is not None:
+            self.observer.sample(record)
+
+    def tick(self, stage: str) -> None:
+        """From now on time is spent in this stage."""
+        if self.run is not None:
+            self.run.tick(stage)
+
+    def note(self, text: str) -> None:
+        if self.observer is not None:
+            self.observer.note(text)
+
+    def latest(self, stage: str) -> Path:
+        """The newest checkpoint of a finished stage, on every rank."""
+        path: Path | None = self._from_first(self.run and self.run.latest(stage))
+        assert path is not None, f"stage {stage} has no checkpoint"
+        return path
+
+    def is_finished(self, stage: str) -> bool:
+        return bool(self._from_first(self.run and self.run.finished(stage)))
+
+    def resume(self, stage: str) -> Resumed | None:
+        """The newest resume point of an unfinished stage; forgets what came after it."""
+        path = self._from_first(self.run and self.run.latest(stage))
+        if path is None:
+            if self.run is not None:
+                self.run.rewind(stage, 0)
+            return None
+        state = checkpoint.load_state(path) or {}
+        step = checkpoint.load_manifest(path).step
+        if self.run is not None:
+            self.run.rewind(stage, step, state.get("position"))
+        return Resumed(path, step, state)
+
+    def save(
+        self,
+        stage: str,
+        step: int,
+        model: PreTrainedModel,
+        words: PreTrainedTokenizerBase,
+        *,
+        weights_from: str | None,
+        data_from: str | None,
+        state: dict[str, Any],
+    ) -> None:
+        """A resume point, written by the first rank while the others wait at the next step."""
+        if self.run is None:
+            return
+        position = self.run.sync()
+        manifest = Checkpoint(
+            path="",
+            stage=stage,
+            step=step,
+            weights_from=weights_from,
+            data_from=data_from,
+            template="r1",
+            tokenizer_hash=checkpoint.tokenizer_hash(words),
+            config_hash=self.recipe.hash(),
+        )
+        checkpoint.save(
+            self.run.checkpoint_path(stage, step),
+            model,
+            words,
+            manifest,
+            state | {"position": position},
+        )
+        self.run.prune(stage, KEPT_CHECKPOINTS)
+
+    def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The model of a checkpoint on this rank's device, and its tokenizer."""
+        dtype = getattr(torch, self.recipe.compute.dtype)
+        model = policy.load(path, self.ranks.device, dtype)
+        return model, tokenizer.load(path)
+
+    def _from_first(self, item: Any) -> Any:
+        return self.ranks.gather(item)[0]

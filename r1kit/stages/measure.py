@@ -1,0 +1,113 @@
+"""Numbers and readable records about groups of completions; shared by RL steps and benchmarks."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from r1kit.model.parallel import Ranks
+from r1kit.template import without_tags
+from r1kit.types import Group, Rollout
+from r1kit.verify.language import language_share
+from r1kit.verify.reflection import count_reflections
+
+Metrics = dict[str, float]
+
+
+def describe(groups: Sequence[Group], ranks: Ranks) -> Metrics:
+    """The metrics of a step over all ranks' groups, by the names the field knows from TRL."""
+    sums = ranks.sum(_sums(groups))
+    n = max(1.0, sums["n"])
+    metrics = {
+        "reward": sums["reward"] / n,
+        "reward_std": sums["reward_std"] / max(1.0, sums["groups"]),
+        "frac_reward_zero_std": sums["zero_std"] / max(1.0, sums["groups"]),
+        "completions/mean_length": sums["tokens"] / n,
+        "completions/clipped_ratio": sums["clipped"] / n,
+        "entropy": -sums["logprobs"] / max(1.0, sums["tokens"]),
+        "reflection_per_answer": sums["reflections"] / n,
+        "language_consistency": sums["language"] / max(1.0, sums["with_language"]),
+        "n_problems": sums["groups"],
+        "n_completion_tokens": sums["tokens"],
+        "n_prompt_tokens": sums["prompt_tokens"],
+    }
+    for key in sorted(sums):
+        if key.startswith("rewards/"):
+            metrics[key] = sums[key] / n
+        if key.startswith("accuracy/"):
+            metrics[key] = sums[key] / sums[key.replace("accuracy/", "n/")]
+    return metrics
+
+
+def _sums(groups: Sequence[Group]) -> Metrics:
+    sums: Metrics = dict.fromkeys(
+        (
+            "n", "groups", "reward", "reward_std", "zero_std", "tokens", "prompt_tokens",
+            "clipped", "logprobs", "reflections", "language", "with_language",
+        ),
+        0.0,
+    )  # fmt: skip
+
+    def add(key: str, value: float) -> None:
+        sums[key] = sums.get(key, 0.0) + value
+
+    for group in groups:
+        rewards = [rollout.reward.total for rollout in group.rollouts]
+        add("groups", 1)
+        add("reward_std", statistics.stdev(rewards) if len(rewards) > 1 else 0.0)
+        add("zero_std", float(len(set(rewards)) <= 1))
+        for rollout in group.rollouts:
+            for key, value in _facts(rollout).items():
+                add(key, value)
+    return sums
+
+
+def _facts(rollout: Rollout) -> Metrics:
+    """What one completion adds to the sums."""
+    completion = rollout.completion
+    share = language_share(without_tags(completion.text), rollout.problem.language)
+    facts = {
+        "n": 1.0,
+        "reward": rollout.reward.total,
+        "tokens": float(len(completion.token_ids)),
+        "prompt_tokens": float(len(rollout.prompt_ids)),
+        "clipped": float(completion.finish == "length"),
+        "logprobs": sum(completion.logprobs),
+        "reflections": float(count_reflections(completion.text)),
+        "language": share or 0.0,
+        "with_language": float(share is not None),
+        f"accuracy/{rollout.problem.task}": float(bool(rollout.verdict.correct)),
+        f"n/{rollout.problem.task}": 1.0,
+    }
+    return facts | {f"rewards/{part}": value for part, value in rollout.reward.parts.items()}
+
+
+def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
+    """A group as a line of samples.jsonl."""
+    problem = group.problem
+    return {
+        "kind": "group",
+        "stage": stage,
+        "step": step,
+        "problem": {
+            "id": problem.id,
+            "task": problem.task,
+            "language": problem.language,
+            "question": problem.messages[-1].content,
+            "gold": problem.answer,
+        },
+        "rollouts": [rollout_record(rollout) for rollout in group.rollouts],
+    }
+
+
+def rollout_record(rollout: Rollout) -> dict[str, Any]:
+    completion = rollout.completion
+    return {
+        "text": completion.text,
+        "correct": rollout.verdict.correct,
+        "why": rollout.verdict.why,
+        "reward": rollout.reward.parts,
+        "n_tokens": len(completion.token_ids),
+        "finish": completion.finish,
+    }

@@ -1,0 +1,1 @@
+"""QUESTIONS WITH A CHECKER: load or generate problems, verify answers."""

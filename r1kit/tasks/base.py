@@ -1,0 +1,86 @@
+"""A task: problems by index, and a verifier for their answers.
+
+A task is a pure function of its settings: `problem(index)` gives the same problem in every process
+and after every restart, so "which problems were used" is one number. Train and held-out problems
+are disjoint by construction: the canonical id of a problem decides, by its hash, which split it
+belongs to, whatever language it is worded in.
+
+Your own task is a Python file with a subclass of `GeneratedTask` (see docs/tasks.md), named in the
+recipe as `path.py:Class`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from r1kit.errors import TaskError
+from r1kit.types import Problem, Split, Verdict
+
+HELD_OUT_SHARE = 10
+"""One problem in so many is held out."""
+
+MAX_DRAWS = 10_000
+"""Draws before a split is declared empty."""
+
+
+def split_of(problem_id: str) -> Split:
+    """The side a problem is on, by a hash of its canonical id."""
+    digest = hashlib.sha256(problem_id.encode()).digest()
+    return "held_out" if digest[0] * 256 + digest[1] < 65536 // HELD_OUT_SHARE else "train"
+
+
+class Task(ABC):
+    """A source of problems with a verifier.
+
+    `problem(index)` must depend on the settings and `index` alone; `verify` sees only the answer
+    part of a completion (the thinking is already stripped) and never raises on hostile text.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        *,
+        level: int = 1,
+        languages: Sequence[str] = ("en", "ko", "zh"),
+        split: Split = "train",
+        seed: int = 0,
+    ) -> None:
+        self.level = level
+        self.languages = tuple(languages)
+        self.split: Split = split
+        self.seed = seed
+
+    @abstractmethod
+    def problem(self, index: int) -> Problem:
+        """The problem at this place of the endless (or repeating) sequence of this split."""
+
+    @abstractmethod
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        """Is this answer right? `Verdict(None, ...)` when it cannot be decided."""
+
+
+class GeneratedTask(Task):
+    """A task whose problems are drawn at random: subclasses write `draw` and `verify`."""
+
+    @abstractmethod
+    def draw(self, rng: random.Random, language: str) -> Problem:
+        """A random problem worded in `language`, its id independent of the wording."""
+
+    def problem(self, index: int) -> Problem:
+        rng = self._rng(index)
+        language = rng.choice(self.languages)
+        for _ in range(MAX_DRAWS):
+            problem = self.draw(rng, language)
+            if split_of(problem.id) == self.split:
+                return problem
+        raise TaskError(
+            f"Task {self.name!r} at level {self.level} drew {MAX_DRAWS} problems and none is "
+            f"{self.split}; it has too few different problems: widen what draw() chooses from."
+        )
+
+    def _rng(self, index: int, purpose: str = "problem") -> random.Random:
+        return random.Random(f"{self.name}/{self.level}/{purpose}/{self.split}/{self.seed}/{index}")

@@ -1,0 +1,134 @@
+"""The tasks of a recipe as one task: weights, user files, and the check that gold answers verify."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from r1kit.config import Recipe
+from r1kit.errors import TaskError
+from r1kit.tasks.base import Task
+from r1kit.tasks.world import FAMILIES, Family
+from r1kit.template import document_text
+from r1kit.types import Problem, Split, Verdict
+
+N_PROVED = 32
+"""Problems of each task whose gold answer must verify before a run starts."""
+
+
+EXERCISES = 0.3
+"""Share of corpus documents that are pages of exercises."""
+
+
+class Mix:
+    """Several tasks drawn by weight; itself a pure function of (seed, split, index)."""
+
+    def __init__(self, tasks: Sequence[Task], weights: Sequence[float], seed: int, split: Split):
+        self.tasks = list(tasks)
+        self.weights = list(weights)
+        self.seed = seed
+        self.split = split
+        self._by_name = {task.name: task for task in self.tasks}
+
+    def problem(self, index: int) -> Problem:
+        rng = random.Random(f"mix/{self.split}/{self.seed}/{index}")
+        [task] = rng.choices(self.tasks, self.weights)
+        return task.problem(index)
+
+    def problems(self, start: int, n: int) -> list[Problem]:
+        return [self.problem(index) for index in range(start, start + n)]
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        return self._by_name[problem.task].verify(problem, answer)
+
+    def document(self, index: int) -> str:
+        """A base-corpus document of one of the families of the world."""
+        rng = random.Random(f"corpus/{self.split}/{self.seed}/{index}")
+        families = [task for task in self.tasks if isinstance(task, Family)]
+        weights = [
+            weight
+            for task, weight in zip(self.tasks, self.weights, strict=True)
+            if isinstance(task, Family)
+        ]
+        if not families:
+            raise TaskError(
+                "Pretraining a base needs a family of the world among the tasks "
+                f"({', '.join(FAMILIES)}), or an existing base: set model.path."
+            )
+        [family] = rng.choices(families, weights)
+        if rng.random() < EXERCISES:
+            return document_text(None, family.exercise(index))
+        problem, completion = family.document(index)
+        return document_text(problem.messages[-1].content, completion)
+
+    def distinct(self, n: int) -> list[Problem]:
+        """The first `n` problems with different ids; for benchmarks."""
+        found: dict[str, Problem] = {}
+        for index in range(100 * n):
+            problem = self.problem(index)
+            found.setdefault(problem.id, problem)
+            if len(found) == n:
+                return list(found.values())
+        raise TaskError(
+            f"The tasks have fewer than {n} different {self.split} problems (found {len(found)}); "
+            "lower bench.n_problems or raise a task's level."
+        )
+
+
+def load(recipe: Recipe, split: Split) -> Mix:
+    """The tasks of a recipe. Raises TaskError if one does not load or refuses its own gold answer."""
+    tasks = []
+    for config in recipe.tasks:
+        task = _find(config.name)(
+            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
+        )
+        prove(task)
+        tasks.append(task)
+    if len({task.name for task in tasks}) < len(tasks):
+        raise TaskError("Two tasks of the recipe have the same name; give each one entry.")
+    return Mix(tasks, [config.weight for config in recipe.tasks], recipe.seed, split)
+
+
+def prove(task: Task) -> None:
+    """A task proves itself: its gold answers verify, and an empty answer does not."""
+    for index in range(N_PROVED):
+        problem = task.problem(index)
+        if task.verify(problem, f"\\boxed{{{problem.answer}}}").correct is not True:
+            raise TaskError(
+                f"Task {task.name!r} refuses its own gold answer {problem.answer!r} to "
+                f"{problem.messages[-1].content!r}; mend its verify()."
+            )
+        if task.verify(problem, "").correct:
+            raise TaskError(f"Task {task.name!r} accepts an empty answer; mend its verify().")
+
+
+def _find(name: str) -> type[Task]:
+    if ":" in name:
+        return _import(*name.rsplit(":", 1))
+    if name not in FAMILIES:
+        raise TaskError(
+            f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, and a file "
+            "of your own is named as path.py:Class."
+        )
+    return FAMILIES[name]
+
+
+def _import(path: str, class_name: str) -> type[Task]:
+    file = Path(path)
+    module_name = f"r1kit_user_{file.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None or not file.exists():
+        raise TaskError(f"There is no task file {path}; name it relative to where you run r1.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TaskError(f"{path} does not import: {type(error).__name__}: {error}.") from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise TaskError(f"{path} has no class {class_name!r} that is a Task (r1kit.tasks.base).")
+    return found

@@ -1,0 +1,81 @@
+"""Chains of additions and subtractions with carrying.
+
+    47+38-19   <think>47+38=77+8=85
+               85-19=75-9=66
+               wait check 66+19=76+9=85
+               85,85-85=0 yes</think>\\boxed{66}
+
+Level 1: three numbers, all values on the way below 100. Each level more adds a number and
+allows values up to 100 more.
+"""
+
+from __future__ import annotations
+
+import random
+
+from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
+from r1kit.tasks.world.family import Family
+from r1kit.types import Problem
+
+
+class Arithmetic(Family):
+    name = "arithmetic"
+    WORDINGS = {
+        "en": ("{}=?", "Work out {}", "How much is {}?"),
+        "ko": ("{}은?", "{}을 계산하라", "{}은 얼마?"),
+        "zh": ("计算{}", "{}等于多少？", "{}=？"),
+    }
+
+    def draw(self, rng: random.Random, language: str) -> Problem:
+        value = rng.randint(11, 99)
+        statement = str(value)
+        for _ in range(self.level + 1):
+            room = 100 * self.level - 1 - value
+            sign = "+" if room >= 11 and (value < 22 or rng.random() < 0.5) else "-"
+            number = rng.randint(11, min(99, room if sign == "+" else max(11, value - 1)))
+            value = value - number if sign == "-" else value + number
+            statement += f"{sign}{number}"
+        return self.worded(rng, language, statement, statement, str(value))
+
+    def think(self, problem: Problem, author: Author) -> str:
+        if author.chance(GUESSES):
+            guess = max(1, int(problem.answer) + author.rng.choice((-20, -10, -1, 1, 10, 20)))
+            author.write(f"{author.say('maybe')} {guess}")
+            return str(guess)
+        first, *rest = self.terms(problem)
+        value = first
+        for number in rest:
+            before, value = value, add(value, number, "", author)
+            if author.chance(CHECKS):
+                back = add(value, -number, f"{author.wait()}{author.say('check')} ", author)
+                if not author.judge("", back, before):
+                    value = add(before, number, author.wait(), author)
+        return str(value)
+
+    def drill(self, problem: Problem, author: Author) -> None:
+        value, *rest = self.terms(problem)
+        for number in rest:
+            before, value = value, add(value, number, "", author)
+            back = add(value, -number, "", author)
+            claimed = back if author.chance(RIGHT) else back + author.rng.choice((-10, -1, 1))
+            author.judge("", claimed, before)
+
+    @staticmethod
+    def terms(problem: Problem) -> list[int]:
+        """The signed numbers of the chain."""
+        statement = problem.id.partition("/")[2]
+        return [int(term) for term in statement.replace("-", "+-").split("+")]
+
+
+def add(value: int, number: int, opening: str, author: Author) -> int:
+    """Writes `47+38=77+8=85`, tens first; returns the sum as the author has it."""
+    tens = int(number / 10) * 10
+    ones = number - tens
+    if not ones:
+        total = author.compute(value + number)
+        author.write(f"{opening}{value}{number:+d}={total}")
+        return total
+    middle = author.compute(value + tens)
+    total = author.compute(middle + ones)
+    author.write(f"{opening}{value}{number:+d}={middle}{ones:+d}={total}")
+    return total

@@ -1,0 +1,66 @@
+"""What the families of the world share: wording, documents, and exact integer answers."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from typing import Any
+
+from r1kit.tasks.base import GeneratedTask
+from r1kit.tasks.world.author import Author
+from r1kit.types import Message, Problem, Verdict
+from r1kit.verify.answer import check_number
+
+
+COMPARISONS = 0.4
+"""Share of the exercise pages that are comparisons of numbers."""
+
+
+class Family(GeneratedTask):
+    """A family of the world: `WORDINGS` by language, `draw`, `think`, `verify`."""
+
+    WORDINGS: dict[str, tuple[str, ...]]
+
+    @abstractmethod
+    def think(self, problem: Problem, author: Author) -> str:
+        """Write a train of thought into `author`; returns the answer it ends with, right or not."""
+
+    @abstractmethod
+    def drill(self, problem: Problem, author: Author) -> None:
+        """Write exercises of the elementary steps of such a problem into `author`."""
+
+    def exercise(self, index: int) -> str:
+        """A page of an exercise book, for the base corpus: steps without a train of thought."""
+        rng = self._rng(index, "exercise")
+        problem = self.problem(rng.randrange(1 << 40))
+        author = Author(rng, problem.language, self.languages, is_careful=True)
+        if author.chance(COMPARISONS):
+            author.compare()
+        else:
+            self.drill(problem, author)
+        return "\n".join(author.lines)
+
+    def document(self, index: int) -> tuple[Problem, str]:
+        """A problem of this split and an imperfect completion, for the base corpus."""
+        rng = self._rng(index, "document")
+        problem = self.problem(rng.randrange(1 << 40))
+        author = Author(rng, problem.language, self.languages)
+        answer = self.think(problem, author)
+        return problem, author.finish(answer)
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        return check_number(answer, problem.answer)
+
+    def worded(
+        self, rng: random.Random, language: str, key: str, statement: str, answer: str, **meta: Any
+    ) -> Problem:
+        wording = rng.choice(self.WORDINGS[language])
+        question = wording.replace("{}", statement)
+        return Problem(
+            id=f"{self.name}/{key}",
+            task=self.name,
+            messages=(Message("user", question),),
+            answer=answer,
+            language=language,
+            meta=meta,
+        )

@@ -1,0 +1,83 @@
+"""Sums of consecutive numbers, by pairing first and last.
+
+    1+2+3+...+100   <think>1+100=101, 100 terms
+                    half 100: 50, 50*101=50*100+50*1=5000+50=5050</think>\\boxed{5050}
+
+Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 40 over at most 14 terms.
+Each level more: steps of 2, 3, ... between the terms as well.
+"""
+
+from __future__ import annotations
+
+import random
+
+from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
+from r1kit.tasks.world.family import Family
+from r1kit.types import Problem
+
+
+class Series(Family):
+    name = "series"
+    WORDINGS = {
+        "en": ("{}=?", "What is {}?", "Add up {}"),
+        "ko": ("{}은?", "{}의 합은?", "{}을 더하면?"),
+        "zh": ("{}等于多少？", "求和：{}", "{}=？"),
+    }
+
+    def draw(self, rng: random.Random, language: str) -> Problem:
+        step = rng.randint(1, self.level)
+        if rng.random() < 0.2:
+            first, n = 1, rng.choice((*range(4, 21), 30, 40, 50, 60, 70, 80, 90, 100))
+        else:
+            first, n = rng.randint(1, 40), rng.randint(4, 14)
+        last = first + (n - 1) * step
+        statement = f"{first}+{first + step}+{first + 2 * step}+...+{last}"
+        total = n * (first + last) // 2
+        return self.worded(
+            rng, language, statement, statement, str(total), first=first, last=last, n=n, step=step
+        )
+
+    def think(self, problem: Problem, author: Author) -> str:
+        total = int(problem.answer)
+        if author.chance(GUESSES):
+            guess = round(total * author.rng.uniform(0.6, 1.6))
+            author.write(f"{author.say('maybe')} {guess}")
+            return str(guess)
+        half, other, opening = self._pair(problem, author)
+        found = multiply(half, other, opening, author)
+        if author.chance(CHECKS):
+            again = multiply(other, half, f"{author.wait()}{author.say('check')} ", author)
+            author.judge("", again, found)
+            found = again
+        return str(found)
+
+    @staticmethod
+    def _pair(problem: Problem, author: Author) -> tuple[int, int, str]:
+        """Writes first + last; returns the two factors of the sum, and how the halving begins."""
+        first, last, n = (problem.meta[key] for key in ("first", "last", "n"))
+        pair = author.compute(first + last)
+        author.write(f"{first}+{last}={pair}, {n} {author.say('terms')}")
+        even, other = (n, pair) if n % 2 == 0 else (pair, n)
+        half = author.compute(even // 2)
+        return half, other, f"{author.say('half')} {even}: {half}, "
+
+    def drill(self, problem: Problem, author: Author) -> None:
+        half, other, opening = self._pair(problem, author)
+        found = multiply(half, other, opening, author)
+        for factors in ((other, half), (half, other)):
+            again = multiply(*factors, "", author)
+            claimed = again if author.chance(RIGHT) else again + author.rng.choice((-10, 1, 9))
+            author.judge("", claimed, found)
+
+
+def multiply(a: int, b: int, opening: str, author: Author) -> int:
+    """Writes `a*b=a*tens+a*ones=...=product`; returns the product as the author has it."""
+    tens, ones = b // 10 * 10, b % 10
+    if not tens or not ones:
+        value = author.compute(a * b)
+        author.write(f"{opening}{a}*{b}={value}")
+        return value
+    left, right = author.compute(a * tens), author.compute(a * ones)
+    value = author.compute(left + right)
+    author.write(f"{opening}{a}*{b}={a}*{tens}+{a}*{ones}={left}+{right}={value}")
+    return value

@@ -1,0 +1,220 @@
+"""The only place that knows `<think>`: prompts to tokens, completions to thinking and answer.
+
+Source: the chat template published with DeepSeek-R1 (control tokens with U+FF5C and U+2581; system
+text without a role token; past thinking dropped). Departures: no `<think>` at the end of the
+prompt, so that a completion shows its whole thinking to the format reward; a pad token of its own,
+so that padding is never mistaken for the end; several system messages are joined, not replaced.
+
+Text never becomes a control token: r1kit's own tokenizers encode what people write apart from
+the tokens of the template. Other tokenizers use their own template, which cannot promise that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from r1kit.types import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BOS = "<｜begin▁of▁sentence｜>"
+EOS = "<｜end▁of▁sentence｜>"
+PAD = "<｜▁pad▁｜>"
+USER = "<｜User｜>"
+ASSISTANT = "<｜Assistant｜>"
+THINK = "<think>"
+END_THINK = "</think>"
+
+SPECIAL_TOKENS = (BOS, EOS, PAD, USER, ASSISTANT)
+"""Decoding with `skip_special_tokens` drops these; ids 0 to 4 of a tokenizer trained here."""
+THINKING_TAGS = (THINK, END_THINK)
+"""Tokens too, but not special ones: they stay visible in decoded text."""
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}"
+    "{{ messages | selectattr('role', 'equalto', 'system')"
+    " | map(attribute='content') | join('\\n\\n') }}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}"
+    f"{{{{ '{USER}' + message['content'] }}}}"
+    "{% elif message['role'] == 'assistant' %}"
+    f"{{{{ '{ASSISTANT}' + message['content'].split('{END_THINK}')[-1] + eos_token }}}}"
+    "{% endif %}"
+    "{% endfor %}"
+    f"{{% if add_generation_prompt %}}{{{{ '{ASSISTANT}' }}}}{{% endif %}}"
+)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """The tokens [P] a completion continues, with at most one BOS in front.
+
+    A tokenizer of r1kit gets r1kit's template, text and control tokens apart; any other its own
+    chat template; a base model that has none reads "Question: ...\\nAnswer:".
+    """
+    if tokenizer.chat_template == CHAT_TEMPLATE:
+        return _render(tokenizer, messages)
+    if tokenizer.chat_template is None:
+        ids = tokenizer.encode(_plain_prompt(messages))
+        return _with_one_bos(list(ids), tokenizer.bos_token_id)
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    return _with_one_bos(list(ids), tokenizer.bos_token_id)
+
+
+def is_prefilled(tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int]) -> bool:
+    """Whether a prompt already ends in `<think>`, as those of some other models do."""
+    tail = tokenizer.decode(list(prompt_ids[-16:]), skip_special_tokens=False)
+    return bool(tail.rstrip().endswith(THINK))
+
+
+def completion_text(reasoning: str | None, answer: str) -> str:
+    """What a model is to write: `<think>try 5</think>\\\\boxed{5}`; without reasoning, no tags.
+
+    Raises ValueError if a part itself holds a thinking tag: it could not be parsed back.
+    """
+    if any(tag in part for tag in THINKING_TAGS for part in (reasoning or "", answer)):
+        raise ValueError("reasoning and answer must not contain thinking tags")
+    return answer if reasoning is None else f"{THINK}{reasoning}{END_THINK}{answer}"
+
+
+def document_text(question: str | None, text: str) -> str:
+    """A whole document of the base corpus: one exchange, or, without a question, plain text."""
+    asked = "" if question is None else f"{USER}{question}{ASSISTANT}"
+    return f"{BOS}{asked}{text}{EOS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """`<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`."""
+
+    thinking: str | None
+    """inside the first think block, stripped; None where no block was opened"""
+    answer: str | None
+    """everything outside that block, stripped; None where the thinking never ended"""
+    well_formed: bool
+    """one think block at the very start, then an answer, neither of them blank"""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A bit of streamed text that is known to be thinking or answer."""
+
+    kind: Literal["thinking", "answer"]
+    text: str
+
+
+def parse(text: str, prefilled: bool = False) -> Parsed:
+    """Split a whole completion; `prefilled` says that the prompt already ended in `<think>`."""
+    before, opened, rest = ("", True, text) if prefilled else _cut(text, THINK)
+    inside, closed, after = _cut(rest, END_THINK)
+    if not opened:
+        return Parsed(None, text.strip(), False)
+    thinking = inside.strip()
+    if not closed:
+        return Parsed(thinking, None, False)
+    answer = (before + after).strip()
+    tags_fit = not before and THINK not in inside + after and END_THINK not in after
+    return Parsed(thinking, answer, bool(tags_fit and thinking and answer))
+
+
+def without_tags(text: str) -> str:
+    """What a completion says, thinking and answer, with spaces for the tags."""
+    return text.replace(THINK, " ").replace(END_THINK, " ")
+
+
+class StreamParser:
+    """`parse` for text that arrives in chunks, however it is cut.
+
+    The joined pieces of a kind, without trailing whitespace, are what `parse` returns; only the
+    answer of unfinished thinking differs (`parse` has none). Leading whitespace of each part is
+    dropped at once; nothing is held back but the possible beginning of a tag.
+    """
+
+    def __init__(self, prefilled: bool = False) -> None:
+        self._kind: Literal["thinking", "answer"] = "thinking" if prefilled else "answer"
+        self._next_tag = END_THINK if prefilled else THINK
+        self._held = ""
+        self._begun: set[str] = set()
+
+    def feed(self, chunk: str) -> list[Piece]:
+        """The pieces that `chunk` makes certain, in order; none of them empty."""
+        text, pieces = self._held + chunk, []
+        while self._next_tag and self._next_tag in text:
+            before, _, text = text.partition(self._next_tag)
+            pieces += self._emit(before)
+            self._turn()
+        keep = len(text) - _partial_tag(text, self._next_tag)
+        self._held = text[keep:]
+        return pieces + self._emit(text[:keep])
+
+    def finish(self) -> list[Piece]:
+        """The end of the text: what looked like the beginning of a tag was none."""
+        held, self._held = self._held, ""
+        return self._emit(held)
+
+    def _turn(self) -> None:
+        starts_thinking = self._next_tag == THINK
+        self._kind = "thinking" if starts_thinking else "answer"
+        self._next_tag = END_THINK if starts_thinking else ""
+
+    def _emit(self, text: str) -> list[Piece]:
+        if self._kind not in self._begun:
+            text = text.lstrip()
+        if not text:
+            return []
+        self._begun.add(self._kind)
+        return [Piece(self._kind, text)]
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of plain text: `</think>` or `<｜User｜>` in it stay the characters they are.
+
+    For tokenizers of r1kit, which have no normaliser. The added tokens live in front of the
+    pre-tokenizer, so starting at the pre-tokenizer never meets them.
+    """
+    backend = tokenizer.backend_tokenizer
+    words = backend.pre_tokenizer.pre_tokenize_str(text) if text else []
+    return [token.id for word, _ in words for token in backend.model.tokenize(word)]
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    def control(token: str) -> int:
+        return int(tokenizer.convert_tokens_to_ids(token))
+
+    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    ids = [control(BOS), *encode_text(tokenizer, system)]
+    for message in messages:
+        if message.role == "user":
+            ids += [control(USER), *encode_text(tokenizer, message.content)]
+        elif message.role == "assistant":
+            answer = message.content.split(END_THINK)[-1]
+            ids += [control(ASSISTANT), *encode_text(tokenizer, answer), control(EOS)]
+    return [*ids, control(ASSISTANT)]
+
+
+def _plain_prompt(messages: Sequence[Message]) -> str:
+    lines = []
+    for message in messages:
+        name = {"system": "", "user": "Question: ", "assistant": "Answer: "}[message.role]
+        lines.append(name + message.content)
+    return "\n".join([*lines, "Answer:"])
+
+
+def _with_one_bos(ids: list[int], bos: int | None) -> list[int]:
+    while bos is not None and ids[:2] == [bos, bos]:
+        ids = ids[1:]
+    return ids
+
+
+def _cut(text: str, tag: str) -> tuple[str, bool, str]:
+    before, found, after = text.partition(tag)
+    return before, bool(found), after
+
+
+def _partial_tag(text: str, tag: str) -> int:
+    """Length of the longest end of `text` that begins `tag` without completing it."""
+    longest = min(len(text), max(len(tag) - 1, 0))
+    return next((n for n in range(longest, 0, -1) if tag.startswith(text[-n:])), 0)

@@ -1,0 +1,1 @@
+"""The verbs: pretrain, SFT, RL, sample-and-keep. Blind to tasks, rewards and templates."""

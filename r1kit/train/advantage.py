@@ -1,0 +1,43 @@
+"""Credit assignment: from the rewards of one group to the advantages of its completions.
+
+Source: DeepSeekMath §4.1.2 and R1 eq. 3, `(r - mean) / std` over the G completions of a problem;
+Dr. GRPO (arXiv 2503.20783) keeps only the difference; the overlong penalty is DAPO's
+(arXiv 2503.14476, "soft overlong punishment"). Which loss divides by what is in `loss.LOSSES`.
+Departures: the papers name neither the kind of the standard deviation nor a guard. Here it is the
+unbiased one (G - 1) plus 1e-6, and a group whose rewards are all equal is exactly 0.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+Scale = Literal["std", "none"]
+
+EPSILON = 1e-6
+
+
+def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
+    """Mean-centred rewards of one group [G], divided by their standard deviation or not at all.
+
+    Equal rewards give exactly 0.0, and so does a group of one: it has nothing to compare with.
+    Raises ValueError if a reward is not finite.
+    """
+    if not all(map(math.isfinite, rewards)):
+        raise ValueError(f"rewards must be finite numbers, got {list(rewards)}")
+    # Not left to the arithmetic: the float mean of [0.1] * 3 is not 0.1.
+    if len(set(rewards)) <= 1:
+        return [0.0] * len(rewards)
+    mean = math.fsum(rewards) / len(rewards)
+    divisor = statistics.stdev(rewards) + EPSILON if scale == "std" else 1.0
+    return [(reward - mean) / divisor for reward in rewards]
+
+
+def overlong_penalty(n_tokens: int, max_tokens: int, buffer: int) -> float:
+    """0 up to `max_tokens - buffer`, then linear down to -1 at `max_tokens`; `buffer=0` is off."""
+    if buffer == 0:
+        return 0.0
+    n_over = n_tokens - (max_tokens - buffer)
+    return -min(max(n_over / buffer, 0.0), 1.0)

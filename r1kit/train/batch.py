@@ -1,0 +1,116 @@
+"""Trajectories become tensors here and nowhere else.
+
+A micro-batch is flat: its sequences lie one after the other, there is no padding and therefore no
+padding mask. `T` counts all tokens of a batch, `S` the scored ones (those with a loss), `B` its
+sequences. The same `pack` serves RL, SFT and pretraining; masks are carried from the trajectories,
+never rebuilt from token ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from r1kit.types import Trajectory
+
+Row = tuple[Trajectory, float]
+"""a trajectory and the weight of its scored tokens"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Two sequences, `[1, 52 | 9, 2]` and `[1 | 7]`, scored after the bar:
+
+    `Batch([1, 52, 9, 2, 1, 7], [4, 2], [0, 0, 1, 1, 0, 1], [.7, .7, -.7], ..., [0, 0, 1], ...)`
+    """
+
+    input_ids: Tensor
+    """[T] long"""
+    lengths: list[int]
+    """[B] tokens of each sequence; they sum to T"""
+    mask: Tensor
+    """[T] bool, True at the scored tokens; never at the first token of a sequence"""
+    advantages: Tensor
+    """[S] float; 1 in SFT: imitation is the policy gradient of advantage 1"""
+    old_logprobs: Tensor
+    """[S] float; 0 in SFT, where nothing was sampled"""
+    row: Tensor
+    """[S] long, which sequence of this batch the token belongs to"""
+    weights: Tensor
+    """[S] float, what the token's loss counts in the sum over all micro-batches"""
+
+
+def pack(
+    trajectories: Sequence[Trajectory],
+    weights: Sequence[float],
+    micro_batch_tokens: int,
+    device: torch.device | str = "cpu",
+) -> list[Batch]:
+    """Micro-batches of at most `micro_batch_tokens` tokens, similar lengths together.
+
+    `weights` has one entry a trajectory: what each of its scored tokens counts, from a weighting
+    of `loss.py` over the whole update. Trajectories without a scored token are left out; one
+    longer than the limit gets a batch of its own. Longest first, so that a micro-batch too large
+    for memory shows itself at once; equal lengths keep their order.
+    """
+    rows = [row for row in zip(trajectories, weights, strict=True) if any(row[0].loss_mask)]
+    for trajectory, _ in rows:
+        _check(trajectory)
+    rows.sort(key=lambda row: len(row[0].token_ids), reverse=True)
+    return [_batch(chunk, device) for chunk in _fill(rows, micro_batch_tokens)]
+
+
+def _check(trajectory: Trajectory) -> None:
+    n_tokens, old_logprobs = len(trajectory.token_ids), trajectory.old_logprobs
+    if len(trajectory.loss_mask) != n_tokens:
+        raise ValueError(f"{trajectory.source}: loss_mask and token_ids differ in length")
+    if trajectory.loss_mask[0]:
+        raise ValueError(f"{trajectory.source}: the first token has nothing to be predicted from")
+    if (trajectory.advantage is None) != (old_logprobs is None):
+        raise ValueError(f"{trajectory.source}: advantage and old_logprobs go together")
+    if old_logprobs is not None and len(old_logprobs) != n_tokens:
+        raise ValueError(f"{trajectory.source}: old_logprobs and token_ids differ in length")
+
+
+def _fill(rows: Sequence[Row], limit: int) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    n_tokens = 0
+    for row in rows:
+        length = len(row[0].token_ids)
+        if chunk and n_tokens + length > limit:
+            yield chunk
+            chunk, n_tokens = [], 0
+        chunk.append(row)
+        n_tokens += length
+    if chunk:
+        yield chunk
+
+
+def _batch(rows: Sequence[Row], device: torch.device | str) -> Batch:
+    trajectories = [trajectory for trajectory, _ in rows]
+    advantages = [1.0 if t.advantage is None else t.advantage for t in trajectories]
+    old_logprobs = [t.old_logprobs or [0.0] * len(t.token_ids) for t in trajectories]
+    mask = _long(chain.from_iterable(t.loss_mask for t in trajectories)).bool()
+    n_scored = _long(sum(t.loss_mask) for t in trajectories)
+    row = torch.arange(len(rows)).repeat_interleave(n_scored)
+    return Batch(
+        input_ids=_long(chain.from_iterable(t.token_ids for t in trajectories)).to(device),
+        lengths=[len(t.token_ids) for t in trajectories],
+        mask=mask.to(device),
+        advantages=_float(advantages)[row].to(device),
+        old_logprobs=_float(chain.from_iterable(old_logprobs))[mask].to(device),
+        row=row.to(device),
+        weights=_float(weight for _, weight in rows)[row].to(device),
+    )
+
+
+def _long(values: Iterable[int]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.long)
+
+
+def _float(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32)

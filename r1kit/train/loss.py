@@ -1,0 +1,171 @@
+"""GRPO and its variants: one table, three objectives, three ways to weigh tokens.
+
+Source: GRPO, DeepSeekMath §4.1 and R1 eq. 1-3; Dr. GRPO, arXiv 2503.20783; DAPO, 2503.14476;
+GSPO, 2507.18071; CISPO, MiniMax-M1 2506.13585; k3, Schulman 2020.
+
+An *objective* gives every scored token its loss, before any averaging. A *weighting* says how much
+each token of a completion counts, computed once from the lengths of ALL completions of the update,
+over all micro-batches and processes. The loss is then a plain sum, `(token_loss * weight).sum()`,
+and gradients add: nothing depends on micro-batch size, row order or number of processes.
+
+Who counts. A completion of length 0 (no scored token: one masked out by `truncated = "mask"`) is
+absent: it has no weight, and neither the number of rows nor the number of tokens counts it. A
+completion of advantage 0 is a real sample and counts in both, although its gradient is exactly 0
+(with no KL term its forward pass may be skipped).
+
+Departures: log-ratios are clamped to ±20 before `exp`; a token beyond that gives no gradient
+through its ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from r1kit.config import LossName
+from r1kit.train.advantage import Scale
+
+MAX_LOG_RATIO = 20.0
+
+Stats = dict[str, Tensor]
+"""Detached sums over tokens, to be added over micro-batches and processes: `clipped_low` and
+`clipped_high` count the tokens a clip acted on."""
+
+
+class Objective(Protocol):
+    """Per-token loss [S] and its statistics. S scored tokens, of B rows, flat: no padding."""
+
+    def __call__(
+        self,
+        logprobs: Tensor,
+        old_logprobs: Tensor,
+        advantages: Tensor,
+        row: Tensor,
+        n_rows: int,
+        clip_low: float,
+        clip_high: float,
+    ) -> tuple[Tensor, Stats]:
+        """`logprobs`, `old_logprobs`, `advantages` [S] float; `row` [S] long in 0..n_rows-1."""
+
+
+Weighting = Callable[[Sequence[int], int], list[float]]
+"""(scored tokens of each completion of the whole update [rows], max_tokens) -> weight of each
+token of that completion [rows]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    objective: Objective
+    weighting: Weighting
+    scale: Scale
+    """what group advantages are divided by"""
+
+
+def token_clip(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    row: Tensor,
+    n_rows: int,
+    clip_low: float,
+    clip_high: float,
+) -> tuple[Tensor, Stats]:
+    """PPO's clipped surrogate, a ratio a token. Reads neither `row` nor `n_rows`."""
+    return _pessimistic(_ratio(logprobs - old_logprobs), advantages, clip_low, clip_high)
+
+
+def sequence_clip(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    row: Tensor,
+    n_rows: int,
+    clip_low: float,
+    clip_high: float,
+) -> tuple[Tensor, Stats]:
+    """The same surrogate, a ratio a completion: the geometric mean of its token ratios.
+
+    The value is the sequence's, the gradient each token's own (the paper's GSPO-token form). A row
+    must be here with all its tokens.
+    """
+    log_ratio = (logprobs - old_logprobs).detach()
+    sums = log_ratio.new_zeros(n_rows).index_add(0, row, log_ratio)
+    means = sums / torch.bincount(row, minlength=n_rows)
+    own_gradient = logprobs - logprobs.detach()
+    return _pessimistic(_ratio(means[row] + own_gradient), advantages, clip_low, clip_high)
+
+
+def weight_clip(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    row: Tensor,
+    n_rows: int,
+    clip_low: float,
+    clip_high: float,
+) -> tuple[Tensor, Stats]:
+    """REINFORCE with a clipped importance weight, so that every token keeps a gradient.
+
+    Reads neither `row` nor `n_rows`.
+    """
+    ratio = _ratio(logprobs - old_logprobs).detach()
+    low, high = 1 - clip_low, 1 + clip_high
+    stats = {"clipped_low": (ratio < low).sum(), "clipped_high": (ratio > high).sum()}
+    return -ratio.clamp(low, high) * advantages * logprobs, stats
+
+
+def k3(log_ratio: Tensor) -> Tensor:
+    """KL(policy || reference) of each token, from `ref_logprobs - logprobs` [S]; never negative.
+
+    An unbiased estimate of the value on tokens the policy sampled. Used inside the loss, as R1
+    does, its gradient is not the gradient of the KL.
+    """
+    clamped = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return torch.expm1(clamped) - clamped
+
+
+def sequence_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
+    """Every completion counts the same: 1 / (completions * its length)."""
+    n_rows = sum(length > 0 for length in lengths)
+    return [1 / (n_rows * length) if length else 0.0 for length in lengths]
+
+
+def token_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
+    """Every token counts the same: 1 / all tokens."""
+    n_tokens = sum(lengths)
+    return [1 / n_tokens if length else 0.0 for length in lengths]
+
+
+def constant_length(lengths: Sequence[int], max_tokens: int) -> list[float]:
+    """Every completion is divided by the same length: 1 / (completions * max_tokens)."""
+    n_rows = sum(length > 0 for length in lengths)
+    return [1 / (n_rows * max_tokens) if length else 0.0 for length in lengths]
+
+
+LOSSES: dict[LossName, Variant] = {
+    "grpo": Variant(token_clip, sequence_mean, "std"),
+    "dr_grpo": Variant(token_clip, constant_length, "none"),
+    "dapo": Variant(token_clip, token_mean, "std"),
+    "gspo": Variant(sequence_clip, sequence_mean, "std"),
+    "cispo": Variant(weight_clip, token_mean, "std"),
+}
+
+
+def _ratio(log_ratio: Tensor) -> Tensor:
+    return log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+def _pessimistic(
+    ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float
+) -> tuple[Tensor, Stats]:
+    """-min(ratio * A, clip(ratio) * A): leaving the trust region is never rewarded."""
+    low, high = 1 - clip_low, 1 + clip_high
+    stats = {
+        "clipped_low": ((ratio < low) & (advantages < 0)).sum(),
+        "clipped_high": ((ratio > high) & (advantages > 0)).sum(),
+    }
+    return -torch.minimum(ratio * advantages, ratio.clamp(low, high) * advantages), stats

@@ -1,0 +1,136 @@
+"""One optimizer step: clip, Muon on the matrices inside the layers, AdamW on everything else.
+
+Source: Muon, Jordan et al. 2024, as `torch.optim.Muon` (learning rate times sqrt(max(1, rows /
+columns)), Nesterov momentum 0.95); warmup-stable-decay, MiniCPM arXiv 2404.06395.
+Departures: vectors (norms, biases) are never decayed. A gradient that is not finite leaves
+weights and optimizer state as they are, and the returned norm says so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from r1kit.config import OptimConfig
+from r1kit.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An optimizer and the learning rate it reaches at `lr_scale = 1`."""
+
+    optimizer: Optimizer
+    peak_lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizers:
+    """What updates a model; made by `make_optimizers`."""
+
+    parts: dict[str, Part]
+    """by name: "adamw", and "muon" if the recipe asks for it"""
+    grad_clip: float
+
+    def step(self, lr_scale: float) -> float:
+        """Update the weights from their gradients, clear those, return the norm before clipping.
+
+        Parameters without a gradient are untouched (no momentum, no decay).
+        """
+        parameters = [
+            parameter
+            for part in self.parts.values()
+            for group in part.optimizer.param_groups
+            for parameter in group["params"]
+        ]
+        norm = float(nn.utils.clip_grad_norm_(parameters, self.grad_clip))
+        for part in self.parts.values():
+            if math.isfinite(norm):
+                _set_lr(part.optimizer, part.peak_lr * lr_scale)
+                part.optimizer.step()
+            part.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs to continue bit for bit."""
+        return {name: part.optimizer.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises CheckpointError if `state` was saved by other optimizers."""
+        if state.keys() != self.parts.keys():
+            raise CheckpointError(
+                f"The checkpoint holds the state of {', '.join(state)}, the recipe asks for "
+                f"{', '.join(self.parts)}; resume with the recipe it was trained with."
+            )
+        for name, part in self.parts.items():
+            try:
+                part.optimizer.load_state_dict(state[name])
+            except ValueError as error:
+                raise CheckpointError(
+                    f"The optimizer state does not fit the model ({error}); "
+                    "resume with the recipe it was trained with."
+                ) from None
+
+
+def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
+    """Optimizers over every parameter of `model` that requires a gradient.
+
+    Raises ConfigError if Muon is asked for and the model has no matrices inside layers.
+    """
+    matrices = _layer_matrices(model) if config.optimizer == "muon" else []
+    if config.optimizer == "muon" and not matrices:
+        raise ConfigError(
+            'This model has no layers with matrices to train; set optim.optimizer = "adamw".'
+        )
+    taken = set(map(id, matrices))
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+    adamw = AdamW(
+        [
+            {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        betas=config.betas,
+        fused=True,
+    )
+    parts = {"adamw": Part(adamw, config.lr)}
+    if matrices:
+        muon = Muon(matrices, weight_decay=config.weight_decay)
+        parts["muon"] = Part(muon, config.muon_lr)
+    return Optimizers(parts, config.grad_clip)
+
+
+def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:
+    """Share of the peak learning rate at update `step` (0-based) of `n_steps`.
+
+    Linear warm-up whose last step is the peak; then constant, or a decay (over all the rest for
+    cosine, over the last `decay` share for wsd) whose last step is `final_lr`.
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    share = 1.0 if config.schedule == "cosine" else config.decay
+    n_decay = max(min(round(share * n_steps), n_steps - config.warmup_steps), 0)
+    done = min(max(step + 1 - (n_steps - n_decay), 0) / max(n_decay, 1), 1.0)
+    if config.schedule == "cosine":
+        done = (1 - math.cos(math.pi * done)) / 2
+    return 1 - (1 - config.final_lr) * done
+
+
+def _layer_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """2-D weights inside the repeated layers, so neither the embeddings nor the head."""
+    inside = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, nn.ModuleList)
+        for parameter in module.parameters()
+    }
+    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) in inside]
+
+
+def _set_lr(optimizer: Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr

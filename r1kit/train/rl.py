@@ -1,0 +1,265 @@
+"""Verb 3: reinforcement learning. GRPO as published, and its named variants.
+
+One step: collect groups of completions · compare each with its group · learn · publish.
+
+    rewards of a group → advantages → trajectories → micro-batches → loss → gradient → weights
+
+Source: DeepSeekMath §4.1, R1 §2.1-2.2; the variants are in `loss.LOSSES`. The learner sees token
+streams and numbers; it knows nothing of tasks, templates or how a reward came about.
+
+Departures from the R1 paper:
+- old log-probabilities are the engine's own, taken while sampling, instead of a second forward
+  pass; `mismatch/*` reports how far the learner's are from them before the first update.
+- completions whose advantage is exactly 0 are not passed through the model when there is no KL
+  term: their gradient is exactly 0. They still count in every average.
+- the reference of the KL term is refreshed every `reference_every` steps, as in R1; with
+  `kl_beta = 0` there is none.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from r1kit.config import RLConfig
+from r1kit.model.logprobs import token_logprobs
+from r1kit.model.parallel import Ranks
+from r1kit.train.advantage import group_advantages, overlong_penalty
+from r1kit.train.batch import Batch, pack
+from r1kit.train.loss import LOSSES, k3
+from r1kit.train.optim import Optimizers, lr_scale
+from r1kit.types import Group, Rollout, Trajectory
+
+Metrics = dict[str, float]
+
+IndexedGroup = tuple[int, Group]
+"""The problem's place among those of this step, over all ranks, and its group."""
+
+
+@dataclass
+class RLState:
+    """What a step leaves behind besides weights and optimizer."""
+
+    step: int = 0
+    cursor: int = 0
+    """problems drawn so far"""
+
+
+@dataclass
+class Step:
+    """What `collect` hands the learner: this rank's groups, and where the problems are at."""
+
+    groups: list[IndexedGroup]
+    n_groups: int
+    """over all ranks"""
+    cursor: int
+    metrics: Metrics
+
+
+Collect = Callable[[int, int], Step]
+"""(step, cursor) → groups sampled by the current weights"""
+AfterStep = Callable[[RLState, Metrics, Step], None]
+
+
+@dataclass
+class Learner:
+    """A policy in training, its optimizer and, with a KL term, its reference."""
+
+    policy: PreTrainedModel
+    optimizers: Optimizers
+    config: RLConfig
+    ranks: Ranks
+    micro_batch_tokens: int
+    reference: PreTrainedModel | None = None
+
+    def __post_init__(self) -> None:
+        if self.config.kl_beta and self.reference is None:
+            self.refresh_reference()
+
+    def refresh_reference(self) -> None:
+        """The reference becomes a frozen copy of the policy as it is now."""
+        self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
+
+
+def reinforce(
+    learner: Learner,
+    state: RLState,
+    collect: Collect,
+    publish: Callable[[int], None],
+    after_step: AfterStep,
+) -> None:
+    """Runs the steps from `state.step` to `config.n_steps`."""
+    config = learner.config
+    while state.step < config.n_steps:
+        started = time.perf_counter()
+        collected = collect(state.step, state.cursor)
+        sampled = time.perf_counter()
+        metrics = learn(learner, collected, lr_scale(state.step, config.n_steps, config.optim))
+        learned = time.perf_counter()
+        state.step, state.cursor = state.step + 1, collected.cursor
+        publish(state.step)
+        if learner.reference is not None and state.step % config.reference_every == 0:
+            learner.refresh_reference()
+        metrics |= collected.metrics | {
+            "time/learn_s": learned - sampled,
+            "time/publish_s": time.perf_counter() - learned,
+            "time/step_s": time.perf_counter() - started,
+        }
+        after_step(state, metrics, collected)
+
+
+def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
+    """Updates the policy on the groups of one step, in `updates_per_step` parts."""
+    config, totals = learner.config, Totals()
+    learner.policy.train()
+    for part in range(config.updates_per_step):
+        mine = [
+            group
+            for place, group in collected.groups
+            if place * config.updates_per_step // max(1, collected.n_groups) == part
+        ]
+        update(learner, mine, scale, totals, is_first=part == 0)
+    learner.policy.eval()
+    return totals.metrics(learner.ranks) | {"lr": scale * config.optim.lr}
+
+
+def update(
+    learner: Learner, groups: Sequence[Group], scale: float, totals: Totals, is_first: bool
+) -> None:
+    """One optimizer step on this rank's share of some groups."""
+    config, variant = learner.config, LOSSES[learner.config.loss]
+    trajectories = [t for group in groups for t in group_trajectories(group, config)]
+    weights = _weights(trajectories, config, learner.ranks)
+    learned_from = [
+        pair
+        for pair in zip(trajectories, weights, strict=True)
+        if pair[0].advantage or config.kl_beta
+    ]
+    batches = pack(
+        [trajectory for trajectory, _ in learned_from],
+        [weight for _, weight in learned_from],
+        learner.micro_batch_tokens,
+        learner.ranks.device,
+    )
+    for batch in batches:
+        logprobs = _logprobs(learner.policy, batch, config)
+        token_loss, stats = variant.objective(
+            logprobs,
+            batch.old_logprobs,
+            batch.advantages,
+            batch.row,
+            len(batch.lengths),
+            config.clip_low,
+            config.clip_high,
+        )
+        if learner.reference is not None:
+            with torch.no_grad():
+                reference = _logprobs(learner.reference, batch, config)
+            kl = k3(reference - logprobs)
+            token_loss = token_loss + config.kl_beta * kl
+            totals.add("kl", kl.detach())
+        loss = (token_loss * batch.weights).sum()
+        loss.backward()
+        totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
+    learner.ranks.sum_gradients(learner.policy.parameters())
+    totals.grad_norms.append(learner.optimizers.step(scale))
+
+
+def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
+    """The token-level view of a group: each completion against the mean of its group."""
+    rewards = [
+        rollout.reward.total
+        + overlong_penalty(
+            len(rollout.completion.token_ids), config.max_tokens, config.overlong_buffer
+        )
+        for rollout in group.rollouts
+    ]
+    advantages = group_advantages(rewards, LOSSES[config.loss].scale)
+    return [
+        trajectory(rollout, advantage, is_masked=_is_masked(rollout, config))
+        for rollout, advantage in zip(group.rollouts, advantages, strict=True)
+    ]
+
+
+def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajectory:
+    """Prompt and completion as the engine made them; nothing is tokenised again."""
+    completion, n_prompt = rollout.completion, len(rollout.prompt_ids)
+    return Trajectory(
+        token_ids=rollout.prompt_ids + completion.token_ids,
+        loss_mask=[0] * n_prompt + [0 if is_masked else 1] * len(completion.token_ids),
+        advantage=advantage,
+        old_logprobs=[0.0] * n_prompt + completion.logprobs,
+        source=rollout.problem.id,
+    )
+
+
+def _is_masked(rollout: Rollout, config: RLConfig) -> bool:
+    return config.truncated == "mask" and rollout.completion.finish == "length"
+
+
+def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:
+    """What each token of each of my trajectories counts among those of all ranks."""
+    lengths = ranks.gather([sum(trajectory.loss_mask) for trajectory in trajectories])
+    everybody = [length for part in lengths for length in part]
+    weights = LOSSES[config.loss].weighting(everybody, config.max_tokens)
+    start = sum(len(part) for part in lengths[: ranks.rank])
+    return weights[start : start + len(trajectories)]
+
+
+def _logprobs(model: PreTrainedModel, batch: Batch, config: RLConfig) -> Tensor:
+    return token_logprobs(
+        model, batch.input_ids, batch.lengths, batch.mask, temperature=config.temperature
+    )
+
+
+class Totals:
+    """Sums over the micro-batches and updates of one step."""
+
+    def __init__(self) -> None:
+        self.sums: Metrics = {}
+        self.grad_norms: list[float] = []
+        self.max_mismatch = 0.0
+
+    def add(self, name: str, values: Tensor) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + values.sum().item()
+
+    def update(
+        self,
+        loss: Tensor,
+        stats: dict[str, Tensor],
+        logprobs: Tensor,
+        old_logprobs: Tensor,
+        is_first: bool,
+    ) -> None:
+        self.add("loss", loss)
+        self.add("n_learned", torch.tensor(float(len(logprobs))))
+        for name, value in stats.items():
+            self.add(name, value)
+        if is_first:
+            mismatch = (logprobs - old_logprobs).abs()
+            self.add("mismatch", mismatch)
+            self.add("n_compared", torch.tensor(float(len(mismatch))))
+            self.max_mismatch = max(self.max_mismatch, mismatch.max().item())
+
+    def metrics(self, ranks: Ranks) -> Metrics:
+        """Over all ranks. The clip ratio and KL are means over the tokens learned from."""
+        sums = ranks.sum(self.sums)
+        n_learned = max(1.0, sums.get("n_learned", 0.0))
+        metrics = {
+            "loss": sums.get("loss", 0.0),
+            "grad_norm": sum(self.grad_norms) / len(self.grad_norms),
+            "clip_ratio/low": sums.get("clipped_low", 0.0) / n_learned,
+            "clip_ratio/high": sums.get("clipped_high", 0.0) / n_learned,
+            "mismatch/mean_abs": sums.get("mismatch", 0.0) / max(1.0, sums.get("n_compared", 0.0)),
+            "mismatch/max": max(ranks.gather(self.max_mismatch)),
+        }
+        metrics["clip_ratio"] = metrics["clip_ratio/low"] + metrics["clip_ratio/high"]
+        if "kl" in sums:
+            metrics["kl"] = sums["kl"] / n_learned
+        return metrics

@@ -1,0 +1,37 @@
+"""How much of a text is in the language of the question.
+
+Source: the language consistency reward of the R1 paper (section 2.3.2 of its first version), the
+proportion of target language words in the thinking. Departures: words are told apart by script,
+so English stands for every language written in Latin letters; what has no language (numbers,
+formulas, single letters, LaTeX commands) is not counted at all.
+
+A word is a run of two or more Latin letters, a run of Hangul, or ONE Han character (Chinese writes
+no spaces; a run would count a whole sentence as one word). Runs of any other script are words of
+none of the three languages.
+"""
+
+from __future__ import annotations
+
+import regex
+
+_WORD = regex.compile(
+    r"\\[A-Za-z]++"
+    r"|(?P<zh>\p{Han})"
+    r"|(?P<ko>\p{Hangul}++)"
+    r"|(?P<en>\p{Latin}{2,}+)"
+    r"|\p{Latin}"
+    r"|(?P<other>[\p{L}--\p{Han}--\p{Hangul}--\p{Latin}--\p{Common}--\p{Greek}]++)",
+    regex.VERSION1,
+)
+LANGUAGES = ("en", "ko", "zh")
+
+
+def language_share(text: str, language: str) -> float | None:
+    """Share of the words of `text` that are in `language` ("en", "ko" or "zh"), 0 to 1.
+
+    None if no word of the text has a language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"language is one of {', '.join(LANGUAGES)}, not {language!r}")
+    words = [match.lastgroup for match in _WORD.finditer(text) if match.lastgroup]
+    return words.count(language) / len(words) if words else None

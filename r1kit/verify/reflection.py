@@ -1,0 +1,46 @@
+"""Count the words by which a text looks back at itself.
+
+Source: the R1 paper (second version, appendix C, behaviour of R1-Zero) counts wait, mistake,
+however, but, retry, error, verify, wrong, evaluate, check. Departures: their Korean and Chinese
+counterparts, chosen here word for word; words that ordinary mathematics needs for something else
+are left out (실수 is also a real number; 再 also "then", as in "then add 3"; 不对 also plain "no").
+
+English words count whole, without inflections, as in the paper; Korean ones where a word begins
+with them, whatever ending follows; Chinese ones anywhere but after 不 (不错 is "not bad"). Letter
+case does not matter.
+"""
+
+from __future__ import annotations
+
+import regex
+
+ENGLISH = (
+    *("wait", "mistake", "however", "but", "retry"),
+    *("error", "verify", "wrong", "evaluate", "check"),
+)
+KOREAN = (
+    *("잠깐", "잠시만", "기다려"),  # wait
+    *("실수했", "오류", "틀렸", "틀린", "틀리"),  # mistake, error, wrong
+    *("하지만", "그러나", "그런데"),  # but, however
+    *("다시", "재시도"),  # retry
+    *("확인", "검산", "검증", "검토", "점검", "평가"),  # check, verify, evaluate
+)
+CHINESE = (
+    *("等等", "等一下", "稍等"),  # wait
+    *("错", "失误"),  # mistake, error, wrong
+    *("但是", "然而", "不过"),  # but, however
+    *("再试", "重试", "重新", "再来", "再算"),  # retry
+    *("检查", "验算", "验证", "核对", "评估"),  # check, verify, evaluate
+)
+
+_REFLECTION = regex.compile(
+    rf"(?<!\p{{Latin}})(?:{'|'.join(ENGLISH)})(?!\p{{Latin}})"
+    rf"|(?<!\p{{Hangul}})(?:{'|'.join(KOREAN)})"
+    rf"|(?<!不)(?:{'|'.join(CHINESE)})",
+    regex.IGNORECASE,
+)
+
+
+def count_reflections(text: str) -> int:
+    """Reflective words in `text`, in all three languages together."""
+    return sum(1 for _ in _REFLECTION.finditer(text))

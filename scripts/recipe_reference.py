@@ -1,0 +1,172 @@
+"""Write docs/recipe.md from r1kit/config.py, and the last column of the table in docs/zero.md.
+
+    python scripts/recipe_reference.py
+
+What a key means is the text under its field; what it allows and its default are the field's own.
+tests/laws/test_recipe_reference.py fails when one of the two pages is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from r1kit import config
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "recipe.md"
+ZERO = ROOT / "docs" / "zero.md"
+TINY = ROOT / "recipes" / "tiny.toml"
+
+INTRO = """\
+# The recipe, key by key
+
+<!-- Written by scripts/recipe_reference.py from r1kit/config.py: change the text there. -->
+
+A recipe is one TOML file that says how much of everything. Only `name` and one `[[tasks]]` entry
+are needed; every other key has the default shown here, where `none` means left out. A key that is
+not in these tables is an error that names the nearest one that is. `r1 run RECIPE.toml --set
+key=value` changes a key for one run, with the section before the dot: `--set zero.n_steps=50`.
+
+[recipes/tiny.toml](../recipes/tiny.toml) is the one to read first. What the keys of `[zero]` do to
+a step of reinforcement learning is told in [zero.md](zero.md); tasks are explained in
+[tasks.md](tasks.md).
+"""
+LEFT_OUT = """\
+Mind the two columns. Where the table is left out altogether, the right one holds; as soon as one of
+its keys is written, the others start from *default*.
+"""
+LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {}"}
+KINDS = {int: "integer", float: "number", str: "text", bool: "true or false"}
+
+Places = dict[type[BaseModel], dict[str, BaseModel | None]]
+"""model → the tables of a recipe that it describes, each with what holds where it is left out"""
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n".join([INTRO, *(section(model, at) for model, at in places().items())])
+
+
+def places() -> Places:
+    """Every table a recipe can have, the recipe itself (named "") first."""
+    found: Places = {config.Recipe: {"": None}}
+
+    def visit(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            inner = nested(field)
+            if inner is not None:
+                is_list = get_origin(field.annotation) is tuple
+                title = f"[[{prefix}{name}]]" if is_list else f"[{prefix}{name}]"
+                found.setdefault(inner, {})[title] = None if is_list else field.default
+                visit(inner, f"{prefix}{name}.")
+
+    visit(config.Recipe, "")
+    return found
+
+
+def nested(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field that is a table of its own, or a list of tables."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def section(model: type[BaseModel], at: dict[str, BaseModel | None]) -> str:
+    """Heading, the model's own words, and a row a key."""
+    head = ["key", "allowed", "default", "meaning"]
+    others = {title: own for title, own in at.items() if own is not None and own != model()}
+    head[3:3] = [f"`{title}` left out" for title in others]
+    rows = []
+    for name, field in model.model_fields.items():
+        if nested(field) is None:
+            defaults = [field.default, *(getattr(own, name) for own in others.values())]
+            shown = ["required" if field.is_required() else f"`{toml(d)}`" for d in defaults]
+            rows.append([f"`{name}`", allowed(field), *shown, meanings(model)[name]])
+    titles = " and ".join(f"`{title}`" for title in at if title)
+    words = inspect.cleandoc(model.__doc__ or "").replace("\n", " ")
+    parts = [f"## {titles or 'At the top'}", words, *([LEFT_OUT.strip()] if others else [])]
+    return "\n\n".join([*parts, table(head, rows)]) + "\n"
+
+
+@cache
+def meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field of a model, by field."""
+    [definition] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for node, after in pairwise(definition.body):
+        if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
+            found[ast.unparse(node.target)] = " ".join(str(ast.literal_eval(after.value)).split())
+    return found
+
+
+def allowed(field: FieldInfo) -> str:
+    """`integer ≥ 1`"""
+    limits = [
+        text.format(toml(getattr(limit, key)))
+        for limit in field.metadata
+        for key, text in LIMITS.items()
+        if hasattr(limit, key)
+    ]
+    return " ".join([kind(field.annotation), ", ".join(limits)]).strip()
+
+
+def kind(annotation: Any) -> str:
+    """A type in words: `text`, `"cpu" or "cuda"`, `list of number`."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{toml(value)}`" for value in arguments)
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(kind(part) for part in arguments if part is not NoneType)
+    if get_origin(annotation) is tuple:
+        if arguments[-1] is ...:
+            return f"list of {kind(arguments[0])}"
+        return f"list of {len(arguments)} {kind(arguments[0])}s"
+    return KINDS[annotation]
+
+
+def toml(value: Any) -> str:
+    """A value as one writes it in a recipe; `none` is a key left out."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:_}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in r] for r in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def with_tiny(page: str) -> str:
+    """Fill the last column of each row that ends in a key of the recipe and a value."""
+    tiny = config.load(TINY)
+
+    def row(match: re.Match[str]) -> str:
+        value: Any = tiny
+        for part in match["key"].split("."):
+            value = getattr(value, part)
+        return f"{match['before']}| `{match['key']}` | `{toml(value)}` |"
+
+    return re.sub(r"^(?P<before>\|.*)\| `(?P<key>[a-z_.]+)` \| [^|]* \|$", row, page, flags=re.M)
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(reference(), encoding="utf-8")
+    ZERO.write_text(with_tiny(ZERO.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,75 @@
+"""Tiny random models of several architectures, and a tokenizer whose tokens are bytes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    Gemma2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from r1kit.model import attention
+
+VOCAB, EOS = 258, 257
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 256,
+    "eos_token_id": EOS,
+    "bos_token_id": 256,
+    "pad_token_id": EOS,
+    "initializer_range": 0.2,
+}
+ARCHITECTURES: dict[str, Callable[[], Any]] = {
+    "qwen2": lambda: Qwen2Config(**SHAPE, num_key_value_heads=4, tie_word_embeddings=True),
+    "llama-gqa": lambda: LlamaConfig(**SHAPE, num_key_value_heads=2),
+    "qwen3-mqa": lambda: Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16),
+    "gpt-neox": lambda: GPTNeoXConfig(**SHAPE, rotary_pct=0.5),
+    # Windows, soft-capped scores and soft-capped logits; short windows, so that they bite.
+    "gemma2": lambda: Gemma2Config(
+        **SHAPE, num_key_value_heads=2, head_dim=8, sliding_window=6, query_pre_attn_scalar=8
+    ),
+}
+
+
+def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(ARCHITECTURES[name](), dtype=torch.float32)
+    model.set_attn_implementation(attention.NAME)
+    return model.eval()
+
+
+@pytest.fixture(params=list(ARCHITECTURES))
+def any_model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """Each architecture in turn."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    return tiny_model("qwen2")
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Ids 0..255 are the bytes in the order of the byte-level alphabet, 256 BOS, 257 EOS = pad."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<bos>", eos_token="<eos>", pad_token="<eos>"
+    )

@@ -1,0 +1,212 @@
+"""The real command, as a user runs it: the smoke recipe, kill -9, resume, mistakes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "recipes" / "smoke.toml"
+SMALLER = [
+    "base.tokens=60_000", "base.checkpoint_every=4", "zero.n_steps=4", "zero.n_problems=4",
+    "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "bench.n_problems=12",
+    "bench.max_tokens=40", "compute.n_processes=1",
+]  # fmt: skip
+
+
+def command(out, *more, recipe=SMOKE, settings=()):
+    sets = [word for setting in settings for word in ("--set", setting)]
+    return [sys.executable, "-m", "r1kit.cli", "run", str(recipe), "--out", str(out), *sets, *more]
+
+
+def run(out, *more, **how):
+    return subprocess.run(
+        command(out, *more, **how), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def without_clocks(record):
+    return {k: v for k, v in record.items() if not k.startswith(("time/", "memory/"))}
+
+
+def evidence(out):
+    """Everything of a run that must not depend on how often it was killed."""
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    for stage in results["stages"].values():
+        del stage["wall_s"]
+    weights = {
+        path.name: (path / "model.safetensors").read_bytes()
+        for path in sorted((out / "checkpoints").iterdir())
+    }
+    return {
+        "metrics": [without_clocks(record) for record in lines(out / "metrics.jsonl")],
+        "samples": lines(out / "samples.jsonl"),
+        "results": results,
+        "weights": weights,
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The smoke recipe, run to its end with as many processes as this machine has cores."""
+    out = tmp_path_factory.mktemp("smoke") / "run"
+    done = run(out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_smoke_run_reaches_its_report(finished):
+    results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
+    assert list(results["stages"]) == ["base", "zero"]
+    for stage in results["stages"].values():
+        assert {
+            "pass_at_1", "stderr", "n_problems", "mean_tokens", "reflection_per_answer",
+            "language_consistency", "truncated", "wall_s", "checkpoint",
+        } <= stage.keys()  # fmt: skip
+        assert stage["n_problems"] == 40
+    steps = [r["step"] for r in lines(finished / "metrics.jsonl") if r["stage"] == "zero"]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert (finished / "report.md").stat().st_size > 1000
+    assert "<svg" in (finished / "report.html").read_text(encoding="utf-8") or "data:image" in (
+        finished / "report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_sampler_and_learner_agree_in_a_real_run(finished):
+    for record in lines(finished / "metrics.jsonl"):
+        if record["stage"] == "zero":
+            assert record["mismatch/max"] < 1e-3
+            assert record["clip_ratio"] == 0.0
+
+
+def test_a_finished_run_stays_as_it_is(finished):
+    before = evidence(finished)
+    again = run(finished)
+    assert again.returncode == 0
+    assert evidence(finished) == before
+
+
+def test_checkpoints_are_plain_hugging_face_folders(finished):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    [path] = [p for p in (finished / "checkpoints").iterdir() if p.name == "zero-000006"]
+    model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Solve 3x+1=10"}], add_generation_prompt=True,
+        return_tensors="pt", return_dict=False,
+    )  # fmt: skip
+    with torch.no_grad():
+        out = model.generate(prompt, max_new_tokens=8, do_sample=False)
+    assert out.shape[1] > prompt.shape[1]
+
+
+def test_killed_at_random_moments_it_ends_bit_identical(tmp_path):
+    whole = tmp_path / "whole"
+    assert run(whole, settings=SMALLER).returncode == 0
+    killed, rng = tmp_path / "killed", random.Random(time.time_ns())
+    kills = 0
+    for _ in range(12):
+        process = subprocess.Popen(
+            command(killed, settings=SMALLER),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        # A kill during start-up teaches nothing: wait for a sign of life first.
+        started = time.monotonic()
+        mark = (killed / "metrics.jsonl").stat().st_size if killed.exists() else 0
+        while process.poll() is None and time.monotonic() - started < 60:
+            file = killed / "metrics.jsonl"
+            if file.exists() and file.stat().st_size != mark:
+                break
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.8))
+        if process.poll() is not None:
+            break
+        if kills < 4:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        assert process.wait(timeout=120) is not None
+        if kills >= 4 and process.returncode == 0:
+            break
+    assert kills >= 2
+    assert evidence(killed) == evidence(whole)
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command(out, settings=["zero.n_steps=500"]),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not (out / "metrics.jsonl").exists() or '"zero"' not in (out / "metrics.jsonl").read_text(
+        encoding="utf-8"
+    ):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command resumes" in said.lower()
+    assert "Traceback" not in said
+
+
+def test_two_runs_on_one_folder(tmp_path):
+    out = tmp_path / "run"
+    first = subprocess.Popen(
+        command(out, settings=["zero.n_steps=500"]),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while not (out / "manifest.json").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = run(out, settings=["zero.n_steps=500"])
+        assert second.returncode == 4
+        assert f"in use by process {first.pid}" in second.stderr.replace("\n", " ")
+        assert "Traceback" not in second.stderr
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "says"),
+    [
+        (["zero.nsteps=3"], 2, "did you mean 'n_steps'"),
+        (["zero.n_steps=three"], 2, "zero.n_steps"),
+        (["zero.n_steps=-1"], 2, "zero.n_steps"),
+        (["tasks=[{name='equatoin'}]"], 2, "There is no task 'equatoin'"),
+        (["model.path='nowhere'"], 3, "nowhere"),
+        (["model.hidden=63"], 2, "hidden"),
+        (["compute.device='cuda'"], 6, "no cuda device"),
+    ],
+)
+def test_mistakes_are_sentences(tmp_path, settings, code, says):
+    done = run(tmp_path / "run", settings=settings)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == code, said
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_another_recipe_on_the_same_folder_is_refused(finished):
+    done = run(finished, settings=["zero.n_steps=7"])
+    assert done.returncode == 4
+    assert "zero.n_steps was 6, now 7" in " ".join(done.stderr.split())
+
+
+def test_only_a_stage_whose_source_is_missing(tmp_path):
+    done = run(tmp_path / "run", "--only", "zero")
+    assert done.returncode == 2
+    assert "starts from base" in " ".join(done.stderr.split())

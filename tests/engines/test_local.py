@@ -1,0 +1,359 @@
+"""The local engine: what it samples, how it scores it, and how rows come and go."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from r1kit.engines.local import LocalEngine
+from r1kit.errors import EngineError
+from r1kit.model.logprobs import scored_logits, token_logprobs
+from r1kit.types import Completion, Request, Sampling
+
+PROMPTS = [[7], list(range(30)), [256, 65, 66], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]]
+
+
+def _requests(n: int = 3, **sampling: Any) -> list[Request]:
+    law = Sampling(**{"max_tokens": 24, **sampling})
+    return [Request(prompt, n, law, seed) for seed, prompt in enumerate(PROMPTS)]
+
+
+def _ids(groups: list[list[Completion]]) -> list[list[list[int]]]:
+    return [[completion.token_ids for completion in group] for group in groups]
+
+
+def _relearned(
+    model: PreTrainedModel, request: Request, completion: Completion, temperature: float
+) -> list[float]:
+    ids = torch.tensor(request.prompt_ids + completion.token_ids)
+    mask = torch.arange(len(ids)) >= len(request.prompt_ids)
+    with torch.no_grad():
+        return token_logprobs(model, ids, [len(ids)], mask, temperature).tolist()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_learner_scores_what_was_sampled_the_same(
+    any_model: PreTrainedModel, byte_tokenizer: Any, temperature: float
+) -> None:
+    engine = LocalEngine(any_model, byte_tokenizer, max_rows=5)
+    requests = _requests(temperature=temperature)
+    for request, group in zip(requests, engine.generate(requests), strict=True):
+        for completion in group:
+            again = _relearned(any_model, request, completion, temperature)
+            assert completion.logprobs == pytest.approx(again, abs=1e-4)
+
+
+def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model.to(torch.bfloat16), byte_tokenizer, max_rows=5)
+    requests = _requests()
+    for request, group in zip(requests, engine.generate(requests), strict=True):
+        for completion in group:
+            again = _relearned(model, request, completion, 1.0)
+            # Logits near 8 have steps of 1/32 in bfloat16.
+            assert completion.logprobs == pytest.approx(again, abs=0.15)
+
+
+@pytest.mark.parametrize("law", [{"top_k": 5}, {"top_p": 0.6}, {"top_k": 9, "top_p": 0.8}])
+def test_log_probabilities_are_of_the_processed_law(
+    model: PreTrainedModel, byte_tokenizer: Any, law: dict[str, Any]
+) -> None:
+    request = Request([7, 8, 9], 4, Sampling(12, temperature=0.8, **law), 0)
+    [group] = LocalEngine(model, byte_tokenizer, max_rows=4).generate([request])
+    for completion in group:
+        ids = torch.tensor(request.prompt_ids + completion.token_ids)
+        with torch.no_grad():
+            logits = scored_logits(model, ids, [len(ids)], torch.arange(len(ids)) >= 3)
+        for step, logprob in enumerate(completion.logprobs):
+            probs = (logits[step] / 0.8).softmax(-1)
+            order = probs.argsort(descending=True)[: law.get("top_k", 258)]
+            kept = probs[order] / probs[order].sum()
+            first_out = int((kept.cumsum(-1) < law.get("top_p", 2.0)).sum()) + 1
+            kept = kept[:first_out] / kept[:first_out].sum()
+            place = order[:first_out].tolist().index(completion.token_ids[step])
+            assert logprob == pytest.approx(float(kept[place].log()), abs=1e-4)
+
+
+def test_greedy_is_the_greedy_of_transformers(
+    any_model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    prompt = [5, 6, 7, 8]
+    [[ours]] = LocalEngine(any_model, byte_tokenizer, max_rows=3).generate(
+        [Request(prompt, 1, Sampling(15, temperature=0), 0)]
+    )
+    softcapped = any_model.config.model_type == "gemma2"
+    any_model.set_attn_implementation("eager" if softcapped else "sdpa")
+    theirs = any_model.generate(
+        torch.tensor([prompt]),
+        attention_mask=torch.ones(1, 4, dtype=torch.long),
+        max_new_tokens=15,
+        do_sample=False,
+    )
+    assert ours.token_ids == theirs[0, 4:].tolist()
+
+
+def test_a_completion_does_not_depend_on_its_neighbours(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    requests = _requests()
+    together = _ids(LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests))
+    for max_rows in (1, 2, 5, 12):
+        engine = LocalEngine(model, byte_tokenizer, max_rows=max_rows)
+        assert _ids(engine.generate(requests)) == together
+    alone = [LocalEngine(model, byte_tokenizer, max_rows=9).generate([r])[0] for r in requests]
+    assert _ids(alone) == together
+    fewer = [dataclasses.replace(request, n=2) for request in requests]
+    engine = LocalEngine(model, byte_tokenizer, max_rows=7)
+    assert _ids(engine.generate(fewer[::-1]))[::-1] == [group[:2] for group in together]
+
+
+def test_the_same_engine_says_the_same_twice(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    first = engine.generate(_requests())
+    assert engine.generate(_requests()) == first
+
+
+def test_completions_of_a_request_differ(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    [group] = LocalEngine(model, byte_tokenizer, max_rows=8).generate(_requests(n=8)[:1])
+    assert len({tuple(completion.token_ids) for completion in group}) == 8
+
+
+def test_frequencies_follow_the_model(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    prompt, n = [65, 66, 67], 4000
+    request = Request(prompt, n, Sampling(1, temperature=0.5), 5)
+    [group] = LocalEngine(model, byte_tokenizer, max_rows=n).generate([request])
+    with torch.no_grad():
+        probs = (model(torch.tensor([prompt])).logits[0, -1] / 0.5).softmax(-1)
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=258)
+    big = probs * n >= 5
+    expected = torch.cat([probs[big], probs[~big].sum()[None]]) * n
+    seen = torch.cat([counts[big], counts[~big].sum()[None]])
+    freedom = len(expected) - 1
+    chi_square = float(((seen - expected) ** 2 / expected).sum())
+    assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
+
+
+def test_every_eos_id_ends_and_is_kept(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    ends = set(range(0, 250, 5))
+    engine = LocalEngine(model, byte_tokenizer, max_rows=8, eos_ids=ends)
+    completions = [c for group in engine.generate(_requests(n=8)) for c in group]
+    stopped = [c for c in completions if c.finish == "stop"]
+    assert len({c.token_ids[-1] for c in stopped}) > 3
+    for completion in completions:
+        assert not ends & set(completion.token_ids[:-1])
+        assert (completion.token_ids[-1] in ends) == (completion.finish == "stop")
+        own = completion.token_ids[:-1] if completion in stopped else completion.token_ids
+        assert completion.text == byte_tokenizer.decode(own)
+        assert len(completion.logprobs) == len(completion.token_ids)
+
+
+def test_eos_ids_come_from_model_and_tokenizer(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    model.generation_config.eos_token_id = [3, 4]
+    assert LocalEngine(model, byte_tokenizer, max_rows=1).eos_ids == {3, 4, 257}
+
+
+def test_a_tokenizer_that_does_not_fit_is_a_sentence(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    with pytest.raises(EngineError, match="Token 258 .* only 258 tokens"):
+        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[258])
+
+
+def test_truncated_completions_say_so(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
+    for group in engine.generate(_requests(max_tokens=7)):
+        assert [(c.finish, len(c.token_ids)) for c in group] == [("length", 7)] * 3
+
+
+def test_pad_and_eos_may_be_one_id_inside_a_prompt(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    assert model.config.pad_token_id == byte_tokenizer.eos_token_id == 257
+    request = Request([257, 257, 5, 257, 6], 3, Sampling(10), 2)
+    [group] = LocalEngine(model, byte_tokenizer, max_rows=3).generate([request])
+    for completion in group:
+        again = _relearned(model, request, completion, 1.0)
+        assert completion.logprobs == pytest.approx(again, abs=1e-4)
+
+
+def test_the_batch_is_full_while_work_waits_and_shrinks_after(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=5, eos_ids=range(0, 250, 9))
+    jobs = [engine.submit(request) for request in _requests(n=4)]
+    sizes = []
+    while any(job.n_left for job in jobs):
+        waiting = sum(job.request.n - job.n_begun for job in jobs)
+        before = engine.counters.completion_tokens
+        engine.step()
+        rows = engine.counters.completion_tokens - before
+        sizes.append(rows)
+        running = sum(job.n_left for job in jobs) - sum(j.request.n - j.n_begun for j in jobs)
+        assert rows == 5 or waiting < 5
+        assert running <= 5
+    assert max(sizes) == 5
+    assert sizes[-1] < 5
+    assert sorted(sizes[-8:], reverse=True) == sizes[-8:]
+
+
+def test_the_cache_never_exceeds_what_is_needed(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
+    engine.generate(_requests(n=1, max_tokens=70))
+    assert engine._cache.length == 100
+    assert engine._cache.rows <= 4
+    engine.generate(_requests(n=2, max_tokens=5))
+    assert (engine._cache.rows, engine._cache.length) == (6, 35)
+
+
+def test_one_prefill_serves_a_group(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=2)
+    groups = engine.generate(_requests(n=5))
+    assert engine.counters.prompt_tokens == sum(map(len, PROMPTS))
+    sampled = sum(len(completion.token_ids) for group in groups for completion in group)
+    assert engine.counters.completion_tokens == sampled
+    assert engine.counters.seconds > 0
+
+
+def test_groups_are_handed_over_as_they_are_done(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=range(0, 250, 9))
+    handed: dict[int, list[Completion]] = {}
+    tokens = []
+
+    def on_group(place: int, group: list[Completion]) -> None:
+        handed[place] = group
+        tokens.append(engine.counters.completion_tokens)
+
+    groups = engine.generate(_requests(), on_group)
+    assert [handed[place] for place in range(len(groups))] == groups
+    assert tokens[0] < engine.counters.completion_tokens
+
+
+def test_an_error_of_the_caller_leaves_the_engine_clean(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    expected = engine.generate(_requests())
+
+    def fail(place: int, group: list[Completion]) -> None:
+        raise KeyError(place)
+
+    with pytest.raises(KeyError):
+        engine.generate(_requests(), fail)
+    assert engine.generate(_requests()) == expected
+
+
+def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    old = engine.generate(_requests())
+    model.requires_grad_(True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    ids = torch.tensor([1, 2, 3])
+    token_logprobs(model, ids, [3], torch.tensor([False, True, True])).sum().backward()
+    optimizer.step()
+    engine.publish(3)
+    new = engine.generate(_requests())
+    assert {c.policy_version for group in old for c in group} == {0}
+    assert {c.policy_version for group in new for c in group} == {3}
+    assert _ids(old) != _ids(new)
+    assert new == [
+        [dataclasses.replace(c, policy_version=3) for c in group]
+        for group in LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+    ]
+
+
+def test_publishing_forgets_prefixes_read_with_the_old_weights(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    first, second = [engine.submit(request) for request in _requests(n=1)[1:3]]
+    while first.n_left:
+        engine.step()
+        assert second.n_begun == 0
+        if first.n_left:
+            assert engine.sampled(second, 0) == []
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.3)
+    engine.publish(1)
+    while second.n_left:
+        engine.step()
+    [[fresh]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([second.request])
+    assert second.results()[0].token_ids == fresh.token_ids
+    assert second.results()[0].policy_version == 1
+
+
+def test_sampling_leaves_the_learner_as_it_was(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    model.train()
+    LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+    assert model.training
+    token_logprobs(model, torch.tensor([1, 2]), [2], torch.tensor([False, True])).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_an_aborted_request_ends_and_the_others_go_on(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    requests = _requests()
+    expected = LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests)
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids={257})
+    jobs = [engine.submit(request) for request in requests]
+    for _ in range(3):
+        engine.step()
+    engine.abort(jobs[0])
+    engine.abort(jobs[3])
+    while any(job.n_left for job in jobs):
+        engine.step()
+    assert [c.finish for c in jobs[0].results()] == ["abort"] * 3
+    assert [len(c.token_ids) for c in jobs[0].results()] == [3, 3, 3]
+    assert [c.token_ids for c in jobs[3].results()] == [[], [], []]
+    assert jobs[0].results()[1].token_ids == expected[0][1].token_ids[:3]
+    going_on = [jobs[1].results(), jobs[2].results()]
+    assert _ids(going_on) == _ids(expected[1:3])
+    assert [c.finish for c in going_on[0]] == [c.finish for c in expected[1]]
+    assert engine.step() == []
+
+
+def test_a_diverged_model_is_a_sentence(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    with torch.no_grad():
+        model.get_output_embeddings().weight[3] = torch.nan
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    with pytest.raises(EngineError, match="not finite"):
+        engine.generate(_requests())
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (Request([], 1, Sampling(5), 0), "empty"),
+        (Request([1] * 250, 1, Sampling(7), 0), "ends at 256"),
+        (Request([1, 258], 1, Sampling(5), 0), "0..257"),
+        (Request([1, -1], 1, Sampling(5), 0), "0..257"),
+        (Request([1], 0, Sampling(5), 0), "n >= 1"),
+        (Request([1], 1, Sampling(0), 0), "max_tokens >= 1"),
+        (Request([1], 1, Sampling(5, temperature=-1.0), 0), "temperature"),
+        (Request([1], 1, Sampling(5, temperature=float("nan")), 0), "temperature"),
+        (Request([1], 1, Sampling(5, top_p=0.0), 0), "top_p"),
+        (Request([1], 1, Sampling(5, top_k=-1), 0), "top_k"),
+        (Request([1], 1, Sampling(5, stop=("",)), 0), "stop string"),
+    ],
+)
+def test_a_request_that_cannot_be_served_is_a_sentence(
+    model: PreTrainedModel, byte_tokenizer: Any, request_: Request, says: str
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    with pytest.raises(EngineError, match=says):
+        engine.generate([Request([1], 1, Sampling(5), 0), request_])
+    assert engine.counters.completion_tokens == 0
+
+
+def test_the_longest_request_fits(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    [[completion]] = engine.generate([Request([1] * 250, 1, Sampling(6), 0)])
+    assert len(completion.token_ids) == 6

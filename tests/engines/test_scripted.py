@@ -1,0 +1,47 @@
+"""The test double keeps the contract of a real engine."""
+
+from typing import Any
+
+import pytest
+
+from r1kit.engines.base import Engine
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.errors import EngineError
+from r1kit.types import Completion, Request, Sampling
+
+
+def _engine(byte_tokenizer: Any) -> ScriptedEngine:
+    return ScriptedEngine(lambda request, i: f"{len(request.prompt_ids)} {i} 가", byte_tokenizer)
+
+
+def test_it_says_what_the_script_says(byte_tokenizer: Any) -> None:
+    engine: Engine = _engine(byte_tokenizer)
+    engine.publish(4)
+    handed: list[tuple[int, list[Completion]]] = []
+    groups = engine.generate(
+        [Request([1, 2], 2, Sampling(30), 0), Request([3], 1, Sampling(30), 0)],
+        lambda place, group: handed.append((place, group)),
+    )
+    assert [[c.text for c in group] for group in groups] == [["2 0 가", "2 1 가"], ["1 0 가"]]
+    assert handed == list(enumerate(groups))
+    [last] = groups[1]
+    assert last.token_ids == [*byte_tokenizer.encode("1 0 가"), byte_tokenizer.eos_token_id]
+    assert last.logprobs == [0.0] * 8
+    assert (last.finish, last.policy_version) == ("stop", 4)
+    assert (engine.counters.prompt_tokens, engine.counters.completion_tokens) == (3, 24)
+
+
+def test_long_answers_are_cut(byte_tokenizer: Any) -> None:
+    [[cut]] = _engine(byte_tokenizer).generate([Request([1], 1, Sampling(3), 0)])
+    assert (cut.text, cut.finish, len(cut.token_ids)) == ("1 0", "length", 3)
+
+
+def test_stop_strings_cut(byte_tokenizer: Any) -> None:
+    request = Request([1], 1, Sampling(30, stop=(" 0",)), 0)
+    [[cut]] = _engine(byte_tokenizer).generate([request])
+    assert (cut.text, cut.finish, len(cut.token_ids)) == ("1", "stop", 3)
+
+
+def test_it_refuses_what_every_engine_refuses(byte_tokenizer: Any) -> None:
+    with pytest.raises(EngineError, match="empty"):
+        _engine(byte_tokenizer).generate([Request([], 1, Sampling(3), 0)])

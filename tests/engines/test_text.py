@@ -1,0 +1,129 @@
+"""Text of completions: stop strings, whole characters, and streams equal to generation."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from r1kit.engines.local import LocalEngine
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.engines.text import Text
+from r1kit.errors import EngineError
+from r1kit.types import Request, Sampling
+
+EOS = 257
+
+
+def test_text_is_all_but_the_end_token(byte_tokenizer: Any) -> None:
+    text = Text(byte_tokenizer, {EOS})
+    ids = byte_tokenizer.encode("<think>가 나</think>")
+    assert text.decode([*ids, EOS]) == "<think>가 나</think>"
+    assert text.decode([*ids, EOS, EOS]) == "<think>가 나</think><eos>"
+    assert text.decode([]) == ""
+
+
+def test_the_earliest_stop_string_cuts(byte_tokenizer: Any) -> None:
+    text = Text(byte_tokenizer, {EOS})
+    ids = byte_tokenizer.encode("one two three")
+    assert text.complete(ids, ("three", "two")) == ("one ", True)
+    assert text.complete(ids, ("four",)) == ("one two three", False)
+    assert text.stops(ids[:7], ("two",))
+    assert not text.stops(ids[:6], ("two",))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_stop_strings_end_a_row_at_once(
+    model: PreTrainedModel, byte_tokenizer: Any, temperature: float
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=8)
+    free = Request([65, 66], 6, Sampling(40, temperature), 1)
+    [longer] = engine.generate([free])
+    stop = longer[0].text[8:10]
+    assert len(stop.encode()) >= 2
+    [cut] = engine.generate([Request([65, 66], 6, Sampling(40, temperature, stop=(stop,)), 1)])
+    for whole, short in zip(longer, cut, strict=True):
+        n = len(short.token_ids)
+        assert short.token_ids == whole.token_ids[:n]
+        assert short.logprobs == pytest.approx(whole.logprobs[:n], abs=1e-5)
+        before, found, _ = whole.text.partition(stop)
+        assert short.text == before
+        assert short.finish == ("stop" if found else whole.finish)
+    assert cut[0].finish == "stop"
+    assert len(cut[0].token_ids) < len(longer[0].token_ids)
+
+
+@pytest.mark.parametrize("stop", [(), ("\x05", "ab"), ("e",)])
+def test_streamed_is_generated(
+    model: PreTrainedModel, byte_tokenizer: Any, stop: tuple[str, ...]
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=2)
+    for seed in range(4):
+        request = Request([65, 66, seed], 1, Sampling(30, stop=stop), seed)
+        deltas = list(engine.stream(request))
+        [[completion]] = engine.generate([request])
+        assert "".join(delta.text for delta in deltas) == completion.text
+        assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
+        assert [delta.finish for delta in deltas[:-1]] == [None] * (len(deltas) - 1)
+        assert deltas[-1].finish == completion.finish
+
+
+@given(
+    st.text(max_size=40),
+    st.lists(st.text(min_size=1, max_size=4), max_size=2).map(tuple),
+    st.integers(1, 60),
+)
+@settings(max_examples=100, deadline=None)
+def test_streams_never_split_a_character(
+    byte_tokenizer: Any, said: str, stop: tuple[str, ...], max_tokens: int
+) -> None:
+    engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
+    request = Request([1], 1, Sampling(max_tokens, stop=stop), 0)
+    [[completion]] = engine.generate([request])
+    deltas = list(engine.stream(request))
+    assert "".join(delta.text for delta in deltas) == completion.text
+    assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
+    if "\N{REPLACEMENT CHARACTER}" not in said:
+        # Only the very end may be broken off, where max_tokens cuts inside a character.
+        assert not any("\N{REPLACEMENT CHARACTER}" in delta.text for delta in deltas[:-1])
+    cut = min((said.find(s) for s in stop if s in said), default=len(said))
+    if completion.finish == "stop":
+        assert completion.text == said[:cut]
+
+
+def test_text_comes_while_it_is_sampled(byte_tokenizer: Any) -> None:
+    engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
+    deltas = list(engine.stream(Request([1], 1, Sampling(30, stop=("bc",)), 0)))
+    assert [delta.text for delta in deltas] == ["가", "나", " ", "a", "b"]
+    assert [len(delta.token_ids) for delta in deltas] == [3, 3, 1, 1, 2]
+
+
+def test_a_stream_left_early_frees_its_row(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    stream = engine.stream(Request([65], 1, Sampling(100), 0))
+    next(stream)
+    stream.close()
+    sampled = engine.counters.completion_tokens
+    engine.generate([Request([65], 1, Sampling(5), 0)])
+    assert engine.counters.completion_tokens == sampled + 5
+
+
+def test_streams_and_batches_share_an_engine(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    request, other = (Request([65, seed], 1, Sampling(25), seed) for seed in (1, 2))
+    expected = engine.generate([request, other])
+    stream = engine.stream(request)
+    first = next(stream)
+    [group] = engine.generate([other])
+    rest = [delta.text for delta in stream]
+    assert first.text + "".join(rest) == expected[0][0].text
+    assert group[0].token_ids == expected[1][0].token_ids
+
+
+def test_only_one_completion_can_be_streamed(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    request = Request([1], 2, Sampling(3), 0)
+    with pytest.raises(EngineError, match="n = 1"):
+        next(LocalEngine(model, byte_tokenizer, max_rows=2).stream(request))
+    with pytest.raises(EngineError, match="n = 1"):
+        next(ScriptedEngine(lambda request, i: "", byte_tokenizer).stream(request))

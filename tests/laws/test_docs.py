@@ -1,0 +1,36 @@
+"""What the documentation shows is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from r1kit import config
+from r1kit.tasks import mix
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_worked_example_of_a_task_works(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n# clocks.py\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "clocks.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    recipe = config.parse({"name": "t", "tasks": [{"name": "clocks.py:Clocks", "level": 2}]}, "t")
+    tasks = mix.load(recipe, "train")
+    problem = tasks.problem(0)
+    now, later = map(int, re.findall(r"\d+", problem.messages[0].content)[:2])
+    assert (now + later - int(problem.answer)) % 12 == 0
+    assert len([line for line in code.splitlines() if line.strip()]) <= 25
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda p: p.name)
+def test_every_recipe_is_valid_and_its_tasks_prove_themselves(path):
+    recipe = config.load(path)
+    mix.load(recipe, "train")
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,121 @@
+"""Two processes do what one does."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from r1kit.config import ComputeConfig, ModelConfig
+from r1kit.errors import ComputeError
+from r1kit.model import parallel, policy
+from r1kit.model.parallel import Ranks
+from r1kit.train.optim import make_optimizers
+from r1kit.train.pretrain import chunks, document, pretrain
+
+CPU = ComputeConfig(device="cpu")
+
+
+def talk(ranks, greeting):
+    everybody = ranks.gather((greeting, ranks.rank))
+    sums = ranks.sum({"n": 1.0, f"rank{ranks.rank}": 2.0})
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    other = torch.nn.Parameter(torch.zeros(2, 2))
+    if ranks.rank == 1:
+        parameter.grad = torch.tensor([1.0, 2.0, 3.0])
+    other.grad = torch.full((2, 2), float(ranks.rank + 1))
+    ranks.sum_gradients([parameter, other])
+    return everybody, sums, parameter.grad.tolist(), other.grad.tolist(), ranks.share(range(5))
+
+
+def test_two_processes_gather_and_sum():
+    everybody, sums, first, second, share = parallel.launch(2, CPU, talk, "hello")
+    assert everybody == [("hello", 0), ("hello", 1)]
+    assert sums == {"n": 2.0, "rank0": 2.0, "rank1": 2.0}
+    assert first == [1.0, 2.0, 3.0]
+    assert second == [[3.0, 3.0], [3.0, 3.0]]
+    assert share == [0, 2, 4]
+
+
+def test_one_process_needs_nobody():
+    everybody, sums, first, *_ = parallel.launch(1, CPU, talk, "hello")
+    assert everybody == [("hello", 0)]
+    assert sums == {"n": 1.0, "rank0": 2.0}
+    assert first == [0.0, 0.0, 0.0]
+
+
+def train_a_little(ranks):
+    """Five steps of pretraining, the documents of each step shared out over the ranks."""
+    shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    model = policy.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
+    from r1kit.config import BaseConfig
+
+    config = BaseConfig(batch_tokens=64)
+    generator = torch.Generator().manual_seed(0)
+    documents = [
+        document(torch.randint(3, 40, (4 + i % 9,), generator=generator).tolist())
+        for i in range(80)
+    ]
+    lengths = [len(doc.token_ids) for doc in documents]
+    steps = [
+        [documents[i] for i in chunk if i % ranks.size == ranks.rank]
+        for chunk in chunks(lengths, config.batch_tokens, 320)
+    ]
+    losses = []
+    pretrain(
+        model,
+        make_optimizers(model, config.optim),
+        steps,
+        config,
+        ranks,
+        first_step=0,
+        micro_batch_tokens=64 // ranks.size,
+        after_step=lambda step, metrics: losses.append(metrics["loss"]),
+    )
+    flat = torch.cat([p.detach().flatten() for p in model.parameters()])
+    return losses, flat.tolist()
+
+
+def test_two_processes_train_as_one():
+    one_losses, one = parallel.launch(1, CPU, train_a_little)
+    two_losses, two = parallel.launch(2, CPU, train_a_little)
+    assert len(one_losses) == 5
+    assert two_losses == pytest.approx(one_losses, rel=1e-5)
+    torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=2e-4, rtol=1e-3)
+
+
+def test_chunks_by_hand():
+    lengths = [4, 4, 3, 9, 2, 2, 2, 2]
+    assert chunks(lengths, batch_tokens=8, tokens=20) == [range(2), range(2, 4)]
+    assert chunks(lengths, batch_tokens=8, tokens=21) == [range(2), range(2, 4), range(4, 8)]
+    assert chunks(lengths, batch_tokens=100, tokens=10) == []
+
+
+def die(ranks):
+    if ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    ranks.barrier()
+
+
+def test_a_killed_process_is_a_sentence():
+    with pytest.raises(ComputeError, match="worker process ended with code -9"):
+        parallel.launch(2, CPU, die)
+
+
+def test_the_number_of_processes():
+    assert parallel.n_processes(ComputeConfig(n_processes=7), at_most=4) == 4
+    assert parallel.n_processes(ComputeConfig(n_processes=3), at_most=4) == 3
+    assert 1 <= parallel.n_processes(CPU, at_most=8) <= (os.cpu_count() or 1)
+
+
+def test_a_device_that_is_not_there():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(ComputeError, match="no cuda device for torch; set compute.device to cpu"):
+        parallel.device_kind(ComputeConfig(device="cuda"))
+
+
+def test_ranks_alone():
+    ranks = Ranks()
+    assert ranks.is_first
+    assert ranks.share([1, 2, 3]) == [1, 2, 3]

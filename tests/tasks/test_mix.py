@@ -1,0 +1,109 @@
+"""Several tasks as one, user files, and tasks that do not prove themselves."""
+
+import collections
+import textwrap
+
+import pytest
+
+from r1kit import config
+from r1kit.errors import TaskError
+from r1kit.tasks import mix
+
+
+def recipe(*tasks, **more):
+    return config.parse({"name": "t", "tasks": list(tasks), **more}, "test")
+
+
+def test_tasks_are_drawn_by_weight():
+    tasks = mix.load(
+        recipe({"name": "equation", "weight": 3}, {"name": "series", "weight": 1}), "train"
+    )
+    counts = collections.Counter(problem.task for problem in tasks.problems(0, 2000))
+    assert counts["equation"] / 2000 == pytest.approx(0.75, abs=0.03)
+    assert tasks.problems(10, 5) == tasks.problems(0, 20)[10:15]
+
+
+def test_distinct_problems_have_different_ids():
+    tasks = mix.load(recipe({"name": "equation"}), "held_out")
+    problems = tasks.distinct(60)
+    assert len({problem.id for problem in problems}) == 60
+
+
+def test_too_few_problems_says_so():
+    tasks = mix.load(recipe({"name": "equation"}), "held_out")
+    with pytest.raises(TaskError, match=r"fewer than 5000 different held_out problems"):
+        tasks.distinct(5000)
+
+
+OWN = """
+    from r1kit.tasks.base import GeneratedTask
+    from r1kit.types import Message, Problem
+    from r1kit.verify.answer import check_number
+
+    class Doubling(GeneratedTask):
+        name = "doubling"
+
+        def draw(self, rng, language):
+            n = rng.randint(1, 500)
+            return Problem(f"doubling/{n}", self.name, (Message("user", f"{n}*2=?"),),
+                           str(2 * n), language)
+
+        def verify(self, problem, answer):
+            return check_number(answer, {gold})
+
+    class NotATask:
+        pass
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    def write(gold="problem.answer"):
+        path = tmp_path / "own.py"
+        path.write_text(textwrap.dedent(OWN.replace("{gold}", gold)))
+        return path
+
+    return write
+
+
+def test_a_users_own_task(own):
+    tasks = mix.load(recipe({"name": f"{own()}:Doubling"}), "train")
+    problem = tasks.problem(0)
+    assert tasks.verify(problem, f"\\boxed{{{problem.answer}}}").correct is True
+
+
+def test_a_task_that_refuses_its_gold_is_refused(own):
+    with pytest.raises(TaskError, match="refuses its own gold answer"):
+        mix.load(recipe({"name": f"{own('str(int(problem.answer) + 1)')}:Doubling"}), "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("equatoin", "There is no task 'equatoin'; the world has"),
+        ("nowhere.py:Task", "There is no task file nowhere.py"),
+        ("{own}:NotATask", "has no class 'NotATask' that is a Task"),
+        ("{own}:Missing", "has no class 'Missing' that is a Task"),
+    ],
+)
+def test_a_name_that_cannot_be_meant(name, says, own):
+    with pytest.raises(TaskError, match=says):
+        mix.load(recipe({"name": name.format(own=own())}), "train")
+
+
+def test_a_file_that_does_not_import(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import nothing_of_this_name")
+    with pytest.raises(TaskError, match="does not import: ModuleNotFoundError"):
+        mix.load(recipe({"name": f"{path}:Task"}), "train")
+
+
+def test_a_corpus_needs_the_world(own):
+    tasks = mix.load(recipe({"name": f"{own()}:Doubling"}), "train")
+    with pytest.raises(TaskError, match="set model.path"):
+        tasks.document(0)
+
+
+def test_the_same_task_twice_is_refused():
+    with pytest.raises(TaskError, match="same name"):
+        mix.load(recipe({"name": "series"}, {"name": "series", "level": 2}), "train")

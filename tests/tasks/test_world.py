@@ -1,0 +1,176 @@
+"""The world: problems and documents of every family, at every level, in every language."""
+
+import math
+import random
+import re
+
+import pytest
+import regex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1kit.tasks.base import HELD_OUT_SHARE, split_of
+from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Series
+from r1kit.tasks.world.countdown import Candidate, candidates
+from r1kit.template import parse
+from r1kit.verify.expression import check_countdown
+
+every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+
+
+def box(answer: str) -> str:
+    return f"\\boxed{{{answer}}}"
+
+
+@every_family
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_gold_verifies_and_near_misses_do_not(family, level):
+    task = family(level=level)
+    for index in range(60):
+        problem = task.problem(index)
+        assert task.verify(problem, box(problem.answer)).correct is True
+        near = f"{problem.answer}+1" if task.name == "countdown" else str(int(problem.answer) + 1)
+        assert task.verify(problem, box(near)).correct is False
+        assert task.verify(problem, "").correct is False
+
+
+@every_family
+def test_a_problem_is_a_function_of_its_place(family):
+    here, there = family(seed=3), family(seed=3)
+    assert [here.problem(i) for i in (5, 1, 5)] == [there.problem(i) for i in (5, 1, 5)]
+    assert here.problem(1) != family(seed=4).problem(1)
+    assert here.document(7) == there.document(7)
+
+
+@every_family
+def test_train_and_held_out_share_no_problem_in_any_language(family):
+    train = {family(split="train").problem(i).id for i in range(400)}
+    held_out = {family(split="held_out").problem(i).id for i in range(400)}
+    assert not train & held_out
+    assert all(split_of(id) == "train" for id in train)
+    # Documents of the corpus are written about training problems only.
+    assert all(split_of(family().document(i)[0].id) == "train" for i in range(100))
+
+
+def test_one_problem_in_ten_is_held_out():
+    held_out = sum(split_of(f"equation/{i}") == "held_out" for i in range(20_000))
+    assert held_out / 20_000 == pytest.approx(1 / HELD_OUT_SHARE, abs=0.01)
+
+
+@every_family
+def test_worded_in_the_language_it_says(family):
+    for language, own in {"ko": "\\p{Hangul}", "zh": "\\p{Han}", "en": "[A-Za-z]"}.items():
+        task = family(languages=[language])
+        problems = [task.problem(i) for i in range(20)]
+        assert {problem.language for problem in problems} == {language}
+        for problem in problems:
+            foreign = regex.sub(rf"{own}|[x\P{{L}}]", "", problem.messages[0].content)
+            assert foreign == ""
+
+
+def test_equation_is_solved_by_its_answer():
+    task = Equation(level=2)
+    for index in range(100):
+        meta, x = task.problem(index).meta, int(task.problem(index).answer)
+        assert meta["a"] * x + meta["b"] == meta["c"]
+
+
+def test_series_adds_up():
+    task = Series(level=3)
+    for index in range(100):
+        problem = task.problem(index)
+        meta = problem.meta
+        terms = range(meta["first"], meta["last"] + 1, meta["step"])
+        assert len(terms) == meta["n"]
+        assert sum(terms) == int(problem.answer)
+
+
+def test_arithmetic_terms_give_the_answer():
+    task = Arithmetic(level=2)
+    for index in range(100):
+        problem = task.problem(index)
+        assert sum(task.terms(problem)) == int(problem.answer)
+
+
+def test_candidates_by_hand():
+    plain = {str(way) for way in candidates((9, 3, 4), with_product=False)}
+    assert plain == {"9+3+4", "9+3-4", "9+4-3", "3+4-9"}
+    assert len(candidates((9, 3, 4), with_product=True)) == 10
+    way = Candidate((9, 3, 4), "*-")
+    assert (str(way), way.value(), way.steps()) == ("9*3-4", 23, [(27, "-4"), (23, "")])
+
+
+@given(st.lists(st.integers(1, 12), min_size=3, max_size=4, unique=True), st.booleans())
+def test_every_candidate_is_a_valid_expression_of_its_value(numbers, with_product):
+    for way in candidates(tuple(numbers), with_product):
+        assert check_countdown(str(way), numbers, way.value()).correct is True
+
+
+@every_family
+def test_documents_are_imperfect_but_not_hopeless(family):
+    """The base must have the skills and lack the will: some right, most not, some badly formed."""
+    task = family(level=2 if family is Countdown else 1)
+    right = well_formed = waits = 0
+    n = 600
+    for index in range(n):
+        problem, text = task.document(index)
+        parsed = parse(text)
+        well_formed += parsed.well_formed
+        right += task.verify(problem, parsed.answer or "").correct is True
+        waits += any(word in text for word in ("wait", "잠깐", "等等"))
+    assert 0.05 < right / n < 0.45
+    assert 0.75 < well_formed / n < 0.99
+    assert 0.03 < waits / n < 0.5
+
+
+@every_family
+@pytest.mark.parametrize("level", [1, 3])
+def test_exercises_are_never_wrong(family, level):
+    """Every equality on a page of exercises holds, and "yes" is said where nothing is left."""
+    task = family(level=level, languages=["en"])
+    for index in range(80):
+        for line in task.exercise(index).splitlines():
+            for part in re.findall(r"(?<![x\d])[-+*\d]+(?:=[-+*\d]+)+", line):
+                assert len({value_of(side) for side in part.split("=")}) == 1, line
+            if line.endswith(("yes", "no")):
+                left = re.search(r"=(-?\d+) (yes|no)$", line)
+                assert (left[2] == "yes") == (left[1] == "0"), line
+
+
+def value_of(expression):
+    """Of an expression of + - * without parentheses, by hand."""
+    total = 0
+    for term in re.findall(r"[-+]?[^-+]+(?:\*-?\d+)*", expression):
+        total += math.prod(int(factor) for factor in term.split("*"))
+    return total
+
+
+@pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
+def test_exercises_show_right_and_wrong_tries(family):
+    pages = [family(level=2, languages=["en"]).exercise(i) for i in range(300)]
+    said = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
+    assert 0.35 < said.count("yes") / (said.count("yes") + said.count("no")) < 0.6
+
+
+def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch):
+    monkeypatch.setattr("r1kit.tasks.world.author.SLIPS", 0.0)
+    task = Countdown(level=2, languages=["en"])
+    said_yes = 0
+    for index in range(300):
+        problem = task.problem(index)
+        author = Author(random.Random(index), "en", ("en",))
+        answer = task.think(problem, author)
+        if author.lines[-1].endswith("yes"):
+            said_yes += 1
+            assert task.verify(problem, box(answer)).correct is True
+        else:
+            assert task.verify(problem, box(answer)).correct is False
+    assert said_yes > 20
+
+
+def test_drifting_authors_leave_the_language_of_the_question():
+    task = Equation(languages=["en", "ko"])
+    texts = [task.document(i) for i in range(400)]
+    english = [text for problem, text in texts if problem.language == "en"]
+    drifted = [text for text in english if any("가" <= letter <= "힣" for letter in text)]
+    assert 0.05 < len(drifted) / len(english) < 0.35

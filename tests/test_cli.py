@@ -1,0 +1,212 @@
+"""The command `r1` as its users meet it: real processes, their output and exit codes."""
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from rich.console import Console
+from typer.testing import CliRunner
+
+from r1kit import cli
+from r1kit.config import load
+from r1kit.durable import MARKER
+from r1kit.errors import R1Error
+from r1kit.evidence import read
+from r1kit.rundir import RunDir
+
+R1 = [sys.executable, "-c", "from r1kit.cli import main; main()"]
+RECIPE = """
+name = "little"
+languages = ["en"]
+[[tasks]]
+name = "equation"
+[model]
+vocab_size = 300
+n_layers = 1
+hidden = 16
+intermediate = 16
+n_heads = 2
+n_kv_heads = 1
+[base]
+tokens = 3000
+batch_tokens = 512
+[zero]
+n_steps = 2000
+n_problems = 2
+n_completions = 2
+max_tokens = 8
+checkpoint_every = 1
+[bench]
+n_problems = 4
+max_tokens = 8
+[compute]
+n_processes = 1
+"""
+
+
+def r1(*arguments: object) -> Result:
+    """In this process: importing torch takes seconds."""
+    return CliRunner().invoke(cli.app, list(map(str, arguments)))
+
+
+def r1_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*R1, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "little.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_help_shows_examples_and_loads_no_torch():
+    for command in ("run", "show", "chat"):
+        shown = r1(command, "--help")
+        assert shown.exit_code == 0
+        assert f"r1 {command} r" in shown.stdout
+    code = "import sys, r1kit.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_command_itself_is_quiet_and_exact():
+    version = r1_alone("--version")
+    assert re.fullmatch(r"r1kit \d+\.\d+\.\d+\n", version.stdout)
+    missing = r1_alone("run", "none.toml")
+    assert missing.returncode == 2
+    assert missing.stderr == (
+        "error: There is no recipe at none.toml; see recipes/ for examples.\n"
+    )
+    assert r1_alone("show").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["run", "none.toml"], 2, "There is no recipe at none.toml"),
+        (["run", "little.toml", "--set", "zero.n_step=3"], 2, "did you mean 'n_steps'?"),
+        (["run", "little.toml", "--track", "mlflow"], 2, "knows trackio, tensorboard, wandb"),
+        (["run", "little.toml", "--only", "sleep"], 2, "There is no stage 'sleep'"),
+        (["run", "little.toml", "--out", "mine"], 4, "not empty and not a run"),
+        (["show", "none"], 4, "There is no run at none"),
+        (["show", "mine"], 4, "is not a run"),
+        (["chat", "none"], 3, "There is no checkpoint at none"),
+        (["chat", "mine"], 3, "holds no model"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence(
+    recipe: Path,
+    arguments: list[str],
+    code: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(recipe.parent)
+    (recipe.parent / "mine").mkdir()
+    (recipe.parent / "mine/thesis.tex").write_text("mine")
+    answer = r1(*arguments)
+    assert answer.exit_code == code
+    assert told in answer.stderr
+    assert answer.stderr.startswith("error: ")
+    assert answer.stderr.count("\n") == 1
+    assert "Traceback" not in answer.stderr
+    assert [path.name for path in (recipe.parent / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_in_use_is_left_alone(recipe: Path):
+    out = recipe.parent / "out"
+    with RunDir.create_or_resume(out, load(recipe)):
+        answer = r1("run", recipe, "--out", out)
+    assert answer.exit_code == 4
+    assert f"in use by process {os.getpid()}" in answer.stderr
+
+
+def test_show_writes_the_report(recipe: Path):
+    run = recipe.parent / "runs/little"
+    with RunDir.create_or_resume(run, load(recipe)) as folder:
+        folder.log("zero", 1, {"reward": 1.0, "rewards/accuracy": 0.5})
+    answer = r1("show", run)
+    assert answer.exit_code == 0
+    assert "Report: " in answer.stdout
+    assert (run / "report.html").exists()
+
+
+def test_the_unexpected_is_written_to_the_run_folder(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+):
+    run = recipe.parent / "run"
+    with RunDir.create_or_resume(run, load(recipe)) as folder:
+        folder.checkpoint_path("zero", 40).mkdir()
+        (folder.checkpoint_path("zero", 40) / MARKER).write_text("{}")
+    with pytest.raises(typer.Exit) as ended, cli._sentences(Console(), run):
+        raise ZeroDivisionError("by a bug")
+    assert ended.value.exit_code == cli.UNEXPECTED
+    said = capsys.readouterr().err
+    assert "something unexpected happened (ZeroDivisionError: by a bug)" in said
+    assert "Everything up to step 40 of zero is kept" in said
+    assert "Traceback" not in said
+    assert "ZeroDivisionError: by a bug" in (run / "crash.txt").read_text()
+
+
+def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(typer.Exit), cli._sentences(Console(), tmp_path / "none"):
+        raise ValueError
+    found = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
+    assert found is not None
+    assert "ValueError" in Path(found[1]).read_text()
+    Path(found[1]).unlink()
+
+
+def test_every_error_has_an_exit_code_that_is_not_zero():
+    codes = [kind.exit_code for kind in (R1Error, *R1Error.__subclasses__())]
+    assert 0 not in codes
+    assert max(codes) < cli.UNEXPECTED
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path):
+    run = recipe.parent / "runs/little"
+    said, shown, code = interrupted([*R1, "run", str(recipe)], run)
+    assert code == cli.INTERRUPTED, said
+    assert re.search(r"Stopped\. Everything up to step \d+ of zero is kept; the same command", said)
+    assert "Traceback" not in said
+    assert "r1kit · little" in shown
+    steps = [record["step"] for record in read(run).metrics if record["stage"] == "zero"]
+    with subprocess.Popen(
+        [*R1, "run", str(recipe)], cwd=recipe.parent, stdout=subprocess.PIPE, text=True
+    ) as again:
+        assert again.stdout is not None
+        first = next(line for line in again.stdout if line.startswith("zero "))
+        again.kill()
+    assert 1 < int(first.split()[1].split("/")[0]) <= max(steps) + 1
+
+
+def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:
+    """Run in a terminal, Ctrl-C after the first step of Zero: (stderr, stdout, exit code)."""
+    leader, terminal = pty.openpty()
+    shown, is_sent = b"", False
+    with subprocess.Popen(
+        command, cwd=run.parents[1], stdout=terminal, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(terminal)
+        # A terminal whose program has ended reads as an error.
+        with contextlib.suppress(OSError):
+            while piece := os.read(leader, 65536):
+                shown += piece
+                if not is_sent and any(run.glob(f"checkpoints/zero-*/{MARKER}")):
+                    process.send_signal(signal.SIGINT)
+                    is_sent = True
+        assert process.stderr is not None
+        said = process.stderr.read()
+    os.close(leader)
+    return said, shown.decode(errors="replace"), process.returncode

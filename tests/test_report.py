@@ -1,0 +1,251 @@
+"""The report from a run folder: its numbers, its words, and hostile text in it."""
+
+import io
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from r1kit import report
+from r1kit.config import parse
+from r1kit.evidence import read
+from r1kit.report import plots
+from r1kit.report.facts import claims, costs, gather, promise
+from r1kit.report.markdown import escape, fenced
+from r1kit.rundir import RunDir
+
+HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
+BASE = {
+    "n_problems": 400,
+    "samples": 1,
+    "pass_at_1": 0.14,
+    "stderr": 0.02,
+    "mean_tokens": 30.0,
+    "reflection_per_answer": 0.5,
+    "language_consistency": 0.62,
+    "truncated": 0.01,
+    "by_task": {"equation": 0.1, "series": 0.3},
+    "wall_s": 200.0,
+}
+ZERO = BASE | {
+    "pass_at_1": 0.88,
+    "mean_tokens": 93.0,
+    "reflection_per_answer": 3.0,
+    "language_consistency": 0.65,
+    "wall_s": 400.0,
+}
+
+
+def rollout(text: str, correct: bool | None) -> dict:
+    reward = {"accuracy": float(bool(correct)), "format": 1.0}
+    return {"text": text, "correct": correct, "reward": reward, "n_tokens": 9, "finish": "stop"}
+
+
+def write_run(path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int = 12) -> Path:
+    data = {
+        "name": "tiny",
+        "tasks": [{"name": "equation"}],
+        "compute": {"n_processes": 2, "device": "cpu"},
+        "cost": {"core_hour": 0.05},
+    }
+    with RunDir.create_or_resume(path, parse(data, "t.toml")) as run:
+        for step in range(1, n_steps + 1):
+            run.log("base", step, {"loss": 6 / step, "n_tokens": 1000})
+        for step in range(1, n_steps + 1):
+            metrics = {
+                "reward": 1.0,
+                "rewards/accuracy": step / n_steps,
+                "rewards/format": 1.0,
+                "accuracy/equation": step / n_steps,
+                "completions/mean_length": 30.0 + step,
+                "reflection_per_answer": 1.0,
+                "language_consistency": 0.6,
+                "entropy": 0.5,
+                "n_completion_tokens": 500,
+                "time/sample_s": 1.0,
+                "time/learn_s": 2.0,
+            }
+            run.log("zero", step, metrics | {"kl": float("nan")})
+        problem = {"id": "e/1", "task": "equation", "question": f"x? {text}", "gold": "5"}
+        group = {"kind": "group", "stage": "zero", "step": 5, "problem": problem}
+        run.sample(group | {"rollouts": [rollout(text, True), rollout("<think>no end", None)]})
+        for stage in ("base", "zero"):
+            shown = {"kind": "showcase", "stage": stage, "question": f"Q {text}", "gold": text}
+            run.sample(shown | rollout(text, stage == "zero"))
+        run.write_results({"stages": {"base": BASE, "zero": ZERO}})
+        run.mark_finished("zero", {"weights_from": "base", "data_from": "its own samples"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = write_run(tmp_path_factory.mktemp("run") / "run")
+    report.show(path, Console(file=io.StringIO()))
+    return path
+
+
+def test_the_promise_is_computed():
+    assert promise({"base": BASE, "zero": ZERO}) == (
+        "pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words."
+    )
+    assert promise({"base": BASE}) == "Measured so far: base."
+    silent = BASE | {"reflection_per_answer": 0.0}
+    assert promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, answers 3.1x as long."
+
+
+def test_claims_are_judged_by_the_numbers():
+    seen = claims({"base": BASE, "zero": ZERO})
+    assert [claim.is_seen for claim in seen] == [True, True, True, True]
+    assert seen[0].numbers == "14 % → 88 %: +74.0 points, standard error 2.8"
+    within_noise = BASE | {"pass_at_1": 0.19, "language_consistency": 0.99}
+    assert [claim.is_seen for claim in claims({"base": BASE, "zero": within_noise})] == [False] * 4
+    assert claims({"base": BASE}) == []
+
+
+def test_a_few_words_more_in_a_few_answers_are_no_growth():
+    few = BASE | {"n_problems": 40, "reflection_per_answer": 0.05}
+    more = few | {"reflection_per_answer": 0.12}
+    assert not claims({"base": few, "zero": more})[2].is_seen
+    many = [result | {"n_problems": 4000} for result in (few, more)]
+    assert claims({"base": many[0], "zero": many[1]})[2].is_seen
+
+
+def test_cost_is_tokens_core_hours_and_money(written: Path):
+    evidence = read(written)
+    evidence.clock.clear()
+    evidence.clock.update(base=1800.0, zero=1800.0)
+    assert costs(evidence) == [
+        ("tokens pretrained on", "12,000"),
+        ("tokens sampled in RL", "6,000"),
+        ("wall clock", "1:00:00"),
+        ("core-hours", "2.00 (2 cores)"),
+        ("money", "0.1000 USD at 0.05 a core-hour"),
+    ]
+
+
+def test_the_terminal_shows_the_summary(written: Path):
+    console = Console(file=io.StringIO(), width=80, record=True)
+    report.show(written, console)
+    text = console.export_text()
+    for expected in ("pass@1 14 % → 88 %", "88.0 ± 2.0 %", "6:40", "✓  Thinking grows", "Healthy"):
+        assert expected in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_markdown_has_everything(written: Path):
+    text = (written / "report.md").read_text()
+    for expected in (
+        "**pass@1 14 % → 88 %",
+        "| zero | 88.0 ± 2.0 % | 93.0 | 3.00 | 65 % | 1 % | 6:40 |",
+        "| ✓ seen | Thinking grows | 30.00 → 93.00 tokens (3.1x) |",
+        "![curves of the run](curves.png)",
+        "## Diagnosis",
+        "**zero** ✓ right, 9 tokens",
+        "| zero | weights from base, data from its own samples |",
+        "| tokens sampled in RL | 6,000 |",
+        "## Make it again",
+    ):
+        assert expected in text
+    assert (written / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Page(HTMLParser):
+    """Counts what a browser would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_and_needs_no_network(written: Path):
+    text = (written / "report.html").read_text()
+    page = Page(text)
+    assert page.tags.count("svg") == len(plots.panels(read(written))) == 8
+    assert page.tags.count("details") == 1
+    for expected in (
+        "pass@1 14\u00a0% → 88\u00a0%",
+        "try 4",
+        "(never stopped thinking)",
+        "? undecided",
+    ):
+        assert expected in page.text
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    loaded = [value for name, value in page.attributes if name in ("src", "href", "srcset")]
+    assert not [value for value in loaded if value]
+    assert "default-src 'none'" in text
+
+
+def test_hostile_text_stays_text(tmp_path: Path):
+    path = write_run(tmp_path / "run", HOSTILE, n_steps=0)
+    report.show(path, Console(file=io.StringIO()))
+    page = Page((path / "report.html").read_text())
+    assert not {"script", "img"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count("<script>alert(1)</script>") >= 4
+    markdown = (path / "report.md").read_text()
+    outside = "".join(markdown.split("``````")[::2])
+    assert "<script" not in outside.replace("\\<", "")
+    assert "\n# not a heading" not in outside
+
+
+def test_curves_follow_the_page_and_repeat_to_the_byte(written: Path):
+    for panel, rows in plots.panels(read(written)):
+        svg = plots.svg(panel, rows)
+        assert svg == plots.svg(panel, rows)
+        assert "currentColor" in svg
+        assert plots.INK not in svg
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+
+
+def test_smoothing_by_hand():
+    assert plots.smooth([1.0, 2.0, 6.0, 3.0], 3) == [1.5, 3.0, 11 / 3, 4.5]
+    assert plots.smooth([1.0, 2.0], 1) == [1.0, 2.0]
+
+
+def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path):
+    recipe = parse({"name": "새것", "tasks": [{"name": "내 과제"}]}, "t.toml")
+    with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
+        report.show(run.path, Console(file=io.StringIO()))
+        assert "Measured so far: nothing yet." in (run.path / "report.md").read_text()
+        run.log("zero", 1, {"reward": 1.0, "rewards/accuracy": 0.5, "accuracy/내 과제": 0.5})
+        report.show(run.path, Console(file=io.StringIO()))
+    assert "Accuracy (%)" in (run.path / "report.html").read_text()
+
+
+def test_the_same_run_gives_the_same_facts(written: Path):
+    assert gather(read(written)) == gather(read(written))
+
+
+def test_reporting_loads_no_torch():
+    code = "import sys, r1kit.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.text(alphabet="`a\n<"))
+def test_no_text_ends_its_fence(text: str):
+    first, *middle, last = fenced(text).split("\n")
+    assert first == f"{last}text"
+    assert not [line for line in middle if line.strip("`") == "" and len(line) >= len(last)]
+
+
+@given(st.text())
+def test_escaped_text_is_one_line_without_tags(text: str):
+    escaped = escape(text)
+    assert "\n" not in escaped
+    assert "<" not in escaped.replace("\\\\", "").replace("\\<", "")

@@ -1,0 +1,70 @@
+"""Accuracy and format, part by part; rl-pitfalls 35, 37, 38."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1kit.rewards import reward
+from r1kit.types import Completion, Finish, Reward, Verdict
+
+RIGHT, WRONG = Verdict(True, "5", "equal"), Verdict(False, "4", "not 5")
+EQUAL = {"accuracy": 1.0, "format": 1.0}
+
+
+def completion(text: str, finish: Finish = "stop") -> Completion:
+    return Completion([], [], text, finish, policy_version=0)
+
+
+def parts(accuracy: float, well_formed: float) -> dict[str, float]:
+    return {"accuracy": accuracy, "format": well_formed}
+
+
+CASES = [
+    ("<think>a</think>5", "stop", RIGHT, 1.0, 1.0),
+    ("<think>a</think>4", "stop", WRONG, 0.0, 1.0),
+    ("5", "stop", RIGHT, 1.0, 0.0),
+    ("<think></think>5", "stop", RIGHT, 1.0, 0.0),
+    ("<think>a</think>5", "length", RIGHT, 1.0, 0.0),
+    ("<think>a</think>5", "abort", RIGHT, 1.0, 0.0),
+    ("<think>\\boxed{5}", "stop", RIGHT, 0.0, 0.0),  # thinking that never ended
+    ("<think>\\boxed{5}", "length", RIGHT, 0.0, 0.0),
+    ("5 <think>\\boxed{5}", "stop", RIGHT, 0.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("text", "finish", "verdict", "accuracy", "well_formed"), CASES)
+def test_parts(
+    text: str, finish: Finish, verdict: Verdict, accuracy: float, well_formed: float
+) -> None:
+    scored = reward(completion(text, finish), verdict, EQUAL)
+    assert scored == Reward(accuracy + well_formed, parts(accuracy, well_formed))
+
+
+def test_weights_change_the_total_and_not_the_parts() -> None:
+    done = completion("<think>a</think>5")
+    assert reward(done, RIGHT, {"accuracy": 2.0, "format": 0.5}) == Reward(2.5, parts(1, 1))
+    assert reward(done, RIGHT, {"accuracy": 1.0}) == Reward(1.0, parts(1, 1))
+    assert reward(done, RIGHT, {}) == Reward(0.0, parts(1, 1))
+
+
+def test_a_prefilled_tag_belongs_to_the_prompt() -> None:
+    assert reward(completion("a</think>5"), RIGHT, EQUAL, prefilled=True).total == 2.0
+    assert reward(completion("5"), RIGHT, EQUAL, prefilled=True).total == 0.0
+    assert reward(completion("<think>a</think>5"), RIGHT, EQUAL, prefilled=True).total == 1.0
+
+
+def test_the_undecided_is_never_scored() -> None:
+    with pytest.raises(ValueError, match="drop the rollout"):
+        reward(completion("5"), Verdict(None, None, "timeout"), EQUAL)
+
+
+def test_a_weight_of_an_unknown_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="acuracy"):
+        reward(completion("5"), RIGHT, {"acuracy": 1.0})
+
+
+@given(st.text(), st.sampled_from([RIGHT, WRONG]), st.sampled_from(["stop", "length"]))
+def test_any_text_is_scored_within_bounds(text: str, verdict: Verdict, finish: Finish) -> None:
+    scored = reward(completion(text, finish), verdict, EQUAL)
+    assert set(scored.parts.values()) <= {0.0, 1.0}
+    assert scored.total == sum(scored.parts.values())

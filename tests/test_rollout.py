@@ -1,0 +1,64 @@
+"""From problems to scored groups, with the scripted engine in place of a model."""
+
+import pytest
+
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.model import tokenizer
+from r1kit.rollout import Exam, collect, request_seed
+from r1kit.tasks.world import Equation
+from r1kit.types import Problem, Sampling, Verdict
+
+
+@pytest.fixture(scope="module")
+def words():
+    return tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
+
+
+def collected(words, answer, verify=None, n=3):
+    task = Equation(languages=["en"])
+    problems = [(index, task.problem(index)) for index in (4, 9)]
+    engine = ScriptedEngine(answer(problems), words)
+    exam = Exam(words, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
+    return problems, collect(engine, exam, problems, n, Sampling(64), 1)
+
+
+def right_then_wrong(problems):
+    prompts = {}
+
+    def answer(request, i):
+        place = prompts.setdefault(tuple(request.prompt_ids), len(prompts))
+        gold = problems[place][1].answer
+        return f"<think>try</think>\\boxed{{{gold if i == 0 else 999}}}"
+
+    return answer
+
+
+def test_groups_keep_the_order_of_their_problems(words):
+    problems, found = collected(words, right_then_wrong)
+    assert [group.problem for group in found.groups] == [problem for _, problem in problems]
+    for group in found.groups:
+        assert [rollout.verdict.correct for rollout in group.rollouts] == [True, False, False]
+        assert [rollout.reward.total for rollout in group.rollouts] == [1.5, 0.5, 0.5]
+        assert group.rollouts[0].reward.parts == {"accuracy": 1.0, "format": 1.0}
+
+
+def test_undecided_completions_are_dropped_and_counted(words):
+    def undecided(problem: Problem, answer: str) -> Verdict:
+        return Verdict(None if "999" in answer else True, None, "")
+
+    _, found = collected(words, right_then_wrong, undecided)
+    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+    assert found.n_undecided == 4
+
+
+def test_thinking_that_never_ends_has_no_answer(words):
+    _, found = collected(words, lambda _: lambda request, i: "<think>\\boxed{5}")
+    for group in found.groups:
+        for rollout in group.rollouts:
+            assert rollout.verdict == Verdict(False, None, "no answer: the thinking never ended")
+            assert rollout.reward.total == 0.0
+
+
+def test_request_seeds_differ_by_place_and_run():
+    seeds = {request_seed(run, index) for run in range(5) for index in range(1000)}
+    assert len(seeds) == 5000

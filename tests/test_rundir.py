@@ -1,0 +1,323 @@
+"""The run folder: real files, a real lock, real kills."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r1kit.config import Recipe, parse
+from r1kit.durable import MARKER, JsonLines, read_lines, replace_file, to_json
+from r1kit.errors import RunError
+from r1kit.evidence import newest_checkpoint, read
+from r1kit.rundir import RunDir
+
+
+def recipe(**zero: object) -> Recipe:
+    return parse({"name": "t", "tasks": [{"name": "equation"}], "zero": zero}, "t.toml")
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    with RunDir.create_or_resume(tmp_path / "run", recipe()) as run:
+        yield run
+
+
+def lines(run: RunDir, name: str = "metrics.jsonl") -> list[dict]:
+    return [json.loads(line) for line in (run.path / name).read_text().splitlines()]
+
+
+def child(code: str, *arguments: object) -> subprocess.Popen:
+    prelude = (
+        "import sys, time, pathlib\n"
+        "from r1kit.config import parse\n"
+        "from r1kit.rundir import RunDir\n"
+        "recipe = parse({'name': 't', 'tasks': [{'name': 'equation'}]}, 't.toml')\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", prelude + code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def make_checkpoint(run: RunDir, stage: str, step: int) -> Path:
+    path = run.checkpoint_path(stage, step)
+    path.mkdir(parents=True)
+    (path / MARKER).write_text("{}")
+    return path
+
+
+def test_a_new_run_says_where_it_comes_from(run: RunDir):
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    assert manifest["recipe_hash"] == recipe().hash()
+    (session,) = manifest["sessions"]
+    assert session["pid"] == os.getpid()
+    assert session["torch"]
+    assert session["transformers"]
+    assert session["cpu_count"] >= 1
+    resolved = json.loads((run.path / "recipe.json").read_text())
+    assert resolved["zero"]["n_problems"] == 32
+    assert parse(resolved, "recipe.json") == recipe()
+
+
+def test_records_read_back_bit_equal_and_nan_is_null(run: RunDir):
+    run.log("zero", 1, {"reward": 0.1 + 0.2, "kl": float("nan"), "loss": float("-inf")})
+    assert lines(run) == [
+        {"stage": "zero", "step": 1, "reward": 0.30000000000000004, "kl": None, "loss": None}
+    ]
+
+
+def test_resume_appends_and_counts_the_sessions(tmp_path: Path):
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        run.log("base", 1, {"loss": 2.0})
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        run.log("base", 2, {"loss": 1.0})
+        assert [line["step"] for line in lines(run)] == [1, 2]
+        assert len(run.manifest["sessions"]) == 2
+
+
+def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir):
+    for stage, step in [("base", 1), ("base", 2), ("zero", 1), ("zero", 2), ("zero", 3)]:
+        run.log(stage, step, {"loss": 1.0})
+        run.sample({"stage": stage, "step": step, "kind": "group"})
+    run.sample({"stage": "base", "kind": "showcase"})
+    run.sample({"stage": "zero", "kind": "showcase"})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "zero", "st')
+    run.rewind("zero", 2)
+    kept = [("base", 1), ("base", 2), ("zero", 1), ("zero", 2)]
+    assert [(r["stage"], r["step"]) for r in lines(run)] == kept
+    samples = lines(run, "samples.jsonl")
+    assert [(r["stage"], r.get("step")) for r in samples] == [*kept, ("base", None)]
+    run.log("zero", 3, {"loss": 5.0})
+    assert lines(run)[-1] == {"stage": "zero", "step": 3, "loss": 5.0}
+
+
+def test_rewind_by_position_forgets_lines_written_after_the_checkpoint_under_its_step(run: RunDir):
+    run.log("base", 5, {"loss": 1.0})
+    position = run.sync()
+    run.log("base", 5, {"eval/pass_at_1": 0.5})
+    run.rewind("base", 5, position)
+    assert lines(run) == [{"stage": "base", "step": 5, "loss": 1.0}]
+    with pytest.raises(RunError, match="shorter than its checkpoint"):
+        run.rewind("base", 5, {"metrics.jsonl": 10_000, "samples.jsonl": 0})
+
+
+def test_rewind_takes_back_later_checkpoints_and_finished_stages(run: RunDir):
+    for stage, step in [("base", 10), ("base", 20), ("zero", 10)]:
+        make_checkpoint(run, stage, step)
+        run.mark_finished(stage, {"checkpoint": f"{stage}-{step}"})
+    run.rewind("base", 10)
+    assert not run.finished("base")
+    assert not run.finished("zero")
+    assert run.manifest["lineage"] == []
+    assert [path.name for path in run.checkpoints("base")] == ["base-000010"]
+    assert run.latest("zero") is None
+
+
+def test_a_damaged_line_in_the_middle_is_named(run: RunDir):
+    run.log("base", 1, {})
+    with (run.path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\x00\x00\n")
+    run.log("base", 2, {})
+    with pytest.raises(RunError, match=r"Line 2 of .*metrics.jsonl is damaged"):
+        run.rewind("base", 1)
+
+
+def test_checkpoints_count_only_with_their_marker(run: RunDir):
+    run.checkpoint_path("zero", 30).mkdir()
+    for step in (20, 100, 5):
+        make_checkpoint(run, "zero", step)
+    make_checkpoint(run, "distill/small", 7)
+    assert [path.name for path in run.checkpoints("zero")] == [
+        "zero-000005",
+        "zero-000020",
+        "zero-000100",
+    ]
+    assert run.latest("zero") == run.checkpoint_path("zero", 100)
+    run.prune("zero", keep=1)
+    assert run.checkpoints("zero") == [run.checkpoint_path("zero", 100)]
+    assert run.latest("distill/small") == run.checkpoint_path("distill/small", 7)
+    assert newest_checkpoint(run.path) == run.checkpoint_path("distill/small", 7)
+
+
+def test_stages_finish_with_a_lineage(run: RunDir):
+    run.mark_finished("base", {"checkpoint": "checkpoints/base-000010", "tokens": 5})
+    run.mark_finished("zero", {"checkpoint": "z", "weights_from": "checkpoints/base-000010"})
+    assert run.finished("base")
+    assert not run.finished("reasoning")
+    assert read(run.path).manifest["lineage"][1] == {
+        "stage": "zero",
+        "checkpoint": "z",
+        "weights_from": "checkpoints/base-000010",
+        "data_from": None,
+    }
+
+
+def test_results_are_replaced_whole(run: RunDir):
+    assert run.results() == {}
+    run.write_results({"stages": {"base": {"pass_at_1": 0.14}}})
+    assert run.results() == {"stages": {"base": {"pass_at_1": 0.14}}}
+
+
+def test_wall_clock_adds_up_over_restarts(tmp_path: Path):
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        run.tick("base")
+        time.sleep(0.05)
+        first = run.wall_s("base")
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        time.sleep(0.05)
+        assert run.wall_s("base") == first
+        run.tick("base")
+        time.sleep(0.05)
+        assert first + 0.05 <= run.wall_s("base") < first + 5
+
+
+# Refusals
+
+
+def test_a_second_process_is_refused_and_told_who_is_there(run: RunDir):
+    second = child("RunDir.create_or_resume(path, recipe)", run.path)
+    _, error = second.communicate(timeout=30)
+    assert f"in use by process {os.getpid()}; wait for it" in error
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path):
+    code = "RunDir.create_or_resume(path, recipe); print('in', flush=True); time.sleep(60)"
+    holder = child(code, tmp_path / "run")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "in\n"
+    with pytest.raises(RunError, match=f"process {holder.pid};"):
+        RunDir.create_or_resume(tmp_path / "run", recipe())
+    holder.kill()
+    holder.communicate()
+    RunDir.create_or_resume(tmp_path / "run", recipe()).close()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RunError, match=r"not empty and not a run .*thesis.tex"):
+        RunDir.create_or_resume(tmp_path, recipe())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RunError, match="is a file"):
+        RunDir.create_or_resume(tmp_path / "thesis.tex", recipe())
+    with pytest.raises(RunError, match=r"no manifest.json"):
+        read(tmp_path)
+    with pytest.raises(RunError, match="There is no run"):
+        read(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"recipe_hash": "x"}'])
+def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(RunError, match=r"manifest.json is damaged.*use another --out"):
+        RunDir.create_or_resume(tmp_path, recipe())
+
+
+def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path):
+    RunDir.create_or_resume(tmp_path, recipe(n_steps=100)).close()
+    with pytest.raises(RunError, match=r"zero\.n_steps was 100, now 200\. Use another --out"):
+        RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
+
+
+def test_compute_and_cost_may_change_between_sessions(tmp_path: Path):
+    RunDir.create_or_resume(tmp_path, recipe()).close()
+    data = {**recipe().model_dump(mode="json"), "compute": {"n_processes": 1}}
+    RunDir.create_or_resume(tmp_path, parse(data, "t.toml")).close()
+    assert json.loads((tmp_path / "recipe.json").read_text())["compute"]["n_processes"] == 1
+
+
+# Kills and full disks
+
+
+def test_kill_9_at_any_moment_leaves_a_run_that_resumes(tmp_path: Path):
+    code = """
+run = RunDir.create_or_resume(path, recipe)
+done = [r for r in __import__("r1kit.evidence", fromlist=["read"]).read(path).metrics]
+step = len(done)
+print("up", flush=True)
+run.rewind("zero", step)
+while True:
+    step += 1
+    run.log("zero", step, {"reward": 1 / step, "pad": "x" * 3000})
+    run.sample({"stage": "zero", "step": step, "text": "y" * 3000})
+    run.write_results({"step": step, "pad": "z" * 3000})
+    if step % 7 == 0:
+        run.rewind("zero", step)
+"""
+    rng = random.Random(0)
+    for _ in range(6):
+        writer = child(code, tmp_path)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "up\n", writer.stderr.read()
+        time.sleep(rng.uniform(0.0, 0.15))
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        evidence = read(tmp_path)
+        steps = [record["step"] for record in evidence.metrics]
+        assert steps == list(range(1, len(steps) + 1))
+        assert len(evidence.samples) in (len(steps), len(steps) - 1)
+        assert evidence.results.get("step", 0) in (len(steps), len(steps) - 1, 0)
+    assert len(steps) > 20
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_whole_lines(tmp_path: Path):
+    code = """
+import resource
+from r1kit.errors import RunError
+run = RunDir.create_or_resume(path, recipe)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    while True:
+        run.log("zero", 1, {"pad": "x" * 999})
+except RunError as error:
+    print(error)
+"""
+    writer = child(code, tmp_path)
+    out, error = writer.communicate(timeout=30)
+    assert "The disk is full" in out, error
+    assert "metrics.jsonl" in out
+    raw = (tmp_path / "metrics.jsonl").read_bytes()
+    assert raw.endswith(b"\n")
+    assert len(read_lines(tmp_path / "metrics.jsonl")) == 19
+
+
+def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path):
+    code = """
+import resource
+from r1kit.durable import replace_file
+replace_file(path, "old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+replace_file(path, "x" * 2000)
+"""
+    writer = child(code, tmp_path / "file")
+    _, error = writer.communicate(timeout=30)
+    assert "RunError: The disk is full" in error
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_a_half_written_end_is_not_a_record(tmp_path: Path):
+    path = tmp_path / "lines.jsonl"
+    file = JsonLines(path)
+    file.append({"text": "한\u2028글"})
+    file.close()
+    with path.open("ab") as raw:
+        raw.write(b'{"text": "cu')
+    assert [record for _, record in read_lines(path)] == [{"text": "한\u2028글"}]
+
+
+def test_replacing_and_json(tmp_path: Path):
+    replace_file(tmp_path / "f", "one")
+    replace_file(tmp_path / "f", b"two")
+    assert (tmp_path / "f").read_text() == "two"
+    assert to_json({"a": (1.5, float("inf")), "b": {"c": float("nan")}}) == (
+        '{"a": [1.5, null], "b": {"c": null}}'
+    )

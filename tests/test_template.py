@@ -1,0 +1,212 @@
+"""Prompts, parsing and streaming; rl-pitfalls 9, 10, 37, 38."""
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from r1kit import template
+from r1kit.model import tokenizer as tokenizers
+from r1kit.template import Parsed, Piece, StreamParser, parse
+from r1kit.types import Message
+
+TOKENIZER = tokenizers.train(["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320)
+CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
+
+fragments = st.sampled_from(
+    [
+        *template.THINKING_TAGS,
+        "<",
+        "</",
+        "<thi",
+        "nk>",
+        "/",
+        ">",
+        " ",
+        "\n",
+        "a",
+        "5 ",
+        "확인",
+        "\x00",
+    ]
+)
+tagged_text = st.lists(fragments | st.text(max_size=3), max_size=12).map("".join)
+harmless = st.text().filter(lambda text: not any(token in text for token in CONTROL))
+roles = st.sampled_from(["system", "user", "assistant"])
+
+
+def ids(*tokens: str) -> list[int]:
+    return [TOKENIZER.convert_tokens_to_ids(token) for token in tokens]
+
+
+def hugging_face_prompt(messages: list[Message]) -> list[int]:
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    return list(TOKENIZER.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
+
+
+def test_a_prompt_is_bos_system_user_assistant() -> None:
+    messages = [Message("user", "Solve 7 x + 3 = 38."), Message("system", "be brief")]
+    text = TOKENIZER.decode(template.render_prompt(TOKENIZER, messages))
+    assert text == f"{template.BOS}be brief{template.USER}Solve 7 x + 3 = 38.{template.ASSISTANT}"
+
+
+def test_past_thinking_is_dropped_and_past_turns_end() -> None:
+    messages = [
+        Message("user", "7"),
+        Message("assistant", "<think>a</think> b</think>5", reasoning="never shown"),
+        Message("user", "8"),
+    ]
+    expected = ids(template.BOS, template.USER, "7", template.ASSISTANT, "5", template.EOS)
+    expected += ids(template.USER, "8", template.ASSISTANT)
+    assert template.render_prompt(TOKENIZER, messages) == expected
+    assert hugging_face_prompt(messages) == expected
+
+
+@given(st.lists(st.builds(Message, roles, harmless), min_size=1, max_size=4))
+def test_harmless_prompts_equal_the_chat_template(messages: list[Message]) -> None:
+    assert template.render_prompt(TOKENIZER, messages) == hugging_face_prompt(messages)
+
+
+@given(st.lists(st.sampled_from(CONTROL) | st.text(max_size=4), max_size=6).map("".join))
+def test_people_cannot_write_control_tokens(text: str) -> None:
+    prompt = template.render_prompt(TOKENIZER, [Message("user", text)])
+    assert prompt[:2] == ids(template.BOS, template.USER)
+    assert prompt[-1:] == ids(template.ASSISTANT)
+    assert not set(prompt[2:-1]) & set(ids(*CONTROL))
+    assert TOKENIZER.decode(prompt[2:-1]) == text
+
+
+def foreign_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
+    words = ["<s>", "?", "Question:", "Answer:", "hi", "be", "brief", "[user]", "[bot]", "<think>"]
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+    foreign = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", unk_token="?")
+    foreign.chat_template = chat_template
+    return foreign
+
+
+def test_a_base_without_a_template_reads_question_and_answer() -> None:
+    messages = [Message("system", "be brief"), Message("user", "hi")]
+    prompt = template.render_prompt(foreign_tokenizer(None), messages)
+    assert prompt == [0, 5, 6, 2, 4, 3]
+
+
+@pytest.mark.parametrize("bos", ["", "<s>", "<s> <s>"])
+def test_a_foreign_template_is_obeyed_with_at_most_one_bos(bos: str) -> None:
+    foreign = foreign_tokenizer(bos + " {{ '[user] ' + messages[0].content + ' [bot]' }}")
+    prompt = template.render_prompt(foreign, [Message("user", "hi")])
+    assert prompt == ([0] if bos else []) + [7, 4, 8]
+
+
+def test_a_prefilled_prompt_is_recognised() -> None:
+    message = [Message("user", "hi <think>")]
+    for ending, prefilled in ((" [bot] <think>\n", True), (" [bot]", False)):
+        foreign = foreign_tokenizer(f"{{{{ messages[0].content }}}}{ending}")
+        prompt = template.render_prompt(foreign, message)
+        assert template.is_prefilled(foreign, prompt) is prefilled
+    assert not template.is_prefilled(TOKENIZER, template.render_prompt(TOKENIZER, message))
+
+
+PARSED = {
+    "<think>try 5\nwait</think>\n\\boxed{5}": Parsed("try 5\nwait", "\\boxed{5}", True),
+    "\\boxed{5}": Parsed(None, "\\boxed{5}", False),
+    "": Parsed(None, "", False),
+    "<think>try 5 \\boxed{5}": Parsed("try 5 \\boxed{5}", None, False),
+    "5 <think>try 5": Parsed("try 5", None, False),
+    "<think>": Parsed("", None, False),
+    "<think> \n</think>5": Parsed("", "5", False),
+    "<think>a</think> \n": Parsed("a", "", False),
+    "\n<think>a</think>5": Parsed("a", "5", False),
+    "so <think>a</think>5": Parsed("a", "so 5", False),
+    "<think>a<think>b</think>5": Parsed("a<think>b", "5", False),
+    "<think>a</think>5</think>6": Parsed("a", "5</think>6", False),
+    "<think>a</think>5<think>b</think>6": Parsed("a", "5<think>b</think>6", False),
+    "a</think>5": Parsed(None, "a</think>5", False),
+    "<THINK>a</THINK>5": Parsed(None, "<THINK>a</THINK>5", False),
+}
+
+
+@pytest.mark.parametrize(("text", "parsed"), PARSED.items())
+def test_parse(text: str, parsed: Parsed) -> None:
+    assert parse(text) == parsed
+
+
+PREFILLED = {
+    "try 5</think>5": Parsed("try 5", "5", True),
+    "try 5": Parsed("try 5", None, False),
+    "<think>try 5</think>5": Parsed("<think>try 5", "5", False),
+    "</think>5": Parsed("", "5", False),
+}
+
+
+@pytest.mark.parametrize(("text", "parsed"), PREFILLED.items())
+def test_parse_after_a_prefilled_tag(text: str, parsed: Parsed) -> None:
+    assert parse(text, prefilled=True) == parsed
+
+
+@given(harmless, harmless)
+def test_what_is_written_is_parsed_back(reasoning: str, answer: str) -> None:
+    parsed = parse(template.completion_text(reasoning, answer))
+    blank = not reasoning.strip() or not answer.strip()
+    assert parsed == Parsed(reasoning.strip(), answer.strip(), not blank)
+    assert parse(template.completion_text(None, answer)) == Parsed(None, answer.strip(), False)
+
+
+@pytest.mark.parametrize(("reasoning", "answer"), [("a</think>", "5"), ("a", "<think>5")])
+def test_parts_with_tags_are_not_written(reasoning: str, answer: str) -> None:
+    with pytest.raises(ValueError, match="thinking tags"):
+        template.completion_text(reasoning, answer)
+
+
+def stream(chunks: list[str], prefilled: bool) -> list[Piece]:
+    parser = StreamParser(prefilled)
+    pieces = [piece for chunk in chunks for piece in parser.feed(chunk)]
+    return pieces + parser.finish()
+
+
+def joined(pieces: list[Piece], kind: str) -> str:
+    return "".join(piece.text for piece in pieces if piece.kind == kind)
+
+
+@given(tagged_text, st.lists(st.integers(0, 60)), st.booleans())
+def test_streams_parse_like_the_whole_however_cut(
+    text: str, cuts: list[int], prefilled: bool
+) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = stream([text[a:b] for a, b in pairwise(edges)], prefilled)
+    whole = parse(text, prefilled)
+    assert all(piece.text for piece in pieces)
+    assert joined(pieces, "thinking").rstrip() == (whole.thinking or "")
+    if whole.answer is not None:
+        assert joined(pieces, "answer").rstrip() == whole.answer
+    for kind in ("thinking", "answer"):
+        assert joined(pieces, kind) == joined(stream([text], prefilled), kind)
+
+
+def test_a_stream_holds_back_only_what_may_be_a_tag() -> None:
+    parser = StreamParser()
+    assert parser.feed("\n<th") == []
+    assert parser.feed("ink> try 5 ") == [Piece("thinking", "try 5 ")]
+    assert parser.feed("< 6 </thin") == [Piece("thinking", "< 6 ")]
+    assert parser.feed("g </think") == [Piece("thinking", "</thing ")]
+    assert parser.feed(">\n\n5 <think>") == [Piece("answer", "5 <think>")]
+    assert parser.finish() == []
+
+
+def test_an_unfinished_tag_at_the_end_is_text() -> None:
+    assert stream(["<think>a</thi"], False) == [Piece("thinking", "a"), Piece("thinking", "</thi")]
+
+
+def test_hostile_text_is_parsed_in_linear_time() -> None:
+    texts = ("<think>" * 300_000, "<" * 2_000_000, " " * 2_000_000, "<think>" + "</thin" * 300_000)
+    start = time.process_time()
+    for text in texts:
+        parse(text)
+        stream([text], False)
+    stream(list("<think>" + "</thin" * 30_000), False)
+    assert time.process_time() - start < 5

@@ -1,0 +1,234 @@
+"""The RL loop: what one step does to a real tiny policy."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from r1kit.config import ModelConfig, OptimConfig, RLConfig
+from r1kit.model import policy
+from r1kit.model.logprobs import token_logprobs
+from r1kit.model.parallel import Ranks
+from r1kit.train import rl
+from r1kit.train.advantage import group_advantages
+from r1kit.train.loss import LOSSES
+from r1kit.train.optim import make_optimizers
+from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
+
+VOCAB, EOS, MAX_TOKENS = 24, 1, 8
+PROBLEM = Problem("p", "t", (Message("user", "?"),), "1", "en")
+
+
+@pytest.fixture
+def model():
+    shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    return policy.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=3)
+
+
+def sampled_groups(model, rewards, seed=0, temperature=1.0):
+    """Groups of random completions with the log-probabilities the policy gives them."""
+    generator = torch.Generator().manual_seed(seed)
+    groups = []
+    for place, group_rewards in enumerate(rewards):
+        prompt = torch.randint(3, VOCAB, (2 + place,), generator=generator).tolist()
+        rollouts = []
+        for i, reward in enumerate(group_rewards):
+            length = 1 + (place + 2 * i) % MAX_TOKENS
+            ids = torch.randint(3, VOCAB, (length,), generator=generator).tolist()
+            rollouts.append(rollout(model, prompt, ids, reward, temperature))
+        groups.append((place, Group(PROBLEM, rollouts)))
+    return groups
+
+
+def rollout(model, prompt, ids, reward, temperature=1.0):
+    mask = torch.tensor([False] * len(prompt) + [True] * len(ids))
+    with torch.no_grad():
+        logprobs = token_logprobs(
+            model, torch.tensor(prompt + ids), [len(mask)], mask, temperature=temperature
+        )
+    finish = "length" if len(ids) == MAX_TOKENS else "stop"
+    return Rollout(
+        PROBLEM,
+        prompt,
+        Completion(ids, logprobs.tolist(), "", finish, 0),
+        Verdict(bool(reward), None, ""),
+        Reward(reward, {"accuracy": reward}),
+    )
+
+
+def learner(model, micro_batch_tokens=1024, **config):
+    config = RLConfig(max_tokens=MAX_TOKENS, **config)
+    optimizers = make_optimizers(model, config.optim)
+    return rl.Learner(model, optimizers, config, Ranks(), micro_batch_tokens)
+
+
+def step_of(groups):
+    return rl.Step(groups, len(groups), cursor=len(groups), metrics={})
+
+
+def gradients(model, groups, **config):
+    """The gradient the first update of a step applies."""
+    model = copy.deepcopy(model)
+    held = learner(model, **config)
+    kept = {}
+
+    class Capture:
+        def step(self, scale):
+            kept.update({n: p.grad.clone() for n, p in model.named_parameters()})
+            model.zero_grad()
+            return 0.0
+
+    held.optimizers = Capture()
+    metrics = rl.learn(held, step_of(groups), 1.0)
+    return kept, metrics
+
+
+MIXED = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_first_update_is_the_plain_policy_gradient(model, loss, temperature):
+    """With ratio 1 every variant is  -sum_t weight * advantage * grad log p."""
+    groups = sampled_groups(model, MIXED, temperature=temperature)
+    got, metrics = gradients(model, groups, loss=loss, temperature=temperature)
+    rows = [r for _, group in groups for r in group.rollouts]
+    lengths = [len(r.completion.token_ids) for r in rows]
+    advantages = [
+        a
+        for _, group in groups
+        for a in group_advantages([r.reward.total for r in group.rollouts], LOSSES[loss].scale)
+    ]
+    weights = LOSSES[loss].weighting(lengths, MAX_TOKENS)
+    expected = copy.deepcopy(model)
+    total = torch.zeros(())
+    for row, advantage, weight in zip(rows, advantages, weights, strict=True):
+        ids = torch.tensor([row.prompt_ids + row.completion.token_ids])
+        logits = expected(input_ids=ids).logits[0] / temperature
+        logp = logits.log_softmax(-1)[:-1].gather(-1, ids[0, 1:, None])[:, 0]
+        total = total - weight * advantage * logp[len(row.prompt_ids) - 1 :].sum()
+    total.backward()
+    for name, parameter in expected.named_parameters():
+        torch.testing.assert_close(got[name], parameter.grad, atol=2e-6, rtol=2e-4)
+    assert metrics["mismatch/max"] < 1e-5
+    assert metrics["clip_ratio"] == 0.0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_equal_rewards_change_nothing(model, loss):
+    groups = sampled_groups(model, [[1.0] * 4, [0.1] * 4, [0.0] * 4])
+    before = copy.deepcopy(model.state_dict())
+    rl.learn(learner(model, loss=loss), step_of(groups), 1.0)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_does_not_depend_on_micro_batches_or_order(model, loss):
+    groups = sampled_groups(model, MIXED)
+    whole, _ = gradients(model, groups, loss=loss)
+    split, _ = gradients(model, groups[::-1], loss=loss, micro_batch_tokens=16)
+    for name in whole:
+        torch.testing.assert_close(whole[name], split[name], atol=1e-6, rtol=1e-4)
+
+
+def test_skipping_zero_advantages_skips_nothing_that_counts(model):
+    """A KL term of almost nothing forces every completion through the model."""
+    groups = sampled_groups(model, MIXED)
+    skipped, _ = gradients(model, groups, loss="dapo")
+    everything, _ = gradients(model, groups, loss="dapo", kl_beta=1e-12)
+    for name in skipped:
+        torch.testing.assert_close(skipped[name], everything[name], atol=1e-6, rtol=1e-4)
+
+
+def test_masked_truncated_rows_are_absent(model):
+    groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
+    cut = [
+        (place, Group(PROBLEM, [r for r in group.rollouts if r.completion.finish == "stop"]))
+        for place, group in groups
+    ]
+    n_cut = sum(len(g.rollouts) for _, g in groups) - sum(len(g.rollouts) for _, g in cut)
+    assert n_cut > 0
+    for loss in LOSSES:
+        with_mask, _ = gradients(model, groups, loss=loss, truncated="mask")
+        kept, _ = gradients(model, groups, loss=loss, truncated="keep")
+        assert any(not torch.allclose(with_mask[n], kept[n]) for n in kept)
+
+
+def test_kl_is_zero_at_first_and_pulls_back_later(model):
+    groups = sampled_groups(model, MIXED)
+    held = learner(model, kl_beta=0.5, optim=OptimConfig(lr=1e-2))
+    first = rl.learn(held, step_of(groups), 1.0)
+    assert first["kl"] == pytest.approx(0.0, abs=1e-7)
+    later = rl.learn(held, step_of(groups), 1.0)
+    assert later["kl"] > 1e-4
+    held.refresh_reference()
+    assert rl.learn(held, step_of(groups), 1.0)["kl"] == pytest.approx(0.0, abs=1e-7)
+    assert not any(p.requires_grad for p in held.reference.parameters())
+
+
+def test_without_kl_there_is_no_reference(model):
+    held = learner(model)
+    metrics = rl.learn(held, step_of(sampled_groups(model, MIXED)), 1.0)
+    assert held.reference is None
+    assert "kl" not in metrics
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_learning_raises_what_was_rewarded(model, loss):
+    """Several updates on one rollout phase: rewarded completions become likelier, clips act."""
+    groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
+    held = learner(model, loss=loss, optim=OptimConfig(lr=3e-3))
+
+    def gap():
+        sums = {True: 0.0, False: 0.0}
+        for _, group in groups:
+            for r in group.rollouts:
+                again = rollout(model, r.prompt_ids, r.completion.token_ids, 0.0)
+                sums[r.verdict.correct] += sum(again.completion.logprobs)
+        return sums[True] - sums[False]
+
+    before = gap()
+    metrics = [rl.learn(held, step_of(groups), 1.0) for _ in range(8)]
+    assert gap() > before + 0.5
+    assert metrics[-1]["clip_ratio"] > 0.0
+
+
+def test_updates_per_step_share_out_the_groups(model):
+    """Two updates see each group once, in order of place, whatever rank they are on."""
+    groups = sampled_groups(model, [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    seen = []
+    held = learner(model, updates_per_step=2)
+    original = rl.update
+    try:
+        rl.update = lambda learner, mine, *rest, **more: (
+            seen.append(list(mine)),
+            original(learner, mine, *rest, **more),
+        )
+        rl.learn(held, step_of(groups), 1.0)
+    finally:
+        rl.update = original
+    assert seen == [[groups[0][1], groups[1][1]], [groups[2][1], groups[3][1]]]
+
+
+def test_reinforce_counts_steps_and_publishes(model):
+    held = learner(model, n_steps=3, optim=OptimConfig(lr=1e-3))
+    published, steps = [], []
+
+    def collect(step, cursor):
+        return rl.Step(
+            sampled_groups(model, MIXED, seed=step), 3, cursor + 3, {"reward": float(step)}
+        )
+
+    state = rl.RLState(step=1, cursor=3)
+    rl.reinforce(
+        held,
+        state,
+        collect,
+        published.append,
+        lambda state, metrics, step: steps.append((state.step, state.cursor, metrics["reward"])),
+    )
+    assert published == [2, 3]
+    assert steps == [(2, 6, 1.0), (3, 9, 2.0)]
