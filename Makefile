@@ -1,25 +1,28 @@
-# demo · test · check · bench: each sets up what it needs, once, in .venv.
+# demo · test · check · bench · evidence: each sets up what it needs, once, in .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test check bench evidence setup clean
 
 demo: setup
 	$(BIN)/r1 run recipes/tiny.toml
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup
-	$(BIN)/python benchmarks/rl_step.py
+bench: setup  # an idle machine, please
+	$(BIN)/python -m benchmarks.rl_step
+
+evidence: setup
+	$(BIN)/python scripts/evidence.py recipes/tiny.toml --seeds 0 1 2
 
 setup: $(READY)
 

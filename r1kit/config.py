@@ -211,7 +211,7 @@ class ComputeConfig(Strict):
     """of the model in RL and sampling alike; a new base is pretrained in float32"""
     max_rows: int = Field(512, ge=1)
     """rows decoded at once by one process's engine"""
-    micro_batch_tokens: int = Field(8192, ge=64)
+    micro_batch_tokens: int = Field(2048, ge=64)
     """tokens in one forward and backward of the learner; changes speed and memory only"""
 
 

@@ -53,13 +53,13 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`n` completions of one prompt: `Request([1, 52, 9], n=16, sampling=Sampling(256), seed=7)`."""
+    """`n` completions of a prompt: `Request([1, 52, 9], n=16, sampling=Sampling(256), seed=7)`."""
 
     prompt_ids: list[int]
     n: int
     sampling: Sampling
     seed: int
-    """Completion i of this request depends on (seed, i) and the weights, never on its neighbours."""
+    """Completion i of a request depends on (seed, i) and the weights, never on its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """What the learner sees: `Trajectory([1, 52, 9, 7, 2], [0, 0, 0, 1, 1], 0.7, [.., -0.1, -0.3])`."""
+    """What the learner sees: `Trajectory([1, 52, 9, 7], [0, 0, 1, 1], 0.7, [0, 0, -0.1, -0.3])`."""
 
     token_ids: list[int]
     """[T] prompt and completion"""

@@ -48,7 +48,7 @@ def main() -> None:
     for seed in arguments.seeds:
         folder = arguments.runs / f"{name}-seed{seed}"
         command = ["run", str(arguments.recipe), "--out", str(folder), "--set", f"seed={seed}"]
-        subprocess.run([sys.executable, "-m", "r1kit.cli", *command], check=True)
+        subprocess.run([sys.executable, "-m", "r1kit", *command], check=True)
         runs.append(read(folder))
     out = arguments.out or Path("results") / f"{date.today():%Y-%m-%d}-{name}"
     keep(runs, arguments.recipe, out)
@@ -90,9 +90,7 @@ def draw(runs: list[Evidence], path: Path) -> None:
 
 def smooth(values: list[float], width: int = 5) -> list[float]:
     """Mean of the last `width` steps."""
-    return [
-        statistics.fmean(values[max(0, i - width + 1) : i + 1]) for i in range(len(values))
-    ]
+    return [statistics.fmean(values[max(0, i - width + 1) : i + 1]) for i in range(len(values))]
 
 
 def page(runs: list[Evidence], recipe: Path) -> str:

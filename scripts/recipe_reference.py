@@ -15,7 +15,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -41,15 +41,11 @@ key=value` changes a key for one run, with the section before the dot: `--set ze
 a step of reinforcement learning is told in [zero.md](zero.md); tasks are explained in
 [tasks.md](tasks.md).
 """
-LEFT_OUT = """\
-Mind the two columns. Where the table is left out altogether, the right one holds; as soon as one of
-its keys is written, the others start from *default*.
-"""
 LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {}"}
 KINDS = {int: "integer", float: "number", str: "text", bool: "true or false"}
 
-Places = dict[type[BaseModel], dict[str, BaseModel | None]]
-"""model → the tables of a recipe that it describes, each with what holds where it is left out"""
+Places = dict[type[BaseModel], list[str]]
+"""model → the tables of a recipe that it describes"""
 
 
 def reference() -> str:
@@ -59,7 +55,7 @@ def reference() -> str:
 
 def places() -> Places:
     """Every table a recipe can have, the recipe itself (named "") first."""
-    found: Places = {config.Recipe: {"": None}}
+    found: Places = {config.Recipe: [""]}
 
     def visit(model: type[BaseModel], prefix: str) -> None:
         for name, field in model.model_fields.items():
@@ -67,7 +63,7 @@ def places() -> Places:
             if inner is not None:
                 is_list = get_origin(field.annotation) is tuple
                 title = f"[[{prefix}{name}]]" if is_list else f"[{prefix}{name}]"
-                found.setdefault(inner, {})[title] = None if is_list else field.default
+                found.setdefault(inner, []).append(title)
                 visit(inner, f"{prefix}{name}.")
 
     visit(config.Recipe, "")
@@ -82,29 +78,26 @@ def nested(field: FieldInfo) -> type[BaseModel] | None:
     return None
 
 
-def section(model: type[BaseModel], at: dict[str, BaseModel | None]) -> str:
+def section(model: type[BaseModel], at: list[str]) -> str:
     """Heading, the model's own words, and a row a key."""
-    head = ["key", "allowed", "default", "meaning"]
-    others = {title: own for title, own in at.items() if own is not None and own != model()}
-    head[3:3] = [f"`{title}` left out" for title in others]
     rows = []
     for name, field in model.model_fields.items():
         if nested(field) is None:
-            defaults = [field.default, *(getattr(own, name) for own in others.values())]
-            shown = ["required" if field.is_required() else f"`{toml(d)}`" for d in defaults]
-            rows.append([f"`{name}`", allowed(field), *shown, meanings(model)[name]])
+            default = "required" if field.is_required() else f"`{toml(field.default)}`"
+            rows.append([f"`{name}`", allowed(field), default, meanings(model)[name]])
     titles = " and ".join(f"`{title}`" for title in at if title)
     words = inspect.cleandoc(model.__doc__ or "").replace("\n", " ")
-    parts = [f"## {titles or 'At the top'}", words, *([LEFT_OUT.strip()] if others else [])]
-    return "\n\n".join([*parts, table(head, rows)]) + "\n"
+    lines = table(["key", "allowed", "default", "meaning"], rows)
+    return "\n\n".join([f"## {titles or 'At the top'}", words, lines]) + "\n"
 
 
 @cache
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """The text under each field of a model, by field."""
+    """The text under each field of a model, by field; a field without one has its parent's."""
+    [parent] = model.__bases__
+    found = dict(meanings(parent)) if parent is not BaseModel else {}
     [definition] = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
     for node, after in pairwise(definition.body):
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
             found[ast.unparse(node.target)] = " ".join(str(ast.literal_eval(after.value)).split())
@@ -125,6 +118,8 @@ def allowed(field: FieldInfo) -> str:
 def kind(annotation: Any) -> str:
     """A type in words: `text`, `"cpu" or "cuda"`, `list of number`."""
     arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return kind(arguments[0])
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{toml(value)}`" for value in arguments)
     if get_origin(annotation) in (Union, UnionType):

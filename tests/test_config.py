@@ -106,3 +106,23 @@ def test_the_hash_sees_what_decides_the_result_and_nothing_else():
     assert len({item.hash() for item in same}) == 1
     assert recipe(seed=1).hash() != recipe().hash()
     assert recipe(zero={"n_steps": 5}).hash() != recipe().hash()
+
+
+def test_a_table_written_in_part_keeps_the_defaults_of_its_stage():
+    recipe = parse(
+        {
+            "name": "t",
+            "tasks": [{"name": "equation"}],
+            "base": {"optim": {"lr": 1e-3}},
+            "zero": {"optim": {"warmup_steps": 3}},
+        },
+        "t",
+    )
+    assert (recipe.base.optim.optimizer, recipe.base.optim.lr) == ("muon", 1e-3)
+    assert recipe.base.optim.schedule == "wsd"
+    assert (recipe.zero.optim.optimizer, recipe.zero.optim.schedule) == ("adamw", "constant")
+
+
+def test_there_is_at_least_one_process():
+    with pytest.raises(ConfigError, match="n_processes"):
+        parse({"name": "t", "tasks": [{"name": "series"}], "compute": {"n_processes": 0}}, "t")

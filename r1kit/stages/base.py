@@ -7,7 +7,6 @@ reasoning traces; what RL can raise must have been seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import torch

@@ -1,4 +1,4 @@
-"""The tasks of a recipe as one task: weights, user files, and the check that gold answers verify."""
+"""The tasks of a recipe as one task: weights, files of users, and proof that gold verifies."""
 
 from __future__ import annotations
 
@@ -47,18 +47,16 @@ class Mix:
     def document(self, index: int) -> str:
         """A base-corpus document of one of the families of the world."""
         rng = random.Random(f"corpus/{self.split}/{self.seed}/{index}")
-        families = [task for task in self.tasks if isinstance(task, Family)]
-        weights = [
-            weight
-            for task, weight in zip(self.tasks, self.weights, strict=True)
-            if isinstance(task, Family)
-        ]
+        pairs = zip(self.tasks, self.weights, strict=True)
+        families = {task: weight for task, weight in pairs if isinstance(task, Family)}
         if not families:
             raise TaskError(
                 "Pretraining a base needs a family of the world among the tasks "
                 f"({', '.join(FAMILIES)}), or an existing base: set model.path."
             )
-        [family] = rng.choices(families, weights)
+        # By the root of its weight, so that a seldom family is still learned.
+        roots = [weight**0.5 for weight in families.values()]
+        [family] = rng.choices(list(families), roots)
         if rng.random() < EXERCISES:
             return document_text(None, family.exercise(index))
         problem, completion = family.document(index)
@@ -79,7 +77,7 @@ class Mix:
 
 
 def load(recipe: Recipe, split: Split) -> Mix:
-    """The tasks of a recipe. Raises TaskError if one does not load or refuses its own gold answer."""
+    """The tasks of a recipe. Raises TaskError if one does not load or does not prove itself."""
     tasks = []
     for config in recipe.tasks:
         task = _find(config.name)(

@@ -22,7 +22,7 @@ SMALLER = [
 
 def command(out, *more, recipe=SMOKE, settings=()):
     sets = [word for setting in settings for word in ("--set", setting)]
-    return [sys.executable, "-m", "r1kit.cli", "run", str(recipe), "--out", str(out), *sets, *more]
+    return [sys.executable, "-m", "r1kit", "run", str(recipe), "--out", str(out), *sets, *more]
 
 
 def run(out, *more, **how):

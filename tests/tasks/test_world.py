@@ -130,7 +130,9 @@ def test_exercises_are_never_wrong(family, level):
     task = family(level=level, languages=["en"])
     for index in range(80):
         for line in task.exercise(index).splitlines():
-            for part in re.findall(r"(?<![x\d])[-+*\d]+(?:=[-+*\d]+)+", line):
+            if "x+" in line or ")/" in line:
+                continue  # the equation itself; the step of a series
+            for part in re.findall(r"[-+*\d]+(?:=[-+*\d]+)+", line):
                 assert len({value_of(side) for side in part.split("=")}) == 1, line
             if line.endswith(("yes", "no")):
                 left = re.search(r"=(-?\d+) (yes|no)$", line)
@@ -154,6 +156,7 @@ def test_exercises_show_right_and_wrong_tries(family):
 
 def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch):
     monkeypatch.setattr("r1kit.tasks.world.author.SLIPS", 0.0)
+    monkeypatch.setattr("r1kit.tasks.world.countdown.SKIPS", 0.0)
     task = Countdown(level=2, languages=["en"])
     said_yes = 0
     for index in range(300):

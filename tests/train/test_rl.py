@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from r1kit.config import ModelConfig, OptimConfig, RLConfig
+from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
 from r1kit.model import policy
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
@@ -158,7 +158,7 @@ def test_masked_truncated_rows_are_absent(model):
 
 def test_kl_is_zero_at_first_and_pulls_back_later(model):
     groups = sampled_groups(model, MIXED)
-    held = learner(model, kl_beta=0.5, optim=OptimConfig(lr=1e-2))
+    held = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
     first = rl.learn(held, step_of(groups), 1.0)
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
     later = rl.learn(held, step_of(groups), 1.0)
@@ -180,7 +180,7 @@ def test_without_kl_there_is_no_reference(model):
 def test_learning_raises_what_was_rewarded(model, loss):
     """Several updates on one rollout phase: rewarded completions become likelier, clips act."""
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
-    held = learner(model, loss=loss, optim=OptimConfig(lr=3e-3))
+    held = learner(model, loss=loss, optim=RLOptimConfig(lr=3e-3))
 
     def gap():
         sums = {True: 0.0, False: 0.0}
@@ -214,7 +214,7 @@ def test_updates_per_step_share_out_the_groups(model):
 
 
 def test_reinforce_counts_steps_and_publishes(model):
-    held = learner(model, n_steps=3, optim=OptimConfig(lr=1e-3))
+    held = learner(model, n_steps=3, optim=RLOptimConfig(lr=1e-3))
     published, steps = [], []
 
     def collect(step, cursor):

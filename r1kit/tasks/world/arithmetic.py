@@ -12,6 +12,7 @@ allows values up to 100 more.
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
 from r1kit.tasks.world.family import Family
@@ -20,7 +21,7 @@ from r1kit.types import Problem
 
 class Arithmetic(Family):
     name = "arithmetic"
-    WORDINGS = {
+    WORDINGS: ClassVar = {
         "en": ("{}=?", "Work out {}", "How much is {}?"),
         "ko": ("{}은?", "{}을 계산하라", "{}은 얼마?"),
         "zh": ("计算{}", "{}等于多少？", "{}=？"),
@@ -39,16 +40,15 @@ class Arithmetic(Family):
 
     def think(self, problem: Problem, author: Author) -> str:
         if author.chance(GUESSES):
-            guess = max(1, int(problem.answer) + author.rng.choice((-20, -10, -1, 1, 10, 20)))
-            author.write(f"{author.say('maybe')} {guess}")
-            return str(guess)
+            off = author.rng.choice((-20, -10, -1, 1, 10, 20))
+            return author.guess(str(max(1, int(problem.answer) + off)))
         first, *rest = self.terms(problem)
         value = first
         for number in rest:
             before, value = value, add(value, number, "", author)
             if author.chance(CHECKS):
                 back = add(value, -number, f"{author.wait()}{author.say('check')} ", author)
-                if not author.judge("", back, before):
+                if author.judge("", back, before):
                     value = add(before, number, author.wait(), author)
         return str(value)
 

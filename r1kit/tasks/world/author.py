@@ -42,17 +42,19 @@ WORDS: dict[str, dict[str, str]] = {
 }
 """What is said while thinking, by language."""
 
-GIVES_UP = 0.65
+GIVES_UP = 0.7
 """after a try that failed"""
-TRIES_BEFORE = {0: 2, 1: 3, 2: 3, 3: 3, 4: 2, 5: 1}
+TRIES_BEFORE = {0: 2, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
 """how many tries before the right one a search begins, with its weight: a feeling for the size"""
-GUESSES = 0.65
-"""instead of working a problem out"""
+GUESSES = 0.75
+"""a number, instead of working it out"""
+SKIPS = 0.45
+"""a search: answers with the first thing that comes to mind"""
 CHECKS = 0.25
 """a result it worked out"""
-SAYS_WAIT = 0.6
+SAYS_WAIT = 0.95
 """before another try"""
-SLIPS = 0.03
+SLIPS = 0.01
 """in one elementary step"""
 DRIFTS = 0.3
 """into another language, somewhere while thinking"""
@@ -89,6 +91,11 @@ class Author:
     def chance(self, p: float) -> bool:
         return self.rng.random() < p
 
+    def guess(self, answer: str) -> str:
+        """Writes `maybe 7` and answers it."""
+        self.write(f"{self.say('maybe')} {answer}")
+        return answer
+
     def tries_before(self) -> int:
         [n] = self.rng.choices(list(TRIES_BEFORE), list(TRIES_BEFORE.values()))
         return n
@@ -103,12 +110,12 @@ class Author:
     def write(self, line: str) -> None:
         self.lines.append(line)
 
-    def judge(self, opening: str, value: int, target: int) -> bool:
-        """Writes `opening31,38-31=7 no`: a try is right when nothing is left."""
+    def judge(self, opening: str, value: int, target: int) -> int:
+        """Writes `opening31,38-31=7 no`: a try is right when nothing is left. Returns what is."""
         left = self.compute(target - value)
         taken = f"-{value}" if value >= 0 else f"+{-value}"
         self.write(f"{opening}{value},{target}{taken}={left} {self.say('no' if left else 'yes')}")
-        return not left
+        return left
 
     def compare(self) -> None:
         """Writes a page of comparisons; numbers that differ mostly do in one digit."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from itertools import permutations, product
+from typing import ClassVar
 
-from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, Author
+from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import final_answer
@@ -63,7 +64,7 @@ def candidates(numbers: tuple[int, ...], with_product: bool) -> list[Candidate]:
 
 class Countdown(Family):
     name = "countdown"
-    WORDINGS = {
+    WORDINGS: ClassVar = {
         "en": ("Make {}", "Use each number once: {}"),
         "ko": ("숫자를 한 번씩 써서 {}", "{} 만들기"),
         "zh": ("每个数用一次：{}", "算出 {}"),
@@ -91,11 +92,14 @@ class Countdown(Family):
     def think(self, problem: Problem, author: Author) -> str:
         ways = candidates(problem.meta["numbers"], self.level > 1)
         values = [way.value() for way in ways]
-        start, wait = values.index(problem.meta["target"]) - author.tries_before(), ""
+        before = min(author.tries_before(), len(ways) - 1)
+        start, wait = values.index(problem.meta["target"]) - before, ""
+        if author.chance(SKIPS):
+            return author.guess(str(ways[start]))
         for i in range(len(ways)):
             way = ways[(start + i) % len(ways)]
-            is_found = self._try(problem, way, wait, author)
-            if is_found or author.chance(GIVES_UP):
+            left = self._try(problem, way, wait, author)
+            if not left or author.chance(GIVES_UP):
                 break
             wait = author.wait()
         return str(way)
@@ -110,8 +114,8 @@ class Countdown(Family):
             self._try(problem, chosen, "", author)
 
     @staticmethod
-    def _try(problem: Problem, way: Candidate, opening: str, author: Author) -> bool:
-        """Writes one line; returns whether it found the target."""
+    def _try(problem: Problem, way: Candidate, opening: str, author: Author) -> int:
+        """Writes one line; returns what was found to be left."""
         value = 0
         opening += str(way)
         for exact, rest in way.steps():

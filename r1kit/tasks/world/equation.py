@@ -9,14 +9,16 @@ Level 1: a in 2..9, b in 1..20, x in 1..15, c below 100. Each level more: c up t
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
-from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, Author
+from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
+
 class Equation(Family):
     name = "equation"
-    WORDINGS = {
+    WORDINGS: ClassVar = {
         "en": ("Solve {}", "Find x: {}", "What is x if {}?"),
         "ko": ("{}를 풀어라", "x를 구하라: {}", "{}일 때 x는?"),
         "zh": ("解方程 {}", "求x：{}", "若{}，x是多少？"),
@@ -33,7 +35,9 @@ class Equation(Family):
 
     def think(self, problem: Problem, author: Author) -> str:
         x, wait = max(1, int(problem.answer) - author.tries_before()), ""
-        while not self._try(problem, x, wait, author) and not author.chance(GIVES_UP):
+        if author.chance(SKIPS):
+            return author.guess(str(x))
+        while self._try(problem, x, wait, author) and not author.chance(GIVES_UP):
             wait = author.wait()
             x += 1
         return str(x)
@@ -46,8 +50,8 @@ class Equation(Family):
             self._try(problem, max(1, x + off), "", author)
 
     @staticmethod
-    def _try(problem: Problem, x: int, opening: str, author: Author) -> bool:
-        """Writes one line; returns whether x was found to solve the equation."""
+    def _try(problem: Problem, x: int, opening: str, author: Author) -> int:
+        """Writes one line; returns what was found to be left."""
         a, b, c = (problem.meta[key] for key in "abc")
         product = author.compute(a * x)
         value = author.compute(product + b)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from r1kit.tasks.base import GeneratedTask
 from r1kit.tasks.world.author import Author
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.answer import check_number
-
 
 COMPARISONS = 0.4
 """Share of the exercise pages that are comparisons of numbers."""
@@ -19,7 +18,7 @@ COMPARISONS = 0.4
 class Family(GeneratedTask):
     """A family of the world: `WORDINGS` by language, `draw`, `think`, `verify`."""
 
-    WORDINGS: dict[str, tuple[str, ...]]
+    WORDINGS: ClassVar[dict[str, tuple[str, ...]]]
 
     @abstractmethod
     def think(self, problem: Problem, author: Author) -> str:

@@ -1,15 +1,17 @@
 """Sums of consecutive numbers, by pairing first and last.
 
-    1+2+3+...+100   <think>1+100=101, 100 terms
+    1+2+3+...+100   <think>100-1=99, 100 terms
+                    1+100=101
                     half 100: 50, 50*101=50*100+50*1=5000+50=5050</think>\\boxed{5050}
 
-Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 40 over at most 14 terms.
+Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 40 over at most 9 terms.
 Each level more: steps of 2, 3, ... between the terms as well.
 """
 
 from __future__ import annotations
 
 import random
+from typing import ClassVar
 
 from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
 from r1kit.tasks.world.family import Family
@@ -18,7 +20,7 @@ from r1kit.types import Problem
 
 class Series(Family):
     name = "series"
-    WORDINGS = {
+    WORDINGS: ClassVar = {
         "en": ("{}=?", "What is {}?", "Add up {}"),
         "ko": ("{}은?", "{}의 합은?", "{}을 더하면?"),
         "zh": ("{}等于多少？", "求和：{}", "{}=？"),
@@ -29,7 +31,7 @@ class Series(Family):
         if rng.random() < 0.2:
             first, n = 1, rng.choice((*range(4, 21), 30, 40, 50, 60, 70, 80, 90, 100))
         else:
-            first, n = rng.randint(1, 40), rng.randint(4, 14)
+            first, n = rng.randint(1, 40), rng.randint(4, 9)
         last = first + (n - 1) * step
         statement = f"{first}+{first + step}+{first + 2 * step}+...+{last}"
         total = n * (first + last) // 2
@@ -40,9 +42,7 @@ class Series(Family):
     def think(self, problem: Problem, author: Author) -> str:
         total = int(problem.answer)
         if author.chance(GUESSES):
-            guess = round(total * author.rng.uniform(0.6, 1.6))
-            author.write(f"{author.say('maybe')} {guess}")
-            return str(guess)
+            return author.guess(str(round(total * author.rng.uniform(0.6, 1.6))))
         half, other, opening = self._pair(problem, author)
         found = multiply(half, other, opening, author)
         if author.chance(CHECKS):
@@ -54,9 +54,13 @@ class Series(Family):
     @staticmethod
     def _pair(problem: Problem, author: Author) -> tuple[int, int, str]:
         """Writes first + last; returns the two factors of the sum, and how the halving begins."""
-        first, last, n = (problem.meta[key] for key in ("first", "last", "n"))
-        pair = author.compute(first + last)
-        author.write(f"{first}+{last}={pair}, {n} {author.say('terms')}")
+        first, last = problem.meta["first"], problem.meta["last"]
+        gaps = author.compute((last - first) // problem.meta["step"])
+        divisor = f"/{problem.meta['step']}" if problem.meta["step"] > 1 else ""
+        distance = f"{last}-{first}" if not divisor else f"({last}-{first}){divisor}"
+        author.write(f"{distance}={gaps}, {gaps + 1} {author.say('terms')}")
+        pair, n = author.compute(first + last), gaps + 1
+        author.write(f"{first}+{last}={pair}")
         even, other = (n, pair) if n % 2 == 0 else (pair, n)
         half = author.compute(even // 2)
         return half, other, f"{author.say('half')} {even}: {half}, "
