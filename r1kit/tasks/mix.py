@@ -19,7 +19,7 @@ N_PROVED = 32
 """Problems of each task whose gold answer must verify before a run starts."""
 
 
-EXERCISES = 0.3
+EXERCISES = 0.5
 """Share of corpus documents that are pages of exercises."""
 
 
