@@ -35,6 +35,17 @@ CURVES = (
     ("entropy", "entropy (nats per token)"),
 )
 
+MACHINE = (
+    "r1kit",
+    "git_commit",
+    "torch",
+    "transformers",
+    "python",
+    "platform",
+    "cpu_count",
+    "gpus",
+)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -112,8 +123,7 @@ def page(runs: list[Evidence], recipe: Path) -> str:
         )
     session = runs[0].manifest["sessions"][0]
     facts = [
-        f"Base {over_seeds(runs, 0)}, Zero {over_seeds(runs, 1)} pass@1 (mean over seeds ± their "
-        "standard deviation); within a seed ± is the standard error over problems.",
+        spread(runs),
         f"{stages(runs[0])[0]['n_problems']} held-out problems, one completion each, T = "
         f"{runs[0].recipe['bench']['temperature']:g}.",
     ]
@@ -125,10 +135,10 @@ def page(runs: list[Evidence], recipe: Path) -> str:
         cells = [f"{100 * statistics.fmean(column):.0f} %" for column in values]
         by_task.append(f"| {task} | {cells[0]} | {cells[1]} |")
     again = f"python scripts/evidence.py {recipe} --seeds {' '.join(map(str, seeds))}"
-    machine = ", ".join(f"{key} {session[key]}" for key in sorted(session) if key != "argv")
+    machine = ", ".join(f"{key} {session[key]}" for key in MACHINE)
     return "\n".join(
         [
-            f"# {recipe.stem}: R1-Zero, {len(runs)} seeds", "", *facts, "", *rows, "",
+            f"# {recipe.stem}: R1-Zero, {len(runs)} seed{'s' * (len(runs) > 1)}", "", *facts, "", *rows, "",
             "By family, mean over seeds:", "", *by_task, "", "![curves](curves.png)", "",
             "Readable answers: [samples.md](samples.md). Made by:", "", "```", again, "```", "",
             f"Machine and versions of the first seed: {machine}.", "",
@@ -149,10 +159,20 @@ def change(base: dict[str, Any], zero: dict[str, Any], key: str, digits: int) ->
     return f"{base[key]:.{digits}f} → {zero[key]:.{digits}f} ({ratio:.1f}x)"
 
 
+def spread(runs: list[Evidence]) -> str:
+    """One seed has no spread to tell."""
+    within = "± is the standard error over problems."
+    if len(runs) == 1:
+        return f"One seed only: what another seed would give is not known. {within}"
+    return (
+        f"Base {over_seeds(runs, 0)}, Zero {over_seeds(runs, 1)} pass@1 (mean over seeds ± their "
+        f"standard deviation); within a seed {within}"
+    )
+
+
 def over_seeds(runs: list[Evidence], stage: int) -> str:
     values = [100 * stages(run)[stage]["pass_at_1"] for run in runs]
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.1f} ± {spread:.1f} %"
+    return f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f} %"
 
 
 def samples(run: Evidence) -> str:
