@@ -138,7 +138,8 @@ def page(runs: list[Evidence], recipe: Path) -> str:
     machine = ", ".join(f"{key} {session[key]}" for key in MACHINE)
     return "\n".join(
         [
-            f"# {recipe.stem}: R1-Zero, {len(runs)} seed{'s' * (len(runs) > 1)}", "", *facts, "", *rows, "",
+            f"# {recipe.stem}: R1-Zero, {len(runs)} seed{'s' * (len(runs) > 1)}", "",
+            *facts, "", *rows, "",
             "By family, mean over seeds:", "", *by_task, "", "![curves](curves.png)", "",
             "Readable answers: [samples.md](samples.md). Made by:", "", "```", again, "```", "",
             f"Machine and versions of the first seed: {machine}.", "",
