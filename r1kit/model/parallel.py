@@ -26,7 +26,7 @@ import torch
 import torch.distributed as dist
 
 from r1kit.config import ComputeConfig
-from r1kit.errors import ComputeError
+from r1kit.errors import ComputeError, R1Error
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
         try:
             return _as_rank(0, n, kind, meeting, program, arguments)
         except RuntimeError as error:
-            raise _explained(error, others) from error
+            raise _explained(error, others, Path(f"{meeting}-said")) from error
         finally:
             for process in others:
                 process.terminate()
@@ -175,7 +175,11 @@ def _other_rank(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 decides what Ctrl-C means
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
-    _as_rank(rank, n, kind, meeting, program, arguments)
+    try:
+        _as_rank(rank, n, kind, meeting, program, arguments)
+    except R1Error as error:  # rank 0 says it; a traceback of this rank would only be in the way
+        Path(f"{meeting}-said").write_text(str(error), encoding="utf-8")
+        raise SystemExit(error.exit_code) from None
 
 
 def _die_with(parent: int) -> None:
@@ -184,9 +188,11 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def _explained(error: RuntimeError, others: Sequence[BaseProcess]) -> Exception:
-    """A collective fails when a rank dies: then say so, else it is an error of our own."""
+def _explained(error: RuntimeError, others: Sequence[BaseProcess], said: Path) -> Exception:
+    """A collective fails when a rank dies: then say why, else it is an error of our own."""
     time.sleep(0.2)
+    if said.exists():
+        return ComputeError(said.read_text(encoding="utf-8"))
     for process in others:
         if process.exitcode not in (None, 0):
             return ComputeError(

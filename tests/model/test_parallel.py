@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from r1kit.config import ComputeConfig, ModelConfig
-from r1kit.errors import ComputeError
+from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
 from r1kit.model.parallel import Ranks
 from r1kit.train.optim import make_optimizers
@@ -100,6 +100,18 @@ def die(ranks):
 def test_a_killed_process_is_a_sentence():
     with pytest.raises(ComputeError, match="worker process ended with code -9"):
         parallel.launch(2, CPU, die)
+
+
+def complain(ranks):
+    if ranks.rank == 1:
+        raise EngineError("The weights are damaged; use another checkpoint.")
+    ranks.barrier()
+
+
+def test_what_another_process_says_is_said_by_the_first(capfd):
+    with pytest.raises(ComputeError, match="The weights are damaged; use another checkpoint."):
+        parallel.launch(2, CPU, complain)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_number_of_processes():
