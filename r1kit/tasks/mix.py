@@ -32,6 +32,9 @@ class Mix:
         self.seed = seed
         self.split = split
         self._by_name = {task.name: task for task in self.tasks}
+        # In the corpus by the root of its weight, so that a seldom family is still learned.
+        pairs = zip(self.tasks, self.weights, strict=True)
+        self._families = {task: weight**0.5 for task, weight in pairs if isinstance(task, Family)}
 
     def problem(self, index: int) -> Problem:
         rng = random.Random(f"mix/{self.split}/{self.seed}/{index}")
@@ -47,16 +50,12 @@ class Mix:
     def document(self, index: int) -> str:
         """A base-corpus document of one of the families of the world."""
         rng = random.Random(f"corpus/{self.split}/{self.seed}/{index}")
-        pairs = zip(self.tasks, self.weights, strict=True)
-        families = {task: weight for task, weight in pairs if isinstance(task, Family)}
-        if not families:
+        if not self._families:
             raise TaskError(
                 "Pretraining a base needs a family of the world among the tasks "
                 f"({', '.join(FAMILIES)}), or an existing base: set model.path."
             )
-        # By the root of its weight, so that a seldom family is still learned.
-        roots = [weight**0.5 for weight in families.values()]
-        [family] = rng.choices(list(families), roots)
+        [family] = rng.choices(list(self._families), list(self._families.values()))
         if rng.random() < EXERCISES:
             return document_text(None, family.exercise(index))
         problem, completion = family.document(index)
