@@ -15,12 +15,11 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
-from r1kit import template
-from r1kit.config import ComputeConfig, OptimConfig, RLConfig
+from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
 from r1kit.engines.local import LocalEngine
 from r1kit.model import policy, tokenizer
 from r1kit.model.parallel import Ranks, launch
-from r1kit.rollout import collect
+from r1kit.rollout import Exam, collect
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
 from r1kit.types import Message, Problem, Request, Sampling, Verdict
@@ -90,7 +89,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         n_completions=work.n_completions,
         max_tokens=work.max_tokens,
         loss="dapo",
-        optim=OptimConfig(lr=work.lr),
+        optim=RLOptimConfig(lr=work.lr),
     )
     learner = Learner(
         model, make_optimizers(model, config.optim), config, ranks, MICRO_BATCH_TOKENS
@@ -99,6 +98,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         Problem(f"{place}", "coin", (Message("user", question),), "", "en")
         for place, question in enumerate(work.questions)
     ]
+    exam = Exam(words, lambda _, text: Verdict(bool(coin(text)), None, "a coin"), {"accuracy": 1.0})
     steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
 
     def collect_step(step: int, cursor: int) -> Step:
@@ -106,13 +106,11 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         mine = ranks.share(range(cursor, cursor + config.n_problems))
         found = collect(
             engine,
+            exam,
             [(index, problems[index % len(problems)]) for index in mine],
             config.n_completions,
             Sampling(config.max_tokens, config.temperature),
             seed=0,
-            render=lambda problem: template.render_prompt(words, problem.messages),
-            verify=lambda problem, text: Verdict(bool(coin(text)), None, "a coin"),
-            weights={"accuracy": 1.0},
         )
         groups = [(index - cursor, group) for index, group in zip(mine, found.groups, strict=True)]
         times = {"time/sample_s": found.sample_s, "time/verify_s": found.verify_s}

@@ -1,8 +1,8 @@
 """The work: a model folder and the prompts, the same for everybody.
 
-Without `--model`, a new model of the shape of recipes/tiny.toml. Its weights are random, but for
-the end-of-sequence row, which is set so that completions have a realistic length: 85 of at most
-128 tokens in the mean.
+Problems, group size and limits are those of recipes/tiny.toml. Without `--model`, so is the shape
+of a new model; its weights are random, but for the end-of-sequence row, which is set so that
+answers are as long as those of the demo in the mean, and as differently long.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.protocol import Work
 from r1kit import template
-from r1kit.config import ModelConfig
+from r1kit.config import Recipe, load
 from r1kit.model import policy, tokenizer
-from r1kit.tasks.world import FAMILIES
-from r1kit.types import Problem
+from r1kit.tasks import mix
 
-N_PROBLEMS = 16
-N_COMPLETIONS = 16
-MAX_TOKENS = 128
-MEAN_LENGTH = 85.0
+RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tiny.toml"
+MEAN_LENGTH = 60.0
+"""tokens of an answer, in the middle of the demo's training"""
 LR = 1e-6
 """of the measured steps: small, so that the lengths stay as they are while repeats go by"""
 
 
 def make(folder: Path, given: str | None) -> Work:
     """Writes a model to `folder`, unless one is `given`, and says what to do with it."""
+    recipe = load(RECIPE)
+    tasks = mix.load(recipe, "train")
     if given is None:
-        words = tokenizer.train(_documents(1000), ModelConfig().vocab_size)
-        model = _random_model(words)
+        words = tokenizer.train(map(tasks.document, range(1000)), recipe.model.vocab_size)
+        model = _random_model(words, recipe)
         model.save_pretrained(folder)
         tokenizer.save(words, folder)
     else:
         folder = Path(given).resolve()
         words = tokenizer.load(folder)
         model = policy.load(folder, "cpu", torch.float32)
-    questions = [problem.messages for problem in _problems(N_PROBLEMS)]
+    questions = [problem.messages for problem in tasks.problems(0, recipe.zero.n_problems)]
     prompt_ids = [template.render_prompt(words, messages) for messages in questions]
     return Work(
         model=str(folder),
@@ -47,28 +47,17 @@ def make(folder: Path, given: str | None) -> Work:
         prompt_ids=prompt_ids,
         eos_ids=sorted(policy.eos_ids(model, words)),
         pad_id=words.pad_token_id,
-        n_completions=N_COMPLETIONS,
-        max_tokens=MAX_TOKENS,
+        n_completions=recipe.zero.n_completions,
+        max_tokens=recipe.zero.max_tokens,
         lr=LR,
     )
 
 
-def _problems(n: int) -> list[Problem]:
-    tasks = [family(languages=("en",)) for family in FAMILIES.values()]
-    return [tasks[index % len(tasks)].problem(index) for index in range(n)]
-
-
-def _documents(n: int) -> list[str]:
-    tasks = [family() for family in FAMILIES.values()]
-    pairs = [tasks[index % len(tasks)].document(index) for index in range(n)]
-    return [problem.messages[-1].content + text for problem, text in pairs]
-
-
-def _random_model(words: PreTrainedTokenizerBase) -> PreTrainedModel:
+def _random_model(words: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedModel:
     model = policy.build(
-        ModelConfig(), len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, 0
+        recipe.model, len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, 0
     )
-    _set_lengths(model, words.eos_token_id, _hazard(MEAN_LENGTH, MAX_TOKENS))
+    _set_lengths(model, words.eos_token_id, _hazard(MEAN_LENGTH, recipe.zero.max_tokens))
     return model
 
 
@@ -92,7 +81,7 @@ def _set_lengths(model: PreTrainedModel, eos_id: int, hazard: float) -> None:
     table = model.get_input_embeddings().weight
     table[:, 0] = 0.2
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(len(table), (16, MAX_TOKENS), generator=generator)
+    ids = torch.randint(len(table), (16, 128), generator=generator)
     low, high = -1.0, 1.0
     for _ in range(20):
         table[eos_id, 0] = 0.2 + (low + high) / 2

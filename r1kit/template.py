@@ -81,9 +81,11 @@ def completion_text(reasoning: str | None, answer: str) -> str:
 
 
 def document_text(question: str | None, text: str) -> str:
-    """A whole document of the base corpus: one exchange, or, without a question, plain text."""
-    asked = "" if question is None else f"{USER}{question}{ASSISTANT}"
-    return f"{BOS}{asked}{text}{EOS}"
+    """A document of the base corpus: one exchange, or, without a question, a page of a book.
+
+    A page has no end token: it goes on on the next page, and thinking must not learn to end so.
+    """
+    return f"{BOS}{text}" if question is None else f"{BOS}{USER}{question}{ASSISTANT}{text}{EOS}"
 
 
 @dataclass(frozen=True, slots=True)

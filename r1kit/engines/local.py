@@ -32,6 +32,7 @@ from r1kit.engines.sampler import draw, uniform
 from r1kit.engines.text import Text, TextStream
 from r1kit.errors import EngineError
 from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.fused import decode_step
 from r1kit.model.logprobs import forward
 from r1kit.model.packed import Packed
 from r1kit.model.policy import eos_ids as stated_eos_ids
@@ -97,6 +98,7 @@ class LocalEngine:
         self._rows = Rows(max_rows, self._device)
         self._owners: list[_Owner] = []
         self._cache = RowCache()
+        self._decode_step = decode_step(model)
         self._queue: deque[Job] = deque()
 
     @property
@@ -256,18 +258,11 @@ class LocalEngine:
         positions = rows.position[: rows.n]
         used = int(positions.max()) + 1
         self._make_room(rows.n, used)
-        output = forward(
-            self.model,
-            rows.token[: rows.n, None],
-            positions[:, None],
-            self._cache.at(positions, used),
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        logits = self._decode_step(rows.token[: rows.n], positions, self._cache, used)
         live = dict.fromkeys(owner.job for owner in self._owners)
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
         law = rows.law([job.request.sampling for job in live])
-        tokens, logprobs = draw(output.logits[:, -1].float(), law, u)
+        tokens, logprobs = draw(logits.float(), law, u)
         if not torch.isfinite(logprobs).all():
             raise EngineError(
                 "The model's logits are not finite: its weights are damaged or training has "

@@ -24,6 +24,7 @@ from transformers import (
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError
 from r1kit.model import attention
+from r1kit.model.norm import replace_norms
 
 _FAMILIES: dict[str, tuple[Any, Any]] = {
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
@@ -109,5 +110,6 @@ def _prepared(model: Any, name: str) -> PreTrainedModel:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+    replace_norms(model)
     prepared: PreTrainedModel = model.eval()
     return prepared

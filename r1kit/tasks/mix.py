@@ -19,7 +19,7 @@ N_PROVED = 32
 """Problems of each task whose gold answer must verify before a run starts."""
 
 
-EXERCISES = 0.5
+EXERCISES = 0.3
 """Share of corpus documents that are pages of exercises."""
 
 

@@ -42,15 +42,19 @@ WORDS: dict[str, dict[str, str]] = {
 }
 """What is said while thinking, by language."""
 
-GIVES_UP = 0.7
-"""after a try that failed"""
-TRIES_BEFORE = {0: 2, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
-"""how many tries before the right one a search begins, with its weight: a feeling for the size"""
-GUESSES = 0.75
+PERSISTS = 0.07
+"""a problem: goes on until it is solved"""
+PATIENCE = 6
+"""tries, even then"""
+GIVES_UP = 0.8
+"""otherwise, after a try that failed"""
+TRIES_BEFORE = {-3: 1, -2: 1, -1: 1, 0: 1, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
+"""how far below the solution a search begins, with its weight: a feeling for the size"""
+GUESSES = 0.77
 """a number, instead of working it out"""
-SKIPS = 0.45
+SKIPS = 0.4
 """a search: answers with the first thing that comes to mind"""
-CHECKS = 0.25
+CHECKS = 0.35
 """a result it worked out"""
 SAYS_WAIT = 0.95
 """before another try"""
@@ -85,11 +89,16 @@ class Author:
         self.language = language
         self._others = [other for other in languages if other != language]
         self._drifting = bool(self._others) and not is_careful and self.chance(DRIFTS)
+        self._persists = self.chance(PERSISTS)
         self._slips = 0.0 if is_careful else SLIPS
         self.lines: list[str] = []
 
     def chance(self, p: float) -> bool:
         return self.rng.random() < p
+
+    def gives_up(self) -> bool:
+        """After a try that failed. A slip may have hidden the solution: nobody goes on for ever."""
+        return len(self.lines) >= PATIENCE if self._persists else self.chance(GIVES_UP)
 
     def guess(self, answer: str) -> str:
         """Writes `maybe 7` and answers it."""

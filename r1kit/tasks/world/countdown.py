@@ -1,10 +1,12 @@
 """Reach a target with given numbers, each used once.
 
-    9 3 4 → 8   <think>9+3+4=12+4=16,8-16=-8 no
-                wait 9+3-4=12-4=8,8-8=0 yes</think>\\boxed{9+3-4}
+    29 3 4 → 28   <think>29-3-4=26-4=22,28-22=6 no
+                  wait 29-3+4=26+4=30,28-30=-2 no
+                  wait 29+3-4=32-4=28,28-28=0 yes</think>\\boxed{29+3-4}
 
-Level 1: three numbers, + and -. Level 2: three numbers, the first operation may be a product.
-Each level more adds a number. Any valid expression is right, not only the author's.
+Level 1: a number and two digits, in this order, with + and -. Level 2: three numbers up to 12 in
+any order. Level 3: the first operation may be a product. Each level more adds a number. Any valid
+expression is right, not only the author's.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import ClassVar
 
-from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, RIGHT, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import final_answer
@@ -45,9 +47,11 @@ class Candidate:
         return self.steps()[-1][0]
 
 
-def candidates(numbers: tuple[int, ...], with_product: bool) -> list[Candidate]:
+def candidates(numbers: tuple[int, ...], level: int) -> list[Candidate]:
     """All expressions worth trying, in a fixed order, without those equal by commuting."""
-    firsts = "+*" if with_product else "+"
+    if level == 1:
+        return [Candidate(numbers, "".join(signs)) for signs in product("-+", repeat=2)]
+    firsts = "+*" if level > 2 else "+"
     found: dict[tuple[object, ...], Candidate] = {}
     for first, *rest in product(firsts, *(("+-",) * (len(numbers) - 2))):
         for order in permutations(numbers):
@@ -72,7 +76,7 @@ class Countdown(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         numbers = self._numbers(rng)
-        ways = [way for way in candidates(numbers, self.level > 1) if way.value() > 0]
+        ways = [way for way in candidates(numbers, self.level) if way.value() > 0]
         way = rng.choice(ways)
         given = " ".join(map(str, numbers))
         statement = f"{given} → {way.value()}"
@@ -82,24 +86,23 @@ class Countdown(Family):
         )
 
     def _numbers(self, rng: random.Random) -> tuple[int, ...]:
-        """Different numbers up to 12 of which no two have a product over 99."""
+        """Level 1: one from 20 to 40, two digits. Then up to 12, no product of two over 99."""
+        if self.level == 1:
+            return (rng.randint(20, 40), *rng.sample(range(1, 10), 2))
         while True:
-            numbers = rng.sample(range(1, 13), max(3, self.level + 1))
+            numbers = rng.sample(range(1, 13), max(3, self.level))
             *_, second, largest = sorted(numbers)
             if second * largest < 100:
                 return tuple(numbers)
 
     def think(self, problem: Problem, author: Author) -> str:
-        ways = candidates(problem.meta["numbers"], self.level > 1)
-        values = [way.value() for way in ways]
-        before = min(author.tries_before(), len(ways) - 1)
-        start, wait = values.index(problem.meta["target"]) - before, ""
+        ways = candidates(problem.meta["numbers"], self.level)
+        values, wait = [way.value() for way in ways], ""
+        start = max(0, values.index(problem.meta["target"]) - author.rng.randint(3, 5))
         if author.chance(SKIPS):
             return author.guess(str(ways[start]))
-        for i in range(len(ways)):
-            way = ways[(start + i) % len(ways)]
-            left = self._try(problem, way, wait, author)
-            if not left or author.chance(GIVES_UP):
+        for way in ways[start:]:
+            if not self._try(problem, way, wait, author) or author.gives_up():
                 break
             wait = author.wait()
         return str(way)
@@ -107,7 +110,7 @@ class Countdown(Family):
     def drill(self, problem: Problem, author: Author) -> None:
         numbers, target = problem.meta["numbers"], problem.meta["target"]
         author.write(f"{' '.join(map(str, numbers))} → {target}")
-        ways = candidates(numbers, self.level > 1)
+        ways = candidates(numbers, self.level)
         right = [way for way in ways if way.value() == target]
         for _ in range(N_TRIES):
             chosen = author.rng.choice(right if author.chance(RIGHT) else ways)

@@ -3,7 +3,7 @@
     7x+3=38   <think>x=4: 28+3=31,38-31=7 no
               wait x=5: 35+3=38,38-38=0 yes</think>\\boxed{5}
 
-Level 1: a in 2..9, b in 1..20, x in 1..15, c below 100. Each level more: c up to 100 more.
+Level 1: a in 2..9, b in 1..20, x in 1..12, c below 100. Each level more: c up to 100 more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from r1kit.tasks.world.author import GIVES_UP, N_TRIES, RIGHT, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, RIGHT, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
@@ -26,7 +26,7 @@ class Equation(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         while True:
-            a, b, x = rng.randint(2, 9), rng.randint(1, 20), rng.randint(1, 15 * self.level)
+            a, b, x = rng.randint(2, 9), rng.randint(1, 20), rng.randint(1, 12 * self.level)
             c = a * x + b
             if c < 100 * self.level:
                 break
@@ -37,9 +37,9 @@ class Equation(Family):
         x, wait = max(1, int(problem.answer) - author.tries_before()), ""
         if author.chance(SKIPS):
             return author.guess(str(x))
-        while self._try(problem, x, wait, author) and not author.chance(GIVES_UP):
+        while (left := self._try(problem, x, wait, author)) and not author.gives_up():
             wait = author.wait()
-            x += 1
+            x += 1 if left > 0 else -1
         return str(x)
 
     def drill(self, problem: Problem, author: Author) -> None:

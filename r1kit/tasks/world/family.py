@@ -11,7 +11,7 @@ from r1kit.tasks.world.author import Author
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.answer import check_number
 
-COMPARISONS = 0.4
+COMPARISONS = 0.12
 """Share of the exercise pages that are comparisons of numbers."""
 
 

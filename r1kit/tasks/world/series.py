@@ -4,7 +4,7 @@
                     1+100=101
                     half 100: 50, 50*101=50*100+50*1=5000+50=5050</think>\\boxed{5050}
 
-Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 40 over at most 9 terms.
+Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 30 over at most 7 terms.
 Each level more: steps of 2, 3, ... between the terms as well.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from r1kit.tasks.world.arithmetic import add
 from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
@@ -31,7 +32,7 @@ class Series(Family):
         if rng.random() < 0.2:
             first, n = 1, rng.choice((*range(4, 21), 30, 40, 50, 60, 70, 80, 90, 100))
         else:
-            first, n = rng.randint(1, 40), rng.randint(4, 9)
+            first, n = rng.randint(1, 30), rng.randint(4, 7)
         last = first + (n - 1) * step
         statement = f"{first}+{first + step}+{first + 2 * step}+...+{last}"
         total = n * (first + last) // 2
@@ -59,8 +60,7 @@ class Series(Family):
         divisor = f"/{problem.meta['step']}" if problem.meta["step"] > 1 else ""
         distance = f"{last}-{first}" if not divisor else f"({last}-{first}){divisor}"
         author.write(f"{distance}={gaps}, {gaps + 1} {author.say('terms')}")
-        pair, n = author.compute(first + last), gaps + 1
-        author.write(f"{first}+{last}={pair}")
+        pair, n = add(first, last, "", author), gaps + 1
         even, other = (n, pair) if n % 2 == 0 else (pair, n)
         half = author.compute(even // 2)
         return half, other, f"{author.say('half')} {even}: {half}, "
@@ -75,7 +75,8 @@ class Series(Family):
 
 
 def multiply(a: int, b: int, opening: str, author: Author) -> int:
-    """Writes `a*b=a*tens+a*ones=...=product`; returns the product as the author has it."""
+    """Writes `a*b=a*tens+a*ones=...=product`, the smaller first; returns the author's product."""
+    a, b = sorted((a, b))
     tens, ones = b // 10 * 10, b % 10
     if not tens or not ones:
         value = author.compute(a * b)

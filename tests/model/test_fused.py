@@ -1,0 +1,75 @@
+"""The written-out decoding step is transformers' forward, and is used only where it is."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from r1kit.model import attention
+from r1kit.model.cache import RowCache
+from r1kit.model.fused import _Plain, _Transformers, decode_step
+from tests.conftest import SHAPE, tiny_model
+
+CONFIGS = {
+    "biases": LlamaConfig(**SHAPE, num_key_value_heads=4, attention_bias=True, mlp_bias=True),
+    "scaled rope": LlamaConfig(
+        **SHAPE, rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}
+    ),
+    "qwen2 windows": Qwen2Config(
+        **SHAPE,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=3,
+        max_window_layers=1,
+    ),
+    "qwen3": Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_it_is_the_forward_of_transformers(name: str) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.copy_(torch.randn_like(parameter))  # biases and norms that do something
+    model.set_attn_implementation(attention.NAME)
+    assert isinstance(decode_step(model), _Plain)
+    ids = torch.randint(0, 256, (9, 3))
+    for mine, theirs in zip(_run(_Plain(model), ids), _run(_Transformers(model), ids), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-5)
+
+
+def _run(step: _Plain | _Transformers, ids: Tensor) -> list[Tensor]:
+    """Logits of three rows that read token after token; the second begins later."""
+    cache = RowCache()
+    cache.reserve(3, 12, 0)
+    return [
+        step(row, torch.tensor([place, max(0, place - 2), place]), cache, place + 1)
+        for place, row in enumerate(ids)
+    ]
+
+
+@pytest.mark.parametrize("name", ["gpt-neox", "gemma2"])
+def test_other_architectures_keep_their_own_forward(name: str) -> None:
+    assert isinstance(decode_step(tiny_model(name)), _Transformers)
+
+
+class Adapter(nn.Linear):
+    """A projection with something added, as LoRA puts in the place of a linear layer."""
+
+
+def test_a_model_with_something_put_in_keeps_its_own_forward(model: PreTrainedModel) -> None:
+    changed = copy.deepcopy(model)
+    changed.model.layers[0].mlp.up_proj.__class__ = Adapter
+    assert isinstance(decode_step(changed), _Transformers)
+    hooked = copy.deepcopy(model)
+    hooked.model.layers[1].register_forward_hook(lambda *_: None)
+    assert isinstance(decode_step(hooked), _Transformers)
+    gelu = copy.deepcopy(model)
+    gelu.config.hidden_act = "gelu"
+    assert isinstance(decode_step(gelu), _Transformers)
