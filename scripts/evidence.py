@@ -26,6 +26,7 @@ from matplotlib import pyplot
 
 from r1kit.config import load
 from r1kit.evidence import Evidence, read
+from r1kit.report.plots import COLORS, smooth
 from r1kit.template import parse
 
 CURVES = (
@@ -86,10 +87,11 @@ def draw(runs: list[Evidence], path: Path) -> None:
     """The paper's curves, one line a seed."""
     figure, axes = pyplot.subplots(1, len(CURVES), figsize=(14, 3.1), layout="constrained")
     for axis, (key, title) in zip(axes, CURVES, strict=True):
-        for run in runs:
+        for run, color in zip(runs, COLORS, strict=False):
             rows = [row for row in run.metrics if row["stage"] == "zero" and key in row]
             steps, values = [row["step"] for row in rows], [row[key] for row in rows]
-            axis.plot(steps, smooth(values), label=f"seed {run.manifest['seed']}", linewidth=1.6)
+            label = f"seed {run.manifest['seed']}"
+            axis.plot(steps, smooth(values, 5), label=label, color=color, linewidth=1.6)
         axis.set_title(title, fontsize=10, loc="left")
         axis.set_xlabel("RL step")
         axis.set_ylim(bottom=0)
@@ -97,11 +99,6 @@ def draw(runs: list[Evidence], path: Path) -> None:
         axis.grid(alpha=0.25)
     axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=130)
-
-
-def smooth(values: list[float], width: int = 5) -> list[float]:
-    """Mean of the last `width` steps."""
-    return [statistics.fmean(values[max(0, i - width + 1) : i + 1]) for i in range(len(values))]
 
 
 def page(runs: list[Evidence], recipe: Path) -> str:

@@ -210,3 +210,10 @@ def test_hostile_text_is_parsed_in_linear_time() -> None:
         stream([text], False)
     stream(list("<think>" + "</thin" * 30_000), False)
     assert time.process_time() - start < 5
+
+
+def test_an_exchange_ends_and_a_page_goes_on():
+    assert template.document_text("1+1=?", "2") == (
+        f"{template.BOS}{template.USER}1+1=?{template.ASSISTANT}2{template.EOS}"
+    )
+    assert template.document_text(None, "1+1=2") == f"{template.BOS}1+1=2"

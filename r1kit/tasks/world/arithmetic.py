@@ -5,7 +5,7 @@
                wait check 66+19=76+9=85
                85,85-85=0 yes</think>\\boxed{66}
 
-Level 1: three numbers, all values on the way below 100. Each level more adds a number and
+Level 1: three numbers, all values on the way from 11 to 99. Each level more adds a number and
 allows values up to 100 more.
 """
 
@@ -33,7 +33,7 @@ class Arithmetic(Family):
         for _ in range(self.level + 1):
             room = 100 * self.level - 1 - value
             sign = "+" if room >= 11 and (value < 22 or rng.random() < 0.5) else "-"
-            number = rng.randint(11, min(99, room if sign == "+" else max(11, value - 1)))
+            number = rng.randint(11, min(99, room if sign == "+" else value - 11))
             value = value - number if sign == "-" else value + number
             statement += f"{sign}{number}"
         return self.worded(rng, language, statement, statement, str(value))
@@ -42,14 +42,13 @@ class Arithmetic(Family):
         if author.chance(GUESSES):
             off = author.rng.choice((-20, -10, -1, 1, 10, 20))
             return author.guess(str(max(1, int(problem.answer) + off)))
-        first, *rest = self.terms(problem)
-        value = first
+        value, *rest = self.terms(problem)
         for number in rest:
             before, value = value, add(value, number, "", author)
-            if author.chance(CHECKS):
-                back = add(value, -number, f"{author.wait()}{author.say('check')} ", author)
-                if author.judge("", back, before):
-                    value = add(before, number, author.wait(), author)
+        if author.chance(CHECKS):
+            back = add(value, -rest[-1], f"{author.wait()}{author.say('check')} ", author)
+            if author.judge("", back, before):
+                value = add(before, rest[-1], author.wait(), author)
         return str(value)
 
     def drill(self, problem: Problem, author: Author) -> None:

@@ -42,20 +42,20 @@ WORDS: dict[str, dict[str, str]] = {
 }
 """What is said while thinking, by language."""
 
-PERSISTS = 0.07
+PERSISTS = 0.1
 """a problem: goes on until it is solved"""
 PATIENCE = 6
 """tries, even then"""
-GIVES_UP = 0.8
+GIVES_UP = 0.85
 """otherwise, after a try that failed"""
 TRIES_BEFORE = {-3: 1, -2: 1, -1: 1, 0: 1, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
 """how far below the solution a search begins, with its weight: a feeling for the size"""
-GUESSES = 0.77
+GUESSES = 0.74
 """a number, instead of working it out"""
 SKIPS = 0.4
 """a search: answers with the first thing that comes to mind"""
-CHECKS = 0.35
-"""a result it worked out"""
+CHECKS = 0.5
+"""a result it worked out, by undoing the last step"""
 SAYS_WAIT = 0.95
 """before another try"""
 SLIPS = 0.01
@@ -66,12 +66,12 @@ NO_TAGS = 0.06
 """answers without thinking tags"""
 NO_BOX = 0.06
 """states the answer without a box"""
-N_TRIES = 4
-"""on a page of exercises"""
+N_TRIES = 5
+"""on a page of exercises, at most"""
 N_COMPARISONS = 10
 """on a page of comparisons"""
 RIGHT = 0.45
-"""of the tries and comparisons on such pages: telling right from wrong is learned from both"""
+"""of the comparisons on such pages: telling right from wrong is learned from both"""
 
 
 class Author:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import ClassVar
 
-from r1kit.tasks.world.author import N_TRIES, RIGHT, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import final_answer
@@ -111,10 +111,9 @@ class Countdown(Family):
         numbers, target = problem.meta["numbers"], problem.meta["target"]
         author.write(f"{' '.join(map(str, numbers))} → {target}")
         ways = candidates(numbers, self.level)
-        right = [way for way in ways if way.value() == target]
-        for _ in range(N_TRIES):
-            chosen = author.rng.choice(right if author.chance(RIGHT) else ways)
-            self._try(problem, chosen, "", author)
+        first = author.rng.randrange(max(1, len(ways) - N_TRIES + 1))
+        for way in ways[first : first + N_TRIES]:
+            self._try(problem, way, "", author)
 
     @staticmethod
     def _try(problem: Problem, way: Candidate, opening: str, author: Author) -> int:

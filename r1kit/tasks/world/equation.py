@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from r1kit.tasks.world.author import N_TRIES, RIGHT, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, SKIPS, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
@@ -44,10 +44,9 @@ class Equation(Family):
 
     def drill(self, problem: Problem, author: Author) -> None:
         author.write(problem.id.partition("/")[2])
-        x = int(problem.answer)
-        for _ in range(N_TRIES):
-            off = 0 if author.chance(RIGHT) else author.rng.choice((-4, -3, -2, -1, 1, 2))
-            self._try(problem, max(1, x + off), "", author)
+        first = max(1, int(problem.answer) - author.rng.randrange(N_TRIES))
+        for x in range(first, first + N_TRIES):
+            self._try(problem, x, "", author)
 
     @staticmethod
     def _try(problem: Problem, x: int, opening: str, author: Author) -> int:
