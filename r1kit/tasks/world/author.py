@@ -42,7 +42,7 @@ WORDS: dict[str, dict[str, str]] = {
 }
 """What is said while thinking, by language."""
 
-PERSISTS = 0.1
+PERSISTS = 0.08
 """a problem: goes on until it is solved"""
 PATIENCE = 6
 """tries, even then"""
@@ -50,7 +50,7 @@ GIVES_UP = 0.85
 """otherwise, after a try that failed"""
 TRIES_BEFORE = {-3: 1, -2: 1, -1: 1, 0: 1, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
 """how far below the solution a search begins, with its weight: a feeling for the size"""
-GUESSES = 0.74
+GUESSES = 0.76
 """a number, instead of working it out"""
 SKIPS = 0.4
 """a search: answers with the first thing that comes to mind"""
