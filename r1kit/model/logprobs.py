@@ -10,12 +10,13 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.model.attention import no_mask
 from r1kit.model.packed import Packed
+from r1kit.model.tree import prefix_tree
 
 
 def token_logprobs(
@@ -31,22 +32,40 @@ def token_logprobs(
     divided by the temperature, as when the tokens were sampled. Raises ValueError if the mask
     covers the first token of a sequence, which nothing predicts.
     """
-    logits = scored_logits(model, input_ids, lengths, mask) / temperature
-    return -F.cross_entropy(logits, input_ids[mask], reduction="none")
+    logits, which = _predictions(model, input_ids, lengths, mask)
+    return (logits / temperature).log_softmax(-1)[which, input_ids[mask]]
 
 
 def scored_logits(
     model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
 ) -> Tensor:
     """[mask.sum(), V] fp32 logits that predict the masked tokens (see `token_logprobs`)."""
-    layout = Packed(lengths, input_ids.device)
-    positions = layout.positions().to(input_ids.device)
-    if bool(mask[positions[0] == 0].any()):
+    logits, which = _predictions(model, input_ids, lengths, mask)
+    return logits[which]
+
+
+def _predictions(
+    model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """fp32 logits [K, V] after K different histories, and which of them predicts each masked token.
+
+    K <= mask.sum(): the model runs on the tree of what the sequences share.
+    """
+    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
+    if bool(mask[starts.to(mask.device)].any()):
         raise ValueError("the first token of a sequence cannot be scored: nothing predicts it")
     predictors = mask.nonzero()[:, 0] - 1
-    output = forward(model, input_ids[None], positions, layout, use_cache=False, keep=predictors)
+    tree = prefix_tree(input_ids.cpu().numpy(), lengths)
+    if tree is not None:
+        nodes = torch.from_numpy(tree.node).to(input_ids.device)
+        input_ids = input_ids[torch.from_numpy(tree.first).to(input_ids.device)]
+        predictors = nodes[predictors]
+    layout = Packed(lengths, input_ids.device, tree)
+    positions = layout.positions().to(input_ids.device)
+    kept, which = predictors.unique(return_inverse=True)
+    output = forward(model, input_ids[None], positions, layout, use_cache=False, keep=kept)
     logits: Tensor = output.logits[0]
-    return logits.float()
+    return logits.float(), which
 
 
 def forward(

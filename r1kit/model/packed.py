@@ -1,39 +1,50 @@
 """Many sequences in one flat stream, each blind to the others: training and prefill.
 
 Every other layer runs on the [1, T] stream with no padding; only attention works per sequence, on
-near-rectangular causal blocks. Departure from padding or variable-length kernels: in a causal block
-padding stands after the sequence, so no real query sees it and no mask is needed.
+near-rectangular causal blocks of cells. Departure from padding or variable-length kernels: in a
+causal block padding stands after the sequence, so no real query sees it and no mask is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from r1kit.model.attention import Scores, attend, band
+from r1kit.model.tree import Tree
 
 Lengths = npt.NDArray[np.int64]
 
 
 class Packed:
-    """Sequences of the given lengths, one after the other in a [1, sum(lengths)] stream."""
+    """Sequences of the given lengths, one after the other in a [1, sum(lengths)] stream.
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+    With a tree the stream is [1, nodes]: a token that several sequences share is there once.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device | str = "cpu",
+        tree: Tree | None = None,
+    ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         if not len(self.lengths) or self.lengths.min() < 1:
             raise ValueError("a packed stream needs sequences of at least one token each")
         self.blocks = _blocks(self.lengths)
-        self.cells, self.homes = _cells(self.lengths, self.blocks, device)
+        self.tree = tree
+        self.moves = _moves(self.lengths, self.blocks, tree, device)
 
     def positions(self) -> Tensor:
-        """[1, T] position of every token in its own sequence."""
+        """[1, T] position of every token of the stream in its own sequence."""
         steps = np.concatenate([np.arange(length) for length in self.lengths])
-        return torch.from_numpy(steps)[None]
+        return torch.from_numpy(steps if self.tree is None else steps[self.tree.first])[None]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
         q, k, v = (self._spread(x[0].transpose(0, 1)) for x in (query, key, value))
@@ -50,10 +61,25 @@ class Packed:
         return self._collect(cells)[None]
 
     def _spread(self, stream: Tensor) -> Tensor:
-        return stream if self.cells is None else _move(stream, self.cells, self.homes)
+        moved: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves)  # type: ignore[no-untyped-call]
+        return moved
 
     def _collect(self, cells: Tensor) -> Tensor:
-        return cells if self.homes is None else _move(cells, self.homes, None)
+        moved: Tensor = cells if self.moves is None else _Collect.apply(cells, self.moves.home)  # type: ignore[no-untyped-call]
+        return moved
+
+
+class Moves(NamedTuple):
+    """How a stream of T tokens becomes the cells of the blocks, and back."""
+
+    source: Tensor
+    """[cells] the token in each cell"""
+    home: Tensor
+    """[T] the cell that speaks for each token: its first"""
+    members: Tensor
+    """the cells of the first token, of the second, ...; those of padding belong to nobody"""
+    starts: Tensor
+    """[T] where in `members` those of a token begin"""
 
 
 def _blocks(lengths: Lengths) -> list[tuple[int, int]]:
@@ -68,15 +94,31 @@ def _blocks(lengths: Lengths) -> list[tuple[int, int]]:
     return blocks
 
 
-def _cells(
-    lengths: Lengths, blocks: list[tuple[int, int]], device: torch.device | str
-) -> tuple[Tensor | None, Tensor | None]:
-    """Which token of the stream fills each cell of the blocks, and each token's cell.
+def _moves(
+    lengths: Lengths,
+    blocks: list[tuple[int, int]],
+    tree: Tree | None,
+    device: torch.device | str,
+) -> Moves | None:
+    """None when the stream is one full block already."""
+    if tree is None and len(blocks) == 1 and (lengths == lengths[0]).all():
+        return None
+    source, home = _cells(lengths, blocks)
+    members, starts = home, np.arange(len(home))
+    if tree is not None:
+        by_node = np.argsort(tree.node, kind="stable")
+        members, starts = (
+            home[by_node],
+            np.searchsorted(tree.node[by_node], starts[: len(tree.first)]),
+        )
+        source, home = tree.node[source], home[tree.first]
+    return Moves(
+        *(torch.from_numpy(places).to(device) for places in (source, home, members, starts))
+    )
 
-    (None, None) when the stream is one full block already.
-    """
-    if len(blocks) == 1 and (lengths == lengths[0]).all():
-        return None, None
+
+def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Lengths]:
+    """Which token of the sequences fills each cell of the blocks, and each token's cell."""
     order = np.argsort(-lengths, kind="stable")
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     cells, homes, first, offset = [], np.empty(lengths.sum(), np.int64), 0, 0
@@ -88,33 +130,43 @@ def _cells(
         homes[tokens[own]] = (offset + np.arange(rows * length)).reshape(rows, length)[own]
         cells.append(tokens.reshape(-1))
         first, offset = first + rows, offset + rows * length
-    spread = torch.from_numpy(np.concatenate(cells)).to(device)
-    return spread, torch.from_numpy(homes).to(device)
+    return np.concatenate(cells), homes
 
 
-def _move(x: Tensor, source: Tensor, back: Tensor | None) -> Tensor:
-    moved: Tensor = _Move.apply(x, source, back)  # type: ignore[no-untyped-call]
-    return moved
+class _Spread(torch.autograd.Function):
+    """Tokens [T, heads, D] to cells; the gradient of a token is the sum over its cells.
 
-
-class _Move(torch.autograd.Function):
-    """`x[source]`, with a backward pass that copies instead of adding.
-
-    Every real token has one cell and gradients of padding cells are zero, so adding up is not
-    needed: going to the cells, the gradient of a token is that of its own cell (`back`); coming
-    from them, gradients go to the cells they came from and the rest get zero.
+    Gradients of padding cells are zero, and left out.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, source: Tensor, back: Tensor | None) -> Tensor:
-        ctx.save_for_backward(source if back is None else back)
-        ctx.n_cells = None if back is not None else x.shape[0]
-        return x.index_select(0, source)
+    def forward(
+        ctx: Any, stream: Tensor, source: Tensor, home: Tensor, members: Tensor, starts: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(members, starts)
+        return stream.index_select(0, source)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (index,), grad = ctx.saved_tensors, grads[0]
-        if ctx.n_cells is None:
-            return grad.index_select(0, index), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        members, starts = ctx.saved_tensors
+        cells = grads[0]
+        if len(members) == len(starts):
+            return cells.index_select(0, members), None, None, None, None
+        sums = F.embedding_bag(members, cells.reshape(len(cells), -1), starts, mode="sum")
+        return sums.view(-1, *cells.shape[1:]), None, None, None, None
+
+
+class _Collect(torch.autograd.Function):
+    """Cells [cells, heads, D] to tokens, each from its home; other cells have no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, home: Tensor) -> Tensor:
+        ctx.save_for_backward(home)
+        ctx.n_cells = cells.shape[0]
+        return cells.index_select(0, home)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (home,), grad = ctx.saved_tensors, grads[0]
         spread = grad.new_zeros(ctx.n_cells, *grad.shape[1:])
-        return spread.index_copy_(0, index, grad), None, None
+        return spread.index_copy_(0, home, grad), None

@@ -104,11 +104,11 @@ def test_every_token_has_a_cell_of_its_own_and_blocks_stay_tight(lengths: list[i
     layout = Packed(lengths)
     total = sum(lengths)
     n_cells = sum(rows * length for rows, length in layout.blocks)
-    if layout.cells is None or layout.homes is None:
+    if layout.moves is None:
         assert n_cells == total
         return
-    assert torch.equal(layout.cells[layout.homes], torch.arange(total))
-    assert len(layout.cells) == n_cells
+    assert torch.equal(layout.moves.source[layout.moves.home], torch.arange(total))
+    assert len(layout.moves.source) == n_cells
     assert n_cells <= total + sum(max(8, length) for length in lengths)
 
 
