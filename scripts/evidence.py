@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 from datetime import date
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def draw(runs: list[Evidence], path: Path) -> None:
     """The paper's curves, one line a seed."""
     figure, axes = pyplot.subplots(1, len(CURVES), figsize=(14, 3.1), layout="constrained")
     for axis, (key, title) in zip(axes, CURVES, strict=True):
-        for run, color in zip(runs, COLORS, strict=False):
+        for run, color in zip(runs, cycle(COLORS), strict=False):
             rows = [row for row in run.metrics if row["stage"] == "zero" and key in row]
             steps, values = [row["step"] for row in rows], [row[key] for row in rows]
             label = f"seed {run.manifest['seed']}"

@@ -1,10 +1,9 @@
 """One decoding step in few operations, for the one architecture that most models share.
 
 A decoding step of a small model costs what its operations cost to start, and transformers' forward
-starts 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the same few
-lines, written out here for one token a row, on the model's own modules: weights stay where they are
-and are never copied. Any other model goes through transformers' forward; tests hold the two
-together.
+starts 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the same few lines, written
+out here for one token a row, on the model's own modules: weights stay where they are and are never
+copied. Any other model goes through transformers' forward; tests hold the two together.
 """
 
 from __future__ import annotations
@@ -87,10 +86,11 @@ def _is_plain(model: Any) -> bool:
         return False
     if any(type(layer).__name__ != f"{family}DecoderLayer" for layer in model.model.layers):
         return False
-    return not any(
-        module._forward_hooks or module._forward_pre_hooks for module in model.modules()
-    ) and all(
-        type(module) is nn.Linear for module in model.modules() if hasattr(module, "in_features")
+    return all(
+        not module._forward_hooks
+        and not module._forward_pre_hooks
+        and (type(module) is nn.Linear or not hasattr(module, "in_features"))
+        for module in model.modules()
     )
 
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from r1kit.model.attention import no_mask
 from r1kit.model.packed import Packed
-from r1kit.model.tree import prefix_tree
+from r1kit.model.tree import prefix_tree, starts
 
 
 def token_logprobs(
@@ -51,8 +51,7 @@ def _predictions(
 
     K <= mask.sum(): the model runs on the tree of what the sequences share.
     """
-    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
-    if bool(mask[starts.to(mask.device)].any()):
+    if bool(mask[torch.from_numpy(starts(lengths)).to(mask.device)].any()):
         raise ValueError("the first token of a sequence cannot be scored: nothing predicts it")
     predictors = mask.nonzero()[:, 0] - 1
     tree = prefix_tree(input_ids.cpu().numpy(), lengths)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from r1kit.model.attention import Scores, attend, band
-from r1kit.model.tree import Tree
+from r1kit.model.tree import Tree, starts
 
 Lengths = npt.NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class Packed:
         return self._collect(cells)[None]
 
     def _spread(self, stream: Tensor) -> Tensor:
-        moved: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves)  # type: ignore[no-untyped-call]
+        moved: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves[:3])  # type: ignore[no-untyped-call]
         return moved
 
     def _collect(self, cells: Tensor) -> Tensor:
@@ -74,12 +74,12 @@ class Moves(NamedTuple):
 
     source: Tensor
     """[cells] the token in each cell"""
-    home: Tensor
-    """[T] the cell that speaks for each token: its first"""
     members: Tensor
     """the cells of the first token, of the second, ...; those of padding belong to nobody"""
-    starts: Tensor
+    begins: Tensor
     """[T] where in `members` those of a token begin"""
+    home: Tensor
+    """[T] the cell that speaks for each token: its first"""
 
 
 def _blocks(lengths: Lengths) -> list[tuple[int, int]]:
@@ -104,29 +104,25 @@ def _moves(
     if tree is None and len(blocks) == 1 and (lengths == lengths[0]).all():
         return None
     source, home = _cells(lengths, blocks)
-    members, starts = home, np.arange(len(home))
+    members, begins = home, np.arange(len(home))
     if tree is not None:
         by_node = np.argsort(tree.node, kind="stable")
-        members, starts = (
-            home[by_node],
-            np.searchsorted(tree.node[by_node], starts[: len(tree.first)]),
-        )
+        members, begins = home[by_node], starts(np.bincount(tree.node))
         source, home = tree.node[source], home[tree.first]
-    return Moves(
-        *(torch.from_numpy(places).to(device) for places in (source, home, members, starts))
-    )
+    places = (source, members, begins, home)
+    return Moves(*(torch.from_numpy(place).to(device) for place in places))
 
 
 def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Lengths]:
     """Which token of the sequences fills each cell of the blocks, and each token's cell."""
     order = np.argsort(-lengths, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    begins = starts(lengths)
     cells, homes, first, offset = [], np.empty(lengths.sum(), np.int64), 0, 0
     for rows, length in blocks:
         members = order[first : first + rows]
         steps = np.arange(length)
         own = steps < lengths[members, None]
-        tokens = starts[members, None] + np.where(own, steps, 0)
+        tokens = begins[members, None] + np.where(own, steps, 0)
         homes[tokens[own]] = (offset + np.arange(rows * length)).reshape(rows, length)[own]
         cells.append(tokens.reshape(-1))
         first, offset = first + rows, offset + rows * length
@@ -141,19 +137,18 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, stream: Tensor, source: Tensor, home: Tensor, members: Tensor, starts: Tensor
+        ctx: Any, stream: Tensor, source: Tensor, members: Tensor, begins: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(members, starts)
+        ctx.save_for_backward(members, begins)
         return stream.index_select(0, source)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        members, starts = ctx.saved_tensors
-        cells = grads[0]
-        if len(members) == len(starts):
-            return cells.index_select(0, members), None, None, None, None
-        sums = F.embedding_bag(members, cells.reshape(len(cells), -1), starts, mode="sum")
-        return sums.view(-1, *cells.shape[1:]), None, None, None, None
+        (members, begins), cells = ctx.saved_tensors, grads[0]
+        if len(members) == len(begins):
+            return cells.index_select(0, members), None, None, None
+        sums = F.embedding_bag(members, cells.reshape(len(cells), -1), begins, mode="sum")
+        return sums.view(-1, *cells.shape[1:]), None, None, None
 
 
 class _Collect(torch.autograd.Function):

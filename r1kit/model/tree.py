@@ -30,19 +30,24 @@ class Tree(NamedTuple):
     """[T] the node of every token"""
 
 
+def starts(lengths: Sequence[int] | Places) -> Places:
+    """[B] where each of the sequences in a flat stream begins."""
+    return np.concatenate([[0], np.cumsum(lengths)[:-1]])
+
+
 def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
     """The tree of the sequences in a flat stream [T], or None if they hardly share beginnings."""
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    order, shared = _neighbours(token_ids, starts, np.asarray(lengths))
+    begins = starts(lengths)
+    order, shared = _neighbours(token_ids, begins, np.asarray(lengths))
     if len(token_ids) - shared.sum() > WORTH * len(token_ids):
         return None
     node = np.empty(len(token_ids), np.int64)
     first: list[Places] = []
     n_nodes = 0
     for place, (row, n_shared) in enumerate(zip(order, shared, strict=True)):
-        start, end = starts[row], starts[row] + lengths[row]
+        start, end = begins[row], begins[row] + lengths[row]
         if n_shared:
-            before = starts[order[place - 1]]
+            before = begins[order[place - 1]]
             node[start : start + n_shared] = node[before : before + n_shared]
         own = np.arange(start + n_shared, end)
         node[own] = n_nodes + np.arange(len(own))
@@ -51,10 +56,10 @@ def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
     return Tree(np.concatenate(first), node)
 
 
-def _neighbours(token_ids: Places, starts: Places, lengths: Places) -> tuple[Places, Places]:
+def _neighbours(token_ids: Places, begins: Places, lengths: Places) -> tuple[Places, Places]:
     """The sequences in the order of their tokens, and how many each shares with the one before."""
     table = np.full((len(lengths), lengths.max()), -1)
-    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+    for row, (start, length) in enumerate(zip(begins, lengths, strict=True)):
         table[row, :length] = token_ids[start : start + length]
     order = np.lexsort(table.T[::-1])
     ordered = table[order]

@@ -70,16 +70,12 @@ def test_log_probabilities_and_gradients_are_those_of_single_sequences(
     stream = torch.from_numpy(ids)
     mask = torch.cat([torch.arange(n) >= p for n, p in zip(lengths, PROMPTS, strict=True)])
     weights = torch.linspace(-1, 1, int(mask.sum()))
+    parts = zip(stream.split(lengths), mask.split(lengths), strict=True)
+    together = token_logprobs(any_model, stream, lengths, mask, 0.7)
+    alone = [token_logprobs(any_model, one, [len(one)], scored, 0.7) for one, scored in parts]
     results = []
-    for pieces in ([slice(None)], None):
+    for logprobs in (together, torch.cat(alone)):
         any_model.zero_grad()
-        if pieces:
-            logprobs = token_logprobs(any_model, stream, lengths, mask, temperature=0.7)
-        else:
-            parts = zip(stream.split(lengths), mask.split(lengths), strict=True)
-            logprobs = torch.cat(
-                [token_logprobs(any_model, one, [len(one)], scored, 0.7) for one, scored in parts]
-            )
         (logprobs * weights).sum().backward()
         grads = [p.grad.flatten() for p in any_model.parameters() if p.grad is not None]
         results.append((logprobs.detach(), torch.cat(grads)))
