@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Finish = Literal["stop", "length", "abort"]
+Outcome = Literal["correct", "incorrect", "no answer", "undecided"]
 Split = Literal["train", "held_out"]
 
 
@@ -83,6 +84,15 @@ class Verdict:
     correct: bool | None
     extracted: str | None
     why: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict in one word; wrong with nothing extracted is "no answer"."""
+        if self.correct is None:
+            return "undecided"
+        if self.correct:
+            return "correct"
+        return "no answer" if self.extracted is None else "incorrect"
 
 
 @dataclass(frozen=True, slots=True)
