@@ -6,12 +6,17 @@ request; `generate` and `stream` are short loops over it. The life of a request:
 1. `submit` checks it and puts it at the end of the queue.
 2. When rows are free, the prompts at the head are prefilled together, packed, all but their last
    token; the n completions of a request share one prefill.
-3. Each completion takes a row that starts with a copy of the prefix and the last prompt token.
-4. `step` reads one token a row, draws the next, and removes rows that end; their places are taken
-   at once by rows from the end of the batch and by step 2, so the batch is always dense.
+3. Each completion takes a row, which starts with the last prompt token. The rows of a request begin
+   on one branch: one row of the cache holds what they have in common.
+4. `step` reads one token a branch and draws one a row; rows of a branch that draw alike stay
+   together, the others part with a copy. Rows and branches that end leave no gaps: the last ones
+   and those of step 2 take their places at once.
 
 Scheduling depends on the requests alone, never on time. A completion depends on (weights, prompt,
 seed, index) alone, up to the rounding of matrix products that differ with the batch size.
+
+Branches are the tree of prefixes that the learner knows (model/tree.py), grown while sampling: a
+policy sure of itself lets the completions of a group go on alike for long.
 """
 
 from __future__ import annotations
@@ -97,6 +102,7 @@ class LocalEngine:
         self._is_eos[sorted(self.eos_ids)] = True
         self._rows = Rows(max_rows, self._device)
         self._owners: list[_Owner] = []
+        self._n_branches = 0
         self._cache = RowCache()
         self._decode_step = decode_step(model)
         self._queue: deque[Job] = deque()
@@ -230,8 +236,9 @@ class LocalEngine:
         start, first = self._rows.n, job.n_begun
         self._make_room(start + n, len(job.request.prompt_ids))
         assert job.prefix is not None
-        self._cache.fill(start, start + n, job.prefix)
-        self._rows.add(job.request, first, n)
+        self._cache.fill(self._n_branches, job.prefix)
+        self._rows.add(job.request, first, n, self._n_branches)
+        self._n_branches += 1
         self._owners += [_Owner(job, first + i, self.version) for i in range(n)]
         job.n_begun += n
 
@@ -241,7 +248,7 @@ class LocalEngine:
         A quarter, because decoding reads keys as far as they are allocated. Growing while nothing
         waits also shrinks to the rows that are left.
         """
-        cache, kept = self._cache, self._rows.n
+        cache, kept = self._cache, self._n_branches
         if rows <= cache.rows and length <= cache.length:
             return
         waiting = sum(job.request.n - job.n_begun for job in self._queue)
@@ -251,14 +258,17 @@ class LocalEngine:
             roomy = cache.length * 5 // 4 if length > cache.length else cache.length
         else:
             roomy = _FIRST_LENGTH
-        cache.reserve(min(self.max_rows, kept + waiting), min(max(length, roomy), longest), kept)
+        rows = min(self.max_rows, self._rows.n + waiting)
+        cache.reserve(rows, min(max(length, roomy), longest), kept)
 
     def _decode(self) -> list[Job]:
-        rows = self._rows
-        positions = rows.position[: rows.n]
+        rows, branch = self._rows, self._rows.branch[: self._rows.n]
+        one = torch.empty(self._n_branches, dtype=torch.int64, device=self._device)
+        one[branch] = torch.arange(rows.n, device=self._device)  # any row speaks for its branch
+        positions = rows.position[one]
         used = int(positions.max()) + 1
         self._make_room(rows.n, used)
-        logits = self._decode_step(rows.token[: rows.n], positions, self._cache, used)
+        logits = self._decode_step(rows.token[one], positions, self._cache, used)[branch]
         live = dict.fromkeys(owner.job for owner in self._owners)
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
         law = rows.law([job.request.sampling for job in live])
@@ -304,13 +314,36 @@ class LocalEngine:
         return done
 
     def _close(self, gone: list[int]) -> None:
+        """Take rows out, and let those that drew differently part."""
         sources, targets = self._rows.remove(gone)
-        if sources:
-            used = int(self._rows.position[: self._rows.n].max())
-            self._cache.move(sources, targets, used)
         for source, target in zip(sources, targets, strict=True):
             self._owners[target] = self._owners[source]
         del self._owners[self._rows.n :]
+        if gone or self._n_branches < self._rows.n:
+            self._branch_out()
+
+    def _branch_out(self) -> None:
+        """A branch for every history of the rows, at the front of the cache.
+
+        The first of the rows that part keeps the branch where it is, if that is among the first n;
+        the others move or are copied to the places in between.
+        """
+        rows = self._rows
+        histories = rows.branch[: rows.n] * self._vocab_size + rows.token[: rows.n]
+        histories, which = histories.unique(return_inverse=True)
+        source, n = histories // self._vocab_size, len(histories)
+        stays = source < n
+        stays[1:] &= source[1:] != source[:-1]
+        is_free = torch.ones(n, dtype=torch.bool, device=self._device)
+        is_free[source[stays]] = False
+        place = source.clone()
+        place[~stays] = is_free.nonzero()[:, 0]
+        moved = (place != source).nonzero()[:, 0]
+        if len(moved):
+            used = int(rows.position[: rows.n].max())
+            self._cache.move(source[moved], place[moved], used)
+        rows.branch[: rows.n] = place[which]
+        self._n_branches = n
 
 
 @contextmanager

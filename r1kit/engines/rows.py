@@ -25,6 +25,8 @@ class Rows:
             return torch.zeros(capacity, dtype=dtype, device=device)
 
         self.n = 0
+        self.branch = column(torch.int64)
+        """row of the cache that holds its history; completions with one history share it"""
         self.token = column(torch.int64)
         """last token, the next to be read"""
         self.position = column(torch.int64)
@@ -40,11 +42,12 @@ class Rows:
         self.tokens = torch.zeros(capacity, 0, dtype=torch.int64, device=device)
         self.logprobs = torch.zeros(capacity, 0, device=device)
 
-    def add(self, request: Request, first: int, n: int) -> None:
+    def add(self, request: Request, first: int, n: int, branch: int) -> None:
         """Append the rows of completions first..first+n of a request."""
         rows, sampling = slice(self.n, self.n + n), request.sampling
         greedy = sampling.temperature == 0
         self._widen(sampling.max_tokens)
+        self.branch[rows] = branch
         self.token[rows] = request.prompt_ids[-1]
         self.position[rows] = len(request.prompt_ids) - 1
         self.count[rows] = 0

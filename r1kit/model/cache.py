@@ -75,15 +75,15 @@ class RowCache(Cache):  # type: ignore[misc]
             store[self._index, :, self._decode.positions] = new[:, :, 0]
         return stores[0][:rows], stores[1][:rows]
 
-    def fill(self, start: int, end: int, prefix: KeyValues) -> None:
-        """Let rows start..end begin with the same prefix."""
+    def fill(self, row: int, prefix: KeyValues) -> None:
+        """Let a row begin with a prefix."""
         for layer, pair in prefix.items():
             stores = self._store(layer, *(x[None] for x in pair))
             for store, new in zip(stores, pair, strict=True):
-                store[start:end, :, : new.shape[1]] = new
+                store[row, :, : new.shape[1]] = new
 
-    def move(self, sources: list[int], targets: list[int], used: int) -> None:
-        """Copy rows over others, as far as `used` tokens."""
+    def move(self, sources: Tensor, targets: Tensor, used: int) -> None:
+        """Copy rows over others, as far as `used` tokens; no target is a source."""
         for stores in self._stores.values():
             for store in stores:
                 store[targets, :, :used] = store[sources, :, :used]

@@ -110,6 +110,40 @@ def test_a_completion_does_not_depend_on_its_neighbours(
     assert _ids(engine.generate(fewer[::-1]))[::-1] == [group[:2] for group in together]
 
 
+def test_completions_with_one_history_are_decoded_once(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    """The forward pass reads a token a distinct history, no more; what comes out is the same."""
+    cold = Sampling(16, temperature=0.15)
+    requests = [Request(prompt, 6, cold, seed) for seed, prompt in enumerate(PROMPTS)]
+    engine = LocalEngine(model, byte_tokenizer, max_rows=64)
+    read, decode = [], engine._decode_step
+    engine._decode_step = lambda tokens, *rest: (read.append(len(tokens)), decode(tokens, *rest))[1]
+    groups = engine.generate(requests)
+    histories = [
+        {(place, *c.token_ids[:step]) for place, group in enumerate(groups) for c in group
+         if len(c.token_ids) > step}
+        for step in range(16)
+    ]  # fmt: skip
+    assert read == [len(some) for some in histories if some]
+    assert max(read) > len(PROMPTS)  # some have parted
+    assert sum(read) < sum(len(c.token_ids) for group in groups for c in group)
+    one_by_one = LocalEngine(model, byte_tokenizer, max_rows=1).generate(requests)
+    assert _ids(one_by_one) == _ids(groups)
+    for request, group in zip(requests, groups, strict=True):
+        for completion in group:
+            again = _relearned(model, request, completion, 0.15)
+            assert completion.logprobs == pytest.approx(again, abs=1e-3)
+
+
+def test_greedy_completions_never_part(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=8)
+    job = engine.submit(Request([5, 6, 7], 8, Sampling(10, temperature=0), 0))
+    while engine.step() == []:
+        assert engine._n_branches == 1
+    assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
+
+
 def test_the_same_engine_says_the_same_twice(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     first = engine.generate(_requests())

@@ -42,7 +42,7 @@ def test_cached_logits_are_uncached_logits(any_model: PreTrainedModel) -> None:
     cache = RowCache()
     cache.reserve(3, 13, 0)
     for row, prefix in enumerate(prefixes):
-        cache.fill(row, row + 1, prefix)
+        cache.fill(row, prefix)
     cached = []
     for step in range(9):
         if step == 2:
@@ -61,11 +61,12 @@ def test_a_moved_row_goes_on_as_before(model: PreTrainedModel) -> None:
     [first, second] = _prefill(model, [_ids(7), _ids(3)]).split([7, 3])
     cache = RowCache()
     cache.reserve(4, 16, 0)
-    cache.fill(0, 3, first)
-    cache.fill(3, 4, second)
+    for row in range(3):
+        cache.fill(row, first)
+    cache.fill(3, second)
     ids = torch.tensor([9, 9, 9, 8])
     before = _decode(model, cache, ids, torch.tensor([7, 7, 7, 3]))
-    cache.move([3], [0], 8)
+    cache.move(torch.tensor([3]), torch.tensor([0]), 8)
     after = _decode(model, cache, torch.tensor([8, 9]), torch.tensor([3, 7]))
     torch.testing.assert_close(after, before[[3, 1]], atol=1e-5, rtol=1e-5)
 
@@ -73,7 +74,8 @@ def test_a_moved_row_goes_on_as_before(model: PreTrainedModel) -> None:
 def test_a_resized_cache_is_as_large_as_asked() -> None:
     cache = RowCache()
     cache.reserve(2, 8, 0)
-    cache.fill(0, 2, {0: (torch.ones(3, 5, 4), torch.ones(3, 5, 6))})
+    for row in range(2):
+        cache.fill(row, {0: (torch.ones(3, 5, 4), torch.ones(3, 5, 6))})
     cache.reserve(1, 6, 1)
     keys, values = cache._stores[0]
     assert (keys.shape, values.shape) == ((1, 3, 6, 4), (1, 3, 6, 6))
