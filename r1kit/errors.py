@@ -6,7 +6,8 @@
     ├── CheckpointError   a model folder that is missing, foreign, half-written or does not fit
     ├── RunError          a run folder that is locked, foreign or damaged
     ├── EngineError       a request no engine can serve, or an engine that is gone
-    └── ComputeError      processes, devices or memory that are not there
+    ├── ComputeError      processes, devices or memory that are not there
+    └── SandboxError      a machine that cannot cage programs as strictly as was asked
 
 Every one is caught in `cli.py`, printed without a traceback, and ends the process with its
 `exit_code`. Anything else that reaches the user is a bug.
@@ -41,3 +42,7 @@ class EngineError(R1Error):
 
 class ComputeError(R1Error):
     exit_code = 6
+
+
+class SandboxError(R1Error):
+    exit_code = 7

@@ -84,8 +84,12 @@ def test_files_and_functions_stay_one_room():
                 assert length <= 75, f"{path}: {node.name} has {length} lines"
 
 
+THE_CANDIDATE = PACKAGE / "verify" / "sandbox" / "program.py"
+"""Executes a candidate, inside the cage, in a process that ends with it."""
+
+
 def test_outside_text_is_never_executed():
-    for path in PACKAGE.rglob("*.py"):
+    for path in set(PACKAGE.rglob("*.py")) - {THE_CANDIDATE}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)

@@ -1,0 +1,57 @@
+"""The first program of a worker, passed to `python -I -S -c` as text: serves modules from memory.
+
+The worker may run as a user who cannot read this package, and must not import from a folder that a
+candidate could write. So the caller sends the sources it needs over the control socket (fd 0), and
+the import system loads them from there. No file of the package is opened by the worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import json
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+
+class Sources(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]
+    """Finds and loads the modules it was given."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self.sources = sources
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name not in self.sources:
+            return None
+        is_package = any(other.startswith(name + ".") for other in self.sources)
+        spec = importlib.machinery.ModuleSpec(name, self, origin=name, is_package=is_package)
+        spec.has_location = False
+        return spec
+
+    def get_filename(self, name: str) -> str:
+        return f"<{name}>"
+
+    def get_data(self, path: str) -> bytes:
+        return self.sources[path[1:-1]].encode()
+
+
+def receive_sources(control: socket.socket) -> dict[str, Any]:
+    """A u32 length and a JSON object: {"start": module, "sources": {module: source}}."""
+    data = control.recv(4, socket.MSG_WAITALL)
+    text = control.recv(struct.unpack("!I", data)[0], socket.MSG_WAITALL)
+    first: dict[str, Any] = json.loads(text)
+    return first
+
+
+if __name__ == "__main__":
+    control = socket.socket(fileno=0)
+    first = receive_sources(control)
+    sys.meta_path.insert(0, Sources(first["sources"]))
+    importlib.import_module(first["start"]).main(control)

@@ -1,0 +1,234 @@
+"""The cage: what a worker prepares once, and what a candidate puts on before its first line.
+
+    strict     its own network, process, mount, IPC and host-name namespaces (as root, or with a
+               user namespace); a root folder with nothing but Python; then all of standard
+    standard   an unused uid if we are root, Landlock, seccomp, rlimits, no capabilities,
+               no new privileges; the work folder is read only
+
+Source: the manual pages of the mechanisms; docs/security.md says what each is for.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from r1kit.verify.sandbox import kernel, landlock, mounts, seccomp
+from r1kit.verify.sandbox.job import Limits
+
+_UIDS = range(61184, 65520)
+"""Those systemd gives to dynamic users: nobody's."""
+NAMESPACES = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+)  # fmt: skip
+
+
+@dataclass
+class Cage:
+    """Of one worker; one candidate at a time is in it."""
+
+    box: str
+    """the work folder"""
+    is_strict: bool
+    uid: int | None
+    """the candidate's, if not ours"""
+    rules: int = -1
+    """a Landlock ruleset"""
+    library: list[int] = field(default_factory=list)
+    """descriptors of the entries of sys.path that the candidate's uid cannot walk to"""
+    fresh: tuple[int, int] | None = None
+    """disk_mb of the mounted box, and its change time as we left it"""
+
+    def can_fork(self, limits: Limits) -> bool:
+        """Children are only allowed where all of them can be counted and killed."""
+        return limits.processes > 1 and (self.is_strict or self.uid is not None)
+
+    def fill_box(self, files: Mapping[str, bytes], disk_mb: int) -> None:
+        """Make the box hold these files and nothing else."""
+        if self.is_strict:
+            self._renew_box(disk_mb)
+        else:
+            for name in os.listdir(self.box):
+                os.unlink(os.path.join(self.box, name))
+        for name, data in files.items():
+            path = os.path.join(self.box, name)
+            with open(path, "wb") as file:
+                file.write(data)
+            if self.is_strict and self.uid is not None:
+                os.chown(path, self.uid, self.uid)
+
+    def _renew_box(self, disk_mb: int) -> None:
+        # Mounting costs as much as a fork, so a box that nobody touched is used again.
+        if self.fresh is not None:
+            if self.fresh == (disk_mb, os.stat(self.box).st_ctime_ns):
+                return
+            kernel.unmount(self.box)
+        mounts.mount_box(disk_mb, self.uid)
+        self.fresh = (disk_mb, os.stat(self.box).st_ctime_ns)
+
+    def put_on(self, limits: Limits, kept_fd: int) -> None:
+        """In the candidate's process, irreversibly. Of the descriptors `kept_fd` survives."""
+        kernel.forbid_new_privileges()
+        landlock.restrict(self.rules)
+        _close_all_but([kept_fd, *self.library])
+        os.chdir(self.box)
+        _limit(limits, self)
+        if self.uid is not None:
+            os.setgroups([])
+            os.setresgid(self.uid, self.uid, self.uid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        if self.library:
+            sys.path[:] = [f"/proc/self/fd/{place}" for place in self.library]
+        kernel.die_with_parent()
+        kernel.forbid_dumps()
+        kernel.drop_capabilities()
+        may_fork = self.can_fork(limits)
+        kernel.install_filter(seccomp.build(os.getpid(), may_fork, self.is_strict))
+
+    def kill_all(self, pid: int, limits: Limits) -> None:
+        """Nobody of this run is alive afterwards; they are not reaped yet."""
+        try:
+            if self.is_strict:
+                os.kill(-1, signal.SIGKILL)  # we are the first process of the namespace
+            else:
+                if self.can_fork(limits):
+                    _kill_user(self.uid or 0)
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def split(uid: int | None) -> None:
+    """Leave the namespaces of the machine; the next fork is the first process of the new ones.
+
+    Raises OSError, with the mechanism's name, where the machine does not allow it.
+    """
+    if uid is not None:
+        try:
+            kernel.unshare(NAMESPACES)
+            return
+        except PermissionError:
+            pass  # root without its capabilities: as anybody else
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    kernel.unshare(NAMESPACES | kernel.CLONE_NEWUSER)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{outer_uid} {outer_uid} 1")
+    _write("/proc/self/gid_map", f"{outer_gid} {outer_gid} 1")
+
+
+def strict(uid: int | None) -> Cage:
+    """Called by the first process of the new namespaces."""
+    folders = mounts.readable()
+    mounts.enter_new_root(folders)
+    cage = Cage(mounts.BOX, True, uid)
+    cage.rules = landlock.ruleset(folders, mounts.DEVICES, [os.path.dirname(mounts.BOX)])
+    return cage
+
+
+def standard(uid: int | None, box: str) -> Cage:
+    kernel.adopt_orphans()
+    cage = Cage(box, False, uid)
+    cage.rules = landlock.ruleset([*mounts.readable(), box], mounts.DEVICES, [])
+    if uid is not None and not all(map(_is_public, sys.path)):
+        entries = [path for path in sys.path if os.path.isdir(path)]
+        cage.library = [os.open(path, os.O_PATH) for path in entries]
+    return cage
+
+
+def free_uid() -> int | None:
+    """A uid that nobody has, for the candidates of this worker; None if we cannot change ours."""
+    if os.geteuid() != 0:
+        return None
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    start = os.getpid() % len(_UIDS)
+    uids = [*_UIDS[start:], *_UIDS[:start]]
+    chosen: int = next(uid for uid in uids if uid not in taken)
+    return chosen
+
+
+def remove_box(box: str) -> None:
+    shutil.rmtree(box, ignore_errors=True)
+
+
+def _limit(limits: Limits, cage: Cage) -> None:
+    """Hard and soft alike, so that nothing can be raised again."""
+    memory = _address_space() + (limits.memory_mb << 20)
+    counts = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_STACK: memory,
+        resource.RLIMIT_CPU: int(limits.cpu_s) + 2,  # the supervisor is more exact
+        resource.RLIMIT_FSIZE: limits.disk_mb << 20,
+        resource.RLIMIT_NOFILE: limits.files + len(cage.library),
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: 64,
+        resource.RLIMIT_NICE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+    }
+    if cage.is_strict or cage.uid is not None:  # counted by uid and user namespace: ours alone
+        us = 0 if cage.uid is not None else 2
+        counts[resource.RLIMIT_NPROC] = limits.processes + limits.threads + us
+    for kind, most in counts.items():
+        hard = resource.getrlimit(kind)[1]
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (allowed, allowed))
+
+
+def _address_space() -> int:
+    """Bytes of address space the interpreter has by itself, measured once before the first job."""
+    global _own_address_space
+    if _own_address_space == 0:
+        raise RuntimeError("measure_address_space has not been called")
+    return _own_address_space
+
+
+_own_address_space = 0
+
+
+def measure_address_space() -> None:
+    """While /proc is still there."""
+    global _own_address_space
+    with open("/proc/self/statm", encoding="ascii") as file:
+        _own_address_space = int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _kill_user(uid: int) -> None:
+    """SIGKILL to every process of this uid, by a process of this uid: it reaches nobody else's."""
+    pid = os.fork()
+    if pid == 0:
+        os.setresuid(uid, uid, uid)
+        try:
+            os.kill(-1, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _close_all_but(kept: list[int]) -> None:
+    start = 3
+    for place in [*sorted(kept), 1 << 20]:
+        os.closerange(start, place)
+        start = place + 1
+
+
+def _is_public(path: str) -> bool:
+    """Whether everybody may walk to and read this folder; what is missing is no secret."""
+    if not os.path.isdir(path):
+        return True
+    above = [path]
+    while above[-1] != "/":
+        above.append(os.path.dirname(above[-1]))
+    return all(os.stat(folder).st_mode & 1 for folder in above) and bool(os.stat(path).st_mode & 4)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

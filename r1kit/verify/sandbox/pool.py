@@ -1,0 +1,195 @@
+"""`Sandbox`: runs programs in workers, one at a time each, and replaces workers that fail.
+
+    with Sandbox() as sandbox:
+        sandbox.run(Job("print(input())", stdin=b"5"))
+
+The level that was asked for is had, or `SandboxError` says what is missing: a program never runs in
+less. Linux; macOS is told apart in `macos.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from r1kit.errors import SandboxError
+from r1kit.verify.sandbox import wire
+from r1kit.verify.sandbox.job import Ending, Job
+
+Level = Literal["strict", "standard", "best-effort"]
+HERE = Path(__file__).parent
+_PACKAGE = __name__.rpartition(".")[0]
+_NEEDED = ("cage", "job", "kernel", "landlock", "mounts", "program", "seccomp", "supervise", "wire")
+_START_S = 20.0
+_GRACE_S = 10.0
+"""How much longer than its wall limit a run may take before the worker counts as hung."""
+
+
+class Worker:
+    """The caller's end of one worker."""
+
+    def __init__(self, level: Level) -> None:
+        """Raises SandboxError if the level cannot be had."""
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(_START_S)
+        with theirs:
+            self._process = spawn(theirs)
+        try:
+            send_sources(self._control, "worker")
+            wire.send(self._control, {"level": level, "caller": os.getpid()})
+            head, _ = wire.receive(self._control)
+        except (OSError, EOFError) as error:
+            head = {"error": f"the worker does not start ({error})"}
+        if "error" in head:
+            self.close()
+            raise SandboxError(_refusal(level, head["error"]))
+
+    def run(self, job: Job) -> Ending:
+        """Raises OSError or EOFError if the worker is lost."""
+        limits = asdict(job.limits)
+        self._control.settimeout(job.limits.wall_s + _GRACE_S)
+        blobs = [job.program.encode(errors="replace"), job.stdin, *job.files.values()]
+        wire.send(self._control, {"limits": limits, "files": list(job.files)}, blobs)
+        head, outputs = wire.receive(self._control)
+        if "error" in head:
+            raise OSError(head["error"])
+        stdout, stderr = outputs
+        return Ending(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
+
+    def close(self) -> None:
+        """Hang up; the keeper ends when the worker has, and is killed if it does not."""
+        self._control.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Sandbox:
+    """A pool of workers at one level; may be used by many threads."""
+
+    def __init__(
+        self, level: Level | Literal["auto"] = "auto", n_workers: int | None = None
+    ) -> None:
+        """`auto` is the best level that can be had, at least standard; one worker a core."""
+        self._asked = level
+        self._n_workers = n_workers or len(os.sched_getaffinity(0))
+        self._idle: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
+        self.level: Level | None = None
+
+    def __enter__(self) -> Self:
+        if self.level is not None:
+            raise SandboxError("this sandbox is already open; open another one")
+        first = self._first()
+        self._idle.put(first)
+        for _ in range(self._n_workers - 1):
+            self._idle.put(None)  # started when needed
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for _ in range(self._n_workers):
+            worker = self._idle.get()
+            if worker is not None:
+                worker.close()
+        self.level = None
+
+    def run(self, job: Job) -> Ending:
+        """Waits for a free worker. One that is lost is replaced, and the job tried once more."""
+        why = ""
+        for _ in range(2):
+            try:
+                with self._worker() as worker:
+                    ending = worker.run(job)
+            except (OSError, EOFError, SandboxError) as error:
+                why = str(error)
+                continue
+            if ending.how != "sandbox":
+                return ending
+            why = ending.stderr.decode(errors="replace")
+        return Ending("sandbox", None, b"", why.encode(), 0.0, 0.0)
+
+    def map(self, jobs: Iterable[Job]) -> list[Ending]:
+        """All jobs, by all workers; endings in the order of the jobs."""
+        with ThreadPoolExecutor(self._n_workers) as threads:
+            return list(threads.map(self.run, jobs))
+
+    def _first(self) -> Worker:
+        if self._asked != "auto":
+            self.level = self._asked
+            return Worker(self._asked)
+        try:
+            worker, self.level = Worker("strict"), "strict"
+        except SandboxError:
+            worker, self.level = Worker("standard"), "standard"
+        return worker
+
+    @contextmanager
+    def _worker(self) -> Iterator[Worker]:
+        """A worker for one job; it comes back unless it failed."""
+        if self.level is None:
+            raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
+        worker = self._idle.get()
+        try:
+            worker = worker or Worker(self.level)
+            yield worker
+        except BaseException:
+            if worker is not None:
+                worker.close()
+            worker = None
+            raise
+        finally:
+            self._idle.put(worker)
+
+
+def spawn(control: socket.socket) -> subprocess.Popen[bytes]:
+    """A bare interpreter with an empty environment; of ours it has this socket, nothing else."""
+    boot = (HERE / "boot.py").read_text(encoding="utf-8")
+    environment: dict[str, str] = {}
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", boot],
+        stdin=control.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def send_sources(control: socket.socket, start: str) -> None:
+    """What `boot.py` waits for: our modules, and which of them to begin with."""
+    sources = {_PACKAGE.rsplit(".", depth)[0]: "" for depth in (1, 2)} | {_PACKAGE: ""}
+    for name in (*_NEEDED, start):
+        sources[f"{_PACKAGE}.{name}"] = (HERE / f"{name}.py").read_text(encoding="utf-8")
+    text = json.dumps({"start": f"{_PACKAGE}.{start}", "sources": sources}).encode()
+    control.sendall(struct.pack("!I", len(text)) + text)
+
+
+def _refusal(level: str, why: str) -> str:
+    needs = {
+        "strict": "root or user namespaces (in a container: --security-opt seccomp=unconfined; on "
+        "Ubuntu: an AppArmor profile that allows userns), Landlock and seccomp",
+        "standard": "Linux 5.13 or newer with Landlock and seccomp, on x86-64 or arm64",
+    }.get(level, "sandbox-exec")
+    return (
+        f"the sandbox level {level} cannot be had here: {why}. It needs {needs}. "
+        "`r1 doctor` shows what this machine gives."
+    )

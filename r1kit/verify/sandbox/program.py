@@ -1,0 +1,98 @@
+"""The candidate's process: the one place in r1kit that executes somebody else's text.
+
+By the time `run` is called the cage is on: the process has no way out that it could give away.
+Behaves like `python program.py`: real standard streams, `__main__`, tracebacks with the program's
+own lines, exit codes, threads waited for, exit functions called.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import io
+import linecache
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+from typing import NoReturn
+
+NAME = "program.py"
+
+
+def run(source: str, folder: str) -> NoReturn:
+    """Execute `source` as `__main__` with `folder` first on the path, and end the process."""
+    _forget_the_worker()
+    sys.argv, sys.path[:0] = [NAME], [folder]
+    os.environ.update(HOME=folder, TMPDIR=folder, PATH="/usr/bin:/bin", LANG="C.UTF-8")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _open_streams()
+    lines = source.splitlines(keepends=True)
+    linecache.cache[NAME] = (len(source), None, lines, NAME)
+    code = _execute(source)
+    code = _finish(code)
+    os._exit(code)
+
+
+def _open_streams() -> None:
+    """New objects on 0, 1 and 2, as an interpreter makes them."""
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
+    errors = io.BufferedWriter(io.FileIO(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", line_buffering=True)
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, f"__{name}__", getattr(sys, name))
+
+
+def _execute(source: str) -> int:
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=NAME, __builtins__=builtins)
+    sys.modules["__main__"] = module
+    try:
+        exec(compile(source, NAME, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit as request:
+        return _exit_code(request)
+    except BaseException as error:
+        _report(error)
+        return 1
+    return 0
+
+
+def _exit_code(request: SystemExit) -> int:
+    if request.code is None or isinstance(request.code, int):
+        return (request.code or 0) & 0xFF
+    print(request.code, file=sys.stderr)
+    return 1
+
+
+def _report(error: BaseException) -> None:
+    """The traceback, without our own frame; a program may have replaced stderr or the memory."""
+    try:
+        inner = error.__traceback__.tb_next if error.__traceback__ else None
+        traceback.print_exception(type(error), error.with_traceback(inner), inner)
+    except BaseException:
+        os.write(2, f"{type(error).__name__}\n".encode())
+
+
+def _finish(code: int) -> int:
+    """What an interpreter does at its end, as far as a program can notice."""
+    for last in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+        try:
+            last()
+        except BaseException as error:
+            _report(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            code = code or 120  # as CPython
+    return code
+
+
+def _forget_the_worker() -> None:
+    """Not for safety, there is nothing to hide; a program expects a clean interpreter."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "r1kit"]:
+        del sys.modules[name]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if isinstance(finder, type)]

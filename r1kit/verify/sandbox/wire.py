@@ -1,0 +1,42 @@
+"""Messages between the caller and a worker: one JSON object and some bytes, over a socket.
+
+    message = u32 length of head · head (JSON; its "sizes" are the lengths of the blobs) · blobs
+
+Both ends use this file. The candidate holds neither end of the socket.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+MAX_HEAD = 1 << 20
+_LENGTH = struct.Struct("!I")
+
+
+def send(to: socket.socket, head: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+    """Raises OSError if the other end is gone."""
+    text = json.dumps({**head, "sizes": [len(blob) for blob in blobs]}).encode()
+    to.sendall(b"".join([_LENGTH.pack(len(text)), text, *blobs]))
+
+
+def receive(source: socket.socket) -> tuple[dict[str, Any], list[bytes]]:
+    """The next message. Raises EOFError if the other end is gone, OSError if it is late."""
+    length = _LENGTH.unpack(_exactly(source, _LENGTH.size))[0]
+    if length > MAX_HEAD:
+        raise EOFError("not a message")
+    head = json.loads(_exactly(source, length))
+    return head, [_exactly(source, size) for size in head.pop("sizes")]
+
+
+def _exactly(source: socket.socket, size: int) -> bytes:
+    read = bytearray()
+    while len(read) < size:
+        some = source.recv(min(size - len(read), 1 << 20))
+        if not some:
+            raise EOFError("the other end is gone")
+        read += some
+    return bytes(read)

@@ -1,0 +1,100 @@
+"""A worker: a small warm interpreter that makes a candidate by forking. Never a child of torch.
+
+    caller ── socket ── worker ── fork ── candidate        the worker is process 1 of its namespace
+       └─ keeper ─────────┘                                (strict), or the subreaper (standard)
+
+The keeper started as the caller's child, made the namespaces and the worker, and from then on does
+one thing: when the caller or the worker is gone, it ends the other's leftovers and itself. A worker
+has an empty environment and never sees an expected answer.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import tempfile
+from typing import Any, NoReturn
+
+from r1kit.verify.sandbox import cage, kernel, supervise, wire
+from r1kit.verify.sandbox.job import Ending, Job, Limits
+
+_WARM = """
+array bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools
+heapq io itertools json math operator os random re statistics string sys time typing
+"""
+"""What programs import most, imported once."""
+
+
+def main(control: socket.socket) -> None:
+    """Become the keeper of a worker at the level the caller asks for."""
+    request, _ = wire.receive(control)
+    caller = os.pidfd_open(request["caller"])
+    if os.getppid() != request["caller"]:
+        return
+    box = ""
+    try:
+        for name in _WARM.split():
+            __import__(name)
+        cage.measure_address_space()
+        uid = cage.free_uid()
+        if request["level"] == "strict":
+            cage.split(uid)
+        else:
+            box = tempfile.mkdtemp(prefix="r1-box-")
+            os.chmod(box, 0o755)
+        pid = os.fork()
+        if pid == 0:
+            _work(control, uid, box)
+        control.close()
+        _keep(caller, pid)
+    except Exception as error:
+        wire.send(control, {"error": str(error)})
+    finally:
+        if box:
+            cage.remove_box(box)
+
+
+def _keep(caller: int, worker: int) -> None:
+    """Until one of them is gone; afterwards both are, and so is all that came of the worker."""
+    poll = select.poll()
+    for place in (caller, os.pidfd_open(worker)):
+        poll.register(place, select.POLLIN)
+    poll.poll()
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+
+
+def _work(control: socket.socket, uid: int | None, box: str) -> NoReturn:
+    """Announce what was reached, then serve until the caller hangs up."""
+    try:
+        kernel.die_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        mine = cage.standard(uid, box) if box else cage.strict(uid)
+        kernel.forbid_dumps()
+        gc.collect()
+        gc.freeze()  # pages of the warm heap stay shared with the candidates
+        wire.send(control, {"ready": True})
+        while True:
+            head, blobs = wire.receive(control)
+            ending = supervise.run(mine, _job(head, blobs))
+            _answer(control, ending)
+    except EOFError:
+        os._exit(0)
+    except BaseException as error:
+        wire.send(control, {"error": str(error)})
+    finally:
+        os._exit(1)
+
+
+def _job(head: dict[str, Any], blobs: list[bytes]) -> Job:
+    names, limits = head["files"], head["limits"]
+    files = dict(zip(names, blobs[2:], strict=True))
+    return Job(blobs[0].decode(), blobs[1], Limits(**limits), files)
+
+
+def _answer(control: socket.socket, ending: Ending) -> None:
+    head = {"how": ending.how, "code": ending.code, "wall": ending.wall_s, "cpu": ending.cpu_s}
+    wire.send(control, head, [ending.stdout, ending.stderr])
