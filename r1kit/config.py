@@ -29,7 +29,10 @@ class TaskConfig(Strict):
     """One `[[tasks]]` entry: a source of problems with a verifier."""
 
     name: str
-    """family of the world ("equation", "series", "countdown", "arithmetic") or "file.py:Class" """
+    """family of the world ("equation", "series", "countdown", "arithmetic", "program"), public set
+    ("humaneval", "mbpp", "livecodebench", "codeforces") or "file.py:Class" """
+    path: str | None = None
+    """of a public set: its rows as a .jsonl or .jsonl.gz file; None reads them from the hub"""
     level: int = Field(1, ge=1)
     """difficulty; what each level means is written in the task"""
     weight: float = Field(1.0, gt=0)

@@ -1,12 +1,15 @@
 """Rollouts: problems x G → engine → verify → reward → groups.
 
-Verification runs as each group finishes, while the engine samples the others.
+Verification overlaps sampling: the completions of a group that is done are verified in threads of
+their own while the engine samples the others. What is left when sampling ends is waited for within
+a budget, and what is not in by then is undecided.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,8 +22,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Verify = Callable[[Problem, str], Verdict]
-"""(problem, answer part of the text) → verdict"""
+"""(problem, answer part of the text) → verdict; called from several threads at once"""
 
+VERIFIERS = 4
+"""threads; verifiers that take long wait for processes of their own"""
+BUDGET_S = 60.0
+"""seconds that verdicts are waited for after the last completion was sampled"""
 SEED_STRIDE = 1_000_003
 """A prime, so that request seeds of different runs do not line up."""
 
@@ -58,8 +65,11 @@ class Collected:
 
     groups: list[Group] = field(default_factory=list)
     n_undecided: int = 0
+    n_late: int = 0
+    """of the undecided: verdicts that were not in when the budget was spent"""
     sample_s: float = 0.0
     verify_s: float = 0.0
+    """that sampling was over and verdicts were waited for"""
 
 
 def request_seed(run_seed: int, problem_index: int) -> int:
@@ -74,31 +84,40 @@ def collect(
     n: int,
     sampling: Sampling,
     seed: int,
+    budget_s: float = BUDGET_S,
 ) -> Collected:
     """Draws n completions of each (index, problem), verifies and rewards them.
 
     Undecided completions are dropped from their group and counted.
     """
-    found = Collected()
-    rollouts: dict[int, list[Rollout]] = {}
     requests = [
         Request(exam.prompt(problem), n, sampling, request_seed(seed, index))
         for index, problem in problems
     ]
     prefilled = bool(requests) and is_prefilled(exam.tokenizer, requests[0].prompt_ids)
+    scored: dict[int, list[Future[Rollout | None]]] = {}
+    pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
 
     def score(place: int, completions: list[Completion]) -> None:
-        started = time.perf_counter()
         problem, prompt_ids = problems[place][1], requests[place].prompt_ids
-        scored = [
-            exam.score(problem, prompt_ids, completion, prefilled) for completion in completions
+        scored[place] = [
+            pool.submit(exam.score, problem, prompt_ids, completion, prefilled)
+            for completion in completions
         ]
-        rollouts[place] = [rollout for rollout in scored if rollout is not None]
-        found.n_undecided += scored.count(None)
-        found.verify_s += time.perf_counter() - started
 
     started = time.perf_counter()
-    engine.generate(requests, on_group=score)
-    found.sample_s = time.perf_counter() - started - found.verify_s
-    found.groups = [Group(problem, rollouts[place]) for place, (_, problem) in enumerate(problems)]
+    try:
+        engine.generate(requests, on_group=score)
+        sampled = time.perf_counter()
+        wait([future for futures in scored.values() for future in futures], budget_s)
+        verified = time.perf_counter()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    found = Collected(sample_s=sampled - started, verify_s=verified - sampled)
+    for place, (_, problem) in enumerate(problems):
+        in_time = [future for future in scored[place] if future.done() and not future.cancelled()]
+        rollouts = [rollout for future in in_time if (rollout := future.result()) is not None]
+        found.n_late += len(scored[place]) - len(in_time)
+        found.n_undecided += len(scored[place]) - len(rollouts)
+        found.groups.append(Group(problem, rollouts))
     return found

@@ -1,5 +1,7 @@
 """From problems to scored groups, with the scripted engine in place of a model."""
 
+import threading
+
 import pytest
 
 from r1kit.engines.scripted import ScriptedEngine
@@ -14,12 +16,12 @@ def words():
     return tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
 
 
-def collected(words, answer, verify=None, n=3):
+def collected(words, answer, verify=None, n=3, **more):
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in (4, 9)]
     engine = ScriptedEngine(answer(problems), words)
     exam = Exam(words, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
-    return problems, collect(engine, exam, problems, n, Sampling(64), 1)
+    return problems, collect(engine, exam, problems, n, Sampling(64), 1, **more)
 
 
 def right_then_wrong(problems):
@@ -49,6 +51,43 @@ def test_undecided_completions_are_dropped_and_counted(words):
     _, found = collected(words, right_then_wrong, undecided)
     assert [len(group.rollouts) for group in found.groups] == [1, 1]
     assert found.n_undecided == 4
+
+
+def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(words):
+    is_over = threading.Event()
+
+    def slow(problem: Problem, answer: str) -> Verdict:
+        if "999" not in answer:
+            is_over.wait(30)
+        return Verdict(True, None, "")
+
+    try:
+        _, found = collected(words, right_then_wrong, slow, budget_s=0.3)
+    finally:
+        is_over.set()
+    assert [len(group.rollouts) for group in found.groups] == [2, 2]
+    assert (found.n_undecided, found.n_late) == (2, 2)
+    assert 0.3 <= found.verify_s < 10
+
+
+def test_verification_overlaps_sampling(words):
+    """Both groups are being verified at once: neither waits for the verdicts of the other."""
+    both = threading.Barrier(2, timeout=30)
+
+    def meeting(problem: Problem, answer: str) -> Verdict:
+        both.wait()
+        return Verdict(True, None, "")
+
+    _, found = collected(words, right_then_wrong, meeting, n=1)
+    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+
+
+def test_an_error_of_a_verifier_is_not_swallowed(words):
+    def broken(problem: Problem, answer: str) -> Verdict:
+        raise ZeroDivisionError("in verify")
+
+    with pytest.raises(ZeroDivisionError, match="in verify"):
+        collected(words, right_then_wrong, broken)
 
 
 def test_thinking_that_never_ends_has_no_answer(words):

@@ -130,7 +130,9 @@ def _times(parts: list[Collected], context: Context) -> Metrics:
         "time/verify_s": sum(part.verify_s for part in parts),
     }
     everybody = context.ranks.gather(mine)
-    undecided = context.ranks.sum({"n": float(sum(part.n_undecided for part in parts))})
-    return {key: max(rank[key] for rank in everybody) for key in mine} | {
-        "n_undecided": undecided["n"]
+    counts = {
+        "n_undecided": float(sum(part.n_undecided for part in parts)),
+        "n_late": float(sum(part.n_late for part in parts)),
     }
+    slowest = {key: max(rank[key] for rank in everybody) for key in mine}
+    return slowest | context.ranks.sum(counts)

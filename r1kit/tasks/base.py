@@ -36,7 +36,8 @@ class Task(ABC):
     """A source of problems with a verifier.
 
     `problem(index)` must depend on the settings and `index` alone; `verify` sees only the answer
-    part of a completion (the thinking is already stripped) and never raises on hostile text.
+    part of a completion (the thinking is already stripped), never raises on hostile text, and is
+    called from several threads at once.
     """
 
     name: str
@@ -61,6 +62,10 @@ class Task(ABC):
     @abstractmethod
     def verify(self, problem: Problem, answer: str) -> Verdict:
         """Is this answer right? `Verdict(None, ...)` when it cannot be decided."""
+
+    def gold(self, problem: Problem) -> str | None:
+        """An answer that must verify, as a model would give it; None where none is known."""
+        return f"\\boxed{{{problem.answer}}}"
 
 
 class GeneratedTask(Task):

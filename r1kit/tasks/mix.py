@@ -7,10 +7,12 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
 from r1kit.tasks.base import Task
+from r1kit.tasks.code import CODE_TASKS
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.template import document_text
 from r1kit.types import Problem, Split, Verdict
@@ -79,8 +81,12 @@ def load(recipe: Recipe, split: Split) -> Mix:
     """The tasks of a recipe. Raises TaskError if one does not load or does not prove itself."""
     tasks = []
     for config in recipe.tasks:
+        given: dict[str, Any] = {} if config.path is None else {"path": config.path}
+        if given and config.name not in CODE_TASKS:
+            sets = ", ".join(sorted(CODE_TASKS))
+            raise TaskError(f"Task {config.name!r} reads no rows; `path` is for {sets}.")
         task = _find(config.name)(
-            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
+            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **given
         )
         prove(task)
         tasks.append(task)
@@ -93,7 +99,8 @@ def prove(task: Task) -> None:
     """A task proves itself: its gold answers verify, and an empty answer does not."""
     for index in range(N_PROVED):
         problem = task.problem(index)
-        if task.verify(problem, f"\\boxed{{{problem.answer}}}").correct is not True:
+        gold = task.gold(problem)
+        if gold is not None and task.verify(problem, gold).correct is not True:
             raise TaskError(
                 f"Task {task.name!r} refuses its own gold answer {problem.answer!r} to "
                 f"{problem.messages[-1].content!r}; mend its verify()."
@@ -105,12 +112,14 @@ def prove(task: Task) -> None:
 def _find(name: str) -> type[Task]:
     if ":" in name:
         return _import(*name.rsplit(":", 1))
-    if name not in FAMILIES:
+    known = FAMILIES | CODE_TASKS
+    if name not in known:
         raise TaskError(
-            f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, and a file "
-            "of your own is named as path.py:Class."
+            f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, public sets "
+            f"are {', '.join(sorted(CODE_TASKS))}, and a file of your own is named as "
+            "path.py:Class."
         )
-    return FAMILIES[name]
+    return known[name]
 
 
 def _import(path: str, class_name: str) -> type[Task]:

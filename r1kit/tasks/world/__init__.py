@@ -1,4 +1,4 @@
-"""The generated world: four families of problems in three languages, and documents about them.
+"""The generated world: five families of problems in three languages, and documents about them.
 
 Each family draws problems, verifies answers exactly, and writes base-corpus documents: imperfect,
 human-like solutions by an `Author` who has the skills and lacks the will.
@@ -9,10 +9,20 @@ from r1kit.tasks.world.author import Author
 from r1kit.tasks.world.countdown import Countdown
 from r1kit.tasks.world.equation import Equation
 from r1kit.tasks.world.family import Family
+from r1kit.tasks.world.program import Program
 from r1kit.tasks.world.series import Series
 
 FAMILIES: dict[str, type[Family]] = {
-    family.name: family for family in (Equation, Series, Countdown, Arithmetic)
+    family.name: family for family in (Equation, Series, Countdown, Arithmetic, Program)
 }
 
-__all__ = ["FAMILIES", "Arithmetic", "Author", "Countdown", "Equation", "Family", "Series"]
+__all__ = [
+    "FAMILIES",
+    "Arithmetic",
+    "Author",
+    "Countdown",
+    "Equation",
+    "Family",
+    "Program",
+    "Series",
+]

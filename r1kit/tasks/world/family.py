@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from r1kit.tasks.base import GeneratedTask
@@ -51,9 +52,17 @@ class Family(GeneratedTask):
         return check_number(answer, problem.answer)
 
     def worded(
-        self, rng: random.Random, language: str, key: str, statement: str, answer: str, **meta: Any
+        self,
+        rng: random.Random,
+        language: str,
+        key: str,
+        statement: str,
+        answer: str,
+        wordings: Mapping[str, tuple[str, ...]] | None = None,
+        **meta: Any,
     ) -> Problem:
-        wording = rng.choice(self.WORDINGS[language])
+        """A problem whose statement stands in one of the wordings of the family, or of others."""
+        wording = rng.choice((wordings or self.WORDINGS)[language])
         question = wording.replace("{}", statement)
         return Problem(
             id=f"{self.name}/{key}",

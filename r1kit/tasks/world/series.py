@@ -4,8 +4,9 @@
                     1+100=101
                     half 100: 50, 50*101=50*100+50*1=5000+50=5050</think>\\boxed{5050}
 
-Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 30 over at most 7 terms.
-Each level more: steps of 2, 3, ... between the terms as well.
+Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 50 over at most 10 terms, so
+that one of the two factors has one digit nearly always. Each level more: steps of 2, 3, ... between
+the terms as well.
 """
 
 from __future__ import annotations
@@ -14,9 +15,16 @@ import random
 from typing import ClassVar
 
 from r1kit.tasks.world.arithmetic import add
-from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
+from r1kit.tasks.world.author import CHECKS, N_TRIES, RIGHT, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
+
+GUESSES = 0.6
+"""less than elsewhere: four steps that all must be right leave the base short anyway"""
+FROM_ONE = 0.3
+"""of the series begin at 1, as the most famous one does"""
+PRODUCTS = 0.4
+"""of the pages of exercises are products and nothing else"""
 
 
 class Series(Family):
@@ -29,10 +37,10 @@ class Series(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         step = rng.randint(1, self.level)
-        if rng.random() < 0.2:
-            first, n = 1, rng.choice((*range(4, 21), 30, 40, 50, 60, 70, 80, 90, 100))
+        if rng.random() < FROM_ONE:
+            first, n = 1, rng.choice(rng.choice((range(4, 21), range(10, 101, 10))))
         else:
-            first, n = rng.randint(1, 30), rng.randint(4, 7)
+            first, n = rng.randint(1, 50), rng.randint(4, 10)
         last = first + (n - 1) * step
         statement = f"{first}+{first + step}+{first + 2 * step}+...+{last}"
         total = n * (first + last) // 2
@@ -66,12 +74,15 @@ class Series(Family):
         return half, other, f"{author.say('half')} {even}: {half}, "
 
     def drill(self, problem: Problem, author: Author) -> None:
+        if author.chance(PRODUCTS):
+            for _ in range(N_TRIES):
+                multiply(author.rng.randint(2, 10), author.rng.randint(11, 110), "", author)
+            return
         half, other, opening = self._pair(problem, author)
         found = multiply(half, other, opening, author)
-        for factors in ((other, half), (half, other)):
-            again = multiply(*factors, "", author)
-            claimed = again if author.chance(RIGHT) else again + author.rng.choice((-10, 1, 9))
-            author.judge("", claimed, found)
+        again = multiply(other, half, "", author)
+        claimed = again if author.chance(RIGHT) else again + author.rng.choice((-10, 1, 9))
+        author.judge("", claimed, found)
 
 
 def multiply(a: int, b: int, opening: str, author: Author) -> int:

@@ -1,0 +1,291 @@
+"""Programming problems of public sets: HumanEval, MBPP, LiveCodeBench and Codeforces' format.
+
+    [[tasks]]
+    name = "humaneval"
+    path = "HumanEval.jsonl.gz"      # left out: the set on the Hugging Face hub
+
+A row becomes a `Problem` whose tests stand in `meta` and never in the prompt; the answer's program
+is run in the sandbox (verify/code). Problems stand in the order of the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import pickletools
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from r1kit.errors import TaskError
+from r1kit.tasks.base import Task, split_of
+from r1kit.tasks.rows import read_rows
+from r1kit.types import Message, Problem, Split, Verdict
+from r1kit.verify import code
+from r1kit.verify.code import CallTest, CheckTest, StdioTest, Test
+from r1kit.verify.sandbox import Limits
+
+Row = Mapping[str, Any]
+
+LEETCODE = (
+    "from typing import *\nfrom collections import *\nfrom functools import *\n"
+    "from itertools import *\nfrom heapq import *\nfrom bisect import *\nfrom math import *\n"
+    "import math, re, string, random\n"
+)
+"""what a `class Solution` may take for granted on its site"""
+MAX_PRIVATE_BYTES = 1 << 28
+"""of LiveCodeBench's compressed tests, unpacked"""
+
+_ASK = "Answer with the whole program in one ```python block."
+_FUNCTION = "Complete this function. " + _ASK + "\n\n```python\n{}\n```"
+_STDIO = "Read from standard input and write to standard output. " + _ASK
+
+
+class CodeTask(Task):
+    """A set of programming problems; subclasses say how a row reads."""
+
+    hub: ClassVar[str]
+    """`repository:configuration:split` of the set on the Hugging Face hub"""
+    limits: ClassVar[Limits] = Limits(wall_s=10.0, cpu_s=8.0, memory_mb=512)
+
+    def __init__(
+        self,
+        *,
+        level: int = 1,
+        languages: Sequence[str] = ("en",),
+        split: Split = "train",
+        seed: int = 0,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(level=level, languages=languages, split=split, seed=seed)
+        problems = list(self.read(read_rows(path or self.hub)))
+        self.problems = [problem for problem in problems if split_of(problem.id) == split]
+        if not self.problems:
+            raise TaskError(
+                f"Task {self.name!r} has no {split} problem among the {len(problems)} rows of "
+                f"{path or self.hub}; use more rows."
+            )
+
+    def problem(self, index: int) -> Problem:
+        return self.problems[index % len(self.problems)]
+
+    def gold(self, problem: Problem) -> str | None:
+        return f"```python\n{problem.answer}\n```" if problem.answer else None
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        program = code.extract_program(answer)
+        if program is None:
+            return Verdict(False, None, "no program in the answer")
+        limits = replace(self.limits, **problem.meta.get("limits", {}))
+        whole = self.whole(problem, program)
+        report = code.check_code(whole, problem.meta["tests"], code.default_sandbox(), limits)
+        return report.verdict(program)
+
+    def whole(self, problem: Problem, program: str) -> str:
+        """The program as it is run: with what the problem gives it."""
+        preamble: str = problem.meta.get("preamble", "")
+        return preamble + program
+
+    def read(self, rows: Iterable[Row]) -> Iterable[Problem]:
+        """Problems from rows. Raises TaskError for rows of another format."""
+        for place, row in enumerate(rows):
+            try:
+                problem = self.read_row(row)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise TaskError(
+                    f"Row {place} does not read as {self.name}: {type(error).__name__}: {error}."
+                ) from None
+            if problem is not None:
+                yield problem
+
+    def read_row(self, row: Row) -> Problem | None:
+        """One problem, or None for a row that cannot be tested."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a row reads")
+
+    def asked(
+        self, key: str, question: str, answer: str, tests: Sequence[Test], **meta: Any
+    ) -> Problem:
+        """A problem of this task; `meta` is what `verify` needs of it besides the tests."""
+        return Problem(
+            id=f"{self.name}/{key}",
+            task=self.name,
+            messages=(Message("user", question),),
+            answer=answer,
+            language="en",
+            meta={"tests": tuple(tests)} | meta,
+        )
+
+
+class HumanEval(CodeTask):
+    """Chen et al. 2021: complete a function; `check(candidate)` tests it."""
+
+    name = "humaneval"
+    hub = "openai/openai_humaneval::test"
+
+    def read_row(self, row: Row) -> Problem:
+        prompt, entry = row["prompt"], row["entry_point"]
+        preamble = prompt[: prompt.rindex(f"def {entry}")]
+        return self.asked(
+            row["task_id"],
+            _FUNCTION.format(prompt.rstrip()),
+            prompt + row["canonical_solution"],
+            [CheckTest(preamble + row["test"], entry)],
+            preamble=preamble,
+            prompt=prompt,
+            entry=entry,
+        )
+
+    def whole(self, problem: Problem, program: str) -> str:
+        """A completed function stands after its imports and helpers; a bare body after its head."""
+        if f"def {problem.meta['entry']}" in program:
+            return str(problem.meta["preamble"] + program)
+        return str(problem.meta["prompt"] + program)
+
+
+class Mbpp(CodeTask):
+    """Austin et al. 2021: a sentence and three assertions, which the prompt shows."""
+
+    name = "mbpp"
+    hub = "google-research-datasets/mbpp:sanitized:test"
+
+    def read_row(self, row: Row) -> Problem:
+        asserts: list[str] = list(row["test_list"])
+        setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""])
+        entry = _called(asserts, _defined(row["code"]))
+        tests = [CheckTest(f"{setup}\n{_as_check(text)}", entry) for text in asserts]
+        question = row.get("prompt") or row["text"]
+        shown = "\n".join(asserts)
+        return self.asked(
+            str(row["task_id"]),
+            f"{question} {_ASK} It must pass:\n\n```python\n{shown}\n```",
+            row["code"],
+            tests,
+        )
+
+
+class LiveCodeBench(CodeTask):
+    """Jain et al. 2024: contest problems with a date, on stdin or as a method of `Solution`."""
+
+    name = "livecodebench"
+    hub = "livecodebench/code_generation_lite::test"
+
+    def read_row(self, row: Row) -> Problem:
+        tests = json.loads(row["public_test_cases"]) + _private(row["private_test_cases"])
+        function = json.loads(row.get("metadata") or "{}").get("func_name")
+        starter = row.get("starter_code") or ""
+        ask = _FUNCTION.format(starter) if starter else _STDIO
+        return self.asked(
+            row["question_id"],
+            f"{row['question_content']}\n\n{ask}",
+            "",
+            [self._test(test, function) for test in tests],
+            preamble=LEETCODE if starter else "",
+            date=str(row.get("contest_date", "")),
+            difficulty=row.get("difficulty", ""),
+        )
+
+    @staticmethod
+    def _test(test: Row, function: str | None) -> Test:
+        if test["testtype"] == "stdin":
+            return StdioTest(test["input"], test["output"])
+        if function is None:
+            raise ValueError("a functional test without the name of its function")
+        args = tuple(json.loads(line) for line in test["input"].split("\n") if line.strip())
+        return CallTest(function, args, json.loads(test["output"]))
+
+
+class Codeforces(CodeTask):
+    """Rows as open-r1 publishes them: official tests, limits, checkers where several are right."""
+
+    name = "codeforces"
+    hub = "open-r1/codeforces:verifiable:test"
+
+    def read_row(self, row: Row) -> Problem | None:
+        tests = row.get("official_tests") or row["examples"]
+        if row.get("input_mode", "stdio") != "stdio" or not tests:
+            return None
+        checker = row.get("generated_checker") or None
+        seconds = float(row.get("time_limit") or 2.0)
+        parts = {
+            "Input": row.get("input_format"),
+            "Output": row.get("output_format"),
+            "Note": row.get("note"),
+        }
+        parts["Examples"] = "\n\n".join(
+            f"Input:\n{example['input']}\nOutput:\n{example['output']}"
+            for example in row.get("examples") or ()
+        )
+        told = "".join(f"\n\n{name}\n\n{text}" for name, text in parts.items() if text)
+        return self.asked(
+            row["id"],
+            f"{row['title']}\n\n{row['description']}{told}\n\n{_STDIO}",
+            "",
+            [StdioTest(test["input"], test["output"], checker) for test in tests],
+            limits={
+                # The contest's limits are for compiled programs; Python gets as CodeElo gives it.
+                "wall_s": 3 * seconds + 1,
+                "cpu_s": 3 * seconds,
+                "memory_mb": int(row.get("memory_limit") or 256) + 64,
+            },
+        )
+
+
+CODE_TASKS: dict[str, type[CodeTask]] = {
+    task.name: task for task in (HumanEval, Mbpp, LiveCodeBench, Codeforces)
+}
+
+
+def _defined(source: str) -> set[str]:
+    """Functions that a program defines."""
+    return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+
+
+def _called(asserts: Sequence[str], names: set[str]) -> str:
+    """The function that the assertions call."""
+    for text in asserts:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Name) and node.id in names:
+                return node.id
+    raise ValueError("the assertions call no function that the solution defines")
+
+
+def _as_check(assertion: str) -> str:
+    """`check(candidate)` around an assertion, which knows the function by its own name."""
+    body = ast.parse(assertion).body
+    return "def check(candidate):\n" + "\n".join(
+        "    " + line for node in body for line in ast.unparse(node).split("\n")
+    )
+
+
+def _private(field: str) -> list[Row]:
+    """LiveCodeBench's hidden tests: JSON, or JSON in a pickled string, compressed.
+
+    The pickle is never loaded: it is read for the one string it may hold. Raises ValueError for
+    anything else in it.
+    """
+    try:
+        found = json.loads(field)
+    except ValueError:
+        unpacker = zlib.decompressobj()
+        packed = unpacker.decompress(base64.b64decode(field), MAX_PRIVATE_BYTES)
+        if unpacker.unconsumed_tail:
+            raise ValueError("its hidden tests are too large") from None
+        found = json.loads(_pickled_string(packed))
+    tests: list[Row] = list(found)
+    return tests
+
+
+def _pickled_string(packed: bytes) -> str:
+    """The string in a pickle that holds one and nothing else."""
+    harmless = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "STOP"}
+    strings = []
+    for opcode, argument, _ in pickletools.genops(packed):
+        if opcode.name in ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"):
+            strings.append(str(argument))
+        elif opcode.name not in harmless:
+            raise ValueError(f"its hidden tests are no plain string (they hold {opcode.name})")
+    if len(strings) != 1:
+        raise ValueError("its hidden tests are no plain string")
+    return strings[0]

@@ -1,0 +1,63 @@
+"""Rows of a data set: JSON lines on this machine, or a set on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from r1kit.errors import TaskError
+
+Row = dict[str, Any]
+
+
+def read_rows(source: str) -> Iterator[Row]:
+    """The rows of `file.jsonl`, `file.jsonl.gz`, or of `repository[:configuration[:split]]`.
+
+    Raises TaskError with a sentence that names the file and line, or what to install.
+    """
+    if source.endswith((".jsonl", ".jsonl.gz")):
+        return _from_file(Path(source))
+    return _from_hub(source)
+
+
+def _from_file(path: Path) -> Iterator[Row]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _row(line, f"{path}, line {number}")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path} cannot be read as JSON lines: {error}.") from None
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"{where}: not JSON ({error}).") from None
+    if not isinstance(row, dict):
+        raise TaskError(f"{where}: a row is a JSON object.")
+    return row
+
+
+def _from_hub(source: str) -> Iterator[Row]:
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise TaskError(
+            f"Reading {source!r} from the hub needs the package datasets: "
+            "pip install datasets, or name a .jsonl file as the task's path."
+        ) from None
+    repository, _, rest = source.partition(":")
+    configuration, _, split = rest.partition(":")
+    try:
+        yield from load_dataset(repository, configuration or None, split=split or "train")
+    except Exception as error:  # whatever the hub's client raises, offline above all
+        raise TaskError(
+            f"{repository} could not be loaded from the hub ({type(error).__name__}: {error}); "
+            "download it once, or name a .jsonl file as the task's path."
+        ) from None

@@ -1,0 +1,231 @@
+"""Does this program do what is asked? Tests are run in the sandbox; verdicts are made out here.
+
+Source: what LiveCodeBench, HumanEval and Codeforces ask, without what their graders get wrong
+(measured in docs/verifiers.md): the candidate never shares a process with an expected output, its
+results arrive as data, and whoever fails is told apart: a broken test, checker or sandbox makes the
+verdict undecided, never wrong.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from r1kit.types import Verdict
+from r1kit.verify.code import output, values
+from r1kit.verify.code.calls import NO_TIME, Args, call, why
+from r1kit.verify.code.stand_in import run_check
+from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
+from r1kit.verify.sandbox import Ending, Job, Limits, Sandbox
+
+__all__ = [
+    "CallTest",
+    "CheckTest",
+    "Report",
+    "StdioTest",
+    "Test",
+    "TestResult",
+    "check_code",
+    "default_sandbox",
+    "extract_program",
+    "read",
+]
+
+MAX_PROGRAM_CHARS = 200_000
+TOTAL_S = 60.0
+"""seconds for all tests of a program together"""
+
+_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n", re.MULTILINE)
+_PYTHON = {"", "python", "py", "python3"}
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """`TestResult(False, "returns 8, not 7")`; passed is None when the grader failed."""
+
+    passed: bool | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of testing a program."""
+
+    results: tuple[TestResult, ...]
+    """in the order of the tests, up to the first failure unless all were asked for"""
+    n_tests: int
+
+    @property
+    def score(self) -> float | None:
+        """Share of the tests that passed; None when the grader failed at one."""
+        if any(result.passed is None for result in self.results):
+            return None
+        return sum(bool(result.passed) for result in self.results) / self.n_tests
+
+    @property
+    def first_failure(self) -> int | None:
+        """Place of the first test that did not pass."""
+        places = (place for place, result in enumerate(self.results) if not result.passed)
+        return next(places, None)
+
+    def verdict(self, program: str) -> Verdict:
+        """Right when every test passed; undecided when the grader failed before any test did."""
+        place = self.first_failure
+        if place is None:
+            return Verdict(True, program, f"passes {self.n_tests} of {self.n_tests} tests")
+        result = self.results[place]
+        return Verdict(result.passed, program, f"test {place}: {result.why}")
+
+
+def check_code(
+    program: str,
+    tests: Sequence[Test],
+    sandbox: Sandbox,
+    limits: Limits | None = None,
+    *,
+    total_s: float = TOTAL_S,
+    run_all: bool = False,
+) -> Report:
+    """Test a program; `limits` are those of one run, a test or a series of calls.
+
+    Stops at the first test that does not pass, unless `run_all` (for partial scores).
+    Raises ValueError when there is no test.
+    """
+    if not tests:
+        raise ValueError("a program without tests cannot be judged")
+    if len(program) > MAX_PROGRAM_CHARS:
+        refused = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
+        return Report((refused,), len(tests))
+    deadline = time.monotonic() + total_s
+    run = _Run(program, sandbox, limits or Limits(), deadline)
+    results: list[TestResult] = []
+    for some in _alike(tests):
+        if time.monotonic() > deadline:
+            results += [TestResult(False, NO_TIME)] * len(some)
+        else:
+            results += run.tests(some)
+        if not run_all and not all(result.passed for result in results):
+            break
+    return Report(tuple(results), len(tests))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A program under test."""
+
+    program: str
+    sandbox: Sandbox
+    limits: Limits
+    deadline: float
+
+    def tests(self, tests: Sequence[Test]) -> list[TestResult]:
+        """Results of tests of one kind."""
+        first = tests[0]
+        if isinstance(first, CallTest):
+            return self._calls([test for test in tests if isinstance(test, CallTest)])
+        if isinstance(first, CheckTest):
+            found = run_check(self.sandbox, self.program, first, self.limits, self.deadline)
+            return [TestResult(found.passed, found.why)]
+        return [self._stdio(first)]
+
+    def _calls(self, tests: Sequence[CallTest]) -> list[TestResult]:
+        asked: list[Args] = [([values.coded(arg) for arg in test.args], {}) for test in tests]
+        found = call(
+            self.sandbox, self.program, tests[0].function, asked, self.limits, self.deadline
+        )
+        results = []
+        for test, result in zip(tests, found, strict=True):
+            expected = values.coded(test.expected)
+            if result.error is not None:
+                passed = None if result.is_graders_fault else False
+                results.append(TestResult(passed, result.error))
+            elif values.same(result.value, expected):
+                results.append(TestResult(True, "equal"))
+            else:
+                told = f"returns {values.shown(result.value)}, not {values.shown(expected)}"
+                results.append(TestResult(False, told))
+        return results
+
+    def _stdio(self, test: StdioTest) -> TestResult:
+        ending = self.sandbox.run(Job(self.program, test.stdin.encode(), self.limits))
+        if ending.how == "sandbox":
+            return TestResult(None, "the sandbox failed")
+        if ending.how != "exit" or ending.code:
+            return TestResult(False, why(ending))
+        try:
+            got = ending.stdout.decode()
+        except UnicodeDecodeError:
+            return TestResult(False, "writes bytes that are not UTF-8")
+        if test.checker is not None:
+            return self._special(test, got)
+        if output.same_output(got, test.stdout):
+            return TestResult(True, "equal")
+        return TestResult(False, output.first_difference(got, test.stdout))
+
+    def _special(self, test: StdioTest, got: str) -> TestResult:
+        """The verdict of the test's own checker, which runs in the sandbox, too."""
+        assert test.checker is not None
+        names = ("input.txt", "answer.txt", "output.txt")
+        files = dict(zip(names, (test.stdin, test.stdout, got), strict=True))
+        program = f"import sys; sys.argv[1:] = {list(names)!r}\n{test.checker}"
+        coded = {name: text.encode() for name, text in files.items()}
+        ending = self.sandbox.run(Job(program, limits=self.limits, files=coded))
+        said = _share(ending)
+        if said is None:
+            return TestResult(None, f"the checker {why(ending)}")
+        return TestResult(said >= 1.0, f"its checker says {said:g}")
+
+
+def _share(ending: Ending) -> float | None:
+    """What a checker printed: a number from 0 to 1, or nothing that counts."""
+    words = ending.stdout[:1000].decode("utf-8", "replace").split()
+    try:
+        share = float(words[-1]) if words and ending.how == "exit" and not ending.code else -1.0
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
+
+
+def _alike(tests: Sequence[Test]) -> list[list[Test]]:
+    """Calls of one function in a row are made by one process; every other test stands alone."""
+    series: list[list[Test]] = []
+    for test in tests:
+        before = series[-1][-1] if series else None
+        is_next = isinstance(test, CallTest) and isinstance(before, CallTest)
+        if is_next and test.function == before.function:  # type: ignore[union-attr]
+            series[-1].append(test)
+        else:
+            series.append([test])
+    return series
+
+
+def extract_program(text: str) -> str | None:
+    """The program in an answer: its last fenced block of Python, closed or cut at the end.
+
+    A text with no fence at all that reads like a program is one. None when there is none.
+    """
+    blocks, position = [], 0
+    while opening := _FENCE.search(text, position):
+        fence, language = opening[1], opening[2].lower()
+        closing = re.compile(rf"^[ \t]{{0,3}}{re.escape(fence)}[ \t]*$", re.MULTILINE)
+        end = closing.search(text, opening.end())
+        if language in _PYTHON:
+            blocks.append(text[opening.end() : end.start() if end else len(text)])
+        position = end.end() if end else len(text)
+    blocks = [block for block in blocks if block.strip()]
+    if blocks:
+        return blocks[-1]
+    reads_like_one = re.search(r"^(?:def|class|import|from|print\()", text, re.MULTILINE)
+    return text.strip() if reads_like_one and not _FENCE.search(text) else None
+
+
+@cache
+def default_sandbox() -> Sandbox:
+    """This process's sandbox, opened at the first need and closed with the process."""
+    opened = Sandbox().__enter__()
+    atexit.register(opened.__exit__, None, None, None)
+    return opened

@@ -1,0 +1,139 @@
+"""Call a candidate's function in the sandbox and bring back what it returned, as data.
+
+The calling program reads arguments from stdin, runs the candidate's source as a module of its own,
+calls, and writes one line a call. Expected values are nowhere in that process. The candidate may
+print (to stderr, where nobody looks), patch what it likes or leave early: then a line is missing,
+and the call it was at has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from r1kit.verify.code import values
+from r1kit.verify.sandbox import Ending, Job, Limits, Sandbox
+
+Args = tuple[list[Any], dict[str, Any]]
+"""encoded positional and named arguments"""
+
+NO_TIME = "its tests together take too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call came to: a value, or the reason there is none."""
+
+    value: Any = None
+    """encoded; None when there is an error, too"""
+    error: str | None = None
+    """in a phrase, for people"""
+    exception: str | None = None
+    """the type, where the candidate raised one"""
+    is_graders_fault: bool = False
+
+
+_CALLER = (
+    """
+import io, json, os, sys
+_asked = json.load(sys.stdin)
+_out = os.fdopen(os.dup(1), "w", encoding="ascii")
+os.dup2(2, 1)
+sys.stdin = io.StringIO()
+"""
+    + values.SOURCE
+    + """
+def _main():
+    module = {"__name__": "candidate", "__builtins__": __builtins__}
+    exec(compile(_asked["program"], "candidate.py", "exec"), module)
+    name = _asked["function"]
+    function = module.get(name)
+    if function is None and "Solution" in module:
+        function = getattr(module["Solution"](), name, None)
+    if function is None:
+        raise NameError("there is no function " + name)
+    for args, named in _asked["calls"]:
+        args, named = [decode(arg) for arg in args], {k: decode(v) for k, v in named.items()}
+        try:
+            said = json.dumps({"value": encode(function(*args, **named))})
+        except Exception as error:
+            said = json.dumps({"exception": type(error).__name__, "said": str(error)[:200]})
+        _out.write(said + "\\n")
+        _out.flush()
+
+_main()
+"""
+)
+
+
+def call(
+    sandbox: Sandbox,
+    program: str,
+    function: str,
+    calls: Sequence[Args],
+    limits: Limits,
+    deadline: float,
+) -> list[Result]:
+    """One result a call, in order; `limits` hold for each run of the program.
+
+    A call that ends the process costs itself alone: the rest is called in another one, as long as
+    `time.monotonic()` is before the deadline.
+    """
+    results: list[Result] = []
+    while len(results) < len(calls):
+        left = calls[len(results) :]
+        if results and time.monotonic() > deadline:
+            return results + [Result(error=NO_TIME)] * len(left)
+        asked = {"program": program, "function": function, "calls": left}
+        job = Job(_CALLER, stdin=json.dumps(asked).encode(), limits=_roomy(limits, len(left)))
+        ending = sandbox.run(job)
+        found = _read(ending.stdout, len(left))
+        results += found
+        if len(found) < len(left):
+            lost = Result(error=why(ending), is_graders_fault=ending.how == "sandbox")
+            # A program that ends by itself before the first call would do so every time.
+            is_hopeless = not found and ending.how in ("exit", "sandbox")
+            results += [lost] * (len(left) - len(found) if is_hopeless else 1)
+    return results
+
+
+def _roomy(limits: Limits, n_calls: int) -> Limits:
+    return replace(limits, output_bytes=max(limits.output_bytes, 1 << 16) * min(n_calls, 8))
+
+
+def _read(stdout: bytes, n_calls: int) -> list[Result]:
+    """Results as far as whole, well-formed lines go."""
+    results = []
+    for line in stdout.split(b"\n")[:-1][:n_calls]:
+        try:
+            said = json.loads(line)
+            if set(said) == {"value"}:
+                values.check(said["value"])
+                results.append(Result(said["value"]))
+            else:
+                name, told = str(said["exception"])[:80], str(said["said"])[:200]
+                results.append(Result(error=f"raises {name}: {told}", exception=name))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            break
+    return results
+
+
+def why(ending: Ending) -> str:
+    """What ended a run that should have gone on, in a phrase."""
+    said = {
+        "wall": "takes too long",
+        "cpu": "uses too much time",
+        "memory": "uses too much memory",
+        "output": "writes too much",
+        "signal": f"dies by signal {ending.code}",
+        "sandbox": "the sandbox failed",
+    }.get(ending.how)
+    if said:
+        return said
+    lines = ending.stderr.decode("utf-8", "replace").strip().splitlines()
+    if ending.code:
+        return f"fails: {lines[-1][:200]}" if lines else f"ends with code {ending.code}"
+    return "ends before it has answered"

@@ -1,0 +1,51 @@
+"""Is what a program wrote what it should have written?
+
+Lines compare without blanks at their ends and without empty lines at the end of the output; a line
+that differs may still hold the same numbers, written otherwise (`0.50` for `0.5`).
+Source: LiveCodeBench's rule. Departure: every line counts; a right first line is not enough.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})(?:[eE][+-]?[0-9]{1,3})?"
+)
+
+
+def same_output(got: str, expected: str) -> bool:
+    """Whether two outputs are the same, line by line."""
+    mine, theirs = _lines(got), _lines(expected)
+    return len(mine) == len(theirs) and all(map(_same_line, mine, theirs))
+
+
+def first_difference(got: str, expected: str) -> str:
+    """Where two outputs that are not the same part, in a phrase."""
+    mine, theirs = _lines(got), _lines(expected)
+    for number, (a, b) in enumerate(zip(mine, theirs, strict=False), start=1):
+        if not _same_line(a, b):
+            return f"line {number} is {a[:80]!r}, not {b[:80]!r}"
+    return f"{len(mine)} lines, not {len(theirs)}"
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _same_line(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    mine, theirs = a.split(), b.split()
+    return len(mine) == len(theirs) and all(map(_same_word, mine, theirs))
+
+
+def _same_word(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    are_numbers = _NUMBER.fullmatch(a) and _NUMBER.fullmatch(b)
+    return bool(are_numbers) and Decimal(a) == Decimal(b)

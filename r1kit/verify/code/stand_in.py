@@ -1,0 +1,205 @@
+"""Run test code that calls a function, without that function: HumanEval's `check(candidate)`.
+
+Test code knows the right answers, so the candidate must not share its process. It runs alone in
+the sandbox, twice at least, and its `candidate` is a stand-in:
+
+1. Rehearsal: no assertion counts, and the stand-in writes down which calls there are. What it
+   returns lets everything be done with it.
+2. The candidate makes these calls in a process of its own (calls.py).
+3. The stand-in gives the results back, and the assertions decide. A call that was not foreseen
+   (its arguments depend on earlier results) is rehearsed again, with what is known by then.
+
+Only data passes in between. Departure: the candidate cannot change its arguments in place as seen
+by the test code, and functions as arguments or results do not travel.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from r1kit.verify.code import values
+from r1kit.verify.code.calls import NO_TIME, Args, Result, call, why
+from r1kit.verify.code.tests import CheckTest
+from r1kit.verify.sandbox import Job, Limits, Sandbox
+
+MAX_ROUNDS = 32
+"""of calls whose arguments depend on earlier results"""
+MAX_CALLS = 10_000
+LIMITS = Limits(wall_s=20.0, cpu_s=20.0, memory_mb=1024, output_bytes=1 << 25)
+"""of the test code, which is trusted to be slow"""
+
+_CHECKER = (
+    """
+import ast, builtins, io, json, os, random, sys, traceback
+_asked = json.load(sys.stdin)
+_out = os.fdopen(os.dup(1), "w", encoding="ascii")
+os.dup2(2, 1)
+sys.stdin = io.StringIO()
+"""
+    + values.SOURCE
+    + '''
+class Agreeable:
+    """Says yes to every comparison and lets everything be done with it."""
+    def _self(self, *args, **named):
+        return self
+    def _yes(self, *args):
+        return True
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __contains__ = _yes
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _self
+    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _self
+    __and__ = __or__ = __xor__ = __neg__ = __pos__ = __abs__ = __round__ = _self
+    __getitem__ = __call__ = __getattr__ = _self
+    __len__ = __int__ = __index__ = lambda self: 0
+    __float__ = lambda self: 0.0
+    __str__ = __repr__ = lambda self: ""
+    __iter__ = lambda self: iter(())
+    __hash__ = lambda self: 0
+
+
+class _NotData(BaseException):
+    pass
+
+
+def _plain(coded):
+    if type(coded) is list and coded[0] == "other":
+        raise _NotData(coded[1])
+    if type(coded) is list and isinstance(coded[1], list):
+        for item in coded[1]:
+            for part in (item if coded[0] == "dict" else [item]):
+                _plain(part)
+    return coded
+
+
+class _Rehearsal(ast.NodeTransformer):
+    """Every assertion is only evaluated."""
+    def visit_Assert(self, node):
+        body = [ast.copy_location(ast.Expr(node.test), node)]
+        nothing = ast.copy_location(ast.Pass(), node)
+        handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [nothing])
+        return ast.copy_location(ast.Try(body, [handler], [], []), node)
+
+
+_calls, _missing, _known = [], [False], {}
+for _args, _result in reversed(_asked["known"]):
+    _known.setdefault(json.dumps(_args), []).append(_result)
+
+
+def candidate(*args, **named):
+    try:
+        asked = [[_plain(encode(arg)) for arg in args],
+                 {name: _plain(encode(arg)) for name, arg in named.items()}]
+    except _NotData:
+        if _asked["is_rehearsal"] or _missing[0]:  # made of what a call will return
+            return Agreeable()
+        raise
+    if len(_calls) >= _asked["max_calls"]:
+        raise _NotData("too many calls")
+    _calls.append(asked)
+    results = _known.get(json.dumps(asked))
+    if results is None:
+        _missing[0] = True
+        return Agreeable()
+    result = results.pop() if len(results) > 1 else results[0]
+    if "exception" in result:
+        kind = getattr(builtins, str(result["exception"]), None)
+        is_error = isinstance(kind, type) and issubclass(kind, Exception)
+        raise (kind if is_error else RuntimeError)("the candidate raised it")
+    return decode(result["value"])
+
+
+def _main():
+    random.seed(0)  # the same calls every time
+    module = {"__name__": "tests", "__builtins__": __builtins__}
+    module[_asked["entry_point"]] = candidate
+    tree = ast.parse(_asked["code"])
+    if _asked["is_rehearsal"]:
+        tree = ast.fix_missing_locations(_Rehearsal().visit(tree))
+    exec(compile(tree, "tests.py", "exec"), module)
+    check, failure, fault = module["check"], None, None
+    try:
+        check(candidate)
+    except _NotData as error:
+        fault = "data cannot say " + str(error)
+    except BaseException as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == "tests.py"]
+        lines = _asked["code"].split("\\n")
+        where = lines[frames[-1].lineno - 1].strip()[:200] if frames else ""
+        failure = type(error).__name__ + " at: " + where
+    _out.write(json.dumps({"calls": _calls, "missing": _missing[0],
+                           "failure": failure, "fault": fault}) + "\\n")
+    _out.flush()
+
+_main()
+'''
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the test code came to."""
+
+    passed: bool | None
+    """None where the test code, not the candidate, is at fault"""
+    why: str
+
+
+class _FaultError(Exception):
+    """The test code cannot be run; says why in a phrase."""
+
+
+def run_check(
+    sandbox: Sandbox, program: str, test: CheckTest, limits: Limits, deadline: float
+) -> Checked:
+    """Whether the program's function passes the test code."""
+    try:
+        asked = _first_calls(sandbox, test)
+        for _ in range(MAX_ROUNDS):
+            results = call(sandbox, program, test.entry_point, asked, limits, deadline)
+            lost = [r for r in results if r.error and r.exception is None]
+            if lost:
+                return Checked(None if lost[0].is_graders_fault else False, lost[0].error or "")
+            known = list(zip(asked, results, strict=True))
+            said = _run(sandbox, test, known, is_rehearsal=False)
+            if not said["missing"]:
+                return Checked(said["failure"] is None, said["failure"] or "passes")
+            asked = _run(sandbox, test, known, is_rehearsal=True)["calls"]
+            if time.monotonic() > deadline:
+                return Checked(False, NO_TIME)
+    except _FaultError as error:
+        return Checked(None, str(error))
+    return Checked(None, f"its calls depend on results more than {MAX_ROUNDS} times over")
+
+
+@lru_cache(maxsize=512)  # the completions of a group are tested alike
+def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[Args]:
+    calls: list[Args] = _run(sandbox, test, [], is_rehearsal=True)["calls"]
+    return calls
+
+
+def _run(
+    sandbox: Sandbox, test: CheckTest, known: list[tuple[Args, Result]], *, is_rehearsal: bool
+) -> dict[str, Any]:
+    """Runs the test code against a stand-in that knows these results."""
+    asked = {
+        "code": test.check,
+        "entry_point": test.entry_point,
+        "known": [[args, _told(result)] for args, result in known],
+        "is_rehearsal": is_rehearsal,
+        "max_calls": MAX_CALLS,
+    }
+    ending = sandbox.run(Job(_CHECKER, stdin=json.dumps(asked).encode(), limits=LIMITS))
+    try:
+        said: dict[str, Any] = json.loads(ending.stdout)
+    except ValueError:
+        raise _FaultError(f"the test code {why(ending)}") from None
+    if said["fault"]:
+        raise _FaultError(f"the test code cannot be run apart: {said['fault']}")
+    return said
+
+
+def _told(result: Result) -> dict[str, Any]:
+    return {"exception": result.exception} if result.exception else {"value": result.value}

@@ -1,0 +1,203 @@
+"""Plain values of Python as JSON and back, between processes that do not trust each other.
+
+A candidate's result is encoded in its own process, which it owns: whatever it forges there, what
+arrives is data. Only exact types are read (an `int` subclass with a lying `__eq__` arrives as the
+number it is), so a comparison outside runs no code of the candidate.
+
+    5 · "a" · None · 0.5       as they are
+    (1, [2])                   ["tuple", [1, ["list", [2]]]]
+    2**60                      ["int", "0x1000000000000000"]
+    object()                   ["other", "object"], equal to nothing
+
+`SOURCE` is `encode` and `decode` as text: the programs that run in the sandbox begin with it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+SOURCE = '''
+def encode(value):
+    kind = type(value)
+    if value is None or kind is bool or kind is str or kind is float:
+        return value
+    if isinstance(value, int):
+        exact = int.__add__(value, 0)
+        return exact if -2**53 < exact < 2**53 else ["int", hex(exact)]
+    for known in (list, tuple, set, frozenset, dict, str, float):
+        if isinstance(value, known):
+            break
+    else:
+        if kind is bytes:
+            return ["bytes", value.hex()]
+        if kind is complex:
+            return ["complex", [value.real, value.imag]]
+        return ["other", str(kind.__name__)[:80]]
+    if known is str:
+        return str.__str__(value)
+    if known is float:
+        return float.__float__(value)
+    if known is dict:
+        return ["dict", [[encode(k), encode(v)] for k, v in dict.items(value)]]
+    items = [encode(item) for item in known.__iter__(value)]
+    return [known.__name__, sorted(items, key=repr) if known in (set, frozenset) else items]
+
+
+class Opaque:
+    """A value of a type that does not travel; equal to nothing."""
+    def __init__(self, name):
+        self.name = name
+    def __eq__(self, other):
+        return False
+    __hash__ = None
+    def __repr__(self):
+        return "<" + self.name + ">"
+
+
+def decode(coded):
+    if type(coded) is not list:
+        return coded
+    kind, value = coded
+    if kind == "int":
+        return int(value, 16)
+    if kind == "bytes":
+        return bytes.fromhex(value)
+    if kind == "complex":
+        return complex(*value)
+    if kind == "dict":
+        return {decode(k): decode(v) for k, v in value}
+    if kind == "other":
+        return Opaque(value)
+    return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](
+        [decode(item) for item in value])
+'''
+
+MAX_SHOWN = 200
+"""characters of a value in a sentence"""
+MAX_DEPTH = 200
+"""containers inside containers"""
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("list", "tuple", "set", "frozenset", "dict", "complex"), list),
+    **dict.fromkeys(("int", "bytes", "other"), str),
+}
+
+
+def coded(value: Any) -> Any:
+    """A plain value as JSON. Raises ValueError for anything that is not plain data."""
+    if value is None or isinstance(value, bool | str | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**53) < value < 2**53 else ["int", hex(value)]
+    if isinstance(value, dict):
+        return ["dict", [[coded(key), coded(item)] for key, item in value.items()]]
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [coded(item) for item in value]
+        is_set = isinstance(value, set | frozenset)
+        return [type(value).__name__, sorted(items, key=repr) if is_set else items]
+    if isinstance(value, bytes):
+        return ["bytes", value.hex()]
+    if isinstance(value, complex):
+        return ["complex", [value.real, value.imag]]
+    raise ValueError(f"{type(value).__name__} is not plain data")
+
+
+def check(value: Any, depth: int = 0) -> None:
+    """Raises ValueError unless this is an encoded value; nothing else may be compared or shown."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    if value is None or isinstance(value, bool | str | float | int):
+        return
+    if not _is_tagged(value):
+        raise ValueError("not an encoded value")
+    kind, content = value
+    if kind == "int":
+        int(content, 16)
+    elif kind == "dict":
+        for pair in content:
+            if type(pair) is not list or len(pair) != 2:
+                raise ValueError("not an encoded value")
+            check(pair[0], depth + 1)
+            check(pair[1], depth + 1)
+    elif isinstance(content, list):
+        for item in content:
+            check(item, depth + 1)
+
+
+def _is_tagged(value: Any) -> bool:
+    is_pair = type(value) is list and len(value) == 2 and type(value[0]) is str
+    return is_pair and type(value[1]) is _KINDS.get(value[0])
+
+
+def same(got: Any, expected: Any) -> bool:
+    """Whether an encoded result is an encoded expected value.
+
+    As `==` of Python on plain data, with two liberties that test sets take: lists and tuples are
+    one, and where a float is expected it may be off by 1e-6 (absolutely or relatively). Both have
+    passed `check`.
+    """
+    if _is_number(got) and _is_number(expected):
+        return _same_number(got, expected)
+    if type(got) is not list or type(expected) is not list:
+        return type(got) is type(expected) and bool(got == expected)
+    kind, a, other, b = got[0], got[1], expected[0], expected[1]
+    if kind in ("list", "tuple") and other in ("list", "tuple"):
+        return len(a) == len(b) and all(map(same, a, b))
+    if kind in ("set", "frozenset") and other in ("set", "frozenset"):
+        return len(a) == len(b) and _sorted(a) == _sorted(b)
+    if kind == other == "dict":
+        theirs = {repr(_hashed(key)): value for key, value in b}
+        return len(a) == len(theirs) and all(
+            (key := repr(_hashed(own))) in theirs and same(value, theirs[key]) for own, value in a
+        )
+    return kind == other and kind in ("bytes", "complex") and bool(a == b)
+
+
+def shown(value: Any) -> str:
+    """An encoded value as Python would write it, cut to a readable length."""
+    text = _written(value, MAX_SHOWN)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def _written(value: Any, room: int) -> str:
+    if type(value) is not list:
+        return repr(value[:MAX_SHOWN] if isinstance(value, str) else value)
+    kind, content = value
+    if kind == "dict":
+        pairs = [f"{_written(k, room)}: {_written(v, room)}" for k, v in content[:room]]
+        return "{" + ", ".join(pairs) + "}"
+    if kind in ("list", "tuple", "set", "frozenset"):
+        items = ", ".join(_written(item, room) for item in content[:room])
+        begin, end = {"list": ("[", "]"), "tuple": ("(", ")")}.get(kind, ("{", "}"))
+        return begin + items + ("," if kind == "tuple" and len(content) == 1 else "") + end
+    return f"<{content}>" if kind == "other" else str(content)[:MAX_SHOWN]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (type(value) is list and value[0] == "int")
+
+
+def _same_number(got: Any, expected: Any) -> bool:
+    a, b = (int(x[1], 16) if type(x) is list else x for x in (got, expected))
+    if isinstance(b, float) and isinstance(a, int | float):
+        try:
+            close = math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
+        except OverflowError:  # an int beyond every float
+            return False
+        return close or (math.isnan(b) and isinstance(a, float) and math.isnan(a))
+    return bool(a == b)
+
+
+def _sorted(values: list[Any]) -> list[str]:
+    return sorted(repr(_hashed(value)) for value in values)
+
+
+def _hashed(value: Any) -> Any:
+    """Numbers that are equal look equal: as Python hashes 1, 1.0 and True alike."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is list and value[0] in ("tuple", "frozenset"):
+        return [value[0], [_hashed(item) for item in value[1]]]
+    return value
