@@ -88,6 +88,26 @@ def test_many_threads_share_a_pool(slow_worker: Path):
     assert threading.active_count() == n_threads
 
 
+def test_no_thread_starves(slow_worker: Path):
+    waits: list[float] = []
+
+    def ask(pool: Pool) -> None:
+        for _ in range(50):
+            start = time.perf_counter()
+            pool.ask("5", "5")
+            waits.append(time.perf_counter() - start)
+
+    with Pool(worker=slow_worker) as pool:
+        pool.warm_up()
+        threads = [threading.Thread(target=ask, args=(pool,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    total = sum(waits) / len(threads)
+    assert max(waits) < total / 4  # a thread that starves waits for nearly all of it
+
+
 SCRIPT = """
 import os, sys
 import psutil

@@ -161,11 +161,7 @@ class Arithmetic(Cursor):
         if token.kind == "command":
             return self.nested(lambda: self._command(token.text))
         if token.kind == "word" and _is_product_of_letters(token.text):
-            letters = [self._letter(letter) for letter in token.text]
-            product = algebra.rational(1)
-            for letter in letters:
-                product = self.do(algebra.multiply, product, letter)
-            return product
+            return self._letters(token.text)
         if token.kind == "mark" and token.text == "{":
             return self.nested(self._braced)
         if token.kind == "mark" and token.text in _BRACKETS:
@@ -188,6 +184,18 @@ class Arithmetic(Cursor):
             raise UnsureError("a subscript")
         self.place += 1
         return algebra.symbol(f"{name}_{token.text}")
+
+    def _letters(self, word: str) -> Ratio:
+        """`xy` is x · y; an exponent behind it belongs to the last letter alone."""
+        *first, last = map(self._letter, word)
+        if self.is_mark("!", "_"):
+            raise UnsureError("of which letter?")
+        product = last
+        if self.take("^"):
+            product = self.do(algebra.power, last, self.nested(self._exponent))
+        for letter in first:
+            product = self.do(algebra.multiply, product, letter)
+        return product
 
     def _letter(self, name: str) -> Ratio:
         return algebra.imaginary_unit() if name == "i" else algebra.symbol(name)

@@ -27,6 +27,7 @@ from r1kit.verify.math.refusals import (
 )
 from r1kit.verify.math.same import accepts
 from r1kit.verify.math.tokens import MAX_CHARS, clean
+from r1kit.verify.math.units import changes_value
 from r1kit.verify.math.values import Value
 
 MAX_ASKED_CHARS = 600
@@ -44,15 +45,18 @@ _NOT_VALUES = re.compile(
     r"|phantom|hspace|neg|ne|neq)(?![A-Za-z])"
 )
 """What an answer may hold only if the gold answer does."""
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _LONG_DECIMAL = re.compile(r"\.[0-9]{7,}")
 _SUBSCRIPTED_NUMBER = re.compile(r"[0-9]\s*_")
 _TOO_HARD = re.compile(
-    r"\\ldots|!|\^\s*\{?\s*-?\s*[0-9]{3,}|\^[^^]{1,40}\^|[0-9]{40,}|\.[0-9]{20,}|0\.0{5,}"
+    r"\\ldots|[0-9]{2,}[\s}]*!|[)}!]\s*!|\^\s*\{?\s*-?\s*[0-9]{3,}"
+    r"|\^\s*(?:[A-Za-z0-9]\s*\^|\{[^{}]*\^)|[0-9]{40,}|\.[0-9]{20,}|0\.0{5,}"
 )
 """Ellipses, factorials, large powers, towers and tiny numbers, which Math-Verify compares as floats
 or computes for ever."""
 _NAMED = re.compile(r"^[A-Za-z](?:\([a-z]\))?\s*=\s*(?P<value>[^=<>]+)$")
-_PLAIN_TEXT = (
+_FOR_MATH_VERIFY = (
+    (re.compile(r"([0-9.]+)\s*\\degree(?![A-Za-z])"), r"(\\frac{\1\\pi}{180})"),
     (re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])"), r"\\pi "),
     (re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![A-Za-z\\])(sin|cos|tan|log|ln|exp)(?![A-Za-z])"), r"\\\1 "),
@@ -126,6 +130,8 @@ def _refused(gold: str, answer: str) -> Opinion | None:
         return Opinion(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
     if not is_formula(answer):
         return Opinion(False, "not a formula")
+    if any(map(changes_value, _TEXT.findall(answer))) and not _TEXT.search(gold):
+        return Opinion(False, "words that change what is meant")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
         if (found := shape.search(answer)) and not shape.search(gold):
             return Opinion(False, f"{found[0]!r} where the gold answer has none")
@@ -163,6 +169,6 @@ def _is_prose(gold: str) -> bool:
 
 
 def _latex(text: str) -> str:
-    for pattern, written in _PLAIN_TEXT:
+    for pattern, written in _FOR_MATH_VERIFY:
         text = pattern.sub(written, text)
     return text

@@ -15,6 +15,7 @@ import re
 from collections import deque
 
 from r1kit.verify.answer import last_boxed
+from r1kit.verify.math.units import canonical, changes_value
 
 MAX_TAIL_CHARS = 4000
 MAX_LINE_CHARS = 600
@@ -42,7 +43,8 @@ _WAVERS = re.compile(
 )
 _COMMENT = re.compile(r"^\s*(?:%|//|#(?!###)|<!--)|<!--|/\*|\*/|-->")
 _CLAUSE_END = re.compile(
-    r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s",
+    r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
+    r"|\s(?:in total|in all|altogether|of the)\b",
     re.IGNORECASE,
 )
 _ENDINGS = re.compile(
@@ -90,10 +92,9 @@ def _with_unit(formula: re.Match[str], rest: str) -> str:
     end = _CLAUSE_END.search(clause)
     clause = clause[: end.start()] if end else clause.rstrip(" .。*_")
     inside = _inside(formula)
-    if "$" in clause or "\\(" in clause:
+    if "$" in clause or "\\(" in clause or changes_value(clause):
         return f"{inside} {clause.replace('$', '')}".strip()
-    words = clause.split()
-    return f"{inside} {clause.strip()}" if 0 < len(words) <= 3 and clause.isascii() else inside
+    return f"{inside} {clause.strip()}" if canonical(clause) else inside
 
 
 def _closing(tail: str) -> str | None:

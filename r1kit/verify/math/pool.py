@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,9 +52,10 @@ class Pool:
         self._worker = worker
         self.process_id = os.getpid()
         self._size = size
-        self._turns = threading.BoundedSemaphore(size)
+        self._turns = _Turns(size)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
+        self._n_busy = 0
         self._is_closed = False
 
     def __enter__(self) -> Pool:
@@ -68,9 +70,9 @@ class Pool:
         self.close()
 
     def start(self) -> None:
-        """Have `size` workers and a spare, without waiting for them."""
+        """Have `size` workers and a spare, those at work included, without waiting for them."""
         with self._lock:
-            while not self._is_closed and len(self._idle) <= self._size:
+            while not self._is_closed and len(self._idle) + self._n_busy <= self._size:
                 self._idle.append(_Worker(self._worker))
 
     def warm_up(self) -> None:
@@ -80,24 +82,19 @@ class Pool:
             worker.await_ready()
 
     def ask(self, gold: str, answer: str) -> Opinion:
-        """Math-Verify's opinion; blocks while all workers are asked by other threads."""
+        """Math-Verify's opinion; threads that wait for a worker are served in their order."""
         with self._turns:
             worker = self._take()
+            reply = None
             try:
                 worker.await_ready()
                 reply = worker.ask(gold, answer, self.budget_s)
             except TimeoutError:
-                worker.kill()
-                self.start()
                 return Opinion(None, f"limit: more than {self.budget_s:g} s")
             except (OSError, ValueError) as error:
-                worker.kill()
-                self.start()
                 return Opinion(None, f"limit: the worker ended ({error})")
-            except BaseException:
-                worker.kill()
-                raise
-            self._give_back(worker)
+            finally:
+                self._give_back(worker, is_sound=reply is not None)
             return reply
 
     def close(self) -> None:
@@ -111,21 +108,58 @@ class Pool:
             worker.kill()
 
     def _take(self) -> _Worker:
+        self.start()
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the pool is closed")
-            ready = [worker for worker in self._idle if worker.is_ready]
-            worker = (ready or self._idle or [_Worker(self._worker)])[0]
-            if worker in self._idle:
-                self._idle.remove(worker)
+            worker = next((idle for idle in self._idle if idle.is_ready), self._idle[0])
+            self._idle.remove(worker)
+            self._n_busy += 1
             return worker
 
-    def _give_back(self, worker: _Worker) -> None:
+    def _give_back(self, worker: _Worker, is_sound: bool) -> None:
         with self._lock:
-            if not self._is_closed and worker.n_questions < MAX_QUESTIONS:
+            self._n_busy -= 1
+            is_kept = is_sound and not self._is_closed and worker.n_questions < MAX_QUESTIONS
+            if is_kept:
                 self._idle.append(worker)
+        if not is_kept:
+            worker.kill()
+            self.start()
+
+
+class _Turns:
+    """A semaphore that is fair: who has waited longest is next, so that no thread starves."""
+
+    def __init__(self, n_free: int) -> None:
+        self._n_free = n_free
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_free > 0:
+                self._n_free -= 1
                 return
-        worker.kill()
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            turn.wait()
+        except BaseException:
+            with self._lock:
+                is_still_waiting = turn in self._waiting
+                if is_still_waiting:
+                    self._waiting.remove(turn)
+            if not is_still_waiting:
+                self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._n_free += 1
 
 
 class _Worker:

@@ -72,6 +72,7 @@ _REWRITES = tuple(
         (r"\\frac\s*([0-9])", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]{0,200}\})\s*([0-9])", r"\1{\2}"),
         (r"\*\*", "^"),
+        (r"(?<=[0-9]) ([kc]?m|mi|ft) ?/ ?(s|sec|h|hr|min)(?![A-Za-z])", r"\\text{\1/\2}"),
         (r"\\(?:cdot|times|ast)(?![A-Za-z])", "*"),
         (r"\\div(?![A-Za-z])", "/"),
         (r"\\(?:leq)(?![A-Za-z])", r"\\le "),
@@ -80,6 +81,7 @@ _REWRITES = tuple(
         (r"\s+", " "),
     )
 )
+_REPEATING = re.compile(r"([0-9]{1,40})\.([0-9]{0,40})\\overline\s*\{([0-9]{1,40})\}")
 _WRAPPINGS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"))
 
 _THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
@@ -111,6 +113,8 @@ def clean(text: str) -> str:
         text = _unwrapped(text)
     for pattern, written in _REWRITES:
         text = pattern.sub(written, text)
+    if "\\overline" in text:
+        text = _REPEATING.sub(_as_fraction, text)
     return text.strip()
 
 
@@ -134,6 +138,14 @@ def tokenize(text: str) -> list[Token]:
         if len(tokens) > MAX_TOKENS:
             raise OversizeError(f"more than {MAX_TOKENS} tokens")
     return tokens
+
+
+def _as_fraction(decimal: re.Match[str]) -> str:
+    """`0.1\\overline{6}` is (16 - 1) / 90."""
+    once, again = decimal[1] + decimal[2], decimal[3]
+    top = int(once + again) - int(once)
+    bottom = 10 ** len(decimal[2]) * (10 ** len(again) - 1)
+    return f"\\frac{{{top}}}{{{bottom}}}"
 
 
 def _opens(mark: str | None) -> int:

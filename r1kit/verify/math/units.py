@@ -60,6 +60,11 @@ def is_known(word: str) -> bool:
     return len(word) > 1 and word.lower().rstrip(".") in _NAMES
 
 
+def changes_value(text: str) -> bool:
+    """Whether words behind a number make it another one, or one of several: "million", "or so"."""
+    return any(word in _NOT_UNITS for word in re.findall(r"[a-z]+", text.lower()))
+
+
 def canonical(text: str) -> str | None:
     """The one name of a unit, None where the text is no unit.
 
@@ -70,10 +75,9 @@ def canonical(text: str) -> str | None:
         lower = re.sub(rf"\b(?:{words}) ([a-z]+)", rf"\1^{exponent}", lower)
     lower = lower.replace(" squared", "^2").replace(" cubed", "^3").replace(" per ", "/")
     parts = _PART.findall(lower)
-    words_only = [part for part in parts if part.isalpha()]
     if "".join(parts) != lower.replace(" ", "") or not 0 < len(parts) <= MAX_PARTS:
         return None
-    if any(word in _NOT_UNITS for word in words_only):
+    if changes_value(lower):
         return None
     return " ".join(_name(part) for part in parts if part not in "{}.").replace(" ^ ", "^") or None
 
