@@ -1,11 +1,11 @@
-# demo · test · check · bench · evidence: each sets up what it needs, once, in .venv.
+# demo · test · check · bench · evidence · lab: each sets up what it needs, once, in .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench evidence setup clean
+.PHONY: demo test check bench evidence lab setup clean
 
 demo: setup
 	$(BIN)/r1 run recipes/tiny.toml
@@ -23,6 +23,9 @@ bench: setup  # an idle machine, please
 
 evidence: setup
 	$(BIN)/python scripts/evidence.py recipes/tiny.toml --seeds 0 1 2
+
+lab: setup  # an idle machine, please
+	$(BIN)/python scripts/lab.py
 
 setup: $(READY)
 

@@ -1,4 +1,4 @@
-"""The command `r1`: run a recipe, show a run, chat with a model.
+"""The command `r1`: run a recipe, show a run, chat with a model, verify answers.
 
 Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
 only by the commands that need it.
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 import r1kit
-from r1kit.errors import R1Error
+from r1kit.errors import ConfigError, R1Error
 
 INTERRUPTED = 130
 UNEXPECTED = 70
@@ -56,6 +56,15 @@ Examples:
   r1 chat runs/tiny/checkpoints/base-000400 --temperature 1
 
   echo "7x + 3 = 38, x = ?" | r1 chat runs/tiny
+"""
+VERIFY_EXAMPLES = """
+Examples:
+
+  r1 verify math --jsonl answers.jsonl
+
+  r1 verify choice --jsonl answers.jsonl --out verdicts.jsonl
+
+A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed{0.5}"}
 """
 
 
@@ -140,6 +149,30 @@ def chat(
         from r1kit import chat as terminal
 
         terminal.run(model, Sampling(max_tokens, temperature, top_p), seed, console)
+
+
+@app.command(epilog=VERIFY_EXAMPLES)
+def verify(
+    kind: Annotated[str, typer.Argument(help="math or choice.")],
+    jsonl: Annotated[
+        Path, typer.Option(help='Rows with "id", "gold" and "text", one JSON object a line.')
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the verdicts; by default they are printed.")
+    ] = None,
+) -> None:
+    """Say of each answer in a file whether it is right."""
+    from r1kit import grade
+
+    console = Console(stderr=True)
+    with _sentences(console), ExitStack() as stack:
+        try:
+            file = (
+                sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
+            )
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written ({error}).") from None
+        grade.run(kind, jsonl, file, console)
 
 
 @contextmanager

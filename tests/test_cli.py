@@ -69,10 +69,10 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_help_shows_examples_and_loads_no_torch():
-    for command in ("run", "show", "chat"):
-        shown = r1(command, "--help")
+    for command in ("run r", "show r", "chat r", "verify math"):
+        shown = r1(command.split()[0], "--help")
         assert shown.exit_code == 0
-        assert f"r1 {command} r" in shown.stdout
+        assert f"r1 {command}" in shown.stdout
     code = "import sys, r1kit.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -98,6 +98,9 @@ def test_the_command_itself_is_quiet_and_exact():
         (["run", "little.toml", "--out", "mine"], 4, "not empty and not a run"),
         (["show", "none"], 4, "There is no run at none"),
         (["show", "mine"], 4, "is not a run"),
+        (["verify", "maths", "--jsonl", "little.toml"], 2, "there are math, choice"),
+        (["verify", "math", "--jsonl", "none"], 2, "none cannot be read"),
+        (["verify", "math", "--jsonl", "little.toml"], 2, "line 2 is not JSON; line 3 is not JSON"),
         (["chat", "none"], 3, "There is no checkpoint at none"),
         (["chat", "mine"], 3, "holds no model"),
     ],

@@ -8,23 +8,29 @@ fractions, never as floats; everything is linear in the text, so hostile answers
 from __future__ import annotations
 
 import re
+from collections import deque
 from fractions import Fraction
 
 from r1kit.types import Verdict
 
 MAX_NUMBER_CHARS = 200
 """A longer number is not read at all."""
+MAX_BOXES = 1000
+MAX_BOX_CHARS = 500_000
+"""How much is read in search of the end of a box, all boxes together."""
 MAX_LINE_CHARS = 1000
 """How much of a line is looked at for a marker and its answer."""
 
-_BRACES = re.compile(r"\\boxed\{|\\.|[{}]", re.DOTALL)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_STEPS = {"{": 1, "}": -1}
 _MARKED = re.compile(
     r"[\s>#*_-]{0,8}(?:(?:the )?(?:final )?answer|정답|최종 답|답|最终答案|答案|答)"
     r"[*_]{0,2} ?(?:is|은|는|是|为|為)?[*_]{0,2} ?[:：](.*)",
     re.IGNORECASE,
 )
-_SAME_CHARACTER = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full width
-_SAME_CHARACTER |= {ord("−"): "-", 0x3000: " "}
+SAME_CHARACTER = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full width
+SAME_CHARACTER |= {ord("−"): "-", 0x3000: " "}
 _INTEGER = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+"
 _NUMBER = re.compile(
     rf"(?:[A-Za-z]\s*=\s*)?(?P<sign>[+-]?)\s*(?:"
@@ -39,8 +45,34 @@ def final_answer(text: str) -> str | None:
 
     Braces must balance; empty boxes do not count; of nested boxes the inner one is the answer.
     """
-    boxed = _last_boxed(text)
+    boxed = last_boxed(text)
     return _last_marked(text) if boxed is None else boxed
+
+
+def last_boxed(text: str) -> str | None:
+    """What the last box holds that closes and is not empty; `\\fbox` is a box too.
+
+    Of MAX_BOXES boxes, tried from the end as long as MAX_BOX_CHARS have not been read in vain.
+    """
+    budget = MAX_BOX_CHARS
+    for opened in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
+        content = _to_closing_brace(text, opened.end(), budget)
+        if content is not None and content.strip():
+            return content.strip()
+        budget -= len(text) - opened.end() if content is None else len(content)
+        if budget <= 0:
+            return None
+    return None
+
+
+def _to_closing_brace(text: str, start: int, limit: int) -> str | None:
+    """From behind an opening brace to its partner; None where there is none within `limit`."""
+    depth = 1
+    for match in _BRACES.finditer(text, start, start + limit):
+        depth += _STEPS.get(match.group(), 0)
+        if depth == 0:
+            return text[start : match.start()]
+    return None
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -50,7 +82,7 @@ def parse_number(text: str) -> Fraction | None:
     """
     if len(text) > MAX_NUMBER_CHARS:
         return None
-    plain = text.translate(_SAME_CHARACTER).strip()
+    plain = text.translate(SAME_CHARACTER).strip()
     if len(plain) > 2 and plain[0] == plain[-1] == "$":
         plain = plain.strip("$").strip()
     match = _NUMBER.fullmatch(plain.replace("{,}", ","))
@@ -82,22 +114,6 @@ def check_number(text: str, gold: str) -> Verdict:
     if same_number(extracted, gold):
         return Verdict(True, extracted, "equal")
     return Verdict(False, extracted, f"not {gold}")
-
-
-def _last_boxed(text: str) -> str | None:
-    if "\\boxed{" not in text:
-        return None
-    open_braces: list[tuple[int, bool]] = []
-    last_start, last = -1, None
-    for match in _BRACES.finditer(text):
-        brace, end = match.group(), match.start()
-        if brace in ("{", "\\boxed{"):
-            open_braces.append((match.end(), brace != "{"))
-        elif brace == "}" and open_braces:
-            start, is_boxed = open_braces.pop()
-            if is_boxed and start > last_start and (content := text[start:end].strip()):
-                last_start, last = start, content
-    return last
 
 
 def _last_marked(text: str) -> str | None:

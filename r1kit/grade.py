@@ -1,0 +1,129 @@
+"""Verdicts for a file of answers: `r1 verify math --jsonl answers.jsonl`.
+
+A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
+`{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. Thinking is taken
+off first. Verdicts are written one by one; rows that cannot be read are told at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import Progress
+
+from r1kit import template
+from r1kit.errors import ConfigError
+from r1kit.types import Verdict
+
+Row = dict[str, Any]
+
+SHOW_PROGRESS_AFTER_S = 2.0
+MAX_TOLD = 5
+"""bad rows that are told one by one"""
+
+
+def _math(answer: str, row: Row) -> Verdict:
+    from r1kit.verify.math import check_math
+
+    return check_math(answer, row["gold"])
+
+
+def _choice(answer: str, row: Row) -> Verdict:
+    from r1kit.verify.choice import check_choice
+
+    return check_choice(answer, row["gold"], row.get("n_options", 4))
+
+
+KINDS: dict[str, Callable[[str, Row], Verdict]] = {"math": _math, "choice": _choice}
+"""What can be verified: (answer part, row) → verdict."""
+
+
+def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
+    """Write a verdict a row to `out`; progress goes to `console` if it takes long.
+
+    Raises ConfigError before the first row for an unknown kind or an unreadable file, and after the
+    last one for rows that cannot be meant: the verdicts of all others are written by then.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
+    lines = _lines(source)
+    bad: list[str] = []
+    for number, line in _watched(lines, console):
+        row = _row(line)
+        if isinstance(row, str):
+            bad.append(f"line {number} {row}")
+        else:
+            print(json.dumps(grade(kind, row), ensure_ascii=False), file=out, flush=True)
+    if bad:
+        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+        raise ConfigError(
+            f"{len(bad)} of {len(lines)} rows of {source} were left out: "
+            f"{'; '.join(bad[:MAX_TOLD])}{more}. The verdicts of the others are written."
+        )
+
+
+def grade(kind: str, row: Row) -> Row:
+    """The verdict on one row, as a row."""
+    start = time.perf_counter()
+    answer = answer_part(row["text"])
+    if answer is None:
+        verdict = Verdict(False, None, "the thinking never ended")
+    else:
+        verdict = KINDS[kind](answer, row)
+    return {
+        "id": row["id"],
+        "outcome": verdict.outcome,
+        "extracted": verdict.extracted,
+        "why": verdict.why,
+        "ms": round((time.perf_counter() - start) * 1000, 3),
+    }
+
+
+def answer_part(text: str) -> str | None:
+    """What follows the thinking, also where its beginning was part of the prompt."""
+    is_prefilled = template.END_THINK in text and template.THINK not in text
+    return template.parse(text, prefilled=is_prefilled).answer
+
+
+def _lines(source: Path) -> list[tuple[int, str]]:
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} cannot be read ({error}).") from None
+    lines = enumerate(text.split("\n"), 1)  # splitlines would cut at characters JSON may hold
+    return [(number, line) for number, line in lines if line.strip()]
+
+
+def _row(line: str) -> Row | str:
+    """The row, or in a phrase why there is none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return "is not JSON"
+    if not isinstance(row, dict) or "id" not in row:
+        return 'is not an object with an "id"'
+    for key in ("gold", "text"):
+        if not isinstance(row.get(key), str):
+            return f'has no text at "{key}"'
+    if not isinstance(row.get("n_options", 4), int) or not 2 <= row.get("n_options", 4) <= 10:
+        return 'has no number from 2 to 10 at "n_options"'
+    return row
+
+
+def _watched(lines: list[tuple[int, str]], console: Console) -> Iterator[tuple[int, str]]:
+    """The lines, with a progress bar as soon as they take long."""
+    start = time.monotonic()
+    progress = Progress(console=console, transient=True)
+    task = progress.add_task("verify", total=len(lines))
+    with ExitStack() as stack:
+        for line in lines:
+            yield line
+            progress.advance(task)
+            if not progress.live.is_started and time.monotonic() - start > SHOW_PROGRESS_AFTER_S:
+                stack.enter_context(progress)

@@ -1,0 +1,110 @@
+"""Which letter does an answer choose? For multiple choice as in MMLU, GPQA and C-Eval.
+
+A letter counts where it is stated as the answer: in a box, after "answer is", "정답은", "答案是",
+"选", before "is correct", or as a line of its own; never inside ordinary words. The last statement
+wins, and one that names several letters is wrong.
+
+Source: the prompts of simple-evals and C-Eval. Departure: simple-evals takes the first "Answer: X".
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from r1kit.types import Verdict
+from r1kit.verify.answer import SAME_CHARACTER, last_boxed
+
+T = TypeVar("T")
+
+MAX_TAIL_CHARS = 4000
+LETTERS = "ABCDEFGHIJ"
+
+_OPEN = (
+    r"(?:[\s*_$:({\[\"'“]|\\(?:boxed|text|textbf|mathrm|mathbf)\{|\\\(|option\b|choice\b|选项)*+"
+)
+_CLOSE = r"[)}\]*_$\"'”]*+"
+_LETTER = rf"(?-i:[{LETTERS}])(?![A-Za-z0-9_’'+])"
+_AND = r"(?:\\text\{\s*+)?+(?:,|/|&|\bor\b|\band\b|或|和|与|및|또는|、)(?:\s*+\})?+"
+_MORE = rf"(?:{_CLOSE}\s*+{_AND}{_OPEN}{_LETTER})"
+_NO_ARTICLE = r"(?<![AI])(?= )|(?! (?!(?:because|since|as|with|for|which|and|or|by)\b)[a-z])"
+_LISTED = rf"(?P<letters>(?:{_LETTER}(?:{_NO_ARTICLE})|(?-i:[{LETTERS}]{{2,10}})\b){_MORE}{{0,9}}+)"
+_BEFORE = (
+    r"\b(?:answer|choice|option)\s*(?:is\b|would be\b|[:：=])",
+    r"(?:정답|답)\s?(?:은|는|이|[:：])",
+    r"答案\s?(?:是|为|為|应为|选|[:：])",
+    r"(?<![不别未勿非])(?:应选|故选|选择|选)[:：]?",
+)
+_AFTER = (
+    r"(?:\s*(?:option|choice))?\s*is\s+(?:the\s+)?(?:correct|right)\b(?! but)",
+    r"\s*(?:번|가|이)*\s*정답(?!이? ?아)",
+    r"\s*(?:选项)?\s*(?:是)?正确",
+)
+_STATED = re.compile(
+    rf"(?:{'|'.join(_BEFORE)}|\\(?:boxed|fbox)\s*\{{){_OPEN}{_LISTED}"
+    rf"|(?<![A-Za-z0-9\\]){_LISTED.replace('letters', 'judged')}{_CLOSE}(?:{'|'.join(_AFTER)})",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(rf"{_OPEN}(?P<letters>{_LETTER}{_MORE}{{0,9}}+){_CLOSE}[.:：。]?\s*번?\s*$")
+_LABELLED = re.compile(rf"[\s*(]*(?P<letters>{_LETTER})[)*]*\s*[.):：．、]\s*\S")
+
+
+def check_choice(text: str, gold: str, n_options: int = 4) -> Verdict:
+    """The verdict on an answer part whose gold is one of the first `n_options` letters (2 to 10).
+
+    Undecided where `gold` is no such letter; a letter that is no option is wrong.
+    """
+    if not 2 <= n_options <= len(LETTERS):
+        raise ValueError(f"n_options is 2 to {len(LETTERS)}, not {n_options}")
+    wanted = gold.translate(SAME_CHARACTER).strip(" ().\t\n").upper()
+    stated = stated_letters(text)
+    if len(wanted) != 1 or wanted not in LETTERS[:n_options]:
+        return Verdict(None, stated, f"the gold answer {gold!r} is not one of {n_options} letters")
+    if stated is None:
+        return Verdict(False, None, "no letter is stated as the answer")
+    if len(stated) > 1:
+        return Verdict(False, stated, "several letters at once")
+    if stated not in LETTERS[:n_options]:
+        return Verdict(False, stated, f"not one of {n_options} options")
+    return Verdict(stated == wanted, stated, "equal" if stated == wanted else f"not {wanted}")
+
+
+def stated_letters(text: str) -> str | None:
+    """The letters of the last statement, each once, in order: "B", "AB", or None."""
+    tail = text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER).rstrip()
+    lines = [line for line in tail.splitlines() if line.strip()]
+    if lines and (alone := _ALONE.match(lines[-1])):
+        return _distinct(alone["letters"])
+    last = None
+    for match in _STATED.finditer(tail):
+        last = match["letters"] or match["judged"]
+    if last is not None:
+        return _distinct(last)
+    if (boxed := last_boxed(text)) is not None:
+        content = boxed.translate(SAME_CHARACTER)
+        chosen = _ALONE.match(content) or _ALONE.match(content.upper()) or _LABELLED.match(content)
+        return _distinct(chosen["letters"]) if chosen else None
+    labelled = [found for line in lines if (found := _LABELLED.match(line))]
+    return _distinct(labelled[0]["letters"]) if len(labelled) == 1 else None
+
+
+def shuffle_options(
+    options: Sequence[T], gold_index: int, seed: int, problem_id: str = ""
+) -> tuple[list[T], str]:
+    """The options in an order that (seed, problem_id) alone decides, and the gold one's letter.
+
+    `shuffle_options(["4", "5"], 1, seed=0, problem_id="mmlu/7")` → `(["5", "4"], "A")`, or the
+    other way round. Raises ValueError for more than ten options or an index outside.
+    """
+    if not 2 <= len(options) <= len(LETTERS) or not 0 <= gold_index < len(options):
+        raise ValueError(f"no option {gold_index} among {len(options)}; there are 2 to 10")
+    order = list(range(len(options)))
+    random.Random(f"{seed}/{problem_id}").shuffle(order)
+    return [options[place] for place in order], LETTERS[order.index(gold_index)]
+
+
+def _distinct(letters: str) -> str:
+    """`(A) or B` → "AB": capitals only, words such as "or" have none."""
+    return "".join(dict.fromkeys(letter for letter in letters if letter in LETTERS))

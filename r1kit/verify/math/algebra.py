@@ -1,0 +1,369 @@
+"""Exact numbers and rational expressions with a normal form, so that equal is a comparison.
+
+Source: textbook. A polynomial is a sum of terms c · √r · x^a · y^b ... with rational c and
+square-free r (negative r carries i); such terms are linearly independent, so two polynomials are
+equal if and only if their terms are. An expression is a quotient of two; quotients compare by
+cross product.
+Departures: π and e count as free symbols. What has no place in the normal form (sin x, 2^n, ∛2) is
+an opaque symbol that begins with "?": it can prove equal, and never different. Powers and
+factorials beyond MAX_BITS are opaque too, and begin with "?!".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+
+from r1kit.verify.math.refusals import LimitError, UndefinedError, UnsureError
+
+MAX_BITS = 64_000
+"""of the numerator or denominator of a coefficient"""
+MAX_TERMS = 120
+"""of a polynomial"""
+MAX_POWER = 60
+"""to which a sum is expanded"""
+MAX_EXPONENT = 10**6
+"""of a single symbol"""
+MAX_SURE_ROOT = 10**12
+"""Below this, dividing by the primes up to 10^4 leaves no hidden square."""
+
+Term = tuple[int, tuple[tuple[str, int], ...]]
+"""(square-free radicand, ((symbol, exponent), ...) sorted)"""
+Polynomial = dict[Term, Fraction]
+"""no zero coefficients"""
+
+UNIT: Term = (1, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """`√3 / 2` is `Ratio({(3, ()): 1}, {(1, ()): 2})`."""
+
+    top: Polynomial
+    bottom: Polynomial
+
+
+def rational(value: Fraction | int) -> Ratio:
+    fraction = Fraction(value)
+    return Ratio({UNIT: fraction} if fraction else {}, {UNIT: Fraction(1)})
+
+
+def symbol(name: str) -> Ratio:
+    return Ratio({(1, ((name, 1),)): Fraction(1)}, {UNIT: Fraction(1)})
+
+
+def imaginary_unit() -> Ratio:
+    return Ratio({(-1, ()): Fraction(1)}, {UNIT: Fraction(1)})
+
+
+def opaque(name: str, *arguments: Ratio) -> Ratio:
+    """A function nothing is known of but its name and arguments."""
+    return symbol(f"?{name}({','.join(map(written, arguments))})")
+
+
+def add(a: Ratio, b: Ratio) -> Ratio:
+    if a.bottom == b.bottom:
+        return _ratio(_sum(a.top, b.top), a.bottom)
+    top = _sum(_product(a.top, b.bottom), _product(b.top, a.bottom))
+    return _ratio(top, _product(a.bottom, b.bottom))
+
+
+def negative(a: Ratio) -> Ratio:
+    return Ratio({term: -c for term, c in a.top.items()}, a.bottom)
+
+
+def multiply(a: Ratio, b: Ratio) -> Ratio:
+    return _ratio(_product(a.top, b.top), _product(a.bottom, b.bottom))
+
+
+def divide(a: Ratio, b: Ratio) -> Ratio:
+    """Raises UndefinedError where b is zero."""
+    if not b.top:
+        raise UndefinedError("divides by zero")
+    return _ratio(_product(a.top, b.bottom), _product(a.bottom, b.top))
+
+
+def power(base: Ratio, exponent: Ratio) -> Ratio:
+    """Whole powers are exact, halves are square roots, the rest is opaque."""
+    n = constant(exponent)
+    if n is None:
+        return opaque("pow", base, exponent)
+    if n.denominator > 1:
+        return power(root(base, n.denominator), rational(n.numerator))
+    if n < 0:
+        return power(divide(rational(1), base), rational(-n))
+    if n == 0 and not base.top:
+        raise UndefinedError("zero to the power of zero")
+    return _whole_power(base, n.numerator)
+
+
+def root(base: Ratio, degree: int) -> Ratio:
+    """The principal root: square roots of rational numbers are exact, others where they end."""
+    value = constant(base)
+    if value is not None and degree == 2:
+        return _square_root(value)
+    if value is not None and value >= 0 and degree <= 64:
+        top, bottom = _whole_root(value.numerator, degree), _whole_root(value.denominator, degree)
+        if top is not None and bottom is not None:
+            return rational(Fraction(top, bottom))
+    return opaque(f"root{degree}", base)
+
+
+def factorial(a: Ratio) -> Ratio:
+    """Raises UnsureError unless `a` is a whole number >= 0 (or has symbols: then opaque)."""
+    value = constant(a)
+    if value is None:
+        return opaque("factorial", a)
+    if value < 0 or value.denominator > 1:
+        raise UnsureError("a factorial of no whole number")
+    if value > 5800:  # above it every factorial has more than MAX_BITS
+        return symbol(f"?!{value.numerator:x}!")
+    return rational(_checked(Fraction(math.factorial(value.numerator))))
+
+
+def constant(a: Ratio) -> Fraction | None:
+    """The rational number it is, if it is one."""
+    if not a.top:
+        return Fraction(0)
+    if a.top.keys() == {UNIT} == a.bottom.keys():
+        return a.top[UNIT] / a.bottom[UNIT]
+    return None
+
+
+def binomial(a: Ratio, b: Ratio) -> Ratio:
+    """Exact for whole numbers, opaque for others."""
+    n, k = constant(a), constant(b)
+    if n is None or k is None or n < 0 or k < 0 or n.denominator > 1 or k.denominator > 1:
+        return opaque("binomial", a, b)
+    if n > 5800:
+        raise LimitError("a binomial of too many digits")
+    return rational(math.comb(n.numerator, k.numerator))
+
+
+def same(a: Ratio, b: Ratio) -> bool | None:
+    """Whether two expressions are equal, None where the normal form cannot tell."""
+    left, right = _product(a.top, b.bottom), _product(b.top, a.bottom)
+    if left == right:
+        return True
+    if any(_is_huge(x) and constant(y) is not None for x, y in ((a, b), (b, a))):
+        return False  # a constant has at most MAX_BITS
+    return None if has_opaque(a) or has_opaque(b) else False
+
+
+def has_opaque(a: Ratio) -> bool:
+    return any(name.startswith("?") for name in symbols(a))
+
+
+def has_huge(a: Ratio) -> bool:
+    return any("?!" in name for name in symbols(a))
+
+
+def symbols(a: Ratio) -> set[str]:
+    """Every symbol that occurs, opaque ones included."""
+    terms = (*a.top, *a.bottom)
+    return {name for _, powers in terms for name, _ in powers}
+
+
+def is_name(a: Ratio) -> bool:
+    """Whether it is one symbol, or a product of two as `f(x)` reads; never a number."""
+    if a.bottom != {UNIT: Fraction(1)} or len(a.top) != 1:
+        return False
+    [((radicand, powers), coefficient)] = a.top.items()
+    is_plain = all(n == 1 and not name.startswith("?") for name, n in powers)
+    return radicand == 1 and coefficient == 1 and is_plain and 1 <= len(powers) <= 2
+
+
+def are_proportional(a: Ratio, b: Ratio) -> bool:
+    """Whether one is the other times a rational number that is not zero."""
+    left, right = _product(a.top, b.bottom), _product(b.top, a.bottom)
+    if left.keys() != right.keys():
+        return False
+    return len({left[term] / right[term] for term in left}) == 1
+
+
+def is_linear(a: Ratio) -> bool:
+    """Whether every term has at most one symbol, to the first power and not below."""
+    is_whole = a.bottom.keys() == {UNIT}
+    return is_whole and all(sum(n for _, n in powers) <= 1 for _, powers in a.top)
+
+
+def written(a: Ratio) -> str:
+    """A text that equal normal forms share; whole numbers in base 16, which has no length limit."""
+    return f"{_written(a.top)}/{_written(a.bottom)}"
+
+
+def n_bits(a: Ratio) -> int:
+    """How much there is of it: a measure of the work it causes."""
+    coefficients = (*a.top.values(), *a.bottom.values())
+    return sum(_bits(c) + 64 for c in coefficients)
+
+
+def _written(polynomial: Polynomial) -> str:
+    return "+".join(
+        f"{c.numerator:x}:{c.denominator:x}r{radicand}{powers}"
+        for (radicand, powers), c in sorted(polynomial.items())
+    )
+
+
+def _bits(c: Fraction) -> int:
+    return c.numerator.bit_length() + c.denominator.bit_length()
+
+
+def _ratio(top: Polynomial, bottom: Polynomial) -> Ratio:
+    if not bottom:
+        raise UndefinedError("divides by zero")
+    if len(bottom) == 1:  # a number below is moved into the coefficients above
+        [((radicand, powers), c)] = bottom.items()
+        if c != 1 and radicand == 1:
+            top = {term: _checked(value / c) for term, value in top.items()}
+            bottom = {(1, powers): Fraction(1)}
+    return Ratio(top, bottom)
+
+
+def _sum(a: Polynomial, b: Polynomial) -> Polynomial:
+    return _collect([*a.items(), *b.items()])
+
+
+def _product(a: Polynomial, b: Polynomial) -> Polynomial:
+    if len(a) * len(b) > MAX_TERMS**2:
+        raise LimitError("a product of too many terms")
+    return _collect(_times(s, c, t, d) for s, c in a.items() for t, d in b.items())
+
+
+def _collect(terms: Iterable[tuple[Term, Fraction]]) -> Polynomial:
+    total: Polynomial = {}
+    for term, c in terms:
+        total[term] = _checked(total.get(term, Fraction(0)) + c)
+        if len(total) > MAX_TERMS:
+            raise LimitError("too many terms")
+    return {term: c for term, c in total.items() if c}
+
+
+def _checked(c: Fraction) -> Fraction:
+    if max(c.numerator.bit_length(), c.denominator.bit_length()) > MAX_BITS:
+        raise LimitError("a number of too many digits")
+    return c
+
+
+def _times(s: Term, c: Fraction, t: Term, d: Fraction) -> tuple[Term, Fraction]:
+    (a, powers), (b, more) = s, t
+    shared = math.gcd(a, b)
+    radicand = abs(a * b) // shared**2
+    factor = -shared if a < 0 and b < 0 else shared
+    if (a < 0) != (b < 0):
+        radicand = -radicand
+    return (radicand, _merged(powers, more)), c * d * factor
+
+
+def _merged(
+    powers: tuple[tuple[str, int], ...], more: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    if not powers or not more:
+        return powers or more
+    total = dict(powers)
+    for name, n in more:
+        total[name] = total.get(name, 0) + n
+        if total[name] > MAX_EXPONENT:
+            raise LimitError("too large an exponent")
+    return tuple(sorted(total.items()))
+
+
+def _whole_power(base: Ratio, n: int) -> Ratio:
+    value = constant(base)
+    if value is not None:
+        if abs(value) in (0, 1):
+            return rational(value ** (2 - n % 2))
+        if n * (max(abs(value.numerator), value.denominator).bit_length() - 1) > MAX_BITS:
+            return _huge_power(value, n)
+        return rational(_checked(value**n))
+    if len(base.top) == len(base.bottom) == 1:
+        return Ratio(_term_power(base.top, n), _term_power(base.bottom, n))
+    if n > MAX_POWER:
+        raise LimitError("a power of a sum with too many terms")
+    return reduce(multiply, [base] * n, rational(1))
+
+
+def _term_power(polynomial: Polynomial, n: int) -> Polynomial:
+    """(c √r x^a)^n, where √r^n is r^(n // 2) and, for odd n, one √r more."""
+    [((radicand, powers), c)] = polynomial.items()
+    if max((k for _, k in powers), default=1) * n > MAX_EXPONENT:
+        raise LimitError("too large an exponent")
+    if (_bits(c) + abs(radicand).bit_length()) * n > MAX_BITS and not (c == 1 and radicand == 1):
+        raise LimitError("a number of too many digits")
+    raised = tuple((name, k * n) for name, k in powers) if n else ()
+    left = radicand if n % 2 else 1
+    return {(left, raised): c**n * Fraction(radicand) ** (n // 2)}
+
+
+def _huge_power(value: Fraction, n: int) -> Ratio:
+    """More than MAX_BITS: a power of the smallest possible base, 4^n as 2^2n."""
+    if value.denominator > 1 or value < 0:
+        raise LimitError("a power of too many digits")
+    base = value.numerator
+    for degree in range(min(base.bit_length(), 64), 1, -1):
+        smaller = _whole_root(base, degree)
+        if smaller is not None:
+            return symbol(f"?!{smaller:x}^{n * degree:x}")
+    return symbol(f"?!{base:x}^{n:x}")
+
+
+def _is_huge(a: Ratio) -> bool:
+    """Plus or minus one huge power or factorial, and nothing else."""
+    if a.bottom != {UNIT: 1} or len(a.top) != 1:
+        return False
+    [((radicand, powers), c)] = a.top.items()
+    is_one_symbol = radicand == 1 and abs(c) == 1 and len(powers) == 1
+    return is_one_symbol and powers[0][0].startswith("?!")
+
+
+def _whole_root(n: int, degree: int) -> int | None:
+    """r with r^degree = n, if there is one."""
+    if n < 2:
+        return n
+    if n.bit_length() > 4096:
+        return None
+    low, high = 1, 1 << (n.bit_length() // degree + 1)
+    while low < high:
+        middle = (low + high) // 2
+        if middle**degree < n:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low**degree == n else None
+
+
+def _square_root(value: Fraction) -> Ratio:
+    """√(p/q) = √(pq) / q, with the squares taken out of pq."""
+    n, sign = abs(value.numerator) * value.denominator, -1 if value < 0 else 1
+    if n == 0:
+        return rational(0)
+    exact = math.isqrt(n)
+    if exact * exact == n:
+        outside, left = exact, 1
+    elif n.bit_length() > 256:
+        raise LimitError("a root of too large a number")
+    else:
+        outside, left = _without_squares(n)
+    coefficient = Fraction(outside, value.denominator)
+    return Ratio({(sign * left, ()): coefficient}, {UNIT: Fraction(1)})
+
+
+def _without_squares(n: int) -> tuple[int, int]:
+    """n = outside² · left with square-free left. Raises UnsureError where that is too hard."""
+    outside, left, prime = 1, 1, 2
+    while prime * prime <= n and prime < 10_000:
+        count = 0
+        while n % prime == 0:
+            n, count = n // prime, count + 1
+        outside *= prime ** (count // 2)
+        left *= prime if count % 2 else 1
+        prime += 1 if prime == 2 else 2
+    exact = math.isqrt(n)
+    if exact * exact == n:
+        return outside * exact, left
+    if n > MAX_SURE_ROOT:
+        raise UnsureError("a root of a number with large factors")
+    return outside, left * n

@@ -1,0 +1,72 @@
+"""A place in a list of tokens, and the budget of what is read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from r1kit.verify.math import algebra
+from r1kit.verify.math.algebra import Ratio
+from r1kit.verify.math.refusals import LimitError, OversizeError, UnsureError
+from r1kit.verify.math.tokens import Token
+from r1kit.verify.math.values import Value
+
+MAX_DEPTH = 30
+MAX_GROUPS = 400
+MAX_WORK = 1_500_000
+"""bits of all results together; about a tenth of a second"""
+ENDS = (")", "]", "}", "\\}", ",", ";", "=", "&", "\\\\")
+"""marks before which a side of an element ends"""
+
+
+class Cursor:
+    """Every method that takes moves on; `peek` and `is_...` do not."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.place = 0
+        self._depth = 0
+        self._n_groups = 0
+        self._work = 0
+
+    def peek(self, ahead: int = 0) -> Token | None:
+        place = self.place + ahead
+        return self.tokens[place] if place < len(self.tokens) else None
+
+    def is_mark(self, *marks: str) -> bool:
+        token = self.peek()
+        return token is not None and token.kind == "mark" and token.text in marks
+
+    def is_command(self, *commands: str) -> bool:
+        token = self.peek()
+        return token is not None and token.kind == "command" and token.text in commands
+
+    def take(self, *marks: str) -> str | None:
+        if not self.is_mark(*marks):
+            return None
+        self.place += 1
+        return self.tokens[self.place - 1].text
+
+    def expect(self, *marks: str) -> str:
+        taken = self.take(*marks)
+        if taken is None:
+            raise UnsureError(f"expected {' or '.join(marks)}")
+        return taken
+
+    def at_end(self) -> bool:
+        return self.peek() is None or self.is_mark(*ENDS) or self.is_command("cup", "in")
+
+    def do(self, operation: Callable[..., Ratio], *values: object) -> Ratio:
+        result = operation(*values)
+        self._work += algebra.n_bits(result)
+        if self._work > MAX_WORK:
+            raise LimitError("too much to compute")
+        return result
+
+    def nested(self, read: Callable[[], Value]) -> Value:
+        self._depth += 1
+        self._n_groups += 1
+        if self._depth > MAX_DEPTH or self._n_groups > MAX_GROUPS:
+            raise OversizeError(f"groups more than {MAX_DEPTH} deep, or more than {MAX_GROUPS}")
+        value = read()
+        self._depth -= 1
+        return value

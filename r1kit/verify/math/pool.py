@@ -1,0 +1,255 @@
+"""Worker processes that can be killed: Math-Verify with a wall-clock budget an answer.
+
+A worker is a fresh interpreter (never a fork of ours) that runs worker.py. One question at a time
+goes to it; if the reply is late it is killed and replaced, and the verdict is undecided. Its start,
+which is slow, counts on nobody's budget; a spare is kept so that it is seldom waited for.
+
+Safe to use from many threads. A fork of our process gets a pool of its own. Workers end with the
+pool, with the end of their stdin, or by their own alarm.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+BUDGET_S = 0.8
+"""wall clock, for one answer"""
+START_S = 60.0
+"""for the imports of a worker, on a machine that is busy"""
+MAX_QUESTIONS = 5_000
+"""of one worker, whose caches grow"""
+MAX_REPLY_BYTES = 1 << 20
+
+_WORKER = Path(__file__).with_name("worker.py")
+_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What Math-Verify says: the same, not the same, or None (with the reason)."""
+
+    same: bool | None
+    why: str
+
+
+class Pool:
+    """At most `size` questions at a time, each with `budget_s` seconds; they run `worker`."""
+
+    def __init__(self, size: int = 1, budget_s: float = BUDGET_S, worker: Path = _WORKER) -> None:
+        self.budget_s = budget_s
+        self._worker = worker
+        self.process_id = os.getpid()
+        self._size = size
+        self._turns = _Turns(size)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._n_busy = 0
+        self._is_closed = False
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Have `size` workers and a spare, those at work included, without waiting for them."""
+        with self._lock:
+            while not self._is_closed and len(self._idle) + self._n_busy <= self._size:
+                self._idle.append(_Worker(self._worker))
+
+    def warm_up(self) -> None:
+        """Start, and wait until every worker is ready."""
+        self.start()
+        for worker in list(self._idle):
+            worker.await_ready()
+
+    def ask(self, gold: str, answer: str) -> Opinion:
+        """Math-Verify's opinion; threads that wait for a worker are served in their order."""
+        with self._turns:
+            worker = self._take()
+            reply = None
+            try:
+                worker.await_ready()
+                reply = worker.ask(gold, answer, self.budget_s)
+            except TimeoutError:
+                return Opinion(None, f"limit: more than {self.budget_s:g} s")
+            except (OSError, ValueError) as error:
+                return Opinion(None, f"limit: the worker ended ({error})")
+            finally:
+                self._give_back(worker, is_sound=reply is not None)
+            return reply
+
+    def close(self) -> None:
+        """End every worker; asking again raises RuntimeError. Does nothing in a fork."""
+        if self.process_id != os.getpid():
+            return
+        with self._lock:
+            self._is_closed = True
+            workers, self._idle = self._idle, []
+        for worker in workers:
+            worker.kill()
+
+    def _take(self) -> _Worker:
+        self.start()
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the pool is closed")
+            worker = next((idle for idle in self._idle if idle.is_ready), self._idle[0])
+            self._idle.remove(worker)
+            self._n_busy += 1
+            return worker
+
+    def _give_back(self, worker: _Worker, is_sound: bool) -> None:
+        with self._lock:
+            self._n_busy -= 1
+            is_kept = is_sound and not self._is_closed and worker.n_questions < MAX_QUESTIONS
+            if is_kept:
+                self._idle.append(worker)
+        if not is_kept:
+            worker.kill()
+            self.start()
+
+
+class _Turns:
+    """A semaphore that is fair: who has waited longest is next, so that no thread starves."""
+
+    def __init__(self, n_free: int) -> None:
+        self._n_free = n_free
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_free > 0:
+                self._n_free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            turn.wait()
+        except BaseException:
+            with self._lock:
+                is_still_waiting = turn in self._waiting
+                if is_still_waiting:
+                    self._waiting.remove(turn)
+            if not is_still_waiting:
+                self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._n_free += 1
+
+
+class _Worker:
+    """One process and its two pipes."""
+
+    def __init__(self, file: Path) -> None:
+        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=environment,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._is_ready = False
+        self.n_questions = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_ready or bool(_poll(self._output, 0))
+
+    def await_ready(self) -> None:
+        """Wait for the imports. Raises OSError or TimeoutError where they fail."""
+        if not self._is_ready:
+            self._receive(time.monotonic() + START_S)
+            self._is_ready = True
+
+    def ask(self, gold: str, answer: str, budget_s: float) -> Opinion:
+        """Raises TimeoutError when the reply is late, OSError when the process has ended."""
+        deadline = time.monotonic() + budget_s
+        self.n_questions += 1
+        question = {"gold": gold, "answer": answer, "limit_s": int(budget_s) + 2}
+        body = json.dumps(question).encode()
+        _write(self._input, len(body).to_bytes(4, "big") + body)
+        reply = self._receive(deadline)
+        return Opinion(reply["same"], str(reply["why"]))
+
+    def kill(self) -> None:
+        """End the process and reap it."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _receive(self, deadline: float) -> dict[str, bool | None]:
+        n_bytes = int.from_bytes(self._read(4, deadline), "big")
+        if n_bytes > MAX_REPLY_BYTES:
+            raise OSError("a reply of no sensible length")
+        return dict(json.loads(self._read(n_bytes, deadline)))
+
+    def _read(self, n_bytes: int, deadline: float) -> bytes:
+        pieces = b""
+        while len(pieces) < n_bytes:
+            left = deadline - time.monotonic()
+            if left <= 0 or not _poll(self._output, left):
+                raise TimeoutError
+            piece = os.read(self._output, n_bytes - len(pieces))
+            if not piece:
+                raise OSError("end of its output")
+            pieces += piece
+        return pieces
+
+
+def _poll(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0, seconds) * 1000))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Questions are far shorter than a pipe holds, so that writing never waits."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+_default: Pool | None = None
+_default_lock = threading.Lock()
+
+
+def default_pool() -> Pool:
+    """The pool of this process, made when it is first needed and closed when the process ends."""
+    global _default
+    with _default_lock:
+        if _default is None or _default.process_id != os.getpid():
+            _default = Pool()
+            atexit.register(_default.close)
+        return _default

@@ -1,0 +1,194 @@
+"""Are two values the same answer? True, False, or None where the exact part cannot tell.
+
+`same_value` is equality: symmetric and reflexive. `accepts` is equality with the house's policy on
+what a gold answer leaves open (docs/verifiers.md): variables, units, percent, bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from r1kit.verify.math import algebra
+from r1kit.verify.math.algebra import Ratio
+from r1kit.verify.math.values import (
+    Based,
+    Ellipsis,
+    Equation,
+    Infinity,
+    Matrix,
+    Measured,
+    Ordered,
+    Union,
+    Unordered,
+    Value,
+    Words,
+)
+
+Compare = Callable[[Value, Value], bool | None]
+
+_PERCENT = algebra.rational(100)
+
+
+def accepts(gold: Value, answer: Value) -> bool | None:
+    """Whether `answer` is what `gold` asks for. A set of one is that one."""
+    return _accepts(_only(gold), _only(answer))
+
+
+def _only(value: Value) -> Value:
+    if not isinstance(value, Unordered) or len(value.items) != 1:
+        return value
+    return value if isinstance(value.items[0], Unordered) else value.items[0]
+
+
+def _accepts(gold: Value, answer: Value) -> bool | None:
+    if isinstance(gold, Equation) != isinstance(answer, Equation):
+        return _accepts_side(gold, answer)
+    if isinstance(gold, Measured) or isinstance(answer, Measured):
+        return _accepts_measured(gold, answer)
+    if isinstance(gold, Based) and isinstance(answer, Ratio):
+        digits = algebra.constant(answer)
+        return digits is not None and gold.digits.isdecimal() and digits == int(gold.digits)
+    return _compare(gold, answer, _accepts)
+
+
+def same_value(a: Value, b: Value) -> bool | None:
+    """Whether two values are equal."""
+    if isinstance(a, Measured) and isinstance(b, Measured):
+        return a.unit == b.unit and algebra.same(a.number, b.number)
+    return _compare(a, b, same_value)
+
+
+def _accepts_side(gold: Value, answer: Value) -> bool | None:
+    """`x = 5` for `5` and `5` for `x = 5`, as long as the other side is only a name."""
+    equation, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
+    assert isinstance(equation, Equation)
+    if not _is_name(equation.left) or same_value(equation.left, equation.right):
+        return False
+    right = equation.right
+    return _accepts(right, other) if equation is gold else _accepts(other, right)
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, Words) or (isinstance(value, Ratio) and algebra.is_name(value))
+
+
+def _accepts_measured(gold: Value, answer: Value) -> bool | None:
+    """Two units must agree; one unit is ignored; a percentage is itself or a hundredth of it."""
+    if isinstance(gold, Measured) and isinstance(answer, Measured):
+        return same_value(gold, answer)
+    measured, other = (gold, answer) if isinstance(gold, Measured) else (answer, gold)
+    assert isinstance(measured, Measured)
+    if not isinstance(other, Ratio):
+        return False
+    values = [measured.number]
+    if measured.unit == "%":
+        values.append(algebra.divide(measured.number, _PERCENT))
+    return _any([algebra.same(value, other) for value in values])
+
+
+def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
+    """By kind; `compare` is for what is inside."""
+    if isinstance(a, Ratio) and isinstance(b, Ratio):
+        return algebra.same(a, b)
+    if isinstance(a, Unordered) and isinstance(b, Unordered):
+        return _unordered(a, b, compare)
+    if isinstance(a, Union) and isinstance(b, Union):
+        # Parts may overlap, so that different parts can still be the same union.
+        return _matched(a.parts, b.parts, compare) or None
+    if isinstance(a, Ordered) and isinstance(b, Ordered):
+        same_brackets = (a.opening, a.closing) == (b.opening, b.closing)
+        return same_brackets and _pairwise(a.items, b.items, compare)
+    if isinstance(a, Matrix) and isinstance(b, Matrix):
+        if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
+            return False
+        return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
+    if isinstance(a, Equation) and isinstance(b, Equation):
+        return _equations(a, b, compare)
+    if isinstance(a, Ellipsis) or isinstance(b, Ellipsis):
+        return True if a == b else None
+    if type(a) is type(b):  # Words, Based, Infinity
+        return a == b
+    return _different_kinds(a, b)
+
+
+def _different_kinds(a: Value, b: Value) -> bool | None:
+    """Numbers are no lists, words or intervals; of other pairs somebody else may know more."""
+    single = (Ratio, Measured, Infinity, Based, Words)
+    if isinstance(a, single) and isinstance(b, single):
+        letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
+        return None if letters and (isinstance(a, Words) or isinstance(b, Words)) else False
+    return False if isinstance(a, single) or isinstance(b, single) else None
+
+
+def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
+    """As sets if one of them is a set, else repetition counts."""
+    if any(isinstance(item, Ellipsis) for item in (*a.items, *b.items)):
+        return _pairwise(a.items, b.items, compare) or None
+    if a.is_set or b.is_set:
+        return _matched(_distinct(a.items), _distinct(b.items), compare)
+    return _matched(a.items, b.items, compare)
+
+
+def _distinct(items: Sequence[Value]) -> list[Value]:
+    kept: list[Value] = []
+    for item in items:
+        if not any(same_value(item, other) for other in kept):
+            kept.append(item)
+    return kept
+
+
+def _matched(a: Sequence[Value], b: Sequence[Value], compare: Compare) -> bool | None:
+    """Whether the items pair up, in whatever order."""
+    if len(a) != len(b):
+        return False
+    left, is_sure = list(b), True
+    for item in a:
+        found = [compare(item, other) for other in left]
+        if True in found:
+            del left[found.index(True)]
+        elif None not in found:
+            return False
+        else:
+            is_sure = False
+    return True if is_sure else None
+
+
+def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: Compare) -> bool | None:
+    if len(a) != len(b):
+        return False
+    return _all([compare(x, y) for x, y in zip(a, b, strict=True)])
+
+
+def _equations(a: Equation, b: Equation, compare: Compare) -> bool | None:
+    """Side by side, or, for two expressions each, left minus right up to a constant factor."""
+    if a.is_member != b.is_member:
+        return None
+    if compare(a.left, b.left) and compare(a.right, b.right):
+        return True
+    one, other = _difference(a), _difference(b)
+    if one is None or other is None:
+        return _pairwise((a.left, a.right), (b.left, b.right), compare)
+    if not one.top or not other.top:
+        return False  # x = x says nothing
+    if algebra.are_proportional(one, other):
+        return True
+    return False if algebra.is_linear(one) and algebra.is_linear(other) else None
+
+
+def _difference(equation: Equation) -> Ratio | None:
+    left, right = equation.left, equation.right
+    if not isinstance(left, Ratio) or not isinstance(right, Ratio):
+        return None
+    return algebra.add(left, algebra.negative(right))
+
+
+def _all(verdicts: Sequence[bool | None]) -> bool | None:
+    if False in verdicts:
+        return False
+    return None if None in verdicts else True
+
+
+def _any(verdicts: Sequence[bool | None]) -> bool | None:
+    if True in verdicts:
+        return True
+    return None if None in verdicts else False

@@ -1,0 +1,200 @@
+"""Answers as people and models write them (LaTeX, plain text, Unicode) → one list of tokens.
+
+`clean` makes typographic variants the same text; two answers with the same clean text are the same
+answer. `tokenize` reads it in one pass and raises UnsureError at what it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from r1kit.verify.answer import SAME_CHARACTER
+from r1kit.verify.math.refusals import OversizeError, UnsureError
+
+MAX_CHARS = 2000
+"""of an answer"""
+MAX_TOKENS = 600
+MAX_DIGITS = 400
+"""of one number"""
+
+Kind = Literal["number", "name", "word", "text", "command", "mark", "unit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`Token("number", "12.5")`, `Token("text", "square inches")`, `Token("command", "frac")`."""
+
+    kind: Kind
+    text: str
+    spaced: bool = False
+    """whether white space stands before it"""
+
+
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2069"
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_UNICODE = {
+    ord(character): written
+    for characters, written in (
+        ("×⋅·∙", "*"),
+        ("÷", "/"),
+        ("π", "\\pi "),
+        ("√", "\\sqrt "),
+        ("°", "^\\circ "),
+        ("∞", "\\infty "),
+        ("∪", "\\cup "),
+        ("∈", "\\in "),
+        ("±", "\\pm "),
+        ("≤", "\\le "),
+        ("≥", "\\ge "),
+        ("≠", "\\ne "),
+        ("…", "\\ldots "),
+        ("½", "\\frac{1}{2}"),
+        ("¼", "\\frac{1}{4}"),
+        ("¾", "\\frac{3}{4}"),
+        ("θ", "\\theta "),
+        ("\xa0\u2009\u202f", " "),
+        ("、", ","),
+    )
+    for character in characters
+}
+
+_REWRITES = tuple(
+    (re.compile(pattern), written)
+    for pattern, written in (
+        (r"(?<=\d)\\[,!](?=\d)|(?<=\d),\\!\s*(?=\d)|\{,\}(?=\d)", ","),
+        (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
+        (r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![A-Za-z])", " "),
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:mbox|textbf|textrm|textit|mathrm|mathbf|operatorname|text)\s*\{", r"\\text{"),
+        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
+        (r"\\frac\s*([0-9])", r"\\frac{\1}"),
+        (r"(\\frac\s*\{[^{}]{0,200}\})\s*([0-9])", r"\1{\2}"),
+        (r"\*\*", "^"),
+        (r"(?<=[0-9]) ([kc]?m|mi|ft) ?/ ?(s|sec|h|hr|min)(?![A-Za-z])", r"\\text{\1/\2}"),
+        (r"\\(?:cdot|times|ast)(?![A-Za-z])", "*"),
+        (r"\\div(?![A-Za-z])", "/"),
+        (r"\\(?:leq)(?![A-Za-z])", r"\\le "),
+        (r"\\(?:geq)(?![A-Za-z])", r"\\ge "),
+        (r"\\(?:dots|cdots|ldots)(?![A-Za-z])|\.\.\.", r"\\ldots "),
+        (r"\s+", " "),
+    )
+)
+_REPEATING = re.compile(r"([0-9]{1,40})\.([0-9]{0,40})\\overline\s*\{([0-9]{1,40})\}")
+_WRAPPINGS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"))
+
+_THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
+_PLAIN = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4}(?![0-9.]))?"
+_TOKEN = re.compile(
+    rf"(?P<space>\s*)(?:(?P<thousands>{_THOUSANDS})|(?P<number>{_PLAIN})"
+    r"|\\text\{(?P<text>[^{}]*)\}|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
+    r"|(?P<mark>\\\\|\\[{}%$|]|[-+*/^_=!,;:(){}\[\]|<>%$&]))"
+)
+"""Inside brackets a comma always separates, so `thousands` is undone there."""
+_COMMANDS = {
+    **{word: word for word in ("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc")},
+    **{word: word for word in ("log", "ln", "exp", "arcsin", "arccos", "arctan", "infty")},
+    **dict.fromkeys(("infinity", "inf"), "infty"),
+    "union": "cup",
+    "theta": "theta",
+}
+_SEPARATORS = {"and", "or"}
+
+
+def clean(text: str) -> str:
+    """One spelling for what looks the same; without wrapping `$`, `**` or a closing period."""
+    if text.isalnum() and text.isascii():
+        return text
+    text = text.translate(SAME_CHARACTER).strip(_INVISIBLE + " \t\r\n")
+    text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
+    text = text.translate(_UNICODE)
+    for _ in range(4):
+        text = _unwrapped(text)
+    for pattern, written in _REWRITES:
+        text = pattern.sub(written, text)
+    if "\\overline" in text:
+        text = _REPEATING.sub(_as_fraction, text)
+    return text.strip()
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of a clean text. Raises UnsureError, OversizeError."""
+    if len(text) > MAX_CHARS:
+        raise OversizeError(f"longer than {MAX_CHARS} characters")
+    tokens: list[Token] = []
+    position, depth, end = 0, 0, len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise UnsureError(f"cannot read {text[position : position + 20]!r}")
+        position = match.end()
+        if match["thousands"] and depth:
+            position = match.start("thousands") + match["thousands"].index(",")
+            tokens.append(Token("number", text[match.start("thousands") : position]))
+            continue
+        depth += _opens(match["mark"])
+        tokens.append(_token(match))
+        if len(tokens) > MAX_TOKENS:
+            raise OversizeError(f"more than {MAX_TOKENS} tokens")
+    return tokens
+
+
+def _as_fraction(decimal: re.Match[str]) -> str:
+    """`0.1\\overline{6}` is (16 - 1) / 90."""
+    once, again = decimal[1] + decimal[2], decimal[3]
+    top = int(once + again) - int(once)
+    bottom = 10 ** len(decimal[2]) * (10 ** len(again) - 1)
+    return f"\\frac{{{top}}}{{{bottom}}}"
+
+
+def _opens(mark: str | None) -> int:
+    if mark in ("(", "[", "\\{"):
+        return 1
+    return -1 if mark in (")", "]", "\\}") else 0
+
+
+def _token(match: re.Match[str]) -> Token:
+    spaced = bool(match["space"])
+    number = match["thousands"] or match["number"]
+    if number:
+        if len(number) > MAX_DIGITS:
+            raise OversizeError(f"a number of more than {MAX_DIGITS} digits")
+        return Token("number", number.replace(",", ""), spaced)
+    if match["text"] is not None:
+        return _text_token(match["text"], spaced)
+    if match["command"]:
+        kind: Kind = "unit" if match["command"] == "degree" else "command"
+        return Token(kind, match["command"], spaced)
+    if match["word"]:
+        return _word_token(match["word"], spaced)
+    return Token("mark", {"\\%": "%"}.get(match["mark"], match["mark"]), spaced)
+
+
+def _text_token(content: str, spaced: bool) -> Token:
+    """`\\text{...}` is words, except "and" and "or", which separate."""
+    content = " ".join(content.split())
+    if content.strip(", ") in _SEPARATORS:
+        return Token("mark", ",", True)
+    return Token("text", content, spaced)
+
+
+def _word_token(word: str, spaced: bool) -> Token:
+    lower = word.lower()
+    if lower in _SEPARATORS:
+        return Token("mark", ",", True)
+    if lower in _COMMANDS:
+        return Token("command", _COMMANDS[lower], spaced)
+    return Token("name" if len(word) == 1 else "word", word, spaced)
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    if text[-1:] in (".", "。", ",", ";") and not text.endswith(("..", "\\,", "\\;")):
+        text = text[:-1].rstrip()
+    for opening, closing in _WRAPPINGS:
+        inner = text[len(opening) : -len(closing)]
+        is_wrapped = text.startswith(opening) and text.endswith(closing)
+        if is_wrapped and len(text) > len(opening + closing) and opening not in inner:
+            return inner.strip()
+    return text

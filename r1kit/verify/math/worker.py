@@ -1,0 +1,101 @@
+"""The process that asks Math-Verify; it knows nothing of r1kit and is run as a file.
+
+A question and an answer are JSON behind their length (4 bytes, big-endian) on stdin and stdout:
+`{"gold": "2^n", "answer": "2 * 2^{n-1}", "limit_s": 2}` → `{"same": true, "why": "..."}`.
+The pool kills a worker that is late; where there is no pool left, an alarm and the end of stdin do.
+
+Departures from Math-Verify's defaults: only its LaTeX reader (its reader of plain expressions runs
+them as Python), one formula and not a text, no alarms of its own, twelve digits instead of six
+where it compares decimals.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import Any, BinaryIO
+
+MEMORY_BYTES = 2 << 30
+"""address space; sympy needs a tenth of it"""
+DIGITS = 12
+
+
+def main() -> None:
+    """Answer until stdin ends. The first message says that the imports are done."""
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not break the protocol
+    for limit, value in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (value, value))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable()
+    import math_verify  # noqa: F401
+
+    _send(answers, {"ready": True})
+    while (question := _receive(questions)) is not None:
+        signal.alarm(question["limit_s"])
+        try:
+            answer = compare(question["gold"], question["answer"])
+        except MemoryError:
+            answer = {"same": None, "why": "limit: memory"}
+        signal.alarm(0)
+        _send(answers, answer)
+
+
+def compare(gold: str, answer: str) -> dict[str, bool | str | None]:
+    """Whether Math-Verify calls two formulas the same, in both directions."""
+    read_gold, read_answer = _read(gold), _read(answer)
+    if not read_gold:
+        return {"same": None, "why": "the gold answer cannot be read"}
+    if not read_answer:
+        return {"same": False, "why": "the answer cannot be read"}
+    same = _verify(read_gold, read_answer) and _verify(read_answer, read_gold)
+    return {"same": same, "why": f"Math-Verify: {'the same' if same else 'not the same'}"}
+
+
+def _read(formula: str) -> list[object]:
+    from math_verify import LatexExtractionConfig, parse
+
+    found = parse(
+        f"$\\boxed{{{formula}}}$",
+        [LatexExtractionConfig(boxed_match_priority=0)],
+        fallback_mode="no_fallback",
+        parsing_timeout=None,
+    )
+    return list(found)
+
+
+def _verify(gold: list[object], answer: list[object]) -> bool:
+    from math_verify import verify
+
+    return bool(
+        verify(
+            gold,
+            answer,
+            float_rounding=DIGITS,
+            numeric_precision=2 * DIGITS,
+            allow_set_relation_comp=True,
+            timeout_seconds=None,
+        )
+    )
+
+
+def _receive(stream: BinaryIO) -> dict[str, Any] | None:
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    body = stream.read(int.from_bytes(head, "big"))
+    return dict(json.loads(body))
+
+
+def _send(stream: BinaryIO, message: object) -> None:
+    body = json.dumps(message).encode()
+    stream.write(len(body).to_bytes(4, "big") + body)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Score our verifier of mathematical answers beside Math-Verify alone, on the same answers.
+
+    python scripts/lab.py [--check]
+
+Prints a table and writes it between the markers of docs/verifiers.md; `--check` only prints. Real
+problems are read from ../shared/data where that is; a fresh clone has the committed sets. A label
+is true where a text is its own problem's solution, and false where it is another problem's answer,
+unless the two are written the same. Ours is timed as a caller sees it, pipes included; Math-Verify
+inside its process, without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r1kit.verify.math import Pool, check_math
+from r1kit.verify.math.tokens import clean
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+PAGE = ROOT / "docs" / "verifiers.md"
+ALONE = ROOT / "scripts" / "math_verify_alone.py"
+BEGIN, END = "<!-- lab: begin -->", "<!-- lab: end -->"
+PATIENCE_S = 12.0
+"""Math-Verify has 5 s to parse each text and 5 s to compare, by its own alarms."""
+
+_PLAIN = re.compile(r"-?[0-9,]+(?:\.[0-9]+)?|-?\\frac\{[0-9]+\}\{[0-9]+\}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    gold: str
+    text: str
+    label: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one verifier on one set; verdicts in the order of the answers."""
+
+    verdicts: list[bool | None]
+    ms: list[float]
+
+
+Judge = Callable[[Answer], tuple[bool | None, float]]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--check", action="store_true", help="print, and write nothing")
+    only_print = arguments.parse_args().check
+    with Pool() as pool, Pool(budget_s=PATIENCE_S, worker=ALONE) as alone:
+        pool.warm_up()
+        alone.warm_up()
+
+        def ours(answer: Answer) -> tuple[bool | None, float]:
+            start = time.perf_counter()
+            verdict = check_math(answer.text, answer.gold, pool).correct
+            return verdict, (time.perf_counter() - start) * 1000
+
+        def theirs(answer: Answer) -> tuple[bool | None, float]:
+            opinion = alone.ask(answer.gold, answer.text)
+            is_timed = opinion.why.replace(".", "").isdigit()
+            return opinion.same, float(opinion.why) if is_timed else PATIENCE_S * 1000
+
+        lines = table({name: (rows, ours, theirs) for name, rows in sets().items()})
+    text = "\n".join(lines)
+    print(text)
+    if not only_print:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def sets() -> dict[str, list[Answer]]:
+    """Name → answers; the real ones only where the data is."""
+    found: dict[str, list[Answer]] = {}
+    math500 = rows_of("math500_test.jsonl.gz")
+    if math500:
+        golds = [row["answer"] for row in math500]
+        following = [*golds[1:], golds[0]]
+        pairs = list(zip(golds, following, strict=True))
+        found["MATH-500, own solution"] = [
+            Answer(row["answer"], row["solution"], True) for row in math500
+        ]
+        found["MATH-500, next row's answer"] = [other(gold, answer) for gold, answer in pairs]
+        found["plain answers of MATH-500"] = [
+            answer
+            for gold, after in pairs
+            if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(after)
+            for answer in (Answer(gold, boxed(gold), True), other(gold, after))
+        ]
+    for split in ("test", "train"):
+        if rows := rows_of(f"gsm8k_{split}.jsonl.gz"):
+            found[f"GSM8K {split}, own solution"] = [gsm8k(row) for row in rows]
+    labelled = read(ROOT / "tests/verify/labelled/math.jsonl")
+    found["odd formats (tests/verify/labelled)"] = [
+        Answer(row["gold"], row["text"], row["label"]) for row in labelled
+    ]
+    exploits = read(ROOT / "tests/verify/exploits/math.jsonl")
+    found["exploits (tests/verify/exploits)"] = [
+        Answer(row["gold"], exploit(row), False) for row in exploits
+    ]
+    return found
+
+
+def boxed(answer: str) -> str:
+    return f"The answer is $\\boxed{{{answer}}}$."
+
+
+def other(gold: str, answer: str) -> Answer:
+    return Answer(gold, boxed(answer), clean(gold) == clean(answer))
+
+
+def gsm8k(row: dict[str, Any]) -> Answer:
+    return Answer(row["answer"].rpartition("####")[2].strip(), row["answer"], True)
+
+
+def exploit(row: dict[str, Any]) -> str:
+    return row.get("text") or "".join(part * n for part, n in row.get("parts", []))
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    if not (DATA / name).exists():
+        return []
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def table(trials: dict[str, tuple[list[Answer], Judge, Judge]]) -> list[str]:
+    """Markdown: two rows a set, and the answers on which the two differ."""
+    lines = [
+        "| answers | n | verifier | false positives | false negatives | undecided "
+        "| median ms | p99 ms | max ms | speed-up |",
+        "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    notes: list[str] = []
+    for name, (answers, ours, theirs) in trials.items():
+        mine, yours = score(answers, ours), score(answers, theirs)
+        faster = statistics.median(yours.ms) / statistics.median(mine.ms)
+        lines.append(row(name, str(len(answers)), "r1kit", answers, mine, f"{faster:.0f}x"))
+        lines.append(row("", "", "Math-Verify alone", answers, yours, ""))
+        notes.append(disagreement(name, answers, mine, yours))
+    if not DATA.exists():
+        notes.append("Real problems were not at hand; these are the committed sets only.")
+    return [*lines, "", *notes]
+
+
+def score(answers: Iterable[Answer], judge: Judge) -> Score:
+    results = [judge(answer) for answer in answers]
+    return Score([verdict for verdict, _ in results], [ms for _, ms in results])
+
+
+def row(name: str, n: str, verifier: str, answers: list[Answer], found: Score, faster: str) -> str:
+    pairs = list(zip(answers, found.verdicts, strict=True))
+    ms = sorted(found.ms)
+    cells = [
+        share(sum(v is True for a, v in pairs if not a.label), sum(not a.label for a in answers)),
+        share(sum(v is False for a, v in pairs if a.label), sum(a.label for a in answers)),
+        str(sum(v is None for v in found.verdicts)),
+        *(f"{value:.3g}" for value in (statistics.median(ms), ms[int(len(ms) * 0.99)], ms[-1])),
+    ]
+    return "| " + " | ".join([name, n, verifier, *cells, faster]) + " |"
+
+
+def share(count: int, of: int) -> str:
+    return f"{count / of:.2%} ({count})" if of else "-"
+
+
+def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) -> str:
+    """How often one is right and the other is not, and what ours says against the label."""
+    trios = list(zip(answers, mine.verdicts, yours.verdicts, strict=True))
+    better = sum(m is a.label and y is not a.label for a, m, y in trios)
+    undecided = sum(m is None and y is a.label for a, m, y in trios)
+    worse = sum(m is (not a.label) and y is a.label for a, m, y in trios)
+    against = [f"`{a.text[-40:]}` for `{a.gold}`" for a, m, _ in trios if m is (not a.label)]
+    said = f"- {name}: {better} better than Math-Verify alone, {undecided} undecided, {worse} worse"
+    return f"{said}; ours against the label: {', '.join(against)}." if against else f"{said}."
+
+
+if __name__ == "__main__":
+    main()

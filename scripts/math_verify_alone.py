@@ -1,0 +1,33 @@
+"""A worker for the lab that asks Math-Verify as its README shows, with every default.
+
+Same protocol as r1kit/verify/math/worker.py; `why` is the time it took, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import time
+from pathlib import Path
+
+WORKER = Path(__file__).parents[1] / "r1kit" / "verify" / "math" / "worker.py"
+
+
+def compare(gold: str, answer: str) -> dict[str, bool | str | None]:
+    """The whole text goes in; what cannot be read is wrong."""
+    import math_verify
+
+    start = time.perf_counter()
+    try:
+        same = math_verify.verify(
+            math_verify.parse(f"\\boxed{{{gold}}}"), math_verify.parse(answer)
+        )
+    except Exception:
+        same = None
+    return {"same": same, "why": f"{(time.perf_counter() - start) * 1000:.3f}"}
+
+
+if __name__ == "__main__":
+    module = runpy.run_path(str(WORKER), run_name="worker")
+    module["main"].__globals__["compare"] = compare
+    sys.exit(module["main"]())

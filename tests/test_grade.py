@@ -1,0 +1,100 @@
+"""`r1 verify`: a verdict a row, and nothing lost."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from r1kit import cli, grade
+from r1kit.errors import ConfigError
+
+ROWS = [
+    {"id": 1, "gold": "\\frac{1}{2}", "text": "<think>1?</think>\\boxed{0.5}"},
+    {"id": "b", "gold": "5", "text": "\\boxed{9}</think>\\boxed{5}"},
+    {"id": "c", "gold": "5", "text": "<think>\\boxed{5}"},
+    {"id": "d", "gold": "5", "text": "<think>\\boxed{5}</think>I do not know."},
+    {"id": "e", "gold": "", "text": "\\boxed{5}", "more": [1]},
+    {"id": "f", "gold": "5", "text": "\\boxed{6\u2028}"},
+]
+OUTCOMES = ["correct", "correct", "no answer", "no answer", "undecided", "incorrect"]
+
+
+def verify(*arguments: object) -> tuple[int, list[dict], str]:
+    done = CliRunner().invoke(cli.app, ["verify", *map(str, arguments)])
+    return done.exit_code, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_a_verdict_a_row(answers: Path):
+    code, verdicts, said = verify("math", "--jsonl", answers)
+    assert (code, said) == (0, "")
+    assert [verdict["id"] for verdict in verdicts] == [row["id"] for row in ROWS]
+    assert [verdict["outcome"] for verdict in verdicts] == OUTCOMES
+    assert all(
+        verdict.keys() == {"id", "outcome", "extracted", "why", "ms"} for verdict in verdicts
+    )
+    assert verdicts[0]["extracted"] == "0.5"
+    assert verdicts[2]["why"] == "the thinking never ended"
+    assert 0 < verdicts[0]["ms"] < 1000
+
+
+def test_verdicts_go_to_a_file(answers: Path, tmp_path: Path):
+    out = tmp_path / "verdicts.jsonl"
+    assert verify("math", "--jsonl", answers, "--out", out) == (0, [], "")
+    assert [json.loads(line)["outcome"] for line in out.read_text().splitlines()] == OUTCOMES
+    code, _, said = verify("math", "--jsonl", answers, "--out", tmp_path)
+    assert code == 2
+    assert "cannot be written" in said
+
+
+def test_choices(tmp_path: Path):
+    path = tmp_path / "answers.jsonl"
+    row = {"id": 1, "gold": "E", "text": "Answer: E"}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"n_options": 5}))
+    _, verdicts, _ = verify("choice", "--jsonl", path)
+    assert [verdict["outcome"] for verdict in verdicts] == ["undecided", "correct"]
+
+
+def test_bad_rows_are_told_and_the_others_are_kept(answers: Path):
+    bad = ['{"id": 7', "[]", '{"id": 9, "gold": 5, "text": ""}', '{"id": 9, "gold": "5"}']
+    bad += ['{"id": 1, "gold": "", "text": "", "n_options": 1}']
+    with answers.open("a") as file:
+        file.write("\n".join(["", *bad]))
+    code, verdicts, said = verify("math", "--jsonl", answers)
+    assert code == 2
+    assert [verdict["outcome"] for verdict in verdicts] == OUTCOMES
+    for phrase in (
+        "5 of 11 rows",
+        "line 8 is not JSON",
+        'line 9 is not an object with an "id"',
+        'line 10 has no text at "gold"',
+        'line 11 has no text at "text"',
+        'line 12 has no number from 2 to 10 at "n_options"',
+    ):
+        assert phrase in said
+
+
+def test_progress_is_shown_only_when_it_takes_long(answers: Path, monkeypatch: pytest.MonkeyPatch):
+    shown: list[str] = []
+    for seconds in (60.0, 0.0):
+        monkeypatch.setattr(grade, "SHOW_PROGRESS_AFTER_S", seconds)
+        console = Console(file=io.StringIO(), force_terminal=True)
+        grade.run("math", answers, io.StringIO(), console)
+        assert isinstance(console.file, io.StringIO)
+        shown.append(console.file.getvalue())
+    assert shown[0] == ""
+    assert "verify" in shown[1]
+
+
+def test_an_unknown_kind_is_told_before_the_file_is_read():
+    with pytest.raises(ConfigError, match="no verifier 'maths'; there are math, choice"):
+        grade.run("maths", Path("none"), io.StringIO(), Console())

@@ -1,0 +1,160 @@
+"""Workers that are killed when late, are replaced, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from r1kit.verify.math import Pool
+
+SLOW_WORKER = """
+import importlib.util, sys, time
+spec = importlib.util.spec_from_file_location("worker", {worker!r})
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+def compare(gold, answer):
+    if answer == "late":
+        while True:
+            pass
+    if answer == "gone":
+        sys.exit(1)
+    if answer == "large":
+        bytearray(1 << 40)
+    print("noise on stdout")
+    return {{"same": gold == answer, "why": "by hand"}}
+worker.compare = compare
+worker.main()
+"""
+
+
+@pytest.fixture
+def slow_worker(tmp_path: Path) -> Path:
+    """A worker that can be told to be late, to end or to take too much memory."""
+    import r1kit.verify.math.pool as module
+
+    file = tmp_path / "worker.py"
+    file.write_text(SLOW_WORKER.format(worker=str(module._WORKER)))
+    return file
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def test_math_verify_answers(pool: Pool):
+    assert pool.ask("\\cot x", "\\frac{\\cos x}{\\sin x}").same is True
+    assert pool.ask("\\cot x", "\\tan x").same is False
+    assert pool.ask("}{", "5").same is None
+    assert pool.ask("5", "}{").same is False
+
+
+def test_a_late_worker_is_killed_and_replaced(slow_worker: Path):
+    before = children()
+    with Pool(budget_s=0.2, worker=slow_worker) as pool:
+        pool.warm_up()
+        workers = children() - before
+        start = time.perf_counter()
+        late = pool.ask("5", "late")
+        assert 0.2 <= time.perf_counter() - start < 1
+        assert late.same is None
+        assert late.why.startswith("limit: ")
+        assert len(workers & children()) == len(workers) - 1
+        assert pool.ask("5", "5").same is True
+        assert pool.ask("5", "gone").why.startswith("limit: the worker ended")
+        assert pool.ask("5", "large").why == "limit: memory"
+        assert pool.ask("5", "6").same is False
+    assert children() == before
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.ask("5", "5")
+
+
+def test_many_threads_share_a_pool(slow_worker: Path):
+    before = children()
+    n_threads = threading.active_count()
+    with Pool(size=2, budget_s=0.3, worker=slow_worker) as pool:
+        answers = [str(i % 3) if i % 8 else "late" for i in range(32)]
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda answer: pool.ask("1", answer).same, answers))
+        assert len(children() - before) <= 4
+    assert found == [None if answer == "late" else answer == "1" for answer in answers]
+    assert children() == before
+    assert threading.active_count() == n_threads
+
+
+def test_no_thread_starves(slow_worker: Path):
+    waits: list[float] = []
+
+    def ask(pool: Pool) -> None:
+        for _ in range(50):
+            start = time.perf_counter()
+            pool.ask("5", "5")
+            waits.append(time.perf_counter() - start)
+
+    with Pool(worker=slow_worker) as pool:
+        pool.warm_up()
+        threads = [threading.Thread(target=ask, args=(pool,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    total = sum(waits) / len(threads)
+    assert max(waits) < total / 4  # a thread that starves waits for nearly all of it
+
+
+SCRIPT = """
+import os, sys
+import psutil
+from r1kit.verify.math import check_math
+def ask():
+    return check_math("\\\\boxed{\\\\tan x}", "\\\\frac{\\\\sin x}{\\\\cos x}").correct
+assert ask() is True
+print(*[child.pid for child in psutil.Process().children()], flush=True)
+"""
+
+
+def workers_of(ending: str) -> list[int]:
+    """The workers of a process that has ended this way."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT + ending], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        workers = list(map(int, process.stdout.readline().split()))
+        if "sleep" in ending:
+            process.send_signal(signal.SIGKILL)
+        assert process.wait() in (0, -signal.SIGKILL)
+    return workers
+
+
+@pytest.mark.parametrize("ending", ["", "os._exit(0)", "import time; time.sleep(60)"])
+def test_workers_end_with_their_parent(ending: str):
+    workers = workers_of(ending)
+    assert workers
+    deadline = time.monotonic() + 5
+    while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(psutil.pid_exists, workers))
+
+
+def test_a_fork_gets_workers_of_its_own():
+    forked = """
+child = os.fork()
+if child == 0:
+    os._exit(0 if ask() is True else 1)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+assert ask() is True
+"""
+    assert workers_of(forked)
+
+
+def test_a_worker_sees_nothing_of_the_environment(pool: Pool):
+    [worker, *_] = [child for child in psutil.Process().children() if "-I" in child.cmdline()]
+    assert set(worker.environ()) <= {"PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LC_CTYPE"}
+    assert os.environ.keys() - worker.environ().keys()
