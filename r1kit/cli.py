@@ -64,7 +64,11 @@ Examples:
 
   r1 verify choice --jsonl answers.jsonl --out verdicts.jsonl
 
+  r1 verify code --jsonl programs.jsonl
+
 A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed{0.5}"}
+
+For code: {"id": 1, "program": "print(input())", "tests": [{"stdin": "7", "stdout": "7"}]}
 """
 
 
@@ -153,10 +157,8 @@ def chat(
 
 @app.command(epilog=VERIFY_EXAMPLES)
 def verify(
-    kind: Annotated[str, typer.Argument(help="math or choice.")],
-    jsonl: Annotated[
-        Path, typer.Option(help='Rows with "id", "gold" and "text", one JSON object a line.')
-    ],
+    kind: Annotated[str, typer.Argument(help="math, choice or code.")],
+    jsonl: Annotated[Path, typer.Option(help="One JSON object a line; below is what it holds.")],
     out: Annotated[
         Path | None, typer.Option(help="File of the verdicts; by default they are printed.")
     ] = None,

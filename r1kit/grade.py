@@ -2,7 +2,9 @@
 
 A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
 `{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. Thinking is taken
-off first. Verdicts are written one by one; rows that cannot be read are told at the end.
+off first. For code a row is `{"id": ..., "program": "print(7)", "tests": [...]}`, or has a `text`
+whose last Python block is the program. Verdicts are written one by one; rows that cannot be read
+are told at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,22 +29,72 @@ Row = dict[str, Any]
 SHOW_PROGRESS_AFTER_S = 2.0
 MAX_TOLD = 5
 """bad rows that are told one by one"""
+UNANSWERED = Verdict(False, None, "the thinking never ended")
 
 
-def _math(answer: str, row: Row) -> Verdict:
+@dataclass(frozen=True)
+class Kind:
+    """One thing that can be verified."""
+
+    needs: tuple[str, ...]
+    """texts that a row must have"""
+    verify: Callable[[Row], Verdict]
+    fault: Callable[[Row], str | None] = lambda row: None
+    """what else is off in a row, in a phrase"""
+
+
+def _math(row: Row) -> Verdict:
     from r1kit.verify.math import check_math
 
-    return check_math(answer, row["gold"])
+    answer = answer_part(row["text"])
+    return UNANSWERED if answer is None else check_math(answer, row["gold"])
 
 
-def _choice(answer: str, row: Row) -> Verdict:
+def _choice(row: Row) -> Verdict:
     from r1kit.verify.choice import check_choice
 
-    return check_choice(answer, row["gold"], row.get("n_options", 4))
+    answer, n_options = answer_part(row["text"]), row.get("n_options", 4)
+    return UNANSWERED if answer is None else check_choice(answer, row["gold"], n_options)
 
 
-KINDS: dict[str, Callable[[str, Row], Verdict]] = {"math": _math, "choice": _choice}
-"""What can be verified: (answer part, row) → verdict."""
+def _choice_fault(row: Row) -> str | None:
+    n_options = row.get("n_options", 4)
+    is_number = isinstance(n_options, int) and 2 <= n_options <= 10
+    return None if is_number else 'has no number from 2 to 10 at "n_options"'
+
+
+def _code(row: Row) -> Verdict:
+    from r1kit.verify import code
+
+    program = row.get("program")
+    if program is None:
+        answer = answer_part(row["text"])
+        if answer is None:
+            return UNANSWERED
+        program = code.extract_program(answer)
+    if program is None:
+        return Verdict(False, None, "no program in the text")
+    tests = code.read(row["tests"])
+    return code.check_code(program, tests, code.default_sandbox()).verdict(program)
+
+
+def _code_fault(row: Row) -> str | None:
+    from r1kit.verify import code
+
+    if not isinstance(row.get("program", row.get("text")), str):
+        return 'has no text at "program" or "text"'
+    try:
+        code.read(row.get("tests"))
+    except ValueError as error:
+        return f'has no tests at "tests" ({error})'
+    return None
+
+
+KINDS: dict[str, Kind] = {
+    "math": Kind(("gold", "text"), _math),
+    "choice": Kind(("gold", "text"), _choice, _choice_fault),
+    "code": Kind((), _code, _code_fault),
+}
 
 
 def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
@@ -55,7 +108,7 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
     lines = _lines(source)
     bad: list[str] = []
     for number, line in _watched(lines, console):
-        row = _row(line)
+        row = _row(line, KINDS[kind])
         if isinstance(row, str):
             bad.append(f"line {number} {row}")
         else:
@@ -71,11 +124,7 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
 def grade(kind: str, row: Row) -> Row:
     """The verdict on one row, as a row."""
     start = time.perf_counter()
-    answer = answer_part(row["text"])
-    if answer is None:
-        verdict = Verdict(False, None, "the thinking never ended")
-    else:
-        verdict = KINDS[kind](answer, row)
+    verdict = KINDS[kind].verify(row)
     return {
         "id": row["id"],
         "outcome": verdict.outcome,
@@ -100,20 +149,18 @@ def _lines(source: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def _row(line: str) -> Row | str:
+def _row(line: str, kind: Kind) -> Row | str:
     """The row, or in a phrase why there is none."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "is not JSON"
     if not isinstance(row, dict) or "id" not in row:
         return 'is not an object with an "id"'
-    for key in ("gold", "text"):
+    for key in kind.needs:
         if not isinstance(row.get(key), str):
             return f'has no text at "{key}"'
-    if not isinstance(row.get("n_options", 4), int) or not 2 <= row.get("n_options", 4) <= 10:
-        return 'has no number from 2 to 10 at "n_options"'
-    return row
+    return kind.fault(row) or row
 
 
 def _watched(lines: list[tuple[int, str]], console: Console) -> Iterator[tuple[int, str]]:

@@ -62,23 +62,48 @@ def test_choices(tmp_path: Path):
     path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"n_options": 5}))
     _, verdicts, _ = verify("choice", "--jsonl", path)
     assert [verdict["outcome"] for verdict in verdicts] == ["undecided", "correct"]
+    path.write_text(json.dumps(row | {"n_options": 1}))
+    code, verdicts, said = verify("choice", "--jsonl", path)
+    assert (code, verdicts) == (2, [])
+    assert 'line 1 has no number from 2 to 10 at "n_options"' in said
+
+
+def test_programs(tmp_path: Path):
+    path = tmp_path / "programs.jsonl"
+    tests = [{"stdin": "3 4", "stdout": "7"}, {"stdin": "1 1", "stdout": "2"}]
+    right = "print(sum(map(int, input().split())))"
+    rows = [
+        {"id": 1, "program": right, "tests": tests},
+        {"id": 2, "program": "print(7)", "tests": tests},
+        {"id": 3, "text": f"<think>?</think>\n```python\n{right}\n```", "tests": tests},
+        {"id": 4, "text": "<think>I do not know", "tests": tests},
+        {"id": 5, "text": "I do not know", "tests": tests},
+        {"id": 6, "program": right, "tests": []},
+        {"id": 7, "tests": tests},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, verdicts, said = verify("code", "--jsonl", path)
+    outcomes = [verdict["outcome"] for verdict in verdicts]
+    assert outcomes == ["correct", "incorrect", "correct", "no answer", "no answer"]
+    assert verdicts[1]["why"] == "test 1: line 1 is '7', not '2'"
+    assert code == 2
+    assert 'line 6 has no tests at "tests" (tests is a list of at least one test)' in said
+    assert 'line 7 has no text at "program" or "text"' in said
 
 
 def test_bad_rows_are_told_and_the_others_are_kept(answers: Path):
     bad = ['{"id": 7', "[]", '{"id": 9, "gold": 5, "text": ""}', '{"id": 9, "gold": "5"}']
-    bad += ['{"id": 1, "gold": "", "text": "", "n_options": 1}']
     with answers.open("a") as file:
         file.write("\n".join(["", *bad]))
     code, verdicts, said = verify("math", "--jsonl", answers)
     assert code == 2
     assert [verdict["outcome"] for verdict in verdicts] == OUTCOMES
     for phrase in (
-        "5 of 11 rows",
+        "4 of 10 rows",
         "line 8 is not JSON",
         'line 9 is not an object with an "id"',
         'line 10 has no text at "gold"',
         'line 11 has no text at "text"',
-        'line 12 has no number from 2 to 10 at "n_options"',
     ):
         assert phrase in said
 
