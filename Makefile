@@ -18,7 +18,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup  # an idle machine, please
+bench: setup  # an idle machine, please; twenty minutes, and the demo first if it has not been run
+	test -d runs/tiny || $(BIN)/r1 run recipes/tiny.toml
+	$(BIN)/python -m benchmarks.rl_step --model runs/tiny
 	$(BIN)/python -m benchmarks.rl_step
 
 evidence: setup

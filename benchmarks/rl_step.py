@@ -2,9 +2,10 @@
 
     python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...]
 
+DIR is a checkpoint or a run, whose newest checkpoint is taken; without it the weights are random.
 Every contender is a process that loads once and then answers one repeat at a time, in turns
 (A B C A B C ...), so that the moods of the machine hit all alike. The peers live in `.venv-peers`,
-which the first run makes. Results go to benchmarks/results/<date>.{json,md}.
+which the first run makes. Results go to benchmarks/results/<date>-<stage>.{json,md}.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rich.markdown import Markdown
 from benchmarks import report, workload
 from benchmarks.protocol import Answer
 from r1kit.config import ComputeConfig
+from r1kit.evidence import newest_checkpoint
 from r1kit.model.parallel import n_processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,18 +110,20 @@ class Contender:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", help="a Hugging Face folder; default: a new tiny model")
+    parser.add_argument("--model", type=Path, help="a checkpoint or a run; default: random weights")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of contenders")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
+    given = asked.model and (newest_checkpoint(asked.model) or asked.model)
+    stage = given.name.rpartition("-")[0] or given.name if given else "random"
     make_peers()
     busy = psutil.cpu_percent(2.0) / 100
     if busy > BUSY:
         console.print(f"[yellow]Others use {busy:.0%} of this machine: times will be noise.")
     with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
         folder = Path(name)
-        work = workload.make(folder / "model", asked.model)
+        work = workload.make(folder / "model", given and str(given))
         work.write(folder / "work.json")
         n_cores = n_processes(ComputeConfig(device="cpu"), len(work.prompt_ids))
         racers = contenders(folder / "work.json", n_cores)
@@ -132,11 +136,11 @@ def main() -> None:
             "problems": len(work.prompt_ids),
             "completions": work.n_completions,
             "max_tokens": work.max_tokens,
-            "model": asked.model or "random weights of the shape of recipes/tiny.toml",
+            "model": given.name if given else "random weights of the shape of recipes/tiny.toml",
         },
         "contenders": [racer.record() for racer in racers],
     }
-    write(record, asked.out)
+    write(record, asked.out, stage)
 
 
 def make_peers() -> None:
@@ -216,10 +220,10 @@ def environment(n_cores: int, busy: float) -> dict[str, Any]:
     }
 
 
-def write(record: dict[str, Any], folder: Path) -> None:
+def write(record: dict[str, Any], folder: Path, stage: str) -> None:
     """Raw numbers as JSON, the table as Markdown and on the screen."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / record["environment"]["date"]
+    path = folder / f"{record['environment']['date']}-{stage}"
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     text = report.markdown(record)
     path.with_suffix(".md").write_text(text, encoding="utf-8")

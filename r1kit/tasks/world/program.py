@@ -4,7 +4,7 @@
                     wait 3*x: 5-3=2,6+2=8,8-8=0 yes</think>\\boxed{def f(x):return 3*x+2}
 
 Answers are programs: they are run in the sandbox, on the inputs shown and on others. Level 1:
-`a*x+b`, a in 2..9, b in 1..40. Each level more: 10 more for a, 40 more for b.
+`a*x+b`, a in 2..9, b in 1..30. Each level more: 10 more for a, 30 more for b.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Program(Family):
     REPAIRS: ClassVar = {"en": ("Repair {}",), "ko": ("고쳐라: {}",), "zh": ("改正：{}",)}
 
     def draw(self, rng: random.Random, language: str) -> Problem:
-        a, b = rng.randint(2, 10 * self.level - 1), rng.randint(1, 40 * self.level)
+        a, b = rng.randint(2, 10 * self.level - 1), rng.randint(1, 30 * self.level)
         shown, start = f"f(1)={a + b},f(2)={2 * a + b}", None
         if rng.random() < BROKEN:
             start = max(1, a - rng.randint(0, 3))
