@@ -119,14 +119,14 @@ print(*[child.pid for child in psutil.Process().children()], flush=True)
 """
 
 
-def workers_of(ending: str) -> list[int]:
+def workers_of(ending: str, beginning: str = SCRIPT) -> list[int]:
     """The workers of a process that has ended this way."""
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT + ending], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", beginning + ending], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         workers = list(map(int, process.stdout.readline().split()))
-        if "sleep" in ending:
+        if "sleep(60)" in ending:
             process.send_signal(signal.SIGKILL)
         assert process.wait() in (0, -signal.SIGKILL)
     return workers
@@ -136,10 +136,28 @@ def workers_of(ending: str) -> list[int]:
 def test_workers_end_with_their_parent(ending: str):
     workers = workers_of(ending)
     assert workers
+    assert_gone(workers)
+
+
+def assert_gone(workers: list[int]) -> None:
     deadline = time.monotonic() + 5
     while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(psutil.pid_exists, workers))
+
+
+def test_a_busy_worker_ends_by_its_alarm_when_its_parent_is_killed(slow_worker: Path):
+    busy = f"""
+import pathlib, signal, threading
+from r1kit.verify.math import Pool
+pool = Pool(budget_s=0.9, worker=pathlib.Path({str(slow_worker)!r}))
+pool.warm_up()
+threading.Thread(target=pool.ask, args=("5", "late")).start()
+import time; time.sleep(0.3)
+print(*[child.pid for child in psutil.Process().children()], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert_gone(workers_of(busy, SCRIPT.split("def ask")[0]))
 
 
 def test_a_fork_gets_workers_of_its_own():

@@ -12,7 +12,7 @@ from r1kit.verify.math import algebra
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.values import (
     Based,
-    Ellipsis,
+    Dots,
     Equation,
     Infinity,
     Matrix,
@@ -104,7 +104,7 @@ def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
     if isinstance(a, Equation) and isinstance(b, Equation):
         return _equations(a, b, compare)
-    if isinstance(a, Ellipsis) or isinstance(b, Ellipsis):
+    if isinstance(a, Dots) or isinstance(b, Dots):
         return True if a == b else None
     if type(a) is type(b):  # Words, Based, Infinity
         return a == b
@@ -122,7 +122,7 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
 
 def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
     """As sets if one of them is a set, else repetition counts."""
-    if any(isinstance(item, Ellipsis) for item in (*a.items, *b.items)):
+    if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
     if a.is_set or b.is_set:
         return _matched(_distinct(a.items), _distinct(b.items), compare)
