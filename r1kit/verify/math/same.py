@@ -98,6 +98,10 @@ def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
     if isinstance(a, Ordered) and isinstance(b, Ordered):
         same_brackets = (a.opening, a.closing) == (b.opening, b.closing)
         return same_brackets and _pairwise(a.items, b.items, compare)
+    if isinstance(a, Ordered) and isinstance(b, Unordered):
+        return _without_brackets(a, b, compare)
+    if isinstance(a, Unordered) and isinstance(b, Ordered):
+        return _without_brackets(b, a, lambda x, y: compare(y, x))
     if isinstance(a, Matrix) and isinstance(b, Matrix):
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return False
@@ -127,6 +131,12 @@ def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
     if a.is_set or b.is_set:
         return _matched(_distinct(a.items), _distinct(b.items), compare)
     return _matched(a.items, b.items, compare)
+
+
+def _without_brackets(point: Ordered, items: Unordered, compare: Compare) -> bool | None:
+    """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
+    is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
+    return is_bare and _pairwise(point.items, items.items, compare)
 
 
 def _distinct(items: Sequence[Value]) -> list[Value]:
