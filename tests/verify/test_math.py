@@ -43,6 +43,8 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
     "bare lists have no order": ("1, 2", ["2, 1", "2 and 1", "\\{1,2\\}"], ["1", "1, 2, 2"]),
     "sets have no repetition": ("\\{1,2\\}", ["\\{2,1,1\\}"], ["\\{1,2,3\\}"]),
     "tuples have an order": ("(1,2)", ["(1, 2)"], ["(2,1)", "[1,2]"]),
+    "brackets left out": ("(1,2)", ["1, 2"], ["2, 1", "\\{1,2\\}"]),
+    "sets are no intervals": ("\\{1,2\\}", ["1, 2"], ["(1,2)", "[1,2]"]),
     "plus-minus is two answers": ("1 \\pm \\sqrt{2}", ["1-√2, 1+√2"], ["1+√2", "\\pm 1"]),
     "base agrees": ("52_8", ["52_{8}", "52"], ["52_9", "42"]),
     "base where none is asked": ("42", ["42"], ["52_8", "42_{10}"]),

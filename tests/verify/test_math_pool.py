@@ -15,7 +15,8 @@ import pytest
 from r1kit.verify.math import Pool
 
 SLOW_WORKER = """
-import importlib.util, sys, time
+import importlib.util, sys, time, types
+sys.modules["math_verify"] = types.ModuleType("math_verify")  # takes a second to import
 spec = importlib.util.spec_from_file_location("worker", {worker!r})
 worker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(worker)
@@ -23,6 +24,8 @@ def compare(gold, answer):
     if answer == "late":
         while True:
             pass
+    if answer == "slow":
+        time.sleep(0.005)
     if answer == "gone":
         sys.exit(1)
     if answer == "large":
@@ -92,9 +95,9 @@ def test_no_thread_starves(slow_worker: Path):
     waits: list[float] = []
 
     def ask(pool: Pool) -> None:
-        for _ in range(50):
+        for _ in range(40):
             start = time.perf_counter()
-            pool.ask("5", "5")
+            pool.ask("5", "slow")
             waits.append(time.perf_counter() - start)
 
     with Pool(worker=slow_worker) as pool:
@@ -119,39 +122,73 @@ print(*[child.pid for child in psutil.Process().children()], flush=True)
 """
 
 
-def workers_of(ending: str) -> list[int]:
+def workers_of(ending: str, beginning: str = SCRIPT) -> list[int]:
     """The workers of a process that has ended this way."""
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT + ending], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", beginning + ending], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         workers = list(map(int, process.stdout.readline().split()))
-        if "sleep" in ending:
+        if "sleep(60)" in ending:
             process.send_signal(signal.SIGKILL)
         assert process.wait() in (0, -signal.SIGKILL)
     return workers
 
 
 @pytest.mark.parametrize("ending", ["", "os._exit(0)", "import time; time.sleep(60)"])
-def test_workers_end_with_their_parent(ending: str):
-    workers = workers_of(ending)
-    assert workers
+def test_workers_end_with_their_parent(ending: str, slow_worker: Path):
+    workers = workers_of(ending, with_pool(slow_worker))
+    assert len(workers) == 2  # one and a spare
+    assert_gone(workers)
+
+
+def with_pool(worker: Path) -> str:
+    """A script whose workers are those of `slow_worker`."""
+    return SCRIPT.replace(
+        "def ask",
+        f"""
+import pathlib
+import r1kit.verify.math.pool as module
+module._default = module.Pool(budget_s=0.9, worker=pathlib.Path({str(worker)!r}))
+def ask""",
+    ).replace("assert ask() is True", "assert ask() is False")
+
+
+def assert_gone(workers: list[int]) -> None:
     deadline = time.monotonic() + 5
-    while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not any(map(psutil.pid_exists, workers))
+    assert not any(map(is_alive, workers))
 
 
-def test_a_fork_gets_workers_of_its_own():
+def is_alive(process_id: int) -> bool:
+    """Orphans that have ended stay until the first process of the machine looks after them."""
+    try:
+        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_busy_worker_ends_by_its_alarm_when_its_parent_is_killed(slow_worker: Path):
+    busy = """
+import signal, threading, time
+threading.Thread(target=module._default.ask, args=("5", "late")).start()
+time.sleep(0.3)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert_gone(workers_of(busy, with_pool(slow_worker)))
+
+
+def test_a_fork_gets_workers_of_its_own(slow_worker: Path):
     forked = """
 child = os.fork()
 if child == 0:
-    os._exit(0 if ask() is True else 1)
+    os._exit(0 if ask() is True else 1)  # by a real worker
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0
-assert ask() is True
+assert ask() is False
 """
-    assert workers_of(forked)
+    assert_gone(workers_of(forked, with_pool(slow_worker)))
 
 
 def test_a_worker_sees_nothing_of_the_environment(pool: Pool):

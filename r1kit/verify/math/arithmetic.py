@@ -174,6 +174,8 @@ class Arithmetic(Cursor):
             if base is None or not text.isdecimal() or not 2 <= base <= 36:
                 raise UnsureError("a subscript of a number that is no base")
             return Based(text.lstrip("0") or "0", int(base))
+        if text.isdecimal() and text.startswith("00"):
+            raise UnsureError("a part of a number")  # (1,000) is no point
         return self.do(algebra.rational, Fraction(text))
 
     def _name(self, name: str) -> Ratio:

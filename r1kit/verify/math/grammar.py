@@ -17,7 +17,7 @@ from r1kit.verify.math.cursor import ENDS
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
 from r1kit.verify.math.tokens import tokenize
 from r1kit.verify.math.values import (
-    Ellipsis,
+    Dots,
     Equation,
     Infinity,
     Measured,
@@ -80,7 +80,7 @@ class _Answer(Arithmetic):
     def _side(self) -> Value:
         if self.is_command("ldots"):
             self.place += 1
-            return Ellipsis()
+            return Dots()
         if (words := self._words()) is not None:
             return words
         if self.take("$", "\\$"):

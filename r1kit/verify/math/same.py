@@ -12,7 +12,7 @@ from r1kit.verify.math import algebra
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.values import (
     Based,
-    Ellipsis,
+    Dots,
     Equation,
     Infinity,
     Matrix,
@@ -98,13 +98,17 @@ def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
     if isinstance(a, Ordered) and isinstance(b, Ordered):
         same_brackets = (a.opening, a.closing) == (b.opening, b.closing)
         return same_brackets and _pairwise(a.items, b.items, compare)
+    if isinstance(a, Ordered) and isinstance(b, Unordered):
+        return _without_brackets(a, b, compare)
+    if isinstance(a, Unordered) and isinstance(b, Ordered):
+        return _without_brackets(b, a, lambda x, y: compare(y, x))
     if isinstance(a, Matrix) and isinstance(b, Matrix):
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return False
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
     if isinstance(a, Equation) and isinstance(b, Equation):
         return _equations(a, b, compare)
-    if isinstance(a, Ellipsis) or isinstance(b, Ellipsis):
+    if isinstance(a, Dots) or isinstance(b, Dots):
         return True if a == b else None
     if type(a) is type(b):  # Words, Based, Infinity
         return a == b
@@ -122,11 +126,17 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
 
 def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
     """As sets if one of them is a set, else repetition counts."""
-    if any(isinstance(item, Ellipsis) for item in (*a.items, *b.items)):
+    if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
     if a.is_set or b.is_set:
         return _matched(_distinct(a.items), _distinct(b.items), compare)
     return _matched(a.items, b.items, compare)
+
+
+def _without_brackets(point: Ordered, items: Unordered, compare: Compare) -> bool | None:
+    """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
+    is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
+    return is_bare and _pairwise(point.items, items.items, compare)
 
 
 def _distinct(items: Sequence[Value]) -> list[Value]:

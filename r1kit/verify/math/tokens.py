@@ -63,7 +63,8 @@ _UNICODE = {
 _REWRITES = tuple(
     (re.compile(pattern), written)
     for pattern, written in (
-        (r"(?<=\d)\\[,!](?=\d)|(?<=\d),\\!\s*(?=\d)|\{,\}(?=\d)", ","),
+        (r"(?<=[0-9])(?:\\[,!]|,\\!\s*|\{,\})(?=[0-9]{3}(?![0-9]))", ""),
+        (r",\\!|\{,\}", ","),
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
         (r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![A-Za-z])", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),

@@ -38,7 +38,7 @@ class Based:
 
 
 @dataclass(frozen=True, slots=True)
-class Ellipsis:
+class Dots:
     """`\\ldots` in a list: what it stands for is anybody's guess."""
 
 
@@ -88,7 +88,7 @@ Value = (
     | Infinity
     | Words
     | Based
-    | Ellipsis
+    | Dots
     | Ordered
     | Unordered
     | Union
