@@ -1,4 +1,4 @@
-"""The command `r1`: run a recipe, show a run, chat with a model.
+"""The command `r1`: run a recipe, show a run, chat with a model, look at the machine.
 
 Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
 only by the commands that need it.
@@ -56,6 +56,13 @@ Examples:
   r1 chat runs/tiny/checkpoints/base-000400 --temperature 1
 
   echo "7x + 3 = 38, x = ?" | r1 chat runs/tiny
+"""
+DOCTOR_EXAMPLES = """
+Examples:
+
+  r1 doctor
+
+  r1 doctor --attack
 """
 
 
@@ -140,6 +147,23 @@ def chat(
         from r1kit import chat as terminal
 
         terminal.run(model, Sampling(max_tokens, temperature, top_p), seed, console)
+
+
+@app.command(epilog=DOCTOR_EXAMPLES)
+def doctor(
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Try to break out of the sandbox, in every known way.")
+    ] = False,
+) -> None:
+    """Show what this machine gives: versions, memory, and how well programs can be caged."""
+    console = Console()
+    with _sentences(console):
+        from r1kit import doctor as ward
+
+        if not attack:
+            ward.show(console)
+        elif ward.attack(console):
+            raise typer.Exit(1)
 
 
 @contextmanager
