@@ -1,4 +1,4 @@
-"""The command `r1`: run a recipe, show a run, chat with a model, verify answers.
+"""The command `r1`: run a recipe, show a run, chat, verify answers, look at the machine.
 
 Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
 only by the commands that need it.
@@ -69,6 +69,13 @@ Examples:
 A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed{0.5}"}
 
 For code: {"id": 1, "program": "print(input())", "tests": [{"stdin": "7", "stdout": "7"}]}
+"""
+DOCTOR_EXAMPLES = """
+Examples:
+
+  r1 doctor
+
+  r1 doctor --attack
 """
 
 
@@ -175,6 +182,23 @@ def verify(
         except OSError as error:
             raise ConfigError(f"{out} cannot be written ({error}).") from None
         grade.run(kind, jsonl, file, console)
+
+
+@app.command(epilog=DOCTOR_EXAMPLES)
+def doctor(
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Try to break out of the sandbox, in every known way.")
+    ] = False,
+) -> None:
+    """Show what this machine gives: versions, memory, and how well programs can be caged."""
+    console = Console()
+    with _sentences(console):
+        from r1kit import doctor as ward
+
+        if not attack:
+            ward.show(console)
+        elif ward.attack(console):
+            raise typer.Exit(1)
 
 
 @contextmanager

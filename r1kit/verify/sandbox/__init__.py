@@ -4,6 +4,7 @@
 """
 
 from r1kit.verify.sandbox.job import Ending, Job, Limits
-from r1kit.verify.sandbox.pool import Level, Sandbox
+from r1kit.verify.sandbox.pool import Level, Sandbox, layers
+from r1kit.verify.sandbox.probe import Layer
 
-__all__ = ["Ending", "Job", "Level", "Limits", "Sandbox"]
+__all__ = ["Ending", "Job", "Layer", "Level", "Limits", "Sandbox", "layers"]

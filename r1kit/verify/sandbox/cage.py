@@ -10,6 +10,7 @@ Source: the manual pages of the mechanisms; docs/security.md says what each is f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import resource
@@ -47,8 +48,11 @@ class Cage:
     """disk_mb of the mounted box, and its change time as we left it"""
 
     def can_fork(self, limits: Limits) -> bool:
-        """Children are only allowed where all of them can be counted and killed."""
-        return limits.processes > 1 and (self.is_strict or self.uid is not None)
+        """Children are only allowed in a process namespace, which ends with its first process.
+
+        Anywhere else they outlive a supervisor that is killed: a death signal is not inherited.
+        """
+        return limits.processes > 1 and self.is_strict
 
     def fill_box(self, files: Mapping[str, bytes], disk_mb: int) -> None:
         """Make the box hold these files and nothing else."""
@@ -92,17 +96,11 @@ class Cage:
         may_fork = self.can_fork(limits)
         kernel.install_filter(seccomp.build(os.getpid(), may_fork, self.is_strict))
 
-    def kill_all(self, pid: int, limits: Limits) -> None:
+    def kill_all(self, pid: int) -> None:
         """Nobody of this run is alive afterwards; they are not reaped yet."""
-        try:
-            if self.is_strict:
-                os.kill(-1, signal.SIGKILL)  # we are the first process of the namespace
-            else:
-                if self.can_fork(limits):
-                    _kill_user(self.uid or 0)
-                os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            # Strict: we are the first process of the namespace. Standard: nobody could fork.
+            os.kill(-1 if self.is_strict else pid, signal.SIGKILL)
 
 
 def split(uid: int | None) -> None:
@@ -133,7 +131,6 @@ def strict(uid: int | None) -> Cage:
 
 
 def standard(uid: int | None, box: str) -> Cage:
-    kernel.adopt_orphans()
     cage = Cage(box, False, uid)
     cage.rules = landlock.ruleset([*mounts.readable(), box], mounts.DEVICES, [])
     if uid is not None and not all(map(_is_public, sys.path)):
@@ -198,18 +195,6 @@ def measure_address_space() -> None:
     global _own_address_space
     with open("/proc/self/statm", encoding="ascii") as file:
         _own_address_space = int(file.read().split()[0]) * resource.getpagesize()
-
-
-def _kill_user(uid: int) -> None:
-    """SIGKILL to every process of this uid, by a process of this uid: it reaches nobody else's."""
-    pid = os.fork()
-    if pid == 0:
-        os.setresuid(uid, uid, uid)
-        try:
-            os.kill(-1, signal.SIGKILL)
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
 
 
 def _close_all_but(kept: list[int]) -> None:

@@ -29,7 +29,7 @@ class Limits:
     disk_mb: int = 16
     """MiB of the work folder (level strict; at standard nothing can be written)"""
     processes: int = 1
-    """the program and its children; with 1 it cannot fork"""
+    """the program and its children; with 1, and at standard, it cannot fork"""
     threads: int = 16
     """of all processes, where the kernel counts them for us (strict, or own uid)"""
     files: int = 64

@@ -17,7 +17,7 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
-_PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _SYS_MOUNT_SETATTR = 442  # the same number on every architecture
 _AT_RECURSIVE = 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -66,11 +66,6 @@ def unshare(flags: int) -> None:
 def die_with_parent() -> None:
     """SIGKILL when the thread that started us ends."""
     _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, 9)
-
-
-def adopt_orphans() -> None:
-    """Descendants whose parent ends become our children."""
-    _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
 
 
 def forbid_dumps() -> None:

@@ -27,6 +27,8 @@ from typing import Literal, Self
 from r1kit.errors import SandboxError
 from r1kit.verify.sandbox import wire
 from r1kit.verify.sandbox.job import Ending, Job
+from r1kit.verify.sandbox.macos import Runner
+from r1kit.verify.sandbox.probe import Layer, bubblewrap
 
 Level = Literal["strict", "standard", "best-effort"]
 HERE = Path(__file__).parent
@@ -78,6 +80,24 @@ class Worker:
             self._process.wait()
 
 
+def layers() -> list[Layer]:
+    """What this machine gives, each mechanism tried once (`probe.py`)."""
+    control, theirs = socket.socketpair()
+    with theirs:
+        process = spawn(theirs)
+    with control:
+        control.settimeout(_START_S)
+        try:
+            send_sources(control, "probe")
+            head, _ = wire.receive(control)
+        except (OSError, EOFError) as error:
+            return [Layer("a bare interpreter", False, f"it does not start: {error}")]
+        finally:
+            process.kill()
+            process.wait()
+    return [*(Layer(*row) for row in head["layers"]), bubblewrap()]
+
+
 class Sandbox:
     """A pool of workers at one level; may be used by many threads."""
 
@@ -86,8 +106,8 @@ class Sandbox:
     ) -> None:
         """`auto` is the best level that can be had, at least standard; one worker a core."""
         self._asked = level
-        self._n_workers = n_workers or len(os.sched_getaffinity(0))
-        self._idle: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
+        self._n_workers = n_workers or _n_cores()
+        self._idle: queue.SimpleQueue[Worker | Runner | None] = queue.SimpleQueue()
         self.level: Level | None = None
 
     def __enter__(self) -> Self:
@@ -113,6 +133,8 @@ class Sandbox:
 
     def run(self, job: Job) -> Ending:
         """Waits for a free worker. One that is lost is replaced, and the job tried once more."""
+        if self.level is None:
+            raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
         why = ""
         for _ in range(2):
             try:
@@ -131,10 +153,11 @@ class Sandbox:
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
-    def _first(self) -> Worker:
+    def _first(self) -> Worker | Runner:
         if self._asked != "auto":
+            worker = _open(self._asked)
             self.level = self._asked
-            return Worker(self._asked)
+            return worker
         try:
             worker, self.level = Worker("strict"), "strict"
         except SandboxError:
@@ -142,13 +165,12 @@ class Sandbox:
         return worker
 
     @contextmanager
-    def _worker(self) -> Iterator[Worker]:
+    def _worker(self) -> Iterator[Worker | Runner]:
         """A worker for one job; it comes back unless it failed."""
-        if self.level is None:
-            raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
         worker = self._idle.get()
         try:
-            worker = worker or Worker(self.level)
+            assert self.level is not None
+            worker = worker or _open(self.level)
             yield worker
         except BaseException:
             if worker is not None:
@@ -157,6 +179,15 @@ class Sandbox:
             raise
         finally:
             self._idle.put(worker)
+
+
+def _open(level: Level) -> Worker | Runner:
+    return Runner() if level == "best-effort" else Worker(level)
+
+
+def _n_cores() -> int:
+    can_tell = hasattr(os, "sched_getaffinity")  # not on macOS
+    return len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
 
 
 def spawn(control: socket.socket) -> subprocess.Popen[bytes]:
@@ -188,7 +219,7 @@ def _refusal(level: str, why: str) -> str:
         "strict": "root or user namespaces (in a container: --security-opt seccomp=unconfined; on "
         "Ubuntu: an AppArmor profile that allows userns), Landlock and seccomp",
         "standard": "Linux 5.13 or newer with Landlock and seccomp, on x86-64 or arm64",
-    }.get(level, "sandbox-exec")
+    }[level]
     return (
         f"the sandbox level {level} cannot be had here: {why}. It needs {needs}. "
         "`r1 doctor` shows what this machine gives."

@@ -49,7 +49,7 @@ def run(cage: Cage, job: Job) -> Ending:
         os.close(place)
     try:
         how = _watch(pid, pipes.said, job.limits, started)
-        status, cpu_s = _end(cage, pid, job.limits)
+        status, cpu_s = _end(cage, pid)
         wall_s = time.monotonic() - started
         word = os.read(pipes.ready[0], 1000)
         over = [_drain(place, said, job.limits) for place, said in pipes.said.items()]
@@ -104,9 +104,9 @@ def _watch(pid: int, said: dict[int, bytearray], limits: Limits, started: float)
         os.close(life)
 
 
-def _end(cage: Cage, pid: int, limits: Limits) -> tuple[int, float]:
+def _end(cage: Cage, pid: int) -> tuple[int, float]:
     """Kill whoever is left and reap everybody: the candidate's wait status and CPU seconds."""
-    cage.kill_all(pid, limits)
+    cage.kill_all(pid)
     _, status, used = os.wait4(pid, 0)
     with contextlib.suppress(ChildProcessError):
         while True:

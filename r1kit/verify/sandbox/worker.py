@@ -1,7 +1,7 @@
 """A worker: a small warm interpreter that makes a candidate by forking. Never a child of torch.
 
-    caller ── socket ── worker ── fork ── candidate        the worker is process 1 of its namespace
-       └─ keeper ─────────┘                                (strict), or the subreaper (standard)
+    caller ── socket ── worker ── fork ── candidate        at strict the worker is process 1 of
+       └─ keeper ─────────┘                                its namespace: all in it end with it
 
 The keeper started as the caller's child, made the namespaces and the worker, and from then on does
 one thing: when the caller or the worker is gone, it ends the other's leftovers and itself. A worker
@@ -51,7 +51,7 @@ def main(control: socket.socket) -> None:
         control.close()
         _keep(caller, pid)
     except Exception as error:
-        wire.send(control, {"error": str(error)})
+        wire.send(control, {"error": _phrase(error)})
     finally:
         if box:
             cage.remove_box(box)
@@ -84,7 +84,7 @@ def _work(control: socket.socket, uid: int | None, box: str) -> NoReturn:
     except EOFError:
         os._exit(0)
     except BaseException as error:
-        wire.send(control, {"error": str(error)})
+        wire.send(control, {"error": _phrase(error)})
     finally:
         os._exit(1)
 
@@ -93,6 +93,10 @@ def _job(head: dict[str, Any], blobs: list[bytes]) -> Job:
     names, limits = head["files"], head["limits"]
     files = dict(zip(names, blobs[2:], strict=True))
     return Job(blobs[0].decode(), blobs[1], Limits(**limits), files)
+
+
+def _phrase(error: BaseException) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
 
 
 def _answer(control: socket.socket, ending: Ending) -> None:

@@ -1,0 +1,212 @@
+"""The judge: sets up what can be stolen or harmed, runs an attack, and looks what came of it.
+
+Secrets are random a run. Everything is looked at from outside the candidate: files, servers, a
+victim process, the process table. Linux, for it reads /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from r1kit.verify.sandbox.attacks.attack import Attack
+from r1kit.verify.sandbox.job import Ending, Job
+from r1kit.verify.sandbox.pool import Sandbox
+
+STDIN = b"line 1\nline 2\n"
+_SLACK_S = 2.0
+_SHARED = (Path("/tmp"), Path("/dev/shm"))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`Finding("TCP", True, "exit 1: PermissionError: ...")`."""
+
+    attack: str
+    held: bool
+    """the attack failed; an honest program worked"""
+    what: str
+    """how it ended, or by what it succeeded"""
+
+
+@dataclass
+class Scene:
+    """What an attack may find."""
+
+    folder: Path
+    secret: str
+    mark: str
+    victim: subprocess.Popen[bytes]
+    servers: dict[str, socket.socket]
+
+    def program(self, text: str) -> str:
+        """The program of an attack, aimed at this scene."""
+        tcp, udp = (self.servers[kind].getsockname()[1] for kind in ("tcp", "udp"))
+        places = {
+            "SECRET_FILE": self.folder / "secret",
+            "PREY": self.folder / "prey",
+            "FOLDER": self.folder,
+            "NAME": self.folder.name,
+            "REPO": Path(__file__).parents[3],
+            "UNIX": self.folder / "unix",
+            "UNIX_DGRAM": self.folder / "datagrams",
+            "PORT": tcp,
+            "UDP": udp,
+            "VICTIM": self.victim.pid,
+            "CALLER": os.getpid(),
+            "MARK": self.mark,
+        }
+        for name, value in places.items():
+            text = text.replace(f"@{name}@", str(value))
+        return text
+
+    def harm(self, stdout: bytes, stderr: bytes) -> str:
+        """What an attack that said this has done, or ""."""
+        if self.mark.encode() in stdout:  # tracebacks quote it
+            return "the program got what it tried"
+        if self.secret.encode() in stdout + stderr:
+            return "the secret was read"
+        for kind, server in self.servers.items():
+            if _was_reached(server):
+                return f"the {kind} server was reached"
+        return self._changed() or _left_behind(self.folder.name)
+
+    def _changed(self) -> str:
+        prey = self.folder / "prey"
+        if not prey.exists() or (prey.stat().st_size, prey.stat().st_mode & 0o777) != (4, 0o666):
+            return "a file was changed"
+        if prey.stat().st_mtime < 1000:
+            return "the times of a file were changed"
+        if sorted(os.listdir(self.folder)) != ["datagrams", "prey", "secret", "unix"]:
+            return "something was made outside"
+        if self.victim.poll() is not None or _state(self.victim.pid) == "T":
+            return "another process was ended or stopped"
+        if os.getpriority(os.PRIO_PROCESS, self.victim.pid) > os.getpriority(os.PRIO_PROCESS, 0):
+            return "another process was slowed"
+        return ""
+
+
+@contextmanager
+def scene() -> Iterator[Scene]:
+    """Something to steal, somebody to harm, somebody to reach; gone afterwards."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="r1-scene-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o777)
+        secret = f"r1-secret-{secrets.token_hex(16)}"
+        (folder / "secret").write_text(secret)
+        (folder / "prey").write_text("prey")
+        (folder / "prey").chmod(0o666)
+        os.environ["R1_SCENE_SECRET"] = secret
+        stack.callback(os.environ.pop, "R1_SCENE_SECRET")
+        wait = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
+        victim = subprocess.Popen(wait)
+        stack.callback(_end, victim)
+        for shared in _SHARED:
+            stack.callback((shared / f"{folder.name}-left").unlink, missing_ok=True)
+        servers = {kind: stack.enter_context(s) for kind, s in _serve(folder).items()}
+        yield Scene(folder, secret, f"won-{secrets.token_hex(8)}", victim, servers)
+
+
+def judge(sandbox: Sandbox, attack: Attack) -> Finding:
+    """Run one attack in a scene of its own. The sandbox has one worker."""
+    with scene() as around:
+        gold = around.secret  # in our frames and memory, for the attacks that look there
+        programs = [attack.program, attack.then] if attack.then else [attack.program]
+        endings = [
+            sandbox.run(Job(around.program(text), STDIN, attack.limits)) for text in programs
+        ]
+        said = [
+            b"".join(texts) for texts in zip(*((e.stdout, e.stderr) for e in endings), strict=True)
+        ]
+        harm = around.harm(*said)
+    assert gold == around.secret
+    return _find(attack, endings[0], harm)
+
+
+def _find(attack: Attack, ending: Ending, harm: str) -> Finding:
+    told = f"{ending.how}{'' if ending.code is None else f' {ending.code}'}"
+    last = ending.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    told = ": ".join([told, *last])
+    if harm:
+        return Finding(attack.name, False, f"{harm} ({told})")
+    if ending.how == "sandbox":
+        return Finding(attack.name, False, f"the sandbox broke ({told})")
+    if ending.wall_s > attack.limits.wall_s + _SLACK_S:
+        return Finding(attack.name, False, f"held on for {ending.wall_s:.1f} s")
+    if attack.ends and ending.how not in attack.ends:
+        return Finding(attack.name, False, f"ended otherwise than {'/'.join(attack.ends)}: {told}")
+    if attack.expected is not None and ending.stdout != attack.expected:
+        return Finding(attack.name, False, f"printed {ending.stdout!r} ({told})")
+    return Finding(attack.name, True, told)
+
+
+def _serve(folder: Path) -> dict[str, socket.socket]:
+    kinds: dict[str, tuple[int, int, tuple[str, int] | str]] = {
+        "tcp": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+        "udp": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+        "unix": (socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "unix")),
+        "datagram": (socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "datagrams")),
+        "abstract": (socket.AF_UNIX, socket.SOCK_STREAM, f"\0{folder.name}"),
+    }
+    servers = {}
+    for name, (family, kind, address) in kinds.items():
+        servers[name] = socket.socket(family, kind)
+        servers[name].bind(address)
+        if kind == socket.SOCK_STREAM:
+            servers[name].listen()
+        servers[name].setblocking(False)
+    for name in ("unix", "datagrams"):
+        (folder / name).chmod(0o777)
+    return servers
+
+
+def _was_reached(server: socket.socket) -> bool:
+    try:
+        if server.type == socket.SOCK_STREAM:
+            server.accept()[0].close()
+        else:
+            server.recv(10)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _left_behind(name: str) -> str:
+    """Files with this name in shared places, and processes below our workers."""
+    for shared in _SHARED:
+        if (shared / f"{name}-left").exists():
+            return f"a file was left in {shared}"
+    # We hold keepers, keepers hold workers; whoever is below is a candidate that is still there.
+    below = [os.getpid()]
+    for _ in range(3):
+        below = [child for pid in below for child in _children(pid)]
+    return "a process was left behind" if below else ""
+
+
+def _children(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    try:
+        return [int(child) for children in lists for child in children.read_text().split()]
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def _end(victim: subprocess.Popen[bytes]) -> None:
+    victim.send_signal(signal.SIGCONT)
+    victim.kill()
+    victim.wait()

@@ -1,0 +1,103 @@
+"""Level best-effort: macOS's own sandbox around an ordinary interpreter, one process a run.
+
+Source: sandbox-exec(1) and its profile language. Departures: nothing here has been tried by the
+tests, which run on Linux; memory is not limited (RLIMIT_AS does nothing there), a program may start
+threads without bound, and it sees other processes. `Sandbox("best-effort")` is the only way in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from r1kit.errors import SandboxError
+from r1kit.verify.sandbox.job import Ending, How, Job
+
+_PROFILE = """
+(version 1) (deny default) (import "system.sb")
+(allow process-exec (literal "{python}")) (allow sysctl-read)
+(allow file-read* (subpath "{prefix}") (subpath "{box}"))
+(allow file-write* (subpath "{box}"))
+"""
+_LIMIT = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -n "$3"; shift 3; exec "$@"'
+_BLOCK = 512  # bytes, the unit of ulimit -f
+
+
+class Runner:
+    """Stands where a worker stands; keeps nothing between runs."""
+
+    def __init__(self) -> None:
+        """Raises SandboxError where there is no sandbox-exec."""
+        if sys.platform != "darwin" or shutil.which("sandbox-exec") is None:
+            raise SandboxError(
+                "the sandbox level best-effort is for macOS; use standard or strict on Linux"
+            )
+
+    def run(self, job: Job) -> Ending:
+        with tempfile.TemporaryDirectory(prefix="r1-box-") as folder:
+            return _run(job, Path(folder).resolve())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _run(job: Job, folder: Path) -> Ending:
+    box = folder / "box"
+    box.mkdir()
+    for name, data in {**job.files, "program.py": job.program.encode()}.items():
+        (box / name).write_bytes(data)
+    (folder / "stdin").write_bytes(job.stdin)
+    started = time.monotonic()
+    with (
+        open(folder / "stdin", "rb") as stdin,
+        open(folder / "stdout", "wb") as stdout,
+        open(folder / "stderr", "wb") as stderr,
+    ):
+        process = subprocess.Popen(
+            _command(job, box), stdin=stdin, stdout=stdout, stderr=stderr, cwd=box,
+            env={"HOME": str(box), "TMPDIR": str(box)}, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code: int | None = process.wait(job.limits.wall_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            _kill_group(process)
+    most = job.limits.output_bytes
+    out, err = ((folder / name).read_bytes()[: most + 1] for name in ("stdout", "stderr"))
+    how = _how(code, max(len(out), len(err)) > most)
+    number = abs(code) if code is not None and how in ("exit", "signal") else None
+    return Ending(how, number, out[:most], err[:most], time.monotonic() - started, 0.0)
+
+
+def _command(job: Job, box: Path) -> list[str]:
+    python = os.path.realpath(sys.executable)
+    profile = _PROFILE.format(python=python, prefix=os.path.realpath(sys.base_prefix), box=box)
+    limits = job.limits
+    biggest = max(limits.output_bytes + 1, limits.disk_mb << 20) // _BLOCK + 1
+    counts = [str(int(limits.cpu_s) + 1), str(biggest), str(limits.files)]
+    inner = ["sandbox-exec", "-p", profile, python, "-I", "-S", "-B", "program.py"]
+    return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner]
+
+
+def _how(code: int | None, is_over: bool) -> How:
+    if is_over:
+        return "output"
+    if code is None:
+        return "wall"
+    if code == -signal.SIGXCPU:
+        return "cpu"
+    return "signal" if code < 0 else "exit"
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,143 @@
+"""Which mechanisms this machine gives: each is used once, in a process of its own, and undone.
+
+`layers` asks a bare interpreter (no threads, no torch), which forks once for each mechanism. A
+mechanism counts only if it had its effect; that a call exists proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from r1kit.verify.sandbox import cage, kernel, landlock, mounts, seccomp, wire
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """`Layer("Landlock", True, "ABI 7: files, TCP, signals")`."""
+
+    name: str
+    is_there: bool
+    why: str
+    """what it gives here, or why it is missing"""
+
+
+def main(control: socket.socket) -> None:
+    """In the bare interpreter: try everything and tell."""
+    tried = [[name, *_apart(attempt)] for name, attempt in _ATTEMPTS.items()]
+    wire.send(control, {"layers": tried})
+
+
+def _apart(attempt: Callable[[], str]) -> tuple[bool, str]:
+    """What came of it in a child, which is gone afterwards."""
+    told, teller = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer = f"+{attempt()}"
+        except BaseException as error:
+            answer = f"-{getattr(error, 'strerror', None) or error}"
+        os.write(teller, answer.encode()[:500])
+        os._exit(0)
+    os.close(teller)
+    text = os.read(told, 500).decode() or "-the process was killed"
+    os.close(told)
+    os.waitpid(pid, 0)
+    return text[0] == "+", text[1:]
+
+
+def _user_namespace() -> str:
+    kernel.unshare(kernel.CLONE_NEWUSER)
+    return "anybody may make one"
+
+
+def _namespaces() -> str:
+    cage.split(cage.free_uid())
+    return "process, mount, network, IPC and host name"
+
+
+def _root_folder() -> str:
+    cage.split(cage.free_uid())
+    inside, why = _apart(_enter_root)
+    if not inside:
+        raise OSError(why)
+    return why
+
+
+def _enter_root() -> str:
+    mounts.enter_new_root(mounts.readable())
+    if os.path.exists("/etc/passwd"):
+        raise OSError("the old root is still there")
+    return "a root folder with nothing but Python"
+
+
+def _landlock() -> str:
+    version = landlock.abi()
+    kernel.forbid_new_privileges()
+    landlock.restrict(landlock.ruleset([], [], []))
+    try:
+        os.listdir("/")
+    except PermissionError:
+        given = ["files", *["TCP"] * (version >= landlock.TCP)]
+        given += ["signals"] * (version >= landlock.SCOPES)
+        return f"ABI {version}: {', '.join(given)}"
+    raise OSError("it has no effect")
+
+
+def _seccomp() -> str:
+    kernel.forbid_new_privileges()
+    kernel.install_filter(seccomp.build(os.getpid(), may_fork=False, may_write=False))
+    try:
+        socket.socket()
+    except PermissionError:
+        return "system calls by an allow list"
+    raise OSError("it has no effect")
+
+
+def _rlimits() -> str:
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))
+    try:
+        bytearray(1 << 29)
+    except MemoryError:
+        return "memory, files, CPU, descriptors"
+    raise OSError("RLIMIT_AS has no effect")
+
+
+def _own_uid() -> str:
+    uid = cage.free_uid()
+    if uid is None:
+        raise OSError("needs root; without it user namespaces keep candidates apart")
+    os.setresuid(uid, uid, uid)
+    return f"uid {uid}, which nobody has"
+
+
+_ATTEMPTS: dict[str, Callable[[], str]] = {
+    "user namespaces": _user_namespace,
+    "namespaces": _namespaces,
+    "own root": _root_folder,
+    "Landlock": _landlock,
+    "seccomp": _seccomp,
+    "rlimits": _rlimits,
+    "own uid": _own_uid,
+}
+
+
+def bubblewrap() -> Layer:
+    """Found and tried, not used: it starts an interpreter a run, which our own forks need not."""
+    path = shutil.which("bwrap")
+    if path is None:
+        return Layer("bubblewrap", False, "not installed, and not needed")
+    command = [path, "--unshare-all", "--ro-bind", "/", "/", sys.executable, "-I", "-S", "-c", ""]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Layer("bubblewrap", False, str(error))
+    if done.returncode:
+        return Layer("bubblewrap", False, done.stderr.decode(errors="replace").strip())
+    return Layer("bubblewrap", True, "works; not used, a warm worker is faster and needs less")

@@ -1,0 +1,122 @@
+"""The escape suite: held at every level and as several users, and biting where there is no cage."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r1kit.errors import SandboxError
+from r1kit.verify.sandbox import Sandbox
+from r1kit.verify.sandbox.attacks import ATTACKS
+from r1kit.verify.sandbox.attacks.scene import STDIN, judge, scene
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
+SUITE = Path(__file__).parent / "suite.py"
+PACKAGE = Path(__file__).parents[3] / "r1kit"
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+NOBODY = 65534
+
+
+@functools.cache
+def why_not(level):
+    """Why this machine does not give the level, or ""."""
+    try:
+        with Sandbox(level, n_workers=1):
+            return ""
+    except SandboxError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module", params=["strict", "standard"])
+def sandbox(request):
+    if why_not(request.param):
+        pytest.skip(why_not(request.param))
+    with Sandbox(request.param, n_workers=1) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
+def test_the_cage_holds(sandbox, attack):
+    if attack.only_strict and sandbox.level != "strict":
+        pytest.skip("not promised at this level")
+    finding = judge(sandbox, attack)
+    assert finding.held, finding.what
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to win where there is no cage")
+@pytest.mark.parametrize(
+    "attack", [a for a in ATTACKS if a.bites], ids=lambda attack: attack.name.replace(" ", "-")
+)
+def test_without_a_cage_the_attack_wins(attack, tmp_path):
+    with scene() as around:
+        said = [b"", b""]
+        for program in filter(None, (attack.program, attack.then)):
+            command = [sys.executable, "-I", "-S", "-c", around.program(program)]
+            done = subprocess.run(
+                command, input=STDIN, capture_output=True, timeout=20, cwd=tmp_path, check=False
+            )
+            said = [said[0] + done.stdout, said[1] + done.stderr]
+        if not around.harm(*said):
+            unknown = b"Function not implemented" in said[1] or b"Errno 1]" in said[1]
+            assert unknown, said  # a kernel without the call; a container that forbids it
+            pytest.skip("the machine itself does not allow it")
+
+
+def run_suite(command, *arguments):
+    """The text of the suite travels by -c: the other user cannot read this folder."""
+    code = SUITE.read_text(encoding="utf-8")
+    done = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_held(answer, level):
+    assert answer.get("level") == level, answer
+    assert [f for f in answer["found"] if not f["held"]] == []
+    assert answer["after"] == "42\n"
+
+
+@pytest.fixture
+def as_nobody(tmp_path_factory):
+    """An interpreter run by an ordinary user, with copies of what that user cannot read here."""
+    if not IS_ROOT:
+        return [sys.executable]
+    home = tmp_path_factory.mktemp("nobody")
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o755)
+    shutil.copytree(PACKAGE, home / "src" / "r1kit")
+    (home / "python").mkdir()
+    script = (
+        f"mount --bind {sys.base_prefix} {home}/python && cd / && "
+        f"exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "
+        f"env -i PATH=/usr/bin:/bin PYTHONPATH={home}/src LD_LIBRARY_PATH={home}/python/lib "
+        f'{home}/python/bin/python{sys.version_info[0]}.{sys.version_info[1]} -S "$@"'
+    )
+    command = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh"]
+    tried = subprocess.run([*command, "-c", "import ctypes"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"cannot run Python as an ordinary user here: {tried.stderr[-200:]}")
+    return command
+
+
+@pytest.mark.parametrize("level", ["strict", "standard"])
+def test_the_cage_holds_as_an_ordinary_user(as_nobody, level):
+    answer = run_suite(as_nobody, level)
+    if "refused" in answer:
+        pytest.skip(answer["refused"])
+    assert_held(answer, level)
+
+
+def test_in_a_container_strict_refuses_and_standard_holds():
+    if why_not("standard"):
+        pytest.skip(why_not("standard"))
+    command = ["env", f"PYTHONPATH={PACKAGE.parent}", sys.executable]
+    refused = run_suite(command, "strict", "docker")
+    assert refused["code"] == 7
+    assert "strict cannot be had here: unshare: Operation not permitted" in refused["refused"]
+    assert_held(run_suite(command, "auto", "docker"), "standard")

@@ -1,0 +1,210 @@
+"""How runs end, made by hand; and that they leave nobody and nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r1kit.errors import SandboxError
+from r1kit.verify.sandbox import Job, Limits, Sandbox, layers
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox("auto", n_workers=2) as sandbox:
+        yield sandbox
+
+
+def outcome(ending):
+    return ending.how, ending.code, ending.stdout
+
+
+def test_streams_and_exit_codes(sandbox):
+    assert outcome(sandbox.run(Job("print(int(input()) + 1)", b"41"))) == ("exit", 0, b"42\n")
+    assert outcome(sandbox.run(Job("import sys; sys.exit(7)"))) == ("exit", 7, b"")
+    assert outcome(sandbox.run(Job("import os; os._exit(9)"))) == ("exit", 9, b"")
+    spoken = sandbox.run(Job("import sys; sys.exit('no')"))
+    assert (spoken.code, spoken.stderr) == (1, b"no\n")
+
+
+def test_a_traceback_shows_the_programs_own_lines_and_not_ours(sandbox):
+    text = sandbox.run(Job("def f():\n    return 1 / 0\nf()")).stderr.decode()
+    assert text.startswith('Traceback (most recent call last):\n  File "program.py", line 3')
+    assert "return 1 / 0" in text
+    assert text.endswith("ZeroDivisionError: division by zero\n")
+    assert "r1kit" not in text
+    wrong = sandbox.run(Job("print('a'\nprint('b')"))
+    assert (wrong.code, b"SyntaxError" in wrong.stderr) == (1, True)
+    deep = sandbox.run(Job("def f(): f()\nf()"))
+    assert (deep.how, deep.code, b"RecursionError" in deep.stderr) == ("exit", 1, True)
+
+
+@pytest.mark.parametrize(
+    ("program", "limits", "how", "code"),
+    [
+        ("import os; os.abort()", Limits(), "signal", signal.SIGABRT),
+        ("import os; os.kill(os.getpid(), 15)", Limits(), "signal", signal.SIGTERM),
+        ("import time; time.sleep(9)", Limits(wall_s=0.2), "wall", None),
+        ("while True: pass", Limits(cpu_s=0.2), "cpu", None),
+        ("x = bytearray(300 << 20)", Limits(memory_mb=200), "memory", 1),
+        ("x = bytearray(100 << 20)", Limits(memory_mb=200), "exit", 0),
+        ("print('x' * 999, end='')", Limits(output_bytes=999), "exit", 0),
+        ("print('x' * 1000, end='')", Limits(output_bytes=999), "output", None),
+    ],
+)
+def test_endings(sandbox, program, limits, how, code):
+    ending = sandbox.run(Job(program, limits=limits))
+    assert (ending.how, ending.code) == (how, code)
+    assert len(ending.stdout) <= limits.output_bytes
+    assert ending.is_clean == (how == "exit")
+
+
+def test_files_of_a_job_are_there_and_gone_in_the_next(sandbox):
+    look = "import os; print(sorted(os.listdir()))"
+    program = f"import extra; print(extra.x, open('a.txt').read()); {look}"
+    files = {"extra.py": b"x = 5", "a.txt": b"hi"}
+    assert sandbox.run(Job(program, files=files)).stdout == b"5 hi\n['a.txt', 'extra.py']\n"
+    assert {e.stdout for e in sandbox.map([Job(look)] * 4)} == {b"[]\n"}
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/b", "", "..", "a\0"])
+def test_files_have_plain_names(name):
+    with pytest.raises(ValueError, match="plain name"):
+        Job("", files={name: b""})
+
+
+def test_limits_are_positive():
+    with pytest.raises(ValueError, match="wall_s is positive"):
+        Limits(wall_s=0)
+
+
+def test_map_keeps_the_order_and_large_input_arrives_whole(sandbox):
+    jobs = [Job(f"print({n})") for n in range(40)]
+    assert [e.stdout for e in sandbox.map(jobs)] == [b"%d\n" % n for n in range(40)]
+    echo = Job("import sys; print(len(sys.stdin.buffer.read()))", b"x" * 5_000_000)
+    assert sandbox.run(echo).stdout == b"5000000\n"
+
+
+def test_a_family_may_fork_when_it_is_allowed_to(sandbox):
+    if sandbox.level != "strict":
+        pytest.skip("children need a process namespace")
+    program = (
+        "import os\nif os.fork() == 0: os._exit(3)\nprint(os.waitstatus_to_exitcode(os.wait()[1]))"
+    )
+    assert sandbox.run(Job(program, limits=Limits(processes=2))).stdout == b"3\n"
+    assert b"BlockingIOError" in sandbox.run(Job(program)).stderr
+
+
+def test_a_lost_worker_is_replaced():
+    before = set(children(os.getpid()))
+    with Sandbox("auto", n_workers=1) as sandbox:
+        assert sandbox.run(Job("print(1)")).is_clean
+        [keeper] = set(children(os.getpid())) - before
+        [worker] = children(keeper)
+        os.kill(worker, signal.SIGKILL)
+        assert sandbox.run(Job("print(2)")).stdout == b"2\n"
+
+
+def test_a_closed_sandbox_says_so():
+    with pytest.raises(SandboxError, match="with Sandbox"):
+        Sandbox("auto").run(Job(""))
+
+
+def test_every_layer_is_told_with_a_reason():
+    told = {layer.name: layer.why for layer in layers()}
+    assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= told.keys()
+    assert all(told.values())
+
+
+def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs():
+    before = children(os.getpid()), os.listdir("/proc/self/fd")
+    with Sandbox("auto", n_workers=2) as sandbox:
+        spawn = "import os, time\nif os.fork() == 0: time.sleep(60)"
+        jobs = [Job(spawn, limits=Limits(processes=4)), Job("1/0"), Job("print(1)")] * 100
+        assert {e.how for e in sandbox.map(jobs)} == {"exit"}
+        keepers = set(children(os.getpid())) - set(before[0])
+        workers = [child for keeper in keepers for child in children(keeper)]
+        assert len(workers) == len(keepers) == 2
+        assert [child for worker in workers for child in children(worker)] == []
+        open_files = {len(os.listdir(f"/proc/{worker}/fd")) for worker in workers}
+        assert max(open_files) < 12
+    assert (children(os.getpid()), os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("level", ["strict", "standard"])
+def test_killing_the_caller_leaves_nothing(level, tmp_path):
+    code = (
+        "from r1kit.verify.sandbox import *; import threading, time\n"
+        f"with Sandbox({level!r}, n_workers=2) as s:\n"
+        "  s.map([Job('')] * 4)\n"
+        "  threading.Timer(0.3, print, ('running',), {'flush': True}).start()\n"
+        "  s.map([Job('while True: pass', limits=Limits(60, 60))] * 2)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": "/tmp"}
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with caller:
+        if caller.stdout.readline() != b"running\n":
+            pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
+        family = descendants(caller.pid)
+        boxes = set(Path("/tmp").glob("r1-box-*"))
+        assert len(family) == 6  # two keepers, two workers, two candidates
+        caller.kill()
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [pid for pid in family if is_alive(pid)] == []
+    if level == "standard":
+        assert len(boxes & set(Path("/tmp").glob("r1-box-*"))) <= len(boxes) - 2
+
+
+@pytest.mark.parametrize("level", ["strict", "standard"])
+def test_a_fork_bomb_ends_with_its_supervisors(level):
+    """Where children could outlive a supervisor that is killed, there are none."""
+    code = (
+        "from r1kit.verify.sandbox import *; import threading\n"
+        f"with Sandbox({level!r}, n_workers=1) as s:\n"
+        "  s.run(Job(''))\n"
+        "  threading.Timer(0.3, print, ('running',), {'flush': True}).start()\n"
+        "  bomb = 'import os\\nwhile True:\\n  try: os.fork()\\n  except OSError: pass'\n"
+        "  s.run(Job(bomb, limits=Limits(20, 20, processes=6)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment,
+        stderr=subprocess.PIPE,
+    ) as caller:  # fmt: skip
+        if caller.stdout.readline() != b"running\n":
+            pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
+        family = descendants(caller.pid)
+        assert len(family) == 3 if level == "standard" else len(family) > 3
+        for pid in (*family[:2], caller.pid):  # keeper and worker first
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [pid for pid in family if is_alive(pid)] == []
+
+
+def children(pid):
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for file in lists for child in file.read_text().split())
+
+
+def descendants(pid):
+    return [p for child in children(pid) for p in (child, *descendants(child))]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
