@@ -71,12 +71,12 @@ class Worker:
         return Ending(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
 
     def close(self) -> None:
-        """Hang up; the keeper ends when the worker has, and is killed if it does not."""
+        """Hang up, and wait: the keeper ends when the worker has, or makes a hung worker end."""
         self._control.close()
         try:
-            self._process.wait(timeout=2)
+            self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.terminate()
             self._process.wait()
 
 

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import tempfile
 from typing import Any, NoReturn
 
@@ -34,14 +35,14 @@ def main(control: socket.socket) -> None:
     caller = os.pidfd_open(request["caller"])
     if os.getppid() != request["caller"]:
         return
-    box = ""
+    box, uid = "", None
     try:
         for name in _WARM.split():
             __import__(name)
         cage.measure_address_space()
         uid = cage.free_uid()
         if request["level"] == "strict":
-            cage.split(uid)
+            uid = cage.split(uid)
         else:
             box = tempfile.mkdtemp(prefix="r1-box-")
             os.chmod(box, 0o755)
@@ -54,17 +55,22 @@ def main(control: socket.socket) -> None:
         wire.send(control, {"error": _phrase(error)})
     finally:
         if box:
+            cage.kill_user(uid)
             cage.remove_box(box)
 
 
 def _keep(caller: int, worker: int) -> None:
-    """Until one of them is gone; afterwards both are, and so is all that came of the worker."""
+    """Until one of them is gone, or SIGTERM; afterwards the worker and all that came of it are."""
     poll = select.poll()
     for place in (caller, os.pidfd_open(worker)):
         poll.register(place, select.POLLIN)
-    poll.poll()
-    os.kill(worker, signal.SIGKILL)
-    os.waitpid(worker, 0)
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        poll.poll()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
 def _work(control: socket.socket, uid: int | None, box: str) -> NoReturn:
