@@ -3,7 +3,7 @@
     python -m benchmarks.sandbox [--seconds 3] [--workers 2]
 
 The program prints one line. Plain and bubblewrap start an interpreter a run, from as many threads
-as the sandbox has workers; bubblewrap is left out where it is missing. The caller's clock counts.
+as the sandbox has workers; bubblewrap is left out where it is missing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,17 @@ from r1kit.verify.sandbox import Job, Level, Sandbox
 PROGRAM = "print(1)"
 BWRAP = (
     *("bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"),
-    *("--ro-bind", "/usr", "/usr", "--ro-bind", sys.base_prefix, sys.base_prefix),
-    *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--tmpfs", "/tmp"),
+    *(
+        "--tmpfs",
+        "/tmp",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+        "--ro-bind",
+        sys.base_prefix,
+        sys.base_prefix,
+    ),
+    *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
 )
 
 

@@ -213,3 +213,11 @@ def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:
         said = process.stderr.read()
     os.close(leader)
     return said, shown.decode(errors="replace"), process.returncode
+
+
+def test_doctor_tells_the_machine_and_the_sandbox():
+    assert "r1 doctor --attack" in r1("doctor", "--help").stdout
+    answer = r1_alone("doctor")
+    assert answer.returncode == 0
+    for word in ("Python", "memory", "Landlock", "seccomp", "best level:"):
+        assert word in answer.stdout

@@ -11,20 +11,23 @@ Source: the manual pages of the mechanisms; docs/security.md says what each is f
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import resource
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from r1kit.verify.sandbox import kernel, landlock, mounts, seccomp
+from r1kit.verify.sandbox import cgroup, kernel, landlock, mounts, seccomp
 from r1kit.verify.sandbox.job import Limits
 
 _UIDS = range(61184, 65520)
 """Those systemd gives to dynamic users: nobody's."""
+_claims: list[socket.socket] = []
 NAMESPACES = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET
     | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
@@ -44,6 +47,7 @@ class Cage:
     """a Landlock ruleset"""
     library: list[int] = field(default_factory=list)
     """descriptors of the entries of sys.path that the candidate's uid cannot walk to"""
+    group: cgroup.Group | None = None
     fresh: tuple[int, int] | None = None
     """disk_mb of the mounted box, and its change time as we left it"""
 
@@ -103,15 +107,16 @@ class Cage:
             os.kill(-1 if self.is_strict else pid, signal.SIGKILL)
 
 
-def split(uid: int | None) -> None:
+def split(uid: int | None) -> int | None:
     """Leave the namespaces of the machine; the next fork is the first process of the new ones.
 
-    Raises OSError, with the mechanism's name, where the machine does not allow it.
+    Returns the candidate's uid: `uid`, or None where there is no choice. Raises OSError, with the
+    mechanism's name, where the machine does not allow it.
     """
     if uid is not None:
         try:
             kernel.unshare(NAMESPACES)
-            return
+            return uid
         except PermissionError:
             pass  # root without its capabilities: as anybody else
     outer_uid, outer_gid = os.geteuid(), os.getegid()
@@ -119,6 +124,7 @@ def split(uid: int | None) -> None:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{outer_uid} {outer_uid} 1")
     _write("/proc/self/gid_map", f"{outer_gid} {outer_gid} 1")
+    return None
 
 
 def strict(uid: int | None) -> Cage:
@@ -140,14 +146,23 @@ def standard(uid: int | None, box: str) -> Cage:
 
 
 def free_uid() -> int | None:
-    """A uid that nobody has, for the candidates of this worker; None if we cannot change ours."""
+    """A uid that nobody has, for the candidates of this worker; None if we cannot change ours.
+
+    A socket name without a file keeps it ours until the worker and its keeper have ended.
+    """
     if os.geteuid() != 0:
         return None
     taken = {entry.pw_uid for entry in pwd.getpwall()}
-    start = os.getpid() % len(_UIDS)
-    uids = [*_UIDS[start:], *_UIDS[:start]]
-    chosen: int = next(uid for uid in uids if uid not in taken)
-    return chosen
+    for uid in (uid for uid in _UIDS if uid not in taken):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0r1kit-uid-{uid}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return uid
+    raise OSError(errno.EAGAIN, "own uid: all are in use")
 
 
 def remove_box(box: str) -> None:

@@ -33,7 +33,18 @@ from r1kit.verify.sandbox.probe import Layer, bubblewrap
 Level = Literal["strict", "standard", "best-effort"]
 HERE = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
-_NEEDED = ("cage", "job", "kernel", "landlock", "mounts", "program", "seccomp", "supervise", "wire")
+_NEEDED = (
+    "cage",
+    "cgroup",
+    "job",
+    "kernel",
+    "landlock",
+    "mounts",
+    "program",
+    "seccomp",
+    "supervise",
+    "wire",
+)
 _START_S = 20.0
 _GRACE_S = 10.0
 """How much longer than its wall limit a run may take before the worker counts as hung."""
@@ -71,12 +82,12 @@ class Worker:
         return Ending(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
 
     def close(self) -> None:
-        """Hang up; the keeper ends when the worker has, and is killed if it does not."""
+        """Hang up, and wait: the keeper ends when the worker has, or makes a hung worker end."""
         self._control.close()
         try:
-            self._process.wait(timeout=2)
+            self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.terminate()
             self._process.wait()
 
 

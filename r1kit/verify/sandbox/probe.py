@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from r1kit.verify.sandbox import cage, kernel, landlock, mounts, seccomp, wire
+from r1kit.verify.sandbox import cage, cgroup, kernel, landlock, mounts, seccomp, wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,19 @@ def _rlimits() -> str:
     raise OSError("RLIMIT_AS has no effect")
 
 
+def _cgroup() -> str:
+    group = cgroup.make()
+    pid = os.fork()
+    if pid == 0:
+        group.enter()
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    group.remove()
+    if status:
+        raise OSError("it cannot be entered")
+    return "memory and processes of a job together"
+
+
 def _own_uid() -> str:
     uid = cage.free_uid()
     if uid is None:
@@ -125,6 +138,7 @@ _ATTEMPTS: dict[str, Callable[[], str]] = {
     "seccomp": _seccomp,
     "rlimits": _rlimits,
     "own uid": _own_uid,
+    "cgroup": _cgroup,
 }
 
 

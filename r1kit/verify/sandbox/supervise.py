@@ -39,6 +39,8 @@ class _Pipes:
 def run(cage: Cage, job: Job) -> Ending:
     """Raises OSError if the cage cannot be prepared."""
     cage.fill_box(job.files, job.limits.disk_mb)
+    if cage.group:
+        cage.group.hold(job.limits)
     pipes = _Pipes(_sealed(job.stdin), os.pipe(), os.pipe(), os.pipe())
     pipes.said = {pipes.stdout[0]: bytearray(), pipes.stderr[0]: bytearray()}
     started = time.monotonic()

@@ -10,15 +10,17 @@ has an empty environment and never sees an expected answer.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
 import signal
 import socket
+import sys
 import tempfile
 from typing import Any, NoReturn
 
-from r1kit.verify.sandbox import cage, kernel, supervise, wire
+from r1kit.verify.sandbox import cage, cgroup, kernel, supervise, wire
 from r1kit.verify.sandbox.job import Ending, Job, Limits
 
 _WARM = """
@@ -34,45 +36,58 @@ def main(control: socket.socket) -> None:
     caller = os.pidfd_open(request["caller"])
     if os.getppid() != request["caller"]:
         return
-    box = ""
+    box, group = "", None
     try:
         for name in _WARM.split():
             __import__(name)
         cage.measure_address_space()
         uid = cage.free_uid()
+        with contextlib.suppress(OSError):  # where it cannot be had, `r1 doctor` says why
+            group = cgroup.make()
         if request["level"] == "strict":
-            cage.split(uid)
+            uid = cage.split(uid)
         else:
             box = tempfile.mkdtemp(prefix="r1-box-")
             os.chmod(box, 0o755)
         pid = os.fork()
         if pid == 0:
-            _work(control, uid, box)
+            _work(control, uid, box, group)
         control.close()
         _keep(caller, pid)
     except Exception as error:
         wire.send(control, {"error": _phrase(error)})
     finally:
+        if group:
+            group.remove()
         if box:
             cage.remove_box(box)
 
 
 def _keep(caller: int, worker: int) -> None:
-    """Until one of them is gone; afterwards both are, and so is all that came of the worker."""
+    """Until one of them is gone, or SIGTERM; afterwards the worker and all that came of it are."""
     poll = select.poll()
     for place in (caller, os.pidfd_open(worker)):
         poll.register(place, select.POLLIN)
-    poll.poll()
-    os.kill(worker, signal.SIGKILL)
-    os.waitpid(worker, 0)
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        poll.poll()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
-def _work(control: socket.socket, uid: int | None, box: str) -> NoReturn:
+def _work(
+    control: socket.socket, uid: int | None, box: str, group: cgroup.Group | None
+) -> NoReturn:
     """Announce what was reached, then serve until the caller hangs up."""
     try:
         kernel.die_with_parent()
+        if group:
+            group.enter()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         mine = cage.standard(uid, box) if box else cage.strict(uid)
+        mine.group = group
         kernel.forbid_dumps()
         gc.collect()
         gc.freeze()  # pages of the warm heap stay shared with the candidates

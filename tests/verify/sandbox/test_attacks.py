@@ -67,6 +67,14 @@ def test_without_a_cage_the_attack_wins(attack, tmp_path):
             pytest.skip("the machine itself does not allow it")
 
 
+def test_the_attacks_that_the_documentation_names_exist():
+    page = (PACKAGE.parent / "docs" / "security.md").read_text(encoding="utf-8")
+    table = page.split("### Layers")[1].split("An attack tells")[0]
+    rows = [line.split("|")[3] for line in table.splitlines() if line.startswith("| ")][1:]
+    named = {name.strip() for row in rows for name in row.split(";")}
+    assert named <= {attack.name for attack in ATTACKS}
+
+
 def run_suite(command, *arguments):
     """The text of the suite travels by -c: the other user cannot read this folder."""
     code = SUITE.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox import Job, Limits, Sandbox, layers
+from r1kit.verify.sandbox import Job, Limits, Sandbox, layers, pool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
 
@@ -101,6 +101,26 @@ def test_a_family_may_fork_when_it_is_allowed_to(sandbox):
     assert b"BlockingIOError" in sandbox.run(Job(program)).stderr
 
 
+def test_a_family_shares_the_memory_of_one():
+    has_group = any(layer.is_there for layer in layers() if layer.name == "cgroup")
+    before = set(Path("/sys/fs/cgroup").glob("*/r1kit-*"))
+    with Sandbox("auto", n_workers=1) as sandbox:
+        if not has_group or sandbox.level != "strict":
+            pytest.skip("no control group can be made here, or no process namespace")
+        program = (
+            "import os, time\n"
+            "for _ in range(4):\n"
+            "    if os.fork() == 0: x = bytearray(90 << 20); time.sleep(0.5); os._exit(0)\n"
+            "print(sum(os.wait()[1] == 9 for _ in range(4)))"
+        )
+        limits = Limits(memory_mb=100, disk_mb=2, processes=6)
+        assert sandbox.run(Job(program, limits=limits)).stdout in (b"2\n", b"3\n")
+        assert sandbox.run(Job("print(1)")).stdout == b"1\n"
+        groups = set(Path("/sys/fs/cgroup").glob("*/r1kit-*")) - before
+        assert groups
+    assert not [group for group in groups if group.exists()]
+
+
 def test_a_lost_worker_is_replaced():
     before = set(children(os.getpid()))
     with Sandbox("auto", n_workers=1) as sandbox:
@@ -109,6 +129,21 @@ def test_a_lost_worker_is_replaced():
         [worker] = children(keeper)
         os.kill(worker, signal.SIGKILL)
         assert sandbox.run(Job("print(2)")).stdout == b"2\n"
+
+
+def test_a_worker_that_hangs_is_ended_and_its_box_removed(monkeypatch):
+    monkeypatch.setattr(pool, "_GRACE_S", 0.3)
+    before = set(children(os.getpid()))
+    boxes = set(Path("/tmp").glob("r1-box-*"))
+    with Sandbox("standard", n_workers=1) as sandbox:
+        mine = set(Path("/tmp").glob("r1-box-*")) - boxes
+        [keeper] = set(children(os.getpid())) - before
+        [worker] = children(keeper)
+        os.kill(worker, signal.SIGSTOP)
+        assert sandbox.run(Job("print(2)", limits=Limits(wall_s=0.5))).stdout == b"2\n"
+        assert not is_alive(keeper)
+        assert not is_alive(worker)
+    assert not [box for box in mine if box.exists()]
 
 
 def test_a_closed_sandbox_says_so():
@@ -138,13 +173,15 @@ def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs():
 
 
 @pytest.mark.parametrize("level", ["strict", "standard"])
-def test_killing_the_caller_leaves_nothing(level, tmp_path):
+def test_killing_the_caller_leaves_nothing(level):
+    may_fork = level == "strict"
+    program = "import os\n" + "os.fork()\n" * may_fork + "while True: pass"
     code = (
         "from r1kit.verify.sandbox import *; import threading, time\n"
         f"with Sandbox({level!r}, n_workers=2) as s:\n"
         "  s.map([Job('')] * 4)\n"
         "  threading.Timer(0.3, print, ('running',), {'flush': True}).start()\n"
-        "  s.map([Job('while True: pass', limits=Limits(60, 60))] * 2)\n"
+        f"  s.map([Job({program!r}, limits=Limits(60, 60, processes=4))] * 2)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": "/tmp"}
     caller = subprocess.Popen(
@@ -156,7 +193,7 @@ def test_killing_the_caller_leaves_nothing(level, tmp_path):
             pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
         family = descendants(caller.pid)
         boxes = set(Path("/tmp").glob("r1-box-*"))
-        assert len(family) == 6  # two keepers, two workers, two candidates
+        assert len(family) == 6 + 2 * may_fork  # two keepers, workers, candidates, their children
         caller.kill()
     deadline = time.monotonic() + 5
     while any(map(is_alive, family)) and time.monotonic() < deadline:

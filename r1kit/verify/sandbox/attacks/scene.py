@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +25,8 @@ from r1kit.verify.sandbox.pool import Sandbox
 
 STDIN = b"line 1\nline 2\n"
 _SLACK_S = 2.0
+_ANSWER_S = 2.0
+"""for the victim to answer, on a busy machine"""
 _SHARED = (Path("/tmp"), Path("/dev/shm"))
 
 
@@ -89,7 +91,7 @@ class Scene:
             return "the times of a file were changed"
         if sorted(os.listdir(self.folder)) != ["datagrams", "prey", "secret", "unix"]:
             return "something was made outside"
-        if self.victim.poll() is not None or _state(self.victim.pid) == "T":
+        if not _answers(self.victim):
             return "another process was ended or stopped"
         if os.getpriority(os.PRIO_PROCESS, self.victim.pid) > os.getpriority(os.PRIO_PROCESS, 0):
             return "another process was slowed"
@@ -109,8 +111,7 @@ def scene() -> Iterator[Scene]:
         (folder / "prey").chmod(0o666)
         os.environ["R1_SCENE_SECRET"] = secret
         stack.callback(os.environ.pop, "R1_SCENE_SECRET")
-        wait = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
-        victim = subprocess.Popen(wait)
+        victim = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         stack.callback(_end, victim)
         for shared in _SHARED:
             stack.callback((shared / f"{folder.name}-left").unlink, missing_ok=True)
@@ -202,11 +203,19 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+def _answers(victim: subprocess.Popen[bytes]) -> bool:
+    """Whether it is alive and running: a signal sent before takes effect before it answers."""
+    assert victim.stdin is not None
+    assert victim.stdout is not None
+    try:
+        victim.stdin.write(b"?")
+        ready, _, _ = select.select([victim.stdout], [], [], _ANSWER_S)
+        return bool(ready) and victim.stdout.read(1) == b"?"
+    except BrokenPipeError:
+        return False
 
 
 def _end(victim: subprocess.Popen[bytes]) -> None:
-    victim.send_signal(signal.SIGCONT)
-    victim.kill()
-    victim.wait()
+    with victim:
+        victim.send_signal(signal.SIGCONT)
+        victim.kill()

@@ -1,0 +1,97 @@
+"""A control group of a worker's own, where one can be made: what a job may use together.
+
+rlimits hold each process; this holds the memory and the number of processes of a whole job, its
+files in the work folder included. The worker itself is in the group, so that its candidates are
+from birth: moving a process costs milliseconds. Version 1 (a folder a controller) and version 2.
+Source: the kernel's admin guide on control groups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from r1kit.verify.sandbox.job import Limits
+
+ROOT = "/sys/fs/cgroup"
+_NAME = "r1kit-{}"
+_OWN_BYTES = 96 << 20
+"""memory of the worker itself"""
+_OWN_PROCESSES = 2
+_VERSIONS = (
+    (("memory", "memory.limit_in_bytes"), ("pids", "pids.max")),
+    ((".", "memory.max"), (".", "pids.max")),
+)
+"""by version, for memory and processes: the folder below the root, and the file of the limit"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Descriptors, because the root folder changes under the keeper and the worker."""
+
+    name: str
+    above: tuple[int, ...]
+    """the folders that the group's folders are in"""
+    memory: int
+    """the files of the limits"""
+    processes: int
+
+    def enter(self) -> None:
+        """This process, and all that come of it, are in the group from now on."""
+        for place in self.above:
+            procs = os.open(f"{self.name}/cgroup.procs", os.O_WRONLY, dir_fd=place)
+            os.write(procs, b"0")
+            os.close(procs)
+
+    def hold(self, limits: Limits) -> None:
+        """The limits of the next job."""
+        memory = _OWN_BYTES + ((limits.memory_mb + limits.disk_mb) << 20)
+        os.pwrite(self.memory, b"%d" % memory, 0)
+        most = _OWN_PROCESSES + limits.processes + limits.threads
+        os.pwrite(self.processes, b"%d" % most, 0)
+
+    def remove(self) -> None:
+        """When nobody is in it any more."""
+        for place in self.above:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.name, dir_fd=place)
+
+
+def make() -> Group:
+    """A new group, named by this process. Raises OSError where none can be made."""
+    why = OSError("no controllers of memory and processes are mounted")
+    for version in _VERSIONS:
+        if not all(os.path.exists(f"{ROOT}/{folder}/cgroup.procs") for folder, _ in version):
+            continue
+        try:
+            return _made(_NAME.format(os.getpid()), version)
+        except OSError as error:
+            why = error
+    raise why
+
+
+def _made(name: str, version: tuple[tuple[str, str], ...]) -> Group:
+    folders = dict.fromkeys(os.path.normpath(f"{ROOT}/{folder}") for folder, _ in version)
+    with contextlib.ExitStack() as undo:
+        above = []
+        for folder in folders:
+            _sweep(Path(folder))
+            above.append(os.open(folder, os.O_PATH))
+            undo.callback(os.close, above[-1])
+            os.mkdir(name, dir_fd=above[-1])
+            undo.callback(os.rmdir, name, dir_fd=above[-1])
+        limits = [
+            os.open(f"{ROOT}/{folder}/{name}/{file}", os.O_WRONLY) for folder, file in version
+        ]
+        undo.pop_all()
+    return Group(name, tuple(above), *limits)
+
+
+def _sweep(place: Path) -> None:
+    """Groups of keepers that were killed themselves."""
+    for left in place.glob(_NAME.format("*")):
+        if not os.path.exists(f"/proc/{left.name.rpartition('-')[2]}"):
+            with contextlib.suppress(OSError):
+                left.rmdir()
