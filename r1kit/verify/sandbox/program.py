@@ -20,6 +20,8 @@ import types
 from typing import NoReturn
 
 NAME = "program.py"
+_SPARE = 4 << 20
+"""Bytes of address space that a program out of memory leaves to its own traceback."""
 
 
 def run(source: str, folder: str) -> NoReturn:
@@ -31,9 +33,11 @@ def run(source: str, folder: str) -> NoReturn:
     _open_streams()
     lines = source.splitlines(keepends=True)
     linecache.cache[NAME] = (len(source), None, lines, NAME)
-    code = _execute(source)
-    code = _finish(code)
-    os._exit(code)
+    code = 1
+    try:
+        code = _finish(_execute(source))
+    finally:  # whatever happens, this process never returns into the worker's code
+        os._exit(code)
 
 
 def _open_streams() -> None:
@@ -47,6 +51,7 @@ def _open_streams() -> None:
 
 
 def _execute(source: str) -> int:
+    spare: bytearray | None = bytearray(_SPARE)
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=NAME, __builtins__=builtins)
     sys.modules["__main__"] = module
@@ -55,8 +60,10 @@ def _execute(source: str) -> int:
     except SystemExit as request:
         return _exit_code(request)
     except BaseException as error:
+        spare = None
         _report(error)
         return 1
+    del spare
     return 0
 
 
