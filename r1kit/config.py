@@ -137,12 +137,15 @@ class BaseConfig(Strict):
 
 
 class RewardConfig(Strict):
-    """What each part of the reward counts; R1-Zero gives both the same weight."""
+    """What each part of the reward counts; R1-Zero gives accuracy and format the same weight."""
 
     accuracy: float = Field(1.0, ge=0)
     """weight of a right answer"""
     format: float = Field(1.0, ge=0)
     """weight of thinking in its tags, then an answer"""
+    language: float = Field(0.0, ge=0)
+    """weight of the share of the thinking's words in the question's language; R1-Zero has none, R1
+    adds it directly"""
 
 
 class RLConfig(Strict):
