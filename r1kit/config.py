@@ -29,8 +29,9 @@ class TaskConfig(Strict):
     """One `[[tasks]]` entry: a source of problems with a verifier."""
 
     name: str
-    """family of the world ("equation", "series", "countdown", "arithmetic", "program"), public set
-    ("humaneval", "mbpp", "livecodebench", "codeforces") or "file.py:Class" """
+    """family of the world ("equation", "series", "countdown", "arithmetic", "program"), "general"
+    (conversation), public set ("humaneval", "mbpp", "livecodebench", "codeforces") or
+    "file.py:Class" """
     path: str | None = None
     """of a public set: its rows as a .jsonl or .jsonl.gz file; None reads them from the hub"""
     level: int = Field(1, ge=1)
