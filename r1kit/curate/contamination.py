@@ -23,6 +23,9 @@ Mode = Literal["exact", "13-gram", "8-gram", "template"]
 SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_STOP, _BREAK = r"(?<=[.?!])\s+|(?<=[。？！])", r"\n+"
+_ENDS = [re.compile(end) for end in (_STOP, _BREAK, f"{_STOP}|{_BREAK}")]
+"""where a sentence ends: at stops alone, for lines may be wrapped; at line breaks alone; at both"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,14 @@ class Benchmark:
     def overlaps(self, question: str) -> Iterator[Overlap]:
         """Every mode in which the question stands in the benchmark, the surest first.
 
-        exact: the same words and signs, however short. 13-gram, 8-gram: so many words in a row.
+        exact: the same words and signs, however short, as a whole or as one of the sentences of
+        `question`, for instructions are often put around. 13-gram, 8-gram: so many words in a row.
         template: the same words and signs but for the numbers.
         """
         whole, tokens = _whole(question), words(question)
-        same = self._exact.get(whole)
-        if same is not None:
-            yield Overlap(self.name, "exact", same, whole)
+        said = next((part for part in (whole, *_sentences(question)) if part in self._exact), None)
+        if said is not None:
+            yield Overlap(self.name, "exact", self._exact[said], said)
         for mode, size in SIZES.items():
             known = self._ngrams[mode]
             for ngram in ngrams(tokens, size):
@@ -74,7 +78,7 @@ class Benchmark:
                     yield Overlap(self.name, mode, place, " ".join(ngram))
                     break
         place = self._templates.get(template := _template(whole))
-        if same is None and place is not None:
+        if said is None and place is not None:
             yield Overlap(self.name, "template", place, template)
 
 
@@ -102,6 +106,10 @@ def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Remark | None:
 
 def _whole(question: str) -> str:
     return " ".join(words(question, with_signs=True))
+
+
+def _sentences(question: str) -> list[str]:
+    return [_whole(part) for end in _ENDS for part in end.split(question)]
 
 
 def _template(whole: str) -> str:

@@ -76,7 +76,10 @@ def test_short_questions_are_compared_as_a_whole():
     assert modes("what is 2 + 2", "What is $2+2$?") == ["exact"]
     assert modes("What is 2*2?", "What is $2+2$?") == []  # signs count
     assert modes("What is 2 \\times 2?", "What is $2 \\cdot 2$?") == ["exact"]
-    assert modes("What is 2+2? Think first.", "What is 2+2?") == []
+    assert modes("Think first: what is 2+2?", "What is 2+2?") == []
+    assert modes("Think first. What is 2+2?\nBox it.", "What is $2+2$?") == ["exact"]
+    assert modes("请回答。2加2等于几？谢谢！", "2加2等于几") == ["exact"]
+    assert modes("Is pi 3. 14 or 22/7?", "14 or 22/7", "pi 3") == ["exact"]
     assert modes("", "", "?!") == []
 
 
@@ -138,7 +141,8 @@ def disguised(question, rng):
     text = question.replace("$", rng.choice(("$$", " ", "$ "))).replace("\\frac", "\\dfrac")
     text = re.sub(r"\s+", lambda _: rng.choice((" ", "  ", "\n", "\t")), text)
     text = text.upper() if "\\" not in text and rng.random() < 0.3 else text
-    return f"  {text.rstrip('.?')} {rng.choice('.?!:')}".replace("!", "")
+    text = f"{text.rstrip('.?')}{rng.choice('.?')}"
+    return f"Solve this problem.\n\n{text}\nPut the answer in \\boxed{{}}."
 
 
 @pytest.mark.parametrize(
@@ -162,4 +166,4 @@ def test_the_training_set_of_gsm8k_hardly_meets_its_test_set():
     benchmark = Benchmark("gsm8k", [row["question"] for row in rows("gsm8k_test.jsonl.gz")])
     train = [row["question"] for row in rows("gsm8k_train.jsonl.gz")[:1500]]
     hits = [next(benchmark.overlaps(question), None) for question in train]
-    assert sum(hit is not None for hit in hits) / len(train) < 0.12
+    assert 0 < sum(hit is not None for hit in hits) / len(train) < 0.03

@@ -62,7 +62,7 @@ def test_the_learner_is_blind_to_tasks_and_rewards():
 
 
 LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1kit.rewards",
-         "r1kit.rundir", "r1kit.cli"]  # fmt: skip
+         "r1kit.curate", "r1kit.rundir", "r1kit.cli"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", LIGHT)
