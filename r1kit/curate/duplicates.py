@@ -23,6 +23,8 @@ N_PERMUTATIONS = 128
 """hash functions: the standard error of a similarity of 0.8 is 0.035"""
 SEED = 1
 """of the hash functions"""
+HIGHEST_INDEXED = 0.9
+"""threshold of the index at most: above, it has too few bands; proposing more is no mistake"""
 MISSES_WEIGH = 0.9
 """against proposals in vain, when the index chooses its bands: those cost a comparison only"""
 
@@ -43,7 +45,9 @@ def exact_copies(drafts: Sequence[Draft]) -> list[Remark | None]:
 def near_copies(drafts: Sequence[Draft], threshold: float) -> list[Remark | None]:
     """Takes drafts at least `threshold` similar to an earlier one that stayed."""
     weights = (1 - MISSES_WEIGH, MISSES_WEIGH)
-    index = MinHashLSH(threshold=threshold, num_perm=N_PERMUTATIONS, weights=weights)
+    index = MinHashLSH(
+        threshold=min(threshold, HIGHEST_INDEXED), num_perm=N_PERMUTATIONS, weights=weights
+    )
     kept: dict[int, MinHash] = {}
     remarks: list[Remark | None] = []
     for place, draft in enumerate(drafts):

@@ -63,6 +63,14 @@ def test_similarity_is_estimated_about_right(make_group):
         assert (remark is not None) == is_near, k
 
 
+def test_every_threshold_works(make_group):
+    other = " ".join(reversed(ESSAY.split()))
+    group = make_group(*thinking(ESSAY, ESSAY + " indeed", ESSAY, other))
+    for threshold, taken in ((1.0, [2]), (0.85, [1, 2]), (0.5, [1, 2]), (0.1, [1, 2])):
+        remarks = near_copies(drafts([group]), threshold)
+        assert [place for place, remark in enumerate(remarks) if remark] == taken, threshold
+
+
 def test_texts_shorter_than_a_shingle_and_in_chinese(make_group):
     short = [make_group(*thinking("好"), question="", id=f"t/{i}") for i in range(2)]
     assert told(near_copies(drafts(short), 0.8))[1] == ("nearly the same", "100% as t/0")
