@@ -78,7 +78,7 @@ class Benchmark:
                     yield Overlap(self.name, mode, place, " ".join(ngram))
                     break
         place = self._templates.get(template := _template(whole))
-        if said is None and place is not None:
+        if place is not None:
             yield Overlap(self.name, "template", place, template)
 
 

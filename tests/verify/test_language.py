@@ -27,6 +27,7 @@ SHARES = [
     ("don't", "en", 1.0),
     ("다시 $a \\text{ if } b$ 확인", "ko", 1.0),
     ("다시 $$\\text{let}\n x=1$$ \\(sin\\) \\[cos\\]", "ko", 1.0),
+    ("$5 apple and pear/$7 다시", "en", 3 / 4),
     ("it costs $5 here and $7 다시", "en", 4 / 5),  # prices are no formula
     ("다시 `max` 하고\n```python\ndef f(x): return x\n```", "ko", 1.0),
     ("다시 ``` wait", "ko", 0.5),  # an opening mark alone hides nothing

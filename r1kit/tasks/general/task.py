@@ -37,8 +37,10 @@ class General(GeneratedTask):
         return self.draw_kind(rng, language, kind)
 
     def draw_kind(self, rng: random.Random, language: str, kind: str) -> Problem:
-        """A random problem of one kind. Who asks is part of the id: there are few facts, and a
-        held-out problem asks for one that can be known."""
+        """A random problem of one kind.
+
+        Who asks is part of the id: facts are few, and a held-out problem must ask for a known one.
+        """
         who = rng.choice(NAMES)
         name = who[PLACE[language]]
         is_signed = kind == "chat" or rng.random() < SIGNED
