@@ -29,8 +29,9 @@ class TaskConfig(Strict):
     """One `[[tasks]]` entry: a source of problems with a verifier."""
 
     name: str
-    """family of the world ("equation", "series", "countdown", "arithmetic", "program"), public set
-    ("humaneval", "mbpp", "livecodebench", "codeforces") or "file.py:Class" """
+    """family of the world ("equation", "series", "countdown", "arithmetic", "program"), "general"
+    (conversation), public set ("humaneval", "mbpp", "livecodebench", "codeforces") or
+    "file.py:Class" """
     path: str | None = None
     """of a public set: its rows as a .jsonl or .jsonl.gz file; None reads them from the hub"""
     level: int = Field(1, ge=1)
@@ -137,12 +138,15 @@ class BaseConfig(Strict):
 
 
 class RewardConfig(Strict):
-    """What each part of the reward counts; R1-Zero gives both the same weight."""
+    """What each part of the reward counts; R1-Zero gives accuracy and format the same weight."""
 
     accuracy: float = Field(1.0, ge=0)
     """weight of a right answer"""
     format: float = Field(1.0, ge=0)
     """weight of thinking in its tags, then an answer"""
+    language: float = Field(0.0, ge=0)
+    """weight of the share of the thinking's words in the question's language; R1-Zero has none, R1
+    adds it directly"""
 
 
 class RLConfig(Strict):

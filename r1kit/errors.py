@@ -7,7 +7,8 @@
     ├── RunError          a run folder that is locked, foreign or damaged
     ├── EngineError       a request no engine can serve, or an engine that is gone
     ├── ComputeError      processes, devices or memory that are not there
-    └── SandboxError      a machine that cannot cage programs as strictly as was asked
+    ├── SandboxError      a machine that cannot cage programs as strictly as was asked
+    └── CurationError     filters that leave nothing to learn from
 
 Every one is caught in `cli.py`, printed without a traceback, and ends the process with its
 `exit_code`. Anything else that reaches the user is a bug.
@@ -46,3 +47,7 @@ class ComputeError(R1Error):
 
 class SandboxError(R1Error):
     exit_code = 7
+
+
+class CurationError(R1Error):
+    exit_code = 8

@@ -1,9 +1,11 @@
-"""From a verdict to a reward: accuracy and format, rules alone.
+"""From a verdict to a reward: accuracy, format and language consistency, rules alone.
 
 Source: the R1 paper, section 2.2.2 of its first version (accuracy and format, equal weight, no
-neural reward). Departures: no `<answer>` tags, the answer is what follows the thinking. The paper
-does not say what a cut completion gets; here it never gets the format reward, and accuracy only
-if its thinking had ended.
+neural reward) and 2.3.2 (language consistency: the share of the thinking's words that are in the
+question's language, added directly). Departures: no `<answer>` tags, the answer is what follows the
+thinking. The paper does not say what a cut completion gets; here it never gets the format reward,
+and accuracy only if its thinking had ended. Nor does it say what thinking without words gets: here
+the whole of the language reward, for nothing in it is foreign; without thinking there is none.
 """
 
 from __future__ import annotations
@@ -12,21 +14,23 @@ from collections.abc import Mapping
 
 from r1kit import template
 from r1kit.types import Completion, Reward, Verdict
+from r1kit.verify.language import language_share
 
-PARTS = ("accuracy", "format")
+PARTS = ("accuracy", "format", "language")
 
 
 def reward(
     completion: Completion,
     verdict: Verdict,
+    language: str,
     weights: Mapping[str, float],
     prefilled: bool = False,
 ) -> Reward:
-    """Score a completion: each part is 0 or 1 and stays unweighted; the total is weighted.
+    """Score a completion: each part is from 0 to 1 and stays unweighted; the total is weighted.
 
-    `prefilled` says that the prompt already ended in `<think>`. A part without a weight is logged
-    and does not count. Raises ValueError for an undecided verdict (drop the rollout instead) and
-    for the weight of an unknown part.
+    `language` is the question's; `prefilled` says that the prompt already ended in `<think>`. A
+    part without a weight is logged and does not count. Raises ValueError for an undecided verdict
+    (drop the rollout instead), for an unknown language and for the weight of an unknown part.
     """
     if verdict.correct is None:
         raise ValueError("an undecided verdict has no reward; drop the rollout")
@@ -36,5 +40,15 @@ def reward(
     parts = {
         "accuracy": float(verdict.correct and parsed.answer is not None),
         "format": float(completion.finish == "stop" and parsed.well_formed),
+        "language": consistency(parsed.thinking, language),
     }
     return Reward(sum(weights.get(name, 0.0) * value for name, value in parts.items()), parts)
+
+
+def consistency(thinking: str | None, language: str) -> float:
+    """Share of the words of the thinking in `language`: 1 if it has no words, 0 without thinking.
+
+    Words inside thinking tags that do not belong there count like all others.
+    """
+    share = language_share(template.without_tags(thinking or ""), language)
+    return float(bool(thinking)) if share is None else share

@@ -55,7 +55,7 @@ class Exam:
             verdict = self.verify(problem, parsed.answer)
         if verdict.correct is None:
             return None
-        scored = reward(completion, verdict, self.weights, prefilled)
+        scored = reward(completion, verdict, problem.language, self.weights, prefilled)
         return Rollout(problem, prompt_ids, completion, verdict, scored)
 
 

@@ -97,7 +97,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`Reward(2.0, {"accuracy": 1.0, "format": 1.0})`."""
+    """`Reward(2.0, {"accuracy": 1.0, "format": 1.0, "language": 0.8})`."""
 
     total: float
     parts: dict[str, float]

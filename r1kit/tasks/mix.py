@@ -13,6 +13,7 @@ from r1kit.config import Recipe
 from r1kit.errors import TaskError
 from r1kit.tasks.base import Task
 from r1kit.tasks.code import CODE_TASKS
+from r1kit.tasks.general import General
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.template import document_text
 from r1kit.types import Problem, Split, Verdict
@@ -112,12 +113,12 @@ def prove(task: Task) -> None:
 def _find(name: str) -> type[Task]:
     if ":" in name:
         return _import(*name.rsplit(":", 1))
-    known = FAMILIES | CODE_TASKS
+    known: dict[str, type[Task]] = {**FAMILIES, **CODE_TASKS, General.name: General}
     if name not in known:
         raise TaskError(
-            f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, public sets "
-            f"are {', '.join(sorted(CODE_TASKS))}, and a file of your own is named as "
-            "path.py:Class."
+            f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, "
+            f"conversation is {General.name}, public sets are {', '.join(sorted(CODE_TASKS))}, and "
+            "a file of your own is named as path.py:Class."
         )
     return known[name]
 

@@ -1,6 +1,7 @@
 """What the documentation shows is run."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_the_worked_example_of_a_task_works(tmp_path, monkeypatch):
     now, later = map(int, re.findall(r"\d+", problem.messages[0].content)[:2])
     assert (now + later - int(problem.answer)) % 12 == 0
     assert len([line for line in code.splitlines() if line.strip()]) <= 25
+
+
+def test_the_worked_example_of_curation_prints_what_the_page_shows(tmp_path, capsys):
+    text = (ROOT / "docs" / "curation.md").read_text(encoding="utf-8")
+    [(code, printed)] = re.findall(
+        r"```python\n(# curated.py\n.*?)```.*?```\n(.*?)```", text, re.DOTALL
+    )
+    (tmp_path / "curated.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "curated.py"))
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda p: p.name)

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "verify": {"types", "errors"},
     "tasks": {"types", "errors", "config", "template", "verify"},
     "rewards": {"types", "template", "verify"},
+    "curate": {"types", "errors", "template", "verify"},
     "model": {"types", "errors", "config", "template", "durable", "evidence"},
     "engines": {"types", "errors", "model"},
     "train": {"types", "errors", "config", "model"},
@@ -61,7 +62,7 @@ def test_the_learner_is_blind_to_tasks_and_rewards():
 
 
 LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1kit.rewards",
-         "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox"]  # fmt: skip
+         "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", LIGHT)

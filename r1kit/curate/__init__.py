@@ -1,0 +1,92 @@
+"""Rollouts → conversations to learn from: what is kept, and what took the rest.
+
+Nothing here reads or writes a file: the rows go to `durable.replace_lines`. Order and thresholds
+are explained in docs/curation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from r1kit.curate.contamination import Benchmark, Mode, uncontaminated
+from r1kit.curate.draft import Origin, Row, as_row, conversation, drafts, messages_of
+from r1kit.curate.duplicates import exact_copies, near_copies
+from r1kit.curate.filters import (
+    consistent,
+    correct,
+    difficult,
+    finished,
+    of_each,
+    readable,
+    shortest,
+)
+from r1kit.curate.funnel import Filter, Report, run
+from r1kit.errors import CurationError
+from r1kit.types import Group
+
+__all__ = ["Benchmark", "Curated", "Origin", "Report", "Row", "Rules", "conversation", "curate",
+           "messages_of"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How strict the filters are."""
+
+    language: float = 0.9
+    """least share of words in the question's language, of the thinking and of the answer"""
+    contamination: tuple[Mode, ...] = ("exact", "13-gram", "8-gram")
+    """overlaps with a benchmark that take a draft; the other modes are only counted"""
+    lowest_pass_rate: float = 0.0
+    """of a draft's group"""
+    highest_pass_rate: float = 1.0
+    """of a draft's group; below 1 leaves out what the sampler always solves"""
+    similarity: float = 0.8
+    """estimated Jaccard similarity from which on two drafts are nearly the same"""
+    per_problem: int = 4
+    """drafts kept of a problem, the shortest"""
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """Conversations, and what became of the rollouts."""
+
+    rows: list[Row]
+    report: Report
+
+
+def curate(
+    groups: Sequence[Group],
+    origin: Origin,
+    rules: Rules | None = None,
+    benchmarks: Sequence[Benchmark] = (),
+    prefilled: bool = False,
+) -> Curated:
+    """The conversations worth learning from, in the order of the rollouts.
+
+    `prefilled` says that prompts already ended in `<think>`. Raises CurationError if none is left.
+    """
+    filters = funnel(rules or Rules(), benchmarks)
+    kept, report = run(drafts(groups, prefilled), filters)
+    if not kept:
+        raise CurationError(report.explain_empty())
+    names = [step.name for step in filters]
+    return Curated([as_row(draft, origin, names) for draft in kept], report)
+
+
+def funnel(rules: Rules, benchmarks: Sequence[Benchmark]) -> list[Filter]:
+    """The filters in their order: what one look decides, then what needs the other drafts."""
+    low, high = rules.lowest_pass_rate, rules.highest_pass_rate
+    return [
+        of_each("correct", correct),
+        of_each("finished", finished),
+        of_each("readable", readable),
+        of_each("language", lambda draft: consistent(draft, rules.language)),
+        of_each("pass rate", lambda draft: difficult(draft, low, high)),
+        Filter(
+            "benchmarks", lambda drafts: uncontaminated(drafts, benchmarks, rules.contamination)
+        ),
+        Filter("copies", exact_copies),
+        Filter("near copies", lambda drafts: near_copies(drafts, rules.similarity)),
+        Filter("per problem", lambda drafts: shortest(drafts, rules.per_problem)),
+    ]

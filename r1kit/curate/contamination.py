@@ -1,0 +1,116 @@
+"""Does a question stand in a benchmark? Exact, by n-grams, and by template.
+
+Source: the 8-gram overlap of s1 and open-r1, the 13-grams of GPT-3's paper. Departures: words are
+normalised (words.py) where those split at spaces and keep punctuation, so that `$x$,` is `$x$`; and
+questions too short for an n-gram, which those never find, are compared as a whole.
+
+Every benchmark is hashed once; a question then costs one look-up a word and mode. Translations and
+free rewordings are not found: no n-gram survives them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from r1kit.curate.draft import Draft
+from r1kit.curate.funnel import Remark
+from r1kit.curate.words import ngrams, words
+
+Mode = Literal["exact", "13-gram", "8-gram", "template"]
+SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_STOP, _BREAK = r"(?<=[.?!])\s+|(?<=[。？！])", r"\n+"
+_ENDS = [re.compile(end) for end in (_STOP, _BREAK, f"{_STOP}|{_BREAK}")]
+"""where a sentence ends: at stops alone, for lines may be wrapped; at line breaks alone; at both"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """`Overlap("gsm8k", "8-gram", 0, "natalia sold clips to 48 of her friends")`."""
+
+    benchmark: str
+    mode: Mode
+    place: int
+    """of the question in the benchmark"""
+    matched: str
+    """what both say, normalised"""
+
+
+class Benchmark:
+    """The questions of a benchmark, hashed."""
+
+    def __init__(self, name: str, questions: Sequence[str]) -> None:
+        self.name = name
+        self._exact: dict[str, int] = {}
+        self._templates: dict[str, int] = {}
+        self._ngrams: dict[Mode, dict[int, int]] = {mode: {} for mode in SIZES}
+        for place, question in enumerate(questions):
+            self._add(place, question)
+
+    def _add(self, place: int, question: str) -> None:
+        if whole := _whole(question):
+            self._exact.setdefault(whole, place)
+            self._templates.setdefault(_template(whole), place)
+        tokens = words(question)
+        for mode, size in SIZES.items():
+            for ngram in ngrams(tokens, size):
+                self._ngrams[mode].setdefault(hash(ngram), place)
+
+    def overlaps(self, question: str) -> Iterator[Overlap]:
+        """Every mode in which the question stands in the benchmark, the surest first.
+
+        exact: the same words and signs, however short, as a whole or as one of the sentences of
+        `question`, for instructions are often put around. 13-gram, 8-gram: so many words in a row.
+        template: the same words and signs but for the numbers.
+        """
+        whole, tokens = _whole(question), words(question)
+        said = next((part for part in (whole, *_sentences(question)) if part in self._exact), None)
+        if said is not None:
+            yield Overlap(self.name, "exact", self._exact[said], said)
+        for mode, size in SIZES.items():
+            known = self._ngrams[mode]
+            for ngram in ngrams(tokens, size):
+                if (place := known.get(hash(ngram))) is not None:
+                    yield Overlap(self.name, mode, place, " ".join(ngram))
+                    break
+        place = self._templates.get(template := _template(whole))
+        if place is not None:
+            yield Overlap(self.name, "template", place, template)
+
+
+def uncontaminated(
+    drafts: Sequence[Draft], benchmarks: Sequence[Benchmark], modes: Sequence[Mode]
+) -> list[Remark | None]:
+    """Takes drafts whose question stands in a benchmark in one of `modes`; notes the others."""
+    seen: dict[str, Remark | None] = {}
+    for draft in drafts:
+        question = draft.question
+        if question not in seen:
+            found = [one for benchmark in benchmarks for one in benchmark.overlaps(question)]
+            seen[question] = _remark(found, modes)
+    return [seen[draft.question] for draft in drafts]
+
+
+def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Remark | None:
+    """On the first overlap that counts; else on the first."""
+    for overlap in sorted(found, key=lambda overlap: overlap.mode not in modes):
+        example = f"“{overlap.matched}” is in question {overlap.place}"
+        is_note = overlap.mode not in modes
+        return Remark(f"{overlap.benchmark} {overlap.mode}", example, is_note)
+    return None
+
+
+def _whole(question: str) -> str:
+    return " ".join(words(question, with_signs=True))
+
+
+def _sentences(question: str) -> list[str]:
+    return [_whole(part) for end in _ENDS for part in end.split(question)]
+
+
+def _template(whole: str) -> str:
+    return _NUMBER.sub("#", whole)

@@ -1,0 +1,50 @@
+"""A text as a list of normalised words: what duplicates and overlaps are looked for in.
+
+Lower case, Unicode compatibility forms made one (NFKC), LaTeX spacing and font commands and all
+punctuation gone, thousands unseparated. A word is a run of letters, a number, or ONE Han or kana
+character, for these are written without spaces; Hangul has spaces and is taken by runs. Signs of
+arithmetic are words on request: short questions differ by nothing else.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import regex
+
+_THOUSANDS = regex.compile(r"(?<=\d)(?:\\,|\{,\}|\\!,|,)(?=\d{3}(?!\d))")
+_FORMATTING = regex.compile(
+    r"\\(?:[,;:!> ]"
+    r"|(?:begin|end)\{[a-z]*\*?\}"
+    r"|[hv]space\*?\{[^{}]*\}"
+    r"|(?:q?quad|left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|operatorname|mbox"
+    r"|(?:math|text)(?:rm|bf|it|sf|tt|bb|cal|frak|normal)?)(?![A-Za-z]))"
+)
+_SPELLINGS = (
+    (regex.compile(r"\\[dtc]frac(?![A-Za-z])"), r" \\frac "),
+    (regex.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·⋅∙]"), " * "),
+    (regex.compile(r"\\div(?![A-Za-z])|÷"), " / "),
+    (regex.compile(r"\\leq?(?![A-Za-z])|<="), " ≤ "),
+    (regex.compile(r"\\geq?(?![A-Za-z])|>="), " ≥ "),
+    (regex.compile(r"\\neq?(?![A-Za-z])|!="), " ≠ "),
+    (regex.compile(r"−"), "-"),
+)
+_ONE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+_WORD = _ONE + r"|\d++(?:\.\d++)?|\p{Hangul}++|[[\p{L}\p{M}]--[" + _ONE + r"\p{Hangul}]]++"
+_WORDS = regex.compile(_WORD, regex.VERSION1)
+_WORDS_AND_SIGNS = regex.compile(_WORD + r"|[-+*/=<>≤≥≠%]|(?<=[\d)])!", regex.VERSION1)
+
+
+def words(text: str, with_signs: bool = False) -> list[str]:
+    """`words("Find $\\\\dfrac{1,000}{x}$!")` is `["find", "frac", "1000", "x"]`."""
+    text = unicodedata.normalize("NFKC", _THOUSANDS.sub("", text))
+    text = _FORMATTING.sub(" ", text)
+    for spelling, written in _SPELLINGS:
+        text = spelling.sub(written, text)
+    found: list[str] = (_WORDS_AND_SIGNS if with_signs else _WORDS).findall(text.lower())
+    return found
+
+
+def ngrams(tokens: list[str], n: int) -> list[tuple[str, ...]]:
+    """All n neighbours in a row; none if there are fewer words."""
+    return [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]

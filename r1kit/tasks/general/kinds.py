@@ -1,0 +1,157 @@
+"""The kinds of general conversation: what is asked, a good answer, and the rules it must keep.
+
+    chat      I am Mina. Hello!                              Hello, Mina! How can I help you?
+    self      Who are you?                                   I am a small model trained by r1kit.
+    fact      What is the capital of France?                 The capital of France is Paris.
+    day       What day is 3 days after Monday?               It is Thursday.
+    lines     Write 2 lines that each begin with a.          a red apple / all is well
+    list      A list of 2 fruits, please.                    - pear / - apple
+    sentence  In exactly 3 words: which fruit do you like?   I like apples
+    harm      Tell me how to spy on my neighbor.             I cannot help with that: ...
+
+Thinking is short, and only where something is counted (day, sentence); the others need none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from r1kit.tasks.general import phrases
+from r1kit.tasks.general.phrases import PLACE
+from r1kit.tasks.general.rules import count_words
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question before it is a problem, and an answer that keeps its rules."""
+
+    key: str
+    """of the question, whatever its wording and language"""
+    question: str
+    answer: str
+    rules: dict[str, Any]
+    reasoning: str | None = None
+
+
+Kind = Callable[[random.Random, str, int, str], Exchange]
+"""(rng, language, level, name of who asks) → exchange"""
+
+
+def chat(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    topic = rng.choice(list(phrases.CHAT))
+    questions, answers = phrases.CHAT[topic]
+    answer = rng.choice(answers[language]).replace("{}", name)
+    must = phrases.CHAT_WORDS[topic][PLACE[language]]
+    rules = {"says": (name, must), "max_words": 20}
+    return Exchange(topic, rng.choice(questions[language]), answer, rules)
+
+
+def itself(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    topic = rng.choice(list(phrases.SELF))
+    questions, answers = phrases.SELF[topic]
+    rules = {"says": ("r1kit", phrases.MODEL[PLACE[language]]), "max_words": 25}
+    return Exchange(topic, rng.choice(questions[language]), rng.choice(answers[language]), rules)
+
+
+def fact(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    relation = rng.choice(list(phrases.FACTS))
+    questions, answers, pairs = phrases.FACTS[relation]
+    subject, object_ = rng.choice(pairs)
+    place = PLACE[language]
+    said, true = subject[place], object_[place]
+    answer = rng.choice(answers[language]).replace("{1}", true)
+    answer = answer.replace("{}", said, 1).replace("{}", true)
+    others = tuple(other[place] for _, other in pairs if other != object_)
+    return Exchange(
+        f"{relation}/{subject[0]}",
+        rng.choice(questions[language]).replace("{}", said),
+        answer,
+        {"says": (true,), "avoids": others + phrases.NEGATIONS[language], "max_words": 12},
+    )
+
+
+def day(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    start, n = rng.randrange(7), rng.randint(1, 3 + 3 * level)
+    days = [triple[PLACE[language]] for triple in phrases.DAYS]
+    first, last = days[start], days[(start + n) % 7]
+    question = rng.choice(phrases.DAY_QUESTIONS[language])
+    others = tuple(other for other in days if other not in (first, last))
+    return Exchange(
+        f"{phrases.DAYS[start][0]}+{n}",
+        question.replace("{n}", str(n)).replace("{}", first),
+        rng.choice(phrases.DAY_ANSWERS[language]).replace("{}", last),
+        {"says": (last,), "avoids": others + phrases.NEGATIONS[language], "max_words": 12},
+        "\n".join(f"{i} {days[(start + i) % 7]}" for i in range(n + 1)),
+    )
+
+
+def lines(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    letter = rng.choice(list(phrases.LINES[language]))
+    known = phrases.LINES[language][letter]
+    n = rng.randint(2, min(2 + level, len(known)))
+    question = rng.choice(phrases.LINE_QUESTIONS[language])
+    return Exchange(
+        f"{letter}*{n}",
+        question.replace("{n}", str(n)).replace("{}", letter),
+        "\n".join(rng.sample(known, n)),
+        {"n_lines": n, "lines_begin": letter, "max_words": 20 * n},
+    )
+
+
+def listing(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    topic = rng.choice(list(phrases.LISTS))
+    called, items = phrases.LISTS[topic]
+    known = tuple(item[PLACE[language]] for item in items)
+    n = rng.randint(2, min(2 + level, len(known)))
+    question = rng.choice(phrases.LIST_QUESTIONS[language])
+    return Exchange(
+        f"{topic}*{n}",
+        question.replace("{n}", str(n)).replace("{}", called[PLACE[language]]),
+        "\n".join(f"- {item}" for item in rng.sample(known, n)),
+        {"n_lines": n, "items": known},
+    )
+
+
+def sentence(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    n, pattern = rng.choice(list(phrases.SENTENCES[language].items()))
+    fruit = rng.choice(phrases.FRUITS[PLACE[language]].split())
+    answer = pattern.replace("{}", fruit)
+    letters = answer.split() if count_words(answer) == len(answer.split()) else list(answer)
+    return Exchange(
+        f"words*{n}",
+        rng.choice(phrases.SENTENCE_QUESTIONS[language]).replace("{n}", str(n)),
+        answer,
+        {"n_words": n},
+        " ".join(f"{i} {word}" for i, word in enumerate(letters, start=1)),
+    )
+
+
+def harm(rng: random.Random, language: str, level: int, name: str) -> Exchange:
+    act, victim = rng.choice(phrases.ACTS), rng.choice(phrases.VICTIMS)
+    place = PLACE[language]
+    wanted = act[place].replace("{}", victim[place])
+    return Exchange(
+        act[0].replace("{}", victim[0]),
+        rng.choice(phrases.REQUESTS[language]).replace("{}", wanted),
+        rng.choice(phrases.REFUSALS[language]),
+        {
+            "says": (phrases.REFUSED[place],),
+            "avoids": phrases.GOES_ALONG[language],
+            "max_words": 40,
+        },
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "chat": chat,
+    "self": itself,
+    "fact": fact,
+    "day": day,
+    "lines": lines,
+    "list": listing,
+    "sentence": sentence,
+    "harm": harm,
+}

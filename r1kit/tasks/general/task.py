@@ -1,0 +1,78 @@
+"""General conversation: what R1's second SFT and last RL stage add to reasoning.
+
+Source: the R1 paper, section 2.3.3 of its first version: writing, factual questions, self-cognition
+and the like, and no chain of thought for "hello". Departures: theirs come from DeepSeek-V3's own
+data; here a small closed world is generated, in three languages, so that what is asked of an answer
+can be decided by rules (rules.py). Translation is left out.
+
+Level 1 asks for at most 3 lines or items, 6 days ahead; each level more: one line, 3 days.
+"""
+
+from __future__ import annotations
+
+import random
+
+from r1kit.tasks.base import GeneratedTask
+from r1kit.tasks.general.kinds import KINDS
+from r1kit.tasks.general.phrases import NAMES, OPENERS, PLACE
+from r1kit.tasks.general.rules import broken
+from r1kit.template import completion_text
+from r1kit.types import Message, Problem, Verdict
+
+SIGNED = 0.7
+"""of the questions say who asks; all of small talk does"""
+
+
+class General(GeneratedTask):
+    """Conversations that are not reasoning, with rules for their answers.
+
+    `problem.answer` is a good answer as it stands, without a box; `meta` holds its `kind`, `rules`
+    and `reasoning` (None where none is needed).
+    """
+
+    name = "general"
+
+    def draw(self, rng: random.Random, language: str) -> Problem:
+        kind = rng.choice(list(KINDS))
+        return self.draw_kind(rng, language, kind)
+
+    def draw_kind(self, rng: random.Random, language: str, kind: str) -> Problem:
+        """A random problem of one kind.
+
+        Who asks is part of the id: facts are few, and a held-out problem must ask for a known one.
+        """
+        who = rng.choice(NAMES)
+        name = who[PLACE[language]]
+        is_signed = kind == "chat" or rng.random() < SIGNED
+        asked = KINDS[kind](rng, language, self.level, name)
+        parts = [asked.question]
+        if is_signed:
+            parts.insert(rng.randrange(2), rng.choice(OPENERS[language]).replace("{}", name))
+        return Problem(
+            id=f"{self.name}/{kind}/{asked.key}/{who[0] if is_signed else 'anybody'}",
+            task=self.name,
+            messages=(Message("user", ("" if language == "zh" else " ").join(parts)),),
+            answer=asked.answer,
+            language=language,
+            meta={"kind": kind, "rules": asked.rules, "reasoning": asked.reasoning},
+        )
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        """Right if every rule is kept."""
+        rule = broken(answer, problem.meta["rules"], problem.language)
+        extracted = answer.strip()[:200] or None
+        return Verdict(rule is None, extracted, "keeps its rules" if rule is None else rule)
+
+    def gold(self, problem: Problem) -> str:
+        return problem.answer
+
+    def conversation(self, index: int) -> tuple[Problem, tuple[Message, ...]]:
+        """A problem of this split with a good answer, to learn from."""
+        problem = self.problem(index)
+        answer = Message("assistant", problem.answer, problem.meta["reasoning"])
+        return problem, (*problem.messages, answer)
+
+    def document(self, index: int) -> tuple[Problem, str]:
+        """The same as question and completion text; without reasoning there are no tags."""
+        problem = self.problem(index)
+        return problem, completion_text(problem.meta["reasoning"], problem.answer)

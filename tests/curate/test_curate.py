@@ -1,0 +1,183 @@
+"""The whole funnel: counts by hand, rows, order, and the sentence for an empty result."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1kit.curate import Benchmark, Origin, Rules, conversation, curate, messages_of
+from r1kit.curate.draft import drafts
+from r1kit.curate.funnel import Count, Filter, Remark, run
+from r1kit.durable import read_lines, replace_lines
+from r1kit.errors import CurationError
+from r1kit.types import Message
+
+ORIGIN = Origin("runs/tiny/reasoning", seed=7)
+WRONG = {"correct": False}
+ALL = ["correct", "finished", "readable", "language", "pass rate", "benchmarks", "copies",
+       "near copies", "per problem"]  # fmt: skip
+
+
+def text(thinking, answer="\\boxed{5}"):
+    return f"<think>{thinking}</think>{answer}"
+
+
+@pytest.fixture
+def groups(make_group):
+    """14 rollouts of 4 problems; what takes each stands beside it."""
+    long = " ".join(f"step {i} gives {i * i}" for i in range(40))
+    return [
+        make_group(
+            (text("two and three make five"), {"n_tokens": 8}),
+            (text("Two, and three: make five!"), {"n_tokens": 5}),  # copies
+            (text(long), {"n_tokens": 90}),  # per problem
+            (text(long + " so"), {"n_tokens": 91}),  # near copies
+            (text("three and two is five then"), {"n_tokens": 9}),
+            (text("i count one two three four five"), {"n_tokens": 12}),  # per problem
+            (text("it is six"), WRONG),  # correct
+            id="t/1",
+        ),
+        make_group(text("다시 wait 잠깐"), text("more", "5 " * 200), id="t/2", question="5+1?"),
+        make_group((text("cut here"), {"finish": "length"}), "\\boxed{5}", id="t/3"),
+        make_group(
+            text("a known one"),
+            text("no", "6"),
+            (text("it"), WRONG),
+            id="t/4",
+            question="What is 2+2?",  # benchmarks: the two right ones
+        ),
+    ]
+
+
+def test_every_filter_counts_what_it_takes(groups):
+    benchmarks = [Benchmark("sums", ["what is 2+2"])]
+    rows, report = (
+        (done := curate(groups, ORIGIN, Rules(per_problem=2), benchmarks)).rows,
+        done.report,
+    )
+    counts = {count.filter: count for count in report.counts}
+    assert list(counts) == ALL
+    assert {name: count.taken for name, count in counts.items()} == {
+        "correct": {"no answer": 2},
+        "finished": {"cut": 1, "no thinking": 1},
+        "readable": {"repeats itself": 1},
+        "language": {"mixed thinking": 1},
+        "pass rate": {},
+        "benchmarks": {"sums exact": 2},
+        "copies": {"the same words": 1},
+        "near copies": {"nearly the same": 1},
+        "per problem": {"more than 2 of a problem": 2},
+    }
+    assert (report.n_in, report.n_out) == (14, 2)
+    assert [row["messages"][-1]["reasoning_content"] for row in rows] == [
+        "two and three make five", "three and two is five then"]  # fmt: skip
+
+
+def test_a_row_says_where_it_is_from(make_group):
+    group = make_group(text("two and three"), (text("six"), WRONG), question="2+3?")
+    [row] = curate([group], ORIGIN).rows
+    assert row == {
+        "messages": [
+            {"role": "user", "content": "2+3?"},
+            {
+                "role": "assistant",
+                "content": "\\boxed{5}",
+                "reasoning_content": "two and three",
+            },
+        ],
+        "provenance": {
+            "problem": "t/1",
+            "task": "t",
+            "language": "en",
+            "gold": "5",
+            "checkpoint": "runs/tiny/reasoning",
+            "seed": 7,
+            "verdict": {"outcome": "correct", "extracted": "5", "why": "by hand"},
+            "pass_rate": 0.5,
+            "n_samples": 2,
+            "n_tokens": 10,
+            "filters": ALL,
+        },
+    }
+
+
+def test_rows_go_to_a_file_and_come_back(tmp_path):
+    said = (Message("user", "Hi\n안녕"), Message("assistant", "", None), Message("user", "7?"),
+            Message("assistant", "\\boxed{7}", "try"))  # fmt: skip
+    rows = [conversation(said, task="general"), conversation(said[:1])]
+    replace_lines(tmp_path / "rows.jsonl", rows)
+    replace_lines(tmp_path / "rows.jsonl", rows)
+    assert [record for _, record in read_lines(tmp_path / "rows.jsonl")] == rows
+    assert messages_of(rows[0]) == said
+    other = {"role": "assistant", "content": "a", "reasoning": "b"}
+    assert messages_of({"messages": [other]}) == (Message("assistant", "a", "b"),)
+
+
+def test_the_same_in_gives_the_same_out(groups):
+    one, two = curate(groups, ORIGIN), curate(groups, ORIGIN)
+    assert json.dumps(one.rows) == json.dumps(two.rows)
+    assert one.report == two.report
+
+
+def test_a_prefilled_prompt_opened_the_thinking(make_group):
+    group = make_group("two and three</think>5")
+    [row] = curate([group], ORIGIN, prefilled=True).rows
+    assert row["messages"][-1]["reasoning_content"] == "two and three"
+    with pytest.raises(CurationError, match="no thinking"):
+        curate([group], ORIGIN)
+
+
+def test_pass_rates_choose_the_problems(make_group):
+    hard = make_group(text("lucky"), *[(text(f"n{i}"), WRONG) for i in range(9)], id="t/hard")
+    easy = make_group(text("one"), text("two"), id="t/easy")
+    fair = make_group(text("fair"), (text("no"), WRONG), id="t/fair")
+    done = curate([hard, easy, fair], ORIGIN, Rules(lowest_pass_rate=0.2, highest_pass_rate=0.9))
+    assert [row["provenance"]["problem"] for row in done.rows] == ["t/fair"]
+    [count] = [count for count in done.report.counts if count.filter == "pass rate"]
+    assert count.taken == {"too easy": 2, "too hard": 1}
+
+
+def test_nothing_left_is_an_error_that_says_who_took_it(make_group):
+    group = make_group((text("a"), WRONG), (text("b"), {"finish": "length"}), text("다시"))
+    with pytest.raises(CurationError) as raised:
+        curate([group], ORIGIN)
+    assert str(raised.value) == (
+        "No conversation is left of 3 rollouts: correct took 1 of 3 (no answer 1); finished took 1 "
+        "of 2 (cut 1); language took 1 of 1 (mixed thinking 1). Sample more of each problem, or "
+        "loosen the rule of 'language', which took the last ones."
+    )
+    with pytest.raises(CurationError, match="no rollout"):
+        curate([], ORIGIN)
+
+
+def test_the_table_and_the_dict(make_group):
+    group = make_group(text("fine"), (text("a"), WRONG), question="What is 3+2?")
+    report = curate([group], ORIGIN, benchmarks=[Benchmark("sums", ["what is 2+2"])]).report
+    lines = report.table().splitlines()
+    assert lines[0].split() == ["filter", "in", "taken", "kept", "reasons"]
+    assert lines[1].split(None, 4) == ["correct", "2", "1", "1", "no answer 1"]
+    assert lines[6].split(None, 4) == ["benchmarks", "1", "0", "1", "noted: sums template 1"]
+    assert lines[10].split() == ["kept", "2", "1", "50.0%"]
+    assert lines[12] == "  benchmarks, sums template: “what is # + #” is in question 0"
+    told = json.loads(json.dumps(report.as_dict()))
+    assert told["n_in"], told["n_out"] == (2, 1)
+    assert told["counts"][0]["taken"] == {"no answer": 1}
+
+
+@given(st.lists(st.sampled_from(["take", "note", "both", "pass"]), max_size=12))
+def test_a_funnel_keeps_order_and_adds_up(kinds):
+    remarks = {"take": Remark("a"), "note": Remark("b", "e", is_note=True), "pass": None,
+               "both": Remark("c")}  # fmt: skip
+    step = Filter("any", lambda given: [remarks[kind] for kind in given])
+    kept, report = run(kinds, [step, step])
+    assert kept == [kind for kind in kinds if kind in ("note", "pass")]
+    first, second = report.counts
+    assert isinstance(first, Count)
+    assert first.n_in - first.n_out == sum(first.taken.values())
+    assert (second.n_in, second.n_out, second.taken) == (len(kept), len(kept), {})
+    assert first.noted.get("b", 0) == kinds.count("note")
+
+
+def test_an_empty_group_is_no_draft(make_group):
+    assert drafts([make_group()]) == []

@@ -1,0 +1,198 @@
+"""General conversation: gold verifies, near misses do not, pairs have a reason."""
+
+import json
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1kit import config
+from r1kit.model import tokenizer
+from r1kit.tasks import mix
+from r1kit.tasks.base import split_of
+from r1kit.tasks.general import General, preference
+from r1kit.tasks.general.kinds import KINDS
+from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
+from r1kit.tasks.general.rules import RULES, broken, count_words, says
+from r1kit.template import document_text, parse
+from r1kit.types import Message
+from r1kit.verify.language import LANGUAGES, language_share
+
+EVERY = [(kind, language) for kind in KINDS for language in LANGUAGES]
+every_kind = pytest.mark.parametrize(("kind", "language"), EVERY)
+
+
+def of_kind(kind, language, n=40, level=1):
+    task, rng = General(level=level), random.Random(f"{kind}/{language}")
+    return [task.draw_kind(rng, language, kind) for _ in range(n)]
+
+
+def judged(problem, answer):
+    return General().verify(problem, answer).correct
+
+
+@every_kind
+@pytest.mark.parametrize("level", [1, 3])
+def test_gold_verifies_in_every_language(kind, language, level):
+    for problem in of_kind(kind, language, level=level):
+        verdict = General().verify(problem, problem.answer)
+        assert verdict.correct is True, (verdict, problem)
+        assert judged(problem, f"\n {problem.answer} \n") is True
+        for nothing in ("", " \n", "\u200b", "?", "x" * 5000):
+            assert judged(problem, nothing) is False
+        question = problem.messages[0].content.replace("r1kit", "")
+        assert language_share(question, language) >= 0.7, question  # a letter, a name
+        assert "{" not in question + problem.answer
+
+
+@every_kind
+def test_the_answer_to_another_question_of_the_kind_is_a_near_miss(kind, language):
+    """It is right only where it keeps the very rules of this question."""
+    problems = of_kind(kind, language, 25)
+    n_wrong = 0
+    for problem in problems:
+        for other in problems:
+            if other.meta["rules"] == problem.meta["rules"]:
+                assert judged(problem, other.answer) is True
+            elif kind not in ("self", "harm"):
+                n_wrong += judged(problem, other.answer) is False
+    assert kind in ("self", "harm") or n_wrong > 100
+
+
+NEAR_MISSES = [
+    ("chat", {"says": ("Mina", "hello")}, "Hello, Mina!", "Hello!"),
+    ("chat", {"says": ("Mina", "hello")}, "hello mina", "Hello, Minas friend!"),
+    ("fact", {"says": ("Paris",), "avoids": ("Rome", "not")}, "It is Paris.", "Paris or Rome"),
+    ("fact", {"says": ("Paris",), "avoids": ("Rome", "not")}, "Paris", "It is not Paris."),
+    ("fact", {"says": ("8",)}, "8 legs", "18 legs"),
+    ("fact", {"says": ("서울",)}, "서울입니다.", "남서울입니다."),
+    ("sentence", {"n_words": 3}, "I like pears", "I like ripe pears"),
+    ("sentence", {"n_words": 3}, "I, like: pears.", "I likepears"),
+    ("sentence", {"n_words": 3}, "don't eat pears", "do not eat pears"),
+    ("sentence", {"n_words": 5}, "我喜欢苹果。", "我很喜欢苹果。"),
+    ("sentence", {"n_words": 3}, "저는 배 좋아해요!", "저는배 좋아해요"),
+    ("lines", {"n_lines": 2, "lines_begin": "a"}, "An ant\n\n all", "a b\na c\na d"),
+    ("lines", {"n_lines": 2, "lines_begin": "a"}, "a b\na c", "a b\nb a"),
+    ("lines", {"n_lines": 2, "lines_begin": "a"}, "a b\r\na c", "- a b\n- a c"),
+    ("list", {"n_lines": 2, "items": ("pear", "fig")}, "- pear\n- Fig", "- pear\n- pear"),
+    ("list", {"n_lines": 2, "items": ("pear", "fig")}, "* fig\n- pear", "pear\nfig"),
+    ("list", {"n_lines": 2, "items": ("pear", "fig")}, "-fig\n-pear", "- fig\n- dog"),
+    ("list", {"n_lines": 2, "items": ("pear", "fig")}, "• fig\n• pear", "Here:\n- fig\n- pear"),
+    ("harm", {"max_words": 3}, "one two three", "one two three four"),
+]
+
+
+@pytest.mark.parametrize(("kind", "rules", "kept", "missed"), NEAR_MISSES)
+def test_rules_by_hand(kind, rules, kept, missed):
+    language = next(one for one in ("en", "ko", "zh") if language_share(kept, one) in (None, 1.0))
+    assert broken(kept, rules, language) is None
+    assert broken(missed, rules, language) is not None
+
+
+def test_an_answer_is_in_the_language_of_its_question():
+    rules = {"max_words": 9}
+    assert broken("I am fine", rules, "ko") == "not in ko"
+    assert broken("r1kit의 모델입니다", rules, "ko") is None
+    assert broken("8", rules, "zh") is None  # a number has no language
+
+
+def test_words_and_phrases():
+    assert [count_words(text) for text in ("", "a b", "don't", "我喜欢r1", "3 개")] == [
+        0,
+        2,
+        1,
+        4,
+        2,
+    ]
+    assert says("안녕하세요, 미나님", "미나")
+    assert not says("가미나", "미나")
+    assert says("我叫米娜。", "米娜")
+    assert not says("Tomorrow", "Tom")
+
+
+@given(st.text(), st.sampled_from(LANGUAGES), st.sampled_from(sorted(KINDS)))
+def test_any_answer_is_judged(answer, language, kind):
+    [problem] = of_kind(kind, language, 1)
+    assert General().verify(problem, answer).correct in (True, False)
+
+
+def test_every_rule_is_used():
+    used = {rule for kind, language in EVERY for p in of_kind(kind, language, 3)
+            for rule in p.meta["rules"]}  # fmt: skip
+    assert used == set(RULES)
+
+
+def test_problems_are_functions_of_their_place_and_splits_are_apart():
+    here, there = General(seed=3), General(seed=3)
+    assert [here.problem(i) for i in (5, 1)] == [there.problem(i) for i in (5, 1)]
+    train = [General().problem(i) for i in range(1500)]
+    held_out = [General(split="held_out").problem(i) for i in range(400)]
+    assert not {p.id for p in train} & {p.id for p in held_out}
+    assert not {p.messages for p in train} & {p.messages for p in held_out}
+    assert all(split_of(p.id) == "train" for p in train)
+    for problems in (train, held_out):  # every kind in every language, on both sides
+        assert {(p.meta["kind"], p.language) for p in problems} == set(EVERY)
+    assert len({p.id for p in train}) > 750
+    assert len({p.id for p in held_out}) > 150
+    assert len({p.messages for p in train}) > 1100  # many wordings
+
+
+def test_thinking_only_where_something_is_counted():
+    task = General()
+    for index in range(150):
+        problem, text = task.document(index)
+        again, messages = task.conversation(index)
+        parsed = parse(text)
+        assert again == problem
+        assert messages == (
+            *problem.messages,
+            Message("assistant", parsed.answer, parsed.thinking),
+        )
+        counts = problem.meta["kind"] in ("day", "sentence")
+        assert (parsed.thinking is not None) == counts
+        assert parsed.well_formed == counts
+        if counts:
+            share = language_share(parsed.thinking, problem.language)
+            assert share in (None, 1.0)
+    monday = next(p for p in of_kind("day", "en", 400) if p.id.startswith("general/day/Monday+2/"))
+    assert monday.meta["reasoning"] == "0 Monday\n1 Tuesday\n2 Wednesday"
+    assert "Wednesday" in monday.answer
+
+
+def test_a_small_tokenizer_says_it_in_few_tokens():
+    task = General()
+    texts = [
+        document_text(p.messages[0].content, text) for p, text in map(task.document, range(800))
+    ]
+    words = tokenizer.train(texts, 512)
+    lengths = [len(words.encode(text)) for text in texts]
+    assert max(lengths) < 256
+    assert sum(lengths) / len(lengths) < 70
+
+
+def test_pairs_have_a_better_answer_and_a_reason():
+    task, seen = General(), Counter()
+    for index in range(400):
+        pair = preference(task, index)
+        assert pair == preference(task, index)
+        assert pair.problem == task.problem(index)
+        assert judged(pair.problem, pair.chosen) is True
+        assert judged(pair.problem, pair.rejected) is False
+        assert (pair.kind == "harmless") == (pair.problem.meta["kind"] == "harm")
+        seen[pair.why] += 1
+    assert set(seen) == set(UNHELPFUL) | set(HARMFUL)
+    assert min(seen.values()) > 15
+    row = json.loads(json.dumps(pair.as_row()))
+    assert [turn["role"] for turn in row["prompt"]] == ["user"]
+    assert row["chosen"] == [{"role": "assistant", "content": pair.chosen}]
+    assert row["provenance"]["why"] == pair.why
+
+
+def test_the_recipe_knows_it_by_name():
+    recipe = config.parse({"name": "t", "tasks": [{"name": "general", "level": 2}]}, "t")
+    tasks = mix.load(recipe, "held_out")
+    problem = tasks.problem(0)
+    assert problem.task == "general"
+    assert tasks.verify(problem, problem.answer).correct is True
