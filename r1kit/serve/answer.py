@@ -66,12 +66,11 @@ class Answer:
             for index in range(self._n):
                 if choices := self._form.first(index):
                     yield self._envelope.chunk(choices, None, with_usage)
-            async for said in self._saids():
-                if said is None:
-                    yield KEEP_ALIVE
-                    continue
-                for choice in self._form.chunks(said):
-                    yield self._envelope.chunk([choice], None, with_usage)
+            async for saids in self._saids():
+                choices = [choice for said in saids for choice in self._form.chunks(said)]
+                said = [self._envelope.chunk([choice], None, with_usage) for choice in choices]
+                if said or not saids:
+                    yield b"".join(said) or KEEP_ALIVE
             if with_usage:
                 yield self._envelope.chunk([], self._usage.json(), with_usage)
             yield DONE
@@ -83,26 +82,26 @@ class Answer:
 
     async def _collect(self) -> list[Whole]:
         wholes = [Whole() for _ in range(self._n)]
-        async for said in self._saids():
-            if said is not None:
+        async for saids in self._saids():
+            for said in saids:
                 wholes[said.index].add(said)
         return wholes
 
-    async def _saids(self) -> AsyncIterator[Said | None]:
-        """All that is said, None for each long silence. Raises ApiError, also when time is up."""
+    async def _saids(self) -> AsyncIterator[list[Said]]:
+        """All that is said; nothing after a long silence. Raises ApiError, also when time is up."""
         left = self._n
         while left:
             wait = min(self.limits.keepalive_s, self._time_left())
             try:
                 async with asyncio.timeout(wait):
-                    said = await self.generation.next()
+                    saids = await self.generation.next()
             except TimeoutError:
                 self._time_left()
-                yield None
-                continue
-            self._usage.add(said)
-            left -= said.finish is not None
-            yield said
+                saids = []
+            for said in saids:
+                self._usage.add(said)
+                left -= said.finish is not None
+            yield saids
         self._on_done(self.generation)
 
     def _time_left(self) -> float:

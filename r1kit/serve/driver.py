@@ -50,12 +50,17 @@ class Generation:
         """completions that have not ended"""
         self._driver = driver
 
-    async def next(self) -> Said:
-        """What is said next. Raises ApiError when there will be nothing more."""
-        event = await self.events.get()
-        if isinstance(event, ApiError):
-            raise event
-        return event
+    async def next(self) -> list[Said]:
+        """All that was said since the last time, once there is something.
+
+        Raises ApiError when there will be nothing more.
+        """
+        events = [await self.events.get()]
+        while not self.events.empty() and not isinstance(events[-1], ApiError):
+            events.append(self.events.get_nowait())
+        if isinstance(events[-1], ApiError):
+            raise events[-1]
+        return [event for event in events if isinstance(event, Said)]
 
     def cancel(self) -> None:
         """Nobody listens any more; the engine stops within one step. May be called twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from r1kit.serve.models import Served
 
 _GRACE_S = 5
 """for answers in flight when the server is stopped"""
+
+log = logging.getLogger("r1kit.serve")
 
 
 def run(
@@ -43,16 +46,31 @@ def run(
         for name, folder in folders.items()
     ]
     allowed = {*LOOPBACK, *hosts} if is_loopback(host) or hosts else None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    uvicorn.run(
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    log.setLevel(logging.INFO)
+    config = uvicorn.Config(
         app.build(served, limits, keys=keys, hosts=allowed, origins=origins),
-        host=host,
-        port=port,
         access_log=False,  # gate.py has a line for each request, without its query
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
+    with _listening(host, port) as listener:
+        name = f"[{host}]" if ":" in host else host
+        log.info("%s at http://%s:%d", ", ".join(folders), name, listener.getsockname()[1])
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Bound before uvicorn starts, so that a port that is taken is one sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); give another --port or "
+            "--host."
+        ) from None
 
 
 def refuse_exposure(host: str, keys: Collection[str], insecure: bool) -> None:

@@ -109,7 +109,7 @@ def test_a_full_queue_says_when_to_come_back(folder):
     limits = dataclasses.replace(LIMITS, max_rows=1, max_waiting=8)
     with running([opened(folder, limits=limits)], limits) as server:
         with ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(server.ask, max_tokens=120, n=2) for _ in range(12)]
+            asked = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
             answers = [future.result() for future in asked]
         statuses = sorted({answer.status_code for answer in answers})
         assert statuses == [200, 429]
