@@ -94,8 +94,9 @@ class Routes:
     ) -> Response:
         status = 500
         try:
-            ask = await asyncio.get_running_loop().run_in_executor(served.pen, prepare)
-            generation = served.driver.ask(ask)
+            with served.driver.room(body.n or 1):
+                ask = await asyncio.get_running_loop().run_in_executor(served.pen, prepare)
+                generation = served.driver.ask(ask)
             answer = Answer(generation, form, body.model, self._limits, self._measure)
             status = 200
             if body.stream:

@@ -2,15 +2,15 @@
 
 The life of a generation:
 
-1. A handler (event loop) calls `ask`; it is refused here if too many wait.
+1. A handler (event loop) enters `room`, where it is refused if too many wait, and calls `ask`.
 2. The thread takes it between two steps and submits it to the engine.
 3. After every step the thread tells each of its completions what is new (serve/completion.py), and
    hands all of that to the event loop in one call, which sorts it into the generations' queues.
 4. `cancel` takes effect before the next step.
 
 What goes wrong for one generation ends that one. When the engine itself fails, all in flight are
-told so and a new engine is made; after `_MOST_FAILURES` without a good step in between, or when
-that fails too, the driver is dead and `/health` says so.
+told so and a new engine is made. `/health` says so after `_MOST_FAILURES` without a good step in
+between, until there is one; and for good when no new engine can be made.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from transformers import PreTrainedTokenizerBase
@@ -68,7 +69,7 @@ class Generation:
 
 
 class Driver:
-    """Drives the engine that `make_engine` makes; `ask` and `cancel` belong to the event loop."""
+    """Drives the engine that `make_engine` makes; its public face belongs to the event loop."""
 
     def __init__(
         self,
@@ -80,6 +81,8 @@ class Driver:
         """asked for and not over"""
         self.n_failures = 0
         self.is_dead = False
+        self._n_held = 0
+        """completions that have room and are not asked for yet"""
         self._make_engine = make_engine
         self._tokenizer = tokenizer
         self._limits = limits
@@ -102,7 +105,8 @@ class Driver:
     @property
     def is_healthy(self) -> bool:
         """Whether requests are being served."""
-        return self._thread.is_alive() and not self.is_dead
+        is_failing = self._failures_in_a_row >= _MOST_FAILURES
+        return self._thread.is_alive() and not self.is_dead and not is_failing
 
     @property
     def n_waiting(self) -> int:
@@ -134,13 +138,25 @@ class Driver:
         self._inbox.put(self._stop)
         self._thread.join(timeout=30)
 
-    def ask(self, ask: Ask) -> Generation:
-        """Have something generated. Raises ApiError (429, 503) when that cannot be now."""
-        if not self.is_healthy:
+    @contextmanager
+    def room(self, n: int) -> Iterator[None]:
+        """Holds room for n completions, from before their prompt is encoded until they are asked.
+
+        Raises ApiError (429, 503) when there is none.
+        """
+        if self.is_dead:
             raise ApiError(503, _DEAD, headers={"Retry-After": "30"})
-        room = self._limits.max_rows + self._limits.max_waiting
-        if sum(generation.n_open for generation in self.live) + ask.request.n > room:
+        most = self._limits.max_rows + self._limits.max_waiting
+        if sum(generation.n_open for generation in self.live) + self._n_held + n > most:
             raise busy("The server has as many requests as it can hold; ask again later.")
+        self._n_held += n
+        try:
+            yield
+        finally:
+            self._n_held -= n
+
+    def ask(self, ask: Ask) -> Generation:
+        """Have something generated, inside `room`."""
         generation = Generation(self, ask)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))
@@ -216,7 +232,6 @@ class Driver:
         except Exception as again:
             log.error("no new engine could be made", exc_info=again)
             self.is_dead = True
-        self.is_dead = self.is_dead or self._failures_in_a_row >= _MOST_FAILURES
         self._refuse(failed, _as_api_error(error))
 
     def _stop(self) -> None:

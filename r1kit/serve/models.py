@@ -28,6 +28,10 @@ ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": Fals
 """name → whether it thinks"""
 TEMPERATURE, TOP_P = 0.6, 0.95
 """as recommended for DeepSeek-R1"""
+_GREEDY_BELOW = 1e-4
+"""temperature; dividing by less overflows float32"""
+_LEAST_TOP_P = 1e-6
+"""less is 0 in float32; either leaves the likeliest token alone"""
 _LEGACY_MAX_TOKENS = 16
 """OpenAI's default of the older route"""
 
@@ -114,11 +118,12 @@ class Served:
                 param=param,
                 code="context_length_exceeded",
             )
+        temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = Sampling(
             max_tokens=min(most, room),
-            temperature=TEMPERATURE if request.temperature is None else request.temperature,
-            top_p=TOP_P if request.top_p is None else request.top_p,
-            top_k=max(request.top_k or 0, 0),
+            temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
+            top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+            top_k=min(max(request.top_k or 0, 0), self._n_ids),
             stop=request.stops(),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed

@@ -121,7 +121,7 @@ class Drawn(Wire):
     max_tokens: int | None = Field(None, ge=1)
     """longest completion, thinking included; less where the model's context ends before"""
     temperature: float | None = Field(None, ge=0, le=2)
-    """0 is greedy; 0.6 if not said"""
+    """0 (or less than 0.0001) is greedy; 0.6 if not said"""
     top_p: float | None = Field(None, gt=0, le=1)
     """0.95 if not said"""
     top_k: int | None = Field(None, ge=-1)

@@ -55,22 +55,28 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         log.info("%s at http://%s:%d", ", ".join(folders), name, listener.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Bound before uvicorn starts, so that a port that is taken is one sentence."""
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at this address, 0 for any free port. Raises ConfigError when it is taken.
+
+    Connections inherit TCP_NODELAY, which asyncio sets only on those it knows to be TCP: without,
+    every piece of a stream waits for the client to have acknowledged the last one.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
             f"{host}:{port} cannot be listened on ({error.strerror}); give another --port or "
             "--host."
         ) from None
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def refuse_exposure(host: str, keys: Collection[str], insecure: bool) -> None:

@@ -1,7 +1,6 @@
 """A real server (uvicorn, a thread, a free port) over a tiny random model saved to disk."""
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from r1kit.model import checkpoint, tokenizer
 from r1kit.serve import app
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served
+from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
@@ -82,8 +82,7 @@ def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
 
 @contextlib.contextmanager
 def running(served: list[Served], limits: Limits = LIMITS, **options: Any) -> Iterator[Server]:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = listening("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         app.build(served, limits, **options), log_level="error", timeout_graceful_shutdown=1

@@ -201,3 +201,16 @@ def test_what_would_be_open_to_others_needs_a_key(folder):
         refuse_exposure("127.0.0.1", [" "], False)
     with pytest.raises(ConfigError, match="deepseek-r1"):
         Models([opened(folder, "deepseek-r1")])
+
+
+def test_extreme_but_legal_numbers_are_answered(server):
+    for field, values in {
+        "temperature": (0, 5e-324, 1e-300, 1e-5, 2),
+        "top_p": (5e-324, 1e-30, 1e-9, 1),
+        "top_k": (-1, 0, 1, 2**70),
+        "seed": (-(2**63), 2**63 - 1, 0),
+        "max_tokens": (1, 2, 3),
+    }.items():
+        for value in values:
+            response = server.ask(**{"max_tokens": 3, "n": 2, field: value})
+            assert response.status_code == 200, (field, value, response.text)

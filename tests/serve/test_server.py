@@ -10,6 +10,7 @@ import httpx
 from typer.testing import CliRunner
 
 from r1kit import cli
+from r1kit.serve.server import listening
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
 
@@ -34,6 +35,12 @@ def test_a_process_serves_until_it_is_stopped(folder):
     assert "POST /v1/chat/completions 200" in log
     assert "secret" not in log
     assert "Traceback" not in log
+
+
+def test_connections_do_not_wait_for_acknowledgements():
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        with listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_what_cannot_be_served_is_one_sentence(folder, tmp_path):
