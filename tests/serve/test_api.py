@@ -1,6 +1,7 @@
 """The API as its clients see it: today's openai client, and what older ones send."""
 
 import json
+import random
 from typing import Any
 
 import httpx
@@ -149,6 +150,43 @@ def test_n_completions_have_their_budgets_each(server):
     for choice in whole["choices"]:
         assert len(choice["logprobs"]["reasoning_content"]) == 6
         assert len(choice["logprobs"]["content"]) == 24 - 7
+
+
+ANYTHING: dict[str, list[Any]] = {
+    "n": [2, 5],
+    "max_tokens": [1, 3, 30],
+    "temperature": [0, 1, 2],
+    "top_k": [1, 7],
+    "stop": ["a", ["</think>", "\N{REPLACEMENT CHARACTER}", " "]],
+    "logprobs": [True],
+    "thinking": [{"type": "disabled"}, {"type": "enabled", "budget_tokens": 4}],
+    "model": ["deepseek-chat"],
+    "messages": [
+        [*QUESTION, {"role": "assistant", "content": "5 <think>", "prefix": True}],
+        [*QUESTION, {"role": "assistant", "reasoning": "try ", "prefix": True}],
+    ],
+}
+
+
+def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server):
+    rng = random.Random(0)
+    for _ in range(40):
+        names = rng.sample(sorted(ANYTHING), rng.randrange(1, 7))
+        fields = {"messages": QUESTION, **{name: rng.choice(ANYTHING[name]) for name in names}}
+        body = {"model": "tiny", "max_tokens": 9, "seed": rng.randrange(100), **fields}
+        whole = server.client.post("/chat/completions", json=body)
+        if whole.status_code == 400:
+            assert whole.json()["error"]["param"] == "thinking.budget_tokens", fields
+            continue
+        parts = chunks(server.client.post("/chat/completions", json={**body, "stream": True}))
+        for choice in whole.json()["choices"]:
+            index, message = choice["index"], choice["message"]
+            assert joined(parts, "content", index) == message["content"], fields
+            thinking = message.get("reasoning_content", "")
+            assert joined(parts, "reasoning_content", index) == thinking, fields
+            mine = [c for part in parts for c in part["choices"] if c["index"] == index]
+            keys = {"finish_reason", "reasoning_finish_reason"} & set(choice)
+            assert {key: mine[-1][key] for key in keys} == {key: choice[key] for key in keys}
 
 
 def test_logprobs_of_a_stream_are_those_of_the_whole(server):

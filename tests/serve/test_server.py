@@ -1,5 +1,6 @@
 """`r1 serve` as its users meet it: a real process, its output and exit codes."""
 
+import os
 import re
 import signal
 import socket
@@ -16,8 +17,8 @@ R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
 
 
 def test_a_process_serves_until_it_is_stopped(folder):
-    command = [*R1, str(folder), "--port", "0", "--api-key", "one"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command, env = [*R1, str(folder), "--port", "0"], {**os.environ, "R1_API_KEY": "one"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
             assert process.stderr is not None
             [url] = re.findall(r"tiny at (http://127.0.0.1:[0-9]+)", process.stderr.readline())
@@ -38,9 +39,12 @@ def test_a_process_serves_until_it_is_stopped(folder):
 
 
 def test_connections_do_not_wait_for_acknowledgements():
-    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
-        with listener.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_what_cannot_be_served_is_one_sentence(folder, tmp_path):
