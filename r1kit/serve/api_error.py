@@ -57,13 +57,11 @@ def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiE
     param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".") or None
     if error["type"] == "extra_forbidden":
         message = f"There is no field {param}; docs/serving.md lists those there are."
-    elif error["type"] in ("json_invalid", "model_attributes_type") and param is None:
-        message = "The body is not a JSON object sent as Content-Type: application/json."
     elif param is None:
-        message = "The request needs a JSON object as its body (Content-Type: application/json)."
+        message = "The body must be a JSON object, sent as Content-Type: application/json."
     else:
         message = f"{param}: {error['msg'].removeprefix('Value error, ')}."
-    return ApiError(400, message, param=param, code=None)
+    return ApiError(400, message, param=param)
 
 
 def _place(error: Mapping[str, Any], known: Collection[str]) -> list[int | str]:
