@@ -8,6 +8,8 @@ import httpx
 import openai
 import pytest
 
+from tests.serve.conftest import opened, running
+
 QUESTION = [{"role": "user", "content": "7x + 3 = 38, x = ?"}]
 
 
@@ -288,3 +290,16 @@ def test_health_metrics_and_request_ids(server):
     metrics = server.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'r1_completion_tokens_total{model="tiny"}' in metrics.text
+
+
+def test_two_models_answer_by_their_names(folder):
+    with running([opened(folder), opened(folder, "other")]) as server:
+        names = [model["id"] for model in server.client.get("/models").json()["data"]]
+        assert names[:2] == ["tiny", "other"]
+        one, other = (server.ask(model=name).json() for name in names[:2])
+        assert one["choices"] == other["choices"]
+        assert [one["model"], other["model"]] == names[:2]
+        assert server.served[1].driver.n_completion_tokens == 24
+        assert (
+            'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text
+        )

@@ -89,6 +89,28 @@ def test_a_client_that_goes_is_dropped_within_a_step(server, slow, stream):
         assert server.one.driver.n_completion_tokens - sampled <= 2 * 4
 
 
+def test_a_client_that_goes_while_it_waits_never_begins(folder, slow):
+    limits = dataclasses.replace(LIMITS, max_rows=1)
+    with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
+        port = int(server.url.rsplit(":", 1)[1])
+        driver = server.one.driver
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(server.ask, max_tokens=40)
+            while not driver.n_running:
+                time.sleep(0.01)
+            for stream in (True, False):
+                with socket.create_connection(("127.0.0.1", port)) as waiting:
+                    waiting.sendall(request_bytes(stream, seed=2))
+                    while not driver.n_waiting:
+                        time.sleep(0.01)
+                while driver.n_waiting:
+                    time.sleep(0.01)
+            assert not first.done()
+            assert first.result().status_code == 200
+        server.wait_idle()
+        assert driver.n_completion_tokens == 40
+
+
 def test_200_clients_that_go_leave_nothing_behind(server):
     async def all_of_them() -> None:
         rng, gate = random.Random(1), asyncio.Semaphore(24)
