@@ -1,4 +1,4 @@
-"""The command `r1`: run a recipe, show a run, chat, verify answers, look at the machine.
+"""The command `r1`: run, show, chat, serve, verify answers, look at the machine.
 
 Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
 only by the commands that need it.
@@ -56,6 +56,15 @@ Examples:
   r1 chat runs/tiny/checkpoints/base-000400 --temperature 1
 
   echo "7x + 3 = 38, x = ?" | r1 chat runs/tiny
+"""
+SERVE_EXAMPLES = """
+Examples:
+
+  r1 serve runs/tiny
+
+  r1 serve runs/tiny runs/tiny/checkpoints/base-000400 --port 8001
+
+  R1_API_KEY=... r1 serve runs/tiny --host 0.0.0.0
 """
 VERIFY_EXAMPLES = """
 Examples:
@@ -160,6 +169,53 @@ def chat(
         from r1kit import chat as terminal
 
         terminal.run(model, Sampling(max_tokens, temperature, top_p), seed, console)
+
+
+@app.command(epilog=SERVE_EXAMPLES)
+def serve(
+    models: Annotated[list[Path], typer.Argument(help="Checkpoints, or folders of runs.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(envvar="R1_API_KEY", help="Key that clients must send; may be repeated."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name clients may call this machine by.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Web page that may ask: https://example.org.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines ask without a key.")
+    ] = False,
+    max_rows: Annotated[int, typer.Option(min=1, help="Completions sampled at once.")] = 32,
+    max_waiting: Annotated[int, typer.Option(min=8, help="Completions that may wait.")] = 256,
+    queue_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a first token.")] = 600,
+    total_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a last token.")] = 1800,
+) -> None:
+    """Serve models to OpenAI and DeepSeek clients, by default to this machine only."""
+    console = Console(stderr=True)
+    with _sentences(console):
+        from r1kit.chat import find_model
+        from r1kit.config import ComputeConfig
+        from r1kit.model.parallel import device_kind
+        from r1kit.serve import server
+        from r1kit.serve.limits import Limits
+
+        if len({model.resolve().name for model in models}) < len(models):
+            raise ConfigError("Two models would have one name; rename a folder, or serve one.")
+        server.run(
+            {model.resolve().name: find_model(model) for model in models},
+            device_kind(ComputeConfig()),
+            Limits(max_rows, max_waiting, queue_timeout, total_timeout),
+            host=host,
+            port=port,
+            keys=api_key or [],
+            hosts=allow_host or [],
+            origins=allow_origin or [],
+            insecure=insecure,
+        )
 
 
 @app.command(epilog=VERIFY_EXAMPLES)

@@ -5,13 +5,16 @@ text without a role token; past thinking dropped). Departures: no `<think>` at t
 prompt, so that a completion shows its whole thinking to the format reward; a pad token of its own,
 so that padding is never mistaken for the end; several system messages are joined, not replaced.
 
-Text never becomes a control token: r1kit's own tokenizers encode what people write apart from
-the tokens of the template. Other tokenizers use their own template, which cannot promise that.
+Text never becomes a control token: what people write is encoded apart from the tokens of the
+template. Other tokenizers than r1kit's get their own template as it is, and this only where the
+two differ in control tokens. Slow tokenizers have no parts to encode with: they are trusted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -57,11 +60,71 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     if tokenizer.chat_template == CHAT_TEMPLATE:
         return _render(tokenizer, messages)
     if tokenizer.chat_template is None:
-        ids = tokenizer.encode(_plain_prompt(messages))
-        return _with_one_bos(list(ids), tokenizer.bos_token_id)
+        return encode_prompt(tokenizer, _plain_prompt(messages))
     turns = [{"role": message.role, "content": message.content} for message in messages]
     ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-    return _with_one_bos(list(ids), tokenizer.bos_token_id)
+    safe = _without_forged(tokenizer, list(ids), lambda: _apart(tokenizer, messages))
+    return _with_one_bos(safe, tokenizer.bos_token_id)
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a text to be continued as it is, after the BOS token where the tokenizer has it."""
+    if tokenizer.chat_template == CHAT_TEMPLATE:
+        return [int(tokenizer.convert_tokens_to_ids(BOS)), *encode_text(tokenizer, text)]
+    begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
+    bos = [tokenizer.bos_token_id] if begins else []
+    ids = _without_forged(
+        tokenizer, list(tokenizer.encode(text)), lambda: [*bos, *encode_text(tokenizer, text)]
+    )
+    return _with_one_bos(ids, tokenizer.bos_token_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A prompt, and where in the assistant's turn it ends: `Opening([1, 3, 8, 4, 5], "thinking")`.
+
+    `begun` says that this part of the turn has text already, which is to be continued.
+    """
+
+    ids: list[int]
+    part: Literal["start", "thinking", "answer"]
+    """"start": nothing is said yet, and the model chooses whether it thinks"""
+    begun: bool = False
+
+
+def has_thinking(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model's chat template knows thinking, so that it can be turned on and off."""
+    return END_THINK in str(tokenizer.chat_template or "")
+
+
+def open_turn(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    thinks: bool,
+    turn: Message | None = None,
+) -> Opening:
+    """The prompt with the assistant's turn begun: in its thinking, or after an empty think block.
+
+    `turn` is what the turn has said already. For a model without thinking (`has_thinking`) no tags
+    are written, whatever `thinks` says.
+    """
+    ids = render_prompt(tokenizer, messages)
+    content, reasoning = (turn.content, turn.reasoning or "") if turn else ("", "")
+    if has_thinking(tokenizer):
+        if not is_prefilled(tokenizer, ids):
+            ids += _tag(tokenizer, THINK)
+        ids += encode_text(tokenizer, reasoning)
+        if thinks and not content:
+            return Opening(ids, "thinking", bool(reasoning))
+        ids += close_thinking(tokenizer)
+    elif not content:
+        return Opening(ids, "thinking" if is_prefilled(tokenizer, ids) else "start")
+    return Opening(ids + encode_text(tokenizer, content), "answer", bool(content))
+
+
+def close_thinking(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that end the thinking, for a turn opened by `open_turn`."""
+    return _tag(tokenizer, END_THINK)
 
 
 def is_prefilled(tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int]) -> bool:
@@ -141,6 +204,27 @@ class StreamParser:
         self._held = ""
         self._begun: set[str] = set()
 
+    @classmethod
+    def after(cls, opening: Opening) -> StreamParser:
+        """For the completion of an opened turn; tags in an answer already begun are plain text."""
+        parser = cls(prefilled=opening.part == "thinking")
+        if opening.part == "answer":
+            parser._next_tag = ""
+        if opening.begun:
+            parser._begun.add(parser._kind)
+        return parser
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether what comes next is thinking."""
+        return self._kind == "thinking"
+
+    def close(self) -> list[Piece]:
+        """The thinking ends here, without a tag in the text; the rest of it."""
+        pieces = self.finish()
+        self._turn()
+        return pieces
+
     def feed(self, chunk: str) -> list[Piece]:
         """The pieces that `chunk` makes certain, in order; none of them empty."""
         text, pieces = self._held + chunk, []
@@ -174,11 +258,16 @@ class StreamParser:
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Tokens of plain text: `</think>` or `<｜User｜>` in it stay the characters they are.
 
-    For tokenizers of r1kit, which have no normaliser. The added tokens live in front of the
-    pre-tokenizer, so starting at the pre-tokenizer never meets them.
+    The added tokens live in front of the normaliser and the pre-tokenizer, so starting there never
+    meets them.
     """
     backend = tokenizer.backend_tokenizer
-    words = backend.pre_tokenizer.pre_tokenize_str(text) if text else []
+    if backend.normalizer is not None:
+        text = backend.normalizer.normalize_str(text)
+    if not text:
+        return []
+    splitter = backend.pre_tokenizer
+    words = [(text, None)] if splitter is None else splitter.pre_tokenize_str(text)
     return [token.id for word, _ in words for token in backend.model.tokenize(word)]
 
 
@@ -195,6 +284,48 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> 
             answer = message.content.split(END_THINK)[-1]
             ids += [control(ASSISTANT), *encode_text(tokenizer, answer), control(EOS)]
     return [*ids, control(ASSISTANT)]
+
+
+def _tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> list[int]:
+    """A thinking tag; other templates than r1kit's put it on a line of its own, as R1's does."""
+    if tokenizer.chat_template != CHAT_TEMPLATE:
+        tag = f"{tag}\n" if tag == THINK else f"\n{tag}\n\n"
+    return list(tokenizer.encode(tag, add_special_tokens=False))
+
+
+def _without_forged(
+    tokenizer: PreTrainedTokenizerBase, ids: list[int], apart: Callable[[], list[int]]
+) -> list[int]:
+    """`ids`, unless text has become control tokens that are not in `apart()`; then the latter."""
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        return ids
+    added = set(tokenizer.get_added_vocab().values())
+    safe = apart()
+    forged = [i for i in ids if i in added] != [i for i in safe if i in added]
+    return safe if forged else ids
+
+
+def _apart(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """The template with a mark for each text; then the texts, encoded apart, for the marks."""
+    nonce = uuid.uuid4().hex
+    texts = {
+        f"{nonce}:{place}:": message.content.split(END_THINK)[-1]
+        if message.role == "assistant"
+        else message.content
+        for place, message in enumerate(messages)
+    }
+    turns = [
+        {"role": message.role, "content": mark}
+        for message, mark in zip(messages, texts, strict=True)
+    ]
+    frame = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    ids: list[int] = []
+    for part in re.split(f"({nonce}:[0-9]+:)", str(frame)):
+        if part in texts:
+            ids += encode_text(tokenizer, texts[part])
+        elif part:
+            ids += tokenizer.encode(part, add_special_tokens=False)
+    return ids
 
 
 def _plain_prompt(messages: Sequence[Message]) -> str:

@@ -217,3 +217,60 @@ def test_an_exchange_ends_and_a_page_goes_on():
         f"{template.BOS}{template.USER}1+1=?{template.ASSISTANT}2{template.EOS}"
     )
     assert template.document_text(None, "1+1=2") == f"{template.BOS}1+1=2"
+
+
+QUESTION = [Message("user", "7x + 3")]
+PROMPT = template.render_prompt(TOKENIZER, QUESTION)
+OPEN, CLOSE = ids(template.THINK), ids(template.END_THINK)
+
+
+@pytest.mark.parametrize(
+    ("thinks", "turn", "expected", "part", "begun"),
+    [
+        (True, None, [OPEN], "thinking", False),
+        (False, None, [OPEN, CLOSE], "answer", False),
+        (True, Message("assistant", "", "try"), [OPEN, "try"], "thinking", True),
+        (True, Message("assistant", "x ="), [OPEN, CLOSE, "x ="], "answer", True),
+        (False, Message("assistant", "x ="), [OPEN, CLOSE, "x ="], "answer", True),
+        (True, Message("assistant", "x", "try"), [OPEN, "try", CLOSE, "x"], "answer", True),
+    ],
+)
+def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(thinks, turn, expected, part, begun):
+    opening = template.open_turn(TOKENIZER, QUESTION, thinks, turn)
+    parts = [template.encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
+    assert opening == template.Opening(sum(parts, PROMPT), part, begun)
+
+
+def test_a_turn_of_a_model_without_thinking_has_no_tags():
+    plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
+    opening = template.open_turn(plain, QUESTION, True)
+    assert opening == template.Opening(template.render_prompt(plain, QUESTION), "start")
+    assert not template.has_thinking(plain)
+    assert template.has_thinking(TOKENIZER)
+
+
+def test_a_stream_goes_on_where_the_turn_was_opened():
+    def said(part, begun, *chunks):
+        parser = StreamParser.after(template.Opening([], part, begun))
+        return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
+
+    assert said("thinking", False, " try 5</th", "ink> 5") == [
+        Piece("thinking", "try 5"),
+        Piece("answer", "5"),
+    ]
+    assert said("thinking", True, " try")[0] == Piece("thinking", " try")
+    assert said("answer", True, " <think> 5") == [Piece("answer", " <think> 5")]
+    assert said("answer", False, " <think> 5") == [Piece("answer", "<think> 5")]
+    assert said("start", False, "<think>a</think>b") == [
+        Piece("thinking", "a"),
+        Piece("answer", "b"),
+    ]
+
+
+def test_thinking_can_be_closed_without_a_tag():
+    parser = StreamParser(prefilled=True)
+    assert parser.feed("try </thi") == [Piece("thinking", "try ")]
+    assert parser.is_thinking
+    assert parser.close() == [Piece("thinking", "</thi")]
+    assert not parser.is_thinking
+    assert parser.feed("5 <think> </think>") == [Piece("answer", "5 <think> </think>")]

@@ -149,11 +149,11 @@ class LocalEngine:
         for job in self._queue:
             job.prefix = None
 
-    def submit(self, request: Request) -> Job:
-        """Queue a request. Raises EngineError if it cannot be served."""
+    def submit(self, request: Request, ahead: bool = False) -> Job:
+        """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
         job = Job(request)
-        self._queue.append(job)
+        (self._queue.appendleft if ahead else self._queue.append)(job)
         return job
 
     def step(self) -> list[Job]:
@@ -178,15 +178,39 @@ class LocalEngine:
                 job.completions[index] = Completion([], [], "", "abort", self.version)
             job.n_left = 0
 
+    def cut(self, job: Job, index: int) -> Completion:
+        """End one completion now, by "abort"; the others of the job go on.
+
+        Raises EngineError if it is not being sampled.
+        """
+        row = self._row(job, index)
+        if row is None:
+            raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
+        with torch.inference_mode():
+            self._end([row], "abort")
+        completion = job.completions[index]
+        assert completion is not None
+        return completion
+
     def sampled(self, job: Job, index: int) -> list[int]:
         """Token ids of completion `index` so far."""
-        done = job.completions[index]
+        done, row = job.completions[index], self._row(job, index)
         if done is not None:
             return done.token_ids
+        return [] if row is None else self._rows.ids(row)
+
+    def logprobs(self, job: Job, index: int) -> list[float]:
+        """Log-probabilities of the tokens of completion `index` so far."""
+        done, row = job.completions[index], self._row(job, index)
+        if done is not None:
+            return done.logprobs
+        return [] if row is None else self._rows.logprobs_of(row)
+
+    def _row(self, job: Job, index: int) -> int | None:
         for row, (owner, place, _) in enumerate(self._owners):
             if owner is job and place == index:
-                return self._rows.ids(row)
-        return []
+                return row
+        return None
 
     def _admit(self) -> None:
         while self._queue and self._rows.n < self.max_rows:

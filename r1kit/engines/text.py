@@ -36,14 +36,17 @@ class Text:
     def complete(self, ids: Sequence[int], stop: Sequence[str]) -> tuple[str, bool]:
         """The text cut before the first stop string, and whether there was one."""
         text = self.decode(ids)
-        found = [place for string in stop if (place := text.find(string)) >= 0]
+        # Half a character, which only an end without EOS can leave, matches no stop string.
+        is_ended = bool(ids) and ids[-1] in self._eos_ids
+        sure = text if is_ended else text.rstrip(_BROKEN)
+        found = [place for string in stop if (place := sure.find(string)) >= 0]
         return (text[: min(found)], True) if found else (text, False)
 
     def stops(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
         """Whether the last of these ids has completed a stop string."""
         # A token is at least one byte, so a stop string cannot reach back further than its bytes.
         reach = max(len(string.encode()) for string in stop)
-        tail = self.decode(ids[-reach:])
+        tail = self.decode(ids[-reach:]).rstrip(_BROKEN)
         return any(string in tail for string in stop) and self.complete(ids, stop)[1]
 
 

@@ -391,3 +391,43 @@ def test_the_longest_request_fits(model: PreTrainedModel, byte_tokenizer: Any) -
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
     [[completion]] = engine.generate([Request([1] * 250, 1, Sampling(6), 0)])
     assert len(completion.token_ids) == 6
+
+
+def test_one_completion_can_be_cut_and_the_others_go_on(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    request = Request([7, 8], 3, Sampling(20), 1)
+    [alone] = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()).generate([request])
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
+    job = engine.submit(request)
+    for _ in range(5):
+        engine.step()
+    so_far = engine.logprobs(job, 1)
+    cut = engine.cut(job, 1)
+    assert cut.finish == "abort"
+    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
+    assert cut.logprobs == so_far == engine.logprobs(job, 1)
+    assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
+    with pytest.raises(EngineError, match="not being sampled"):
+        engine.cut(job, 1)
+    while job.n_left:
+        engine.step()
+    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in alone[::2]]
+
+
+def test_a_request_ahead_begins_before_those_that_wait(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    law = Sampling(6)
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())
+    jobs = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
+    engine.step()
+    jobs.append(engine.submit(Request([9], 1, law, 2), ahead=True))
+    done: list[int] = []
+    while len(done) < 3:
+        done += [jobs.index(job) for job in engine.step()]
+    assert done == [2, 0, 1]
+    alone = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()).generate(
+        [job.request for job in jobs]
+    )
+    assert _ids([job.results() for job in jobs]) == _ids(alone)

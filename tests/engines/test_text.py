@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
@@ -74,6 +74,8 @@ def test_streamed_is_generated(
     st.lists(st.text(min_size=1, max_size=4), max_size=2).map(tuple),
     st.integers(1, 60),
 )
+@example("\x80", ("\N{REPLACEMENT CHARACTER}",), 1)
+@example("a\N{REPLACEMENT CHARACTER}", ("\N{REPLACEMENT CHARACTER}",), 9)
 @settings(max_examples=100, deadline=None)
 def test_streams_never_split_a_character(
     byte_tokenizer: Any, said: str, stop: tuple[str, ...], max_tokens: int

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "engines": {"types", "errors", "model"},
     "train": {"types", "errors", "config", "model"},
     "rollout": {"types", "errors", "engines", "template", "rewards"},
+    "serve": {"types", "errors", "engines", "template", "model"},
 }
 """Rooms that are not listed (stages, cli, report, ...) may import what they like but the server."""
 
@@ -55,6 +56,11 @@ def test_imports_go_one_way(name):
             assert imports(path) - {name} <= MAY_IMPORT[name], path
 
 
+def test_nothing_but_the_command_knows_the_server():
+    knowing = {room(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
+    assert knowing == {"cli", "serve"}
+
+
 def test_the_learner_is_blind_to_tasks_and_rewards():
     text = "".join(path.read_text() for path in (PACKAGE / "train").glob("*.py"))
     for word in ("r1kit.tasks", "r1kit.rewards", "r1kit.template", "r1kit.rollout"):
@@ -62,7 +68,8 @@ def test_the_learner_is_blind_to_tasks_and_rewards():
 
 
 LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1kit.rewards",
-         "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox"]  # fmt: skip
+         "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
+         "r1kit.serve.schema"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", LIGHT)

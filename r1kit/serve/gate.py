@@ -1,0 +1,159 @@
+"""In front of every route: who asks, from where, and how much, before anything is parsed.
+
+Plain ASGI, since wrappers of requests hide a client that has gone. In order: the Host header (a
+page on the web can resolve its own name to 127.0.0.1: DNS rebinding, CVE-2024-28224 of Ollama), the
+Origin header (a page on the web can post here), the key, the size of the body. One list of open
+routes, everything else is closed. Nothing of a body is ever logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.limits import Limits
+
+OPEN_ROUTES = frozenset({"/health"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+log = logging.getLogger("r1kit.serve")
+
+
+class Gate:
+    """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        keys: Collection[str] = (),
+        hosts: Collection[str] | None = LOOPBACK,
+        origins: Collection[str] = (),
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._digests = [_digest(key) for key in keys]
+        self._hosts = hosts
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers, started = Headers(scope=scope), time.monotonic()
+        request_id = headers.get("x-request-id", "")
+        if not _SANE_ID.fullmatch(request_id):
+            request_id = f"req_{uuid.uuid4().hex}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                out = MutableHeaders(scope=message)
+                out["x-request-id"] = request_id
+                out["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        try:
+            self._check(scope["path"], headers)
+            body = await _read_body(receive, headers, self._limits)
+        except ApiError as error:
+            response = JSONResponse(error.body(), error.status, error.headers)
+            await response(scope, receive, send_marked)
+        else:
+            await self._app(scope, _replay(body, receive), send_marked)
+        seconds = time.monotonic() - started
+        method, path = scope["method"], scope["path"].encode("unicode_escape").decode()
+        log.info("%s %.200s %s %.3f s %s", method, path, status or "gone", seconds, request_id)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        host = _hostname(headers.get("host", ""))
+        if self._hosts is not None and host not in self._hosts:
+            raise ApiError(
+                403, "The Host header names another machine; start with --allow-host to allow it."
+            )
+        origin = headers.get("origin")
+        is_own = origin is not None and urlsplit(origin).netloc == headers.get("host")
+        if origin is not None and not is_own and origin not in self._origins:
+            raise ApiError(
+                403, "Pages of other origins may not ask; start with --allow-origin to allow one."
+            )
+        if path not in OPEN_ROUTES and self._digests and not self._has_key(headers):
+            raise ApiError(
+                401,
+                "The API key is missing or wrong; send Authorization: Bearer KEY.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    def _has_key(self, headers: Headers) -> bool:
+        """Compares with all keys, always, in a time that does not depend on them."""
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        given = _digest(key.strip() if scheme.lower() == "bearer" else "")
+        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
+        return True in matches
+
+
+async def _read_body(receive: Receive, headers: Headers, limits: Limits) -> bytes:
+    """The whole body. Raises ApiError when it is too large (413) or takes too long (408)."""
+    too_large = ApiError(413, f"The body is larger than {limits.max_body_bytes} bytes.")
+    length = headers.get("content-length", "0")
+    if length.isascii() and length.isdigit() and int(length[:20]) > limits.max_body_bytes:
+        raise too_large
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(limits.body_timeout_s):
+            while (message := await receive())["type"] == "http.request":
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > limits.max_body_bytes:
+                    raise too_large
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        raise ApiError(
+            408, "The body did not come in time.", headers={"x-should-retry": "false"}
+        ) from None
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Gives the body once, then whatever comes: the news that the client has gone."""
+    is_given = False
+
+    async def again() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _hostname(host: str) -> str:
+    """Without port and brackets, in lower case."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

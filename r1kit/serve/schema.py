@@ -1,0 +1,291 @@
+"""What may be asked: the bodies of requests, field by field. Imports no torch.
+
+Source: OpenAI's chat and legacy completions (openapi 2.3), DeepSeek's additions to it (`thinking`,
+`prefix`, `reasoning_content`). Departures: an unknown field is an error, so that a misspelt one is
+never silently without effect; fields that others serve and this server does not are refused unless
+they are empty. docs/serving.md is written from here (scripts/serving_reference.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_N, MAX_STOP_CHARS, MAX_STOPS
+from r1kit.types import Message
+
+
+def _encodable(text: str) -> str:
+    """JSON can escape half a character, which no tokenizer can read."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("Half of a surrogate pair is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+Stop = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class TextPart(Wire):
+    """A part of a message; there are only texts."""
+
+    type: Literal["text"]
+    """what it is"""
+    text: Annotated[Text, StringConstraints(max_length=MAX_CHARS)]
+    """what it says"""
+
+
+class ChatMessage(Wire):
+    """One turn. A message of an answer can be sent back as it came."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    """who speaks; `developer` is read as `system`"""
+    content: Text | Annotated[list[TextPart], Field(max_length=64)] | None = None
+    """what is said; parts are joined; none only for the assistant"""
+    reasoning_content: Text | None = None
+    """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
+    reasoning: Text | None = None
+    """the same by the name other servers give it"""
+    prefix: bool | None = None
+    """true in the last message, an assistant's: the completion continues its text"""
+    name: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """accepted, no effect"""
+    refusal: str | None = None
+    """accepted, no effect"""
+    audio: None = None
+    """refused unless empty"""
+    function_call: None = None
+    """refused unless empty"""
+    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
+    """refused unless empty"""
+    annotations: list[Any] | None = None
+    """accepted, no effect"""
+
+    def text(self) -> str:
+        """The content as one text."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(Wire):
+    """What a stream also says."""
+
+    include_usage: bool | None = None
+    """a last chunk without choices that has `usage`"""
+    include_obfuscation: bool | None = None
+    """accepted, no effect"""
+
+
+class Thinking(Wire):
+    """Thinking on or off; wins over `reasoning_effort` and the model's name."""
+
+    type: Literal["enabled", "disabled"]
+    """whether there is thinking before the answer"""
+    budget_tokens: int | None = Field(None, ge=1)
+    """most thinking tokens; thinking that is longer is closed, and the answer begins"""
+
+
+class ResponseFormat(Wire):
+    """Only text yet."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    """anything but `text` is refused with "not yet" """
+    json_schema: Any = None
+    """refused with the type it belongs to"""
+
+
+class Drawn(Wire):
+    """What both routes for completions share."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """one of /v1/models"""
+    stream: bool | None = None
+    """server-sent events, ended by `data: [DONE]`"""
+    stream_options: StreamOptions | None = None
+    """only with `stream`"""
+    n: int | None = Field(None, ge=1, le=MAX_N)
+    """completions; 1 if not said"""
+    max_tokens: int | None = Field(None, ge=1)
+    """longest completion, thinking included; less where the model's context ends before"""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """0 (or less than 0.0001) is greedy; 0.6 if not said"""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """0.95 if not said"""
+    top_k: int | None = Field(None, ge=-1)
+    """the k likeliest tokens; 0 or -1 cuts nothing; 0 if not said"""
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    """the same seed gives the same text, alone or among others, streamed or not"""
+    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    """strings the text ends before, in the thinking too"""
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    """accepted, no effect"""
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    """accepted, no effect"""
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    """refused unless empty"""
+    user: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """accepted, no effect"""
+
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def wants_usage(self) -> bool:
+        """Whether the stream is to end in a chunk with the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class ChatRequest(Drawn):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    """the conversation"""
+    max_completion_tokens: int | None = Field(None, ge=1)
+    """newer name of `max_tokens`, and wins over it"""
+    thinking: Thinking | None = None
+    """thinking on or off, and its budget"""
+    reasoning_effort: Effort | None = None
+    """`none` turns thinking off, all others turn it on"""
+    logprobs: bool | None = None
+    """log-probabilities of the sampled tokens, under the law they were drawn from (temperature,
+    top_p and top_k applied)"""
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    """refused above 0: not yet"""
+    response_format: ResponseFormat | None = None
+    """only text yet"""
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    """refused unless empty: not yet"""
+    tool_choice: Literal["none", "auto"] | None = None
+    """accepted, no effect without tools"""
+    parallel_tool_calls: bool | None = None
+    """accepted, no effect without tools"""
+    store: Literal[False] | None = None
+    """refused unless false: nothing is kept"""
+    metadata: dict[str, Any] | None = None
+    """accepted, no effect"""
+    service_tier: str | None = None
+    """accepted, no effect"""
+    safety_identifier: str | None = None
+    """accepted, no effect"""
+    prompt_cache_key: str | None = None
+    """accepted, no effect"""
+
+    def conversation(self) -> tuple[list[Message], Message | None]:
+        """The turns before the completion, without their thinking, and the turn it continues."""
+        turns = [_turn(message) for message in self.messages]
+        if self.messages[-1].prefix:
+            last = self.messages[-1]
+            reasoning = last.reasoning_content or last.reasoning
+            return turns[:-1], Message("assistant", last.text(), reasoning)
+        return turns, None
+
+    def thinks(self, by_name: bool) -> bool:
+        """Whether there is to be thinking; `by_name` is what the model's name says."""
+        if self.thinking is not None:
+            return self.thinking.type == "enabled"
+        return by_name if self.reasoning_effort is None else self.reasoning_effort != "none"
+
+
+class CompletionRequest(Drawn):
+    """`POST /v1/completions`: a text is continued as it is, thinking tags and all."""
+
+    prompt: Text | Annotated[list[Any], Field(min_length=1)]
+    """a text, in which nothing is a control token; or token ids, which may be; or a list of one
+    text"""
+    logprobs: int | None = Field(None, ge=0, le=0)
+    """0: log-probabilities of the sampled tokens; more is refused: not yet"""
+    echo: Literal[False] | None = None
+    """refused unless false: not yet"""
+    best_of: Literal[1] | None = None
+    """refused unless 1"""
+    suffix: None = None
+    """refused unless empty: not yet"""
+
+
+def check_chat(request: ChatRequest) -> None:
+    """Raises ApiError for what no single field can know, and for what is not there yet."""
+    for place, message in enumerate(request.messages):
+        at = f"messages[{place}]"
+        if message.content is None and message.role != "assistant":
+            raise ApiError(400, f"{at}.content: A {message.role} must say something.",
+                          param=f"{at}.content")  # fmt: skip
+        is_last = place == len(request.messages) - 1
+        if message.prefix and not (is_last and message.role == "assistant"):
+            raise ApiError(400, f"{at}.prefix: Only the last message can be a prefix, and only "
+                          "the assistant's.", param=f"{at}.prefix")  # fmt: skip
+    if request.messages[-1].role == "assistant" and not request.messages[-1].prefix:
+        last = f"messages[{len(request.messages) - 1}]"
+        raise ApiError(400, f"{last}: The last message is the assistant's; let the user speak, or "
+                      'say "prefix": true to have it continued.', param=last)  # fmt: skip
+    if request.top_logprobs:
+        raise _not_yet("top_logprobs", "only the sampled tokens have log-probabilities")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
+    if request.response_format is not None and request.response_format.type != "text":
+        raise _not_yet("response_format", "answers are plain text")
+    _check_size(sum(_sizes(request)), "messages")
+    _check_stream(request)
+
+
+def check_completion(request: CompletionRequest) -> str | list[int]:
+    """The prompt, as a text or as token ids. Raises ApiError."""
+    _check_stream(request)
+    prompt = request.prompt
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
+        try:
+            prompt = _encodable(prompt[0])
+        except ValueError as error:
+            raise ApiError(400, f"prompt: {error}.", param="prompt") from None
+    if isinstance(prompt, str):
+        _check_size(len(prompt), "prompt")
+        return prompt
+    if not all(type(token) is int and 0 <= token < 2**31 for token in prompt):
+        raise ApiError(400, "prompt: It must be one text or one list of token ids.", param="prompt")
+    _check_size(len(prompt), "prompt")
+    return list(prompt)
+
+
+def field_names() -> set[str]:
+    """Of all fields there are."""
+    models = (TextPart, ChatMessage, StreamOptions, Thinking, ResponseFormat, ChatRequest,
+              CompletionRequest)  # fmt: skip
+    return {name for model in models for name in model.model_fields}
+
+
+def _turn(message: ChatMessage) -> Message:
+    role = "system" if message.role == "developer" else message.role
+    return Message(role, message.text())
+
+
+def _sizes(request: ChatRequest) -> Iterator[int]:
+    for message in request.messages:
+        yield len(message.text())
+        yield len(message.reasoning_content or "") + len(message.reasoning or "")
+
+
+def _check_size(size: int, param: str) -> None:
+    if size > MAX_CHARS:
+        raise ApiError(400, f"{param}: {size} characters are more than the {MAX_CHARS} this server "
+                      "reads.", param=param, code="context_length_exceeded")  # fmt: skip
+
+
+def _check_stream(request: Drawn) -> None:
+    if request.stream_options is not None and not request.stream:
+        raise ApiError(400, "stream_options: They need stream: true.", param="stream_options")
+
+
+def _not_yet(param: str, why: str) -> ApiError:
+    return ApiError(400, f"{param}: Not yet; {why}. Leave it out.", param=param)

@@ -1,0 +1,240 @@
+"""From what completions say to the objects OpenAI's and DeepSeek's clients read.
+
+Two forms, one for each route: `Chat` and `PlainText`. In a chat that thinks, every delta has both
+`content` and `reasoning_content`, one of them null, and the first one opens the thinking with "";
+in one that does not, there is no `reasoning_content` at all. Source: DeepSeek's own client,
+deepseek-harness.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from r1kit.serve.completion import Said
+from r1kit.types import Finish
+
+Json = dict[str, Any]
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+class Decoder(Protocol):
+    """The part of a tokenizer that is needed here."""
+
+    def decode(self, ids: list[int], **options: Any) -> Any: ...
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a request has cost, in tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def add(self, said: Said) -> None:
+        self.completion_tokens += said.n_tokens
+        self.reasoning_tokens += said.n_thinking
+
+    def json(self) -> Json:
+        """OpenAI's names, and DeepSeek's for the cache, which is always missed: there is none."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "prompt_cache_hit_tokens": 0,
+            "prompt_cache_miss_tokens": self.prompt_tokens,
+        }
+
+
+@dataclass
+class Whole:
+    """Everything one completion has said."""
+
+    thinking: str = ""
+    answer: str = ""
+    saids: list[Said] = field(default_factory=list)
+
+    def add(self, said: Said) -> None:
+        self.saids.append(said)
+        for piece in said.pieces:
+            if piece.kind == "thinking":
+                self.thinking += piece.text
+            else:
+                self.answer += piece.text
+
+    @property
+    def last(self) -> Said:
+        return self.saids[-1]
+
+
+class Form(Protocol):
+    """How a route writes choices."""
+
+    object: str
+    chunk_object: str
+    id_prefix: str
+
+    def first(self, index: int) -> list[Json]:
+        """Choices before a completion says anything."""
+        ...
+
+    def chunks(self, said: Said) -> list[Json]:
+        """Choices that say this, none where there is nothing to say."""
+        ...
+
+    def whole(self, whole: Whole) -> Json:
+        """The choice of a completion that is over."""
+        ...
+
+
+class Chat:
+    """Choices of /v1/chat/completions."""
+
+    object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
+    id_prefix = "chatcmpl-"
+
+    def __init__(self, thinks: bool, decoder: Decoder) -> None:
+        self._thinks = thinks
+        self._decoder = decoder
+
+    def first(self, index: int) -> list[Json]:
+        delta: Json = {"role": "assistant", "content": ""}
+        if self._thinks:
+            delta = {"role": "assistant", "content": None, "reasoning_content": ""}
+        return [self._choice(index, delta)]
+
+    def chunks(self, said: Said) -> list[Json]:
+        deltas: list[Json] = []
+        for piece in said.pieces:
+            is_thought = piece.kind == "thinking"
+            delta: Json = {"content": None if is_thought else piece.text}
+            if self._thinks or is_thought:
+                delta["reasoning_content"] = piece.text if is_thought else None
+            deltas.append(delta)
+        choices = [self._choice(said.index, delta) for delta in deltas]
+        if said.tokens and not choices:
+            choices = [self._choice(said.index, {})]
+        if said.tokens:
+            choices[-1]["logprobs"] = self._logprobs([said])
+        if said.finish is not None:
+            last = self._choice(said.index, {})
+            choices.append({**last, **_ending(said)})
+        return choices
+
+    def whole(self, whole: Whole) -> Json:
+        message: Json = {"role": "assistant", "content": whole.answer}
+        if self._thinks or whole.thinking:
+            message["reasoning_content"] = whole.thinking
+        logprobs = self._logprobs(whole.saids) if any(s.tokens for s in whole.saids) else None
+        choice = {"index": whole.last.index, "message": message, "logprobs": logprobs}
+        return {**choice, **_ending(whole.last)}
+
+    def _choice(self, index: int, delta: Json) -> Json:
+        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+    def _logprobs(self, saids: Sequence[Said]) -> Json:
+        """Tokens of the answer, and of the thinking apart, as DeepSeek does."""
+        content = [self._token(*t) for said in saids if not said.n_thinking for t in said.tokens]
+        thinking = [self._token(*t) for said in saids if said.n_thinking for t in said.tokens]
+        return {"content": content, "reasoning_content": thinking} if thinking else {
+            "content": content
+        }  # fmt: skip
+
+    def _token(self, token_id: int, logprob: float) -> Json:
+        text = _token_text(self._decoder, token_id)
+        is_whole = "\N{REPLACEMENT CHARACTER}" not in text
+        told = {"token": text, "logprob": logprob, "top_logprobs": []}
+        return {**told, "bytes": list(text.encode()) if is_whole else None}
+
+
+class PlainText:
+    """Choices of /v1/completions."""
+
+    object = "text_completion"
+    chunk_object = "text_completion"
+    id_prefix = "cmpl-"
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._offsets: dict[int, int] = {}
+        """characters said, by completion"""
+
+    def first(self, index: int) -> list[Json]:
+        return []
+
+    def chunks(self, said: Said) -> list[Json]:
+        text = "".join(piece.text for piece in said.pieces)
+        if not text and not said.tokens and said.finish is None:
+            return []
+        return [self._choice(said, text, [said])]
+
+    def whole(self, whole: Whole) -> Json:
+        return self._choice(whole.last, whole.answer, whole.saids)
+
+    def _choice(self, said: Said, text: str, saids: Sequence[Said]) -> Json:
+        logprobs = self._logprobs(said.index, saids)
+        finish = _finish(said.finish)
+        return {"index": said.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
+
+    def _logprobs(self, index: int, saids: Sequence[Said]) -> Json | None:
+        pairs = [pair for said in saids for pair in said.tokens]
+        if not pairs:
+            return None
+        tokens, offsets = [_token_text(self._decoder, token_id) for token_id, _ in pairs], []
+        for token in tokens:
+            offsets.append(self._offsets.setdefault(index, 0))
+            self._offsets[index] += len(token)
+        values = [logprob for _, logprob in pairs]
+        return {"tokens": tokens, "token_logprobs": values, "top_logprobs": None,
+                "text_offset": offsets}  # fmt: skip
+
+
+@dataclass
+class Envelope:
+    """What all objects of one answer have in common."""
+
+    form: Form
+    model: str
+    id: str
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def chunk(self, choices: list[Json], usage: Json | None, with_usage: bool) -> bytes:
+        """A server-sent event; with `with_usage` the key is there, also while it is null."""
+        body = {**self._head(self.form.chunk_object), "choices": choices}
+        return event({**body, "usage": usage} if with_usage else body)
+
+    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+        """The answer in one object."""
+        choices = [self.form.whole(whole) for whole in wholes]
+        return {**self._head(self.form.object), "choices": choices, "usage": usage.json()}
+
+    def _head(self, kind: str) -> Json:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def event(body: Json) -> bytes:
+    """One server-sent event; without a name, which old clients would skip it for."""
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _ending(said: Said) -> Json:
+    ending: Json = {"finish_reason": _finish(said.finish)}
+    if said.thought is not None:
+        ending["reasoning_finish_reason"] = said.thought
+    return ending
+
+
+def _finish(finish: Finish | None) -> str | None:
+    return None if finish is None else ("length" if finish == "length" else "stop")
+
+
+def _token_text(decoder: Decoder, token_id: int) -> str:
+    return str(decoder.decode([token_id], skip_special_tokens=False))

@@ -1,0 +1,83 @@
+"""Write the tables of fields in docs/serving.md from r1kit/serve/schema.py.
+
+    python scripts/serving_reference.py
+
+What a field means is the text under it; what it allows is its JSON schema.
+tests/laws/test_serving_reference.py fails when the page is stale.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from r1kit.serve import schema
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "serving.md"
+RECIPE = runpy.run_path(str(ROOT / "scripts" / "recipe_reference.py"))
+LIMITS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "minLength": "≥ {} characters",
+    "maxLength": "≤ {} characters",
+    "minItems": "≥ {} entries",
+    "maxItems": "≤ {} entries",
+}
+KINDS = {"string": "text", "object": "object", "null": "null", "boolean": "true or false"}
+
+
+def fields(model: type[BaseModel]) -> str:
+    """A table, a row a field."""
+    told = model.model_json_schema()
+    required = set(told.get("required", ()))
+    rows = [
+        [f"`{name}`" + (" (required)" if name in required else ""), allowed(of), meaning]
+        for name, of in told["properties"].items()
+        for meaning in [RECIPE["meanings"](model)[name]]
+    ]
+    lines: str = RECIPE["table"](["field", "allowed", "meaning"], rows)
+    return lines
+
+
+def allowed(of: dict[str, Any]) -> str:
+    """A JSON schema in words: `integer ≥ 1, ≤ 8`; null is left out, it is a field left out."""
+    if "anyOf" in of:
+        parts = [part for part in of["anyOf"] if part.get("type") != "null"]
+        return " or ".join(map(allowed, parts)) or "null"
+    if "$ref" in of:
+        return f"`{of['$ref'].rsplit('/', 1)[1]}`"
+    if "enum" in of:
+        return ", ".join(f"`{value}`" for value in of["enum"])
+    if "const" in of:
+        return f"`{str(of['const']).lower()}`"
+    kind = KINDS.get(of.get("type", "any"), of.get("type", "anything"))
+    if kind == "array":
+        inner = allowed(of["items"])
+        kind = "list" if inner == "anything" else f"list of {inner}"
+    limits = [text.format(number(of[key])) for key, text in LIMITS.items() if key in of]
+    return " ".join([kind, ", ".join(limits)]).strip()
+
+
+def number(value: float) -> str:
+    return f"{value:_}" if abs(value) < 2**62 else f"{'-' * (value < 0)}2^63"
+
+
+def with_fields(page: str) -> str:
+    """Fill in the table after each `<!-- fields of X -->`."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"{match[1]}\n\n{fields(getattr(schema, match[2]))}\n\n{match[3]}"
+
+    pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"
+    return re.sub(pattern, table, page, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_fields(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

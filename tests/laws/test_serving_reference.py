@@ -1,0 +1,41 @@
+"""docs/serving.md is what the server does."""
+
+import re
+import runpy
+from pathlib import Path
+
+from r1kit.serve import app
+from r1kit.serve.limits import MAX_CHARS, Limits
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "serving_reference.py"))
+
+
+def test_the_fields_are_up_to_date():
+    how = "run: python scripts/serving_reference.py"
+    assert SCRIPT["with_fields"](PAGE) == PAGE, how
+    assert PAGE.count("<!-- fields of ") == 7
+    assert "| `temperature` |" in PAGE
+
+
+def test_every_status_is_told():
+    told = PAGE.split("## Errors")[1].split("## Who may ask")[0]
+    source = "".join(path.read_text() for path in (ROOT / "r1kit" / "serve").glob("*.py"))
+    statuses = set(re.findall(r"ApiError\(\s*(\d{3}),", source)) | {"405"}
+    assert len(statuses) > 8
+    assert statuses == set(re.findall(r"\b[45]\d\d\b", told))
+
+
+def test_every_route_is_told():
+    paths = app.build([], Limits())._app.openapi()["paths"]
+    assert len(paths) == 6
+    for path, methods in paths.items():
+        for method in methods:
+            assert f"`{method.upper()} {path}`" in PAGE
+
+
+def test_numbers_in_the_text():
+    assert f"{MAX_CHARS:,} characters" in PAGE
+    assert f"{Limits().max_body_bytes // 10**6} MB" in PAGE
+    assert Limits().keepalive_s == 10

@@ -1,0 +1,107 @@
+"""A real server (uvicorn, a thread, a free port) over a tiny random model saved to disk."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+import uvicorn
+from transformers import LlamaConfig
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from r1kit.model import checkpoint, tokenizer
+from r1kit.serve import app
+from r1kit.serve.limits import Limits
+from r1kit.serve.models import Served
+from r1kit.serve.server import listening
+from r1kit.types import Checkpoint
+
+TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
+LIMITS = Limits(max_rows=64, max_waiting=512, keepalive_s=0.2, max_body_bytes=3_000_000)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that talks noise without end: it is trained to nothing."""
+    words = tokenizer.train(TEXTS, 340)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+        initializer_range=0.3, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    path = tmp_path_factory.mktemp("serve") / "tiny"
+    manifest = Checkpoint("", "zero", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "x")
+    checkpoint.save(path, model, words, manifest)
+    return path
+
+
+@dataclass
+class Server:
+    """A running one, with a look inside."""
+
+    url: str
+    served: list[Served]
+    client: httpx.Client
+
+    @property
+    def one(self) -> Served:
+        return self.served[0]
+
+    def ask(self, content: str = "7x + 3 = 38", **fields: Any) -> httpx.Response:
+        """A chat of one message."""
+        messages = [{"role": "user", "content": content}]
+        body = {"model": "tiny", "messages": messages, "max_tokens": 24, "seed": 5, **fields}
+        return self.client.post("/v1/chat/completions", json=body)
+
+    def wait_idle(self, seconds: float = 5.0) -> None:
+        """Fails unless everything that was asked is gone, down to the engine's rows."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            driver = self.one.driver
+            engine: Any = driver.engine
+            left = (driver.live, driver._working, engine._queue, engine._owners, engine._rows.n)
+            if not any(left):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"left behind: {left}")
+
+
+def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
+    return Served(name, *checkpoint.load(folder, device="cpu"), limits)
+
+
+@contextlib.contextmanager
+def running(served: list[Served], limits: Limits = LIMITS, **options: Any) -> Iterator[Server]:
+    listener = listening("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        app.build(served, limits, **options), log_level="error", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    with httpx.Client(base_url=url, timeout=30) as client:
+        try:
+            yield Server(url, served, client)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            listener.close()
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path) -> Iterator[Server]:
+    with running([opened(folder)]) as one:
+        yield one

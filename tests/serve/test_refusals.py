@@ -1,0 +1,216 @@
+"""Everything that is no proper request gets a 4xx that names the field; strangers get nothing."""
+
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from r1kit.errors import ConfigError
+from r1kit.serve.models import Models
+from r1kit.serve.server import is_loopback, refuse_exposure
+from tests.serve.conftest import opened, running
+
+USER = {"role": "user", "content": "hi"}
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    assert 400 <= response.status_code < 500, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"].endswith(".")
+    assert response.headers["x-request-id"]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"model": None}, "model"),
+        ({"model": ""}, "model"),
+        ({"model": 7}, "model"),
+        ({"model": "no such"}, "model"),
+        ({"messages": None}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": {"role": "user"}}, "messages"),
+        ({"messages": ["hi"]}, "messages[0]"),
+        ({"messages": [USER] * 600}, "messages"),
+        ({"messages": [{**USER, "role": "wizard"}]}, "messages[0].role"),
+        ({"messages": [{**USER, "role": "tool"}]}, "messages[0].role"),
+        ({"messages": [{**USER, "role": ["user"]}]}, "messages[0].role"),
+        ({"messages": [{**USER, "role": "<｜User｜>"}]}, "messages[0].role"),
+        ({"messages": [{"content": "hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages[0].content"),
+        ({"messages": [USER, {**USER, "nme": "x"}]}, "messages[1].nme"),
+        ({"messages": [{**USER, "prefix": True}]}, "messages[0].prefix"),
+        ({"messages": [USER, {"role": "assistant", "content": "x"}]}, "messages[1]"),
+        ({"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+         "messages[0].content[0].type"),
+        ({"messages": [{**USER, "content": "x" * 400_001}]}, "messages"),
+        ({"messages": [{**USER, "content": "\ud800"}]}, "messages[0].content"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": 2.5}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_k": 1.5}, "top_k"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "5"}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"n": 0}, "n"),
+        ({"n": 10**9}, "n"),
+        ({"seed": 2**64}, "seed"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": ["x" * 257]}, "stop[0]"),
+        ({"stop": [5]}, "stop[0]"),
+        ({"stop": ["\udc00"]}, "stop[0]"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"logprobs": True, "top_logprobs": 3}, "top_logprobs"),
+        ({"top_logprobs": 0}, "top_logprobs"),
+        ({"thinking": True}, "thinking"),
+        ({"thinking": {"type": "maybe"}}, "thinking.type"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
+        ({"reasoning_effort": "much"}, "reasoning_effort"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"logit_bias": {"5": 100}}, "logit_bias"),
+        ({"temprature": 1}, "temprature"),
+        ({"a\n<script>": 1}, "(unprintable)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_the_field_is_named(server, change, param):
+    body = {"model": "tiny", "messages": [USER], **change}
+    body = {key: value for key, value in body.items() if key == "top_logprobs" or value is not None}
+    data = json.dumps(body).encode()
+    response = server.client.post(
+        "/v1/chat/completions", content=data, headers={"Content-Type": "application/json"}
+    )
+    error = error_of(response)
+    assert error["param"] == param, error
+    assert "hi" not in error["message"].split(), "what was sent is not repeated"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"{", b"null", b"[]", b'"text"', b"5", b"\xff\xfe\x00", b'{"model": "\xc3\x28"}',
+        b"[" * 100_000, b'{"a":' * 50_000, b"9" * 5000, b"{'model': 1}", "안녕".encode("euc-kr"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/completions"])
+def test_what_is_no_json_object_is_refused(server, data, path):
+    headers = {"Content-Type": "application/json"}
+    error_of(server.client.post(path, content=data, headers=headers))
+
+
+def test_too_much_is_refused_before_it_is_read(server):
+    def send(content: Any) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return server.client.post("/v1/chat/completions", content=content, headers=headers)
+
+    assert send(b" " * 3_000_001).status_code == 413
+    assert send(b" " * 1_000_000 for _ in range(4)).status_code == 413  # chunked, no length
+    assert send(b" " * 2_999_999).status_code == 400
+
+
+def test_routes_and_types_that_are_not_there(server):
+    assert error_of(server.client.get("/v1/chat/completions"))
+    assert error_of(server.client.post("/v1/embeddings", json={}))
+    assert error_of(server.client.get("/v1/models/none"))["code"] == "model_not_found"
+    assert error_of(server.client.post("/v1/chat/completions", data={"model": "tiny"}))
+    assert server.client.get("/docs").status_code == 404
+
+
+def test_names_of_hosts_and_origins_of_pages(server):
+    def status(**headers: str) -> int:
+        return server.client.get("/v1/models", headers=headers).status_code
+
+    port = server.url.rsplit(":", 1)[1]
+    for host in (f"localhost:{port}", "127.0.0.1", f"[::1]:{port}", "LOCALHOST"):
+        assert status(Host=host) == 200, host
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "[", "0.0.0.0"):
+        assert status(Host=host) == 403, host
+    assert status(Host=f"localhost:{port}", Origin=f"http://localhost:{port}") == 200
+    for origin in ("null", "https://evil.example", "http://localhost:1", f"{server.url}.evil"):
+        assert status(Origin=origin) == 403, origin
+    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    response = server.client.options("/v1/chat/completions", headers=preflight)
+    assert error_of(response)
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_keys_guard_everything_but_health(folder):
+    with running([opened(folder)], keys=["one", "둘"]) as server:
+        get = server.client.get
+        for path in ("/v1/models", "/models", "/metrics", "/openapi.json", "/nope", "/v1/health"):
+            refused = get(path)
+            assert refused.status_code == 401, path
+            assert error_of(refused)["code"] == "invalid_api_key"
+        assert get("/health").status_code == 200
+        wrong = (
+            "Bearer two",
+            "Bearer",
+            "Basic one",
+            "one",
+            "Bearer onee",
+            "Bearer \xff",
+        )
+        for value in wrong:
+            headers = {"Authorization": value.encode("latin-1")}
+            assert get("/models", headers=headers).status_code == 401
+        assert get("/models", headers={"x-api-key": "one"}).status_code == 401
+        assert get("/models", headers={"Authorization": "Bearer one"}).status_code == 200
+        assert server.ask().status_code == 401
+
+
+def test_a_page_that_is_allowed_may_ask(folder):
+    with running([opened(folder)], origins=["https://ok.example"], hosts=None) as server:
+        headers = {"Origin": "https://ok.example", "Host": "anything.example"}
+        assert server.client.get("/models", headers=headers).status_code == 200
+
+
+def test_no_text_of_users_in_the_log(server, caplog):
+    with caplog.at_level(logging.DEBUG):
+        server.ask("a secret nobody should read", max_tokens=3)
+        server.ask("a secret nobody should read", temperature="x")
+        server.client.get("/v1/models?q=secret%0D%0Aforged")
+    assert "/v1/chat/completions 200" in caplog.text
+    ours = [record.getMessage() for record in caplog.records if record.name == "r1kit.serve"]
+    assert ours
+    assert not any("secret" in line for line in ours)
+
+
+def test_what_would_be_open_to_others_needs_a_key(folder):
+    for host in ("127.0.0.1", "localhost", "::1"):
+        assert is_loopback(host)
+        refuse_exposure(host, [], False)
+    for host in ("0.0.0.0", "::", "192.168.0.5", "my.machine"):
+        with pytest.raises(ConfigError, match="--api-key"):
+            refuse_exposure(host, [], False)
+        refuse_exposure(host, ["key"], False)
+        refuse_exposure(host, [], True)
+    with pytest.raises(ConfigError, match="empty"):
+        refuse_exposure("127.0.0.1", [" "], False)
+    with pytest.raises(ConfigError, match="deepseek-r1"):
+        Models([opened(folder, "deepseek-r1")])
+
+
+def test_extreme_but_legal_numbers_are_answered(server):
+    for field, values in {
+        "temperature": (0, 5e-324, 1e-300, 1e-5, 2),
+        "top_p": (5e-324, 1e-30, 1e-9, 1),
+        "top_k": (-1, 0, 1, 2**70),
+        "seed": (-(2**63), 2**63 - 1, 0),
+        "max_tokens": (1, 2, 3),
+    }.items():
+        for value in values:
+            response = server.ask(**{"max_tokens": 3, "n": 2, field: value})
+            assert response.status_code == 200, (field, value, response.text)

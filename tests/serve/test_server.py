@@ -1,0 +1,61 @@
+"""`r1 serve` as its users meet it: a real process, its output and exit codes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+from typer.testing import CliRunner
+
+from r1kit import cli
+from r1kit.serve.server import listening
+
+R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
+
+
+def test_a_process_serves_until_it_is_stopped(folder):
+    command, env = [*R1, str(folder), "--port", "0"], {**os.environ, "R1_API_KEY": "one"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            assert process.stderr is not None
+            [url] = re.findall(r"tiny at (http://127.0.0.1:[0-9]+)", process.stderr.readline())
+            body = {"model": "deepseek-r1", "messages": [{"role": "user", "content": "secret?"}]}
+            path = f"{url}/v1/chat/completions"
+            assert httpx.post(path, json=body).status_code == 401
+            headers = {"Authorization": "Bearer one"}
+            answer = httpx.post(path, json={**body, "max_tokens": 5}, headers=headers)
+            assert answer.json()["usage"]["completion_tokens"] == 5
+            process.send_signal(signal.SIGINT)
+            log = process.stderr.read()
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
+    assert "POST /v1/chat/completions 200" in log
+    assert "secret" not in log
+    assert "Traceback" not in log
+
+
+def test_connections_do_not_wait_for_acknowledgements():
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_what_cannot_be_served_is_one_sentence(folder, tmp_path):
+    def refused(*arguments: str) -> str:
+        done = CliRunner().invoke(cli.app, ["serve", *arguments])
+        assert done.exit_code in (2, 3), done.output
+        return " ".join(done.output.split())
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "give another --port" in refused(str(folder), "--port", port)
+    assert "--api-key" in refused(str(folder), "--host", "0.0.0.0")
+    assert "no checkpoint" in refused(str(tmp_path / "none"))
+    assert "one name" in refused(str(folder), str(folder))
