@@ -37,14 +37,7 @@ class Result:
 
 
 _CALLER = (
-    """
-import io, json, os, sys
-_asked = json.load(sys.stdin)
-_out = os.fdopen(os.dup(1), "w", encoding="ascii")
-os.dup2(2, 1)
-sys.stdin = io.StringIO()
-"""
-    + values.SOURCE
+    values.BEGIN
     + """
 def _main():
     module = {"__name__": "candidate", "__builtins__": __builtins__}

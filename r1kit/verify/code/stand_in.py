@@ -33,15 +33,11 @@ LIMITS = Limits(wall_s=20.0, cpu_s=20.0, memory_mb=1024, output_bytes=1 << 25)
 """of the test code, which is trusted to be slow"""
 
 _CHECKER = (
-    """
-import ast, builtins, io, json, os, random, sys, traceback
-_asked = json.load(sys.stdin)
-_out = os.fdopen(os.dup(1), "w", encoding="ascii")
-os.dup2(2, 1)
-sys.stdin = io.StringIO()
-"""
-    + values.SOURCE
+    values.BEGIN
     + '''
+import ast, builtins, random, traceback
+
+
 class Agreeable:
     """Says yes to every comparison and lets everything be done with it."""
     def _self(self, *args, **named):

@@ -9,7 +9,7 @@ number it is), so a comparison outside runs no code of the candidate.
     2**60                      ["int", "0x1000000000000000"]
     object()                   ["other", "object"], equal to nothing
 
-`SOURCE` is `encode` and `decode` as text: the programs that run in the sandbox begin with it.
+`SOURCE` is `encode` and `decode` as text, `BEGIN` how programs of ours begin in the sandbox.
 """
 
 from __future__ import annotations
@@ -72,6 +72,19 @@ def decode(coded):
     return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](
         [decode(item) for item in value])
 '''
+
+BEGIN = (
+    """
+import io, json, os, sys
+_asked = json.load(sys.stdin)
+_out = os.fdopen(os.dup(1), "w", encoding="ascii")
+os.dup2(2, 1)
+sys.stdin = io.StringIO()
+"""
+    + SOURCE
+)
+"""What is asked is read, stdout is kept for the answer, and whatever else is printed is an error
+message."""
 
 MAX_SHOWN = 200
 """characters of a value in a sentence"""
