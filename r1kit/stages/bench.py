@@ -15,6 +15,7 @@ from r1kit.stages.measure import describe, rollout_record
 from r1kit.tasks import mix
 from r1kit.types import Group, Message, Problem, Sampling, Verdict
 from r1kit.verify.answer import check_number
+from r1kit.verify.language import language_of
 
 N_SHOWN = 6
 """held-out problems whose answers the report shows for every stage"""
@@ -82,7 +83,13 @@ def _showcase(
     if not context.ranks.is_first:
         return []
     asked = [
-        Problem(f"showcase/{i}", "showcase", (Message("user", item.question),), item.answer, "")
+        Problem(
+            f"showcase/{i}",
+            "showcase",
+            (Message("user", item.question),),
+            item.answer,
+            language_of(item.question),
+        )
         for i, item in enumerate(context.recipe.showcase)
     ]
     problems = asked + tasks.problems(0, N_SHOWN)

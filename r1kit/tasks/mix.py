@@ -17,6 +17,7 @@ from r1kit.tasks.general import General
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.template import document_text
 from r1kit.types import Problem, Split, Verdict
+from r1kit.verify.language import LANGUAGES
 
 N_PROVED = 32
 """Problems of each task whose gold answer must verify before a run starts."""
@@ -100,6 +101,11 @@ def prove(task: Task) -> None:
     """A task proves itself: its gold answers verify, and an empty answer does not."""
     for index in range(N_PROVED):
         problem = task.problem(index)
+        if problem.language not in LANGUAGES:
+            raise TaskError(
+                f"Task {task.name!r} asks in {problem.language!r}; a problem's language is one of "
+                f"{', '.join(LANGUAGES)}."
+            )
         gold = task.gold(problem)
         if gold is not None and task.verify(problem, gold).correct is not True:
             raise TaskError(

@@ -53,3 +53,8 @@ def language_share(text: str, language: str) -> float | None:
         raise ValueError(f"language is one of {', '.join(LANGUAGES)}, not {language!r}")
     words = [match.lastgroup for match in _WORD.finditer(text) if match.lastgroup]
     return words.count(language) / len(words) if words else None
+
+
+def language_of(text: str) -> str:
+    """The language most words of `text` are in; "en" if none has one."""
+    return max(LANGUAGES, key=lambda language: language_share(text, language) or 0.0)

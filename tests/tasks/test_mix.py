@@ -1,6 +1,7 @@
 """Several tasks as one, user files, and tasks that do not prove themselves."""
 
 import collections
+import dataclasses
 import textwrap
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from r1kit import config
 from r1kit.errors import TaskError
 from r1kit.tasks import mix
+from r1kit.tasks.world import Equation
 
 
 def recipe(*tasks, **more):
@@ -64,6 +66,15 @@ def own(tmp_path):
         return path
 
     return write
+
+
+def test_a_language_nobody_measures_is_refused_before_a_run():
+    class French(Equation):
+        def draw(self, rng, language):
+            return dataclasses.replace(super().draw(rng, "en"), language="fr")
+
+    with pytest.raises(TaskError, match="asks in 'fr'; a problem's language is one of en, ko, zh"):
+        mix.prove(French())
 
 
 def test_a_users_own_task(own):

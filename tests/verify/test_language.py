@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.verify.language import LANGUAGES, language_share
+from r1kit.verify.language import LANGUAGES, language_of, language_share
 
 SHARES = [
     ("wait, check again", "en", 1.0),
@@ -87,3 +87,12 @@ def test_hostile_text_is_bounded_in_time() -> None:
     for unit in ("a", "가", "字", "\\", "\\a", "a가字 ", "\\boxed{{}", "www.", "aa(", *marks):
         language_share(unit * (300_000 // len(unit)), "en")
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("1+2+3+...+100은?", "ko"), ("计算47+38", "zh"), ("Solve 3x+1=10", "en"), ("3x+1=10", "en"),
+     ("", "en")],
+)  # fmt: skip
+def test_the_language_of_a_question(text, language):
+    assert language_of(text) == language
