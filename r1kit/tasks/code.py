@@ -15,6 +15,7 @@ import base64
 import json
 import pickletools
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -100,9 +101,9 @@ class CodeTask(Task):
             if problem is not None:
                 yield problem
 
+    @abstractmethod
     def read_row(self, row: Row) -> Problem | None:
         """One problem, or None for a row that cannot be tested."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how a row reads")
 
     def asked(
         self, key: str, question: str, answer: str, tests: Sequence[Test], **meta: Any

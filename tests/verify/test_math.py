@@ -56,12 +56,12 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", POLICY)
-def test_policy(name: str, pool: Pool):
+def test_policy(name: str, patient: Pool):
     gold, right, wrong = POLICY[name]
     for answer in right:
-        assert check_math(f"\\boxed{{{answer}}}", gold, pool).correct is True, answer
+        assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is True, answer
     for answer in wrong:
-        assert check_math(f"\\boxed{{{answer}}}", gold, pool).correct is False, answer
+        assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is False, answer
 
 
 def test_every_policy_is_on_the_page():
@@ -69,9 +69,9 @@ def test_every_policy_is_on_the_page():
         assert f"| {name} |" in PAGE
 
 
-def test_labelled_answers(pool: Pool):
+def test_labelled_answers(patient: Pool):
     assert len(LABELLED) >= 250
-    verdicts = [check_math(row["text"], row["gold"], pool).correct for row in LABELLED]
+    verdicts = [check_math(row["text"], row["gold"], patient).correct for row in LABELLED]
     wrong = [row for row, v in zip(LABELLED, verdicts, strict=True) if v is not row["label"]]
     assert wrong == []
 

@@ -31,7 +31,7 @@ def alone() -> Iterator[Pool]:
         yield pool
 
 
-def test_every_answer_of_math500_is_itself(pool: Pool):
+def test_every_answer_of_math500_is_itself(patient: Pool):
     for row in rows("math500_test.jsonl.gz"):
         gold = row["answer"]
         for text in (
@@ -39,25 +39,25 @@ def test_every_answer_of_math500_is_itself(pool: Pool):
             f"Hence the answer is $\\boxed{{{gold}}}$, as claimed.",
             row["solution"],
         ):
-            assert check_math(text, gold, pool).correct is True, (gold, text)
+            assert check_math(text, gold, patient).correct is True, (gold, text)
 
 
-def test_the_next_answer_of_math500_is_judged_as_by_math_verify(pool: Pool, alone: Pool):
+def test_the_next_answer_of_math500_is_judged_as_by_math_verify(patient: Pool, alone: Pool):
     all_rows = rows("math500_test.jsonl.gz")
     differ = []
     for row, following in zip(all_rows, [*all_rows[1:], all_rows[0]], strict=True):
         text = f"\\boxed{{{following['answer']}}}"
-        ours = check_math(text, row["answer"], pool).correct
+        ours = check_math(text, row["answer"], patient).correct
         if ours is not alone.ask(row["answer"], text).same:
             differ.append(row["unique_id"])
     assert set(differ) <= OURS_IS_RIGHT.keys()
 
 
 @pytest.mark.parametrize("name", ["gsm8k_test.jsonl.gz", "gsm8k_train.jsonl.gz"])
-def test_every_solution_of_gsm8k_is_right(name: str, pool: Pool):
+def test_every_solution_of_gsm8k_is_right(name: str, patient: Pool):
     for row in rows(name):
         gold = row["answer"].rpartition("####")[2].strip()
-        assert check_math(row["answer"], gold, pool).correct is True, row["answer"]
+        assert check_math(row["answer"], gold, patient).correct is True, row["answer"]
 
 
 def test_every_choice_of_mmlu_is_its_letter():

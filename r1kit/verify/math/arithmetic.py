@@ -10,6 +10,7 @@ It reads only what has one meaning and raises UnsureError at the rest: `1/2x`, `
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from r1kit.verify.math import algebra, units
@@ -31,7 +32,7 @@ _SIGNS = {"+": 1, "-": -1}
 _BRACKETS = ("(", "[", "\\{")
 
 
-class Arithmetic(Cursor):
+class Arithmetic(Cursor, ABC):
     """Sums and what they are made of."""
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -207,9 +208,9 @@ class Arithmetic(Cursor):
         self.expect("}")
         return value
 
+    @abstractmethod
     def bracketed(self, opening: str) -> Value:
         """Defined by the grammar of whole answers, where lists are."""
-        raise NotImplementedError
 
     def _command(self, name: str) -> Value:
         if name == "pi" or name in _GREEK:
