@@ -190,6 +190,27 @@ class RLConfig(Strict):
     rewards: RewardConfig = RewardConfig()
 
 
+class PreferenceOptimConfig(OptimConfig):
+    """What reward models start from."""
+
+    lr: float = Field(6e-6, gt=0)
+
+
+class PreferenceConfig(Strict):
+    """Stages `preference/helpful` and `preference/harmless`: a reward model each."""
+
+    n_pairs: int = Field(4096, ge=2)
+    """pairs of answers for the helpful model (R1: 66,000), and as many labelled completions, half
+    of them safe, for the harmless one (R1: 106,000)"""
+    batch: int = Field(256, ge=1)
+    """pairs, or labelled completions, an optimizer step, over all processes"""
+    epochs: int = Field(1, ge=1)
+    """times each of them is learned from"""
+    optim: PreferenceOptimConfig = PreferenceOptimConfig()
+    checkpoint_every: int = Field(100, ge=1)
+    """steps between resume points"""
+
+
 class BenchConfig(Strict):
     """How every stage is measured: held-out problems, k samples each."""
 
@@ -248,6 +269,7 @@ class Recipe(Strict):
     model: ModelConfig = ModelConfig()
     base: BaseConfig = BaseConfig()
     zero: RLConfig = RLConfig()
+    preference: PreferenceConfig = PreferenceConfig()
     bench: BenchConfig = BenchConfig()
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "model": {"types", "errors", "config", "template", "durable", "evidence"},
     "engines": {"types", "errors", "model"},
     "train": {"types", "errors", "config", "model"},
+    "judges": {"types", "errors", "template", "model", "train"},
     "rollout": {"types", "errors", "engines", "template", "rewards"},
     "serve": {"types", "errors", "engines", "template", "model"},
 }
@@ -68,7 +69,7 @@ def test_the_learner_is_blind_to_tasks_and_rewards():
 
 
 LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1kit.rewards",
-         "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
+         "r1kit.judges", "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
          "r1kit.serve.schema"]  # fmt: skip
 
 
