@@ -1,0 +1,1 @@
+"""WHICH ANSWER IS BETTER? Scores for what no verifier can decide."""
