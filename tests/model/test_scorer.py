@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ARCHITECTURES, EOS, tiny_model
+from tests.conftest import ARCHITECTURES, EOS, tiny_model
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
