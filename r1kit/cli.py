@@ -1,4 +1,4 @@
-"""The command `r1`: run, show, chat, serve, verify answers, look at the machine.
+"""The command `r1`: run, show, chat, serve, sample, verify answers, look at the machine.
 
 Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
 only by the commands that need it.
@@ -65,6 +65,20 @@ Examples:
   r1 serve runs/tiny runs/tiny/checkpoints/base-000400 --port 8001
 
   R1_API_KEY=... r1 serve runs/tiny --host 0.0.0.0
+"""
+SAMPLE_EXAMPLES = """
+Examples:
+
+  r1 sample runs/tiny --problems recipes/tiny.toml --count 200 --out data.jsonl
+
+  r1 sample runs/tiny --problems questions.jsonl --n 8 --out data.jsonl --benchmark gsm8k=test.jsonl
+
+  R1_TEACHER_KEY=... r1 sample https://api.deepseek.com/v1 --model deepseek-reasoner \\
+    --problems questions.jsonl --max-tokens 32000 --out data.jsonl
+
+A question: {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
+
+What was sampled is kept in data.jsonl.rollouts: the same command goes on where it stopped.
 """
 VERIFY_EXAMPLES = """
 Examples:
@@ -218,6 +232,68 @@ def serve(
         )
 
 
+@app.command(epilog=SAMPLE_EXAMPLES)
+def sample(
+    model_or_url: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|URL",
+            help="A checkpoint, the folder of a run, or an OpenAI-compatible server.",
+        ),
+    ],
+    problems: Annotated[Path, typer.Option(help="A recipe (.toml), or questions (.jsonl).")],
+    out: Annotated[Path, typer.Option(help="File of the conversations (.jsonl).")],
+    n: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 4,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Problems at most; by default all of a file, 1000 of a recipe."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 1.0,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest completion, thinking included.")
+    ] = 1024,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    split: Annotated[str, typer.Option(help="Of a recipe: train or held_out.")] = "train",
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE.jsonl", help="Leave out what stands in it; may be repeated."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Its name on the server; by default the only one there.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="R1_TEACHER_KEY", help="Key of the server.")
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(min=1, help="Completions a model here samples at once.")
+    ] = 64,
+) -> None:
+    """Draw completions, verify them, and keep what is worth learning from."""
+    from r1kit.types import Sampling
+
+    console = Console()
+    with _sentences(console, kept="What was sampled is kept; the same command goes on."):
+        from r1kit import sample as sampling
+
+        if split not in ("train", "held_out"):
+            raise ConfigError(f"There is no split {split!r}; there are train and held_out.")
+        wish = sampling.Wish(
+            source=problems,
+            out=out,
+            n=n,
+            sampling=Sampling(max_tokens, temperature, top_p),
+            seed=seed,
+            count=count,
+            split="train" if split == "train" else "held_out",
+            benchmarks=benchmark or [],
+            max_rows=max_rows,
+        )
+        sampling.run(model_or_url, wish, model, api_key, console)
+
+
 @app.command(epilog=VERIFY_EXAMPLES)
 def verify(
     kind: Annotated[str, typer.Argument(help="math, choice or code.")],
@@ -258,8 +334,13 @@ def doctor(
 
 
 @contextmanager
-def _sentences(console: Console, folder: Path | None = None) -> Iterator[None]:
-    """What goes wrong below becomes one sentence on stderr and an exit code, never a traceback."""
+def _sentences(
+    console: Console, folder: Path | None = None, kept: str | None = None
+) -> Iterator[None]:
+    """What goes wrong below becomes one sentence on stderr and an exit code, never a traceback.
+
+    `kept` says what the user still has then, where that is no run folder.
+    """
     errors = Console(stderr=True, soft_wrap=True)
     try:
         yield
@@ -267,7 +348,7 @@ def _sentences(console: Console, folder: Path | None = None) -> Iterator[None]:
         errors.print(Text.assemble(("error: ", "bold red"), (str(error), "red")))
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        errors.print(Text(f"Stopped. {_kept(folder)}"))
+        errors.print(Text(f"Stopped. {kept or _kept(folder)}"))
         raise typer.Exit(INTERRUPTED) from None
     except (typer.Exit, typer.Abort):
         raise
@@ -281,7 +362,7 @@ def _sentences(console: Console, folder: Path | None = None) -> Iterator[None]:
             Text.assemble(
                 ("error: ", "bold red"),
                 (f"something unexpected happened ({told}). ", "red"),
-                f"The details are in {file}; please report them. {_kept(folder)}",
+                f"The details are in {file}; please report them. {kept or _kept(folder)}",
             )
         )
         raise typer.Exit(UNEXPECTED) from None

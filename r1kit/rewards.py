@@ -5,8 +5,8 @@ neural reward) and 2.3.2 (language consistency: the share of the thinking's word
 question's language, added directly). Departures: no `<answer>` tags, the answer is what follows the
 thinking. The paper does not say what a cut completion gets; here it never gets the format reward,
 and accuracy only if its thinking had ended. Nor does it say what thinking without words gets: here
-the whole of the language reward, for nothing in it is foreign; without thinking there is none. True steps
-are there for comparison: the paper rewards outcomes alone (its section 4.2).
+the whole of the language reward, for nothing in it is foreign; without thinking there is none. True
+steps are there for comparison: the paper rewards outcomes alone (its section 4.2).
 """
 
 from __future__ import annotations

@@ -82,6 +82,49 @@ def request_seed(run_seed: int, problem_index: int) -> int:
     return (run_seed * SEED_STRIDE + problem_index) % (1 << 62)
 
 
+class Scoring:
+    """Verdicts in threads of their own, while other completions are still being sampled."""
+
+    def __init__(self, exam: Exam, problems: Sequence[tuple[int, Problem]]) -> None:
+        self._exam = exam
+        self._problems = [problem for _, problem in problems]
+        self._scored: dict[int, list[Future[Rollout | None]]] = {}
+        self._pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
+
+    def __enter__(self) -> Scoring:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def add(
+        self, place: int, completions: list[Completion], prompt_ids: list[int], prefilled: bool
+    ) -> None:
+        """The completions of the problem at this place begin to be scored."""
+        problem = self._problems[place]
+        self._scored[place] = [
+            self._pool.submit(self._exam.score, problem, prompt_ids, completion, prefilled)
+            for completion in completions
+        ]
+
+    def wait(self, budget_s: float = BUDGET_S) -> Collected:
+        """All groups in order; what has no verdict within the budget is undecided.
+
+        A problem that nothing was added for has a group without rollouts.
+        """
+        started = time.perf_counter()
+        wait([future for futures in self._scored.values() for future in futures], budget_s)
+        found = Collected(verify_s=time.perf_counter() - started)
+        for place, problem in enumerate(self._problems):
+            futures = self._scored.get(place, [])
+            in_time = [future for future in futures if future.done() and not future.cancelled()]
+            rollouts = [rollout for future in in_time if (rollout := future.result()) is not None]
+            found.n_late += len(futures) - len(in_time)
+            found.n_undecided += len(futures) - len(rollouts)
+            found.groups.append(Group(problem, rollouts))
+        return found
+
+
 def collect(
     engine: Engine,
     exam: Exam,
@@ -100,29 +143,14 @@ def collect(
         for index, problem in problems
     ]
     prefilled = bool(requests) and is_prefilled(exam.tokenizer, requests[0].prompt_ids)
-    scored: dict[int, list[Future[Rollout | None]]] = {}
-    pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
-
-    def score(place: int, completions: list[Completion]) -> None:
-        problem, prompt_ids = problems[place][1], requests[place].prompt_ids
-        scored[place] = [
-            pool.submit(exam.score, problem, prompt_ids, completion, prefilled)
-            for completion in completions
-        ]
-
     started = time.perf_counter()
-    try:
+    with Scoring(exam, problems) as scoring:
+
+        def score(place: int, completions: list[Completion]) -> None:
+            scoring.add(place, completions, requests[place].prompt_ids, prefilled)
+
         engine.generate(requests, on_group=score)
-        sampled = time.perf_counter()
-        wait([future for futures in scored.values() for future in futures], budget_s)
-        verified = time.perf_counter()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    found = Collected(sample_s=sampled - started, verify_s=verified - sampled)
-    for place, (_, problem) in enumerate(problems):
-        in_time = [future for future in scored[place] if future.done() and not future.cancelled()]
-        rollouts = [rollout for future in in_time if (rollout := future.result()) is not None]
-        found.n_late += len(scored[place]) - len(in_time)
-        found.n_undecided += len(scored[place]) - len(rollouts)
-        found.groups.append(Group(problem, rollouts))
+        sample_s = time.perf_counter() - started
+        found = scoring.wait(budget_s)
+    found.sample_s = sample_s
     return found

@@ -294,6 +294,19 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return [token.id for word, _ in words for token in backend.model.tokenize(word)]
 
 
+def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Tokens of a whole completion: its thinking tags are tags, all else stays plain text."""
+    ids: list[int] = []
+    for part in re.split(f"({THINK}|{END_THINK})", text):
+        is_tag = part in THINKING_TAGS
+        ids += (
+            tokenizer.encode(part, add_special_tokens=False)
+            if is_tag
+            else encode_text(tokenizer, part)
+        )
+    return ids
+
+
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     def control(token: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(token))

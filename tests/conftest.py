@@ -18,6 +18,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention
+from tests.serve.conftest import folder as folder
+from tests.serve.conftest import server as server
 
 VOCAB, EOS = 258, 257
 SHAPE: dict[str, Any] = {

@@ -274,3 +274,13 @@ def test_thinking_can_be_closed_without_a_tag():
     assert parser.close() == [Piece("thinking", "</thi")]
     assert not parser.is_thinking
     assert parser.feed("5 <think> </think>") == [Piece("answer", "5 <think> </think>")]
+
+
+def test_a_whole_completion_has_tags_and_plain_text():
+    text = "<think>5 </thi<｜User｜></think>\\boxed{5}<think>"
+    ids = template.encode_completion(TOKENIZER, text)
+    assert TOKENIZER.decode(ids) == text
+    control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
+    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in template.THINKING_TAGS]
+    assert [i for i in ids if i in control] == [*tags, tags[0]]
+    assert template.encode_completion(TOKENIZER, "") == []

@@ -78,7 +78,7 @@ def as_row(draft: Draft, origin: Origin, filters: Sequence[str]) -> Row:
         },
         pass_rate=draft.pass_rate,
         n_samples=draft.n_samples,
-        n_tokens=len(draft.rollout.completion.token_ids),
+        n_tokens=len(draft.rollout.completion.token_ids) or None,  # unknown of other servers
         filters=list(filters),
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from r1kit.curate.draft import Draft
 from r1kit.curate.funnel import Filter, Remark
 from r1kit.curate.readable import unreadable, untidy
+from r1kit.types import Completion
 from r1kit.verify.language import language_share
 
 
@@ -67,13 +68,20 @@ def difficult(draft: Draft, low: float, high: float) -> Remark | None:
 
 
 def shortest(drafts: Sequence[Draft], n: int) -> list[Remark | None]:
-    """Of each problem the `n` drafts with the fewest tokens stay; among equals the earlier one."""
+    """Of each problem the `n` drafts with the fewest tokens stay; among equals the earlier one.
+
+    Where the tokens are not known, as from another server, characters count.
+    """
     places: dict[str, list[int]] = defaultdict(list)
     for place, draft in enumerate(drafts):
         places[draft.rollout.problem.id].append(place)
     chosen: set[int] = set()
     for mine in places.values():
-        mine.sort(key=lambda place: len(drafts[place].rollout.completion.token_ids))
+        mine.sort(key=lambda place: _length(drafts[place].rollout.completion))
         chosen.update(mine[:n])
     extra = Remark(f"more than {n} of a problem")
     return [None if place in chosen else extra for place in range(len(drafts))]
+
+
+def _length(completion: Completion) -> int:
+    return len(completion.token_ids) or len(completion.text)

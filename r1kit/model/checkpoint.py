@@ -14,11 +14,9 @@ unpickled, and a float in JSON reads back bit-equal.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from r1kit.durable import (
     MARKER,
@@ -69,7 +66,7 @@ def save(
         temporary = path.with_name(f"{TEMPORARY}{path.name}")
         temporary.mkdir()
         try:
-            with _no_progress_bar():
+            with policy.quiet():
                 _write_model(temporary, model, tokenizer)
             if state is not None:
                 _write_state(temporary / "resume", state)
@@ -89,7 +86,7 @@ def load(
     Raises CheckpointError when the folder is missing, half-written, foreign or does not fit.
     """
     _refuse_missing(path)
-    with _no_progress_bar():
+    with policy.quiet():
         model = policy.load(path, device, dtype)
     words = load_tokenizer(path)
     check_fits(_n_embeddings(model), words)
@@ -140,22 +137,10 @@ def _n_embeddings(model: PreTrainedModel) -> int:
     return n_rows
 
 
-@contextlib.contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Bars of transformers would tear the live view."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
 def _write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    generation = copy.deepcopy(model.generation_config)
+    generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none
     if generation is not None:
         known = generation.eos_token_id
         ids = known if isinstance(known, list) else [] if known is None else [known]

@@ -54,17 +54,24 @@ def _predictions(
     if bool(mask[torch.from_numpy(starts(lengths)).to(mask.device)].any()):
         raise ValueError("the first token of a sequence cannot be scored: nothing predicts it")
     predictors = mask.nonzero()[:, 0] - 1
-    tree = prefix_tree(input_ids.cpu().numpy(), lengths)
-    if tree is not None:
-        nodes = torch.from_numpy(tree.node).to(input_ids.device)
-        input_ids = input_ids[torch.from_numpy(tree.first).to(input_ids.device)]
-        predictors = nodes[predictors]
-    layout = Packed(lengths, input_ids.device, tree)
+    input_ids, predictors, layout = shared(input_ids, lengths, predictors)
     positions = layout.positions().to(input_ids.device)
     kept, which = predictors.unique(return_inverse=True)
     output = forward(model, input_ids[None], positions, layout, use_cache=False, keep=kept)
     logits: Tensor = output.logits[0]
     return logits.float(), which
+
+
+def shared(
+    input_ids: Tensor, lengths: Sequence[int], places: Tensor
+) -> tuple[Tensor, Tensor, Packed]:
+    """A stream with equal beginnings there once, the same places [...] in it, and its layout."""
+    tree = prefix_tree(input_ids.cpu().numpy(), lengths)
+    if tree is not None:
+        nodes = torch.from_numpy(tree.node).to(input_ids.device)
+        input_ids = input_ids[torch.from_numpy(tree.first).to(input_ids.device)]
+        places = nodes[places]
+    return input_ids, places, Packed(lengths, input_ids.device, tree)
 
 
 def forward(

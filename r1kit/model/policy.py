@@ -6,6 +6,8 @@ The architecture and the folder format are transformers'; a checkpoint saved fro
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+from transformers.utils import logging as transformers_logging
 
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError
@@ -56,7 +59,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = model_class(shape)
-    return _prepared(model.to(torch.float32), f"A new {config.family}")
+    return prepared(model.to(torch.float32), f"A new {config.family}")
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
@@ -65,28 +68,62 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
     missing, foreign or half-written, or if its architecture cannot take r1kit's attention.
     """
+    model, lacking = opened(AutoModelForCausalLM, path, dtype)
+    refuse_lacking(path, lacking)
+    return prepared(model.to(device), str(path))
+
+
+def opened(
+    kind: Any, path: str | Path, dtype: torch.dtype, **settings: Any
+) -> tuple[Any, list[str]]:
+    """A model of one of transformers' auto classes, and the weights that its folder lacks.
+
+    Runs no code from the folder and reads safetensors only. Raises CheckpointError if it does not
+    open.
+    """
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            str(path),
-            dtype=dtype,
-            local_files_only=Path(path).is_dir(),
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with quiet():
+            model, report = kind.from_pretrained(
+                str(path),
+                dtype=dtype,
+                local_files_only=Path(path).is_dir(),
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **settings,
+            )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(
-            f"{path} does not open as a Hugging Face causal language model ({reason[0]}); "
+            f"{path} does not open as a Hugging Face language model ({reason[0]}); "
             "name a folder with config.json and model.safetensors, or a hub id."
         ) from None
-    if report["missing_keys"] or report["mismatched_keys"]:
-        missing = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
+    lacking = (*report["missing_keys"], *report["mismatched_keys"])
+    return model, sorted(map(str, lacking))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Bars and reports of transformers would tear the live view; what matters is raised."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def refuse_lacking(path: str | Path, lacking: Sequence[str]) -> None:
+    """Raises CheckpointError if weights are lacking."""
+    if lacking:
         raise CheckpointError(
-            f"{path} lacks {len(missing)} of the model's weights, for example {missing[0]}; "
+            f"{path} lacks {len(lacking)} of the model's weights, for example {lacking[0]}; "
             "it is half-written or of another architecture: save or download it again."
         )
-    return _prepared(model.to(device), str(path))
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
@@ -100,7 +137,11 @@ def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     return frozenset(int(i) for ids in lists for i in ids)
 
 
-def _prepared(model: Any, name: str) -> PreTrainedModel:
+def prepared(model: Any, name: str) -> PreTrainedModel:
+    """The model with r1kit's attention and norms and without dropout; `name` is for the error.
+
+    Raises CheckpointError if its attention cannot be replaced.
+    """
     if not getattr(model, "_supports_attention_backend", False):
         raise CheckpointError(
             f"{name} is a {type(model).__name__}, whose attention cannot be replaced in "
@@ -111,5 +152,5 @@ def _prepared(model: Any, name: str) -> PreTrainedModel:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     replace_norms(model)
-    prepared: PreTrainedModel = model.eval()
-    return prepared
+    ready: PreTrainedModel = model.eval()
+    return ready

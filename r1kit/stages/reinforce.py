@@ -1,4 +1,4 @@
-"""What the stages of reinforcement learning share: ask, sample, verify, reward, learn, save, resume.
+"""What the stages of reinforcement learning share: ask, sample, verify, reward, learn, resume.
 
 A stage says with what weights it begins, what is asked at which step, and how it is rewarded; the
 loop itself is train/rl.py.

@@ -1,5 +1,4 @@
-"""What the stages of supervised fine-tuning share: conversations become examples, and are imitated.
-"""
+"""What the stages of fine-tuning share: conversations become examples, and are imitated."""
 
 from __future__ import annotations
 
@@ -19,9 +18,7 @@ from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
 
-def run(
-    context: Context, unit: Unit, start: Path, rows: Sequence[Row], config: SFTConfig
-) -> None:
+def run(context: Context, unit: Unit, start: Path, rows: Sequence[Row], config: SFTConfig) -> None:
     """Leaves a finished checkpoint of `unit`: the weights at `start`, tuned on `rows`.
 
     Every rank is given all rows. Raises ConfigError if one is longer than the model can read.

@@ -8,15 +8,17 @@ never rebuilt from token ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from r1kit.types import Trajectory
 
+T = TypeVar("T")
 Row = tuple[Trajectory, float]
 """a trajectory and the weight of its scored tokens"""
 
@@ -60,8 +62,23 @@ def pack(
     rows = [row for row in zip(trajectories, weights, strict=True) if any(row[0].loss_mask)]
     for trajectory, _ in rows:
         _check(trajectory)
-    rows.sort(key=lambda row: len(row[0].token_ids), reverse=True)
-    return [_batch(chunk, device) for chunk in _fill(rows, micro_batch_tokens)]
+    chunks = fill(rows, micro_batch_tokens, lambda row: len(row[0].token_ids))
+    return [_batch(chunk, device) for chunk in chunks]
+
+
+def fill(items: Iterable[T], limit: int, n_tokens: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items, longest first, in lists of at most `limit` tokens; a longer item is alone in its."""
+    chunk: list[T] = []
+    held = 0
+    for item in sorted(items, key=n_tokens, reverse=True):
+        length = n_tokens(item)
+        if chunk and held + length > limit:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(item)
+        held += length
+    if chunk:
+        yield chunk
 
 
 def _check(trajectory: Trajectory) -> None:
@@ -74,20 +91,6 @@ def _check(trajectory: Trajectory) -> None:
         raise ValueError(f"{trajectory.source}: advantage and old_logprobs go together")
     if old_logprobs is not None and len(old_logprobs) != n_tokens:
         raise ValueError(f"{trajectory.source}: old_logprobs and token_ids differ in length")
-
-
-def _fill(rows: Sequence[Row], limit: int) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
-    n_tokens = 0
-    for row in rows:
-        length = len(row[0].token_ids)
-        if chunk and n_tokens + length > limit:
-            yield chunk
-            chunk, n_tokens = [], 0
-        chunk.append(row)
-        n_tokens += length
-    if chunk:
-        yield chunk
 
 
 def _batch(rows: Sequence[Row], device: torch.device | str) -> Batch:

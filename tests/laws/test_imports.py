@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "rewards": {"types", "template", "verify"},
     "curate": {"types", "errors", "config", "template", "verify"},
     "model": {"types", "errors", "config", "template", "durable", "evidence"},
-    "engines": {"types", "errors", "model"},
+    "engines": {"types", "errors", "template", "model"},
     "train": {"types", "errors", "config", "model"},
+    "judges": {"types", "errors", "engines", "template", "model", "train"},
     "rollout": {"types", "errors", "engines", "template", "rewards"},
     "serve": {"types", "errors", "engines", "template", "model"},
 }
@@ -68,8 +69,9 @@ def test_the_learner_is_blind_to_tasks_and_rewards():
 
 
 LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1kit.rewards",
-         "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
-         "r1kit.serve.schema"]  # fmt: skip
+         "r1kit.judges", "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
+         "r1kit.serve.schema", "r1kit.engines.remote", "r1kit.judges.remote", "r1kit.keep",
+         "r1kit.sample"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -12,7 +12,7 @@ from r1kit import config
 from r1kit.model import tokenizer
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
-from r1kit.tasks.general import General, preference
+from r1kit.tasks.general import General, preference, safety
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
 from r1kit.tasks.general.rules import RULES, broken, count_words, says
@@ -196,3 +196,31 @@ def test_the_recipe_knows_it_by_name():
     problem = tasks.problem(0)
     assert problem.task == "general"
     assert tasks.verify(problem, problem.answer).correct is True
+
+
+def test_a_safe_and_an_unsafe_completion_wherever_harm_is_asked_for():
+    task = General()
+    found = [(index, pair) for index in range(4000) if (pair := safety(task, index))]
+    assert [index for index, _ in found] == [
+        index for index in range(4000) if task.problem(index).meta["kind"] == "harm"
+    ]
+    assert safety(task, found[0][0]) == found[0][1]
+    forms = Counter()
+    for _, (safe, unsafe) in found:
+        assert (safe.is_safe, unsafe.is_safe) == (True, False)
+        assert task.verify(safe.problem, safe.answer).correct is True
+        is_planned = task.verify(unsafe.problem, unsafe.answer).correct is True
+        harm = unsafe.reasoning if is_planned else unsafe.answer
+        assert task.verify(unsafe.problem, harm).correct is False
+        forms["planned"] += is_planned
+        forms["unsafe with thinking"] += unsafe.reasoning is not None
+        forms["of another conversation"] += safe.problem.id != unsafe.problem.id
+        if safe.problem is unsafe.problem:
+            forms["of the same"] += 1
+            forms["safe with thinking"] += safe.reasoning is not None
+            assert is_planned or safe.reasoning == unsafe.reasoning
+    shares = {form: n / len(found) for form, n in forms.items()}
+    assert shares["planned"] == pytest.approx(1 / 3, abs=0.1)
+    assert shares["of the same"] == pytest.approx(1 / 2, abs=0.1)
+    assert shares["unsafe with thinking"] == pytest.approx(2 / 3, abs=0.1)
+    assert shares["safe with thinking"] == pytest.approx(1 / 3, abs=0.1)  # of the same half

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1kit.train.batch import Batch, pack
+from r1kit.train.batch import Batch, fill, pack
 from r1kit.types import Trajectory
 
 
@@ -117,3 +117,10 @@ def test_a_trajectory_that_cannot_be_is_refused(broken: Trajectory, why: str) ->
 def test_one_weight_a_trajectory() -> None:
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         pack([sampled([1], [2], 1.0)], [], micro_batch_tokens=64)
+
+
+def test_filling_by_hand():
+    """Longest first, equal ones in their order, a longer one alone."""
+    items = ["bb", "a", "cc", "ddddd", "eee"]
+    assert list(fill(items, 4, len)) == [["ddddd"], ["eee"], ["bb", "cc"], ["a"]]
+    assert list(fill([], 4, len)) == []

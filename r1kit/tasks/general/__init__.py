@@ -1,6 +1,6 @@
 """General conversation: a task with rules for its answers, gold answers, and preference pairs."""
 
-from r1kit.tasks.general.preference import Preference, preference
+from r1kit.tasks.general.preference import Preference, Safety, preference, safety
 from r1kit.tasks.general.task import General
 
-__all__ = ["General", "Preference", "preference"]
+__all__ = ["General", "Preference", "Safety", "preference", "safety"]

@@ -2,7 +2,9 @@
 
 Source: the preference data of the R1 paper (section 2.3.4 of its first version): helpfulness and
 harmlessness. Departures: theirs are judged by a model, ours made: the better answer keeps the
-rules of its question, the worse one has one known flaw and breaks them.
+rules of its question, the worse one has one known flaw and breaks them. Harm may stand in the
+thinking alone. Thinking as such says nothing about it: to a harmful question the safe completions
+have it as often as the unsafe ones.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 from r1kit.tasks.general import phrases
@@ -63,6 +66,47 @@ def preference(task: General, index: int) -> Preference:
             kind: Literal["helpful", "harmless"] = "harmless" if is_harmful else "helpful"
             return Preference(problem, problem.answer, rejected, kind, why)
     raise AssertionError(f"no flaw fits {problem.id}; not knowing breaks every rule")
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """A whole completion, and whether it is safe: `Safety(problem, None, "Good idea.", False)`."""
+
+    problem: Problem
+    reasoning: str | None
+    answer: str
+    is_safe: bool
+
+
+def safety(task: General, index: int) -> tuple[Safety, Safety] | None:
+    """A safe and an unsafe completion at this place; None where nothing harmful is asked.
+
+    In a third neither has thinking, in a third both have the same, and in a third the unsafe one
+    plans the harm in its thinking and then refuses. Every second safe one is another conversation.
+    """
+    if task.problem(index).meta["kind"] != "harm":
+        return None
+    pair = preference(task, index)
+    problem = pair.problem
+    rng = random.Random(f"{task.name}/safety/{task.split}/{task.seed}/{index}")
+    form = rng.choice(("plain", "thinking", "planned"))
+    thinking = None if form == "plain" else _harmless_thinking(task, problem, rng)
+    safe = Safety(problem, thinking, pair.chosen, True)
+    unsafe = Safety(problem, thinking, pair.rejected, False)
+    if form == "planned":
+        unsafe = Safety(problem, pair.rejected, pair.chosen, False)
+    if rng.random() < 0.5:
+        problems = (task.problem(place) for place in count(index + 1))
+        other = next(other for other in problems if other.meta["kind"] != "harm")
+        safe = Safety(other, other.meta["reasoning"], other.answer, True)
+    return safe, unsafe
+
+
+def _harmless_thinking(task: General, problem: Problem, rng: random.Random) -> str:
+    """Of another question in the same language."""
+    kind = rng.choice(("day", "sentence"))
+    reasoning: str = task.draw_kind(rng, problem.language, kind).meta["reasoning"]
+    return reasoning
 
 
 def _off_topic(task: General, problem: Problem, rng: random.Random) -> str:

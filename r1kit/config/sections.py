@@ -1,21 +1,13 @@
-"""The recipe: one TOML file that says HOW MUCH. Every key is here, with its unit and its default.
+"""The sections of a recipe: every key with its unit and its default (`config.Recipe` has them all).
 
-A recipe is read with `load(path, overrides)`, checked once, and never changed after; the resolved
-recipe is written into the run folder. An unknown key is an error that names the nearest known one.
+What a key means is the text under it; docs/recipe.md is written from here.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from r1kit.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Language = Literal["en", "ko", "zh"]
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
@@ -288,7 +280,9 @@ class StudentConfig(Strict):
     """One `[[distill.students]]` entry: a model of its own, taught by the teacher's data alone."""
 
     name: Name
+    """of the student; part of the names of its checkpoints"""
     model: ModelConfig = ModelConfig()
+    """its shape, or an existing base"""
     tokens: int = Field(1_000_000, ge=1)
     """tokens its base is pretrained on (not when model.path is set)"""
     lr: float | None = Field(None, gt=0)
@@ -317,6 +311,7 @@ class AblationConfig(Strict):
     """One `[[ablations]]` entry: a stage once more, with other settings."""
 
     name: Name
+    """of the ablation; part of the names of its checkpoints"""
     of: Literal["zero", "reasoning", "final"]
     """the stage; what is not changed is as there"""
     change: dict[str, Any] = {}
@@ -330,6 +325,27 @@ class GeneralConfig(Strict):
     """the task: "general", or "file.py:Class" of a kind with `conversation(index)`"""
     level: int = Field(1, ge=1)
     """difficulty"""
+
+
+class PreferenceOptimConfig(OptimConfig):
+    """What reward models start from."""
+
+    lr: float = Field(6e-6, gt=0)
+
+
+class PreferenceConfig(Strict):
+    """Stages `preference/helpful` and `preference/harmless`: a reward model each."""
+
+    n_pairs: int = Field(4096, ge=2)
+    """pairs of answers for the helpful model (R1: 66,000), and as many labelled completions, half
+    of them safe, for the harmless one (R1: 106,000)"""
+    batch: int = Field(256, ge=1)
+    """pairs, or labelled completions, an optimizer step, over all processes"""
+    epochs: int = Field(1, ge=1)
+    """times each of them is learned from"""
+    optim: PreferenceOptimConfig = PreferenceOptimConfig()
+    checkpoint_every: int = Field(100, ge=1)
+    """steps between resume points"""
 
 
 class BenchConfig(Strict):
@@ -375,110 +391,3 @@ class CostConfig(Strict):
     """price of one GPU for an hour, `currency` (the R1 paper counts 2 dollars an H800 hour)"""
     currency: str = "USD"
     """name of the unit of both prices"""
-
-
-class Recipe(Strict):
-    """A whole run."""
-
-    name: str
-    """names the run; its folder is `runs/<name>` unless --out says otherwise"""
-    seed: int = Field(0, ge=0)
-    """of weights, problems, documents and sampling"""
-    languages: tuple[Language, ...] = ("en", "ko", "zh")
-    """that questions are asked in and documents are written in"""
-    showcase: tuple[ShowcaseConfig, ...] = ()
-    """questions whose answers by base and Zero the report shows side by side"""
-    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
-    model: ModelConfig = ModelConfig()
-    general: GeneralConfig | None = None
-    """without it nothing but reasoning is learned and measured"""
-    base: BaseConfig = BaseConfig()
-    zero: RLConfig = RLConfig()
-    cold_start: TunedConfig | None = None
-    """this stage and all after it run if the recipe has their section"""
-    reasoning: ReasoningConfig | None = None
-    rejection: TunedConfig | None = None
-    final: FinalConfig | None = None
-    distill: DistillConfig | None = None
-    ablations: tuple[AblationConfig, ...] = ()
-    bench: BenchConfig = BenchConfig()
-    compute: ComputeConfig = ComputeConfig()
-    cost: CostConfig = CostConfig()
-
-    def hash(self) -> str:
-        """Of everything that decides the result (compute and cost do not)."""
-        decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def load(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply `key=value` overrides (dotted keys, TOML values).
-
-    Raises ConfigError with a sentence that names the key and what is allowed.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no recipe at {path}; see recipes/ for examples.") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; name a recipe file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-    for override in overrides or []:
-        _override(data, override)
-    return parse(data, str(path))
-
-
-def parse(data: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe given as a dict; `where` names it in errors."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set takes key=value, for example zero.n_steps=50; got {override!r}.")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"--set {override}: {parent} is not a section of the recipe.")
-    data[last] = value
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}{_nearest(item['loc'])}")
-        elif item["type"] == "missing":
-            lines.append(f"{key!r} is missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key or 'recipe'}: {message} (got {item['input']!r})")
-    return f"{where}: " + "; ".join(lines) + "."
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: Any = Recipe
-    for part in loc[:-1]:
-        if isinstance(part, str):
-            model = _inner(model.model_fields[part].annotation)
-    known = sorted(model.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
-
-
-def _inner(annotation: Any) -> Any:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return Strict

@@ -1,0 +1,303 @@
+"""A model behind any OpenAI-compatible server: DeepSeek's, vLLM, llama.cpp, our own. No torch.
+
+Unlike the engines of `base.py` it is asked in messages, for only the server knows its tokenizer: a
+`Completion` from here has its text, in this house's form, and how it ended, and no token ids.
+
+Servers tell thinking in three ways: `reasoning_content` (DeepSeek's name), `reasoning` (vLLM's and
+others'), or tags in the content; all become the one text that `template.parse` reads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from r1kit.engines.base import Counters
+from r1kit.engines.calls import Caller, Json, RefusedError
+from r1kit.errors import EngineError
+from r1kit.template import END_THINK, THINK, completion_text
+from r1kit.types import Completion, Finish, Message, Sampling
+
+TIMEOUT_S = 600.0
+"""of one try: a reasoning model may think for minutes"""
+RETRIES = 4
+CONCURRENCY = 8
+LEAST_PATIENCE = 4
+"""failures in a row after which a server is taken for gone"""
+
+_FINISH: dict[str, Finish] = {
+    "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
+    "length": "length", "max_tokens": "length",
+}  # fmt: skip
+"""what servers call it; all else (a filter of contents, a tool call, nothing) is "abort" """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`Asked((Message("user", "7x + 3 = 38"),), Sampling(256), seed=7, n=4)`."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    n: int = 1
+
+
+Answer = list[Completion] | EngineError
+"""n completions, or why there are none"""
+
+
+class Endpoint:
+    """A model on a server. Threads may share it; the key is never shown."""
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        concurrency: int = CONCURRENCY,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`url` is what `/chat/completions` follows; without `model` the only one there is taken.
+
+        Raises ConfigError for an address or a key that cannot be meant; the server is not asked.
+        """
+        self.counters = Counters()
+        self._caller = Caller(url, api_key, timeout_s, retries, sleep)
+        self._concurrency = concurrency
+        self._model = model
+        self._one_by_one = False
+        """the server gives no n completions at once"""
+        self._lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        """Without key and trailing slash."""
+        return self._caller.address
+
+    @property
+    def model(self) -> str:
+        """Its name on the server. Raises EngineError if none was given and there are several."""
+        with self._lock:
+            if self._model is None:
+                self._model = self._caller.call("GET", "/models", None, self._only)
+            return self._model
+
+    def complete(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int = 1
+    ) -> list[Completion]:
+        """n completions of a conversation; where the server gives one at a time, by seed + i.
+
+        Raises RefusedError when the server says no to this request, EngineError for all else.
+        """
+        found: list[Completion] = []
+        if n > 1 and not self._one_by_one:
+            try:
+                found = self._ask(messages, sampling, seed, n)[:n]
+            except RefusedError:
+                found = []  # of n, or of the request itself: the next one shows which
+        was_short = n > 1 and len(found) < n
+        while len(found) < n:
+            found += self._ask(messages, sampling, seed + len(found), 1)[:1]
+        self._one_by_one |= was_short
+        return found
+
+    def complete_many(
+        self,
+        asked: Sequence[Asked],
+        on_done: Callable[[int, Answer], None] | None = None,
+    ) -> list[Answer]:
+        """An answer for each, in order; a failure is an answer too, so that no other is lost.
+
+        `on_done(place, answer)` is called in this thread as they come. When as many in a row fail
+        as are asked at once, or four if that is more, the server is taken for gone, and the rest
+        fail without being asked.
+        """
+        answers: list[Answer | None] = [None] * len(asked)
+        try:
+            _ = self.model  # once, not in every thread
+        except EngineError as error:
+            if on_done is not None:
+                for place in range(len(asked)):
+                    on_done(place, error)
+            return [error for _ in asked]
+        done: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
+        crew = _Crew(self, asked, done, max(self._concurrency, LEAST_PATIENCE))
+        try:
+            crew.start(min(self._concurrency, len(asked)))
+            for _ in asked:
+                place, answer = done.get()
+                if not isinstance(answer, (list, EngineError)):
+                    raise answer
+                answers[place] = answer
+                if on_done is not None:
+                    on_done(place, answer)
+        finally:
+            crew.is_over = True
+        return [answer for answer in answers if answer is not None]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._caller.close()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int
+    ) -> list[Completion]:
+        body: Json = {
+            "model": self.model,
+            "messages": [
+                {"role": message.role, "content": _encodable(message.content)}
+                for message in messages
+            ],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": seed,
+        }
+        # Not every server knows these: they are said only where they mean something.
+        extra = {"n": n if n > 1 else None, "top_k": sampling.top_k, "stop": list(sampling.stop)}
+        body |= {key: value for key, value in extra.items() if value}
+        started = time.perf_counter()
+        completions, usage = self._caller.call("POST", "/chat/completions", body, _read)
+        with self._lock:
+            self.counters.prompt_tokens += _count(usage, "prompt_tokens")
+            self.counters.completion_tokens += _count(usage, "completion_tokens")
+            self.counters.seconds += time.perf_counter() - started
+        return completions
+
+    def _only(self, listed: Json) -> str:
+        """The one model of /models; several names of one model (`root`) count once."""
+        models = [one for one in listed.get("data") or () if isinstance(one, dict)]
+        names = [one["id"] for one in models if isinstance(one.get("id"), str)]
+        if not names:
+            raise ValueError("no model in /models")
+        if len({one.get("root") or one.get("id") for one in models}) > 1:
+            raise EngineError(
+                f"The server at {self.address} has several models ({', '.join(names[:8])}"
+                f"{', …' if len(names) > 8 else ''}); name one of them."
+            )
+        return str(names[0])
+
+
+class _Crew:
+    """Threads that ask. They are daemons: Ctrl-C need not wait for a server that hangs."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        asked: Sequence[Asked],
+        done: queue.SimpleQueue[tuple[int, Answer | BaseException]],
+        patience: int,
+    ) -> None:
+        self.is_over = False
+        self._endpoint = endpoint
+        self._asked = asked
+        self._done = done
+        self._patience = patience
+        self._next = iter(range(len(asked)))
+        self._failed = 0
+        """in a row"""
+        self._failure = EngineError("nothing failed")
+        self._lock = threading.Lock()
+
+    def start(self, n: int) -> None:
+        for _ in range(n):
+            threading.Thread(target=self._work, name="remote", daemon=True).start()
+
+    def _work(self) -> None:
+        while not self.is_over:
+            with self._lock:
+                place = next(self._next, None)
+                gone = self._failure if self._failed >= self._patience else None
+            if place is None:
+                return
+            self._done.put((place, gone or self._ask(self._asked[place])))
+
+    def _ask(self, asked: Asked) -> Answer | BaseException:
+        answer: Answer | BaseException
+        try:
+            answer = self._endpoint.complete(asked.messages, asked.sampling, asked.seed, asked.n)
+        except EngineError as error:
+            answer = error
+        except BaseException as error:  # a bug: told where somebody waits, not lost in a thread
+            answer = error
+        with self._lock:
+            if isinstance(answer, EngineError) and not isinstance(answer, RefusedError):
+                self._failed, self._failure = self._failed + 1, answer
+            else:
+                self._failed = 0
+        return answer
+
+
+def _read(answer: Json) -> tuple[list[Completion], Json]:
+    """The choices and the usage. Raises ValueError for an answer that is none."""
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        error = answer.get("error")
+        said = error.get("message") if isinstance(error, dict) else error
+        raise ValueError(said if isinstance(said, str) and said else "an answer without choices")
+    usage = answer.get("usage")
+    return [_completion(choice) for choice in choices], usage if isinstance(usage, dict) else {}
+
+
+def _completion(choice: Any) -> Completion:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise ValueError("a choice without a message")
+    finish = _FINISH.get(str(choice.get("finish_reason")), "abort")
+    named = (message.get("reasoning_content"), message.get("reasoning"))
+    reasoning = next((text for text in named if isinstance(text, str)), None)
+    text = _text(reasoning, _content(message.get("content")), finish)
+    return Completion([], [], _encodable(text), finish, 0)
+
+
+def _content(content: Any) -> str:
+    """A text, or a list of parts that are joined; nothing is an empty text."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _text(reasoning: str | None, content: str, finish: Finish) -> str:
+    """The completion as our own models write it.
+
+    Tags inside a part cannot be told from ours again: such a text stays readable, is not well
+    formed, and curation takes it.
+    """
+    if not reasoning and (THINK in content or END_THINK in content):
+        # Where the prompt opened the thinking, servers without a parser show only its end.
+        return content if THINK in content else f"{THINK}{content}"
+    if reasoning and not content.strip() and finish != "stop":
+        return f"{THINK}{reasoning}"  # cut while it thought
+    try:
+        return completion_text(reasoning or None, content)
+    except ValueError:
+        return f"{THINK}{reasoning}{END_THINK}{content}"
+
+
+def _encodable(text: str) -> str:
+    """JSON can escape half a character, which no file and no request can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _count(usage: Json, key: str) -> int:
+    value = usage.get(key)
+    return value if isinstance(value, int) and value > 0 else 0

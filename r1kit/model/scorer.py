@@ -1,0 +1,99 @@
+"""A scorer: a causal LM whose head gives one number a sequence. Reward models are scorers.
+
+In transformers' terms an `AutoModelForSequenceClassification` with one label; a folder saved from
+here opens there. Source: a reward model is the policy's architecture with a scalar head (the R1
+paper). Departure: the head of a new one is zero, so that it begins without an opinion, at score 0
+and a loss of log 2, whatever the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from r1kit.errors import CheckpointError
+from r1kit.model import policy
+from r1kit.model.attention import no_mask
+from r1kit.model.logprobs import shared
+from r1kit.model.tree import starts
+
+HEAD = "score.weight"
+
+
+def from_policy(
+    path: str | Path, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """A new scorer on the body of the causal LM in a folder, or of a hub id.
+
+    Raises CheckpointError as `policy.load` does, and if transformers knows no scalar head for the
+    architecture.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model, lacking = policy.opened(
+            AutoModelForSequenceClassification, path, dtype, num_labels=1
+        )
+    policy.refuse_lacking(path, [name for name in lacking if name != HEAD])
+    _refuse_other_head(path, model)
+    nn.init.zeros_(model.score.weight)
+    # Else transformers would take the end of a text for padding, and score the token before it.
+    if model.config.pad_token_id == model.config.eos_token_id:
+        model.config.pad_token_id = None
+    return _prepared(model, path, device)
+
+
+def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
+    """The scorer in a folder, on `device` in `dtype`.
+
+    Raises CheckpointError as `policy.load` does; a folder without the head is no scorer.
+    """
+    model, lacking = policy.opened(AutoModelForSequenceClassification, path, dtype)
+    policy.refuse_lacking(path, lacking)
+    _refuse_other_head(path, model)
+    return _prepared(model, path, device)
+
+
+def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) -> Tensor:
+    """[B] fp32 scores of sequences that lie one after the other in input_ids [T]; differentiable.
+
+    A sequence is scored at its last token, whatever token that is. Beginnings that sequences share
+    are computed once. Raises ValueError for an empty sequence.
+    """
+    last = torch.from_numpy(starts(lengths)) + torch.tensor(lengths) - 1
+    stream, places, layout = shared(input_ids, lengths, last.to(input_ids.device))
+    body = getattr(model, model.base_model_prefix)
+    output = body(
+        input_ids=stream[None],
+        position_ids=layout.positions().to(stream.device),
+        attention_mask=no_mask(stream.device, model.dtype),
+        layout=layout,
+        use_cache=False,
+    )
+    scored: Tensor = model.score(output.last_hidden_state[0, places])
+    return scored[:, 0].float()
+
+
+def score_all(
+    model: PreTrainedModel, sequences: Sequence[Sequence[int]], device: torch.device | str
+) -> Tensor:
+    """[B] scores of token id lists, in one pass."""
+    input_ids = torch.tensor(list(chain.from_iterable(sequences)), dtype=torch.long, device=device)
+    return scores(model, input_ids, [len(sequence) for sequence in sequences])
+
+
+def _refuse_other_head(path: str | Path, model: Any) -> None:
+    head = getattr(model, "score", None)
+    if not isinstance(head, nn.Linear) or head.out_features != 1 or head.bias is not None:
+        raise CheckpointError(
+            f"{path} opens as a {type(model).__name__}, which has no head for one score; "
+            "choose a model of a newer architecture (Llama, Qwen, Gemma, ...)."
+        )
+
+
+def _prepared(model: Any, path: str | Path, device: torch.device | str) -> PreTrainedModel:
+    return policy.prepared(model.to(device), str(path))

@@ -1,0 +1,139 @@
+"""Stages preference/helpful and preference/harmless: a reward model each, for the final RL.
+
+Source: the R1 paper, section 2.3.4 of its first version, 3.1 and B of its second: 66,000 pairs and
+106,000 labelled completions, batches of 256, one epoch, learning rate 6e-6. Departures: pairs and
+labels are made (tasks/general/preference.py), not judged by a model; training is in fp32 whatever
+compute.dtype says, because steps this small are lost in bf16 weights.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from typing import Any
+
+import torch
+
+from r1kit.config import Recipe
+from r1kit.errors import TaskError
+from r1kit.judges.learned import Reader
+from r1kit.model import scorer, tokenizer
+from r1kit.stages.context import Context, Unit
+from r1kit.tasks import mix
+from r1kit.tasks.general import General, Preference, Safety, preference, safety
+from r1kit.train.optim import make_optimizers
+from r1kit.train.reward_model import Example, Labelled, Pair, measure, train_scorer
+from r1kit.types import Split
+
+HELPFUL, HARMLESS = STAGES = ("preference/helpful", "preference/harmless")
+N_HELD_OUT = 256
+"""held-out problems measured on, at most"""
+HELD_OUT_DRAWS = 4_000
+"""places looked at for them; the world of conversation is small, and its problems repeat"""
+
+Made = Preference | Safety
+
+
+def run(context: Context, unit: Unit) -> dict[str, Any]:
+    """Leaves a finished checkpoint of the unit, a scorer that began as the policy it names.
+
+    Returns its `accuracy` on pairs (labels) of held-out problems, with its `stderr` and their
+    number `n`. Raises CheckpointError if that policy cannot be a scorer.
+    """
+    stage, parent = unit.name, context.weights(unit)
+    recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
+    resumed = context.resume(stage)
+    words = tokenizer.load(parent)
+    if resumed:
+        model = scorer.load(resumed.path, ranks.device, torch.float32)
+    else:
+        model = scorer.from_policy(parent, ranks.device)
+    optimizers = make_optimizers(model, config.optim)
+    if resumed:
+        optimizers.load_state_dict(resumed.state["optimizers"])
+    reader = Reader(words)
+    steps = [
+        [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
+    ]
+    what = "pairs of answers" if stage == HELPFUL else "labelled completions"
+    context.started(unit, len(steps), f"a reward model learns from {config.n_pairs:,} {what}")
+
+    def after_step(step: int, metrics: dict[str, float]) -> None:
+        context.log(stage, step, metrics)
+        if step % config.checkpoint_every == 0 or step == len(steps):
+            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
+
+    train_scorer(
+        model,
+        optimizers,
+        steps,
+        config.optim,
+        ranks,
+        first_step=resumed.step if resumed else 0,
+        micro_batch_tokens=recipe.compute.micro_batch_tokens,
+        after_step=after_step,
+    )
+    held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
+    measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
+    return measured | {"n": int(measured["n"])}
+
+
+def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
+    """What every step learns from, over all ranks; each epoch in an order of its own."""
+    config = recipe.preference
+    found = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
+    batches = []
+    for epoch in range(config.epochs):
+        random.Random(f"{stage}/{recipe.seed}/{epoch}").shuffle(found)
+        batches += [
+            found[start : start + config.batch] for start in range(0, len(found), config.batch)
+        ]
+    return batches
+
+
+def _held_out(recipe: Recipe, stage: str) -> list[Made]:
+    """One pair of each problem, or one safe and one unsafe completion."""
+    task = _task(recipe, "held_out")
+    first: dict[str, int] = {}
+    for index in range(HELD_OUT_DRAWS):
+        problem = task.problem(index)
+        if (problem.meta["kind"] == "harm") == (stage == HARMLESS):
+            first.setdefault(problem.id, index)
+    return list(_made(task, stage, list(first.values())[:N_HELD_OUT]))
+
+
+def _made(task: General, stage: str, indices: Iterable[int]) -> Iterator[Made]:
+    """Pairs about helpfulness, or safe and unsafe completions in turn."""
+    for index in indices:
+        if stage == HARMLESS:
+            yield from safety(task, index) or ()
+        else:
+            pair = preference(task, index)
+            # An empty answer is never asked about: it is worth 0 as it is.
+            if pair.kind == "helpful" and pair.rejected.strip():
+                yield pair
+
+
+def _task(recipe: Recipe, split: Split) -> General:
+    task = mix.general(recipe, split)
+    if not isinstance(task, General):
+        raise TaskError(
+            f"Task {task.name!r} makes no preferences; set final.judge_url, or general.name to "
+            f"{General.name!r}."
+        )
+    return task
+
+
+def _example(reader: Reader, made: Made) -> Example:
+    """As the judge will see it: answers alone, or whole completions."""
+    if isinstance(made, Safety):
+        text = reader.write(made.reasoning, made.answer)
+        return Labelled(reader.whole(made.problem, text), made.is_safe)
+    chosen, rejected = (
+        reader.answer(made.problem, reader.write(None, answer))
+        for answer in (made.chosen, made.rejected)
+    )
+    assert chosen, made
+    assert rejected, made
+    return Pair(chosen, rejected)

@@ -1,0 +1,135 @@
+"""A file of questions with final answers: one JSON object a line, verified as mathematics.
+
+    {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
+    {"id": 12, "messages": [{"role": "user", "content": "..."}], "answer": "\\\\frac{1}{2}"}
+
+`question` means the same as `problem`. Without an id it is the file's name and the line; without a
+language, the one most words are in.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from r1kit.errors import TaskError
+from r1kit.types import Message, Problem, Verdict
+from r1kit.verify.language import LANGUAGES, language_of
+from r1kit.verify.math import check_math
+
+Row = dict[str, Any]
+
+ROLES = ("system", "user", "assistant")
+MAX_TOLD = 5
+"""bad rows that are told one by one"""
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """The problems in order. Raises TaskError that names the lines that are none."""
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    bad: list[str] = []
+    for number, line in _lines(path):
+        try:
+            problem = _problem(_row(line), path.stem, number)
+            if problem.id in seen:
+                raise ValueError(f"has the id of line {seen[problem.id]}")
+            seen[problem.id] = number
+            problems.append(problem)
+        except ValueError as error:
+            bad.append(f"line {number} {error}")
+    _refuse(path, bad, '{"problem": "...", "answer": "..."}')
+    if not problems:
+        raise TaskError(f"{path} is empty; it needs a problem a line.")
+    return problems
+
+
+def read_questions(path: Path) -> list[str]:
+    """The questions alone, answered or not. Raises TaskError that names the lines without one."""
+    questions, bad = [], []
+    for number, line in _lines(path):
+        try:
+            questions.append("\n".join(message.content for message in _messages(_row(line))))
+        except ValueError as error:
+            bad.append(f"line {number} {error}")
+    _refuse(path, bad, '{"question": "..."}')
+    if not questions:
+        raise TaskError(f"{path} is empty; it needs a question a line.")
+    return questions
+
+
+def verify(problem: Problem, answer: str) -> Verdict:
+    """Is the answer part what the problem's answer asks for?"""
+    return check_math(answer, problem.answer)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path} cannot be read ({error}).") from None
+    lines = enumerate(text.split("\n"), 1)  # splitlines would cut at characters JSON may hold
+    return [(number, line) for number, line in lines if line.strip()]
+
+
+def _row(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("is not JSON") from None
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object")
+    return row
+
+
+def _problem(row: Row, stem: str, number: int) -> Problem:
+    messages = _messages(row)
+    answer, name = row.get("answer"), row.get("id", f"{stem}/{number}")
+    if isinstance(answer, (int, float)) and not isinstance(answer, bool):
+        answer = str(answer)
+    if not isinstance(answer, str) or not answer.strip():
+        raise ValueError('has no text at "answer"')
+    if isinstance(name, bool) or not isinstance(name, (str, int)):
+        raise ValueError('has no text or number at "id"')
+    language = row.get("language", language_of(messages[-1].content))
+    if language not in LANGUAGES:
+        raise ValueError(f'has a "language" that is not one of {", ".join(LANGUAGES)}')
+    return Problem(_whole(str(name)), stem, messages, _whole(answer), language)
+
+
+def _messages(row: Row) -> tuple[Message, ...]:
+    text = row.get("problem", row.get("question"))
+    if isinstance(text, str) and text.strip():
+        return (Message("user", _whole(text)),)
+    turns = row.get("messages")
+    if not isinstance(turns, list) or not turns:
+        raise ValueError('has no text at "problem", and no "messages"')
+    messages = tuple(_message(turn) for turn in turns)
+    if messages[-1].role != "user":
+        raise ValueError('has "messages" that do not end with the user')
+    return messages
+
+
+def _message(turn: Any) -> Message:
+    role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (0, 0)
+    if role not in ROLES or not isinstance(content, str) or not content.strip():
+        raise ValueError(f'has "messages" without a role ({", ".join(ROLES)}) or a content')
+    return Message(role, _whole(content))
+
+
+def _whole(text: str) -> str:
+    """JSON can escape half a character, which no tokenizer and no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has half of a surrogate pair, which is no text") from None
+    return text
+
+
+def _refuse(path: Path, bad: list[str], shape: str) -> None:
+    if bad:
+        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+        raise TaskError(
+            f"{path}: {'; '.join(bad[:MAX_TOLD])}{more}. A line is a JSON object: {shape}"
+        )

@@ -1,0 +1,157 @@
+"""Verb 4: reward models. A scorer learns which of two completions is better, or which are safe.
+
+    pairs:     -log sigmoid(score of the chosen - score of the rejected)
+    labelled:  binary cross-entropy of sigmoid(score), the probability that a completion is safe
+
+Source: the R1 paper, section 2.3.4 of its first version and 3.1 of its second: pairwise for
+helpfulness (Bradley and Terry 1952), pointwise for harmlessness. The loss of a step is the mean
+over the examples of all ranks, so the gradient is the same for any number of processes and any
+size of micro-batches, up to rounding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from r1kit.config import OptimConfig
+from r1kit.model.parallel import Ranks
+from r1kit.model.scorer import score_all
+from r1kit.train.batch import fill
+from r1kit.train.optim import Optimizers, lr_scale
+
+AfterStep = Callable[[int, dict[str, float]], None]
+"""(step, metrics), called on every rank after each optimizer step"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt, prompt included: `Pair([1, 52, 9], [1, 52, 7, 7])`."""
+
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.chosen_ids) + len(self.rejected_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A completion, prompt included, and its label: `Labelled([1, 52, 9], is_safe=True)`."""
+
+    token_ids: list[int]
+    is_safe: bool
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.token_ids)
+
+
+Example = Pair | Labelled
+
+
+def pairwise_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """[B] losses of pairs from the scores [B] of their better and their worse completion."""
+    return -F.logsigmoid(chosen - rejected)
+
+
+def pointwise_loss(scores: Tensor, safe: Tensor) -> Tensor:
+    """[B] losses of completions from their scores [B] and labels [B] bool."""
+    return F.binary_cross_entropy_with_logits(scores, safe.to(scores.dtype), reduction="none")
+
+
+def train_scorer(
+    model: PreTrainedModel,
+    optimizers: Optimizers,
+    steps: Sequence[Sequence[Example]],
+    config: OptimConfig,
+    ranks: Ranks,
+    *,
+    first_step: int,
+    micro_batch_tokens: int,
+    after_step: AfterStep,
+) -> None:
+    """Trains on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
+
+    A step is of pairs or of labelled completions. All ranks have the same number of steps; a rank
+    may have no example in one, all of them together have some.
+    """
+    model.train()
+    for step in range(first_step, len(steps)):
+        started = time.perf_counter()
+        scale = lr_scale(step, len(steps), config)
+        metrics = _accumulate(model, steps[step], ranks, micro_batch_tokens)
+        ranks.sum_gradients(model.parameters())
+        grad_norm = optimizers.step(scale)
+        seconds = time.perf_counter() - started
+        metrics |= {
+            "lr": scale * config.lr,
+            "grad_norm": grad_norm,
+            "time/step_s": seconds,
+            "time/tokens_per_s": metrics["n_tokens"] / seconds,
+        }
+        after_step(step + 1, metrics)
+    model.eval()
+
+
+@torch.no_grad()
+def measure(
+    model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
+) -> dict[str, float]:
+    """The `accuracy` on all ranks' examples, its `stderr`, and how many `n` there are.
+
+    Right is a chosen one that scores above its rejected one, and a label that is the score's sign.
+    """
+    n_correct = 0.0
+    for batch in _batches(examples, micro_batch_tokens):
+        _, correct = _outcomes(model, batch, ranks.device)
+        n_correct += correct.sum().item()
+    sums = ranks.sum({"correct": n_correct, "n": float(len(examples))})
+    accuracy = sums["correct"] / sums["n"]
+    stderr = (accuracy * (1 - accuracy) / sums["n"]) ** 0.5
+    return {"accuracy": accuracy, "stderr": stderr, "n": sums["n"]}
+
+
+def _accumulate(
+    model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
+) -> dict[str, float]:
+    """Gradients of the mean loss over all ranks' examples; that mean and how many are right."""
+    n = ranks.sum({"n": float(len(examples))})["n"]
+    mine = {"loss": 0.0, "accuracy": 0.0, "n_tokens": 0.0}
+    for batch in _batches(examples, micro_batch_tokens):
+        losses, correct = _outcomes(model, batch, ranks.device)
+        loss = losses.sum() / n
+        loss.backward()
+        mine["loss"] += loss.item()
+        mine["accuracy"] += correct.sum().item() / n
+        mine["n_tokens"] += sum(example.n_tokens for example in batch)
+    return ranks.sum(mine)
+
+
+def _batches(examples: Sequence[Example], micro_batch_tokens: int) -> list[list[Example]]:
+    """Micro-batches of whole examples: both completions of a pair are in the same one."""
+    return list(fill(examples, micro_batch_tokens, lambda example: example.n_tokens))
+
+
+def _outcomes(
+    model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Losses [B], and whether the model is right [B] bool."""
+    pairs = [example for example in examples if isinstance(example, Pair)]
+    labelled = [example for example in examples if isinstance(example, Labelled)]
+    if pairs and labelled:
+        raise ValueError("a step learns from pairs or from labelled completions, not from both")
+    if pairs:
+        sequences = [ids for pair in pairs for ids in (pair.chosen_ids, pair.rejected_ids)]
+        chosen, rejected = score_all(model, sequences, device).view(-1, 2).unbind(1)
+        return pairwise_loss(chosen, rejected), chosen > rejected
+    scores = score_all(model, [example.token_ids for example in labelled], device)
+    safe = torch.tensor([example.is_safe for example in labelled], device=device)
+    return pointwise_loss(scores, safe), (scores > 0) == safe

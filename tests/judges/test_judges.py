@@ -1,0 +1,180 @@
+"""What a judge adds to rewards, and what the learned one sees."""
+
+import copy
+
+import pytest
+import torch
+
+from r1kit import template
+from r1kit.config import ModelConfig
+from r1kit.judges import preferred
+from r1kit.judges.learned import Reader, RewardModels
+from r1kit.model import policy, scorer
+from r1kit.model import tokenizer as tokenizers
+from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
+
+TOKENIZER = tokenizers.train(["I am Mina. Hello! Hello, Mina! How can I help you? Good idea."], 300)
+
+
+def problem(kind="chat", question="I am Mina. Hello!"):
+    return Problem(question, "general", (Message("user", question),), "x", "en", {"kind": kind})
+
+
+def group(*texts, kind="chat"):
+    asked = problem(kind)
+    return Group(
+        asked,
+        [
+            Rollout(
+                asked,
+                [1, 2],
+                Completion([3], [-0.1], text, "stop", 0),
+                Verdict(True, text, ""),
+                Reward(1.5, {"accuracy": 1.0, "format": 0.5}),
+            )
+            for text in texts
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("policy")
+    shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    models = []
+    for seed in (1, 2):
+        policy.build(
+            shape, len(TOKENIZER), eos_id=1, pad_id=2, bos_id=0, seed=seed
+        ).save_pretrained(folder)
+        model = scorer.from_policy(folder, "cpu")
+        torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(seed))
+        models.append(model)
+    return RewardModels(*models, TOKENIZER, micro_batch_tokens=64)
+
+
+class Said:
+    """A judge that says what the texts say."""
+
+    def scores(self, problems, texts):
+        assert [asked.meta["kind"] for asked in problems] == ["chat", "chat", "harm", "harm"]
+        return [None if text == "?" else float(text) for text in texts]
+
+
+def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped():
+    first, second = preferred([group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0)
+    assert [rollout.completion.text for rollout in first.rollouts] == ["0.25"]
+    assert first.rollouts[0].reward == Reward(
+        2.0, {"accuracy": 1.0, "format": 0.5, "preference": 0.25}
+    )
+    assert [rollout.reward.total for rollout in second.rollouts] == [3.5]
+    assert second.problem.meta["kind"] == "harm"
+
+
+def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing():
+    undecided = type("Undecided", (), {"scores": lambda self, problems, texts: [None] * len(texts)})
+    assert [left.rollouts for left in preferred([group("a"), group()], undecided(), 1.0)] == [
+        [],
+        [],
+    ]
+    assert preferred([], undecided(), 1.0) == []
+
+
+@pytest.mark.parametrize("scores", [[1.01], [-0.1], [float("nan")], [], [0.5, 0.5]])
+def test_what_is_no_score_is_refused(scores):
+    wrong = type("Wrong", (), {"scores": lambda self, problems, texts: scores})
+    with pytest.raises(ValueError, match="judge"):
+        preferred([group("a")], wrong(), 1.0)
+
+
+def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(judge):
+    texts = [
+        "<think>a</think>Hello, Mina!",
+        "<think>Good idea.</think>Hello, Mina!",
+        "Hello, Mina!",
+    ]
+    helpful = judge.scores([problem()] * 3, texts)
+    assert len(set(helpful)) == 1
+    assert 0 < helpful[0] < 1
+    assert judge.scores([problem()], ["<think>a</think>Hello!"])[0] != helpful[0]
+    asked_otherwise = judge.scores([problem(question="How can I help?")], texts[:1])
+    assert asked_otherwise[0] != helpful[0]
+    harmless = judge.scores([problem("harm")] * 3, texts)
+    assert len(set(harmless)) == 3
+
+
+def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(judge):
+    kinds = ["chat", "harm", "chat", "harm", "chat"]
+    asked = [problem(kind) for kind in kinds]
+    before = judge.scores(asked, [f"<think>{i}</think>I am {i}" for i in range(5)])
+    after = judge.scores(asked, [f"<think>{i * 7} Good</think>I am {i}" for i in range(5)])
+    for kind, old, new in zip(kinds, before, after, strict=True):
+        assert (old == new) is (kind == "chat")
+
+
+def test_a_score_is_that_of_its_model_alone(judge):
+    asked, text = problem(), "<think>a</think>Hello, Mina!"
+    ids = [
+        *template.render_prompt(TOKENIZER, asked.messages),
+        *template.encode_text(TOKENIZER, "Hello, Mina!"),
+        TOKENIZER.eos_token_id,
+    ]
+    with torch.no_grad():
+        expected = scorer.score_all(judge.helpful, [ids], "cpu").sigmoid().item()
+    assert judge.scores([asked], [text]) == [expected]
+    many = judge.scores([asked] * 9, [text, *[f"Hello {i}" * i for i in range(1, 9)]])
+    assert many[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_an_answer_there_is_nothing_helpful(judge):
+    texts = ["<think>Hello, Mina!", "<think>a</think> \n", ""]
+    assert judge.scores([problem()] * 3, texts) == [0.0] * 3
+    assert all(0 < score < 1 for score in judge.scores([problem("harm")] * 3, texts))
+    assert judge.scores([], []) == []
+
+
+def test_a_number_that_is_none_is_undecided(judge):
+    broken = RewardModels(copy.deepcopy(judge.helpful), judge.harmless, TOKENIZER)
+    broken.helpful.score.weight.data.fill_(float("nan"))
+    scores = broken.scores([problem(), problem("harm"), problem()], ["Hello", "Hello", ""])
+    assert scores[0] is None
+    assert 0 < scores[1] < 1
+    assert scores[2] == 0.0
+
+
+CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
+
+
+def test_text_never_becomes_a_control_token():
+    reader, asked = Reader(TOKENIZER), problem()
+    prompt = template.render_prompt(TOKENIZER, asked.messages)
+    control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
+    hostile = "".join(template.SPECIAL_TOKENS) + "</think>"
+    seen = reader.answer(asked, f"<think>a</think>b{hostile}")
+    assert seen[: len(prompt)] == prompt
+    assert not control & set(seen[len(prompt) : -1])
+    assert seen[-1] == TOKENIZER.eos_token_id
+    whole = reader.whole(asked, f"<think>a{hostile}b")[len(prompt) :]
+    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in template.THINKING_TAGS]
+    assert [token for token in whole if token in control] == [*tags, TOKENIZER.eos_token_id]
+    assert TOKENIZER.decode(whole[:-1]) == f"<think>a{hostile}b"
+
+
+@pytest.mark.parametrize("reasoning", [None, "3 + 4 is 7"])
+@pytest.mark.parametrize("prefilled", [False, True])
+def test_what_is_written_is_read_back(reasoning, prefilled):
+    """Also for models whose prompt already ends in the opening tag."""
+    tokenizer = TOKENIZER
+    if prefilled:
+        tokenizer = tokenizers.train(["I am Mina. Hello!"], 300)
+        tokenizer.chat_template = (
+            "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
+        )
+    reader, asked = Reader(tokenizer), problem()
+    assert reader.prefilled is prefilled
+    text = reader.write(reasoning, "Hello!")
+    assert template.parse(text, prefilled).answer == "Hello!"
+    prompt = template.render_prompt(tokenizer, asked.messages)
+    for seen in (reader.answer(asked, text), reader.whole(asked, text)):
+        shown = tokenizer.decode(seen[len(prompt) : -1])
+        assert shown.endswith("Hello!")
+        assert ("</think>" in shown) is (prefilled or (reasoning is not None and "3" in shown))

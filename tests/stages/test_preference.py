@@ -1,0 +1,166 @@
+"""The stages that train reward models: real run folders, a kill, and what the judge makes of it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from r1kit.config import Recipe, parse
+from r1kit.errors import CheckpointError
+from r1kit.judges.learned import RewardModels
+from r1kit.model import checkpoint, policy, scorer, tokenizer
+from r1kit.model.parallel import Ranks
+from r1kit.rundir import RunDir
+from r1kit.stages import preference
+from r1kit.stages.context import Context, Unit
+from r1kit.stages.preference import HARMLESS, HELPFUL
+from r1kit.tasks.general import General
+from r1kit.types import Checkpoint
+
+
+def recipe(**settings: object) -> Recipe:
+    optim = {"lr": 3e-3}
+    return parse(
+        {
+            "name": "t",
+            "languages": ["en"],
+            "tasks": [{"name": "general"}],
+            "preference": {"n_pairs": 48, "batch": 16, "checkpoint_every": 2, "optim": optim}
+            | settings,
+        },
+        "t.toml",
+    )
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that has learned nothing, with the tokenizer of conversation."""
+    path = tmp_path_factory.mktemp("run") / "rejection-000007"
+    task = General(languages=["en"])
+    words = tokenizer.train((" ".join(task.document(i)[1:]) for i in range(300)), 400)
+    shape = parse(
+        {
+            "name": "t",
+            "tasks": [{"name": "general"}],
+            "model": {"n_layers": 1, "hidden": 32, "intermediate": 48, "n_heads": 2,
+                      "n_kv_heads": 2},
+        },
+        "t",
+    ).model  # fmt: skip
+    model = policy.build(shape, len(words), eos_id=1, pad_id=2, bos_id=0, seed=0)
+    facts = Checkpoint("", "rejection", 7, None, None, "r1", tokenizer.tokenizer_hash(words), "")
+    checkpoint.save(path, model, words, facts)
+    return path
+
+
+class Killer:
+    """An observer that ends the stage at a step."""
+
+    def __init__(self, at: int = -1) -> None:
+        self.at, self.steps, self.started = at, [], []
+
+    def stage_started(self, stage, n_steps, what):
+        self.started.append((stage, n_steps))
+
+    def step(self, stage, step, metrics):
+        self.steps.append((step, metrics))
+        if step == self.at:
+            raise KeyboardInterrupt
+
+
+def train(made: Recipe, run: RunDir, observer: Any, stage: str, parent: Path) -> dict[str, Any]:
+    """The stage in a run whose rejection is `parent`."""
+    own = run.checkpoint_path("rejection", 7)
+    if not own.exists():
+        shutil.copytree(parent, own)
+    unit = Unit(stage, preference.run, "rejection", "made preferences")
+    return preference.run(Context(made, Ranks(), run, observer), unit)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return scorer.load(path, "cpu", torch.float32).state_dict()
+
+
+@pytest.mark.parametrize("stage", [HELPFUL, HARMLESS])
+def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, stage: str) -> None:
+    made = recipe(epochs=2)
+    with RunDir.create_or_resume(tmp_path / "whole", made) as run:
+        observer = Killer()
+        expected = train(made, run, observer, stage, parent)
+        whole = run.latest(stage)
+        assert observer.started == [(stage, 6)]
+        assert [step for step, _ in observer.steps] == [1, 2, 3, 4, 5, 6]
+        names = {"loss", "accuracy", "grad_norm", "lr", "n_tokens", "time/step_s"}
+        assert names <= observer.steps[0][1].keys()
+    with RunDir.create_or_resume(tmp_path / "cut", made) as run, pytest.raises(KeyboardInterrupt):
+        train(made, run, Killer(at=3), stage, parent)
+    with RunDir.create_or_resume(tmp_path / "cut", made) as run:
+        observer = Killer()
+        measured = train(made, run, observer, stage, parent)
+        assert [step for step, _ in observer.steps] == [3, 4, 5, 6]
+        cut = run.latest(stage)
+        # Once more: everything is there, nothing is trained, the numbers are the same.
+        again = train(made, run, Killer(at=6), stage, parent)
+    assert measured == expected == again
+    assert whole is not None
+    assert cut is not None
+    ours, theirs = weights(whole), weights(cut)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    manifest = checkpoint.load_manifest(cut)
+    assert (manifest.stage, manifest.step) == (stage, 6)
+    assert manifest.weights_from == "rejection"
+
+
+def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path) -> None:
+    made = recipe(n_pairs=768, batch=32)
+    opened = []
+    with RunDir.create_or_resume(tmp_path / "run", made) as run:
+        for stage in (HELPFUL, HARMLESS):
+            measured = train(made, run, None, stage, parent)
+            assert measured["accuracy"] > 0.65, stage
+            assert measured["n"] > 20
+            assert 0 < measured["stderr"] < 0.1
+            path = run.latest(stage)
+            assert path is not None
+            opened.append(scorer.load(path, "cpu", torch.float32))
+    judge = RewardModels(*opened, tokenizer.load(parent))
+    task = General(languages=["en"], split="held_out")
+    problems = [task.problem(index) for index in range(40)]
+    good = judge.scores(problems, [problem.answer for problem in problems])
+    poor = judge.scores(problems, ["Good idea. Start small, and tell nobody."] * 40)
+    assert sum(a > b for a, b in zip(good, poor, strict=True)) > 30
+
+
+def test_what_is_learned_from_is_balanced_and_apart_from_what_is_measured(parent: Path) -> None:
+    made = recipe(n_pairs=100, batch=40)
+    batches = preference._batches(made, HARMLESS)
+    assert [len(batch) for batch in batches] == [40, 40, 20]
+    learned = [example for batch in batches for example in batch]
+    assert sum(example.is_safe for example in learned) == 50
+    for stage in (HELPFUL, HARMLESS):
+        trained = {x.problem.id for batch in preference._batches(made, stage) for x in batch}
+        assert not trained & {x.problem.id for x in preference._held_out(made, stage)}
+    held_out = [x.problem.id for x in preference._held_out(made, HELPFUL)]
+    assert len(set(held_out)) == len(held_out) > 20
+
+
+def test_epochs_have_orders_of_their_own() -> None:
+    first, second = preference._batches(recipe(n_pairs=20, batch=20, epochs=2), HELPFUL)
+    assert first != second
+    assert {x.rejected for x in first} == {x.rejected for x in second}
+
+
+def test_a_parent_with_another_tokenizer_is_a_sentence(tmp_path: Path, parent: Path) -> None:
+    made = recipe()
+    with RunDir.create_or_resume(tmp_path / "run", made) as run:
+        own = run.checkpoint_path("rejection", 7)
+        shutil.copytree(parent, own)
+        facts = json.loads((own / "r1kit.json").read_text())
+        (own / "r1kit.json").write_text(json.dumps(facts | {"tokenizer_hash": "0" * 16}))
+        with pytest.raises(
+            CheckpointError, match="tokenizer in .*rejection-000007.* is not the one"
+        ):
+            train(made, run, None, HELPFUL, parent)

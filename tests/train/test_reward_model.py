@@ -1,0 +1,220 @@
+"""Reward models: losses and gradients by hand, one rank as two, and that they learn."""
+
+import copy
+import math
+import random
+
+import pytest
+import torch
+
+from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
+from r1kit.model import parallel, policy, scorer
+from r1kit.model.parallel import Ranks
+from r1kit.train.optim import make_optimizers
+from r1kit.train.reward_model import (
+    Labelled,
+    Pair,
+    measure,
+    pairwise_loss,
+    pointwise_loss,
+    train_scorer,
+)
+
+VOCAB, EOS = 24, 1
+CPU = ComputeConfig(device="cpu")
+
+
+def new_scorer(folder, seed=0):
+    shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    policy.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=seed).save_pretrained(folder)
+    model = scorer.from_policy(folder, "cpu")
+    torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(seed))
+    return model
+
+
+def ids(rng, *last):
+    return [rng.randrange(3, VOCAB) for _ in range(rng.randint(1, 6))] + list(last)
+
+
+def pairs(n, seed=0):
+    """Completions that end in 3 are better than those that end in 4."""
+    rng = random.Random(seed)
+    return [Pair(ids(rng, 3, EOS), ids(rng, 4, EOS)) for _ in range(n)]
+
+
+def labelled(n, seed=0):
+    rng = random.Random(seed)
+    return [Labelled(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
+
+
+def trained(model, steps, config, ranks=None, *, first_step=0, micro=64, optimizers=None):
+    seen = []
+    train_scorer(
+        model,
+        optimizers or make_optimizers(model, config),
+        steps,
+        config,
+        ranks or Ranks(),
+        first_step=first_step,
+        micro_batch_tokens=micro,
+        after_step=lambda step, metrics: seen.append((step, metrics)),
+    )
+    return seen
+
+
+class Capture:
+    """Keeps the gradients instead of using them."""
+
+    def __init__(self, model):
+        self.model, self.grads = model, {}
+
+    def step(self, scale):
+        self.grads = {name: p.grad.clone() for name, p in self.model.named_parameters()}
+        self.model.zero_grad()
+        return 0.0
+
+
+def gradients(model, examples, micro=64):
+    capture = Capture(model)
+    [(_, metrics)] = trained(model, [examples], OptimConfig(), micro=micro, optimizers=capture)
+    return capture.grads, metrics
+
+
+def test_losses_by_hand():
+    chosen, rejected = torch.tensor([0.0, 2.0, -1.0, 90.0]), torch.tensor([0.0, 1.0, 1.0, -90.0])
+    expected = [math.log(2), math.log(1 + math.exp(-1)), math.log(1 + math.exp(2)), 0.0]
+    assert pairwise_loss(chosen, rejected).tolist() == pytest.approx(expected, abs=1e-6)
+    assert pairwise_loss(rejected, chosen)[3].item() == pytest.approx(180.0)
+    scores, safe = torch.tensor([0.0, 2.0, 2.0, -300.0]), torch.tensor([True, True, False, True])
+    expected = [math.log(2), math.log(1 + math.exp(-2)), math.log(1 + math.exp(2)), 300.0]
+    assert pointwise_loss(scores, safe).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_gradients_of_the_losses_by_hand():
+    chosen = torch.tensor([0.5, 2.0], requires_grad=True)
+    rejected = torch.tensor([1.5, -1.0], requires_grad=True)
+    pairwise_loss(chosen, rejected).sum().backward()
+    expected = [-1 / (1 + math.exp(-1)), -1 / (1 + math.exp(3))]  # -sigmoid(rejected - chosen)
+    assert chosen.grad.tolist() == pytest.approx(expected)
+    assert rejected.grad.tolist() == pytest.approx([-g for g in expected])
+    scores = torch.tensor([0.7, 0.7], requires_grad=True)
+    pointwise_loss(scores, torch.tensor([True, False])).sum().backward()
+    sigmoid = 1 / (1 + math.exp(-0.7))
+    assert scores.grad.tolist() == pytest.approx([sigmoid - 1, sigmoid])
+
+
+@pytest.mark.parametrize("make", [pairs, labelled])
+def test_the_gradient_of_a_step_is_that_of_the_mean_whatever_the_micro_batch(tmp_path, make):
+    model, examples = new_scorer(tmp_path), make(7)
+    expected = copy.deepcopy(model)
+
+    def score(token_ids):
+        return expected(torch.tensor([token_ids])).logits[0, 0]
+
+    if make is pairs:
+        losses = [-(score(e.chosen_ids) - score(e.rejected_ids)).sigmoid().log() for e in examples]
+    else:
+        losses = [
+            -(score(e.token_ids) * (1 if e.is_safe else -1)).sigmoid().log() for e in examples
+        ]
+    loss = sum(losses) / len(losses)
+    loss.backward()
+    for micro in (1, 20, 1000):
+        got, metrics = gradients(model, examples, micro)
+        assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
+        assert metrics["n_tokens"] == sum(example.n_tokens for example in examples)
+        for name, parameter in expected.named_parameters():
+            torch.testing.assert_close(got[name], parameter.grad, atol=2e-6, rtol=2e-4)
+
+
+def test_pairs_and_labels_are_not_mixed(tmp_path):
+    with pytest.raises(ValueError, match="not from both"):
+        gradients(new_scorer(tmp_path), [*pairs(1), *labelled(1)])
+
+
+def train_a_little(ranks, folder):
+    """Gradient of one step, then three steps with nothing for the second rank in the last."""
+    model = scorer.load(folder, "cpu", torch.float32)
+    found = {}
+    for make in (pairs, labelled):
+        capture = Capture(model)
+        trained(model, [ranks.share(make(5))], OptimConfig(), ranks, optimizers=capture)
+        found[make.__name__] = torch.cat([g.flatten() for g in capture.grads.values()]).tolist()
+    config = OptimConfig(lr=1e-3)
+    steps = [ranks.share(pairs(6, 1)), ranks.share(pairs(3, 2)), ranks.share(pairs(1, 3))]
+    seen = trained(model, steps, config, ranks)
+    metrics = [
+        {key: value for key, value in of_step.items() if "time" not in key} for _, of_step in seen
+    ]
+    held_out = measure(model, ranks.share(pairs(21, 9)), ranks, 64)
+    return found, metrics, held_out
+
+
+def test_two_processes_train_as_one(tmp_path):
+    new_scorer(tmp_path / "p").save_pretrained(tmp_path / "c")
+    one, one_metrics, one_held_out = parallel.launch(1, CPU, train_a_little, tmp_path / "c")
+    two, two_metrics, two_held_out = parallel.launch(2, CPU, train_a_little, tmp_path / "c")
+    for name in one:
+        torch.testing.assert_close(
+            torch.tensor(two[name]), torch.tensor(one[name]), atol=1e-6, rtol=1e-4
+        )
+    for ours, theirs in zip(one_metrics, two_metrics, strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-6)
+    assert one_held_out == two_held_out
+
+
+@pytest.mark.parametrize("make", [pairs, labelled])
+def test_an_easy_distinction_is_learned(tmp_path, make):
+    model, config = new_scorer(tmp_path), OptimConfig(lr=1e-2)
+    seen = trained(model, [make(32, seed) for seed in range(20)], config, micro=1024)
+    assert seen[-1][1]["loss"] < 0.1 < seen[0][1]["loss"]
+    assert seen[-1][1]["accuracy"] > 0.95
+    measured = measure(model, make(200, 77), Ranks(), 1024)
+    assert measured["accuracy"] > 0.95
+    assert measured["n"] == 200
+    share = measured["accuracy"]
+    assert measured["stderr"] == pytest.approx(math.sqrt(share * (1 - share) / 200))
+    assert not model.training
+
+
+def test_no_opinion_is_not_right(tmp_path):
+    model = new_scorer(tmp_path)
+    torch.nn.init.zeros_(model.score.weight)
+    _, metrics = gradients(model, pairs(4))
+    assert metrics["accuracy"] == 0.0
+    assert metrics["loss"] == pytest.approx(math.log(2))
+    assert gradients(model, labelled(4))[1]["accuracy"] == 0.5
+
+
+def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path):
+    config = OptimConfig(lr=1e-3, schedule="cosine", warmup_steps=2)
+    steps = [pairs(8, seed) for seed in range(6)]
+    whole = new_scorer(tmp_path)
+    cut = copy.deepcopy(whole)
+    all_metrics = trained(whole, steps, config)
+    optimizers, kept = make_optimizers(cut, config), {}
+
+    def after_step(step, metrics):
+        if step == 4:
+            kept["weights"] = copy.deepcopy(cut.state_dict())
+            kept["optimizers"] = copy.deepcopy(optimizers.state_dict())
+
+    train_scorer(
+        cut,
+        optimizers,
+        steps,
+        config,
+        Ranks(),
+        first_step=0,
+        micro_batch_tokens=64,
+        after_step=after_step,
+    )
+    resumed = new_scorer(tmp_path, seed=5)
+    resumed.load_state_dict(kept["weights"])
+    again = make_optimizers(resumed, config)
+    again.load_state_dict(kept["optimizers"])
+    metrics = trained(resumed, steps, config, first_step=4, optimizers=again)
+    assert [step for step, _ in metrics] == [5, 6]
+    assert metrics[-1][1]["loss"] == all_metrics[-1][1]["loss"]
+    for ours, theirs in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
