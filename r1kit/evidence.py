@@ -19,11 +19,16 @@ STAGES = (
     "cold_start",
     "reasoning",
     "rejection",
+    "preference",
     "final",
     "distill",
+    "ablation",
     "bench",
 )
 """In the order of the paper; `distill/<student>` counts as distill."""
+
+ASIDE = ("preference", "distill", "ablation")
+"""stages whose models are not the one a run is about"""
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 
@@ -66,9 +71,14 @@ def checkpoints(run: Path, stage: str) -> list[Path]:
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """The newest valid checkpoint of the latest stage in the folder of a run."""
+    """The newest valid checkpoint of the latest stage on the main path in the folder of a run."""
     found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
-    visible = [path for path in found if not path.name.startswith(TEMPORARY)]
+    visible = [
+        path
+        for path in found
+        if not path.name.startswith(TEMPORARY)
+        and stage_and_step(path)[0].split("/")[0] not in ASIDE
+    ]
     ranked = sorted(visible, key=lambda path: (rank(path.name), stage_and_step(path)[1]))
     return ranked[-1] if ranked else None
 

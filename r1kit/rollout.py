@@ -40,6 +40,8 @@ class Exam:
     verify: Verify
     weights: Mapping[str, float]
     """of the parts of the reward"""
+    weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """by task, where they are others"""
 
     def prompt(self, problem: Problem) -> list[int]:
         return render_prompt(self.tokenizer, problem.messages)
@@ -55,7 +57,10 @@ class Exam:
             verdict = self.verify(problem, parsed.answer)
         if verdict.correct is None:
             return None
-        scored = reward(completion, verdict, problem.language, self.weights, prefilled)
+        weights = self.weights_of.get(problem.task, self.weights)
+        scored = reward(
+            completion, verdict, problem.language, weights, prefilled, problem.needs_thinking
+        )
         return Rollout(problem, prompt_ids, completion, verdict, scored)
 
 

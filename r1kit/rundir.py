@@ -226,7 +226,7 @@ class RunDir:
         before = {
             name: facts
             for name, facts in self.manifest["finished"].items()
-            if rank(name) < rank(stage)
+            if name != stage and rank(name) <= rank(stage)
         }
         if before != self.manifest["finished"]:
             self.manifest["finished"] = before

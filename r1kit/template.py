@@ -143,6 +143,23 @@ def completion_text(reasoning: str | None, answer: str) -> str:
     return answer if reasoning is None else f"{THINK}{reasoning}{END_THINK}{answer}"
 
 
+def render_turn(
+    tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int], turn: Message
+) -> list[int]:
+    """The tokens a model is to write after the prompt: thinking, answer, end of text.
+
+    Both are encoded apart from the tags, so that no text becomes one. A prompt that already ends in
+    `<think>` is continued inside the thinking, with an empty one where the turn has none.
+    """
+    prefilled = is_prefilled(tokenizer, prompt_ids)
+    ids: list[int] = []
+    if turn.reasoning is not None or prefilled:
+        ids += [] if prefilled else _tag(tokenizer, THINK)
+        ids += encode_text(tokenizer, turn.reasoning or "") + close_thinking(tokenizer)
+    ids += encode_text(tokenizer, turn.content)
+    return ids if tokenizer.eos_token_id is None else [*ids, int(tokenizer.eos_token_id)]
+
+
 def document_text(question: str | None, text: str) -> str:
     """A document of the base corpus: one exchange, or, without a question, a page of a book.
 
@@ -161,6 +178,12 @@ class Parsed:
     """everything outside that block, stripped; None where the thinking never ended"""
     well_formed: bool
     """one think block at the very start, then an answer, neither of them blank"""
+
+    def fits(self, needs_thinking: bool) -> bool:
+        """Well formed, or an answer without thinking and its tags where none is needed."""
+        answer = self.answer or ""
+        is_plain = self.thinking is None and bool(answer) and END_THINK not in answer
+        return self.well_formed or (is_plain and not needs_thinking)
 
 
 @dataclass(frozen=True, slots=True)

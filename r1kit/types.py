@@ -39,6 +39,8 @@ class Problem:
     language: str
     """Of the question: "en", "ko" or "zh"."""
     meta: dict[str, Any] = field(default_factory=dict)
+    needs_thinking: bool = True
+    """False where an answer without thinking is as well formed as one with it: "Hello!" """
 
 
 @dataclass(frozen=True, slots=True)

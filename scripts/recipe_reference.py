@@ -1,4 +1,4 @@
-"""Write docs/recipe.md from r1kit/config.py, and the last column of the table in docs/zero.md.
+"""Write docs/recipe.md from r1kit/config/, and the last column of the table in docs/zero.md.
 
     python scripts/recipe_reference.py
 
@@ -30,7 +30,7 @@ TINY = ROOT / "recipes" / "tiny.toml"
 INTRO = """\
 # The recipe, key by key
 
-<!-- Written by scripts/recipe_reference.py from r1kit/config.py: change the text there. -->
+<!-- Written by scripts/recipe_reference.py from r1kit/config/: change the text there. -->
 
 A recipe is one TOML file that says how much of everything. Only `name` and one `[[tasks]]` entry
 are needed; every other key has the default shown here, where `none` means left out. A key that is
@@ -128,6 +128,8 @@ def kind(annotation: Any) -> str:
         if arguments[-1] is ...:
             return f"list of {kind(arguments[0])}"
         return f"list of {len(arguments)} {kind(arguments[0])}s"
+    if get_origin(annotation) is dict:
+        return "table"
     return KINDS[annotation]
 
 
@@ -139,6 +141,8 @@ def toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return f"{value:_}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {toml(item)}' for key, item in value.items())} }}"
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"

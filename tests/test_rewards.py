@@ -18,7 +18,8 @@ def completion(text: str, finish: Finish = "stop") -> Completion:
 
 
 def parts(accuracy: float, well_formed: float, language: float = 1.0) -> dict[str, float]:
-    return {"accuracy": accuracy, "format": well_formed, "language": language}
+    return {"accuracy": accuracy, "format": well_formed, "language": language,
+            "process": 0.0}  # fmt: skip
 
 
 CASES = [
@@ -97,3 +98,19 @@ def test_the_weights_of_the_recipe_are_those_of_the_parts() -> None:
     weights = RewardConfig().model_dump()
     assert set(weights) == set(PARTS)
     assert weights["language"] == 0.0
+
+
+def test_an_answer_alone_is_well_formed_where_no_thinking_is_needed() -> None:
+    hello = completion("Hello, Mina!")
+    assert reward(hello, RIGHT, "en", EQUAL, needs_thinking=False).total == 2.0
+    assert reward(hello, RIGHT, "ko", {"language": 1.0}, needs_thinking=False).total == 0.0
+    assert reward(hello, RIGHT, "en", EQUAL).total == 1.0
+    for text in ("Hello</think>!", "a<think>b</think>", "<think>b</think>", ""):
+        scored = reward(completion(text), RIGHT, "en", EQUAL, needs_thinking=False)
+        assert scored.parts["format"] == 0.0, text
+
+
+def test_true_steps_are_counted_and_weighed_only_on_demand() -> None:
+    text = "<think>4*7=28\n28+3=31 38-31=8</think>5"
+    assert reward(completion(text), WRONG, "en", {"process": 3.0}).total == pytest.approx(2.0)
+    assert reward(completion(text), WRONG, "en", EQUAL).total == 1.0

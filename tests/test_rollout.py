@@ -41,7 +41,8 @@ def test_groups_keep_the_order_of_their_problems(words):
     for group in found.groups:
         assert [rollout.verdict.correct for rollout in group.rollouts] == [True, False, False]
         assert [rollout.reward.total for rollout in group.rollouts] == [1.5, 0.5, 0.5]
-        assert group.rollouts[0].reward.parts == {"accuracy": 1.0, "format": 1.0, "language": 1.0}
+        parts = {"accuracy": 1.0, "format": 1.0, "language": 1.0, "process": 0.0}
+        assert group.rollouts[0].reward.parts == parts
 
 
 def test_undecided_completions_are_dropped_and_counted(words):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1kit.curate.contamination import Benchmark, Mode, uncontaminated
+from r1kit.config import Rules
+from r1kit.curate.contamination import Benchmark, uncontaminated
 from r1kit.curate.draft import Origin, Row, as_row, conversation, drafts, messages_of
 from r1kit.curate.duplicates import exact_copies, near_copies
 from r1kit.curate.filters import (
@@ -27,24 +28,6 @@ from r1kit.types import Group
 
 __all__ = ["Benchmark", "Curated", "Origin", "Report", "Row", "Rules", "conversation", "curate",
            "messages_of"]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How strict the filters are."""
-
-    language: float = 0.9
-    """least share of words in the question's language, of the thinking and of the answer"""
-    contamination: tuple[Mode, ...] = ("exact", "13-gram", "8-gram")
-    """overlaps with a benchmark that take a draft; the other modes are only counted"""
-    lowest_pass_rate: float = 0.0
-    """of a draft's group"""
-    highest_pass_rate: float = 1.0
-    """of a draft's group; below 1 leaves out what the sampler always solves"""
-    similarity: float = 0.8
-    """estimated Jaccard similarity from which on two drafts are nearly the same"""
-    per_problem: int = 4
-    """drafts kept of a problem, the shortest"""
 
 
 @dataclass(frozen=True, slots=True)

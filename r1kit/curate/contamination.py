@@ -13,13 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from r1kit.config import ContaminationMode as Mode
 from r1kit.curate.draft import Draft
 from r1kit.curate.funnel import Remark
 from r1kit.curate.words import ngrams, words
 
-Mode = Literal["exact", "13-gram", "8-gram", "template"]
 SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

@@ -30,10 +30,13 @@ def correct(draft: Draft) -> Remark | None:
 
 
 def finished(draft: Draft) -> Remark | None:
-    """It ended by itself: thinking first, closed, then an answer, neither of them blank."""
+    """It ended by itself: thinking first, closed, then an answer, neither of them blank.
+
+    Where no thinking is needed, an answer alone will do.
+    """
     if draft.rollout.completion.finish != "stop":
         return Remark("cut" if draft.rollout.completion.finish == "length" else "aborted")
-    if draft.parsed.well_formed:
+    if draft.parsed.fits(draft.rollout.problem.needs_thinking):
         return None
     if draft.parsed.thinking is None:
         return Remark("no thinking")

@@ -7,50 +7,53 @@ reasoning traces; what RL can raise must have been seen.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
+from r1kit.config import BaseConfig, ModelConfig
 from r1kit.model import policy, tokenizer
-from r1kit.stages.context import Context
+from r1kit.stages.context import Context, Unit
 from r1kit.tasks import mix
+from r1kit.train.imitate import imitate
 from r1kit.train.optim import make_optimizers
-from r1kit.train.pretrain import chunks, document, pretrain
+from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
-STAGE = "base"
 N_TOKENIZER_DOCUMENTS = 6_000
 """read to learn the tokenizer"""
 
 
-def run(context: Context) -> None:
+def run(context: Context, unit: Unit) -> None:
     """Leaves a finished checkpoint of stage `base`."""
-    if context.recipe.model.path is not None:
-        _adopt(context, context.recipe.model.path)
+    make(context, unit, context.recipe.model, context.recipe.base)
+
+
+def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
+    """The same for any model: a student has a base of its own."""
+    if shape.path is not None:
+        _adopt(context, unit, shape.path)
     else:
-        _pretrain(context)
+        _pretrain(context, unit, shape, config)
 
 
-def _adopt(context: Context, path: str) -> None:
+def _adopt(context: Context, unit: Unit, path: str) -> None:
     """An existing model becomes the base unchanged."""
-    dtype = getattr(torch, context.recipe.compute.dtype)
-    model = policy.load(path, context.ranks.device, dtype)
-    context.save(STAGE, 0, model, tokenizer.load(path), weights_from=path, data_from=None, state={})
+    model = policy.load(path, context.ranks.device, context.dtype)
+    context.save(replace(unit, weights_from=path), 0, model, tokenizer.load(path), {})
 
 
-def _pretrain(context: Context) -> None:
-    recipe, config = context.recipe, context.recipe.base
+def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
+    recipe = context.recipe
     tasks = mix.load(recipe, "train")
-    resumed = context.resume(STAGE)
-    words = tokenizer.train(
-        map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), recipe.model.vocab_size
-    )
+    resumed = context.resume(unit.name)
+    words = tokenizer.train(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
     model = (
         context.load(resumed.path)[0]
         if resumed
         else policy.build(
-            recipe.model,
+            shape,
             len(words),
             eos_id=words.eos_token_id,
             pad_id=words.pad_token_id,
@@ -61,32 +64,23 @@ def _pretrain(context: Context) -> None:
     optimizers = make_optimizers(model, config.optim)
     if resumed:
         optimizers.load_state_dict(resumed.state["optimizers"])
-    steps = _steps(context, tasks, words)
-    if context.observer is not None:
-        context.observer.stage_started(
-            STAGE,
-            len(steps),
-            f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens",
-        )
+    steps = _steps(context, tasks, words, config)
+    context.started(
+        unit,
+        len(steps),
+        f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens",
+    )
 
     def after_step(step: int, metrics: dict[str, float]) -> None:
-        context.log(STAGE, step, metrics)
+        context.log(unit.name, step, metrics)
         if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(
-                STAGE,
-                step,
-                model,
-                words,
-                weights_from=None,
-                data_from="corpus",
-                state={"optimizers": optimizers.state_dict()},
-            )
+            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
 
-    pretrain(
+    imitate(
         model,
         optimizers,
         steps,
-        config,
+        config.optim,
         context.ranks,
         first_step=resumed.step if resumed else 0,
         micro_batch_tokens=recipe.compute.micro_batch_tokens,
@@ -95,10 +89,10 @@ def _pretrain(context: Context) -> None:
 
 
 def _steps(
-    context: Context, tasks: mix.Mix, words: PreTrainedTokenizerBase
+    context: Context, tasks: mix.Mix, words: PreTrainedTokenizerBase, config: BaseConfig
 ) -> list[list[Trajectory]]:
     """This rank's documents of every optimizer step."""
-    config, ranks = context.recipe.base, context.ranks
+    ranks = context.ranks
     mine: list[list[int]] = []
     lengths: list[int] = []
     block = 4096 * ranks.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,10 +45,14 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     rates = [rate for part in context.ranks.gather(_rates(found.groups)) for rate in part]
     for record in _showcase(context, stage, engine, exam, tasks):
         context.sample(record)
-    return {
+    votes = [vote for part in context.ranks.gather(_votes(found.groups)) for vote in part]
+    measured = {
         "pass_at_1": statistics.fmean(rates),
-        "stderr": statistics.stdev(rates) / len(rates) ** 0.5 if len(rates) > 1 else 0.0,
+        "stderr": _stderr(rates),
+        "cons_at_k": statistics.fmean(votes),
+        "cons_stderr": _stderr(votes),
         "n_problems": len(rates),
+        "n_parameters": model.num_parameters(),
         "samples": config.samples,
         "mean_tokens": metrics["completions/mean_length"],
         "reflection_per_answer": metrics["reflection_per_answer"],
@@ -61,6 +66,55 @@ def run(context: Context, stage: str) -> dict[str, Any]:
         },
         "checkpoint": path.name,
     }
+    if recipe.general is not None:
+        measured["general"] = _general(context, engine, exam)
+    return measured
+
+
+def _general(context: Context, engine: Engine, exam: Exam) -> dict[str, Any]:
+    """What a checkpoint can do with held-out prompts that are not reasoning."""
+    recipe, config = context.recipe, context.recipe.bench
+    task = mix.general(recipe, "held_out")
+    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(config.n_general)
+    found = collect(
+        engine,
+        dataclasses.replace(exam, verify=task.verify),
+        context.ranks.share(list(enumerate(problems))),
+        config.samples,
+        Sampling(config.max_tokens, config.temperature, config.top_p),
+        recipe.seed + BENCH_SEED,
+    )
+    metrics = describe(found.groups, context.ranks)
+    rates = [rate for part in context.ranks.gather(_rates(found.groups)) for rate in part]
+    return {
+        "accuracy": statistics.fmean(rates),
+        "stderr": _stderr(rates),
+        "format": metrics["rewards/format"],
+        "language_consistency": metrics["language_consistency"],
+        "mean_tokens": metrics["completions/mean_length"],
+        "n_problems": len(rates),
+    }
+
+
+def _stderr(values: Sequence[float]) -> float:
+    """Of their mean, problems as clusters."""
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+
+
+def _votes(groups: Sequence[Group]) -> list[float]:
+    """Of each problem, whether the answer most of its completions gave is right.
+
+    Answers are the same if their texts are; of equally many the first one counts.
+    """
+    votes = []
+    for group in groups:
+        given = [rollout for rollout in group.rollouts if rollout.verdict.extracted is not None]
+        counts = Counter(rollout.verdict.extracted for rollout in given)
+        if group.rollouts:
+            answer = counts.most_common(1)[0][0] if counts else None
+            chosen = [rollout for rollout in given if rollout.verdict.extracted == answer]
+            votes.append(float(bool(chosen and chosen[0].verdict.correct)))
+    return votes
 
 
 def _rates(groups: Sequence[Group]) -> list[float]:

@@ -6,7 +6,7 @@ methods, which do nothing there, so that a stage reads the same on every rank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
+from r1kit.errors import CheckpointError
 from r1kit.live import Observer
 from r1kit.model import checkpoint, policy, tokenizer
 from r1kit.model.parallel import Ranks
@@ -24,6 +25,31 @@ from r1kit.types import Checkpoint
 
 KEPT_CHECKPOINTS = 2
 """Resume points kept a stage; older ones are deleted."""
+FIRST_INDEX = {
+    "zero": 0,
+    "cold_start": 1_000_000,
+    "reasoning": 2_000_000,
+    "rejection": 3_000_000,
+    "final": 4_000_000,
+}
+"""Where the problems of a stage begin in the endless sequence of the train split: apart, so that
+none is asked the problems it has learned from."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A box of the paper's figure: `Unit("rejection", run, "base", "reasoning")`."""
+
+    name: str
+    """of the stage; those of a family are apart by a slash: `distill/small`"""
+    run: Callable[[Context, Unit], dict[str, Any] | None]
+    """leaves a finished checkpoint; may return what to keep in results.json"""
+    weights_from: str | None = None
+    """the unit whose weights it begins with"""
+    data_from: str | None = None
+    """in words, or the unit"""
+    needs: tuple[str, ...] = ()
+    """further units that must be finished"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +93,27 @@ class Context:
         if self.observer is not None:
             self.observer.note(text)
 
+    def started(self, unit: Unit, n_steps: int, what: str) -> None:
+        if self.observer is not None:
+            self.observer.stage_started(unit.name, n_steps, what)
+
+    def weights(self, unit: Unit) -> Path:
+        """The checkpoint a unit begins with. Raises CheckpointError for a foreign tokenizer."""
+        assert unit.weights_from is not None, f"{unit.name} begins with nothing"
+        path = self.latest(unit.weights_from)
+        manifest = checkpoint.load_manifest(path)
+        if manifest.tokenizer_hash != checkpoint.tokenizer_hash(self.words(path)):
+            raise CheckpointError(
+                f"The tokenizer in {path} is not the one its weights were trained with; restore "
+                f"its files, or make the stage again with --from {unit.weights_from}."
+            )
+        return path
+
+    def data(self, stage: str) -> Path:
+        """The file of conversations a stage leaves, on every rank."""
+        folder: Path = self._from_first(self.run and self.run.path)
+        return folder / "data" / f"{stage}.jsonl"
+
     def latest(self, stage: str) -> Path:
         """The newest checkpoint of a finished stage, on every rank."""
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
@@ -91,13 +138,10 @@ class Context:
 
     def save(
         self,
-        stage: str,
+        unit: Unit,
         step: int,
         model: PreTrainedModel,
         words: PreTrainedTokenizerBase,
-        *,
-        weights_from: str | None,
-        data_from: str | None,
         state: dict[str, Any],
     ) -> None:
         """A resume point, written by the first rank while the others wait at the next step."""
@@ -106,28 +150,36 @@ class Context:
         position = self.run.sync()
         manifest = Checkpoint(
             path="",
-            stage=stage,
+            stage=unit.name,
             step=step,
-            weights_from=weights_from,
-            data_from=data_from,
+            weights_from=unit.weights_from,
+            data_from=unit.data_from,
             template="r1",
             tokenizer_hash=checkpoint.tokenizer_hash(words),
             config_hash=self.recipe.hash(),
         )
         checkpoint.save(
-            self.run.checkpoint_path(stage, step),
+            self.run.checkpoint_path(unit.name, step),
             model,
             words,
             manifest,
             state | {"position": position},
         )
-        self.run.prune(stage, KEPT_CHECKPOINTS)
+        self.run.prune(unit.name, KEPT_CHECKPOINTS)
 
     def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The model of a checkpoint on this rank's device, and its tokenizer."""
-        dtype = getattr(torch, self.recipe.compute.dtype)
-        model = policy.load(path, self.ranks.device, dtype)
-        return model, tokenizer.load(path)
+        return policy.load(path, self.ranks.device, self.dtype), self.words(path)
+
+    def words(self, path: Path) -> PreTrainedTokenizerBase:
+        """The tokenizer of a checkpoint."""
+        return tokenizer.load(path)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of models in training and sampling."""
+        dtype: torch.dtype = getattr(torch, self.recipe.compute.dtype)
+        return dtype
 
     def _from_first(self, item: Any) -> Any:
         return self.ranks.gather(item)[0]

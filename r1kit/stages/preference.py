@@ -11,15 +11,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from r1kit.config import Recipe
+from r1kit.errors import TaskError
 from r1kit.judges.learned import Reader
 from r1kit.model import scorer, tokenizer
-from r1kit.stages.context import Context
+from r1kit.stages.context import Context, Unit
+from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import Example, Labelled, Pair, measure, train_scorer
@@ -34,12 +35,13 @@ HELD_OUT_DRAWS = 4_000
 Made = Preference | Safety
 
 
-def run(context: Context, stage: str, parent: Path) -> dict[str, Any]:
-    """Leaves a finished checkpoint of `stage`, a scorer that began as the policy `parent`.
+def run(context: Context, unit: Unit) -> dict[str, Any]:
+    """Leaves a finished checkpoint of the unit, a scorer that began as the policy it names.
 
     Returns its `accuracy` on pairs (labels) of held-out problems, with its `stderr` and their
-    number `n`. Raises CheckpointError if `parent` cannot be a scorer.
+    number `n`. Raises CheckpointError if that policy cannot be a scorer.
     """
+    stage, parent = unit.name, context.weights(unit)
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
     resumed = context.resume(stage)
     words = tokenizer.load(parent)
@@ -54,24 +56,13 @@ def run(context: Context, stage: str, parent: Path) -> dict[str, Any]:
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
-    if context.observer is not None:
-        what = "pairs of answers" if stage == HELPFUL else "labelled completions"
-        context.observer.stage_started(
-            stage, len(steps), f"a reward model learns from {config.n_pairs:,} {what}"
-        )
+    what = "pairs of answers" if stage == HELPFUL else "labelled completions"
+    context.started(unit, len(steps), f"a reward model learns from {config.n_pairs:,} {what}")
 
     def after_step(step: int, metrics: dict[str, float]) -> None:
         context.log(stage, step, metrics)
         if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(
-                stage,
-                step,
-                model,
-                words,
-                weights_from=parent.name,
-                data_from="made preferences",
-                state={"optimizers": optimizers.state_dict()},
-            )
+            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
 
     train_scorer(
         model,
@@ -125,13 +116,13 @@ def _made(task: General, stage: str, indices: Iterable[int]) -> Iterator[Made]:
 
 
 def _task(recipe: Recipe, split: Split) -> General:
-    levels = [task.level for task in recipe.tasks if task.name == General.name]
-    return General(
-        level=levels[0] if levels else 1,
-        languages=recipe.languages,
-        split=split,
-        seed=recipe.seed,
-    )
+    task = mix.general(recipe, split)
+    if not isinstance(task, General):
+        raise TaskError(
+            f"Task {task.name!r} makes no preferences; set final.judge_url, or general.name to "
+            f"{General.name!r}."
+        )
+    return task
 
 
 def _example(reader: Reader, made: Made) -> Example:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import Recipe
+from r1kit.config import GeneralConfig, Recipe
 from r1kit.errors import TaskError
 from r1kit.tasks.base import Task
 from r1kit.tasks.code import CODE_TASKS
@@ -65,6 +65,13 @@ class Mix:
         problem, completion = family.document(index)
         return document_text(problem.messages[-1].content, completion)
 
+    def with_share(self, task: Task, share: float) -> Mix:
+        """The same with one more task, which has this share (below 1 or exactly 1) of all."""
+        if share == 1:
+            return Mix([task], [1.0], self.seed, self.split)
+        weight = share / (1 - share) * sum(self.weights)
+        return Mix([*self.tasks, task], [*self.weights, weight], self.seed, self.split)
+
     def distinct(self, n: int) -> list[Problem]:
         """The first `n` problems with different ids; for benchmarks."""
         found: dict[str, Problem] = {}
@@ -95,6 +102,16 @@ def load(recipe: Recipe, split: Split) -> Mix:
     if len({task.name for task in tasks}) < len(tasks):
         raise TaskError("Two tasks of the recipe have the same name; give each one entry.")
     return Mix(tasks, [config.weight for config in recipe.tasks], recipe.seed, split)
+
+
+def general(recipe: Recipe, split: Split) -> Task:
+    """The task of prompts that are not reasoning. Raises TaskError as `load` does."""
+    config = recipe.general or GeneralConfig()
+    task = _find(config.name)(
+        level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
+    )
+    prove(task)
+    return task
 
 
 def prove(task: Task) -> None:

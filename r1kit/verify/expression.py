@@ -56,6 +56,16 @@ def check_countdown(text: str, numbers: Sequence[int], target: int) -> Verdict:
     return Verdict(True, expression, f"makes {target}")
 
 
+def evaluate(text: str) -> Fraction | None:
+    """The exact value of an expression of whole numbers; None if it is none."""
+    if len(text) > MAX_CHARS:
+        return None
+    try:
+        return _Parser(_tokenize(text)).value()
+    except _NotAnExpressionError:
+        return None
+
+
 class _NotAnExpressionError(Exception):
     """Says in a phrase what is wrong with the text."""
 

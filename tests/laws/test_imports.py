@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "verify": {"types", "errors"},
     "tasks": {"types", "errors", "config", "template", "verify"},
     "rewards": {"types", "template", "verify"},
-    "curate": {"types", "errors", "template", "verify"},
+    "curate": {"types", "errors", "config", "template", "verify"},
     "model": {"types", "errors", "config", "template", "durable", "evidence"},
     "engines": {"types", "errors", "template", "model"},
     "train": {"types", "errors", "config", "model"},

@@ -10,8 +10,9 @@ from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
 from r1kit.model.parallel import Ranks
+from r1kit.train.imitate import imitate
 from r1kit.train.optim import make_optimizers
-from r1kit.train.pretrain import chunks, document, pretrain
+from r1kit.train.pretrain import chunks, document
 
 CPU = ComputeConfig(device="cpu")
 
@@ -62,11 +63,11 @@ def train_a_little(ranks):
         for chunk in chunks(lengths, config.batch_tokens, 320)
     ]
     losses = []
-    pretrain(
+    imitate(
         model,
         make_optimizers(model, config.optim),
         steps,
-        config,
+        config.optim,
         ranks,
         first_step=0,
         micro_batch_tokens=64 // ranks.size,

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import ARCHITECTURES, EOS, tiny_model
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -16,6 +15,7 @@ from r1kit.errors import CheckpointError
 from r1kit.model import attention, checkpoint, policy, scorer
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
+from tests.conftest import ARCHITECTURES, EOS, tiny_model
 
 SEQUENCES = [[7], [4, 8, 15, 16, EOS], [4, 8, 15, 23, 42, 99, 1, 0, 5, EOS], [4, 8, 15, 16, 23]]
 

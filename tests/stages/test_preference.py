@@ -1,6 +1,9 @@
 """The stages that train reward models: real run folders, a kill, and what the judge makes of it."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from r1kit.model import checkpoint, policy, scorer, tokenizer
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
 from r1kit.stages import preference
-from r1kit.stages.context import Context
+from r1kit.stages.context import Context, Unit
 from r1kit.stages.preference import HARMLESS, HELPFUL
 from r1kit.tasks.general import General
 from r1kit.types import Checkpoint
@@ -68,6 +71,15 @@ class Killer:
             raise KeyboardInterrupt
 
 
+def train(made: Recipe, run: RunDir, observer: Any, stage: str, parent: Path) -> dict[str, Any]:
+    """The stage in a run whose rejection is `parent`."""
+    own = run.checkpoint_path("rejection", 7)
+    if not own.exists():
+        shutil.copytree(parent, own)
+    unit = Unit(stage, preference.run, "rejection", "made preferences")
+    return preference.run(Context(made, Ranks(), run, observer), unit)
+
+
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return scorer.load(path, "cpu", torch.float32).state_dict()
 
@@ -77,21 +89,21 @@ def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, s
     made = recipe(epochs=2)
     with RunDir.create_or_resume(tmp_path / "whole", made) as run:
         observer = Killer()
-        expected = preference.run(Context(made, Ranks(), run, observer), stage, parent)
+        expected = train(made, run, observer, stage, parent)
         whole = run.latest(stage)
         assert observer.started == [(stage, 6)]
         assert [step for step, _ in observer.steps] == [1, 2, 3, 4, 5, 6]
         names = {"loss", "accuracy", "grad_norm", "lr", "n_tokens", "time/step_s"}
         assert names <= observer.steps[0][1].keys()
     with RunDir.create_or_resume(tmp_path / "cut", made) as run, pytest.raises(KeyboardInterrupt):
-        preference.run(Context(made, Ranks(), run, Killer(at=3)), stage, parent)
+        train(made, run, Killer(at=3), stage, parent)
     with RunDir.create_or_resume(tmp_path / "cut", made) as run:
         observer = Killer()
-        measured = preference.run(Context(made, Ranks(), run, observer), stage, parent)
+        measured = train(made, run, observer, stage, parent)
         assert [step for step, _ in observer.steps] == [3, 4, 5, 6]
         cut = run.latest(stage)
         # Once more: everything is there, nothing is trained, the numbers are the same.
-        again = preference.run(Context(made, Ranks(), run, Killer(at=6)), stage, parent)
+        again = train(made, run, Killer(at=6), stage, parent)
     assert measured == expected == again
     assert whole is not None
     assert cut is not None
@@ -99,7 +111,7 @@ def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, s
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     manifest = checkpoint.load_manifest(cut)
     assert (manifest.stage, manifest.step) == (stage, 6)
-    assert manifest.weights_from == "rejection-000007"
+    assert manifest.weights_from == "rejection"
 
 
 def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path) -> None:
@@ -107,7 +119,7 @@ def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path
     opened = []
     with RunDir.create_or_resume(tmp_path / "run", made) as run:
         for stage in (HELPFUL, HARMLESS):
-            measured = preference.run(Context(made, Ranks(), run, None), stage, parent)
+            measured = train(made, run, None, stage, parent)
             assert measured["accuracy"] > 0.65, stage
             assert measured["n"] > 20
             assert 0 < measured["stderr"] < 0.1
@@ -141,10 +153,14 @@ def test_epochs_have_orders_of_their_own() -> None:
     assert {x.rejected for x in first} == {x.rejected for x in second}
 
 
-def test_a_parent_that_is_no_model_is_a_sentence(tmp_path: Path) -> None:
+def test_a_parent_with_another_tokenizer_is_a_sentence(tmp_path: Path, parent: Path) -> None:
     made = recipe()
-    with (
-        RunDir.create_or_resume(tmp_path / "run", made) as run,
-        pytest.raises(CheckpointError, match="nowhere"),
-    ):
-        preference.run(Context(made, Ranks(), run, None), HELPFUL, tmp_path / "nowhere")
+    with RunDir.create_or_resume(tmp_path / "run", made) as run:
+        own = run.checkpoint_path("rejection", 7)
+        shutil.copytree(parent, own)
+        facts = json.loads((own / "r1kit.json").read_text())
+        (own / "r1kit.json").write_text(json.dumps(facts | {"tokenizer_hash": "0" * 16}))
+        with pytest.raises(
+            CheckpointError, match="tokenizer in .*rejection-000007.* is not the one"
+        ):
+            train(made, run, None, HELPFUL, parent)

@@ -55,6 +55,7 @@ class General(GeneratedTask):
             answer=asked.answer,
             language=language,
             meta={"kind": kind, "rules": asked.rules, "reasoning": asked.reasoning},
+            needs_thinking=asked.reasoning is not None,
         )
 
     def verify(self, problem: Problem, answer: str) -> Verdict:

@@ -1,24 +1,19 @@
-"""The recipe: one TOML file that says HOW MUCH. Every key is here, with its unit and its default.
+"""The sections of a recipe: every key with its unit and its default (`config.Recipe` has them all).
 
-A recipe is read with `load(path, overrides)`, checked once, and never changed after; the resolved
-recipe is written into the run folder. An unknown key is an error that names the nearest known one.
+What a key means is the text under it; docs/recipe.md is written from here.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from r1kit.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Language = Literal["en", "ko", "zh"]
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+ContaminationMode = Literal["exact", "13-gram", "8-gram", "template"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
+"""of a student or an ablation: part of a folder's name"""
 
 
 class Strict(BaseModel):
@@ -125,6 +120,13 @@ class RLOptimConfig(OptimConfig):
     """What reinforcement learning starts from: small steps, always the same."""
 
 
+class SFTOptimConfig(OptimConfig):
+    """What fine-tuning starts from: the R1 paper's cosine from 5e-5 to a tenth of it."""
+
+    lr: float = Field(5e-5, gt=0)
+    schedule: Literal["constant", "cosine", "wsd"] = "cosine"
+
+
 class BaseConfig(Strict):
     """Stage `base`: pretrain a new model on the generated corpus (not when model.path is set)."""
 
@@ -147,10 +149,16 @@ class RewardConfig(Strict):
     language: float = Field(0.0, ge=0)
     """weight of the share of the thinking's words in the question's language; R1-Zero has none, R1
     adds it directly"""
+    process: float = Field(0.0, ge=0)
+    """weight of the share of the thinking's equations that are true: a reward of the way, not of
+    the outcome; R1 has none"""
+    preference: float = Field(0.0, ge=0)
+    """weight of what a judge says; only stage `final` has one, and asks it about general prompts"""
 
 
 class RLConfig(Strict):
-    """Stage `zero`: GRPO and its variants. You say problems a step and completions a problem."""
+    """A stage of reinforcement learning: GRPO and its variants. You say problems a step and
+    completions a problem."""
 
     n_steps: int = Field(100, ge=1)
     """rollout phases: sample, learn, publish"""
@@ -190,6 +198,135 @@ class RLConfig(Strict):
     rewards: RewardConfig = RewardConfig()
 
 
+class ReasoningConfig(RLConfig):
+    """Stage `reasoning`: RL as in `zero` from the cold start, with the language reward."""
+
+    rewards: RewardConfig = RewardConfig(language=1.0)
+
+
+class SFTConfig(Strict):
+    """Supervised fine-tuning: conversations are imitated, their last turn only."""
+
+    epochs: int = Field(2, ge=1)
+    """times every conversation is seen (R1: 2 to 3)"""
+    batch: int = Field(128, ge=1)
+    """conversations an update, over all processes"""
+    checkpoint_every: int = Field(100, ge=1)
+    """updates between resume points"""
+    optim: SFTOptimConfig = SFTOptimConfig()
+
+
+class Rules(Strict):
+    """How strict the filters are through which samples become conversations (docs/curation.md)."""
+
+    language: float = Field(0.9, ge=0, le=1)
+    """least share of words in the question's language, of the thinking and of the answer"""
+    contamination: tuple[ContaminationMode, ...] = ("exact", "13-gram", "8-gram")
+    """overlaps with a benchmark that take a sample; the other modes are only counted"""
+    lowest_pass_rate: float = Field(0.0, ge=0, le=1)
+    """of the samples of a problem"""
+    highest_pass_rate: float = Field(1.0, ge=0, le=1)
+    """of the samples of a problem; below 1 leaves out what the sampler always solves"""
+    similarity: float = Field(0.8, gt=0)
+    """estimated Jaccard similarity from which on two samples are nearly the same; above 1 is off"""
+    per_problem: int = Field(4, ge=1)
+    """samples kept of a problem, the shortest"""
+
+
+class KeepConfig(Strict):
+    """Sample and keep: what is drawn, and what is kept of it."""
+
+    n_problems: int = Field(1000, ge=1)
+    """problems of the train split"""
+    n_completions: int = Field(4, ge=1)
+    """samples a problem"""
+    max_tokens: int = Field(256, ge=1)
+    """longest sample, tokens"""
+    temperature: float = Field(1.0, gt=0)
+    """of sampling"""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """1 cuts nothing"""
+    rules: Rules = Rules()
+
+
+class TunedConfig(Strict):
+    """A stage that fine-tunes the base on what another stage's model has sampled."""
+
+    sample: KeepConfig = KeepConfig()
+    n_general: int = Field(0, ge=0)
+    """conversations of the general task, added as they are"""
+    sft: SFTConfig = SFTConfig()
+
+
+class FinalConfig(RLConfig):
+    """Stage `final`: reasoning prompts by rules, and in the last share of the steps general prompts
+    by a judge as well. R1: 1,700 steps, the last 400 with preferences, at temperature 0.7."""
+
+    temperature: float = Field(0.7, gt=0)
+    rewards: RewardConfig = RewardConfig(language=1.0)
+    preference_share: float = Field(0.235, ge=0, le=1)
+    """of the steps, the last ones: with general prompts and a judge"""
+    general_share: float = Field(0.5, ge=0, le=1)
+    """of the problems in those steps"""
+    general_rewards: RewardConfig = RewardConfig(accuracy=0, language=1.0, preference=1.0)
+    """of general prompts; their accuracy is known and does not count"""
+    judge_url: str | None = None
+    """an OpenAI-compatible server that judges; None: the reward models trained here"""
+    judge_model: str | None = None
+    """its name on that server; None: the only one there"""
+
+
+class StudentConfig(Strict):
+    """One `[[distill.students]]` entry: a model of its own, taught by the teacher's data alone."""
+
+    name: Name
+    """of the student; part of the names of its checkpoints"""
+    model: ModelConfig = ModelConfig()
+    """its shape, or an existing base"""
+    tokens: int = Field(1_000_000, ge=1)
+    """tokens its base is pretrained on (not when model.path is set)"""
+    lr: float | None = Field(None, gt=0)
+    """peak of its fine-tuning; None: that of distill.sft"""
+    twin: bool = False
+    """whether the same base is also trained by reinforcement learning alone, to compare"""
+
+
+class DistillConfig(Strict):
+    """Stage `distill`: students are fine-tuned on the data of `rejection`; no RL."""
+
+    students: tuple[StudentConfig, ...] = ()
+    data: str | None = None
+    """a file of conversations, such as `r1 sample` writes; None: the data of stage rejection"""
+    sft: SFTConfig = SFTConfig()
+    twin: RLConfig = RLConfig()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> DistillConfig:
+        if len({student.name for student in self.students}) < len(self.students):
+            raise ValueError("two students have the same name")
+        return self
+
+
+class AblationConfig(Strict):
+    """One `[[ablations]]` entry: a stage once more, with other settings."""
+
+    name: Name
+    """of the ablation; part of the names of its checkpoints"""
+    of: Literal["zero", "reasoning", "final"]
+    """the stage; what is not changed is as there"""
+    change: dict[str, Any] = {}
+    """settings of that stage by their keys: { n_steps = 40, rewards = { language = 0 } }"""
+
+
+class GeneralConfig(Strict):
+    """Prompts that are not reasoning: their task, for data, the final stage and measuring."""
+
+    name: str = "general"
+    """the task: "general", or "file.py:Class" of a kind with `conversation(index)`"""
+    level: int = Field(1, ge=1)
+    """difficulty"""
+
+
 class PreferenceOptimConfig(OptimConfig):
     """What reward models start from."""
 
@@ -216,8 +353,10 @@ class BenchConfig(Strict):
 
     n_problems: int = Field(400, ge=1)
     """different held-out problems"""
+    n_general: int = Field(200, ge=1)
+    """different held-out general prompts, where the recipe has a general task"""
     samples: int = Field(1, ge=1)
-    """completions a problem"""
+    """k, completions a problem; with several, the majority's answer is measured too"""
     temperature: float = Field(1.0, ge=0)
     """0 is greedy"""
     top_p: float = Field(1.0, gt=0, le=1)
@@ -252,102 +391,3 @@ class CostConfig(Strict):
     """price of one GPU for an hour, `currency` (the R1 paper counts 2 dollars an H800 hour)"""
     currency: str = "USD"
     """name of the unit of both prices"""
-
-
-class Recipe(Strict):
-    """A whole run."""
-
-    name: str
-    """names the run; its folder is `runs/<name>` unless --out says otherwise"""
-    seed: int = Field(0, ge=0)
-    """of weights, problems, documents and sampling"""
-    languages: tuple[Language, ...] = ("en", "ko", "zh")
-    """that questions are asked in and documents are written in"""
-    showcase: tuple[ShowcaseConfig, ...] = ()
-    """questions whose answers by base and Zero the report shows side by side"""
-    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
-    model: ModelConfig = ModelConfig()
-    base: BaseConfig = BaseConfig()
-    zero: RLConfig = RLConfig()
-    preference: PreferenceConfig = PreferenceConfig()
-    bench: BenchConfig = BenchConfig()
-    compute: ComputeConfig = ComputeConfig()
-    cost: CostConfig = CostConfig()
-
-    def hash(self) -> str:
-        """Of everything that decides the result (compute and cost do not)."""
-        decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def load(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply `key=value` overrides (dotted keys, TOML values).
-
-    Raises ConfigError with a sentence that names the key and what is allowed.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no recipe at {path}; see recipes/ for examples.") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; name a recipe file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-    for override in overrides or []:
-        _override(data, override)
-    return parse(data, str(path))
-
-
-def parse(data: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe given as a dict; `where` names it in errors."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set takes key=value, for example zero.n_steps=50; got {override!r}.")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"--set {override}: {parent} is not a section of the recipe.")
-    data[last] = value
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}{_nearest(item['loc'])}")
-        elif item["type"] == "missing":
-            lines.append(f"{key!r} is missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key or 'recipe'}: {message} (got {item['input']!r})")
-    return f"{where}: " + "; ".join(lines) + "."
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: Any = Recipe
-    for part in loc[:-1]:
-        if isinstance(part, str):
-            model = _inner(model.model_fields[part].annotation)
-    known = sorted(model.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
-
-
-def _inner(annotation: Any) -> Any:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return Strict

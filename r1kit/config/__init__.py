@@ -1,0 +1,193 @@
+"""The recipe: one TOML file that says HOW MUCH. Every key is here, with its unit and its default.
+
+A recipe is read with `load(path, overrides)`, checked once, and never changed after; the resolved
+recipe is written into the run folder. An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from r1kit.config.sections import (
+    AblationConfig,
+    BaseConfig,
+    BenchConfig,
+    ComputeConfig,
+    ContaminationMode,
+    CostConfig,
+    DistillConfig,
+    FinalConfig,
+    GeneralConfig,
+    KeepConfig,
+    Language,
+    LossName,
+    ModelConfig,
+    OptimConfig,
+    PreferenceConfig,
+    PreferenceOptimConfig,
+    PretrainOptimConfig,
+    ReasoningConfig,
+    RewardConfig,
+    RLConfig,
+    RLOptimConfig,
+    Rules,
+    SFTConfig,
+    SFTOptimConfig,
+    ShowcaseConfig,
+    Strict,
+    StudentConfig,
+    TaskConfig,
+    TunedConfig,
+)
+from r1kit.errors import ConfigError
+
+__all__ = [
+    "AblationConfig",
+    "BaseConfig",
+    "BenchConfig",
+    "ComputeConfig",
+    "ContaminationMode",
+    "CostConfig",
+    "DistillConfig",
+    "FinalConfig",
+    "GeneralConfig",
+    "KeepConfig",
+    "Language",
+    "LossName",
+    "ModelConfig",
+    "OptimConfig",
+    "PreferenceConfig",
+    "PreferenceOptimConfig",
+    "PretrainOptimConfig",
+    "RLConfig",
+    "RLOptimConfig",
+    "ReasoningConfig",
+    "Recipe",
+    "RewardConfig",
+    "Rules",
+    "SFTConfig",
+    "SFTOptimConfig",
+    "ShowcaseConfig",
+    "Strict",
+    "StudentConfig",
+    "TaskConfig",
+    "TunedConfig",
+    "load",
+    "parse",
+]
+
+
+class Recipe(Strict):
+    """A whole run."""
+
+    name: str
+    """names the run; its folder is `runs/<name>` unless --out says otherwise"""
+    seed: int = Field(0, ge=0)
+    """of weights, problems, documents and sampling"""
+    languages: tuple[Language, ...] = ("en", "ko", "zh")
+    """that questions are asked in and documents are written in"""
+    showcase: tuple[ShowcaseConfig, ...] = ()
+    """questions whose answers by base and Zero the report shows side by side"""
+    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
+    model: ModelConfig = ModelConfig()
+    general: GeneralConfig | None = None
+    """without it nothing but reasoning is learned and measured"""
+    base: BaseConfig = BaseConfig()
+    zero: RLConfig = RLConfig()
+    cold_start: TunedConfig | None = None
+    """this stage and all after it run if the recipe has their section"""
+    reasoning: ReasoningConfig | None = None
+    rejection: TunedConfig | None = None
+    final: FinalConfig | None = None
+    distill: DistillConfig | None = None
+    ablations: tuple[AblationConfig, ...] = ()
+
+    preference: PreferenceConfig = PreferenceConfig()
+    bench: BenchConfig = BenchConfig()
+    compute: ComputeConfig = ComputeConfig()
+    cost: CostConfig = CostConfig()
+
+    def hash(self) -> str:
+        """Of everything that decides the result (compute and cost do not)."""
+        decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply `key=value` overrides (dotted keys, TOML values).
+
+    Raises ConfigError with a sentence that names the key and what is allowed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no recipe at {path}; see recipes/ for examples.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; name a recipe file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    for override in overrides or []:
+        _override(data, override)
+    return parse(data, str(path))
+
+
+def parse(data: dict[str, Any], where: str) -> Recipe:
+    """Check a recipe given as a dict; `where` names it in errors."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes key=value, for example zero.n_steps=50; got {override!r}.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {override}: {parent} is not a section of the recipe.")
+    data[last] = value
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r}{_nearest(item['loc'])}")
+        elif item["type"] == "missing":
+            lines.append(f"{key!r} is missing")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{key or 'recipe'}: {message} (got {item['input']!r})")
+    return f"{where}: " + "; ".join(lines) + "."
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    model: Any = Recipe
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            model = _inner(model.model_fields[part].annotation)
+    known = sorted(model.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
+
+
+def _inner(annotation: Any) -> Any:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return Strict

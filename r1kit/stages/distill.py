@@ -1,0 +1,56 @@
+"""Stage distill: students of other sizes, each from a base of its own, taught by data alone.
+
+Source: R1 paper §2.4: SFT on the teacher's kept samples, no RL. A twin, from the same student base,
+is trained by RL alone: the comparison of §4.1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r1kit.config import DistillConfig, StudentConfig
+from r1kit.curate import Row
+from r1kit.durable import read_lines
+from r1kit.errors import ConfigError
+from r1kit.stages import base, tune, zero
+from r1kit.stages.context import Context, Unit
+
+
+def make_base(context: Context, unit: Unit) -> None:
+    """Leaves a finished checkpoint of a student's own base."""
+    student = _student(context, unit)
+    config = context.recipe.base.model_copy(update={"tokens": student.tokens})
+    base.make(context, unit, student.model, config)
+
+
+def run(context: Context, unit: Unit) -> None:
+    """Leaves a finished checkpoint of a student."""
+    config, student = _config(context), _student(context, unit)
+    optim = config.sft.optim.model_copy(update={"lr": student.lr or config.sft.optim.lr})
+    sft = config.sft.model_copy(update={"optim": optim})
+    tune.run(context, unit, context.weights(unit), _data(context, config), sft)
+
+
+def make_twin(context: Context, unit: Unit) -> None:
+    """Leaves a finished checkpoint of a student's base trained by RL alone."""
+    zero.train(context, unit, _config(context).twin)
+
+
+def _config(context: Context) -> DistillConfig:
+    return context.recipe.distill or DistillConfig()
+
+
+def _student(context: Context, unit: Unit) -> StudentConfig:
+    name = unit.name.split("/")[1]
+    return next(student for student in _config(context).students if student.name == name)
+
+
+def _data(context: Context, config: DistillConfig) -> list[Row]:
+    path = context.data("taught") if config.data is None else Path(config.data)
+    rows = [row for _, row in read_lines(path)] if path.is_file() else []
+    if not rows:
+        raise ConfigError(
+            f"There are no conversations in {path} for students to learn from; run stage rejection "
+            "first, or name a file that `r1 sample` wrote as distill.data."
+        )
+    return rows

@@ -1,0 +1,62 @@
+"""Stage final: RL for all scenarios, by rules where there are some and by preference where not.
+
+Source: R1 paper §2.3.4, and §3.2.2 of its long version: reasoning prompts with rule-based rewards
+throughout; general prompts and preference rewards only in the last share of the steps, for a
+learned reward is hacked in time. Weights from `rejection`. Departure: general prompts keep rules
+that can be checked; that truth is logged as their accuracy and never rewarded.
+"""
+
+from __future__ import annotations
+
+import os
+
+from r1kit.config import FinalConfig
+from r1kit.engines.remote import Endpoint
+from r1kit.judges import Judge
+from r1kit.judges.learned import RewardModels
+from r1kit.judges.remote import RemoteJudge
+from r1kit.model import scorer
+from r1kit.stages import preference, reinforce
+from r1kit.stages.context import FIRST_INDEX, Context, Unit
+from r1kit.tasks import mix
+
+JUDGE_KEY = "R1_JUDGE_KEY"
+"""environment variable with the key of a remote judge"""
+
+
+def run(context: Context, unit: Unit) -> None:
+    """Leaves a finished checkpoint of stage `final`."""
+    train(context, unit, context.recipe.final or FinalConfig())
+
+
+def train(context: Context, unit: Unit, config: FinalConfig) -> None:
+    """The same with other settings, for an ablation."""
+    recipe = context.recipe
+    reasoning = mix.load(recipe, "train")
+    mixed, general, judge = reasoning, "", None
+    if recipe.general is not None and config.preference_share and config.general_share:
+        task = mix.general(recipe, "train")
+        mixed, general = reasoning.with_share(task, config.general_share), task.name
+        judge = find_judge(context, config) if config.general_rewards.preference else None
+    n_rules_only = round(config.n_steps * (1 - config.preference_share))
+    lesson = reinforce.Lesson(
+        lambda step: reasoning if step < n_rules_only else mixed,
+        {general: config.general_rewards.model_dump()} if general else {},
+        judge,
+        general,
+        FIRST_INDEX["final"],
+    )
+    reinforce.run(context, unit, context.weights(unit), config, lesson)
+
+
+def find_judge(context: Context, config: FinalConfig) -> Judge:
+    """The server the recipe names, or the reward models this run has trained."""
+    if config.judge_url is not None:
+        key = os.environ.get(JUDGE_KEY)
+        return RemoteJudge(Endpoint(config.judge_url, config.judge_model, key))
+    paths = {name: context.latest(name) for name in preference.STAGES}
+    models = {
+        name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
+    }
+    words = context.words(paths[preference.HELPFUL])
+    return RewardModels(models[preference.HELPFUL], models[preference.HARMLESS], words)

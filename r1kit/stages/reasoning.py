@@ -1,0 +1,24 @@
+"""Stage reasoning: large-scale RL from the cold start, with a reward for one language.
+
+Source: R1 paper §2.3.2: as R1-Zero, and the share of the thinking's words in the question's
+language is added to the reward. Weights from `cold_start`; data are the policy's own samples.
+"""
+
+from __future__ import annotations
+
+from r1kit.config import ReasoningConfig, RLConfig
+from r1kit.stages import reinforce
+from r1kit.stages.context import FIRST_INDEX, Context, Unit
+from r1kit.tasks import mix
+
+
+def run(context: Context, unit: Unit) -> None:
+    """Leaves a finished checkpoint of stage `reasoning`."""
+    train(context, unit, context.recipe.reasoning or ReasoningConfig())
+
+
+def train(context: Context, unit: Unit, config: RLConfig) -> None:
+    """The same with other settings, for an ablation."""
+    tasks = mix.load(context.recipe, "train")
+    lesson = reinforce.Lesson(lambda step: tasks, first_index=FIRST_INDEX["reasoning"])
+    reinforce.run(context, unit, context.weights(unit), config, lesson)

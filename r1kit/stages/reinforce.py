@@ -1,0 +1,160 @@
+"""What the stages of reinforcement learning share: ask, sample, verify, reward, learn, resume.
+
+A stage says with what weights it begins, what is asked at which step, and how it is rewarded; the
+loop itself is train/rl.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from r1kit.config import RLConfig
+from r1kit.engines.local import LocalEngine
+from r1kit.judges import Judge, preferred
+from r1kit.rollout import Collected, Exam, collect
+from r1kit.stages.context import Context, Unit
+from r1kit.stages.measure import describe, group_record
+from r1kit.tasks.mix import Mix
+from r1kit.train.optim import make_optimizers
+from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
+from r1kit.types import Problem, Sampling
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is asked, and who says how good the answers are."""
+
+    tasks_at: Callable[[int], Mix]
+    """step, counted from 0 → where its problems come from"""
+    weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """of the parts of the reward by task, where they differ from the stage's"""
+    judge: Judge | None = None
+    judged: str = ""
+    """the task whose completions the judge scores"""
+    first_index: int = 0
+    """of the problems drawn, so that stages do not ask the same ones"""
+
+
+def run(context: Context, unit: Unit, start: Path, config: RLConfig, lesson: Lesson) -> None:
+    """Leaves a finished checkpoint of `unit`, from the weights at `start`."""
+    recipe = context.recipe
+    resumed = context.resume(unit.name)
+    model, words = context.load(resumed.path if resumed else start)
+    optimizers = make_optimizers(model, config.optim)
+    state = RLState(cursor=lesson.first_index)
+    learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
+    if resumed:
+        optimizers.load_state_dict(resumed.state["optimizers"])
+        state = RLState(**resumed.state["rl"])
+        if learner.reference is not None:
+            learner.reference.load_state_dict(resumed.state["reference"])
+    engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
+    engine.publish(state.step)
+    collector = Collector(context, engine, words, config, lesson)
+
+    def after_step(state: RLState, metrics: Metrics, step: Step) -> None:
+        if state.step % config.sample_every == 0 and step.groups:
+            context.sample(group_record(unit.name, state.step, step.groups[0][1]))
+        context.log(unit.name, state.step, metrics)
+        if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
+            saved: dict[str, Any] = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
+            if learner.reference is not None:
+                saved["reference"] = learner.reference.state_dict()
+            context.save(unit, state.step, model, words, saved)
+
+    context.started(
+        unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
+    )
+    reinforce(learner, state, collector.step, engine.publish, after_step)
+
+
+class Collector:
+    """Draws the problems of a step, has them sampled and rewarded, shared out over the ranks."""
+
+    def __init__(
+        self,
+        context: Context,
+        engine: LocalEngine,
+        words: PreTrainedTokenizerBase,
+        config: RLConfig,
+        lesson: Lesson,
+    ) -> None:
+        self.context = context
+        self.engine = engine
+        self.words = words
+        self.config = config
+        self.lesson = lesson
+
+    def step(self, step: int, cursor: int) -> Step:
+        """Groups of one step; with dynamic sampling, only mixed ones, from as many rounds as
+        allowed."""
+        config, ranks, tasks = self.config, self.context.ranks, self.lesson.tasks_at(step)
+        rounds = config.dynamic_rounds if config.dynamic_sampling else 1
+        parts: list[Collected] = []
+        kept: list[tuple[int, int]] = []  # (place among this rank's groups, problem index)
+        everybody: list[int] = []
+        for _ in range(rounds):
+            indices = ranks.share(range(cursor, cursor + config.n_problems))
+            found = self._collect(tasks, [(index, tasks.problem(index)) for index in indices])
+            cursor += config.n_problems
+            offset = sum(len(part.groups) for part in parts)
+            parts.append(found)
+            kept += [
+                (offset + place, index)
+                for place, index in enumerate(indices)
+                if not config.dynamic_sampling or _is_mixed(found, place)
+            ]
+            everybody = sorted(i for part in ranks.gather([i for _, i in kept]) for i in part)
+            if len(everybody) >= config.n_problems:
+                break
+        chosen = {index: place for place, index in enumerate(everybody[: config.n_problems])}
+        sampled = [group for part in parts for group in part.groups]
+        groups = [(chosen[index], sampled[place]) for place, index in kept if index in chosen]
+        metrics = describe(sampled, ranks) | _times(parts, self.context)
+        return Step(groups, len(chosen), cursor, metrics)
+
+    def _collect(self, tasks: Mix, problems: list[tuple[int, Problem]]) -> Collected:
+        config, lesson = self.config, self.lesson
+        found = collect(
+            self.engine,
+            Exam(self.words, tasks.verify, config.rewards.model_dump(), lesson.weights_of),
+            problems,
+            config.n_completions,
+            Sampling(config.max_tokens, config.temperature),
+            self.context.recipe.seed,
+        )
+        if lesson.judge is not None:
+            weight = lesson.weights_of.get(lesson.judged, {}).get("preference", 0.0)
+            judged = [group for group in found.groups if group.problem.task == lesson.judged]
+            scored = iter(preferred(judged, lesson.judge, weight))
+            before = sum(len(group.rollouts) for group in found.groups)
+            found.groups = [
+                next(scored) if group.problem.task == lesson.judged else group
+                for group in found.groups
+            ]
+            found.n_undecided += before - sum(len(group.rollouts) for group in found.groups)
+        return found
+
+
+def _is_mixed(found: Collected, place: int) -> bool:
+    return len({rollout.verdict.correct for rollout in found.groups[place].rollouts}) > 1
+
+
+def _times(parts: list[Collected], context: Context) -> Metrics:
+    """The slowest rank's seconds, and what could not be verified."""
+    mine = {
+        "time/sample_s": sum(part.sample_s for part in parts),
+        "time/verify_s": sum(part.verify_s for part in parts),
+    }
+    everybody = context.ranks.gather(mine)
+    counts = {
+        "n_undecided": float(sum(part.n_undecided for part in parts)),
+        "n_late": float(sum(part.n_late for part in parts)),
+    }
+    slowest = {key: max(rank[key] for rank in everybody) for key in mine}
+    return slowest | context.ranks.sum(counts)

@@ -1,0 +1,70 @@
+"""The lineage of the paper's figure, and what cannot be meant."""
+
+from pathlib import Path
+
+import pytest
+
+from r1kit import config
+from r1kit.errors import ConfigError
+from r1kit.stages import pipeline
+from r1kit.stages.cold_start import rewritten
+
+WHOLE = config.load(Path(__file__).parents[2] / "recipes" / "rehearsal.toml")
+
+
+def without(section: str) -> config.Recipe:
+    return WHOLE.model_copy(update={section: None})
+
+
+def test_the_lineage_is_the_papers():
+    units = {unit.name: unit for unit in pipeline.plan(WHOLE)}
+    assert [name for name in units if "/" not in name] == [
+        "base", "zero", "cold_start", "reasoning", "rejection", "final",
+    ]  # fmt: skip
+    weights = {name: unit.weights_from for name, unit in units.items()}
+    assert weights["zero"] == weights["cold_start"] == weights["rejection"] == "base"
+    assert weights["reasoning"] == "cold_start"
+    assert weights["final"] == weights["preference/helpful"] == "rejection"
+    assert units["cold_start"].data_from == "zero"
+    assert units["rejection"].data_from == "reasoning"
+    assert weights["distill/qwen"] == weights["distill/qwen/zero"] == "distill/qwen/base"
+    assert units["distill/qwen"].data_from == "rejection"
+    assert weights["distill/qwen/base"] is None
+
+
+def test_a_recipe_without_sections_ends_with_zero():
+    tiny = config.parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
+    assert [unit.name for unit in pipeline.plan(tiny)] == ["base", "zero"]
+
+
+@pytest.mark.parametrize(
+    ("gone", "needed"),
+    [("cold_start", "cold_start"), ("reasoning", "reasoning"), ("rejection", "rejection")],
+)
+def test_a_gap_in_the_path_is_a_sentence(gone, needed):
+    with pytest.raises(ConfigError, match=f"needs {needed}, .*add \\[{needed}\\]"):
+        pipeline.plan(without(gone))
+
+
+def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
+    def ablated(**item):
+        return WHOLE.model_copy(update={"ablations": (config.AblationConfig(name="a", **item),)})
+
+    with pytest.raises(ConfigError, match="Ablation a: n_stps"):
+        pipeline.plan(ablated(of="final", change={"n_stps": 4}))
+    assert pipeline.plan(ablated(of="reasoning"))[-1].weights_from == "cold_start"
+
+
+def test_a_bare_box_gets_a_word_in_the_questions_language():
+    def row(content, language):
+        turns = [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": content, "reasoning_content": "r"},
+        ]
+        return {"messages": turns, "provenance": {"language": language}}
+
+    said = {lang: rewritten(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")}
+    assert said["en"]["content"] == "Answer: \\boxed{5}"
+    assert said["ko"]["content"] == "답: \\boxed{5}"
+    assert said["en"]["reasoning_content"] == "r"
+    assert rewritten(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")

@@ -1,0 +1,54 @@
+"""Fine-tuning: what is scored, in which order, and the loss by hand."""
+
+import torch
+
+from r1kit.config import ModelConfig, SFTOptimConfig
+from r1kit.model import policy
+from r1kit.model.parallel import Ranks
+from r1kit.train.imitate import imitate
+from r1kit.train.optim import make_optimizers
+from r1kit.train.sft import example, updates
+
+
+def test_only_the_turn_is_scored():
+    made = example([1, 5, 6], [7, 2], "p")
+    assert made.token_ids == [1, 5, 6, 7, 2]
+    assert made.loss_mask == [0, 0, 0, 1, 1]
+    assert made.advantage is None
+
+
+def test_every_example_once_an_epoch_in_new_orders():
+    plan = updates(10, batch=4, epochs=2, seed=0)
+    assert [len(update) for update in plan] == [4, 4, 2, 4, 4, 2]
+    first, second = ([i for update in part for i in update] for part in (plan[:3], plan[3:]))
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert plan == updates(10, batch=4, epochs=2, seed=0) != updates(10, 4, 2, seed=1)
+
+
+def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact():
+    shape = ModelConfig(n_layers=1, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    model = policy.build(shape, 40, eos_id=2, pad_id=0, bos_id=1, seed=0)
+    examples = [example([1, 5, 6], [7, 2]), example([1, 9], [8, 8, 8, 3, 2])]
+    by_hand, n = 0.0, 0
+    with torch.no_grad():
+        for item in examples:
+            ids = torch.tensor([item.token_ids])
+            logprobs = model(ids).logits.log_softmax(-1)[0]
+            for place, scored in enumerate(item.loss_mask):
+                if scored:
+                    by_hand -= float(logprobs[place - 1, item.token_ids[place]])
+                    n += 1
+    seen = []
+    imitate(
+        model,
+        make_optimizers(model, SFTOptimConfig()),
+        [examples],
+        SFTOptimConfig(),
+        Ranks(),
+        first_step=0,
+        micro_batch_tokens=6,
+        after_step=lambda step, metrics: seen.append(metrics),
+    )
+    assert abs(seen[0]["loss"] - by_hand / n) < 1e-5
+    assert (seen[0]["n_scored"], seen[0]["n_tokens"]) == (7, 12)
