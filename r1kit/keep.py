@@ -134,16 +134,9 @@ def keep(
 
 def group_record(index: int, group: Group) -> Record:
     """A group as a line: everything but the problem, of which it has what a reader wants."""
-    problem = group.problem
     return {
         "index": index,
-        "problem": {
-            "id": problem.id,
-            "task": problem.task,
-            "language": problem.language,
-            "question": problem.messages[-1].content,
-            "gold": problem.answer,
-        },
+        "problem": group.problem.as_record(),
         "prompt_ids": group.rollouts[0].prompt_ids if group.rollouts else [],
         "rollouts": [
             asdict(rollout.completion)

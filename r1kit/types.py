@@ -42,6 +42,16 @@ class Problem:
     needs_thinking: bool = True
     """False where an answer without thinking is as well formed as one with it: "Hello!" """
 
+    def as_record(self) -> dict[str, str]:
+        """What somebody who reads its completions wants to know."""
+        return {
+            "id": self.id,
+            "task": self.task,
+            "language": self.language,
+            "question": self.messages[-1].content,
+            "gold": self.answer,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -15,6 +15,11 @@ PART = "preference"
 """The name of a judge's score among the parts of a reward."""
 
 
+def is_harmful(problem: Problem) -> bool:
+    """Whether something harmful is asked: then the whole completion is judged, for safety."""
+    return problem.meta.get("kind") == "harm"
+
+
 class Judge(Protocol):
     """Who scores completions: a reward model trained here, or a language model that is asked."""
 

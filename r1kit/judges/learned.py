@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from r1kit.judges import is_harmful
 from r1kit.model.scorer import score_all
 from r1kit.template import (
     THINK,
@@ -29,9 +30,6 @@ from r1kit.template import (
 )
 from r1kit.train.batch import fill
 from r1kit.types import Message, Problem
-
-HARM = "harm"
-"""the `kind` of the problems whose completions are judged by the harmless model"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class RewardModels:
         seen_answers: list[tuple[int, list[int]]] = []
         seen_whole: list[tuple[int, list[int]]] = []
         for place, (problem, text) in enumerate(zip(problems, texts, strict=True)):
-            if problem.meta.get("kind") == HARM:
+            if is_harmful(problem):
                 seen_whole.append((place, self.reader.whole(problem, text)))
             elif (ids := self.reader.answer(problem, text)) is not None:
                 seen_answers.append((place, ids))

@@ -18,6 +18,7 @@ from typing import Any
 
 from r1kit.engines.remote import Asked, Endpoint
 from r1kit.errors import EngineError
+from r1kit.judges import is_harmful
 from r1kit.template import parse
 from r1kit.types import Completion, Message, Problem, Sampling
 
@@ -109,7 +110,7 @@ class RemoteJudge:
         return replies
 
     def _prompt(self, problem: Problem, text: str) -> tuple[Message, Message] | None:
-        is_harm = problem.meta.get("kind") == "harm"
+        is_harm = is_harmful(problem)
         shown = text if is_harm else parse(text).answer
         if not (shown or "").strip():
             return None

@@ -79,19 +79,25 @@ def save(
 
 
 def load(
-    path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model, ready to sample from, and the tokenizer of a checkpoint or Hugging Face folder.
 
     Raises CheckpointError when the folder is missing, half-written, foreign or does not fit.
     """
     _refuse_missing(path)
-    with policy.quiet():
-        model = policy.load(path, device, dtype)
+    model = policy.load(path, device, dtype)
     words = load_tokenizer(path)
     check_fits(_n_embeddings(model), words)
     _refuse_other_tokenizer(path, words)
     return model, words
+
+
+def load_words(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint alone. Raises CheckpointError when it is another one."""
+    words = load_tokenizer(path)
+    _refuse_other_tokenizer(path, words)
+    return words
 
 
 def load_manifest(path: Path) -> Checkpoint:

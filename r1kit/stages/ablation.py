@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, FinalConfig, Recipe, RLConfig
 from r1kit.errors import ConfigError
-from r1kit.stages import final, reasoning, zero
-from r1kit.stages.context import Context, Unit
+from r1kit.stages import final, reinforce
+from r1kit.stages.context import FIRST_INDEX, Context, Unit
 
 
 def run(context: Context, unit: Unit) -> None:
@@ -19,10 +19,8 @@ def run(context: Context, unit: Unit) -> None:
     config = changed(context.recipe, wanted)
     if isinstance(config, FinalConfig):
         final.train(context, unit, config)
-    elif wanted.of == "reasoning":
-        reasoning.train(context, unit, config)
     else:
-        zero.train(context, unit, config)
+        reinforce.by_rules(context, unit, config, FIRST_INDEX[wanted.of])
 
 
 def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:

@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
 from r1kit.model import policy, tokenizer
+from r1kit.stages import supervise
 from r1kit.stages.context import Context, Unit
 from r1kit.tasks import mix
-from r1kit.train.imitate import imitate
-from r1kit.train.optim import make_optimizers
+from r1kit.train.imitate import imitation
 from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
@@ -61,31 +61,9 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
             seed=recipe.seed,
         ).to(context.ranks.device)
     )
-    optimizers = make_optimizers(model, config.optim)
-    if resumed:
-        optimizers.load_state_dict(resumed.state["optimizers"])
     steps = _steps(context, tasks, words, config)
-    context.started(
-        unit,
-        len(steps),
-        f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens",
-    )
-
-    def after_step(step: int, metrics: dict[str, float]) -> None:
-        context.log(unit.name, step, metrics)
-        if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
-
-    imitate(
-        model,
-        optimizers,
-        steps,
-        config.optim,
-        context.ranks,
-        first_step=resumed.step if resumed else 0,
-        micro_batch_tokens=recipe.compute.micro_batch_tokens,
-        after_step=after_step,
-    )
+    what = f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens"
+    supervise.run(context, unit, imitation, model, words, steps, config, resumed, what)
 
 
 def _steps(

@@ -31,21 +31,12 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     model, words = context.load(path)
     engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
     tasks = mix.load(recipe, "held_out")
-    problems = list(enumerate(tasks.distinct(config.n_problems)))
     exam = Exam(words, tasks.verify, recipe.zero.rewards.model_dump())
-    found = collect(
-        engine,
-        exam,
-        context.ranks.share(problems),
-        config.samples,
-        Sampling(config.max_tokens, config.temperature, config.top_p),
-        recipe.seed + BENCH_SEED,
-    )
-    metrics = describe(found.groups, context.ranks)
-    rates = [rate for part in context.ranks.gather(_rates(found.groups)) for rate in part]
+    groups, rates = _sat(context, engine, exam, tasks.distinct(config.n_problems))
+    metrics = describe(groups, context.ranks)
     for record in _showcase(context, stage, engine, exam, tasks):
         context.sample(record)
-    votes = [vote for part in context.ranks.gather(_votes(found.groups)) for vote in part]
+    votes = [vote for part in context.ranks.gather(_votes(groups)) for vote in part]
     measured = {
         "pass_at_1": statistics.fmean(rates),
         "stderr": _stderr(rates),
@@ -73,19 +64,11 @@ def run(context: Context, stage: str) -> dict[str, Any]:
 
 def _general(context: Context, engine: Engine, exam: Exam) -> dict[str, Any]:
     """What a checkpoint can do with held-out prompts that are not reasoning."""
-    recipe, config = context.recipe, context.recipe.bench
+    recipe = context.recipe
     task = mix.general(recipe, "held_out")
-    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(config.n_general)
-    found = collect(
-        engine,
-        dataclasses.replace(exam, verify=task.verify),
-        context.ranks.share(list(enumerate(problems))),
-        config.samples,
-        Sampling(config.max_tokens, config.temperature, config.top_p),
-        recipe.seed + BENCH_SEED,
-    )
-    metrics = describe(found.groups, context.ranks)
-    rates = [rate for part in context.ranks.gather(_rates(found.groups)) for rate in part]
+    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(recipe.bench.n_general)
+    groups, rates = _sat(context, engine, dataclasses.replace(exam, verify=task.verify), problems)
+    metrics = describe(groups, context.ranks)
     return {
         "accuracy": statistics.fmean(rates),
         "stderr": _stderr(rates),
@@ -94,6 +77,23 @@ def _general(context: Context, engine: Engine, exam: Exam) -> dict[str, Any]:
         "mean_tokens": metrics["completions/mean_length"],
         "n_problems": len(rates),
     }
+
+
+def _sat(
+    context: Context, engine: Engine, exam: Exam, problems: Sequence[Problem]
+) -> tuple[list[Group], list[float]]:
+    """This rank's groups of the problems, and the pass rates of all ranks' problems."""
+    config = context.recipe.bench
+    found = collect(
+        engine,
+        exam,
+        context.ranks.share(list(enumerate(problems))),
+        config.samples,
+        Sampling(config.max_tokens, config.temperature, config.top_p),
+        context.recipe.seed + BENCH_SEED,
+    )
+    parts = context.ranks.gather(_rates(found.groups))
+    return found.groups, [rate for part in parts for rate in part]
 
 
 def _stderr(values: Sequence[float]) -> float:
@@ -108,12 +108,13 @@ def _votes(groups: Sequence[Group]) -> list[float]:
     """
     votes = []
     for group in groups:
-        given = [rollout for rollout in group.rollouts if rollout.verdict.extracted is not None]
-        counts = Counter(rollout.verdict.extracted for rollout in given)
-        if group.rollouts:
-            answer = counts.most_common(1)[0][0] if counts else None
-            chosen = [rollout for rollout in given if rollout.verdict.extracted == answer]
-            votes.append(float(bool(chosen and chosen[0].verdict.correct)))
+        verdicts = [rollout.verdict for rollout in group.rollouts]
+        counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
+        if counts:
+            [(answer, _)] = counts.most_common(1)
+            votes.append(float(next(bool(v.correct) for v in verdicts if v.extracted == answer)))
+        elif verdicts:
+            votes.append(0.0)
     return votes
 
 

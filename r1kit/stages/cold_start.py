@@ -21,7 +21,7 @@ def run(context: Context, unit: Unit) -> None:
     config = context.recipe.cold_start or TunedConfig()
     rows = [rewritten(row) for row in sampled.draw(context, unit, "zero", config.sample)]
     rows += sampled.general(context, config.n_general)
-    tune.run(context, unit, context.weights(unit), rows, config.sft)
+    tune.run(context, unit, rows, config.sft)
 
 
 def rewritten(row: Row) -> Row:

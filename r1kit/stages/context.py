@@ -16,9 +16,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
-from r1kit.errors import CheckpointError
 from r1kit.live import Observer
-from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
 from r1kit.types import Checkpoint
@@ -98,16 +97,9 @@ class Context:
             self.observer.stage_started(unit.name, n_steps, what)
 
     def weights(self, unit: Unit) -> Path:
-        """The checkpoint a unit begins with. Raises CheckpointError for a foreign tokenizer."""
+        """The checkpoint a unit begins with."""
         assert unit.weights_from is not None, f"{unit.name} begins with nothing"
-        path = self.latest(unit.weights_from)
-        manifest = checkpoint.load_manifest(path)
-        if manifest.tokenizer_hash != checkpoint.tokenizer_hash(self.words(path)):
-            raise CheckpointError(
-                f"The tokenizer in {path} is not the one its weights were trained with; restore "
-                f"its files, or make the stage again with --from {unit.weights_from}."
-            )
-        return path
+        return self.latest(unit.weights_from)
 
     def data(self, stage: str) -> Path:
         """The file of conversations a stage leaves, on every rank."""
@@ -169,11 +161,11 @@ class Context:
 
     def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The model of a checkpoint on this rank's device, and its tokenizer."""
-        return policy.load(path, self.ranks.device, self.dtype), self.words(path)
+        return checkpoint.load(path, self.ranks.device, self.dtype)
 
     def words(self, path: Path) -> PreTrainedTokenizerBase:
-        """The tokenizer of a checkpoint."""
-        return tokenizer.load(path)
+        """The tokenizer of a checkpoint; one it was not trained with is a CheckpointError."""
+        return checkpoint.load_words(path)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -12,7 +12,7 @@ from r1kit.config import DistillConfig, StudentConfig
 from r1kit.curate import Row
 from r1kit.durable import read_lines
 from r1kit.errors import ConfigError
-from r1kit.stages import base, tune, zero
+from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context, Unit
 
 
@@ -28,12 +28,12 @@ def run(context: Context, unit: Unit) -> None:
     config, student = _config(context), _student(context, unit)
     optim = config.sft.optim.model_copy(update={"lr": student.lr or config.sft.optim.lr})
     sft = config.sft.model_copy(update={"optim": optim})
-    tune.run(context, unit, context.weights(unit), _data(context, config), sft)
+    tune.run(context, unit, _data(context, config), sft)
 
 
 def make_twin(context: Context, unit: Unit) -> None:
     """Leaves a finished checkpoint of a student's base trained by RL alone."""
-    zero.train(context, unit, _config(context).twin)
+    reinforce.by_rules(context, unit, _config(context).twin)
 
 
 def _config(context: Context) -> DistillConfig:

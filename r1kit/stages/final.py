@@ -46,7 +46,7 @@ def train(context: Context, unit: Unit, config: FinalConfig) -> None:
         general,
         FIRST_INDEX["final"],
     )
-    reinforce.run(context, unit, context.weights(unit), config, lesson)
+    reinforce.run(context, unit, config, lesson)
 
 
 def find_judge(context: Context, config: FinalConfig) -> Judge:

@@ -85,18 +85,11 @@ def _facts(rollout: Rollout) -> Metrics:
 
 def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
     """A group as a line of samples.jsonl."""
-    problem = group.problem
     return {
         "kind": "group",
         "stage": stage,
         "step": step,
-        "problem": {
-            "id": problem.id,
-            "task": problem.task,
-            "language": problem.language,
-            "question": problem.messages[-1].content,
-            "gold": problem.answer,
-        },
+        "problem": group.problem.as_record(),
         "rollouts": [rollout_record(rollout) for rollout in group.rollouts],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,20 @@ def plan(recipe: Recipe) -> list[Unit]:
         units += [Unit(name, preference.run, "rejection", "made preferences") for name in judges]
         units.append(Unit("final", final.run, "rejection", OWN, judges))
     units += _students(recipe)
-    starts = {"zero": "base", "reasoning": "cold_start", "final": "rejection"}
+    named = {unit.name: unit for unit in units}
     for item in recipe.ablations:
         ablation.changed(recipe, item)
-        needs = preference.STAGES if item.of == "final" and _needs_reward_models(recipe) else ()
-        units.append(Unit(f"ablation/{item.name}", ablation.run, starts[item.of], OWN, needs))
+        units.append(replace(named[item.of], name=f"ablation/{item.name}", run=ablation.run))
     _refuse_gaps(units)
     return units
 
 
 def _students(recipe: Recipe) -> list[Unit]:
-    units = []
-    for student in recipe.distill.students if recipe.distill is not None else ():
+    if recipe.distill is None:
+        return []
+    units, taught = [], () if recipe.distill.data else ("rejection",)
+    for student in recipe.distill.students:
         name = f"distill/{student.name}"
-        taught = () if recipe.distill is not None and recipe.distill.data else ("rejection",)
         units.append(Unit(f"{name}/base", distill.make_base, None, "corpus"))
         units.append(Unit(name, distill.run, f"{name}/base", "rejection", taught))
         if student.twin:

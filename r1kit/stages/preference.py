@@ -17,13 +17,14 @@ import torch
 
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
+from r1kit.judges import is_harmful
 from r1kit.judges.learned import Reader
-from r1kit.model import scorer, tokenizer
+from r1kit.model import scorer
+from r1kit.stages import supervise
 from r1kit.stages.context import Context, Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
-from r1kit.train.optim import make_optimizers
-from r1kit.train.reward_model import Example, Labelled, Pair, measure, train_scorer
+from r1kit.train.reward_model import Example, Labelled, Pair, measure, preferring
 from r1kit.types import Split
 
 HELPFUL, HARMLESS = STAGES = ("preference/helpful", "preference/harmless")
@@ -44,36 +45,19 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     stage, parent = unit.name, context.weights(unit)
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
     resumed = context.resume(stage)
-    words = tokenizer.load(parent)
+    words = context.words(parent)
     if resumed:
         model = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         model = scorer.from_policy(parent, ranks.device)
-    optimizers = make_optimizers(model, config.optim)
-    if resumed:
-        optimizers.load_state_dict(resumed.state["optimizers"])
     reader = Reader(words)
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
-    what = "pairs of answers" if stage == HELPFUL else "labelled completions"
-    context.started(unit, len(steps), f"a reward model learns from {config.n_pairs:,} {what}")
+    examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
+    what = f"a reward model learns from {config.n_pairs:,} {examples}"
+    supervise.run(context, unit, preferring, model, words, steps, config, resumed, what)
 
-    def after_step(step: int, metrics: dict[str, float]) -> None:
-        context.log(stage, step, metrics)
-        if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
-
-    train_scorer(
-        model,
-        optimizers,
-        steps,
-        config.optim,
-        ranks,
-        first_step=resumed.step if resumed else 0,
-        micro_batch_tokens=recipe.compute.micro_batch_tokens,
-        after_step=after_step,
-    )
     held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}
@@ -98,7 +82,7 @@ def _held_out(recipe: Recipe, stage: str) -> list[Made]:
     first: dict[str, int] = {}
     for index in range(HELD_OUT_DRAWS):
         problem = task.problem(index)
-        if (problem.meta["kind"] == "harm") == (stage == HARMLESS):
+        if is_harmful(problem) == (stage == HARMLESS):
             first.setdefault(problem.id, index)
     return list(_made(task, stage, list(first.values())[:N_HELD_OUT]))
 

@@ -6,19 +6,12 @@ language is added to the reward. Weights from `cold_start`; data are the policy'
 
 from __future__ import annotations
 
-from r1kit.config import ReasoningConfig, RLConfig
+from r1kit.config import ReasoningConfig
 from r1kit.stages import reinforce
 from r1kit.stages.context import FIRST_INDEX, Context, Unit
-from r1kit.tasks import mix
 
 
 def run(context: Context, unit: Unit) -> None:
     """Leaves a finished checkpoint of stage `reasoning`."""
-    train(context, unit, context.recipe.reasoning or ReasoningConfig())
-
-
-def train(context: Context, unit: Unit, config: RLConfig) -> None:
-    """The same with other settings, for an ablation."""
-    tasks = mix.load(context.recipe, "train")
-    lesson = reinforce.Lesson(lambda step: tasks, first_index=FIRST_INDEX["reasoning"])
-    reinforce.run(context, unit, context.weights(unit), config, lesson)
+    config = context.recipe.reasoning or ReasoningConfig()
+    reinforce.by_rules(context, unit, config, FIRST_INDEX["reasoning"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -19,7 +18,7 @@ from r1kit.judges import Judge, preferred
 from r1kit.rollout import Collected, Exam, collect
 from r1kit.stages.context import Context, Unit
 from r1kit.stages.measure import describe, group_record
-from r1kit.tasks.mix import Mix
+from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
 from r1kit.types import Problem, Sampling
@@ -29,7 +28,7 @@ from r1kit.types import Problem, Sampling
 class Lesson:
     """What is asked, and who says how good the answers are."""
 
-    tasks_at: Callable[[int], Mix]
+    tasks_at: Callable[[int], mix.Mix]
     """step, counted from 0 → where its problems come from"""
     weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """of the parts of the reward by task, where they differ from the stage's"""
@@ -40,11 +39,17 @@ class Lesson:
     """of the problems drawn, so that stages do not ask the same ones"""
 
 
-def run(context: Context, unit: Unit, start: Path, config: RLConfig, lesson: Lesson) -> None:
-    """Leaves a finished checkpoint of `unit`, from the weights at `start`."""
+def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 0) -> None:
+    """Leaves a finished checkpoint of `unit`: the recipe's problems, rewarded by rules alone."""
+    tasks = mix.load(context.recipe, "train")
+    run(context, unit, config, Lesson(lambda step: tasks, first_index=first_index))
+
+
+def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
+    """Leaves a finished checkpoint of `unit`, from the weights it begins with."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
-    model, words = context.load(resumed.path if resumed else start)
+    model, words = context.load(resumed.path if resumed else context.weights(unit))
     optimizers = make_optimizers(model, config.optim)
     state = RLState(cursor=lesson.first_index)
     learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
@@ -118,7 +123,7 @@ class Collector:
         metrics = describe(sampled, ranks) | _times(parts, self.context)
         return Step(groups, len(chosen), cursor, metrics)
 
-    def _collect(self, tasks: Mix, problems: list[tuple[int, Problem]]) -> Collected:
+    def _collect(self, tasks: mix.Mix, problems: list[tuple[int, Problem]]) -> Collected:
         config, lesson = self.config, self.lesson
         found = collect(
             self.engine,

@@ -21,4 +21,4 @@ def run(context: Context, unit: Unit) -> None:
     taught = context.data("taught")
     if context.ranks.is_first:
         replace_lines(taught, rows)
-    tune.run(context, unit, context.weights(unit), rows, config.sft)
+    tune.run(context, unit, rows, config.sft)

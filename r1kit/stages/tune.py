@@ -3,54 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import SFTConfig
 from r1kit.curate import Row, messages_of
 from r1kit.errors import ConfigError
+from r1kit.stages import supervise
 from r1kit.stages.context import Context, Unit
 from r1kit.template import render_prompt, render_turn
-from r1kit.train.imitate import imitate
-from r1kit.train.optim import make_optimizers
+from r1kit.train.imitate import imitation
 from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
 
-def run(context: Context, unit: Unit, start: Path, rows: Sequence[Row], config: SFTConfig) -> None:
-    """Leaves a finished checkpoint of `unit`: the weights at `start`, tuned on `rows`.
+def run(context: Context, unit: Unit, rows: Sequence[Row], config: SFTConfig) -> None:
+    """Leaves a finished checkpoint of `unit`: the weights it begins with, tuned on `rows`.
 
     Every rank is given all rows. Raises ConfigError if one is longer than the model can read.
     """
-    recipe, ranks = context.recipe, context.ranks
     resumed = context.resume(unit.name)
-    model, words = context.load(resumed.path if resumed else start)
+    model, words = context.load(resumed.path if resumed else context.weights(unit))
     examples = [as_example(row, words) for row in rows]
     _refuse_long(examples, model.config.max_position_embeddings, unit.name)
-    optimizers = make_optimizers(model, config.optim)
-    if resumed:
-        optimizers.load_state_dict(resumed.state["optimizers"])
-    plan = updates(len(examples), config.batch, config.epochs, recipe.seed)
-    context.started(
-        unit, len(plan), f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
-    )
-
-    def after_step(step: int, metrics: dict[str, float]) -> None:
-        context.log(unit.name, step, metrics)
-        if step % config.checkpoint_every == 0 or step == len(plan):
-            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
-
-    imitate(
-        model,
-        optimizers,
-        [[examples[place] for place in ranks.share(places)] for places in plan],
-        config.optim,
-        ranks,
-        first_step=resumed.step if resumed else 0,
-        micro_batch_tokens=recipe.compute.micro_batch_tokens,
-        after_step=after_step,
-    )
+    plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
+    steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
+    what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
+    supervise.run(context, unit, imitation, model, words, steps, config, resumed, what)
 
 
 def as_example(row: Row, words: PreTrainedTokenizerBase) -> Trajectory:

@@ -6,19 +6,11 @@ no reward model, no instruction to reflect.
 
 from __future__ import annotations
 
-from r1kit.config import RLConfig
 from r1kit.stages import reinforce
-from r1kit.stages.context import Context, Unit
-from r1kit.tasks import mix
+from r1kit.stages.context import FIRST_INDEX, Context, Unit
 
 
 def run(context: Context, unit: Unit) -> None:
     """Leaves a finished checkpoint of stage `zero`."""
-    train(context, unit, context.recipe.zero)
-
-
-def train(context: Context, unit: Unit, config: RLConfig) -> None:
-    """The same for a student's twin, or with other settings."""
-    tasks = mix.load(context.recipe, "train")
-    start = context.weights(unit)
-    reinforce.run(context, unit, start, config, reinforce.Lesson(lambda step: tasks))
+    config = context.recipe.zero
+    reinforce.by_rules(context, unit, config, FIRST_INDEX["zero"])

@@ -1,4 +1,4 @@
-"""Verb 4: reward models. A scorer learns which of two completions is better, or which are safe.
+"""Reward models: a scorer learns which of two completions is better, or which are safe.
 
     pairs:     -log sigmoid(score of the chosen - score of the rejected)
     labelled:  binary cross-entropy of sigmoid(score), the probability that a completion is safe
@@ -11,8 +11,7 @@ size of micro-batches, up to rounding.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,14 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.config import OptimConfig
 from r1kit.model.parallel import Ranks
 from r1kit.model.scorer import score_all
 from r1kit.train.batch import fill
-from r1kit.train.optim import Optimizers, lr_scale
-
-AfterStep = Callable[[int, dict[str, float]], None]
-"""(step, metrics), called on every rank after each optimizer step"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,40 +61,6 @@ def pointwise_loss(scores: Tensor, safe: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, safe.to(scores.dtype), reduction="none")
 
 
-def train_scorer(
-    model: PreTrainedModel,
-    optimizers: Optimizers,
-    steps: Sequence[Sequence[Example]],
-    config: OptimConfig,
-    ranks: Ranks,
-    *,
-    first_step: int,
-    micro_batch_tokens: int,
-    after_step: AfterStep,
-) -> None:
-    """Trains on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
-
-    A step is of pairs or of labelled completions. All ranks have the same number of steps; a rank
-    may have no example in one, all of them together have some.
-    """
-    model.train()
-    for step in range(first_step, len(steps)):
-        started = time.perf_counter()
-        scale = lr_scale(step, len(steps), config)
-        metrics = _accumulate(model, steps[step], ranks, micro_batch_tokens)
-        ranks.sum_gradients(model.parameters())
-        grad_norm = optimizers.step(scale)
-        seconds = time.perf_counter() - started
-        metrics |= {
-            "lr": scale * config.lr,
-            "grad_norm": grad_norm,
-            "time/step_s": seconds,
-            "time/tokens_per_s": metrics["n_tokens"] / seconds,
-        }
-        after_step(step + 1, metrics)
-    model.eval()
-
-
 @torch.no_grad()
 def measure(
     model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
@@ -119,10 +79,13 @@ def measure(
     return {"accuracy": accuracy, "stderr": stderr, "n": sums["n"]}
 
 
-def _accumulate(
+def preferring(
     model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
-    """Gradients of the mean loss over all ranks' examples; that mean and how many are right."""
+    """Gradients of the mean loss over all ranks' examples; that mean and how many are right.
+
+    They are pairs or labelled completions; a mixture is a ValueError.
+    """
     n = ranks.sum({"n": float(len(examples))})["n"]
     mine = {"loss": 0.0, "accuracy": 0.0, "n_tokens": 0.0}
     for batch in _batches(examples, micro_batch_tokens):

@@ -10,7 +10,8 @@ from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
 from r1kit.model.parallel import Ranks
-from r1kit.train.imitate import imitate
+from r1kit.train.descend import descend
+from r1kit.train.imitate import imitation
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
 
@@ -63,7 +64,8 @@ def train_a_little(ranks):
         for chunk in chunks(lengths, config.batch_tokens, 320)
     ]
     losses = []
-    imitate(
+    descend(
+        imitation,
         model,
         make_optimizers(model, config.optim),
         steps,

@@ -10,6 +10,7 @@ import torch
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import parallel, policy, scorer
 from r1kit.model.parallel import Ranks
+from r1kit.train.descend import descend
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import (
     Labelled,
@@ -17,7 +18,7 @@ from r1kit.train.reward_model import (
     measure,
     pairwise_loss,
     pointwise_loss,
-    train_scorer,
+    preferring,
 )
 
 VOCAB, EOS = 24, 1
@@ -49,7 +50,8 @@ def labelled(n, seed=0):
 
 def trained(model, steps, config, ranks=None, *, first_step=0, micro=64, optimizers=None):
     seen = []
-    train_scorer(
+    descend(
+        preferring,
         model,
         optimizers or make_optimizers(model, config),
         steps,
@@ -199,7 +201,8 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path):
             kept["weights"] = copy.deepcopy(cut.state_dict())
             kept["optimizers"] = copy.deepcopy(optimizers.state_dict())
 
-    train_scorer(
+    descend(
+        preferring,
         cut,
         optimizers,
         steps,

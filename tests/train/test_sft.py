@@ -5,7 +5,8 @@ import torch
 from r1kit.config import ModelConfig, SFTOptimConfig
 from r1kit.model import policy
 from r1kit.model.parallel import Ranks
-from r1kit.train.imitate import imitate
+from r1kit.train.descend import descend
+from r1kit.train.imitate import imitation
 from r1kit.train.optim import make_optimizers
 from r1kit.train.sft import example, updates
 
@@ -40,7 +41,8 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact():
                     by_hand -= float(logprobs[place - 1, item.token_ids[place]])
                     n += 1
     seen = []
-    imitate(
+    descend(
+        imitation,
         model,
         make_optimizers(model, SFTOptimConfig()),
         [examples],

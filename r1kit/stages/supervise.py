@@ -1,0 +1,53 @@
+"""What the stages of supervised training share: an optimizer, resume points, the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
+from r1kit.stages.context import Context, Resumed, Unit
+from r1kit.train.descend import Gradients, descend
+from r1kit.train.optim import make_optimizers
+
+T = TypeVar("T")
+
+
+def run(
+    context: Context,
+    unit: Unit,
+    gradients: Gradients[T],
+    model: PreTrainedModel,
+    words: PreTrainedTokenizerBase,
+    steps: Sequence[Sequence[T]],
+    config: BaseConfig | SFTConfig | PreferenceConfig,
+    resumed: Resumed | None,
+    what: str,
+) -> None:
+    """Leaves a finished checkpoint of `unit`: the model, trained on this rank's examples.
+
+    `model` is the one of `resumed` where there is one. `what` is told as what the stage does.
+    """
+    optimizers = make_optimizers(model, config.optim)
+    if resumed:
+        optimizers.load_state_dict(resumed.state["optimizers"])
+    context.started(unit, len(steps), what)
+
+    def after_step(step: int, metrics: dict[str, float]) -> None:
+        context.log(unit.name, step, metrics)
+        if step % config.checkpoint_every == 0 or step == len(steps):
+            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
+
+    descend(
+        gradients,
+        model,
+        optimizers,
+        steps,
+        config.optim,
+        context.ranks,
+        first_step=resumed.step if resumed else 0,
+        micro_batch_tokens=context.recipe.compute.micro_batch_tokens,
+        after_step=after_step,
+    )
