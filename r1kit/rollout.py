@@ -107,6 +107,11 @@ class Scoring:
             for completion in completions
         ]
 
+    @property
+    def n_added(self) -> int:
+        """problems"""
+        return len(self._scored)
+
     def wait(self, budget_s: float = BUDGET_S) -> Collected:
         """All groups in order; what has no verdict within the budget is undecided.
 
@@ -133,10 +138,12 @@ def collect(
     sampling: Sampling,
     seed: int,
     budget_s: float = BUDGET_S,
+    on_sampled: Callable[[int], None] | None = None,
 ) -> Collected:
     """Draws n completions of each (index, problem), verifies and rewards them.
 
-    Undecided completions are dropped from their group and counted.
+    Undecided completions are dropped from their group and counted. `on_sampled` is told how many
+    problems have all their completions.
     """
     requests = [
         Request(exam.prompt(problem), n, sampling, request_seed(seed, index))
@@ -148,6 +155,8 @@ def collect(
 
         def score(place: int, completions: list[Completion]) -> None:
             scoring.add(place, completions, requests[place].prompt_ids, prefilled)
+            if on_sampled is not None:
+                on_sampled(scoring.n_added)
 
         engine.generate(requests, on_group=score)
         sample_s = time.perf_counter() - started

@@ -19,7 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from r1kit.durable import (
 from r1kit.errors import RunError
 from r1kit.evidence import (
     RECORDS,
+    STAGES,
     checkpoints,
     is_later,
     rank,
@@ -69,11 +70,12 @@ class RunDir:
         self._samples = JsonLines(path / "samples.jsonl")
 
     @classmethod
-    def create_or_resume(cls, path: Path, recipe: Recipe) -> RunDir:
+    def create_or_resume(cls, path: Path, recipe: Recipe, again: str | None = None) -> RunDir:
         """Open `path` for writing: a new run, or the continuation of the same one.
 
-        Raises RunError when another process writes there, when the folder is not a run or is
-        damaged, and when it holds a run of a recipe with other decisive settings.
+        `again` is a stage: it and all that follow are forgotten, to be made once more. Raises
+        RunError when another process writes there, when the folder is not a run or is damaged, and
+        when stages that are not forgotten were made with other decisive settings.
         """
         _refuse_foreign(path)
         with full_disk_said(path):
@@ -81,9 +83,11 @@ class RunDir:
         lock = _take_lock(path)
         try:
             remove_leftovers(path)
-            _refuse_other_recipe(path, recipe)
-            _write_manifest(path, recipe)
-            return cls(path, lock)
+            _refuse_other_recipe(path, recipe, again)
+            _write_manifest(path, recipe, again)
+            run = cls(path, lock)
+            run._forget_what_was_to_be()
+            return run
         except BaseException:
             os.close(lock)
             raise
@@ -114,6 +118,11 @@ class RunDir:
     def sample(self, record: Mapping[str, Any]) -> None:
         """Append one readable record to samples.jsonl; it names its `stage` and `step`."""
         self._samples.append(dict(record))
+
+    def metrics(self, stage: str) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl of one stage."""
+        records = (record for _, record in read_lines(self._metrics.path))
+        return [record for record in records if record["stage"] == stage]
 
     def sync(self) -> Position:
         """Make every record durable; do it before a checkpoint is saved."""
@@ -153,6 +162,33 @@ class RunDir:
                 )
         file = self._metrics if name == "metrics.jsonl" else self._samples
         file.replace(kept)
+
+    def _forget_what_was_to_be(self) -> None:
+        """Finishes what `_write_manifest` has noted, also after a kill."""
+        first = self.manifest.get("forgetting")
+        if first is None:
+            return
+
+        def is_kept(stage: str) -> bool:
+            return rank(stage) < rank(first)
+
+        for path in self.path.joinpath("checkpoints").glob("*-*"):
+            if not is_kept(path.name):
+                remove_folder(path)
+        for path in self.path.joinpath("data").glob("*.jsonl*"):
+            if not is_kept(path.name.split(".")[0]):
+                path.unlink()
+        for file in (self._metrics, self._samples):
+            records = list(read_lines(file.path))
+            file.replace(b"".join(raw for raw, record in records if is_kept(record["stage"])))
+        if results := self.results():
+            results["stages"] = _chosen(results.get("stages", {}), is_kept)
+            aside = {key: value for key, value in results.items() if key != "claims"}
+            self.write_results(_chosen(aside, lambda key: key == "stages" or is_kept(key)))
+        self._clock = _chosen(self._clock, is_kept)
+        self._save_clock()
+        del self.manifest["forgetting"]
+        self._save_manifest()
 
     # Checkpoints
 
@@ -272,24 +308,42 @@ def _take_lock(path: Path) -> int:
     return descriptor
 
 
-def _refuse_other_recipe(path: Path, recipe: Recipe) -> None:
+def _refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
+    """A setting may change until a stage that depends on it has begun, or if that is made again."""
     if not (path / "manifest.json").exists():
         return
-    if read_manifest(path)["recipe_hash"] == recipe.hash():
+    manifest = read_manifest(path)
+    if manifest["recipe_hash"] == recipe.hash():
         return
-    old = _flat(read_json(path / "recipe.json", {}))
-    new = _flat(recipe.model_dump(mode="json"))
-    changes = [
-        f"{key} was {old.get(key, 'not there')}, now {new.get(key, 'not there')}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key.split(".")[0] not in FREE_SETTINGS
-    ]
-    told = "; ".join(changes[:5]) or "the recipe's defaults changed with the version of r1kit"
+    changes = _changes(read_json(path / "recipe.json", {}), recipe)
+    first = min(map(_stage_of, changes), key=rank, default=STAGES[0])
+    begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
+    made = [stage for stage in (*manifest["finished"], *begun) if rank(stage) >= rank(first)]
+    if not made or (again is not None and rank(again) <= rank(first)):
+        return
+    told = "; ".join([f"{key} {change}" for key, change in changes.items()][:5])
+    told = told or "the recipe's defaults changed with the version of r1kit"
     more = f"; and {len(changes) - 5} more" if len(changes) > 5 else ""
     raise RunError(
         f"{path} holds a run of another recipe: {told}{more}. Use another --out, or the same "
-        "settings to resume."
+        f"settings to resume, or --from {first} to make that stage and all that follow again."
     )
+
+
+def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
+    """Decisive settings that differ → what they were and are."""
+    before, after = _flat(old), _flat(recipe.model_dump(mode="json"))
+    return {
+        key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SETTINGS
+    }
+
+
+def _stage_of(key: str) -> str:
+    """The first stage that a setting decides; what is of no stage decides them all."""
+    section = key.split(".")[0].removesuffix("s")
+    return section if section in STAGES and section != "bench" else STAGES[0]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -303,15 +357,32 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, item in items for k, v in _flat(item, f"{prefix}{key}.").items()}
 
 
-def _write_manifest(path: Path, recipe: Recipe) -> None:
-    """recipe.json first, manifest.json last: with it the folder is a run."""
-    file = path / "manifest.json"
+def _chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
+    return {key: value for key, value in items.items() if wanted(key)}
+
+
+def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
+    """Of a new run last: with it the folder is a run. Of an old one first: it notes what is to be
+    forgotten, so that a kill before that is done cannot leave half of it."""
+    file, recipe_file = path / "manifest.json", path / "recipe.json"
     this = session()
-    manifest = read_manifest(path) if file.exists() else _new_manifest(recipe, this)
+    is_new = not file.exists()
+    manifest = _new_manifest(recipe, this) if is_new else read_manifest(path)
     manifest["sessions"].append(this)
     # On resume the settings that may differ are the new ones.
-    replace_file(path / "recipe.json", to_json(recipe.model_dump(mode="json"), indent=2) + "\n")
-    replace_file(file, to_json(manifest, indent=2) + "\n")
+    manifest["recipe_hash"] = recipe.hash()
+    if again is not None:
+        first = min((again, manifest.get("forgetting", again)), key=rank)
+        manifest["forgetting"] = first
+        manifest["finished"] = _chosen(manifest["finished"], lambda name: rank(name) < rank(first))
+        lineage = [entry for entry in manifest["lineage"] if entry["stage"] in manifest["finished"]]
+        manifest["lineage"] = lineage
+    texts = {
+        file: to_json(manifest, indent=2) + "\n",
+        recipe_file: to_json(recipe.model_dump(mode="json"), indent=2) + "\n",
+    }
+    for target in (recipe_file, file) if is_new else (file, recipe_file):
+        replace_file(target, texts[target])
 
 
 def _new_manifest(recipe: Recipe, first: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def run(who: str, wish: Wish, model: str | None, api_key: str | None, console: C
             endpoint = stack.enter_context(Endpoint(who, model, api_key))
             sampler = from_endpoint(endpoint, verify, wish, note)
         else:
-            sampler = from_checkpoint(Path(who), verify, problems, wish, errors)
+            sampler = from_checkpoint(who, verify, problems, wish, errors)
         progress = stack.enter_context(_progress(errors))
         bar = progress.add_task("sample", total=len(problems))
         done = keep.keep(
@@ -136,20 +136,20 @@ def _distinct(tasks: mix.Mix, count: int) -> list[tuple[int, Problem]]:
 
 
 def from_checkpoint(
-    path: Path,
+    name: str,
     verify: Verify,
     problems: Sequence[tuple[int, Problem]],
     wish: Wish,
     console: Console,
 ) -> Sampler:
     """A model of this machine. Raises CheckpointError when it is not there or does not open."""
-    from r1kit.chat import find_model
     from r1kit.engines.local import LocalEngine
     from r1kit.model import checkpoint
+    from r1kit.model.find import find_model
     from r1kit.model.parallel import device_kind
     from r1kit.template import is_prefilled
 
-    found = find_model(path)
+    found = find_model(name)
     with console.status(f"Opening {found} …"):
         model, words = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
     engine = LocalEngine(model, words, max_rows=wish.max_rows)

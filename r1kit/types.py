@@ -62,6 +62,8 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = 0
     stop: tuple[str, ...] = ()
+    json_schema: str | None = None
+    """a JSON schema, as JSON, that the completion follows from its first token on"""
 
 
 @dataclass(frozen=True, slots=True)

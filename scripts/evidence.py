@@ -3,8 +3,8 @@
     python scripts/evidence.py recipes/tiny.toml --seeds 0 1 2
 
 Runs that are finished are not run again, so a killed evidence run goes on where it stopped. What is
-kept: the recipe, metrics and results of every seed, readable samples, one picture, and a README
-whose numbers are computed here.
+kept: the recipe, metrics and results of every seed, the claims over all of them, readable samples,
+pictures, and a README whose numbers are computed here.
 """
 
 from __future__ import annotations
@@ -12,30 +12,23 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
+from r1kit import claims
 from r1kit.config import load
+from r1kit.durable import to_json
 from r1kit.evidence import Evidence, read
-from r1kit.report.plots import COLORS, smooth
+from r1kit.live import duration
+from r1kit.report import figures, markdown, plots
+from r1kit.report.facts import claim_line, main_showcase
+from r1kit.report.tables import tables
 from r1kit.template import parse
-
-CURVES = (
-    ("rewards/accuracy", "accuracy"),
-    ("completions/mean_length", "tokens per answer"),
-    ("reflection_per_answer", "reflection words per answer"),
-    ("entropy", "entropy (nats per token)"),
-)
 
 MACHINE = (
     "r1kit",
@@ -47,6 +40,10 @@ MACHINE = (
     "cpu_count",
     "gpus",
 )
+MAX_ROWS = 200
+"""of the metrics of a stage that are kept; of longer ones every so many"""
+N_GROUPS = 12
+"""groups whose first completion is shown"""
 
 
 def main() -> None:
@@ -76,115 +73,78 @@ def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
         seed = run.manifest["seed"]
         shutil.copy(run.path / "results.json", out / f"results-seed{seed}.json")
         with (out / f"metrics-seed{seed}.jsonl").open("w", encoding="utf-8") as file:
-            for row in run.metrics:
+            for row in thinned(run.metrics):
                 short = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
                 file.write(json.dumps(short) + "\n")
-    draw(runs, out / "curves.png")
+    drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
+    for item in drawn:
+        plots.as_png(item.size, item.paint, out / f"{item.key}.png")
+    rows = claims.table(runs)
+    (out / "claims.json").write_text(to_json(rows, indent=2) + "\n", encoding="utf-8")
     (out / "samples.md").write_text(samples(runs[0]), encoding="utf-8")
-    (out / "README.md").write_text(page(runs, recipe), encoding="utf-8")
+    (out / "README.md").write_text(page(runs, recipe, rows, drawn), encoding="utf-8")
 
 
-def draw(runs: list[Evidence], path: Path) -> None:
-    """The paper's curves, one line a seed."""
-    figure, axes = pyplot.subplots(1, len(CURVES), figsize=(14, 3.1), layout="constrained")
-    for axis, (key, title) in zip(axes, CURVES, strict=True):
-        for run, color in zip(runs, cycle(COLORS), strict=False):
-            rows = [row for row in run.metrics if row["stage"] == "zero" and key in row]
-            steps, values = [row["step"] for row in rows], [row[key] for row in rows]
-            label = f"seed {run.manifest['seed']}"
-            axis.plot(steps, smooth(values, 5), label=label, color=color, linewidth=1.6)
-        axis.set_title(title, fontsize=10, loc="left")
-        axis.set_xlabel("RL step")
-        axis.set_ylim(bottom=0)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25)
-    axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=130)
+def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Of each stage at most so many rows, evenly."""
+    n_rows = Counter(row["stage"] for row in metrics)
+    seen: Counter[str] = Counter()
+    for row in metrics:
+        stage = row["stage"]
+        seen[stage] += 1
+        if seen[stage] % -(-n_rows[stage] // MAX_ROWS) == 0:
+            yield row
 
 
-def page(runs: list[Evidence], recipe: Path) -> str:
-    """README.md: the table over seeds, each number with its spread."""
+def page(
+    runs: list[Evidence],
+    recipe: Path,
+    rows: list[dict[str, Any]],
+    drawn: list[figures.Picture],
+) -> str:
+    """README.md: every table over the seeds, and the claims."""
     seeds = [run.manifest["seed"] for run in runs]
-    rows = [
-        "| seed | base pass@1 | Zero pass@1 | tokens, base → Zero | reflection words, base → Zero |"
-        " share of the question's language | wall |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for run in runs:
-        base, zero = stages(run)
-        rows.append(
-            f"| {run.manifest['seed']} | {percent(base)} | {percent(zero)} "
-            f"| {change(base, zero, 'mean_tokens', 1)} "
-            f"| {change(base, zero, 'reflection_per_answer', 2)} "
-            f"| {base['language_consistency']:.2f} → {zero['language_consistency']:.2f} "
-            f"| {(base['wall_s'] + zero['wall_s']) / 60:.1f} min |"
-        )
-    session = runs[0].manifest["sessions"][0]
-    facts = [
-        spread(runs),
-        f"{stages(runs[0])[0]['n_problems']} held-out problems, one completion each, T = "
-        f"{runs[0].recipe['bench']['temperature']:g}.",
-    ]
-    by_task = ["| family | base | Zero |", "|---|---|---|"]
-    for task in sorted(stages(runs[0])[0]["by_task"]):
-        values = [
-            [stages(run)[stage]["by_task"].get(task, 0.0) for run in runs] for stage in (0, 1)
-        ]
-        cells = [f"{100 * statistics.fmean(column):.0f} %" for column in values]
-        by_task.append(f"| {task} | {cells[0]} | {cells[1]} |")
+    parts = [f"# {recipe.stem}: {len(runs)} seed{'s' * (len(runs) > 1)}", verdict(rows)]
+    for picture in drawn:
+        parts += [f"![{picture.title}]({picture.key}.png)", picture.caption]
+    parts += ["## What the paper claims", markdown.claims(list(map(claim_line, rows)))]
+    for table in tables(runs):
+        parts += [f"## {table.title}", markdown.table(table.head, table.rows), table.note]
+    took = ", ".join(
+        f"{duration(sum(run.clock.values()))} (seed {seed})"
+        for run, seed in zip(runs, seeds, strict=True)
+    )
+    session = runs[0].manifest["sessions"][-1]
     again = f"python scripts/evidence.py {recipe} --seeds {' '.join(map(str, seeds))}"
-    machine = ", ".join(f"{key} {session[key]}" for key in MACHINE)
-    return "\n".join(
-        [
-            f"# {recipe.stem}: R1-Zero, {len(runs)} seed{'s' * (len(runs) > 1)}", "",
-            *facts, "", *rows, "",
-            "By family, mean over seeds:", "", *by_task, "", "![curves](curves.png)", "",
-            "Readable answers: [samples.md](samples.md). Made by:", "", "```", again, "```", "",
-            f"Machine and versions of the first seed: {machine}.", "",
-        ]
-    )  # fmt: skip
+    parts += [
+        "## Where it comes from",
+        f"Time: {took}. Readable answers: [samples.md](samples.md). Made by:",
+        markdown.fenced(again),
+        f"Machine and versions: {', '.join(f'{key} {session[key]}' for key in MACHINE)}.",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def stages(run: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
-    return run.results["stages"]["base"], run.results["stages"]["zero"]
-
-
-def percent(stage: dict[str, Any]) -> str:
-    return f"{100 * stage['pass_at_1']:.1f} ± {100 * stage['stderr']:.1f} %"
-
-
-def change(base: dict[str, Any], zero: dict[str, Any], key: str, digits: int) -> str:
-    ratio = zero[key] / base[key] if base[key] else float("inf")
-    return f"{base[key]:.{digits}f} → {zero[key]:.{digits}f} ({ratio:.1f}x)"
-
-
-def spread(runs: list[Evidence]) -> str:
-    """One seed has no spread to tell."""
-    within = "± is the standard error over problems."
-    if len(runs) == 1:
-        return f"One seed only: what another seed would give is not known. {within}"
+def verdict(rows: list[dict[str, Any]]) -> str:
+    """How many claims came out."""
+    counts = Counter(str(row["holds"]) for row in rows)
     return (
-        f"Base {over_seeds(runs, 0)}, Zero {over_seeds(runs, 1)} pass@1 (mean over seeds ± their "
-        f"standard deviation); within a seed {within}"
+        f"Of {len(rows)} claims of the paper {counts['True']} hold here, {counts['False']} do not, "
+        f"{counts['undecided']} are undecided."
     )
 
 
-def over_seeds(runs: list[Evidence], stage: int) -> str:
-    values = [100 * stages(run)[stage]["pass_at_1"] for run in runs]
-    return f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f} %"
-
-
 def samples(run: Evidence) -> str:
-    """The same questions to base and Zero, then a group every so many steps."""
-    parts = ["# What it wrote", "", "Greedy answers to the same questions, base and Zero.", ""]
-    shown = [record for record in run.samples if record["kind"] == "showcase"]
+    """The same questions to every stage of the main path, then a group every so many steps."""
+    parts = ["# What it wrote", "", "Greedy answers to the same questions, stage by stage.", ""]
+    shown = main_showcase(run.samples)
     for question in dict.fromkeys(record["question"] for record in shown):
         parts += [f"## {question}", ""]
         for record in (record for record in shown if record["question"] == question):
             parts += [f"**{record['stage']}**, {mark(record)}:", "", *quoted(record["text"]), ""]
     parts += ["# During RL: the first completion of a group", ""]
     groups = [record for record in run.samples if record["kind"] == "group"]
-    for record in groups[:: max(1, len(groups) // 12)]:
+    for record in groups[:: max(1, len(groups) // N_GROUPS)]:
         first = record["rollouts"][0]
         asked = f"step {record['step']}, {record['problem']['question']}"
         parts += [f"**{asked}** ({mark(first)})", "", *quoted(first["text"]), ""]

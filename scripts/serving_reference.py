@@ -1,4 +1,4 @@
-"""Write the tables of fields in docs/serving.md from r1kit/serve/schema.py.
+"""Write the tables of fields in docs/serving.md from r1kit/serve/schema.py and responses.py.
 
     python scripts/serving_reference.py
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import schema
+from r1kit.serve import responses, schema
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -37,10 +37,11 @@ def fields(model: type[BaseModel]) -> str:
     """A table, a row a field."""
     told = model.model_json_schema()
     required = set(told.get("required", ()))
+    names = {field.alias or name: name for name, field in model.model_fields.items()}
+    meanings = RECIPE["meanings"](model)
     rows = [
-        [f"`{name}`" + (" (required)" if name in required else ""), allowed(of), meaning]
+        [f"`{name}`" + " (required)" * (name in required), allowed(of), meanings[names[name]]]
         for name, of in told["properties"].items()
-        for meaning in [RECIPE["meanings"](model)[name]]
     ]
     lines: str = RECIPE["table"](["field", "allowed", "meaning"], rows)
     return lines
@@ -73,7 +74,8 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        return f"{match[1]}\n\n{fields(getattr(schema, match[2]))}\n\n{match[3]}"
+        room = schema if hasattr(schema, match[2]) else responses
+        return f"{match[1]}\n\n{fields(getattr(room, match[2]))}\n\n{match[3]}"
 
     pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"
     return re.sub(pattern, table, page, flags=re.DOTALL)

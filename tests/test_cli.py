@@ -15,7 +15,7 @@ from click.testing import Result
 from rich.console import Console
 from typer.testing import CliRunner
 
-from r1kit import cli
+from r1kit import cli, sentences
 from r1kit.config import load
 from r1kit.durable import MARKER
 from r1kit.errors import R1Error
@@ -149,9 +149,9 @@ def test_the_unexpected_is_written_to_the_run_folder(
     with RunDir.create_or_resume(run, load(recipe)) as folder:
         folder.checkpoint_path("zero", 40).mkdir()
         (folder.checkpoint_path("zero", 40) / MARKER).write_text("{}")
-    with pytest.raises(typer.Exit) as ended, cli._sentences(Console(), run):
+    with pytest.raises(typer.Exit) as ended, sentences.sentences(Console(), run):
         raise ZeroDivisionError("by a bug")
-    assert ended.value.exit_code == cli.UNEXPECTED
+    assert ended.value.exit_code == sentences.UNEXPECTED
     said = capsys.readouterr().err
     assert "something unexpected happened (ZeroDivisionError: by a bug)" in said
     assert "Everything up to step 40 of zero is kept" in said
@@ -162,7 +162,7 @@ def test_the_unexpected_is_written_to_the_run_folder(
 def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with pytest.raises(typer.Exit), cli._sentences(Console(), tmp_path / "none"):
+    with pytest.raises(typer.Exit), sentences.sentences(Console(), tmp_path / "none"):
         raise ValueError
     found = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
     assert found is not None
@@ -173,14 +173,14 @@ def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
 def test_every_error_has_an_exit_code_that_is_not_zero():
     codes = [kind.exit_code for kind in (R1Error, *R1Error.__subclasses__())]
     assert 0 not in codes
-    assert max(codes) < cli.UNEXPECTED
+    assert max(codes) < sentences.UNEXPECTED
 
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path):
     run = recipe.parent / "runs/little"
     said, shown, code = interrupted([*R1, "run", str(recipe)], run)
-    assert code == cli.INTERRUPTED, said
+    assert code == sentences.INTERRUPTED, said
     assert re.search(r"Stopped\. Everything up to step \d+ of zero is kept; the same command", said)
     assert "Traceback" not in said
     assert "r1kit · little" in shown

@@ -87,6 +87,24 @@ def test_collapse_names_the_best_step_and_a_lower_rate():
     assert "(0.0003 → 0.0001)" in fall.action
 
 
+def test_a_judge_that_likes_wrong_answers_is_hacked():
+    found = only_warning(
+        run(rewards__preference=lambda s: s / 60, rewards__accuracy=lambda s: 0.6 - s / 120)
+    )
+    assert found.title == "The judge is hacked"
+    assert "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in found.seen
+
+
+def test_new_kinds_of_problems_are_no_collapse():
+    rows = []
+    for step in range(1, 61):
+        row = healthy(step) | {"accuracy/equation": 0.9, "rewards/accuracy": 0.9}
+        if step > 40:
+            row |= {"accuracy/general": 0.3, "rewards/accuracy": 0.6}
+        rows.append(row)
+    assert [f.title for f in diagnose(rows, RECIPE) if f.level == "warning"] == []
+
+
 def test_a_wobble_is_no_collapse():
     assert not [
         f for f in run(rewards__accuracy=lambda s: 0.5 + 0.02 * (s % 2)) if f.level == "warning"

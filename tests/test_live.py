@@ -73,7 +73,7 @@ def test_the_picture_shows_stage_bar_numbers_curves_and_a_sample(width: int):
     assert all(cell_len(line) <= width for line in text.splitlines())
     for expected in (
         "r1kit · tiny",
-        "✓ base       pass@1 14.0 ± 1.7 % · 3:20",
+        "✓ base        pass@1 14.0 ± 1.7 % · 3:20",
         "step 40 of 100 · 2:00 left",
         "accuracy    50.0 % ▁",
         "length        61.2",
@@ -163,3 +163,27 @@ def test_printable_text_cannot_steer_a_terminal(text: str):
     shown = printable(text)
     assert len(shown) == len(text)
     assert not set(shown) & set("\x1b\r\b\x07\x9b\u202e\u2066")
+
+
+def test_what_is_only_counted_is_a_line_every_ten_seconds():
+    file, clock = io.StringIO(), Clock()
+    lines = PlainLines(Console(file=file, width=80), clock)
+    lines.stage_started("bench", 40, "300 held-out problems")
+    for step in range(1, 41):
+        clock.now += 1.0
+        lines.step("bench", step, {})
+    said = file.getvalue().splitlines()
+    assert [line.split()[1] for line in said[1:]] == ["11/40", "22/40", "33/40"]
+    assert said[1] == "bench 11/40 · 0:29 left"
+
+
+def test_many_finished_stages_do_not_fill_the_terminal():
+    console = Console(width=80, force_terminal=True, file=io.StringIO(), record=True)
+    view = LiveView(console, "tiny")
+    for place in range(20):
+        view.stage_finished(f"stage{place}", {"accuracy": 0.9, "stderr": 0.02, "wall_s": 3.0})
+    console.print(view.picture())
+    text = console.export_text()
+    assert "12 stages before" in text
+    assert "stage11" not in text
+    assert "✓ stage12     held-out accuracy 90.0 ± 2.0 % · 0:03" in text

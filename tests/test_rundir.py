@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from r1kit import rundir
 from r1kit.config import Recipe, parse
 from r1kit.durable import MARKER, JsonLines, read_lines, replace_file, to_json
 from r1kit.errors import RunError
@@ -224,9 +225,57 @@ def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str):
 
 
 def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path):
-    RunDir.create_or_resume(tmp_path, recipe(n_steps=100)).close()
-    with pytest.raises(RunError, match=r"zero\.n_steps was 100, now 200\. Use another --out"):
+    with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
+        make_checkpoint(run, "zero", 10)
+    told = r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to make that stage"
+    with pytest.raises(RunError, match=told):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
+    with pytest.raises(RunError, match="--from zero"):
+        RunDir.create_or_resume(tmp_path, recipe(n_steps=200), again="reasoning")
+
+
+def test_a_setting_may_change_until_a_stage_depends_on_it(tmp_path: Path):
+    with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
+        make_checkpoint(run, "base", 10)
+        run.mark_finished("base", {})
+    with RunDir.create_or_resume(tmp_path, recipe(n_steps=200)) as run:
+        assert run.finished("base")
+        assert run.manifest["recipe_hash"] == recipe(n_steps=200).hash()
+    assert json.loads((tmp_path / "recipe.json").read_text())["zero"]["n_steps"] == 200
+    other = parse(recipe(n_steps=200).model_dump(mode="json") | {"languages": ["ko"]}, "t.toml")
+    with pytest.raises(RunError, match=r"languages was .*--from base"):
+        RunDir.create_or_resume(tmp_path, other)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_killed: bool):
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        (run.path / "data").mkdir()
+        for stage in ("base", "zero", "cold_start", "preference/helpful", "distill/small"):
+            make_checkpoint(run, stage, 10)
+            run.log(stage, 10, {"loss": 1.0})
+            run.sample({"stage": stage, "text": "x"})
+            run.path.joinpath("data", f"{stage.replace('/', '.')}.jsonl").write_text("{}\n")
+            run.mark_finished(stage, {"weights_from": None})
+        stages = {"base": {}, "zero": {}, "cold_start": {}, "distill/small": {}}
+        run.write_results({"stages": stages, "preference": {"helpful": {}}, "claims": []})
+    if is_killed:  # after the manifest, before anything else
+        rundir._write_manifest(tmp_path, recipe(n_steps=7), "cold_start")
+        run = RunDir.create_or_resume(tmp_path, recipe(n_steps=7))
+    else:
+        run = RunDir.create_or_resume(tmp_path, recipe(), again="cold_start")
+    with run:
+        assert sorted(path.name for path in run.path.glob("checkpoints/*")) == [
+            "base-000010",
+            "zero-000010",
+        ]
+        assert sorted(path.name for path in run.path.glob("data/*")) == ["base.jsonl", "zero.jsonl"]
+        assert [row["stage"] for row in lines(run)] == ["base", "zero"]
+        assert [row["stage"] for row in lines(run, "samples.jsonl")] == ["base", "zero"]
+        assert run.results() == {"stages": {"base": {}, "zero": {}}}
+        assert list(run.manifest["finished"]) == ["base", "zero"]
+        assert [entry["stage"] for entry in run.manifest["lineage"]] == ["base", "zero"]
+        assert "forgetting" not in run.manifest
 
 
 def test_compute_and_cost_may_change_between_sessions(tmp_path: Path):

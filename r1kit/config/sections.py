@@ -296,7 +296,8 @@ class DistillConfig(Strict):
 
     students: tuple[StudentConfig, ...] = ()
     data: str | None = None
-    """a file of conversations, such as `r1 sample` writes; None: the data of stage rejection"""
+    """a file of conversations, such as `r1 sample` writes: then the recipe makes students alone;
+    None: the data of stage rejection"""
     sft: SFTConfig = SFTConfig()
     twin: RLConfig = RLConfig()
 

@@ -35,6 +35,8 @@ class Counters:
 
     prompt_tokens: int = 0
     """read; the n completions of a request share one reading"""
+    cached_tokens: int = 0
+    """of these, known from earlier prompts"""
     completion_tokens: int = 0
     """sampled"""
     seconds: float = 0.0
@@ -64,6 +66,58 @@ class Engine(Protocol):
 
         Completions begun from now on carry `policy_version=version`.
         """
+        ...
+
+
+class Job:
+    """A submitted request: what has been begun of it and what is done."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.completions: list[Completion | None] = [None] * request.n
+        self.n_begun = 0
+        self.n_left = request.n
+        self.n_cached = 0
+        """tokens of the prompt that were known from earlier prompts"""
+
+    def results(self) -> list[Completion]:
+        """All n completions of a job that is done."""
+        return [completion for completion in self.completions if completion is not None]
+
+
+class Stepped(Protocol):
+    """An engine that somebody drives, step by step: `while jobs: engine.step()`."""
+
+    counters: Counters
+    eos_ids: frozenset[int]
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest prompt + completion in tokens; None if nobody states one."""
+        ...
+
+    def submit(self, request: Request, ahead: bool = False) -> Job:
+        """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
+        ...
+
+    def step(self) -> list[Job]:
+        """Go on with all jobs; those that are done by it. Raises EngineError when it is over."""
+        ...
+
+    def abort(self, job: Job) -> None:
+        """End a job now: what it has sampled becomes completions that finish by "abort"."""
+        ...
+
+    def cut(self, job: Job, index: int) -> Completion:
+        """End one completion now, by "abort"; the others of the job go on."""
+        ...
+
+    def sampled(self, job: Job, index: int) -> list[int]:
+        """Token ids of completion `index` so far."""
+        ...
+
+    def logprobs(self, job: Job, index: int) -> list[float]:
+        """Log-probabilities of the tokens of completion `index` so far."""
         ...
 
 

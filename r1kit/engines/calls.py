@@ -11,11 +11,12 @@ from __future__ import annotations
 import email.utils
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
 
+from r1kit.engines.streams import EventReader
 from r1kit.errors import ConfigError, EngineError
 
 Json = dict[str, Any]
@@ -96,6 +97,29 @@ class Caller:
             f"The server at {self.address} gave no answer in {tries} ({failure}); see whether it "
             "runs and the address is right, then ask again."
         )
+
+    def events(self, path: str, body: Json) -> Iterator[Json]:
+        """The events of a streamed answer; asked once, for what was shown cannot be taken back.
+
+        Raises EngineError when the server refuses, goes, or ends without saying that it is done.
+        """
+        reader = EventReader()
+        content = json.dumps(body).encode()
+        try:
+            with self._client.stream("POST", self.address + path, content=content) as response:
+                if not 200 <= response.status_code < 300:
+                    self._refuse(response, self._read(response, time.monotonic() + CONNECT_S))
+                for part in response.iter_bytes():
+                    yield from reader.feed(part)
+                    if reader.is_done:
+                        return
+        except httpx.HTTPError as error:
+            why = self._shown(str(error) or type(error).__name__)
+        except _PassingError as error:
+            why = str(error)
+        else:
+            why = "its stream ended in the middle"
+        raise EngineError(f"The server at {self.address} gave no whole answer ({why}); ask again.")
 
     def close(self) -> None:
         """Hang up."""

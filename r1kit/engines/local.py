@@ -4,8 +4,8 @@ A step machine: `submit` queues a request, `step` decodes one token of every row
 request; `generate` and `stream` are short loops over it. The life of a request:
 
 1. `submit` checks it and puts it at the end of the queue.
-2. When rows are free, the prompts at the head are prefilled together, packed, all but their last
-   token; the n completions of a request share one prefill.
+2. When rows are free, the prompts at the head are prefilled together, all but their last token
+   (prefill.py); the n completions of a request share one prefill.
 3. Each completion takes a row, which starts with the last prompt token. The rows of a request begin
    on one branch: one row of the cache holds what they have in common.
 4. `step` reads one token a branch and draws one a row; rows of a branch that draw alike stay
@@ -25,21 +25,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, Delta, OnGroup, check
+from r1kit.engines.base import Counters, Delta, Job, OnGroup, check
+from r1kit.engines.grammar import Grammars, Walk
+from r1kit.engines.prefill import Prefill
 from r1kit.engines.rows import Rows
 from r1kit.engines.sampler import draw, uniform
 from r1kit.engines.text import Text, TextStream
 from r1kit.errors import EngineError
-from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.cache import KeyValues, RowCache
 from r1kit.model.fused import decode_step
-from r1kit.model.logprobs import forward
-from r1kit.model.packed import Packed
 from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request
 
@@ -49,33 +48,29 @@ _FIRST_LENGTH = 64
 """tokens a row of an empty cache starts with"""
 
 
-class Job:
-    """A submitted request: what has been begun of it and what is done."""
+class _Reading(Job):
+    """A job whose prompt may have been read."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.completions: list[Completion | None] = [None] * request.n
-        self.n_begun = 0
-        self.n_left = request.n
-        self.prefix: KeyValues | None = None
-        """keys and values of prompt_ids[:-1]"""
-
-    def results(self) -> list[Completion]:
-        """All n completions of a job that is done."""
-        return [completion for completion in self.completions if completion is not None]
+    prefix: KeyValues | None = None
+    """keys and values of prompt_ids[:-1]"""
 
 
 class _Owner(NamedTuple):
     """Whose completion a row is."""
 
-    job: Job
+    job: _Reading
     place: int
     version: int
     """of the policy when the row began"""
+    walk: Walk | None = None
+    """through the grammar it follows"""
 
 
 class LocalEngine:
-    """Samples from `model` with at most `max_rows` completions in flight; see `base.Engine`."""
+    """Samples from `model` with at most `max_rows` completions in flight; see `base.Engine`.
+
+    Keeps the keys and values of at most `prefix_tokens` tokens of earlier prompts, to read on from.
+    """
 
     def __init__(
         self,
@@ -84,6 +79,8 @@ class LocalEngine:
         *,
         max_rows: int,
         eos_ids: Iterable[int] | None = None,
+        prefix_tokens: int = 0,
+        grammars: Grammars | None = None,
     ) -> None:
         self.model = model
         self.max_rows = max_rows
@@ -103,9 +100,11 @@ class LocalEngine:
         self._rows = Rows(max_rows, self._device)
         self._owners: list[_Owner] = []
         self._n_branches = 0
+        self._prompts = Prefill(model, prefix_tokens)
         self._cache = RowCache()
         self._decode_step = decode_step(model)
-        self._queue: deque[Job] = deque()
+        self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
+        self._queue: deque[_Reading] = deque()
 
     @property
     def max_positions(self) -> int | None:
@@ -146,13 +145,14 @@ class LocalEngine:
     def publish(self, version: int) -> None:
         """Completions in flight keep the version they began with."""
         self.version = version
+        self._prompts.forget()
         for job in self._queue:
             job.prefix = None
 
     def submit(self, request: Request, ahead: bool = False) -> Job:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
-        job = Job(request)
+        job = _Reading(request)
         (self._queue.appendleft if ahead else self._queue.append)(job)
         return job
 
@@ -172,8 +172,7 @@ class LocalEngine:
         with torch.inference_mode():
             rows = [row for row, owner in enumerate(self._owners) if owner.job is job]
             self._end(rows, "abort")
-            if job in self._queue:
-                self._queue.remove(job)
+            self._queue = deque(waiting for waiting in self._queue if waiting is not job)
             for index in range(job.n_begun, job.request.n):
                 job.completions[index] = Completion([], [], "", "abort", self.version)
             job.n_left = 0
@@ -207,7 +206,7 @@ class LocalEngine:
         return [] if row is None else self._rows.logprobs_of(row)
 
     def _row(self, job: Job, index: int) -> int | None:
-        for row, (owner, place, _) in enumerate(self._owners):
+        for row, (owner, place, *_) in enumerate(self._owners):
             if owner is job and place == index:
                 return row
         return None
@@ -223,10 +222,10 @@ class LocalEngine:
                 self._queue.popleft()
                 job.prefix = None
 
-    def _next_prompts(self) -> list[Job]:
+    def _next_prompts(self) -> list[_Reading]:
         """Jobs from the head of the queue that will fill the free rows, or soon will."""
         wanted = max(self.max_rows - self._rows.n, self.max_rows // 8)
-        jobs: list[Job] = []
+        jobs: list[_Reading] = []
         tokens = 0
         for job in self._queue:
             tokens += len(job.request.prompt_ids)
@@ -236,34 +235,23 @@ class LocalEngine:
             wanted -= job.request.n - job.n_begun
         return [job for job in jobs if job.prefix is None]
 
-    def _prefill(self, jobs: list[Job]) -> None:
-        self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in jobs)
-        longer = []
-        for job in jobs:
-            job.prefix = {}
-            if len(job.request.prompt_ids) > 1:
-                longer.append(job)
-        if not longer:
-            return
-        prompts = [job.request.prompt_ids[:-1] for job in longer]
-        layout = Packed([len(prompt) for prompt in prompts], self._device)
-        cache = PrefillCache()
-        stream = torch.tensor([list(chain.from_iterable(prompts))], device=self._device)
-        positions = layout.positions().to(self._device)
-        forward(
-            self.model, stream, positions, layout, keep=1, past_key_values=cache, use_cache=True
-        )
-        for job, prefix in zip(longer, cache.split([len(p) for p in prompts]), strict=True):
-            job.prefix = prefix
+    def _prefill(self, jobs: list[_Reading]) -> None:
+        prefixes = self._prompts.read([job.request.prompt_ids[:-1] for job in jobs])
+        for job, prefix in zip(jobs, prefixes, strict=True):
+            job.prefix, job.n_cached = prefix
+            self.counters.prompt_tokens += len(job.request.prompt_ids)
+            self.counters.cached_tokens += job.n_cached
 
-    def _begin(self, job: Job, n: int) -> None:
+    def _begin(self, job: _Reading, n: int) -> None:
         start, first = self._rows.n, job.n_begun
         self._make_room(start + n, len(job.request.prompt_ids))
         assert job.prefix is not None
         self._cache.fill(self._n_branches, job.prefix)
         self._rows.add(job.request, first, n, self._n_branches)
         self._n_branches += 1
-        self._owners += [_Owner(job, first + i, self.version) for i in range(n)]
+        schema = job.request.sampling.json_schema
+        walks = [None if schema is None else self._grammars.walk(schema) for _ in range(n)]
+        self._owners += [_Owner(job, first + i, self.version, walk) for i, walk in enumerate(walks)]
         job.n_begun += n
 
     def _make_room(self, rows: int, length: int) -> None:
@@ -296,7 +284,12 @@ class LocalEngine:
         live = dict.fromkeys(owner.job for owner in self._owners)
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
         law = rows.law([job.request.sampling for job in live])
+        walks = [(row, owner.walk) for row, owner in enumerate(self._owners) if owner.walk]
+        for row, walk in walks:
+            walk.restrict(logits[row])
         tokens, logprobs = draw(logits.float(), law, u)
+        for row, walk in walks:
+            walk.take(int(tokens[row]))
         if not torch.isfinite(logprobs).all():
             raise EngineError(
                 "The model's logits are not finite: its weights are damaged or training has "
@@ -312,7 +305,7 @@ class LocalEngine:
     def _stopped(self) -> set[int]:
         """Rows whose last token has completed a stop string."""
         rows = set()
-        for row, (job, _, _) in enumerate(self._owners):
+        for row, (job, *_) in enumerate(self._owners):
             stop = job.request.sampling.stop
             if stop and self._text.stops(self._rows.ids(row), stop):
                 rows.add(row)
@@ -323,9 +316,9 @@ class LocalEngine:
 
         They finish by "stop" if they end in an EOS token or a stop string.
         """
-        done = []
+        done: list[Job] = []
         for row in gone:
-            job, place, version = self._owners[row]
+            job, place, version, _ = self._owners[row]
             ids, logprobs = self._rows.ids(row), self._rows.logprobs_of(row)
             text, stopped = self._text.complete(ids, job.request.sampling.stop)
             stopped = stopped or (bool(ids) and ids[-1] in self.eos_ids)

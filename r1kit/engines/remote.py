@@ -9,18 +9,20 @@ others'), or tags in the content; all become the one text that `template.parse` 
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
 from r1kit.engines.calls import Caller, Json, RefusedError
+from r1kit.engines.streams import FINISHES, count, pieces
 from r1kit.errors import EngineError
-from r1kit.template import END_THINK, THINK, completion_text
+from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Message, Sampling
 
 TIMEOUT_S = 600.0
@@ -29,12 +31,6 @@ RETRIES = 4
 CONCURRENCY = 8
 LEAST_PATIENCE = 4
 """failures in a row after which a server is taken for gone"""
-
-_FINISH: dict[str, Finish] = {
-    "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
-    "length": "length", "max_tokens": "length",
-}  # fmt: skip
-"""what servers call it; all else (a filter of contents, a tool call, nothing) is "abort" """
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +138,28 @@ class Endpoint:
             crew.is_over = True
         return [answer for answer in answers if answer is not None]
 
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool = True
+    ) -> Iterator[Piece | Finish]:
+        """One completion as it comes, and last how it ended. Raises EngineError, also midway.
+
+        That thinking is off is said in DeepSeek's field, and only then: others may not know it.
+        """
+        body = self._body(messages, sampling, seed, 1) | {"stream": True}
+        if not thinks:
+            body["thinking"] = {"type": "disabled"}
+        yield from pieces(self._caller.events("/chat/completions", body))
+
+    def for_model(self, name: str) -> Endpoint:
+        """The same server, asked for another of its models."""
+        other = copy.copy(self)
+        other._model = name
+        return other
+
+    def models(self) -> list[str]:
+        """The names of the models there. Raises EngineError."""
+        return self._caller.call("GET", "/models", None, _names)
+
     def close(self) -> None:
         """Hang up."""
         self._caller.close()
@@ -160,6 +178,16 @@ class Endpoint:
     def _ask(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int
     ) -> list[Completion]:
+        body = self._body(messages, sampling, seed, n)
+        started = time.perf_counter()
+        completions, usage = self._caller.call("POST", "/chat/completions", body, _read)
+        with self._lock:
+            self.counters.prompt_tokens += count(usage, "prompt_tokens")
+            self.counters.completion_tokens += count(usage, "completion_tokens")
+            self.counters.seconds += time.perf_counter() - started
+        return completions
+
+    def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int) -> Json:
         body: Json = {
             "model": self.model,
             "messages": [
@@ -173,14 +201,7 @@ class Endpoint:
         }
         # Not every server knows these: they are said only where they mean something.
         extra = {"n": n if n > 1 else None, "top_k": sampling.top_k, "stop": list(sampling.stop)}
-        body |= {key: value for key, value in extra.items() if value}
-        started = time.perf_counter()
-        completions, usage = self._caller.call("POST", "/chat/completions", body, _read)
-        with self._lock:
-            self.counters.prompt_tokens += _count(usage, "prompt_tokens")
-            self.counters.completion_tokens += _count(usage, "completion_tokens")
-            self.counters.seconds += time.perf_counter() - started
-        return completions
+        return body | {key: value for key, value in extra.items() if value}
 
     def _only(self, listed: Json) -> str:
         """The one model of /models; several names of one model (`root`) count once."""
@@ -246,6 +267,11 @@ class _Crew:
         return answer
 
 
+def _names(listed: Json) -> list[str]:
+    models = [one for one in listed.get("data") or () if isinstance(one, dict)]
+    return [one["id"] for one in models if isinstance(one.get("id"), str)]
+
+
 def _read(answer: Json) -> tuple[list[Completion], Json]:
     """The choices and the usage. Raises ValueError for an answer that is none."""
     choices = answer.get("choices")
@@ -261,7 +287,7 @@ def _completion(choice: Any) -> Completion:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
-    finish = _FINISH.get(str(choice.get("finish_reason")), "abort")
+    finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
     named = (message.get("reasoning_content"), message.get("reasoning"))
     reasoning = next((text for text in named if isinstance(text, str)), None)
     text = _text(reasoning, _content(message.get("content")), finish)
@@ -296,8 +322,3 @@ def _text(reasoning: str | None, content: str, finish: Finish) -> str:
 def _encodable(text: str) -> str:
     """JSON can escape half a character, which no file and no request can hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _count(usage: Json, key: str) -> int:
-    value = usage.get(key)
-    return value if isinstance(value, int) and value > 0 else 0

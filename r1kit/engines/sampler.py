@@ -24,6 +24,8 @@ def _signed(value: int) -> int:
 _STEP = _signed(0x9E3779B97F4A7C15)
 _MIX_1 = _signed(0xBF58476D1CE4E5B9)
 _MIX_2 = _signed(0x94D049BB133111EB)
+_HEADS = (8, 64)
+"""how many of the likeliest tokens are looked at before all of them are"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,46 @@ def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
-    """-inf for what is not among the k likeliest, or comes after probability p is reached."""
+    """-inf, in place, for what is not among the k likeliest or comes after probability p.
+
+    The likeliest few tell the end of it in most rows; sorting a whole vocabulary takes longer than
+    the model does.
+    """
+    left = torch.arange(len(scores), device=scores.device)
+    for size in _HEADS:
+        if not len(left) or size >= scores.shape[-1]:
+            break
+        some = scores[left]
+        least, is_sure = _least(some, top_k[left], top_p[left], size)
+        scores[left[is_sure]] = some.masked_fill_(some < least, -torch.inf)[is_sure]
+        left = left[~is_sure]
+    if len(left):
+        scores[left] = _truncate_sorted(scores[left], top_k[left], top_p[left])
+    return scores
+
+
+def _least(scores: Tensor, top_k: Tensor, top_p: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """[R, 1] the lowest score that is kept, and [R] whether the `size` likeliest tokens tell.
+
+    They do not where more are kept, where the weight of all that are kept is not known, and where
+    the last one is as likely as the next.
+    """
+    head = scores.topk(size).values
+    among = torch.arange(size, device=scores.device) < top_k[:, None]
+    all_of_it = torch.where(
+        top_k[:, None] <= size,
+        head.masked_fill(~among, -torch.inf).logsumexp(-1, keepdim=True),
+        scores.logsumexp(-1, keepdim=True),
+    )
+    probs = (head - all_of_it).exp()
+    kept = among & (probs.cumsum(-1) - probs < top_p[:, None])
+    n = kept.sum(-1, keepdim=True)
+    least, after = (head.gather(-1, (n - back).clamp(0, size - 1)) for back in (1, 0))
+    is_known = (top_k <= size) | (top_k >= scores.shape[-1])
+    return least, is_known & ((n < size) & (after < least))[:, 0]
+
+
+def _truncate_sorted(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
     ordered, tokens = scores.sort(dim=-1, descending=True, stable=True)
     ranks = torch.arange(scores.shape[-1], device=scores.device)
     ordered = ordered.masked_fill(ranks >= top_k[:, None], -torch.inf)

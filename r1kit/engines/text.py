@@ -74,7 +74,7 @@ class TextStream:
             return None
         self._context, self._read = self._read, len(ids)
         text = self._held + after[len(before) :]
-        sure = len(text) - max((_overlap(text, string) for string in self._stop), default=0)
+        sure = min((_before(text, string) for string in self._stop), default=len(text))
         text, self._held = text[:sure], text[sure:]
         return self._say(ids, text) if text else None
 
@@ -91,7 +91,12 @@ class TextStream:
         return Delta(new, text)
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that a stop string may begin with."""
+def _before(text: str, stop: str) -> int:
+    """How much of `text` no stop string can be part of.
+
+    A whole one is there where an engine elsewhere has stopped and not said so yet.
+    """
+    if (place := text.find(stop)) >= 0:
+        return place
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
-    return next((size for size in sizes if text.endswith(stop[:size])), 0)
+    return len(text) - next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -7,6 +7,8 @@ stay compact at the front, so a forward pass reads nothing of a finished row.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
@@ -18,15 +20,19 @@ KeyValues = dict[int, tuple[Tensor, Tensor]]
 
 
 class PrefillCache(Cache):  # type: ignore[misc]
-    """Remembers the keys and values of one packed stream."""
+    """Remembers the keys and values of one stream, behind those of what came `before` it."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: KeyValues | None = None) -> None:
         super().__init__(layers=[])
         self.stream: KeyValues = {}
+        self._before = before or {}
 
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
+        if layer_idx in self._before:
+            pair = zip(self._before[layer_idx], (keys, values), strict=True)
+            keys, values = (torch.cat((old[None], new), 2) for old, new in pair)
         self.stream[layer_idx] = keys[0], values[0]
         return keys, values
 
@@ -74,6 +80,14 @@ class RowCache(Cache):  # type: ignore[misc]
         for store, new in zip(stores, (keys, values), strict=True):
             store[self._index, :, self._decode.positions] = new[:, :, 0]
         return stores[0][:rows], stores[1][:rows]
+
+    def arrays(self, layer: int, heads: int, dim: int) -> tuple[Any, Any]:
+        """All rows as NumPy sees them: keys [R, heads, D, L] and values [R, heads, L, D]."""
+        if layer not in self._stores:
+            empty = torch.zeros(0, heads, 1, dim)
+            self._store(layer, empty, empty)
+        keys, values = self._stores[layer]
+        return keys.transpose(2, 3).numpy(), values.numpy()
 
     def fill(self, row: int, prefix: KeyValues) -> None:
         """Let a row begin with a prefix."""

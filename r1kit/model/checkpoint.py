@@ -79,17 +79,20 @@ def save(
 
 
 def load(
-    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, ready to sample from, and the tokenizer of a checkpoint or Hugging Face folder.
+    """The model, ready to sample from, and the tokenizer of a folder, or of a hub id (a str).
 
-    Raises CheckpointError when the folder is missing, half-written, foreign or does not fit.
+    `path` is what `find_model` found. Raises CheckpointError when the folder is missing,
+    half-written, foreign or does not fit.
     """
-    _refuse_missing(path)
+    if isinstance(path, Path):
+        _refuse_missing(path)
     model = policy.load(path, device, dtype)
     words = load_tokenizer(path)
     check_fits(_n_embeddings(model), words)
-    _refuse_other_tokenizer(path, words)
+    if isinstance(path, Path):
+        _refuse_other_tokenizer(path, words)
     return model, words
 
 

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from r1kit.model.attention import Scores
 from r1kit.model.cache import RowCache
+from r1kit.model.few import Few
 from r1kit.model.logprobs import forward
 
 DecodeStep = Callable[[Tensor, Tensor, RowCache, int], Tensor]
@@ -56,8 +57,11 @@ class _Plain:
     def __init__(self, model: PreTrainedModel) -> None:
         self.body: Any = model.model
         self.head: Any = model.lm_head
+        self.few = Few(model)
 
     def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        if self.few.fits(tokens):
+            return self.few(tokens, positions, cache, used)
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])

@@ -47,16 +47,15 @@ class Packed:
         return torch.from_numpy(steps if self.tree is None else steps[self.tree.first])[None]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        q, k, v = (self._spread(x[0].transpose(0, 1)) for x in (query, key, value))
-        outputs, start = [], 0
-        for rows, length in self.blocks:
-            end = start + rows * length
-            own = [x[start:end].unflatten(0, (rows, length)).transpose(1, 2) for x in (q, k, v)]
+        # `split` and not slices, whose gradients would each be a stream of zeros.
+        sizes = [rows * length for rows, length in self.blocks]
+        streams = [self._spread(x[0].transpose(0, 1)).split(sizes) for x in (query, key, value)]
+        outputs = []
+        for (rows, length), *block in zip(self.blocks, *streams, strict=True):
+            q, k, v = (x.unflatten(0, (rows, length)).transpose(1, 2) for x in block)
             windowed = scores.window is not None and scores.window < length
             mask = band(length, scores.window or length, q) if windowed else None
-            output = attend(own[0], own[1], own[2], scores, mask)
-            outputs.append(output.transpose(1, 2).flatten(0, 1))
-            start = end
+            outputs.append(attend(q, k, v, scores, mask).transpose(1, 2).flatten(0, 1))
         cells = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return self._collect(cells)[None]
 

@@ -128,11 +128,12 @@ def refuse_lacking(path: str | Path, lacking: Sequence[str]) -> None:
 
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     """Every token id that ends a text, by the generation config, the config or the tokenizer."""
-    stated = (
-        getattr(getattr(model, "generation_config", None), "eos_token_id", None),
-        getattr(model.config, "eos_token_id", None),
-        getattr(tokenizer, "eos_token_id", None),
-    )
+    return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
+
+
+def stated_eos_ids(*sources: Any) -> frozenset[int]:
+    """Every `eos_token_id` that one of these states, be it a number or a list."""
+    stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
     return frozenset(int(i) for ids in lists for i in ids)
 

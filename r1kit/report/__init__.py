@@ -15,7 +15,7 @@ from rich.text import Text
 from r1kit.durable import replace_file
 from r1kit.evidence import Evidence, read
 from r1kit.live import printable
-from r1kit.report import markdown, page, plots
+from r1kit.report import figures, markdown, page, plots, tables
 from r1kit.report.facts import Facts, gather
 
 PICTURE = "curves.png"
@@ -30,8 +30,8 @@ def show(run: Path, console: Console) -> None:
     facts = gather(evidence)
     write(evidence, facts)
     console.print(Padding(_promise(facts), (1, 2, 0, 2)))
-    if facts.stages:
-        console.print(Padding(_stages(facts), (1, 2, 0, 2)))
+    for item in facts.tables:
+        console.print(Padding(_table(item), (1, 2, 0, 2)))
     if facts.claims:
         console.print(Padding(_claims(facts), (1, 2, 0, 2)))
     console.print(Padding(_findings(facts), (1, 2, 0, 2)))
@@ -39,34 +39,40 @@ def show(run: Path, console: Console) -> None:
 
 
 def write(evidence: Evidence, facts: Facts) -> None:
-    """Write report.md, report.html and the picture into the run folder."""
-    drawn = plots.panels(evidence)
-    has_picture = plots.save_png(evidence, evidence.path / PICTURE)
-    text = markdown.render(facts, PICTURE if has_picture else None)
+    """Write report.md, report.html and the pictures into the run folder."""
+    drawn, pictures = plots.panels(evidence), figures.pictures([evidence])
+    has_curves = plots.save_png(evidence, evidence.path / PICTURE)
+    for item in pictures:
+        plots.as_png(item.size, item.paint, evidence.path / f"{item.key}.png")
+    text = markdown.render(facts, pictures, PICTURE if has_curves else None)
     curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in drawn]
+    wide = [
+        (item.title, item.caption, plots.as_svg(item.size, item.paint, item.key))
+        for item in pictures
+    ]
     replace_file(evidence.path / "report.md", text)
-    replace_file(evidence.path / "report.html", page.render(facts, curves))
+    replace_file(evidence.path / "report.html", page.render(facts, wide, curves))
 
 
 def _promise(facts: Facts) -> Text:
     return Text.assemble((printable(facts.name), "dim"), "\n", (facts.promise, "bold"))
 
 
-def _stages(facts: Facts) -> Table:
+def _table(item: tables.Table) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("stage", "pass@1", "tokens", "reflection", "language", "cut off", "time"):
-        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
-    for row in facts.stages:
-        cells = (row.pass_at_1, row.tokens, row.reflection, row.language, row.cut_off, row.wall)
-        table.add_row(Text(printable(row.name), "bold"), *map(Text, cells))
+    for place, name in enumerate(item.head):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for name, *cells in item.rows:
+        table.add_row(Text(printable(name), "bold"), *map(Text, cells))
     return table
 
 
 def _claims(facts: Facts) -> Table:
+    colors = {"✓": "green", "✗": "red"}
     table = Table.grid(padding=(0, 2))
-    for claim in facts.claims:
-        seen = Text("✓", "green") if claim.is_seen else Text("✗", "red")
-        table.add_row(seen, Text.assemble(claim.text, "\n", (claim.numbers, "dim")))
+    for line in facts.claims:
+        told = Text.assemble(line.claim, "\n", (f"{line.ours}; in the paper {line.paper}", "dim"))
+        table.add_row(Text(line.mark, colors.get(line.mark, "yellow")), told)
     return table
 
 

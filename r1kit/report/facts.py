@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from r1kit import claims
 from r1kit.diagnose import Finding, diagnose
-from r1kit.evidence import Evidence
+from r1kit.evidence import ASIDE, Evidence
 from r1kit.live import duration
+from r1kit.report.tables import Table, tables
 
 HOUR_S = 3600.0
-REFLECTION = "reflection words an answer"
+MARKS = {True: "✓", False: "✗", "undecided": "?"}
+"""of a claim that holds, one that does not, one that is undecided"""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One row of the table of stages."""
+class ClaimLine:
+    """Something the paper reports, and whether this run shows it."""
 
-    name: str
-    pass_at_1: str
-    tokens: str
-    reflection: str
-    language: str
-    cut_off: str
-    wall: str
-    by_task: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Something the paper reports of R1-Zero, and whether this run shows it."""
-
-    text: str
-    is_seen: bool
-    numbers: str
+    mark: str
+    claim: str
+    ours: str
+    paper: str
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -66,8 +57,8 @@ class Facts:
 
     name: str
     promise: str
-    stages: list[Stage]
-    claims: list[Claim]
+    tables: list[Table]
+    claims: list[ClaimLine]
     findings: list[Finding]
     costs: list[tuple[str, str]]
     comparisons: list[Comparison]
@@ -82,9 +73,9 @@ def gather(evidence: Evidence) -> Facts:
     return Facts(
         name=evidence.manifest.get("name", evidence.path.name),
         promise=promise(stages),
-        stages=[stage_row(name, result) for name, result in stages.items()],
-        claims=claims(stages),
-        findings=diagnose(evidence.metrics, evidence.recipe),
+        tables=tables([evidence]),
+        claims=[claim_line(row) for row in claims.table([evidence])],
+        findings=together(diagnose(evidence.metrics, evidence.recipe)),
         costs=costs(evidence),
         comparisons=comparisons(evidence.samples),
         groups=[record for record in evidence.samples if record.get("kind") == "group"],
@@ -109,52 +100,33 @@ def promise(stages: dict[str, Any]) -> str:
     return ", ".join(parts) + "."
 
 
-def stage_row(name: str, result: dict[str, Any]) -> Stage:
-    """A stage's results as people read them."""
-    error = 100 * result.get("stderr", 0.0)
-    tasks = result.get("by_task", {})
-    return Stage(
-        name=name,
-        pass_at_1=f"{100 * result['pass_at_1']:.1f} ± {error:.1f} %",
-        tokens=f"{result['mean_tokens']:.1f}",
-        reflection=f"{result['reflection_per_answer']:.2f}",
-        language=_percent(result["language_consistency"]),
-        cut_off=_percent(result["truncated"]),
-        wall=duration(result["wall_s"]),
-        by_task=" · ".join(f"{task} {_percent(value)}" for task, value in tasks.items()),
-    )
+def claim_line(row: dict[str, Any]) -> ClaimLine:
+    """A row of the claims table as people read it."""
+    number = f"{row['value']:.1f} ± {row['stderr']:.1f} {row['unit']}"
+    paper = f"{row['paper']} (section {row['section']})"
+    return ClaimLine(MARKS[row["holds"]], row["claim"], number, paper, row["rule"])
 
 
-def claims(stages: dict[str, Any]) -> list[Claim]:
-    """The four things R1-Zero showed, each with this run's numbers."""
-    pair = _first_and_last(stages)
-    if pair is None:
-        return []
-    before, after = pair
-    gain = after["pass_at_1"] - before["pass_at_1"]
-    error = (before.get("stderr", 0.0) ** 2 + after.get("stderr", 0.0) ** 2) ** 0.5
-    told = f"{_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"
-    mixing = after["language_consistency"]
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """What is no trouble is said once for all stages it is said of."""
+    found: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        is_alone = finding.level == "warning"
+        key = (finding.level, finding.title, finding.stage if is_alone else "")
+        found.setdefault(key, []).append(finding)
     return [
-        Claim(
-            "Accuracy climbs from reward alone",
-            gain > 2 * error,
-            f"{told}: {100 * gain:+.1f} points, standard error {100 * error:.1f}",
-        ),
-        _growth("Thinking grows", before, after, "mean_tokens", 1.2, "tokens"),
-        _growth("It reflects more", before, after, "reflection_per_answer", 1.5, REFLECTION),
-        Claim(
-            "Languages stay mixed (what the later stages are for)",
-            mixing < 0.95,
-            f"{_percent(before['language_consistency'])} → {_percent(mixing)} of the thinking is "
-            "in the question's language",
-        ),
+        replace(
+            first,
+            stage=", ".join(dict.fromkeys(item.stage for item in (first, *others))),
+            seen="" if others else first.seen,
+        )
+        for first, *others in found.values()
     ]
 
 
 def costs(evidence: Evidence) -> list[tuple[str, str]]:
     """Tokens, machine time and money."""
-    trained, sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
+    learned, sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
     prices = evidence.recipe.get("cost", {})
     gpus, cores = _machines(evidence)
@@ -165,8 +137,9 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
     )
     money = units * seconds / HOUR_S * price
     rows = [
-        ("tokens pretrained on", f"{trained:,.0f}"),
+        ("tokens learned from", f"{learned:,.0f}"),
         ("tokens sampled in RL", f"{sampled:,.0f}"),
+        *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),
         (f"{unit}-hours", f"{units * seconds / HOUR_S:.2f} ({units} {unit}s)"),
         ("money", f"{money:.4f} {prices.get('currency', '')} at {price:g} a {unit}-hour"),
@@ -179,14 +152,22 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
-    """Showcase records, by question."""
+    """Showcase records of the main path, by question."""
     found: dict[str, Comparison] = {}
-    for record in samples:
-        if record.get("kind") == "showcase":
-            question = record["question"]
-            new = Comparison(question, str(record.get("gold", "")), [])
-            found.setdefault(question, new).answers.append(answer(record, record["stage"]))
+    for record in main_showcase(samples):
+        question = record["question"]
+        new = Comparison(question, str(record.get("gold", "")), [])
+        found.setdefault(question, new).answers.append(answer(record, record["stage"]))
     return list(found.values())
+
+
+def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answers to the same questions by the stages from the base to R1."""
+    return [
+        record
+        for record in samples
+        if record.get("kind") == "showcase" and record["stage"].split("/")[0] not in ASIDE
+    ]
 
 
 def answer(record: dict[str, Any], stage: str = "") -> Answer:
@@ -226,22 +207,8 @@ def command(evidence: Evidence) -> str:
 
 
 def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    names = list(stages)
+    names = [name for name in stages if name.split("/")[0] not in ASIDE]
     return (stages[names[0]], stages[names[-1]]) if len(names) > 1 else None
-
-
-def _growth(
-    text: str, before: dict[str, Any], after: dict[str, Any], key: str, least: float, unit: str
-) -> Claim:
-    """Seen when it grew `least` times, by more than two standard errors of a count."""
-    old, new = before[key], after[key]
-    noise = sum(
-        result[key] / max(1, result.get("n_problems", 1) * result.get("samples", 1))
-        for result in (before, after)
-    )
-    is_seen = new >= least * old and new - old > 2 * noise**0.5
-    times = f" ({new / old:.1f}x)" if old else ""
-    return Claim(text, is_seen, f"{old:.2f} → {new:.2f} {unit}{times}")
 
 
 def _machines(evidence: Evidence) -> tuple[int, int]:

@@ -10,21 +10,29 @@ import re
 from collections.abc import Sequence
 
 from r1kit.live import printable
-from r1kit.report.facts import Answer, Comparison, Facts
+from r1kit.report.facts import Answer, ClaimLine, Comparison, Facts
+from r1kit.report.figures import Picture
 
+CLAIMS_NOTE = (
+    "✓ holds, ✗ does not, ? undecided: the number is within two standard errors of its threshold."
+)
 MAX_COMPARISONS = 6
 """shown here; report.html has all"""
 
 
-def render(facts: Facts, picture: str | None) -> str:
-    """The whole text. `picture` is the file name of the curves beside it."""
+def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str:
+    """The whole text. The pictures lie beside it as <key>.png; `curves` is a file name as well."""
     parts = [f"# {escape(facts.name)}", f"**{facts.promise}**"]
-    if facts.stages:
-        parts += ["## Stages", _stages(facts)]
+    for item in facts.tables:
+        parts += [f"## {item.title}", table(item.head, item.rows)]
+        parts += [item.note] if item.note else []
     if facts.claims:
-        parts += ["## What the paper saw, and this run", _claims(facts)]
-    if picture is not None:
-        parts += ["## Curves", f"![curves of the run]({picture})"]
+        parts += ["## What the paper claims, and this run", claims(facts.claims)]
+    for picture in pictures:
+        drawn = f"![{picture.title}]({picture.key}.png)"
+        parts += [f"## {picture.title}", drawn, picture.caption]
+    if curves is not None:
+        parts += ["## Curves", f"![curves of the run]({curves})"]
     if facts.findings:
         parts += ["## Diagnosis", _findings(facts)]
     if facts.comparisons:
@@ -54,21 +62,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _stages(facts: Facts) -> str:
-    head = ("stage", "pass@1", "tokens", "reflection words", "own language", "cut off", "time")
-    rows = [
-        (row.name, row.pass_at_1, row.tokens, row.reflection, row.language, row.cut_off, row.wall)
-        for row in facts.stages
-    ]
-    return table(head, rows) + "\n\nOn held-out problems; ± is one standard error."
-
-
-def _claims(facts: Facts) -> str:
-    rows = [
-        ("✓ seen" if claim.is_seen else "✗ not seen", claim.text, claim.numbers)
-        for claim in facts.claims
-    ]
-    return table(("", "claim", "numbers"), rows)
+def claims(lines: Sequence[ClaimLine]) -> str:
+    """The claims as a table, with the rule that decides each."""
+    rows = [(line.mark, line.claim, line.ours, line.rule, line.paper) for line in lines]
+    head = ("", "claim", "here", "what is counted, and when it holds", "in the paper")
+    return table(head, rows) + f"\n\n{CLAIMS_NOTE}"
 
 
 def _findings(facts: Facts) -> str:

@@ -12,14 +12,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from r1kit.report.facts import Answer, Facts, answer
+from r1kit.report.markdown import CLAIMS_NOTE
 from r1kit.template import parse
 
 MAX_ROLLOUTS = 8
 """shown of each group; all are in samples.jsonl"""
 
 
-def render(facts: Facts, curves: list[tuple[str, str, str]]) -> str:
-    """The page. `curves` are (title, caption, svg)."""
+Drawn = list[tuple[str, str, str]]
+"""(title, caption, svg)"""
+
+
+def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
+    """The page; pictures are shown large, curves side by side."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -27,6 +32,8 @@ def render(facts: Facts, curves: list[tuple[str, str, str]]) -> str:
     return environment.from_string(PAGE).render(
         facts=facts,
         css=Markup(CSS),
+        claims_note=CLAIMS_NOTE,
+        pictures=[(title, caption, Markup(svg)) for title, caption, svg in pictures],
         curves=[(title, caption, Markup(svg)) for title, caption, svg in curves],
         groups=[_group(record) for record in facts.groups],
     )
@@ -105,10 +112,6 @@ PAGE = """\
 {% elif correct %}<span class="yes">✓ right</span>
 {% else %}<span class="no">✗ wrong</span>{% endif %}
 {% endmacro %}
-{% macro seen(is_seen) %}
-{% if is_seen %}<span class="yes">✓ seen</span>
-{% else %}<span class="no">✗ not seen</span>{% endif %}
-{% endmacro %}
 {% macro completion(item) %}
 {% set said = parts(item) %}
 <p class="tag">{% if item.stage %}<b>{{ item.stage }}</b> · {% endif %}{{ mark(item.correct) }}
@@ -138,32 +141,35 @@ PAGE = """\
 <h1>{{ facts.name }}</h1>
 <p class="promise">{{ facts.promise | replace(" %", "\u00a0%") }}</p>
 
-{% if facts.stages %}
-<h2>Stages</h2>
+{% for table in facts.tables %}
+<h2>{{ table.title }}</h2>
 <div class="scroll"><table class="wide">
-<tr><th>stage</th><th class="num">pass@1</th><th class="num">tokens</th>
-<th class="num">reflection words</th><th class="num">own language</th>
-<th class="num">cut off</th><th class="num">time</th><th>by task</th></tr>
-{% for stage in facts.stages %}
-<tr><td><b>{{ stage.name }}</b></td><td class="num">{{ stage.pass_at_1 }}</td>
-<td class="num">{{ stage.tokens }}</td><td class="num">{{ stage.reflection }}</td>
-<td class="num">{{ stage.language }}</td><td class="num">{{ stage.cut_off }}</td>
-<td class="num">{{ stage.wall }}</td><td class="soft">{{ stage.by_task }}</td></tr>
+<tr>{% for name in table.head %}<th{% if not loop.first %} class="num"{% endif %}>{{ name }}</th>
+{% endfor %}</tr>
+{% for row in table.rows %}
+<tr><td><b>{{ row[0] }}</b></td>
+{% for cell in row[1:] %}<td class="num">{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
 </table></div>
-<p class="soft">On held-out problems; ± is one standard error. Tokens, words and language are means
-over answers.</p>
-{% endif %}
+{% if table.note %}<p class="soft">{{ table.note }}</p>{% endif %}
+{% endfor %}
 
 {% if facts.claims %}
-<h2>What the paper saw, and this run</h2>
+<h2>What the paper claims, and this run</h2>
 <div class="scroll"><table>
-{% for claim in facts.claims %}
-<tr><td class="mark">{{ seen(claim.is_seen) }}</td><td>{{ claim.text }}</td>
-<td class="soft">{{ claim.numbers }}</td></tr>
+{% for line in facts.claims %}
+<tr><td class="mark {{ {"✓": "yes", "✗": "no"}.get(line.mark, "soft") }}">{{ line.mark }}</td>
+<td>{{ line.claim }}<br><span class="soft">{{ line.paper }}</span></td>
+<td class="num">{{ line.ours }}</td><td class="soft">{{ line.rule }}</td></tr>
 {% endfor %}
 </table></div>
+<p class="soft">{{ claims_note }}</p>
 {% endif %}
+
+{% for title, caption, svg in pictures %}
+<h2>{{ title }}</h2>
+<figure class="card">{{ svg }}<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}
 
 {% if curves %}
 <h2>Curves</h2>

@@ -25,6 +25,8 @@ SIZE_IN = (5.2, 2.9)
 
 Rows = list[dict[str, Any]]
 Draw = Callable[[Axes, Rows], None]
+Paint = Callable[[Figure, str], None]
+"""draws a whole picture, with ink of this colour"""
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,19 @@ def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
 
 def svg(panel: Panel, rows: Rows) -> str:
     """One panel as an `<svg>` element in the colours of the page around it."""
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": f"{panel.key}-{rows[0]['stage']}",
-        "font.family": "sans-serif",
-    }
+
+    def draw(figure: Figure, ink: str) -> None:
+        _draw_panel(figure.subplots(), panel, rows, ink)
+
+    return as_svg(SIZE_IN, draw, f"{panel.key}-{rows[0]['stage']}")
+
+
+def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
+    """A picture as an `<svg>` element; `salt` makes its ids its own, and always the same."""
+    settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=SIZE_IN, layout="constrained")
-        _draw_panel(figure.subplots(), panel, rows, INK)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure, INK)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
@@ -73,15 +80,24 @@ def save_png(evidence: Evidence, path: Path) -> bool:
     if not found:
         return False
     n_rows = (len(found) + 1) // 2
-    figure = Figure(figsize=(2 * SIZE_IN[0], n_rows * SIZE_IN[1]), layout="constrained")
-    axes = figure.subplots(n_rows, 2, squeeze=False).flatten()
-    for ax, (panel, rows) in zip(axes, found, strict=False):
-        _draw_panel(ax, panel, rows, "#222222")
-        ax.set_title(panel.title, loc="left", color="#222222", fontsize=11)
-    for ax in axes[len(found) :]:
-        ax.set_axis_off()
-    figure.savefig(path, dpi=130, facecolor="white")
+
+    def draw(figure: Figure, ink: str) -> None:
+        axes = figure.subplots(n_rows, 2, squeeze=False).flatten()
+        for ax, (panel, rows) in zip(axes, found, strict=False):
+            _draw_panel(ax, panel, rows, ink)
+            ax.set_title(panel.title, loc="left", color=ink, fontsize=11)
+        for ax in axes[len(found) :]:
+            ax.set_axis_off()
+
+    as_png((2 * SIZE_IN[0], n_rows * SIZE_IN[1]), draw, path)
     return True
+
+
+def as_png(size: tuple[float, float], draw: Paint, path: Path) -> None:
+    """A picture on white."""
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure, "#222222")
+    figure.savefig(path, dpi=130, facecolor="white")
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
@@ -93,7 +109,15 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
 
 def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
     panel.draw(ax, rows)
-    ax.set_xlabel(f"step of {_ascii(rows[0]['stage'])}", color=ink, fontsize=9)
+    ax.set_xlabel(f"step of {ascii_only(rows[0]['stage'])}", color=ink, fontsize=9)
+    style(ax, ink)
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        place = {"loc": "upper center", "ncols": 4} if panel.key == "time" else {}
+        ax.legend(frameon=False, fontsize=8.5, labelcolor=ink, **place)
+
+
+def style(ax: Axes, ink: str) -> None:
+    """The look of all pictures: quiet axes, faint lines across."""
     ax.tick_params(colors=ink, labelsize=9, length=3)
     ax.margins(x=0.01)
     for side, spine in ax.spines.items():
@@ -102,9 +126,6 @@ def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
         spine.set_alpha(0.4)
     ax.set_axisbelow(True)
     ax.grid(axis="y", color=ink, alpha=0.12, linewidth=0.8)
-    if len(ax.get_legend_handles_labels()[1]) > 1:
-        place = {"loc": "upper center", "ncols": 4} if panel.key == "time" else {}
-        ax.legend(frameon=False, fontsize=8.5, labelcolor=ink, **place)
 
 
 def _line(ax: Axes, rows: Rows, key: str, color: str, label: str = "", scale: float = 1.0) -> None:
@@ -132,7 +153,7 @@ def _one(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw
 def _accuracy(ax: Axes, rows: Rows) -> None:
     tasks = sorted({key for row in rows for key in row if key.startswith("accuracy/")})
     for color, key in zip((COLORS[1:] * len(tasks))[: len(tasks)], tasks, strict=True):
-        _line(ax, rows, key, color, _ascii(key.removeprefix("accuracy/")), scale=100)
+        _line(ax, rows, key, color, ascii_only(key.removeprefix("accuracy/")), scale=100)
     _line(ax, rows, "rewards/accuracy", COLORS[0], "all", scale=100)
     ax.set_ylim(0, 100)
 
@@ -140,7 +161,7 @@ def _accuracy(ax: Axes, rows: Rows) -> None:
 def _rewards(ax: Axes, rows: Rows) -> None:
     parts = sorted({key for row in rows for key in row if key.startswith("rewards/")})
     for color, key in zip((COLORS * len(parts))[: len(parts)], parts, strict=True):
-        _line(ax, rows, key, color, _ascii(key.removeprefix("rewards/")))
+        _line(ax, rows, key, color, ascii_only(key.removeprefix("rewards/")))
     ax.set_ylim(bottom=0)
 
 
@@ -156,7 +177,7 @@ def _phases(ax: Axes, rows: Rows) -> None:
     ax.set_ylim(0, 1.25 * max(map(sum, zip(*values, strict=True))) or 1.0)
 
 
-def _ascii(text: str) -> str:
+def ascii_only(text: str) -> str:
     """matplotlib's own font has no Korean or Chinese."""
     return text.encode("ascii", "replace").decode()
 

@@ -1,39 +1,53 @@
-"""The routes. What is behind them: models.py, driver.py; what is in front of them: gate.py."""
+"""The routes. Behind them: models.py, driver.py, front.py; before them: gate.py."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from r1kit.serve import schema
+from r1kit.serve import launch_day, schema
 from r1kit.serve.answer import Answer, EventStream
 from r1kit.serve.api_error import ApiError, invalid
-from r1kit.serve.completion import Ask
-from r1kit.serve.driver import Generation
+from r1kit.serve.flow import Flow
 from r1kit.serve.gate import LOOPBACK, Gate
+from r1kit.serve.items import Items
 from r1kit.serve.limits import Limits
 from r1kit.serve.metrics import CONTENT_TYPE, Metrics
-from r1kit.serve.models import Models, Served
-from r1kit.serve.wire import Chat, Form, Json, PlainText
+from r1kit.serve.models import Models, ServedModel
+from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
+from r1kit.serve.wire import Chat, Choices, Json, PlainText, Writer
 
 PREFIXES = ("/v1", "", "/beta")
 """the same routes under each; /beta is where DeepSeek has prefix completion"""
-_KNOWN = schema.field_names()
+_KNOWN = schema.field_names(MODELS)
+
+
+class Page(Protocol):
+    """Pages for people, beside the API (r1kit/pages/door.py)."""
+
+    lifespan: AbstractAsyncContextManager[None]
+
+    def has(self, path: str) -> bool:
+        """Whether a path is the page's; everybody may open these, they hold nothing."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Routes:
     """The handlers."""
 
-    def __init__(self, models: Models, limits: Limits) -> None:
+    def __init__(self, models: Models, limits: Limits, is_launch_day: bool) -> None:
         self._models = models
+        self._is_launch_day = is_launch_day
         self._limits = limits
         self._metrics = Metrics(models.served)
 
@@ -42,6 +56,7 @@ class Routes:
         router = APIRouter()
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
+        router.post("/responses", response_model=None)(self.responses)
         router.get("/models")(self.list_models)
         router.get("/models/{name:path}")(self.get_model)
         return router
@@ -49,22 +64,26 @@ class Routes:
     async def chat(self, body: schema.ChatRequest, request: Request) -> Response:
         """A turn of a conversation."""
         served, by_name = self._models.find(body.model)
-
-        def prepare() -> Ask:
-            schema.check_chat(body)
-            return served.chat(body, by_name)
-
-        thinks = served.has_thinking and body.thinks(by_name)
-        return await self._answer(served, prepare, Chat(thinks, served.tokenizer), body, request)
+        most = None
+        if self._is_launch_day:
+            body, most = launch_day.checked(body, by_name)
+        writer = Choices(Chat(served.thinks(body, by_name), served.decoder), body)
+        return await self._answer(served.chat(body, by_name, most), writer, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """A text, continued."""
         served, _ = self._models.find(body.model)
+        writer = Choices(PlainText(served.decoder), body)
+        return await self._answer(served.complete(body), writer, body.stream, request)
 
-        def prepare() -> Ask:
-            return served.completion(body, schema.check_completion(body))
-
-        return await self._answer(served, prepare, PlainText(served.tokenizer), body, request)
+    async def responses(self, body: ResponsesRequest, request: Request) -> Response:
+        """A turn of a conversation, by OpenAI's newer route."""
+        served, by_name = self._models.find(body.model)
+        try:
+            asked = served.chat(body.as_chat(), by_name)
+            return await self._answer(asked, Items(body), body.stream, request)
+        except ApiError as error:
+            raise renamed(error) from None
 
     async def list_models(self) -> Json:
         """All models by all their names."""
@@ -76,7 +95,7 @@ class Routes:
 
     async def health(self) -> JSONResponse:
         """Whether every model is served; says no more, since everybody may ask."""
-        is_well = all(one.driver.is_healthy for one in self._models.served)
+        is_well = all(one.vitals.is_healthy for one in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
         return JSONResponse(body, 200 if is_well else 503)
 
@@ -85,22 +104,14 @@ class Routes:
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer(
-        self,
-        served: Served,
-        prepare: Callable[[], Ask],
-        form: Form,
-        body: schema.Drawn,
-        request: Request,
+        self, asked: Awaitable[Flow], writer: Writer, stream: bool | None, request: Request
     ) -> Response:
         status = 500
         try:
-            with served.driver.room(body.n or 1):
-                ask = await asyncio.get_running_loop().run_in_executor(served.pen, prepare)
-                generation = served.driver.ask(ask)
-            answer = Answer(generation, form, body.model, self._limits, self._measure)
+            answer = Answer(await asked, writer, self._limits, self._measure)
             status = 200
-            if body.stream:
-                return EventStream(answer, body.wants_usage())
+            if stream:
+                return EventStream(answer)
             return JSONResponse(await answer.whole(request))
         except ApiError as error:
             status = error.status
@@ -108,66 +119,81 @@ class Routes:
         finally:
             self._metrics.requests.labels(str(status)).inc()
 
-    def _measure(self, generation: Generation) -> None:
-        if generation.first_at is not None:
-            self._metrics.first_token.observe(generation.first_at - generation.asked_at)
-        self._metrics.seconds.observe(time.monotonic() - generation.asked_at)
+    def _measure(self, flow: Flow) -> None:
+        if flow.first_at is not None:
+            self._metrics.first_token.observe(flow.first_at - flow.asked_at)
+        self._metrics.seconds.observe(time.monotonic() - flow.asked_at)
 
 
 def build(
-    served: list[Served],
+    served: Sequence[ServedModel],
     limits: Limits,
     *,
     keys: Collection[str] = (),
     hosts: Collection[str] | None = LOOPBACK,
     origins: Collection[str] = (),
+    page: Page | None = None,
+    is_launch_day: bool = False,
 ) -> ASGIApp:
-    """The whole server as an ASGI app; its lifespan starts and stops the engines."""
+    """The whole server as an ASGI app; its lifespan starts and stops the engines.
+
+    `is_launch_day` is the API profile of launch_day.py.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         for one in served:
-            one.driver.start()
-        yield
+            one.start()
+        async with AsyncExitStack() as stack:
+            if page is not None:
+                await stack.enter_async_context(page.lifespan)
+            yield
         for one in served:
-            await asyncio.to_thread(one.driver.stop)
-            one.pen.shutdown()
+            await one.stop()
 
     # No pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(title="r1kit", docs_url=None, redoc_url=None, lifespan=lifespan)
-    routes = Routes(Models(served), limits)
+    routes = Routes(Models(served), limits, is_launch_day)
     for prefix in PREFIXES:
         app.include_router(routes.router(), prefix=prefix, include_in_schema=prefix == "/v1")
     app.get("/health")(routes.health)
     app.get("/metrics")(routes.metrics)
-    app.add_exception_handler(ApiError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
-    return Gate(app, limits, keys, hosts, origins)
+    for kind, told in _ERRORS.items():
+        app.add_exception_handler(kind, _teller(told, is_launch_day))
+    if page is None:
+        return Gate(app, limits, keys, hosts, origins)
+    return Gate(_beside(app, page), limits, keys, hosts, origins, is_open=page.has)
 
 
-def _say(error: ApiError) -> JSONResponse:
-    return JSONResponse(error.body(), error.status, error.headers)
+def _beside(app: ASGIApp, page: Page) -> ASGIApp:
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and page.has(scope["path"])
+        await (page if is_page else app)(scope, receive, send)
+
+    return either
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return _say(error)
+def _teller(told: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
+    """A handler that tells an exception as an error of the API."""
+
+    async def tell(_: Request, error: Exception) -> JSONResponse:
+        known = told(error)
+        status, body = launch_day.body(known) if is_launch_day else (known.status, known.body())
+        return JSONResponse(body, status, known.headers)
+
+    return tell
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return _say(invalid(error.errors(), _KNOWN))
-
-
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+def _http_error(error: HTTPException) -> ApiError:
     told = {404: "There is no such route; docs/serving.md lists those there are.",
             405: "This route is asked in another way; see docs/serving.md."}  # fmt: skip
     message = told.get(error.status_code, f"{error.detail}.")
-    return _say(ApiError(error.status_code, message, headers=error.headers))
+    return ApiError(error.status_code, message, headers=error.headers)
 
 
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    return _say(ApiError(500, f"Something unexpected happened ({type(error).__name__})."))
+_ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
+    ApiError: lambda error: error,
+    RequestValidationError: lambda error: invalid(error.errors(), _KNOWN),
+    HTTPException: _http_error,
+    Exception: lambda e: ApiError(500, f"Something unexpected happened ({type(e).__name__})."),
+}

@@ -6,7 +6,8 @@ say the same.
 A thinking budget: when the thinking has used it up, the completion is cut, and prompt + thinking +
 closing tag become a new request at the head of the engine's queue, for what is left of max_tokens.
 Its randomness is drawn from the seed anew. Up to that point the text is what it would have been
-without a budget.
+without a budget. An answer that follows a JSON schema, or has a limit of its own, begins in the
+same way, after thinking of any length: schema and limit bind the new request alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from r1kit.engines.local import Job, LocalEngine
+from r1kit.engines.base import Job, Stepped
 from r1kit.engines.text import Text, TextStream
-from r1kit.template import Opening, Piece, StreamParser
-from r1kit.types import Completion, Finish, Request
+from r1kit.template import END_THINK, Opening, Piece, StreamParser
+from r1kit.types import Completion, Finish, Request, Sampling
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -36,7 +37,10 @@ class Ask:
     budget: int | None = None
     """most thinking tokens, less than max_tokens"""
     close_ids: tuple[int, ...] = ()
-    """what ends thinking that is over its budget"""
+    """what ends thinking that is over its budget, or goes before another `answer`"""
+    answer: Sampling | None = None
+    """how the answer after the thinking is drawn, if that differs: `request` stops at the tag then;
+    of `max_tokens` what is left counts as well"""
     wants_logprobs: bool = False
 
 
@@ -52,6 +56,8 @@ class Said:
     """how many of them are thinking, tags included"""
     tokens: list[tuple[int, float]]
     """id and log-probability of those that were sampled, if asked for"""
+    n_cached: int = 0
+    """tokens of the prompt that were known from earlier prompts"""
     finish: Finish | None = None
     """set in the last one"""
     thought: Thought | None = None
@@ -64,37 +70,45 @@ class Completing:
     def __init__(self, ask: Ask, index: int, job: Job, text: Text) -> None:
         self.job = job
         self.is_over = False
+        self._asked = job
         self._ask = ask
         self._index = index
         self._place = index
         """in the job"""
         self._text = text
-        self._stream = TextStream(text, ask.request.sampling.stop)
+        self._stream = TextStream(text, job.request.sampling.stop)
         self._parser = None if ask.opening is None else StreamParser.after(ask.opening)
         self._n_sent = 0
         """tokens of the job whose text has been said"""
         self._has_thought = False
         self._over_budget = False
 
-    def advance(self, engine: LocalEngine) -> Said | None:
+    def advance(self, engine: Stepped) -> Said | None:
         """What is new since the last time, or None."""
         if self.is_over or self._place >= self.job.n_begun:
             return None
         done = self.job.completions[self._place]
-        if done is not None:
-            return self._finish(done)
-        ids = engine.sampled(self.job, self._place)
+        ids, said = engine.sampled(self.job, self._place), None
+        if self._is_over_budget(len(ids), done):
+            said = self._look(engine, ids[: self._ask.budget])
+            if self._is_over_budget(len(ids), done):
+                return _joined(said, self._close(engine))
+        if done is None:
+            return _joined(said, self._look(engine, ids))
+        if self._is_closed_by_tag(done):
+            n_used = len(done.token_ids) + len(self._ask.close_ids)
+            if n_used < self.job.request.sampling.max_tokens:
+                return _joined(said, self._close(engine))
+            done = dataclasses.replace(done, finish="length")  # no room for the answer
+        return _joined(said, self._finish(done))
+
+    def _look(self, engine: Stepped, ids: list[int]) -> Said | None:
+        """What can be said of these tokens while it goes on."""
         delta = self._stream.advance(ids)
-        said = None
-        if delta is not None:
-            logprobs = []
-            if self._ask.wants_logprobs:
-                logprobs = engine.logprobs(self.job, self._place)
-            said = self._say(delta.text, delta.token_ids, logprobs)
-        if self._is_over_budget(len(ids)):
-            rest = self._close(engine)
-            said = rest if said is None else _joined(said, rest)
-        return said
+        if delta is None:
+            return None
+        logprobs = engine.logprobs(self.job, self._place) if self._ask.wants_logprobs else []
+        return self._say(delta.text, delta.token_ids, logprobs)
 
     def _finish(self, done: Completion) -> Said:
         self.is_over = True
@@ -123,20 +137,27 @@ class Completing:
             new = logprobs[self._n_sent : self._n_sent + len(ids)]
             tokens = list(zip(ids, new, strict=True))
         self._n_sent += len(ids)
-        return Said(self._index, pieces, len(ids), len(ids) if is_thought else 0, tokens)
+        n_thinking = len(ids) if is_thought else 0
+        return Said(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
 
     @property
     def _is_thinking(self) -> bool:
         return self._parser is not None and self._parser.is_thinking
 
-    def _is_over_budget(self, n_thinking: int) -> bool:
+    def _is_over_budget(self, n: int, done: Completion | None) -> bool:
+        """It thinks, after n tokens; one that has ended by itself may have used all of them."""
         budget = self._ask.budget
-        return budget is not None and self._is_thinking and n_thinking >= budget
+        return budget is not None and self._is_thinking and n >= budget + (done is not None)
 
-    def _close(self, engine: LocalEngine) -> Said:
-        """Cut the thinking, and have the answer sampled after it."""
+    def _is_closed_by_tag(self, done: Completion) -> bool:
+        """Only where the answer is a request of its own does the tag end a completion."""
+        is_asked = self._ask.answer is not None and self._is_thinking
+        return is_asked and END_THINK in self._text.decode(done.token_ids)
+
+    def _close(self, engine: Stepped) -> Said:
+        """Cut the thinking at its budget or its tag, and have the answer sampled after it."""
         assert self._parser is not None
-        cut = engine.cut(self.job, self._place)
+        cut, by_budget = self._cut(engine)
         delta = self._stream.finish(cut)
         said = self._say(delta.text.rstrip(_BROKEN), delta.token_ids, cut.logprobs)
         close_ids: tuple[int, ...] = ()
@@ -144,27 +165,43 @@ class Completing:
         if self._is_thinking:
             pieces = pieces + self._parser.close()
             close_ids = self._ask.close_ids
-            self._over_budget = True
+            self._over_budget = by_budget
         self.job = engine.submit(self._rest(cut, close_ids), ahead=True)
         self._place = self._n_sent = 0
-        self._stream = TextStream(self._text, self._ask.request.sampling.stop)
+        self._stream = TextStream(self._text, self.job.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
             said, pieces=pieces, n_tokens=said.n_tokens + n, n_thinking=said.n_thinking + n
         )
 
+    def _cut(self, engine: Stepped) -> tuple[Completion, bool]:
+        """The completion as far as its thinking goes, and whether its budget is what ends it.
+
+        An engine may be ahead of us.
+        """
+        done = self.job.completions[self._place]
+        whole = engine.cut(self.job, self._place) if done is None else done
+        ids = whole.token_ids[: self._ask.budget]
+        text, is_ended = self._text.complete(ids, self.job.request.sampling.stop)
+        while is_ended and len(self._text.decode(ids)) > len(text):
+            ids = ids[:-1]  # the tag is written again, by the template's own tokens
+        logprobs = whole.logprobs[: len(ids)]
+        return Completion(ids, logprobs, text, "abort", whole.policy_version), not is_ended
+
     def _rest(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
         request = self._ask.request
         used = [*cut.token_ids, *close_ids]
-        sampling = dataclasses.replace(
-            request.sampling, max_tokens=request.sampling.max_tokens - len(used)
-        )
+        left = request.sampling.max_tokens - len(used)
+        sampling = self._ask.answer or request.sampling
+        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, left))
         # Odd constants: the second part must not repeat the numbers of the first, nor of its kin.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)
 
 
-def _joined(first: Said, second: Said) -> Said:
+def _joined(first: Said | None, second: Said | None) -> Said | None:
+    if first is None or second is None:
+        return first or second
     return dataclasses.replace(
         second,
         pieces=first.pieces + second.pieces,

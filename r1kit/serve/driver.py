@@ -5,7 +5,9 @@ The life of a generation:
 1. A handler (event loop) enters `room`, where it is refused if too many wait, and calls `ask`.
 2. The thread takes it between two steps and submits it to the engine.
 3. After every step the thread tells each of its completions what is new (serve/completion.py), and
-   hands all of that to the event loop in one call, which sorts it into the generations' queues.
+   hands all of that to the event loop in one call, which sorts it into the generations' queues. It
+   waits until the loop has written it out: both at once would fight for Python's lock, and each
+   step of a small model takes and gives it a hundred times (docs/log.md).
 4. `cancel` takes effect before the next step.
 
 What goes wrong for one generation ends that one. When the engine itself fails, all in flight are
@@ -25,14 +27,19 @@ from queue import SimpleQueue
 
 from transformers import PreTrainedTokenizerBase
 
-from r1kit.engines.local import LocalEngine
+from r1kit.engines.base import Stepped
 from r1kit.engines.text import Text
 from r1kit.errors import EngineError
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.completion import Ask, Completing, Said
+from r1kit.serve.flow import all_said
 from r1kit.serve.limits import Limits
 
 _MOST_FAILURES = 3
+_TURNS = 4
+"""rounds of the event loop from a delivery to the last byte it has written"""
+_SAY_S = 0.02
+"""most that the engine waits for it"""
 _DEAD = "The engine has failed and could not be started again; see the server's log."
 
 log = logging.getLogger("r1kit.serve")
@@ -51,17 +58,22 @@ class Generation:
         """completions that have not ended"""
         self._driver = driver
 
+    @property
+    def n(self) -> int:
+        """Completions."""
+        return self.ask.request.n
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        """Of the prompt."""
+        return len(self.ask.request.prompt_ids)
+
     async def next(self) -> list[Said]:
         """All that was said since the last time, once there is something.
 
         Raises ApiError when there will be nothing more.
         """
-        events = [await self.events.get()]
-        while not self.events.empty() and not isinstance(events[-1], ApiError):
-            events.append(self.events.get_nowait())
-        if isinstance(events[-1], ApiError):
-            raise events[-1]
-        return [event for event in events if isinstance(event, Said)]
+        return await all_said(self.events)
 
     def cancel(self) -> None:
         """Nobody listens any more; the engine stops within one step. May be called twice."""
@@ -73,7 +85,7 @@ class Driver:
 
     def __init__(
         self,
-        make_engine: Callable[[], LocalEngine],
+        make_engine: Callable[[], Stepped],
         tokenizer: PreTrainedTokenizerBase,
         limits: Limits,
     ) -> None:
@@ -91,21 +103,25 @@ class Driver:
         self._working: dict[Generation, list[Completing]] = {}
         """of the thread alone"""
         self._failures_in_a_row = 0
-        self._read_before = self._sampled_before = 0
+        self._is_broken = False
+        """between an engine that failed and the next"""
+        self._read_before = self._cached_before = self._sampled_before = 0
         """tokens of engines that failed"""
         self._stopping = False
+        self._said = threading.Event()
+        """set when what was posted last is on its way to the clients"""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
-    def engine(self) -> LocalEngine:
+    def engine(self) -> Stepped:
         """The engine now; belongs to the thread, look only when it is idle."""
         return self._engine
 
     @property
     def is_healthy(self) -> bool:
         """Whether requests are being served."""
-        is_failing = self._failures_in_a_row >= _MOST_FAILURES
+        is_failing = self._is_broken or self._failures_in_a_row >= _MOST_FAILURES
         return self._thread.is_alive() and not self.is_dead and not is_failing
 
     @property
@@ -122,6 +138,11 @@ class Driver:
     def n_prompt_tokens(self) -> int:
         """Read, by the engines that failed too."""
         return self._read_before + self._engine.counters.prompt_tokens
+
+    @property
+    def n_cached_tokens(self) -> int:
+        """Of those read, known from earlier prompts."""
+        return self._cached_before + self._engine.counters.cached_tokens
 
     @property
     def n_completion_tokens(self) -> int:
@@ -224,15 +245,17 @@ class Driver:
         self.n_failures += 1
         self._failures_in_a_row += 1
         failed, self._working = list(self._working), {}
-        counters = self._engine.counters
+        counters, self._is_broken = self._engine.counters, True
+        self._refuse(failed, _as_api_error(error))
         try:
             self._engine = self._make_engine()
             self._read_before += counters.prompt_tokens
+            self._cached_before += counters.cached_tokens
             self._sampled_before += counters.completion_tokens
+            self._is_broken = False
         except Exception as again:
             log.error("no new engine could be made", exc_info=again)
             self.is_dead = True
-        self._refuse(failed, _as_api_error(error))
 
     def _stop(self) -> None:
         self._stopping = True
@@ -246,7 +269,9 @@ class Driver:
     def _post(self, news: list[tuple[Generation, Said | ApiError]]) -> None:
         assert self._loop is not None
         try:
+            self._said.clear()
             self._loop.call_soon_threadsafe(self._deliver, news)
+            self._said.wait(_SAY_S)
         except RuntimeError:  # the event loop is closed: nobody is left to tell
             log.info("told nobody: the event loop is closed")
 
@@ -261,6 +286,15 @@ class Driver:
             if not generation.n_open:
                 self.live.discard(generation)
             generation.events.put_nowait(event)
+        self._when_said(_TURNS)
+
+    def _when_said(self, turns: int) -> None:
+        """The handlers have run when the event loop has come round so many times."""
+        assert self._loop is not None
+        if turns:
+            self._loop.call_soon(self._when_said, turns - 1)
+        else:
+            self._said.set()
 
 
 def _as_api_error(error: Exception) -> ApiError:

@@ -15,7 +15,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,7 +33,10 @@ log = logging.getLogger("r1kit.serve")
 
 
 class Gate:
-    """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass."""
+    """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass.
+
+    `is_open` names paths beyond `OPEN_ROUTES` that need no key: those of the page.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class Gate:
         keys: Collection[str] = (),
         hosts: Collection[str] | None = LOOPBACK,
         origins: Collection[str] = (),
+        is_open: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._app = app
         self._limits = limits
         self._digests = [_digest(key) for key in keys]
         self._hosts = hosts
         self._origins = frozenset(origins)
+        self._is_open = is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,7 +99,8 @@ class Gate:
             raise ApiError(
                 403, "Pages of other origins may not ask; start with --allow-origin to allow one."
             )
-        if path not in OPEN_ROUTES and self._digests and not self._has_key(headers):
+        is_open = path in OPEN_ROUTES or self._is_open(path)
+        if not is_open and self._digests and not self._has_key(headers):
             raise ApiError(
                 401,
                 "The API key is missing or wrong; send Authorization: Bearer KEY.",

@@ -14,6 +14,9 @@ MAX_CHARS = 400_000
 MAX_N = 8
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
+MAX_SCHEMA_DEPTH = 32
+MAX_SCHEMA_PARTS = 4_000
+"""values in a JSON schema, at all depths"""
 MAX_TOKENS = 32_768
 """of a completion that names no limit of its own"""
 ANSWER_SHARE = 4
@@ -34,6 +37,8 @@ class Limits:
     """from the request to its last token"""
     keepalive_s: float = 10.0
     """silence on a stream before a comment is sent, so that nobody in between hangs up"""
+    prefix_tokens: int = 32_768
+    """most tokens of earlier prompts whose keys and values are kept, a model"""
     max_body_bytes: int = 4_000_000
     body_timeout_s: float = 30.0
     """for a client to send its request"""

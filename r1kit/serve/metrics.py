@@ -8,17 +8,18 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from r1kit.serve.driver import Driver
-from r1kit.serve.models import Served
+from r1kit.serve.flow import Vitals
+from r1kit.serve.models import ServedModel
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_COUNTED: dict[str, tuple[str, str, Callable[[Driver], int]]] = {
-    "r1_completions_running": ("gauge", "Being sampled.", lambda d: d.n_running),
-    "r1_completions_waiting": ("gauge", "Waiting for a first token.", lambda d: d.n_waiting),
-    "r1_engine_healthy": ("gauge", "1 while requests are served.", lambda d: int(d.is_healthy)),
-    "r1_prompt_tokens": ("counter", "Read.", lambda d: d.n_prompt_tokens),
-    "r1_completion_tokens": ("counter", "Sampled.", lambda d: d.n_completion_tokens),
-    "r1_engine_failures": ("counter", "Engines that failed.", lambda d: d.n_failures),
+_COUNTED: dict[str, tuple[str, str, Callable[[Vitals], int]]] = {
+    "r1_completions_running": ("gauge", "Being sampled.", lambda v: v.n_running),
+    "r1_completions_waiting": ("gauge", "Waiting for a first token.", lambda v: v.n_waiting),
+    "r1_engine_healthy": ("gauge", "1 while requests are served.", lambda v: int(v.is_healthy)),
+    "r1_prompt_tokens": ("counter", "Read.", lambda v: v.n_prompt_tokens),
+    "r1_cached_tokens": ("counter", "Read, but known before.", lambda v: v.n_cached_tokens),
+    "r1_completion_tokens": ("counter", "Sampled.", lambda v: v.n_completion_tokens),
+    "r1_engine_failures": ("counter", "Engines that failed.", lambda v: v.n_failures),
 }
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
@@ -26,7 +27,7 @@ _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 class Metrics:
     """The numbers of one server; each server has its own registry."""
 
-    def __init__(self, served: Iterable[Served]) -> None:
+    def __init__(self, served: Iterable[ServedModel]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Engines(list(served)))
         self.requests = Counter(
@@ -49,7 +50,7 @@ class Metrics:
 class _Engines(Collector):
     """What the drivers and engines count themselves, read when asked."""
 
-    def __init__(self, served: list[Served]) -> None:
+    def __init__(self, served: list[ServedModel]) -> None:
         self._served = served
 
     def collect(self) -> Iterator[Metric]:
@@ -57,5 +58,5 @@ class _Engines(Collector):
             metric = Metric(name, told, kind)
             for one in self._served:
                 sample = f"{name}_total" if kind == "counter" else name
-                metric.add_sample(sample, {"model": one.name}, value(one.driver))
+                metric.add_sample(sample, {"model": one.name}, value(one.vitals))
             yield metric

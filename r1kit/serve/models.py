@@ -5,23 +5,37 @@ The first model also answers to the names of DeepSeek's API, which say whether t
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit import template
+from r1kit.engines.base import Stepped
+from r1kit.engines.grammar import Grammars, as_schema
 from r1kit.engines.local import LocalEngine
-from r1kit.errors import ConfigError
+from r1kit.errors import ConfigError, EngineError
+from r1kit.model.policy import eos_ids
+from r1kit.serve import launch_day
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Ask
 from r1kit.serve.driver import Driver
+from r1kit.serve.flow import Flow, Vitals
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, Limits
-from r1kit.serve.schema import ChatRequest, CompletionRequest, Drawn
+from r1kit.serve.schema import (
+    ChatRequest,
+    CompletionRequest,
+    Drawn,
+    check_chat,
+    check_completion,
+)
+from r1kit.serve.wire import Decoder, Json
 from r1kit.types import Request, Sampling
 
 ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": False}
@@ -36,30 +50,125 @@ _LEGACY_MAX_TOKENS = 16
 """OpenAI's default of the older route"""
 
 
+class ServedModel(Protocol):
+    """One model that clients may ask."""
+
+    name: str
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it is."""
+        ...
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """For tokens with their log-probabilities; None where there are none."""
+        ...
+
+    def thinks(self, request: ChatRequest, by_name: bool) -> bool:
+        """Whether the answer is written in the form that has thinking."""
+        ...
+
+    async def chat(
+        self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
+    ) -> Flow:
+        """Has a turn written; `answer_tokens` count without thinking. Raises ApiError."""
+        ...
+
+    async def complete(self, request: CompletionRequest) -> Flow:
+        """Has a text continued. Raises ApiError."""
+        ...
+
+    def describe(self, name: str) -> Json:
+        """The model object of OpenAI's API, for one of its names."""
+        ...
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        ...
+
+    async def stop(self) -> None:
+        """End; what is in flight is told."""
+        ...
+
+
 class Served:
-    """One model: its tokenizer, its driver, its name."""
+    """A model whose tokens we handle: its tokenizer, the driver of its engine, its name."""
 
     def __init__(
-        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, limits: Limits
+        self,
+        name: str,
+        make_engine: Callable[[], Stepped],
+        tokenizer: PreTrainedTokenizerBase,
+        grammars: Grammars,
+        limits: Limits,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
-        self.tokenizer = tokenizer
-        self.created = int(time.time())
-        self.driver = Driver(
-            lambda: LocalEngine(model, tokenizer, max_rows=limits.max_rows), tokenizer, limits
-        )
+        self.decoder = tokenizer
+        self.vitals = self.driver = Driver(make_engine, tokenizer, limits)
         self.max_positions = self.driver.engine.max_positions
         self.has_thinking = template.has_thinking(tokenizer)
-        self._n_ids = self.driver.engine.model.get_input_embeddings().num_embeddings
-        self.pen = ThreadPoolExecutor(1, "tokenizer")
+        self._close_ids = tuple(template.close_thinking(tokenizer))
+        self._tokenizer = tokenizer
+        self._created = int(time.time())
+        self._grammars = grammars
+        self._n_ids = grammars.n_ids
+        self._on_stop = on_stop
+        self._pen = ThreadPoolExecutor(1, "tokenizer")
         """encodes prompts, one at a time and off the event loop"""
 
-    def chat(self, request: ChatRequest, by_name: bool) -> Ask:
+    @classmethod
+    def opened(
+        cls, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, limits: Limits
+    ) -> Served:
+        """A model of this process."""
+        rows, known = limits.max_rows, limits.prefix_tokens
+        n_ids: int = model.get_input_embeddings().num_embeddings
+        grammars = Grammars(tokenizer, n_ids, eos_ids(model, tokenizer))
+        make = partial(
+            LocalEngine, model, tokenizer, max_rows=rows, prefix_tokens=known, grammars=grammars
+        )
+        return cls(name, make, tokenizer, grammars, limits)
+
+    def thinks(self, request: ChatRequest, by_name: bool) -> bool:
+        return self.has_thinking and request.thinks(by_name)
+
+    async def chat(
+        self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
+    ) -> Flow:
+        def prepare() -> Ask:
+            check_chat(request)
+            return self._chat(request, by_name, answer_tokens)
+
+        return await self._begin(prepare, request.n or 1)
+
+    async def complete(self, request: CompletionRequest) -> Flow:
+        def prepare() -> Ask:
+            return self._completion(request, check_completion(request))
+
+        return await self._begin(prepare, request.n or 1)
+
+    def start(self) -> None:
+        self.driver.start()
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.driver.stop)
+        self._pen.shutdown()
+        await asyncio.to_thread(self._on_stop)
+
+    async def _begin(self, prepare: Callable[[], Ask], n: int) -> Flow:
+        """Room is held before any work is done for the request."""
+        with self.driver.room(n):
+            ask = await asyncio.get_running_loop().run_in_executor(self._pen, prepare)
+            return self.driver.ask(ask)
+
+    def _chat(self, request: ChatRequest, by_name: bool, answer_tokens: int | None) -> Ask:
         """What a chat asks of the engine. Raises ApiError."""
         thinks = self._thinks(request, by_name)
         turns, begun = request.conversation()
         try:
-            opening = template.open_turn(self.tokenizer, turns, thinks, begun)
+            opening = template.open_turn(self._tokenizer, turns, thinks, begun)
         except Exception as error:  # templates raise what they like on turns they do not know
             raise ApiError(
                 400,
@@ -67,20 +176,23 @@ class Served:
                 param="messages",
             ) from error
         most = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
-        ask = Ask(
-            self._request(request, opening.ids, most, "messages"),
-            opening,
-            wants_logprobs=bool(request.logprobs),
-        )
+        is_thinking = opening.part == "thinking"
+        if answer_tokens is not None:
+            most = answer_tokens + (launch_day.THINKING_TOKENS if is_thinking else 0)
+        asked = self._request(request, opening.ids, most, "messages")
+        wants_logprobs = bool(request.logprobs)
+        ask = Ask(asked, opening, close_ids=self._close_ids, wants_logprobs=wants_logprobs)
+        if (schema := self._schema(request)) is not None or answer_tokens is not None:
+            ask = self._with_answer(ask, schema, answer_tokens or most)
         budget = request.thinking.budget_tokens if request.thinking else None
-        if budget is None or opening.part != "thinking":
-            return ask
-        return self._with_budget(ask, budget)
+        if answer_tokens is not None:
+            budget = asked.sampling.max_tokens
+        return ask if budget is None or not is_thinking else self._with_budget(ask, budget)
 
-    def completion(self, request: CompletionRequest, prompt: str | list[int]) -> Ask:
+    def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> Ask:
         """What a plain text, or token ids, ask of the engine. Raises ApiError."""
         if isinstance(prompt, str):
-            ids = template.encode_prompt(self.tokenizer, prompt)
+            ids = template.encode_prompt(self._tokenizer, prompt)
         else:
             ids = prompt
         if not ids or max(ids) >= self._n_ids:
@@ -93,9 +205,8 @@ class Served:
         wanted = self._request(request, ids, most, "prompt")
         return Ask(wanted, wants_logprobs=request.logprobs is not None)
 
-    def describe(self, name: str) -> dict[str, Any]:
-        """The model object of OpenAI's API, for one of its names."""
-        facts = {"id": name, "object": "model", "created": self.created, "owned_by": "r1kit"}
+    def describe(self, name: str) -> Json:
+        facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
         return {**facts, "root": self.name, "max_model_len": self.max_positions}
 
     def _thinks(self, request: ChatRequest, by_name: bool) -> bool:
@@ -129,11 +240,37 @@ class Served:
         seed = secrets.randbits(63) if request.seed is None else request.seed
         return Request(ids, request.n or 1, sampling, seed)
 
+    def _schema(self, request: ChatRequest) -> str | None:
+        """What the answer follows. Raises ApiError for a schema that cannot be followed."""
+        wanted = request.response_format and request.response_format.schema_to_follow()
+        if not wanted:
+            return None
+        schema = as_schema(wanted)
+        try:
+            self._grammars.walk(schema)
+        except EngineError as error:
+            param = "response_format.json_schema.schema"
+            raise ApiError(400, f"{param}: {error}.", param=param) from None
+        return schema
+
+    def _with_answer(self, ask: Ask, schema: str | None, most: int) -> Ask:
+        """What binds the answer, from its first token on: after the thinking, if there is some."""
+        sampling = ask.request.sampling
+        answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=most)
+        assert ask.opening is not None
+        if ask.opening.part != "thinking":
+            answer = dataclasses.replace(answer, max_tokens=min(most, sampling.max_tokens))
+            return dataclasses.replace(ask, request=_drawn_by(ask.request, answer))
+        free = dataclasses.replace(sampling, stop=(*sampling.stop, template.END_THINK))
+        return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
+
     def _with_budget(self, ask: Ask, budget: int) -> Ask:
-        """As much of the budget as leaves a share of max_tokens to the answer."""
-        close_ids = tuple(template.close_thinking(self.tokenizer))
+        """As much of the budget as leaves a share of max_tokens to the answer, or its own limit."""
         most = ask.request.sampling.max_tokens
-        room = most - len(close_ids) - max(1, most // ANSWER_SHARE)
+        share = max(1, most // ANSWER_SHARE)
+        room = (
+            most - len(ask.close_ids) - min(share, ask.answer.max_tokens if ask.answer else share)
+        )
         if room < 1:
             raise ApiError(
                 400,
@@ -141,25 +278,30 @@ class Served:
                 "raise max_tokens or shorten the prompt.",
                 param="thinking.budget_tokens",
             )
-        return dataclasses.replace(ask, budget=min(budget, room), close_ids=close_ids)
+        return dataclasses.replace(ask, budget=min(budget, room))
+
+
+def _drawn_by(request: Request, sampling: Sampling) -> Request:
+    return dataclasses.replace(request, sampling=sampling)
 
 
 class Models:
     """All that are served; the first also answers to `ALIASES`."""
 
-    def __init__(self, served: Iterable[Served]) -> None:
+    def __init__(self, served: Iterable[ServedModel]) -> None:
         self.served = list(served)
-        self._by_name: dict[str, tuple[Served, bool]] = {
-            alias: (first, thinks) for first in self.served[:1] for alias, thinks in ALIASES.items()
-        }
+        self._by_name: dict[str, tuple[ServedModel, bool]] = {}
         for one in self.served:
             if one.name in self._by_name:
                 raise ConfigError(
                     f"Two models would be called {one.name}; rename a folder, or serve one of them."
                 )
-            self._by_name[one.name] = (one, True)
+            self._by_name[one.name] = (one, ALIASES.get(one.name, True))
+        for alias, thinks in ALIASES.items():  # a model that is called so keeps its name
+            for first in self.served[:1]:
+                self._by_name.setdefault(alias, (first, thinks))
 
-    def find(self, name: str) -> tuple[Served, bool]:
+    def find(self, name: str) -> tuple[ServedModel, bool]:
         """The model of a name, and whether the name says that it thinks. Raises ApiError (404)."""
         if name not in self._by_name:
             raise ApiError(
@@ -170,7 +312,7 @@ class Models:
             )
         return self._by_name[name]
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> list[Json]:
         """A model object for every name, the models' own before the aliases."""
         names = sorted(self._by_name, key=lambda name: name in ALIASES)
         return [self._by_name[name][0].describe(name) for name in names]

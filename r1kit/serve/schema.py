@@ -8,13 +8,21 @@ they are empty. docs/serving.md is written from here (scripts/serving_reference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_N, MAX_STOP_CHARS, MAX_STOPS
+from r1kit.serve.limits import (
+    MAX_CHARS,
+    MAX_MESSAGES,
+    MAX_N,
+    MAX_SCHEMA_DEPTH,
+    MAX_SCHEMA_PARTS,
+    MAX_STOP_CHARS,
+    MAX_STOPS,
+)
 from r1kit.types import Message
 
 
@@ -98,13 +106,39 @@ class Thinking(Wire):
     """most thinking tokens; thinking that is longer is closed, and the answer begins"""
 
 
+class JsonSchema(Wire):
+    """What an answer is to be, as a JSON schema."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    """accepted, no effect"""
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    """the schema; any object if not given"""
+    description: str | None = None
+    """accepted, no effect"""
+    strict: bool | None = None
+    """accepted, no effect: it is always followed to the letter"""
+
+
 class ResponseFormat(Wire):
-    """Only text yet."""
+    """The form of the answer; the thinking before it is free."""
 
     type: Literal["text", "json_object", "json_schema"]
-    """anything but `text` is refused with "not yet" """
-    json_schema: Any = None
-    """refused with the type it belongs to"""
+    """`json_object` is any JSON object"""
+    json_schema: JsonSchema | None = None
+    """with `json_schema`: which"""
+
+    def schema_to_follow(self) -> dict[str, Any] | None:
+        """None for plain text. Raises ApiError for a schema that is missing, deep or large."""
+        if self.type == "text":
+            return None
+        if self.type == "json_object":
+            return {"type": "object"}
+        at = "response_format.json_schema"
+        if self.json_schema is None:
+            raise ApiError(400, f"{at}: It must say which schema.", param=at)
+        schema = self.json_schema.schema_ or {"type": "object"}
+        _check_schema(schema, f"{at}.schema")
+        return schema
 
 
 class Drawn(Wire):
@@ -165,7 +199,7 @@ class ChatRequest(Drawn):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     """refused above 0: not yet"""
     response_format: ResponseFormat | None = None
-    """only text yet"""
+    """JSON, if wanted: an object, or what a schema says"""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     """refused unless empty: not yet"""
     tool_choice: Literal["none", "auto"] | None = None
@@ -234,8 +268,10 @@ def check_chat(request: ChatRequest) -> None:
         raise _not_yet("top_logprobs", "only the sampled tokens have log-probabilities")
     if request.top_logprobs is not None and not request.logprobs:
         raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
-    if request.response_format is not None and request.response_format.type != "text":
-        raise _not_yet("response_format", "answers are plain text")
+    form = request.response_format
+    if form is not None and form.schema_to_follow() and request.messages[-1].prefix:
+        raise ApiError(400, "response_format: A text that is continued follows no schema.",
+                      param="response_format")  # fmt: skip
     _check_size(sum(_sizes(request)), "messages")
     _check_stream(request)
 
@@ -258,11 +294,13 @@ def check_completion(request: CompletionRequest) -> str | list[int]:
     return list(prompt)
 
 
-def field_names() -> set[str]:
-    """Of all fields there are."""
-    models = (TextPart, ChatMessage, StreamOptions, Thinking, ResponseFormat, ChatRequest,
-              CompletionRequest)  # fmt: skip
-    return {name for model in models for name in model.model_fields}
+def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
+    """Of all fields there are, in these models and in others."""
+    models: tuple[type[BaseModel], ...] = (
+        TextPart, ChatMessage, StreamOptions, Thinking, JsonSchema, ResponseFormat, ChatRequest,
+        CompletionRequest, *others,
+    )  # fmt: skip
+    return {f.alias or name for model in models for name, f in model.model_fields.items()}
 
 
 def _turn(message: ChatMessage) -> Message:
@@ -274,6 +312,26 @@ def _sizes(request: ChatRequest) -> Iterator[int]:
     for message in request.messages:
         yield len(message.text())
         yield len(message.reasoning_content or "") + len(message.reasoning or "")
+
+
+def _check_schema(schema: dict[str, Any], param: str) -> None:
+    """Caps before any work: a schema that nests or grows without end stops whoever compiles it."""
+    level: list[Any] = [schema]
+    n = 0
+    for _ in range(MAX_SCHEMA_DEPTH):
+        n += len(level)
+        if n > MAX_SCHEMA_PARTS:
+            raise ApiError(400, f"{param}: It has more than {MAX_SCHEMA_PARTS} parts.", param=param)
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return
+    raise ApiError(400, f"{param}: It is deeper than {MAX_SCHEMA_DEPTH} levels.", param=param)
+
+
+def _parts(whole: Any) -> Iterable[Any]:
+    if isinstance(whole, dict):
+        return whole.values()
+    return whole if isinstance(whole, list) else ()
 
 
 def _check_size(size: int, param: str) -> None:

@@ -1,13 +1,14 @@
-"""`r1 serve`: open the checkpoints, refuse what would expose them, and run uvicorn."""
+"""`r1 serve`: open the models, refuse what would expose them, and run uvicorn."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+import torch
 import uvicorn
 
 from r1kit.errors import ConfigError
@@ -15,8 +16,11 @@ from r1kit.model import checkpoint
 from r1kit.serve import app
 from r1kit.serve.gate import LOOPBACK
 from r1kit.serve.limits import Limits
-from r1kit.serve.models import Served
+from r1kit.serve.models import Served, ServedModel
 
+SMALL = 30_000_000
+"""parameters; a product of fewer is over before a second thread has woken up, and that thread is
+missing where answers are written (docs/serving.md)"""
 _GRACE_S = 5
 """for answers in flight when the server is stopped"""
 
@@ -24,8 +28,7 @@ log = logging.getLogger("r1kit.serve")
 
 
 def run(
-    folders: Mapping[str, Path],
-    device: str,
+    open_models: Callable[[], Sequence[ServedModel]],
     limits: Limits,
     *,
     host: str,
@@ -34,31 +37,57 @@ def run(
     hosts: Collection[str],
     origins: Collection[str],
     insecure: bool,
+    is_launch_day: bool = False,
+    open_page: Callable[[str], app.Page] | None = None,
 ) -> None:
-    """Serve the checkpoints in `folders` by their names until interrupted.
+    """Serve models until interrupted; they are opened once the address is known to be safe.
 
-    Raises ConfigError for an address that would be open to others without a key, CheckpointError
-    for a folder that does not open.
+    `open_page` makes the pages for people, from the API's own address.
+    Raises ConfigError for an address that would be open to others without a key.
     """
     refuse_exposure(host, keys, insecure)
-    served = [
-        Served(name, *checkpoint.load(folder, device=device), limits)
-        for name, folder in folders.items()
-    ]
+    served = open_models()
     allowed = {*LOOPBACK, *hosts} if is_loopback(host) or hosts else None
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
-    config = uvicorn.Config(
-        app.build(served, limits, keys=keys, hosts=allowed, origins=origins),
-        access_log=False,  # gate.py has a line for each request, without its query
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
     with listening(host, port) as listener:
+        port = listener.getsockname()[1]
+        page = open_page(reached_at(host, port)) if open_page else None
+        config = uvicorn.Config(
+            app.build(
+                served,
+                limits,
+                keys=keys,
+                hosts=allowed,
+                origins=origins,
+                page=page,
+                is_launch_day=is_launch_day,
+            ),
+            access_log=False,  # gate.py has a line for each request, without its query
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
         name = f"[{host}]" if ":" in host else host
-        log.info("%s at http://%s:%d", ", ".join(folders), name, listener.getsockname()[1])
+        log.info("%s at http://%s:%d", ", ".join(one.name for one in served), name, port)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def open_folders(
+    folders: Mapping[str, Path | str], device: str, limits: Limits
+) -> list[ServedModel]:
+    """Checkpoints by their names. Raises CheckpointError for a folder that does not open."""
+    opened = {name: checkpoint.load(folder, device=device) for name, folder in folders.items()}
+    if max(model.num_parameters() for model, _ in opened.values()) < SMALL:
+        torch.set_num_threads(1)
+    return [Served.opened(name, *pair, limits) for name, pair in opened.items()]
+
+
+def reached_at(host: str, port: int) -> str:
+    """The address by which this machine reaches its own server."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    name = everywhere.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -8,13 +8,17 @@ deepseek-harness.
 
 from __future__ import annotations
 
-import json
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
+
+from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Said
+from r1kit.serve.schema import Drawn
 from r1kit.types import Finish
 
 Json = dict[str, Any]
@@ -32,24 +36,27 @@ class Decoder(Protocol):
 class Usage:
     """What a request has cost, in tokens."""
 
-    prompt_tokens: int
+    prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    """of the prompt"""
 
     def add(self, said: Said) -> None:
         self.completion_tokens += said.n_tokens
         self.reasoning_tokens += said.n_thinking
+        self.cached_tokens = said.n_cached
 
     def json(self) -> Json:
-        """OpenAI's names, and DeepSeek's for the cache, which is always missed: there is none."""
+        """OpenAI's names, and DeepSeek's for the cache."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
             "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
-            "prompt_cache_hit_tokens": 0,
-            "prompt_cache_miss_tokens": self.prompt_tokens,
+            "prompt_cache_hit_tokens": self.cached_tokens,
+            "prompt_cache_miss_tokens": self.prompt_tokens - self.cached_tokens,
         }
 
 
@@ -101,7 +108,7 @@ class Chat:
     chunk_object = "chat.completion.chunk"
     id_prefix = "chatcmpl-"
 
-    def __init__(self, thinks: bool, decoder: Decoder) -> None:
+    def __init__(self, thinks: bool, decoder: Decoder | None) -> None:
         self._thinks = thinks
         self._decoder = decoder
 
@@ -162,7 +169,7 @@ class PlainText:
     chunk_object = "text_completion"
     id_prefix = "cmpl-"
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder | None) -> None:
         self._decoder = decoder
         self._offsets: dict[int, int] = {}
         """characters said, by completion"""
@@ -197,32 +204,70 @@ class PlainText:
                 "text_offset": offsets}  # fmt: skip
 
 
-@dataclass
-class Envelope:
-    """What all objects of one answer have in common."""
+class Writer(Protocol):
+    """How an answer is written, whole or as a stream."""
 
-    form: Form
-    model: str
-    id: str
-    created: int = field(default_factory=lambda: int(time.time()))
+    def begin(self) -> bytes:
+        """Before anything is said."""
+        ...
 
-    def chunk(self, choices: list[Json], usage: Json | None, with_usage: bool) -> bytes:
-        """A server-sent event; with `with_usage` the key is there, also while it is null."""
-        body = {**self._head(self.form.chunk_object), "choices": choices}
-        return event({**body, "usage": usage} if with_usage else body)
+    def say(self, said: Said) -> bytes:
+        """What this adds; empty where there is nothing to say."""
+        ...
+
+    def end(self, usage: Usage) -> bytes:
+        """After everything."""
+        ...
+
+    def error(self, error: ApiError) -> bytes:
+        """In place of the rest."""
+        ...
 
     def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
-        """The answer in one object."""
-        choices = [self.form.whole(whole) for whole in wholes]
-        return {**self._head(self.form.object), "choices": choices, "usage": usage.json()}
+        """All n completions in one object."""
+        ...
 
-    def _head(self, kind: str) -> Json:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+class Choices:
+    """The writer of both older routes: choices in what all objects of an answer share."""
+
+    def __init__(self, form: Form, asked: Drawn) -> None:
+        self._form = form
+        self._n = asked.n or 1
+        self._with_usage = asked.wants_usage()
+        self._head = {
+            "id": f"{form.id_prefix}{uuid.uuid4().hex}",
+            "object": form.chunk_object if asked.stream else form.object,
+            "created": int(time.time()),
+            "model": asked.model,
+        }
+
+    def begin(self) -> bytes:
+        firsts = [self._form.first(index) for index in range(self._n)]
+        return b"".join(self._chunk(choices, None) for choices in firsts if choices)
+
+    def say(self, said: Said) -> bytes:
+        return b"".join(self._chunk([choice], None) for choice in self._form.chunks(said))
+
+    def end(self, usage: Usage) -> bytes:
+        return (self._chunk([], usage.json()) if self._with_usage else b"") + DONE
+
+    def error(self, error: ApiError) -> bytes:
+        return event(error.body()) + DONE
+
+    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+        choices = [self._form.whole(whole) for whole in wholes]
+        return {**self._head, "choices": choices, "usage": usage.json()}
+
+    def _chunk(self, choices: list[Json], usage: Json | None) -> bytes:
+        """A server-sent event; who asked for usage finds the key there, also while it is null."""
+        body = {**self._head, "choices": choices}
+        return event({**body, "usage": usage} if self._with_usage else body)
 
 
 def event(body: Json) -> bytes:
-    """One server-sent event; without a name, which old clients would skip it for."""
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+    """One server-sent event; without a name, for which old clients would skip it."""
+    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 def _ending(said: Said) -> Json:
@@ -236,5 +281,6 @@ def _finish(finish: Finish | None) -> str | None:
     return None if finish is None else ("length" if finish == "length" else "stop")
 
 
-def _token_text(decoder: Decoder, token_id: int) -> str:
+def _token_text(decoder: Decoder | None, token_id: int) -> str:
+    assert decoder is not None  # without one nobody says tokens
     return str(decoder.decode([token_id], skip_special_tokens=False))

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
 from r1kit.model import policy, tokenizer
+from r1kit.model.find import find_model
 from r1kit.stages import supervise
 from r1kit.stages.context import Context, Unit
 from r1kit.tasks import mix
@@ -40,8 +41,9 @@ def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -
 
 def _adopt(context: Context, unit: Unit, path: str) -> None:
     """An existing model becomes the base unchanged."""
-    model = policy.load(path, context.ranks.device, context.dtype)
-    context.save(replace(unit, weights_from=path), 0, model, tokenizer.load(path), {})
+    found = find_model(path)
+    model = policy.load(found, context.ranks.device, context.dtype)
+    context.save(replace(unit, weights_from=path), 0, model, tokenizer.load(found), {})
 
 
 def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:

@@ -1,18 +1,25 @@
-"""Stage bench: what a checkpoint can do, on held-out problems, with its error bar."""
+"""Stage bench: what a checkpoint can do, on held-out problems, with its error bars.
+
+Source: R1 paper, section 3: k samples a problem at temperature 0.6 and top-p 0.95, their mean as
+pass@1, their majority as cons@k. An error bar is of the mean over problems, so that samples of the
+same problem do not count as independent.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
 from r1kit.rollout import Exam, collect
-from r1kit.stages.context import Context
-from r1kit.stages.measure import describe, rollout_record
+from r1kit.stages import preference
+from r1kit.stages.context import Context, Unit
+from r1kit.stages.measure import facts, rollout_record
 from r1kit.tasks import mix
 from r1kit.types import Group, Message, Problem, Sampling, Verdict
 from r1kit.verify.answer import check_number
@@ -22,6 +29,17 @@ N_SHOWN = 6
 """held-out problems whose answers the report shows for every stage"""
 BENCH_SEED = 7_777
 """apart from the seeds of training"""
+MEASURES = {
+    "mean_tokens": "tokens",
+    "reflection_per_answer": "reflections",
+    "language_consistency": "language",
+    "well_formed": "rewards/format",
+    "truncated": "clipped",
+}
+"""entry of results.json → the fact about a completion (measure.facts) that it is the mean of"""
+
+Values = list[float]
+"""one a problem, over all ranks"""
 
 
 def run(context: Context, stage: str) -> dict[str, Any]:
@@ -32,99 +50,151 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
     tasks = mix.load(recipe, "held_out")
     exam = Exam(words, tasks.verify, recipe.zero.rewards.model_dump())
-    groups, rates = _sat(context, engine, exam, tasks.distinct(config.n_problems))
-    metrics = describe(groups, context.ranks)
+    groups = _sat(context, stage, engine, exam, tasks.distinct(config.n_problems))
     for record in _showcase(context, stage, engine, exam, tasks):
         context.sample(record)
-    votes = [vote for part in context.ranks.gather(_votes(groups)) for vote in part]
+    rates, votes = _of_all(context, groups, _rate), _of_all(context, groups, _vote)
+    gains = [vote - rate for vote, rate in zip(votes, rates, strict=True)]
     measured = {
         "pass_at_1": statistics.fmean(rates),
         "stderr": _stderr(rates),
         "cons_at_k": statistics.fmean(votes),
-        "cons_stderr": _stderr(votes),
+        "cons_gain": statistics.fmean(gains),
         "n_problems": len(rates),
         "n_parameters": model.num_parameters(),
         "samples": config.samples,
-        "mean_tokens": metrics["completions/mean_length"],
-        "reflection_per_answer": metrics["reflection_per_answer"],
-        "language_consistency": metrics["language_consistency"],
-        "truncated": metrics["completions/clipped_ratio"],
-        "well_formed": metrics["rewards/format"],
-        "by_task": {
-            key.removeprefix("accuracy/"): value
-            for key, value in metrics.items()
-            if key.startswith("accuracy/")
-        },
+        **_measures(context, groups),
+        "by_task": _by_task(context, groups),
         "checkpoint": path.name,
     }
-    if recipe.general is not None:
-        measured["general"] = _general(context, engine, exam)
+    measured["errors"] |= {"cons_at_k": _stderr(votes), "cons_gain": _stderr(gains)}
+    # Students are measured on reasoning alone, as in the paper (section 2.4).
+    if recipe.general is not None and not stage.startswith("distill/"):
+        measured["general"] = _general(context, stage, engine, exam)
     return measured
 
 
-def _general(context: Context, engine: Engine, exam: Exam) -> dict[str, Any]:
+def judge(context: Context, unit: Unit) -> dict[str, Any]:
+    """What the reward models of this run think of the general answers of the stages it needs.
+
+    They are born late, so that no stage can be judged when it ends.
+    """
+    reward_models, found = preference.reward_models(context), {}
+    stages = [name for name in unit.needs if name not in preference.STAGES]
+    for stage in stages:
+        model, words = context.load(context.latest(stage))
+        engine = LocalEngine(model, words, max_rows=context.recipe.compute.max_rows)
+        exam = Exam(words, lambda *_: Verdict(False, None, ""), {})
+        groups = _talked(context, stage, engine, exam)
+
+        def liked(group: Group) -> float | None:
+            texts = [rollout.completion.text for rollout in group.rollouts]
+            scores = reward_models.scores([group.problem] * len(texts), texts)
+            return _mean(score for score in scores if score is not None)
+
+        scores = _of_all(context, groups, liked)
+        found[stage] = {"value": statistics.fmean(scores), "stderr": _stderr(scores)}
+        context.note(f"{stage}: the reward models give its answers {found[stage]['value']:.2f}.")
+    return {"preference": found}
+
+
+def _general(context: Context, stage: str, engine: Engine, exam: Exam) -> dict[str, Any]:
     """What a checkpoint can do with held-out prompts that are not reasoning."""
-    recipe = context.recipe
-    task = mix.general(recipe, "held_out")
-    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(recipe.bench.n_general)
-    groups, rates = _sat(context, engine, dataclasses.replace(exam, verify=task.verify), problems)
-    metrics = describe(groups, context.ranks)
+    task = mix.general(context.recipe, "held_out")
+    groups = _talked(context, stage, engine, dataclasses.replace(exam, verify=task.verify))
+    rates = _of_all(context, groups, _rate)
     return {
         "accuracy": statistics.fmean(rates),
         "stderr": _stderr(rates),
-        "format": metrics["rewards/format"],
-        "language_consistency": metrics["language_consistency"],
-        "mean_tokens": metrics["completions/mean_length"],
         "n_problems": len(rates),
+        **_measures(context, groups),
     }
 
 
+def _talked(context: Context, stage: str, engine: Engine, exam: Exam) -> list[Group]:
+    recipe = context.recipe
+    task = mix.general(recipe, "held_out")
+    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(recipe.bench.n_general)
+    return _sat(context, stage, engine, exam, problems)
+
+
 def _sat(
-    context: Context, engine: Engine, exam: Exam, problems: Sequence[Problem]
-) -> tuple[list[Group], list[float]]:
-    """This rank's groups of the problems, and the pass rates of all ranks' problems."""
+    context: Context, stage: str, engine: Engine, exam: Exam, problems: Sequence[Problem]
+) -> list[Group]:
+    """This rank's groups of the problems."""
     config = context.recipe.bench
+    mine = context.ranks.share(list(enumerate(problems)))
+    told = f"{len(problems)} held-out problems, {config.samples} answers each"
     found = collect(
         engine,
         exam,
-        context.ranks.share(list(enumerate(problems))),
+        mine,
         config.samples,
         Sampling(config.max_tokens, config.temperature, config.top_p),
         context.recipe.seed + BENCH_SEED,
+        on_sampled=context.counting(stage, len(mine), told),
     )
-    parts = context.ranks.gather(_rates(found.groups))
-    return found.groups, [rate for part in parts for rate in part]
+    return found.groups
 
 
-def _stderr(values: Sequence[float]) -> float:
-    """Of their mean, problems as clusters."""
+def _of_all(
+    context: Context, groups: Sequence[Group], value: Callable[[Group], float | None]
+) -> Values:
+    """Of each problem that has one; those without a decided completion have none."""
+    mine = [value(group) if group.rollouts else None for group in groups]
+    return [item for part in context.ranks.gather(mine) for item in part if item is not None]
+
+
+def _stderr(values: Values) -> float:
+    """Of their mean."""
     return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
-def _votes(groups: Sequence[Group]) -> list[float]:
-    """Of each problem, whether the answer most of its completions gave is right.
+def _measures(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
+    """The measures, and the standard error of each under `errors`."""
+    found: dict[str, Any] = {"errors": {}}
+    for name, fact in MEASURES.items():
+        values = _of_all(context, groups, partial(_fact, name=fact))
+        found[name] = statistics.fmean(values) if values else 0.0
+        found["errors"][name] = _stderr(values)
+    return found
+
+
+def _fact(group: Group, name: str) -> float | None:
+    """Its mean over the completions that have it: one without words has no language."""
+    found = map(facts, group.rollouts)
+    return _mean(row[name] for row in found if name != "language" or row["with_language"])
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return statistics.fmean(listed) if listed else None
+
+
+def _rate(group: Group) -> float:
+    """Share of right completions."""
+    return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
+
+
+def _vote(group: Group) -> float:
+    """Whether the answer most completions gave is right.
 
     Answers are the same if their texts are; of equally many the first one counts.
     """
-    votes = []
-    for group in groups:
-        verdicts = [rollout.verdict for rollout in group.rollouts]
-        counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
-        if counts:
-            [(answer, _)] = counts.most_common(1)
-            votes.append(float(next(bool(v.correct) for v in verdicts if v.extracted == answer)))
-        elif verdicts:
-            votes.append(0.0)
-    return votes
+    verdicts = [rollout.verdict for rollout in group.rollouts]
+    counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
+    if not counts:
+        return 0.0
+    [(answer, _)] = counts.most_common(1)
+    return float(next(bool(v.correct) for v in verdicts if v.extracted == answer))
 
 
-def _rates(groups: Sequence[Group]) -> list[float]:
-    """Share of right completions of each problem that could be decided."""
-    return [
-        statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
-        for group in groups
-        if group.rollouts
-    ]
+def _by_task(context: Context, groups: Sequence[Group]) -> dict[str, float]:
+    mine = [(group.problem.task, _rate(group)) for group in groups if group.rollouts]
+    rates: dict[str, Values] = {}
+    for task, rate in sorted(item for part in context.ranks.gather(mine) for item in part):
+        rates.setdefault(task, []).append(rate)
+    return {task: statistics.fmean(found) for task, found in rates.items()}
 
 
 def _showcase(

@@ -96,6 +96,14 @@ class Context:
         if self.observer is not None:
             self.observer.stage_started(unit.name, n_steps, what)
 
+    def counting(self, stage: str, total: int, what: str) -> Callable[[int], None]:
+        """Shows something long that is no training; call what it returns with how much is done."""
+        if self.observer is None:
+            return lambda done: None
+        observer = self.observer
+        observer.stage_started(stage, total, what)
+        return lambda done: observer.step(stage, done, {})
+
     def weights(self, unit: Unit) -> Path:
         """The checkpoint a unit begins with."""
         assert unit.weights_from is not None, f"{unit.name} begins with nothing"
@@ -108,8 +116,13 @@ class Context:
 
     def latest(self, stage: str) -> Path:
         """The newest checkpoint of a finished stage, on every rank."""
-        path: Path | None = self._from_first(self.run and self.run.latest(stage))
+        path = self.newest(stage)
         assert path is not None, f"stage {stage} has no checkpoint"
+        return path
+
+    def newest(self, stage: str) -> Path | None:
+        """The newest checkpoint of a stage, which may be unfinished or have none."""
+        path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path
 
     def is_finished(self, stage: str) -> bool:

@@ -46,7 +46,7 @@ def _student(context: Context, unit: Unit) -> StudentConfig:
 
 
 def _data(context: Context, config: DistillConfig) -> list[Row]:
-    path = context.data("taught") if config.data is None else Path(config.data)
+    path = context.data("rejection.taught") if config.data is None else Path(config.data)
     rows = [row for _, row in read_lines(path)] if path.is_file() else []
     if not rows:
         raise ConfigError(

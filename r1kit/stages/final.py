@@ -13,9 +13,7 @@ import os
 from r1kit.config import FinalConfig
 from r1kit.engines.remote import Endpoint
 from r1kit.judges import Judge
-from r1kit.judges.learned import RewardModels
 from r1kit.judges.remote import RemoteJudge
-from r1kit.model import scorer
 from r1kit.stages import preference, reinforce
 from r1kit.stages.context import FIRST_INDEX, Context, Unit
 from r1kit.tasks import mix
@@ -54,9 +52,4 @@ def find_judge(context: Context, config: FinalConfig) -> Judge:
     if config.judge_url is not None:
         key = os.environ.get(JUDGE_KEY)
         return RemoteJudge(Endpoint(config.judge_url, config.judge_model, key))
-    paths = {name: context.latest(name) for name in preference.STAGES}
-    models = {
-        name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
-    }
-    words = context.words(paths[preference.HELPFUL])
-    return RewardModels(models[preference.HELPFUL], models[preference.HARMLESS], words)
+    return preference.reward_models(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from r1kit.model.parallel import Ranks
@@ -34,7 +34,7 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> Metrics:
     }
     for key in sorted(sums):
         if key.startswith("rewards/"):
-            metrics[key] = sums[key] / n
+            metrics[key] = sums[key] / sums[f"n_{key}"]
         if key.startswith("accuracy/"):
             metrics[key] = sums[key] / sums[key.replace("accuracy/", "n/")]
     return metrics
@@ -58,16 +58,16 @@ def _sums(groups: Sequence[Group]) -> Metrics:
         add("reward_std", statistics.stdev(rewards) if len(rewards) > 1 else 0.0)
         add("zero_std", float(len(set(rewards)) <= 1))
         for rollout in group.rollouts:
-            for key, value in _facts(rollout).items():
+            for key, value in facts(rollout).items():
                 add(key, value)
     return sums
 
 
-def _facts(rollout: Rollout) -> Metrics:
-    """What one completion adds to the sums."""
+def facts(rollout: Rollout) -> Metrics:
+    """Numbers about one completion; those under `n` and `with_language` count it."""
     completion = rollout.completion
     share = language_share(without_tags(completion.text), rollout.problem.language)
-    facts = {
+    found = {
         "n": 1.0,
         "reward": rollout.reward.total,
         "tokens": float(len(completion.token_ids)),
@@ -80,7 +80,23 @@ def _facts(rollout: Rollout) -> Metrics:
         f"accuracy/{rollout.problem.task}": float(bool(rollout.verdict.correct)),
         f"n/{rollout.problem.task}": 1.0,
     }
-    return facts | {f"rewards/{part}": value for part, value in rollout.reward.parts.items()}
+    for part, value in rollout.reward.parts.items():
+        found |= {f"rewards/{part}": value, f"n_rewards/{part}": 1.0}
+    return found
+
+
+def compute(records: Iterable[Mapping[str, Any]], n_parameters: int) -> dict[str, float]:
+    """Tokens learned from and sampled by a stage, of its steps' records, and their FLOPs.
+
+    6 a parameter and token learned from, 2 a token read or sampled (Kaplan et al. 2020, arXiv
+    2001.08361, section 2.1). What was sampled by others, for its data, is not in it.
+    """
+    learned = sampled = 0.0
+    for record in records:
+        learned += record["n_tokens"]
+        sampled += record.get("n_completion_tokens", 0.0) + record.get("n_prompt_tokens", 0.0)
+    flops = n_parameters * (6 * learned + 2 * sampled)
+    return {"learned_tokens": learned, "sampled_tokens": sampled, "flops": flops}
 
 
 def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:

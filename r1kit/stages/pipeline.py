@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from r1kit import claims
 from r1kit.config import Recipe
 from r1kit.errors import ConfigError
+from r1kit.evidence import ASIDE, rank, read
 from r1kit.live import Observer
 from r1kit.model import parallel
 from r1kit.model.parallel import Ranks
@@ -26,6 +28,7 @@ from r1kit.stages import (
     zero,
 )
 from r1kit.stages.context import Context, Unit
+from r1kit.stages.measure import compute
 
 OWN = "its own samples"
 
@@ -33,8 +36,11 @@ OWN = "its own samples"
 def plan(recipe: Recipe) -> list[Unit]:
     """The units of a recipe in the order of the paper: the sections it has decide.
 
-    Raises ConfigError when one begins with another that the recipe has no section of.
+    A recipe whose students learn from a file has them alone. Raises ConfigError when a unit begins
+    with another that the recipe has no section of.
     """
+    if recipe.distill is not None and recipe.distill.data is not None:
+        return _students(recipe)
     units = [Unit("base", base.run, None, "corpus"), Unit("zero", zero.run, "base", OWN)]
     if recipe.cold_start is not None:
         units.append(Unit("cold_start", cold_start.run, "base", "zero", ("zero",)))
@@ -51,6 +57,8 @@ def plan(recipe: Recipe) -> list[Unit]:
     for item in recipe.ablations:
         ablation.changed(recipe, item)
         units.append(replace(named[item.of], name=f"ablation/{item.name}", run=ablation.run))
+    if _needs_reward_models(recipe):
+        units.append(Unit("bench", bench.judge, None, None, _judged(recipe, units)))
     _refuse_gaps(units)
     return units
 
@@ -58,14 +66,23 @@ def plan(recipe: Recipe) -> list[Unit]:
 def _students(recipe: Recipe) -> list[Unit]:
     if recipe.distill is None:
         return []
-    units, taught = [], () if recipe.distill.data else ("rejection",)
+    units: list[Unit] = []
+    file = recipe.distill.data
+    taught = () if file else ("rejection",)
     for student in recipe.distill.students:
         name = f"distill/{student.name}"
         units.append(Unit(f"{name}/base", distill.make_base, None, "corpus"))
-        units.append(Unit(name, distill.run, f"{name}/base", "rejection", taught))
+        units.append(Unit(name, distill.run, f"{name}/base", file or "rejection", taught))
         if student.twin:
             units.append(Unit(f"{name}/zero", distill.make_twin, f"{name}/base", OWN))
     return units
+
+
+def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
+    """What the reward models look at, and they themselves."""
+    main = [unit.name for unit in units if unit.name.split("/")[0] not in ASIDE]
+    finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
+    return (*main, *finals, *preference.STAGES)
 
 
 def _needs_reward_models(recipe: Recipe) -> bool:
@@ -84,22 +101,46 @@ def _refuse_gaps(units: Sequence[Unit]) -> None:
                 )
 
 
-def run(recipe: Recipe, out: Path, only: str | None, observer: Observer) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """Which stages of a recipe are made in this session; by default all that are not finished."""
+
+    only: str | None = None
+    """a unit, or a family of them"""
+    last: str | None = None
+    """the family after which it ends"""
+    again: str | None = None
+    """a family that is made once more, with all that follow"""
+
+    def __contains__(self, name: str) -> bool:
+        is_late = self.last is not None and rank(name) > rank(self.last)
+        is_named = self.only is None or name == self.only or name.startswith(f"{self.only}/")
+        return is_named and not is_late
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises ConfigError for what is no stage of a recipe with units of these names."""
+        families = list(dict.fromkeys(name.split("/")[0] for name in names))
+        for option, stage, known in (
+            ("--only", self.only, [*families, *names]),
+            ("--to", self.last, families),
+            ("--from", self.again, families),
+        ):
+            if stage is not None and stage not in known:
+                told = ", ".join(dict.fromkeys(known))
+                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {told}.")
+
+
+def run(recipe: Recipe, out: Path, observer: Observer, wanted: Wanted | None = None) -> None:
     """Runs the recipe in the folder `out`, or goes on with it, on all processes.
 
-    `only` is a unit or a family of them. Raises an R1Error when the recipe, the folder or the
-    machine do not allow it.
+    Raises an R1Error when the recipe, the folder or the machine do not allow it.
     """
-    names = [unit.name for unit in plan(recipe)]
-    if only is not None and not any(_is_named(name, only) for name in names):
-        raise ConfigError(f"There is no stage {only!r}; the stages are {', '.join(names)}.")
+    wanted = wanted or Wanted()
+    wanted.check([unit.name for unit in plan(recipe)])
     n = parallel.n_processes(recipe.compute, recipe.zero.n_problems)
-    with RunDir.create_or_resume(out, recipe) as folder:
-        parallel.launch(n, recipe.compute, _on_rank, recipe, only, First(folder, observer))
-
-
-def _is_named(name: str, only: str) -> bool:
-    return name == only or name.startswith(f"{only}/")
+    with RunDir.create_or_resume(out, recipe, wanted.again) as folder:
+        parallel.launch(n, recipe.compute, _on_rank, recipe, wanted, First(folder, observer))
+        folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
 
 
 class First:
@@ -113,13 +154,13 @@ class First:
         return First, (None, None)
 
 
-def _on_rank(ranks: Ranks, recipe: Recipe, only: str | None, first: First) -> None:
+def _on_rank(ranks: Ranks, recipe: Recipe, wanted: Wanted, first: First) -> None:
     context = Context(recipe, ranks, first.run, first.observer)
     for unit in plan(recipe):
+        if unit.name not in wanted:
+            continue
         if context.is_finished(unit.name):
             context.note(f"{unit.name} is finished.")
-            continue
-        if only is not None and not _is_named(unit.name, only):
             continue
         _needs(context, unit)
         context.tick(unit.name)
@@ -137,17 +178,22 @@ def _needs(context: Context, unit: Unit) -> None:
 
 def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> None:
     """What a unit reached goes to results.json; policies are measured first."""
-    checkpoint = context.latest(unit.name).name
-    kind = "stages" if outcome is None else unit.name.split("/")[0]
-    measured = bench.run(context, unit.name) if outcome is None else outcome
+    if outcome is None:
+        family, name, measured = "stages", unit.name, bench.run(context, unit.name)
+    else:
+        family, _, name = unit.name.partition("/")
+        measured = outcome
+    checkpoint = context.newest(unit.name)
     if context.run is None:
         return
-    measured = measured | {"wall_s": context.run.wall_s(unit.name)}
+    measured["wall_s"] = context.run.wall_s(unit.name)
+    if outcome is None:
+        measured["compute"] = compute(context.run.metrics(unit.name), measured["n_parameters"])
     results = context.run.results()
-    name = unit.name if outcome is None else unit.name.split("/")[1]
-    results[kind] = results.get(kind, {}) | {name: measured}
+    results[family] = (results.get(family, {}) | {name: measured}) if name else measured
     context.run.write_results(results)
     born = {"weights_from": unit.weights_from, "data_from": unit.data_from}
-    context.run.mark_finished(unit.name, {"checkpoint": checkpoint, **born})
+    saved = {"checkpoint": checkpoint.name} if checkpoint else {}
+    context.run.mark_finished(unit.name, saved | born)
     if context.observer is not None:
         context.observer.stage_finished(unit.name, measured)

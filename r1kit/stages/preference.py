@@ -18,7 +18,7 @@ import torch
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
 from r1kit.judges import is_harmful
-from r1kit.judges.learned import Reader
+from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import scorer
 from r1kit.stages import supervise
 from r1kit.stages.context import Context, Unit
@@ -61,6 +61,15 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}
+
+
+def reward_models(context: Context) -> RewardModels:
+    """The judge that this run has trained."""
+    paths = {name: context.latest(name) for name in STAGES}
+    models = {
+        name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
+    }
+    return RewardModels(models[HELPFUL], models[HARMLESS], context.words(paths[HELPFUL]))
 
 
 def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:

@@ -14,11 +14,11 @@ from r1kit.stages.context import Context, Unit
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `rejection`, and `data/taught.jsonl` for students."""
+    """Leaves a finished checkpoint of stage `rejection`, and what it learned from for students."""
     config = context.recipe.rejection or TunedConfig()
     rows = sampled.draw(context, unit, "reasoning", config.sample)
     rows += sampled.general(context, config.n_general)
-    taught = context.data("taught")
+    taught = context.data("rejection.taught")
     if context.ranks.is_first:
         replace_lines(taught, rows)
     tune.run(context, unit, rows, config.sft)

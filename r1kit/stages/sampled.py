@@ -31,7 +31,9 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     exam = Exam(words, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = mix.load(recipe, "held_out").distinct(recipe.bench.n_problems)
-    context.note(f"{unit.name}: {teacher} answers {config.n_problems:,} problems.")
+    asked = context.counting(
+        unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
+    )
     kept = keep(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
         lambda part: collect(engine, exam, part, config.n_completions, sampling, recipe.seed),
@@ -43,6 +45,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         sampling=sampling,
         chunk=CHUNK,
         ranks=context.ranks,
+        on_chunk=lambda done, total: asked(done) if done else None,
     )
     rows = [row for _, row in read_lines(kept.data)]
     context.note(f"{unit.name}: {len(rows):,} of {kept.n_rollouts:,} samples are kept.")

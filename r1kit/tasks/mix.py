@@ -24,17 +24,28 @@ N_PROVED = 32
 
 
 EXERCISES = 0.3
-"""Share of corpus documents that are pages of exercises."""
+"""Share of corpus documents about the world that are pages of exercises."""
+TALK = 0.05
+"""Share of corpus documents that are pages of talk, where the recipe has general prompts."""
 
 
 class Mix:
     """Several tasks drawn by weight; itself a pure function of (seed, split, index)."""
 
-    def __init__(self, tasks: Sequence[Task], weights: Sequence[float], seed: int, split: Split):
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        weights: Sequence[float],
+        seed: int,
+        split: Split,
+        talk: General | None = None,
+    ):
+        """`talk` is heard of in the corpus alone; problems are those of the tasks."""
         self.tasks = list(tasks)
         self.weights = list(weights)
         self.seed = seed
         self.split = split
+        self.talk = talk
         self._by_name = {task.name: task for task in self.tasks}
         # In the corpus by the root of its weight, so that a seldom family is still learned.
         pairs = zip(self.tasks, self.weights, strict=True)
@@ -52,13 +63,15 @@ class Mix:
         return self._by_name[problem.task].verify(problem, answer)
 
     def document(self, index: int) -> str:
-        """A base-corpus document of one of the families of the world."""
+        """A base-corpus document of one of the families of the world, or a page of talk."""
         rng = random.Random(f"corpus/{self.split}/{self.seed}/{index}")
         if not self._families:
             raise TaskError(
                 "Pretraining a base needs a family of the world among the tasks "
                 f"({', '.join(FAMILIES)}), or an existing base: set model.path."
             )
+        if self.talk is not None and rng.random() < TALK:
+            return document_text(None, self.talk.exercise(index))
         [family] = rng.choices(list(self._families), list(self._families.values()))
         if rng.random() < EXERCISES:
             return document_text(None, family.exercise(index))
@@ -101,7 +114,9 @@ def load(recipe: Recipe, split: Split) -> Mix:
         tasks.append(task)
     if len({task.name for task in tasks}) < len(tasks):
         raise TaskError("Two tasks of the recipe have the same name; give each one entry.")
-    return Mix(tasks, [config.weight for config in recipe.tasks], recipe.seed, split)
+    talk = general(recipe, split) if recipe.general is not None else None
+    weights = [config.weight for config in recipe.tasks]
+    return Mix(tasks, weights, recipe.seed, split, talk if isinstance(talk, General) else None)
 
 
 def general(recipe: Recipe, split: Split) -> Task:

@@ -1,6 +1,6 @@
 """One optimizer step: clip, Muon on the matrices inside the layers, AdamW on everything else.
 
-Source: Muon, Jordan et al. 2024, as `torch.optim.Muon` (learning rate times sqrt(max(1, rows /
+Source: Muon, Jordan et al. 2024, in muon.py (learning rate times sqrt(max(1, rows /
 columns)), Nesterov momentum 0.95); warmup-stable-decay, MiniCPM arXiv 2404.06395.
 Departures: vectors (norms, biases) are never decayed. A gradient that is not finite leaves
 weights and optimizer state as they are, and the returned norm says so.
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from r1kit.config import OptimConfig
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.train.muon import BatchedMuon
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     )
     parts = {"adamw": Part(adamw, config.lr)}
     if matrices:
-        muon = Muon(matrices, weight_decay=config.weight_decay)
+        muon = BatchedMuon(matrices, weight_decay=config.weight_decay)
         parts["muon"] = Part(muon, config.muon_lr)
     return Optimizers(parts, config.grad_clip)
 

@@ -148,6 +148,7 @@ def update(
         learner.ranks.device,
     )
     for batch in batches:
+        totals.add("n_tokens", torch.tensor(float(batch.input_ids.numel())))
         logprobs = _logprobs(learner.policy, batch, config)
         token_loss, stats = variant.objective(
             logprobs,
@@ -253,6 +254,7 @@ class Totals:
         n_learned = max(1.0, sums.get("n_learned", 0.0))
         metrics = {
             "loss": sums.get("loss", 0.0),
+            "n_tokens": sums.get("n_tokens", 0.0),
             "grad_norm": sum(self.grad_norms) / len(self.grad_norms),
             "clip_ratio/low": sums.get("clipped_low", 0.0) / n_learned,
             "clip_ratio/high": sums.get("clipped_high", 0.0) / n_learned,

@@ -39,11 +39,15 @@ def without_clocks(record):
     return {k: v for k, v in record.items() if not k.startswith(("time/", "memory/"))}
 
 
+def without_wall(value):
+    if isinstance(value, dict):
+        return {k: without_wall(v) for k, v in value.items() if k != "wall_s"}
+    return value
+
+
 def evidence(out):
     """Everything of a run that must not depend on how often it was killed."""
-    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    for stage in results["stages"].values():
-        del stage["wall_s"]
+    results = without_wall(json.loads((out / "results.json").read_text(encoding="utf-8")))
     weights = {
         path.name: (path / "model.safetensors").read_bytes()
         for path in sorted((out / "checkpoints").iterdir())
@@ -53,6 +57,7 @@ def evidence(out):
         "samples": lines(out / "samples.jsonl"),
         "results": results,
         "weights": weights,
+        "data": {path.name: path.read_bytes() for path in sorted(out.glob("data/*"))},
     }
 
 

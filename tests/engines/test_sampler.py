@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.engines.sampler import Law, draw, keys, uniform
+from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw, keys, uniform
 
 N = 20_000
 
@@ -60,6 +60,44 @@ def test_top_p_keeps_the_fewest_that_reach_p(top_p: float, kept: set[int]) -> No
     total = sum(probs[token] for token in kept)
     first = logprobs[tokens == 0][0].item()
     assert first == pytest.approx(math.log(probs[0] / total), abs=1e-6)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.2, 1.0, 5.0]),  # how far apart the scores are
+            st.one_of(st.integers(1, 90), st.just(2**62)),
+            st.one_of(st.integers(0, 999).map(lambda p: (p + 0.37) / 1000), st.just(2.0)),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([5, 8, 9, 64, 100, 300]),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_what_the_likeliest_tell_is_what_sorting_tells(
+    laws: list[tuple[float, int, float]], vocab: int, has_ties: bool, seed: int
+) -> None:
+    spread, top_k, top_p = zip(*laws, strict=True)
+    noise = torch.randn(len(laws), vocab, generator=torch.Generator().manual_seed(seed))
+    scores = noise * torch.tensor(spread)[:, None]
+    if has_ties:
+        scores = scores.round()
+    k, p = torch.tensor(top_k), torch.tensor(top_p)
+    assert torch.equal(_truncate(scores.clone(), k, p), _truncate_sorted(scores, k, p))
+
+
+def test_scores_that_are_no_numbers_stay_so() -> None:
+    scores = torch.zeros(3, 100)
+    scores[0, 4] = torch.nan
+    scores[1] = torch.inf
+    scores[2, 7] = 9.0
+    cut = _truncate(scores, torch.full((3,), 100), torch.full((3,), 0.5))
+    assert cut[0].isnan().any()
+    assert cut[1].softmax(-1).isnan().any()
+    assert cut[2].isfinite().nonzero().tolist() == [[7]]
 
 
 def test_top_k_comes_before_top_p() -> None:

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.engines.text import Text
+from r1kit.engines.text import Text, TextStream
 from r1kit.errors import EngineError
-from r1kit.types import Request, Sampling
+from r1kit.types import Completion, Request, Sampling
 
 EOS = 257
 
@@ -129,3 +129,21 @@ def test_only_one_completion_can_be_streamed(model: PreTrainedModel, byte_tokeni
         next(LocalEngine(model, byte_tokenizer, max_rows=2).stream(request))
     with pytest.raises(EngineError, match="n = 1"):
         next(ScriptedEngine(lambda request, i: "", byte_tokenizer).stream(request))
+
+
+def test_a_stop_string_in_the_middle_of_what_came_is_never_said(
+    byte_tokenizer: Any,
+) -> None:
+    # An engine elsewhere may have ended, and its tokens come before the word of it.
+    text = Text(byte_tokenizer, ())
+    ids = byte_tokenizer.encode("12 answer: 5, or")
+    stream = TextStream(text, ("swe", "r: "))
+    said = ""
+    for n in (2, 9, 13):
+        delta = stream.advance(ids[:n])
+        said += delta.text if delta else ""
+    assert said == "12 an"
+    cut, was_stopped = text.complete(ids[:13], ("swe", "r: "))
+    assert was_stopped
+    end = stream.finish(Completion(ids[:13], [0.0] * 13, cut, "stop", 0))
+    assert said + end.text == "12 an"

@@ -15,7 +15,7 @@ SCRIPT = runpy.run_path(str(ROOT / "scripts" / "serving_reference.py"))
 def test_the_fields_are_up_to_date():
     how = "run: python scripts/serving_reference.py"
     assert SCRIPT["with_fields"](PAGE) == PAGE, how
-    assert PAGE.count("<!-- fields of ") == 7
+    assert PAGE.count("<!-- fields of ") == 13
     assert "| `temperature` |" in PAGE
 
 
@@ -29,7 +29,7 @@ def test_every_status_is_told():
 
 def test_every_route_is_told():
     paths = app.build([], Limits())._app.openapi()["paths"]
-    assert len(paths) == 6
+    assert len(paths) == 7
     for path, methods in paths.items():
         for method in methods:
             assert f"`{method.upper()} {path}`" in PAGE

@@ -10,6 +10,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention
 from r1kit.model.cache import RowCache
+from r1kit.model.few import FEW
 from r1kit.model.fused import _Plain, _Transformers, decode_step
 from tests.conftest import SHAPE, tiny_model
 
@@ -40,8 +41,42 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
     model.set_attn_implementation(attention.NAME)
     assert isinstance(decode_step(model), _Plain)
     ids = torch.randint(0, 256, (9, 3))
-    for mine, theirs in zip(_run(_Plain(model), ids), _run(_Transformers(model), ids), strict=True):
-        torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-5)
+    theirs = _run(_Transformers(model), ids)
+    for step in (_torch_alone(model), _Plain(model)):
+        for mine, other in zip(_run(step, ids), theirs, strict=True):
+            torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-5)
+
+
+def _torch_alone(model: PreTrainedModel) -> _Plain:
+    step = _Plain(model)
+    step.few.fits = lambda _: False  # type: ignore[method-assign]
+    return step
+
+
+def test_few_rows_are_for_numpy_where_it_can(model: PreTrainedModel) -> None:
+    few = _Plain(model).few
+    assert few.fits(torch.zeros(FEW, dtype=torch.int64))
+    assert not few.fits(torch.zeros(FEW + 1, dtype=torch.int64))
+    windowed = AutoModelForCausalLM.from_config(CONFIGS["qwen2 windows"], dtype=torch.float32)
+    assert not _Plain(windowed).few.fits(torch.zeros(1, dtype=torch.int64))
+    assert not _Plain(copy.deepcopy(model).bfloat16()).few.fits(torch.zeros(1, dtype=torch.int64))
+
+
+@torch.inference_mode()
+def test_numpy_sees_the_parameters_as_they_are_now(model: PreTrainedModel) -> None:
+    changing = copy.deepcopy(model)
+    step, ids = _Plain(changing), torch.randint(0, 256, (4, 3))
+    first = _run(step, ids)
+    for parameter in changing.parameters():
+        parameter.mul_(1.1)  # in place, as an optimizer does
+    second = _run(step, ids)
+    for parameter in changing.parameters():
+        parameter.data = parameter.data * 1.1  # elsewhere
+    third = _run(step, ids)
+    expected = _run(_torch_alone(changing), ids)
+    torch.testing.assert_close(third[-1], expected[-1], atol=2e-5, rtol=1e-4)
+    assert not torch.allclose(first[-1], second[-1])
+    assert not torch.allclose(second[-1], third[-1])
 
 
 def _run(step: _Plain | _Transformers, ids: Tensor) -> list[Tensor]:

@@ -15,6 +15,7 @@ import uvicorn
 from transformers import LlamaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from r1kit import template
 from r1kit.model import checkpoint, tokenizer
 from r1kit.serve import app
 from r1kit.serve.limits import Limits
@@ -29,17 +30,21 @@ LIMITS = Limits(max_rows=64, max_waiting=512, keepalive_s=0.2, max_body_bytes=3_
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that talks noise without end: it is trained to nothing."""
+    return untrained(tmp_path_factory.mktemp("serve") / "tiny", hidden_size=32, heads=4)
+
+
+def untrained(path: Path, hidden_size: int, heads: int) -> Path:
+    """A folder of random weights and a tokenizer that has read `TEXTS`."""
     words = tokenizer.train(TEXTS, 340)
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+        vocab_size=len(words), hidden_size=hidden_size, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=heads, num_key_value_heads=heads // 2, max_position_embeddings=512,
         initializer_range=0.3, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
         pad_token_id=words.pad_token_id,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    path = tmp_path_factory.mktemp("serve") / "tiny"
     manifest = Checkpoint("", "zero", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "x")
     checkpoint.save(path, model, words, manifest)
     return path
@@ -77,7 +82,7 @@ class Server:
 
 
 def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
-    return Served(name, *checkpoint.load(folder, device="cpu"), limits)
+    return Served.opened(name, *checkpoint.load(folder, device="cpu"), limits)
 
 
 @contextlib.contextmanager
@@ -105,3 +110,20 @@ def running(served: list[Served], limits: Limits = LIMITS, **options: Any) -> It
 def server(folder: Path) -> Iterator[Server]:
     with running([opened(folder)]) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def closing(folder: Path) -> Iterator[Server]:
+    """A model whose likeliest next token is always the tag that closes thinking."""
+    served = opened(folder)
+    with running([leaning(served, template.END_THINK, 1e4)]) as one:
+        yield one
+
+
+def leaning(served: Served, token: str, by: float) -> Served:
+    """A model that says a token always, or never."""
+    model: Any = served.driver.engine.model  # type: ignore[attr-defined]
+    bias = torch.zeros(model.lm_head.out_features)
+    bias[served.decoder.convert_tokens_to_ids(token)] = by
+    model.lm_head.bias = torch.nn.Parameter(bias, requires_grad=False)
+    return served

@@ -259,7 +259,7 @@ def test_plain_texts_and_token_ids(server):
         body = {"model": "tiny", "prompt": prompt, "seed": 3, "max_tokens": 9}
         return server.client.post("/completions", json=body).json()
 
-    words = server.one.tokenizer
+    words = server.one.decoder
     ids = [words.bos_token_id, *words.encode("7x + 3", add_special_tokens=False)]
     assert text("7x + 3")["choices"] == text(["7x + 3"])["choices"] == text(ids)["choices"]
     body = {"model": "tiny", "prompt": "7x + 3", "seed": 3, "max_tokens": 9, "stream": True}
@@ -303,3 +303,25 @@ def test_two_models_answer_by_their_names(folder):
         assert (
             'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text
         )
+
+
+def test_a_conversation_that_goes_on_is_read_on(server):
+    turns = [{"role": "user", "content": "다시 x = ? " * 60}]
+    first = server.ask(messages=turns, max_tokens=8, seed=1).json()
+    answer = first["choices"][0]["message"]["content"]
+    turns.append({"role": "assistant", "content": answer})
+    turns.append({"role": "user", "content": "wait, try 4: " * 30})
+    usages, messages = [], []
+    for _ in range(2):
+        second = server.ask(messages=turns, max_tokens=30, seed=2).json()
+        usages.append(second["usage"])
+        messages.append(second["choices"][0]["message"])
+    read = first["usage"]["prompt_tokens"]
+    cached = [usage["prompt_tokens_details"]["cached_tokens"] for usage in usages]
+    assert read > 128
+    assert read - 80 < cached[0] <= read  # but for what follows its last whole block of 64
+    assert cached[0] < cached[1] <= usages[1]["prompt_tokens"]
+    assert usages[1]["prompt_cache_hit_tokens"] == cached[1]
+    assert usages[1]["prompt_cache_miss_tokens"] == usages[1]["prompt_tokens"] - cached[1]
+    assert messages[0] == messages[1]
+    assert "r1_cached_tokens_total" in server.client.get("/metrics").text

@@ -35,7 +35,7 @@ def controls(words: Any, ids: list[int]) -> list[int]:
 @pytest.mark.parametrize("text", [*HOSTILE, *map(SANDWICH.format, HOSTILE), "".join(HOSTILE)])
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
 def test_text_never_becomes_a_control_token(server, foreign, text, role):
-    for words in (server.one.tokenizer, foreign):
+    for words in (server.one.decoder, foreign):
         turns = [Message(role, text), Message("user", text)]
         benign = [Message(role, "abc"), Message("user", "abc")]
         for thinks in (True, False):
@@ -50,9 +50,9 @@ def test_text_never_becomes_a_control_token(server, foreign, text, role):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_plain_prompts_too(server, foreign, text):
-    for words in (server.one.tokenizer, foreign):
+    for words in (server.one.decoder, foreign):
         ids = template.encode_prompt(words, f"a{text}b")
-        assert controls(words, ids) == [words.bos_token_id] * (words is server.one.tokenizer)
+        assert controls(words, ids) == [words.bos_token_id] * (words is server.one.decoder)
         assert words.decode(ids, skip_special_tokens=False).endswith(f"a{text}b")
 
 

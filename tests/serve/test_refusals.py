@@ -77,7 +77,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"thinking": {"type": "maybe"}}, "thinking.type"),
         ({"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
         ({"reasoning_effort": "much"}, "reasoning_effort"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"logit_bias": {"5": 100}}, "logit_bias"),
         ({"temprature": 1}, "temprature"),
@@ -199,8 +199,15 @@ def test_what_would_be_open_to_others_needs_a_key(folder):
         refuse_exposure(host, [], True)
     with pytest.raises(ConfigError, match="empty"):
         refuse_exposure("127.0.0.1", [" "], False)
-    with pytest.raises(ConfigError, match="deepseek-r1"):
-        Models([opened(folder, "deepseek-r1")])
+
+
+def test_a_model_keeps_its_own_name_and_shares_it_with_none(folder):
+    first, second = opened(folder, "tiny"), opened(folder, "deepseek-chat")
+    models = Models([first, second])
+    assert models.find("deepseek-chat") == (second, False)
+    assert models.find("deepseek-r1") == (first, True)
+    with pytest.raises(ConfigError, match="would be called tiny"):
+        Models([first, first])
 
 
 def test_extreme_but_legal_numbers_are_answered(server):

@@ -19,7 +19,7 @@ def without(section: str) -> config.Recipe:
 def test_the_lineage_is_the_papers():
     units = {unit.name: unit for unit in pipeline.plan(WHOLE)}
     assert [name for name in units if "/" not in name] == [
-        "base", "zero", "cold_start", "reasoning", "rejection", "final",
+        "base", "zero", "cold_start", "reasoning", "rejection", "final", "bench",
     ]  # fmt: skip
     weights = {name: unit.weights_from for name, unit in units.items()}
     assert weights["zero"] == weights["cold_start"] == weights["rejection"] == "base"
@@ -37,6 +37,27 @@ def test_a_recipe_without_sections_ends_with_zero():
     assert [unit.name for unit in pipeline.plan(tiny)] == ["base", "zero"]
 
 
+DISTILL = sorted((Path(__file__).parents[2] / "recipes" / "distill").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", DISTILL, ids=lambda path: path.stem)
+def test_the_papers_students_are_made_from_a_file_alone(path: Path):
+    recipe = config.load(path)
+    assert recipe.distill is not None
+    [student] = recipe.distill.students
+    units = pipeline.plan(recipe)
+    assert [unit.name for unit in units] == [
+        f"distill/{student.name}/base",
+        f"distill/{student.name}",
+    ]
+    assert (units[1].data_from, units[1].needs) == ("data/taught.jsonl", ())
+    rates = {"1.5b": 1e-4, "7b": 8e-5, "8b": 5e-5, "14b": 7e-5, "32b": 6e-5, "70b": 2e-5}
+    sft = recipe.distill.sft  # the paper's table 6
+    assert sft.optim.lr == rates[path.stem.split("-")[-1]]
+    assert (sft.batch, sft.optim.schedule, sft.optim.final_lr) == (64, "cosine", 0.1)
+    assert len(DISTILL) == 6
+
+
 @pytest.mark.parametrize(
     ("gone", "needed"),
     [("cold_start", "cold_start"), ("reasoning", "reasoning"), ("rejection", "rejection")],
@@ -52,7 +73,8 @@ def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
 
     with pytest.raises(ConfigError, match="Ablation a: n_stps"):
         pipeline.plan(ablated(of="final", change={"n_stps": 4}))
-    assert pipeline.plan(ablated(of="reasoning"))[-1].weights_from == "cold_start"
+    [made] = [u for u in pipeline.plan(ablated(of="reasoning")) if u.name == "ablation/a"]
+    assert made.weights_from == "cold_start"
 
 
 def test_a_bare_box_gets_a_word_in_the_questions_language():
@@ -68,3 +90,20 @@ def test_a_bare_box_gets_a_word_in_the_questions_language():
     assert said["ko"]["content"] == "답: \\boxed{5}"
     assert said["en"]["reasoning_content"] == "r"
     assert rewritten(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
+
+
+def test_which_stages_are_made_in_a_session():
+    names = [unit.name for unit in pipeline.plan(WHOLE)]
+
+    def chosen(**wanted):
+        made = pipeline.Wanted(**wanted)
+        made.check(names)
+        return [name for name in names if name in made]
+
+    assert chosen() == names
+    assert chosen(last="zero") == ["base", "zero"]
+    assert chosen(only="preference") == ["preference/helpful", "preference/harmless"]
+    assert chosen(only="distill/qwen") == ["distill/qwen/base", "distill/qwen", "distill/qwen/zero"]
+    assert chosen(only="distill", last="final") == []
+    with pytest.raises(ConfigError, match="no stage 'zerro' for --to; there are base, zero"):
+        chosen(last="zerro")

@@ -40,7 +40,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has learned nothing, with the tokenizer of conversation."""
     path = tmp_path_factory.mktemp("run") / "rejection-000007"
     task = General(languages=["en"])
-    words = tokenizer.train((" ".join(task.document(i)[1:]) for i in range(300)), 400)
+    words = tokenizer.train((task.exercise(i) for i in range(300)), 400)
     shape = parse(
         {
             "name": "t",

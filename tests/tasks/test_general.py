@@ -16,7 +16,7 @@ from r1kit.tasks.general import General, preference, safety
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
 from r1kit.tasks.general.rules import RULES, broken, count_words, says
-from r1kit.template import document_text, parse
+from r1kit.template import completion_text, document_text, parse
 from r1kit.types import Message
 from r1kit.verify.language import LANGUAGES, language_share
 
@@ -142,10 +142,9 @@ def test_problems_are_functions_of_their_place_and_splits_are_apart():
 def test_thinking_only_where_something_is_counted():
     task = General()
     for index in range(150):
-        problem, text = task.document(index)
-        again, messages = task.conversation(index)
-        parsed = parse(text)
-        assert again == problem
+        problem, messages = task.conversation(index)
+        parsed = parse(completion_text(messages[-1].reasoning, messages[-1].content))
+        assert problem == task.problem(index)
         assert messages == (
             *problem.messages,
             Message("assistant", parsed.answer, parsed.thinking),
@@ -163,13 +162,26 @@ def test_thinking_only_where_something_is_counted():
 
 def test_a_small_tokenizer_says_it_in_few_tokens():
     task = General()
+    talks = [task.conversation(index)[1] for index in range(800)]
     texts = [
-        document_text(p.messages[0].content, text) for p, text in map(task.document, range(800))
+        document_text(asked.content, completion_text(said.reasoning, said.content))
+        for asked, said in talks
     ]
     words = tokenizer.train(texts, 512)
     lengths = [len(words.encode(text)) for text in texts]
     assert max(lengths) < 256
     assert sum(lengths) / len(lengths) < 70
+
+
+def test_a_page_of_talk_is_in_one_language_and_has_no_tags():
+    task = General()
+    for index in range(60):
+        page = task.exercise(index)
+        assert page == task.exercise(index)
+        assert len(page.splitlines()) >= 8
+        assert "<" not in page
+        language = max(("en", "ko", "zh"), key=lambda name: language_share(page, name) or 0)
+        assert (language_share(page, language) or 0) > 0.8
 
 
 def test_pairs_have_a_better_answer_and_a_reason():

@@ -10,6 +10,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from r1kit.config import OptimConfig
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.train import muon
 from r1kit.train.optim import Optimizers, lr_scale, make_optimizers
 
 
@@ -150,6 +151,41 @@ def test_first_muon_step_is_the_scaled_orthogonal_factor() -> None:
     sizes = torch.linalg.svdvals((before - weight) / (0.5 * 2))
     assert sizes.min() > 0.65
     assert sizes.max() < 1.25
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_batched_muon_steps_as_torch_does(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(muon, "_product_dtype", lambda _: dtype)
+    torch.manual_seed(0)
+    shapes = [(8, 8), (16, 8), (8, 16), (8, 8), (12, 8)]
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in shapes] for _ in range(2))
+    settings = {"lr": 0.1, "weight_decay": 0.05}
+    pair = (muon.BatchedMuon(ours, **settings), torch.optim.Muon(theirs, **settings))
+    for step in range(3):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn(mine.shape)
+            other.grad = mine.grad.clone()
+        ours[-1].grad = theirs[-1].grad = None if step == 0 else ours[-1].grad
+        for optimizer in pair:
+            optimizer.step()
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, other, atol=0.02)  # torch rounds to bf16, 0.004 a step
+        momenta = [o.state[p]["momentum_buffer"] for o, p in zip(pair, (mine, other), strict=True)]
+        assert torch.equal(*momenta)
+
+
+def test_what_torchs_muon_has_saved_goes_on_in_ours() -> None:
+    weight = nn.Parameter(torch.eye(4))
+    theirs = torch.optim.Muon([weight], lr=0.1)
+    weight.grad = torch.randn(4, 4)
+    theirs.step()
+    ours = muon.BatchedMuon([weight], lr=0.3)
+    ours.load_state_dict(theirs.state_dict())
+    assert ours.param_groups[0]["lr"] == 0.1
+    buffers = [o.state[weight]["momentum_buffer"] for o in (ours, theirs)]
+    assert torch.equal(*buffers)
 
 
 @pytest.mark.parametrize("scale", [0.5, 20.0])

@@ -16,9 +16,10 @@ from r1kit.tasks.base import GeneratedTask
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.phrases import NAMES, OPENERS, PLACE
 from r1kit.tasks.general.rules import broken
-from r1kit.template import completion_text
 from r1kit.types import Message, Problem, Verdict
 
+PAGE_LINES = 8
+"""of a page of the corpus, at least"""
 SIGNED = 0.7
 """of the questions say who asks; all of small talk does"""
 
@@ -73,7 +74,18 @@ class General(GeneratedTask):
         answer = Message("assistant", problem.answer, problem.meta["reasoning"])
         return problem, (*problem.messages, answer)
 
-    def document(self, index: int) -> tuple[Problem, str]:
-        """The same as question and completion text; without reasoning there are no tags."""
-        problem = self.problem(index)
-        return problem, completion_text(problem.meta["reasoning"], problem.answer)
+    def exercise(self, index: int) -> str:
+        """A page of a phrase book, for the base corpus: questions and good answers, as bare text.
+
+        All in one language, without roles and tags: it teaches words and facts, not conversation.
+        """
+        rng = self._rng(index, "exercise")
+        lines: list[str] = []
+        language = None
+        while len(lines) < PAGE_LINES:
+            problem = self.problem(rng.randrange(1 << 40))
+            language = language or problem.language
+            if problem.language == language:
+                told = (problem.messages[-1].content, problem.meta["reasoning"], problem.answer)
+                lines += [line for text in told if text for line in text.splitlines()]
+        return "\n".join(lines)

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Scene:
     mark: str
     victim: subprocess.Popen[bytes]
     servers: dict[str, socket.socket]
+    strangers: set[int]  # processes as deep below us as an attack's would be, there before it
 
     def program(self, text: str) -> str:
         """The program of an attack, aimed at this scene."""
@@ -81,7 +82,7 @@ class Scene:
         for kind, server in self.servers.items():
             if _was_reached(server):
                 return f"the {kind} server was reached"
-        return self._changed() or _left_behind(self.folder.name)
+        return self._changed() or _left_behind(self.folder.name, self.strangers)
 
     def _changed(self) -> str:
         prey = self.folder / "prey"
@@ -116,7 +117,8 @@ def scene() -> Iterator[Scene]:
         for shared in _SHARED:
             stack.callback((shared / f"{folder.name}-left").unlink, missing_ok=True)
         servers = {kind: stack.enter_context(s) for kind, s in _serve(folder).items()}
-        yield Scene(folder, secret, f"won-{secrets.token_hex(8)}", victim, servers)
+        mark = f"won-{secrets.token_hex(8)}"
+        yield Scene(folder, secret, mark, victim, servers, strangers=_below_workers())
 
 
 def judge(sandbox: Sandbox, attack: Attack) -> Finding:
@@ -183,24 +185,30 @@ def _was_reached(server: socket.socket) -> bool:
     return True
 
 
-def _left_behind(name: str) -> str:
-    """Files with this name in shared places, and processes below our workers."""
+def _left_behind(name: str, strangers: set[int]) -> str:
+    """Files with this name in shared places, and processes below our workers but the strangers."""
     for shared in _SHARED:
         if (shared / f"{name}-left").exists():
             return f"a file was left in {shared}"
-    # We hold keepers, keepers hold workers; whoever is below is a candidate that is still there.
-    below = [os.getpid()]
+    return "a process was left behind" if _below_workers() - strangers else ""
+
+
+def _below_workers() -> set[int]:
+    """We hold keepers, keepers hold workers; whoever is below them is a candidate still there."""
+    parents = _parents()
+    below = {os.getpid()}
     for _ in range(3):
-        below = [child for pid in below for child in _children(pid)]
-    return "a process was left behind" if below else ""
+        below = {child for child, parent in parents.items() if parent in below}
+    return below
 
 
-def _children(pid: int) -> list[int]:
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    try:
-        return [int(child) for children in lists for child in children.read_text().split()]
-    except OSError:
-        return []
+def _parents() -> dict[int, int]:
+    """Of every process. Not /proc/PID/task/*/children: it misses those of a thread that ends."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # ended meanwhile
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return parents
 
 
 def _answers(victim: subprocess.Popen[bytes]) -> bool:

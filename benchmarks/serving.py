@@ -1,0 +1,324 @@
+"""Side by side: what r1kit's server gives, and what vLLM's and transformers' do, on one machine.
+
+    python -m benchmarks.serving [--model DIR] [--repeats 3] [--only NAME ...]
+
+DIR is a checkpoint or a run, by default runs/tiny. Everybody serves the same folder in float32 over
+HTTP and is asked by the same client (r1kit/load.py): 1, 8 and 64 streams of 128 tokens at T = 1.
+The folder is a copy whose end-of-text token is one that no model writes, so that all answers are
+equally long. Servers take turns; those that wait are stopped (SIGSTOP), so that none takes time
+from another. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`, or R1_VLLM
+names its python); who is not there is left out. Results go to
+benchmarks/results/<date>-serving.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import psutil
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks import rl_step
+from r1kit import load
+from r1kit.config import ComputeConfig
+from r1kit.durable import MARKER
+from r1kit.model.find import find_model
+from r1kit.model.parallel import n_processes
+
+VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))
+MAX_TOKENS = 128
+CONTEXT = 512
+"""tokens; the tiny model's, which vLLM wants to be told"""
+STARTS_S = 300.0
+OURS = "r1kit"
+TRANSFORMERS = "from transformers.cli.transformers import main; main()"
+"""what its `transformers` command runs, under any name"""
+
+console = Console()
+
+
+@dataclass
+class Server:
+    """One contender: a process group that listens on a port of its own."""
+
+    name: str
+    command: list[str]
+    model: str
+    """its name in requests"""
+    port: int
+    health: str = "/health"
+    env: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, folder: Path) -> None:
+        """Returns when it answers; one that does not is out, with its last words."""
+        log = folder / f"{self.name}.log"
+        with log.open("wb") as said:
+            self.process = subprocess.Popen(
+                [*self.command, "--port", str(self.port)],
+                stdout=said,
+                stderr=said,
+                cwd=rl_step.ROOT,
+                env=os.environ
+                | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+                | self.env,
+                start_new_session=True,
+            )
+        end = time.monotonic() + STARTS_S
+        while not self._is_up():
+            if self.process.poll() is not None or time.monotonic() > end:
+                words = log.read_text(errors="replace").strip().splitlines()
+                self.error = words[-1] if words else "it did not start"
+                console.print(f"{self.name} failed: {self.error}", markup=False)
+                return
+            time.sleep(0.2)
+
+    def run(self, concurrency: int, requests: int) -> None:
+        """One level, while all others are stopped."""
+        if self.error is not None:
+            return
+        asked = load.Load(
+            f"http://127.0.0.1:{self.port}/v1", self.model, max_tokens=MAX_TOKENS, extra=self.extra
+        )
+        with self.awake():
+            # Whoever was stopped needs a while: vLLM's first answers take seconds then.
+            load.measure(asked, concurrency, max(2, concurrency))
+            level = load.measure(asked, concurrency, requests)
+        self.runs.append(level.record())
+        if level.tokens != (requests - level.errors) * MAX_TOKENS:
+            console.print(f"{self.name}: {level.tokens} tokens, not all that were asked for")
+        if level.errors:
+            console.print(f"{self.name}: {level.errors} errors: {level.first_error}", markup=False)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """It runs inside the block, and nowhere else."""
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            self._signal(number)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self.process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def _is_up(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}{self.health}", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", default="runs/tiny", help="a checkpoint or a run")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="names of contenders")
+    parser.add_argument("--out", type=Path, default=rl_step.ROOT / "benchmarks" / "results")
+    asked = parser.parse_args()
+    given = Path(find_model(asked.model))
+    rl_step.make_peers()
+    busy = psutil.cpu_percent(2.0) / 100
+    if busy > rl_step.BUSY:
+        console.print(f"[yellow]Others use {busy:.0%} of this machine: times will be noise.")
+    n_cores = n_processes(ComputeConfig(device="cpu"), load.CONCURRENCY[-1])
+    with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
+        folder = Path(name)
+        model = endless(given, folder / "model")
+        racers = [one for one in contenders(model) if one.name in (asked.only or [one.name])]
+        race(racers, folder, asked.repeats)
+    record = {
+        "environment": rl_step.environment(n_cores, busy) | {"vllm": vllm_version() or "no vLLM"},
+        "work": {"model": given.name, "max_tokens": MAX_TOKENS, "repeats": asked.repeats},
+        "contenders": [
+            {"name": one.name, "command": one.command, "runs": one.runs, "error": one.error}
+            for one in racers
+        ],
+    }
+    write(record, asked.out)
+
+
+def endless(given: Path, folder: Path) -> Path:
+    """A copy of a checkpoint in which the token that ends a text is its padding token."""
+    shutil.copytree(given, folder, ignore=shutil.ignore_patterns(MARKER, "resume"))
+    pad = _edited(folder / "tokenizer_config.json", lambda it: {"eos_token": it["pad_token"]})
+    config = _edited(folder / "config.json", lambda it: {"eos_token_id": it["pad_token_id"]})
+    if config["pad_token_id"] is None or pad["pad_token"] is None:
+        sys.exit(f"{given} has no padding token; name a checkpoint of r1kit.")
+    ends = {"eos_token_id": config["pad_token_id"], "do_sample": True, "top_k": 0, "top_p": 1.0}
+    _edited(folder / "generation_config.json", lambda _: ends | {"temperature": 1.0})
+    special = folder / "special_tokens_map.json"
+    if special.exists():
+        _edited(special, lambda it: {"eos_token": it["pad_token"]})
+    return folder
+
+
+def _edited(file: Path, change: Any) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    content |= change(content)
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    return content
+
+
+def contenders(model: Path) -> list[Server]:
+    """Everybody that is installed, in the order of their turns; each as its users start it."""
+    ports = iter(free_ports(4))
+    ours = [sys.executable, "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
+    peer = [str(rl_step._peer_python()), "-c", TRANSFORMERS, "serve", str(model)]
+    peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
+    found = [
+        Server(OURS, ours, model.name, next(ports)),
+        Server("transformers", peer, str(model), next(ports)),
+        Server("transformers-cb", [*peer, "--continuous-batching"], str(model), next(ports)),
+    ]
+    if VLLM.exists():
+        vllm = [str(VLLM), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+        vllm += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
+        env = {"VLLM_CPU_KVCACHE_SPACE": "2"}
+        found.append(Server("vllm", vllm, str(model), next(ports), env=env))
+    else:
+        console.print(f"No vLLM at {VLLM}: `make vllm` makes it. It is left out.", markup=False)
+    return found
+
+
+def free_ports(n: int) -> list[int]:
+    """Different ones, free a moment ago."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [int(listener.getsockname()[1]) for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def race(racers: Sequence[Server], folder: Path, repeats: int) -> None:
+    """Everybody starts, and then takes turns at every level; the first turn does not count."""
+    try:
+        for racer in racers:
+            console.print(f"starting {racer.name}")
+            racer.start(folder)
+            racer._signal(signal.SIGSTOP)
+        for concurrency, requests in zip(load.CONCURRENCY, load.REQUESTS, strict=True):
+            for repeat in range(repeats + 1):
+                for racer in racers:
+                    time.sleep(rl_step.REST_S)
+                    racer.run(concurrency, requests)
+                    if repeat == 0 and racer.runs:
+                        racer.runs.pop()
+                console.print(f"{concurrency} streams, turn {repeat} of {repeats}")
+    finally:
+        for racer in racers:
+            racer.stop()
+
+
+def vllm_version() -> str | None:
+    if not VLLM.exists():
+        return None
+    freeze = subprocess.run([VLLM, "-m", "pip", "freeze"], capture_output=True, text=True).stdout
+    return next((line for line in freeze.splitlines() if line.startswith("vllm")), None)
+
+
+def write(record: dict[str, Any], folder: Path) -> None:
+    """Raw numbers as JSON, the table as Markdown and on the screen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record['environment']['date']}-serving"
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = markdown(record)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    console.print(Markdown(text))
+    console.print(f"written to {path}.json and .md")
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """A table a level; ratios are of medians, r1kit over the other."""
+    about, work = record["environment"], record["work"]
+    lines = [
+        f"# {about['date']}: serving on {about['cores']} cores of {about['cpu']}",
+        "",
+        f"Model {work['model']}, {work['max_tokens']} tokens an answer, T = 1, float32, over HTTP. "
+        f"Medians of {work['repeats']} turns (smallest to largest). Others used "
+        f"{about['busy_before']:.0%} of the machine before the start.",
+        "",
+        f"Versions: {_versions(about['ours'])}; peers: {_versions(about['peers'])}, "
+        f"{about['vllm']}.",
+    ]
+    for concurrency in load.CONCURRENCY:
+        lines += [
+            "",
+            f"| {concurrency} streams | tokens/s | first text p50, ms | p99, ms | between p50, ms "
+            "| errors | r1kit is |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        ours = _rate(record["contenders"][0], concurrency)
+        lines += [_row(one, concurrency, ours) for one in record["contenders"]]
+    return "\n".join(lines) + "\n"
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _row(contender: dict[str, Any], concurrency: int, ours: float | None) -> str:
+    runs = _runs(contender, concurrency)
+    rate = _rate(contender, concurrency)
+    if rate is None:
+        return f"| {contender['name']} | failed: `{contender['error']}` | | | | | |"
+    times = [
+        _spread([run[key] * 1000 for run in runs if run[key] is not None])
+        for key in ("first_p50_s", "first_p99_s", "gap_p50_s")
+    ]
+    errors = f"{sum(run['errors'] for run in runs)}/{sum(run['requests'] for run in runs)}"
+    is_ours = contender["name"] == OURS or ours is None or not rate
+    ratio = "" if is_ours else f"{(ours or 0) / rate:.1f}x"
+    cells = [_spread([run["tokens_per_s"] for run in runs]), *times, errors, ratio]
+    return f"| {contender['name']} | {' | '.join(cells)} |"
+
+
+def _runs(contender: dict[str, Any], concurrency: int) -> list[dict[str, Any]]:
+    return [run for run in contender["runs"] if run["concurrency"] == concurrency]
+
+
+def _rate(contender: dict[str, Any], concurrency: int) -> float | None:
+    rates = [run["tokens_per_s"] for run in _runs(contender, concurrency)]
+    return median(rates) if rates else None
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    return f"{median(values):,.1f} ({min(values):,.1f}-{max(values):,.1f})"
+
+
+if __name__ == "__main__":
+    main()

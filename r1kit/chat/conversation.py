@@ -1,0 +1,161 @@
+"""A conversation: its turns, its commands, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from r1kit.chat.screen import Screen
+from r1kit.chat.voices import Voice
+from r1kit.errors import R1Error
+from r1kit.live import printable
+from r1kit.types import Message, Sampling
+
+HELP = """\
+/think on|off   whether the model thinks before it answers
+/model NAME     go on with another model; without a name, which there are
+/new            forget the conversation
+/save FILE      write the conversation to a new Markdown file
+/help           this text
+Alt-Enter       a new line in what you write
+Ctrl-C          stop the answer that is being written
+Ctrl-D, /quit   leave"""
+
+
+class Conversation:
+    """A conversation with one model at a time."""
+
+    def __init__(
+        self,
+        voice: Voice,
+        sampling: Sampling,
+        seed: int,
+        console: Console,
+        thinks: bool = True,
+    ) -> None:
+        self.voice = voice
+        self.sampling = sampling
+        self.seed = seed
+        self.console = console
+        self.thinks = thinks
+        self.messages: list[Message] = []
+        """with their thinking, which the prompt of the next turn leaves out"""
+        self._commands: dict[str, Callable[[str], None]] = {
+            "/think": self._think,
+            "/model": self._model,
+            "/new": self._new,
+            "/save": self._save,
+            "/help": lambda _: self._say(HELP),
+        }
+
+    def converse(self, lines: Iterable[str]) -> None:
+        """Answer line after line as one conversation, until /quit or the last line.
+
+        What goes wrong with one of them is said, and the conversation goes on.
+        """
+        for line in map(str.strip, lines):
+            if line == "/quit":
+                return
+            try:
+                if line.startswith("/"):
+                    self._obey(line)
+                elif line:
+                    self.ask(line)
+            except R1Error as error:
+                self.console.print(Text(printable(str(error)), "red"), soft_wrap=True)
+
+    def answer_each(self, lines: Iterable[str]) -> None:
+        """Answer every line on its own. Raises EngineError."""
+        for line in filter(None, map(str.strip, lines)):
+            self.messages = []
+            self.console.print(Text(f"? {printable(line)}", "bold"), soft_wrap=True)
+            self.ask(line)
+            self.seed += 1
+
+    def ask(self, question: str) -> str:
+        """Print the thinking and the answer as they come. Returns the answer.
+
+        Ctrl-C ends the answer; what was said until then, if anything, is kept. Raises EngineError,
+        after
+        which the conversation is as it was.
+        """
+        asked = [*self.messages, Message("user", question)]
+        finish: str = "abort"
+        with Screen(self.console) as screen:
+            try:
+                for piece in self.voice.say(
+                    asked, self.sampling, self.seed + len(asked), self.thinks
+                ):
+                    if isinstance(piece, str):
+                        finish = piece
+                    else:
+                        screen.show(piece)
+            except KeyboardInterrupt:
+                finish = "abort"
+        if finish == "abort":
+            self._say("(stopped)")
+        elif finish == "length":
+            self._say("(cut off at the limit; --max-tokens raises it)")
+        if screen.answer or screen.thinking:
+            self.messages = [*asked, Message("assistant", screen.answer, screen.thinking or None)]
+        return screen.answer
+
+    def close(self) -> None:
+        """Nobody is asked any more."""
+        self.voice.close()
+
+    def _obey(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        command = self._commands.get(name)
+        if command is None:
+            self._say(f"There is no {printable(name)}.\n{HELP}")
+        else:
+            command(rest.strip())
+
+    def _think(self, wish: str) -> None:
+        if wish in ("on", "off"):
+            self.thinks = wish == "on"
+        self._say(f"Thinking is {'on' if self.thinks else 'off'}.")
+
+    def _model(self, name: str) -> None:
+        if name:
+            self.voice = self.voice.turn_to(name)
+        elif others := self.voice.others():
+            self._say("\n".join(others))
+        self._say(f"Talking to {self.voice.name}.")
+
+    def _new(self, _: str) -> None:
+        self.messages = []
+        self._say("A new conversation.")
+
+    def _save(self, name: str) -> None:
+        if not name:
+            self._say("Name a file: /save talk.md")
+            return
+        file = Path(name).expanduser()
+        try:
+            with file.open("x", encoding="utf-8") as out:
+                out.write(markdown(self.messages))
+        except FileExistsError:
+            self._say(f"{file} exists; name another.")
+        except OSError as error:
+            self._say(f"{file} cannot be written ({error.strerror}); name another.")
+        else:
+            self._say(f"Written to {file}.")
+
+    def _say(self, text: str) -> None:
+        self.console.print(Text(printable(text), "dim"), soft_wrap=True)
+
+
+def markdown(messages: Iterable[Message]) -> str:
+    """The conversation to read: who speaks is a heading, thinking is quoted."""
+    parts = []
+    for message in messages:
+        parts.append("## You" if message.role == "user" else "## Model")
+        if message.reasoning:
+            parts.append("\n".join(f"> {line}" for line in message.reasoning.splitlines()))
+        parts.append(message.content)
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,80 @@
+"""What people type: several lines, editing, any script's width, and a history between sessions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
+CONTINUED = "· "
+
+
+def typed() -> Iterator[str]:
+    """What is sent, until Ctrl-D; Ctrl-C drops what was not sent."""
+    session: PromptSession[str] = PromptSession(
+        history=history(history_file()),
+        key_bindings=_keys(),
+        multiline=True,
+        prompt_continuation=CONTINUED,
+    )
+    while True:
+        try:
+            yield session.prompt(PROMPT)
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def history_file() -> Path:
+    """In the user's state directory."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "r1kit" / "chat_history"
+
+
+def history(file: Path) -> History:
+    """Kept in `file`, which only its owner reads; where it cannot be, until the session ends."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600))
+        file.chmod(0o600)
+    except OSError:
+        return InMemoryHistory()
+    return _Forgiving(str(file))
+
+
+class _Forgiving(FileHistory):
+    """A disk that fills or a file that goes costs the history, not the conversation."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            return list(super().load_history_strings())
+        except OSError:
+            return []
+
+    def store_string(self, string: str) -> None:
+        try:
+            super().store_string(string)
+        except OSError:
+            return
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    @keys.add("c-j")
+    def new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

@@ -1,0 +1,98 @@
+"""An answer on the screen: thinking dimmed with a running timer, its time, then the answer.
+
+Control characters of the model's text are replaced on the way (`printable`): it cannot steer the
+terminal. Where the output is no terminal there is the same text without colours and timer.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from r1kit.live import printable
+from r1kit.template import Piece
+
+THINKING_STYLE = "dim italic"
+
+
+class Screen:
+    """One answer. Use it as a context manager: it leaves the terminal as it was."""
+
+    def __init__(self, console: Console) -> None:
+        self.answer = ""
+        self.thinking = ""
+        self._console = console
+        self._started = time.monotonic()
+        self._line = Text(style=THINKING_STYLE)
+        """the last line of the thinking, which may still grow"""
+        self._live: Live | None = None
+        self._is_over = False
+        """the thinking"""
+
+    def __enter__(self) -> Screen:
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._picture,
+                console=self._console,
+                refresh_per_second=8,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._end_thinking()
+        self._console.print()
+
+    def show(self, piece: Piece) -> None:
+        """What comes next."""
+        text = printable(piece.text)
+        if piece.kind == "thinking":
+            self.thinking += piece.text
+            self._think(text)
+        else:
+            self._end_thinking()
+            self.answer += piece.text
+            self._console.print(Text(text), end="", soft_wrap=True)
+
+    def _think(self, text: str) -> None:
+        """Whole lines go to the terminal for good; above a live part only whole lines can."""
+        if self._live is None:
+            self._console.print(Text(text, THINKING_STYLE), end="", soft_wrap=True)
+            return
+        self._line = self._line.copy().append(text)  # a thread draws the old one
+        *done, self._line = self._line.wrap(self._console, self._console.width) or [Text()]
+        if text.endswith("\n"):
+            done, self._line = [*done, self._line], Text()
+        self._line.style = THINKING_STYLE
+        if done:
+            self._console.print(Text("\n").join(done))
+            self._live.refresh()
+
+    def _end_thinking(self) -> None:
+        """Once: the timer goes, and what it came to stays."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._live is not None:
+            self._live.stop()
+        if not self.thinking:
+            return
+        if self._live is None or self._line:
+            self._console.print(self._line)
+        seconds = time.monotonic() - self._started
+        self._console.print(Text(f"Thought for {seconds:.1f} s", "dim"))
+
+    def _picture(self) -> Group:
+        seconds = time.monotonic() - self._started
+        word = "Thinking" if self.thinking else "Waiting"
+        return Group(self._line, Text(f"{word} … {seconds:.1f} s", "dim"))

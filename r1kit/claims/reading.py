@@ -1,0 +1,120 @@
+"""Numbers that claims are about, read from a run folder, each with its error within the run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from math import hypot
+from typing import NamedTuple
+
+from r1kit.evidence import Evidence
+
+
+class Reading(NamedTuple):
+    """A number of one run, and its standard error within that run."""
+
+    value: float
+    stderr: float
+
+    def __sub__(self, other: Reading) -> Reading:
+        return Reading(self.value - other.value, hypot(self.stderr, other.stderr))
+
+    def times(self, factor: float) -> Reading:
+        return Reading(factor * self.value, abs(factor) * self.stderr)
+
+    def over(self, other: Reading) -> Reading:
+        """The ratio; its error to first order."""
+        if not other.value:
+            raise MissingError
+        ratio = self.value / other.value
+        return Reading(ratio, hypot(self.stderr, ratio * other.stderr) / abs(other.value))
+
+
+class MissingError(Exception):
+    """The run has not measured what a claim is about."""
+
+
+def measured(stage: str, key: str) -> Callable[[Evidence], Reading]:
+    """A number of a stage in results.json by its dotted key, with its error."""
+
+    def read(run: Evidence) -> Reading:
+        entry = run.results["stages"][stage]
+        *inside, name = key.split(".")
+        for part in inside:
+            entry = entry[part]
+        is_rate = name in ("pass_at_1", "accuracy")
+        return Reading(entry[name], entry["stderr"] if is_rate else entry["errors"][name])
+
+    return read
+
+
+def ratio(key: str, of: str, to: str) -> Callable[[Evidence], Reading]:
+    return lambda run: measured(of, key)(run).over(measured(to, key)(run))
+
+
+def points(key: str, more: str, less: str) -> Callable[[Evidence], Reading]:
+    """By how many percentage points one stage is above another."""
+    return lambda run: (measured(more, key)(run) - measured(less, key)(run)).times(100)
+
+
+def share(key: str, stage: str) -> Callable[[Evidence], Reading]:
+    return lambda run: measured(stage, key)(run).times(100)
+
+
+def other_words(run: Evidence) -> Reading:
+    one_language = measured("zero", "language_consistency")(run)
+    return (Reading(1.0, 0.0) - one_language).times(100)
+
+
+def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
+    """By how many points the reward models like the general answers of one stage better."""
+
+    def read(run: Evidence) -> Reading:
+        scores = run.results["bench"]["preference"]
+        above, below = (Reading(**scores[stage]) for stage in (more, less))
+        return (above - below).times(100)
+
+    return read
+
+
+def twins(run: Evidence) -> Reading:
+    """Of all students with a twin that was given no less compute, the mean lead."""
+    stages = run.results["stages"]
+    leads = [
+        points("pass_at_1", name, f"{name}/zero")(run)
+        for name in stages
+        if f"{name}/zero" in stages
+        and stages[f"{name}/zero"]["compute"]["flops"] >= stages[name]["compute"]["flops"]
+    ]
+    if not leads:
+        raise MissingError
+    return Reading(
+        statistics.fmean(lead.value for lead in leads),
+        hypot(*(lead.stderr for lead in leads)) / len(leads),
+    )
+
+
+def by_size(run: Evidence) -> Reading:
+    """The largest student against the smallest."""
+    stages = run.results["stages"]
+    names = [name for name in stages if name.startswith("distill/") and name.count("/") == 1]
+    if len(names) < 2:
+        raise MissingError
+    sizes = sorted(names, key=lambda name: stages[name]["n_parameters"])
+    return points("pass_at_1", sizes[-1], sizes[0])(run)
+
+
+def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, float, float]]:
+    """(step, truth, reward) of an ablation on general prompts: their rules, and what it is for."""
+    return [
+        (row["step"], row["accuracy/general"], row[reward])
+        for row in run.metrics
+        if row["stage"] == stage and "accuracy/general" in row and reward in row
+    ]
+
+
+def hacked(run: Evidence) -> Reading:
+    """Points of truth lost while the reward models were optimised; none if they did not gain."""
+    lost = points("general.accuracy", "rejection", "ablation/judged")(run)
+    gained = liked("ablation/judged", "rejection")(run)
+    return lost if gained.value > 0 else Reading(0.0, lost.stderr)

@@ -1,0 +1,151 @@
+"""Draw samples, verify answers, look at the machine."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from r1kit.cli.root import app
+from r1kit.errors import ConfigError
+from r1kit.sentences import sentences
+
+SAMPLE_EXAMPLES = """
+Examples:
+
+  r1 sample runs/tiny --problems recipes/tiny.toml --count 200 --out data.jsonl
+
+  r1 sample runs/tiny --problems questions.jsonl --n 8 --out data.jsonl --benchmark gsm8k=test.jsonl
+
+  R1_TEACHER_KEY=... r1 sample https://api.deepseek.com/v1 --model deepseek-reasoner \\
+    --problems questions.jsonl --max-tokens 32000 --out data.jsonl
+
+A question: {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
+
+What was sampled is kept in data.jsonl.rollouts: the same command goes on where it stopped.
+"""
+VERIFY_EXAMPLES = """
+Examples:
+
+  r1 verify math --jsonl answers.jsonl
+
+  r1 verify choice --jsonl answers.jsonl --out verdicts.jsonl
+
+  r1 verify code --jsonl programs.jsonl
+
+A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed{0.5}"}
+
+For code: {"id": 1, "program": "print(input())", "tests": [{"stdin": "7", "stdout": "7"}]}
+"""
+DOCTOR_EXAMPLES = """
+Examples:
+
+  r1 doctor
+
+  r1 doctor --attack
+"""
+
+
+@app.command(epilog=SAMPLE_EXAMPLES)
+def sample(
+    model_or_url: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|URL",
+            help="A checkpoint, the folder of a run, or an OpenAI-compatible server.",
+        ),
+    ],
+    problems: Annotated[Path, typer.Option(help="A recipe (.toml), or questions (.jsonl).")],
+    out: Annotated[Path, typer.Option(help="File of the conversations (.jsonl).")],
+    n: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 4,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Problems at most; by default all of a file, 1000 of a recipe."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 1.0,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest completion, thinking included.")
+    ] = 1024,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    split: Annotated[str, typer.Option(help="Of a recipe: train or held_out.")] = "train",
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE.jsonl", help="Leave out what stands in it; may be repeated."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Its name on the server; by default the only one there.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="R1_TEACHER_KEY", help="Key of the server.")
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(min=1, help="Completions a model here samples at once.")
+    ] = 64,
+) -> None:
+    """Draw completions, verify them, and keep what is worth learning from."""
+    from r1kit.types import Sampling
+
+    console = Console()
+    with sentences(console, kept="What was sampled is kept; the same command goes on."):
+        from r1kit import sample as sampling
+
+        if split not in ("train", "held_out"):
+            raise ConfigError(f"There is no split {split!r}; there are train and held_out.")
+        wish = sampling.Wish(
+            source=problems,
+            out=out,
+            n=n,
+            sampling=Sampling(max_tokens, temperature, top_p),
+            seed=seed,
+            count=count,
+            split="train" if split == "train" else "held_out",
+            benchmarks=benchmark or [],
+            max_rows=max_rows,
+        )
+        sampling.run(model_or_url, wish, model, api_key, console)
+
+
+@app.command(epilog=VERIFY_EXAMPLES)
+def verify(
+    kind: Annotated[str, typer.Argument(help="math, choice or code.")],
+    jsonl: Annotated[Path, typer.Option(help="One JSON object a line; below is what it holds.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the verdicts; by default they are printed.")
+    ] = None,
+) -> None:
+    """Say of each answer in a file whether it is right."""
+    from r1kit import grade
+
+    console = Console(stderr=True)
+    with sentences(console), ExitStack() as stack:
+        try:
+            file = (
+                sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
+            )
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written ({error}).") from None
+        grade.run(kind, jsonl, file, console)
+
+
+@app.command(epilog=DOCTOR_EXAMPLES)
+def doctor(
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Try to break out of the sandbox, in every known way.")
+    ] = False,
+) -> None:
+    """Show what this machine gives: versions, memory, and how well programs can be caged."""
+    console = Console()
+    with sentences(console):
+        from r1kit import doctor as ward
+
+        if not attack:
+            ward.show(console)
+        elif ward.attack(console):
+            raise typer.Exit(1)

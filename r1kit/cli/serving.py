@@ -1,0 +1,244 @@
+"""Talk to a model, and let others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from r1kit.cli.root import app
+from r1kit.errors import ConfigError
+from r1kit.sentences import sentences
+from r1kit.serve.flags import Flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from r1kit.serve.app import Page
+    from r1kit.serve.limits import Limits
+    from r1kit.serve.models import ServedModel
+
+CHAT_EXAMPLES = """
+Examples:
+
+  r1 chat runs/tiny
+
+  r1 chat runs/tiny/checkpoints/base-000400 --temperature 1
+
+  echo "7x + 3 = 38, x = ?" | r1 chat runs/tiny
+
+  R1_CHAT_KEY=... r1 chat https://api.deepseek.com/v1 --model deepseek-reasoner
+"""
+SERVE_EXAMPLES = """
+Examples:
+
+  r1 serve runs/tiny
+
+  r1 serve runs/tiny runs/tiny/checkpoints/base-000400 --port 8001
+
+  R1_API_KEY=... r1 serve runs/tiny --host 0.0.0.0
+
+  r1 serve deepseek-ai/DeepSeek-R1-Distill-Qwen-32B --engine vllm --tensor-parallel-size 2 \\
+    --max-model-len 32768 --enforce-eager
+
+  R1_ENGINE_KEY=... r1 serve --engine https://api.deepseek.com/v1
+
+  r1 serve runs/tiny --bench --price-per-hour 0.08 --bench-out bench.json
+"""
+
+
+@app.command(epilog=CHAT_EXAMPLES)
+def chat(
+    who: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|URL",
+            help="A checkpoint, the folder of a run, a hub id, or an OpenAI-compatible server.",
+        ),
+    ],
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 0.95,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest answer, thinking included.")
+    ] = 512,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Its name on the server; by default the only one there.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="R1_CHAT_KEY", help="Key of the server.")
+    ] = None,
+) -> None:
+    """Talk to a model; its thinking is shown apart from its answer."""
+    from r1kit.types import Sampling
+
+    console = Console()
+    with sentences(console):
+        from r1kit import chat as terminal
+
+        sampling = Sampling(max_tokens, temperature, top_p)
+        terminal.run(who, sampling, seed, console, model, api_key)
+
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="local|vllm|URL",
+        help="Who samples: this process, a vLLM of its own, or a running server.",
+    ),
+]
+EngineKey = Annotated[
+    str | None, typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: its key.")
+]
+GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: GPUs that share the model.")]
+Longest = Annotated[
+    int | None, typer.Option(min=1, help="For --engine vllm: longest prompt and answer.")
+]
+Eager = Annotated[
+    bool, typer.Option("--enforce-eager", help="For --engine vllm: start sooner, run slower.")
+]
+Profile = Annotated[
+    str,
+    typer.Option(
+        metavar="r1kit|deepseek-r1", help="deepseek-r1: strictly the API of January 2025."
+    ),
+]
+Others = Annotated[str, typer.Option(help="For --engine vllm: what else it is started with.")]
+
+
+@app.command(epilog=SERVE_EXAMPLES)
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Checkpoints, folders of runs, or hub ids.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(envvar="R1_API_KEY", help="Key that clients must send; may be repeated."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name clients may call this machine by.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Web page that may ask: https://example.org.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines ask without a key.")
+    ] = False,
+    engine: Engine = "local",
+    engine_key: EngineKey = None,
+    tensor_parallel_size: GPUs = 1,
+    max_model_len: Longest = None,
+    enforce_eager: Eager = False,
+    vllm_args: Others = "",
+    api_profile: Profile = "r1kit",
+    max_rows: Annotated[int, typer.Option(min=1, help="Completions sampled at once.")] = 32,
+    max_waiting: Annotated[int, typer.Option(min=8, help="Completions that may wait.")] = 256,
+    prefix_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens of earlier prompts kept to read on from; 0 for none.")
+    ] = 32_768,
+    queue_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a first token.")] = 600,
+    total_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a last token.")] = 1800,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="The chat at /.")] = True,
+    bench: Annotated[
+        bool,
+        typer.Option("--bench", help="Measure speed and cost, and end; a URL is measured too."),
+    ] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="For --bench: what the machine costs.")
+    ] = None,
+    bench_out: Annotated[
+        Path | None, typer.Option(help="For --bench: file of the numbers (.json).")
+    ] = None,
+) -> None:
+    """Serve models to OpenAI and DeepSeek clients, by default to this machine only."""
+    console = Console(stderr=True)
+    with sentences(console):
+        if bench:
+            from r1kit import measured
+
+            key = api_key[0] if api_key else None
+            wish = measured.Wish(price_per_hour, bench_out, key)
+            measured.run(models or [], sys.argv[1:], wish, Console())
+            return
+        from r1kit.serve import server
+        from r1kit.serve.limits import Limits
+
+        limits = Limits(
+            max_rows, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
+        )
+        flags = Flags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
+        server.run(
+            _opener(models or [], engine, engine_key, flags, limits, console),
+            limits,
+            host=host,
+            port=port,
+            keys=api_key or [],
+            hosts=allow_host or [],
+            origins=allow_origin or [],
+            insecure=insecure,
+            is_launch_day=_is_launch_day(api_profile),
+            open_page=_page() if page else None,
+        )
+
+
+def _opener(
+    models: list[str],
+    engine: str,
+    key: str | None,
+    flags: Flags,
+    limits: Limits,
+    console: Console,
+) -> Callable[[], Sequence[ServedModel]]:
+    """How the models are opened. Raises ConfigError for a command line that cannot be meant."""
+    from r1kit.engines.calls import is_url
+
+    if engine not in ("local", "vllm") and not is_url(engine):
+        raise ConfigError(f"There is no engine {engine!r}; it is local, vllm, or http(s)://...")
+    if engine != "vllm" and flags != Flags():
+        raise ConfigError("--tensor-parallel-size and the like need --engine vllm.")
+    if is_url(engine):
+        if models:
+            raise ConfigError("A server behind --engine URL brings its own models; name none.")
+        from r1kit.serve.front import open_front
+
+        return lambda: open_front(engine, key, limits)
+    found = _found(models)
+    if engine == "vllm":
+        from r1kit.serve.vllm import open_vllm
+
+        return lambda: open_vllm(found, flags, limits, console)
+    from r1kit.config import ComputeConfig
+    from r1kit.model.parallel import device_kind
+    from r1kit.serve.server import open_folders
+
+    return lambda: open_folders(found, device_kind(ComputeConfig()), limits)
+
+
+def _is_launch_day(profile: str) -> bool:
+    if profile not in ("r1kit", "deepseek-r1"):
+        raise ConfigError(f"There is no API profile {profile!r}; there are r1kit and deepseek-r1.")
+    return profile == "deepseek-r1"
+
+
+def _found(models: list[str]) -> dict[str, Path | str]:
+    """Models by the names they are served under."""
+    from r1kit.model.find import find_model
+
+    if not models:
+        raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
+    names = [Path(model).resolve().name for model in models]
+    if len(set(names)) < len(names):
+        raise ConfigError("Two models would have one name; rename a folder, or serve one.")
+    return dict(zip(names, map(find_model, models), strict=True))
+
+
+def _page() -> Callable[[str], Page]:
+    """Only here, since it loads gradio."""
+    from r1kit.pages.site import open_page
+
+    return open_page

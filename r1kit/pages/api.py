@@ -1,0 +1,196 @@
+"""The public API as the pages see it: over HTTP, with the reader's own key, and nothing else.
+
+The page is no way around a key: it has none of its own, and the gate asks for the reader's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from r1kit.pages.turns import Turn
+from r1kit.pages.words import say
+
+_TICK_S = 0.1
+"""between two looks at the screen: the timer moves, also while nothing is said"""
+_CONNECT_S = 5.0
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Wish:
+    """What the reader wants of the answer that is being written."""
+
+    is_stop: bool = False
+    is_answer: bool = False
+    """thinking is to end, and the answer to begin"""
+
+
+class Api:
+    """One server. `url` has no path."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"Host": "localhost"},  # a name that the gate knows, whatever it listens on
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the server has its own, and says so
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,  # never through a proxy: it is this machine
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def models(self, key: str) -> list[str]:
+        """Their own names, without the aliases; none without the right key."""
+        try:
+            response = await self._client.get("/v1/models", headers=_bearer(key), timeout=10)
+            listed = response.json().get("data", []) if response.is_success else []
+        except (httpx.HTTPError, ValueError):
+            return []
+        return [one["id"] for one in listed if one.get("root", one["id"]) == one["id"]]
+
+    async def follow(
+        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: Wish, language: str
+    ) -> AsyncGenerator[None]:
+        """Write into `turn` what the model says; yields whenever there is something to see."""
+        turn["state"] = "thinking" if thinks else "answering"
+        body: Json = {"model": turn["model"], "messages": messages, "stream": True}
+        body["stream_options"] = {"include_usage": True}
+        if not thinks:
+            body["thinking"] = {"type": "disabled"}
+        clock = Clock(turn)
+        try:
+            async with contextlib.aclosing(self._said(body, key, wish)) as said:
+                async for chunk in said:
+                    clock.write(chunk)
+                    yield
+            if wish.is_answer and not wish.is_stop and turn["state"] == "thinking":
+                clock.cut()
+                async with contextlib.aclosing(self._said(_ended(body, turn), key, wish)) as said:
+                    async for chunk in said:
+                        clock.write(chunk)
+                        yield
+            clock.end(wish)
+        except httpx.HTTPError:
+            turn |= {"state": "error", "error": say(language, "gone")}
+        except RefusedError as error:
+            unkeyed = say(language, "unkeyed") if error.status == 401 else str(error)
+            turn |= {"state": "error", "error": unkeyed}
+        yield
+
+    async def _said(self, body: Json, key: str, wish: Wish) -> AsyncGenerator[Json]:
+        """Chunks of the stream, and {} where none has come for a tick. Raises RefusedError."""
+        chunks: asyncio.Queue[Json | Exception | None] = asyncio.Queue()
+        was_answer = wish.is_answer
+
+        async def read() -> None:
+            try:
+                async for chunk in self._chunks(body, key):
+                    chunks.put_nowait(chunk)
+                chunks.put_nowait(None)
+            except (httpx.HTTPError, RefusedError) as error:
+                chunks.put_nowait(error)
+
+        reading = asyncio.ensure_future(read())
+        try:
+            while not wish.is_stop and wish.is_answer == was_answer:
+                try:
+                    chunk = await asyncio.wait_for(chunks.get(), _TICK_S)
+                except TimeoutError:
+                    chunk = {}
+                if isinstance(chunk, Exception):
+                    raise chunk
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            reading.cancel()  # hangs up, which is how the server learns to stop
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _chunks(self, body: Json, key: str) -> AsyncIterator[Json]:
+        asking = self._client.stream("POST", "/v1/chat/completions", json=body,
+                                     headers=_bearer(key))  # fmt: skip
+        async with asking as response:
+            if not response.is_success:
+                raise RefusedError(response.status_code, _reason(await response.aread()))
+            async for line in response.aiter_lines():
+                if not line.startswith("data: ") or line == "data: [DONE]":
+                    continue
+                chunk = json.loads(line.removeprefix("data: "))
+                if "error" in chunk:
+                    raise RefusedError(500, str(chunk["error"].get("message", "")))
+                yield chunk
+
+
+class RefusedError(Exception):
+    """The API answered with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Clock:
+    """Writes chunks into a turn, and how long everything took."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._began = time.monotonic()
+
+    def write(self, chunk: Json) -> None:
+        """Counts deltas, until the usage at the end knows better."""
+        turn = self._turn
+        turn["total_s"] = time.monotonic() - self._began
+        for choice in chunk.get("choices", []):
+            delta = choice["delta"]
+            if thought := delta.get("reasoning_content"):
+                turn["thinking"] += thought
+                turn["n_thinking"] += 1
+            if content := delta.get("content"):
+                turn["content"] += content
+                turn["state"] = "answering"
+            turn["n_tokens"] += bool(thought or content)
+            if choice.get("finish_reason") == "length":
+                turn["state"] = "length"
+        if turn["state"] == "thinking":
+            turn["seconds"] = turn["total_s"]
+        if (usage := chunk.get("usage")) and not turn.get("cut"):
+            turn["n_tokens"] = usage["completion_tokens"]
+            turn["n_thinking"] = usage["completion_tokens_details"]["reasoning_tokens"]
+
+    def cut(self) -> None:
+        """The thinking ends here; what comes now is the answer."""
+        self._turn["cut"] = True
+
+    def end(self, wish: Wish) -> None:
+        if self._turn["state"] != "length":
+            self._turn["state"] = "stopped" if wish.is_stop else "done"
+
+
+def _ended(body: Json, turn: Turn) -> Json:
+    """The same request, its thinking so far given back and its budget used up."""
+    begun = {"role": "assistant", "content": "", "prefix": True,
+             "reasoning_content": turn["thinking"]}  # fmt: skip
+    thinking = {"type": "enabled", "budget_tokens": 1}  # the least there is
+    return {**body, "messages": [*body["messages"], begun], "thinking": thinking}
+
+
+def _bearer(key: str) -> dict[str, str]:
+    sendable = key.isascii() and key.isprintable() and key.strip()
+    return {"Authorization": f"Bearer {key.strip()}"} if sendable else {}
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "The server refused, and did not say why."

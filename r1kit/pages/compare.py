@@ -1,0 +1,122 @@
+"""Compare: the same question to several models, answered side by side at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from r1kit.pages import turns
+from r1kit.pages.api import Api, Wish
+from r1kit.pages.chat import MAX_CHARS, Updates, transcript
+from r1kit.pages.words import EXAMPLES, say
+
+N_COLUMNS = 4
+_LOOK_S = 0.1
+"""between two looks at all of the answers"""
+
+
+class Compare:
+    """The tab. `language` and `key` are of the whole page (site.py)."""
+
+    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
+        self._api = api
+        self._language, self._key = language, key
+        self._wishes: dict[str, Wish] = {}
+
+    def draw(self) -> None:
+        """The components, in the place where it is called."""
+        self.models = gr.CheckboxGroup([], label=say("en", "models"), elem_id="r1-models")
+        with gr.Row(elem_id="r1-compare-ask", equal_height=True):
+            self.ask = gr.Textbox(
+                show_label=False, container=False, lines=1, max_lines=6, scale=5,
+                elem_id="r1-question", max_length=MAX_CHARS,
+            )  # fmt: skip
+            self.go = gr.Button(say("en", "go"), variant="primary", scale=1, elem_id="r1-go")
+        with gr.Row(elem_id="r1-compare-controls"):
+            self.deepthink = gr.Checkbox(
+                True, label=say("en", "deepthink"), container=False,
+                elem_id="r1-compare-deepthink",
+            )  # fmt: skip
+            self.stop = gr.Button(size="sm", visible=False, elem_id="r1-compare-stop")
+        self.columns: list[Any] = []
+        self.names, self.panes = [], []
+        with gr.Row(elem_id="r1-columns"):
+            for _ in range(N_COLUMNS):
+                with gr.Column(visible=False) as column:
+                    self.names.append(gr.Markdown(elem_classes="r1-name"))
+                    self.panes.append(transcript(height=None, min_height=160, buttons=["copy"]))
+                self.columns.append(column)
+
+    def listen(self) -> None:
+        """What happens on which event."""
+        asking = [self.ask, self.models, self.deepthink, self._language, self._key]
+        shown = [*self.columns, *self.names, *self.panes, self.stop]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
+              concurrency_limit=None, trigger_mode="once", **quiet)  # fmt: skip
+        self.stop.click(self._wish_stop, None, None, concurrency_limit=None, **quiet)
+
+    def labels(self, language: str) -> Updates:
+        """Every word on the tab."""
+        return {
+            self.models: gr.update(label=say(language, "models")),
+            self.ask: gr.update(placeholder=EXAMPLES[language][0]),
+            self.go: gr.update(value=say(language, "go")),
+            self.deepthink: gr.update(label=say(language, "deepthink")),
+            self.stop: gr.update(value=say(language, "stop")),
+        }
+
+    async def _ask_all(
+        self, text: str, models: list[str], thinks: bool, language: str, key: str,
+        request: gr.Request,
+    ) -> AsyncIterator[Updates]:  # fmt: skip
+        """An empty box asks what its placeholder says."""
+        session = request.session_hash or ""
+        if old := self._wishes.pop(session, None):
+            old.is_stop = True
+        wish = self._wishes[session] = Wish()
+        question = turns.user(text.strip() or EXAMPLES[language][0])
+        written = [turns.assistant(model) for model in models[:N_COLUMNS]]
+
+        async def follow(turn: turns.Turn) -> None:
+            async for _ in self._api.follow(
+                turn,
+                turns.asked([question]),
+                key=key or "",
+                thinks=thinks,
+                wish=wish,
+                language=language,
+            ):
+                pass  # fmt: skip
+
+        tasks = [asyncio.ensure_future(follow(turn)) for turn in written]
+        try:
+            yield self._heads(written)
+            while tasks and not all(task.done() for task in tasks):
+                await asyncio.wait(tasks, timeout=_LOOK_S)
+                yield self._look(written, language)
+            yield {**self._look(written, language), self.stop: gr.update(visible=False)}
+        finally:
+            for task in tasks:
+                task.cancel()
+            if self._wishes.get(session) is wish:
+                del self._wishes[session]
+
+    def _heads(self, written: list[turns.Turn]) -> Updates:
+        updates: Updates = {self.stop: gr.update(visible=bool(written))}
+        for place, (column, name) in enumerate(zip(self.columns, self.names, strict=True)):
+            updates[column] = gr.update(visible=place < len(written))
+            if place < len(written):
+                updates[name] = f"`{written[place]['model']}`"
+        return updates
+
+    def _look(self, written: list[turns.Turn], language: str) -> Updates:
+        pairs = zip(self.panes, written, strict=False)  # only as many panes as models were chosen
+        return {pane: turns.shown([turn], language, is_open=True) for pane, turn in pairs}
+
+    def _wish_stop(self, request: gr.Request) -> None:
+        if wish := self._wishes.get(request.session_hash or ""):
+            wish.is_stop = True

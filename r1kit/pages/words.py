@@ -1,0 +1,82 @@
+"""What the pages say, in three languages; and which of them a browser asks for."""
+
+from __future__ import annotations
+
+LANGUAGES = {"en": "English", "ko": "한국어", "zh": "中文"}
+
+WORDS: dict[str, dict[str, str]] = {
+    "en": {
+        "chat": "Chat", "compare": "Compare", "new": "New chat", "delete": "Delete this chat",
+        "history": "Your chats, kept in this browser only", "model": "Model",
+        "ask": "Ask something", "deepthink": "DeepThink", "end": "Answer now", "stop": "Stop",
+        "thinking": "Thinking… {0:.1f} s", "thought": "Thought for {0:.1f} seconds",
+        "cut": "Thinking ended after {0:.1f} seconds", "stopped": "Stopped.",
+        "length": "The token limit ended it here.", "waiting": "…",
+        "tokens": "{0} tokens", "speed": "{0:.0f} tokens/s", "share": "{0:.0%} thinking",
+        "settings": "Settings", "language": "Language", "key": "API key",
+        "key_hint": "Only where the server asks for one; kept in this browser.",
+        "dark": "Light / dark", "markdown": "Export Markdown", "json": "Export JSON",
+        "hello": "What shall we think about?", "models": "Models, side by side",
+        "go": "Ask all of them", "unkeyed": "This server asks for an API key: see Settings.",
+        "gone": "The server does not answer; is `r1 serve` still running?",
+        "you": "You", "try": "Try one of these",
+        "note": "Models make mistakes. Nothing of this is kept on the server.",
+    },
+    "ko": {
+        "chat": "대화", "compare": "비교", "new": "새 대화", "delete": "이 대화 지우기",
+        "history": "지난 대화 (이 브라우저에만 보관)", "model": "모델",
+        "ask": "무엇이든 물어보세요", "deepthink": "깊이 생각", "end": "바로 답하기",
+        "stop": "멈추기",
+        "thinking": "생각하는 중… {0:.1f}초", "thought": "{0:.1f}초 동안 생각함",
+        "cut": "{0:.1f}초 만에 생각을 끝냄", "stopped": "멈췄습니다.",
+        "length": "토큰 한도에 닿아 여기서 끝났습니다.", "waiting": "…",
+        "tokens": "{0} 토큰", "speed": "초당 {0:.0f} 토큰", "share": "생각 {0:.0%}",
+        "settings": "설정", "language": "언어", "key": "API 키",
+        "key_hint": "서버가 요구할 때만 필요하며, 이 브라우저에만 보관됩니다.",
+        "dark": "밝게 / 어둡게", "markdown": "Markdown으로 내보내기", "json": "JSON으로 내보내기",
+        "hello": "무엇을 생각해 볼까요?", "models": "나란히 볼 모델",
+        "go": "모두에게 묻기", "unkeyed": "이 서버는 API 키가 필요합니다. 설정에 입력하세요.",
+        "gone": "서버가 답하지 않습니다. `r1 serve`가 켜져 있나요?",
+        "you": "나", "try": "이렇게 물어보세요",
+        "note": "모델은 틀릴 수 있습니다. 서버에는 아무것도 저장되지 않습니다.",
+    },
+    "zh": {
+        "chat": "对话", "compare": "对比", "new": "新对话", "delete": "删除此对话",
+        "history": "历史对话（仅保存在此浏览器）", "model": "模型",
+        "ask": "问点什么", "deepthink": "深度思考", "end": "立即回答", "stop": "停止",
+        "thinking": "思考中… {0:.1f} 秒", "thought": "已思考（用时 {0:.1f} 秒）",
+        "cut": "思考在 {0:.1f} 秒后结束", "stopped": "已停止。",
+        "length": "达到了长度上限，到此为止。", "waiting": "…",
+        "tokens": "{0} 个词元", "speed": "每秒 {0:.0f} 个", "share": "思考占 {0:.0%}",
+        "settings": "设置", "language": "语言", "key": "API 密钥",
+        "key_hint": "仅在服务器要求时需要，只保存在此浏览器。",
+        "dark": "浅色 / 深色", "markdown": "导出 Markdown", "json": "导出 JSON",
+        "hello": "今天想思考什么？", "models": "并排比较的模型",
+        "go": "同时提问", "unkeyed": "此服务器需要 API 密钥，请在设置中填写。",
+        "gone": "服务器没有响应，`r1 serve` 还在运行吗？",
+        "you": "我", "try": "试试这些问题",
+        "note": "模型会出错。服务器上不保存任何内容。",
+    },
+}  # fmt: skip
+
+EXAMPLES = {
+    "en": ["What is 1+2+3+...+100?", "Solve 7x+3=38", "What is 47+38-21?"],
+    "ko": ["1+2+3+...+100은?", "7x+3=38를 풀어라", "47+38-21은?"],
+    "zh": ["1+2+3+...+100等于多少？", "解方程 7x+3=38", "计算47+38-21"],
+}
+"""In the wordings of the generated world (r1kit/tasks/world), which the smallest models know; a
+large model knows them too."""
+
+
+def say(language: str, name: str, *values: float) -> str:
+    """One phrase; English for a language there is not."""
+    return WORDS.get(language, WORDS["en"])[name].format(*values)
+
+
+def preferred(accepted: str) -> str:
+    """The first of our languages in an Accept-Language header, which lists the dearest first."""
+    for wish in accepted.split(","):
+        language = wish.strip()[:2].lower()
+        if language in LANGUAGES:
+            return language
+    return "en"

@@ -1,0 +1,206 @@
+"""Tables of what runs reached, as text, whatever lays them out: one run, or one a seed.
+
+A number of several runs is their mean; its error is the one that judges claims (claims/judge.py).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from r1kit.claims.judge import combine
+from r1kit.claims.reading import MissingError, measured
+from r1kit.evidence import ASIDE, Evidence
+
+ERROR_NOTE = "± is one standard error"
+
+
+@dataclass(frozen=True)
+class Table:
+    """`Table("Stages", ("stage", "pass@1"), [("base", "19.0 ± 1.6 %")], "On held-out ...")`."""
+
+    title: str
+    head: tuple[str, ...]
+    """the first column names the row, the others are numbers"""
+    rows: list[tuple[str, ...]]
+    note: str = ""
+
+
+Column = tuple[str, Callable[[Sequence[Evidence], str], str]]
+"""(its head, (runs, stage) → cell)"""
+
+
+def tables(runs: Sequence[Evidence]) -> list[Table]:
+    """Those that the runs have something for."""
+    found = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
+    return [table for table in found if table.rows]
+
+
+def main_path(runs: Sequence[Evidence]) -> list[str]:
+    """The stages from the base to R1 that all runs have measured."""
+    return [name for name in _names(runs) if name.split("/")[0] not in ASIDE]
+
+
+def taught(runs: Sequence[Evidence]) -> list[str]:
+    """The students that all runs have measured, by size."""
+    names = [n for n in _names(runs) if n.startswith("distill/") and n.count("/") == 1]
+    return sorted(names, key=lambda name: int(_stage(runs[0], name)["n_parameters"]))
+
+
+def stages(runs: Sequence[Evidence]) -> Table:
+    return _table("Stages", "stage", main_path(runs), MAIN, runs, _note(runs))
+
+
+def families(runs: Sequence[Evidence]) -> Table:
+    names = main_path(runs)
+    tasks = sorted(
+        {task for run in runs for name in names for task in _stage(run, name)["by_task"]}
+    )
+
+    def column(task: str) -> Column:
+        return task, lambda runs, name: _percent(_mean(runs, name, "by_task", task))
+
+    return _table("pass@1 by family", "stage", names, [column(task) for task in tasks], runs)
+
+
+def students(runs: Sequence[Evidence]) -> Table:
+    note = (
+        "A student is fine-tuned on the teacher's data; its twin is trained by RL alone from the "
+        "same base, with the compute of the last column times the student's."
+    )
+    return _table("Students", "student", taught(runs), STUDENT, runs, note)
+
+
+def aside(runs: Sequence[Evidence]) -> Table:
+    names = [name for name in _names(runs) if name.startswith("ablation/")]
+    return _table("Ablations", "ablation", names, MAIN, runs)
+
+
+def reward_models(runs: Sequence[Evidence]) -> Table:
+    found = [run.results.get("preference", {}) for run in runs]
+    names = [name for name in found[0] if all(name in results for results in found)]
+    rows: list[tuple[str, ...]] = [
+        (name, _percent(statistics.fmean(results[name]["accuracy"] for results in found)))
+        for name in names
+    ]
+    return Table("Reward models", ("of", "held-out accuracy"), rows)
+
+
+def _table(
+    title: str,
+    of: str,
+    names: Sequence[str],
+    columns: Sequence[Column],
+    runs: Sequence[Evidence],
+    note: str = "",
+) -> Table:
+    """Columns that are empty for every row are left out."""
+    cells = [[_try(cell, runs, name) for _, cell in columns] for name in names]
+    filled = [place for place in range(len(columns)) if any(row[place] for row in cells)]
+    head = (of, *(columns[place][0] for place in filled))
+    short = [name.removeprefix("distill/").removeprefix("ablation/") for name in names]
+    rows = [
+        (name, *(row[place] for place in filled)) for name, row in zip(short, cells, strict=True)
+    ]
+    return Table(title, head, rows, note)
+
+
+def _try(cell: Callable[..., str], runs: Sequence[Evidence], name: str) -> str:
+    try:
+        return cell(runs, name)
+    except (KeyError, MissingError, ZeroDivisionError):
+        return ""
+
+
+def _names(runs: Sequence[Evidence]) -> list[str]:
+    """Stages that all runs have measured, in the order of the first."""
+    found = [run.results.get("stages", {}) for run in runs]
+    return [name for name in found[0] if all(name in stages for stages in found)]
+
+
+def _note(runs: Sequence[Evidence]) -> str:
+    """How it was measured."""
+    bench = runs[0].recipe.get("bench", {})
+    drawn = f"{bench.get('samples', 1)} answers a problem at temperature {bench.get('temperature')}"
+    over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
+    return f"On held-out problems, {drawn}; {over}{ERROR_NOTE}, problems as clusters."
+
+
+def _stage(run: Evidence, name: str) -> dict[str, Any]:
+    stage: dict[str, Any] = run.results["stages"][name]
+    return stage
+
+
+def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
+    values = []
+    for run in runs:
+        value: Any = _stage(run, name)
+        for key in keys:
+            value = value[key]
+        values.append(float(value))
+    return statistics.fmean(values)
+
+
+def _rate(key: str, after: str = "") -> Callable[[Sequence[Evidence], str], str]:
+    """A share with its error."""
+
+    def cell(runs: Sequence[Evidence], name: str) -> str:
+        found = combine([measured(name + after, key)(run) for run in runs])
+        return f"{100 * found.value:.1f} ± {100 * found.stderr:.1f} %"
+
+    return cell
+
+
+def _share(*keys: str) -> Callable[[Sequence[Evidence], str], str]:
+    return lambda runs, name: _percent(_mean(runs, name, *keys))
+
+
+def _number(key: str, digits: int) -> Callable[[Sequence[Evidence], str], str]:
+    return lambda runs, name: f"{_mean(runs, name, key):.{digits}f}"
+
+
+def _vote(runs: Sequence[Evidence], name: str) -> str:
+    """Nothing where one answer a problem was drawn."""
+    is_one = _mean(runs, name, "samples") < 2
+    return "" if is_one else _percent(_mean(runs, name, "cons_at_k"))
+
+
+def _liked(runs: Sequence[Evidence], name: str) -> str:
+    scores = [run.results["bench"]["preference"][name]["value"] for run in runs]
+    return f"{statistics.fmean(scores):.2f}"
+
+
+def _compute(runs: Sequence[Evidence], name: str) -> str:
+    twin, student = (
+        statistics.fmean(_stage(run, which)["compute"]["flops"] for run in runs)
+        for which in (f"{name}/zero", name)
+    )
+    return f"{twin / student:.1f}x"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if 0.1 <= share <= 0.9 else f"{100 * share:.1f} %"
+
+
+MAIN: tuple[Column, ...] = (
+    ("pass@1", _rate("pass_at_1")),
+    ("vote", _vote),
+    ("tokens", _number("mean_tokens", 0)),
+    ("reflect", _number("reflection_per_answer", 2)),
+    ("language", _share("language_consistency")),
+    ("general", _share("general", "accuracy")),
+    ("form", _share("general", "well_formed")),
+    ("liked", _liked),
+)
+"""general: right answers to prompts that are not reasoning; form: well-formed ones; liked: what the
+reward models give them"""
+
+STUDENT: tuple[Column, ...] = (
+    ("parameters", lambda runs, name: f"{_mean(runs, name, 'n_parameters'):,.0f}"),
+    ("its base", _rate("pass_at_1", "/base")),
+    ("taught", _rate("pass_at_1")),
+    ("RL alone", _rate("pass_at_1", "/zero")),
+    ("compute", _compute),
+)

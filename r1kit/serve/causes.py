@@ -1,0 +1,82 @@
+"""Why a vLLM did not start, or ended: its last words, and what to do about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+N_LAST_WORDS = 6
+"""lines shown"""
+CAUSES = (
+    (
+        r"No module named '?vllm",
+        "This Python has no vLLM: pip install vllm in it, or name one that has, "
+        "R1_VLLM=/path/to/python.",
+    ),
+    (r"unrecognized arguments: (.*)", "This vLLM does not know {0}; see --vllm-args."),
+    (
+        r"greater than the derived max_model_len",
+        "The model reads less than --max-model-len; lower it.",
+    ),
+    (
+        r"heads.*must be divisible by tensor parallel size",
+        "--tensor-parallel-size must divide the number of the model's attention heads.",
+    ),
+    (
+        r"(?i)(?:world size|tensor.parallel.size).*(?:larger|greater|exceed|available)",
+        "There are fewer GPUs than --tensor-parallel-size; lower it.",
+    ),
+    (
+        r"VLLM_CPU_KVCACHE_SPACE|No available memory for the cache blocks|KV cache is needed"
+        r"|larger than the (?:maximum number of tokens|available KV cache)",
+        "The cache of keys and values does not fit: lower --max-model-len, give more GPUs "
+        "(--tensor-parallel-size), or --vllm-args='--gpu-memory-utilization 0.95' (on a CPU "
+        "VLLM_CPU_KVCACHE_SPACE=4, in GB).",
+    ),
+    (
+        r"out of memory|OutOfMemoryError|Free memory on device|Killed|Cannot allocate memory",
+        "The memory is not enough: end other programs, give more GPUs (--tensor-parallel-size), "
+        "or serve a smaller model.",
+    ),
+    (
+        r"Failed to infer device type|no NVIDIA driver|CUDA driver version|libcuda",
+        "vLLM finds no device it was built for; on a machine without GPU it must be vllm-cpu.",
+    ),
+    (
+        r"architectures? .*not supported",
+        "This vLLM does not know the model's architecture; a newer one may.",
+    ),
+    (
+        r"Repository Not Found|RepositoryNotFoundError|GatedRepoError|is not a local folder",
+        "The hub has no such model, or wants a login (hf auth login).",
+    ),
+    (
+        r"Unsupported CPU attention configuration: head_dim=(\d+)",
+        "vLLM on a CPU knows no attention heads of {0} numbers; serve it with --engine local.",
+    ),
+    (r"Address already in use", "Its port was taken in the last moment; try again."),
+)
+"""a pattern in what it said, and what to do; the first that fits counts"""
+
+
+def explained(words: Sequence[str]) -> str:
+    """What it said last, and what that is known to mean."""
+    last = "\n".join(f"  {line[:200]}" for line in _telling(words))
+    cause = likely_cause(words) or "These words should say why."
+    return f"{cause} Its last words:\n{last}"
+
+
+def likely_cause(words: Sequence[str]) -> str | None:
+    """What to do about the last words, if they are known."""
+    text = "\n".join(words)
+    for pattern, told in CAUSES:
+        if found := re.search(pattern, text):
+            return told.format(*found.groups())
+    return None
+
+
+def _telling(words: Sequence[str]) -> list[str]:
+    """The last lines, those that name errors if some do; tracebacks are left out."""
+    said = [line for line in words if not re.search(r'File "|Traceback|\^\^\^', line)]
+    errors = [line for line in said if "rror" in line]
+    return (errors or said)[-N_LAST_WORDS:]

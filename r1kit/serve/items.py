@@ -1,0 +1,158 @@
+"""What `/v1/responses` answers: items of thinking and of text, whole or as named events.
+
+Source: OpenAI's openapi 2.3, and what its client reads. Thinking is told as `reasoning_text`, which
+OpenAI's own models keep to themselves and open models do not.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.completion import Said
+from r1kit.serve.responses import ResponsesRequest
+from r1kit.serve.wire import Json, Usage, Whole, event
+from r1kit.template import Piece
+
+_TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
+_ITEM = {"thinking": "reasoning", "answer": "message"}
+
+
+class Items:
+    """The writer of one response; see `wire.Writer`."""
+
+    def __init__(self, request: ResponsesRequest) -> None:
+        self._request = request
+        self._id = f"resp_{uuid.uuid4().hex}"
+        self._created = int(time.time())
+        self._n_events = 0
+        self._done: list[Json] = []
+        """items that are over"""
+        self._open: Json | None = None
+        self._kind = ""
+        self._text = ""
+        """of the open item"""
+        self._finish: str | None = None
+
+    def begin(self) -> bytes:
+        head = self._response("in_progress", None)
+        return self._event("response.created", response=head) + self._event(
+            "response.in_progress", response=head
+        )
+
+    def say(self, said: Said) -> bytes:
+        self._finish = said.finish or self._finish
+        return b"".join(event for piece in said.pieces for event in self._piece(piece))
+
+    def end(self, usage: Usage) -> bytes:
+        """A response that has stopped has a message, be it empty."""
+        events = list(self._close())
+        if self._finish != "length" and not any(i["type"] == "message" for i in self._done):
+            events += [*self._opened("answer"), *self._close()]
+        status = self._status()
+        events.append(self._event(f"response.{status}", response=self._response(status, usage)))
+        return b"".join(events)
+
+    def error(self, error: ApiError) -> bytes:
+        told = error.body()["error"]
+        return self._event("error", code=told["code"] or told["type"], message=told["message"],
+                           param=told["param"])  # fmt: skip
+
+    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+        for said in wholes[0].saids:
+            self.say(said)
+        self.end(usage)
+        return self._response(self._status(), usage)
+
+    def _piece(self, piece: Piece) -> Iterator[bytes]:
+        if piece.kind != self._kind:
+            yield from self._close()
+            yield from self._opened(piece.kind)
+        self._text += piece.text
+        more: Json = {"logprobs": []} if piece.kind == "answer" else {}
+        yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **more)
+
+    def _opened(self, kind: str) -> Iterator[bytes]:
+        self._kind, self._text = kind, ""
+        prefix = "rs" if kind == "thinking" else "msg"
+        self._open = self._item(f"{prefix}_{uuid.uuid4().hex}", "in_progress", [])
+        place = len(self._done)
+        yield self._event("response.output_item.added", output_index=place, item=self._open)
+        yield self._at("response.content_part.added", part=self._part())
+
+    def _close(self) -> Iterator[bytes]:
+        if self._open is None:
+            return
+        more: Json = {"logprobs": []} if self._kind == "answer" else {}
+        yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **more)
+        yield self._at("response.content_part.done", part=self._part())
+        item = self._item(self._open["id"], "completed", [self._part()])
+        yield self._event("response.output_item.done", output_index=len(self._done), item=item)
+        self._done.append(item)
+        self._open, self._kind = None, ""
+
+    def _item(self, name: str, status: str, content: list[Json]) -> Json:
+        item: Json = {"id": name, "type": _ITEM[self._kind], "status": status, "content": content}
+        more: Json = {"summary": []} if self._kind == "thinking" else {"role": "assistant"}
+        return item | more
+
+    def _part(self) -> Json:
+        part: Json = {"type": _TEXT[self._kind], "text": self._text}
+        return part | ({"annotations": [], "logprobs": []} if self._kind == "answer" else {})
+
+    def _at(self, kind: str, **fields: Any) -> bytes:
+        """An event about the text of the open item."""
+        assert self._open is not None
+        place = {"item_id": self._open["id"], "output_index": len(self._done), "content_index": 0}
+        return self._event(kind, **place, **fields)
+
+    def _event(self, kind: str, **fields: Any) -> bytes:
+        body = {"type": kind, "sequence_number": self._n_events, **fields}
+        self._n_events += 1
+        return f"event: {kind}\n".encode() + event(body)
+
+    def _status(self) -> str:
+        return "incomplete" if self._finish == "length" else "completed"
+
+    def _response(self, status: str, usage: Usage | None) -> Json:
+        asked = self._request
+        is_cut = status == "incomplete"
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "error": None,
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "instructions": asked.instructions,
+            "max_output_tokens": asked.max_output_tokens,
+            "model": asked.model,
+            "output": list(self._done),
+            "parallel_tool_calls": False,
+            "previous_response_id": None,
+            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None,
+                          "summary": None},
+            "store": False,
+            "temperature": asked.temperature,
+            "text": {"format": {"type": "text"}} if asked.text is None
+            else asked.text.model_dump(by_alias=True, exclude_none=True),
+            "tool_choice": "none",
+            "tools": [],
+            "top_p": asked.top_p,
+            "truncation": "disabled",
+            "usage": None if usage is None else _usage(usage),
+            "metadata": asked.metadata or {},
+        }  # fmt: skip
+
+
+def _usage(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }

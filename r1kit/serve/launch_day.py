@@ -1,0 +1,71 @@
+"""`--api-profile deepseek-r1`: DeepSeek's API of January 2025, for clients written against it.
+
+Source: its guide for `deepseek-reasoner` of that month, and the errors people reported. What
+differs from this server's own contract: thinking that is sent back is refused, `max_tokens` is of
+the answer alone, the sampling parameters have no effect on a reasoner and log-probabilities are an
+error, turns alternate, and errors have its words, types and codes. What came later does not exist.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.schema import ChatRequest
+
+THINKING_TOKENS = 32_768
+ANSWER_TOKENS, MOST_ANSWER_TOKENS = 4_096, 8_192
+_NO_EFFECT = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+_UNKNOWN = ("response_format", "thinking", "reasoning_effort", "max_completion_tokens", "top_k")
+"""of those it did not have, the ones that would change the answer"""
+
+
+def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
+    """The request as it is meant, and the most tokens of its answer. Raises ApiError (400)."""
+    for place, message in enumerate(request.messages):
+        has_thinking = message.reasoning_content is not None or message.reasoning is not None
+        if has_thinking and not message.prefix:
+            raise _refused(
+                f"messages[{place}].reasoning_content: The thinking of a past answer must not be "
+                "sent back; leave it out."
+            )
+    for field in _UNKNOWN:
+        if getattr(request, field) is not None:
+            raise _refused(f"{field}: It came later than this API profile; leave it out.")
+    most = request.max_tokens or ANSWER_TOKENS
+    if most > MOST_ANSWER_TOKENS:
+        raise _refused(
+            f"Invalid max_tokens value, the valid range of max_tokens is [1, {MOST_ANSWER_TOKENS}]"
+        )
+    if not thinks:
+        return request, most
+    if request.logprobs or request.top_logprobs is not None:
+        raise _refused("deepseek-reasoner does not support the parameter `logprobs`")
+    _refuse_successive(request)
+    return request.model_copy(update=dict.fromkeys(_NO_EFFECT)), most
+
+
+def body(error: ApiError) -> tuple[int, dict[str, Any]]:
+    """An error as it was told then."""
+    if error.code == "model_not_found":
+        error = _refused("Model Not Exist")
+    told = error.body()["error"] | {"param": None}
+    if error.status in (400, 401):
+        told["code"] = "invalid_request_error"
+    return error.status, {"error": told}
+
+
+def _refuse_successive(request: ChatRequest) -> None:
+    roles = [message.role for message in request.messages]
+    for place, (role, following) in enumerate(pairwise(roles)):
+        if role == following and role in ("user", "assistant"):
+            raise _refused(
+                "deepseek-reasoner does not support successive user or assistant messages "
+                f"(messages[{place}] and messages[{place + 1}] in your input). You should "
+                "interleave the user/assistant messages in the message sequence."
+            )
+
+
+def _refused(message: str) -> ApiError:
+    return ApiError(400, message, code="invalid_request_error")

@@ -1,0 +1,245 @@
+"""`POST /v1/responses`: OpenAI's newer route, as far as it is a chat, and asked as one.
+
+Source: OpenAI's openapi 2.3. Departures: nothing is kept between requests (`store`,
+`previous_response_id` and `conversation` are refused), and there are no tools.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS
+from r1kit.serve.schema import (
+    ChatMessage,
+    ChatRequest,
+    Effort,
+    JsonSchema,
+    ResponseFormat,
+    Stop,
+    Text,
+    Thinking,
+    Wire,
+)
+
+
+class InputPart(Wire):
+    """A part of a message; there are only texts."""
+
+    type: Literal["input_text", "output_text", "text"]
+    """what it is: of the user, or of an answer that is sent back"""
+    text: Annotated[Text, StringConstraints(max_length=MAX_CHARS)]
+    """what it says"""
+    annotations: list[Any] | None = None
+    """accepted, no effect"""
+    logprobs: list[Any] | None = None
+    """accepted, no effect"""
+
+
+class ReasoningPart(Wire):
+    """A part of thinking that is sent back."""
+
+    type: Literal["reasoning_text"]
+    """what it is"""
+    text: Text
+    """dropped"""
+
+
+class InputItem(Wire):
+    """A message, or the thinking of an answer that is sent back: that is dropped."""
+
+    type: Literal["message", "reasoning"] | None = None
+    """`message` if not said"""
+    role: Literal["system", "developer", "user", "assistant"] | None = None
+    """who speaks"""
+    content: Text | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
+    """what is said; parts are joined"""
+    id: str | None = None
+    """accepted, no effect"""
+    status: str | None = None
+    """accepted, no effect"""
+    phase: str | None = None
+    """accepted, no effect"""
+    summary: list[Any] | None = None
+    """accepted, no effect"""
+    encrypted_content: str | None = None
+    """accepted, no effect"""
+
+
+class Reasoning(Wire):
+    """How much is thought."""
+
+    effort: Effort | None = None
+    """`none` turns thinking off, all others turn it on"""
+    summary: str | None = None
+    """accepted, no effect: the thinking itself is told"""
+    generate_summary: str | None = None
+    """accepted, no effect"""
+
+
+class TextFormat(Wire):
+    """The form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    """`json_object` is any JSON object"""
+    name: str | None = None
+    """of the schema"""
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    """with `json_schema`: which"""
+    description: str | None = None
+    """accepted, no effect"""
+    strict: bool | None = None
+    """accepted, no effect: it is always followed to the letter"""
+
+
+class TextOptions(Wire):
+    """How the answer is written."""
+
+    format: TextFormat | None = None
+    """plain text if not given"""
+    verbosity: str | None = None
+    """accepted, no effect"""
+
+
+class ResponsesRequest(Wire):
+    """`POST /v1/responses`."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """one of /v1/models"""
+    input: Text | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES - 1)]
+    """a user's text, or the conversation"""
+    instructions: Text | None = None
+    """said before it, by the system"""
+    max_output_tokens: int | None = Field(None, ge=1)
+    """longest answer, thinking included"""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """0 is greedy; 0.6 if not said"""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """0.95 if not said"""
+    stream: bool | None = None
+    """named server-sent events"""
+    reasoning: Reasoning | None = None
+    """thinking on or off"""
+    text: TextOptions | None = None
+    """the form of the answer"""
+    top_k: int | None = Field(None, ge=-1)
+    """as in a chat; not OpenAI's"""
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    """as in a chat; not OpenAI's"""
+    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    """as in a chat; not OpenAI's"""
+    thinking: Thinking | None = None
+    """as in a chat, with its budget; not OpenAI's"""
+    store: Literal[False] | None = None
+    """refused unless false: nothing is kept"""
+    previous_response_id: None = None
+    """refused unless empty: nothing is kept"""
+    conversation: None = None
+    """refused unless empty: nothing is kept"""
+    background: Literal[False] | None = None
+    """refused unless false"""
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    """refused unless empty: not yet"""
+    tool_choice: Literal["none", "auto"] | None = None
+    """accepted, no effect without tools"""
+    parallel_tool_calls: bool | None = None
+    """accepted, no effect without tools"""
+    max_tool_calls: int | None = None
+    """accepted, no effect without tools"""
+    truncation: Literal["disabled"] | None = None
+    """refused unless `disabled`: what is too long is refused"""
+    top_logprobs: Literal[0] | None = None
+    """refused above 0: not yet"""
+    include: Annotated[list[str], Field(max_length=16)] | None = None
+    """accepted, no effect"""
+    metadata: dict[str, Any] | None = None
+    """accepted, no effect"""
+    stream_options: dict[str, Any] | None = None
+    """accepted, no effect"""
+    service_tier: str | None = None
+    """accepted, no effect"""
+    user: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """accepted, no effect"""
+    safety_identifier: str | None = None
+    """accepted, no effect"""
+    prompt_cache_key: str | None = None
+    """accepted, no effect"""
+    prompt_cache_retention: str | None = None
+    """accepted, no effect"""
+
+    def as_chat(self) -> ChatRequest:
+        """The same as a request for a chat. Raises ApiError for a message that says nothing."""
+        messages = []
+        if self.instructions:
+            messages.append(ChatMessage(role="system", content=self.instructions))
+        items = self.input if isinstance(self.input, list) else [_user(self.input)]
+        for place, item in enumerate(items):
+            if item.type != "reasoning":
+                messages.append(_message(item, f"input[{place}]"))
+        if not messages or messages[-1].role == "assistant":
+            raise ApiError(400, "input: The last message must be the user's.", param="input")
+        return ChatRequest(
+            model=self.model,
+            messages=messages,
+            max_completion_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            seed=self.seed,
+            stop=self.stop,
+            thinking=self.thinking,
+            reasoning_effort=self.reasoning.effort if self.reasoning else None,
+            response_format=self._format(),
+            stream=self.stream,
+        )
+
+    def _format(self) -> ResponseFormat | None:
+        wanted = self.text.format if self.text else None
+        if wanted is None:
+            return None
+        if wanted.type != "json_schema":
+            return ResponseFormat(type=wanted.type)
+        if wanted.schema_ is None:
+            param = "text.format.schema"
+            raise ApiError(400, f"{param}: It must say which schema.", param=param)
+        schema = JsonSchema(name="answer", schema=wanted.schema_)
+        return ResponseFormat(type="json_schema", json_schema=schema)
+
+
+PARAMS = {
+    "messages": "input",
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "response_format.json_schema": "text.format",
+    "response_format.json_schema.schema": "text.format.schema",
+}
+"""fields of a chat → of a response, for errors"""
+
+
+def renamed(error: ApiError) -> ApiError:
+    """An error about a chat's field as one about ours."""
+    if error.param is None or error.param.split("[")[0] not in PARAMS:
+        return error
+    param = PARAMS[error.param.split("[")[0]]
+    message = error.message.replace(f"{error.param}:", f"{param}:", 1)
+    return ApiError(error.status, message, param=param, code=error.code, headers=error.headers)
+
+
+def _user(text: str) -> InputItem:
+    return InputItem(role="user", content=text)
+
+
+def _message(item: InputItem, at: str) -> ChatMessage:
+    content = item.content
+    if isinstance(content, list):
+        content = "".join(part.text for part in content if isinstance(part, InputPart))
+    if item.role is None:
+        raise ApiError(400, f"{at}.role: A message needs one.", param=f"{at}.role")
+    if content is None:
+        raise ApiError(400, f"{at}.content: A message must say something.", param=f"{at}.content")
+    return ChatMessage(role=item.role, content=content)
+
+
+MODELS = (InputPart, ReasoningPart, InputItem, Reasoning, TextFormat, TextOptions, ResponsesRequest)

@@ -1,0 +1,224 @@
+"""`r1 serve --engine vllm`: a vLLM of our own, started, watched, started again, ended with us.
+
+It listens on this machine alone, under a key nobody else knows, and we ask it in token ids
+(engines/vllm.py). What it said last is kept for the error when it does not start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from transformers import AutoConfig, GenerationConfig
+
+from r1kit.engines.grammar import Grammars
+from r1kit.engines.vllm import VllmEngine
+from r1kit.errors import CheckpointError, ConfigError, EngineError
+from r1kit.model import tokenizer
+from r1kit.model.policy import stated_eos_ids
+from r1kit.serve.causes import explained
+from r1kit.serve.flags import Flags
+from r1kit.serve.limits import Limits
+from r1kit.serve.models import Served, ServedModel
+
+_LOOK_S = 0.25
+_GRACE_S = 15.0
+_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""unless the user says otherwise"""
+
+log = logging.getLogger("r1kit.serve")
+
+
+class Vllm:
+    """One vLLM process; a call gives an engine on it, and starts it anew when it is not well."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        ask: Callable[[str, str], VllmEngine],
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`ask` makes an engine from address and key; `told` is called with lines while it loads.
+
+        `command` lacks the port.
+        """
+        self._command = command
+        self._ask = ask
+        self._told = told
+        self._process: subprocess.Popen[str] | None = None
+        self._engine: VllmEngine | None = None
+        self._words: deque[str] = deque(maxlen=200)
+        self._is_over = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that holds vLLM."""
+        return self._process.pid if self._process else None
+
+    def __call__(self) -> VllmEngine:
+        """Raises EngineError, with its last words and the likely cause, when it does not start."""
+        if self._process is not None:
+            log.error("vLLM is started again. %s", explained(list(self._words)))
+        self._end()
+        port, key = _free_port(), secrets.token_hex(16)
+        url = f"http://127.0.0.1:{port}"
+        self._start([*self._command, "--port", str(port)], key)
+        self._wait(url)
+        self._engine = self._ask(url, key)
+        return self._engine
+
+    def close(self) -> None:
+        """End it, and for good."""
+        self._is_over = True
+        self._end()
+
+    def _start(self, command: Sequence[str], key: str) -> None:
+        self._words.clear()
+        environment = {**_ENVIRONMENT, **os.environ, "VLLM_API_KEY": key}
+        leash = [sys.executable, "-m", "r1kit.serve.leash"]
+        self._process = subprocess.Popen(
+            [*leash, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=environment, text=True, errors="replace",
+        )  # fmt: skip
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                words = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+                if words:
+                    self._words.append(words)
+                    self._told(words)
+
+    def _wait(self, url: str) -> None:
+        process = self._process
+        assert process is not None
+        while not _is_up(url):
+            if process.poll() is not None:
+                told = f"vLLM did not start (exit code {process.returncode})."
+                raise EngineError(f"{told} {explained(list(self._words))}")
+            if self._is_over:
+                raise EngineError("The server is shutting down.")
+            time.sleep(_LOOK_S)
+
+    def _end(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()  # the leash is let go: the whole group ends
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def open_vllm(
+    names: Mapping[str, Path | str], flags: Flags, limits: Limits, console: Console
+) -> list[ServedModel]:
+    """One model on a vLLM of our own; while it loads, the console shows what it says.
+
+    Raises an R1Error when it does not start.
+    """
+    if len(names) != 1:
+        raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
+    [(name, model)] = names.items()
+    words = tokenizer.load(model)
+    n_ids, eos_ids = _facts(model, words)
+
+    def ask(url: str, key: str) -> VllmEngine:
+        room = _max_model_len(url, key)
+        return VllmEngine(url, name, key, words, n_ids=n_ids, eos_ids=eos_ids, max_positions=room)
+
+    command = [*program(), *arguments(name, model, flags, limits)]
+    with console.status("vLLM is starting ...") as status:
+        vllm = Vllm(command, ask, lambda line: status.update(escape(f"vLLM: {line[-90:]}")))
+        try:
+            grammars = Grammars(words, n_ids, eos_ids)
+            return [Served(name, vllm, words, grammars, limits, vllm.close)]
+        except BaseException:
+            vllm.close()
+            raise
+
+
+def program() -> list[str]:
+    """How vLLM is started: R1_VLLM, this Python, .venv-vllm (`make vllm`), or `vllm` on the path.
+
+    Raises ConfigError when there is none.
+    """
+    module = ["-m", "vllm.entrypoints.openai.api_server"]
+    named = os.environ.get("R1_VLLM")
+    if named:
+        return [named, *module]
+    if importlib.util.find_spec("vllm") is not None:
+        return [sys.executable, *module]
+    ours = Path(".venv-vllm/bin/python")
+    if ours.exists():
+        return [str(ours.absolute()), *module]
+    if found := shutil.which("vllm"):
+        return [str(Path(found).resolve().parent / "python"), *module]
+    raise ConfigError(
+        "There is no vLLM here: pip install vllm (on a machine without GPU: make vllm), or name a "
+        "Python that has it, R1_VLLM=/path/to/python."
+    )
+
+
+def arguments(name: str, model: Path | str, flags: Flags, limits: Limits) -> list[str]:
+    """All of vLLM's, but for the port; log-probabilities are those of the law of sampling."""
+    return [
+        "--model", str(model), "--served-model-name", name, "--host", "127.0.0.1",
+        "--max-num-seqs", str(limits.max_rows), "--logprobs-mode", "processed_logprobs",
+        "--enable-prompt-tokens-details", "--generation-config", "vllm", *flags.arguments(),
+    ]  # fmt: skip
+
+
+def _facts(model: Path | str, words: Any) -> tuple[int, frozenset[int]]:
+    """The size of the vocabulary, and what ends a text."""
+    try:
+        config = AutoConfig.from_pretrained(model).get_text_config()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{model} has no config.json that can be read ({error}).") from None
+    generation = None
+    with contextlib.suppress(OSError):  # most folders of our own have none
+        generation = GenerationConfig.from_pretrained(model)
+    return config.vocab_size, stated_eos_ids(generation, config, words)
+
+
+def _max_model_len(url: str, key: str) -> int:
+    reply = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    return int(reply.json()["data"][0]["max_model_len"])
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

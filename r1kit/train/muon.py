@@ -1,0 +1,76 @@
+"""Muon with the matrices of one shape orthogonalised together, as fast as the processor allows.
+
+Source: Jordan et al. 2024, as `torch.optim.Muon`, whose state and settings it keeps. That one goes
+from matrix to matrix, always in bf16: for a model of a million parameters a step costs 25 ms where
+this costs 8, and half a second on a CPU without bf16, where this costs 40 ms (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Muon
+
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""names of `torch.cpu.get_capabilities` for products in bf16"""
+
+
+class BatchedMuon(Muon):
+    """The steps of `torch.optim.Muon`; to the bit its momenta, to rounding its weights."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Updates every matrix that has a gradient."""
+        for group in self.param_groups:
+            moved = [matrix for matrix in group["params"] if matrix.grad is not None]
+            for _, alike in groupby(sorted(moved, key=_wide_shape), _wide_shape):
+                self._step_together(group, list(alike))
+
+    def _step_together(self, group: dict[str, Any], matrices: list[Tensor]) -> None:
+        updates = torch.stack([self._update(group, matrix) for matrix in matrices])
+        turned = orthogonal(updates, group["ns_coefficients"], group["ns_steps"], group["eps"])
+        for matrix, update in zip(matrices, turned, strict=True):
+            rows, columns = matrix.shape
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            lr = group["lr"] * math.sqrt(max(1, rows / columns))
+            matrix.add_(update.mT if rows > columns else update, alpha=-lr)
+
+    def _update(self, group: dict[str, Any], matrix: Tensor) -> Tensor:
+        """The momentum of a matrix with its newest gradient in it, lying on its long side."""
+        grad = matrix.grad
+        assert grad is not None
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(grad)
+        momentum: Tensor = state["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
+        update = grad.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
+        return update.mT if matrix.shape[0] > matrix.shape[1] else update
+
+
+def orthogonal(matrices: Tensor, coefficients: Iterable[float], n_steps: int, eps: float) -> Tensor:
+    """[n, r, c], r <= c, to [n, r, c] of about orthonormal rows, by Newton and Schulz."""
+    a, b, c = coefficients
+    x = matrices.to(_product_dtype(matrices.device))
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=eps)
+    for _ in range(n_steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.to(matrices.dtype)
+
+
+def _wide_shape(matrix: Tensor) -> tuple[int, int]:
+    rows, columns = matrix.shape
+    return min(rows, columns), max(rows, columns)
+
+
+def _product_dtype(device: torch.device) -> torch.dtype:
+    """bf16 is enough for it; in fp32 it is several times faster where bf16 is emulated."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if any(can.get(name) for name in _BF16) else torch.float32

@@ -1,0 +1,269 @@
+"""`r1 chat` with a real, tiny, untrained model: what it says is noise, how it says it is not."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from r1kit.chat import run
+from r1kit.chat.conversation import Conversation
+from r1kit.chat.screen import Screen
+from r1kit.chat.voices import Local, Remote, open_voice
+from r1kit.config import ModelConfig, parse
+from r1kit.errors import CheckpointError, EngineError
+from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.rundir import RunDir
+from r1kit.template import Piece, StreamParser
+from r1kit.types import Checkpoint, Finish, Message, Sampling
+
+TEXTS = ["7x + 3 = 38 <think>try 4</think> wait 다시 5"] * 3
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has one checkpoint."""
+    words = tokenizer.train(TEXTS, 300)
+    shape = ModelConfig(
+        family="llama",
+        n_layers=1,
+        hidden=16,
+        intermediate=16,
+        n_heads=2,
+        n_kv_heads=1,
+        max_positions=64,
+    )
+    model = policy.build(
+        shape, len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, seed=0
+    )
+    path = tmp_path_factory.mktemp("chat") / "run"
+    recipe = parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
+    manifest = Checkpoint("", "base", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "x")
+    with RunDir.create_or_resume(path, recipe) as open_run:
+        checkpoint.save(open_run.checkpoint_path("base", 1), model, words, manifest)
+    return path
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), width=20, force_terminal=True, color_system="standard")
+
+
+def said(output: Console) -> str:
+    assert isinstance(output.file, io.StringIO)
+    return output.file.getvalue()
+
+
+@pytest.fixture
+def chat(a_run: Path) -> Conversation:
+    return Conversation(Local.opened(str(a_run)), Sampling(8, temperature=1.0), 0, console())
+
+
+class Saying:
+    """A voice that says these chunks, whatever it is asked."""
+
+    name = "saying"
+
+    def __init__(self, *chunks: str, then: BaseException | None = None) -> None:
+        self.chunks = chunks
+        self.then = then
+
+    def say(self, *_: object) -> Iterator[Piece | Finish]:
+        parser = StreamParser()
+        for chunk in self.chunks:
+            yield from parser.feed(chunk)
+        if self.then is not None:
+            raise self.then
+        yield from parser.finish()
+        yield "stop"
+
+    def others(self) -> list[str]:
+        return ["saying"]
+
+    def turn_to(self, name: str) -> "Saying":
+        raise CheckpointError(f"There is no {name}.")
+
+    def close(self) -> None: ...
+
+
+def hearing(*chunks: str, then: BaseException | None = None) -> Conversation:
+    return Conversation(Saying(*chunks, then=then), Sampling(8), 0, console())
+
+
+def test_thinking_its_time_and_the_answer_are_apart():
+    chat = hearing("<thi", "nk>try 4", " wait</th", "ink>x = ", "5")
+    assert chat.ask("x?") == "x = 5"
+    thinking, time, told = said(chat.console).rstrip("\n").split("\n")
+    assert thinking == "try 4 wait"
+    assert time.startswith("Thought for 0.")
+    assert told == "x = 5"
+
+
+def test_an_answer_without_thinking_tells_no_time():
+    chat = hearing("Hello!")
+    chat.ask("hi")
+    assert said(chat.console) == "Hello!\n"
+
+
+def test_on_a_terminal_thinking_is_dimmed_under_a_running_timer():
+    output = terminal()
+    with Screen(output) as screen:
+        for text in ("first line\nsecond 다시 다시 다시", " and more"):
+            screen.show(Piece("thinking", text))
+        screen._live.refresh()
+        screen.show(Piece("answer", "5"))
+    text = said(output)
+    assert "\x1b[2;3mfirst line\x1b[0m" in text
+    assert "Thinking … 0." in text
+    lines = text.split("Thinking …")[-1].replace("\r", "").splitlines()
+    assert lines[-1] == "5"
+    assert "Thought for 0." in lines[-2]
+    assert (screen.thinking, screen.answer) == ("first line\nsecond 다시 다시 다시 and more", "5")
+
+
+@pytest.mark.parametrize("make", [console, terminal])
+def test_model_text_cannot_steer_the_terminal(make):
+    output = make()
+    with Screen(output) as screen:
+        screen.show(Piece("thinking", "\x1b[2J\u202egnp"))
+        screen.show(Piece("answer", "\x1b]0;title\x07\x9b31m\x1b]52;c;aGk=\x07"))
+    text = said(output)
+    assert "�[2J" in text
+    assert "�]0;title��31m" in text
+    for hostile in ("\x1b[2J", "\x1b]", "\x07", "\x9b", "\u202e"):
+        assert hostile not in text
+
+
+def test_a_stopped_answer_keeps_what_was_said():
+    chat = hearing("<think>a</think>x =", then=KeyboardInterrupt())
+    assert chat.ask("x?") == "x ="
+    assert "(stopped)" in said(chat.console)
+    assert chat.messages[-1] == Message("assistant", "x =", "a")
+
+
+def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversation):
+    whole = chat.ask("hello"), chat.messages[-1].reasoning
+    chat.messages = []
+    engine = chat.voice.engine
+    step, steps = engine.step, iter(range(3))
+
+    def interrupted() -> object:
+        done = step()
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return done
+
+    engine.step = interrupted
+    chat.ask("hello")
+    assert "(stopped)" in said(chat.console)
+    chat.messages = []
+    assert (chat.ask("hello"), chat.messages[-1].reasoning) == whole
+
+
+def test_a_failure_is_said_and_the_conversation_is_as_it_was():
+    chat = hearing("half", then=EngineError("The server is gone."))
+    chat.converse(["x?"])
+    assert "The server is gone." in said(chat.console)
+    assert chat.messages == []
+    with pytest.raises(EngineError):
+        chat.answer_each(["x?"])
+
+
+def test_a_conversation_grows_until_it_is_new(chat: Conversation):
+    chat.converse(["hello", "", "again", "/help"])
+    assert [m.role for m in chat.messages] == ["user", "assistant", "user", "assistant"]
+    assert "forget the conversation" in said(chat.console)
+    chat.converse(["/new", "new", "/quit", "never asked"])
+    assert [m.content for m in chat.messages if m.role == "user"] == ["new"]
+
+
+def test_the_same_seed_gives_the_same_answers(chat: Conversation):
+    first = chat.ask("hello")
+    chat.messages = []
+    assert chat.ask("hello") == first
+
+
+def test_a_full_conversation_says_so(chat: Conversation):
+    chat.messages = [Message("user", "x " * 100)]
+    chat.converse(["more"])
+    assert "/new begins another" in said(chat.console)
+    assert len(chat.messages) == 1
+
+
+def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    engine = chat.voice.engine
+    stream = engine.stream
+    monkeypatch.setattr(
+        engine, "stream", lambda request: (asked.append(request), stream(request))[1]
+    )
+    chat.converse(["hi", "/new", "/think off", "hi", "/think"])
+    free, closed = (chat.voice.tokenizer.decode(request.prompt_ids) for request in asked)
+    assert closed == free + "<think></think>"
+    assert said(chat.console).count("Thinking is off.") == 2
+
+
+def test_another_model_answers(chat: Conversation, a_run: Path):
+    chat.converse(["/model", "/model nothing", "/model base-000001"])
+    text = said(chat.console)
+    assert "base-000001\n" in text
+    assert "no checkpoint at nothing" in text.replace("\n", " ")
+    assert chat.voice.name == str(a_run / "checkpoints" / "base-000001")
+
+
+def test_a_conversation_is_saved_but_never_over_a_file(tmp_path: Path):
+    chat = hearing("<think>a\nb</think>5")
+    file = tmp_path / "talk.md"
+    chat.converse(
+        ["x?", f"/save {file}", f"/save {file}", "/save", f"/save {tmp_path}/none/talk.md"]
+    )
+    assert file.read_text() == "## You\n\nx?\n\n## Model\n\n> a\n> b\n\n5\n"
+    text = said(chat.console)
+    assert "Written to" in text
+    assert "exists; name another" in text
+    assert "Name a file" in text
+    assert "cannot be written" in text
+
+
+def test_an_unknown_command_is_not_a_question():
+    chat = hearing("5")
+    chat.converse(["/thnk on"])
+    assert "There is no /thnk." in said(chat.console)
+    assert chat.messages == []
+
+
+def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("7x + 3 = 38\n\n다시\n"))
+    output = console()
+    with torch.random.fork_rng():
+        run(str(a_run), Sampling(4), 0, output, None, None)
+    assert "? 7x + 3 = 38\n" in said(output)
+    assert "? 다시\n" in said(output)
+
+
+def test_a_server_is_talked_to_and_says_what_the_model_says(server):
+    voice = open_voice(f"{server.url}/v1")
+    assert isinstance(voice, Remote)
+    asked = [Message("user", "7x + 3 = 38")]
+    *pieces, finish = voice.say(asked, Sampling(24, temperature=1.0), 5, True)
+    assert finish == "length"
+    whole = server.ask(temperature=1, top_p=1).json()["choices"][0]["message"]
+    heard = "".join(piece.text for piece in pieces if piece.kind == "thinking")
+    assert heard == whole["reasoning_content"]
+    *pieces, _ = voice.say(asked, Sampling(24), 5, False)
+    assert {piece.kind for piece in pieces} == {"answer"}
+    assert "deepseek-chat" in voice.others()
+    assert voice.turn_to("deepseek-r1").name.startswith("deepseek-r1 at ")
+    with pytest.raises(CheckpointError, match="it has tiny"):
+        voice.turn_to("other")
+    voice.close()
+
+
+def test_a_server_that_is_not_there_is_a_sentence():
+    with pytest.raises(EngineError, match="gave no answer"):
+        open_voice("http://127.0.0.1:9/v1")

@@ -1,0 +1,103 @@
+"""Reading on from what is known = reading everything; what is kept, and for how long."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from r1kit.engines.local import LocalEngine
+from r1kit.engines.prefill import Prefill
+from r1kit.engines.prefixes import BLOCK, Prefixes
+from r1kit.model.cache import KeyValues
+from r1kit.types import Request, Sampling
+
+WORDS = list(range(40, 40 + 3 * BLOCK + 9))
+
+
+def _written(ids: list[int]) -> KeyValues:
+    """Keys and values that say whose they are: the token at each place."""
+    keys = torch.tensor(ids, dtype=torch.float32)[None, :, None]
+    return {0: (keys, -keys)}
+
+
+@torch.inference_mode()
+def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
+    warm, cold = Prefill(any_model, 1024), Prefill(any_model, 0)
+    others = [WORDS[: BLOCK - 1], [], [*WORDS[: 2 * BLOCK], 7, 8], [9] * 70]
+    for _ in range(2):
+        known = warm.read([WORDS, *others])
+        for one, other in zip(known, cold.read([WORDS, *others]), strict=True):
+            assert other.n_known == 0
+            assert one.keys_values.keys() == other.keys_values.keys()
+            for layer, pair in one.keys_values.items():
+                torch.testing.assert_close(pair, other.keys_values[layer], atol=2e-5, rtol=1e-4)
+    assert [prefix.n_known for prefix in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
+
+
+@pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
+def test_the_same_text_whether_the_prompt_is_known_or_not(
+    model: PreTrainedModel, byte_tokenizer: Any, length: int
+) -> None:
+    request = Request(WORDS[:length], 3, Sampling(24), seed=4)
+    [alone] = LocalEngine(model, byte_tokenizer, max_rows=3).generate([request])
+    engine = LocalEngine(model, byte_tokenizer, max_rows=3, prefix_tokens=512)
+    for n_known in (0, (length - 1) // BLOCK * BLOCK):
+        before = engine.counters.cached_tokens
+        [group] = engine.generate([request])
+        assert [c.token_ids for c in group] == [c.token_ids for c in alone]
+        assert engine.counters.cached_tokens - before == n_known
+
+
+def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
+    request = Request(WORDS, 1, Sampling(2), seed=4)
+    engine.generate([request])
+    engine.publish(1)
+    engine.generate([request])
+    assert engine.counters.cached_tokens == 0
+    engine.generate([request])
+    assert engine.counters.cached_tokens == 3 * BLOCK
+
+
+def test_the_same_block_behind_another_is_another() -> None:
+    prefixes = Prefixes(1024)
+    a, b, c = ([token] * BLOCK for token in (1, 2, 3))
+    prefixes.keep(a + c, _written(a + c))
+    prefixes.keep(b, _written(b))
+    assert prefixes.longest(b + c)[0] == BLOCK
+    assert prefixes.longest(a + c)[0] == 2 * BLOCK
+
+
+prompts = st.lists(st.integers(1, 2), max_size=4).map(
+    lambda blocks: [token for block in blocks for token in [block] * BLOCK]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(prompts, st.integers(0, BLOCK - 1)), max_size=12), st.integers(0, 5))
+def test_what_is_found_is_what_was_written_and_no_more_is_kept(
+    written: list[tuple[list[int], int]], n_blocks: int
+) -> None:
+    prefixes = Prefixes(n_blocks * BLOCK)
+    for blocks, n_more in written:
+        ids = blocks + [3] * n_more
+        prefixes.keep(ids, _written(ids))
+        assert len(prefixes) <= n_blocks * BLOCK
+        n, found = prefixes.longest(ids)
+        assert n == min(len(blocks), n_blocks * BLOCK)  # the newest is there, its beginning first
+        if n:
+            assert torch.equal(found[0][0], _written(ids[:n])[0][0])
+            assert torch.equal(found[0][1], -found[0][0])
+
+
+def test_what_is_used_stays() -> None:
+    prefixes = Prefixes(2 * BLOCK)
+    for token in (1, 2):
+        prefixes.keep([token] * BLOCK, _written([token] * BLOCK))
+    assert prefixes.longest([1] * BLOCK)[0] == BLOCK
+    prefixes.keep([3] * BLOCK, _written([3] * BLOCK))
+    assert prefixes.longest([1] * BLOCK)[0] == BLOCK
+    assert prefixes.longest([2] * BLOCK)[0] == 0

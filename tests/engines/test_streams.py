@@ -1,0 +1,95 @@
+"""Streams of servers, cut anywhere, of every dialect, and damaged."""
+
+import json
+
+import pytest
+
+from r1kit.engines.remote import Endpoint
+from r1kit.engines.streams import MAX_LINE_BYTES, EventReader, pieces, said
+from r1kit.errors import EngineError
+from r1kit.template import Piece
+from r1kit.types import Message, Sampling
+from tests.servers import Reply, refusal, scripted
+
+TEXT = ': keep-alive\n\ndata: {"a": "다시"}\r\n\r\nevent: x\ndata:{"b": 2}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_events_are_the_same_however_they_are_cut(size):
+    reader, data = EventReader(), TEXT.encode()
+    found = [e for at in range(0, len(data), size) for e in reader.feed(data[at : at + size])]
+    assert found == [{"a": "다시"}, {"b": 2}]
+    assert reader.is_done
+
+
+@pytest.mark.parametrize("line", ["[1]", "{", "null", "[" * 100_000])
+def test_what_is_no_object_is_damage(line):
+    with pytest.raises(EngineError, match="damaged"):
+        EventReader().feed(f"data: {line}\n".encode())
+
+
+def test_a_line_without_end_is_not_kept():
+    with pytest.raises(EngineError, match="without end"):
+        EventReader().feed(b"data: " + b"x" * MAX_LINE_BYTES)
+
+
+def event(finish: str | None = None, **delta: object) -> dict:
+    return {"choices": [{"delta": delta, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event(reasoning_content="hm", content=None), event(content="5"), event("stop")],
+        [event(reasoning="hm"), event("stop", content="5")],
+        [event(content="<thi"), event(content="nk>hm</think>5"), event("stop")],
+        [event(role="assistant", content=None, reasoning_content=""), {"choices": []},
+         event(reasoning_content="hm"), event(content="5", reasoning_content=None), event("eos")],
+    ],
+)  # fmt: skip
+def test_every_dialect_says_the_same(events):
+    assert list(pieces(events)) == [Piece("thinking", "hm"), Piece("answer", "5"), "stop"]
+
+
+def test_nonsense_says_nothing():
+    for odd in ({}, {"choices": "x"}, {"choices": [3]}, event(content=3), event(content=["x"])):
+        assert said(odd).content == ""
+    assert said(event(content="\ud83d")).content == "�"
+    with pytest.raises(EngineError, match="gave up: no memory"):
+        said({"error": {"message": "no memory."}})
+
+
+MESSAGES = [Message("user", "x?")]
+
+
+def test_thinking_is_turned_off_only_when_it_is_asked_for():
+    reply = Reply(f"data: {json.dumps(event('stop', content='5'))}\n\ndata: [DONE]\n\n")
+    with scripted([reply]) as server, Endpoint(server.url, "m") as endpoint:
+        for thinks in (True, False):
+            assert list(endpoint.stream(MESSAGES, Sampling(4), 1, thinks)) == [
+                Piece("answer", "5"),
+                "stop",
+            ]
+    first, second = server.asked
+    assert first["stream"] is True
+    assert "thinking" not in first
+    assert second["thinking"] == {"type": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(f"data: {json.dumps(event(content='5'))}\n\n"), "ended in the middle"),
+        (refusal(401, "who are you"), "who are you"),
+        (refusal(503, "too busy"), "too busy"),
+        (refusal(400, "no such field"), "no such field"),
+    ],
+)
+def test_a_stream_that_is_no_whole_answer_is_a_sentence(reply, why):
+    with (
+        scripted([reply]) as server,
+        Endpoint(server.url, "m", "sk-secret") as endpoint,
+        pytest.raises(EngineError, match=why) as caught,
+    ):
+        list(endpoint.stream(MESSAGES, Sampling(4), 1))
+    assert "sk-secret" not in str(caught.value)

@@ -1,0 +1,193 @@
+"""`--engine URL`: our API in front of another server. Behind stand our own, and scripted ones."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1kit.errors import EngineError
+from r1kit.serve.front import open_front
+from tests.serve.conftest import LIMITS, Server, opened, running
+from tests.serve.test_api import chunks, joined
+from tests.servers import Reply, Script, refusal, scripted
+
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> Iterator[tuple[Server, Server]]:
+    """A server of ours that wants a key, and one in front of it that wants none."""
+    with running([opened(folder)], keys=["secret"]) as behind:
+        behind.client.headers["Authorization"] = "Bearer secret"
+        with running(open_front(f"{behind.url}/v1", "secret", LIMITS)) as before:
+            yield behind, before
+
+
+@contextmanager
+def before(*replies: Reply | Script) -> Iterator[Server]:
+    """In front of a server that says this."""
+    script: Any = replies[0] if callable(replies[0]) else list(replies)
+    with (
+        scripted(script, ("tiny",)) as behind,
+        running(open_front(behind.url, None, LIMITS)) as one,
+    ):
+        yield one
+
+
+def streamed(*deltas: Event, finish: str | None = "stop", done: bool = True) -> Reply:
+    """A stream of one completion, its usage last."""
+    events: list[Event] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    if finish:
+        events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        usage = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
+        events.append({"choices": [], "usage": usage})
+    return as_stream(*events, done=done)
+
+
+def as_stream(*events: Event, done: bool = True) -> Reply:
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    headers = {"Content-Type": "text/event-stream"}
+    return Reply(body + ("data: [DONE]\n\n" if done else ""), headers=headers)
+
+
+def test_in_front_says_what_behind_says(pair):
+    behind, front = pair
+    for fields in ({}, {"thinking": {"type": "disabled"}}, {"n": 3, "temperature": 1}):
+        direct, through = (one.ask(**fields).json() for one in (behind, front))
+        assert [c["message"] for c in through["choices"]] == [
+            c["message"] for c in direct["choices"]
+        ]
+        assert through["usage"]["completion_tokens"] == direct["usage"]["completion_tokens"]
+        assert through["usage"]["prompt_tokens"] == direct["usage"]["prompt_tokens"]
+        assert (
+            through["usage"]["completion_tokens_details"]
+            == direct["usage"]["completion_tokens_details"]
+        )
+
+
+def test_streamed_or_not_it_is_the_same(pair):
+    _, front = pair
+    whole = front.ask(seed=3).json()["choices"][0]["message"]
+    parts = chunks(front.ask(seed=3, stream=True))
+    assert joined(parts, "reasoning_content") == whole["reasoning_content"]
+    assert joined(parts, "content") == whole["content"]
+
+
+def test_all_its_models_are_listed_and_its_key_is_not_ours(pair):
+    _, front = pair
+    names = {model["id"] for model in front.client.get("/v1/models").json()["data"]}
+    assert {"tiny", "deepseek-reasoner", "deepseek-chat"} <= names
+    assert "secret" not in front.client.get("/v1/models").text
+
+
+def test_a_text_is_continued(pair):
+    behind, front = pair
+    body = {"model": "tiny", "prompt": "7x + 3 =", "max_tokens": 9, "seed": 1}
+    direct, through = (s.client.post("/v1/completions", json=body).json() for s in (behind, front))
+    assert through["choices"][0]["text"] == direct["choices"][0]["text"]
+
+
+def test_who_leaves_in_front_leaves_behind(pair):
+    behind, front = pair
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 400}
+    with front.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
+        next(one.iter_lines())
+    behind.wait_idle()
+    assert all(model.vitals.n_running == 0 for model in front.served)
+
+
+FORMS = {
+    "DeepSeek": ({"reasoning_content": "7 times"}, {"reasoning_content": " 5"}, {"content": "5"}),
+    "vLLM": ({"reasoning": "7 times"}, {"reasoning": " 5"}, {"content": "5"}),
+    "tags": ({"content": "<thi"}, {"content": "nk>7 times 5</th"}, {"content": "ink>5"}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_thinking_has_one_form(form, stream):
+    with before(streamed({"role": "assistant", "content": ""}, *FORMS[form])) as front:
+        answer = front.ask(stream=stream)
+        if stream:
+            parts = chunks(answer)
+            said = {key: joined(parts, key) for key in ("reasoning_content", "content")}
+        else:
+            said = answer.json()["choices"][0]["message"]
+            # eight tokens, nine characters of thinking and one of the answer: 8 * 9 / 10
+            usage = answer.json()["usage"]
+            assert usage["completion_tokens_details"]["reasoning_tokens"] == 7
+        assert (said["reasoning_content"], said["content"]) == ("7 times 5", "5")
+
+
+def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair):
+    _, front = pair
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "5",
+                "prefix": True}]  # fmt: skip
+    for fields, param in [
+        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking.budget_tokens"),
+        ({"logprobs": True}, "logprobs"),
+        ({"messages": messages}, "messages[1].prefix"),
+    ]:
+        answer = front.ask(**fields)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    body = {"model": "tiny", "prompt": [1, 2]}
+    assert front.client.post("/v1/completions", json=body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "said"),
+    [
+        (refusal(400, "temperature is too high"), 400, "temperature is too high"),
+        (refusal(429, "slow down", Retry_After="7"), 429, "slow down"),
+        (refusal(401, "wrong key"), 502, "HTTP 401"),
+        (refusal(500, "out of memory"), 502, "out of memory"),
+        (streamed({"content": "5"}, finish=None), 502, "ended in the middle"),
+        (streamed({"content": "5"}, done=False), 502, "ended in the middle"),
+        (as_stream({"error": {"message": "the engine died"}}), 502, "the engine died"),
+        (as_stream({"choices": [{"index": 7, "delta": {}}]}), 502, "nobody asked for"),
+        (Reply("data: {{{\n\n"), 502, "damaged"),
+        (as_stream({"choices": [5], "usage": [1]}), 502, ""),
+    ],
+)
+def test_what_goes_wrong_behind_is_an_error_of_ours(reply, status, said):
+    with before(reply) as front:
+        answer = front.ask()
+        assert answer.status_code == status
+        assert said in answer.json()["error"]["message"]
+        if status == 429:
+            assert answer.headers["Retry-After"] == "7"
+        assert all(model.vitals.n_running + model.vitals.n_waiting == 0 for model in front.served)
+
+
+def test_a_stream_that_breaks_ends_in_an_error_event():
+    with before(streamed({"content": "5"}, finish=None), streamed({"content": "6"})) as front:
+        *_, last = chunks(front.ask(stream=True))
+        assert "ended in the middle" in last["error"]["message"]
+        assert front.ask().json()["choices"][0]["message"]["content"] == "6"
+
+
+def test_a_server_that_goes_is_said_to_be_gone_and_may_come_back(folder):
+    with running([opened(folder)]) as behind:
+        models = open_front(f"{behind.url}/v1", None, LIMITS)
+        port = int(behind.url.rsplit(":", 1)[1])
+    with running(models) as front:
+        answer = front.ask()
+        assert (answer.status_code, "gone" in answer.json()["error"]["message"]) == (503, True)
+        assert front.client.get("/health").status_code == 503
+        with socket.create_server(("127.0.0.1", port)):
+            pass  # free again
+        with scripted([streamed({"content": "5"})], ("tiny",)) as other:
+            models[0]._client.base_url = other.url
+            assert front.ask().status_code == 200
+            assert front.client.get("/health").status_code == 200
+
+
+def test_what_is_no_server_is_refused_in_a_sentence():
+    with pytest.raises(EngineError, match="gave no answer"):
+        open_front("http://127.0.0.1:9/v1", None, LIMITS)
+    with scripted([Reply("x")], ()) as empty, pytest.raises(EngineError, match="no model"):
+        open_front(empty.url, None, LIMITS)

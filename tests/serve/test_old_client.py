@@ -1,0 +1,51 @@
+"""The lines of 2023, unchanged but for address and key: `openai==0.28` (`make old-client`)."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PYTHON = Path(os.environ.get("R1_OLD_CLIENT", ".venv-old-client/bin/python")).absolute()
+ASK = """
+import json, sys, openai
+openai.api_base = sys.argv[1]
+openai.api_key = sys.argv[2]
+def ask(**more):
+    asked = [{"role": "user", "content": "수학 문제 풀어줘"}]
+    return openai.ChatCompletion.create(model="deepseek-r1", messages=asked, **more)
+kept = {"seed": 5, "max_tokens": 24, "thinking": {"type": "enabled", "budget_tokens": 9}}
+said = {"plain": ask(max_tokens=4), "whole": ask(**kept), "thinking": "", "content": ""}
+for chunk in ask(stream=True, **kept):
+    delta = chunk["choices"][0]["delta"]
+    said["thinking"] += delta.get("reasoning_content") or ""
+    said["content"] += delta.get("content") or ""
+said["text"] = openai.Completion.create(model="deepseek-r1", prompt="7x", max_tokens=4)
+said["models"] = [model["id"] for model in openai.Model.list()["data"]]
+try:
+    openai.ChatCompletion.create(model="gpt-4", messages=[{"role": "user", "content": "hi"}])
+except openai.error.InvalidRequestError as error:
+    said["error"] = [error.http_status, error.param, str(error)]
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PYTHON.exists(), reason="no openai==0.28 here; make old-client")
+def test_openai_0_28_works_unchanged(server: Any) -> None:
+    command = [str(PYTHON), "-c", ASK, f"{server.url}/v1", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    message = said["whole"]["choices"][0]["message"]
+    assert said["plain"]["choices"][0]["finish_reason"] == "length"
+    assert (said["thinking"], said["content"]) == (
+        message["reasoning_content"],
+        message["content"],
+    )
+    assert said["content"]
+    assert said["text"]["choices"][0]["text"]
+    assert "deepseek-r1" in said["models"]
+    assert said["error"][:2] == [404, "model"]

