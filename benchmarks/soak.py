@@ -18,7 +18,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from statistics import mean
 
@@ -38,9 +38,6 @@ REPORTS = 12
 GROWTH = 1.10
 IDLE_S = 20.0
 
-One = Callable[[int], Awaitable[str | None]]
-"""a request by its place → what went wrong"""
-
 console = Console()
 
 
@@ -54,7 +51,7 @@ def main() -> None:
     with serving(["serve", asked.model, *options]) as server:
         model = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
         work = load.Load(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)
-        failures = asyncio.run(soak(work, server.pid, asked.disconnects, asked.requests))
+        failures = soak(work, server.pid, asked.disconnects, asked.requests)
         failures += left_behind(server.url)
     for failure in failures:
         console.print(f"FAILED: {failure}", markup=False)
@@ -62,49 +59,68 @@ def main() -> None:
     sys.exit(bool(failures))
 
 
-async def soak(work: load.Load, pid: int, disconnects: int, requests: int) -> list[str]:
+def soak(work: load.Load, pid: int, disconnects: int, requests: int) -> list[str]:
     """Both phases; what went wrong."""
     server = psutil.Process(pid)
-    async with load.client(work) as client:
-        first = [await load.ask(client, work, place) for place in range(KINDS)]
-        failures = [f"alone: {stream.error}" for stream in first if stream.error]
-        rng, port = random.Random(1), int(work.url.split(":")[2].split("/")[0])
+    first = load.ask_all(work, range(KINDS), 1)
+    failures = [f"alone: {stream.error}" for stream in first if stream.error]
+    rng, port = random.Random(1), int(work.url.split(":")[2].split("/")[0])
 
-        async def going(place: int) -> None:
-            await go(port, json.dumps(work.body(place % KINDS)).encode(), rng)
+    def going(places: range) -> list[str]:
+        asyncio.run(go_all(port, [json.dumps(work.body(p % KINDS)).encode() for p in places], rng))
+        return []
 
-        async def whole(place: int) -> str | None:
-            stream = await load.ask(client, work, place % KINDS)
-            if stream.error:
-                return stream.error
-            differs = stream.text != first[place % KINDS].text
-            return f"request {place % KINDS} said something else" if differs else None
+    def whole(places: range) -> list[str]:
+        kinds = [place % KINDS for place in places]
+        told = zip(kinds, load.ask_all(work, kinds, CONCURRENCY), strict=True)
+        return [
+            stream.error or f"request {kind} said something else"
+            for kind, stream in told
+            if stream.error or stream.text != first[kind].text
+        ]
 
-        for what, phase, n in (("disconnects", going, disconnects), ("answers", whole, requests)):
-            failures += await _phase(what, phase, n, server)
+    for what, phase, n in (("disconnects", going, disconnects), ("answers", whole, requests)):
+        failures += _phase(what, phase, n, server)
     return failures
 
 
-async def _phase(what: str, one: One, n: int, server: psutil.Process) -> list[str]:
-    """n of them, 64 at once, with the memory every so often."""
-    gate, memory, failures = asyncio.Semaphore(CONCURRENCY), [], []
+def _phase(
+    what: str, some: Callable[[range], list[str]], n: int, server: psutil.Process
+) -> list[str]:
+    """n of them, with the memory every so often."""
+    memory: list[float] = []
+    failures: list[str] = []
     started = time.monotonic()
     size = max(1, -(-n // REPORTS))
-
-    async def guarded(place: int) -> str | None:
-        async with gate:
-            return await one(place)
-
     for start in range(0, n, size):
-        told = await asyncio.gather(*map(guarded, range(start, min(start + size, n))))
-        failures += [failure for failure in told if failure]
-        memory.append(server.memory_info().rss / 2**20)
         done = min(start + size, n)
+        failures += some(range(start, done))
+        memory.append(_resident_mib(server))
         console.print(f"{time.monotonic() - started:7.1f} s {what} {done:6d}: {memory[-1]:.1f} MiB")
     third = len(memory) // 3
     if third and mean(memory[-third:]) > GROWTH * mean(memory[:third]):
         failures.append(f"memory grew during {what}: {memory[0]:.1f} to {memory[-1]:.1f} MiB")
     return sorted(set(failures))
+
+
+def _resident_mib(server: psutil.Process) -> float:
+    """Of the server and its engine's process."""
+    size = 0.0
+    for process in (server, *server.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            size += process.memory_info().rss
+    return size / 2**20
+
+
+async def go_all(port: int, bodies: list[bytes], rng: random.Random) -> None:
+    """All of them, so many at once."""
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(body: bytes) -> None:
+        async with gate:
+            await go(port, body, rng)
+
+    await asyncio.gather(*map(one, bodies))
 
 
 async def go(port: int, body: bytes, rng: random.Random) -> None:

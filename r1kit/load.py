@@ -3,19 +3,24 @@
 N streams are kept open at once, each a chat over HTTP, as its users have it. Measured here, at the
 client's side: tokens a second of all together; seconds to the first text of an answer; seconds
 between two events that carry text; what went wrong. A stream counts only if it ended as it should.
+
+It takes as little of the machine as it can, for it often shares that with the server: a thread a
+stream, the standard library's HTTP, and what has come is only looked at when all of it has.
 """
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 from rich.table import Table
 
 from r1kit.engines.streams import EventReader, said
@@ -37,6 +42,8 @@ REQUESTS = (8, 32, 128)
 """at each of these; at least two a stream, or the beginning would weigh too much"""
 WARM_UP = 2
 TIMEOUT_S = 600.0
+_MOST_BYTES = 65_536
+"""read at once"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,10 @@ def measure(
     load: Load, concurrency: int, requests: int, price_per_hour: float | None = None
 ) -> Level:
     """One level, after a short warm-up that does not count."""
-    streams, seconds = asyncio.run(_measured(load, concurrency, requests))
+    n = len(PROMPTS)
+    ask_all(load, range(n - min(WARM_UP, concurrency), n), concurrency)
+    heard, seconds = _heard_all(load, range(requests), concurrency)
+    streams = [_understood(one, load) for one in heard]
     good = [stream for stream in streams if stream.error is None]
     errors = [stream.error for stream in streams if stream.error is not None]
     tokens = sum(stream.tokens for stream in good)
@@ -140,58 +150,103 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-async def ask(client: httpx.AsyncClient, load: Load, place: int) -> Stream:
-    """One stream to its end; what goes wrong is in the answer, and never raised."""
-    stream = Stream()
+def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[Stream]:
+    """A stream for every place, so many at once; what goes wrong is in it, and never raised."""
+    return [_understood(one, load) for one in _heard_all(load, places, concurrency)[0]]
+
+
+@dataclass
+class _Heard:
+    """An answer before anybody has looked at it."""
+
+    asked_at: float
+    parts: list[tuple[float, bytes]] = field(default_factory=list)
+    """when, and what"""
+    status: int = 0
+    error: str | None = None
+
+
+class _Line:
+    """A connection, for one request after the other."""
+
+    def __init__(self, load: Load) -> None:
+        where = urlsplit(load.url)
+        is_secret = where.scheme == "https"
+        kind = http.client.HTTPSConnection if is_secret else http.client.HTTPConnection
+        self._http = kind(where.hostname or "", where.port, timeout=TIMEOUT_S)
+        self._path = f"{where.path.rstrip('/')}/chat/completions"
+        self._load = load
+        key = {"Authorization": f"Bearer {load.key}"} if load.key else {}
+        self._headers = {"Content-Type": "application/json", **key}
+
+    def ask(self, place: int) -> _Heard:
+        body = json.dumps(self._load.body(place))
+        heard = _Heard(time.perf_counter())
+        try:
+            self._http.request("POST", self._path, body, self._headers)
+            with self._http.getresponse() as reply:
+                heard.status = reply.status
+                while part := reply.read1(_MOST_BYTES):
+                    heard.parts.append((time.perf_counter(), part))
+        except (OSError, http.client.HTTPException) as error:
+            heard.error = str(error) or type(error).__name__
+            self.close()
+        return heard
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _heard_all(load: Load, places: Sequence[int], concurrency: int) -> tuple[list[_Heard], float]:
+    """In the order of the places; and the seconds from the first request to the last byte."""
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for index in range(len(places)):
+        waiting.put(index)
+    heard: dict[int, _Heard] = {}
+
+    def keep_asking() -> None:
+        line = _Line(load)
+        try:
+            while True:
+                index = waiting.get_nowait()
+                heard[index] = line.ask(places[index])
+        except Empty:
+            line.close()
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(concurrency) as threads:
+        for work in [threads.submit(keep_asking) for _ in range(concurrency)]:
+            work.result()
+    seconds = time.perf_counter() - started
+    return [heard[index] for index in range(len(places))], seconds
+
+
+def _understood(heard: _Heard, load: Load) -> Stream:
+    stream = Stream(error=heard.error)
     try:
-        await _read(client, load, place, stream)
-    except (httpx.HTTPError, EngineError) as error:
-        stream.error = str(error) or type(error).__name__
+        if heard.error is None:
+            _read(heard, load, stream)
+    except EngineError as error:
+        stream.error = str(error)
     return stream
 
 
-def client(load: Load) -> httpx.AsyncClient:
-    """A connection a stream, as many as are asked for."""
-    headers = {"Authorization": f"Bearer {load.key}"} if load.key else {}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    address = load.url.rstrip("/") + "/"
-    return httpx.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT_S, limits=limits)
-
-
-async def _measured(load: Load, concurrency: int, requests: int) -> tuple[list[Stream], float]:
-    async with client(load) as asking:
-        warm_up = range(-min(WARM_UP, concurrency), 0)
-        await asyncio.gather(*(ask(asking, load, place % len(PROMPTS)) for place in warm_up))
-        gate = asyncio.Semaphore(concurrency)
-
-        async def one(place: int) -> Stream:
-            async with gate:
-                return await ask(asking, load, place)
-
-        started = time.perf_counter()
-        streams = await asyncio.gather(*map(one, range(requests)))
-        return list(streams), time.perf_counter() - started
-
-
-async def _read(client: httpx.AsyncClient, load: Load, place: int, stream: Stream) -> None:
-    reader, usage, events, finish = EventReader(), None, 0, None
-    asked = last = time.perf_counter()
-    async with client.stream("POST", "chat/completions", json=load.body(place)) as response:
-        if response.status_code != 200:
-            told = (await response.aread())[:300].decode(errors="replace")
-            raise EngineError(f"HTTP {response.status_code}: {told}")
-        async for data in response.aiter_bytes():
-            now = time.perf_counter()
-            for event in reader.feed(data):
-                part = said(event)
-                usage, finish = event.get("usage") or usage, part.finish or finish
-                if text := part.reasoning + part.content:
-                    stream.text += text
-                    if not events:
-                        stream.first_s = now - asked
-                    else:
-                        stream.gaps_s.append(now - last)
-                    events, last = events + 1, now
+def _read(heard: _Heard, load: Load, stream: Stream) -> None:
+    if heard.status != 200:
+        told = b"".join(part for _, part in heard.parts)[:300].decode(errors="replace")
+        raise EngineError(f"HTTP {heard.status}: {told}")
+    reader, usage, events, finish, last = EventReader(), None, 0, None, heard.asked_at
+    for now, data in heard.parts:
+        for event in reader.feed(data):
+            part = said(event)
+            usage, finish = event.get("usage") or usage, part.finish or finish
+            if text := part.reasoning + part.content:
+                stream.text += text
+                if not events:
+                    stream.first_s = now - heard.asked_at
+                else:
+                    stream.gaps_s.append(now - last)
+                events, last = events + 1, now
     if finish is None:
         raise EngineError("The stream ended in the middle.")
     stream.tokens = _n_tokens(usage, finish, load.max_tokens, events)

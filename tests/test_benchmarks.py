@@ -1,6 +1,5 @@
 """The drivers of the server's benchmarks, against the real server."""
 
-import asyncio
 import json
 import os
 
@@ -14,7 +13,7 @@ from tests.serve.conftest import opened, running
 
 def test_200_that_go_and_200_that_stay_leave_nothing_behind(server):
     work = Load(f"{server.url}/v1", "tiny", max_tokens=24)
-    assert asyncio.run(soak.soak(work, os.getpid(), 200, 200)) == []
+    assert soak.soak(work, os.getpid(), 200, 200) == []
     assert soak.left_behind(server.url) == []
     server.wait_idle()
 
@@ -23,9 +22,8 @@ def test_the_soak_sees_answers_that_differ(server, monkeypatch):
     seeds = iter(range(10_000))
     body = Load.body
     monkeypatch.setattr(Load, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
-    failures = asyncio.run(
-        soak.soak(Load(f"{server.url}/v1", "tiny", max_tokens=8), os.getpid(), 0, 40)
-    )
+    work = Load(f"{server.url}/v1", "tiny", max_tokens=8)
+    failures = soak.soak(work, os.getpid(), 0, 40)
     assert any("said something else" in failure for failure in failures)
 
 

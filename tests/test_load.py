@@ -5,9 +5,8 @@ import math
 
 import pytest
 
-from r1kit import load
 from r1kit.errors import ConfigError, EngineError
-from r1kit.load import Load, measure, percentile
+from r1kit.load import Load, ask_all, measure, percentile
 from r1kit.measured import Wish, _without_ours, run
 from tests.servers import Reply, refusal, scripted
 
@@ -35,16 +34,8 @@ def test_what_is_measured_adds_up(server):
 
 
 def test_64_streams_lose_no_token_and_say_what_they_say_alone(server):
-    import asyncio
-
     asked = Load(f"{server.url}/v1", "tiny", max_tokens=24)
-
-    async def both() -> tuple[list[load.Stream], list[load.Stream]]:
-        async with load.client(asked) as client:
-            together = await asyncio.gather(*(load.ask(client, asked, n) for n in range(64)))
-            return list(together), [await load.ask(client, asked, n) for n in range(64)]
-
-    together, alone = asyncio.run(both())
+    together, alone = (ask_all(asked, range(64), n) for n in (64, 1))
     assert [(s.error, s.text, s.tokens) for s in together] == [
         (None, s.text, s.tokens) for s in alone
     ]

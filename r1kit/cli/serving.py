@@ -87,7 +87,7 @@ Engine = Annotated[
     str,
     typer.Option(
         metavar="local|vllm|URL",
-        help="Who samples: this process, a vLLM of its own, or a running server.",
+        help="Who samples: a process of ours, a vLLM of ours, or a running server.",
     ),
 ]
 EngineKey = Annotated[
@@ -181,7 +181,7 @@ def serve(
             hosts=allow_host or [],
             origins=allow_origin or [],
             insecure=insecure,
-            is_launch_day=_is_launch_day(api_profile),
+            is_launch_day=_is_launch_day(api_profile, engine),
             open_page=_page() if page else None,
         )
 
@@ -214,14 +214,19 @@ def _opener(
         return lambda: open_vllm(found, flags, limits, console)
     from r1kit.config import ComputeConfig
     from r1kit.model.parallel import device_kind
-    from r1kit.serve.server import open_folders
+    from r1kit.serve.local import open_folders
 
     return lambda: open_folders(found, device_kind(ComputeConfig()), limits)
 
 
-def _is_launch_day(profile: str) -> bool:
+def _is_launch_day(profile: str, engine: str) -> bool:
     if profile not in ("r1kit", "deepseek-r1"):
         raise ConfigError(f"There is no API profile {profile!r}; there are r1kit and deepseek-r1.")
+    if profile == "deepseek-r1" and engine not in ("local", "vllm"):
+        raise ConfigError(
+            "--api-profile deepseek-r1 limits the answer apart from the thinking, which another "
+            "server's max_tokens does not; use it with --engine local or vllm."
+        )
     return profile == "deepseek-r1"
 
 

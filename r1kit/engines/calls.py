@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from r1kit.engines.streams import EventReader
+from r1kit.engines.streams import EventReader, reason
 from r1kit.errors import ConfigError, EngineError
 
 Json = dict[str, Any]
@@ -221,10 +221,7 @@ def _said(response: httpx.Response, data: bytes) -> str:
         kind = response.headers.get("Content-Type", "")
         text = "" if "html" in kind else data.decode(errors="replace").strip()
         return text or response.reason_phrase or "no reason given"
-    error = body.get("error", body)
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail")
-    return error if isinstance(error, str) and error.strip() else json.dumps(body)
+    return reason(body, len(data)) or json.dumps(body)
 
 
 def _wait_s(response: httpx.Response) -> float | None:

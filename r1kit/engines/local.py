@@ -205,6 +205,14 @@ class LocalEngine:
             return done.logprobs
         return [] if row is None else self._rows.logprobs_of(row)
 
+    def newest(self) -> list[tuple[Job, int, int, float]]:
+        """What the last step sampled of completions that go on: job, place, token, log-prob."""
+        rows, n = self._rows, self._rows.n
+        tokens = rows.token[:n].tolist()
+        logprobs = rows.logprobs[:n].gather(1, rows.count[:n, None] - 1)[:, 0].tolist()
+        drawn = zip(self._owners, tokens, logprobs, strict=True)
+        return [(owner.job, owner.place, token, logprob) for owner, token, logprob in drawn]
+
     def _row(self, job: Job, index: int) -> int | None:
         for row, (owner, place, *_) in enumerate(self._owners):
             if owner is job and place == index:

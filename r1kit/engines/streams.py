@@ -56,10 +56,8 @@ class Said:
 
 def said(event: Event) -> Said:
     """The first choice of an event. Raises EngineError, in the server's words, for an error."""
-    error = event.get("error")
-    if error:
-        told = error.get("message") if isinstance(error, dict) else error
-        raise EngineError(f"The server gave up: {str(told)[:300].rstrip('.')}.")
+    if event.get("error"):
+        raise EngineError(f"The server gave up: {reason(event) or 'no reason given'}.")
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
@@ -88,6 +86,18 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
         yield from parser.feed(now.content)
     yield from parser.finish()
     yield FINISHES.get(finish, "abort")
+
+
+def reason(body: Any, most: int = 300) -> str:
+    """An error's own sentence, wherever it stands in a server's JSON; "" where there is none.
+
+    On one line of at most so many characters, without its full stop.
+    """
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail")
+    words = error if isinstance(error, str) else ""
+    return " ".join(_string(words).split())[:most].rstrip(".")
 
 
 def count(usage: Event, key: str) -> int:

@@ -13,39 +13,26 @@ import re
 import threading
 from collections.abc import Collection
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpx
 
-from r1kit.engines.base import Counters, Job, check
-from r1kit.engines.streams import FINISHES, EventReader
-from r1kit.engines.text import Text
+from r1kit.engines.base import Job
+from r1kit.engines.followed import Followed, News, Row
+from r1kit.engines.streams import FINISHES, EventReader, reason
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01
 """how long a step waits for a token before others have a say"""
 _SILENCE_S = 600.0
 """a stream that says nothing for so long has been forgotten"""
-_MAX_SAID = 300
 _DEAD = r"EngineCore|EngineDead"
 """what its front says when the process behind it, which has the model, is gone"""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What one event of a stream says."""
-
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    finish: Finish | None = None
-    n_cached: int = 0
-    """tokens of the prompt that were known; told at the end"""
-
-
-class VllmEngine:
+class VllmEngine(Followed):
     """See `base.Stepped`. Only `submit` and its like may be called, and from one thread."""
 
     def __init__(
@@ -60,14 +47,11 @@ class VllmEngine:
         max_positions: int,
     ) -> None:
         """`url` is the server's root, `n_ids` the size of the model's vocabulary."""
-        self.counters = Counters()
-        self.eos_ids = frozenset(eos_ids)
+        super().__init__(tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=max_positions)
         self._model = model
-        self._n_ids = n_ids
-        self._max_positions = max_positions
-        self._text = Text(tokenizer, self.eos_ids)
-        self._news: SimpleQueue[tuple[_Row, News | EngineError]] = SimpleQueue()
-        self._rows: dict[Job, list[_Row]] = {}
+        self._news: SimpleQueue[tuple[Row, News | EngineError]] = SimpleQueue()
+        self._streams: dict[Row, Future[None]] = {}
+        """of the rows that are open"""
         self._over: str | None = None
         """why no stream can be opened any more"""
         self._loop = asyncio.new_event_loop()
@@ -80,28 +64,13 @@ class VllmEngine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
 
-    @property
-    def max_positions(self) -> int | None:
-        return self._max_positions
-
-    def submit(self, request: Request, ahead: bool = False) -> Job:
-        """Who goes `ahead` is vLLM's to say: it has all of them."""
-        check(request, self._n_ids, self._max_positions)
-        job = Job(request)
-        self.counters.prompt_tokens += len(request.prompt_ids)
-        self._rows[job] = [_Row(job, place) for place in range(request.n)]
-        for row in self._rows[job]:
-            row.stream = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
-        job.n_begun = request.n
-        return job
-
     def step(self) -> list[Job]:
         """Raises EngineError when the server is gone."""
         done: list[Job] = []
         try:
             row, news = self._news.get(timeout=_STEP_S)
             while True:
-                if row.is_open and self._take(row, news):
+                if self._take(row, news):
                     done.append(row.job)
                 row, news = self._news.get_nowait()
         except Empty:
@@ -109,30 +78,6 @@ class VllmEngine:
         if self._over is not None:
             raise EngineError(f"vLLM is gone ({self._over}); ask again in a minute.")
         return done
-
-    def abort(self, job: Job) -> None:
-        for row in self._rows.pop(job, []):
-            if row.is_open:
-                self._end(row, "abort")
-
-    def cut(self, job: Job, index: int) -> Completion:
-        if job.completions[index] is not None:
-            raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
-        return self._end(self._rows[job][index], "abort")
-
-    def sampled(self, job: Job, index: int) -> list[int]:
-        """Raises EngineError when vLLM refused or lost this one."""
-        done = job.completions[index]
-        if done is not None:
-            return done.token_ids
-        row = self._rows[job][index]
-        if row.error is not None:
-            raise row.error
-        return row.token_ids
-
-    def logprobs(self, job: Job, index: int) -> list[float]:
-        done = job.completions[index]
-        return self._rows[job][index].logprobs if done is None else done.logprobs
 
     def close(self) -> None:
         """Hang up; nothing may be asked afterwards."""
@@ -143,36 +88,20 @@ class VllmEngine:
         self._thread.join(10)
         self._loop.close()
 
-    def _take(self, row: _Row, news: News | EngineError) -> bool:
-        """Whether the job is done by it."""
-        if isinstance(news, EngineError):
-            row.error = news
-            return False
-        row.token_ids += news.token_ids
-        row.logprobs += news.logprobs
-        self.counters.completion_tokens += len(news.token_ids)
-        if news.finish is None:
-            return False
-        row.job.n_cached = max(row.job.n_cached, news.n_cached)
-        if row.place == 0:
-            self.counters.cached_tokens += news.n_cached
-        self._end(row, news.finish)
-        return row.job.n_left == 0
+    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+        """A stream each; who goes `ahead` is vLLM's to say: it has all of them."""
+        for row in rows:
+            reading = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
+            self._streams[row] = reading
 
-    def _end(self, row: _Row, finish: Finish) -> Completion:
-        if row.stream is not None:
-            row.stream.cancel()
-        job = row.job
-        text, stopped = self._text.complete(row.token_ids, job.request.sampling.stop)
-        finish = "stop" if stopped else finish
-        done = Completion(row.token_ids, row.logprobs, text, finish, 0)
-        job.completions[row.place] = done
-        job.n_left -= 1
-        if not job.n_left:
-            self._rows.pop(job, None)
-        return done
+    def _let_go(self, row: Row) -> None:
+        self._streams[row].cancel()
 
-    def _body(self, row: _Row) -> dict[str, Any]:
+    def _end(self, row: Row, finish: Finish) -> Completion:
+        del self._streams[row]
+        return super()._end(row, finish)
+
+    def _body(self, row: Row) -> dict[str, Any]:
         request, sampling = row.job.request, row.job.request.sampling
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
@@ -193,7 +122,7 @@ class VllmEngine:
             "stream_options": {"include_usage": True},
         }
 
-    async def _read(self, row: _Row) -> None:
+    async def _read(self, row: Row) -> None:
         """One stream, from beginning to end; in the thread of the streams."""
         try:
             finish, n_cached = None, 0
@@ -224,22 +153,6 @@ class VllmEngine:
             self._news.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
 
 
-@dataclass(eq=False, slots=True)
-class _Row:
-    """One completion and its stream."""
-
-    job: Job
-    place: int
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    error: EngineError | None = None
-    stream: Future[None] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.job.completions[self.place] is None
-
-
 def _news(event: dict[str, Any]) -> News:
     """Raises EngineError for an error among the events, or a vLLM that says no token ids."""
     if "error" in event:
@@ -262,10 +175,7 @@ def _refusal(status: int, body: bytes | dict[str, Any]) -> str:
     """Of the server's words only its sentence; the prompt does not stand in it."""
     if isinstance(body, bytes):
         try:
-            body = dict(httpx.Response(status, content=body).json())
+            body = dict(json.loads(body))
         except (ValueError, TypeError):
             body = {}
-    error = body.get("error", body)
-    said = error.get("message") if isinstance(error, dict) else error
-    told = " ".join(str(said or "no reason given").split())[:_MAX_SAID].rstrip(".")
-    return f"vLLM refuses (HTTP {status}): {told}."
+    return f"vLLM refuses (HTTP {status}): {reason(body) or 'no reason given'}."

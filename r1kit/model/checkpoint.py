@@ -89,17 +89,18 @@ def load(
     if isinstance(path, Path):
         _refuse_missing(path)
     model = policy.load(path, device, dtype)
-    words = load_tokenizer(path)
+    words = load_words(path)
     check_fits(_n_embeddings(model), words)
-    if isinstance(path, Path):
-        _refuse_other_tokenizer(path, words)
     return model, words
 
 
-def load_words(path: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint alone. Raises CheckpointError when it is another one."""
+def load_words(path: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder alone, or of a hub id (a str); raises as `load` does."""
+    if isinstance(path, Path):
+        _refuse_missing(path)
     words = load_tokenizer(path)
-    _refuse_other_tokenizer(path, words)
+    if isinstance(path, Path):
+        _refuse_other_tokenizer(path, words)
     return words
 
 

@@ -15,7 +15,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -136,6 +138,21 @@ def stated_eos_ids(*sources: Any) -> frozenset[int]:
     stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
     return frozenset(int(i) for ids in lists for i in ids)
+
+
+def facts(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
+    """The size of a model's vocabulary, and what ends a text, without its weights.
+
+    Raises CheckpointError if its config cannot be read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path).get_text_config()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} has no config.json that can be read ({error}).") from None
+    generation = None
+    with contextlib.suppress(OSError):  # most folders of our own have none
+        generation = GenerationConfig.from_pretrained(path)
+    return config.vocab_size, stated_eos_ids(generation, config, tokenizer)
 
 
 def prepared(model: Any, name: str) -> PreTrainedModel:

@@ -11,8 +11,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from r1kit.serve.api_error import ApiError
@@ -131,6 +132,41 @@ class EventStream(StreamingResponse):
                     await super().__call__(scope, receive, send)
         finally:
             self._answer.flow.cancel()
+
+
+async def whole(answer: Answer, request: Request) -> Response:
+    """The response that is not a stream. Raises ApiError while its status can still be told."""
+    work = asyncio.ensure_future(answer.whole(request))
+    try:
+        await asyncio.wait({work}, timeout=answer.limits.keepalive_s)
+        return JSONResponse(work.result()) if work.done() else Waiting(work, answer)
+    except asyncio.CancelledError:
+        work.cancel()
+        raise
+
+
+class Waiting(StreamingResponse):
+    """Blank lines, and then the JSON, in which an error must stand too: 200 has been said."""
+
+    def __init__(self, work: asyncio.Future[Json], answer: Answer) -> None:
+        super().__init__(self._lines(), media_type="application/json")
+        self._work = work
+        self._answer = answer
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        while not self._work.done():
+            yield b"\n"
+            await asyncio.wait({self._work}, timeout=self._answer.limits.keepalive_s)
+        try:
+            yield orjson.dumps(self._work.result())
+        except ApiError as error:
+            yield orjson.dumps(error.body())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._work.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from r1kit.serve import launch_day, schema
-from r1kit.serve.answer import Answer, EventStream
+from r1kit.serve.answer import Answer, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid
 from r1kit.serve.flow import Flow
 from r1kit.serve.gate import LOOPBACK, Gate
@@ -112,7 +112,7 @@ class Routes:
             status = 200
             if stream:
                 return EventStream(answer)
-            return JSONResponse(await answer.whole(request))
+            return await whole(answer, request)
         except ApiError as error:
             status = error.status
             raise

@@ -11,17 +11,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Protocol
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from r1kit import template
 from r1kit.engines.base import Stepped
 from r1kit.engines.grammar import Grammars, as_schema
-from r1kit.engines.local import LocalEngine
 from r1kit.errors import ConfigError, EngineError
-from r1kit.model.policy import eos_ids
 from r1kit.serve import launch_day
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Ask
@@ -117,19 +114,6 @@ class Served:
         self._on_stop = on_stop
         self._pen = ThreadPoolExecutor(1, "tokenizer")
         """encodes prompts, one at a time and off the event loop"""
-
-    @classmethod
-    def opened(
-        cls, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, limits: Limits
-    ) -> Served:
-        """A model of this process."""
-        rows, known = limits.max_rows, limits.prefix_tokens
-        n_ids: int = model.get_input_embeddings().num_embeddings
-        grammars = Grammars(tokenizer, n_ids, eos_ids(model, tokenizer))
-        make = partial(
-            LocalEngine, model, tokenizer, max_rows=rows, prefix_tokens=known, grammars=grammars
-        )
-        return cls(name, make, tokenizer, grammars, limits)
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
         return self.has_thinking and request.thinks(by_name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from r1kit.engines.streams import FINISHES, EventReader, count, said
+from r1kit.engines.streams import FINISHES, EventReader, count, reason, said
 from r1kit.errors import EngineError
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Said, Thought
@@ -24,7 +24,6 @@ from r1kit.template import Piece, StreamParser
 from r1kit.types import Finish
 
 _GONE = "The server behind this one is gone; ask again in a minute."
-_MAX_SAID = 300
 _PASSED_ON = {400, 404, 413, 422}
 """statuses that are about the request"""
 
@@ -217,10 +216,9 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
         body: Any = httpx.Response(status, content=data).json()
     except ValueError:
         body = None
-    error = body.get("error", body) if isinstance(body, dict) else None
-    words = error.get("message") if isinstance(error, dict) else error
-    told = " ".join(str(words or "no reason given").split())[:_MAX_SAID].rstrip(".")
+    told = reason(body) or "no reason given"
     if status in _PASSED_ON:
+        error = body.get("error", body) if isinstance(body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
         return ApiError(status, f"{told}.", param=param if isinstance(param, str) else None)
     if status == 429:

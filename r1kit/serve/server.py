@@ -5,22 +5,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 
-import torch
 import uvicorn
 
 from r1kit.errors import ConfigError
-from r1kit.model import checkpoint
 from r1kit.serve import app
 from r1kit.serve.gate import LOOPBACK
 from r1kit.serve.limits import Limits
-from r1kit.serve.models import Served, ServedModel
+from r1kit.serve.models import ServedModel
 
-SMALL = 30_000_000
-"""parameters; a product of fewer is over before a second thread has woken up, and that thread is
-missing where answers are written (docs/serving.md)"""
 _GRACE_S = 5
 """for answers in flight when the server is stopped"""
 
@@ -40,18 +34,18 @@ def run(
     is_launch_day: bool = False,
     open_page: Callable[[str], app.Page] | None = None,
 ) -> None:
-    """Serve models until interrupted; they are opened once the address is known to be safe.
+    """Serve models until interrupted; they are opened once the address is safe, and ours.
 
     `open_page` makes the pages for people, from the API's own address.
     Raises ConfigError for an address that would be open to others without a key.
     """
     refuse_exposure(host, keys, insecure)
-    served = open_models()
     allowed = {*LOOPBACK, *hosts} if is_loopback(host) or hosts else None
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
     with listening(host, port) as listener:
         port = listener.getsockname()[1]
+        served = open_models()
         page = open_page(reached_at(host, port)) if open_page else None
         config = uvicorn.Config(
             app.build(
@@ -71,16 +65,6 @@ def run(
         name = f"[{host}]" if ":" in host else host
         log.info("%s at http://%s:%d", ", ".join(one.name for one in served), name, port)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def open_folders(
-    folders: Mapping[str, Path | str], device: str, limits: Limits
-) -> list[ServedModel]:
-    """Checkpoints by their names. Raises CheckpointError for a folder that does not open."""
-    opened = {name: checkpoint.load(folder, device=device) for name, folder in folders.items()}
-    if max(model.num_parameters() for model, _ in opened.values()) < SMALL:
-        torch.set_num_threads(1)
-    return [Served.opened(name, *pair, limits) for name, pair in opened.items()]
 
 
 def reached_at(host: str, port: int) -> str:

@@ -6,7 +6,6 @@ It listens on this machine alone, under a key nobody else knows, and we ask it i
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
 import os
@@ -21,18 +20,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
-from transformers import AutoConfig, GenerationConfig
 
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.vllm import VllmEngine
-from r1kit.errors import CheckpointError, ConfigError, EngineError
-from r1kit.model import tokenizer
-from r1kit.model.policy import stated_eos_ids
+from r1kit.errors import ConfigError, EngineError
+from r1kit.model import policy, tokenizer
 from r1kit.serve.causes import explained
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import Limits
@@ -146,7 +142,7 @@ def open_vllm(
         raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
     [(name, model)] = names.items()
     words = tokenizer.load(model)
-    n_ids, eos_ids = _facts(model, words)
+    n_ids, eos_ids = policy.facts(model, words)
 
     def ask(url: str, key: str) -> VllmEngine:
         room = _max_model_len(url, key)
@@ -192,18 +188,6 @@ def arguments(name: str, model: Path | str, flags: Flags, limits: Limits) -> lis
         "--max-num-seqs", str(limits.max_rows), "--logprobs-mode", "processed_logprobs",
         "--enable-prompt-tokens-details", "--generation-config", "vllm", *flags.arguments(),
     ]  # fmt: skip
-
-
-def _facts(model: Path | str, words: Any) -> tuple[int, frozenset[int]]:
-    """The size of the vocabulary, and what ends a text."""
-    try:
-        config = AutoConfig.from_pretrained(model).get_text_config()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{model} has no config.json that can be read ({error}).") from None
-    generation = None
-    with contextlib.suppress(OSError):  # most folders of our own have none
-        generation = GenerationConfig.from_pretrained(model)
-    return config.vocab_size, stated_eos_ids(generation, config, words)
 
 
 def _max_model_len(url: str, key: str) -> int:

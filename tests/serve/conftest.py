@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from transformers import LlamaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit import template
-from r1kit.model import checkpoint, tokenizer
+from r1kit.engines.grammar import Grammars
+from r1kit.engines.local import LocalEngine
+from r1kit.model import checkpoint, policy, tokenizer
 from r1kit.serve import app
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served
@@ -24,7 +27,7 @@ from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
-LIMITS = Limits(max_rows=64, max_waiting=512, keepalive_s=0.2, max_body_bytes=3_000_000)
+LIMITS = Limits(max_rows=64, max_waiting=512, max_body_bytes=3_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +85,14 @@ class Server:
 
 
 def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
-    return Served.opened(name, *checkpoint.load(folder, device="cpu"), limits)
+    """In this process, where its engine can be looked at; test_local.py has the real one."""
+    model, words = checkpoint.load(folder, device="cpu")
+    grammars = Grammars(words, *policy.facts(folder, words))
+    make = partial(
+        LocalEngine, model, words, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
+        grammars=grammars,
+    )  # fmt: skip
+    return Served(name, make, words, grammars, limits)
 
 
 @contextlib.contextmanager

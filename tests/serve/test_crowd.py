@@ -148,7 +148,7 @@ def test_waits_end_and_are_kept_alive(folder, slow):
         LIMITS, max_rows=1, queue_timeout_s=0.6, total_timeout_s=1.2, keepalive_s=0.1
     )
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
             first = pool.submit(server.ask, max_tokens=400)
             while not server.one.driver.n_running:
                 time.sleep(0.01)
@@ -156,8 +156,21 @@ def test_waits_end_and_are_kept_alive(folder, slow):
             waited = second.result().text
             assert ": keep-alive\n\n" in waited
             assert json.loads(waited.split("data: ")[-2])["error"]["code"] == "timeout"
-            assert first.result().status_code == 504
-            assert first.result().headers["x-should-retry"] == "false"
+            late = first.result()
+            assert late.text.startswith("\n\n")
+            assert (late.status_code, late.json()["error"]["code"]) == (200, "timeout")
+        late = server.ask(max_tokens=20)
+        assert late.text.startswith("\n")
+        assert late.json()["usage"]["completion_tokens"] == 20
+        server.wait_idle()
+
+
+def test_a_wait_that_ends_before_a_blank_line_has_a_status(folder, slow):
+    limits = dataclasses.replace(LIMITS, total_timeout_s=1)
+    with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
+        late = server.ask(max_tokens=400)
+        assert late.status_code == 504
+        assert late.headers["x-should-retry"] == "false"
         server.wait_idle()
 
 

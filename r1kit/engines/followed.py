@@ -1,0 +1,139 @@
+"""An engine whose tokens are sampled elsewhere: what has come of each completion is kept here.
+
+In a process of its own (process.py) or in a vLLM (vllm.py), it may be ahead of us; what comes after
+a completion was ended here is not looked at any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from r1kit.engines.base import Counters, Job, check
+from r1kit.engines.text import Text
+from r1kit.errors import EngineError
+from r1kit.types import Completion, Finish, Request
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was sampled of a completion since the last time."""
+
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish: Finish | None = None
+    n_cached: int = 0
+    """tokens of the prompt that were known, as far as that has been said"""
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One completion, as far as it has come."""
+
+    job: Job
+    place: int
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    error: EngineError | None = None
+    """why there will be nothing more of it"""
+
+    @property
+    def is_open(self) -> bool:
+        return self.job.completions[self.place] is None
+
+
+class Followed:
+    """Most of `base.Stepped`; who derives from it sends, fetches (`step`) and lets go."""
+
+    def __init__(
+        self, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int], max_positions: int | None
+    ) -> None:
+        """`n_ids` is the size of the model's vocabulary."""
+        self.counters = Counters()
+        self.eos_ids = frozenset(eos_ids)
+        self._n_ids = n_ids
+        self._max_positions = max_positions
+        self._text = Text(tokenizer, self.eos_ids)
+        self._rows: dict[Job, list[Row]] = {}
+
+    @property
+    def max_positions(self) -> int | None:
+        """See `base.Stepped`."""
+        return self._max_positions
+
+    def submit(self, request: Request, ahead: bool = False) -> Job:
+        """See `base.Stepped`."""
+        check(request, self._n_ids, self._max_positions)
+        job = Job(request)
+        self.counters.prompt_tokens += len(request.prompt_ids)
+        self._rows[job] = [Row(job, place) for place in range(request.n)]
+        self._send(job, self._rows[job], ahead)
+        return job
+
+    def abort(self, job: Job) -> None:
+        """See `base.Stepped`."""
+        for row in self._rows.pop(job, []):
+            if row.is_open:
+                self._let_go(row)
+                self._end(row, "abort")
+
+    def cut(self, job: Job, index: int) -> Completion:
+        """See `base.Stepped`."""
+        if job.completions[index] is not None:
+            raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
+        row = self._rows[job][index]
+        self._let_go(row)
+        return self._end(row, "abort")
+
+    def sampled(self, job: Job, index: int) -> list[int]:
+        """See `base.Stepped`. Raises EngineError when this one was refused or lost."""
+        done = job.completions[index]
+        if done is not None:
+            return done.token_ids
+        row = self._rows[job][index]
+        if row.error is not None:
+            raise row.error
+        return row.token_ids
+
+    def logprobs(self, job: Job, index: int) -> list[float]:
+        """See `base.Stepped`."""
+        done = job.completions[index]
+        return self._rows[job][index].logprobs if done is None else done.logprobs
+
+    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+        """Have it sampled."""
+        raise NotImplementedError
+
+    def _let_go(self, row: Row) -> None:
+        """Nobody wants more of it."""
+        raise NotImplementedError
+
+    def _take(self, row: Row, news: News | EngineError) -> bool:
+        """Whether the job is done by it."""
+        if not row.is_open:
+            return False
+        row.job.n_begun = max(row.job.n_begun, row.place + 1)
+        if isinstance(news, EngineError):
+            row.error = news
+            return False
+        row.token_ids += news.token_ids
+        row.logprobs += news.logprobs
+        self.counters.completion_tokens += len(news.token_ids)
+        self.counters.cached_tokens += max(0, news.n_cached - row.job.n_cached)
+        row.job.n_cached = max(row.job.n_cached, news.n_cached)
+        if news.finish is None:
+            return False
+        self._end(row, news.finish)
+        return row.job.n_left == 0
+
+    def _end(self, row: Row, finish: Finish) -> Completion:
+        job = row.job
+        text, stopped = self._text.complete(row.token_ids, job.request.sampling.stop)
+        finish = "stop" if stopped else finish
+        done = Completion(row.token_ids, row.logprobs, text, finish, 0)
+        job.completions[row.place] = done
+        job.n_left -= 1
+        if not job.n_left:
+            self._rows.pop(job, None)
+        return done

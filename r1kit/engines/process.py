@@ -1,0 +1,143 @@
+"""A local engine in a process of its own (worker.py), so that it shares no lock with the server.
+
+In one process, the engine and whoever writes its answers would take Python's lock from each other a
+hundred times a step (docs/log.md). And whatever kills the engine leaves the server alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from r1kit import errors
+from r1kit.engines.base import Job
+from r1kit.engines.followed import Followed, News, Row
+from r1kit.errors import EngineError
+from r1kit.types import Completion, Finish
+
+_STEP_S = 0.01
+"""how long a step waits for a token before others have a say"""
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the process is to open, and how it is to sample."""
+
+    model: Path | str
+    """a folder, or a hub id (a str)"""
+    device: str
+    max_rows: int
+    prefix_tokens: int
+
+
+class ProcessEngine(Followed):
+    """See `base.Stepped`; `close` ends the process."""
+
+    def __init__(self, wish: Wish, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]) -> None:
+        """Returns when the model is loaded. Raises the R1Error that it does not load with."""
+        self._line, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "r1kit.engines.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C is for us, and we end it
+            )
+        try:
+            opened = self._open(wish)
+        except BaseException:
+            self.close()
+            raise
+        super().__init__(
+            tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=opened["max_positions"]
+        )
+        self._numbers = count()
+        self._number_of: dict[Job, int] = {}
+        """of jobs that are not done"""
+        self._job_of: dict[int, Job] = {}
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def step(self) -> list[Job]:
+        """Takes all that has been sampled; raises EngineError when the process is gone."""
+        done: list[Job] = []
+        try:
+            if not self._line.poll(_STEP_S):
+                return done
+            while True:
+                done += self._heard(orjson.loads(self._line.recv_bytes()))
+                if not self._line.poll(0):
+                    return done
+        except (EOFError, OSError):
+            raise EngineError(f"The engine's process has ended{self._how()}; ask again.") from None
+
+    def close(self) -> None:
+        """End the process; nothing may be asked afterwards."""
+        self._line.close()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _open(self, wish: Wish) -> dict[str, Any]:
+        asked = {"wish": wish, "is_folder": isinstance(wish.model, Path)}
+        try:
+            self._line.send_bytes(orjson.dumps(asked, default=str))
+            told: dict[str, Any] = orjson.loads(self._line.recv_bytes())
+        except (EOFError, OSError):
+            words = f"The engine's process has ended{self._how()} while it loaded the model."
+            raise EngineError(words) from None
+        if "error" in told:
+            raise getattr(errors, told["error"])(told["said"])
+        return told
+
+    def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[Job]:
+        """The jobs that are done by it."""
+        if isinstance(told, dict):
+            raise EngineError(told["said"])
+        done = []
+        for number, place, *news in told:
+            job = self._job_of.get(number)  # none, if it was ended here meanwhile
+            if job is not None and self._take(self._rows[job][place], News(*news)):
+                done.append(job)
+        return done
+
+    def _how(self) -> str:
+        """How it ended, which the system may not know at once."""
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return ""
+        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
+
+    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+        number = next(self._numbers)
+        self._number_of[job], self._job_of[number] = number, job
+        self._say({"job": number, "request": job.request, "ahead": ahead})
+
+    def _let_go(self, row: Row) -> None:
+        self._say({"job": self._number_of[row.job], "place": row.place})
+
+    def _end(self, row: Row, finish: Finish) -> Completion:
+        done = super()._end(row, finish)
+        if not row.job.n_left:
+            del self._job_of[self._number_of.pop(row.job)]
+        return done
+
+    def _say(self, asked: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # it has ended: `step` says so
+            self._line.send_bytes(orjson.dumps(asked))

@@ -1,0 +1,184 @@
+"""`--engine local`: the engine in a process of its own, and what becomes of us when it ends."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file, save_file
+
+from r1kit.engines.local import LocalEngine
+from r1kit.engines.process import ProcessEngine, Wish
+from r1kit.errors import CheckpointError, EngineError
+from r1kit.model import checkpoint, policy
+from r1kit.serve.local import open_folders
+from r1kit.types import Request, Sampling
+from tests.serve.conftest import LIMITS, Server, running
+from tests.serve.test_api import chunks, joined
+
+SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}'
+
+
+def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
+    words = checkpoint.load_words(folder)
+    n_ids, eos_ids = policy.facts(folder, words)
+    wish = Wish(folder, "cpu", max_rows, 4096)
+    return ProcessEngine(wish, words, n_ids=n_ids, eos_ids=eos_ids)
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[ProcessEngine]:
+    engine = started(folder)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Server]:
+    with running(open_folders({"tiny": folder}, "cpu", LIMITS)) as server:
+        yield server
+
+
+def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
+    jobs = [engine.submit(request) for request in requests]
+    while any(job.n_left for job in jobs):
+        engine.step()
+    return [job.results() for job in jobs]
+
+
+def requests() -> list[Request]:
+    """More completions than rows."""
+    laws = [Sampling(40), Sampling(60, temperature=0), Sampling(50, top_p=0.8, stop=("e",))]
+    return [Request([5, 6, 7 + i], 1 + 2 * i, law, 11 + i) for i, law in enumerate(laws * 2)]
+
+
+def test_it_draws_what_the_same_engine_draws_here(engine, folder):
+    here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
+    there = run(engine, *requests())
+    for theirs, ours in zip(there, here.generate(requests()), strict=True):
+        for one, other in zip(theirs, ours, strict=True):
+            assert (one.token_ids, one.text, one.finish) == (
+                other.token_ids, other.text, other.finish
+            )  # fmt: skip
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    assert engine.max_positions == here.max_positions
+    counted = sum(len(one.token_ids) for group in there for one in group)
+    assert engine.counters.completion_tokens == counted
+
+
+def test_one_that_is_cut_ends_and_its_kin_go_on(engine):
+    request = Request([5, 6, 7], 3, Sampling(200), 3)
+    [whole] = run(engine, request)
+    job = engine.submit(request)
+    while len(engine.sampled(job, 1)) < 5:
+        engine.step()
+    cut = engine.cut(job, 1)
+    assert cut.finish == "abort"
+    assert cut.token_ids == whole[1].token_ids[: len(cut.token_ids)]
+    with pytest.raises(EngineError, match="not being sampled"):
+        engine.cut(job, 1)
+    while job.n_left:
+        engine.step()
+    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in whole[::2]]
+
+
+def test_aborted_jobs_leave_the_rows_to_others(engine):
+    first = [engine.submit(Request([5, 6, 7], 4, Sampling(500), seed)) for seed in range(6)]
+    engine.step()
+    for job in first:
+        engine.abort(job)
+    assert all(c.finish == "abort" for job in first for c in job.results())
+    [[one]] = run(engine, Request([5, 6, 7], 1, Sampling(6), 3))
+    assert one.finish == "length"
+
+
+def test_an_answer_by_a_schema(engine):
+    [[one]] = run(engine, Request([5, 6, 7], 1, Sampling(60, json_schema=SCHEMA), 3))
+    assert one.text.lstrip().startswith("{")
+
+
+def test_a_request_that_cannot_be_served_is_refused_here(engine):
+    with pytest.raises(EngineError, match="the model ends at 512"):
+        engine.submit(Request([5] * 500, 1, Sampling(100), 3))
+
+
+def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / "model.safetensors").unlink()
+    before = psutil.Process().children()
+    with pytest.raises(CheckpointError, match="does not open"):
+        open_folders({"tiny": folder, "broken": broken}, "cpu", LIMITS)
+    assert psutil.Process().children() == before
+
+
+def test_damaged_weights_end_it_with_the_reason(folder, tmp_path):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    weights = load_file(damaged / "model.safetensors")
+    save_file(
+        {name: weight * float("nan") for name, weight in weights.items()},
+        damaged / "model.safetensors", metadata={"format": "pt"},
+    )  # fmt: skip
+    engine = started(damaged)
+    try:
+        with pytest.raises(EngineError, match="not finite"):
+            run(engine, Request([5, 6, 7], 1, Sampling(6), 3))
+    finally:
+        engine.close()
+
+
+def test_killed_in_the_middle_it_says_so_and_comes_back(served):
+    before = served.ask(max_tokens=40).json()["choices"][0]["message"]
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
+            "n": 8, "stream": True}  # fmt: skip
+    with served.client.stream("POST", "/v1/chat/completions", json=body) as one:
+        lines = one.iter_lines()
+        next(lines)
+        os.kill(served.one.driver.engine.pid, signal.SIGKILL)
+        rest = "\n".join(lines)
+    assert "signal 9" in rest
+    assert rest.rstrip().endswith("data: [DONE]")
+    deadline = time.monotonic() + 60
+    while served.client.get("/health").status_code != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert served.ask(max_tokens=40).json()["choices"][0]["message"] == before
+    assert "r1_engine_failures_total" in served.client.get("/metrics").text
+
+
+def test_budget_and_streams_say_what_whole_answers_say(served):
+    fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6},
+                              "max_tokens": 40, "temperature": 1.0}  # fmt: skip
+    [choice] = served.ask(**fields).json()["choices"]
+    assert choice["reasoning_finish_reason"] == "budget"
+    parts = chunks(served.ask(stream=True, **fields))
+    for key in ("reasoning_content", "content"):
+        assert joined(parts, key) == choice["message"][key]
+
+
+def test_it_ends_with_us_even_when_we_are_killed(folder):
+    hold = (
+        "import sys, time; from tests.serve.test_local import started; from pathlib import Path\n"
+        f"print(started(Path({str(folder)!r})).pid, flush=True); time.sleep(60)"
+    )
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True, env=environment
+    ) as holder:
+        assert holder.stdout is not None
+        pid = int(holder.stdout.readline())
+        os.kill(pid, signal.SIGTERM)  # an init system tells everybody; only we decide
+        os.kill(pid, signal.SIGINT)
+        time.sleep(0.3)
+        assert psutil.pid_exists(pid)
+        holder.kill()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
