@@ -89,8 +89,10 @@ def load(
     if isinstance(path, Path):
         _refuse_missing(path)
     model = policy.load(path, device, dtype)
-    words = load_words(path)
+    words = load_tokenizer(path)
     check_fits(_n_embeddings(model), words)
+    if isinstance(path, Path):
+        _refuse_other_tokenizer(path, words)
     return model, words
 
 

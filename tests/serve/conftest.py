@@ -85,7 +85,7 @@ class Server:
 
 
 def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
-    """In this process, where its engine can be looked at; test_local.py has the real one."""
+    """In this process, where its engine can be looked at; test_processes.py has the real one."""
     model, words = checkpoint.load(folder, device="cpu")
     grammars = Grammars(words, *policy.facts(folder, words))
     make = partial(
