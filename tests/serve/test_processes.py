@@ -163,7 +163,7 @@ def test_budget_and_streams_say_what_whole_answers_say(served):
 
 def test_it_ends_with_us_even_when_we_are_killed(folder):
     hold = (
-        "import sys, time; from tests.serve.test_processes import started; from pathlib import Path\n"
+        "import time; from tests.serve.test_processes import started; from pathlib import Path\n"
         f"print(started(Path({str(folder)!r})).pid, flush=True); time.sleep(60)"
     )
     root = str(Path(__file__).parents[2])
