@@ -100,6 +100,10 @@ def opened(
             f"{path} does not open as a Hugging Face language model ({reason[0]}); "
             "name a folder with config.json and model.safetensors, or a hub id."
         ) from None
+    for parameter in model.parameters():
+        # Out of the mapped file, where it lies at any address: on a CPU a product's last digits
+        # depend on that, and a new model that was killed would not go on as if it had not been.
+        parameter.data = parameter.data.clone()
     lacking = (*report["missing_keys"], *report["mismatched_keys"])
     return model, sorted(map(str, lacking))
 
