@@ -6,6 +6,7 @@ a completion was ended here is not looked at any more.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +44,7 @@ class Row:
         return self.job.completions[self.place] is None
 
 
-class Followed:
+class Followed(ABC):
     """Most of `base.Stepped`; who derives from it sends, fetches (`step`) and lets go."""
 
     def __init__(
@@ -101,13 +102,17 @@ class Followed:
         done = job.completions[index]
         return self._rows[job][index].logprobs if done is None else done.logprobs
 
+    @abstractmethod
+    def step(self) -> list[Job]:
+        """See `base.Stepped`."""
+
+    @abstractmethod
     def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
         """Have it sampled."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _let_go(self, row: Row) -> None:
         """Nobody wants more of it."""
-        raise NotImplementedError
 
     def _take(self, row: Row, news: News | EngineError) -> bool:
         """Whether the job is done by it."""
