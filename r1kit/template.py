@@ -223,7 +223,8 @@ class StreamParser:
 
     def __init__(self, prefilled: bool = False) -> None:
         self._kind: Literal["thinking", "answer"] = "thinking" if prefilled else "answer"
-        self._next_tag = END_THINK if prefilled else THINK
+        self.next_tag = END_THINK if prefilled else THINK
+        """that changes what comes after it; empty when none does"""
         self._held = ""
         self._begun: set[str] = set()
 
@@ -232,7 +233,7 @@ class StreamParser:
         """For the completion of an opened turn; tags in an answer already begun are plain text."""
         parser = cls(prefilled=opening.part == "thinking")
         if opening.part == "answer":
-            parser._next_tag = ""
+            parser.next_tag = ""
         if opening.begun:
             parser._begun.add(parser._kind)
         return parser
@@ -251,11 +252,11 @@ class StreamParser:
     def feed(self, chunk: str) -> list[Piece]:
         """The pieces that `chunk` makes certain, in order; none of them empty."""
         text, pieces = self._held + chunk, []
-        while self._next_tag and self._next_tag in text:
-            before, _, text = text.partition(self._next_tag)
+        while self.next_tag and self.next_tag in text:
+            before, _, text = text.partition(self.next_tag)
             pieces += self._emit(before)
             self._turn()
-        keep = len(text) - _partial_tag(text, self._next_tag)
+        keep = len(text) - _partial_tag(text, self.next_tag)
         self._held = text[keep:]
         return pieces + self._emit(text[:keep])
 
@@ -265,9 +266,9 @@ class StreamParser:
         return self._emit(held)
 
     def _turn(self) -> None:
-        starts_thinking = self._next_tag == THINK
+        starts_thinking = self.next_tag == THINK
         self._kind = "thinking" if starts_thinking else "answer"
-        self._next_tag = END_THINK if starts_thinking else ""
+        self.next_tag = END_THINK if starts_thinking else ""
 
     def _emit(self, text: str) -> list[Piece]:
         if self._kind not in self._begun:

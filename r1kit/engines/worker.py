@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,25 +33,48 @@ SMALL = 30_000_000
 """parameters; a product of fewer is over before a second thread has woken up, and that thread is
 missing where answers are written (docs/serving.md)"""
 
+EVERY_S = 1 / 60
+"""from one word about a completion to the next; no screen shows more, and an event costs the server
+and its client as much of the machine as a token of a small model does"""
+
 Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class _Told:
-    """A job, and how many tokens of each of its open completions the other side knows."""
+class _Open:
+    """A completion that goes on, and what the other side does not know of it yet."""
+
+    n_told: int = 0
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    def told(self) -> tuple[list[int], list[float]]:
+        """What is to be said now."""
+        token_ids, logprobs = self.token_ids, self.logprobs
+        self.n_told += len(token_ids)
+        self.token_ids, self.logprobs = [], []
+        return token_ids, logprobs
+
+
+@dataclass(slots=True)
+class _Working:
+    """A job, and those of its completions that are of interest, by their places."""
 
     job: Job
-    n_told: dict[int, int] = field(default_factory=dict)
+    number: int
+    """of the other side"""
+    open: dict[int, _Open]
 
 
 class Worker:
-    """Obeys between two steps, and tells after each."""
+    """Obeys between two steps; tells a beginning and an end at once, the rest at intervals."""
 
     def __init__(self, engine: LocalEngine, line: Connection) -> None:
         self._engine = engine
         self._line = line
         self._inbox: SimpleQueue[Json] = SimpleQueue()
-        self._told: dict[int, _Told] = {}
+        self._working: dict[int, _Working] = {}
+        self._tell_at = 0.0
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
 
     def run(self) -> None:
@@ -72,44 +97,52 @@ class Worker:
 
     def _obey(self) -> None:
         """All that was asked; waits for something when there is nothing else to do."""
-        while not self._told or not self._inbox.empty():
+        while not self._working or not self._inbox.empty():
             asked = self._inbox.get()
+            number = asked["job"]
             if "request" in asked:
                 job = self._engine.submit(_request(asked["request"]), asked["ahead"])
-                places = dict.fromkeys(range(job.request.n), 0)
-                self._told[asked["job"]] = _Told(job, places)
-            else:
-                self._drop(asked["job"], asked["place"])
+                opened = {place: _Open() for place in range(job.request.n)}
+                self._working[number] = _Working(job, number, opened)
+            elif number in self._working:
+                self._drop(self._working[number], asked["place"])
 
-    def _drop(self, number: int, place: int) -> None:
-        told = self._told.get(number)
-        if told is None or told.n_told.pop(place, None) is None:
+    def _drop(self, working: _Working, place: int) -> None:
+        if working.open.pop(place, None) is None:
             return  # it has ended meanwhile
-        if not told.n_told:
-            self._close(number)
-        elif place < told.job.n_begun and told.job.completions[place] is None:
-            self._engine.cut(told.job, place)
+        if not working.open:
+            self._close(working)
+        elif place < working.job.n_begun and working.job.completions[place] is None:
+            self._engine.cut(working.job, place)
 
     def _tell(self) -> None:
-        news: list[list[Any]] = []
-        numbers = {told.job: number for number, told in self._told.items()}
+        by_job = {working.job: working for working in self._working.values()}
         for job, place, token, logprob in self._engine.newest():
-            number = numbers[job]
-            if place in self._told[number].n_told:
-                self._told[number].n_told[place] += 1
-                news.append([number, place, [token], [logprob], None, job.n_cached])
-        for number, told in list(self._told.items()):
-            for place in list(told.n_told):
-                if (done := told.job.completions[place]) is not None:
-                    start = told.n_told.pop(place)
-                    news.append([number, place, *_rest(done, start), told.job.n_cached])
-            if not told.n_told:
-                self._close(number)
+            if (one := by_job[job].open.get(place)) is not None:
+                one.token_ids.append(token)
+                one.logprobs.append(logprob)
+        now = time.monotonic()
+        is_time = now >= self._tell_at
+        if is_time:
+            self._tell_at = now + EVERY_S
+        news = [one for working in by_job.values() for one in self._news(working, is_time)]
         if news:
             self._line.send_bytes(orjson.dumps(news))
 
-    def _close(self, number: int) -> None:
-        self._engine.abort(self._told.pop(number).job)
+    def _news(self, working: _Working, is_time: bool) -> Iterator[list[Any]]:
+        job = working.job
+        for place, one in list(working.open.items()):
+            if (done := job.completions[place]) is not None:
+                del working.open[place]
+                yield [working.number, place, *_rest(done, one.n_told), job.n_cached]
+            elif one.token_ids and (is_time or not one.n_told):
+                yield [working.number, place, *one.told(), None, job.n_cached]
+        if not working.open:
+            self._close(working)
+
+    def _close(self, working: _Working) -> None:
+        del self._working[working.number]
+        self._engine.abort(working.job)
 
 
 def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:

@@ -13,6 +13,7 @@ same way, after thinking of any length: schema and limit bind the new request al
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,34 +84,46 @@ class Completing:
         self._has_thought = False
         self._over_budget = False
 
-    def advance(self, engine: Stepped) -> Said | None:
-        """What is new since the last time, or None."""
+    def advance(self, engine: Stepped) -> list[Said]:
+        """What is new since the last time."""
         if self.is_over or self._place >= self.job.n_begun:
-            return None
+            return []
         done = self.job.completions[self._place]
-        ids, said = engine.sampled(self.job, self._place), None
+        ids, said = engine.sampled(self.job, self._place), []
         if self._is_over_budget(len(ids), done):
             said = self._look(engine, ids[: self._ask.budget])
             if self._is_over_budget(len(ids), done):
-                return _joined(said, self._close(engine))
+                return [*said, self._close(engine)]
         if done is None:
-            return _joined(said, self._look(engine, ids))
+            return said + self._look(engine, ids)
         if self._is_closed_by_tag(done):
             n_used = len(done.token_ids) + len(self._ask.close_ids)
             if n_used < self.job.request.sampling.max_tokens:
-                return _joined(said, self._close(engine))
+                return [*said, self._close(engine)]
             done = dataclasses.replace(done, finish="length")  # no room for the answer
-        return _joined(said, self._finish(done))
+        return said + self._finish(engine, done)
 
-    def _look(self, engine: Stepped, ids: list[int]) -> Said | None:
+    def _look(self, engine: Stepped, ids: list[int]) -> list[Said]:
         """What can be said of these tokens while it goes on."""
-        delta = self._stream.advance(ids)
-        if delta is None:
-            return None
         logprobs = engine.logprobs(self.job, self._place) if self._ask.wants_logprobs else []
-        return self._say(delta.text, delta.token_ids, logprobs)
+        deltas = (self._stream.advance(ids[:n]) for n in self._looks(ids))
+        return [self._say(delta.text, delta.token_ids, logprobs) for delta in deltas if delta]
 
-    def _finish(self, done: Completion) -> Said:
+    def _looks(self, ids: list[int]) -> Iterable[int]:
+        """How many tokens to look at, one look after the other.
+
+        At all of them at once, but for a thinking tag: what comes before it counts as thinking, and
+        what comes after it does not, however many come together.
+        """
+        start, tag = self._n_sent, "" if self._parser is None else self._parser.next_tag
+        is_one = not tag or len(ids) - start < 2
+        if is_one or tag not in self._text.decode(ids[max(0, start - len(tag)) :]):
+            return (len(ids),)
+        return range(start + 1, len(ids) + 1)
+
+    def _finish(self, engine: Stepped, done: Completion) -> list[Said]:
+        *before, _ = self._looks(done.token_ids)
+        saids = [said for n in before for said in self._look(engine, done.token_ids[:n])]
         self.is_over = True
         was_thinking = self._is_thinking
         delta = self._stream.finish(done)
@@ -120,9 +133,10 @@ class Completing:
         if was_thinking or self._has_thought:
             by_itself: Thought = "budget" if self._over_budget else "stop"
             thought = "length" if self._is_thinking and done.finish == "length" else by_itself
-        return dataclasses.replace(
+        last = dataclasses.replace(
             said, pieces=said.pieces + pieces, finish=done.finish, thought=thought
         )
+        return [*saids, last]
 
     def _say(self, text: str, ids: list[int], logprobs: list[float]) -> Said:
         was_thinking = self._is_thinking
@@ -197,15 +211,3 @@ class Completing:
         # Odd constants: the second part must not repeat the numbers of the first, nor of its kin.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)
-
-
-def _joined(first: Said | None, second: Said | None) -> Said | None:
-    if first is None or second is None:
-        return first or second
-    return dataclasses.replace(
-        second,
-        pieces=first.pieces + second.pieces,
-        n_tokens=first.n_tokens + second.n_tokens,
-        n_thinking=first.n_thinking + second.n_thinking,
-        tokens=first.tokens + second.tokens,
-    )

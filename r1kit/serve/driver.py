@@ -229,8 +229,7 @@ class Driver:
         for generation, completings in list(self._working.items()):
             try:
                 for completing in completings:
-                    if said := completing.advance(self._engine):
-                        news.append((generation, said))
+                    news += [(generation, said) for said in completing.advance(self._engine)]
             except Exception as error:
                 self._drop(generation)
                 news.append((generation, _as_api_error(error)))

@@ -1,5 +1,7 @@
 """`--engine local`: the engine in a process of its own, and what becomes of us when it ends."""
 
+import dataclasses
+import multiprocessing
 import os
 import shutil
 import signal
@@ -8,14 +10,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+import orjson
 import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
+from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.process import ProcessEngine, Wish
+from r1kit.engines.worker import Worker
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import checkpoint, policy
 from r1kit.serve.local import open_folders
@@ -182,3 +188,27 @@ def test_it_ends_with_us_even_when_we_are_killed(folder):
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
+def test_a_beginning_and_an_end_are_told_at_once(folder, monkeypatch, every_s, told):
+    monkeypatch.setattr(worker, "EVERY_S", every_s)
+    ended: SimpleQueue[int] = SimpleQueue()
+    monkeypatch.setattr(os, "_exit", ended.put)  # what follows when the line closes
+    ours, theirs = multiprocessing.Pipe()
+    law = dataclasses.asdict(Sampling(40))
+    ours.send_bytes(orjson.dumps({"job": 7, "ahead": False, "request": {
+        "prompt_ids": [5, 6, 7], "n": 1, "sampling": law, "seed": 11}}))  # fmt: skip
+    one = Worker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
+    one._obey()
+    counts = []
+    while one._working:
+        one._engine.step()
+        one._tell()
+        while ours.poll():
+            [[number, place, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
+            assert (number, place, len(logprobs)) == (7, 0, len(ids))
+            counts.append(len(ids))
+    ours.close()
+    assert ended.get(timeout=10) == 0
+    assert counts == told
