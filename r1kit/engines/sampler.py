@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from r1kit.engines import sampler_few
+
 
 def _signed(value: int) -> int:
     """The int64 with the same 64 bits."""
@@ -52,8 +54,7 @@ def keys(seed: int, completions: Tensor) -> Tensor:
 
 def uniform(keys: Tensor, positions: Tensor) -> Tensor:
     """[R] float32 in [0, 1), by completion key and position in the completion."""
-    bits = _shift(_mix(keys + (positions + 1) * _STEP), 40)
-    return bits.to(torch.float32) * 2.0**-24
+    return (sampler_few.uniform if keys.device.type == "cpu" else _uniform)(keys, positions)
 
 
 def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,6 +63,8 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
     law; NaN where a row's logits are not finite.
     """
+    if law.cut is None and logits.device.type == "cpu" and logits.numel() <= sampler_few.FEW:
+        return sampler_few.draw(logits, law.temperature, law.greedy, u)
     scores = logits / law.temperature[:, None]
     if law.cut is not None:
         rows = law.cut
@@ -74,6 +77,11 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     # hold its digits.
     below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
     return tokens[:, 0], below + probs.amax(-1).log()
+
+
+def _uniform(keys: Tensor, positions: Tensor) -> Tensor:
+    bits = _shift(_mix(keys + (positions + 1) * _STEP), 40)
+    return bits.to(torch.float32) * 2.0**-24
 
 
 def _invert(probs: Tensor, u: Tensor) -> Tensor:

@@ -33,9 +33,9 @@ SMALL = 30_000_000
 """parameters; a product of fewer is over before a second thread has woken up, and that thread is
 missing where answers are written (docs/serving.md)"""
 
-EVERY_S = 1 / 60
-"""from one word about a completion to the next; no screen shows more, and an event costs the server
-and its client as much of the machine as a token of a small model does"""
+EVERY_S = 1 / 30
+"""from one word about a completion to the next; text that grows so often grows smoothly, and an
+event costs the server and its client as much of the machine as a token of a small model does"""
 
 Json = dict[str, Any]
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,9 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw, keys, uniform
+from r1kit.engines import sampler_few
+from r1kit.engines.sampler import (
+    Law,
+    _truncate,
+    _truncate_sorted,
+    _uniform,
+    draw,
+    keys,
+    uniform,
+)
 
 N = 20_000
+
+
+@pytest.fixture(params=[0, 10**9], ids=["torch", "numpy"], autouse=True, scope="module")
+def _few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything both ways."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler_few, "FEW", request.param)
+        yield
 
 
 def _law(n: int, temperature: float = 1.0, top_k: int = 2**62, top_p: float = 2.0) -> Law:
@@ -162,6 +180,34 @@ def test_random_numbers_never_change() -> None:
     # splitmix64(0) is 0xE220A8397B1DCDAF, then 0x6E789E6AA1B965F4 (Steele et al.'s reference).
     u = uniform(torch.zeros(2, dtype=torch.int64), torch.arange(2))
     assert u.tolist() == [0xE220A8 / 2**24, 0x6E789E / 2**24]
+
+
+@given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**31)), min_size=1))
+def test_random_numbers_are_the_same_on_every_device(pairs: list[tuple[int, int]]) -> None:
+    key, position = (torch.tensor(column) for column in zip(*pairs, strict=True))
+    assert torch.equal(uniform(key, position), _uniform(key, position))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 900), st.booleans(), st.integers(0, 2**32))
+def test_few_rows_draw_what_many_draw(rows: int, vocab: int, greedy: bool, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits, u = torch.randn(rows, vocab, generator=random) * 3, torch.rand(rows, generator=random)
+    law = _law(rows, 0.7)
+    if greedy:
+        law = Law(torch.ones(rows), torch.rand(rows, generator=random) < 0.5, None,
+                  law.top_k, law.top_p)  # fmt: skip
+    few = sampler_few.draw(logits, law.temperature, law.greedy, u)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler_few, "FEW", 0)
+        many = draw(logits, law, u)
+    same = few[0] == many[0]
+    torch.testing.assert_close(few[1][same], many[1][same], atol=3e-6, rtol=1e-5)
+    # Two running sums may round a point at the border of two tokens apart.
+    probs = (logits / law.temperature[:, None]).softmax(-1).double().cumsum(-1)
+    for row in (~same).nonzero()[:, 0].tolist():
+        border = probs[row, min(int(few[0][row]), int(many[0][row]))]
+        assert abs(float(border) - float(u[row])) < 1e-6
 
 
 def test_any_integer_is_a_seed() -> None:
