@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from r1kit.engines.prefixes import Prefixes
 from r1kit.model.cache import KeyValues, PrefillCache
 from r1kit.model.continued import Continued
-from r1kit.model.logprobs import forward
+from r1kit.model.fused import prompt_reader
 from r1kit.model.packed import Packed
 
 
@@ -29,7 +29,7 @@ class Prefill:
     """Reads prompts with `model`; remembers at most `prefix_tokens` tokens of them."""
 
     def __init__(self, model: PreTrainedModel, prefix_tokens: int) -> None:
-        self._model = model
+        self._read = prompt_reader(model)
         self._device = model.device
         self._known = Prefixes(prefix_tokens)
 
@@ -69,8 +69,5 @@ class Prefill:
         return cache.stream
 
     def _forward(self, ids: list[int], layout: Packed | Continued, cache: PrefillCache) -> None:
-        stream = torch.tensor([ids], device=self._device)
-        positions = layout.positions().to(self._device)
-        forward(
-            self._model, stream, positions, layout, keep=1, past_key_values=cache, use_cache=True
-        )
+        tokens = torch.tensor(ids, device=self._device)
+        self._read(tokens, layout.positions()[0].to(self._device), layout, cache)

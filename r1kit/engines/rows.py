@@ -52,8 +52,7 @@ class Rows:
         self.position[rows] = len(request.prompt_ids) - 1
         self.count[rows] = 0
         self.limit[rows] = sampling.max_tokens
-        indices = torch.arange(first, first + n, device=self.key.device)
-        self.key[rows] = keys(request.seed, indices)
+        self.key[rows] = keys(request.seed, torch.arange(first, first + n))
         self.temperature[rows] = 1.0 if greedy else sampling.temperature
         self.greedy[rows] = greedy
         self.top_k[rows] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K

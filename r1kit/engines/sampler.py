@@ -47,9 +47,8 @@ class Law:
 
 
 def keys(seed: int, completions: Tensor) -> Tensor:
-    """[n] int64: the random key of each completion index of a request."""
-    start = _mix(torch.full_like(completions, _signed(seed)))
-    return _mix(start + (completions + 1) * _STEP)
+    """[n] int64 on the CPU: the random key of each completion index [n] of a request."""
+    return sampler_few.keys(seed, completions)
 
 
 def uniform(keys: Tensor, positions: Tensor) -> Tensor:

@@ -20,12 +20,16 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _ONE, _27, _30, _31, _40 = (np.uint64(n) for n in (1, 27, 30, 31, 40))
 
 
+def keys(seed: int, completions: Tensor) -> Tensor:
+    """`sampler.keys`, for any device: [n] int64 on the CPU."""
+    start = _mixed(np.full(len(completions), seed % 2**64, np.uint64))
+    mixed = _mixed(start + (_unsigned(completions) + _ONE) * _STEP)
+    return torch.from_numpy(mixed.view(np.int64))
+
+
 def uniform(keys: Tensor, positions: Tensor) -> Tensor:
     """`sampler.uniform`, to the bit."""
-    x = _unsigned(keys) + (_unsigned(positions) + _ONE) * _STEP
-    x = (x ^ (x >> _30)) * _MIX_1
-    x = (x ^ (x >> _27)) * _MIX_2
-    bits = (x ^ (x >> _31)) >> _40
+    bits = _mixed(_unsigned(keys) + (_unsigned(positions) + _ONE) * _STEP) >> _40
     return torch.from_numpy(bits.astype(np.float32) * np.float32(2.0**-24))
 
 
@@ -45,6 +49,12 @@ def draw(
         tokens = np.where(greedy.numpy(), scores.argmax(-1), tokens)
     logprobs = scores[np.arange(len(tokens)), tokens] - np.log(last).astype(np.float32)
     return torch.from_numpy(tokens), torch.from_numpy(logprobs)
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = (x ^ (x >> _30)) * _MIX_1
+    x = (x ^ (x >> _27)) * _MIX_2
+    return x ^ (x >> _31)
 
 
 def _unsigned(x: Tensor) -> npt.NDArray[np.uint64]:

@@ -1,9 +1,9 @@
-"""One decoding step in few operations, for the one architecture that most models share.
+"""Decoding and reading prompts in few operations, for the one architecture that most models share.
 
 A decoding step of a small model costs what its operations cost to start, and transformers' forward
 starts 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the same few lines, written
-out here for one token a row, on the model's own modules: weights stay where they are and are never
-copied. Any other model goes through transformers' forward; tests hold the two together.
+out here on the model's own modules: weights stay where they are and are never copied. Any other
+model goes through transformers' forward; tests hold the two together.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from r1kit.model.attention import Scores
-from r1kit.model.cache import RowCache
+from r1kit.model.attention import Layout, Scores
+from r1kit.model.cache import PrefillCache, RowCache
 from r1kit.model.few import Few
 from r1kit.model.logprobs import forward
 
 DecodeStep = Callable[[Tensor, Tensor, RowCache, int], Tensor]
 """(tokens [R], positions [R], cache, keys of the longest row) -> logits [R, V]"""
+ReadPrompts = Callable[[Tensor, Tensor, Layout, PrefillCache], None]
+"""(tokens [T], positions [T], which see which, where their keys and values go)"""
 
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 
@@ -30,6 +32,11 @@ PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 def decode_step(model: PreTrainedModel) -> DecodeStep:
     """The fastest way of this model to read one token a row."""
     return _Plain(model) if _is_plain(model) else _Transformers(model)
+
+
+def prompt_reader(model: PreTrainedModel) -> ReadPrompts:
+    """The fastest way of this model to leave the keys and values of prompts behind."""
+    return (_Plain(model) if _is_plain(model) else _Transformers(model)).read
 
 
 class _Transformers:
@@ -50,6 +57,17 @@ class _Transformers:
         logits: Tensor = output.logits[:, -1]
         return logits
 
+    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
+        forward(
+            self.model,
+            tokens[None],
+            positions[None],
+            layout,
+            keep=1,
+            past_key_values=cache,
+            use_cache=True,
+        )
+
 
 class _Plain:
     """Pre-norm layers of rotary attention and gated SiLU."""
@@ -64,23 +82,28 @@ class _Plain:
             return self.few(tokens, positions, cache, used)
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
+        turn = self._turn(x, positions)
+        for index, layer in enumerate(self.body.layers):
+            query, key, value = _heads(layer, x, turn)
+            keys, values = cache.update(key[:, :, None], value[:, :, None], index)
+            x = _onward(layer, x, layout.attend(query[:, :, None], keys, values, _scores(layer)))
+        return _linear(self.head, self.body.norm(x))
+
+    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
+        x = self.body.embed_tokens(tokens)
+        turn = self._turn(x, positions)
+        last = len(self.body.layers) - 1
+        for index, layer in enumerate(self.body.layers):
+            query, key, value = (y.transpose(0, 1)[None] for y in _heads(layer, x, turn))
+            keys, values = cache.update(key, value, index)
+            if index < last:  # what comes of it nobody reads
+                x = _onward(layer, x, layout.attend(query, keys, values, _scores(layer))[0])
+
+    def _turn(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of rotary embedding; the first half of the sines negated."""
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])
         half = sin.shape[-1] // 2
-        sin = torch.cat([-sin[..., :half], sin[..., half:]], -1)
-        for index, layer in enumerate(self.body.layers):
-            own = layer.self_attn
-            normed = layer.input_layernorm(x)
-            query = _rotated(_heads(own, "q", normed), cos, sin)
-            key = _rotated(_heads(own, "k", normed), cos, sin)
-            value = _heads(own, "v", normed)
-            keys, values = cache.update(key[:, :, None], value[:, :, None], index)
-            scores = Scores(own.scaling, getattr(own, "sliding_window", None), None)
-            seen = layout.attend(query[:, :, None], keys, values, scores)
-            x = _linear(own.o_proj, seen.flatten(1)).add_(x)
-            normed, mlp = layer.post_attention_layernorm(x), layer.mlp
-            gate = F.silu(_linear(mlp.gate_proj, normed), inplace=True)
-            x = _linear(mlp.down_proj, gate.mul_(_linear(mlp.up_proj, normed))).add_(x)
-        return _linear(self.head, self.body.norm(x))
+        return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
 
 
 def _is_plain(model: Any) -> bool:
@@ -102,7 +125,14 @@ def _linear(module: Any, x: Tensor) -> Tensor:
     return F.linear(x, module.weight, module.bias)
 
 
-def _heads(attention: Any, name: str, x: Tensor) -> Tensor:
+def _heads(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """[R, hidden] -> queries, keys and values [R, heads, D], those that turn turned."""
+    own, normed = layer.self_attn, layer.input_layernorm(x)
+    query, key = (_rotated(_projected(own, name, normed), *turn) for name in "qk")
+    return query, key, _projected(own, "v", normed)
+
+
+def _projected(attention: Any, name: str, x: Tensor) -> Tensor:
     """[R, hidden] -> [R, heads, D]: the projection, and Qwen3's norm of it."""
     projected = _linear(getattr(attention, f"{name}_proj"), x).unflatten(
         -1, (-1, attention.head_dim)
@@ -110,6 +140,19 @@ def _heads(attention: Any, name: str, x: Tensor) -> Tensor:
     norm = getattr(attention, f"{name}_norm", None)
     heads: Tensor = projected if norm is None else norm(projected)
     return heads
+
+
+def _onward(layer: Any, x: Tensor, seen: Tensor) -> Tensor:
+    """[R, hidden], and what its heads have seen [R, ..., D], through the rest of the layer."""
+    x = _linear(layer.self_attn.o_proj, seen.reshape(len(x), -1)).add_(x)
+    normed, mlp = layer.post_attention_layernorm(x), layer.mlp
+    gate = F.silu(_linear(mlp.gate_proj, normed), inplace=True)
+    return _linear(mlp.down_proj, gate.mul_(_linear(mlp.up_proj, normed))).add_(x)
+
+
+def _scores(layer: Any) -> Scores:
+    own = layer.self_attn
+    return Scores(own.scaling, getattr(own, "sliding_window", None), None)
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -9,9 +9,11 @@ from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention
-from r1kit.model.cache import RowCache
+from r1kit.model.cache import PrefillCache, RowCache
+from r1kit.model.continued import Continued
 from r1kit.model.few import FEW
 from r1kit.model.fused import _Plain, _Transformers, decode_step
+from r1kit.model.packed import Packed
 from tests.conftest import SHAPE, tiny_model
 
 CONFIGS = {
@@ -45,6 +47,29 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
     for step in (_torch_alone(model), _Plain(model)):
         for mine, other in zip(_run(step, ids), theirs, strict=True):
             torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.copy_(torch.randn_like(parameter))
+    model.set_attn_implementation(attention.NAME)
+    left = []
+    for reader in (_Transformers(model), _Plain(model)):
+        ids = torch.randint(0, 256, (19,), generator=torch.Generator().manual_seed(1))
+        packed, cache = Packed([11, 1, 7]), PrefillCache()
+        reader.read(ids, packed.positions()[0], packed, cache)
+        on, more = Continued(7, 5), PrefillCache(cache.split([11, 1, 7])[2])
+        reader.read(ids[:5], on.positions()[0], on, more)
+        left.append((cache.stream, more.stream))
+    for theirs, mine in zip(*left, strict=True):
+        assert mine.keys() == theirs.keys()
+        for layer, pair in mine.items():
+            torch.testing.assert_close(pair, theirs[layer], atol=2e-5, rtol=1e-5)
 
 
 def _torch_alone(model: PreTrainedModel) -> _Plain:
