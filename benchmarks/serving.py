@@ -194,7 +194,7 @@ def _edited(file: Path, change: Any) -> dict[str, Any]:
 
 def contenders(model: Path) -> list[Server]:
     """Everybody that is installed, in the order of their turns; each as its users start it."""
-    ports = iter(free_ports(4))
+    ports = iter(free_ports(5))
     ours = [sys.executable, "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
     peer = [str(rl_step._peer_python()), "-c", TRANSFORMERS, "serve", str(model)]
     peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
@@ -208,6 +208,8 @@ def contenders(model: Path) -> list[Server]:
         vllm += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
         env = {"VLLM_CPU_KVCACHE_SPACE": "2"}
         found.append(Server("vllm", vllm, str(model), next(ports), env=env))
+        rarer = [*vllm, "--stream-interval", "4"]  # of tokens an event: ours come by time
+        found.append(Server("vllm-rarer", rarer, str(model), next(ports), env=env))
     else:
         console.print(f"No vLLM at {VLLM}: `make vllm` makes it. It is left out.", markup=False)
     return found

@@ -79,6 +79,10 @@ class VllmEngine(Followed):
             raise EngineError(f"vLLM is gone ({self._over}); ask again in a minute.")
         return done
 
+    def lose(self, why: str) -> None:
+        """The server is gone, as somebody else has seen; from any thread."""
+        self._over = why
+
     def close(self) -> None:
         """Hang up; nothing may be asked afterwards."""
         for job in list(self._rows):

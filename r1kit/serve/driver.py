@@ -10,9 +10,10 @@ The life of a generation:
    step of a small model takes and gives it a hundred times (docs/log.md).
 4. `cancel` takes effect before the next step.
 
-What goes wrong for one generation ends that one. When the engine itself fails, all in flight are
-told so and a new engine is made. `/health` says so after `_MOST_FAILURES` without a good step in
-between, until there is one; and for good when no new engine can be made.
+What goes wrong for one generation ends that one. When the engine itself fails, with or without
+something to do, all in flight are told so and a new engine is made. `/health` says so after
+`_MOST_FAILURES` without a good step in between, until there is one; and for good when no new engine
+can be made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from transformers import PreTrainedTokenizerBase
 
@@ -36,6 +37,8 @@ from r1kit.serve.flow import all_said
 from r1kit.serve.limits import Limits
 
 _MOST_FAILURES = 3
+_LOOK_S = 1.0
+"""how often an engine that has nothing to do is looked at"""
 _TURNS = 4
 """rounds of the event loop from a delivery to the last byte it has written"""
 _SAY_S = 0.02
@@ -203,9 +206,18 @@ class Driver:
     def _take_commands(self) -> None:
         """All that have come; waits for one when there is nothing else to do."""
         if not self._working:
-            self._inbox.get()()
+            self._wait()()
         while not self._inbox.empty():
             self._inbox.get()()
+
+    def _wait(self) -> Callable[[], None]:
+        """The next command; an engine that has ended meanwhile fails before anybody asks it."""
+        while True:
+            try:
+                return self._inbox.get(timeout=_LOOK_S)
+            except Empty:
+                if not self.is_dead:
+                    self._engine.step()
 
     def _begin(self, generation: Generation) -> None:
         ask = generation.ask

@@ -1,6 +1,6 @@
 """`--engine local`: models of this machine, each in a process of its own.
 
-A process that ends, whatever ended it, is started again with the next request.
+A process that ends, whatever ended it, is started again within a second.
 """
 
 from __future__ import annotations

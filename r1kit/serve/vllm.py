@@ -103,6 +103,9 @@ class Vllm:
                 if words:
                     self._words.append(words)
                     self._told(words)
+        engine = self._engine
+        if engine is not None and process is self._process:
+            engine.lose("its process has ended")
 
     def _wait(self, url: str) -> None:
         process = self._process

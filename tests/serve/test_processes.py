@@ -157,6 +157,17 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served):
     assert "r1_engine_failures_total" in served.client.get("/metrics").text
 
 
+def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
+    before, failures = served.one.driver.engine, served.one.driver.n_failures
+    os.kill(before.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while served.one.driver.engine is before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert served.one.driver.n_failures == failures + 1
+    assert served.ask(max_tokens=4).status_code == 200
+    assert served.client.get("/health").status_code == 200
+
+
 def test_budget_and_streams_say_what_whole_answers_say(served):
     fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6},
                               "max_tokens": 40, "temperature": 1.0}  # fmt: skip

@@ -129,6 +129,18 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served):
 
 @needs_vllm
 @pytest.mark.slow
+def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
+    before = served.one.driver.engine
+    for process in below(served.one._on_stop.__self__.pid):
+        process.kill()
+    deadline = time.monotonic() + 180
+    while served.one.driver.engine is before and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert served.ask(max_tokens=4).status_code == 200
+
+
+@needs_vllm
+@pytest.mark.slow
 def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder):
     flags = Flags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
     with pytest.raises(EngineError, match="--max-model-len; lower it") as told:
