@@ -8,6 +8,7 @@ kill -9, and not by signals that a terminal or an init system sends to everybody
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -172,6 +173,7 @@ def main(line: Connection) -> None:
         return
     if model.num_parameters() < SMALL:
         torch.set_num_threads(1)
+    gc.freeze()  # what is there stays, and need not be looked through
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
     Worker(engine, line).run()
 
