@@ -1,6 +1,6 @@
 """Side by side: what r1kit's server gives, and what vLLM's and transformers' do, on one machine.
 
-    python -m benchmarks.serving [--model DIR] [--repeats 3] [--only NAME ...]
+    python -m benchmarks.serving [--model DIR] [--repeats 3] [--only NAME ...] [--streams N ...]
 
 DIR is a checkpoint or a run, by default runs/tiny. Everybody serves the same folder in float32 over
 HTTP and is asked by the same client (r1kit/load.py): 1, 8 and 64 streams of 128 tokens at T = 1.
@@ -46,6 +46,8 @@ VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "pyt
 MAX_TOKENS = 128
 CONTEXT = 512
 """tokens; the tiny model's, which vLLM wants to be told"""
+LEVELS = dict(zip(load.CONCURRENCY, load.REQUESTS, strict=True))
+"""requests, by the streams that are open at once"""
 STARTS_S = 300.0
 OURS = "r1kit"
 TRANSFORMERS = "from transformers.cli.transformers import main; main()"
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--model", default="runs/tiny", help="a checkpoint or a run")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="names of contenders")
+    parser.add_argument("--streams", nargs="+", type=int, default=[*LEVELS], choices=LEVELS)
     parser.add_argument("--out", type=Path, default=rl_step.ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     given = Path(find_model(asked.model))
@@ -158,10 +161,15 @@ def main() -> None:
         folder = Path(name)
         model = endless(given, folder / "model")
         racers = [one for one in contenders(model) if one.name in (asked.only or [one.name])]
-        race(racers, folder, asked.repeats)
+        race(racers, folder, asked.repeats, asked.streams)
     record = {
         "environment": rl_step.environment(n_cores, busy) | {"vllm": vllm_version() or "no vLLM"},
-        "work": {"model": given.name, "max_tokens": MAX_TOKENS, "repeats": asked.repeats},
+        "work": {
+            "model": given.name,
+            "max_tokens": MAX_TOKENS,
+            "repeats": asked.repeats,
+            "streams": asked.streams,
+        },
         "contenders": [
             {"name": one.name, "command": one.command, "runs": one.runs, "error": one.error}
             for one in racers
@@ -224,18 +232,18 @@ def free_ports(n: int) -> list[int]:
     return ports
 
 
-def race(racers: Sequence[Server], folder: Path, repeats: int) -> None:
+def race(racers: Sequence[Server], folder: Path, repeats: int, streams: Sequence[int]) -> None:
     """Everybody starts, and then takes turns at every level; the first turn does not count."""
     try:
         for racer in racers:
             console.print(f"starting {racer.name}")
             racer.start(folder)
             racer._signal(signal.SIGSTOP)
-        for concurrency, requests in zip(load.CONCURRENCY, load.REQUESTS, strict=True):
+        for concurrency in streams:
             for repeat in range(repeats + 1):
                 for racer in racers:
                     time.sleep(rl_step.REST_S)
-                    racer.run(concurrency, requests)
+                    racer.run(concurrency, LEVELS[concurrency])
                     if repeat == 0 and racer.runs:
                         racer.runs.pop()
                 console.print(f"{concurrency} streams, turn {repeat} of {repeats}")
@@ -275,7 +283,7 @@ def markdown(record: dict[str, Any]) -> str:
         f"Versions: {_versions(about['ours'])}; peers: {_versions(about['peers'])}, "
         f"{about['vllm']}.",
     ]
-    for concurrency in load.CONCURRENCY:
+    for concurrency in work["streams"]:
         lines += [
             "",
             f"| {concurrency} streams | tokens/s | first text p50, ms | p99, ms | between p50, ms "

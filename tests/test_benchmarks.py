@@ -49,7 +49,7 @@ def test_the_table_has_ratios_and_failures():
         {"name": "other", "runs": [], "error": "no memory"},
     ]
     about = {"date": "d", "cores": 2, "cpu": "c", "busy_before": 0.0, "ours": {}, "peers": {}}
-    work = {"model": "m", "max_tokens": 128, "repeats": 3}
+    work = {"model": "m", "max_tokens": 128, "repeats": 3, "streams": [1, 8, 64]}
     record = {"environment": about | {"vllm": "vllm"}, "work": work, "contenders": racers}
     text = serving.markdown(json.loads(json.dumps(record)))
     assert "| r1kit | 1,000.0 (900.0-1,100.0) | 10.0 (10.0-10.0) |" in text
