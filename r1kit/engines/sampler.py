@@ -23,9 +23,7 @@ def _signed(value: int) -> int:
     return (value + 2**63) % 2**64 - 2**63
 
 
-_STEP = _signed(0x9E3779B97F4A7C15)
-_MIX_1 = _signed(0xBF58476D1CE4E5B9)
-_MIX_2 = _signed(0x94D049BB133111EB)
+_STEP, _MIX_1, _MIX_2 = map(_signed, (sampler_few.STEP, sampler_few.MIX_1, sampler_few.MIX_2))
 _HEADS = (8, 64)
 """how many of the likeliest tokens are looked at before all of them are"""
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 FEW = 16_384
 """logits of all rows together; with more, NumPy's running sum is what it costs"""
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+STEP, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""the constants of splitmix64"""
+_STEP, _MIX_1, _MIX_2 = (np.uint64(n) for n in (STEP, MIX_1, MIX_2))
 _ONE, _27, _30, _31, _40 = (np.uint64(n) for n in (1, 27, 30, 31, 40))
 
 

@@ -31,12 +31,12 @@ PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 
 def decode_step(model: PreTrainedModel) -> DecodeStep:
     """The fastest way of this model to read one token a row."""
-    return _Plain(model) if _is_plain(model) else _Transformers(model)
+    return _way(model)
 
 
 def prompt_reader(model: PreTrainedModel) -> ReadPrompts:
     """The fastest way of this model to leave the keys and values of prompts behind."""
-    return (_Plain(model) if _is_plain(model) else _Transformers(model)).read
+    return _way(model).read
 
 
 class _Transformers:
@@ -104,6 +104,10 @@ class _Plain:
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])
         half = sin.shape[-1] // 2
         return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
+
+
+def _way(model: PreTrainedModel) -> _Plain | _Transformers:
+    return _Plain(model) if _is_plain(model) else _Transformers(model)
 
 
 def _is_plain(model: Any) -> bool:

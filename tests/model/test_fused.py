@@ -32,15 +32,21 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@torch.inference_mode()
-def test_it_is_the_forward_of_transformers(name: str) -> None:
+def _random(name: str) -> PreTrainedModel:
+    """Random weights, biases and norms that do something too."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32).eval()
     for parameter in model.parameters():
         if parameter.ndim == 1:
-            parameter.copy_(torch.randn_like(parameter))  # biases and norms that do something
+            parameter.copy_(torch.randn_like(parameter))
     model.set_attn_implementation(attention.NAME)
+    return model
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_it_is_the_forward_of_transformers(name: str) -> None:
+    model = _random(name)
     assert isinstance(decode_step(model), _Plain)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
@@ -52,12 +58,7 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.inference_mode()
 def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str) -> None:
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32).eval()
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            parameter.copy_(torch.randn_like(parameter))
-    model.set_attn_implementation(attention.NAME)
+    model = _random(name)
     left = []
     for reader in (_Transformers(model), _Plain(model)):
         ids = torch.randint(0, 256, (19,), generator=torch.Generator().manual_seed(1))
