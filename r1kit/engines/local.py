@@ -34,8 +34,9 @@ from r1kit.engines.base import Counters, Delta, Job, OnGroup, check
 from r1kit.engines.grammar import Grammars, Walk
 from r1kit.engines.prefill import Prefill
 from r1kit.engines.rows import Rows
-from r1kit.engines.sampler import draw, uniform
+from r1kit.engines.sampler import draw
 from r1kit.engines.text import Text, TextStream
+from r1kit.engines.uniform import uniform
 from r1kit.errors import EngineError
 from r1kit.model.cache import KeyValues, RowCache
 from r1kit.model.fused import decode_step

@@ -11,7 +11,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from r1kit.engines.sampler import Law, keys
+from r1kit.engines.sampler import Law
+from r1kit.engines.uniform import keys
 from r1kit.types import Request, Sampling
 
 _NO_TOP_K, _NO_TOP_P = 2**62, 2.0

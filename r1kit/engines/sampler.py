@@ -1,9 +1,7 @@
-"""From logits to tokens: the sampling law, its exact log-probabilities, and its randomness.
+"""From logits to tokens: the sampling law and its exact log-probabilities.
 
-The law is temperature, then top-k, then top-p (the order of transformers and vLLM). Randomness is
-counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; mixing function:
-splitmix64, Steele et al. 2014): the uniform number of a token is a hash of (seed, completion,
-position), so it never depends on what else is being sampled.
+The law is temperature, then top-k, then top-p (the order of transformers and vLLM). Its randomness
+is uniform.py's.
 Departure: temperature 0 is greedy, and its log-probabilities are those of temperature 1.
 """
 
@@ -11,19 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from r1kit.engines import sampler_few
+from r1kit.model import kernels
 
-
-def _signed(value: int) -> int:
-    """The int64 with the same 64 bits."""
-    return (value + 2**63) % 2**64 - 2**63
-
-
-_STEP, _MIX_1, _MIX_2 = map(_signed, (sampler_few.STEP, sampler_few.MIX_1, sampler_few.MIX_2))
+LOOPED = 200_000
+"""logits of all rows together that are drawn from in one loop on a CPU; with more, torch's many
+operations are faster, or as fast, and have all threads"""
 _HEADS = (8, 64)
 """how many of the likeliest tokens are looked at before all of them are"""
 
@@ -44,24 +39,14 @@ class Law:
     """[R] float32, 2 cuts nothing (1 would, by rounding)"""
 
 
-def keys(seed: int, completions: Tensor) -> Tensor:
-    """[n] int64 on the CPU: the random key of each completion index [n] of a request."""
-    return sampler_few.keys(seed, completions)
-
-
-def uniform(keys: Tensor, positions: Tensor) -> Tensor:
-    """[R] float32 in [0, 1), by completion key and position in the completion."""
-    return (sampler_few.uniform if keys.device.type == "cpu" else _uniform)(keys, positions)
-
-
 def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     """One token a row by inverting the distribution at u.
 
     logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
     law; NaN where a row's logits are not finite.
     """
-    if law.cut is None and logits.device.type == "cpu" and logits.numel() <= sampler_few.FEW:
-        return sampler_few.draw(logits, law.temperature, law.greedy, u)
+    if law.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
+        return _looped(logits, law, u)
     scores = logits / law.temperature[:, None]
     if law.cut is not None:
         rows = law.cut
@@ -76,9 +61,12 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     return tokens[:, 0], below + probs.amax(-1).log()
 
 
-def _uniform(keys: Tensor, positions: Tensor) -> Tensor:
-    bits = _shift(_mix(keys + (positions + 1) * _STEP), 40)
-    return bits.to(torch.float32) * 2.0**-24
+def _looped(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
+    greedy = np.zeros(0, np.bool_) if law.greedy is None else law.greedy.numpy()
+    tokens, logprobs = kernels.draw(
+        logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy()
+    )
+    return torch.from_numpy(tokens), torch.from_numpy(logprobs)
 
 
 def _invert(probs: Tensor, u: Tensor) -> Tensor:
@@ -158,14 +146,3 @@ def _truncate_sorted(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
     before = probs.cumsum(-1) - probs
     ordered = ordered.masked_fill(before >= top_p[:, None], -torch.inf)
     return torch.empty_like(scores).scatter_(-1, tokens, ordered)
-
-
-def _mix(x: Tensor) -> Tensor:
-    x = (x ^ _shift(x, 30)) * _MIX_1
-    x = (x ^ _shift(x, 27)) * _MIX_2
-    return x ^ _shift(x, 31)
-
-
-def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical, where torch's >> repeats the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -23,6 +23,7 @@ from typing import Any
 
 import orjson
 import torch
+from transformers import PreTrainedModel
 
 from r1kit.engines.base import Job
 from r1kit.engines.local import LocalEngine
@@ -156,6 +157,12 @@ def _request(told: Json) -> Request:
     return Request(told["prompt_ids"], told["n"], law, told["seed"])
 
 
+def _warm_up(model: PreTrainedModel, tokenizer: Any) -> None:
+    """What the first answer would have to wait for: loops are compiled, weights are read."""
+    engine = LocalEngine(model, tokenizer, max_rows=1)
+    engine.generate([Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
+
+
 def main(line: Connection) -> None:
     """Open what the first message names, say whether that went well, and serve."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -165,14 +172,15 @@ def main(line: Connection) -> None:
     where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
     try:
         model, tokenizer = checkpoint.load(where, wish["device"])
+        if model.num_parameters() < SMALL:
+            torch.set_num_threads(1)
+        _warm_up(model, tokenizer)
         engine = LocalEngine(
             model, tokenizer, max_rows=wish["max_rows"], prefix_tokens=wish["prefix_tokens"]
         )
     except R1Error as error:
         line.send_bytes(orjson.dumps({"error": type(error).__name__, "said": str(error)}))
         return
-    if model.num_parameters() < SMALL:
-        torch.set_num_threads(1)
     gc.freeze()  # what is there stays, and need not be looked through
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
     Worker(engine, line).run()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from r1kit.model.decode import Decode, keeps_keys_transposed
+from r1kit.model.decode import Decode
 
 KeyValues = dict[int, tuple[Tensor, Tensor]]
 """by layer: keys and values, [heads, P, D] each"""
@@ -82,12 +82,12 @@ class RowCache(Cache):  # type: ignore[misc]
         return stores[0][:rows], stores[1][:rows]
 
     def arrays(self, layer: int, heads: int, dim: int) -> tuple[Any, Any]:
-        """All rows as NumPy sees them: keys [R, heads, D, L] and values [R, heads, L, D]."""
+        """Keys and values of all rows as NumPy sees them, [R, heads, L, D]."""
         if layer not in self._stores:
             empty = torch.zeros(0, heads, 1, dim)
             self._store(layer, empty, empty)
         keys, values = self._stores[layer]
-        return keys.transpose(2, 3).numpy(), values.numpy()
+        return keys.numpy(), values.numpy()
 
     def fill(self, row: int, prefix: KeyValues) -> None:
         """Let a row begin with a prefix."""
@@ -108,16 +108,13 @@ class RowCache(Cache):  # type: ignore[misc]
         return self._stores[layer]
 
     def _resized(self, old: tuple[Tensor, Tensor], kept: int) -> tuple[Tensor, Tensor]:
-        keys, values = old
-        new = self._zeros(keys, keeps_keys_transposed(keys)), self._zeros(values, False)
-        shared = min(keys.shape[2], self.length)
-        for store, source in zip(new, old, strict=True):
+        keys, values = (self._zeros(store) for store in old)
+        shared = min(old[0].shape[2], self.length)
+        for store, source in zip((keys, values), old, strict=True):
             store[:kept, :, :shared] = source[:kept, :, :shared]
-        return new
+        return keys, values
 
-    def _zeros(self, like: Tensor, transposed: bool) -> Tensor:
+    def _zeros(self, like: Tensor) -> Tensor:
         """[rows, heads, length, D], zeros: a weight of 0 times leftover infinities is NaN."""
         _, heads, _, dim = like.shape
-        if transposed:
-            return like.new_zeros(self.rows, heads, dim, self.length).transpose(2, 3)
         return like.new_zeros(self.rows, heads, self.length, dim)

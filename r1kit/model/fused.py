@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 
 from r1kit.model.attention import Layout, Scores
 from r1kit.model.cache import PrefillCache, RowCache
-from r1kit.model.few import Few
 from r1kit.model.logprobs import forward
+from r1kit.model.small import Small, fits
 
 DecodeStep = Callable[[Tensor, Tensor, RowCache, int], Tensor]
 """(tokens [R], positions [R], cache, keys of the longest row) -> logits [R, V]"""
@@ -75,11 +75,11 @@ class _Plain:
     def __init__(self, model: PreTrainedModel) -> None:
         self.body: Any = model.model
         self.head: Any = model.lm_head
-        self.few = Few(model)
+        self.small = Small(model) if fits(model) else None
 
     def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        if self.few.fits(tokens):
-            return self.few(tokens, positions, cache, used)
+        if self.small is not None:
+            return self.small(tokens, positions, cache, used)
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)

@@ -10,25 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.engines import sampler_few
-from r1kit.engines.sampler import (
-    Law,
-    _truncate,
-    _truncate_sorted,
-    _uniform,
-    draw,
-    keys,
-    uniform,
-)
+from r1kit.engines import sampler
+from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw
+from r1kit.engines.uniform import _elsewhere, keys, uniform
 
 N = 20_000
 
 
-@pytest.fixture(params=[0, 10**9], ids=["torch", "numpy"], autouse=True, scope="module")
+@pytest.fixture(params=[0, 10**9], ids=["torch", "looped"], autouse=True, scope="module")
 def _few(request: pytest.FixtureRequest) -> Iterator[None]:
     """Everything both ways."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler_few, "FEW", request.param)
+        patch.setattr(sampler, "LOOPED", request.param)
         yield
 
 
@@ -185,7 +178,7 @@ def test_random_numbers_never_change() -> None:
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**31)), min_size=1))
 def test_random_numbers_are_the_same_on_every_device(pairs: list[tuple[int, int]]) -> None:
     key, position = (torch.tensor(column) for column in zip(*pairs, strict=True))
-    assert torch.equal(uniform(key, position), _uniform(key, position))
+    assert torch.equal(uniform(key, position), _elsewhere(key, position))
 
 
 @settings(deadline=None)
@@ -197,9 +190,9 @@ def test_few_rows_draw_what_many_draw(rows: int, vocab: int, greedy: bool, seed:
     if greedy:
         law = Law(torch.ones(rows), torch.rand(rows, generator=random) < 0.5, None,
                   law.top_k, law.top_p)  # fmt: skip
-    few = sampler_few.draw(logits, law.temperature, law.greedy, u)
+    few = sampler._looped(logits, law, u)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler_few, "FEW", 0)
+        patch.setattr(sampler, "LOOPED", 0)
         many = draw(logits, law, u)
     same = few[0] == many[0]
     torch.testing.assert_close(few[1][same], many[1][same], atol=3e-6, rtol=1e-5)

@@ -11,9 +11,9 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from r1kit.model import attention
 from r1kit.model.cache import PrefillCache, RowCache
 from r1kit.model.continued import Continued
-from r1kit.model.few import FEW
 from r1kit.model.fused import _Plain, _Transformers, decode_step
 from r1kit.model.packed import Packed
+from r1kit.model.small import fits
 from tests.conftest import SHAPE, tiny_model
 
 CONFIGS = {
@@ -75,21 +75,23 @@ def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str)
 
 def _torch_alone(model: PreTrainedModel) -> _Plain:
     step = _Plain(model)
-    step.few.fits = lambda _: False  # type: ignore[method-assign]
+    step.small = None
     return step
 
 
-def test_few_rows_are_for_numpy_where_it_can(model: PreTrainedModel) -> None:
-    few = _Plain(model).few
-    assert few.fits(torch.zeros(FEW, dtype=torch.int64))
-    assert not few.fits(torch.zeros(FEW + 1, dtype=torch.int64))
-    windowed = AutoModelForCausalLM.from_config(CONFIGS["qwen2 windows"], dtype=torch.float32)
-    assert not _Plain(windowed).few.fits(torch.zeros(1, dtype=torch.int64))
-    assert not _Plain(copy.deepcopy(model).bfloat16()).few.fits(torch.zeros(1, dtype=torch.int64))
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_loops_are_for_small_models_in_float32(name: str) -> None:
+    model = _random(name)
+    assert fits(model)
+    assert not fits(model.bfloat16())
+    large = LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=2)
+    with torch.device("meta"):
+        assert not fits(AutoModelForCausalLM.from_config(large, dtype=torch.float32))
 
 
 @torch.inference_mode()
-def test_numpy_sees_the_parameters_as_they_are_now(model: PreTrainedModel) -> None:
+def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> None:
     changing = copy.deepcopy(model)
     step, ids = _Plain(changing), torch.randint(0, 256, (4, 3))
     first = _run(step, ids)

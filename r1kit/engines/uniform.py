@@ -1,0 +1,65 @@
+"""The randomness of sampling: a uniform number is a hash, so it depends on nothing else.
+
+Counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; mixing function:
+splitmix64, Steele et al. 2014): the number of a token is a hash of (seed, completion, position),
+whatever else is being sampled. On a CPU in NumPy, whose calls cost less than torch's, which has no
+unsigned integers; the bits are the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_STEP, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""splitmix64's"""
+
+
+def keys(seed: int, completions: Tensor) -> Tensor:
+    """[n] int64 on the CPU: the random key of each completion index [n] of a request."""
+    start = _mixed(np.full(len(completions), seed % 2**64, np.uint64))
+    mixed = _mixed(start + (_unsigned(completions) + _wide(1)) * _wide(_STEP))
+    return torch.from_numpy(mixed.view(np.int64))
+
+
+def uniform(keys: Tensor, positions: Tensor) -> Tensor:
+    """[R] float32 in [0, 1), by completion key and position in the completion."""
+    if keys.device.type != "cpu":
+        return _elsewhere(keys, positions)
+    bits = _mixed(_unsigned(keys) + (_unsigned(positions) + _wide(1)) * _wide(_STEP)) >> _wide(40)
+    return torch.from_numpy(bits.astype(np.float32) * np.float32(2.0**-24))
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = (x ^ (x >> _wide(30))) * _wide(_MIX_1)
+    x = (x ^ (x >> _wide(27))) * _wide(_MIX_2)
+    return x ^ (x >> _wide(31))
+
+
+def _unsigned(x: Tensor) -> npt.NDArray[np.uint64]:
+    return x.numpy().view(np.uint64)
+
+
+def _wide(n: int) -> np.uint64:
+    return np.uint64(n)
+
+
+def _elsewhere(keys: Tensor, positions: Tensor) -> Tensor:
+    step, mix_1, mix_2 = map(_signed, (_STEP, _MIX_1, _MIX_2))
+    x = keys + (positions + 1) * step
+    x = (x ^ _shifted(x, 30)) * mix_1
+    x = (x ^ _shifted(x, 27)) * mix_2
+    x = x ^ _shifted(x, 31)
+    return _shifted(x, 40).to(torch.float32) * 2.0**-24
+
+
+def _signed(value: int) -> int:
+    """The int64 with the same 64 bits."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """Logical, where torch's >> repeats the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

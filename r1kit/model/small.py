@@ -1,0 +1,162 @@
+"""One decoding step of a small model on a CPU, in NumPy and the loops of kernels.py.
+
+A step of a tiny model is all calls and little work, and torch's cost most (docs/log.md). The
+arithmetic is that of fused.py, on the same memory: parameters and cache are never copied. Tests
+hold the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from r1kit.model.cache import RowCache
+from r1kit.model.kernels import Array, Places, attend, gated, linear, norm, rotate
+
+LARGEST = 5_000_000
+"""parameters; with more, the products are what a step costs, and torch has all threads for them"""
+_LOOPED = 16
+"""rows; with more, the blocked products of a library are faster than a loop"""
+_STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
+"""rotary embeddings that depend on the position alone"""
+_NONE = np.zeros(0, np.float32)
+
+
+class _Linear:
+    def __init__(self, module: Any) -> None:
+        self._weight, self._bias = module.weight.detach(), module.bias
+        self._arrays = _array(module.weight), _NONE if module.bias is None else _array(module.bias)
+
+    def __call__(self, x: Array) -> Array:
+        if len(x) <= _LOOPED:
+            return linear(x, *self._arrays)
+        y: Array = F.linear(torch.from_numpy(x), self._weight, self._bias).numpy()
+        return y
+
+
+class _Norm(NamedTuple):
+    weight: Array
+    eps: np.float32
+
+    def __call__(self, x: Array) -> Array:
+        flat = x.reshape(-1, x.shape[-1])
+        return norm(flat, self.weight, self.eps).reshape(x.shape)
+
+
+class _Layer(NamedTuple):
+    """The arrays of a layer."""
+
+    input_norm: _Norm
+    q: _Linear
+    k: _Linear
+    v: _Linear
+    q_norm: _Norm | None
+    k_norm: _Norm | None
+    o: _Linear
+    mlp_norm: _Norm
+    gate: _Linear
+    up: _Linear
+    down: _Linear
+    scale: np.float32
+    head_dim: int
+    window: int
+
+    def heads(self, x: Array) -> tuple[Array, Array, Array]:
+        """[R, hidden] -> queries, keys and values [R, heads, D], not turned yet."""
+        normed = self.input_norm(x)
+        query, key, value = (
+            project(normed).reshape(len(x), -1, self.head_dim)
+            for project in (self.q, self.k, self.v)
+        )
+        if self.q_norm and self.k_norm:
+            query, key = self.q_norm(query), self.k_norm(key)
+        return query, key, value
+
+    def onward(self, x: Array, seen: Array) -> Array:
+        """[R, hidden], and what its heads have seen, through the rest of the layer."""
+        x = x + self.o(seen.reshape(len(x), -1))
+        normed = self.mlp_norm(x)
+        gates = self.gate(normed)
+        gated(gates, self.up(normed))
+        gone: Array = x + self.down(gates)
+        return gone
+
+
+def fits(model: Any) -> bool:
+    """Whether a plain model (fused.py) is one for `Small`."""
+    parameters = list(model.parameters())
+    is_small = sum(p.numel() for p in parameters) <= LARGEST
+    is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
+    return is_small and is_ours and model.model.rotary_emb.rope_type in _STATIC_ROPE
+
+
+class Small:
+    """The step of `fused.DecodeStep` for a plain model that `fits`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._at: tuple[int, ...] = ()
+        """where the parameters were when the arrays were made"""
+        self._layers: list[_Layer] = []
+        self._cos = self._sin = np.zeros((0, 0), np.float32)
+
+    def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        self._look_again()
+        if used > len(self._cos):
+            self._turn(max(used, 2 * len(self._cos)))
+        places: Places = positions.numpy()
+        rows = np.arange(len(places))
+        x = self._embedded[tokens.numpy()]
+        for index, layer in enumerate(self._layers):
+            query, key, value = layer.heads(x)
+            rotate(query, self._cos, self._sin, places)
+            rotate(key, self._cos, self._sin, places)
+            keys, values = cache.arrays(index, *key.shape[1:])
+            keys[rows, :, places], values[rows, :, places] = key, value
+            seen = attend(query, keys, values, places, layer.scale, layer.window, np.float32(0))
+            x = layer.onward(x, seen)
+        return torch.from_numpy(self._head(self._norm(x)))
+
+    def _turn(self, length: int) -> None:
+        """Cosines and sines of the first positions."""
+        like = torch.zeros(1, 1, 1)
+        turn = self._model.model.rotary_emb(like, torch.arange(length)[None])
+        self._cos, self._sin = (x[0].contiguous().numpy() for x in turn)
+
+    def _look_again(self) -> None:
+        """Arrays on the parameters as they lie now: not everybody writes in place."""
+        body = self._model.model
+        at = (body.embed_tokens.weight.data_ptr(), body.norm.weight.data_ptr())
+        if at == self._at:
+            return
+        self._at = at
+        self._embedded = _array(body.embed_tokens.weight)
+        self._norm, self._head = _norm(body.norm), _Linear(self._model.lm_head)
+        self._layers = [_layer(layer) for layer in body.layers]
+
+
+def _layer(layer: Any) -> _Layer:
+    own, mlp = layer.self_attn, layer.mlp
+    norms = (getattr(own, "q_norm", None), getattr(own, "k_norm", None))
+    q_norm, k_norm = (None if norm is None else _norm(norm) for norm in norms)
+    return _Layer(
+        _norm(layer.input_layernorm), _Linear(own.q_proj), _Linear(own.k_proj),
+        _Linear(own.v_proj), q_norm, k_norm, _Linear(own.o_proj),
+        _norm(layer.post_attention_layernorm), _Linear(mlp.gate_proj), _Linear(mlp.up_proj),
+        _Linear(mlp.down_proj), np.float32(own.scaling), own.head_dim,
+        getattr(own, "sliding_window", None) or 0,
+    )  # fmt: skip
+
+
+def _norm(module: Any) -> _Norm:
+    return _Norm(_array(module.weight), np.float32(module.variance_epsilon))
+
+
+def _array(parameter: Tensor) -> Array:
+    """The same memory."""
+    array: Array = parameter.detach().numpy()
+    return array

@@ -1,0 +1,119 @@
+"""The compiled loops: exact where it matters, and the same whoever is in the batch."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from r1kit.model import kernels
+from r1kit.model.attention import Scores
+from r1kit.model.decode import Decode
+
+NONE = np.zeros(0, np.float32)
+
+
+def _random(*shape: int) -> kernels.Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@given(st.one_of(st.floats(width=32), st.floats(-90, 90, width=32)))
+@settings(max_examples=1000, deadline=None)
+def test_exp_is_exp_to_the_last_places(x: float) -> None:
+    told = kernels._exp(np.float32(x))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        exact = np.exp(np.float64(np.float32(x)))
+    if np.isnan(exact):
+        assert np.isnan(told)
+    elif exact < 2.0**-126:
+        assert told == 0
+    elif exact > 2.0**127:
+        assert told > 1e38
+    else:
+        assert told == pytest.approx(exact, rel=2.5e-7)
+
+
+def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
+    x, weight, bias = _random(9, 48), _random(33, 48), _random(33)
+    query, keys, values = _random(9, 4, 16), _random(9, 2, 20, 16), _random(9, 2, 20, 16)
+    places = np.arange(9) * 2
+    logits, u = _random(9, 77) * 3, np.linspace(0, 0.99, 9, dtype=np.float32)
+    calls = [
+        lambda rows: kernels.linear(x[rows], weight, bias),
+        lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
+        lambda rows: kernels.attend(
+            query[rows], keys[rows], values[rows], places[rows], np.float32(0.25), 0, np.float32(0)
+        ),
+        lambda rows: kernels.draw(
+            logits[rows], np.ones(9, np.float32)[rows], np.zeros(0, np.bool_), u[rows]
+        )[1],
+    ]
+    for call in calls:
+        whole = call(slice(None))
+        for row in range(9):
+            assert np.array_equal(call(slice(row, row + 1))[0], whole[row])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(1, 5),
+    st.sampled_from([(4, 4), (4, 2), (6, 1)]),
+    st.sampled_from([1, 7, 8, 33]),
+    st.one_of(st.none(), st.integers(1, 12)),
+    st.sampled_from([None, 5.0]),
+    st.integers(0, 2**32),
+)
+def test_looking_back_in_a_loop_is_torchs_attention(
+    rows: int,
+    heads: tuple[int, int],
+    dim: int,
+    window: int | None,
+    softcap: float | None,
+    seed: int,
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    query = torch.randn(rows, heads[0], 1, dim, generator=random)
+    key, value = (torch.randn(rows, heads[1], 11, dim, generator=random) for _ in range(2))
+    positions = torch.randint(0, 11, (rows,), generator=random)
+    scores = Scores(None, window, softcap)
+    looped = Decode(positions, 11).attend(query, key, value, scores)
+    exact = Decode(positions, 11).attend(query.double(), key.double(), value.double(), scores)
+    torch.testing.assert_close(looped.double(), exact, atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    odd = np.array([[0.0, np.nan], [np.inf, 0.0], [-np.inf, 0.0]], np.float32)
+    ones = np.ones(3, np.float32)
+    tokens, logprobs = kernels.draw(odd, ones, np.zeros(0, np.bool_), ones / 3)
+    assert np.isnan(logprobs).tolist() == [True, True, False]
+    assert tokens[2] == 1
+    assert np.isnan(kernels.linear(odd[:1], ones[None, :2], NONE)).all()
+    assert np.isnan(kernels.norm(odd[:1], ones[:2], np.float32(0))).all()
+    gates = odd.copy()
+    kernels.gated(gates, np.ones_like(odd))
+    assert np.isnan(gates[0, 1])
+    assert gates[1, 0] == np.inf
+
+
+def test_far_below_zero_a_gate_is_shut() -> None:
+    gates = np.array([[-50.0, -100.0, -3e38, 0.0, 100.0]], np.float32)
+    kernels.gated(gates, np.ones_like(gates))
+    assert gates[0].tolist() == pytest.approx([0.0, 0.0, 0.0, 0.0, 100.0], abs=1e-19)
+
+
+def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = kernels.njit
+
+    def refusing(function: object, **options: bool) -> object:
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(function, **options)
+
+    monkeypatch.setattr(kernels, "njit", refusing)
+
+    def double(x: float) -> float:
+        return 2 * x
+
+    assert kernels._compiled(double)(4.0) == 8.0
