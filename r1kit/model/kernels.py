@@ -106,6 +106,19 @@ def rotate(x: Array, cos: Array, sin: Array, places: Places) -> None:
 
 
 @_compiled
+def _softmax(scores: Array) -> None:
+    """In place, of one row."""
+    most, total = scores[0], _ZERO
+    for t in range(len(scores)):
+        most = max(most, scores[t])
+    for t in range(len(scores)):
+        scores[t] = _exp(scores[t] - most)
+        total += scores[t]
+    for t in range(len(scores)):
+        scores[t] /= total
+
+
+@_compiled
 def attend(
     query: Array,
     keys: Array,
@@ -120,32 +133,30 @@ def attend(
     A window above 0 is how many of the last it sees; a softcap above 0 bounds its scores.
     """
     rows, heads, dim = query.shape
-    group, width = heads // keys.shape[1], values.shape[3]
+    kv_heads, width = keys.shape[1], values.shape[3]
+    group = heads // kv_heads
     seen = np.zeros((rows, heads, width), np.float32)
-    weights = np.empty(keys.shape[2], np.float32)
+    weights = np.empty((group, keys.shape[2]), np.float32)
     for r in range(rows):
         end = places[r] + 1
         begin = max(0, end - window) if window > 0 else 0
-        for h in range(heads):
-            kv = h // group
-            most = np.float32(-np.inf)
+        for kv in range(kv_heads):
+            first = kv * group
             for t in range(begin, end):
-                score = _ZERO
-                for d in range(dim):
-                    score += query[r, h, d] * keys[r, kv, t, d]
-                score *= scale
-                if softcap > _ZERO:
-                    score = np.float32(np.tanh(score / softcap)) * softcap
-                weights[t] = score
-                most = max(most, score)
-            total = _ZERO
+                for j in range(group):
+                    score = _ZERO
+                    for d in range(dim):
+                        score += query[r, first + j, d] * keys[r, kv, t, d]
+                    score *= scale
+                    if softcap > _ZERO:
+                        score = np.float32(np.tanh(score / softcap)) * softcap
+                    weights[j, t] = score
+            for j in range(group):
+                _softmax(weights[j, begin:end])
             for t in range(begin, end):
-                weights[t] = _exp(weights[t] - most)
-                total += weights[t]
-            for t in range(begin, end):
-                weight = weights[t] / total
-                for d in range(width):
-                    seen[r, h, d] += weight * values[r, kv, t, d]
+                for j in range(group):
+                    for d in range(width):
+                        seen[r, first + j, d] += weights[j, t] * values[r, kv, t, d]
     return seen
 
 
