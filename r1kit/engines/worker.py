@@ -36,8 +36,11 @@ SMALL = 30_000_000
 missing where answers are written (docs/serving.md)"""
 
 EVERY_S = 1 / 30
-"""from one word about a completion to the next; text that grows so often grows smoothly, and an
-event costs the server and its client as much of the machine as a token of a small model does"""
+"""from one word about a completion to the next; text that grows so often grows smoothly"""
+
+EVENT_S = 1 / 1000
+"""of this time for every completion that is open, if that is longer: an event costs the server and
+its client more of the machine than a token of a small model does"""
 
 Json = dict[str, Any]
 
@@ -126,7 +129,8 @@ class Worker:
         now = time.monotonic()
         is_time = now >= self._tell_at
         if is_time:
-            self._tell_at = now + EVERY_S
+            n_open = sum(len(working.open) for working in by_job.values())
+            self._tell_at = now + max(EVERY_S, EVENT_S * n_open)
         news = [one for working in by_job.values() for one in self._news(working, is_time)]
         if news:
             self._line.send_bytes(orjson.dumps(news))

@@ -75,11 +75,8 @@ class _Plain:
     def __init__(self, model: PreTrainedModel) -> None:
         self.body: Any = model.model
         self.head: Any = model.lm_head
-        self.small = Small(model) if fits(model) else None
 
     def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        if self.small is not None:
-            return self.small(tokens, positions, cache, used)
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)
@@ -106,8 +103,10 @@ class _Plain:
         return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
 
 
-def _way(model: PreTrainedModel) -> _Plain | _Transformers:
-    return _Plain(model) if _is_plain(model) else _Transformers(model)
+def _way(model: PreTrainedModel) -> Small | _Plain | _Transformers:
+    if not _is_plain(model):
+        return _Transformers(model)
+    return Small(model) if fits(model) else _Plain(model)
 
 
 def _is_plain(model: Any) -> bool:

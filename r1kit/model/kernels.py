@@ -119,6 +119,39 @@ def _softmax(scores: Array) -> None:
 
 
 @_compiled
+def _look_back(
+    query: Array,
+    keys: Array,
+    values: Array,
+    begin: int,
+    end: int,
+    scale: np.float32,
+    softcap: np.float32,
+    weights: Array,
+    seen: Array,
+) -> None:
+    """`attend` of one row: [heads, D] against keys begin..end of [kv_heads, L, D], into `seen`."""
+    group = len(weights)
+    for kv in range(len(keys)):
+        first = kv * group
+        for t in range(begin, end):
+            for j in range(group):
+                score = _ZERO
+                for d in range(query.shape[1]):
+                    score += query[first + j, d] * keys[kv, t, d]
+                score *= scale
+                if softcap > _ZERO:
+                    score = np.float32(np.tanh(score / softcap)) * softcap
+                weights[j, t] = score
+        for j in range(group):
+            _softmax(weights[j, begin:end])
+        for t in range(begin, end):
+            for j in range(group):
+                for d in range(values.shape[2]):
+                    seen[first + j, d] += weights[j, t] * values[kv, t, d]
+
+
+@_compiled
 def attend(
     query: Array,
     keys: Array,
@@ -132,31 +165,39 @@ def attend(
 
     A window above 0 is how many of the last it sees; a softcap above 0 bounds its scores.
     """
-    rows, heads, dim = query.shape
-    kv_heads, width = keys.shape[1], values.shape[3]
-    group = heads // kv_heads
-    seen = np.zeros((rows, heads, width), np.float32)
-    weights = np.empty((group, keys.shape[2]), np.float32)
+    rows, heads, _ = query.shape
+    seen = np.zeros((rows, heads, values.shape[3]), np.float32)
+    weights = np.empty((heads // keys.shape[1], keys.shape[2]), np.float32)
     for r in range(rows):
         end = places[r] + 1
         begin = max(0, end - window) if window > 0 else 0
-        for kv in range(kv_heads):
-            first = kv * group
-            for t in range(begin, end):
-                for j in range(group):
-                    score = _ZERO
-                    for d in range(dim):
-                        score += query[r, first + j, d] * keys[r, kv, t, d]
-                    score *= scale
-                    if softcap > _ZERO:
-                        score = np.float32(np.tanh(score / softcap)) * softcap
-                    weights[j, t] = score
-            for j in range(group):
-                _softmax(weights[j, begin:end])
-            for t in range(begin, end):
-                for j in range(group):
-                    for d in range(width):
-                        seen[r, first + j, d] += weights[j, t] * values[r, kv, t, d]
+        _look_back(query[r], keys[r], values[r], begin, end, scale, softcap, weights, seen[r])
+    return seen
+
+
+@_compiled
+def store_and_attend(
+    query: Array,
+    key: Array,
+    value: Array,
+    keys: Array,
+    values: Array,
+    places: Places,
+    scale: np.float32,
+    window: int,
+) -> Array:
+    """`attend`, once key and value of every row, [R, kv_heads, D], lie at its place.
+
+    Row by row, while its memory is at hand.
+    """
+    rows, heads, _ = query.shape
+    seen = np.zeros((rows, heads, values.shape[3]), np.float32)
+    weights = np.empty((heads // keys.shape[1], keys.shape[2]), np.float32)
+    for r in range(rows):
+        end = places[r] + 1
+        begin = max(0, end - window) if window > 0 else 0
+        keys[r, :, end - 1], values[r, :, end - 1] = key[r], value[r]
+        _look_back(query[r], keys[r], values[r], begin, end, scale, _ZERO, weights, seen[r])
     return seen
 
 

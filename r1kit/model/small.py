@@ -1,4 +1,4 @@
-"""One decoding step of a small model on a CPU, in NumPy and the loops of kernels.py.
+"""Decoding and reading prompts with a small model on a CPU, in NumPy and the loops of kernels.py.
 
 A step of a tiny model is all calls and little work, and torch's cost most (docs/log.md). The
 arithmetic is that of fused.py, on the same memory: parameters and cache are never copied. Tests
@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from r1kit.model.cache import RowCache
-from r1kit.model.kernels import Array, Places, attend, gated, linear, norm, rotate
+from r1kit.model.attention import Layout, Scores
+from r1kit.model.cache import PrefillCache, RowCache
+from r1kit.model.kernels import Array, Places, gated, linear, norm, rotate, store_and_attend
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
@@ -24,11 +25,14 @@ _LOOPED = 16
 _STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """rotary embeddings that depend on the position alone"""
 _NONE = np.zeros(0, np.float32)
+Turn = tuple[Array, Array]
+"""cosines and sines of positions, [L, D] each"""
 
 
 class _Linear:
     def __init__(self, module: Any) -> None:
-        self._weight, self._bias = module.weight.detach(), module.bias
+        self._weight, bias = module.weight.detach(), module.bias
+        self._bias = None if bias is None else bias.detach()
         self._arrays = _array(module.weight), _NONE if module.bias is None else _array(module.bias)
 
     def __call__(self, x: Array) -> Array:
@@ -65,8 +69,8 @@ class _Layer(NamedTuple):
     head_dim: int
     window: int
 
-    def heads(self, x: Array) -> tuple[Array, Array, Array]:
-        """[R, hidden] -> queries, keys and values [R, heads, D], not turned yet."""
+    def heads(self, x: Array, places: Places, turn: Turn) -> tuple[Array, Array, Array]:
+        """[R, hidden] -> queries, keys and values [R, heads, D], those that turn turned."""
         normed = self.input_norm(x)
         query, key, value = (
             project(normed).reshape(len(x), -1, self.head_dim)
@@ -74,6 +78,8 @@ class _Layer(NamedTuple):
         )
         if self.q_norm and self.k_norm:
             query, key = self.q_norm(query), self.k_norm(key)
+        rotate(query, *turn, places)
+        rotate(key, *turn, places)
         return query, key, value
 
     def onward(self, x: Array, seen: Array) -> Array:
@@ -95,37 +101,49 @@ def fits(model: Any) -> bool:
 
 
 class Small:
-    """The step of `fused.DecodeStep` for a plain model that `fits`."""
+    """A plain model (fused.py) that `fits`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._at: tuple[int, ...] = ()
         """where the parameters were when the arrays were made"""
         self._layers: list[_Layer] = []
-        self._cos = self._sin = np.zeros((0, 0), np.float32)
+        self._turn: Turn = (np.zeros((0, 0), np.float32),) * 2
 
     def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        """See `fused.DecodeStep`."""
         self._look_again()
-        if used > len(self._cos):
-            self._turn(max(used, 2 * len(self._cos)))
-        places: Places = positions.numpy()
-        rows = np.arange(len(places))
+        places, turn = positions.numpy(), self._turns(used)
         x = self._embedded[tokens.numpy()]
         for index, layer in enumerate(self._layers):
-            query, key, value = layer.heads(x)
-            rotate(query, self._cos, self._sin, places)
-            rotate(key, self._cos, self._sin, places)
+            query, key, value = layer.heads(x, places, turn)
             keys, values = cache.arrays(index, *key.shape[1:])
-            keys[rows, :, places], values[rows, :, places] = key, value
-            seen = attend(query, keys, values, places, layer.scale, layer.window, np.float32(0))
+            seen = store_and_attend(
+                query, key, value, keys, values, places, layer.scale, layer.window
+            )
             x = layer.onward(x, seen)
         return torch.from_numpy(self._head(self._norm(x)))
 
-    def _turn(self, length: int) -> None:
-        """Cosines and sines of the first positions."""
-        like = torch.zeros(1, 1, 1)
-        turn = self._model.model.rotary_emb(like, torch.arange(length)[None])
-        self._cos, self._sin = (x[0].contiguous().numpy() for x in turn)
+    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
+        """See `fused.ReadPrompts`."""
+        self._look_again()
+        places, turn = positions.numpy(), self._turns(int(positions.max()) + 1)
+        x, last = self._embedded[tokens.numpy()], len(self._layers) - 1
+        for index, layer in enumerate(self._layers):
+            heads = layer.heads(x, places, turn)
+            query, key, value = (torch.from_numpy(y).transpose(0, 1)[None] for y in heads)
+            keys, values = cache.update(key, value, index)
+            if index < last:  # what comes of it nobody reads
+                scores = Scores(float(layer.scale), layer.window or None, None)
+                x = layer.onward(x, layout.attend(query, keys, values, scores)[0].numpy())
+
+    def _turns(self, length: int) -> Turn:
+        """Of the first positions, `length` of them at least."""
+        if length > len(self._turn[0]):
+            like = torch.zeros(1, 1, 1)
+            cos, sin = self._model.model.rotary_emb(like, torch.arange(2 * length)[None])
+            self._turn = cos[0].contiguous().numpy(), sin[0].contiguous().numpy()
+        return self._turn
 
     def _look_again(self) -> None:
         """Arrays on the parameters as they lie now: not everybody writes in place."""

@@ -13,7 +13,7 @@ from r1kit.model.cache import PrefillCache, RowCache
 from r1kit.model.continued import Continued
 from r1kit.model.fused import _Plain, _Transformers, decode_step
 from r1kit.model.packed import Packed
-from r1kit.model.small import fits
+from r1kit.model.small import Small, fits
 from tests.conftest import SHAPE, tiny_model
 
 CONFIGS = {
@@ -47,10 +47,10 @@ def _random(name: str) -> PreTrainedModel:
 @torch.inference_mode()
 def test_it_is_the_forward_of_transformers(name: str) -> None:
     model = _random(name)
-    assert isinstance(decode_step(model), _Plain)
+    assert isinstance(decode_step(model), Small)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
-    for step in (_torch_alone(model), _Plain(model)):
+    for step in (_Plain(model), Small(model)):
         for mine, other in zip(_run(step, ids), theirs, strict=True):
             torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-5)
 
@@ -60,23 +60,18 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
 def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str) -> None:
     model = _random(name)
     left = []
-    for reader in (_Transformers(model), _Plain(model)):
+    for reader in (_Transformers(model), _Plain(model), Small(model)):
         ids = torch.randint(0, 256, (19,), generator=torch.Generator().manual_seed(1))
         packed, cache = Packed([11, 1, 7]), PrefillCache()
         reader.read(ids, packed.positions()[0], packed, cache)
         on, more = Continued(7, 5), PrefillCache(cache.split([11, 1, 7])[2])
         reader.read(ids[:5], on.positions()[0], on, more)
         left.append((cache.stream, more.stream))
-    for theirs, mine in zip(*left, strict=True):
-        assert mine.keys() == theirs.keys()
-        for layer, pair in mine.items():
-            torch.testing.assert_close(pair, theirs[layer], atol=2e-5, rtol=1e-5)
-
-
-def _torch_alone(model: PreTrainedModel) -> _Plain:
-    step = _Plain(model)
-    step.small = None
-    return step
+    for theirs, *ours in zip(*left, strict=True):
+        for mine in ours:
+            assert mine.keys() == theirs.keys()
+            for layer, pair in mine.items():
+                torch.testing.assert_close(pair, theirs[layer], atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -85,6 +80,7 @@ def test_loops_are_for_small_models_in_float32(name: str) -> None:
     model = _random(name)
     assert fits(model)
     assert not fits(model.bfloat16())
+    assert isinstance(decode_step(model), _Plain)
     large = LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=2)
     with torch.device("meta"):
         assert not fits(AutoModelForCausalLM.from_config(large, dtype=torch.float32))
@@ -93,7 +89,7 @@ def test_loops_are_for_small_models_in_float32(name: str) -> None:
 @torch.inference_mode()
 def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> None:
     changing = copy.deepcopy(model)
-    step, ids = _Plain(changing), torch.randint(0, 256, (4, 3))
+    step, ids = Small(changing), torch.randint(0, 256, (4, 3))
     first = _run(step, ids)
     for parameter in changing.parameters():
         parameter.mul_(1.1)  # in place, as an optimizer does
@@ -101,13 +97,13 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
     for parameter in changing.parameters():
         parameter.data = parameter.data * 1.1  # elsewhere
     third = _run(step, ids)
-    expected = _run(_torch_alone(changing), ids)
+    expected = _run(_Plain(changing), ids)
     torch.testing.assert_close(third[-1], expected[-1], atol=2e-5, rtol=1e-4)
     assert not torch.allclose(first[-1], second[-1])
     assert not torch.allclose(second[-1], third[-1])
 
 
-def _run(step: _Plain | _Transformers, ids: Tensor) -> list[Tensor]:
+def _run(step: Small | _Plain | _Transformers, ids: Tensor) -> list[Tensor]:
     """Logits of three rows that read token after token; the second begins later."""
     cache = RowCache()
     cache.reserve(3, 12, 0)
