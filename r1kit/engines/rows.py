@@ -100,9 +100,10 @@ class Rows:
         targets = [row for row in gone if row < self.n]
         sources = [row for row in range(self.n, self.n + len(gone)) if row not in leaving]
         if sources:
+            to, of = (torch.tensor(rows, device=self.branch.device) for rows in (targets, sources))
             for column in vars(self).values():
                 if isinstance(column, Tensor):
-                    column[targets] = column[sources]
+                    column[to] = column[of]
         return sources, targets
 
     def _widen(self, width: int) -> None:

@@ -124,19 +124,31 @@ def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
     assert psutil.Process().children() == before
 
 
-def test_damaged_weights_end_it_with_the_reason(folder, tmp_path):
-    damaged = shutil.copytree(folder, tmp_path / "damaged")
-    weights = load_file(damaged / "model.safetensors")
+@pytest.fixture
+def damaged(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "damaged")
+    weights = load_file(copy / "model.safetensors")
     save_file(
         {name: weight * float("nan") for name, weight in weights.items()},
-        damaged / "model.safetensors", metadata={"format": "pt"},
+        copy / "model.safetensors", metadata={"format": "pt"},
     )  # fmt: skip
-    engine = started(damaged)
-    try:
-        with pytest.raises(EngineError, match="not finite"):
-            run(engine, Request([5, 6, 7], 1, Sampling(6), 3))
-    finally:
-        engine.close()
+    return copy
+
+
+def test_damaged_weights_are_said_before_anybody_asks(damaged):
+    with pytest.raises(EngineError, match="not finite"):
+        started(damaged)
+
+
+def test_what_ends_the_engine_is_said(damaged, monkeypatch):
+    ended: SimpleQueue[int] = SimpleQueue()
+    monkeypatch.setattr(os, "_exit", ended.put)  # what follows when the line closes
+    ours, theirs = multiprocessing.Pipe()
+    ours.send_bytes(asked_by_hand())
+    Worker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
+    assert "not finite" in orjson.loads(ours.recv_bytes())["said"]
+    ours.close()
+    assert ended.get(timeout=10) == 0
 
 
 def test_killed_in_the_middle_it_says_so_and_comes_back(served):
@@ -201,15 +213,19 @@ def test_it_ends_with_us_even_when_we_are_killed(folder):
     assert not psutil.pid_exists(pid)
 
 
+def asked_by_hand() -> bytes:
+    request = Request([5, 6, 7], 1, Sampling(40), 11)
+    return orjson.dumps({"job": 7, "ahead": False, "request": dataclasses.asdict(request)})
+
+
 @pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
 def test_a_beginning_and_an_end_are_told_at_once(folder, monkeypatch, every_s, told):
     monkeypatch.setattr(worker, "EVERY_S", every_s)
+    monkeypatch.setattr(worker, "EVENT_S", 0)
     ended: SimpleQueue[int] = SimpleQueue()
     monkeypatch.setattr(os, "_exit", ended.put)  # what follows when the line closes
     ours, theirs = multiprocessing.Pipe()
-    law = dataclasses.asdict(Sampling(40))
-    ours.send_bytes(orjson.dumps({"job": 7, "ahead": False, "request": {
-        "prompt_ids": [5, 6, 7], "n": 1, "sampling": law, "seed": 11}}))  # fmt: skip
+    ours.send_bytes(asked_by_hand())
     one = Worker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
     one._obey()
     counts = []
