@@ -171,11 +171,24 @@ def main() -> None:
             "streams": asked.streams,
         },
         "contenders": [
-            {"name": one.name, "command": one.command, "runs": one.runs, "error": one.error}
+            {
+                "name": one.name,
+                "command": _anywhere(one.command, model),
+                "runs": one.runs,
+                "error": one.error,
+            }
             for one in racers
         ],
     }
     write(record, asked.out)
+
+
+def _anywhere(command: Sequence[str], model: Path) -> list[str]:
+    """As it would be written on any machine."""
+    places = {str(model): "MODEL", sys.executable: "python", f"{rl_step.ROOT}/": ""}
+    for here, there in places.items():
+        command = [word.replace(here, there) for word in command]
+    return list(command)
 
 
 def endless(given: Path, folder: Path) -> Path:

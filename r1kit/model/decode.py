@@ -42,6 +42,7 @@ class Decode:
         scale = query.shape[-1] ** -0.5 if scores.scale is None else scores.scale
         seen = kernels.attend(
             query.contiguous().numpy(),
+            kernels.NOTHING,
             key.contiguous().numpy(),
             value.contiguous().numpy(),
             self.positions.numpy(),

@@ -20,6 +20,8 @@ from numba import njit
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
+NOTHING = np.zeros((0, 0, 0), np.float32), np.zeros((0, 0, 0), np.float32)
+"""no new keys and values"""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
@@ -154,6 +156,7 @@ def _look_back(
 @_compiled
 def attend(
     query: Array,
+    new: tuple[Array, Array],
     keys: Array,
     values: Array,
     places: Places,
@@ -163,41 +166,20 @@ def attend(
 ) -> Array:
     """[R, heads, D] against stores [.., kv_heads, L, D] -> what row r sees of keys 0..places[r].
 
-    A window above 0 is how many of the last it sees; a softcap above 0 bounds its scores.
+    New keys and values, [R, kv_heads, D] each, are first put at the places, row by row, while its
+    memory is at hand; those of no length are none. A window above 0 is how many of the last a row
+    sees; a softcap above 0 bounds its scores.
     """
     rows, heads, _ = query.shape
+    key, value = new
     seen = np.zeros((rows, heads, values.shape[3]), np.float32)
     weights = np.empty((heads // keys.shape[1], keys.shape[2]), np.float32)
     for r in range(rows):
         end = places[r] + 1
         begin = max(0, end - window) if window > 0 else 0
+        if len(key):
+            keys[r, :, end - 1], values[r, :, end - 1] = key[r], value[r]
         _look_back(query[r], keys[r], values[r], begin, end, scale, softcap, weights, seen[r])
-    return seen
-
-
-@_compiled
-def store_and_attend(
-    query: Array,
-    key: Array,
-    value: Array,
-    keys: Array,
-    values: Array,
-    places: Places,
-    scale: np.float32,
-    window: int,
-) -> Array:
-    """`attend`, once key and value of every row, [R, kv_heads, D], lie at its place.
-
-    Row by row, while its memory is at hand.
-    """
-    rows, heads, _ = query.shape
-    seen = np.zeros((rows, heads, values.shape[3]), np.float32)
-    weights = np.empty((heads // keys.shape[1], keys.shape[2]), np.float32)
-    for r in range(rows):
-        end = places[r] + 1
-        begin = max(0, end - window) if window > 0 else 0
-        keys[r, :, end - 1], values[r, :, end - 1] = key[r], value[r]
-        _look_back(query[r], keys[r], values[r], begin, end, scale, _ZERO, weights, seen[r])
     return seen
 
 

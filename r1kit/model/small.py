@@ -16,7 +16,7 @@ from torch import Tensor
 
 from r1kit.model.attention import Layout, Scores
 from r1kit.model.cache import PrefillCache, RowCache
-from r1kit.model.kernels import Array, Places, gated, linear, norm, rotate, store_and_attend
+from r1kit.model.kernels import Array, Places, attend, gated, linear, norm, rotate
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
@@ -117,10 +117,10 @@ class Small:
         x = self._embedded[tokens.numpy()]
         for index, layer in enumerate(self._layers):
             query, key, value = layer.heads(x, places, turn)
-            keys, values = cache.arrays(index, *key.shape[1:])
-            seen = store_and_attend(
-                query, key, value, keys, values, places, layer.scale, layer.window
-            )
+            seen = attend(
+                query, (key, value), *cache.arrays(index, *key.shape[1:]), places,
+                layer.scale, layer.window, np.float32(0),
+            )  # fmt: skip
             x = layer.onward(x, seen)
         return torch.from_numpy(self._head(self._norm(x)))
 

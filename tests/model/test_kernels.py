@@ -42,7 +42,14 @@ def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
         lambda rows: kernels.linear(x[rows], weight, bias),
         lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
         lambda rows: kernels.attend(
-            query[rows], keys[rows], values[rows], places[rows], np.float32(0.25), 0, np.float32(0)
+            query[rows],
+            kernels.NOTHING,
+            keys[rows],
+            values[rows],
+            places[rows],
+            np.float32(0.25),
+            0,
+            np.float32(0),
         ),
         lambda rows: kernels.draw(
             logits[rows], np.ones(9, np.float32)[rows], np.zeros(0, np.bool_), u[rows]
