@@ -13,14 +13,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_STEP, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-"""splitmix64's"""
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ONE, _27, _30, _31, _40 = (np.uint64(n) for n in (1, 27, 30, 31, 40))
 
 
 def keys(seed: int, completions: Tensor) -> Tensor:
     """[n] int64 on the CPU: the random key of each completion index [n] of a request."""
     start = _mixed(np.full(len(completions), seed % 2**64, np.uint64))
-    mixed = _mixed(start + (_unsigned(completions) + _wide(1)) * _wide(_STEP))
+    mixed = _mixed(start + (_unsigned(completions) + _ONE) * _STEP)
     return torch.from_numpy(mixed.view(np.int64))
 
 
@@ -28,26 +29,22 @@ def uniform(keys: Tensor, positions: Tensor) -> Tensor:
     """[R] float32 in [0, 1), by completion key and position in the completion."""
     if keys.device.type != "cpu":
         return _elsewhere(keys, positions)
-    bits = _mixed(_unsigned(keys) + (_unsigned(positions) + _wide(1)) * _wide(_STEP)) >> _wide(40)
+    bits = _mixed(_unsigned(keys) + (_unsigned(positions) + _ONE) * _STEP) >> _40
     return torch.from_numpy(bits.astype(np.float32) * np.float32(2.0**-24))
 
 
 def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    x = (x ^ (x >> _wide(30))) * _wide(_MIX_1)
-    x = (x ^ (x >> _wide(27))) * _wide(_MIX_2)
-    return x ^ (x >> _wide(31))
+    x = (x ^ (x >> _30)) * _MIX_1
+    x = (x ^ (x >> _27)) * _MIX_2
+    return x ^ (x >> _31)
 
 
 def _unsigned(x: Tensor) -> npt.NDArray[np.uint64]:
     return x.numpy().view(np.uint64)
 
 
-def _wide(n: int) -> np.uint64:
-    return np.uint64(n)
-
-
 def _elsewhere(keys: Tensor, positions: Tensor) -> Tensor:
-    step, mix_1, mix_2 = map(_signed, (_STEP, _MIX_1, _MIX_2))
+    step, mix_1, mix_2 = (_signed(int(n)) for n in (_STEP, _MIX_1, _MIX_2))
     x = keys + (positions + 1) * step
     x = (x ^ _shifted(x, 30)) * mix_1
     x = (x ^ _shifted(x, 27)) * mix_2

@@ -23,7 +23,6 @@ from typing import Any
 
 import orjson
 import torch
-from transformers import PreTrainedModel
 
 from r1kit.engines.base import Job
 from r1kit.engines.local import LocalEngine
@@ -161,9 +160,8 @@ def _request(told: Json) -> Request:
     return Request(told["prompt_ids"], told["n"], law, told["seed"])
 
 
-def _warm_up(model: PreTrainedModel, tokenizer: Any) -> None:
+def _warm_up(engine: LocalEngine) -> None:
     """What the first answer would have to wait for: loops are compiled, weights are read."""
-    engine = LocalEngine(model, tokenizer, max_rows=1)
     engine.generate([Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
 
 
@@ -178,10 +176,10 @@ def main(line: Connection) -> None:
         model, tokenizer = checkpoint.load(where, wish["device"])
         if model.num_parameters() < SMALL:
             torch.set_num_threads(1)
-        _warm_up(model, tokenizer)
         engine = LocalEngine(
             model, tokenizer, max_rows=wish["max_rows"], prefix_tokens=wish["prefix_tokens"]
         )
+        _warm_up(engine)
     except R1Error as error:
         line.send_bytes(orjson.dumps({"error": type(error).__name__, "said": str(error)}))
         return
