@@ -13,7 +13,8 @@ request; `generate` and `stream` are short loops over it. The life of a request:
    and those of step 2 take their places at once.
 
 Scheduling depends on the requests alone, never on time. A completion depends on (weights, prompt,
-seed, index) alone, up to the rounding of matrix products that differ with the batch size.
+seed, index) alone: to the bit where small models are read in loops (model/small.py), elsewhere up
+to the rounding of matrix products that differ with the batch size.
 
 Branches are the tree of prefixes that the learner knows (model/tree.py), grown while sampling: a
 policy sure of itself lets the completions of a group go on alike for long.
@@ -39,7 +40,7 @@ from r1kit.engines.text import Text, TextStream
 from r1kit.engines.uniform import uniform
 from r1kit.errors import EngineError
 from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.fused import decode_step
+from r1kit.model.fused import inference
 from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request
 
@@ -101,9 +102,9 @@ class LocalEngine:
         self._rows = Rows(max_rows, self._device)
         self._owners: list[_Owner] = []
         self._n_branches = 0
-        self._prompts = Prefill(model, prefix_tokens)
+        self._inference = inference(model)
+        self._prompts = Prefill(self._inference, prefix_tokens)
         self._cache = RowCache()
-        self._decode_step = decode_step(model)
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
         self._queue: deque[_Reading] = deque()
 
@@ -289,7 +290,7 @@ class LocalEngine:
         positions = rows.position[one]
         used = int(positions.max()) + 1
         self._make_room(rows.n, used)
-        logits = self._decode_step(rows.token[one], positions, self._cache, used)[branch]
+        logits = self._inference.decode(rows.token[one], positions, self._cache, used)[branch]
         live = dict.fromkeys(owner.job for owner in self._owners)
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
         law = rows.law([job.request.sampling for job in live])

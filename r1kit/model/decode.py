@@ -42,10 +42,8 @@ class Decode:
         scale = query.shape[-1] ** -0.5 if scores.scale is None else scores.scale
         seen = kernels.attend(
             query.contiguous().numpy(),
-            kernels.NOTHING,
-            key.contiguous().numpy(),
-            value.contiguous().numpy(),
-            self.positions.numpy(),
+            (key.contiguous().numpy(), value.contiguous().numpy()),
+            (np.arange(len(query)), self.positions.numpy()),
             np.float32(scale),
             scores.window or 0,
             np.float32(scores.softcap or 0),

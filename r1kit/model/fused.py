@@ -8,8 +8,9 @@ model goes through transformers' forward; tests hold the two together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,35 +18,94 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from r1kit.model.attention import Layout, Scores
-from r1kit.model.cache import PrefillCache, RowCache
+from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.continued import Continued
 from r1kit.model.logprobs import forward
+from r1kit.model.packed import Packed
 from r1kit.model.small import Small, fits
 
-DecodeStep = Callable[[Tensor, Tensor, RowCache, int], Tensor]
-"""(tokens [R], positions [R], cache, keys of the longest row) -> logits [R, V]"""
-ReadPrompts = Callable[[Tensor, Tensor, Layout, PrefillCache], None]
-"""(tokens [T], positions [T], which see which, where their keys and values go)"""
-
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
+_LONG = 512
+"""tokens of a prompt; with more, torch's attention in blocks is faster than a loop"""
 
 
-def decode_step(model: PreTrainedModel) -> DecodeStep:
-    """The fastest way of this model to read one token a row."""
-    return _way(model)
+class Inference(Protocol):
+    """A model that is sampled from."""
+
+    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        """A token a row, [R] at positions [R] < used -> logits [R, V]."""
+        ...
+
+    def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
+        """Texts of at least one token, each behind what is known before it -> all that is known."""
+        ...
 
 
-def prompt_reader(model: PreTrainedModel) -> ReadPrompts:
-    """The fastest way of this model to leave the keys and values of prompts behind."""
-    return _way(model).read
+def inference(model: PreTrainedModel) -> Inference:
+    """The fastest way of this model."""
+    if not _is_plain(model):
+        return _Transformers(model)
+    plain = _Plain(model)
+    return _ShortAndLong(Small(model), plain) if fits(model) else plain
 
 
-class _Transformers:
+class _ShortAndLong:
+    """Long prompts in torch, all else in loops."""
+
+    def __init__(self, loops: Small, torchs: _Plain) -> None:
+        self.decode = loops.decode
+        self._loops, self._torchs = loops, torchs
+
+    def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
+        way = self._torchs if max(map(len, prompts)) > _LONG else self._loops
+        return way.read(prompts, before)
+
+
+class _InLayouts:
+    """What goes through torch: prompts that begin at once in one pass, the others one by one."""
+
+    device: torch.device
+
+    def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
+        """See `Inference`."""
+        new = [ids for ids, known in zip(prompts, before, strict=True) if not known]
+        packed = iter(self._read_packed(new) if new else [])
+        return [
+            self._read_on(known, ids) if known else next(packed)
+            for ids, known in zip(prompts, before, strict=True)
+        ]
+
+    def forward(
+        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
+    ) -> None:
+        """Leave the keys and values of [T] tokens in the cache."""
+        raise NotImplementedError
+
+    def _read_packed(self, prompts: list[list[int]]) -> list[KeyValues]:
+        lengths = [len(prompt) for prompt in prompts]
+        layout, cache = Packed(lengths, self.device), PrefillCache()
+        self._read(list(chain.from_iterable(prompts)), layout, cache)
+        return cache.split(lengths)
+
+    def _read_on(self, before: KeyValues, ids: list[int]) -> KeyValues:
+        n_before, cache = next(iter(before.values()))[0].shape[1], PrefillCache(before)
+        self._read(ids, Continued(n_before, len(ids)), cache)
+        return cache.stream
+
+    def _read(self, ids: list[int], layout: Packed | Continued, cache: PrefillCache) -> None:
+        tokens = torch.tensor(ids, device=self.device)
+        self.forward(tokens, layout.positions()[0].to(self.device), layout, cache)
+
+
+class _Transformers(_InLayouts):
     """Any architecture: its own forward."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
+        self.device = model.device
 
-    def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        """See `Inference`."""
         output = forward(
             self.model,
             tokens[:, None],
@@ -57,7 +117,9 @@ class _Transformers:
         logits: Tensor = output.logits[:, -1]
         return logits
 
-    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
+    def forward(
+        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
+    ) -> None:
         forward(
             self.model,
             tokens[None],
@@ -69,14 +131,16 @@ class _Transformers:
         )
 
 
-class _Plain:
+class _Plain(_InLayouts):
     """Pre-norm layers of rotary attention and gated SiLU."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.body: Any = model.model
         self.head: Any = model.lm_head
+        self.device = model.device
 
-    def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        """See `Inference`."""
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)
@@ -86,7 +150,9 @@ class _Plain:
             x = _onward(layer, x, layout.attend(query[:, :, None], keys, values, _scores(layer)))
         return _linear(self.head, self.body.norm(x))
 
-    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
+    def forward(
+        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
+    ) -> None:
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)
         last = len(self.body.layers) - 1
@@ -101,12 +167,6 @@ class _Plain:
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])
         half = sin.shape[-1] // 2
         return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
-
-
-def _way(model: PreTrainedModel) -> Small | _Plain | _Transformers:
-    if not _is_plain(model):
-        return _Transformers(model)
-    return Small(model) if fits(model) else _Plain(model)
 
 
 def _is_plain(model: Any) -> bool:

@@ -1,95 +1,36 @@
 """Decoding and reading prompts with a small model on a CPU, in NumPy and the loops of kernels.py.
 
-A step of a tiny model is all calls and little work, and torch's cost most (docs/log.md). The
-arithmetic is that of fused.py, on the same memory: parameters and cache are never copied. Tests
-hold the two together.
+A step of a tiny model is all calls and little work, and torch's cost most (docs/log.md); here a
+layer is one call. The arithmetic is that of fused.py, on the same memory: parameters and cache are
+never copied. Tests hold the two together.
+
+On one thread: a second one on the same cores found memory busy and gained nothing (docs/log.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from r1kit.model.attention import Layout, Scores
-from r1kit.model.cache import PrefillCache, RowCache
-from r1kit.model.kernels import Array, Places, attend, gated, linear, norm, rotate
+from r1kit.model.cache import KeyValues, RowCache
+from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, linear, norm, remember
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
-_LOOPED = 16
-"""rows; with more, the blocked products of a library are faster than a loop"""
 _STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """rotary embeddings that depend on the position alone"""
 _NONE = np.zeros(0, np.float32)
-Turn = tuple[Array, Array]
-"""cosines and sines of positions, [L, D] each"""
-
-
-class _Linear:
-    def __init__(self, module: Any) -> None:
-        self._weight, bias = module.weight.detach(), module.bias
-        self._bias = None if bias is None else bias.detach()
-        self._arrays = _array(module.weight), _NONE if module.bias is None else _array(module.bias)
-
-    def __call__(self, x: Array) -> Array:
-        if len(x) <= _LOOPED:
-            return linear(x, *self._arrays)
-        y: Array = F.linear(torch.from_numpy(x), self._weight, self._bias).numpy()
-        return y
-
-
-class _Norm(NamedTuple):
-    weight: Array
-    eps: np.float32
-
-    def __call__(self, x: Array) -> Array:
-        flat = x.reshape(-1, x.shape[-1])
-        return norm(flat, self.weight, self.eps).reshape(x.shape)
 
 
 class _Layer(NamedTuple):
-    """The arrays of a layer."""
-
-    input_norm: _Norm
-    q: _Linear
-    k: _Linear
-    v: _Linear
-    q_norm: _Norm | None
-    k_norm: _Norm | None
-    o: _Linear
-    mlp_norm: _Norm
-    gate: _Linear
-    up: _Linear
-    down: _Linear
+    parameters: Parameters
     scale: np.float32
-    head_dim: int
+    eps: np.float32
     window: int
-
-    def heads(self, x: Array, places: Places, turn: Turn) -> tuple[Array, Array, Array]:
-        """[R, hidden] -> queries, keys and values [R, heads, D], those that turn turned."""
-        normed = self.input_norm(x)
-        query, key, value = (
-            project(normed).reshape(len(x), -1, self.head_dim)
-            for project in (self.q, self.k, self.v)
-        )
-        if self.q_norm and self.k_norm:
-            query, key = self.q_norm(query), self.k_norm(key)
-        rotate(query, *turn, places)
-        rotate(key, *turn, places)
-        return query, key, value
-
-    def onward(self, x: Array, seen: Array) -> Array:
-        """[R, hidden], and what its heads have seen, through the rest of the layer."""
-        x = x + self.o(seen.reshape(len(x), -1))
-        normed = self.mlp_norm(x)
-        gates = self.gate(normed)
-        gated(gates, self.up(normed))
-        gone: Array = x + self.down(gates)
-        return gone
 
 
 def fits(model: Any) -> bool:
@@ -108,36 +49,45 @@ class Small:
         self._at: tuple[int, ...] = ()
         """where the parameters were when the arrays were made"""
         self._layers: list[_Layer] = []
-        self._turn: Turn = (np.zeros((0, 0), np.float32),) * 2
+        self._turn: Pair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
-    def __call__(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        """See `fused.DecodeStep`."""
+    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+        """See `fused.Inference`."""
         self._look_again()
-        places, turn = positions.numpy(), self._turns(used)
-        x = self._embedded[tokens.numpy()]
-        for index, layer in enumerate(self._layers):
-            query, key, value = layer.heads(x, places, turn)
-            seen = attend(
-                query, (key, value), *cache.arrays(index, *key.shape[1:]), places,
-                layer.scale, layer.window, np.float32(0),
-            )  # fmt: skip
-            x = layer.onward(x, seen)
-        return torch.from_numpy(self._head(self._norm(x)))
+        stores = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
+        where = np.arange(len(tokens)), positions.numpy()
+        x = self._through(tokens.numpy(), stores, where, self._turns(used))
+        logits = linear(norm(x, self._norm, self._layers[0].eps), *self._head)
+        return torch.from_numpy(logits)
 
-    def read(self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache) -> None:
-        """See `fused.ReadPrompts`."""
+    def _through(self, ids: Any, stores: Sequence[Pair], where: Where, turn: Pair) -> Array:
+        """[R, hidden] after as many layers as there are stores."""
+        x: Array = self._embedded[ids]
+        for own, pair in zip(self._layers, stores, strict=False):
+            x = layer(x, own.parameters, turn, pair, where, own.scale, own.eps, own.window)
+        return x
+
+    def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
+        """See `fused.Inference`."""
         self._look_again()
-        places, turn = positions.numpy(), self._turns(int(positions.max()) + 1)
-        x, last = self._embedded[tokens.numpy()], len(self._layers) - 1
-        for index, layer in enumerate(self._layers):
-            heads = layer.heads(x, places, turn)
-            query, key, value = (torch.from_numpy(y).transpose(0, 1)[None] for y in heads)
-            keys, values = cache.update(key, value, index)
-            if index < last:  # what comes of it nobody reads
-                scores = Scores(float(layer.scale), layer.window or None, None)
-                x = layer.onward(x, layout.attend(query, keys, values, scores)[0].numpy())
+        return [self._longer(ids, known) for ids, known in zip(prompts, before, strict=True)]
 
-    def _turns(self, length: int) -> Turn:
+    def _longer(self, ids: list[int], known: KeyValues) -> KeyValues:
+        start = known[0][0].shape[1] if known else 0
+        end = start + len(ids)
+        *stores, last = (
+            _stores(end, self._heads, known.get(index)) for index in range(len(self._layers))
+        )
+        where, turn = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._turns(end)
+        x = self._through(np.array(ids), stores, where, turn)
+        own = self._layers[-1]
+        remember(x, own.parameters, turn, last, where, own.eps)  # what comes of it nobody reads
+        return {
+            index: (torch.from_numpy(keys[0]), torch.from_numpy(values[0]))
+            for index, (keys, values) in enumerate([*stores, last])
+        }
+
+    def _turns(self, length: int) -> Pair:
         """Of the first positions, `length` of them at least."""
         if length > len(self._turn[0]):
             like = torch.zeros(1, 1, 1)
@@ -152,29 +102,41 @@ class Small:
         if at == self._at:
             return
         self._at = at
+        own = body.layers[0].self_attn
+        self._heads = own.k_proj.out_features // own.head_dim, own.head_dim
         self._embedded = _array(body.embed_tokens.weight)
-        self._norm, self._head = _norm(body.norm), _Linear(self._model.lm_head)
-        self._layers = [_layer(layer) for layer in body.layers]
+        head = self._model.lm_head
+        self._norm, self._head = _array(body.norm.weight), (_array(head.weight), _array(head.bias))
+        self._layers = [_layer(one) for one in body.layers]
 
 
-def _layer(layer: Any) -> _Layer:
-    own, mlp = layer.self_attn, layer.mlp
-    norms = (getattr(own, "q_norm", None), getattr(own, "k_norm", None))
-    q_norm, k_norm = (None if norm is None else _norm(norm) for norm in norms)
-    return _Layer(
-        _norm(layer.input_layernorm), _Linear(own.q_proj), _Linear(own.k_proj),
-        _Linear(own.v_proj), q_norm, k_norm, _Linear(own.o_proj),
-        _norm(layer.post_attention_layernorm), _Linear(mlp.gate_proj), _Linear(mlp.up_proj),
-        _Linear(mlp.down_proj), np.float32(own.scaling), own.head_dim,
-        getattr(own, "sliding_window", None) or 0,
+def _stores(length: int, heads: tuple[int, int], known: tuple[Tensor, Tensor] | None) -> Pair:
+    """Of one slot, which begin with what is known."""
+    n_heads, dim = heads
+    keys, values = (np.empty((1, n_heads, length, dim), np.float32) for _ in range(2))
+    if known is not None:
+        n_known = known[0].shape[1]
+        keys[0, :, :n_known], values[0, :, :n_known] = (x.numpy() for x in known)
+    return keys, values
+
+
+def _layer(module: Any) -> _Layer:
+    own, mlp, first = module.self_attn, module.mlp, module.input_layernorm
+    of_heads = (getattr(own, "q_norm", None), getattr(own, "k_norm", None))
+    norms = (first, *of_heads, module.post_attention_layernorm)
+    linears = (
+        own.q_proj, own.k_proj, own.v_proj, own.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj
     )  # fmt: skip
+    parameters = (
+        tuple(_NONE if one is None else _array(one.weight) for one in norms),
+        tuple(_array(one.weight) for one in linears),
+        tuple(_array(one.bias) for one in linears),
+    )
+    window = getattr(own, "sliding_window", None) or 0
+    return _Layer(parameters, np.float32(own.scaling), np.float32(first.variance_epsilon), window)
 
 
-def _norm(module: Any) -> _Norm:
-    return _Norm(_array(module.weight), np.float32(module.variance_epsilon))
-
-
-def _array(parameter: Tensor) -> Array:
+def _array(parameter: Tensor | None) -> Array:
     """The same memory."""
-    array: Array = parameter.detach().numpy()
+    array: Array = _NONE if parameter is None else parameter.detach().numpy()
     return array

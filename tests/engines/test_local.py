@@ -117,8 +117,8 @@ def test_completions_with_one_history_are_decoded_once(
     cold = Sampling(16, temperature=0.15)
     requests = [Request(prompt, 6, cold, seed) for seed, prompt in enumerate(PROMPTS)]
     engine = LocalEngine(model, byte_tokenizer, max_rows=64)
-    read, decode = [], engine._decode_step
-    engine._decode_step = lambda tokens, *rest: (read.append(len(tokens)), decode(tokens, *rest))[1]
+    read, decode = [], engine._inference.decode
+    engine._inference.decode = lambda ids, *rest: (read.append(len(ids)), decode(ids, *rest))[1]
     groups = engine.generate(requests)
     histories = [
         {(place, *c.token_ids[:step]) for place, group in enumerate(groups) for c in group

@@ -12,6 +12,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import Prefill
 from r1kit.engines.prefixes import BLOCK, Prefixes
 from r1kit.model.cache import KeyValues
+from r1kit.model.fused import inference
 from r1kit.types import Request, Sampling
 
 WORDS = list(range(40, 40 + 3 * BLOCK + 9))
@@ -25,7 +26,7 @@ def _written(ids: list[int]) -> KeyValues:
 
 @torch.inference_mode()
 def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
-    warm, cold = Prefill(any_model, 1024), Prefill(any_model, 0)
+    warm, cold = (Prefill(inference(any_model), n) for n in (1024, 0))
     others = [WORDS[: BLOCK - 1], [], [*WORDS[: 2 * BLOCK], 7, 8], [9] * 70]
     for _ in range(2):
         known = warm.read([WORDS, *others])

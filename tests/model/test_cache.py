@@ -5,7 +5,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.model.cache import PrefillCache, RowCache
-from r1kit.model.fused import decode_step
+from r1kit.model.fused import inference
 from r1kit.model.logprobs import forward
 from r1kit.model.packed import Packed
 
@@ -29,7 +29,7 @@ def _prefill(model: PreTrainedModel, prompts: list[Tensor]) -> PrefillCache:
 
 
 def _decode(model: PreTrainedModel, cache: RowCache, ids: Tensor, positions: Tensor) -> Tensor:
-    return decode_step(model)(ids, positions, cache, int(positions.max()) + 1)
+    return inference(model).decode(ids, positions, cache, int(positions.max()) + 1)
 
 
 @torch.inference_mode()

@@ -8,11 +8,9 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from r1kit.model import attention
-from r1kit.model.cache import PrefillCache, RowCache
-from r1kit.model.continued import Continued
-from r1kit.model.fused import _Plain, _Transformers, decode_step
-from r1kit.model.packed import Packed
+from r1kit.model import attention, fused
+from r1kit.model.cache import RowCache
+from r1kit.model.fused import Inference, _Plain, _ShortAndLong, _Transformers, inference
 from r1kit.model.small import Small, fits
 from tests.conftest import SHAPE, tiny_model
 
@@ -47,7 +45,7 @@ def _random(name: str) -> PreTrainedModel:
 @torch.inference_mode()
 def test_it_is_the_forward_of_transformers(name: str) -> None:
     model = _random(name)
-    assert isinstance(decode_step(model), Small)
+    assert isinstance(inference(model), _ShortAndLong)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
     for step in (_Plain(model), Small(model)):
@@ -59,14 +57,13 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
 @torch.inference_mode()
 def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str) -> None:
     model = _random(name)
+    ids = torch.randint(0, 256, (24,), generator=torch.Generator().manual_seed(1)).tolist()
+    first, second, third, more = ids[:11], ids[11:12], ids[12:19], ids[19:]
     left = []
     for reader in (_Transformers(model), _Plain(model), Small(model)):
-        ids = torch.randint(0, 256, (19,), generator=torch.Generator().manual_seed(1))
-        packed, cache = Packed([11, 1, 7]), PrefillCache()
-        reader.read(ids, packed.positions()[0], packed, cache)
-        on, more = Continued(7, 5), PrefillCache(cache.split([11, 1, 7])[2])
-        reader.read(ids[:5], on.positions()[0], on, more)
-        left.append((cache.stream, more.stream))
+        read = reader.read([first, second, third], [{}, {}, {}])
+        on = reader.read([more, second, more], [read[2], {}, read[0]])
+        left.append(read + on)
     for theirs, *ours in zip(*left, strict=True):
         for mine in ours:
             assert mine.keys() == theirs.keys()
@@ -76,11 +73,47 @@ def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str)
 
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.inference_mode()
+def test_in_loops_a_token_is_the_same_to_the_bit_however_it_is_read(name: str) -> None:
+    """Alone or in a batch, one at a time or with its text, behind what is known or from nothing."""
+    loops, ids = Small(_random(name)), torch.arange(9) * 17 % 256
+    [whole] = loops.read([ids.tolist()], [{}])
+    alone, among = RowCache(), RowCache()
+    alone.reserve(1, 9, 0)
+    among.reserve(3, 9, 0)
+    for place, token in enumerate(ids):
+        one = loops.decode(token[None], torch.tensor([place]), alone, place + 1)
+        three = torch.tensor([place, 5, place])
+        many = loops.decode(token.repeat(3), three, among, max(place, 5) + 1)
+        assert torch.equal(many[0], one[0])
+    for layer, pair in whole.items():
+        for read, decoded in zip(pair, alone._stores[layer], strict=True):
+            assert torch.equal(read, decoded[0])
+    before = {layer: (keys[:, :4], values[:, :4]) for layer, (keys, values) in whole.items()}
+    [on] = loops.read([ids[4:].tolist()], [before])
+    for layer, pair in whole.items():
+        assert all(torch.equal(a, b) for a, b in zip(on[layer], pair, strict=True))
+
+
+@torch.inference_mode()
+def test_long_prompts_are_read_by_torch(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "_LONG", 5)
+    both, plain, loops = inference(model), _Plain(model), Small(model)
+    ids = list(range(7))
+    for length, way in ((5, loops), (6, plain)):
+        [read], [expected] = (one.read([ids[:length]], [{}]) for one in (both, way))
+        for layer, pair in expected.items():
+            assert all(torch.equal(a, b) for a, b in zip(read[layer], pair, strict=True))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
 def test_loops_are_for_small_models_in_float32(name: str) -> None:
     model = _random(name)
     assert fits(model)
     assert not fits(model.bfloat16())
-    assert isinstance(decode_step(model), _Plain)
+    assert isinstance(inference(model), _Plain)
     large = LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=2)
     with torch.device("meta"):
         assert not fits(AutoModelForCausalLM.from_config(large, dtype=torch.float32))
@@ -103,19 +136,19 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
     assert not torch.allclose(second[-1], third[-1])
 
 
-def _run(step: Small | _Plain | _Transformers, ids: Tensor) -> list[Tensor]:
+def _run(step: Inference, ids: Tensor) -> list[Tensor]:
     """Logits of three rows that read token after token; the second begins later."""
     cache = RowCache()
     cache.reserve(3, 12, 0)
     return [
-        step(row, torch.tensor([place, max(0, place - 2), place]), cache, place + 1)
+        step.decode(row, torch.tensor([place, max(0, place - 2), place]), cache, place + 1)
         for place, row in enumerate(ids)
     ]
 
 
 @pytest.mark.parametrize("name", ["gpt-neox", "gemma2"])
 def test_other_architectures_keep_their_own_forward(name: str) -> None:
-    assert isinstance(decode_step(tiny_model(name)), _Transformers)
+    assert isinstance(inference(tiny_model(name)), _Transformers)
 
 
 class Adapter(nn.Linear):
@@ -125,10 +158,10 @@ class Adapter(nn.Linear):
 def test_a_model_with_something_put_in_keeps_its_own_forward(model: PreTrainedModel) -> None:
     changed = copy.deepcopy(model)
     changed.model.layers[0].mlp.up_proj.__class__ = Adapter
-    assert isinstance(decode_step(changed), _Transformers)
+    assert isinstance(inference(changed), _Transformers)
     hooked = copy.deepcopy(model)
     hooked.model.layers[1].register_forward_hook(lambda *_: None)
-    assert isinstance(decode_step(hooked), _Transformers)
+    assert isinstance(inference(hooked), _Transformers)
     gelu = copy.deepcopy(model)
     gelu.config.hidden_act = "gelu"
-    assert isinstance(decode_step(gelu), _Transformers)
+    assert isinstance(inference(gelu), _Transformers)

@@ -33,20 +33,30 @@ def test_exp_is_exp_to_the_last_places(x: float) -> None:
         assert told == pytest.approx(exact, rel=2.5e-7)
 
 
+@given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 40), st.booleans())
+@settings(deadline=None)
+def test_products_in_blocks_have_no_edge(rows: int, out: int, depth: int, bias: bool) -> None:
+    x, weight, more = _random(rows, depth), _random(out, depth), _random(out)
+    y = kernels.linear(x, weight, more if bias else NONE)
+    exact = x.astype(np.float64) @ weight.T.astype(np.float64) + (more if bias else 0)
+    np.testing.assert_allclose(y, exact, atol=1e-5)
+    for row in range(rows):
+        alone = kernels.linear(x[row : row + 1], weight, more if bias else NONE)
+        assert np.array_equal(alone[0], y[row])
+
+
 def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
     x, weight, bias = _random(9, 48), _random(33, 48), _random(33)
     query, keys, values = _random(9, 4, 16), _random(9, 2, 20, 16), _random(9, 2, 20, 16)
-    places = np.arange(9) * 2
+    slots, places = np.arange(9)[::-1].copy(), np.arange(9) * 2
     logits, u = _random(9, 77) * 3, np.linspace(0, 0.99, 9, dtype=np.float32)
     calls = [
         lambda rows: kernels.linear(x[rows], weight, bias),
         lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
         lambda rows: kernels.attend(
             query[rows],
-            kernels.NOTHING,
-            keys[rows],
-            values[rows],
-            places[rows],
+            (keys, values),
+            (slots[rows], places[rows]),
             np.float32(0.25),
             0,
             np.float32(0),
