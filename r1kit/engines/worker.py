@@ -8,6 +8,7 @@ kill -9, and not by signals that a terminal or an init system sends to everybody
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -189,4 +190,5 @@ def main(line: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(Connection(int(sys.argv[1])))
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the other side has ended
+        main(Connection(int(sys.argv[1])))

@@ -232,7 +232,10 @@ def remember(
     key = _turned(linear(normed, weights[1], biases[1]), norms[2], turn, dim, where, eps)
     value = linear(normed, weights[2], biases[2]).reshape(len(x), -1, dim)
     for r in range(len(x)):
-        keys[slots[r], :, places[r]], values[slots[r], :, places[r]] = key[r], value[r]
+        for h in range(key.shape[1]):
+            for d in range(dim):  # slices would take seconds to compile
+                keys[slots[r], h, places[r], d] = key[r, h, d]
+                values[slots[r], h, places[r], d] = value[r, h, d]
 
 
 @_compiled

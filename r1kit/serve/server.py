@@ -46,6 +46,7 @@ def run(
     log.setLevel(logging.INFO)
     with listening(host, port) as listener:
         port = listener.getsockname()[1]
+        log.info("opening the models; the first time on a machine takes some seconds longer")
         served = open_models()
         page = open_page(reached_at(host, port)) if open_page else None
         config = uvicorn.Config(

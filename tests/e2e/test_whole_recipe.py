@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.test_run import ROOT, command, evidence, lines, run
 
+pytestmark = pytest.mark.xdist_group("whole recipe")
+"""one process: what it starts is dear"""
 SETTINGS = [
     "base.tokens=400_000", "zero.n_steps=2", "zero.n_problems=4",
     "zero.n_completions=4", "zero.max_tokens=40", "bench.n_problems=8", "bench.n_general=6",

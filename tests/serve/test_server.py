@@ -21,6 +21,7 @@ def test_a_process_serves_until_it_is_stopped(folder):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
             assert process.stderr is not None
+            assert "opening the models" in process.stderr.readline()
             [url] = re.findall(r"tiny at (http://127.0.0.1:[0-9]+)", process.stderr.readline())
             body = {"model": "deepseek-r1", "messages": [{"role": "user", "content": "secret?"}]}
             path = f"{url}/v1/chat/completions"

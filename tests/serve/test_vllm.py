@@ -23,6 +23,8 @@ from r1kit.serve.vllm import open_vllm
 from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
 
+pytestmark = pytest.mark.xdist_group("vllm")
+"""one process: a vLLM takes half a minute to start"""
 LIMITS = Limits(max_rows=16, max_waiting=64)
 FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
 
