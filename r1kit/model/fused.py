@@ -8,6 +8,7 @@ model goes through transformers' forward; tests hold the two together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Protocol
@@ -61,7 +62,7 @@ class _ShortAndLong:
         return way.read(prompts, before)
 
 
-class _InLayouts:
+class _InLayouts(ABC):
     """What goes through torch: prompts that begin at once in one pass, the others one by one."""
 
     device: torch.device
@@ -75,11 +76,11 @@ class _InLayouts:
             for ids, known in zip(prompts, before, strict=True)
         ]
 
+    @abstractmethod
     def forward(
         self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
     ) -> None:
         """Leave the keys and values of [T] tokens in the cache."""
-        raise NotImplementedError
 
     def _read_packed(self, prompts: list[list[int]]) -> list[KeyValues]:
         lengths = [len(prompt) for prompt in prompts]
