@@ -190,5 +190,5 @@ def main(line: Connection) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the other side has ended
+    with contextlib.suppress(BrokenPipeError):  # the other side has ended
         main(Connection(int(sys.argv[1])))

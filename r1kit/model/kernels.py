@@ -224,8 +224,8 @@ def _turned(x: Array, weight: Array, turn: Pair, dim: int, where: Where, eps: np
 @_compiled
 def remember(
     x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
-) -> None:
-    """Put the keys and values of [R, hidden], before a layer, where they belong."""
+) -> Array:
+    """Put the keys and values of [R, hidden], before a layer, where they belong; x, normed."""
     norms, weights, biases = parameters
     (keys, values), (slots, places), dim = stores, where, stores[0].shape[3]
     normed = norm(x, norms[0], eps)
@@ -236,6 +236,7 @@ def remember(
             for d in range(dim):  # slices would take seconds to compile
                 keys[slots[r], h, places[r], d] = key[r, h, d]
                 values[slots[r], h, places[r], d] = value[r, h, d]
+    return normed
 
 
 @_compiled
@@ -255,8 +256,8 @@ def layer(
     """
     norms, weights, biases = parameters
     rows = len(x)
-    remember(x, parameters, turn, stores, where, eps)
-    query = linear(norm(x, norms[0], eps), weights[0], biases[0])
+    normed = remember(x, parameters, turn, stores, where, eps)
+    query = linear(normed, weights[0], biases[0])
     queries = _turned(query, norms[1], turn, stores[0].shape[3], where, eps)
     seen = attend(queries, stores, where, scale, window, _ZERO)
     x = x + linear(seen.reshape(rows, -1), weights[3], biases[3])
