@@ -63,8 +63,9 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
 
 def _looped(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     greedy = np.zeros(0, np.bool_) if law.greedy is None else law.greedy.numpy()
-    tokens, logprobs = kernels.draw(
-        logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy()
+    tokens, logprobs = np.empty(len(logits), np.int64), np.empty(len(logits), np.float32)
+    kernels.draw(
+        logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy(), tokens, logprobs
     )
     return torch.from_numpy(tokens), torch.from_numpy(logprobs)
 

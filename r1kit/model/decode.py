@@ -40,13 +40,15 @@ class Decode:
 
     def _looped(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
         scale = query.shape[-1] ** -0.5 if scores.scale is None else scores.scale
-        seen = kernels.attend(
+        seen = np.zeros((*query.shape[:2], value.shape[3]), np.float32)
+        kernels.attend(
             query.contiguous().numpy(),
             (key.contiguous().numpy(), value.contiguous().numpy()),
             (np.arange(len(query)), self.positions.numpy()),
             np.float32(scale),
             scores.window or 0,
             np.float32(scores.softcap or 0),
+            seen,
         )
         return torch.from_numpy(seen)
 

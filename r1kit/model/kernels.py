@@ -7,6 +7,9 @@ the first time on a machine, and kept beside this file. docs/log.md has what the
 
 A row's numbers depend on that row alone: what a kernel says of it is the same, to the bit, whoever
 is in the batch. Arrays are float32 and contiguous. NaN and infinities stay what they are.
+
+What the rest of r1kit calls returns nothing and writes where it is told: a returned array is made
+by a call of Python, in which a Ctrl-C would come out as a SystemError.
 """
 
 from __future__ import annotations
@@ -74,14 +77,13 @@ def _exp(x: np.float32) -> np.float32:
 
 
 @_compiled
-def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """[R, in] and a weight [out, in] -> [R, out]; a bias of no length is none.
+def _multiply(x: Array, weight: Array, bias: Array, y: Array) -> None:
+    """`linear`, into y [R, out].
 
     In blocks of 2 x 4 sums, as many as a machine's registers hold. Beyond the edge a block repeats
     what is last, so that every sum is made by the same instructions, whichever rows there are.
     """
     rows, out = len(x), len(weight)
-    y = np.empty((rows, out), np.float32)
     for o in range(0, out, 4):
         p, q, s = min(o + 1, out - 1), min(o + 2, out - 1), min(o + 3, out - 1)
         for r in range(0, rows, 2):
@@ -103,6 +105,13 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
         for r in range(rows):
             for o in range(out):
                 y[r, o] += bias[o]
+
+
+@_compiled
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    """[R, in] and a weight [out, in] -> [R, out]; a bias of no length is none."""
+    y = np.empty((len(x), len(weight)), np.float32)
+    _multiply(x, weight, bias, y)
     return y
 
 
@@ -159,7 +168,7 @@ def _look_back(
     weights: Array,
     seen: Array,
 ) -> None:
-    """`attend` of one row: [heads, D] against keys begin..end of [kv_heads, L, D], into `seen`.
+    """`attend` of one row: [heads, D] against keys begin..end of [kv_heads, L, D].
 
     All heads go through the text together: memory is read faster in several places at once.
     """
@@ -185,21 +194,25 @@ def _look_back(
 
 @_compiled
 def attend(
-    query: Array, stores: Pair, where: Where, scale: np.float32, window: int, softcap: np.float32
-) -> Array:
-    """[R, heads, D] against stores [S, kv_heads, L, D] -> what row r sees of keys 0..its place.
+    query: Array,
+    stores: Pair,
+    where: Where,
+    scale: np.float32,
+    window: int,
+    softcap: np.float32,
+    seen: Array,
+) -> None:
+    """[R, heads, D] against stores [S, kv_heads, L, D]: what row r sees of keys 0..its place.
 
-    A window above 0 is how many of the last keys a row sees; a softcap above 0 bounds its scores.
+    It is added to `seen` [R, heads, D]. A window above 0 is how many of the last keys a row sees; a
+    softcap above 0 bounds its scores.
     """
-    rows, heads, _ = query.shape
     (keys, values), (slots, places) = stores, where
-    seen = np.zeros((rows, heads, values.shape[3]), np.float32)
-    weights = np.empty((heads, keys.shape[2]), np.float32)
-    for r in range(rows):
+    weights = np.empty((query.shape[1], keys.shape[2]), np.float32)
+    for r in range(len(query)):
         slot, end = slots[r], places[r] + 1
         begin = max(0, end - window) if window > 0 else 0
         _look_back(query[r], keys[slot], values[slot], begin, end, scale, softcap, weights, seen[r])
-    return seen
 
 
 @_compiled
@@ -222,10 +235,10 @@ def _turned(x: Array, weight: Array, turn: Pair, dim: int, where: Where, eps: np
 
 
 @_compiled
-def remember(
+def _remembered(
     x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
 ) -> Array:
-    """Put the keys and values of [R, hidden], before a layer, where they belong; x, normed."""
+    """`remember`; x, normed."""
     norms, weights, biases = parameters
     (keys, values), (slots, places), dim = stores, where, stores[0].shape[3]
     normed = norm(x, norms[0], eps)
@@ -240,6 +253,21 @@ def remember(
 
 
 @_compiled
+def remember(
+    x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
+) -> None:
+    """Put the keys and values of [R, hidden], before a layer, where they belong."""
+    _remembered(x, parameters, turn, stores, where, eps)
+
+
+@_compiled
+def _add(x: Array, more: Array) -> None:
+    for r in range(len(x)):
+        for i in range(x.shape[1]):
+            x[r, i] += more[r, i]
+
+
+@_compiled
 def layer(
     x: Array,
     parameters: Parameters,
@@ -249,31 +277,41 @@ def layer(
     scale: np.float32,
     eps: np.float32,
     window: int,
-) -> Array:
-    """[R, hidden] through a pre-norm layer of rotary attention and gated SiLU.
+) -> None:
+    """[R, hidden] through a pre-norm layer of rotary attention and gated SiLU, in place.
 
     Rows may be tokens of one text.
     """
     norms, weights, biases = parameters
-    rows = len(x)
-    normed = remember(x, parameters, turn, stores, where, eps)
+    normed = _remembered(x, parameters, turn, stores, where, eps)
     query = linear(normed, weights[0], biases[0])
     queries = _turned(query, norms[1], turn, stores[0].shape[3], where, eps)
-    seen = attend(queries, stores, where, scale, window, _ZERO)
-    x = x + linear(seen.reshape(rows, -1), weights[3], biases[3])
+    seen = np.zeros((*queries.shape[:2], stores[1].shape[3]), np.float32)
+    attend(queries, stores, where, scale, window, _ZERO, seen)
+    _add(x, linear(seen.reshape(len(x), -1), weights[3], biases[3]))
     normed = norm(x, norms[3], eps)
     gates = linear(normed, weights[4], biases[4])
     gated(gates, linear(normed, weights[5], biases[5]))
-    return x + linear(gates, weights[6], biases[6])
+    _add(x, linear(gates, weights[6], biases[6]))
+
+
+@_compiled
+def unembed(x: Array, weight: Array, head: Pair, eps: np.float32, logits: Array) -> None:
+    """[R, hidden] -> `logits` [R, V], by the last norm and a head of weight and bias."""
+    _multiply(norm(x, weight, eps), head[0], head[1], logits)
 
 
 @_compiled
 def draw(
-    logits: Array, temperature: Array, greedy: npt.NDArray[np.bool_], u: Array
-) -> tuple[Places, Array]:
+    logits: Array,
+    temperature: Array,
+    greedy: npt.NDArray[np.bool_],
+    u: Array,
+    tokens: Places,
+    logprobs: Array,
+) -> None:
     """`engines.sampler.draw` where no row truncates; a `greedy` of no length is none."""
     rows, vocab = logits.shape
-    tokens, logprobs = np.empty(rows, np.int64), np.empty(rows, np.float32)
     weights = np.empty(vocab, np.float32)
     for r in range(rows):
         likeliest = 0
@@ -292,7 +330,6 @@ def draw(
         tokens[r] = token
         below = (logits[r, token] - most) / temperature[r]
         logprobs[r] = np.float32(np.float64(below) - np.log(total))
-    return tokens, logprobs
 
 
 @_compiled

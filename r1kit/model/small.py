@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, linear, norm, remember
+from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, remember, unembed
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
@@ -57,14 +57,15 @@ class Small:
         stores = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
         where = np.arange(len(tokens)), positions.numpy()
         x = self._through(tokens.numpy(), stores, where, self._turns(used))
-        logits = linear(norm(x, self._norm, self._layers[0].eps), *self._head)
+        logits = np.empty((len(x), len(self._head[0])), np.float32)
+        unembed(x, self._norm, self._head, self._layers[0].eps, logits)
         return torch.from_numpy(logits)
 
     def _through(self, ids: Any, stores: Sequence[Pair], where: Where, turn: Pair) -> Array:
         """[R, hidden] after as many layers as there are stores."""
         x: Array = self._embedded[ids]
         for own, pair in zip(self._layers, stores, strict=False):
-            x = layer(x, own.parameters, turn, pair, where, own.scale, own.eps, own.window)
+            layer(x, own.parameters, turn, pair, where, own.scale, own.eps, own.window)
         return x
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:

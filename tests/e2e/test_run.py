@@ -163,7 +163,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "the same command resumes" in said.lower()
     assert "Traceback" not in said
 

@@ -1,5 +1,8 @@
 """The compiled loops: exact where it matters, and the same whoever is in the batch."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,18 @@ NONE = np.zeros(0, np.float32)
 
 def _random(*shape: int) -> kernels.Array:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def _seen(query: kernels.Array, stores: kernels.Pair, where: kernels.Where) -> kernels.Array:
+    seen = np.zeros_like(query)
+    kernels.attend(query, stores, where, np.float32(0.25), 0, np.float32(0), seen)
+    return seen
+
+
+def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.Places, kernels.Array]:
+    tokens, logprobs = np.empty(len(u), np.int64), np.empty(len(u), np.float32)
+    kernels.draw(logits, np.ones_like(u), np.zeros(0, np.bool_), u, tokens, logprobs)
+    return tokens, logprobs
 
 
 @given(st.one_of(st.floats(width=32), st.floats(-90, 90, width=32)))
@@ -53,17 +68,8 @@ def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
     calls = [
         lambda rows: kernels.linear(x[rows], weight, bias),
         lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
-        lambda rows: kernels.attend(
-            query[rows],
-            (keys, values),
-            (slots[rows], places[rows]),
-            np.float32(0.25),
-            0,
-            np.float32(0),
-        ),
-        lambda rows: kernels.draw(
-            logits[rows], np.ones(9, np.float32)[rows], np.zeros(0, np.bool_), u[rows]
-        )[1],
+        lambda rows: _seen(query[rows], (keys, values), (slots[rows], places[rows])),
+        lambda rows: _drawn(logits[rows], u[rows])[1],
     ]
     for call in calls:
         whole = call(slice(None))
@@ -101,7 +107,7 @@ def test_looking_back_in_a_loop_is_torchs_attention(
 def test_what_is_not_a_number_stays_so() -> None:
     odd = np.array([[0.0, np.nan], [np.inf, 0.0], [-np.inf, 0.0]], np.float32)
     ones = np.ones(3, np.float32)
-    tokens, logprobs = kernels.draw(odd, ones, np.zeros(0, np.bool_), ones / 3)
+    tokens, logprobs = _drawn(odd, ones / 3)
     assert np.isnan(logprobs).tolist() == [True, True, False]
     assert tokens[2] == 1
     assert np.isnan(kernels.linear(odd[:1], ones[None, :2], NONE)).all()
@@ -116,6 +122,43 @@ def test_far_below_zero_a_gate_is_shut() -> None:
     gates = np.array([[-50.0, -100.0, -3e38, 0.0, 100.0]], np.float32)
     kernels.gated(gates, np.ones_like(gates))
     assert gates[0].tolist() == pytest.approx([0.0, 0.0, 0.0, 0.0, 100.0], abs=1e-19)
+
+
+INTERRUPTED = """
+import random, signal
+import numpy as np
+from r1kit.model import kernels
+
+x, norms, none = np.ones((2, 8), np.float32), np.ones(8, np.float32), np.zeros(0, np.float32)
+square, stores = np.ones((8, 8), np.float32), (np.zeros((2, 2, 5, 4), np.float32),) * 2
+parameters = (norms, none, none, norms), (square,) * 7, (none,) * 7
+where, turn = (np.arange(2), np.arange(2)), (np.ones((5, 4), np.float32),) * 2
+tokens, greedy, one, zero = np.zeros(2, np.int64), np.zeros(0, np.bool_), *np.float32([1, 0])
+
+def step():
+    kernels.layer(x, parameters, turn, stores, where, one, one, 0)
+    kernels.remember(x, parameters, turn, stores, where, one)
+    kernels.attend(x.reshape(2, 2, 4), stores, where, one, 0, zero, np.zeros((2, 2, 4), np.float32))
+    kernels.unembed(x, norms, (square, none), one, np.empty((2, 8), np.float32))
+    kernels.draw(square[:2], norms[:2], greedy, norms[:2], tokens, np.empty(2, np.float32))
+
+step()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(2000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-3))
+        while True:
+            step()
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+def test_a_ctrl_c_in_a_loop_is_a_ctrl_c() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
+    )
+    assert told.returncode == 0, told.stderr
 
 
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
