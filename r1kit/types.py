@@ -13,6 +13,8 @@ from typing import Any, Literal
 Finish = Literal["stop", "length", "abort"]
 Outcome = Literal["correct", "incorrect", "no answer", "undecided"]
 Split = Literal["train", "held_out"]
+Top = list[tuple[int, float]]
+"""the likeliest tokens at one place and their log-probabilities, the likeliest first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     json_schema: str | None = None
     """a JSON schema, as JSON, that the completion follows from its first token on"""
+    n_top: int = 0
+    """how many of the likeliest tokens are to be told at every place"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Completion:
     """Decoded without the end-of-sequence token; with thinking tags; cut before a stop string."""
     finish: Finish
     policy_version: int
+    tops: list[Top] = field(default_factory=list)
+    """[C] under the same law; at most n_top each, none that cannot be drawn. [] if not asked for"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, Finish, Request, Top
 
 OnGroup = Callable[[int, list[Completion]], None]
 """called with the place of a request and its n completions as soon as all of them are done"""
@@ -27,6 +27,13 @@ class Delta:
     token_ids: list[int]
     text: str
     finish: Finish | None = None
+
+
+class Odds(NamedTuple):
+    """How likely the tokens of a completion were; see `Completion`."""
+
+    logprobs: list[float]
+    tops: list[Top]
 
 
 @dataclass(slots=True)
@@ -116,8 +123,8 @@ class Stepped(Protocol):
         """Token ids of completion `index` so far."""
         ...
 
-    def logprobs(self, job: Job, index: int) -> list[float]:
-        """Log-probabilities of the tokens of completion `index` so far."""
+    def odds(self, job: Job, index: int) -> Odds:
+        """Of the tokens of completion `index` so far."""
         ...
 
 
@@ -138,6 +145,8 @@ def check(request: Request, vocab_size: int, max_positions: int | None) -> None:
             f"The prompt has {prompt} tokens and may grow by {sampling.max_tokens}, but the model "
             f"ends at {max_positions}; shorten the prompt or lower max_tokens."
         )
+    if not 0 <= sampling.n_top <= vocab_size:
+        raise EngineError(f"The model has {vocab_size} tokens, and n_top must be one of 0 to that.")
     if not (sampling.temperature >= 0 and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
         raise EngineError("Sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0.")
     if "" in sampling.stop:

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from r1kit.engines.base import Counters, Job, check
+from r1kit.engines.base import Counters, Job, Odds, check
 from r1kit.engines.text import Text
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, Finish, Request, Top
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class News:
     finish: Finish | None = None
     n_cached: int = 0
     """tokens of the prompt that were known, as far as that has been said"""
+    tops: list[Top] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +37,7 @@ class Row:
     place: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    tops: list[Top] = field(default_factory=list)
     error: EngineError | None = None
     """why there will be nothing more of it"""
 
@@ -97,10 +99,10 @@ class Followed(ABC):
             raise row.error
         return row.token_ids
 
-    def logprobs(self, job: Job, index: int) -> list[float]:
+    def odds(self, job: Job, index: int) -> Odds:
         """See `base.Stepped`."""
-        done = job.completions[index]
-        return self._rows[job][index].logprobs if done is None else done.logprobs
+        told = job.completions[index] or self._rows[job][index]
+        return Odds(told.logprobs, told.tops)
 
     @abstractmethod
     def step(self) -> list[Job]:
@@ -124,6 +126,7 @@ class Followed(ABC):
             return False
         row.token_ids += news.token_ids
         row.logprobs += news.logprobs
+        row.tops += news.tops
         self.counters.completion_tokens += len(news.token_ids)
         self.counters.cached_tokens += max(0, news.n_cached - row.job.n_cached)
         row.job.n_cached = max(row.job.n_cached, news.n_cached)
@@ -136,7 +139,7 @@ class Followed(ABC):
         job = row.job
         text, stopped = self._text.complete(row.token_ids, job.request.sampling.stop)
         finish = "stop" if stopped else finish
-        done = Completion(row.token_ids, row.logprobs, text, finish, 0)
+        done = Completion(row.token_ids, row.logprobs, text, finish, 0, row.tops)
         job.completions[row.place] = done
         job.n_left -= 1
         if not job.n_left:

@@ -29,20 +29,21 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, Delta, Job, OnGroup, check
+from r1kit.engines.base import Counters, Delta, Job, Odds, OnGroup, check
 from r1kit.engines.grammar import Grammars, Walk
 from r1kit.engines.prefill import Prefill
 from r1kit.engines.rows import Rows
-from r1kit.engines.sampler import draw
+from r1kit.engines.sampler import Law, draw, tops
 from r1kit.engines.text import Text, TextStream
 from r1kit.engines.uniform import uniform
 from r1kit.errors import EngineError
 from r1kit.model.cache import KeyValues, RowCache
 from r1kit.model.fused import inference
 from r1kit.model.policy import eos_ids as stated_eos_ids
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, Finish, Request, Top
 
 _PREFILL_TOKENS = 4096
 """most prompt tokens read in one forward pass, beyond the first prompt"""
@@ -64,8 +65,9 @@ class _Owner(NamedTuple):
     place: int
     version: int
     """of the policy when the row began"""
-    walk: Walk | None = None
+    walk: Walk | None
     """through the grammar it follows"""
+    tops: list[Top]
 
 
 class LocalEngine:
@@ -200,12 +202,14 @@ class LocalEngine:
             return done.token_ids
         return [] if row is None else self._rows.ids(row)
 
-    def logprobs(self, job: Job, index: int) -> list[float]:
-        """Log-probabilities of the tokens of completion `index` so far."""
+    def odds(self, job: Job, index: int) -> Odds:
+        """Of the tokens of completion `index` so far."""
         done, row = job.completions[index], self._row(job, index)
         if done is not None:
-            return done.logprobs
-        return [] if row is None else self._rows.logprobs_of(row)
+            return Odds(done.logprobs, done.tops)
+        if row is None:
+            return Odds([], [])
+        return Odds(self._rows.logprobs_of(row), self._owners[row].tops)
 
     def newest(self) -> list[tuple[Job, int, int, float]]:
         """What the last step sampled of completions that go on: job, place, token, log-prob."""
@@ -261,7 +265,8 @@ class LocalEngine:
         self._n_branches += 1
         schema = job.request.sampling.json_schema
         walks = [None if schema is None else self._grammars.walk(schema) for _ in range(n)]
-        self._owners += [_Owner(job, first + i, self.version, walk) for i, walk in enumerate(walks)]
+        begun = enumerate(walks, first)
+        self._owners += [_Owner(job, place, self.version, walk, []) for place, walk in begun]
         job.n_begun += n
 
     def _make_room(self, rows: int, length: int) -> None:
@@ -290,14 +295,15 @@ class LocalEngine:
         positions = rows.position[one]
         used = int(positions.max()) + 1
         self._make_room(rows.n, used)
-        logits = self._inference.decode(rows.token[one], positions, self._cache, used)[branch]
+        logits = self._inference.decode(rows.token[one], positions, self._cache, used)
+        logits = logits[branch].float()
         live = dict.fromkeys(owner.job for owner in self._owners)
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
         law = rows.law([job.request.sampling for job in live])
         walks = [(row, owner.walk) for row, owner in enumerate(self._owners) if owner.walk]
         for row, walk in walks:
             walk.restrict(logits[row])
-        tokens, logprobs = draw(logits.float(), law, u)
+        tokens, logprobs = draw(logits, law, u)
         for row, walk in walks:
             walk.take(int(tokens[row]))
         if not torch.isfinite(logprobs).all():
@@ -305,12 +311,20 @@ class LocalEngine:
                 "The model's logits are not finite: its weights are damaged or training has "
                 "diverged; go back to an earlier checkpoint and lower the learning rate."
             )
+        self._note_tops(logits, law, (tokens, logprobs))
         self.counters.completion_tokens += rows.n
         is_done = rows.record(tokens, logprobs) | self._is_eos[tokens]
         gone = set(is_done.nonzero()[:, 0].tolist())
         if any(job.request.sampling.stop for job in live):
             gone |= self._stopped()
         return self._end(sorted(gone), "length")
+
+    def _note_tops(self, logits: Tensor, law: Law, drawn: tuple[Tensor, Tensor]) -> None:
+        wishes = ((row, owner.job.request.sampling) for row, owner in enumerate(self._owners))
+        wanted = {row: sampling.n_top for row, sampling in wishes if sampling.n_top}
+        if wanted:
+            for row, top in zip(wanted, tops(logits, law, wanted, drawn), strict=True):
+                self._owners[row].tops.append(top)
 
     def _stopped(self) -> set[int]:
         """Rows whose last token has completed a stop string."""
@@ -328,12 +342,12 @@ class LocalEngine:
         """
         done: list[Job] = []
         for row in gone:
-            job, place, version, _ = self._owners[row]
+            job, place, version, _, tops = self._owners[row]
             ids, logprobs = self._rows.ids(row), self._rows.logprobs_of(row)
             text, stopped = self._text.complete(ids, job.request.sampling.stop)
             stopped = stopped or (bool(ids) and ids[-1] in self.eos_ids)
             finish = "stop" if stopped else otherwise
-            job.completions[place] = Completion(ids, logprobs, text, finish, version)
+            job.completions[place] = Completion(ids, logprobs, text, finish, version, tops)
             job.n_left -= 1
             if not job.n_left:
                 done.append(job)

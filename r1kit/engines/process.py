@@ -110,9 +110,11 @@ class ProcessEngine(Followed):
         if isinstance(told, dict):
             raise EngineError(told["said"])
         done = []
-        for number, place, *news in told:
+        for number, place, ids, logprobs, finish, n_cached, tops in told:
             job = self._job_of.get(number)  # none, if it was ended here meanwhile
-            if job is not None and self._take(self._rows[job][place], News(*news)):
+            pairs = [[(token, logprob) for token, logprob in top] for top in tops]
+            news = News(ids, logprobs, finish, n_cached, pairs)
+            if job is not None and self._take(self._rows[job][place], news):
                 done.append(job)
         return done
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from r1kit.model import kernels
+from r1kit.types import Top
 
 LOOPED = 200_000
 """logits of all rows together that are drawn from in one loop on a CPU; with more, torch's many
@@ -59,6 +60,30 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     # hold its digits.
     below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
     return tokens[:, 0], below + probs.amax(-1).log()
+
+
+def tops(
+    logits: Tensor, law: Law, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
+) -> list[Top]:
+    """Of the rows that want them (row → how many), the likeliest tokens that can be drawn.
+
+    Of `drawn`, what `draw` has said of all rows, they repeat the log-probability to the last digit.
+    """
+    rows = torch.tensor(list(wanted), device=logits.device)
+    scores = logits[rows] / law.temperature[rows, None]
+    if law.cut is not None:
+        scores = _truncate(scores, law.top_k[rows], law.top_p[rows])
+    found = scores.log_softmax(-1).topk(max(wanted.values()))
+    columns = (*(column[rows] for column in drawn), found.indices, found.values)
+    told = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        [
+            (token, logprob if token == one else value)
+            for token, value in zip(tokens[:n], values[:n], strict=True)
+            if value > -torch.inf
+        ]
+        for n, (one, logprob, tokens, values) in zip(wanted.values(), told, strict=True)
+    ]
 
 
 def _looped(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:

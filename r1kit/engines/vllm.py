@@ -8,6 +8,7 @@ A thread of its own reads the streams; `step` takes what has come since. Source:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import threading
@@ -22,12 +23,14 @@ from r1kit.engines.base import Job
 from r1kit.engines.followed import Followed, News, Row
 from r1kit.engines.streams import FINISHES, EventReader, reason
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish
+from r1kit.types import Completion, Finish, Top
 
 _STEP_S = 0.01
 """how long a step waits for a token before others have a say"""
 _SILENCE_S = 600.0
 """a stream that says nothing for so long has been forgotten"""
+_NEVER = -9999.0
+"""its log-probability of what cannot be drawn"""
 _DEAD = r"EngineCore|EngineDead"
 """what its front says when the process behind it, which has the model, is gone"""
 
@@ -119,8 +122,9 @@ class VllmEngine(Followed):
             "seed": (request.seed + row.place) % 2**63,
             "stop": list(sampling.stop),
             "stop_token_ids": sorted(self.eos_ids),
-            "logprobs": 0,
+            "logprobs": sampling.n_top,
             "return_token_ids": True,
+            "return_tokens_as_token_ids": True,
             "skip_special_tokens": False,
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -138,11 +142,11 @@ class VllmEngine(Followed):
                 reader = EventReader()
                 async for part in reply.aiter_bytes():
                     for event in reader.feed(part):
-                        news = _news(event)
+                        news = _news(event, row.job.request.sampling.n_top)
                         finish = news.finish or finish
                         n_cached = max(n_cached, news.n_cached)
                         if news.token_ids:
-                            self._news.put((row, News(news.token_ids, news.logprobs)))
+                            self._news.put((row, dataclasses.replace(news, finish=None)))
             if not reader.is_done or finish is None:
                 raise httpx.ReadError("its stream ended in the middle")
             self._news.put((row, News(finish=finish, n_cached=n_cached)))
@@ -157,7 +161,7 @@ class VllmEngine(Followed):
             self._news.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
 
 
-def _news(event: dict[str, Any]) -> News:
+def _news(event: dict[str, Any], n_top: int) -> News:
     """Raises EngineError for an error among the events, or a vLLM that says no token ids."""
     if "error" in event:
         raise EngineError(_refusal(500, event))
@@ -170,9 +174,18 @@ def _news(event: dict[str, Any]) -> News:
     ids = choice.get("token_ids")
     if ids is None and choice.get("text"):
         raise EngineError("This vLLM says no token ids; 0.10.2 is the first that does.")
-    told = (choice.get("logprobs") or {}).get("token_logprobs") or []
-    finish = choice.get("finish_reason")
-    return News(list(ids or []), told, FINISHES.get(finish, "abort") if finish else None, n_cached)
+    told = choice.get("logprobs") or {}
+    said = choice.get("finish_reason")
+    finish = FINISHES.get(said, "abort") if said else None
+    tops = [_top(top, n_top) for top in told.get("top_logprobs") or []] if n_top else []
+    return News(list(ids or []), told.get("token_logprobs") or [], finish, n_cached, tops)
+
+
+def _top(told: dict[str, float] | None, n: int) -> Top:
+    """From `{"token_id:5": -0.1}`; it tells the sampled token besides."""
+    pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (told or {}).items()]
+    likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]
+    return [(token, logprob) for token, logprob in likeliest if logprob > _NEVER]
 
 
 def _refusal(status: int, body: bytes | dict[str, Any]) -> str:

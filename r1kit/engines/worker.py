@@ -140,9 +140,11 @@ class Worker:
         for place, one in list(working.open.items()):
             if (done := job.completions[place]) is not None:
                 del working.open[place]
-                yield [working.number, place, *_rest(done, one.n_told), job.n_cached]
+                rest = _rest(done, one.n_told)
+                yield [working.number, place, *rest, job.n_cached, done.tops[one.n_told :]]
             elif one.token_ids and (is_time or not one.n_told):
-                yield [working.number, place, *one.told(), None, job.n_cached]
+                tops = self._engine.odds(job, place).tops[one.n_told :] if _wants_tops(job) else []
+                yield [working.number, place, *one.told(), None, job.n_cached, tops]
         if not working.open:
             self._close(working)
 
@@ -153,6 +155,10 @@ class Worker:
 
 def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:
     return done.token_ids[start:], done.logprobs[start:], done.finish
+
+
+def _wants_tops(job: Job) -> bool:
+    return job.request.sampling.n_top > 0
 
 
 def _request(told: Json) -> Request:

@@ -81,7 +81,7 @@ class Routes:
         served, by_name = self._models.find(body.model)
         try:
             asked = served.chat(body.as_chat(), by_name)
-            return await self._answer(asked, Items(body), body.stream, request)
+            return await self._answer(asked, Items(body, served.decoder), body.stream, request)
         except ApiError as error:
             raise renamed(error) from None
 

@@ -15,14 +15,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from r1kit.engines.base import Job, Stepped
+from r1kit.engines.base import Job, Odds, Stepped
 from r1kit.engines.text import Text, TextStream
 from r1kit.template import END_THINK, Opening, Piece, StreamParser
-from r1kit.types import Completion, Finish, Request, Sampling
+from r1kit.types import Completion, Finish, Request, Sampling, Top
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
+_UNTOLD = Odds([], [])
 
 Thought = Literal["stop", "budget", "length"]
 """how thinking ended: by itself, by its budget, by max_tokens"""
@@ -45,6 +46,15 @@ class Ask:
     wants_logprobs: bool = False
 
 
+class Token(NamedTuple):
+    """One that was sampled."""
+
+    id: int
+    logprob: float
+    top: Top
+    """the likeliest in its place, as many as were asked for"""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What one completion says next."""
@@ -55,8 +65,8 @@ class Said:
     n_tokens: int
     n_thinking: int
     """how many of them are thinking, tags included"""
-    tokens: list[tuple[int, float]]
-    """id and log-probability of those that were sampled, if asked for"""
+    tokens: list[Token]
+    """those that were sampled, if asked for"""
     n_cached: int = 0
     """tokens of the prompt that were known from earlier prompts"""
     finish: Finish | None = None
@@ -105,9 +115,9 @@ class Completing:
 
     def _look(self, engine: Stepped, ids: list[int]) -> list[Said]:
         """What can be said of these tokens while it goes on."""
-        logprobs = engine.logprobs(self.job, self._place) if self._ask.wants_logprobs else []
+        odds = engine.odds(self.job, self._place) if self._ask.wants_logprobs else _UNTOLD
         deltas = (self._stream.advance(ids[:n]) for n in self._looks(ids))
-        return [self._say(delta.text, delta.token_ids, logprobs) for delta in deltas if delta]
+        return [self._say(delta.text, delta.token_ids, odds) for delta in deltas if delta]
 
     def _looks(self, ids: list[int]) -> Iterable[int]:
         """How many tokens to look at, one look after the other.
@@ -127,7 +137,7 @@ class Completing:
         self.is_over = True
         was_thinking = self._is_thinking
         delta = self._stream.finish(done)
-        said = self._say(delta.text, delta.token_ids, done.logprobs)
+        said = self._say(delta.text, delta.token_ids, done)
         pieces = self._parser.finish() if self._parser else []
         thought: Thought | None = None
         if was_thinking or self._has_thought:
@@ -138,7 +148,7 @@ class Completing:
         )
         return [*saids, last]
 
-    def _say(self, text: str, ids: list[int], logprobs: list[float]) -> Said:
+    def _say(self, text: str, ids: list[int], odds: Odds | Completion) -> Said:
         was_thinking = self._is_thinking
         if self._parser is not None:
             pieces = self._parser.feed(text)
@@ -146,10 +156,11 @@ class Completing:
             pieces = [Piece("answer", text)] if text else []
         is_thought = was_thinking or self._is_thinking
         self._has_thought |= is_thought
-        tokens: list[tuple[int, float]] = []
+        tokens: list[Token] = []
         if self._ask.wants_logprobs:
-            new = logprobs[self._n_sent : self._n_sent + len(ids)]
-            tokens = list(zip(ids, new, strict=True))
+            new = slice(self._n_sent, self._n_sent + len(ids))
+            tops = odds.tops[new] or [[]] * len(ids)
+            tokens = [Token(*t) for t in zip(ids, odds.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
         return Said(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
@@ -173,7 +184,7 @@ class Completing:
         assert self._parser is not None
         cut, by_budget = self._cut(engine)
         delta = self._stream.finish(cut)
-        said = self._say(delta.text.rstrip(_BROKEN), delta.token_ids, cut.logprobs)
+        said = self._say(delta.text.rstrip(_BROKEN), delta.token_ids, cut)
         close_ids: tuple[int, ...] = ()
         pieces = said.pieces
         if self._is_thinking:
@@ -199,8 +210,9 @@ class Completing:
         text, is_ended = self._text.complete(ids, self.job.request.sampling.stop)
         while is_ended and len(self._text.decode(ids)) > len(text):
             ids = ids[:-1]  # the tag is written again, by the template's own tokens
-        logprobs = whole.logprobs[: len(ids)]
-        return Completion(ids, logprobs, text, "abort", whole.policy_version), not is_ended
+        logprobs, tops = whole.logprobs[: len(ids)], whole.tops[: len(ids)]
+        cut = Completion(ids, logprobs, text, "abort", whole.policy_version, tops)
+        return cut, not is_ended
 
     def _rest(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
         request = self._ask.request

@@ -14,7 +14,7 @@ from typing import Any
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Said
 from r1kit.serve.responses import ResponsesRequest
-from r1kit.serve.wire import Json, Usage, Whole, event
+from r1kit.serve.wire import Decoder, Json, Usage, Whole, event, token_logprobs
 from r1kit.template import Piece
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
@@ -24,8 +24,9 @@ _ITEM = {"thinking": "reasoning", "answer": "message"}
 class Items:
     """The writer of one response; see `wire.Writer`."""
 
-    def __init__(self, request: ResponsesRequest) -> None:
+    def __init__(self, request: ResponsesRequest, decoder: Decoder | None) -> None:
         self._request = request
+        self._decoder = decoder
         self._id = f"resp_{uuid.uuid4().hex}"
         self._created = int(time.time())
         self._n_events = 0
@@ -35,6 +36,10 @@ class Items:
         self._kind = ""
         self._text = ""
         """of the open item"""
+        self._logprobs: list[Json] = []
+        """of its tokens, if it is an answer and they are asked for"""
+        self._n_told = 0
+        """how many of them an event has told"""
         self._finish: str | None = None
 
     def begin(self) -> bytes:
@@ -45,6 +50,8 @@ class Items:
 
     def say(self, said: Said) -> bytes:
         self._finish = said.finish or self._finish
+        if not said.n_thinking:
+            self._logprobs += token_logprobs([said], self._decoder)
         return b"".join(event for piece in said.pieces for event in self._piece(piece))
 
     def end(self, usage: Usage) -> bytes:
@@ -72,7 +79,8 @@ class Items:
             yield from self._close()
             yield from self._opened(piece.kind)
         self._text += piece.text
-        more: Json = {"logprobs": []} if piece.kind == "answer" else {}
+        more: Json = {"logprobs": self._logprobs[self._n_told :]} if piece.kind == "answer" else {}
+        self._n_told = len(self._logprobs)
         yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **more)
 
     def _opened(self, kind: str) -> Iterator[bytes]:
@@ -86,10 +94,11 @@ class Items:
     def _close(self) -> Iterator[bytes]:
         if self._open is None:
             return
-        more: Json = {"logprobs": []} if self._kind == "answer" else {}
+        more: Json = {"logprobs": self._logprobs} if self._kind == "answer" else {}
         yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **more)
-        yield self._at("response.content_part.done", part=self._part())
-        item = self._item(self._open["id"], "completed", [self._part()])
+        part = self._part(self._logprobs)
+        yield self._at("response.content_part.done", part=part)
+        item = self._item(self._open["id"], "completed", [part])
         yield self._event("response.output_item.done", output_index=len(self._done), item=item)
         self._done.append(item)
         self._open, self._kind = None, ""
@@ -99,9 +108,10 @@ class Items:
         more: Json = {"summary": []} if self._kind == "thinking" else {"role": "assistant"}
         return item | more
 
-    def _part(self) -> Json:
+    def _part(self, logprobs: Sequence[Json] = ()) -> Json:
         part: Json = {"type": _TEXT[self._kind], "text": self._text}
-        return part | ({"annotations": [], "logprobs": []} if self._kind == "answer" else {})
+        more: Json = {"annotations": [], "logprobs": list(logprobs)}
+        return part | (more if self._kind == "answer" else {})
 
     def _at(self, kind: str, **fields: Any) -> bytes:
         """An event about the text of the open item."""

@@ -14,6 +14,8 @@ MAX_CHARS = 400_000
 MAX_N = 8
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
+MAX_TOP = 20
+"""of the likeliest tokens that are told beside a sampled one"""
 MAX_SCHEMA_DEPTH = 32
 MAX_SCHEMA_PARTS = 4_000
 """values in a JSON schema, at all depths"""

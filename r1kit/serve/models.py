@@ -163,7 +163,7 @@ class Served:
         is_thinking = opening.part == "thinking"
         if answer_tokens is not None:
             most = answer_tokens + (launch_day.THINKING_TOKENS if is_thinking else 0)
-        asked = self._request(request, opening.ids, most, "messages")
+        asked = self._request(request, opening.ids, most, "messages", request.top_logprobs)
         wants_logprobs = bool(request.logprobs)
         ask = Ask(asked, opening, close_ids=self._close_ids, wants_logprobs=wants_logprobs)
         if (schema := self._schema(request)) is not None or answer_tokens is not None:
@@ -186,7 +186,7 @@ class Served:
                 param="prompt",
             )
         most = request.max_tokens or _LEGACY_MAX_TOKENS
-        wanted = self._request(request, ids, most, "prompt")
+        wanted = self._request(request, ids, most, "prompt", request.logprobs)
         return Ask(wanted, wants_logprobs=request.logprobs is not None)
 
     def describe(self, name: str) -> Json:
@@ -203,7 +203,9 @@ class Served:
             )
         return thinks
 
-    def _request(self, request: Drawn, ids: list[int], most: int, param: str) -> Request:
+    def _request(
+        self, request: Drawn, ids: list[int], most: int, param: str, n_top: int | None
+    ) -> Request:
         room = most if self.max_positions is None else self.max_positions - len(ids)
         if room < 1:
             raise ApiError(
@@ -220,6 +222,7 @@ class Served:
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._n_ids),
             stop=request.stops(),
+            n_top=min(n_top or 0, self._n_ids),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed
         return Request(ids, request.n or 1, sampling, seed)

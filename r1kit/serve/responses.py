@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
 from r1kit.serve.schema import (
     ChatMessage,
     ChatRequest,
@@ -150,10 +150,11 @@ class ResponsesRequest(Wire):
     """accepted, no effect without tools"""
     truncation: Literal["disabled"] | None = None
     """refused unless `disabled`: what is too long is refused"""
-    top_logprobs: Literal[0] | None = None
-    """refused above 0: not yet"""
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    """log-probabilities of the answer's tokens, and of as many of the likeliest in their places"""
     include: Annotated[list[str], Field(max_length=16)] | None = None
-    """accepted, no effect"""
+    """`message.output_text.logprobs`: log-probabilities of the answer's tokens; others are accepted
+    and have no effect"""
     metadata: dict[str, Any] | None = None
     """accepted, no effect"""
     stream_options: dict[str, Any] | None = None
@@ -192,6 +193,8 @@ class ResponsesRequest(Wire):
             thinking=self.thinking,
             reasoning_effort=self.reasoning.effort if self.reasoning else None,
             response_format=self._format(),
+            logprobs=bool(self.top_logprobs) or _LOGPROBS in (self.include or []),
+            top_logprobs=self.top_logprobs or None,
             stream=self.stream,
         )
 
@@ -208,9 +211,12 @@ class ResponsesRequest(Wire):
         return ResponseFormat(type="json_schema", json_schema=schema)
 
 
+_LOGPROBS = "message.output_text.logprobs"
+
 PARAMS = {
     "messages": "input",
     "max_completion_tokens": "max_output_tokens",
+    "logprobs": "top_logprobs",
     "response_format": "text.format",
     "response_format.json_schema": "text.format",
     "response_format.json_schema.schema": "text.format.schema",

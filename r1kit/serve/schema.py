@@ -22,6 +22,7 @@ from r1kit.serve.limits import (
     MAX_SCHEMA_PARTS,
     MAX_STOP_CHARS,
     MAX_STOPS,
+    MAX_TOP,
 )
 from r1kit.types import Message
 
@@ -196,8 +197,9 @@ class ChatRequest(Drawn):
     logprobs: bool | None = None
     """log-probabilities of the sampled tokens, under the law they were drawn from (temperature,
     top_p and top_k applied)"""
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    """refused above 0: not yet"""
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    """as many of the likeliest tokens in the place of each, with `logprobs`; fewer where top_p or
+    top_k leaves fewer"""
     response_format: ResponseFormat | None = None
     """JSON, if wanted: an object, or what a schema says"""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
@@ -239,8 +241,8 @@ class CompletionRequest(Drawn):
     prompt: Text | Annotated[list[Any], Field(min_length=1)]
     """a text, in which nothing is a control token; or token ids, which may be; or a list of one
     text"""
-    logprobs: int | None = Field(None, ge=0, le=0)
-    """0: log-probabilities of the sampled tokens; more is refused: not yet"""
+    logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    """log-probabilities of the sampled tokens, and of as many of the likeliest in their places"""
     echo: Literal[False] | None = None
     """refused unless false: not yet"""
     best_of: Literal[1] | None = None
@@ -264,8 +266,6 @@ def check_chat(request: ChatRequest) -> None:
         last = f"messages[{len(request.messages) - 1}]"
         raise ApiError(400, f"{last}: The last message is the assistant's; let the user speak, or "
                       'say "prefix": true to have it continued.', param=last)  # fmt: skip
-    if request.top_logprobs:
-        raise _not_yet("top_logprobs", "only the sampled tokens have log-probabilities")
     if request.top_logprobs is not None and not request.logprobs:
         raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
     form = request.response_format
@@ -343,7 +343,3 @@ def _check_size(size: int, param: str) -> None:
 def _check_stream(request: Drawn) -> None:
     if request.stream_options is not None and not request.stream:
         raise ApiError(400, "stream_options: They need stream: true.", param="stream_options")
-
-
-def _not_yet(param: str, why: str) -> ApiError:
-    return ApiError(400, f"{param}: Not yet; {why}. Leave it out.", param=param)

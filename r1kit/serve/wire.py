@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Said
+from r1kit.serve.completion import Said, Token
 from r1kit.serve.schema import Drawn
 from r1kit.types import Finish
 
@@ -149,17 +149,13 @@ class Chat:
 
     def _logprobs(self, saids: Sequence[Said]) -> Json:
         """Tokens of the answer, and of the thinking apart, as DeepSeek does."""
-        content = [self._token(*t) for said in saids if not said.n_thinking for t in said.tokens]
-        thinking = [self._token(*t) for said in saids if said.n_thinking for t in said.tokens]
+        content, thinking = (
+            token_logprobs((s for s in saids if bool(s.n_thinking) is is_thought), self._decoder)
+            for is_thought in (False, True)
+        )
         return {"content": content, "reasoning_content": thinking} if thinking else {
             "content": content
         }  # fmt: skip
-
-    def _token(self, token_id: int, logprob: float) -> Json:
-        text = _token_text(self._decoder, token_id)
-        is_whole = "\N{REPLACEMENT CHARACTER}" not in text
-        told = {"token": text, "logprob": logprob, "top_logprobs": []}
-        return {**told, "bytes": list(text.encode()) if is_whole else None}
 
 
 class PlainText:
@@ -192,16 +188,23 @@ class PlainText:
         return {"index": said.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
     def _logprobs(self, index: int, saids: Sequence[Said]) -> Json | None:
-        pairs = [pair for said in saids for pair in said.tokens]
-        if not pairs:
+        tokens = [token for said in saids for token in said.tokens]
+        if not tokens:
             return None
-        tokens, offsets = [_token_text(self._decoder, token_id) for token_id, _ in pairs], []
-        for token in tokens:
+        texts, offsets = [_token_text(self._decoder, token.id) for token in tokens], []
+        for text in texts:
             offsets.append(self._offsets.setdefault(index, 0))
-            self._offsets[index] += len(token)
-        values = [logprob for _, logprob in pairs]
-        return {"tokens": tokens, "token_logprobs": values, "top_logprobs": None,
-                "text_offset": offsets}  # fmt: skip
+            self._offsets[index] += len(text)
+        tops = [self._top(token) for token in tokens] if any(t.top for t in tokens) else None
+        return {"tokens": texts, "token_logprobs": [token.logprob for token in tokens],
+                "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
+
+    def _top(self, token: Token) -> dict[str, float]:
+        """With the sampled one; of several that are written alike the likeliest counts."""
+        told: dict[str, float] = {}
+        for token_id, logprob in [*token.top, (token.id, token.logprob)]:
+            told.setdefault(_token_text(self._decoder, token_id), logprob)
+        return told
 
 
 class Writer(Protocol):
@@ -268,6 +271,25 @@ class Choices:
 def event(body: Json) -> bytes:
     """One server-sent event; without a name, for which old clients would skip it."""
     return b"data: " + orjson.dumps(body) + b"\n\n"
+
+
+def token_logprobs(saids: Iterable[Said], decoder: Decoder | None) -> list[Json]:
+    """Every sampled token as OpenAI's newer routes tell it."""
+    return [
+        {
+            **_told(token.id, token.logprob, decoder),
+            "top_logprobs": [_told(*one, decoder) for one in token.top],
+        }
+        for said in saids
+        for token in said.tokens
+    ]
+
+
+def _told(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
+    text = _token_text(decoder, token_id)
+    is_whole = "\N{REPLACEMENT CHARACTER}" not in text
+    data = list(text.encode()) if is_whole else None
+    return {"token": text, "logprob": logprob, "bytes": data}
 
 
 def _ending(said: Said) -> Json:

@@ -1,6 +1,7 @@
 """The local engine: what it samples, how it scores it, and how rows come and go."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -55,6 +56,27 @@ def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
             again = _relearned(model, request, completion, 1.0)
             # Logits near 8 have steps of 1/32 in bfloat16.
             assert completion.logprobs == pytest.approx(again, abs=0.15)
+
+
+def test_the_likeliest_tokens_are_told_to_whom_asks(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    laws: list[dict[str, Any]] = [{"n_top": 258}, {}, {"n_top": 3, "temperature": 0}, {"top_k": 4}]
+    laws[3]["n_top"] = 9
+    requests = [Request([7, 8], 2, Sampling(**{"max_tokens": 12, **law}), 5) for law in laws]
+    groups = LocalEngine(model, byte_tokenizer, max_rows=5).generate(requests)
+    assert _ids([groups[0]]) == _ids([groups[1]]), "to be told changes nothing"
+    for group, law in zip(groups, laws, strict=True):
+        for one in group:
+            assert len(one.tops) == (len(one.token_ids) if law else 0)
+            for token, logprob, top in zip(one.token_ids, one.logprobs, one.tops, strict=bool(law)):
+                assert [p for _, p in top] == sorted((p for _, p in top), reverse=True)
+                assert len(top) == min(law["n_top"], law.get("top_k", 258))
+                if len(top) > 3:
+                    assert (token, logprob) in top
+                    assert sum(math.exp(p) for _, p in top) == pytest.approx(1, abs=1e-4)
+                else:
+                    assert top[0] == (token, logprob)
 
 
 @pytest.mark.parametrize("law", [{"top_k": 5}, {"top_p": 0.6}, {"top_k": 9, "top_p": 0.8}])
@@ -402,11 +424,11 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     job = engine.submit(request)
     for _ in range(5):
         engine.step()
-    so_far = engine.logprobs(job, 1)
+    so_far = engine.odds(job, 1).logprobs
     cut = engine.cut(job, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
-    assert cut.logprobs == so_far == engine.logprobs(job, 1)
+    assert cut.logprobs == so_far == engine.odds(job, 1).logprobs
     assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
     with pytest.raises(EngineError, match="not being sampled"):
         engine.cut(job, 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from r1kit.engines import sampler
-from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw
+from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw, tops
 from r1kit.engines.uniform import _elsewhere, keys, uniform
 
 N = 20_000
@@ -40,6 +40,22 @@ def _drawn(logits: Tensor, law: Law) -> tuple[Tensor, Tensor]:
     n = len(law.temperature)
     u = uniform(keys(3, torch.arange(n)), torch.zeros(n, dtype=torch.int64))
     return draw(logits.expand(n, -1).clone(), law, u)
+
+
+def test_the_likeliest_are_told_under_the_law_of_their_row() -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0, -1.0]).log().expand(4, -1).clone()
+    logits[:, 3] = -torch.inf
+    law = Law(
+        torch.tensor([1.0, 0.5, 1.0, 1.0]), None, torch.tensor([2]),
+        torch.tensor([2**62, 2**62, 2, 2**62]), torch.full((4,), 2.0),
+    )  # fmt: skip
+    drawn = torch.tensor([2, 0, 1, 0]), torch.tensor([-0.25, -9.0, -9.0, -9.0])
+    first, second, third = tops(logits, law, {0: 4, 1: 1, 2: 3}, drawn)
+    assert [token for token, _ in first] == [1, 2, 0]  # the fourth cannot be drawn
+    assert [p for _, p in first] == pytest.approx([math.log(1 / 2), -0.25, math.log(1 / 6)])
+    assert first[1] == (2, -0.25)  # as it was said of the drawn one
+    assert second == [(1, pytest.approx(math.log(9 / 14)))]
+    assert third == [(1, -9.0), (2, pytest.approx(math.log(2 / 5)))]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])

@@ -62,9 +62,15 @@ def test_openai_client_models_completions_and_errors(client):
     names = [model.id for model in client.models.list()]
     assert names == ["tiny", "deepseek-reasoner", "deepseek-r1", "deepseek-chat"]
     assert client.models.retrieve("tiny").owned_by == "r1kit"
-    legacy = client.completions.create(model="tiny", prompt="7x", seed=1, logprobs=0)
+    legacy = client.completions.create(model="tiny", prompt="7x", seed=1, logprobs=2)
     assert legacy.usage.completion_tokens == 16
-    assert len(legacy.choices[0].logprobs.token_logprobs) == 16
+    told = legacy.choices[0].logprobs
+    for token, logprob, top in zip(
+        told.tokens, told.token_logprobs, told.top_logprobs, strict=True
+    ):
+        assert 2 <= len(top) <= 3  # the sampled one besides
+        assert top[token] == logprob
+    assert len(told.tokens) == 16
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="gpt", messages=QUESTION)
     assert caught.value.param == "model"
@@ -191,8 +197,27 @@ def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server):
             assert {key: mine[-1][key] for key in keys} == {key: choice[key] for key in keys}
 
 
+def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client):
+    ask = {"messages": QUESTION, "model": "tiny", "max_tokens": 30, "logprobs": True}
+    budget = {"thinking": {"type": "enabled", "budget_tokens": 6}}
+    whole = client.chat.completions.create(
+        **ask, top_logprobs=4, temperature=1, top_p=1, seed=3, extra_body=budget
+    )
+    told = whole.choices[0].logprobs
+    assert len(told.reasoning_content) == 6
+    for one in told.content:
+        values = [top.logprob for top in one.top_logprobs]
+        assert len(values) == 4
+        assert values == sorted(values, reverse=True)
+        same = [top.logprob for top in one.top_logprobs if top.token == one.token]
+        assert one.logprob in same or one.logprob <= values[-1]
+    greedy = client.chat.completions.create(**ask, top_logprobs=1, temperature=0)
+    for one in greedy.choices[0].logprobs.reasoning_content:
+        assert one["top_logprobs"] == [{key: one[key] for key in ("token", "logprob", "bytes")}]
+
+
 def test_logprobs_of_a_stream_are_those_of_the_whole(server):
-    ask = {"logprobs": True, "model": "deepseek-chat"}
+    ask = {"logprobs": True, "top_logprobs": 2, "model": "deepseek-chat"}
     [whole] = server.ask(**ask).json()["choices"]
     parts = chunks(server.ask(**ask, stream=True))
     streamed = [
@@ -206,6 +231,9 @@ def test_logprobs_of_a_stream_are_those_of_the_whole(server):
     assert [t["logprob"] for t in streamed] == pytest.approx(
         [t["logprob"] for t in whole["logprobs"]["content"]], abs=1e-4
     )
+    assert [[top["token"] for top in t["top_logprobs"]] for t in streamed] == [
+        [top["token"] for top in t["top_logprobs"]] for t in whole["logprobs"]["content"]
+    ]
     assert len(streamed) == 24
     assert all(token["logprob"] <= 0 for token in streamed)
 

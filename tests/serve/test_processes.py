@@ -61,7 +61,11 @@ def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
 
 def requests() -> list[Request]:
     """More completions than rows."""
-    laws = [Sampling(40), Sampling(60, temperature=0), Sampling(50, top_p=0.8, stop=("e",))]
+    laws = [
+        Sampling(40),
+        Sampling(60, temperature=0),
+        Sampling(50, top_p=0.8, stop=("e",), n_top=3),
+    ]
     return [Request([5, 6, 7 + i], 1 + 2 * i, law, 11 + i) for i, law in enumerate(laws * 2)]
 
 
@@ -74,6 +78,10 @@ def test_it_draws_what_the_same_engine_draws_here(engine, folder):
                 other.token_ids, other.text, other.finish
             )  # fmt: skip
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+            assert one.tops == [
+                [(token, pytest.approx(logprob, abs=1e-4)) for token, logprob in top]
+                for top in other.tops
+            ]
     assert engine.max_positions == here.max_positions
     counted = sum(len(one.token_ids) for group in there for one in group)
     assert engine.counters.completion_tokens == counted

@@ -71,7 +71,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"stop": ["\udc00"]}, "stop[0]"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"logprobs": True, "top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"top_logprobs": 0}, "top_logprobs"),
         ({"thinking": True}, "thinking"),
         ({"thinking": {"type": "maybe"}}, "thinking.type"),

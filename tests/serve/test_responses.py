@@ -53,6 +53,26 @@ def test_streamed_it_is_the_same(client):
     assert event.response.usage == whole.usage
 
 
+def test_log_probabilities_are_those_of_a_chat(client, server):
+    asked = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    response = client.responses.create(**FIELDS, **asked, extra_body=BUDGET)
+    [content] = response.output[1].content
+    chat = server.ask(max_tokens=40, logprobs=True, top_logprobs=2, **BUDGET).json()
+    expected = chat["choices"][0]["logprobs"]["content"]
+    assert [one.to_dict() for one in content.logprobs] == expected
+    assert len(expected[0]["top_logprobs"]) == 2
+    streamed = []
+    for event in client.responses.create(**FIELDS, **asked, stream=True, extra_body=BUDGET):
+        if event.type == "response.output_text.delta":
+            streamed += [one.token for one in event.logprobs]
+        if event.type == "response.content_part.added" and event.part.type == "output_text":
+            assert event.part.logprobs == []
+    assert streamed == [one["token"] for one in expected][: len(streamed)]
+    assert len(streamed) >= len(expected) - 1  # an end that is no text is told with the whole
+    [content] = client.responses.create(**FIELDS, extra_body=BUDGET).output[1].content
+    assert content.logprobs == []
+
+
 def test_the_clients_own_accumulator_agrees(client):
     form = {"format": {"type": "json_schema", "name": "point", "schema": POINT}}
     fields = {**FIELDS, "max_output_tokens": 200, "text": form, "extra_body": BUDGET}
@@ -95,6 +115,7 @@ def test_effort_none_is_no_thinking_and_a_format_is_followed(client):
         ({"store": True}, "store"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"top_logprobs": 21}, "top_logprobs"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
         ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "none"}}}},
          "text.format.schema"),

@@ -66,7 +66,8 @@ def below(pid: int) -> list[psutil.Process]:
 @pytest.mark.slow
 def test_greedy_it_says_what_our_engine_says(served, ours):
     for content in ("7x + 3 = 38", "안녕하세요", "try 5"):
-        mine, theirs = (s.ask(content, temperature=0, logprobs=True) for s in (ours, served))
+        asked = {"temperature": 0, "logprobs": True, "top_logprobs": 3}
+        mine, theirs = (s.ask(content, **asked) for s in (ours, served))
         assert theirs.status_code == 200, theirs.text
         one, other = (answer.json()["choices"][0] for answer in (mine, theirs))
         assert other["message"] == one["message"]
@@ -74,6 +75,14 @@ def test_greedy_it_says_what_our_engine_says(served, ours):
         for part in ("content", "reasoning_content"):
             said, told = ([t["logprob"] for t in c["logprobs"][part]] for c in (one, other))
             assert told == pytest.approx(said, abs=1e-4)
+            said, told = (
+                [
+                    [(t["token"], t["logprob"]) for t in one["top_logprobs"]]
+                    for one in c["logprobs"][part]
+                ]
+                for c in (one, other)
+            )
+            assert told == [[(t, pytest.approx(p, abs=1e-4)) for t, p in top] for top in said]
         for key in ("prompt_tokens", "completion_tokens", "completion_tokens_details"):
             assert theirs.json()["usage"][key] == mine.json()["usage"][key]
 
