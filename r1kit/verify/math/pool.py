@@ -1,8 +1,10 @@
-"""Worker processes that can be killed: Math-Verify with a wall-clock budget an answer.
+"""Worker processes that can be killed: Math-Verify with a budget of time an answer.
 
 A worker is a fresh interpreter (never a fork of ours) that runs worker.py. One question at a time
-goes to it; if the reply is late it is killed and replaced, and the verdict is undecided. Its start,
-which is slow, counts on nobody's budget; a spare is kept so that it is seldom waited for.
+goes to it; if it has worked for longer than its budget it is killed and replaced, and the verdict
+is undecided. What counts is its processor time, so that a busy machine decides as an idle one
+does. Its start, which is slow, counts on nobody's budget; a spare is kept so that it is seldom
+waited for.
 
 Safe to use from many threads. A fork of our process gets a pool of its own. Workers end with the
 pool, with the end of their stdin, or by their own alarm.
@@ -20,14 +22,19 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 BUDGET_S = 0.8
-"""wall clock, for one answer"""
+"""of a worker's processor time, for one answer"""
+PATIENCE = 10
+"""how many budgets of wall clock an answer may take, however busy the machine is"""
 START_S = 60.0
-"""for the imports of a worker, on a machine that is busy"""
+"""for a worker to load, on a machine that is busy"""
 MAX_QUESTIONS = 5_000
 """of one worker, whose caches grow"""
 MAX_REPLY_BYTES = 1 << 20
@@ -186,20 +193,34 @@ class _Worker:
         return self._is_ready or bool(_poll(self._output, 0))
 
     def await_ready(self) -> None:
-        """Wait for the imports. Raises OSError or TimeoutError where they fail."""
+        """Wait until it is loaded. Raises OSError or TimeoutError where they fail."""
         if not self._is_ready:
-            self._receive(time.monotonic() + START_S)
+            end = time.monotonic() + START_S
+            self._receive(lambda: end - time.monotonic())
             self._is_ready = True
 
     def ask(self, gold: str, answer: str, budget_s: float) -> Opinion:
         """Raises TimeoutError when the reply is late, OSError when the process has ended."""
-        deadline = time.monotonic() + budget_s
         self.n_questions += 1
         question = {"gold": gold, "answer": answer, "limit_s": int(budget_s) + 2}
         body = json.dumps(question).encode()
+        left = self._budget(budget_s)
         _write(self._input, len(body).to_bytes(4, "big") + body)
-        reply = self._receive(deadline)
+        reply = self._receive(left)
         return Opinion(reply["same"], str(reply["why"]))
+
+    def _budget(self, budget_s: float) -> Callable[[], float]:
+        """What is left of it in seconds, from now on."""
+        end, used = time.monotonic() + PATIENCE * budget_s, self._processor_s() + budget_s
+        return lambda: min(used - self._processor_s(), end - time.monotonic())
+
+    def _processor_s(self) -> float:
+        """How long the process has worked. Raises OSError when it has ended."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error as error:
+            raise OSError("end of its process") from error
+        return float(times.user + times.system)
 
     def kill(self) -> None:
         """End the process and reap it."""
@@ -210,18 +231,21 @@ class _Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def _receive(self, deadline: float) -> dict[str, bool | None]:
-        n_bytes = int.from_bytes(self._read(4, deadline), "big")
+    def _receive(self, left: Callable[[], float]) -> dict[str, bool | None]:
+        n_bytes = int.from_bytes(self._read(4, left), "big")
         if n_bytes > MAX_REPLY_BYTES:
             raise OSError("a reply of no sensible length")
-        return dict(json.loads(self._read(n_bytes, deadline)))
+        return dict(json.loads(self._read(n_bytes, left)))
 
-    def _read(self, n_bytes: int, deadline: float) -> bytes:
+    def _read(self, n_bytes: int, left: Callable[[], float]) -> bytes:
+        """Raises TimeoutError when no seconds are `left`, OSError when the process has ended."""
         pieces = b""
         while len(pieces) < n_bytes:
-            left = deadline - time.monotonic()
-            if left <= 0 or not _poll(self._output, left):
+            seconds = left()
+            if seconds <= 0:
                 raise TimeoutError
+            if not _poll(self._output, max(seconds, 0.01)):  # as finely as processor time is told
+                continue
             piece = os.read(self._output, n_bytes - len(pieces))
             if not piece:
                 raise OSError("end of its output")

@@ -2,7 +2,8 @@
 
 A question and an answer are JSON behind their length (4 bytes, big-endian) on stdin and stdout:
 `{"gold": "2^n", "answer": "2 * 2^{n-1}", "limit_s": 2}` → `{"same": true, "why": "..."}`.
-The pool kills a worker that is late; where there is no pool left, an alarm and the end of stdin do.
+The pool kills a worker that is late; where there is no pool left, the end of stdin does, and an
+alarm after so many seconds of processor time.
 
 Departures from Math-Verify's defaults: only its LaTeX reader (its reader of plain expressions runs
 them as Python), one formula and not a text, no alarms of its own, twelve digits instead of six
@@ -22,26 +23,27 @@ from typing import Any, BinaryIO
 MEMORY_BYTES = 2 << 30
 """address space; sympy needs a tenth of it"""
 DIGITS = 12
+FIRST = ("\\tan x", "\\frac{\\sin x}{\\cos x}")
+"""a worker's first question takes ten times as long as another, so it is asked in advance"""
 
 
 def main() -> None:
-    """Answer until stdin ends. The first message says that the imports are done."""
+    """Answer until stdin ends. The first message says that all is loaded."""
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not break the protocol
     for limit, value in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (value, value))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable()
-    import math_verify  # noqa: F401
-
+    compare(*FIRST)
     _send(answers, {"ready": True})
     while (question := _receive(questions)) is not None:
-        signal.alarm(question["limit_s"])
+        signal.setitimer(signal.ITIMER_PROF, question["limit_s"])
         try:
             answer = compare(question["gold"], question["answer"])
         except MemoryError:
             answer = {"same": None, "why": "limit: memory"}
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         _send(answers, answer)
 
 
