@@ -63,12 +63,12 @@ def run(
         sink = None if track is None else open_sink(track, folder, loaded.name)
         with sentences(console, folder), ExitStack() as stack:
             from r1kit.stages import pipeline
+            from r1kit.stages.plan import Wanted
 
             view: Observer = stack.enter_context(observer(console, loaded.name))
             if sink is not None:
                 view = stack.enter_context(Tracked(view, folder, sink))
-            wanted = pipeline.Wanted(only, to, from_)
-            pipeline.run(loaded, folder, view, wanted)
+            pipeline.run(loaded, folder, view, Wanted(only, to, from_))
         with sentences(console, folder):
             report.show(folder, console)
 

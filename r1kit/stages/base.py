@@ -16,7 +16,8 @@ from r1kit.config import BaseConfig, ModelConfig
 from r1kit.model import policy, tokenizer
 from r1kit.model.find import find_model
 from r1kit.stages import supervise
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.train.imitate import imitation
 from r1kit.train.pretrain import chunks, document

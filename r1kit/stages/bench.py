@@ -18,8 +18,9 @@ from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
 from r1kit.rollout import Exam, collect
 from r1kit.stages import preference
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
 from r1kit.stages.measure import facts, rollout_record
+from r1kit.stages.plan import JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.types import Group, Message, Problem, Sampling, Verdict
 from r1kit.verify.answer import check_number
@@ -80,7 +81,7 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     They are born late, so that no stage can be judged when it ends.
     """
     reward_models, found = preference.reward_models(context), {}
-    stages = [name for name in unit.needs if name not in preference.STAGES]
+    stages = [name for name in unit.needs if name not in JUDGES]
     for stage in stages:
         model, words = context.load(context.latest(stage))
         engine = LocalEngine(model, words, max_rows=context.recipe.compute.max_rows)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from r1kit.config import TunedConfig
 from r1kit.curate import Row
 from r1kit.stages import sampled, tune
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 
 ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 

@@ -20,6 +20,7 @@ from r1kit.live import Observer
 from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
+from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
 
 KEPT_CHECKPOINTS = 2
@@ -33,22 +34,6 @@ FIRST_INDEX = {
 }
 """Where the problems of a stage begin in the endless sequence of the train split: apart, so that
 none is asked the problems it has learned from."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A box of the paper's figure: `Unit("rejection", run, "base", "reasoning")`."""
-
-    name: str
-    """of the stage; those of a family are apart by a slash: `distill/small`"""
-    run: Callable[[Context, Unit], dict[str, Any] | None]
-    """leaves a finished checkpoint; may return what to keep in results.json"""
-    weights_from: str | None = None
-    """the unit whose weights it begins with"""
-    data_from: str | None = None
-    """in words, or the unit"""
-    needs: tuple[str, ...] = ()
-    """further units that must be finished"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from r1kit.curate import Row
 from r1kit.durable import read_lines
 from r1kit.errors import ConfigError
 from r1kit.stages import base, reinforce, tune
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 
 
 def make_base(context: Context, unit: Unit) -> None:

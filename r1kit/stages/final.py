@@ -15,7 +15,8 @@ from r1kit.engines.remote import Endpoint
 from r1kit.judges import Judge
 from r1kit.judges.remote import RemoteJudge
 from r1kit.stages import preference, reinforce
-from r1kit.stages.context import FIRST_INDEX, Context, Unit
+from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 
 JUDGE_KEY = "R1_JUDGE_KEY"

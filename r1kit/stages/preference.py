@@ -21,13 +21,13 @@ from r1kit.judges import is_harmful
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import scorer
 from r1kit.stages import supervise
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
 from r1kit.train.reward_model import Example, Labelled, Pair, measure, preferring
 from r1kit.types import Split
 
-HELPFUL, HARMLESS = STAGES = ("preference/helpful", "preference/harmless")
 N_HELD_OUT = 256
 """held-out problems measured on, at most"""
 HELD_OUT_DRAWS = 4_000
@@ -65,7 +65,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
 
 def reward_models(context: Context) -> RewardModels:
     """The judge that this run has trained."""
-    paths = {name: context.latest(name) for name in STAGES}
+    paths = {name: context.latest(name) for name in JUDGES}
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
     }

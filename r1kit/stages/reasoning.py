@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from r1kit.config import ReasoningConfig
 from r1kit.stages import reinforce
-from r1kit.stages.context import FIRST_INDEX, Context, Unit
+from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:

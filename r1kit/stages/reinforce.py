@@ -16,8 +16,9 @@ from r1kit.config import RLConfig
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge, preferred
 from r1kit.rollout import Collected, Exam, collect
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
 from r1kit.stages.measure import describe, group_record
+from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce

@@ -10,7 +10,8 @@ from __future__ import annotations
 from r1kit.config import TunedConfig
 from r1kit.durable import replace_lines
 from r1kit.stages import sampled, tune
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:

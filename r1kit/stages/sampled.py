@@ -9,7 +9,8 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import TaskError
 from r1kit.keep import keep
 from r1kit.rollout import Exam, collect
-from r1kit.stages.context import FIRST_INDEX, Context, Unit
+from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General
 from r1kit.types import Sampling

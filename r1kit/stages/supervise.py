@@ -8,7 +8,8 @@ from typing import TypeVar
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
-from r1kit.stages.context import Context, Resumed, Unit
+from r1kit.stages.context import Context, Resumed
+from r1kit.stages.plan import Unit
 from r1kit.train.descend import Gradients, descend
 from r1kit.train.optim import make_optimizers
 

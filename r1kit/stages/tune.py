@@ -10,7 +10,8 @@ from r1kit.config import SFTConfig
 from r1kit.curate import Row, messages_of
 from r1kit.errors import ConfigError
 from r1kit.stages import supervise
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 from r1kit.template import render_prompt, render_turn
 from r1kit.train.imitate import imitation
 from r1kit.train.sft import example, updates

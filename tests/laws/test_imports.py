@@ -73,7 +73,7 @@ LIGHT = ["r1kit.types", "r1kit.config", "r1kit.template", "r1kit.tasks.mix", "r1
          "r1kit.judges", "r1kit.curate", "r1kit.rundir", "r1kit.cli", "r1kit.verify.sandbox",
          "r1kit.serve.schema", "r1kit.engines.remote", "r1kit.judges.remote", "r1kit.keep",
          "r1kit.sample", "r1kit.chat", "r1kit.load", "r1kit.measured",
-         "r1kit.model.find"]  # fmt: skip
+         "r1kit.model.find", "r1kit.stages.pipeline"]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", LIGHT)

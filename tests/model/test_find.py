@@ -11,7 +11,7 @@ from r1kit.errors import CheckpointError
 from r1kit.model.find import find_model
 from r1kit.rundir import RunDir
 from r1kit.stages import base
-from r1kit.stages.context import Unit
+from r1kit.stages.plan import Unit
 
 
 def test_a_folder_is_itself(tmp_path: Path):

@@ -8,6 +8,7 @@ from r1kit import config
 from r1kit.errors import ConfigError
 from r1kit.stages import pipeline
 from r1kit.stages.cold_start import rewritten
+from r1kit.stages.plan import Wanted, plan
 
 WHOLE = config.load(Path(__file__).parents[2] / "recipes" / "rehearsal.toml")
 
@@ -17,7 +18,7 @@ def without(section: str) -> config.Recipe:
 
 
 def test_the_lineage_is_the_papers():
-    units = {unit.name: unit for unit in pipeline.plan(WHOLE)}
+    units = {unit.name: unit for unit in plan(WHOLE)}
     assert [name for name in units if "/" not in name] == [
         "base", "zero", "cold_start", "reasoning", "rejection", "final", "bench",
     ]  # fmt: skip
@@ -32,9 +33,14 @@ def test_the_lineage_is_the_papers():
     assert weights["distill/qwen/base"] is None
 
 
+def test_every_unit_has_a_program():
+    for unit in plan(WHOLE):
+        assert callable(pipeline._program(unit)), unit.program
+
+
 def test_a_recipe_without_sections_ends_with_zero():
     tiny = config.parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
-    assert [unit.name for unit in pipeline.plan(tiny)] == ["base", "zero"]
+    assert [unit.name for unit in plan(tiny)] == ["base", "zero"]
 
 
 DISTILL = sorted((Path(__file__).parents[2] / "recipes" / "distill").glob("*.toml"))
@@ -45,7 +51,7 @@ def test_the_papers_students_are_made_from_a_file_alone(path: Path):
     recipe = config.load(path)
     assert recipe.distill is not None
     [student] = recipe.distill.students
-    units = pipeline.plan(recipe)
+    units = plan(recipe)
     assert [unit.name for unit in units] == [
         f"distill/{student.name}/base",
         f"distill/{student.name}",
@@ -64,7 +70,7 @@ def test_the_papers_students_are_made_from_a_file_alone(path: Path):
 )
 def test_a_gap_in_the_path_is_a_sentence(gone, needed):
     with pytest.raises(ConfigError, match=f"needs {needed}, .*add \\[{needed}\\]"):
-        pipeline.plan(without(gone))
+        plan(without(gone))
 
 
 def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
@@ -72,8 +78,8 @@ def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
         return WHOLE.model_copy(update={"ablations": (config.AblationConfig(name="a", **item),)})
 
     with pytest.raises(ConfigError, match="Ablation a: n_stps"):
-        pipeline.plan(ablated(of="final", change={"n_stps": 4}))
-    [made] = [u for u in pipeline.plan(ablated(of="reasoning")) if u.name == "ablation/a"]
+        plan(ablated(of="final", change={"n_stps": 4}))
+    [made] = [u for u in plan(ablated(of="reasoning")) if u.name == "ablation/a"]
     assert made.weights_from == "cold_start"
 
 
@@ -93,10 +99,10 @@ def test_a_bare_box_gets_a_word_in_the_questions_language():
 
 
 def test_which_stages_are_made_in_a_session():
-    names = [unit.name for unit in pipeline.plan(WHOLE)]
+    names = [unit.name for unit in plan(WHOLE)]
 
     def chosen(**wanted):
-        made = pipeline.Wanted(**wanted)
+        made = Wanted(**wanted)
         made.check(names)
         return [name for name in names if name in made]
 

@@ -15,7 +15,8 @@ from r1kit.model import checkpoint, policy, scorer, tokenizer
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
 from r1kit.stages import preference
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 from r1kit.stages.preference import HARMLESS, HELPFUL
 from r1kit.tasks.general import General
 from r1kit.types import Checkpoint

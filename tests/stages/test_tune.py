@@ -11,7 +11,8 @@ from r1kit.model import checkpoint, policy, tokenizer
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
 from r1kit.stages import tune
-from r1kit.stages.context import Context, Unit
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
 
 ROW = {

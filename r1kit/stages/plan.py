@@ -1,0 +1,165 @@
+"""The recipe as a table: which units there are, in which order, and where each begins. Torch-free.
+
+What a recipe or a command cannot mean is found here, before anything is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from r1kit.config import AblationConfig, Recipe, RLConfig
+from r1kit.errors import ConfigError
+from r1kit.evidence import ASIDE, rank
+
+OWN = "its own samples"
+HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A box of the paper's figure: `Unit("rejection", "rejection.run", "base", "reasoning")`."""
+
+    name: str
+    """of the stage; those of a family are apart by a slash: `distill/small`"""
+    program: str
+    """what makes it, a function of this folder: `(Context, Unit) -> dict[str, Any] | None`; it
+    leaves a finished checkpoint and may return what to keep in results.json"""
+    weights_from: str | None = None
+    """the unit whose weights it begins with"""
+    data_from: str | None = None
+    """in words, or the unit"""
+    needs: tuple[str, ...] = ()
+    """further units that must be finished"""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All units that must be finished."""
+        return self.needs if self.weights_from is None else (self.weights_from, *self.needs)
+
+
+def plan(recipe: Recipe) -> list[Unit]:
+    """The units of a recipe in the order of the paper: the sections it has decide.
+
+    A recipe whose students learn from a file has them alone. Raises ConfigError when a unit begins
+    with another that the recipe has no section of.
+    """
+    if recipe.distill is not None and recipe.distill.data is not None:
+        return _students(recipe)
+    units = [Unit("base", "base.run", None, "corpus"), Unit("zero", "zero.run", "base", OWN)]
+    if recipe.cold_start is not None:
+        units.append(Unit("cold_start", "cold_start.run", "base", "zero", ("zero",)))
+    if recipe.reasoning is not None:
+        units.append(Unit("reasoning", "reasoning.run", "cold_start", OWN))
+    if recipe.rejection is not None:
+        units.append(Unit("rejection", "rejection.run", "base", "reasoning", ("reasoning",)))
+    if recipe.final is not None:
+        judges = JUDGES if _needs_reward_models(recipe) else ()
+        made = "made preferences"
+        units += [Unit(name, "preference.run", "rejection", made) for name in judges]
+        units.append(Unit("final", "final.run", "rejection", OWN, judges))
+    units += _students(recipe)
+    named = {unit.name: unit for unit in units}
+    for item in recipe.ablations:
+        changed(recipe, item)
+        name = f"ablation/{item.name}"
+        units.append(replace(named[item.of], name=name, program="ablation.run"))
+    if _needs_reward_models(recipe):
+        units.append(Unit("bench", "bench.judge", None, None, _judged(recipe, units)))
+    _refuse_gaps(units)
+    return units
+
+
+def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
+    """The settings of an ablation. Raises ConfigError for one that cannot be."""
+    section: RLConfig | None = getattr(recipe, wanted.of)
+    if section is None:
+        raise ConfigError(
+            f"Ablation {wanted.name} changes stage {wanted.of}, which the recipe has no section of."
+        )
+    try:
+        return type(section).model_validate(_merged(section.model_dump(), wanted.change))
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"Ablation {wanted.name}: {key}: {first['msg']}.") from None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which stages of a recipe are made in this session; by default all that are not finished."""
+
+    only: str | None = None
+    """a unit, or a family of them"""
+    last: str | None = None
+    """the family after which it ends"""
+    again: str | None = None
+    """a family that is made once more, with all that follow"""
+
+    def __contains__(self, name: str) -> bool:
+        is_late = self.last is not None and rank(name) > rank(self.last)
+        is_named = self.only is None or name == self.only or name.startswith(f"{self.only}/")
+        return is_named and not is_late
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises ConfigError for what is no stage of a recipe with units of these names."""
+        families = list(dict.fromkeys(name.split("/")[0] for name in names))
+        for option, stage, known in (
+            ("--only", self.only, [*families, *names]),
+            ("--to", self.last, families),
+            ("--from", self.again, families),
+        ):
+            if stage is not None and stage not in known:
+                told = ", ".join(dict.fromkeys(known))
+                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {told}.")
+
+
+def _students(recipe: Recipe) -> list[Unit]:
+    if recipe.distill is None:
+        return []
+    units: list[Unit] = []
+    file = recipe.distill.data
+    taught = () if file else ("rejection",)
+    for student in recipe.distill.students:
+        name = f"distill/{student.name}"
+        base = f"{name}/base"
+        units.append(Unit(base, "distill.make_base", None, "corpus"))
+        units.append(Unit(name, "distill.run", base, file or "rejection", taught))
+        if student.twin:
+            units.append(Unit(f"{name}/zero", "distill.make_twin", base, OWN))
+    return units
+
+
+def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
+    """What the reward models look at, and they themselves."""
+    main = [unit.name for unit in units if unit.name.split("/")[0] not in ASIDE]
+    finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
+    return (*main, *finals, *JUDGES)
+
+
+def _needs_reward_models(recipe: Recipe) -> bool:
+    config = recipe.final
+    return config is not None and recipe.general is not None and config.judge_url is None
+
+
+def _refuse_gaps(units: Sequence[Unit]) -> None:
+    names = {unit.name for unit in units}
+    for unit in units:
+        for source in unit.sources:
+            if source not in names:
+                raise ConfigError(
+                    f"Stage {unit.name} needs {source}, and the recipe has no section of it; add "
+                    f"[{source.split('/')[0]}]."
+                )
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return old | {
+        key: _merged(old[key], value)
+        if isinstance(value, dict) and isinstance(old.get(key), dict)
+        else value
+        for key, value in new.items()
+    }
