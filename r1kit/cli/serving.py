@@ -182,7 +182,7 @@ def serve(
             origins=allow_origin or [],
             insecure=insecure,
             is_launch_day=_is_launch_day(api_profile, engine),
-            open_page=_page() if page else None,
+            open_page=_open_page if page else None,
         )
 
 
@@ -212,11 +212,9 @@ def _opener(
         from r1kit.serve.vllm import open_vllm
 
         return lambda: open_vllm(found, flags, limits, console)
-    from r1kit.config import ComputeConfig
-    from r1kit.model.parallel import device_kind
     from r1kit.serve.local import open_folders
 
-    return lambda: open_folders(found, device_kind(ComputeConfig()), limits)
+    return lambda: open_folders(found, limits)
 
 
 def _is_launch_day(profile: str, engine: str) -> bool:
@@ -242,8 +240,8 @@ def _found(models: list[str]) -> dict[str, Path | str]:
     return dict(zip(names, map(find_model, models), strict=True))
 
 
-def _page() -> Callable[[str], Page]:
+def _open_page(url: str) -> Page:
     """Only here, since it loads gradio."""
     from r1kit.pages.site import open_page
 
-    return open_page
+    return open_page(url)

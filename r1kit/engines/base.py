@@ -6,9 +6,10 @@ script) does not change what the caller writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from r1kit.errors import EngineError
 from r1kit.types import Completion, Finish, Request, Top
@@ -126,6 +127,11 @@ class Stepped(Protocol):
     def odds(self, job: Job, index: int) -> Odds:
         """Of the tokens of completion `index` so far."""
         ...
+
+
+def as_schema(schema: dict[str, Any]) -> str:
+    """The text that stands for a schema: `Sampling.json_schema`."""
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def check(request: Request, vocab_size: int, max_positions: int | None) -> None:

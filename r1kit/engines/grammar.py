@@ -5,7 +5,6 @@ A schema is compiled once, within limits, by whoever checks it first; every comp
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
@@ -85,11 +84,6 @@ class Walk:
     def take(self, token: int) -> None:
         """This one came."""
         self._matcher.consume_token(token)
-
-
-def as_schema(schema: dict[str, Any]) -> str:
-    """The text that stands for a schema: `Sampling.json_schema`."""
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def _told(error: str) -> str:

@@ -5,7 +5,8 @@ request; `generate` and `stream` are short loops over it. The life of a request:
 
 1. `submit` checks it and puts it at the end of the queue.
 2. When rows are free, the prompts at the head are prefilled together, all but their last token
-   (prefill.py); the n completions of a request share one prefill.
+   (prefill.py); the n completions of a request share one prefill. Of a long prompt a step reads
+   one piece, so that the others go on meanwhile and an abort does not wait.
 3. Each completion takes a row, which starts with the last prompt token. The rows of a request begin
    on one branch: one row of the cache holds what they have in common.
 4. `step` reads one token a branch and draws one a row; rows of a branch that draw alike stay
@@ -34,34 +35,29 @@ from transformers import PreTrainedModel
 
 from r1kit.engines.base import Counters, Delta, Job, Odds, OnGroup, check
 from r1kit.engines.grammar import Grammars, Walk
-from r1kit.engines.prefill import Prefill
+from r1kit.engines.prefill import Prefill, Reading
 from r1kit.engines.rows import Rows
 from r1kit.engines.sampler import Law, draw, tops
 from r1kit.engines.text import Text, TextStream
 from r1kit.engines.uniform import uniform
 from r1kit.errors import EngineError
-from r1kit.model.cache import KeyValues, RowCache
+from r1kit.model.cache import RowCache
 from r1kit.model.fused import inference
 from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request, Top
 
 _PREFILL_TOKENS = 4096
 """most prompt tokens read in one forward pass, beyond the first prompt"""
+_PIECES = {"cpu": 512}
+"""most tokens of one prompt read in a step, where it is not as many"""
 _FIRST_LENGTH = 64
 """tokens a row of an empty cache starts with"""
-
-
-class _Reading(Job):
-    """A job whose prompt may have been read."""
-
-    prefix: KeyValues | None = None
-    """keys and values of prompt_ids[:-1]"""
 
 
 class _Owner(NamedTuple):
     """Whose completion a row is."""
 
-    job: _Reading
+    job: Reading
     place: int
     version: int
     """of the policy when the row began"""
@@ -108,7 +104,7 @@ class LocalEngine:
         self._prompts = Prefill(self._inference, prefix_tokens)
         self._cache = RowCache()
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
-        self._queue: deque[_Reading] = deque()
+        self._queue: deque[Reading] = deque()
 
     @property
     def max_positions(self) -> int | None:
@@ -151,12 +147,12 @@ class LocalEngine:
         self.version = version
         self._prompts.forget()
         for job in self._queue:
-            job.prefix = None
+            job.forget()
 
     def submit(self, request: Request, ahead: bool = False) -> Job:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
-        job = _Reading(request)
+        job = Reading(request)
         (self._queue.appendleft if ahead else self._queue.append)(job)
         return job
 
@@ -228,18 +224,20 @@ class LocalEngine:
     def _admit(self) -> None:
         while self._queue and self._rows.n < self.max_rows:
             job = self._queue[0]
-            if job.prefix is None:
-                self._prefill(self._next_prompts())
+            if not job.is_read:
+                self._read(self._next_prompts())
+            if not job.is_read:
+                return
             n = min(self.max_rows - self._rows.n, job.request.n - job.n_begun)
             self._begin(job, n)
             if job.n_begun == job.request.n:
                 self._queue.popleft()
-                job.prefix = None
+                job.forget()
 
-    def _next_prompts(self) -> list[_Reading]:
+    def _next_prompts(self) -> list[Reading]:
         """Jobs from the head of the queue that will fill the free rows, or soon will."""
         wanted = max(self.max_rows - self._rows.n, self.max_rows // 8)
-        jobs: list[_Reading] = []
+        jobs: list[Reading] = []
         tokens = 0
         for job in self._queue:
             tokens += len(job.request.prompt_ids)
@@ -247,20 +245,18 @@ class LocalEngine:
                 break
             jobs.append(job)
             wanted -= job.request.n - job.n_begun
-        return [job for job in jobs if job.prefix is None]
+        return [job for job in jobs if not job.is_read]
 
-    def _prefill(self, jobs: list[_Reading]) -> None:
-        prefixes = self._prompts.read([job.request.prompt_ids[:-1] for job in jobs])
-        for job, prefix in zip(jobs, prefixes, strict=True):
-            job.prefix, job.n_cached = prefix
-            self.counters.prompt_tokens += len(job.request.prompt_ids)
-            self.counters.cached_tokens += job.n_cached
+    def _read(self, jobs: list[Reading]) -> None:
+        new = [job for job in jobs if job.n_read is None]
+        self._prompts.advance(jobs, _PIECES.get(self._device.type, _PREFILL_TOKENS))
+        self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
+        self.counters.cached_tokens += sum(job.n_cached for job in new)
 
-    def _begin(self, job: _Reading, n: int) -> None:
+    def _begin(self, job: Reading, n: int) -> None:
         start, first = self._rows.n, job.n_begun
         self._make_room(start + n, len(job.request.prompt_ids))
-        assert job.prefix is not None
-        self._cache.fill(self._n_branches, job.prefix)
+        self._cache.fill(self._n_branches, job.known)
         self._rows.add(job.request, first, n, self._n_branches)
         self._n_branches += 1
         schema = job.request.sampling.json_schema

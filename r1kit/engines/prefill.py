@@ -1,22 +1,34 @@
-"""Reading prompts; each that begins with a known text, on from there."""
+"""Reading prompts, a piece at a time; each that begins with a known text, on from there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from r1kit.engines.base import Job
 from r1kit.engines.prefixes import Prefixes
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import Inference
+from r1kit.types import Request
 
 
-class Prefix(NamedTuple):
-    """A prompt that has been read."""
+class Reading(Job):
+    """A job whose prompt is being read: all but its last token, which decoding reads."""
 
-    keys_values: KeyValues
-    """{} for a prompt of no tokens"""
-    n_known: int
-    """tokens whose keys and values were there already"""
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.prompt = request.prompt_ids[:-1]
+        self.known: KeyValues = {}
+        """keys and values of the first `n_read` tokens"""
+        self.n_read: int | None = None
+        """None before anything has been looked up or read"""
+
+    @property
+    def is_read(self) -> bool:
+        return self.n_read == len(self.prompt)
+
+    def forget(self) -> None:
+        """Give back what was read."""
+        self.known, self.n_read = {}, None
 
 
 class Prefill:
@@ -26,19 +38,21 @@ class Prefill:
         self._inference = inference
         self._known = Prefixes(prefix_tokens)
 
-    def read(self, prompts: Sequence[list[int]]) -> list[Prefix]:
-        """What each of these prompts leaves behind."""
-        found = [self._known.longest(prompt) for prompt in prompts]
-        rests = [prompt[n:] for prompt, (n, _) in zip(prompts, found, strict=True)]
-        left = [known for _, known in found]
-        new = [place for place, rest in enumerate(rests) if rest]
-        if new:
-            read = self._inference.read([rests[i] for i in new], [left[i] for i in new])
-            for place, keys_values in zip(new, read, strict=True):
-                left[place] = keys_values
-        for prompt, keys_values in zip(prompts, left, strict=True):
-            self._known.keep(prompt, keys_values)
-        return [Prefix(known, n) for known, (n, _) in zip(left, found, strict=True)]
+    def advance(self, jobs: Sequence[Reading], most: int) -> None:
+        """Read on, at most so many tokens of each; each begins with what earlier prompts left."""
+        for job in jobs:
+            if job.n_read is None:
+                job.n_read, job.known = self._known.longest(job.prompt)
+                job.n_cached = job.n_read
+        left = [(job, job.n_read) for job in jobs if job.n_read is not None and not job.is_read]
+        pieces = [job.prompt[start : start + most] for job, start in left]
+        if left:
+            read = self._inference.read(pieces, [job.known for job, _ in left])
+            for (job, start), piece, known in zip(left, pieces, read, strict=True):
+                job.known, job.n_read = known, start + len(piece)
+        for job in jobs:
+            if job.is_read:
+                self._known.keep(job.prompt, job.known)
 
     def forget(self) -> None:
         """The weights have changed."""

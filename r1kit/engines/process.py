@@ -35,17 +35,16 @@ class Wish:
 
     model: Path | str
     """a folder, or a hub id (a str)"""
-    device: str
     max_rows: int
     prefix_tokens: int
 
 
-class ProcessEngine(Followed):
-    """See `base.Stepped`; `close` ends the process."""
+class Opening:
+    """A process that opens a model, while we do something else."""
 
-    def __init__(self, wish: Wish, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]) -> None:
-        """Returns when the model is loaded. Raises the R1Error that it does not load with."""
-        self._line, theirs = multiprocessing.Pipe()
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+        self.line, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "r1kit.engines.worker", str(theirs.fileno())],
@@ -53,8 +52,56 @@ class ProcessEngine(Followed):
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is for us, and we end it
             )
+        asked = {"wish": wish, "is_folder": isinstance(wish.model, Path)}
+        with contextlib.suppress(OSError):  # it has ended: `facts` says so
+            self.line.send_bytes(orjson.dumps(asked, default=str))
+        self._grace_s = 0.0  # while it loads it hears nothing
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def facts(self) -> dict[str, Any]:
+        """What it knows of the model, once it is open. Raises the R1Error that it does not with."""
         try:
-            opened = self._open(wish)
+            told: dict[str, Any] = orjson.loads(self.line.recv_bytes())
+        except (EOFError, OSError):
+            words = f"The engine's process has ended{self.how()} while it loaded the model."
+            raise EngineError(words) from None
+        if "error" in told:
+            raise getattr(errors, told["error"])(told["said"])
+        self._grace_s = _GRACE_S
+        return told
+
+    def how(self) -> str:
+        """How it ended, which the system may not know at once."""
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return ""
+        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
+
+    def close(self) -> None:
+        """End the process."""
+        self.line.close()
+        try:
+            self._process.wait(self._grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class ProcessEngine(Followed):
+    """See `base.Stepped`; `close` ends the process."""
+
+    def __init__(
+        self, opening: Opening, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]
+    ) -> None:
+        """Returns when the model is open. Raises the R1Error that it does not open with."""
+        self._opening, self._line = opening, opening.line
+        try:
+            opened = opening.facts()
         except BaseException:
             self.close()
             raise
@@ -69,7 +116,7 @@ class ProcessEngine(Followed):
     @property
     def pid(self) -> int:
         """Of the process."""
-        return self._process.pid
+        return self._opening.pid
 
     def step(self) -> list[Job]:
         """Takes all that has been sampled; raises EngineError when the process is gone."""
@@ -82,28 +129,13 @@ class ProcessEngine(Followed):
                 if not self._line.poll(0):
                     return done
         except (EOFError, OSError):
-            raise EngineError(f"The engine's process has ended{self._how()}; ask again.") from None
+            raise EngineError(
+                f"The engine's process has ended{self._opening.how()}; ask again."
+            ) from None
 
     def close(self) -> None:
         """End the process; nothing may be asked afterwards."""
-        self._line.close()
-        try:
-            self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _open(self, wish: Wish) -> dict[str, Any]:
-        asked = {"wish": wish, "is_folder": isinstance(wish.model, Path)}
-        try:
-            self._line.send_bytes(orjson.dumps(asked, default=str))
-            told: dict[str, Any] = orjson.loads(self._line.recv_bytes())
-        except (EOFError, OSError):
-            words = f"The engine's process has ended{self._how()} while it loaded the model."
-            raise EngineError(words) from None
-        if "error" in told:
-            raise getattr(errors, told["error"])(told["said"])
-        return told
+        self._opening.close()
 
     def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[Job]:
         """The jobs that are done by it."""
@@ -117,14 +149,6 @@ class ProcessEngine(Followed):
             if job is not None and self._take(self._rows[job][place], news):
                 done.append(job)
         return done
-
-    def _how(self) -> str:
-        """How it ended, which the system may not know at once."""
-        try:
-            code = self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            return ""
-        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
 
     def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
         number = next(self._numbers)

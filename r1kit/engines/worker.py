@@ -23,13 +23,18 @@ from queue import SimpleQueue
 from typing import Any
 
 import orjson
-import torch
 
 from r1kit.engines.base import Job
-from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
-from r1kit.model import checkpoint
+from r1kit.loading import loading
 from r1kit.types import Completion, Request, Sampling
+
+with loading():
+    import torch
+
+    from r1kit.engines.local import LocalEngine
+    from r1kit.model import checkpoint
+    from r1kit.model.parallel import auto_device
 
 SMALL = 30_000_000
 """parameters; a product of fewer is over before a second thread has woken up, and that thread is
@@ -180,7 +185,7 @@ def main(line: Connection) -> None:
     wish = asked["wish"]
     where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
     try:
-        model, tokenizer = checkpoint.load(where, wish["device"])
+        model, tokenizer = checkpoint.load(where, auto_device())
         if model.num_parameters() < SMALL:
             torch.set_num_threads(1)
         engine = LocalEngine(

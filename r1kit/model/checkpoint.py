@@ -37,10 +37,9 @@ from r1kit.durable import (
     to_json,
 )
 from r1kit.errors import CheckpointError
-from r1kit.model import policy
+from r1kit.model import folder, policy
 from r1kit.model.tokenizer import check_fits
 from r1kit.model.tokenizer import load as load_tokenizer
-from r1kit.model.tokenizer import tokenizer_hash as tokenizer_hash
 from r1kit.types import Checkpoint
 
 State = dict[str, Any]
@@ -87,41 +86,13 @@ def load(
     half-written, foreign or does not fit.
     """
     if isinstance(path, Path):
-        _refuse_missing(path)
+        folder.refuse_missing(path)
     model = policy.load(path, device, dtype)
     words = load_tokenizer(path)
     check_fits(_n_embeddings(model), words)
     if isinstance(path, Path):
-        _refuse_other_tokenizer(path, words)
+        folder.refuse_other_tokenizer(path, words)
     return model, words
-
-
-def load_words(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder alone, or of a hub id (a str); raises as `load` does."""
-    if isinstance(path, Path):
-        _refuse_missing(path)
-    words = load_tokenizer(path)
-    if isinstance(path, Path):
-        _refuse_other_tokenizer(path, words)
-    return words
-
-
-def load_manifest(path: Path) -> Checkpoint:
-    """The manifest of a checkpoint. Raises CheckpointError when it is missing or damaged."""
-    _refuse_missing(path)
-    file = path / MARKER
-    if not file.exists():
-        raise CheckpointError(
-            f"{path} was not written by r1kit, or only in part: it has no {MARKER}. "
-            "Name one of the folders in the run's checkpoints/."
-        )
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        return dataclasses.replace(Checkpoint(**facts), path=str(path))
-    except (ValueError, TypeError, OSError) as error:
-        raise CheckpointError(
-            f"{file} is damaged ({_first_line(error)}); use another checkpoint."
-        ) from None
 
 
 def load_state(path: Path) -> State | None:
@@ -129,17 +100,17 @@ def load_state(path: Path) -> State | None:
 
     Raises CheckpointError when it is damaged.
     """
-    load_manifest(path)
-    folder = path / "resume"
-    if not folder.exists():
+    folder.load_manifest(path)
+    resume = path / "resume"
+    if not resume.exists():
         return None
     try:
-        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        state: State = _with_tensors(tree, load_file(folder / "tensors.safetensors"))
+        tree = json.loads((resume / "state.json").read_text(encoding="utf-8"))
+        state: State = _with_tensors(tree, load_file(resume / "tensors.safetensors"))
         return state
     except (ValueError, KeyError, OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"The resume state in {folder} is damaged ({_first_line(error)}); delete {path} "
+            f"The resume state in {resume} is damaged ({folder.first_line(error)}); delete {path} "
             "to resume from the checkpoint before it."
         ) from None
 
@@ -149,24 +120,24 @@ def _n_embeddings(model: PreTrainedModel) -> int:
     return n_rows
 
 
-def _write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def _write_model(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
     generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none
     if generation is not None:
         known = generation.eos_token_id
         ids = known if isinstance(known, list) else [] if known is None else [known]
         if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
             generation.eos_token_id = [*ids, tokenizer.eos_token_id]
-        generation.save_pretrained(folder)
+        generation.save_pretrained(path)
 
 
-def _write_state(folder: Path, state: State) -> None:
-    folder.mkdir()
+def _write_state(path: Path, state: State) -> None:
+    path.mkdir()
     tensors: dict[str, torch.Tensor] = {}
     tree = _without_tensors(state, tensors)
-    save_file(tensors, folder / "tensors.safetensors")
-    (folder / "state.json").write_text(json.dumps(tree), encoding="utf-8")
+    save_file(tensors, path / "tensors.safetensors")
+    (path / "state.json").write_text(json.dumps(tree), encoding="utf-8")
 
 
 def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -198,28 +169,3 @@ def _with_tensors(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if kind == "tuple":
         return tuple(_with_tensors(item, tensors) for item in content)
     return {key: _with_tensors(item, tensors) for key, item in content}
-
-
-def _refuse_missing(path: Path) -> None:
-    if not path.is_dir():
-        raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
-    if not (path / "config.json").exists():
-        raise CheckpointError(
-            f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
-            "in the run's checkpoints/."
-        )
-
-
-def _refuse_other_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    if not (path / MARKER).exists():
-        return
-    expected = load_manifest(path).tokenizer_hash
-    if expected and expected != tokenizer_hash(tokenizer):
-        raise CheckpointError(
-            f"The tokenizer in {path} is not the one the model was trained with; restore its "
-            "tokenizer files, or use another checkpoint."
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

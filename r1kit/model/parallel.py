@@ -102,13 +102,18 @@ def device_kind(config: ComputeConfig) -> str:
     """ "cpu", "cuda" or "mps". Raises ComputeError when the device asked for is not there."""
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
     if config.device == "auto":
-        return "cuda" if present["cuda"] else "cpu"
+        return auto_device()
     if not present[config.device]:
         raise ComputeError(
             f"This machine has no {config.device} device for torch; set compute.device to "
             f"{' or '.join(kind for kind in present if present[kind])}."
         )
     return config.device
+
+
+def auto_device() -> str:
+    """CUDA where there is some, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _has_mps() -> bool:

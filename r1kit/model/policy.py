@@ -15,9 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
-    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -29,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError
 from r1kit.model import attention
+from r1kit.model.folder import stated_eos_ids
 from r1kit.model.norm import replace_norms
 
 _ALIGNED = 64
@@ -138,28 +137,6 @@ def refuse_lacking(path: str | Path, lacking: Sequence[str]) -> None:
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     """Every token id that ends a text, by the generation config, the config or the tokenizer."""
     return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
-
-
-def stated_eos_ids(*sources: Any) -> frozenset[int]:
-    """Every `eos_token_id` that one of these states, be it a number or a list."""
-    stated = [getattr(source, "eos_token_id", None) for source in sources]
-    lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
-    return frozenset(int(i) for ids in lists for i in ids)
-
-
-def facts(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
-    """The size of a model's vocabulary, and what ends a text, without its weights.
-
-    Raises CheckpointError if its config cannot be read.
-    """
-    try:
-        config = AutoConfig.from_pretrained(path).get_text_config()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} has no config.json that can be read ({error}).") from None
-    generation = None
-    with contextlib.suppress(OSError):  # most folders of our own have none
-        generation = GenerationConfig.from_pretrained(path)
-    return config.vocab_size, stated_eos_ids(generation, config, tokenizer)
 
 
 def prepared(model: Any, name: str) -> PreTrainedModel:

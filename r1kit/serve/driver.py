@@ -25,8 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from r1kit.engines.base import Stepped
 from r1kit.engines.text import Text
@@ -35,6 +34,9 @@ from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.completion import Ask, Completing, Said
 from r1kit.serve.flow import all_said
 from r1kit.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _MOST_FAILURES = 3
 _LOOK_S = 1.0

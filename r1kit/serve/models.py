@@ -11,13 +11,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
-from r1kit.engines.base import Stepped
-from r1kit.engines.grammar import Grammars, as_schema
+from r1kit.engines.base import Stepped, as_schema
 from r1kit.errors import ConfigError, EngineError
 from r1kit.serve import launch_day
 from r1kit.serve.api_error import ApiError
@@ -34,6 +31,11 @@ from r1kit.serve.schema import (
 )
 from r1kit.serve.wire import Decoder, Json
 from r1kit.types import Request, Sampling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from r1kit.engines.grammar import Grammars
 
 ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": False}
 """name → whether it thinks"""

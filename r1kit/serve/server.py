@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import uvicorn
 
@@ -47,8 +48,10 @@ def run(
     with listening(host, port) as listener:
         port = listener.getsockname()[1]
         log.info("opening the models; the first time on a machine takes some seconds longer")
-        served = open_models()
-        page = open_page(reached_at(host, port)) if open_page else None
+        with ThreadPoolExecutor(1) as aside:  # models load in processes of their own, the page here
+            opening = aside.submit(open_page, reached_at(host, port)) if open_page else None
+            served = open_models()
+        page = opening.result() if opening else None
         config = uvicorn.Config(
             app.build(
                 served,

@@ -28,7 +28,7 @@ from rich.markup import escape
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
-from r1kit.model import policy, tokenizer
+from r1kit.model import folder, tokenizer
 from r1kit.serve.causes import explained
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import Limits
@@ -145,7 +145,7 @@ def open_vllm(
         raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
     [(name, model)] = names.items()
     words = tokenizer.load(model)
-    n_ids, eos_ids = policy.facts(model, words)
+    n_ids, eos_ids = folder.facts(model, words)
 
     def ask(url: str, key: str) -> VllmEngine:
         room = _max_model_len(url, key)

@@ -17,8 +17,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.live import Observer
-from r1kit.model import checkpoint
+from r1kit.model import checkpoint, folder
 from r1kit.model.parallel import Ranks
+from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.rundir import RunDir
 from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
@@ -121,7 +122,7 @@ class Context:
                 self.run.rewind(stage, 0)
             return None
         state = checkpoint.load_state(path) or {}
-        step = checkpoint.load_manifest(path).step
+        step = folder.load_manifest(path).step
         if self.run is not None:
             self.run.rewind(stage, step, state.get("position"))
         return Resumed(path, step, state)
@@ -145,7 +146,7 @@ class Context:
             weights_from=unit.weights_from,
             data_from=unit.data_from,
             template="r1",
-            tokenizer_hash=checkpoint.tokenizer_hash(words),
+            tokenizer_hash=tokenizer_hash(words),
             config_hash=self.recipe.hash(),
         )
         checkpoint.save(
@@ -163,7 +164,7 @@ class Context:
 
     def words(self, path: Path) -> PreTrainedTokenizerBase:
         """The tokenizer of a checkpoint; one it was not trained with is a CheckpointError."""
-        return checkpoint.load_words(path)
+        return folder.load_words(path)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -16,6 +16,7 @@ from r1kit.config import Recipe
 from r1kit.errors import ConfigError
 from r1kit.evidence import read
 from r1kit.live import Observer
+from r1kit.loading import loading
 from r1kit.model.find import find_model
 from r1kit.rundir import RunDir
 from r1kit.stages.plan import Unit, Wanted, plan
@@ -83,19 +84,23 @@ class First:
 
 
 def _make(recipe: Recipe, units: Sequence[Unit], first: First) -> None:
-    from r1kit.model import parallel
+    with loading():
+        from r1kit.model import parallel
 
     n = parallel.n_processes(recipe.compute, recipe.zero.n_problems)
     parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)
 
 
 def _on_rank(ranks: Ranks, recipe: Recipe, units: Sequence[Unit], first: First) -> None:
-    from r1kit.stages.context import Context
+    with loading():
+        from r1kit.stages.context import Context
+
+        programs = [_program(unit) for unit in units]
 
     context = Context(recipe, ranks, first.run, first.observer)
-    for unit in units:
+    for unit, program in zip(units, programs, strict=True):
         context.tick(unit.name)
-        _finish(context, unit, _program(unit)(context, unit))
+        _finish(context, unit, program(context, unit))
 
 
 def _program(unit: Unit) -> Callable[[Context, Unit], dict[str, Any] | None]:

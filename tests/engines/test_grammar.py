@@ -8,7 +8,8 @@ import jsonschema_rs
 import pytest
 import torch
 
-from r1kit.engines.grammar import Grammars, as_schema
+from r1kit.engines.base import as_schema
+from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model import checkpoint

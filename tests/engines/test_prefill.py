@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from r1kit.engines import local
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import Prefill
+from r1kit.engines.prefill import Prefill, Reading
 from r1kit.engines.prefixes import BLOCK, Prefixes
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
@@ -24,18 +25,33 @@ def _written(ids: list[int]) -> KeyValues:
     return {0: (keys, -keys)}
 
 
+def _read(prefill: Prefill, prompts: list[list[int]], most: int = 10_000) -> list[Reading]:
+    """To the end; a prompt is all but the last token of its request."""
+    jobs = [Reading(Request([*prompt, 5], 1, Sampling(1), 0)) for prompt in prompts]
+    while not all(job.is_read for job in jobs):
+        before = [job.n_read or job.n_cached for job in jobs]
+        prefill.advance(jobs, most)
+        for job, start in zip(jobs, before, strict=True):
+            assert job.n_read is not None
+            assert job.n_read - max(start, job.n_cached) <= most
+    return jobs
+
+
 @torch.inference_mode()
 def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
     warm, cold = (Prefill(inference(any_model), n) for n in (1024, 0))
     others = [WORDS[: BLOCK - 1], [], [*WORDS[: 2 * BLOCK], 7, 8], [9] * 70]
-    for _ in range(2):
-        known = warm.read([WORDS, *others])
-        for one, other in zip(known, cold.read([WORDS, *others]), strict=True):
-            assert other.n_known == 0
-            assert one.keys_values.keys() == other.keys_values.keys()
-            for layer, pair in one.keys_values.items():
-                torch.testing.assert_close(pair, other.keys_values[layer], atol=2e-5, rtol=1e-4)
-    assert [prefix.n_known for prefix in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
+    whole = _read(cold, [WORDS, *others])
+    for most in (10_000, 10_000, 17, 1):
+        known = _read(warm, [WORDS, *others], most)
+        pieces = _read(cold, [WORDS, *others], most)
+        for one, other, job in zip(known, whole, pieces, strict=True):
+            assert other.n_cached == job.n_cached == 0
+            assert one.known.keys() == other.known.keys()
+            for layer, pair in other.known.items():
+                for same in (one, job):
+                    torch.testing.assert_close(same.known[layer], pair, atol=2e-5, rtol=1e-4)
+    assert [job.n_cached for job in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
 
 
 @pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
@@ -61,6 +77,53 @@ def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any)
     assert engine.counters.cached_tokens == 0
     engine.generate([request])
     assert engine.counters.cached_tokens == 3 * BLOCK
+
+
+def test_others_go_on_while_a_long_prompt_is_read(
+    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_PIECES", {"cpu": 16})
+    long, short = Request(WORDS, 2, Sampling(9), seed=4), Request([7, 8], 1, Sampling(40), seed=5)
+    [one], [other] = (
+        LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]).generate([request])
+        for request in (long, short)
+    )
+    engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
+    going = engine.submit(short)
+    engine.step()
+    job, gone = engine.submit(long), engine.submit(long)
+    n_steps = 0
+    while not job.n_begun:
+        n_steps += 1
+        engine.step()
+        assert len(engine.sampled(going, 0)) == 1 + n_steps
+        if n_steps == 3:
+            engine.abort(gone)
+    assert n_steps == -(-(len(WORDS) - 1) // 16)
+    while job.n_left or going.n_left:
+        engine.step()
+    for found, alone in ((job.results(), one), (going.results(), other)):
+        assert [c.token_ids for c in found] == [c.token_ids for c in alone]
+    assert [c.finish for c in gone.results()] == ["abort"] * 2
+    assert engine.counters.prompt_tokens == len(WORDS) + 2
+
+
+def test_new_weights_read_a_prompt_again(
+    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_PIECES", {"cpu": 16})
+    request = Request(WORDS, 1, Sampling(6), seed=4)
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    job = engine.submit(request)
+    engine.step()
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.5)
+    engine.publish(1)
+    while job.n_left:
+        engine.step()
+    [[alone]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([request])
+    assert job.results()[0].token_ids == alone.token_ids
+    assert job.results()[0].policy_version == 1
 
 
 def test_the_same_block_behind_another_is_another() -> None:

@@ -21,10 +21,10 @@ from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
 from r1kit.model.checkpoint import (
     load,
-    load_manifest,
     load_state,
     save,
 )
+from r1kit.model.folder import load_manifest
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
 

@@ -19,7 +19,8 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from r1kit import template
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
-from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model import checkpoint, tokenizer
+from r1kit.model.folder import facts
 from r1kit.serve import app
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served
@@ -87,7 +88,7 @@ class Server:
 def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
     """In this process, where its engine can be looked at; test_processes.py has the real one."""
     model, words = checkpoint.load(folder, device="cpu")
-    grammars = Grammars(words, *policy.facts(folder, words))
+    grammars = Grammars(words, *facts(folder, words))
     make = partial(
         LocalEngine, model, words, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
         grammars=grammars,

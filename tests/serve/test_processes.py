@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 
 from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.process import ProcessEngine, Wish
+from r1kit.engines.process import Opening, ProcessEngine, Wish
 from r1kit.engines.worker import Worker
 from r1kit.errors import CheckpointError, EngineError
-from r1kit.model import checkpoint, policy
+from r1kit.model import checkpoint
+from r1kit.model.folder import facts, load_words
 from r1kit.serve.local import open_folders
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import LIMITS, Server, running
@@ -33,10 +34,9 @@ SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"
 
 
 def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
-    words = checkpoint.load_words(folder)
-    n_ids, eos_ids = policy.facts(folder, words)
-    wish = Wish(folder, "cpu", max_rows, 4096)
-    return ProcessEngine(wish, words, n_ids=n_ids, eos_ids=eos_ids)
+    opening, words = Opening(Wish(folder, max_rows, 4096)), load_words(folder)
+    n_ids, eos_ids = facts(folder, words)
+    return ProcessEngine(opening, words, n_ids=n_ids, eos_ids=eos_ids)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def engine(folder: Path) -> Iterator[ProcessEngine]:
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Server]:
-    with running(open_folders({"tiny": folder}, "cpu", LIMITS)) as server:
+    with running(open_folders({"tiny": folder}, LIMITS)) as server:
         yield server
 
 
@@ -128,7 +128,7 @@ def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
     (broken / "model.safetensors").unlink()
     before = psutil.Process().children()
     with pytest.raises(CheckpointError, match="does not open"):
-        open_folders({"tiny": folder, "broken": broken}, "cpu", LIMITS)
+        open_folders({"tiny": folder, "broken": broken}, LIMITS)
     assert psutil.Process().children() == before
 
 

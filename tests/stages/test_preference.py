@@ -11,7 +11,7 @@ import torch
 from r1kit.config import Recipe, parse
 from r1kit.errors import CheckpointError
 from r1kit.judges.learned import RewardModels
-from r1kit.model import checkpoint, policy, scorer, tokenizer
+from r1kit.model import checkpoint, folder, policy, scorer, tokenizer
 from r1kit.model.parallel import Ranks
 from r1kit.rundir import RunDir
 from r1kit.stages import preference
@@ -110,7 +110,7 @@ def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, s
     assert cut is not None
     ours, theirs = weights(whole), weights(cut)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    manifest = checkpoint.load_manifest(cut)
+    manifest = folder.load_manifest(cut)
     assert (manifest.stage, manifest.step) == (stage, 6)
     assert manifest.weights_from == "rejection"
 
