@@ -14,6 +14,7 @@ class Continued:
     def __init__(self, n_before: int, length: int) -> None:
         self._n_before = n_before
         self._length = length
+        self._masks: dict[int | None, Tensor] = {}
 
     def positions(self) -> Tensor:
         """[1, L]"""
@@ -21,14 +22,17 @@ class Continued:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
         """Keys and values are those of the whole sequence, [1, heads, n_before + L, D]."""
-        mask = self._mask(scores.window, query)
+        if scores.window not in self._masks:  # as large as the keys: once for all layers
+            self._masks[scores.window] = self._mask(scores.window, query)
+        mask = self._masks[scores.window]
         return attend(query, key, value, scores, mask).transpose(1, 2)
 
     def _mask(self, window: int | None, like: Tensor) -> Tensor:
         """[L, n_before + L] additive"""
-        total = self._n_before + self._length
-        own = torch.arange(self._n_before, total, device=like.device)[:, None]
-        back = own - torch.arange(total, device=like.device)
-        seen = back >= 0 if window is None else (back >= 0) & (back < window)
-        unseen = torch.zeros(seen.shape, dtype=like.dtype, device=like.device)
-        return unseen.masked_fill_(~seen, -torch.inf)
+        mask = like.new_zeros(self._length, self._n_before + self._length)
+        after = torch.ones(self._length, self._length, dtype=torch.bool, device=like.device)
+        mask[:, self._n_before :].masked_fill_(after.triu_(1), -torch.inf)
+        if window is not None:
+            gone = torch.ones(mask.shape, dtype=torch.bool, device=like.device)
+            mask.masked_fill_(gone.tril_(self._n_before - window), -torch.inf)
+        return mask

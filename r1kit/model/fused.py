@@ -27,7 +27,7 @@ from r1kit.model.small import Small, fits
 
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 _LONG = 512
-"""tokens of a prompt; with more, torch's attention in blocks is faster than a loop"""
+"""tokens of a text; behind more, torch's attention in blocks is faster than a loop"""
 
 
 class Inference(Protocol):
@@ -51,15 +51,22 @@ def inference(model: PreTrainedModel) -> Inference:
 
 
 class _ShortAndLong:
-    """Long prompts in torch, all else in loops."""
+    """What ends a long text in torch, all else in loops."""
 
     def __init__(self, loops: Small, torchs: _Plain) -> None:
         self.decode = loops.decode
         self._loops, self._torchs = loops, torchs
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
-        way = self._torchs if max(map(len, prompts)) > _LONG else self._loops
-        return way.read(prompts, before)
+        pairs = list(zip(prompts, before, strict=True))
+        long = [len(ids) + (known[0][0].shape[1] if known else 0) > _LONG for ids, known in pairs]
+        read: dict[int, KeyValues] = {}
+        for way, is_long in ((self._loops, False), (self._torchs, True)):  # whoever else is read
+            places = [place for place, one in enumerate(long) if one is is_long]
+            if places:
+                found = way.read([prompts[i] for i in places], [before[i] for i in places])
+                read |= dict(zip(places, found, strict=True))
+        return [read[place] for place in range(len(pairs))]
 
 
 class _InLayouts(ABC):
