@@ -22,19 +22,20 @@ PICTURE = "curves.png"
 
 
 def show(run: Path, console: Console) -> None:
-    """Print the summary of the run at `run` and write its reports again.
+    """Print the summary of the run at `run`, and write its reports again, which takes seconds.
 
     Raises RunError when the folder is not a run.
     """
     evidence = read(run)
     facts = gather(evidence)
-    write(evidence, facts)
     console.print(Padding(_promise(facts), (1, 2, 0, 2)))
     for item in facts.tables:
         console.print(Padding(_table(item), (1, 2, 0, 2)))
     if facts.claims:
         console.print(Padding(_claims(facts), (1, 2, 0, 2)))
     console.print(Padding(_findings(facts), (1, 2, 0, 2)))
+    with console.status("Drawing the report ..."):
+        write(evidence, facts)
     console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from r1kit.evidence import Evidence
 
@@ -22,6 +25,8 @@ INK = "#010203"
 COLORS = ("#3b82c4", "#d97b29", "#3f9b63", "#b8568f", "#8577c9", "#9a8a2f")
 """readable on white and on near-black"""
 SIZE_IN = (5.2, 2.9)
+MARGINS_IN = {"left": 0.66, "right": 0.12, "bottom": 0.48, "top": 0.28}
+"""around the axes of a panel; to measure what is written there would take longer than to draw it"""
 
 Rows = list[dict[str, Any]]
 Draw = Callable[[Axes, Rows], None]
@@ -57,7 +62,8 @@ def svg(panel: Panel, rows: Rows) -> str:
     """One panel as an `<svg>` element in the colours of the page around it."""
 
     def draw(figure: Figure, ink: str) -> None:
-        _draw_panel(figure.subplots(), panel, rows, ink)
+        [ax] = _grid(figure, 1, 1)
+        _draw_panel(ax, panel, rows, ink)
 
     return as_svg(SIZE_IN, draw, f"{panel.key}-{rows[0]['stage']}")
 
@@ -66,10 +72,13 @@ def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
     """A picture as an `<svg>` element; `salt` makes its ids its own, and always the same."""
     settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, layout="constrained", facecolor="none")
         draw(figure, INK)
+        for ax in figure.axes:
+            ax.patch.set_visible(False)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        # Not savefig, which draws everything twice.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
@@ -82,7 +91,7 @@ def save_png(evidence: Evidence, path: Path) -> bool:
     n_rows = (len(found) + 1) // 2
 
     def draw(figure: Figure, ink: str) -> None:
-        axes = figure.subplots(n_rows, 2, squeeze=False).flatten()
+        axes = _grid(figure, n_rows, 2)
         for ax, (panel, rows) in zip(axes, found, strict=False):
             _draw_panel(ax, panel, rows, ink)
             ax.set_title(panel.title, loc="left", color=ink, fontsize=11)
@@ -95,9 +104,9 @@ def save_png(evidence: Evidence, path: Path) -> bool:
 
 def as_png(size: tuple[float, float], draw: Paint, path: Path) -> None:
     """A picture on white."""
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
     draw(figure, "#222222")
-    figure.savefig(path, dpi=130, facecolor="white")
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
@@ -107,10 +116,26 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return [sum(part) / len(part) for part in slices]
 
 
+def _grid(figure: Figure, n_rows: int, n_columns: int) -> list[Axes]:
+    """The axes of so many panels, row by row from the top."""
+    figure.set_layout_engine("none")
+    total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
+    width = (SIZE_IN[0] - MARGINS_IN["left"] - MARGINS_IN["right"]) / total[0]
+    height = (SIZE_IN[1] - MARGINS_IN["bottom"] - MARGINS_IN["top"]) / total[1]
+    axes = []
+    for place in range(n_rows * n_columns):
+        row, column = divmod(place, n_columns)
+        left = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
+        bottom = ((n_rows - 1 - row) * SIZE_IN[1] + MARGINS_IN["bottom"]) / total[1]
+        axes.append(figure.add_axes((left, bottom, width, height)))
+    return axes
+
+
 def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
     panel.draw(ax, rows)
     ax.set_xlabel(f"step of {ascii_only(rows[0]['stage'])}", color=ink, fontsize=9)
     style(ax, ink)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(ax.get_legend_handles_labels()[1]) > 1:
         place = {"loc": "upper center", "ncols": 4} if panel.key == "time" else {}
         ax.legend(frameon=False, fontsize=8.5, labelcolor=ink, **place)
@@ -222,8 +247,8 @@ PANELS = (
     Panel("time", "Seconds a step, by phase", "Where the time goes.", "time/sample_s", _phases),
     Panel(
         "loss",
-        "Pretraining loss (nats a token)",
-        "The base learns its corpus.",
+        "Loss (nats)",
+        "How surprising is what it learns from: a token, or which answer of a pair is better.",
         "loss",
         _one("loss", bottom=None),
     ),
