@@ -30,6 +30,7 @@ from r1kit.engines.calls import RefusedError, is_url
 from r1kit.engines.remote import Asked, Endpoint
 from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.live import printable
+from r1kit.loading import loading
 from r1kit.rollout import Collected, Exam, Scoring, Verify, collect, request_seed
 from r1kit.tasks import mix, questions
 from r1kit.types import Problem, Sampling, Split
@@ -143,14 +144,15 @@ def from_checkpoint(
     console: Console,
 ) -> Sampler:
     """A model of this machine. Raises CheckpointError when it is not there or does not open."""
-    from r1kit.engines.local import LocalEngine
-    from r1kit.model import checkpoint
     from r1kit.model.find import find_model
-    from r1kit.model.parallel import device_kind
-    from r1kit.template import is_prefilled
 
     found = find_model(name)
     with console.status(f"Opening {found} …"):
+        with loading():
+            from r1kit.engines.local import LocalEngine
+            from r1kit.model import checkpoint
+            from r1kit.model.parallel import device_kind
+            from r1kit.template import is_prefilled
         model, words = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
     engine = LocalEngine(model, words, max_rows=wish.max_rows)
     exam = Exam(words, verify, WEIGHTS)

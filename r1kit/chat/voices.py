@@ -13,6 +13,7 @@ from r1kit import template
 from r1kit.engines.calls import is_url
 from r1kit.engines.remote import Endpoint
 from r1kit.errors import CheckpointError, EngineError
+from r1kit.loading import loading
 from r1kit.model.find import find_model
 from r1kit.types import Finish, Message, Request, Sampling
 
@@ -64,11 +65,12 @@ class Local:
     def opened(cls, who: str, device: str = "auto", dtype: str = "auto") -> Local:
         """By what `find_model` takes; in bfloat16 on CUDA, if `auto` may decide. Raises R1Error."""
         found = find_model(who)  # before torch is loaded: a missing path is told at once
-        import torch
+        with loading():
+            import torch
 
-        from r1kit.config import ComputeConfig
-        from r1kit.model import checkpoint
-        from r1kit.model.parallel import device_kind
+            from r1kit.config import ComputeConfig
+            from r1kit.model import checkpoint
+            from r1kit.model.parallel import device_kind
 
         kind = device_kind(ComputeConfig.model_validate({"device": device}))
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")

@@ -14,7 +14,7 @@ from tests.e2e.test_run import ROOT, command, evidence, lines, run
 pytestmark = pytest.mark.xdist_group("whole recipe")
 """one process: what it starts is dear"""
 SETTINGS = [
-    "base.tokens=400_000", "zero.n_steps=2", "zero.n_problems=4",
+    "base.tokens=250_000", "base.batch_tokens=2048", "zero.n_steps=2", "zero.n_problems=4",
     "zero.n_completions=4", "zero.max_tokens=40", "bench.n_problems=8", "bench.n_general=6",
     "bench.max_tokens=40", "bench.samples=2",
     "reasoning.n_problems=4", "reasoning.n_completions=4",
