@@ -63,7 +63,7 @@ def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(words):
         return Verdict(True, None, "")
 
     try:
-        _, found = collected(words, right_then_wrong, slow, budget_s=0.3)
+        _, found = collected(words, right_then_wrong, slow, budget_s=1.0)
     finally:
         is_over.set()
     assert [len(group.rollouts) for group in found.groups] == [2, 2]

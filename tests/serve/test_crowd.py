@@ -200,7 +200,8 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
         assert [server.ask().status_code for _ in range(3)] == [500, 500, 500]
         assert server.client.get("/health").status_code == 503
         driver._make_engine = make
-        assert [server.ask().status_code for _ in range(2)] == [500, 200]
+        told = [server.ask().status_code for _ in range(2)]
+        assert told in ([500, 200], [200, 200])  # where the last broken one was replaced meanwhile
         assert server.client.get("/health").status_code == 200
 
         def impossible() -> None:
@@ -208,7 +209,8 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
 
         driver._make_engine = impossible
         driver.engine.step = broken
-        assert [server.ask().status_code for _ in range(2)] == [500, 503]
+        told = [server.ask().status_code for _ in range(2)]
+        assert told in ([500, 503], [503, 503])  # found broken before anybody asked
         assert server.client.get("/health").status_code == 503
 
 

@@ -1,0 +1,234 @@
+"""The local engine: how requests come and go, and what they leave behind."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from r1kit.engines.local import LocalEngine
+from r1kit.errors import EngineError
+from r1kit.model.logprobs import token_logprobs
+from r1kit.types import Completion, Request, Sampling
+from tests.engines.test_local import PROMPTS, _ids, _requests
+
+
+def test_the_batch_is_full_while_work_waits_and_shrinks_after(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=5, eos_ids=range(0, 250, 9))
+    jobs = [engine.submit(request) for request in _requests(n=4)]
+    sizes = []
+    while any(job.n_left for job in jobs):
+        waiting = sum(job.request.n - job.n_begun for job in jobs)
+        before = engine.counters.completion_tokens
+        engine.step()
+        rows = engine.counters.completion_tokens - before
+        sizes.append(rows)
+        running = sum(job.n_left for job in jobs) - sum(j.request.n - j.n_begun for j in jobs)
+        assert rows == 5 or waiting < 5
+        assert running <= 5
+    assert max(sizes) == 5
+    assert sizes[-1] < 5
+    assert sorted(sizes[-8:], reverse=True) == sizes[-8:]
+
+
+def test_the_cache_never_exceeds_what_is_needed(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
+    engine.generate(_requests(n=1, max_tokens=70))
+    assert engine._cache.length == 100
+    assert engine._cache.rows <= 4
+    engine.generate(_requests(n=2, max_tokens=5))
+    assert (engine._cache.rows, engine._cache.length) == (6, 35)
+
+
+def test_one_prefill_serves_a_group(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=2)
+    groups = engine.generate(_requests(n=5))
+    assert engine.counters.prompt_tokens == sum(map(len, PROMPTS))
+    sampled = sum(len(completion.token_ids) for group in groups for completion in group)
+    assert engine.counters.completion_tokens == sampled
+    assert engine.counters.seconds > 0
+
+
+def test_groups_are_handed_over_as_they_are_done(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=range(0, 250, 9))
+    handed: dict[int, list[Completion]] = {}
+    tokens = []
+
+    def on_group(place: int, group: list[Completion]) -> None:
+        handed[place] = group
+        tokens.append(engine.counters.completion_tokens)
+
+    groups = engine.generate(_requests(), on_group)
+    assert [handed[place] for place in range(len(groups))] == groups
+    assert tokens[0] < engine.counters.completion_tokens
+
+
+def test_an_error_of_the_caller_leaves_the_engine_clean(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    expected = engine.generate(_requests())
+
+    def fail(place: int, group: list[Completion]) -> None:
+        raise KeyError(place)
+
+    with pytest.raises(KeyError):
+        engine.generate(_requests(), fail)
+    assert engine.generate(_requests()) == expected
+
+
+def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    old = engine.generate(_requests())
+    model.requires_grad_(True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    ids = torch.tensor([1, 2, 3])
+    token_logprobs(model, ids, [3], torch.tensor([False, True, True])).sum().backward()
+    optimizer.step()
+    engine.publish(3)
+    new = engine.generate(_requests())
+    assert {c.policy_version for group in old for c in group} == {0}
+    assert {c.policy_version for group in new for c in group} == {3}
+    assert _ids(old) != _ids(new)
+    assert new == [
+        [dataclasses.replace(c, policy_version=3) for c in group]
+        for group in LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+    ]
+
+
+def test_publishing_forgets_prefixes_read_with_the_old_weights(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    first, second = [engine.submit(request) for request in _requests(n=1)[1:3]]
+    while first.n_left:
+        engine.step()
+        assert second.n_begun == 0
+        if first.n_left:
+            assert engine.sampled(second, 0) == []
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.3)
+    engine.publish(1)
+    while second.n_left:
+        engine.step()
+    [[fresh]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([second.request])
+    assert second.results()[0].token_ids == fresh.token_ids
+    assert second.results()[0].policy_version == 1
+
+
+def test_sampling_leaves_the_learner_as_it_was(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    model.train()
+    LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+    assert model.training
+    token_logprobs(model, torch.tensor([1, 2]), [2], torch.tensor([False, True])).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_an_aborted_request_ends_and_the_others_go_on(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    requests = _requests()
+    expected = LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests)
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids={257})
+    jobs = [engine.submit(request) for request in requests]
+    for _ in range(3):
+        engine.step()
+    engine.abort(jobs[0])
+    engine.abort(jobs[3])
+    while any(job.n_left for job in jobs):
+        engine.step()
+    assert [c.finish for c in jobs[0].results()] == ["abort"] * 3
+    assert [len(c.token_ids) for c in jobs[0].results()] == [3, 3, 3]
+    assert [c.token_ids for c in jobs[3].results()] == [[], [], []]
+    assert jobs[0].results()[1].token_ids == expected[0][1].token_ids[:3]
+    going_on = [jobs[1].results(), jobs[2].results()]
+    assert _ids(going_on) == _ids(expected[1:3])
+    assert [c.finish for c in going_on[0]] == [c.finish for c in expected[1]]
+    assert engine.step() == []
+
+
+def test_a_diverged_model_is_a_sentence(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    with torch.no_grad():
+        model.get_output_embeddings().weight[3] = torch.nan
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    with pytest.raises(EngineError, match="not finite"):
+        engine.generate(_requests())
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (Request([], 1, Sampling(5), 0), "empty"),
+        (Request([1] * 250, 1, Sampling(7), 0), "ends at 256"),
+        (Request([1, 258], 1, Sampling(5), 0), "0..257"),
+        (Request([1, -1], 1, Sampling(5), 0), "0..257"),
+        (Request([1], 0, Sampling(5), 0), "n >= 1"),
+        (Request([1], 1, Sampling(0), 0), "max_tokens >= 1"),
+        (Request([1], 1, Sampling(5, temperature=-1.0), 0), "temperature"),
+        (Request([1], 1, Sampling(5, temperature=float("nan")), 0), "temperature"),
+        (Request([1], 1, Sampling(5, top_p=0.0), 0), "top_p"),
+        (Request([1], 1, Sampling(5, top_k=-1), 0), "top_k"),
+        (Request([1], 1, Sampling(5, stop=("",)), 0), "stop string"),
+    ],
+)
+def test_a_request_that_cannot_be_served_is_a_sentence(
+    model: PreTrainedModel, byte_tokenizer: Any, request_: Request, says: str
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    with pytest.raises(EngineError, match=says):
+        engine.generate([Request([1], 1, Sampling(5), 0), request_])
+    assert engine.counters.completion_tokens == 0
+
+
+def test_the_longest_request_fits(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    [[completion]] = engine.generate([Request([1] * 250, 1, Sampling(6), 0)])
+    assert len(completion.token_ids) == 6
+
+
+def test_one_completion_can_be_cut_and_the_others_go_on(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    request = Request([7, 8], 3, Sampling(20), 1)
+    [alone] = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()).generate([request])
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
+    job = engine.submit(request)
+    for _ in range(5):
+        engine.step()
+    so_far = engine.odds(job, 1).logprobs
+    cut = engine.cut(job, 1)
+    assert cut.finish == "abort"
+    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
+    assert cut.logprobs == so_far == engine.odds(job, 1).logprobs
+    assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
+    with pytest.raises(EngineError, match="not being sampled"):
+        engine.cut(job, 1)
+    while job.n_left:
+        engine.step()
+    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in alone[::2]]
+
+
+def test_a_request_ahead_begins_before_those_that_wait(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    law = Sampling(6)
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())
+    jobs = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
+    engine.step()
+    jobs.append(engine.submit(Request([9], 1, law, 2), ahead=True))
+    done: list[int] = []
+    while len(done) < 3:
+        done += [jobs.index(job) for job in engine.step()]
+    assert done == [2, 0, 1]
+    alone = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()).generate(
+        [job.request for job in jobs]
+    )
+    assert _ids([job.results() for job in jobs]) == _ids(alone)
