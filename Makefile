@@ -17,8 +17,8 @@ serve: setup  # chat and API on the newest checkpoint; a smoke run first if ther
 	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run recipes/smoke.toml
 	$(BIN)/r1 serve "$$(ls -t runs/*/checkpoints/*/r1kit.json | head -1 | cut -d/ -f1,2)"
 
-test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: setup  # two workers, a thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: setup
 	$(BIN)/ruff format --check .
