@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from r1kit.cli.root import app
 from r1kit.errors import ConfigError
@@ -214,7 +215,11 @@ def _opener(
         return lambda: open_vllm(found, flags, limits, console)
     from r1kit.serve.local import open_folders
 
-    return lambda: open_folders(found, limits)
+    def opened() -> Sequence[ServedModel]:
+        with console.status(f"Opening {escape(', '.join(found))} …"):
+            return open_folders(found, limits)
+
+    return opened
 
 
 def _is_launch_day(profile: str, engine: str) -> bool:
