@@ -49,7 +49,7 @@ from r1kit.types import Completion, Finish, Request, Top
 _PREFILL_TOKENS = 4096
 """most prompt tokens read in one forward pass, beyond the first prompt"""
 _PIECES = {"cpu": 512}
-"""most tokens of one prompt read in a step, where it is not as many"""
+"""by kind of device: most tokens of one prompt read in a step, where fewer than the above"""
 _FIRST_LENGTH = 64
 """tokens a row of an empty cache starts with"""
 
