@@ -100,9 +100,9 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
 
 def device_kind(config: ComputeConfig) -> str:
     """ "cpu", "cuda" or "mps". Raises ComputeError when the device asked for is not there."""
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
     if config.device == "auto":
         return auto_device()
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
     if not present[config.device]:
         raise ComputeError(
             f"This machine has no {config.device} device for torch; set compute.device to "

@@ -57,7 +57,6 @@ def open_folders(folders: Mapping[str, Path | str], limits: Limits) -> list[Serv
             n_ids, eos_ids = facts(folder, words)
             make = partial(ProcessEngine, tokenizer=words, n_ids=n_ids, eos_ids=eos_ids)
             process = Process(make, opening)
-            opened.callback(process.close)
             grammars = Grammars(words, n_ids, eos_ids)
             served.append(Served(name, process, words, grammars, limits, process.close))
         opened.pop_all()

@@ -111,9 +111,6 @@ class Context:
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path
 
-    def is_finished(self, stage: str) -> bool:
-        return bool(self._from_first(self.run and self.run.finished(stage)))
-
     def resume(self, stage: str) -> Resumed | None:
         """The newest resume point of an unfinished stage; forgets what came after it."""
         path = self._from_first(self.run and self.run.latest(stage))

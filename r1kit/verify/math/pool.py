@@ -185,6 +185,7 @@ class _Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._times = psutil.Process(self._process.pid).cpu_times
         self._is_ready = False
         self.n_questions = 0
 
@@ -217,7 +218,7 @@ class _Worker:
     def _processor_s(self) -> float:
         """How long the process has worked. Raises OSError when it has ended."""
         try:
-            times = psutil.Process(self._process.pid).cpu_times()
+            times = self._times()
         except psutil.Error as error:
             raise OSError("end of its process") from error
         return float(times.user + times.system)
