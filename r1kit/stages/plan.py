@@ -81,7 +81,7 @@ def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
             f"Ablation {wanted.name} changes stage {wanted.of}, which the recipe has no section of."
         )
     try:
-        return type(section).model_validate(_merged(section.model_dump(), wanted.change))
+        return type(section).model_validate(merged(section.model_dump(), wanted.change))
     except ValidationError as error:
         [first, *_] = error.errors()
         key = ".".join(map(str, first["loc"]))
@@ -156,9 +156,10 @@ def _refuse_gaps(units: Sequence[Unit]) -> None:
                 )
 
 
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The settings in `old` with those in `new` over them, section by section."""
     return old | {
-        key: _merged(old[key], value)
+        key: merged(old[key], value)
         if isinstance(value, dict) and isinstance(old.get(key), dict)
         else value
         for key, value in new.items()

@@ -1,0 +1,89 @@
+"""A finding, the material that rules read, and the readings they share."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from r1kit.diagnose.settings import Settings
+
+Rows = Sequence[dict[str, Any]]
+Level = Literal["fine", "note", "warning"]
+
+RECENT = 10
+"""steps at the end (and at the start) that make one reading"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
+
+    level: Level
+    stage: str
+    title: str
+    seen: str
+    cause: str
+    action: str
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One unit of a run as the rules see it: its metrics, row by row, and its settings."""
+
+    unit: str
+    rows: Rows
+    settings: Settings
+
+    def finding(self, level: Level, title: str, seen: str, cause: str, action: str) -> Finding:
+        """A finding about this unit."""
+        return Finding(level, self.unit, title, seen, cause, action)
+
+    def recent(self, key: str) -> float | None:
+        """Mean over the last steps that have a number under `key`."""
+        return mean(numbers(self.rows, key)[-RECENT:])
+
+    def early(self, key: str) -> float | None:
+        """Mean over the first steps that have a number under `key`."""
+        return mean(numbers(self.rows, key)[:RECENT])
+
+
+Rule = Callable[[StageRun], Finding | None]
+
+
+def numbers(rows: Rows, key: str) -> list[float]:
+    """The numbers under `key`, in the order of the steps."""
+    return [row[key] for row in rows if isinstance(row.get(key), (int, float))]
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
+    return statistics.fmean(values) if values else None
+
+
+def advice(*options: str) -> str:
+    """The options that apply, as one sentence: `Raise a, raise b, or lower c.`"""
+    *others, last = [option for option in options if option] or ["Ask for easier problems"]
+    text = f"{', '.join(others)}, or {last}" if others else last
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def lower_learning_rate(settings: Settings) -> str:
+    """The rates that apply, divided by three, and how to train the unit again."""
+    is_muon = settings.get("optim.optimizer") == "muon"
+    keys = ["optim.lr", *(["optim.muon_lr"] if is_muon else [])]
+    rates = []
+    for key in keys:
+        rate = settings.get(key)
+        change = f" ({rate:g} → {rate / 3:.1g})" if rate else ""
+        rates.append(f"{settings.name(key)}{change}")
+    return f"Lower {' and '.join(rates)} by a factor of three, and train the stage again."
+
+
+def easier_or_stronger(settings: Settings) -> tuple[str, str]:
+    """Two ways to have more right answers: easier problems, and a better base. Either may be ''."""
+    level, tokens = settings.level, settings.is_pretrained_by
+    easier = f"lower the level of [[tasks]] (now {level})" if level and level > 1 else ""
+    stronger = f"raise {tokens}" if tokens else "start from a stronger base (model.path)"
+    return easier, stronger

@@ -1,0 +1,123 @@
+"""The settings that a unit of a run was trained with, and where the recipe has each of them.
+
+Advice names settings. A unit's name is not always a section of the recipe: a student's RL twin is
+trained by `[distill.twin]`, an ablation by its stage's section with its own changes on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from r1kit.stages.plan import merged
+
+WORLD = ("equation", "series", "countdown", "arithmetic", "program")
+"""tasks of the generated world: they alone have levels and a corpus"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one unit was trained with: `Settings("distill.twin", {"max_tokens": 160}, recipe)`."""
+
+    section: str
+    """the dotted section of the recipe: `zero`, `cold_start.sft`"""
+    values: dict[str, Any]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """the whole resolved recipe, as in recipe.json"""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """keys outside `section`, and where they are: `{"optim.lr": "lr of the student"}`"""
+    is_pretrained_by: str = ""
+    """the setting with the length of the pretraining this unit builds on; empty when the base was
+    adopted and there is no such setting"""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a dotted key, such as `optim.lr`."""
+        value: Any = self.values
+        for part in key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                return default
+            value = value[part]
+        return value
+
+    def name(self, key: str) -> str:
+        """How a person finds the key in the recipe."""
+        return self.elsewhere.get(key, f"{self.section}.{key}")
+
+    def shown(self, key: str) -> str:
+        """The key with its present value: `zero.max_tokens (now 256)`."""
+        return f"{self.name(key)} (now {self.get(key)})"
+
+    @property
+    def dtype(self) -> str | None:
+        """The precision of the model in training and sampling."""
+        dtype: str | None = self.recipe.get("compute", {}).get("dtype")
+        return dtype
+
+    @property
+    def level(self) -> int | None:
+        """The highest level of the generated world's tasks; None without such a task."""
+        tasks = self.recipe.get("tasks", [])
+        return max((task.get("level", 1) for task in tasks if task["name"] in WORLD), default=None)
+
+
+def settings_of(recipe: dict[str, Any], unit: str) -> Settings:
+    """The settings of a unit of the plan (stages/plan.py); empty for a unit the recipe lacks."""
+    family, _, rest = unit.partition("/")
+    if family == "distill":
+        return _student_settings(recipe, rest)
+    if family == "ablation":
+        return _ablation_settings(recipe, rest)
+    section = {"cold_start": "cold_start.sft", "rejection": "rejection.sft"}.get(family, family)
+    return Settings(section, _section(recipe, section), recipe, {}, _pretraining(recipe))
+
+
+def _student_settings(recipe: dict[str, Any], rest: str) -> Settings:
+    name, _, part = rest.partition("/")
+    students = _section(recipe, "distill").get("students") or []
+    student: dict[str, Any] = next((item for item in students if item["name"] == name), {})
+    tokens = f"tokens of [[distill.students]] {name}"
+    is_adopted = (student.get("model") or {}).get("path") is not None
+    pretraining = "" if is_adopted else tokens
+    if part == "base":
+        values = _section(recipe, "base") | {"tokens": student.get("tokens")}
+        return Settings("base", values, recipe, {"tokens": tokens}, pretraining)
+    if part == "zero":
+        values = _section(recipe, "distill.twin")
+        return Settings("distill.twin", values, recipe, {}, pretraining)
+    values = _section(recipe, "distill.sft")
+    if student.get("lr") is None:
+        return Settings("distill.sft", values, recipe, {}, pretraining)
+    values = merged(values, {"optim": {"lr": student["lr"]}})
+    elsewhere = {"optim.lr": f"lr of [[distill.students]] {name}"}
+    return Settings("distill.sft", values, recipe, elsewhere, pretraining)
+
+
+def _ablation_settings(recipe: dict[str, Any], name: str) -> Settings:
+    ablations = recipe.get("ablations") or []
+    ablation: dict[str, Any] = next((item for item in ablations if item["name"] == name), {})
+    stage = ablation.get("of", name)
+    values = merged(_section(recipe, stage), ablation.get("change") or {})
+    # A change in the stage's own section would change the stage as well.
+    elsewhere = {key: f"change.{key} of [[ablations]] {name}" for key in _dotted(values)}
+    return Settings(stage, values, recipe, elsewhere, _pretraining(recipe))
+
+
+def _pretraining(recipe: dict[str, Any]) -> str:
+    return "" if (recipe.get("model") or {}).get("path") else "base.tokens"
+
+
+def _section(recipe: dict[str, Any], section: str) -> dict[str, Any]:
+    value: Any = recipe
+    for part in section.split("."):
+        value = (value or {}).get(part)
+    return value or {}
+
+
+def _dotted(values: dict[str, Any], before: str = "") -> list[str]:
+    """All keys below `values`, sections included: `optim`, `optim.lr`."""
+    keys = []
+    for key, value in values.items():
+        keys.append(before + key)
+        if isinstance(value, dict):
+            keys += _dotted(value, f"{before}{key}.")
+    return keys
