@@ -1,10 +1,12 @@
 """Run a recipe with several seeds and keep the evidence in results/<date>-<name>/.
 
     python scripts/evidence.py recipes/tiny.toml --seeds 0 1 2
+    python scripts/evidence.py --redraw results/2026-11-28-tiny
 
 Runs that are finished are not run again, so a killed evidence run goes on where it stopped. What is
 kept: the recipe, metrics and results of every seed, the claims over all of them, readable samples,
-pictures, and a README whose numbers are computed here.
+pictures, and a README whose numbers are computed here. `--redraw` computes claims, tables and
+pictures once more from the metrics and results that such a folder keeps, and runs nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 
 from r1kit import claims
 from r1kit.config import load
-from r1kit.durable import to_json
+from r1kit.durable import read_lines, to_json
 from r1kit.evidence import Evidence, read
 from r1kit.live import duration
 from r1kit.report import figures, markdown, plots
@@ -42,17 +44,24 @@ MACHINE = (
 )
 MAX_ROWS = 200
 """of the metrics of a stage that are kept; of longer ones every so many"""
+ORIGIN = "## Where it comes from"
 N_GROUPS = 12
 """groups whose first completion is shown"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipe", type=Path)
+    parser.add_argument("recipe", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--redraw", type=Path, metavar="DIR")
     arguments = parser.parse_args()
+    if arguments.redraw is not None:
+        redraw(arguments.redraw)
+        return
+    if arguments.recipe is None:
+        parser.error("name a recipe, or a folder of evidence with --redraw")
     name = load(arguments.recipe).name
     runs = []
     for seed in arguments.seeds:
@@ -76,13 +85,35 @@ def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
             for row in thinned(run.metrics):
                 short = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
                 file.write(json.dumps(short) + "\n")
-    drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
-    for item in drawn:
-        plots.as_png(item.size, item.paint, out / f"{item.key}.png")
-    rows = claims.table(runs)
-    (out / "claims.json").write_text(to_json(rows, indent=2) + "\n", encoding="utf-8")
     (out / "samples.md").write_text(samples(runs[0]), encoding="utf-8")
-    (out / "README.md").write_text(page(runs, recipe, rows, drawn), encoding="utf-8")
+    text = summary(runs, recipe.stem, out) + origin(runs, recipe)
+    (out / "README.md").write_text(text, encoding="utf-8")
+
+
+def redraw(folder: Path) -> None:
+    """Write claims, tables and pictures of a folder of evidence again, from its own numbers."""
+    runs = [kept_run(path) for path in sorted(folder.glob("results-seed*.json"))]
+    readme = folder / "README.md"
+    name = readme.read_text(encoding="utf-8").partition(":")[0].removeprefix("# ")
+    _, heading, rest = readme.read_text(encoding="utf-8").partition(ORIGIN)
+    readme.write_text(summary(runs, name, folder) + heading + rest, encoding="utf-8")
+    print(f"Redrawn: {folder}")
+
+
+def kept_run(results: Path) -> Evidence:
+    """One seed of a folder of evidence. Its samples and its clock are not kept there."""
+    seed = int(results.stem.removeprefix("results-seed"))
+    recipe = load(results.parent / "recipe.toml", [f"seed={seed}"]).model_dump(mode="json")
+    metrics = results.parent / f"metrics-seed{seed}.jsonl"
+    return Evidence(
+        path=results.parent,
+        manifest={"seed": seed, "sessions": [], "lineage": []},
+        recipe=recipe,
+        metrics=[row for _, row in read_lines(metrics)],
+        samples=[],
+        results=json.loads(results.read_text(encoding="utf-8")),
+        clock={},
+    )
 
 
 def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -92,37 +123,43 @@ def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in metrics:
         stage = row["stage"]
         seen[stage] += 1
-        if seen[stage] % -(-n_rows[stage] // MAX_ROWS) == 0:
+        # The first row is where the stage began, and always kept.
+        if (seen[stage] - 1) % -(-n_rows[stage] // MAX_ROWS) == 0:
             yield row
 
 
-def page(
-    runs: list[Evidence],
-    recipe: Path,
-    rows: list[dict[str, Any]],
-    drawn: list[figures.Picture],
-) -> str:
-    """README.md: every table over the seeds, and the claims."""
-    seeds = [run.manifest["seed"] for run in runs]
-    parts = [f"# {recipe.stem}: {len(runs)} seed{'s' * (len(runs) > 1)}", verdict(rows)]
+def summary(runs: list[Evidence], name: str, out: Path) -> str:
+    """Pictures and claims, written to `out`, and the text of README.md about them."""
+    drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
+    for item in drawn:
+        plots.save_picture(item.size, item.paint, out / item.key)
+    rows = claims.table(runs)
+    (out / "claims.json").write_text(to_json(rows, indent=2) + "\n", encoding="utf-8")
+    parts = [f"# {name}: {len(runs)} seed{'s' * (len(runs) > 1)}", verdict(rows)]
     for picture in drawn:
         parts += [f"![{picture.title}]({picture.key}.png)", picture.caption]
     parts += ["## What the paper claims", markdown.claims(list(map(claim_line, rows)))]
     for table in tables(runs):
         parts += [f"## {table.title}", markdown.table(table.head, table.rows), table.note]
+    return "\n\n".join(filter(None, parts)) + "\n\n"
+
+
+def origin(runs: list[Evidence], recipe: Path) -> str:
+    """The end of README.md: time, command, machine and versions."""
+    seeds = [run.manifest["seed"] for run in runs]
     took = ", ".join(
         f"{duration(sum(run.clock.values()))} (seed {seed})"
         for run, seed in zip(runs, seeds, strict=True)
     )
     session = runs[0].manifest["sessions"][-1]
     again = f"python scripts/evidence.py {recipe} --seeds {' '.join(map(str, seeds))}"
-    parts += [
-        "## Where it comes from",
+    parts = [
+        ORIGIN,
         f"Time: {took}. Readable answers: [samples.md](samples.md). Made by:",
         markdown.fenced(again),
         f"Machine and versions: {', '.join(f'{key} {session[key]}' for key in MACHINE)}.",
     ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def verdict(rows: list[dict[str, Any]]) -> str:

@@ -80,7 +80,8 @@ def test_nothing_within_two_errors_is_decided(value: float, stderr: float, thres
 
 
 def test_claims_about_what_was_not_measured_are_not_there():
-    found = rows(run(stages={"base": stage(0.2), "zero": stage(0.9, mean_tokens=60.0)}))
+    zero = stage(0.9, mean_tokens=60.0, language_consistency=0.7)
+    found = rows(run(stages={"base": stage(0.2), "zero": zero}))
     assert list(found) == [
         "zero_accuracy",
         "zero_votes",
@@ -91,7 +92,7 @@ def test_claims_about_what_was_not_measured_are_not_there():
     assert found["zero_accuracy"]["value"] == pytest.approx(4.5)
     assert found["zero_accuracy"]["holds"] is True
     assert found["zero_votes"]["value"] == pytest.approx(3.0)
-    assert found["zero_mixes"]["value"] == pytest.approx(10.0)
+    assert found["zero_mixes"]["value"] == pytest.approx(20.0)
     assert found["zero_reflection"]["holds"] is False
     assert claims.table([run()]) == []
     assert json.dumps(list(found.values()))
@@ -151,3 +152,10 @@ def test_a_curve_of_truth_and_reward_is_that_of_its_stage():
 def test_claims_have_ids_of_their_own_and_say_their_rule():
     assert len({item.id for item in paper.CLAIMS}) == len(paper.CLAIMS) >= 19
     assert all(item.rule and item.paper and item.section for item in paper.CLAIMS)
+
+
+def test_a_base_that_mixes_languages_already_decides_nothing_about_zero():
+    mixed = rows(run(stages={"base": stage(0.2), "zero": stage(0.9), "final": stage(0.9)}))
+    for claim_id in ("zero_mixes", "r1_one_language"):
+        assert mixed[claim_id]["value"] == pytest.approx(0.0)
+        assert mixed[claim_id]["holds"] is not True

@@ -1,8 +1,11 @@
 """The report from a run folder: its numbers, its words, and hostile text in it."""
 
 import io
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,13 +13,15 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from r1kit import report
 from r1kit.config import parse
 from r1kit.diagnose import Finding
 from r1kit.evidence import read
-from r1kit.report import plots
+from r1kit.report import figures, plots
 from r1kit.report.facts import costs, gather, promise, together
 from r1kit.report.markdown import escape, fenced
 from r1kit.rundir import RunDir
@@ -110,7 +115,7 @@ def test_claims_are_told_with_their_numbers(written: Path):
     facts = gather(read(written))
     accuracy = facts.claims[0]
     assert (accuracy.mark, accuracy.ours) == ("✓", "6.3 ± 0.9 x")
-    assert [line.mark for line in facts.claims] == ["✓", "✓", "?", "✓"]
+    assert [line.mark for line in facts.claims] == ["✓", "✓", "?", "✗"]
     text = (written / "report.md").read_text()
     assert "| ✓ | Pure RL lifts accuracy several-fold | 6.3 ± 0.9 x |" in text
 
@@ -232,8 +237,93 @@ def test_curves_follow_the_page_and_repeat_to_the_byte(written: Path):
 
 
 def test_smoothing_by_hand():
-    assert plots.smooth([1.0, 2.0, 6.0, 3.0], 3) == [1.5, 3.0, 11 / 3, 4.5]
+    assert plots.smooth([1.0, 2.0, 6.0, 3.0], 3) == [1.0, 3.0, 11 / 3, 3.0]
+    assert plots.smooth([1.0, 2.0, 3.0, 4.0, 9.0, 2.0], 5) == [1.0, 2.0, 19 / 5, 4.0, 5.0, 2.0]
     assert plots.smooth([1.0, 2.0], 1) == [1.0, 2.0]
+    assert plots.smooth([], 5) == []
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1), st.integers(1, 9))
+def test_a_curve_begins_with_its_first_value_and_ends_with_its_last(
+    values: list[float], window: int
+):
+    smoothed = plots.smooth(values, window)
+    assert (smoothed[0], smoothed[-1]) == (values[0], values[-1])
+    assert len(smoothed) == len(values)
+
+
+def drawn_lines(draw: Callable[[Figure], None]) -> list[list[list[float]]]:
+    """The y values of every line of every axes."""
+    figure = Figure()
+    draw(figure)
+    return [[[float(y) for y in line.get_ydata()] for line in ax.lines] for ax in figure.axes]
+
+
+def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path):
+    one, two = read(written), read(written)
+    two = replace(two, metrics=[row | {"rewards/accuracy": 0.5} for row in two.metrics])
+    picture = figures.curves([one, two], "zero")
+    accuracy, *_ = drawn_lines(lambda figure: picture.paint(figure, "black"))
+    [mean] = accuracy  # one line: the seeds are a band
+    assert mean[0] == pytest.approx(100 * (1 / 12 + 0.5) / 2)
+    assert mean[-1] == pytest.approx(75.0)
+
+
+def test_parts_without_weight_are_not_among_the_rewards(tmp_path: Path):
+    path = write_run(tmp_path / "run")
+    evidence = read(path)
+    rows = [row | {"rewards/language": 0.3, "rewards/process": 0.2} for row in evidence.metrics]
+    evidence = replace(evidence, metrics=rows)
+
+    def parts() -> list[str]:
+        [(panel, rows)] = [item for item in plots.panels(evidence) if item[0].key == "rewards"]
+        figure = Figure()
+        panel.draw(ax := figure.subplots(), rows)
+        return ax.get_legend_handles_labels()[1]
+
+    assert parts() == ["accuracy", "format"]
+    evidence.recipe["zero"]["rewards"]["language"] = 1.0
+    assert parts() == ["accuracy", "format", "language"]
+
+
+def test_legends_stand_beside_the_lines(written: Path):
+    for panel, rows in plots.panels(read(written)):
+        figure = Figure()
+        plots.paint_panel(figure, panel, rows, "black")
+        FigureCanvasAgg(figure).draw()
+        [ax] = figure.axes
+        if (legend := ax.get_legend()) is not None:
+            assert legend.get_window_extent().x0 >= ax.get_window_extent().x1 - 1
+            assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path):
+    wrong = [rollout(f"<think>bad {i}</think>0", False) for i in range(2)]
+    right = [rollout(f"<think>good {i}</think>5", True) for i in range(14)]
+    right[0]["reward"]["language"] = 0.42857142857142855
+    problem = {"id": "e/2", "task": "equation", "question": "y?", "gold": "5"}
+    recipe = parse({"name": "tiny", "tasks": [{"name": "equation"}]}, "t.toml")
+    with RunDir.create_or_resume(tmp_path / "two", recipe) as run:
+        run.sample({"kind": "group", "stage": "zero", "step": 5, "problem": problem,
+                    "rollouts": [*right, *wrong]})  # fmt: skip
+    report.show(tmp_path / "two", Console(file=io.StringIO()))
+    page = Page((tmp_path / "two" / "report.html").read_text())
+    assert "14 of 16 right" in page.text
+    assert "8 of 16 answers" in " ".join(page.text.split())
+    assert "bad 0" in page.text
+    assert "bad 1" in page.text
+    assert len(re.findall(r"good \d", page.text)) == 6
+    assert "language 0.429" in page.text
+    assert "0.42857" not in page.text
+
+
+def test_every_picture_is_there_for_print_and_for_the_screen(written: Path):
+    pngs = {path.stem for path in written.glob("*.png")}
+    assert pngs
+    assert pngs == {path.stem for path in written.glob("*.svg")}
+    for path in written.glob("*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+        assert "currentColor" not in path.read_text()  # it stands on white, whoever shows it
 
 
 def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path):

@@ -57,15 +57,6 @@ def points(key: str, more: str, less: str) -> Callable[[Evidence], Reading]:
     return lambda run: (measured(more, key)(run) - measured(less, key)(run)).times(100)
 
 
-def share(key: str, stage: str) -> Callable[[Evidence], Reading]:
-    return lambda run: measured(stage, key)(run).times(100)
-
-
-def other_words(run: Evidence) -> Reading:
-    one_language = measured("zero", "language_consistency")(run)
-    return (Reading(1.0, 0.0) - one_language).times(100)
-
-
 def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
     """By how many points the reward models like the general answers of one stage better."""
 

@@ -18,7 +18,7 @@ from r1kit.live import printable
 from r1kit.report import figures, markdown, page, plots, tables
 from r1kit.report.facts import Facts, gather
 
-PICTURE = "curves.png"
+PICTURE = "curves"
 
 
 def show(run: Path, console: Console) -> None:
@@ -42,10 +42,10 @@ def show(run: Path, console: Console) -> None:
 def write(evidence: Evidence, facts: Facts) -> None:
     """Write report.md, report.html and the pictures into the run folder."""
     drawn, pictures = plots.panels(evidence), figures.pictures([evidence])
-    has_curves = plots.save_png(evidence, evidence.path / PICTURE)
+    has_curves = plots.save(evidence, evidence.path / PICTURE)
     for item in pictures:
-        plots.as_png(item.size, item.paint, evidence.path / f"{item.key}.png")
-    text = markdown.render(facts, pictures, PICTURE if has_curves else None)
+        plots.save_picture(item.size, item.paint, evidence.path / item.key)
+    text = markdown.render(facts, pictures, f"{PICTURE}.png" if has_curves else None)
     curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in drawn]
     wide = [
         (item.title, item.caption, plots.as_svg(item.size, item.paint, item.key))

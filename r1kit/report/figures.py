@@ -1,14 +1,15 @@
 """Pictures of the whole recipe: what every stage does, how a learned reward is hacked, students.
 
-Of one run, or of several seeds: then a point is their mean, and its bar the error that judges
-claims (claims/judge.py).
+A picture is of one run or of several seeds. A point of several seeds is their mean, with the error
+bar that judges claims (claims/judge.py); a curve is their mean in a band from the lowest to the
+highest seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -35,18 +36,20 @@ LABELS = {
 }
 MEASURES = (
     ("Right answers (%)", "pass_at_1", 100.0, (0, 100)),
-    ("Tokens an answer", "mean_tokens", 1.0, (0, None)),
+    ("Tokens per answer", "mean_tokens", 1.0, (0, None)),
     ("Own language in thinking (%)", "language_consistency", 100.0, (None, 100.5)),
     ("General prompts answered right (%)", "general.accuracy", 100.0, (0, 100)),
 )
 CURVES = (
     ("Right answers (%)", "rewards/accuracy", 100.0),
-    ("Tokens an answer", "completions/mean_length", 1.0),
-    ("Reflection words an answer", "reflection_per_answer", 1.0),
-    ("Entropy (nats a token)", "entropy", 1.0),
+    ("Tokens per answer", "completions/mean_length", 1.0),
+    ("Reflection words per answer", "reflection_per_answer", 1.0),
+    ("Entropy (nats per token)", "entropy", 1.0),
 )
 SMOOTHED = 5
 """steps"""
+SQUARES = (8.4, 6.2)
+"""inches of four panels, two by two; a README shows them about as large"""
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,25 @@ def pictures(runs: Sequence[Evidence]) -> list[Picture]:
 
 
 def curves(runs: Sequence[Evidence], stage: str) -> Picture:
-    """The course of a stage of RL, a line a seed."""
+    """The course of a stage of RL: the mean of the seeds, in a band of all of them."""
 
     def paint(figure: Figure, ink: str) -> None:
-        axes = figure.subplots(1, len(CURVES))
-        for ax, (title, key, factor) in zip(axes, CURVES, strict=True):
-            for run, color in zip(runs, cycle(COLORS), strict=False):
-                rows = [row for row in run.metrics if row["stage"] == stage and key in row]
-                values = smooth([factor * row[key] for row in rows], SMOOTHED)
-                label = f"seed {run.manifest.get('seed', '?')}"
-                ax.plot([row["step"] for row in rows], values, color=color, label=label)
+        for ax, (title, key, factor) in zip(_squares(figure, len(CURVES)), CURVES, strict=True):
+            series = [
+                {row["step"]: factor * row[key] for row in run.metrics
+                 if row["stage"] == stage and row.get(key) is not None}
+                for run in runs
+            ]  # fmt: skip
+            _band(ax, series, COLORS[0])
             ax.set_ylim(bottom=0)
             _finish(ax, title, f"step of {stage}", ink)
-        _legend(axes[0], ink)
 
-    return Picture(f"curves-{stage}", f"Course of {stage}", "", (14, 3.1), paint)
+    seeds = "the mean of the seeds in a band from the lowest to the highest, " * (len(runs) > 1)
+    caption = (
+        f"What is sampled in training: {seeds}over {SMOOTHED} steps, fewer at the ends. The first "
+        "point is the first step, sampled from the weights the stage begins with."
+    )
+    return Picture(f"curves-{stage}", f"Course of {stage}", caption, SQUARES, paint)
 
 
 def _recipe(runs: Sequence[Evidence]) -> Picture | None:
@@ -92,31 +99,30 @@ def _recipe(runs: Sequence[Evidence]) -> Picture | None:
     shown = [item for item in MEASURES if _points(runs, names, item[1])]
 
     def paint(figure: Figure, ink: str) -> None:
-        axes = figure.subplots(1, len(shown), squeeze=False)[0]
+        axes = _squares(figure, len(shown))
         for ax, (title, key, factor, limits) in zip(axes, shown, strict=True):
             found = _points(runs, names, key)
             for (label, path), color in zip(PATHS, COLORS, strict=False):
                 _along(ax, [name for name in path if name in found], names, found, factor, color,
                        label)  # fmt: skip
             _bars(ax, ["base"], names, found, factor, ink, "")
-            ax.set_xticks(range(len(names)), [LABELS[name] for name in names], fontsize=7.5)
             ax.set_xlim(-0.5, len(names) - 0.5)
             ax.set_ylim(*limits)
             _finish(ax, title, "", ink)
-            ax.tick_params(axis="x", labelsize=7.5)
-        _legend(axes[0], ink, loc="lower right")
+            ax.set_xticks(range(len(names)), [LABELS[name] for name in names], fontsize=8.5)
+        _legend(figure, axes[0], ink)
 
     caption = (
         "Every stage on held-out problems. Lines follow the weights: all three paths begin with "
-        "the base; what goes from one to the next is data alone."
+        "the base, and only data goes from one path to the next."
     )
-    return Picture("recipe", "The whole recipe", caption, (3.6 * len(shown), 3.2), paint)
+    return Picture("recipe", "The whole recipe", caption, SQUARES, paint)
 
 
 def _hacking(runs: Sequence[Evidence]) -> Picture | None:
     lines = (
-        ("ablation/judged", "rewards/preference", "a learned reward", COLORS[1]),
-        ("ablation/ruled", "rewards/accuracy", "the rule itself", COLORS[0]),
+        ("ablation/judged", "rewards/preference", "optimises a learned reward", COLORS[1]),
+        ("ablation/ruled", "rewards/accuracy", "optimises the rule itself", COLORS[0]),
     )
     if not all(truth_and_reward(run, stage, key) for run in runs for stage, key, *_ in lines):
         return None
@@ -124,22 +130,22 @@ def _hacking(runs: Sequence[Evidence]) -> Picture | None:
     def paint(figure: Figure, ink: str) -> None:
         axes = figure.subplots(1, 2, sharex=True)
         for stage, key, label, color in lines:
-            for place, run in enumerate(runs):
-                steps, truths, rewards = zip(*truth_and_reward(run, stage, key), strict=True)
-                once = f"optimises {label}" if place == 0 else None
-                for ax, values in ((axes[0], rewards), (axes[1], truths)):
-                    ax.plot(steps, smooth(values, SMOOTHED), color=color, label=once)
-        axes[0].set_ylim(0, 1)
-        axes[1].set_ylim(0, 1)
-        _finish(axes[0], "What it is rewarded for", "step", ink)
-        _finish(axes[1], "Truth: answers that keep the rules", "step", ink)
-        _legend(axes[0], ink, loc="lower right")
+            points = [truth_and_reward(run, stage, key) for run in runs]
+            _band(axes[0], [{step: reward for step, _, reward in run} for run in points], color,
+                  label)  # fmt: skip
+            _band(axes[1], [{step: truth for step, truth, _ in run} for run in points], color)
+        for ax, title in zip(
+            axes, ("The reward", "Truth: answers that keep the rules"), strict=True
+        ):
+            ax.set_ylim(0, 1)
+            _finish(ax, title, "step", ink)
+        _legend(figure, axes[0], ink)
 
     caption = (
         "RL on general prompts from the same weights, once for the reward models' score and once "
-        "for the rules that decide what is right; a line a seed."
+        "for the rules that decide what is right; bands reach from the lowest to the highest seed."
     )
-    return Picture("hacking", "Optimising a learned reward", caption, (8.4, 3.1), paint)
+    return Picture("hacking", "Optimising a learned reward", caption, (8.4, 3.3), paint)
 
 
 def _students(runs: Sequence[Evidence]) -> Picture | None:
@@ -170,10 +176,10 @@ def _students(runs: Sequence[Evidence]) -> Picture | None:
         ax.minorticks_off()
         ax.set_ylim(0, 100)
         _finish(ax, "Right answers (%)", "parameters of the student", ink)
-        _legend(ax, ink, loc="upper left")
+        _legend(figure, ax, ink, n_columns=2)
 
     caption = "Students of six sizes, taught by the teacher's kept samples alone."
-    return Picture("students", "Students", caption, (5.2, 3.4), paint)
+    return Picture("students", "Students", caption, (5.2, 3.8), paint)
 
 
 Points = dict[str, Reading]
@@ -219,5 +225,31 @@ def _finish(ax: Axes, title: str, below: str, ink: str) -> None:
     ax.set_xlabel(below, color=ink, fontsize=9)
 
 
-def _legend(ax: Axes, ink: str, **place: str) -> None:
-    ax.legend(frameon=False, fontsize=8, labelcolor=ink, **place)
+def _legend(figure: Figure, ax: Axes, ink: str, n_columns: int = 3) -> None:
+    """One legend above all axes, where no line can run through it."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, frameon=False, fontsize=9, labelcolor=ink, ncols=n_columns,
+        loc="outside upper left",
+    )  # fmt: skip
+
+
+def _squares(figure: Figure, n: int) -> list[Axes]:
+    """The axes of `n` panels in rows of two, as wide as a page of text shows them legibly."""
+    axes = list(figure.subplots(-(-n // 2), 2, squeeze=False).flat)
+    for ax in axes[n:]:
+        ax.set_axis_off()
+    return axes[:n]
+
+
+def _band(ax: Axes, series: Sequence[dict[int, float]], color: str, label: str = "") -> None:
+    """A curve per seed, {step: value}, as the smoothed mean and the range of all of them."""
+    steps = sorted(set.intersection(*(set(values) for values in series)))
+    if not steps:
+        return
+    seeds = [smooth([values[step] for step in steps], SMOOTHED) for values in series]
+    columns = list(zip(*seeds, strict=True))
+    ax.plot(steps, list(map(fmean, columns)), color=color, linewidth=1.8, label=label or None)
+    if len(seeds) > 1:
+        lowest, highest = map(min, columns), map(max, columns)
+        ax.fill_between(steps, list(lowest), list(highest), color=color, alpha=0.22, linewidth=0)

@@ -6,6 +6,7 @@ nothing a model writes can run. Only the curves, which matplotlib drew, are inse
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -16,7 +17,7 @@ from r1kit.report.markdown import CLAIMS_NOTE
 from r1kit.template import parse
 
 MAX_ROLLOUTS = 8
-"""shown of each group; all are in samples.jsonl"""
+"""of each group that are shown, right and wrong ones in turn; all are in samples.jsonl"""
 
 
 Drawn = list[tuple[str, str, str]]
@@ -28,7 +29,7 @@ def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["parts"] = _parts
+    environment.globals |= {"parts": _parts, "number": "{:.3g}".format}
     return environment.from_string(PAGE).render(
         facts=facts,
         css=Markup(CSS),
@@ -53,8 +54,19 @@ def _group(record: dict[str, Any]) -> dict[str, Any]:
         "problem": record["problem"],
         "n_right": sum(item.correct is True for item in answers),
         "n": len(answers),
-        "answers": answers[:MAX_ROLLOUTS],
+        "answers": _both_kinds(answers),
     }
+
+
+def _both_kinds(answers: list[Answer]) -> list[Answer]:
+    """Up to MAX_ROLLOUTS answers of a group in their order, as many right as not if it has them."""
+    kinds = (
+        [a for a in answers if a.correct is not True],
+        [a for a in answers if a.correct is True],
+    )
+    in_turn = [answer for pair in zip_longest(*kinds) for answer in pair if answer is not None]
+    chosen = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
+    return [answer for answer in answers if id(answer) in chosen]
 
 
 CSS = """
@@ -116,7 +128,7 @@ PAGE = """\
 {% set said = parts(item) %}
 <p class="tag">{% if item.stage %}<b>{{ item.stage }}</b> · {% endif %}{{ mark(item.correct) }}
 · {{ item.n_tokens }} tokens{% if item.finish == "length" %}, cut off{% endif %}
-{% for part, value in item.reward.items() %} · {{ part }} {{ value }}{% endfor %}</p>
+{% for part, value in item.reward.items() %} · {{ part }} {{ number(value) }}{% endfor %}</p>
 {% if said.thinking %}<p class="thinking">{{ said.thinking }}</p>{% endif %}
 {% if said.answer is none %}<p class="answer soft">(never stopped thinking)</p>
 {% else %}<p class="answer">{{ said.answer }}</p>{% endif %}
@@ -207,7 +219,9 @@ PAGE = """\
 {% for group in groups %}
 <details{{ " open" if loop.last }}><summary>{{ group.stage }} step {{ group.step }}
 <span>· {{ group.n_right }} of {{ group.n }} right · {{ group.problem.question }}</span></summary>
-<p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}</p>
+<p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}
+{% if group.answers | length < group.n %} · {{ group.answers | length }} of {{ group.n }} answers
+{% endif %}</p>
 <div class="grid">
 {% for item in group.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></details>

@@ -1,4 +1,4 @@
-"""The curves of a run: inline SVG that follows the page's colours, and one PNG for README and mail.
+"""The curves of a run: SVG in the colours of the page around it, and files for README and mail.
 
 matplotlib draws; nothing global is set, and the same metrics give the same bytes.
 """
@@ -18,6 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from r1kit.diagnose.settings import settings_of
 from r1kit.evidence import Evidence
 
 INK = "#010203"
@@ -27,6 +28,10 @@ COLORS = ("#3b82c4", "#d97b29", "#3f9b63", "#b8568f", "#8577c9", "#9a8a2f")
 SIZE_IN = (5.2, 2.9)
 MARGINS_IN = {"left": 0.66, "right": 0.12, "bottom": 0.48, "top": 0.28}
 """around the axes of a panel; to measure what is written there would take longer than to draw it"""
+LEGEND_IN = 1.06
+"""width of the legend of a panel; it stands right of the axes, where no line can run through it"""
+PAPER = "#222222"
+"""ink of the pictures on white"""
 
 Rows = list[dict[str, Any]]
 Draw = Callable[[Axes, Rows], None]
@@ -44,6 +49,7 @@ class Panel:
     needs: str
     """a metric without which there is nothing to draw"""
     draw: Draw
+    has_legend: bool = False
 
 
 def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
@@ -54,79 +60,109 @@ def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
             rows = [row for row in evidence.metrics if row["stage"] == stage]
             is_rl = any("reward" in row for row in rows)
             if any(panel.needs in row for row in rows) and is_rl != (panel.key == "loss"):
-                found.append((panel, rows))
+                found.append((panel, _rewarded(evidence, stage, rows)))
     return found
+
+
+def _rewarded(evidence: Evidence, stage: str, rows: Rows) -> Rows:
+    """The rows without the parts of the reward that have no weight in this stage."""
+    settings = settings_of(evidence.recipe, stage)
+    sections = [settings.get("rewards"), settings.get("general_rewards")]
+    weights: dict[str, float] = {}
+    for section in filter(None, sections):
+        weights = {part: max(weight, weights.get(part, 0.0)) for part, weight in section.items()}
+    idle = {f"rewards/{part}" for part, weight in weights.items() if not weight}
+    # Accuracy is a panel of its own, rewarded or not.
+    idle.discard("rewards/accuracy")
+    return [{key: value for key, value in row.items() if key not in idle} for row in rows]
 
 
 def svg(panel: Panel, rows: Rows) -> str:
     """One panel as an `<svg>` element in the colours of the page around it."""
 
     def draw(figure: Figure, ink: str) -> None:
-        [ax] = _grid(figure, 1, 1)
-        _draw_panel(ax, panel, rows, ink)
+        paint_panel(figure, panel, rows, ink)
 
     return as_svg(SIZE_IN, draw, f"{panel.key}-{rows[0]['stage']}")
 
 
+def paint_panel(figure: Figure, panel: Panel, rows: Rows, ink: str) -> None:
+    """One panel as a whole picture."""
+    [ax] = _grid(figure, [panel], 1)
+    _draw_panel(ax, panel, rows, ink)
+
+
 def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
     """A picture as an `<svg>` element; `salt` makes its ids its own, and always the same."""
+    text = _svg(size, draw, INK, "none", salt)
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def save(evidence: Evidence, path: Path) -> bool:
+    """All panels in one picture on white: `path`.png and `path`.svg. False when there are none."""
+    found = panels(evidence)
+    if not found:
+        return False
+
+    def draw(figure: Figure, ink: str) -> None:
+        axes = _grid(figure, [panel for panel, _ in found], 2)
+        for ax, (panel, rows) in zip(axes, found, strict=True):
+            _draw_panel(ax, panel, rows, ink)
+            ax.set_title(panel.title, loc="left", color=ink, fontsize=11)
+
+    save_picture((2 * SIZE_IN[0], -(-len(found) // 2) * SIZE_IN[1]), draw, path)
+    return True
+
+
+def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
+    """A picture on white, for eyes and mail as `path`.png and sharp at any size as `path`.svg."""
+    figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
+    draw(figure, PAPER)
+    FigureCanvasAgg(figure).print_png(path.with_suffix(".png"))
+    text = _svg(size, draw, PAPER, "white", path.stem)
+    path.with_suffix(".svg").write_text(text, encoding="utf-8")
+
+
+def _svg(size: tuple[float, float], draw: Paint, ink: str, paper: str, salt: str) -> str:
     settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained", facecolor="none")
-        draw(figure, INK)
+        figure = Figure(figsize=size, layout="constrained", facecolor=paper)
+        draw(figure, ink)
         for ax in figure.axes:
             ax.patch.set_visible(False)
         buffer = io.StringIO()
         # Not savefig, which draws everything twice.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
-
-
-def save_png(evidence: Evidence, path: Path) -> bool:
-    """All panels in one picture on white. False when there is nothing to draw yet."""
-    found = panels(evidence)
-    if not found:
-        return False
-    n_rows = (len(found) + 1) // 2
-
-    def draw(figure: Figure, ink: str) -> None:
-        axes = _grid(figure, n_rows, 2)
-        for ax, (panel, rows) in zip(axes, found, strict=False):
-            _draw_panel(ax, panel, rows, ink)
-            ax.set_title(panel.title, loc="left", color=ink, fontsize=11)
-        for ax in axes[len(found) :]:
-            ax.set_axis_off()
-
-    as_png((2 * SIZE_IN[0], n_rows * SIZE_IN[1]), draw, path)
-    return True
-
-
-def as_png(size: tuple[float, float], draw: Paint, path: Path) -> None:
-    """A picture on white."""
-    figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
-    draw(figure, "#222222")
-    FigureCanvasAgg(figure).print_png(path)
+    return buffer.getvalue()
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
-    """Centred mean over up to `window` values; the ends use what there is."""
-    half = window // 2
-    slices = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
-    return [sum(part) / len(part) for part in slices]
+    """Centred mean over up to `window` values.
+
+    Towards the ends the window shrinks on both sides alike, so that a curve begins with its first
+    value and ends with its last: a mean of later values alone would hide where it began.
+    """
+    smoothed = []
+    for place in range(len(values)):
+        half = min(window // 2, place, len(values) - 1 - place)
+        part = values[place - half : place + half + 1]
+        smoothed.append(sum(part) / len(part))
+    return smoothed
 
 
-def _grid(figure: Figure, n_rows: int, n_columns: int) -> list[Axes]:
-    """The axes of so many panels, row by row from the top."""
+def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
+    """The axes of the panels, row by row from the top."""
     figure.set_layout_engine("none")
+    n_rows = -(-len(shown) // n_columns)
     total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
-    width = (SIZE_IN[0] - MARGINS_IN["left"] - MARGINS_IN["right"]) / total[0]
     height = (SIZE_IN[1] - MARGINS_IN["bottom"] - MARGINS_IN["top"]) / total[1]
     axes = []
-    for place in range(n_rows * n_columns):
+    for place, panel in enumerate(shown):
         row, column = divmod(place, n_columns)
+        right = LEGEND_IN if panel.has_legend else MARGINS_IN["right"]
         left = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
         bottom = ((n_rows - 1 - row) * SIZE_IN[1] + MARGINS_IN["bottom"]) / total[1]
+        width = (SIZE_IN[0] - MARGINS_IN["left"] - right) / total[0]
         axes.append(figure.add_axes((left, bottom, width, height)))
     return axes
 
@@ -136,9 +172,11 @@ def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
     ax.set_xlabel(f"step of {ascii_only(rows[0]['stage'])}", color=ink, fontsize=9)
     style(ax, ink)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(ax.get_legend_handles_labels()[1]) > 1:
-        place = {"loc": "upper center", "ncols": 4} if panel.key == "time" else {}
-        ax.legend(frameon=False, fontsize=8.5, labelcolor=ink, **place)
+    if panel.has_legend:
+        ax.legend(
+            frameon=False, fontsize=8, labelcolor=ink, loc="upper left", bbox_to_anchor=(1.0, 1.03),
+            handlelength=1.2, handletextpad=0.5,
+        )  # fmt: skip
 
 
 def style(ax: Axes, ink: str) -> None:
@@ -198,8 +236,7 @@ def _phases(ax: Axes, rows: Rows) -> None:
         for phase in phases
     ]
     ax.stackplot(steps, *values, labels=phases, colors=COLORS[: len(phases)], alpha=0.85)
-    # Room for the legend above the areas.
-    ax.set_ylim(0, 1.25 * max(map(sum, zip(*values, strict=True))) or 1.0)
+    ax.set_ylim(bottom=0)
 
 
 def ascii_only(text: str) -> str:
@@ -214,6 +251,7 @@ PANELS = (
         "Right answers among those sampled in training, all tasks and each.",
         "rewards/accuracy",
         _accuracy,
+        has_legend=True,
     ),
     Panel(
         "length",
@@ -224,19 +262,26 @@ PANELS = (
     ),
     Panel(
         "reflection",
-        "Reflection words an answer",
+        "Reflection words per answer",
         "How often an answer looks back at itself: wait, check, 다시, 检查, ...",
         "reflection_per_answer",
         _one("reflection_per_answer"),
     ),
     Panel(
         "entropy",
-        "Entropy (nats a token)",
+        "Entropy (nats per token)",
         "How open the policy still is to other continuations.",
         "entropy",
         _one("entropy"),
     ),
-    Panel("rewards", "Reward parts", "Each part before its weight.", "reward", _rewards),
+    Panel(
+        "rewards",
+        "Reward parts",
+        "Each part that is rewarded in this stage, before its weight.",
+        "reward",
+        _rewards,
+        has_legend=True,
+    ),
     Panel(
         "language",
         "Language consistency",
@@ -244,7 +289,14 @@ PANELS = (
         "language_consistency",
         _one("language_consistency", top=1.0),
     ),
-    Panel("time", "Seconds a step, by phase", "Where the time goes.", "time/sample_s", _phases),
+    Panel(
+        "time",
+        "Seconds per step, by phase",
+        "Where the time goes.",
+        "time/sample_s",
+        _phases,
+        has_legend=True,
+    ),
     Panel(
         "loss",
         "Loss (nats)",
