@@ -202,9 +202,16 @@ def race(racers: Sequence[Contender], folder: Path, n_cores: int, repeats: int) 
 
 
 def environment(n_cores: int, busy: float) -> dict[str, Any]:
+    """The machine, and the versions of everybody."""
     installed = [str(_peer_python()), "-m", "pip", "freeze"]
     peers = subprocess.run(installed, check=True, capture_output=True, text=True).stdout
     wanted = {line.partition("==")[0] for line in REQUIREMENTS.read_text().split()}
+    found = (line.split("==") for line in peers.split() if line.partition("==")[0] in wanted)
+    return machine(n_cores, busy) | {"peers": dict(found)}
+
+
+def machine(n_cores: int, busy: float) -> dict[str, Any]:
+    """Without the peers."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_name(),
@@ -214,9 +221,6 @@ def environment(n_cores: int, busy: float) -> dict[str, Any]:
         "busy_before": busy,
         "python": platform.python_version(),
         "ours": {name: version(name) for name in ("r1kit", "torch", "transformers")},
-        "peers": dict(
-            line.split("==") for line in peers.split() if line.partition("==")[0] in wanted
-        ),
     }
 
 

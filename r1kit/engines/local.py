@@ -4,9 +4,9 @@ A step machine: `submit` queues a request, `step` decodes one token of every row
 request; `generate` and `stream` are short loops over it. The life of a request:
 
 1. `submit` checks it and puts it at the end of the queue.
-2. When rows are free, the prompts at the head are prefilled together, all but their last token
-   (prefill.py); the n completions of a request share one prefill. Of a long prompt a step reads
-   one piece, so that the others go on meanwhile and an abort does not wait.
+2. When rows are free, prompts are prefilled together, all but their last token (prefill.py); the
+   n completions of a request share one prefill. A step reads only so much, and of a long prompt one
+   piece (waiting.py), so that a short prompt, the completions in flight and an abort need not wait.
 3. Each completion takes a row, which starts with the last prompt token. The rows of a request begin
    on one branch: one row of the cache holds what they have in common.
 4. `step` reads one token a branch and draws one a row; rows of a branch that draw alike stay
@@ -24,7 +24,6 @@ policy sure of itself lets the completions of a group go on alike for long.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -40,16 +39,13 @@ from r1kit.engines.rows import Rows
 from r1kit.engines.sampler import Law, draw, tops
 from r1kit.engines.text import Text, TextStream
 from r1kit.engines.uniform import uniform
+from r1kit.engines.waiting import Waiting, pace
 from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache
 from r1kit.model.fused import inference
 from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request, Top
 
-_PREFILL_TOKENS = 4096
-"""most prompt tokens read in one forward pass, beyond the first prompt"""
-_PIECES = {"cpu": 512}
-"""by kind of device: most tokens of one prompt read in a step, where fewer than the above"""
 _FIRST_LENGTH = 64
 """tokens a row of an empty cache starts with"""
 
@@ -104,7 +100,7 @@ class LocalEngine:
         self._prompts = Prefill(self._inference, prefix_tokens)
         self._cache = RowCache()
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
-        self._queue: deque[Reading] = deque()
+        self._queue = Waiting(pace(model.num_parameters(), self._device.type))
 
     @property
     def max_positions(self) -> int | None:
@@ -152,14 +148,15 @@ class LocalEngine:
     def submit(self, request: Request, ahead: bool = False) -> Job:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
-        job = Reading(request)
-        (self._queue.appendleft if ahead else self._queue.append)(job)
+        job = Reading(request, self._prompts.n_known(request))
+        self._queue.add(job, ahead)
         return job
 
     def step(self) -> list[Job]:
         """Decode one token of every row, after filling free rows; the jobs that are done by it."""
         start = time.perf_counter()
         with torch.inference_mode(), _evaluating(self.model):
+            self._read()
             self._admit()
             done = self._decode() if self._rows.n else []
         self.counters.seconds += time.perf_counter() - start
@@ -172,7 +169,7 @@ class LocalEngine:
         with torch.inference_mode():
             rows = [row for row, owner in enumerate(self._owners) if owner.job is job]
             self._end(rows, "abort")
-            self._queue = deque(waiting for waiting in self._queue if waiting is not job)
+            self._queue.remove(job)
             for index in range(job.n_begun, job.request.n):
                 job.completions[index] = Completion([], [], "", "abort", self.version)
             job.n_left = 0
@@ -221,37 +218,21 @@ class LocalEngine:
                 return row
         return None
 
-    def _admit(self) -> None:
-        while self._queue and self._rows.n < self.max_rows:
-            job = self._queue[0]
-            if not job.is_read:
-                self._read(self._next_prompts())
-            if not job.is_read:
-                return
-            n = min(self.max_rows - self._rows.n, job.request.n - job.n_begun)
-            self._begin(job, n)
-            if job.n_begun == job.request.n:
-                self._queue.popleft()
-                job.forget()
-
-    def _next_prompts(self) -> list[Reading]:
-        """Jobs from the head of the queue that will fill the free rows, or soon will."""
-        wanted = max(self.max_rows - self._rows.n, self.max_rows // 8)
-        jobs: list[Reading] = []
-        tokens = 0
-        for job in self._queue:
-            tokens += len(job.request.prompt_ids)
-            if jobs and (wanted <= 0 or tokens > _PREFILL_TOKENS):
-                break
-            jobs.append(job)
-            wanted -= job.request.n - job.n_begun
-        return [job for job in jobs if not job.is_read]
-
-    def _read(self, jobs: list[Reading]) -> None:
+    def _read(self) -> None:
+        """Read pieces of prompts, for rows that are free or soon will be."""
+        jobs = self._queue.next_pieces(self.max_rows - self._rows.n, self.max_rows // 8)
         new = [job for job in jobs if job.n_read is None]
-        self._prompts.advance(jobs, _PIECES.get(self._device.type, _PREFILL_TOKENS))
+        self._prompts.advance(jobs, self._queue.pace.piece)
         self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
         self.counters.cached_tokens += sum(job.n_cached for job in new)
+
+    def _admit(self) -> None:
+        """Let the jobs whose prompts have been read take the free rows."""
+        while self._rows.n < self.max_rows and (job := self._queue.first_read()):
+            self._begin(job, min(self.max_rows - self._rows.n, job.n_waiting))
+            if not job.n_waiting:
+                self._queue.remove(job)
+                job.forget()
 
     def _begin(self, job: Reading, n: int) -> None:
         start, first = self._rows.n, job.n_begun
@@ -274,7 +255,7 @@ class LocalEngine:
         cache, kept = self._cache, self._n_branches
         if rows <= cache.rows and length <= cache.length:
             return
-        waiting = sum(job.request.n - job.n_begun for job in self._queue)
+        waiting = sum(job.n_waiting for job in self._queue)
         jobs = [owner.job for owner in self._owners] + list(self._queue)
         longest = max(len(j.request.prompt_ids) + j.request.sampling.max_tokens for j in jobs)
         if kept:

@@ -40,20 +40,15 @@ class Prefixes:
         """Tokens kept."""
         return len(self._blocks) * BLOCK
 
+    def count(self, ids: Sequence[int]) -> int:
+        """How many of the first ids are known."""
+        return len(self._path(ids)) * BLOCK
+
     def longest(self, ids: Sequence[int]) -> tuple[int, KeyValues]:
         """How many of the first ids are known, and the keys and values of those."""
-        found: list[_Block] = []
-        keys: list[_Key] = []
-        before = _ROOT
-        for tokens in _blocks(ids):
-            block = self._blocks.get((before, tokens))
-            if block is None:
-                break
-            keys.append((before, tokens))
-            found.append(block)
-            before = block.number
-        self._touch(keys)
-        return len(found) * BLOCK, _joined([block.keys_values for block in found])
+        path = self._path(ids)
+        self._touch(path)
+        return len(path) * BLOCK, _joined([self._blocks[key].keys_values for key in path])
 
     def keep(self, ids: Sequence[int], keys_values: KeyValues) -> None:
         """Remember the whole blocks of a prompt that was read."""
@@ -75,6 +70,18 @@ class Prefixes:
     def clear(self) -> None:
         """Forget all: the weights have changed."""
         self._blocks.clear()
+
+    def _path(self, ids: Sequence[int]) -> list[_Key]:
+        """The blocks that the ids begin with."""
+        path: list[_Key] = []
+        before = _ROOT
+        for tokens in _blocks(ids):
+            block = self._blocks.get((before, tokens))
+            if block is None:
+                break
+            path.append((before, tokens))
+            before = block.number
+        return path
 
     def _touch(self, path: list[_Key]) -> None:
         """The last first, so that no block leaves before those that only it leads to."""

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from r1kit.engines import local
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import Prefill, Reading
 from r1kit.engines.prefixes import BLOCK, Prefixes
+from r1kit.engines.waiting import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
 from r1kit.types import Request, Sampling
@@ -80,15 +80,15 @@ def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any)
 
 
 def test_others_go_on_while_a_long_prompt_is_read(
-    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+    model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
-    monkeypatch.setattr(local, "_PIECES", {"cpu": 16})
     long, short = Request(WORDS, 2, Sampling(9), seed=4), Request([7, 8], 1, Sampling(40), seed=5)
     [one], [other] = (
         LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]).generate([request])
         for request in (long, short)
     )
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
+    engine._queue.pace = Pace(16, 16)
     going = engine.submit(short)
     engine.step()
     job, gone = engine.submit(long), engine.submit(long)
@@ -108,12 +108,28 @@ def test_others_go_on_while_a_long_prompt_is_read(
     assert engine.counters.prompt_tokens == len(WORDS) + 2
 
 
-def test_new_weights_read_a_prompt_again(
-    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("n_steps", [1, 5, 11])
+def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
+    model: PreTrainedModel, byte_tokenizer: Any, n_steps: int
 ) -> None:
-    monkeypatch.setattr(local, "_PIECES", {"cpu": 16})
+    request = Request(WORDS, 1, Sampling(6), seed=4)
+    [[alone]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([request])
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
+    engine._queue.pace = Pace(16, 16)
+    job = engine.submit(request)
+    for _ in range(n_steps):
+        engine.step()
+    engine.abort(job)
+    assert [c.finish for c in job.results()] == ["abort"]
+    [[again]] = engine.generate([request])
+    assert again.token_ids == alone.token_ids
+    assert engine.counters.cached_tokens == 16 * n_steps // BLOCK * BLOCK
+
+
+def test_new_weights_read_a_prompt_again(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     request = Request(WORDS, 1, Sampling(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    engine._queue.pace = Pace(16, 16)
     job = engine.submit(request)
     engine.step()
     with torch.no_grad():

@@ -1,0 +1,139 @@
+"""Short prompts do not wait for long ones, nor are those held up; and no number changes by it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from r1kit.engines.local import LocalEngine
+from r1kit.engines.prefill import Reading
+from r1kit.engines.waiting import Pace, Waiting, pace
+from r1kit.types import Completion, Request, Sampling
+
+PIECE = 16
+LONG = Request([(7 * i) % 250 for i in range(12 * PIECE + 1)], 2, Sampling(5), seed=4)
+
+
+def _short(seed: int, length: int = 3, n: int = 1) -> Request:
+    return Request([seed % 250 + 1] * length, n, Sampling(4), seed)
+
+
+def _engine(model: PreTrainedModel, tokenizer: Any, max_rows: int) -> LocalEngine:
+    engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
+    engine._queue.pace = Pace(PIECE, PIECE)
+    return engine
+
+
+def _alone(model: PreTrainedModel, tokenizer: Any, request: Request) -> list[list[int]]:
+    [group] = _engine(model, tokenizer, request.n).generate([request])
+    return _ids(group)
+
+
+def _ids(group: list[Completion]) -> list[list[int]]:
+    return [completion.token_ids for completion in group]
+
+
+def test_a_short_prompt_begins_in_the_next_step_but_one(
+    any_model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = _engine(any_model, byte_tokenizer, 4)
+    long = engine.submit(LONG)
+    for n_read in (1, 2):
+        engine.step()
+        assert long.n_read == n_read * PIECE
+    short = engine.submit(_short(1))
+    for _ in range(2):
+        engine.step()
+    assert short.n_begun == 1
+    assert long.n_begun == 0
+    assert long.n_read == 3 * PIECE, "which the short one cost one step"
+    while short.n_left:
+        engine.step()
+    assert long.n_begun == 0
+    while long.n_left:
+        engine.step()
+    assert _ids(short.results()) == _alone(any_model, byte_tokenizer, short.request)
+    assert _ids(long.results()) == _alone(any_model, byte_tokenizer, LONG)
+
+
+@pytest.mark.parametrize(("max_rows", "ahead"), [(1, False), (2, False), (8, False), (8, True)])
+def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
+    model: PreTrainedModel, byte_tokenizer: Any, max_rows: int, ahead: bool
+) -> None:
+    engine = _engine(model, byte_tokenizer, max_rows)
+    shorts = [engine.submit(_short(0), ahead)]
+    long = engine.submit(LONG)
+    n_pieces, n_steps = 12, 0
+    while long.n_left:
+        n_steps += 1
+        assert n_steps < 3 * n_pieces + 8 * max_rows
+        shorts.append(engine.submit(_short(n_steps, length=PIECE), ahead))
+        engine.step()
+    assert _ids(long.results()) == _alone(model, byte_tokenizer, LONG)
+    while any(short.n_left for short in shorts):
+        engine.step()
+    for short in shorts[:: len(shorts) // 3]:
+        assert _ids(short.results()) == _alone(model, byte_tokenizer, short.request)
+
+
+def test_prompts_that_go_on_from_a_known_text_count_as_short(
+    model: PreTrainedModel, byte_tokenizer: Any
+) -> None:
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
+    engine.generate([LONG])
+    engine._queue.pace = Pace(PIECE, PIECE)
+    other = engine.submit(_short(3, length=200))
+    engine.step()
+    follow_up = engine.submit(Request([*LONG.prompt_ids, 1, 2], 1, Sampling(2), 1))
+    for _ in range(2):
+        engine.step()
+    assert follow_up.n_begun == 1
+    assert other.n_begun == 0
+
+
+lengths = st.lists(st.integers(0, 9 * PIECE), max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(lengths, max_size=30), st.sampled_from([1, 2, 5]), st.sampled_from([1, 3, 99]))
+def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
+    arrivals: list[list[int]], n_pieces: int, n_free: int
+) -> None:
+    """The queue alone; a job whose prompt has been read gets its row at once."""
+    waiting = Waiting(Pace(PIECE, n_pieces * PIECE))
+    passed_over = None
+    while arrivals or len(waiting):
+        for length in arrivals.pop(0) if arrivals else []:
+            request = Request([1] * (length + 1), 1, Sampling(1), 0)
+            waiting.add(Reading(request), ahead=n_free == 99 and length % 2 == 1)
+        if not len(waiting):
+            continue
+        oldest = waiting._arrived[0]
+        jobs = waiting.next_pieces(n_free, 0)
+        read = {job: min(PIECE, job.n_unread) for job in jobs}
+        assert jobs
+        assert sum(read.values()) <= n_pieces * PIECE
+        assert oldest in read or oldest is not passed_over
+        passed_over = None if oldest in read else oldest
+        for job, n in read.items():
+            job.n_read = (job.n_read or 0) + n
+        while (done := waiting.first_read()) is not None:
+            waiting.remove(done)
+    assert waiting._arrived == []
+    assert waiting.next_pieces(n_free, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "expected"),
+    [
+        (10**6, (512, 4096)),
+        (30 * 10**6, (512, 1024)),
+        (135 * 10**6, (256, 256)),
+        (10**10, (64, 64)),
+    ],
+)
+def test_a_step_with_a_larger_model_reads_less(n_parameters: int, expected: Pace) -> None:
+    assert pace(n_parameters, "cpu") == expected
+    assert pace(n_parameters, "cuda") == (4096, 4096)
