@@ -158,7 +158,11 @@ class Endpoint:
 
     def models(self) -> list[str]:
         """The names of the models there. Raises EngineError."""
-        return self._caller.call("GET", "/models", None, _names)
+        return [str(one["id"]) for one in self.listed()]
+
+    def listed(self) -> list[Json]:
+        """The model objects of the server's list. Raises EngineError."""
+        return self._caller.call("GET", "/models", None, _listed)
 
     def close(self) -> None:
         """Hang up."""
@@ -267,9 +271,9 @@ class _Crew:
         return answer
 
 
-def _names(listed: Json) -> list[str]:
-    models = [one for one in listed.get("data") or () if isinstance(one, dict)]
-    return [one["id"] for one in models if isinstance(one.get("id"), str)]
+def _listed(answer: Json) -> list[Json]:
+    models = [one for one in answer.get("data") or () if isinstance(one, dict)]
+    return [one for one in models if isinstance(one.get("id"), str)]
 
 
 def _read(answer: Json) -> tuple[list[Completion], Json]:

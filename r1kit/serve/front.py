@@ -8,7 +8,7 @@ What needs tokens is refused: a thinking budget, `prefix`, log-probabilities, pr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httpx
 
@@ -39,8 +39,11 @@ class Fronted:
 
     decoder = None
 
-    def __init__(self, name: str, client: httpx.AsyncClient, limits: Limits) -> None:
+    def __init__(
+        self, name: str, client: httpx.AsyncClient, limits: Limits, capabilities: Sequence[str] = ()
+    ) -> None:
         self.name = name
+        self._capabilities = list(capabilities)
         self._client = client
         self._limits = limits
         self._created = int(time.time())
@@ -80,7 +83,7 @@ class Fronted:
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
-        return {**facts, "root": self.name}
+        return {**facts, "root": self.name, "capabilities": self._capabilities}
 
     def start(self) -> None:
         """It runs already."""
@@ -108,14 +111,14 @@ class Fronted:
 def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
     """All models of a running server. Raises an R1Error when it is none, or is not there."""
     with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
-        names, address = behind.models(), behind.address
-    if not names:
+        listed, address = behind.listed(), behind.address
+    if not listed:
         raise EngineError(f"The server at {address} has no model; see what it was started with.")
     timeout = httpx.Timeout(limits.total_timeout_s, connect=_CONNECT_S, pool=None)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return [
         Fronted(
-            name,
+            one["id"],
             httpx.AsyncClient(
                 base_url=address,
                 headers=headers,
@@ -123,9 +126,16 @@ def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
                 limits=httpx.Limits(max_connections=None),
             ),
             limits,
+            _capabilities(one),
         )
-        for name in names
+        for one in listed
     ]
+
+
+def _capabilities(model: Json) -> list[str]:
+    """`thinking` where the server says that it can be turned on and off; a budget we refuse."""
+    told = [model.get("capabilities"), model.get("supported_parameters")]
+    return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
 
 
 def _drawn(request: Drawn) -> Json:

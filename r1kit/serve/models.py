@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": False}
 """name → whether it thinks"""
+CAPABILITIES = ("thinking", "thinking_budget")
+"""of a model whose thinking can be turned on and off, and ended"""
 TEMPERATURE, TOP_P = 0.6, 0.95
 """as recommended for DeepSeek-R1"""
 _GREEDY_BELOW = 1e-4
@@ -193,7 +195,8 @@ class Served:
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
-        return {**facts, "root": self.name, "max_model_len": self.max_positions}
+        facts |= {"root": self.name, "max_model_len": self.max_positions}
+        return {**facts, "capabilities": list(CAPABILITIES) if self.has_thinking else []}
 
     def _thinks(self, request: ChatRequest, by_name: bool) -> bool:
         thinks = request.thinks(by_name)

@@ -85,9 +85,13 @@ class Server:
         raise AssertionError(f"left behind: {left}")
 
 
-def opened(folder: Path, name: str = "tiny", limits: Limits = LIMITS) -> Served:
+def opened(
+    folder: Path, name: str = "tiny", limits: Limits = LIMITS, **of_tokenizer: Any
+) -> Served:
     """In this process, where its engine can be looked at; test_processes.py has the real one."""
     model, words = checkpoint.load(folder, device="cpu")
+    for attribute, value in of_tokenizer.items():
+        setattr(words, attribute, value)
     grammars = Grammars(words, *facts(folder, words))
     make = partial(
         LocalEngine, model, words, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,

@@ -77,6 +77,18 @@ def test_streamed_or_not_it_is_the_same(pair):
     assert joined(parts, "content") == whole["content"]
 
 
+def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path) -> None:
+    """Behind a front a budget is refused; of a server that tells nothing, nothing is promised."""
+    behind, front = pair
+    told = [one.client.get("/v1/models/tiny").json()["capabilities"] for one in (behind, front)]
+    assert told == [["thinking", "thinking_budget"], ["thinking"]]
+    assert front.ask(thinking={"type": "enabled", "budget_tokens": 4}).status_code == 400
+    with before(streamed({"content": "5"})) as other:
+        assert other.client.get("/v1/models/tiny").json()["capabilities"] == []
+    plain = opened(folder, chat_template=None)
+    assert plain.describe("tiny")["capabilities"] == []
+
+
 def test_all_its_models_are_listed_and_its_key_is_not_ours(pair):
     _, front = pair
     names = {model["id"] for model in front.client.get("/v1/models").json()["data"]}
