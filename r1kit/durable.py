@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import math
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
+from r1kit.outside import to_json as to_json
 
 TEMPORARY = ".tmp-"
 """prefix of everything half-written; whoever finds one may delete it"""
@@ -29,24 +29,12 @@ _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
 
 
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON in which every float reads back bit-equal, and NaN and infinities are null."""
-    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
-
-
 def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> None:
-    """Give `path` this content, all at once. `flush=False` survives a kill but not a power cut."""
-    data = content.encode() if isinstance(content, str) else content
+    """Give `path` this content, all at once. `flush=False` survives a kill but not a power cut.
+
+    Half a character, as odd file names have it, is written as its escape.
+    """
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     with full_disk_said(path):
         try:

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from r1kit.serve.api_error import ApiError
+from r1kit.outside import to_bytes
+from r1kit.serve.api_error import GONE, ApiError, unexpected
 from r1kit.serve.completion import Said
 from r1kit.serve.flow import Flow
 from r1kit.serve.limits import Limits
-from r1kit.serve.wire import KEEP_ALIVE, Json, Usage, Whole, Writer
+from r1kit.serve.wire import KEEP_ALIVE, Json, JsonResponse, Usage, Whole, Writer
 
 _SEND_S = 30.0
 """for the last of a stream to leave, after the flow's own time"""
+
+log = logging.getLogger("r1kit.serve")
 
 
 class Answer:
@@ -34,6 +37,8 @@ class Answer:
     ) -> None:
         self.flow = flow
         self.limits = limits
+        self.outcome = GONE
+        """the status that says how it ended; the one that was sent may have come too early"""
         self._on_done = on_done
         self._writer = writer
         self._usage = Usage()
@@ -45,7 +50,7 @@ class Answer:
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                raise ApiError(499, "The client has gone.")
+                raise ApiError(GONE, "The client has gone.")
             return self._writer.whole(work.result(), self._usage)
         finally:
             self.flow.cancel()
@@ -62,11 +67,21 @@ class Answer:
                 said = b"".join(map(writer.say, saids))
                 if said or not saids:
                     yield said or KEEP_ALIVE
-            yield writer.end(self._usage)
-        except ApiError as error:
-            yield writer.error(error)
+            last = writer.end(self._usage)
+            self.outcome = 200
+            yield last
+        except Exception as error:
+            yield writer.error(self.failed(error))
         finally:
             self.flow.cancel()
+
+    def failed(self, error: Exception) -> ApiError:
+        """What the client is told of it; what nobody expected is logged."""
+        if not isinstance(error, ApiError):
+            log.error("something unexpected happened", exc_info=error)
+        known = error if isinstance(error, ApiError) else unexpected(error)
+        self.outcome = known.status
+        return known
 
     async def _collect(self) -> list[Whole]:
         wholes = [Whole() for _ in range(self.flow.n)]
@@ -132,41 +147,67 @@ class EventStream(StreamingResponse):
                     await super().__call__(scope, receive, send)
         finally:
             self._answer.flow.cancel()
+            scope["state"]["outcome"] = self._answer.outcome
 
 
-async def whole(answer: Answer, request: Request) -> Response:
-    """The response that is not a stream. Raises ApiError while its status can still be told."""
+async def whole(answer: Answer, request: Request, on_late: Callable[[ApiError], None]) -> Response:
+    """The response that is not a stream. Raises ApiError while its status can still be told.
+
+    `on_late` gets the error that comes after that.
+    """
     work = asyncio.ensure_future(answer.whole(request))
     try:
         await asyncio.wait({work}, timeout=answer.limits.keepalive_s)
-        return JSONResponse(work.result()) if work.done() else Waiting(work, answer)
+        return JsonResponse(work.result()) if work.done() else Waiting(work, answer, on_late)
     except asyncio.CancelledError:
         work.cancel()
         raise
 
 
-class Waiting(StreamingResponse):
-    """Blank lines, and then the JSON, in which an error must stand too: 200 has been said."""
+class Waiting(Response):
+    """Blank lines, so that nobody in between hangs up, and then the JSON.
 
-    def __init__(self, work: asyncio.Future[Json], answer: Answer) -> None:
-        super().__init__(self._lines(), media_type="application/json")
+    200 has been said by then. An error is written too, but the body never ends: the server closes
+    the connection in its middle, and no client takes what it has for an answer.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self, work: asyncio.Future[Json], answer: Answer, on_late: Callable[[ApiError], None]
+    ) -> None:
+        super().__init__()
+        del self.headers["content-length"]  # which nobody knows yet
         self._work = work
         self._answer = answer
-
-    async def _lines(self) -> AsyncIterator[bytes]:
-        while not self._work.done():
-            yield b"\n"
-            await asyncio.wait({self._work}, timeout=self._answer.limits.keepalive_s)
-        try:
-            yield orjson.dumps(self._work.result())
-        except ApiError as error:
-            yield orjson.dumps(error.body())
+        self._on_late = on_late
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def write(body: bytes, more: bool) -> None:
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
-            await super().__call__(scope, receive, send)
+            await send(start)
+            while not self._work.done():
+                await write(b"\n", True)
+                await asyncio.wait({self._work}, timeout=self._answer.limits.keepalive_s)
+            body, error = self._ended()
+            await write(body, error is not None)
+            if error is not None:
+                self._on_late(error)
         finally:
             self._work.cancel()
+            scope["state"]["outcome"] = self._answer.outcome
+
+    def _ended(self) -> tuple[bytes, ApiError | None]:
+        try:
+            body = to_bytes(self._work.result())
+        except Exception as error:
+            known = self._answer.failed(error)
+            return to_bytes(known.body()), known
+        self._answer.outcome = 200
+        return body, None
 
 
 async def _gone(request: Request) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+GONE = 499
+"""the status of what nobody waited for; no client sees it"""
 
 
 class ApiError(Exception):
@@ -44,6 +46,11 @@ class ApiError(Exception):
 def busy(message: str) -> ApiError:
     """There is no room now; clients wait as long as told and ask again."""
     return ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "2"})
+
+
+def unexpected(error: Exception) -> ApiError:
+    """What a client is told of a bug of ours."""
+    return ApiError(500, f"Something unexpected happened ({type(error).__name__}).")
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiError:

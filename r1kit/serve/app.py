@@ -5,28 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from r1kit.outside import UnwritableError
 from r1kit.serve import launch_day, schema
 from r1kit.serve.answer import Answer, EventStream, whole
-from r1kit.serve.api_error import ApiError, invalid
+from r1kit.serve.api_error import ApiError, invalid, unexpected
 from r1kit.serve.flow import Flow
 from r1kit.serve.gate import LOOPBACK, Gate
 from r1kit.serve.items import Items
+from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import Limits
 from r1kit.serve.metrics import CONTENT_TYPE, Metrics
 from r1kit.serve.models import Models, ServedModel
+from r1kit.serve.origins import Origins
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
-from r1kit.serve.wire import Chat, Choices, Json, PlainText, Writer
+from r1kit.serve.wire import Chat, Choices, Json, JsonResponse, PlainText, Writer
 
 PREFIXES = ("/v1", "", "/beta")
 """the same routes under each; /beta is where DeepSeek has prefix completion"""
+_COMPLETING = {
+    prefix + path
+    for prefix in PREFIXES
+    for path in ("/chat/completions", "/completions", "/responses")
+}
 _KNOWN = schema.field_names(MODELS)
 
 
@@ -49,11 +58,12 @@ class Routes:
         self._models = models
         self._is_launch_day = is_launch_day
         self._limits = limits
+        self._late = LateErrors()
         self._metrics = Metrics(models.served)
 
     def router(self) -> APIRouter:
         """Those that exist under each of `PREFIXES`."""
-        router = APIRouter()
+        router = APIRouter(default_response_class=JsonResponse)
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
         router.post("/responses", response_model=None)(self.responses)
@@ -68,20 +78,21 @@ class Routes:
         if self._is_launch_day:
             body, most = launch_day.checked(body, by_name)
         writer = Choices(Chat(served.thinks(body, by_name), served.decoder), body)
-        return await self._answer(served.chat(body, by_name, most), writer, body.stream, request)
+        ask = partial(served.chat, body, by_name, most)
+        return await self._answer(ask, writer, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """A text, continued."""
         served, _ = self._models.find(body.model)
         writer = Choices(PlainText(served.decoder), body)
-        return await self._answer(served.complete(body), writer, body.stream, request)
+        return await self._answer(partial(served.complete, body), writer, body.stream, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
         """A turn of a conversation, by OpenAI's newer route."""
         served, by_name = self._models.find(body.model)
         try:
-            asked = served.chat(body.as_chat(), by_name)
-            return await self._answer(asked, Items(body, served.decoder), body.stream, request)
+            ask = partial(served.chat, body.as_chat(), by_name)
+            return await self._answer(ask, Items(body, served.decoder), body.stream, request)
         except ApiError as error:
             raise renamed(error) from None
 
@@ -93,30 +104,33 @@ class Routes:
         """One model."""
         return self._models.find(name)[0].describe(name)
 
-    async def health(self) -> JSONResponse:
+    async def health(self) -> Response:
         """Whether every model is served; says no more, since everybody may ask."""
         is_well = all(one.vitals.is_healthy for one in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
-        return JSONResponse(body, 200 if is_well else 503)
+        return JsonResponse(body, 200 if is_well else 503)
 
     async def metrics(self) -> Response:
         """The numbers of metrics.py."""
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer(
-        self, asked: Awaitable[Flow], writer: Writer, stream: bool | None, request: Request
+        self,
+        ask: Callable[[], Awaitable[Flow]],
+        writer: Writer,
+        stream: bool | None,
+        request: Request,
     ) -> Response:
-        status = 500
-        try:
-            answer = Answer(await asked, writer, self._limits, self._measure)
-            status = 200
-            if stream:
-                return EventStream(answer)
-            return await whole(answer, request)
-        except ApiError as error:
-            status = error.status
-            raise
-        finally:
+        if stream:
+            return EventStream(Answer(await ask(), writer, self._limits, self._measure))
+        same = await fingerprint(request)
+        self._late.raise_kept(same, request)
+        answer = Answer(await ask(), writer, self._limits, self._measure)
+        return await whole(answer, request, lambda error: self._late.keep(same, error))
+
+    def count(self, method: str, path: str, status: int) -> None:
+        """Of every request for completions, also of those that no handler has seen."""
+        if method == "POST" and path in _COMPLETING:
             self._metrics.requests.labels(str(status)).inc()
 
     def _measure(self, flow: Flow) -> None:
@@ -160,9 +174,9 @@ def build(
     app.get("/metrics")(routes.metrics)
     for kind, told in _ERRORS.items():
         app.add_exception_handler(kind, _teller(told, is_launch_day))
-    if page is None:
-        return Gate(app, limits, keys, hosts, origins)
-    return Gate(_beside(app, page), limits, keys, hosts, origins, is_open=page.has)
+    inner = app if page is None else _beside(app, page)
+    is_open = page.has if page else lambda _: False
+    return Gate(inner, limits, keys, hosts, Origins(origins), is_open, routes.count)
 
 
 def _beside(app: ASGIApp, page: Page) -> ASGIApp:
@@ -176,12 +190,17 @@ def _beside(app: ASGIApp, page: Page) -> ASGIApp:
 def _teller(told: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
     """A handler that tells an exception as an error of the API."""
 
-    async def tell(_: Request, error: Exception) -> JSONResponse:
+    async def tell(_: Request, error: Exception) -> JsonResponse:
         known = told(error)
         status, body = launch_day.body(known) if is_launch_day else (known.status, known.body())
-        return JSONResponse(body, status, known.headers)
+        return JsonResponse(body, status, known.headers)
 
     return tell
+
+
+def _unwritable(error: UnwritableError) -> ApiError:
+    fault = {"loc": ("body", *error.path), "msg": error.why, "type": "unwritable"}
+    return invalid([fault], _KNOWN)
 
 
 def _http_error(error: HTTPException) -> ApiError:
@@ -193,7 +212,8 @@ def _http_error(error: HTTPException) -> ApiError:
 
 _ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
     ApiError: lambda error: error,
+    UnwritableError: _unwritable,
     RequestValidationError: lambda error: invalid(error.errors(), _KNOWN),
     HTTPException: _http_error,
-    Exception: lambda e: ApiError(500, f"Something unexpected happened ({type(e).__name__})."),
+    Exception: unexpected,
 }

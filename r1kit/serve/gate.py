@@ -19,11 +19,13 @@ from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from r1kit.serve.api_error import ApiError
+from r1kit.serve.api_error import GONE, ApiError
 from r1kit.serve.limits import Limits
+from r1kit.serve.origins import Origins, granted, is_own, is_preflight, preflight
+from r1kit.serve.wire import JsonResponse
 
 OPEN_ROUTES = frozenset({"/health"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -35,7 +37,9 @@ log = logging.getLogger("r1kit.serve")
 class Gate:
     """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass.
 
-    `is_open` names paths beyond `OPEN_ROUTES` that need no key: those of the page.
+    `is_open` names paths beyond `OPEN_ROUTES` that need no key: those of the page. `on_end` gets
+    the method, path and status of every request that is over; the status is the one that says how
+    it ended, also where another one had been sent by then (`outcome` in the state of the scope).
     """
 
     def __init__(
@@ -44,15 +48,17 @@ class Gate:
         limits: Limits,
         keys: Collection[str] = (),
         hosts: Collection[str] | None = LOOPBACK,
-        origins: Collection[str] = (),
+        origins: Origins | None = None,
         is_open: Callable[[str], bool] = lambda _: False,
+        on_end: Callable[[str, str, int], None] = lambda *_: None,
     ) -> None:
         self._app = app
         self._limits = limits
         self._digests = [_digest(key) for key in keys]
         self._hosts = hosts
-        self._origins = frozenset(origins)
+        self._origins = origins or Origins()
         self._is_open = is_open
+        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,40 +71,60 @@ class Gate:
             request_id = f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
+        added = {"x-request-id": request_id, "x-content-type-options": "nosniff"}
+        if (origin := headers.get("origin")) is not None and self._origins.has(origin):
+            added |= granted(origin)
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
-                out["x-request-id"] = request_id
-                out["x-content-type-options"] = "nosniff"
+                out.update(added)
+                out.add_vary_header("Origin")
             await send(message)
 
         try:
-            self._check(scope["path"], headers)
+            await self._handle(scope, headers, receive, send_marked)
+        except Exception:  # the client has been told, or uvicorn will; and it logs what it was
+            scope["state"].setdefault("outcome", 500)
+            raise
+        finally:
+            outcome = scope["state"].get("outcome", status or GONE)
+            self._on_end(scope["method"], scope["path"], outcome)
+            told = f"{status}, then {outcome}" if status not in (0, outcome) else str(outcome)
+            path = scope["path"].encode("unicode_escape").decode()
+            seconds = time.monotonic() - started
+            log.info("%s %.200s %s %.3f s %s", scope["method"], path, told, seconds, request_id)
+
+    async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        try:
+            self._check_place(headers)
+            if is_preflight(scope["method"], headers):
+                await Response(None, 204, preflight(headers))(scope, receive, send)
+                return
+            self._check_key(scope["path"], headers)
             body = await _read_body(receive, headers, self._limits)
         except ApiError as error:
-            response = JSONResponse(error.body(), error.status, error.headers)
-            await response(scope, receive, send_marked)
+            response = JsonResponse(error.body(), error.status, error.headers)
+            await response(scope, receive, send)
         else:
-            await self._app(scope, _replay(body, receive), send_marked)
-        seconds = time.monotonic() - started
-        method, path = scope["method"], scope["path"].encode("unicode_escape").decode()
-        log.info("%s %.200s %s %.3f s %s", method, path, status or "gone", seconds, request_id)
+            await self._app(scope, _replay(body, receive), send)
 
-    def _check(self, path: str, headers: Headers) -> None:
+    def _check_place(self, headers: Headers) -> None:
         host = _hostname(headers.get("host", ""))
         if self._hosts is not None and host not in self._hosts:
             raise ApiError(
                 403, "The Host header names another machine; start with --allow-host to allow it."
             )
         origin = headers.get("origin")
-        is_own = origin is not None and urlsplit(origin).netloc == headers.get("host")
-        if origin is not None and not is_own and origin not in self._origins:
-            raise ApiError(
-                403, "Pages of other origins may not ask; start with --allow-origin to allow one."
-            )
+        if origin is None or is_own(origin, headers.get("host")) or self._origins.has(origin):
+            return
+        raise ApiError(
+            403, "Pages of other origins may not ask; start with --allow-origin to allow one."
+        )
+
+    def _check_key(self, path: str, headers: Headers) -> None:
         is_open = path in OPEN_ROUTES or self._is_open(path)
         if not is_open and self._digests and not self._has_key(headers):
             raise ApiError(

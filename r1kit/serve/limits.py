@@ -12,6 +12,8 @@ MAX_MESSAGES = 512
 MAX_CHARS = 400_000
 """of a prompt, all messages together"""
 MAX_N = 8
+MAX_INT = 2**31 - 1
+"""of a limit in tokens, whatever is asked; no model comes near"""
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_TOP = 20

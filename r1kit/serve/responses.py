@@ -13,13 +13,14 @@ from pydantic import Field, StringConstraints
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
 from r1kit.serve.schema import (
+    Body,
     ChatMessage,
     ChatRequest,
     Effort,
     JsonSchema,
+    Most,
     ResponseFormat,
     Stop,
-    Text,
     Thinking,
     Wire,
 )
@@ -30,7 +31,7 @@ class InputPart(Wire):
 
     type: Literal["input_text", "output_text", "text"]
     """what it is: of the user, or of an answer that is sent back"""
-    text: Annotated[Text, StringConstraints(max_length=MAX_CHARS)]
+    text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
     """what it says"""
     annotations: list[Any] | None = None
     """accepted, no effect"""
@@ -43,7 +44,7 @@ class ReasoningPart(Wire):
 
     type: Literal["reasoning_text"]
     """what it is"""
-    text: Text
+    text: str
     """dropped"""
 
 
@@ -54,7 +55,7 @@ class InputItem(Wire):
     """`message` if not said"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
     """who speaks"""
-    content: Text | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
+    content: str | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
     """what is said; parts are joined"""
     id: str | None = None
     """accepted, no effect"""
@@ -103,16 +104,16 @@ class TextOptions(Wire):
     """accepted, no effect"""
 
 
-class ResponsesRequest(Wire):
+class ResponsesRequest(Body):
     """`POST /v1/responses`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     """one of /v1/models"""
-    input: Text | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES - 1)]
+    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES - 1)]
     """a user's text, or the conversation"""
-    instructions: Text | None = None
+    instructions: str | None = None
     """said before it, by the system"""
-    max_output_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: Most | None = None
     """longest answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; 0.6 if not said"""

@@ -11,11 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
+from r1kit.outside import refuse_unwritable
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.limits import (
     MAX_CHARS,
+    MAX_INT,
     MAX_MESSAGES,
     MAX_N,
     MAX_SCHEMA_DEPTH,
@@ -26,18 +35,9 @@ from r1kit.serve.limits import (
 )
 from r1kit.types import Message
 
-
-def _encodable(text: str) -> str:
-    """JSON can escape half a character, which no tokenizer can read."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("Half of a surrogate pair is no text") from None
-    return text
-
-
-Text = Annotated[str, AfterValidator(_encodable)]
-Stop = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
+Most = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
+"""a limit, of which no more is kept than other programs can read"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -47,12 +47,24 @@ class Wire(BaseModel):
     )
 
 
+class Body(Wire):
+    """A whole request. What could not be written again is refused before any work is done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_writable(cls, body: Any) -> Any:
+        refuse_unwritable(
+            body
+        )  # its error is no ValueError: it leaves pydantic, and keeps its place
+        return body
+
+
 class TextPart(Wire):
     """A part of a message; there are only texts."""
 
     type: Literal["text"]
     """what it is"""
-    text: Annotated[Text, StringConstraints(max_length=MAX_CHARS)]
+    text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
     """what it says"""
 
 
@@ -61,11 +73,11 @@ class ChatMessage(Wire):
 
     role: Literal["system", "developer", "user", "assistant"]
     """who speaks; `developer` is read as `system`"""
-    content: Text | Annotated[list[TextPart], Field(max_length=64)] | None = None
+    content: str | Annotated[list[TextPart], Field(max_length=64)] | None = None
     """what is said; parts are joined; none only for the assistant"""
-    reasoning_content: Text | None = None
+    reasoning_content: str | None = None
     """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
-    reasoning: Text | None = None
+    reasoning: str | None = None
     """the same by the name other servers give it"""
     prefix: bool | None = None
     """true in the last message, an assistant's: the completion continues its text"""
@@ -103,7 +115,7 @@ class Thinking(Wire):
 
     type: Literal["enabled", "disabled"]
     """whether there is thinking before the answer"""
-    budget_tokens: int | None = Field(None, ge=1)
+    budget_tokens: Most | None = None
     """most thinking tokens; thinking that is longer is closed, and the answer begins"""
 
 
@@ -142,7 +154,7 @@ class ResponseFormat(Wire):
         return schema
 
 
-class Drawn(Wire):
+class Drawn(Body):
     """What both routes for completions share."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -153,7 +165,7 @@ class Drawn(Wire):
     """only with `stream`"""
     n: int | None = Field(None, ge=1, le=MAX_N)
     """completions; 1 if not said"""
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: Most | None = None
     """longest completion, thinking included; less where the model's context ends before"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 (or less than 0.0001) is greedy; 0.6 if not said"""
@@ -188,7 +200,7 @@ class ChatRequest(Drawn):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: Most | None = None
     """newer name of `max_tokens`, and wins over it"""
     thinking: Thinking | None = None
     """thinking on or off, and its budget"""
@@ -238,7 +250,7 @@ class ChatRequest(Drawn):
 class CompletionRequest(Drawn):
     """`POST /v1/completions`: a text is continued as it is, thinking tags and all."""
 
-    prompt: Text | Annotated[list[Any], Field(min_length=1)]
+    prompt: str | Annotated[list[Any], Field(min_length=1)]
     """a text, in which nothing is a control token; or token ids, which may be; or a list of one
     text"""
     logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
@@ -281,10 +293,7 @@ def check_completion(request: CompletionRequest) -> str | list[int]:
     _check_stream(request)
     prompt = request.prompt
     if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
-        try:
-            prompt = _encodable(prompt[0])
-        except ValueError as error:
-            raise ApiError(400, f"prompt: {error}.", param="prompt") from None
+        prompt = prompt[0]
     if isinstance(prompt, str):
         _check_size(len(prompt), "prompt")
         return prompt

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import orjson
+from starlette.responses import Response
 
+from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.completion import Said, Token
 from r1kit.serve.schema import Drawn
@@ -24,6 +25,15 @@ from r1kit.types import Finish
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
+
+
+class JsonResponse(Response):
+    """JSON, whatever is in it."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return to_bytes(content)
 
 
 class Decoder(Protocol):
@@ -270,7 +280,7 @@ class Choices:
 
 def event(body: Json) -> bytes:
     """One server-sent event; without a name, for which old clients would skip it."""
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+    return b"data: " + to_bytes(body) + b"\n\n"
 
 
 def token_logprobs(saids: Iterable[Said], decoder: Decoder | None) -> list[Json]:
