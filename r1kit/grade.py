@@ -2,9 +2,9 @@
 
 A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
 `{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. Thinking is taken
-off first. For code a row is `{"id": ..., "program": "print(7)", "tests": [...]}`, or has a `text`
-whose last Python block is the program. Verdicts are written one by one; rows that cannot be read
-are told at the end.
+off first, and a gold may be a number. For code a row is `{"id": ..., "program": "print(7)",
+"tests": [...]}`, or has a `text` whose last Python block is the program. Verdicts are written one
+by one; rows that cannot be read are told at the end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ from rich.progress import Progress
 
 from r1kit import template
 from r1kit.errors import ConfigError
+from r1kit.text_files import read_json_lines
 from r1kit.types import Verdict
 
 Row = dict[str, Any]
@@ -105,7 +107,7 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
     """
     if kind not in KINDS:
         raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
-    lines = _lines(source)
+    lines = read_json_lines(source, ConfigError)
     bad: list[str] = []
     for number, line in _watched(lines, console):
         row = _row(line, KINDS[kind])
@@ -140,15 +142,6 @@ def answer_part(text: str) -> str | None:
     return template.parse(text, prefilled=is_prefilled).answer
 
 
-def _lines(source: Path) -> list[tuple[int, str]]:
-    try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} cannot be read ({error}).") from None
-    lines = enumerate(text.split("\n"), 1)  # splitlines would cut at characters JSON may hold
-    return [(number, line) for number, line in lines if line.strip()]
-
-
 def _row(line: str, kind: Kind) -> Row | str:
     """The row, or in a phrase why there is none."""
     try:
@@ -157,10 +150,17 @@ def _row(line: str, kind: Kind) -> Row | str:
         return "is not JSON"
     if not isinstance(row, dict) or "id" not in row:
         return 'is not an object with an "id"'
+    row = {key: _as_text(value) if key == "gold" else value for key, value in row.items()}
     for key in kind.needs:
         if not isinstance(row.get(key), str):
             return f'has no text at "{key}"'
     return kind.fault(row) or row
+
+
+def _as_text(gold: Any) -> Any:
+    """A number as people would write it between quotes; all else as it is."""
+    is_number = isinstance(gold, (int, float)) and not isinstance(gold, bool)
+    return format(Decimal(str(gold)), "f") if is_number else gold
 
 
 def _watched(lines: list[tuple[int, str]], console: Console) -> Iterator[tuple[int, str]]:

@@ -50,7 +50,7 @@ class Wish:
     """What the command line asks for."""
 
     source: Path
-    """a recipe, or a file of questions"""
+    """a recipe, its name, or a file of questions"""
     out: Path
     n: int
     sampling: Sampling
@@ -118,8 +118,12 @@ def problems_of(wish: Wish) -> tuple[list[tuple[int, Problem]], Verify]:
     """The problems with their indices, and what verifies them. Raises TaskError, ConfigError."""
     if wish.source.suffix == ".jsonl":
         return list(enumerate(questions.read_problems(wish.source)[: wish.count])), questions.verify
-    if wish.source.suffix != ".toml":
-        raise ConfigError(f"{wish.source}: problems come from a recipe (.toml) or a .jsonl file.")
+    names = [recipe.name for recipe in config.shipped()]
+    if wish.source.suffix != ".toml" and wish.source.as_posix() not in names:
+        raise ConfigError(
+            f"{wish.source}: problems come from a recipe (a .toml file, or a name that "
+            "`r1 recipes` lists) or a .jsonl file."
+        )
     tasks = mix.load(config.load(wish.source), wish.split)
     return _distinct(tasks, wish.count or RECIPE_PROBLEMS), tasks.verify
 

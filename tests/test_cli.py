@@ -69,7 +69,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_help_shows_examples_and_loads_no_torch():
-    for command in ("run r", "show r", "chat r", "verify math"):
+    for command in ("run tiny", "show r", "recipes tiny", "chat r", "verify math"):
         shown = r1(command.split()[0], "--help")
         assert shown.exit_code == 0
         assert f"r1 {command}" in shown.stdout
@@ -83,7 +83,8 @@ def test_the_command_itself_is_quiet_and_exact():
     missing = r1_alone("run", "none.toml")
     assert missing.returncode == 2
     assert missing.stderr == (
-        "error: There is no recipe at none.toml; see recipes/ for examples.\n"
+        "error: There is no recipe at none.toml. "
+        "`r1 recipes` lists the ones that come with r1kit.\n"
     )
     assert r1_alone("show").returncode == 2
 
@@ -99,7 +100,7 @@ def test_the_command_itself_is_quiet_and_exact():
         (["show", "none"], 4, "There is no run at none"),
         (["show", "mine"], 4, "is not a run"),
         (["verify", "maths", "--jsonl", "little.toml"], 2, "there are math, choice"),
-        (["verify", "math", "--jsonl", "none"], 2, "none cannot be read"),
+        (["verify", "math", "--jsonl", "none"], 2, "There is no file none."),
         (["verify", "math", "--jsonl", "little.toml"], 2, "line 2 is not JSON; line 3 is not JSON"),
         (["chat", "none"], 3, "There is no checkpoint at none"),
         (["chat", "mine"], 3, "holds no model"),

@@ -39,13 +39,34 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path):
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ("[zero]\nn_step = 5", "unknown key 'zero.n_step'; did you mean 'n_steps'?"),
+        ("[zero]\nn_step = 5", "unknown key 'zero.n_step' (did you mean 'n_steps'?)."),
         ("[zero.optim]\nlearning = 5", "unknown key 'zero.optim.learning'"),
-        ("[zeros]\nn_steps = 5", "unknown key 'zeros'; did you mean 'zero'?"),
+        ("[zeros]\nn_steps = 5", "unknown key 'zeros' (did you mean 'zero'?)"),
         ("[compute]\nqqqq = 1", "known keys:"),
-        ('[zero]\nn_steps = "many"', "zero.n_steps: "),
-        ("[zero]\nn_completions = 1", "zero.n_completions: "),
-        ('[zero]\nloss = "ppo"', "zero.loss: "),
+        ('[zero]\nn_steps = "many"', 'zero.n_steps needs a whole number (it is "many").'),
+        ("[zero]\nn_completions = 1", "zero.n_completions needs at least 2 (it is 1)."),
+        ('[zero]\nloss = "ppo"', "zero.loss needs 'grpo', 'dr_grpo'"),
+        ("[zero]\nn_steps = 2.5", "zero.n_steps needs a whole number (it is 2.5)."),
+        ("[zero]\nn_steps = true", "zero.n_steps: true and false are no numbers."),
+        ("[zero.optim]\nlr = nan", "zero.optim.lr needs a finite number"),
+        ("[zero.optim]\nbetas = [0.9]", "zero.optim.betas needs 2 numbers."),
+        ("[zero.optim]\nbetas = 0.9", "needs a list: write betas = [0.9, 0.95] (it is 0.9)."),
+        ("[model]\npath = 5", "model.path needs a text in quotes (it is 5)."),
+        (
+            "[bench]\n[compute]\nn_processes = 'two'",
+            "needs a whole number or 'auto' (it is \"two\").",
+        ),
+        ("[[bench]]\nsamples = 2", "bench needs a section: write [bench] and its keys below"),
+        ("[showcase]\nquestion = '1?'", "showcase needs a list: write [[showcase]] and its keys"),
+        (
+            "[[distill.students]]\nname = 'A b'",
+            "entry 1 of distill.students, name needs small letters",
+        ),
+        (
+            "[[distill.students]]\nname = 5",
+            "entry 1 of distill.students, name needs a text in quotes",
+        ),
+        ("[distill.students]\nname = 'a'", "write [[distill.students]] and its keys below"),
         ("[model]\nhidden = 100\nn_heads = 3", "hidden (100) must be an even multiple of n_heads"),
         ("[model]\nn_kv_heads = 3", "must be a multiple of n_kv_heads (3)"),
     ],
@@ -62,8 +83,10 @@ def test_an_unknown_key_in_a_list_names_its_nearest(tmp_path: Path):
 
 
 def test_missing_keys_are_named(tmp_path: Path):
-    assert "'name' is missing" in refused(tmp_path, '[[tasks]]\nname = "equation"\n')
-    assert "'tasks' is missing" in refused(tmp_path, 'name = "t"\n')
+    message = refused(tmp_path, '[[tasks]]\nname = "equation"\n')
+    assert "'name' is missing: write name = \"...\"." in message
+    message = refused(tmp_path, 'name = "t"\n')
+    assert "'tasks' is missing: write [[tasks]] and its keys below." in message
 
 
 def test_several_errors_are_told_together(tmp_path: Path):
@@ -74,9 +97,14 @@ def test_several_errors_are_told_together(tmp_path: Path):
 
 def test_files_that_are_not_recipes(tmp_path: Path):
     assert "not valid TOML" in refused(tmp_path, "name = ")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="not valid TOML"):
+    (tmp_path / "bytes.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(
+        ConfigError, match=r"not text in UTF-8 \(byte 9 is 0xe9\); save it as UTF-8"
+    ):
         load(tmp_path / "bytes.toml")
+    (tmp_path / "zeros.toml").write_bytes(b"name = '\x00'")
+    with pytest.raises(ConfigError, match="not a text file"):
+        load(tmp_path / "zeros.toml")
     with pytest.raises(ConfigError, match="There is no recipe at"):
         load(tmp_path / "nothing.toml")
     with pytest.raises(ConfigError, match="is a folder"):
@@ -90,7 +118,11 @@ def test_files_that_are_not_recipes(tmp_path: Path):
         ("=5", "--set takes key=value"),
         ("name.x=5", "name is not a section"),
         ("zero.n_stepz=5", "did you mean 'n_steps'?"),
-        ("zero.n_steps=abc", "zero.n_steps: "),
+        ("zero.n_steps=abc", 'zero.n_steps needs a whole number (it is "abc").'),
+        ("tasks=[]", "tasks needs at least 1 entry: write [[tasks]]"),
+        ('tasks=["equation"]', "entry 1 of tasks needs a section: write [[tasks]]"),
+        ('name=""', "cannot be the name of a folder"),
+        ("name=a/b", "cannot be the name of a folder"),
         ("tasks.level=2", "tasks is not a section"),
     ],
 )
@@ -126,3 +158,33 @@ def test_a_table_written_in_part_keeps_the_defaults_of_its_stage():
 def test_there_is_at_least_one_process():
     with pytest.raises(ConfigError, match="n_processes"):
         parse({"name": "t", "tasks": [{"name": "series"}], "compute": {"n_processes": 0}}, "t")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MINIMAL.encode("utf-8-sig"),
+        MINIMAL.encode("utf-16"),
+        MINIMAL.replace("\n", "\r\n").encode("utf-8-sig"),
+    ],
+    ids=["byte order mark", "UTF-16", "CRLF"],
+)
+def test_a_recipe_written_on_windows_is_read(tmp_path: Path, data: bytes):
+    (tmp_path / "windows.toml").write_bytes(data)
+    assert load(tmp_path / "windows.toml") == load(write(tmp_path, MINIMAL))
+
+
+def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, MINIMAL)
+    for given, near in (
+        ("recipe.tml", "recipe.toml"),
+        ("recipes/tiny.toml", "tiny"),
+        ("smok", "smoke"),
+        ("qwen2.5-14b", "distill/qwen2.5-14b"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(Path(given))
+        assert f"There is no recipe at {given}; did you mean {near}? `r1 recipes`" in str(
+            caught.value
+        )

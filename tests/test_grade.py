@@ -92,7 +92,7 @@ def test_programs(tmp_path: Path):
 
 
 def test_bad_rows_are_told_and_the_others_are_kept(answers: Path):
-    bad = ['{"id": 7', "[]", '{"id": 9, "gold": 5, "text": ""}', '{"id": 9, "gold": "5"}']
+    bad = ['{"id": 7', "[]", '{"id": 9, "gold": [5], "text": ""}', '{"id": 9, "gold": "5"}']
     with answers.open("a") as file:
         file.write("\n".join(["", *bad]))
     code, verdicts, said = verify("math", "--jsonl", answers)
@@ -123,3 +123,15 @@ def test_progress_is_shown_only_when_it_takes_long(answers: Path, monkeypatch: p
 def test_an_unknown_kind_is_told_before_the_file_is_read():
     with pytest.raises(ConfigError, match="no verifier 'maths'; there are math, choice"):
         grade.run("maths", Path("none"), io.StringIO(), Console())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_from_windows_is_read_and_a_gold_may_be_a_number(tmp_path: Path, encoding: str):
+    rows = [(5, "5"), (0.5, r"\\boxed{\\frac{1}{2}}"), (1e-7, "0.0000001"), (5, "6")]
+    lines = [f'{{"id": 1, "gold": {gold}, "text": "{text}"}}' for gold, text in rows]
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes("\r\n".join(lines).encode(encoding))
+    code, verdicts, said = verify("math", "--jsonl", file)
+    assert code == 0, said
+    told = [verdict["outcome"] for verdict in verdicts]
+    assert told == ["correct", "correct", "correct", "incorrect"]

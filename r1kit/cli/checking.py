@@ -17,7 +17,7 @@ from r1kit.sentences import sentences
 SAMPLE_EXAMPLES = """
 Examples:
 
-  r1 sample runs/tiny --problems recipes/tiny.toml --count 200 --out data.jsonl
+  r1 sample runs/tiny --problems tiny --count 200 --out data.jsonl
 
   r1 sample runs/tiny --problems questions.jsonl --n 8 --out data.jsonl --benchmark gsm8k=test.jsonl
 
@@ -59,7 +59,7 @@ def sample(
             help="A checkpoint, the folder of a run, or an OpenAI-compatible server.",
         ),
     ],
-    problems: Annotated[Path, typer.Option(help="A recipe (.toml), or questions (.jsonl).")],
+    problems: Annotated[Path, typer.Option(help="A recipe, or questions (.jsonl).")],
     out: Annotated[Path, typer.Option(help="File of the conversations (.jsonl).")],
     n: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 4,
     count: Annotated[

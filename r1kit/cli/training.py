@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from r1kit.cli.after import Call, called, tell_next
 from r1kit.cli.root import app
 from r1kit.sentences import sentences
 
 RUN_EXAMPLES = """
 Examples:
 
-  r1 run recipes/tiny.toml
+  r1 run tiny
 
-  r1 run recipes/tiny.toml --set seed=1 --out runs/tiny-seed1
+  r1 run tiny --set seed=1 --out runs/tiny-seed1
 
-  r1 run recipes/tiny.toml --to zero
+  r1 run tiny --to zero
 
-  r1 run recipes/tiny.toml --from reasoning --set reasoning.n_steps=60
+  r1 run tiny --from reasoning --set reasoning.n_steps=60
 
-  r1 run recipes/tiny.toml --set zero.n_steps=50 --set zero.loss=dapo --track tensorboard
+  r1 run tiny --set zero.n_steps=50 --set zero.loss=dapo --track tensorboard
 
 An existing run goes on where it stopped: give the same command again.
 """
 SHOW_EXAMPLES = "Example:\n\n  r1 show runs/tiny"
+RECIPES_EXAMPLES = """
+Examples:
+
+  r1 recipes
+
+  r1 recipes tiny > mine.toml
+"""
 
 
 @app.command(epilog=RUN_EXAMPLES)
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/tiny.toml.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="A recipe: a file, or a name that `r1 recipes` lists.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; by default runs/<recipe name>.")
     ] = None,
@@ -71,6 +83,7 @@ def run(
             pipeline.run(loaded, folder, view, Wanted(only, to, from_))
         with sentences(console, folder):
             report.show(folder, console)
+            tell_next(loaded, folder, Call(recipe, out, set_ or [], track), console)
 
 
 @app.command(epilog=SHOW_EXAMPLES)
@@ -81,3 +94,27 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
     console = Console()
     with sentences(console):
         report.show(run, console)
+
+
+@app.command(epilog=RECIPES_EXAMPLES)
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="Print this one, to keep it as a file and change it.")
+    ] = None,
+) -> None:
+    """List the recipes that come with r1kit: what each makes, how long it takes, what it needs."""
+    from r1kit import config
+
+    console = Console()
+    with sentences(console):
+        if name is not None:
+            print(config.find_recipe(Path(name)).read_text(encoding="utf-8"), end="")
+            return
+        for recipe in config.shipped():
+            what, takes, needs = recipe.about()
+            console.print(Text.assemble((recipe.name, "bold"), f"  {what}"), soft_wrap=True)
+            told = f"  Takes: {takes}.\n  Needs: {needs}."
+            console.print(Text(told, "dim"), soft_wrap=True)
+        r1 = shlex.join(called())
+        console.print(f"\nRun one: {r1} run tiny", markup=False, soft_wrap=True)
+        console.print(f"Make it yours: {r1} recipes tiny > mine.toml", markup=False, soft_wrap=True)

@@ -6,15 +6,15 @@ recipe is written into the run folder. An unknown key is an error that names the
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from r1kit.config.mistakes import explain
 from r1kit.config.sections import (
     AblationConfig,
     BaseConfig,
@@ -41,12 +41,14 @@ from r1kit.config.sections import (
     SFTConfig,
     SFTOptimConfig,
     ShowcaseConfig,
-    Strict,
     StudentConfig,
     TaskConfig,
     TunedConfig,
 )
+from r1kit.config.shipped import find_recipe, shipped
+from r1kit.config.strict import RunName, Strict
 from r1kit.errors import ConfigError
+from r1kit.text_files import read_text
 
 __all__ = [
     "AblationConfig",
@@ -79,15 +81,18 @@ __all__ = [
     "StudentConfig",
     "TaskConfig",
     "TunedConfig",
+    "explain",
+    "find_recipe",
     "load",
     "parse",
+    "shipped",
 ]
 
 
 class Recipe(Strict):
     """A whole run."""
 
-    name: str
+    name: RunName
     """names the run; its folder is `runs/<name>` unless --out says otherwise"""
     seed: int = Field(0, ge=0)
     """of weights, problems, documents and sampling"""
@@ -123,15 +128,13 @@ class Recipe(Strict):
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe and apply `key=value` overrides (dotted keys, TOML values).
 
+    `path` may also be the name of a recipe that comes with r1kit.
     Raises ConfigError with a sentence that names the key and what is allowed.
     """
+    file = find_recipe(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no recipe at {path}; see recipes/ for examples.") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; name a recipe file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = tomllib.loads(read_text(file, ConfigError))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
     for override in overrides or []:
         _override(data, override)
@@ -143,7 +146,7 @@ def parse(data: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
+        raise ConfigError(explain(error, where, Recipe)) from None
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -160,34 +163,3 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise ConfigError(f"--set {override}: {parent} is not a section of the recipe.")
     data[last] = value
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}{_nearest(item['loc'])}")
-        elif item["type"] == "missing":
-            lines.append(f"{key!r} is missing")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key or 'recipe'}: {message} (got {item['input']!r})")
-    return f"{where}: " + "; ".join(lines) + "."
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: Any = Recipe
-    for part in loc[:-1]:
-        if isinstance(part, str):
-            model = _inner(model.model_fields[part].annotation)
-    known = sorted(model.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(known)}"
-
-
-def _inner(annotation: Any) -> Any:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return Strict

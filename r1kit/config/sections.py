@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from r1kit.config.strict import Name, Strict
 
 Language = Literal["en", "ko", "zh"]
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 ContaminationMode = Literal["exact", "13-gram", "8-gram", "template"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
-"""of a student or an ablation: part of a folder's name"""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TaskConfig(Strict):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from r1kit.config import AblationConfig, Recipe, RLConfig
+from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
 from r1kit.evidence import ASIDE, rank
 
@@ -83,9 +83,7 @@ def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
     try:
         return type(section).model_validate(merged(section.model_dump(), wanted.change))
     except ValidationError as error:
-        [first, *_] = error.errors()
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"Ablation {wanted.name}: {key}: {first['msg']}.") from None
+        raise ConfigError(explain(error, f"Ablation {wanted.name}", type(section))) from None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.text_files import read_json_lines
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.language import LANGUAGES, language_of
 from r1kit.verify.math import check_math
@@ -30,7 +31,7 @@ def read_problems(path: Path) -> list[Problem]:
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     bad: list[str] = []
-    for number, line in _lines(path):
+    for number, line in read_json_lines(path, TaskError):
         try:
             problem = _problem(_row(line), path.stem, number)
             if problem.id in seen:
@@ -48,7 +49,7 @@ def read_problems(path: Path) -> list[Problem]:
 def read_questions(path: Path) -> list[str]:
     """The questions alone, answered or not. Raises TaskError that names the lines without one."""
     questions, bad = [], []
-    for number, line in _lines(path):
+    for number, line in read_json_lines(path, TaskError):
         try:
             questions.append("\n".join(message.content for message in _messages(_row(line))))
         except ValueError as error:
@@ -62,15 +63,6 @@ def read_questions(path: Path) -> list[str]:
 def verify(problem: Problem, answer: str) -> Verdict:
     """Is the answer part what the problem's answer asks for?"""
     return check_math(answer, problem.answer)
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path} cannot be read ({error}).") from None
-    lines = enumerate(text.split("\n"), 1)  # splitlines would cut at characters JSON may hold
-    return [(number, line) for number, line in lines if line.strip()]
 
 
 def _row(line: str) -> Row:

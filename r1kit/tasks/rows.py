@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.text_files import read_json_lines
 
 Row = dict[str, Any]
 
@@ -24,9 +25,12 @@ def read_rows(source: str) -> Iterator[Row]:
 
 
 def _from_file(path: Path) -> Iterator[Row]:
-    opened = gzip.open if path.suffix == ".gz" else open
+    if path.suffix != ".gz":
+        for number, line in read_json_lines(path, TaskError):
+            yield _row(line, f"{path}, line {number}")
+        return
     try:
-        with opened(path, "rt", encoding="utf-8") as lines:
+        with gzip.open(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _row(line, f"{path}, line {number}")

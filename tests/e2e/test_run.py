@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -101,6 +102,16 @@ def test_a_finished_run_stays_as_it_is(finished):
     again = run(finished)
     assert again.returncode == 0
     assert evidence(finished) == before
+    chat, serve, other = again.stdout.split("Next:")[1].strip().splitlines()[1:]
+    asked = subprocess.run(
+        f"echo '1+1=?' | {chat}", shell=True, capture_output=True, text=True, timeout=300
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert "? 1+1=?" in asked.stdout
+    assert shlex.split(serve) == [sys.executable, "-m", "r1kit", "serve", str(finished)]
+    assert shlex.split(other)[3:] == [
+        "run", str(SMOKE), "--out", f"{finished}-seed1", "--set", "seed=1"
+    ]  # fmt: skip
 
 
 def test_checkpoints_are_plain_hugging_face_folders(finished):

@@ -1,0 +1,81 @@
+"""What a person can do after a run: commands that work when they are pasted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from r1kit.config import Recipe
+from r1kit.durable import MARKER
+from r1kit.evidence import newest_checkpoint, read_manifest
+from r1kit.stages.plan import plan
+
+
+@dataclass(frozen=True)
+class Call:
+    """How `r1 run` was called, as far as it decides which run this is."""
+
+    recipe: Path
+    out: Path | None
+    changes: Sequence[str]
+    """of --set"""
+    track: str | None
+
+    def words(self) -> list[str]:
+        """The same command, to the end of the recipe."""
+        out = [] if self.out is None else ["--out", str(self.out)]
+        track = [] if self.track is None else ["--track", self.track]
+        changes = [word for change in self.changes for word in ("--set", change)]
+        return ["run", str(self.recipe), *out, *track, *changes]
+
+
+def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> None:
+    """Print what can be done with the run in `folder`; nothing where it has no model yet."""
+    model = folder if newest_checkpoint(folder) else _newest_student(folder)
+    if model is None:
+        return
+    finished = read_manifest(folder)["finished"]
+    is_done = all(unit.name in finished for unit in plan(recipe))
+    last = "run it with another seed" if is_done else "go on with the recipe"
+    again = _with_next_seed(recipe, folder, call) if is_done else call
+    commands = [["chat", str(model)], ["serve", str(model)], again.words()]
+    lines = [f"    {shlex.join([*called(), *command])}" for command in commands]
+    told = f"  Next: talk to it, open it in a browser, or {last}:"
+    console.print(Text.assemble((told, "dim"), "\n", "\n".join(lines), "\n"), soft_wrap=True)
+
+
+def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:
+    seed = recipe.seed + 1
+    others = [change for change in call.changes if change.partition("=")[0].strip() != "seed"]
+    name = folder.name.removesuffix(f"-seed{recipe.seed}")
+    return replace(
+        call, out=folder.with_name(f"{name}-seed{seed}"), changes=[*others, f"seed={seed}"]
+    )
+
+
+def _newest_student(folder: Path) -> Path | None:
+    """Of a run that makes students alone."""
+    found = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
+    return found[-1] if found else None
+
+
+def called() -> list[str]:
+    """This program as a shell here finds it: `r1`, or its path, or Python and the module."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return [sys.executable, "-m", "r1kit"]
+    if program.name != "r1" or not program.exists():
+        return ["r1"]
+    found = shutil.which("r1")
+    if found is not None and Path(found).samefile(program):
+        return ["r1"]
+    near = os.path.relpath(program)
+    return [str(program) if near.startswith("..") else near]

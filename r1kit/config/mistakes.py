@@ -1,0 +1,161 @@
+"""What is wrong with a recipe, in the words of its file: keys, sections and lists."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+MAX_TOLD = 5
+"""mistakes that are told one by one"""
+MAX_SHOWN = 60
+"""characters of a value that is not accepted"""
+
+_WHOLE, _NUMBER = "a whole number", "a number"
+_NEEDS = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": "a smaller number",
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "a finite number",
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "less than {lt:g}",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": 'small letters, digits, "-" and "_" only, and no sign at its start',
+    "too_short": "at least {min_length} entry: {write}",
+    "too_long": "at most {max_length} entries",
+    "tuple_type": "a list: {write}",
+    "list_type": "a list: {write}",
+    "model_type": "a section: {write}",
+    "model_attributes_type": "a section: {write}",
+    "dict_type": "a table, such as {{ n_steps = 40 }}",
+}
+"""kind of mistake → what the key needs"""
+
+Place = tuple[int | str, ...]
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+    """All mistakes as one sentence; `where` names the file, `model` what it was read as."""
+    by_place: dict[Place, list[ErrorDetails]] = {}
+    for item in error.errors():
+        by_place.setdefault(_place(item["loc"], model), []).append(item)
+    # A list whose entries are wrong is too short as well, and that is no mistake of its own.
+    deepest = [place for place in by_place if not _is_told_below(place, by_place)]
+    lines = [_line(place, by_place[place], model) for place in deepest]
+    more = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
+    return f"{where}: {'; '.join(lines[:MAX_TOLD] + more)}."
+
+
+def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
+    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+
+def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
+    """Where in the recipe: pydantic adds the members of a union, which stand in no file."""
+    kept: list[int | str] = []
+    at: type[BaseModel] | None = model
+    for part in loc:
+        if isinstance(part, str):
+            kept.append(part)
+            field = at.model_fields.get(part) if at is not None else None
+            at = _inner(field.annotation) if field is not None else None
+            if field is not None and at is None and not _is_list(field.annotation):
+                break
+        else:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+    first = items[0]
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {_key(place)!r} {_nearest(place, model)}"
+    if first["type"] == "missing" and isinstance(place[-1], int):
+        return f"{_key(place[:-1])} needs {place[-1] + 1} numbers"
+    if first["type"] == "missing":
+        return f"{_key(place)!r} is missing: {_how_to_write(place, model)}"
+    if first["type"] not in _NEEDS:
+        return f"{_key(place) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
+    needs = " or ".join(dict.fromkeys(_need(item, place, model) for item in items))
+    return f"{_key(place)} needs {needs} (it is {_shown(first['input'])})"
+
+
+def _need(item: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+    told = _NEEDS[item["type"]]
+    return told.format(write=_how_to_write(place, model), **item.get("ctx", {}))
+
+
+def _how_to_write(place: Place, model: type[BaseModel]) -> str:
+    """`write [zero] and its keys below`, for a key at this place."""
+    owner, last = _owner(place, model), place[-1]
+    dotted = ".".join(part for part in place if isinstance(part, str))
+    if isinstance(last, int):
+        return f"write [[{dotted}]] and its keys below"
+    field = owner.model_fields.get(last) if owner is not None else None
+    annotation = field.annotation if field is not None else None
+    if _inner(annotation) is None:
+        is_list = field is not None and isinstance(field.default, tuple)
+        example = '"..."' if annotation is str else "..."
+        return f"write {last} = {_shown(field.default) if is_list and field else example}"
+    brackets = f"[[{dotted}]]" if _is_list(annotation) else f"[{dotted}]"
+    return f"write {brackets} and its keys below"
+
+
+def _key(place: Place) -> str:
+    """`zero.optim.lr`; `entry 2 of tasks, level`."""
+    told = ""
+    for part in place:
+        if isinstance(part, int):
+            told = f"entry {part + 1} of {told}"
+        elif told.startswith("entry "):
+            told = f"{told}, {part}" if ", " not in told else f"{told}.{part}"
+        else:
+            told = f"{told}.{part}" if told else part
+    return told
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def _nearest(place: Place, model: type[BaseModel]) -> str:
+    owner = _owner(place, model)
+    known = sorted(owner.model_fields) if owner is not None else []
+    close = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(known)})"
+
+
+def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
+    """The section that the last part of `place` is a key of."""
+    at: type[BaseModel] | None = model
+    for part in place[:-1]:
+        if isinstance(part, str) and at is not None:
+            field = at.model_fields.get(part)
+            at = _inner(field.annotation) if field is not None else None
+    return at
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, or a list of which it holds."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is tuple

@@ -1,0 +1,40 @@
+"""What all sections of a recipe have in common, and what a name may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
+"""of a student or an ablation: part of a folder's name"""
+
+
+def _as_folder(name: str) -> str:
+    if not name.strip(" .") or set(name) & set("/\\\0\n"):
+        raise ValueError(f'{name!r} cannot be the name of a folder; write one such as "tiny"')
+    return name
+
+
+RunName = Annotated[str, Field(max_length=100), AfterValidator(_as_folder)]
+"""of a recipe, and so of the folder of its run"""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """In Python true is 1; in a recipe it is a mistake."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation in (int, float, float | None):
+            raise ValueError("true and false are no numbers")
+        return value

@@ -1,0 +1,44 @@
+"""Text files that people write, in whatever program: recipes, questions, answers to verify.
+
+Editors on Windows begin a file with a byte order mark, and PowerShell writes UTF-16. Both are read
+as what they are; a file that is no text is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from r1kit.errors import R1Error
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_text(path: Path, error: type[R1Error]) -> str:
+    """The text of a file without its byte order mark. Raises `error` with a sentence."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise error(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise error(f"{path} is a folder; name a file in it.") from None
+    except OSError as failure:
+        raise error(f"{path} cannot be read ({failure.strerror}).") from None
+    encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as failure:
+        raise error(
+            f"{path} is not text in UTF-8 (byte {failure.start + 1} is 0x{data[failure.start]:02x})"
+            "; save it as UTF-8, or name another file."
+        ) from None
+    if "\0" in text:
+        raise error(f"{path} is not a text file (it has zero bytes); name another file.")
+    return text
+
+
+def read_json_lines(path: Path, error: type[R1Error]) -> list[tuple[int, str]]:
+    """The lines of a file that are not blank, with their numbers. Raises as `read_text` does."""
+    # splitlines() would cut at characters that JSON may hold.
+    lines = enumerate(read_text(path, error).split("\n"), 1)
+    return [(number, line) for number, line in lines if line.strip()]

@@ -1,0 +1,149 @@
+"""What `pip install r1kit` brings: a wheel as pip builds it, used away from the repository."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import r1kit
+from r1kit import config
+from r1kit.cli import after
+from r1kit.config.shipped import FOLDER, shipped
+from r1kit.durable import MARKER
+from r1kit.rundir import RunDir
+
+ROOT = Path(__file__).parents[1]
+BUILD = "from setuptools import build_meta; print(build_meta.build_wheel({!r}))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Unpacked, as pip would leave it in site-packages."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    skipped = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("r1kit", "recipes"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=skipped)
+    (source / "docs").mkdir()
+    for name in ("pyproject.toml", "LICENSE", "MANIFEST.in", "docs/package.md"):
+        shutil.copy(ROOT / name, source / name)
+    code = BUILD.format(str(folder))
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    [file] = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as packed:
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_a_wheel_runs_its_recipes_in_any_folder(wheel, tmp_path):
+    def r1(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(wheel)}
+        code = "import sys; from r1kit.cli import main; sys.argv[0] = 'r1'; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+
+    listed = r1("recipes").stdout
+    for recipe in shipped():
+        assert f"\n{recipe.name}  " in f"\n{listed}"
+    printed = r1("recipes", "tiny").stdout
+    assert printed == (ROOT / "recipes/tiny.toml").read_text(encoding="utf-8")
+    # A mistake that is found after the recipe: nothing is trained here.
+    refused = r1("run", "tiny", "--only", "sleep")
+    assert refused.returncode == 2
+    assert "There is no stage 'sleep'" in refused.stderr
+    assert (wheel / "r1kit/py.typed").exists()
+    assert (wheel / "r1kit/pages/page.css").exists()
+
+
+@pytest.mark.slow
+def test_the_package_page_leads_nowhere_that_is_not_there(wheel):
+    [metadata] = wheel.glob("*.dist-info/METADATA")
+    text = metadata.read_text(encoding="utf-8")
+    for line in ("License-Expression: MIT", "Author: The r1kit developers", "Typing :: Typed"):
+        assert line in text
+    assert not re.findall(r"\]\((?!https://)", text), "a package page has no files to link to"
+    for command in re.findall(r"^r1 .*?(?= #|$)", text, re.MULTILINE):
+        name = shlex.split(command)[1]
+        assert name in {"recipes", "run", "chat", "serve"}
+
+
+def test_versions_agree():
+    for name in ("CITATION.cff", "CHANGELOG.md"):
+        assert r1kit.__version__ in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs():
+    assert {path.name for path in FOLDER.rglob("*.toml")} == {
+        path.name for path in (ROOT / "recipes").rglob("*.toml")
+    }
+    for recipe in shipped():
+        _, takes, needs = recipe.path.read_text(encoding="utf-8").splitlines()[:3]
+        assert takes.startswith("# Takes: "), recipe.name
+        assert needs.startswith("# Needs: "), recipe.name
+        assert all(recipe.about())
+
+
+def test_a_file_comes_before_a_recipe_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert config.load(Path("tiny")).name == "tiny"
+    (tmp_path / "smoke").mkdir()
+    assert config.load(Path("smoke")).name == "smoke"
+    Path("tiny").write_text('name = "mine"\n[[tasks]]\nname = "series"\n')
+    assert config.load(Path("tiny")).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "expected"),
+    [
+        ("bin/r1", "bin", ["r1"]),
+        ("bin/r1", "elsewhere", ["bin/r1"]),
+        ("/usr/lib/python/r1kit/__main__.py", "", [sys.executable, "-m", "r1kit"]),
+        ("-c", "", ["r1"]),
+    ],
+)
+def test_commands_are_written_as_this_shell_finds_them(
+    program, path, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/r1").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/r1").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / path))
+    monkeypatch.setattr(sys, "argv", [program])
+    assert after.called() == expected
+
+
+def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["r1"])
+    recipe, out = config.load(Path("smoke"), ["seed=3"]), Path("my runs/a")
+    call = after.Call(Path("smoke"), out, ["seed=3"], None)
+    with RunDir.create_or_resume(out, recipe) as run:
+        after.tell_next(recipe, out, call, Console())
+        assert capsys.readouterr().out == ""
+        run.checkpoint_path("base", 9).mkdir()
+        (run.checkpoint_path("base", 9) / MARKER).write_text("{}")
+        run.mark_finished("base", {})
+        after.tell_next(recipe, out, call, Console(width=30))
+        said = capsys.readouterr().out
+        assert "or go on with the recipe:\n" in said
+        assert said.rstrip().splitlines()[1:] == [
+            "    r1 chat 'my runs/a'",
+            "    r1 serve 'my runs/a'",
+            "    r1 run smoke --out 'my runs/a' --set seed=3",
+        ]
+        run.mark_finished("zero", {})
+        after.tell_next(recipe, out, call, Console())
+        last = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert last == "    r1 run smoke --out 'my runs/a-seed4' --set seed=4"
