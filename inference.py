@@ -71,7 +71,7 @@ def main(
         if prompt is None:
             talk(conversation)
         else:
-            conversation.ask(prompt)
+            conversation.ask(prompt.encode(errors="replace").decode())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ MARKER = "r1kit.json"
 """the manifest inside a checkpoint folder: a folder without it is not one"""
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PATH = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
 
 
@@ -111,22 +113,41 @@ def is_full(error: BaseException) -> bool:
     return bool(_FULL_TEXT.search(str(error)))
 
 
+def file_trouble(error: BaseException, path: Path | None = None) -> RunError | None:
+    """What a person can mend about a file: a full disk, a missing right, a path that cannot be.
+
+    None for all other errors. Without `path` the file is the one that the error names.
+    """
+    code = error.errno if isinstance(error, OSError) else None
+    name = path or getattr(error, "filename", None)
+    if is_full(error):
+        kept = "; everything up to the last checkpoint is kept" if path else ""
+        return RunError(
+            f"The disk is full: {name or 'the output'} could not be written. Free some space and "
+            f"run the same command again{kept}."
+        )
+    if "No usable temporary directory" in str(error):
+        return RunError(
+            "No folder for temporary files can be written; free some space in /tmp, or name "
+            "another folder with TMPDIR."
+        )
+    if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
+        return None
+    verb = "used" if path is None else "written"
+    right = "give yourself the right to it, or " if code in _BARRED else ""
+    return RunError(f"{name} cannot be {verb} ({os.strerror(code)}); {right}name another path.")
+
+
 @contextlib.contextmanager
 def full_disk_said(path: Path) -> Iterator[None]:
     """Turn a failed write below into a RunError that says what to do."""
     try:
         yield
     except Exception as error:
-        if is_full(error):
-            raise RunError(
-                f"The disk is full: {path} could not be written. Free some space and run the same "
-                "command again; everything up to the last checkpoint is kept."
-            ) from error
-        if isinstance(error, PermissionError):
-            raise RunError(
-                f"{path} may not be written; give yourself the right to, or use another --out."
-            ) from error
-        raise
+        trouble = file_trouble(error, path)
+        if trouble is None:
+            raise
+        raise trouble from error
 
 
 class JsonLines:

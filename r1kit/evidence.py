@@ -12,6 +12,7 @@ from typing import Any
 
 from r1kit.durable import MARKER, TEMPORARY, read_lines
 from r1kit.errors import RunError
+from r1kit.text_files import did_you_mean
 
 STAGES = (
     "base",
@@ -49,7 +50,8 @@ class Evidence:
 def read(path: Path) -> Evidence:
     """Read a run folder, also while it is being written. Raises RunError when it is not one."""
     if not path.is_dir():
-        raise RunError(f"There is no run at {path}; start one with `r1 run RECIPE.toml`.")
+        near = did_you_mean(path)
+        raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
     manifest = read_manifest(path)
     metrics, samples = ([record for _, record in read_lines(path / name)] for name in RECORDS)
     return Evidence(

@@ -115,11 +115,16 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
             bad.append(f"line {number} {row}")
         else:
             print(json.dumps(grade(kind, row), ensure_ascii=False), file=out, flush=True)
+    if not lines:
+        raise ConfigError(f"{source} is empty; it needs a row a line.")
     if bad:
         more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+        rest = "A row is one JSON object on one line; `r1 verify --help` shows one."
+        if len(bad) < len(lines):
+            rest = "The verdicts of the others are written."
         raise ConfigError(
             f"{len(bad)} of {len(lines)} rows of {source} were left out: "
-            f"{'; '.join(bad[:MAX_TOLD])}{more}. The verdicts of the others are written."
+            f"{'; '.join(bad[:MAX_TOLD])}{more}. {rest}"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ SHOWN: dict[str, tuple[str, str]] = {
 """metric → its word and unit, in the order of importance"""
 MAX_FINISHED = 8
 """finished stages in the view: a terminal has few lines"""
+PACE_STEPS = 20
+"""steps whose mean speed says how long is left"""
+NARROW = 64
+"""columns below which a number stands on a line of its own, without its curve"""
 COUNTED_EVERY_S = 10.0
 """between two lines of a log about something that is only counted"""
 CURVES = ("loss", "rewards/accuracy", "completions/mean_length", "reflection_per_answer")
@@ -66,18 +71,14 @@ class Progress:
     stage: str
     n_steps: int
     what: str
-    started: float
-    """clock reading"""
-    first_step: int | None = None
-    """the first step done in this session; a resumed stage begins in the middle"""
     step: int = 0
-    last_step_at: float = 0.0
+    ticks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_STEPS + 1))
+    """the last steps, each with the clock reading at its end"""
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, step: int, metrics: Metrics, now: float) -> None:
-        if self.first_step is None:
-            self.first_step = step
-        self.step, self.last_step_at = step, now
+        self.step = step
+        self.ticks.append((step, now))
         for key, value in {**_speed(metrics), **metrics}.items():
             self.history.setdefault(key, []).append(value)
 
@@ -85,12 +86,12 @@ class Progress:
         return self.history[key][-1] if self.history.get(key) else None
 
     def seconds_left(self, now: float) -> float | None:
-        """By the mean speed of this session; None before the first step."""
-        if self.first_step is None:
+        """By the pace of the last steps; None before the second, for the first has to warm up."""
+        if len(self.ticks) < 2:
             return None
-        done = self.step - self.first_step + 1
-        per_step = (self.last_step_at - self.started) / done
-        return max(0.0, self.last_step_at + per_step * (self.n_steps - self.step) - now)
+        (first, began), (last, ended) = self.ticks[0], self.ticks[-1]
+        per_step = (ended - began) / max(1, last - first)
+        return max(0.0, ended + per_step * (self.n_steps - last) - now)
 
 
 class PlainLines:
@@ -109,14 +110,14 @@ class PlainLines:
         return None
 
     def stage_started(self, stage: str, n_steps: int, what: str) -> None:
-        self._progress = Progress(stage, n_steps, what, self._clock())
+        self._progress = Progress(stage, n_steps, what)
         self._say(f"{stage}: {what}")
 
     def step(self, stage: str, step: int, metrics: Metrics) -> None:
         progress = self._progress
         if progress is None or progress.stage != stage:
-            self._progress = progress = Progress(stage, step, "", self._clock())
-        is_first = progress.first_step is None
+            self._progress = progress = Progress(stage, step, "")
+        is_first = not progress.ticks
         now = self._clock()
         progress.add(step, metrics, now)
         every = max(1, progress.n_steps // 20)
@@ -145,7 +146,7 @@ class LiveView:
     def __init__(
         self, console: Console, title: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._clock = clock
+        self._clock, self._console = clock, console
         self._title = title
         self._started = clock()
         self._finished: list[tuple[str, Mapping[str, Any]]] = []
@@ -162,7 +163,7 @@ class LiveView:
         self._live.stop()
 
     def stage_started(self, stage: str, n_steps: int, what: str) -> None:
-        self._progress, self._sample = Progress(stage, n_steps, what, self._clock()), None
+        self._progress, self._sample = Progress(stage, n_steps, what), None
 
     def step(self, stage: str, step: int, metrics: Metrics) -> None:
         if self._progress is None or self._progress.stage != stage:
@@ -200,7 +201,8 @@ class LiveView:
         parts += [_finished_line(stage, summary) for stage, summary in shown]
         parts += [Text(printable(note), "dim") for note in self._notes]
         if self._progress is not None:
-            parts += [Text(), *_progress_parts(self._progress, now)]
+            narrow = self._console.width < NARROW
+            parts += [Text(), *_progress_parts(self._progress, now, narrow)]
         if self._sample is not None:
             parts += [Text(), *_sample_parts(self._sample)]
         return Padding(Group(*parts), (1, 2))
@@ -312,7 +314,7 @@ def _finished_line(stage: str, summary: Mapping[str, Any]) -> Text:
     )
 
 
-def _progress_parts(progress: Progress, now: float) -> list[RenderableType]:
+def _progress_parts(progress: Progress, now: float, narrow: bool) -> list[RenderableType]:
     left = progress.seconds_left(now)
     told = f"step {progress.step} of {progress.n_steps}"
     told += "" if left is None else f" · {duration(left)} left"
@@ -330,12 +332,17 @@ def _progress_parts(progress: Progress, now: float) -> list[RenderableType]:
     )
     title = Text.assemble((progress.stage, "bold cyan"), "  ", (printable(progress.what), "dim"))
     title.no_wrap, title.overflow = True, "ellipsis"
-    return [title, bar, Text(), _numbers(progress)]
+    return [title, bar, Text(), _numbers(progress, narrow)]
 
 
-def _numbers(progress: Progress) -> Table:
-    """Curves on the left, single numbers on the right."""
+def _numbers(progress: Progress, narrow: bool) -> Table:
+    """Curves on the left, single numbers on the right; one below the other where it is narrow."""
     keys = _shown(progress)
+    if narrow:
+        table = Table.grid(padding=(0, 1))
+        for key in keys:
+            table.add_row(*_single_cells(progress, key))
+        return table
     curves = [key for key in CURVES if key in keys]
     singles = [key for key in keys if key not in curves]
     table = Table.grid(padding=(0, 1))

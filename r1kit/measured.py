@@ -60,6 +60,10 @@ def run(models: Sequence[str], arguments: Sequence[str], wish: Wish, console: Co
     Raises EngineError when the server does not start or no request succeeds, ConfigError when the
     file cannot be written.
     """
+    if not models:
+        raise ConfigError("Name what to measure: a model to serve, or the address of a server.")
+    if wish.out is not None:
+        _refuse_unwritable(wish.out)
     with ExitStack() as stack:
         url = models[0]
         if not is_url(url):
@@ -130,6 +134,17 @@ def _without_ours(arguments: Sequence[str]) -> list[str]:
             for _ in range(_OURS[name]):
                 next(left, None)
     return kept
+
+
+def _refuse_unwritable(file: Path) -> None:
+    """At once, and not after minutes of measuring."""
+    is_new = not file.exists()
+    try:
+        file.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); name another.") from None
+    if is_new:
+        file.unlink()
 
 
 def _write(file: Path, text: str) -> None:

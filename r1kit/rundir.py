@@ -37,7 +37,6 @@ from r1kit.durable import (
 from r1kit.errors import RunError
 from r1kit.evidence import (
     RECORDS,
-    STAGES,
     checkpoints,
     is_later,
     rank,
@@ -45,10 +44,8 @@ from r1kit.evidence import (
     read_manifest,
     stage_and_step,
 )
+from r1kit.other_recipe import refuse_other_recipe
 from r1kit.provenance import session
-
-FREE_SETTINGS = ("compute", "cost")
-"""sections that may change between the sessions of one run"""
 
 Position = dict[str, int]
 """bytes of each record file, as `RunDir.sync` returned them"""
@@ -83,7 +80,7 @@ class RunDir:
         lock = _take_lock(path)
         try:
             remove_leftovers(path)
-            _refuse_other_recipe(path, recipe, again)
+            refuse_other_recipe(path, recipe, again)
             _write_manifest(path, recipe, again)
             run = cls(path, lock)
             run._forget_what_was_to_be()
@@ -306,55 +303,6 @@ def _take_lock(path: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
-
-
-def _refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
-    """A setting may change until a stage that depends on it has begun, or if that is made again."""
-    if not (path / "manifest.json").exists():
-        return
-    manifest = read_manifest(path)
-    if manifest["recipe_hash"] == recipe.hash():
-        return
-    changes = _changes(read_json(path / "recipe.json", {}), recipe)
-    first = min(map(_stage_of, changes), key=rank, default=STAGES[0])
-    begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
-    made = [stage for stage in (*manifest["finished"], *begun) if rank(stage) >= rank(first)]
-    if not made or (again is not None and rank(again) <= rank(first)):
-        return
-    told = "; ".join([f"{key} {change}" for key, change in changes.items()][:5])
-    told = told or "the recipe's defaults changed with the version of r1kit"
-    more = f"; and {len(changes) - 5} more" if len(changes) > 5 else ""
-    raise RunError(
-        f"{path} holds a run of another recipe: {told}{more}. Use another --out, or the same "
-        f"settings to resume, or --from {first} to make that stage and all that follow again."
-    )
-
-
-def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
-    """Decisive settings that differ → what they were and are."""
-    before, after = _flat(old), _flat(recipe.model_dump(mode="json"))
-    return {
-        key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SETTINGS
-    }
-
-
-def _stage_of(key: str) -> str:
-    """The first stage that a setting decides; what is of no stage decides them all."""
-    section = key.split(".")[0].removesuffix("s")
-    return section if section in STAGES and section != "bench" else STAGES[0]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"zero": {"n_steps": 5}}` as `{"zero.n_steps": 5}`; lists of plain values stay whole."""
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        items = list(enumerate(value))
-    else:
-        return {prefix.rstrip("."): value}
-    return {k: v for key, item in items for k, v in _flat(item, f"{prefix}{key}.").items()}
 
 
 def _chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:

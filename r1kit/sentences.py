@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import traceback
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from r1kit.durable import file_trouble
 from r1kit.errors import R1Error
 
 INTERRUPTED = 130
@@ -32,7 +34,7 @@ def sentences(
     try:
         yield
     except R1Error as error:
-        errors.print(Text.assemble(("error: ", "bold red"), (str(error), "red")))
+        _say(errors, str(error))
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         errors.print(Text(f"Stopped. {kept or _kept(folder)}"))
@@ -42,17 +44,18 @@ def sentences(
     except BrokenPipeError:
         raise typer.Exit(1) from None
     except Exception as error:
-        file = _write_traceback(folder)
+        if trouble := file_trouble(error):
+            _say(errors, str(trouble))
+            raise typer.Exit(trouble.exit_code) from None
         said = str(error).strip().splitlines()
         told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
-        errors.print(
-            Text.assemble(
-                ("error: ", "bold red"),
-                (f"something unexpected happened ({told}). ", "red"),
-                f"The details are in {file}; please report them. {kept or _kept(folder)}",
-            )
-        )
+        where = _write_traceback(folder)
+        _say(errors, f"something unexpected happened ({told}).", f"{where} {kept or _kept(folder)}")
         raise typer.Exit(UNEXPECTED) from None
+
+
+def _say(errors: Console, told: str, more: str = "") -> None:
+    errors.print(Text.assemble(("error: ", "bold red"), (told, "red"), f" {more}" if more else ""))
 
 
 def _kept(folder: Path | None) -> str:
@@ -66,18 +69,20 @@ def _kept(folder: Path | None) -> str:
     return f"Everything up to step {step} of {stage} is kept; the same command resumes it."
 
 
-def _write_traceback(folder: Path | None) -> Path:
-    """Into the run folder if there is one, else into a temporary file."""
-    text = traceback.format_exc()
+def _write_traceback(folder: Path | None) -> str:
+    """Into the run folder if there is one, else into a temporary file; says where."""
+    text, told = traceback.format_exc(), "The details are in {}; please report them."
     if folder is not None and (folder / "manifest.json").exists():
-        try:
-            file = folder / "crash.txt"
-            file.write_text(text, encoding="utf-8")
-            return file
-        except OSError as error:
-            print(f"({error})", file=sys.stderr)
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="r1-crash-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as temporary:
+        with contextlib.suppress(OSError):
+            (folder / "crash.txt").write_text(text, encoding="utf-8")
+            return told.format(folder / "crash.txt")
+    with (
+        contextlib.suppress(OSError),
+        tempfile.NamedTemporaryFile(
+            "w", prefix="r1-crash-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as temporary,
+    ):
         temporary.write(text)
-    return Path(temporary.name)
+        return told.format(temporary.name)
+    print(text, file=sys.stderr)
+    return "The details are above, for no file could be written; please report them."

@@ -1,12 +1,15 @@
 """Text files that people write, in whatever program: recipes, questions, answers to verify.
 
 Editors on Windows begin a file with a byte order mark, and PowerShell writes UTF-16. Both are read
-as what they are; a file that is no text is refused with a sentence.
+as what they are; a file that is no text, or not there, is refused with a sentence.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
+import difflib
+import os
 from pathlib import Path
 
 from r1kit.errors import R1Error
@@ -19,7 +22,7 @@ def read_text(path: Path, error: type[R1Error]) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise error(f"There is no file {path}.") from None
+        raise error(f"There is no file {path}{did_you_mean(path)}") from None
     except IsADirectoryError:
         raise error(f"{path} is a folder; name a file in it.") from None
     except OSError as failure:
@@ -35,6 +38,15 @@ def read_text(path: Path, error: type[R1Error]) -> str:
     if "\0" in text:
         raise error(f"{path} is not a text file (it has zero bytes); name another file.")
     return text
+
+
+def did_you_mean(path: Path) -> str:
+    """`; did you mean runs/tiny?`, of what is there under almost this name, or a full stop."""
+    names: dict[str, str] = {}
+    with contextlib.suppress(OSError):  # a common ending makes no two names alike
+        names = {Path(name).stem: name for name in os.listdir(path.parent)}
+    close = difflib.get_close_matches(path.stem, names, n=1, cutoff=0.7)
+    return f"; did you mean {path.parent / names[close[0]]}?" if close else "."
 
 
 def read_json_lines(path: Path, error: type[R1Error]) -> list[tuple[int, str]]:

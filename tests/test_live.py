@@ -89,6 +89,15 @@ def test_the_picture_shows_stage_bar_numbers_curves_and_a_sample(width: int):
     assert "loss" not in text
 
 
+def test_in_forty_columns_every_number_can_be_read():
+    console = Console(width=40, force_terminal=True, file=io.StringIO(), record=True)
+    console.print(fed_view(console).picture())
+    text = console.export_text()
+    assert all(cell_len(line) <= 40 for line in text.splitlines())
+    for expected in ("accuracy   50.0 %", "length     61.2", "cut off    1.0 %", "2:00 left"):
+        assert expected in text
+
+
 def test_a_wrong_or_unfinished_sample_says_so():
     console = Console(width=80, file=io.StringIO(), record=True)
     view = LiveView(console, "tiny")
@@ -130,12 +139,25 @@ def test_without_a_terminal_there_is_a_line_every_few_steps():
 
 
 def test_time_left_is_by_the_speed_of_this_session():
-    progress = Progress("zero", 100, "", started=1000.0)
+    progress = Progress("zero", 100, "")
     assert progress.seconds_left(1001.0) is None
     progress.add(51, {}, 1010.0)
+    assert progress.seconds_left(1010.0) is None
     progress.add(52, {}, 1020.0)
     assert progress.seconds_left(1020.0) == 48 * 10.0
     assert progress.seconds_left(1030.0) == 48 * 10.0 - 10.0
+
+
+def test_time_left_is_not_taken_in_by_a_slow_beginning_or_by_counts_that_jump():
+    progress = Progress("bench", 400, "")
+    progress.add(16, {}, 30.0)  # half a minute of loading, then 16 problems a tenth of a second
+    assert progress.seconds_left(30.0) is None
+    progress.add(32, {}, 30.1)
+    assert progress.seconds_left(30.1) == pytest.approx(2.3)
+    for done in range(48, 401, 16):  # and all of a sudden ten times slower
+        progress.add(done, {}, 30.1 + (done - 32) / 16)
+    progress.n_steps = 416
+    assert progress.seconds_left(progress.ticks[-1][1]) == pytest.approx(1.0)
 
 
 def test_numbers_as_people_read_them():

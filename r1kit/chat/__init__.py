@@ -42,4 +42,9 @@ def talk(conversation: Conversation) -> None:
             console.print(Text.assemble((name, "bold"), ("  ·  /help, Ctrl-D ends", "dim")))
             conversation.converse(typed())
         else:
-            conversation.answer_each(line.rstrip("\n") for line in sys.stdin)
+            conversation.answer_each(map(_typed, sys.stdin))
+
+
+def _typed(line: str) -> str:
+    """A line from a pipe, which may hold bytes that are no text, and a byte order mark."""
+    return line.lstrip("\ufeff").encode(errors="replace").decode().rstrip("\n")

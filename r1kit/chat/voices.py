@@ -72,7 +72,7 @@ class Local:
             from r1kit.model import checkpoint
             from r1kit.model.parallel import device_kind
 
-        kind = device_kind(ComputeConfig.model_validate({"device": device}))
+        kind = device_kind(ComputeConfig.model_validate({"device": device}), "--device")
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")
         model, tokenizer = checkpoint.load(found, kind, torch.float32 if wide else torch.bfloat16)
         return cls(str(found), model, tokenizer)

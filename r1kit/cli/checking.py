@@ -130,7 +130,9 @@ def verify(
                 sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
             )
         except OSError as error:
-            raise ConfigError(f"{out} cannot be written ({error}).") from None
+            raise ConfigError(
+                f"{out} cannot be written ({error.strerror}); name another file."
+            ) from None
         grade.run(kind, jsonl, file, console)
 
 

@@ -311,7 +311,7 @@ class AblationConfig(Strict):
     """of the ablation; part of the names of its checkpoints"""
     of: Literal["zero", "reasoning", "final"]
     """the stage; what is not changed is as there"""
-    change: dict[str, Any] = {}
+    change: dict[str, Any] = Field({})
     """settings of that stage by their keys: { n_steps = 40, rewards = { language = 0 } }"""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r1kit.errors import ConfigError
+from r1kit.text_files import did_you_mean
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -54,16 +55,9 @@ def find_recipe(given: Path) -> Path:
         return names[given.as_posix()]
     if given.is_dir():
         raise ConfigError(f"{given} is a folder; name a recipe file in it.")
-    near = _near(given, list(names))
-    raise ConfigError(
-        f"There is no recipe at {given}{f'; did you mean {near}?' if near else '.'} "
-        "`r1 recipes` lists the ones that come with r1kit."
-    )
-
-
-def _near(given: Path, names: list[str]) -> str | None:
-    """A recipe with almost this name: beside it, or one of ours."""
-    beside = [str(path) for path in given.parent.glob("*.toml")]
     ours = given.as_posix().removeprefix("recipes/").removesuffix(".toml")
-    close = difflib.get_close_matches(str(given), beside, n=1)
-    return next(iter(close or difflib.get_close_matches(ours, names, n=1)), None)
+    close = difflib.get_close_matches(ours, names, n=1)
+    near = f"; did you mean {close[0]}?" if close else did_you_mean(given)
+    raise ConfigError(
+        f"There is no recipe at {given}{near} `r1 recipes` lists the ones that come with r1kit."
+    )

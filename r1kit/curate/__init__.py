@@ -1,6 +1,6 @@
 """Rollouts → conversations to learn from: what is kept, and what took the rest.
 
-Nothing here reads or writes a file: the rows go to `durable.replace_lines`. Order and thresholds
+Nothing here writes a file: the rows go to `durable.replace_lines`. Order and thresholds
 are explained in docs/curation.md.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from r1kit.config import Rules
 from r1kit.curate.contamination import Benchmark, uncontaminated
+from r1kit.curate.conversations import read_conversations
 from r1kit.curate.draft import Origin, Row, as_row, conversation, drafts, messages_of
 from r1kit.curate.duplicates import exact_copies, near_copies
 from r1kit.curate.filters import (
@@ -27,7 +28,7 @@ from r1kit.errors import CurationError
 from r1kit.types import Group
 
 __all__ = ["Benchmark", "Curated", "Origin", "Report", "Row", "Rules", "conversation", "curate",
-           "messages_of"]  # fmt: skip
+           "messages_of", "read_conversations"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Which model a person means: a folder, a run, or a model on the hub. Torch-free.
 
-The one place that tells a path from a hub id, so that a mistyped path is refused at once and not
-after the hub has been asked for it.
+The one place that tells a path from a hub id, so that a mistyped path is refused at once.
 """
 
 from __future__ import annotations
@@ -12,23 +11,27 @@ from pathlib import Path
 
 from r1kit.errors import CheckpointError
 from r1kit.evidence import newest_checkpoint
+from r1kit.text_files import did_you_mean
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")
 _TRUE = {"1", "ON", "YES", "TRUE"}
+HUB_WAITS_S = 5.0
 
 
 def find_model(name: str | Path) -> Path | str:
     """The folder to open, or a hub id: `runs/tiny` → `runs/tiny/checkpoints/zero-000120`.
 
-    A run stands for its newest checkpoint. Nothing is opened, and the network is not asked. Raises
-    CheckpointError for a run without checkpoint, and for a path where nothing is.
+    A run stands for its newest checkpoint. Nothing is opened; the hub is asked once, briefly, for
+    an id that is not on this machine. Raises CheckpointError for a run without checkpoint, for a
+    path where nothing is, and for an id that the hub does not know or that cannot be asked about.
     """
     path = Path(name).expanduser()
     if not path.exists():
         _refuse_missing(str(name))
         return str(name)
     if not (path / "manifest.json").exists():
+        refuse_missing(path)
         return path
     newest = newest_checkpoint(path)
     if newest is None:
@@ -36,6 +39,17 @@ def find_model(name: str | Path) -> Path | str:
             f"The run {path} has no checkpoint yet; resume it with `r1 run`, then come back."
         )
     return newest
+
+
+def refuse_missing(path: Path) -> None:
+    """Raises CheckpointError where no model is."""
+    if not path.is_dir():
+        raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
+    if not (path / "config.json").exists():
+        raise CheckpointError(
+            f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
+            "in the run's checkpoints/."
+        )
 
 
 def is_hub_id(name: str) -> bool:
@@ -46,14 +60,36 @@ def is_hub_id(name: str) -> bool:
 def _refuse_missing(name: str) -> None:
     if not is_hub_id(name):
         raise CheckpointError(
-            f"There is no checkpoint at {name}; name a folder that holds one, the folder of a run, "
-            "or a hub id (org/name)."
+            f"There is no checkpoint at {name}{did_you_mean(Path(name))} Name a folder that holds "
+            "one, the folder of a run, or a hub id (org/name)."
         )
-    if _is_offline() and not _is_downloaded(name):
+    if _is_downloaded(name):
+        return
+    if _is_offline():
         raise CheckpointError(
             f"There is no folder {name}, and as a hub id it is not on this machine, which is to "
             "stay offline (HF_HUB_OFFLINE); download it first, or name a folder."
         )
+    if why := _why_not_on_hub(name):
+        raise CheckpointError(f"There is no folder {name} here, and {why}")
+
+
+def _why_not_on_hub(hub_id: str) -> str | None:
+    """Asked before transformers asks, which tries for half a minute and says every try."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(hub_id, "config.json"), timeout=HUB_WAITS_S)
+    except errors.GatedRepoError:
+        return "the hub gives it only to those who have agreed to its terms: `hf auth login`."
+    except errors.RepositoryNotFoundError:
+        return "the hub has no model of that name (a private one needs `hf auth login`)."
+    except errors.EntryNotFoundError:
+        return "on the hub it holds no model (no config.json)."
+    except Exception as error:  # what the hub's client raises depends on its version
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"the hub cannot be asked ({said}); see whether path and network are right."
+    return None
 
 
 def _is_offline() -> bool:

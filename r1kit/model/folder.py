@@ -15,6 +15,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
 from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
+from r1kit.model.find import refuse_missing as refuse_missing
 from r1kit.model.tokenizer import load as load_tokenizer
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
@@ -68,17 +69,6 @@ def stated_eos_ids(*sources: Any) -> frozenset[int]:
     stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
     return frozenset(int(i) for ids in lists for i in ids)
-
-
-def refuse_missing(path: Path) -> None:
-    """Raises CheckpointError where no model is."""
-    if not path.is_dir():
-        raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
-    if not (path / "config.json").exists():
-        raise CheckpointError(
-            f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
-            "in the run's checkpoints/."
-        )
 
 
 def refuse_other_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:

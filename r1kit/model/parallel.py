@@ -86,26 +86,50 @@ class Ranks:
 
 def n_processes(config: ComputeConfig, at_most: int) -> int:
     """How many ranks: as configured, or one a GPU, or one a physical core this process may use."""
-    if config.n_processes != "auto":
-        return min(config.n_processes, at_most)
+    there = _n_devices(config)
+    if config.n_processes == "auto":
+        return max(1, min(there, at_most))
+    if device_kind(config) == "cuda" and min(config.n_processes, at_most) > there:
+        raise ComputeError(
+            f"compute.n_processes is {config.n_processes} and each needs a GPU of its own, but "
+            f'this machine has {there}; lower it, or set it to "auto".'
+        )
+    return min(config.n_processes, at_most)
+
+
+def crowd(config: ComputeConfig, n: int) -> str | None:
+    """What a person should know about n processes that have to share the cores."""
+    cores = _n_devices(config)
+    if device_kind(config) != "cpu" or n * config.threads <= cores:
+        return None
+    return (
+        f"{n} processes x {config.threads} threads share {cores} cores, which is slower than one a "
+        'core: set compute.n_processes to "auto" and compute.threads to 1.'
+    )
+
+
+def _n_devices(config: ComputeConfig) -> int:
+    """GPUs, or physical cores this process may use."""
     kind = device_kind(config)
     if kind == "cuda":
-        return min(torch.cuda.device_count(), at_most)
+        return torch.cuda.device_count()
     if kind == "mps":
         return 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = min(psutil.cpu_count(logical=False) or 1, allowed or 1)
-    return max(1, min(cores, at_most))
+    return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
 
 
-def device_kind(config: ComputeConfig) -> str:
-    """ "cpu", "cuda" or "mps". Raises ComputeError when the device asked for is not there."""
+def device_kind(config: ComputeConfig, setting: str = "compute.device") -> str:
+    """ "cpu", "cuda" or "mps"; `setting` is where a person chooses.
+
+    Raises ComputeError when the device asked for is not there.
+    """
     if config.device == "auto":
         return auto_device()
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
     if not present[config.device]:
         raise ComputeError(
-            f"This machine has no {config.device} device for torch; set compute.device to "
+            f"This machine has no {config.device} device for torch; set {setting} to "
             f"{' or '.join(kind for kind in present if present[kind])}."
         )
     return config.device

@@ -30,7 +30,7 @@ def show(run: Path, console: Console) -> None:
     facts = gather(evidence)
     console.print(Padding(_promise(facts), (1, 2, 0, 2)))
     for item in facts.tables:
-        console.print(Padding(_table(item), (1, 2, 0, 2)))
+        console.print(Padding(_fitting(item, console), (1, 2, 0, 2)))
     if facts.claims:
         console.print(Padding(_claims(facts), (1, 2, 0, 2)))
     console.print(Padding(_findings(facts), (1, 2, 0, 2)))
@@ -66,6 +66,23 @@ def _table(item: tables.Table) -> Table:
     for name, *cells in item.rows:
         table.add_row(Text(printable(name), "bold"), *map(Text, cells))
     return table
+
+
+def _fitting(item: tables.Table, console: Console) -> Table | Text:
+    """A table where the terminal is wide enough for it, else a line a number."""
+    table = _table(item)
+    if (
+        console.measure(table, options=console.options.update(width=1000)).maximum + 4
+        <= console.width
+    ):
+        return table
+    width = max(map(len, item.head[1:]))
+    told = Text(item.title, "dim")
+    for name, *cells in item.rows:
+        told.append(f"\n{printable(name)}", "bold")
+        for head, cell in zip(item.head[1:], cells, strict=True):
+            told.append(f"\n  {head:<{width}}  {cell}", "default")
+    return told
 
 
 def _claims(facts: Facts) -> Table:

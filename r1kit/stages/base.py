@@ -18,13 +18,17 @@ from r1kit.model.find import find_model
 from r1kit.stages import supervise
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
+from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
+from r1kit.template import render_prompt
 from r1kit.train.imitate import imitation
 from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
 N_TOKENIZER_DOCUMENTS = 6_000
 """read to learn the tokenizer"""
+N_MEASURED_PROMPTS = 128
+"""whose longest says how much room completions have"""
 
 
 def run(context: Context, unit: Unit) -> None:
@@ -44,7 +48,9 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
     """An existing model becomes the base unchanged."""
     found = find_model(path)
     model = policy.load(found, context.ranks.device, context.dtype)
-    context.save(replace(unit, weights_from=path), 0, model, tokenizer.load(found), {})
+    words = tokenizer.load(found)
+    _refuse_long(context, unit, words, getattr(model.config, "max_position_embeddings", None))
+    context.save(replace(unit, weights_from=path), 0, model, words, {})
 
 
 def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
@@ -52,6 +58,7 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
     tasks = mix.load(recipe, "train")
     resumed = context.resume(unit.name)
     words = tokenizer.train(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
+    _refuse_long(context, unit, words, shape.max_positions)
     model = (
         context.load(resumed.path)[0]
         if resumed
@@ -67,6 +74,18 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
     steps = _steps(context, tasks, words, config)
     what = f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens"
     supervise.run(context, unit, imitation, model, words, steps, config, resumed, what)
+
+
+def _refuse_long(
+    context: Context, unit: Unit, words: PreTrainedTokenizerBase, positions: int | None
+) -> None:
+    """Raises ConfigError where completions do not fit behind the prompts of this recipe."""
+    recipe = context.recipe
+    students = recipe.distill.students if recipe.distill is not None else ()
+    mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
+    problems = mix.load(recipe, "train").problems(0, N_MEASURED_PROMPTS)
+    prompts = [len(render_prompt(words, problem.messages)) for problem in problems]
+    refuse_long(sampled_from(recipe, mine), positions, max(prompts))
 
 
 def _steps(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from r1kit.config import DistillConfig, StudentConfig
-from r1kit.curate import Row
+from r1kit.curate import Row, read_conversations
 from r1kit.durable import read_lines
 from r1kit.errors import ConfigError
 from r1kit.stages import base, reinforce, tune
@@ -47,7 +47,9 @@ def _student(context: Context, unit: Unit) -> StudentConfig:
 
 
 def _data(context: Context, config: DistillConfig) -> list[Row]:
-    path = context.data("rejection.taught") if config.data is None else Path(config.data)
+    if config.data is not None:
+        return read_conversations(Path(config.data))
+    path = context.data("rejection.taught")
     rows = [row for _, row in read_lines(path)] if path.is_file() else []
     if not rows:
         raise ConfigError(

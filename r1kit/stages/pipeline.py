@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from r1kit import claims
 from r1kit.config import Recipe
+from r1kit.curate import read_conversations
 from r1kit.errors import ConfigError
 from r1kit.evidence import read
 from r1kit.live import Observer
 from r1kit.loading import loading
 from r1kit.model.find import find_model
 from r1kit.rundir import RunDir
-from r1kit.stages.plan import Unit, Wanted, plan
+from r1kit.stages.plan import Unit, Wanted, is_students_alone, plan
+from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 
 if TYPE_CHECKING:
@@ -43,12 +45,17 @@ def run(recipe: Recipe, out: Path, observer: Observer, wanted: Wanted | None = N
 
 
 def _refuse_missing(recipe: Recipe) -> None:
-    """Raises TaskError or CheckpointError for tasks and models that are not there."""
+    """Raises an R1Error for tasks, models and data that are not there, and for what cannot fit."""
     mix.load(recipe, "train")
     students = recipe.distill.students if recipe.distill is not None else ()
-    for shape in (recipe.model, *(student.model for student in students)):
+    if recipe.distill is not None and recipe.distill.data is not None:
+        read_conversations(Path(recipe.distill.data))
+    for student in (None, *students):
+        shape = recipe.model if student is None else student.model
         if shape.path is not None:
             find_model(shape.path)
+        elif student is not None or not is_students_alone(recipe):
+            refuse_long(sampled_from(recipe, student), shape.max_positions)
 
 
 def _left(units: Sequence[Unit], wanted: Wanted, folder: RunDir, observer: Observer) -> list[Unit]:
@@ -88,6 +95,9 @@ def _make(recipe: Recipe, units: Sequence[Unit], first: First) -> None:
         from r1kit.model import parallel
 
     n = parallel.n_processes(recipe.compute, recipe.zero.n_problems)
+    crowd = parallel.crowd(recipe.compute, n)
+    if crowd and first.observer is not None:
+        first.observer.note(crowd)
     parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)
 
 

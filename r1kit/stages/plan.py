@@ -47,7 +47,7 @@ def plan(recipe: Recipe) -> list[Unit]:
     A recipe whose students learn from a file has them alone. Raises ConfigError when a unit begins
     with another that the recipe has no section of.
     """
-    if recipe.distill is not None and recipe.distill.data is not None:
+    if is_students_alone(recipe):
         return _students(recipe)
     units = [Unit("base", "base.run", None, "corpus"), Unit("zero", "zero.run", "base", OWN)]
     if recipe.cold_start is not None:
@@ -71,6 +71,11 @@ def plan(recipe: Recipe) -> list[Unit]:
         units.append(Unit("bench", "bench.judge", None, None, _judged(recipe, units)))
     _refuse_gaps(units)
     return units
+
+
+def is_students_alone(recipe: Recipe) -> bool:
+    """Whether the recipe begins with data that are there, and has no model but students."""
+    return recipe.distill is not None and recipe.distill.data is not None
 
 
 def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "tasks": {"types", "errors", "outside", "text_files", "config", "template", "verify"},
     "rewards": {"types", "template", "verify"},
     "curate": {"types", "errors", "text_files", "config", "template", "verify"},
-    "model": {"types", "errors", "config", "template", "durable", "evidence"},
+    "model": {"types", "errors", "text_files", "config", "template", "durable", "evidence"},
     "engines": {"types", "errors", "outside", "loading", "template", "model"},
     "train": {"types", "errors", "config", "model"},
     "judges": {"types", "errors", "engines", "template", "model", "train"},

@@ -2,9 +2,12 @@
 
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from r1kit.config import BaseConfig, ModelConfig, parse
 from r1kit.errors import CheckpointError
@@ -15,6 +18,7 @@ from r1kit.stages.plan import Unit
 
 
 def test_a_folder_is_itself(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
     assert find_model(tmp_path) == tmp_path
     assert find_model(str(tmp_path)) == tmp_path
 
@@ -38,11 +42,79 @@ def test_a_missing_path_is_refused_and_nobody_is_asked(name, tmp_path, monkeypat
         find_model(name)
 
 
-def test_a_hub_id_goes_to_the_hub_unless_this_machine_is_offline(tmp_path, monkeypatch):
+def test_a_path_without_a_model_is_refused_before_torch_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/tiny").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for name, told in (
+        ("runs/tiny", "runs/tiny holds no model"),
+        ("file", "There is no checkpoint at file"),
+        ("runs/tnyi", "no checkpoint at runs/tnyi; did you mean runs/tiny[?] Name a folder"),
+    ):
+        with pytest.raises(CheckpointError, match=told):
+            find_model(name)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As the hub answers: a model, one that is not there, one behind terms, one without files."""
+
+    def do_HEAD(self) -> None:
+        code = {"there": 200, "gated": 403, "empty": 404, "broken": 500}.get(
+            self.path.split("/")[2]
+        )
+        reason = {403: "GatedRepo", 404: "EntryNotFound", None: "RepoNotFound"}.get(code)
+        self.send_response(code or 404)
+        self.send_header("ETag", "1")
+        if reason:
+            self.send_header("X-Error-Code", reason)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub of our own, in a folder without models."""
     monkeypatch.chdir(tmp_path)
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    assert find_model("nobody/no-such.model_1") == "nobody/no-such.model_1"
+    server = HTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def at(monkeypatch, address: str) -> None:
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("org/none", "There is no folder org/none here, and the hub has no model of that name"),
+        ("org/gated", "only to those who have agreed to its terms"),
+        ("org/empty", "on the hub it holds no model"),
+        ("org/broken", "the hub cannot be asked"),
+    ],
+)
+def test_a_hub_id_that_cannot_be_had_is_a_sentence_at_once(hub, name, told):
+    assert find_model("org/there") == "org/there"
+    with pytest.raises(CheckpointError, match=told):
+        find_model(name)
+
+
+def test_without_a_network_or_offline_nothing_is_tried_again_and_again(hub, monkeypatch, capfd):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        at(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(CheckpointError, match="hub cannot be asked .*see whether path and"):
+            find_model("runs/tnyi")
+    assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointError, match="stay offline"):
         find_model("nobody/no-such.model_1")

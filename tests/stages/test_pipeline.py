@@ -77,7 +77,9 @@ def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
     def ablated(**item):
         return WHOLE.model_copy(update={"ablations": (config.AblationConfig(name="a", **item),)})
 
-    with pytest.raises(ConfigError, match="Ablation a: n_stps"):
+    with pytest.raises(
+        ConfigError, match="Ablation a: unknown key 'n_stps' .did you mean 'n_steps'"
+    ):
         plan(ablated(of="final", change={"n_stps": 4}))
     [made] = [u for u in plan(ablated(of="reasoning")) if u.name == "ablation/a"]
     assert made.weights_from == "cold_start"

@@ -1,0 +1,66 @@
+"""A file of conversations to learn from, one a line, made by people or by `r1 sample`.
+
+{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from r1kit.curate.draft import Row
+from r1kit.errors import ConfigError
+from r1kit.text_files import read_json_lines
+
+MAX_TOLD = 5
+"""bad lines that are told one by one"""
+_TEXTS = ("content", "reasoning_content", "reasoning")
+
+
+def read_conversations(path: Path) -> list[Row]:
+    """The rows, each with a `provenance`. Raises ConfigError that names the lines that are none."""
+    rows: list[Row] = []
+    bad: list[str] = []
+    for number, line in read_json_lines(path, ConfigError):
+        try:
+            rows.append({"provenance": {"problem": f"{path.stem}/{number}"}} | _row(line))
+        except ValueError as error:
+            bad.append(f"line {number} {error}")
+    if bad:
+        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+        raise ConfigError(
+            f"{path}: {'; '.join(bad[:MAX_TOLD])}{more}. A line is a JSON object with the messages "
+            "of a conversation, such as `r1 sample` writes."
+        )
+    if not rows:
+        raise ConfigError(f"{path} is empty; it needs a conversation a line.")
+    return rows
+
+
+def _row(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("is not JSON") from None
+    messages = row.get("messages") if isinstance(row, dict) else None
+    if not isinstance(messages, list) or not all(map(_is_message, messages)):
+        raise ValueError('has no "messages" with a role and a content each')
+    if not messages or messages[-1]["role"] != "assistant":
+        raise ValueError('has "messages" that do not end with the assistant')
+    try:
+        json.dumps(messages, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can escape half a character
+        raise ValueError("has half of a surrogate pair, which is no text") from None
+    if not isinstance(row.get("provenance", {}), dict):
+        raise ValueError('has a "provenance" that is no object')
+    return dict(row)
+
+
+def _is_message(turn: Any) -> bool:
+    if not isinstance(turn, dict) or turn.get("role") not in ("system", "user", "assistant"):
+        return False
+    texts = [turn.get(key) for key in _TEXTS]
+    return isinstance(texts[0], str) and all(
+        text is None or isinstance(text, str) for text in texts
+    )

@@ -1,0 +1,38 @@
+"""Whether what a recipe samples fits into its models, told before training. Torch-free."""
+
+from __future__ import annotations
+
+from r1kit.config import Recipe, StudentConfig
+from r1kit.errors import ConfigError
+
+Lengths = dict[str, int]
+"""key of a recipe → the longest completion it asks for, tokens"""
+
+
+def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> Lengths:
+    """What is sampled from the main model and what grows out of it, or from a student."""
+    found = {"bench.max_tokens": recipe.bench.max_tokens}
+    if student is not None:
+        twin = recipe.distill.twin if recipe.distill is not None and student.twin else None
+        return found | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})
+    for stage in ("zero", "reasoning", "final"):
+        section = getattr(recipe, stage)
+        if section is not None:
+            found[f"{stage}.max_tokens"] = section.max_tokens
+    for stage in ("cold_start", "rejection"):
+        section = getattr(recipe, stage)
+        if section is not None:
+            found[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
+    return found
+
+
+def refuse_long(lengths: Lengths, positions: int | None, prompt: int = 1) -> None:
+    """Raises ConfigError for completions that do not fit behind a prompt of so many tokens."""
+    too_long = {key: n for key, n in lengths.items() if positions and prompt + n > positions}
+    if too_long:
+        told = ", ".join(f"{key} is {n}" for key, n in too_long.items())
+        behind = f"; the longest prompt seen has {prompt} tokens" if prompt > 1 else ""
+        raise ConfigError(
+            f"{told}, but the model ends at {positions} tokens, its prompt included{behind}. Lower "
+            "max_tokens, or raise max_positions of a model that is made here."
+        )
