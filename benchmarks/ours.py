@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,15 +17,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
 from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
 from r1kit.engines.local import LocalEngine
-from r1kit.model import policy, tokenizer
+from r1kit.judges import PART
+from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks, launch
-from r1kit.rollout import Exam, collect
+from r1kit.stages.reinforce import Collector, Lesson
+from r1kit.tasks.base import Task
+from r1kit.tasks.mix import Mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
 from r1kit.types import Message, Problem, Request, Sampling, Verdict
 
 Run = Callable[[], Answer]
-MICRO_BATCH_TOKENS = ComputeConfig().micro_batch_tokens
+COMPUTE = ComputeConfig()
+SEED = 0
 GEMM_SIZES = (512, 1024, 2048)
 
 
@@ -81,7 +85,10 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
 
 
 def step(ranks: Ranks, answers: int, work: Work) -> None:
-    """Whole steps of the training loop itself: sample, verify, learn, publish."""
+    """Whole steps of a stage of reinforcement learning: sample, verify, describe, learn, publish.
+
+    All that a stage does but logging and saving after a step, which TRL does not do here either.
+    """
     model, engine, words = _engine(ranks, work)
     config = RLConfig(
         n_steps=1_000_000,
@@ -91,32 +98,50 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         loss="dapo",
         optim=RLOptimConfig(lr=work.lr),
     )
-    learner = Learner(
-        model, make_optimizers(model, config.optim), config, ranks, MICRO_BATCH_TOKENS
-    )
-    problems = [
-        Problem(f"{place}", "coin", (Message("user", question),), "", "en")
-        for place, question in enumerate(work.questions)
-    ]
-    exam = Exam(words, lambda _, text: Verdict(bool(coin(text)), None, "a coin"), {"accuracy": 1.0})
+    optimizers = make_optimizers(model, config.optim)
+    learner = Learner(model, optimizers, config, ranks, COMPUTE.micro_batch_tokens)
+    tasks = Mix([Questions(work.questions)], [1.0], SEED, "train")
+    name = Questions.name
+    weights = {name: {PART: 1.0}}
+    lesson = Lesson(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
+    collector = Collector(ranks, engine, words, config, lesson, SEED)
     steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
 
-    def collect_step(step: int, cursor: int) -> Step:
+    def collect_when_asked(step: int, cursor: int) -> Step:
         steps.begin()
-        mine = ranks.share(range(cursor, cursor + config.n_problems))
-        found = collect(
-            engine,
-            exam,
-            [(index, problems[index % len(problems)]) for index in mine],
-            config.n_completions,
-            Sampling(config.max_tokens, config.temperature),
-            seed=0,
-        )
-        groups = [(index - cursor, group) for index, group in zip(mine, found.groups, strict=True)]
-        times = {"time/sample_s": found.sample_s, "time/verify_s": found.verify_s}
-        return Step(groups, config.n_problems, cursor + config.n_problems, times)
+        return collector.step(step, cursor)
 
-    reinforce(learner, RLState(), collect_step, engine.publish, steps.end)
+    reinforce(learner, RLState(), collect_when_asked, engine.publish, steps.end)
+
+
+class Questions(Task):
+    """The questions of the work in turn. No answer is right: the coin alone gives a reward."""
+
+    name = "questions"
+
+    def __init__(self, questions: Sequence[str]) -> None:
+        super().__init__()
+        self.questions = questions
+
+    def problem(self, index: int) -> Problem:
+        """See `Task`."""
+        place = index % len(self.questions)
+        return Problem(f"{place}", self.name, (Message("user", self.questions[place]),), "", "en")
+
+    def verify(self, problem: Problem, answer: str) -> Verdict:
+        """See `Task`."""
+        return Verdict(False, None, "a coin decides")
+
+
+class Coin:
+    """A judge, because a judge sees whole texts, as TRL's reward does, and a verifier answers.
+
+    Many different texts of a trained policy have the same answer.
+    """
+
+    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
+        """See `judges.Judge`."""
+        return [coin(text) for text in texts]
 
 
 class Steps:
@@ -133,6 +158,8 @@ class Steps:
         """Blocks until a step is wanted; ends this process when none is any more."""
         wanted = self.channel.wanted() if self.channel else None
         if False in self.ranks.gather(wanted):
+            if self.channel:
+                self.channel.close()
             sys.exit(0)
         self.started = time.perf_counter()
 
@@ -142,8 +169,8 @@ class Steps:
         tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
         total = self.ranks.sum({"tokens": tokens})["tokens"]
         if self.channel:
-            parts = {key: value for key, value in metrics.items() if key.startswith("time/")}
-            self.channel.send({"seconds": seconds, "tokens": int(total), "parts": parts})
+            del metrics["time/step_s"]  # in which it waited to be asked
+            self.channel.send({"seconds": seconds, "tokens": int(total), "metrics": metrics})
 
 
 def peak(ranks: Ranks, answers: int, work: Work) -> None:
@@ -173,11 +200,9 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
 def _engine(
     ranks: Ranks, work: Work
 ) -> tuple[PreTrainedModel, LocalEngine, PreTrainedTokenizerBase]:
-    model = policy.load(work.model, ranks.device, torch.float32)
-    words = tokenizer.load(work.model)
-    n_rows = len(work.prompt_ids) * work.n_completions
-    engine = LocalEngine(model, words, max_rows=-(-n_rows // ranks.size))
-    return model, engine, words
+    """As a stage opens them."""
+    model, words = checkpoint.load(Path(work.model), ranks.device, torch.float32)
+    return model, LocalEngine(model, words, max_rows=COMPUTE.max_rows), words
 
 
 if __name__ == "__main__":

@@ -67,6 +67,10 @@ class Channel:
         self._out.write(json.dumps(answer) + "\n")
         self._out.flush()
 
+    def close(self) -> None:
+        """Say no more."""
+        self._out.close()
+
     def wanted(self) -> bool:
         """Blocks until the driver asks for a run; False when it has had enough."""
         return sys.stdin.readline().strip() == "run"

@@ -1,13 +1,19 @@
-"""The drivers of the server's benchmarks, against the real server."""
+"""The drivers of the benchmarks, against the real server and the product's own step."""
 
+import io
 import json
 import os
+import sys
 
 import pytest
 
-from benchmarks import serving, soak
+from benchmarks import ours, serving, soak, waits
+from benchmarks.protocol import Work, coin
 from r1kit import template
 from r1kit.load import Load, measure
+from r1kit.model import tokenizer
+from r1kit.model.parallel import Ranks
+from r1kit.stages.reinforce import Collector
 from tests.serve.conftest import opened, running
 
 
@@ -70,3 +76,52 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
 @pytest.mark.parametrize("n", [1, 5])
 def test_ports_are_different(n):
     assert len(set(serving.free_ports(n))) == n
+
+
+def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monkeypatch):
+    taken = []
+
+    def step(self, *asked):
+        taken.append(product(self, *asked))
+        return taken[-1]
+
+    product = Collector.step
+    monkeypatch.setattr(Collector, "step", step)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("run\nrun\n"))
+    questions = ["7x + 3 = 38, x = ?", "1+1?"]
+    work = Work(
+        str(folder), questions, [], [[1], [2]], [0], 0, n_completions=16, max_tokens=8, lr=1e-6
+    )
+    path = tmp_path / "answers"
+    with pytest.raises(SystemExit):
+        ours.step(Ranks(), os.open(path, os.O_WRONLY | os.O_CREAT), work)
+    about, *answers = map(json.loads, path.read_text().splitlines())
+    assert about["parameters"] > 0
+    assert len(answers) == len(taken) == 2
+    for answer, step in zip(answers, taken, strict=True):
+        assert step.metrics.items() <= answer["metrics"].items()
+        assert answer["tokens"] == step.metrics["n_completion_tokens"] > 0
+        texts = [rollout.completion.text for _, group in step.groups for rollout in group.rollouts]
+        rewards = [rollout.reward.total for _, group in step.groups for rollout in group.rollouts]
+        assert rewards == [coin(text) for text in texts], "as TRL is rewarded"
+        assert set(rewards) == {0.0, 1.0}
+        assert answer["metrics"]["n_tokens"] > 0, "something is learned from"
+        assert {"language_consistency", "reflection_per_answer"} < answer["metrics"].keys()
+
+
+def test_the_waits_of_a_real_server_are_measured(server, folder):
+    racer = serving.Server("now", [], "tiny", server.client.base_url.port)
+    prompts = waits.long_prompts(tokenizer.load(folder), 300)
+    texts = [next(prompts) for _ in range(3)]
+    assert len({text[:40] for text in texts}) == 3
+    found = waits.measure(racer, texts)
+    assert found.keys() == waits.ROWS.keys()
+    assert all(seconds >= 0 for seconds in found.values())
+    record = {
+        "environment": {"date": "d", "cores": 2, "cpu": "c", "busy_before": 0.5},
+        "work": {"model": "tiny", "tokens": 300, "repeats": 3},
+        "runs": {"now": [found, found, found], "before": [dict.fromkeys(found, 2.0)]},
+    }
+    text = waits.markdown(record)
+    assert "| | now | before |" in text
+    assert text.count("| 2.00 (2.00-2.00) |") == len(found)

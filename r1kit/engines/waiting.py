@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from r1kit.engines.base import Job
 from r1kit.engines.prefill import Reading
 
 _WORK = 34e9
@@ -65,11 +66,10 @@ class Waiting:
         (self._jobs.appendleft if ahead else self._jobs.append)(job)
         self._arrived.append(job)
 
-    def remove(self, job: Reading) -> None:
+    def remove(self, job: Job) -> None:
         """Take a job out, if it waits."""
-        if job in self._jobs:
-            self._jobs.remove(job)
-            self._arrived.remove(job)
+        self._jobs = deque(waiting for waiting in self._jobs if waiting is not job)
+        self._arrived = [waiting for waiting in self._arrived if waiting is not job]
 
     def first_read(self) -> Reading | None:
         """The job that is next to get rows."""

@@ -13,8 +13,10 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import RLConfig
+from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge, preferred
+from r1kit.model.parallel import Ranks
 from r1kit.rollout import Collected, Exam, collect
 from r1kit.stages.context import Context
 from r1kit.stages.measure import describe, group_record
@@ -61,7 +63,7 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
             learner.reference.load_state_dict(resumed.state["reference"])
     engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
     engine.publish(state.step)
-    collector = Collector(context, engine, words, config, lesson)
+    collector = Collector(context.ranks, engine, words, config, lesson, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: Step) -> None:
         if state.step % config.sample_every == 0 and step.groups:
@@ -79,27 +81,22 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
     reinforce(learner, state, collector.step, engine.publish, after_step)
 
 
+@dataclass(frozen=True)
 class Collector:
     """Draws the problems of a step, has them sampled and rewarded, shared out over the ranks."""
 
-    def __init__(
-        self,
-        context: Context,
-        engine: LocalEngine,
-        words: PreTrainedTokenizerBase,
-        config: RLConfig,
-        lesson: Lesson,
-    ) -> None:
-        self.context = context
-        self.engine = engine
-        self.words = words
-        self.config = config
-        self.lesson = lesson
+    ranks: Ranks
+    engine: Engine
+    words: PreTrainedTokenizerBase
+    config: RLConfig
+    lesson: Lesson
+    seed: int
+    """of the run"""
 
     def step(self, step: int, cursor: int) -> Step:
         """Groups of one step; with dynamic sampling, only mixed ones, from as many rounds as
         allowed."""
-        config, ranks, tasks = self.config, self.context.ranks, self.lesson.tasks_at(step)
+        config, ranks, tasks = self.config, self.ranks, self.lesson.tasks_at(step)
         rounds = config.dynamic_rounds if config.dynamic_sampling else 1
         parts: list[Collected] = []
         kept: list[tuple[int, int]] = []  # (place among this rank's groups, problem index)
@@ -121,7 +118,7 @@ class Collector:
         chosen = {index: place for place, index in enumerate(everybody[: config.n_problems])}
         sampled = [group for part in parts for group in part.groups]
         groups = [(chosen[index], sampled[place]) for place, index in kept if index in chosen]
-        metrics = describe(sampled, ranks) | _times(parts, self.context)
+        metrics = describe(sampled, ranks) | _times(parts, ranks)
         return Step(groups, len(chosen), cursor, metrics)
 
     def _collect(self, tasks: mix.Mix, problems: list[tuple[int, Problem]]) -> Collected:
@@ -132,7 +129,7 @@ class Collector:
             problems,
             config.n_completions,
             Sampling(config.max_tokens, config.temperature),
-            self.context.recipe.seed,
+            self.seed,
         )
         if lesson.judge is not None:
             weight = lesson.weights_of.get(lesson.judged, {}).get("preference", 0.0)
@@ -151,16 +148,16 @@ def _is_mixed(found: Collected, place: int) -> bool:
     return len({rollout.verdict.correct for rollout in found.groups[place].rollouts}) > 1
 
 
-def _times(parts: list[Collected], context: Context) -> Metrics:
+def _times(parts: list[Collected], ranks: Ranks) -> Metrics:
     """The slowest rank's seconds, and what could not be verified."""
     mine = {
         "time/sample_s": sum(part.sample_s for part in parts),
         "time/verify_s": sum(part.verify_s for part in parts),
     }
-    everybody = context.ranks.gather(mine)
+    everybody = ranks.gather(mine)
     counts = {
         "n_undecided": float(sum(part.n_undecided for part in parts)),
         "n_late": float(sum(part.n_late for part in parts)),
     }
     slowest = {key: max(rank[key] for rank in everybody) for key in mine}
-    return slowest | context.ranks.sum(counts)
+    return slowest | ranks.sum(counts)

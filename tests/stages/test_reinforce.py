@@ -1,0 +1,60 @@
+"""What a step of reinforcement learning collects: real tasks and verdicts, scripted answers."""
+
+import pytest
+
+from r1kit.config import RLConfig
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.model import tokenizer
+from r1kit.model.parallel import Ranks
+from r1kit.stages.reinforce import Collector, Lesson
+from r1kit.tasks.mix import Mix
+from r1kit.tasks.world import Equation
+
+
+@pytest.fixture(scope="module")
+def words():
+    return tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
+
+
+TASKS = Mix([Equation(languages=["en"])], [1.0], 0, "train")
+
+
+def collector(words, is_right, **settings):
+    """Of two problems a step, two answers each; `is_right(index, place)` says which are right."""
+    config = RLConfig(n_problems=2, n_completions=2, max_tokens=64, **settings)
+    seen = {}
+
+    def answer(request, place):
+        index = seen.setdefault(tuple(request.prompt_ids), len(seen))
+        gold = TASKS.problem(index).answer
+        return f"<think>try wait</think>\\boxed{{{gold if is_right(index, place) else 999}}}"
+
+    lesson = Lesson(lambda step: TASKS)
+    return Collector(Ranks(), ScriptedEngine(answer, words), words, config, lesson, seed=0)
+
+
+def test_a_step_has_the_groups_of_its_problems_and_describes_them(words):
+    found = collector(words, lambda index, place: (index + place) % 2 == 0).step(0, 0)
+    assert [place for place, _ in found.groups] == [0, 1]
+    assert [group.problem for _, group in found.groups] == TASKS.problems(0, 2)
+    assert [[r.verdict.correct for r in group.rollouts] for _, group in found.groups] == [
+        [True, False], [False, True],
+    ]  # fmt: skip
+    assert (found.n_groups, found.cursor) == (2, 2)
+    assert found.metrics["rewards/accuracy"] == 0.5
+    assert found.metrics["reward"] == 1.5
+    assert found.metrics["reflection_per_answer"] == 1.0
+    assert found.metrics["n_undecided"] == found.metrics["n_late"] == 0.0
+    assert found.metrics["time/sample_s"] > 0
+
+
+@pytest.mark.parametrize(("rounds", "kept"), [(1, []), (2, [3]), (3, [3, 5])])
+def test_dynamic_sampling_draws_until_enough_groups_are_mixed(words, rounds, kept):
+    """The problems 3 and 5 are answered once right and once wrong, all others wrong."""
+    dynamic = {"dynamic_sampling": True, "dynamic_rounds": rounds}
+    made = collector(words, lambda index, place: index in (3, 5) and place == 0, **dynamic)
+    found = made.step(0, 0)
+    assert [group.problem for _, group in found.groups] == [TASKS.problem(i) for i in kept]
+    assert [place for place, _ in found.groups] == list(range(len(kept)))
+    assert (found.n_groups, found.cursor) == (len(kept), 2 * rounds)
+    assert found.metrics["n_problems"] == 2 * rounds, "what was thrown away is described too"
