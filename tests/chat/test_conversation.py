@@ -238,12 +238,14 @@ def test_an_unknown_command_is_not_a_question():
 
 
 def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("7x + 3 = 38\n\n다시\n"))
+    typed = io.BytesIO("\ufeff7x + 3 = 38\n\n다시\n".encode() + b"\xff!\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, "utf-8", "surrogateescape"))
     output = console()
     with torch.random.fork_rng():
         run(str(a_run), Sampling(4), 0, output, None, None)
     assert "? 7x + 3 = 38\n" in said(output)
     assert "? 다시\n" in said(output)
+    assert "? ?!\n" in said(output)
 
 
 def test_a_server_is_talked_to_and_says_what_the_model_says(server):

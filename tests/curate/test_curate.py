@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate import Benchmark, Origin, Rules, conversation, curate, messages_of
+from r1kit.curate import (
+    Benchmark,
+    Origin,
+    Rules,
+    conversation,
+    curate,
+    messages_of,
+    read_conversations,
+)
 from r1kit.curate.draft import drafts
 from r1kit.curate.funnel import Count, Filter, Remark, run
 from r1kit.durable import read_lines, replace_lines
-from r1kit.errors import CurationError
+from r1kit.errors import ConfigError, CurationError
 from r1kit.types import Message
 
 ORIGIN = Origin("runs/tiny/reasoning", seed=7)
@@ -181,3 +189,18 @@ def test_a_funnel_keeps_order_and_adds_up(kinds):
 
 def test_an_empty_group_is_no_draft(make_group):
     assert drafts([make_group()]) == []
+
+
+def test_conversations_are_read_as_people_write_them(tmp_path):
+    turns = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"}]
+    line = json.dumps({"messages": turns})
+    file = tmp_path / "taught.jsonl"
+    file.write_bytes(f"{line}\r\n\r\n{line}".encode("utf-8-sig"))
+    first, second = read_conversations(file)
+    assert [message.content for message in messages_of(first)] == ["1+1?", "2"]
+    assert second["provenance"] == {"problem": "taught/3"}
+    half = line.replace("1+1?", "\\ud800")
+    file.write_text(f"{line}\n[]\n{half}\n" + '{"messages": [{"role": "user"}]}\n')
+    with pytest.raises(ConfigError, match="line 2 .*; line 3 has half .*; line 4 has no") as bad:
+        read_conversations(file)
+    assert "line 1" not in str(bad.value)

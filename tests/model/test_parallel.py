@@ -134,3 +134,28 @@ def test_ranks_alone():
     ranks = Ranks()
     assert ranks.is_first
     assert ranks.share([1, 2, 3]) == [1, 2, 3]
+
+
+def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
+    assert parallel.crowd(ComputeConfig(device="cpu"), 2) is None
+    asked = ComputeConfig(device="cpu", n_processes=64)
+    assert parallel.n_processes(asked, at_most=8) == 8
+    assert "8 processes x 1 threads share 2 cores" in (parallel.crowd(asked, 8) or "")
+    threads = ComputeConfig(device="cpu", threads=100)
+    assert "compute.threads to 1" in (parallel.crowd(threads, 1) or "")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
+    monkeypatch.setattr(parallel, "device_kind", lambda config: "cuda")
+    assert parallel.n_processes(ComputeConfig(n_processes=2), at_most=8) == 2
+    with pytest.raises(ComputeError, match="each needs a GPU of its own, but this machine has 2"):
+        parallel.n_processes(ComputeConfig(n_processes=3), at_most=8)
+
+
+def test_the_message_names_the_setting_that_was_used():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ComputeError, match="set --device to cpu"):
+        parallel.device_kind(ComputeConfig(device="cuda"), "--device")
