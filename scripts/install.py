@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 SIZES = {"cpu": "the CPU build of torch, 0.2 GB", "": "torch (on Linux the CUDA build, 2.7 GB)"}
 """measured with torch 2.13 for x86-64 Linux: the wheels, with all that they need"""
-REST = "what r1kit and its tests need besides, 0.4 GB"
+REST = "what r1kit and its tests need besides, 0.2 GB"
 LARGE_MB = 20.0
 """fetched files that a log is told of"""
 QUICK = {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "0"}

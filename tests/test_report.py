@@ -161,6 +161,16 @@ def test_the_terminal_shows_the_summary(written: Path):
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_in_forty_columns_no_number_is_cut_off(written: Path):
+    console = Console(width=40, file=io.StringIO(), record=True)
+    report.show(written, console)
+    text = console.export_text()
+    for table in gather(read(written)).tables:
+        for row in table.rows:
+            for cell in row:
+                assert re.search(rf"(?<!\S){re.escape(cell)}\s", text), f"{cell} in {table.title}"
+
+
 def test_markdown_has_everything(written: Path):
     text = (written / "report.md").read_text()
     for expected in (

@@ -84,10 +84,17 @@ class Report:
             f"{count.filter} took {count.n_in - count.n_out} of {count.n_in} ({count.reasons()})"
             for count in took
         )
-        return (
-            f"No conversation is left of {self.n_in} rollouts: {told}. Sample more of each "
-            f"problem, or loosen the rule of {took[-1].filter!r}, which took the last ones."
-        )
+        last = took[-1].filter
+        loosen = f"loosen the rule of {last!r}, which took the last ones"
+        advice = _NO_RULE.get(last, f"Sample more of each problem, or {loosen}.")
+        return f"No conversation is left of {self.n_in} rollouts: {told}. {advice}"
+
+
+_NO_RULE = {
+    "correct": "Sample more of each problem, take easier ones, or ask a better model.",
+    "finished": "Let completions be longer: raise max_tokens.",
+}
+"""what helps where the last rollouts were taken by a filter that cannot be loosened"""
 
 
 def run(drafts: Sequence[Draft], filters: Sequence[Filter]) -> tuple[list[Draft], Report]:
