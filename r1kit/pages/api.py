@@ -45,6 +45,8 @@ class Api:
             limits=httpx.Limits(max_connections=None),
             trust_env=False,  # never through a proxy: it is this machine
         )
+        self._capabilities: dict[str, frozenset[str]] = {}
+        """by model, as the server told last"""
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -56,16 +58,29 @@ class Api:
             listed = response.json().get("data", []) if response.is_success else []
         except (httpx.HTTPError, ValueError):
             return []
+        told = {one["id"]: frozenset(one.get("capabilities") or ()) for one in listed}
+        self._capabilities |= told
         return [one["id"] for one in listed if one.get("root", one["id"]) == one["id"]]
+
+    def can_switch(self, model: str) -> bool:
+        """Whether its thinking can be turned on and off."""
+        return "thinking" in self._capabilities.get(model, ())
+
+    def can_cut(self, model: str) -> bool:
+        """Whether its thinking can be ended for the answer."""
+        return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
         self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: Wish, language: str
     ) -> AsyncGenerator[None]:
         """Write into `turn` what the model says; yields whenever there is something to see."""
-        turn["state"] = "thinking" if thinks else "answering"
+        if turn["model"] not in self._capabilities:  # chosen before this server was started
+            await self.models(key)
+        can_switch = self.can_switch(turn["model"])
+        turn["state"] = "thinking" if thinks and can_switch else "answering"
         body: Json = {"model": turn["model"], "messages": messages, "stream": True}
         body["stream_options"] = {"include_usage": True}
-        if not thinks:
+        if can_switch and not thinks:
             body["thinking"] = {"type": "disabled"}
         clock = Clock(turn)
         try:
@@ -155,6 +170,8 @@ class Clock:
             if thought := delta.get("reasoning_content"):
                 turn["thinking"] += thought
                 turn["n_thinking"] += 1
+                if not turn["content"]:
+                    turn["state"] = "thinking"
             if content := delta.get("content"):
                 turn["content"] += content
                 turn["state"] = "answering"

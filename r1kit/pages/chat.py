@@ -11,27 +11,26 @@ import gradio as gr
 
 from r1kit.pages import history, turns
 from r1kit.pages.api import Api, Wish
+from r1kit.pages.markup import DELIMITERS
 from r1kit.pages.turns import Turn
 from r1kit.pages.words import EXAMPLES, say
 
 Updates = dict[Any, Any]
-LATEX: list[dict[str, str | bool]] = [
-    {"left": left, "right": right, "display": display}
-    for left, right, display in (
-        ("$$", "$$", True), ("\\[", "\\]", True), ("$", "$", False), ("\\(", "\\)", False),
-    )
-]  # fmt: skip
 MAX_CHARS = 100_000
 """of one message in the box"""
 
 
-def transcript(**options: Any) -> gr.Chatbot:
-    """A pane for hostile text: cleaned, no tags of its own, no files, no pictures (page.css)."""
-    return gr.Chatbot(
+def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
+    """A pane for hostile text: cleaned, no tags of its own, no files, no pictures (page.css).
+
+    And, out of sight, the same text as it was written, for page.js.
+    """
+    pane = gr.Chatbot(
         show_label=False, container=False, sanitize_html=True, allow_tags=False,
-        allow_file_downloads=False, latex_delimiters=LATEX, reasoning_tags=[], layout="bubble",
-        elem_classes="r1-chat", **options,
+        allow_file_downloads=False, latex_delimiters=DELIMITERS, reasoning_tags=[], layout="bubble",
+        elem_id=elem_id, elem_classes="r1-chat", **options,
     )  # fmt: skip
+    return pane, gr.Textbox(visible="hidden", elem_id=f"{elem_id}-said", label="")
 
 
 class Chat:
@@ -52,8 +51,8 @@ class Chat:
         self.model = gr.Dropdown(
             [], elem_id="r1-model", container=False, show_label=False, filterable=False
         )
-        self.pane = transcript(
-            elem_id="r1-chat", height="calc(100dvh - 270px)", min_height=260, editable="user",
+        self.pane, self.said = transcript(
+            "r1-chat", height="calc(100dvh - 270px)", min_height=260, editable="user",
             buttons=["copy"], placeholder=_hello("en"), examples=_examples("en"),
         )  # fmt: skip
         with gr.Column(elem_id="r1-composer"):
@@ -83,7 +82,7 @@ class Chat:
     def listen(self) -> None:
         """What happens on which event."""
         asking = [self.turns, self.model, self.deepthink, self._language, self._key]
-        shown = [self.ask, self.turns, self.pane, self.end, self.stop]
+        shown = [self.ask, self.turns, self.pane, self.said, self.end, self.stop]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         many = quiet | {"concurrency_limit": None}
         written = [
@@ -95,11 +94,12 @@ class Chat:
         ]
         saved = [self._store, self.chats, self.ident]
         keeping = [self._store, self.ident, self.turns]
+        self.model.input(self.fit, self.model, self.deepthink, **quiet)
         for event in written:
             event.then(self._save, keeping, saved, **quiet)
         self.stop.click(self._wish_stop, None, None, **many)
         self.end.click(self._wish_answer, None, None, **many)
-        here = [*saved, self.turns, self.pane, self.end, self.stop]
+        here = [*saved, self.turns, self.pane, self.said, self.end, self.stop]
         self.new.click(self._new, keeping, here, **quiet)
         self.delete.click(self._delete, keeping, here, **quiet)
         self.chats.click(self._pick, [self.chats, *keeping, self._language], here, **quiet)
@@ -113,7 +113,7 @@ class Chat:
                 placeholder=_hello(language),
                 examples=_examples(language),
             ),
-            self.ask: gr.update(placeholder=say(language, "ask")),
+            self.ask: gr.update(placeholder=say(language, "ask"), label=say(language, "ask")),
             self.deepthink: gr.update(label=say(language, "deepthink")),
             self.end: gr.update(value=say(language, "end")),
             self.stop: gr.update(value=say(language, "stop")),
@@ -167,8 +167,7 @@ class Chat:
         place = turns.before(said, turns.owner(said, _index(event)))
         text = said[place]["content"] if place >= 0 else ""
         left = said[: max(place, 0)]
-        return {self.ask: text, self.turns: left, self.pane: turns.shown(left, language),
-                **self._buttons(None)}  # fmt: skip
+        return {self.ask: text, **self._look(left, language), **self._buttons(None)}
 
     async def _answer(
         self, whole: list[Turn], model: str, thinks: bool, language: str, key: str,
@@ -197,15 +196,24 @@ class Chat:
                 del self._wishes[request.session_hash or ""]
 
     def _look(self, said: list[Turn], language: str) -> Updates:
-        return {self.turns: list(said), self.pane: turns.shown(said, language)}
+        return {self.turns: list(said), self.pane: turns.shown(said, language),
+                self.said: turns.written(said)}  # fmt: skip
 
     def _buttons(self, turn: Turn | None) -> Updates:
         """Those that only mean something while an answer is written."""
         state = turn["state"] if turn else "done"
         return {
-            self.end: gr.update(visible=state == "thinking"),
+            self.end: gr.update(
+                visible=state == "thinking"
+                and turn is not None
+                and self._api.can_cut(turn["model"])
+            ),
             self.stop: gr.update(visible=state in ("thinking", "answering")),
         }
+
+    def fit(self, model: str | None) -> Updates:
+        """DeepThink is there for a model that can do without."""
+        return {self.deepthink: gr.update(visible=self._api.can_switch(model or ""))}
 
     def _displace(self, request: gr.Request) -> None:
         if old := self._wishes.pop(request.session_hash or "", None):
@@ -277,5 +285,4 @@ def _text(value: Any) -> str:
     """Of an edited message, whichever form it comes in."""
     if isinstance(value, list):
         return "".join(_text(part) for part in value)
-    text = str(value.get("text", "")) if isinstance(value, dict) else str(value)
-    return text.replace("&lt;", "<").replace("\\*", "*")  # what `turns.readable` has done to it
+    return str(value.get("text", "")) if isinstance(value, dict) else str(value)

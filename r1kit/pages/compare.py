@@ -42,32 +42,42 @@ class Compare:
             )  # fmt: skip
             self.stop = gr.Button(size="sm", visible=False, elem_id="r1-compare-stop")
         self.columns: list[Any] = []
-        self.names, self.panes = [], []
+        self.names, self.panes, self.said = [], [], []
         with gr.Row(elem_id="r1-columns"):
-            for _ in range(N_COLUMNS):
+            for place in range(N_COLUMNS):
                 with gr.Column(visible=False) as column:
                     self.names.append(gr.Markdown(elem_classes="r1-name"))
-                    self.panes.append(transcript(height=None, min_height=160, buttons=["copy"]))
+                    pane, said = transcript(
+                        f"r1-pane-{place}", height=None, min_height=160, buttons=["copy"]
+                    )
+                    self.panes.append(pane)
+                    self.said.append(said)
                 self.columns.append(column)
 
     def listen(self) -> None:
         """What happens on which event."""
         asking = [self.ask, self.models, self.deepthink, self._language, self._key]
-        shown = [*self.columns, *self.names, *self.panes, self.stop]
+        shown = [*self.columns, *self.names, *self.panes, *self.said, self.stop]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
               concurrency_limit=None, trigger_mode="once", **quiet)  # fmt: skip
+        self.models.input(self.fit, self.models, self.deepthink, **quiet)
         self.stop.click(self._wish_stop, None, None, concurrency_limit=None, **quiet)
 
     def labels(self, language: str) -> Updates:
         """Every word on the tab."""
         return {
             self.models: gr.update(label=say(language, "models")),
-            self.ask: gr.update(placeholder=EXAMPLES[language][0]),
+            self.ask: gr.update(placeholder=EXAMPLES[language][0], label=say(language, "ask")),
             self.go: gr.update(value=say(language, "go")),
             self.deepthink: gr.update(label=say(language, "deepthink")),
             self.stop: gr.update(value=say(language, "stop")),
         }
+
+    def fit(self, models: list[str]) -> Updates:
+        """DeepThink is there where one of the models can do without."""
+        can_switch = any(self._api.can_switch(model) for model in models)
+        return {self.deepthink: gr.update(visible=can_switch)}
 
     async def _ask_all(
         self, text: str, models: list[str], thinks: bool, language: str, key: str,
@@ -114,8 +124,12 @@ class Compare:
         return updates
 
     def _look(self, written: list[turns.Turn], language: str) -> Updates:
-        pairs = zip(self.panes, written, strict=False)  # only as many panes as models were chosen
-        return {pane: turns.shown([turn], language, is_open=True) for pane, turn in pairs}
+        updates: Updates = {}
+        # Only as many panes as models were chosen.
+        for pane, said, turn in zip(self.panes, self.said, written, strict=False):
+            updates[pane] = turns.shown([turn], language, is_open=True)
+            updates[said] = turns.written([turn])
+        return updates
 
     def _wish_stop(self, request: gr.Request) -> None:
         if wish := self._wishes.get(request.session_hash or ""):

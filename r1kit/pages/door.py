@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from r1kit.pages.script import HEAD
 from r1kit.pages.sessions import Sessions
 
 PAGES = frozenset({"/"})
@@ -105,7 +106,7 @@ async def _page(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
     # Uncompressed, since it is read here.
     plain = [(k, v) for k, v in scope["headers"] if k != b"accept-encoding"]
     await app({**scope, "headers": plain}, receive, keep)
-    page = _OUTSIDE.sub(b"", b"".join(parts))
+    page = _OUTSIDE.sub(b"", b"".join(parts)).replace(b"<head>", b"<head>" + HEAD.encode(), 1)
     headers = MutableHeaders(raw=list(head["headers"]))
     del headers["content-length"]
     headers["content-security-policy"] = policy(page)

@@ -18,6 +18,7 @@ from r1kit.pages.api import Api
 from r1kit.pages.chat import Chat, Updates
 from r1kit.pages.compare import N_COLUMNS, Compare
 from r1kit.pages.door import Door
+from r1kit.pages.script import SPEAK
 from r1kit.pages.theme import CSS, theme
 from r1kit.pages.words import LANGUAGES, preferred, say
 
@@ -104,15 +105,17 @@ class Site:
             self._dark = gr.Button(size="sm", elem_id="r1-dark")
             self._markdown = gr.Button(size="sm", elem_id="r1-markdown")
             self._json = gr.Button(size="sm", elem_id="r1-json")
-            self._file = gr.Textbox(visible="hidden")
+            self._file = gr.Textbox(visible="hidden", label="")
 
     def _listen(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        lists = [self.chat.model, self.compare.models]
+        lists = [self.chat.model, self.compare.models, self.chat.deepthink, self.compare.deepthink]
         words = [*self._labels("en", [])]
         mine = [self._language, self._key, self.chat.chats]
-        self.blocks.load(self._come, [self._wishes, self._store], [*words, *lists, *mine], **quiet)
+        shown = [*dict.fromkeys([*words, *lists, *mine])]
+        self.blocks.load(self._come, [self._wishes, self._store], shown, **quiet)
         self.blocks.load(None, js=_ARRIVE)
+        self._language.change(None, self._language, js=SPEAK)
         mine_now = [self._language, self._key]
         self._language.input(
             self._relabel, [*mine_now, self.chat.turns], [*words, self._wishes], **quiet
@@ -147,6 +150,8 @@ class Site:
         return {
             self.chat.model: gr.update(choices=names, value=model),
             self.compare.models: gr.update(choices=names, value=names[:N_COLUMNS]),
+            **self.chat.fit(model),
+            **self.compare.fit(names[:N_COLUMNS]),
         }
 
     def _relabel(self, language: str, key: str, written: list[turns.Turn]) -> Updates:

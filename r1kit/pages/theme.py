@@ -14,6 +14,8 @@ _PAPER, _CARD, _LINE, _INK, _QUIET = "#faf9f6", "#ffffff", "#e6e3dc", "#23211d",
 _NIGHT, _NIGHT_CARD, _NIGHT_LINE, _CHALK, _DIM = (
     "#171615", "#201f1d", "#34322e", "#ebe8e1", "#a09a8e",
 )  # fmt: skip
+_EDGE, _NIGHT_EDGE = "#8c867a", "#7a756b"
+"""of what can be typed into or ticked: at least 3 to 1 against what is around it (WCAG 1.4.11)"""
 _ACCENT, _NIGHT_ACCENT = "#2f5d62", "#7fb8b0"
 
 
@@ -35,7 +37,8 @@ def theme() -> gr.themes.Base:
         "block_border_color": (_LINE, _NIGHT_LINE),
         "block_label_text_color": (_QUIET, _DIM),
         "input_background_fill": (_CARD, _NIGHT_CARD),
-        "input_border_color": (_LINE, _NIGHT_LINE),
+        "input_border_color": (_EDGE, _NIGHT_EDGE),
+        "checkbox_border_color": (_EDGE, _NIGHT_EDGE),
         "input_placeholder_color": ("#767065", "#8d877b"),
         "button_primary_background_fill": (_ACCENT, _NIGHT_ACCENT),
         "button_primary_background_fill_hover": ("#264c50", "#93c6bf"),

@@ -6,27 +6,21 @@ anybody can have changed them: `clean` is what lets them in.
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from r1kit.pages.markup import readable
 from r1kit.pages.words import say
 
 Turn = dict[str, Any]
 Message = dict[str, Any]
 
+BETWEEN_ROWS = "\x1e"
+"""the record separator of ASCII, which nobody types"""
 _TEXTS = ("role", "content", "thinking", "state", "error", "model")
 _NUMBERS = ("seconds", "total_s", "n_tokens", "n_thinking")
-_IS_MATH = re.compile(r"\$|\\\(|\\\[|```")
-_VERBATIM = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)", re.DOTALL
-)
-"""code and mathematics, where < is not the beginning of a tag"""
-_TIMES = re.compile(r"(?<=[\w)])\*(?=[\w(])")
-"""50*101 multiplies; it does not emphasise"""
-_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
-_BOXED = re.compile(r"\\boxed\{(?:[^{}]|\{[^{}]*\})*\}")
 
 
 def user(text: str) -> Turn:
@@ -64,6 +58,13 @@ def asked(turns: Sequence[Turn]) -> list[Message]:
 def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> list[Message]:
     """Messages of gradio's Chatbot; thinking that is over is folded, or stays open."""
     return [message for turn in turns for message in _shown(turn, language, is_open)]
+
+
+def written(turns: Sequence[Turn]) -> str:
+    """What page.js copies and edits: the text of each row of the screen, as it was written."""
+    rows = itertools.groupby(turns, lambda turn: turn["role"])
+    texts = ["\n".join(turn["content"] or turn.get("error", "") for turn in row) for _, row in rows]
+    return BETWEEN_ROWS.join(text.replace(BETWEEN_ROWS, "") for text in texts)
 
 
 def owner(turns: Sequence[Turn], index: int) -> int:
@@ -133,21 +134,3 @@ def _thought(turn: Turn, language: str, is_open: bool) -> Message:
     if is_thinking or not is_open:
         told["status"] = "pending" if is_thinking else "done"
     return {"role": "assistant", "content": readable(turn["thinking"]), "metadata": told}
-
-
-def readable(text: str) -> str:
-    """Markdown and mathematics, and no HTML: a tag, and a product, is shown as it was written.
-
-    Small models write \\boxed{5050} without saying that it is mathematics; then it is said.
-    """
-    if not _IS_MATH.search(text):
-        text = _BOXED.sub(lambda found: f"${found.group()}$", text)
-    parts, end = [], 0
-    for found in _VERBATIM.finditer(text):
-        parts += [_plain(text[end : found.start()]), found.group()]
-        end = found.end()
-    return "".join([*parts, _plain(text[end:])])
-
-
-def _plain(text: str) -> str:
-    return _TIMES.sub(r"\*", _TAG.sub("&lt;", text))

@@ -61,11 +61,46 @@ WORDS: dict[str, dict[str, str]] = {
 
 EXAMPLES = {
     "en": ["What is 1+2+3+...+100?", "Solve 7x+3=38", "What is 47+38-21?"],
-    "ko": ["1+2+3+...+100은?", "7x+3=38를 풀어라", "47+38-21은?"],
+    "ko": ["1+2+3+...+100은?", "x를 구하라: 7x+3=38", "47+38-21은?"],
     "zh": ["1+2+3+...+100等于多少？", "解方程 7x+3=38", "计算47+38-21"],
 }
 """In the wordings of the generated world (r1kit/tasks/world), which the smallest models know; a
 large model knows them too."""
+
+
+GRADIO_LABELS: dict[str, dict[str, str]] = {
+    "en": {
+        "chatbot conversation": "Conversation", "Copied message": "Copied", "copy": "Copy code",
+        "Copy message": "Copy", "undo": "Undo",
+    },
+    "ko": {
+        "Toggle Sidebar": "사이드바 여닫기", "More tabs": "탭 더 보기",
+        "chatbot conversation": "대화 내용", "Question": "질문", "Answer": "답변",
+        "Examples": "예시 질문", "Copy message": "복사", "Copied message": "복사됨",
+        "copy": "코드 복사", "Retry": "다시 답하기", "Undo": "되돌리기", "undo": "되돌리기",
+        "Edit": "수정", "Clear": "대화 비우기", "Submit": "보내기", "Send": "보내기",
+        "Cancel": "취소", "Scroll down": "맨 아래로",
+        "Pages:": "쪽:", "Close": "닫기", "Error": "오류", "Warning": "경고", "Info": "알림",
+        "Connection Lost": "연결 끊김", "Connection errored out.": "연결이 끊어졌습니다.",
+        "Connection to the server was lost. Attempting reconnection...":
+            "서버와 연결이 끊어져 다시 연결하고 있습니다.",
+        "Connection re-established.": "다시 연결되었습니다.",
+    },
+    "zh": {
+        "Toggle Sidebar": "展开或收起侧边栏", "More tabs": "更多标签页",
+        "chatbot conversation": "对话内容", "Question": "问题", "Answer": "回答",
+        "Examples": "示例问题", "Copy message": "复制", "Copied message": "已复制",
+        "copy": "复制代码", "Retry": "重新回答", "Undo": "撤回", "undo": "撤回",
+        "Edit": "编辑", "Clear": "清空对话", "Submit": "发送", "Send": "发送", "Cancel": "取消",
+        "Scroll down": "滚动到底部",
+        "Pages:": "页码：", "Close": "关闭", "Error": "错误", "Warning": "警告", "Info": "提示",
+        "Connection Lost": "连接已断开", "Connection errored out.": "连接已断开。",
+        "Connection to the server was lost. Attempting reconnection...":
+            "与服务器的连接已断开，正在重新连接。",
+        "Connection re-established.": "已重新连接。",
+    },
+}  # fmt: skip
+"""gradio's own labels, by its English; those of English are only better ones (page.js)"""
 
 
 def say(language: str, name: str, *values: float) -> str:

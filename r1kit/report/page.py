@@ -86,6 +86,7 @@ h2 { font-size: 1.2rem; margin: 3.2rem 0 .9rem; }
 h3 { font-size: 1rem; margin: 0 0 .6rem; }
 p.lead, .soft, figcaption, summary span { color: var(--soft); }
 .scroll { overflow-x: auto; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums;
   font-size: .94rem; }
 th { text-align: left; font-weight: 500; color: var(--soft); }
@@ -133,10 +134,13 @@ PAGE = """\
 {% if said.answer is none %}<p class="answer soft">(never stopped thinking)</p>
 {% else %}<p class="answer">{{ said.answer }}</p>{% endif %}
 {% endmacro %}
-{% macro pairs(rows) %}
-<div class="scroll"><table>
-{% for name, value in rows %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>
-{% endfor %}</table></div>
+{% macro scroll(name) %}{# what may be wider than the page: the keyboard reaches it, too #}
+<div class="scroll" role="region" tabindex="0" aria-label="{{ name }}">{{ caller() }}</div>
+{% endmacro %}
+{% macro pairs(name, rows) %}
+{% call scroll(name) %}<table>
+{% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>
+{% endfor %}</table>{% endcall %}
 {% endmacro %}
 <!doctype html>
 <html lang="en">
@@ -155,26 +159,29 @@ PAGE = """\
 
 {% for table in facts.tables %}
 <h2>{{ table.title }}</h2>
-<div class="scroll"><table class="wide">
-<tr>{% for name in table.head %}<th{% if not loop.first %} class="num"{% endif %}>{{ name }}</th>
+{% call scroll(table.title) %}<table class="wide">
+<tr>{% for name in table.head %}
+<th scope="col"{% if not loop.first %} class="num"{% endif %}>{{ name }}</th>
 {% endfor %}</tr>
 {% for row in table.rows %}
 <tr><td><b>{{ row[0] }}</b></td>
 {% for cell in row[1:] %}<td class="num">{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
-</table></div>
+</table>{% endcall %}
+
 {% if table.note %}<p class="soft">{{ table.note }}</p>{% endif %}
 {% endfor %}
 
 {% if facts.claims %}
 <h2>What the paper claims, and this run</h2>
-<div class="scroll"><table>
+{% call scroll("Claims") %}<table>
 {% for line in facts.claims %}
 <tr><td class="mark {{ {"✓": "yes", "✗": "no"}.get(line.mark, "soft") }}">{{ line.mark }}</td>
 <td>{{ line.claim }}<br><span class="soft">{{ line.paper }}</span></td>
 <td class="num">{{ line.ours }}</td><td class="soft">{{ line.rule }}</td></tr>
 {% endfor %}
-</table></div>
+</table>{% endcall %}
+
 <p class="soft">{{ claims_note }}</p>
 {% endif %}
 
@@ -229,9 +236,9 @@ PAGE = """\
 {% endif %}
 
 <h2>What it cost</h2>
-{{ pairs(facts.costs) }}
+{{ pairs("Costs", facts.costs) }}
 <h2>Where it comes from</h2>
-{{ pairs(facts.environment) }}
+{{ pairs("Environment", facts.environment) }}
 <h2>Make it again</h2>
 <pre>{{ facts.command }}</pre>
 </main>

@@ -30,6 +30,7 @@ class Api:
     """What the scripted API says, and what it was asked."""
 
     models: list[str] = field(default_factory=lambda: ["tiny"])
+    capabilities: list[str] = field(default_factory=lambda: ["thinking", "thinking_budget"])
     thinking: list[str] = field(default_factory=lambda: ["try 4: ", "no. ", "wait, 5: ", "yes"])
     answer: list[str] = field(default_factory=lambda: ["x is ", "\\boxed{5}"])
     pause_s: float = 0.02
@@ -54,7 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        models = [{"id": name, "root": name} for name in self.api.models]
+        told = {"capabilities": self.api.capabilities}
+        models = [{"id": name, "root": name, **told} for name in self.api.models]
         self._json(200, {"data": models} if self._may() else {"error": {"message": "no key"}})
 
     def do_POST(self) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from r1kit.pages.door import policy
-from r1kit.pages.turns import clean, readable
+from r1kit.pages.turns import clean
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import ask
 
@@ -98,19 +98,3 @@ def test_what_a_browser_kept_is_cleaned() -> None:
     assert "extra" not in turns[1]
     assert (turns[2]["state"], turns[2]["seconds"]) == ("stopped", 2.5)
     assert clean("nonsense") == clean(None) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "seen"),
-    [
-        ("a <b>c</b> < d", "a &lt;b>c&lt;/b> < d"),
-        ("\\boxed{5}", "$\\boxed{5}$"),
-        ("50*101=50*100 **so** 5", "50\\*101=50\\*100 **so** 5"),
-        ("`<b>` <i>", "`<b>` &lt;i>"),
-        ("$x<y$ <u>", "$x<y$ &lt;u>"),
-        ("```html\n<p>\n``` <p>", "```html\n<p>\n``` &lt;p>"),
-        ("```\n<p> never closed", "```\n<p> never closed"),
-    ],
-)
-def test_tags_and_products_are_shown_as_they_were_written(text: str, seen: str) -> None:
-    assert readable(text) == seen

@@ -1,0 +1,146 @@
+"""Text of people and models as the Markdown that gradio's Chatbot renders well.
+
+gradio takes everything between two dollar signs for mathematics, lets HTML through, and follows
+CommonMark where that fails Korean and Chinese. So what is mathematics and what is bold is decided
+here: mathematics leaves as \\(...\\) or \\[...\\] (the Chatbot knows no other delimiters), a tag as
+text, and bold that CommonMark would not close as <strong>, after the CJK-friendly amendments
+(github.com/tats-u/markdown-cjk-friendly).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+DELIMITERS: list[dict[str, str | bool]] = [
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+"""of mathematics, for the Chatbot"""
+
+MAX_DEPTH = 16
+"""of braces in a box; without a limit, unclosed ones would take quadratic time"""
+_CJK = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+_ATOM = "\ue000"
+"""stands for a span that Markdown must not look into"""
+_SPAN = re.compile(
+    r"""
+      (?P<code> ```.*?(?:```|\Z) | (?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`) )
+    | (?P<literal> \\\$ | \ue000 )
+    | \\\[ (?P<display> (?: (?! \\\[ ) . )+? ) \\\]
+    | \\\( (?P<inline> (?: (?! \\\( ) . )+? ) \\\)
+    | (?<!\$) \$\$ (?!\$) (?P<dollars> (?: (?! \$\$ ) . )+? ) (?<!\$) \$\$ (?!\$)
+    | (?<! [\\$0-9A-Za-z] ) \$ (?! [\s$] ) (?P<dollar> (?: \\[^\n] | [^$\\\n] )+? ) (?<! [\s\\] ) \$
+      (?! [$0-9A-Za-z] )
+    | (?P<boxed> \\boxed\{ )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_COMMAND = re.compile(r"\\[a-zA-Z]+(?:\{[^{}]*\})?")
+_PRICE = re.compile(rf"\d.*?(?:\s[A-Za-z]{{2}}|[{_CJK}])")
+"""a number and then words: `$5 or US$`"""
+_WORDS = re.compile(rf"[A-Za-z]{{2,}} +[A-Za-z]|[{_CJK}]")
+"""what KaTeX would set without its spaces, or with a warning"""
+_COMMENT = re.compile(r"(?<!\\)%")
+_TIMES = re.compile(r"(?<=[0-9A-Za-z)])\*(?=[0-9A-Za-z(])")
+"""50*101 multiplies; it does not emphasise"""
+_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+_EMPHASIS = re.compile(
+    r"(?<![\\*])(?P<run>\*{1,3})(?![\s*])"
+    r"(?P<text>(?:(?!(?<!\*)(?P=run)(?!\*)|\n[ \t]*\n).)+?)(?<![\s*\\])(?P=run)(?!\*)",
+    re.DOTALL,
+)
+_LETTER = re.compile(rf"[{_CJK}]")
+_TAGS = {1: ("<em>", "</em>"), 2: ("<strong>", "</strong>"),
+         3: ("<em><strong>", "</strong></em>")}  # fmt: skip
+
+
+def readable(text: str) -> str:
+    """Markdown and mathematics, and no HTML: tags, products and prices are shown as written."""
+    plain, atoms, end = [], [], 0
+    for start, stop, atom in _atoms(text):
+        plain += [text[end:start], _ATOM]
+        atoms.append(atom)
+        end = stop
+    prose = "".join([*plain, text[end:]])
+    prose = _emphasised(_TIMES.sub(r"\*", _TAG.sub("&lt;", prose)))
+    first, *others = prose.split(_ATOM)
+    return first + "".join(atom + part for atom, part in zip(atoms, others, strict=True))
+
+
+def _atoms(text: str) -> Iterator[tuple[int, int, str]]:
+    """(where it begins, where it ends, what is shown instead) of code, mathematics and escapes."""
+    end = 0
+    while found := _SPAN.search(text, end):
+        start, end = found.span()
+        if found["boxed"]:
+            stop = _closing(text, end)
+            if stop is None:
+                continue
+            yield start, stop, _math(f"\\boxed{{{_in_box(text[end : stop - 1])}}}", "()")
+            end = stop
+        elif found["code"] or found["literal"]:
+            yield start, end, found.group()
+        elif found["dollar"] and _is_price(found["dollar"]):
+            end = start + 1  # only a sign; mathematics may begin behind it
+        elif body := found["display"] or found["dollars"]:
+            yield start, end, _math(body, "[]")
+        else:
+            yield start, end, _math(found["inline"] or found["dollar"], "()")
+
+
+def _closing(text: str, place: int) -> int | None:
+    """Behind the brace that closes the one before `place`; None where none does."""
+    depth = 1
+    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, place):
+        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+        if depth == 0:
+            return found.end()
+        if depth > MAX_DEPTH:
+            break
+    return None
+
+
+def _in_box(body: str) -> str:
+    """What a box holds, as TeX: models also box sentences, programs, and formulas in dollars."""
+    if len(body) > 2 and body[0] == body[-1] == "$":
+        body = body[1:-1]
+    body = re.sub(r"(?<!\\)\$", r"\\$", body)
+    if "\\" in body or not _WORDS.search(body):
+        return body
+    return f"\\text{{{re.sub('[_#&^]', _escaped, body)}}}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\^{}" if found.group() == "^" else f"\\{found.group()}"
+
+
+def _is_price(body: str) -> bool:
+    return bool(_PRICE.match(_COMMAND.sub("", body)))
+
+
+def _math(body: str, brackets: str) -> str:
+    """gradio puts it into the page as HTML, where KaTeX reads it."""
+    body = _COMMENT.sub(r"\\%", body).replace("&", "&amp;").replace("<", "&lt;")
+    return f"\\{brackets[0]}{body}\\{brackets[1]}"
+
+
+def _emphasised(prose: str) -> str:
+    """With tags for emphasis beside Korean or Chinese that CommonMark would leave as asterisks."""
+
+    def tagged(found: re.Match[str]) -> str:
+        before, after = prose[: found.start()][-1:], prose[found.end() :][:1]
+        text = found["text"]
+        opens = not (_LETTER.match(before) and _is_mark(text[0]))
+        closes = not (_LETTER.match(after) and _is_mark(text[-1]))
+        if opens and closes:
+            return found.group()
+        opening, closing = _TAGS[len(found["run"])]
+        return f"{opening}{text}{closing}"
+
+    return _EMPHASIS.sub(tagged, prose)
+
+
+def _is_mark(character: str) -> bool:
+    """Punctuation, in CommonMark's sense; a span of code or mathematics begins and ends with it."""
+    return not (character.isalnum() or character.isspace())
