@@ -1,11 +1,12 @@
 """Side by side: how fast r1kit samples and learns, and how fast its peers do.
 
-    python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...]
+    python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...] [--before PYTHON]
 
 DIR is a checkpoint or a run, whose newest checkpoint is taken; without it the weights are random.
 Every contender is a process that loads once and then answers one repeat at a time, in turns
 (A B C A B C ...), so that the moods of the machine hit all alike. The peers live in `.venv-peers`,
-which the first run makes. Results go to benchmarks/results/<date>-<stage>.{json,md}.
+which the first run makes. PYTHON is the interpreter of another checkout's environment, whose step
+takes part as `before-step`. Results go to benchmarks/results/<date>-<stage>.{json,md}.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Contender:
     error: str | None = None
     log: Path = Path()
     process: subprocess.Popen[str] | None = None
+    root: Path = ROOT
+    """the checkout it belongs to"""
 
     def start(self, folder: Path, threads: int) -> None:
         self.log = folder / f"{self.name}.log"
@@ -71,7 +74,7 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=self.log.open("w"),
             text=True,
-            cwd=ROOT,
+            cwd=self.root,
             env=_environment(threads),
         )
         self.about = self._answer() or {}
@@ -113,6 +116,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint or a run; default: random weights")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of contenders")
+    parser.add_argument("--before", type=Path, help="the python of another checkout")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     given = Path(find_model(asked.model)) if asked.model else None
@@ -126,7 +130,7 @@ def main() -> None:
         work = workload.make(folder / "model", str(given) if given else None)
         work.write(folder / "work.json")
         n_cores = n_processes(ComputeConfig(device="cpu"), len(work.prompt_ids))
-        racers = contenders(folder / "work.json", n_cores)
+        racers = contenders(folder / "work.json", n_cores, asked.before)
         if asked.only:
             racers = [racer for racer in racers if racer.name in asked.only]
         race(racers, folder, n_cores, asked.repeats)
@@ -155,12 +159,15 @@ def make_peers() -> None:
     ready.write_text(REQUIREMENTS.read_text())
 
 
-def contenders(work: Path, n_cores: int) -> list[Contender]:
+def contenders(work: Path, n_cores: int, before: Path | None = None) -> list[Contender]:
     """Everybody, in the order of their turns."""
 
-    def ours(name: str, what: str, label: str, processes: int, threads: int) -> Contender:
+    def ours(
+        name: str, what: str, label: str, processes: int, threads: int, python: Path | None = None
+    ) -> Contender:
         arguments = [what, str(work), "--processes", str(processes), "--threads", str(threads)]
-        return Contender(name, what, label, [sys.executable, "-m", "benchmarks.ours", *arguments])
+        command = [str(python or sys.executable), "-m", "benchmarks.ours", *arguments]
+        return Contender(name, what, label, command, root=python.parents[2] if python else ROOT)
 
     def peer(name: str, what: str, label: str, script: str, *options: str) -> Contender:
         path = str(ROOT / "benchmarks" / "peers" / script)
@@ -169,6 +176,8 @@ def contenders(work: Path, n_cores: int) -> list[Contender]:
 
     split, whole = f"{n_cores} processes x 1 thread", f"1 process x {n_cores} threads"
     batching = "--continuous-batching"
+    label = f"r1kit before, {split}"
+    earlier = [ours("before-step", "step", label, n_cores, 1, before)] if before else []
     return [
         ours("peak-split", "peak", f"fp32 GEMM, {split}", n_cores, 1),
         ours("peak-whole", "peak", f"fp32 GEMM, {whole}", 1, n_cores),
@@ -179,6 +188,7 @@ def contenders(work: Path, n_cores: int) -> list[Contender]:
             "continuous", "sample", "transformers continuous batching", "hf_continuous_batching.py"
         ),
         ours("r1kit-step", "step", f"r1kit, {split}", n_cores, 1),
+        *earlier,
         peer("trl-64", "step", "TRL, 64 rows a pass", "trl_grpo.py", "--rows", "64"),
         peer("trl-256", "step", "TRL, 256 rows a pass", "trl_grpo.py", "--rows", "256"),
         peer("trl-continuous", "step", "TRL, continuous batching", "trl_grpo.py", batching),

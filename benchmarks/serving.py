@@ -1,13 +1,15 @@
 """Side by side: what r1kit's server gives, and what vLLM's and transformers' do, on one machine.
 
     python -m benchmarks.serving [--model DIR] [--repeats 3] [--only NAME ...] [--streams N ...]
+                                 [--before PYTHON]
 
 DIR is a checkpoint or a run, by default runs/tiny. Everybody serves the same folder in float32 over
 HTTP and is asked by the same client (r1kit/load.py): 1, 8 and 64 streams of 128 tokens at T = 1.
 The folder is a copy whose end-of-text token is one that no model writes, so that all answers are
 equally long. Servers take turns; those that wait are stopped (SIGSTOP), so that none takes time
 from another. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`, or R1_VLLM
-names its python); who is not there is left out. Results go to
+names its python); who is not there is left out. PYTHON is the interpreter of another checkout's
+environment, whose server takes part as `r1kit-before`. Results go to
 benchmarks/results/<date>-serving.{json,md}.
 """
 
@@ -50,6 +52,8 @@ LEVELS = dict(zip(load.CONCURRENCY, load.REQUESTS, strict=True))
 """requests, by the streams that are open at once"""
 STARTS_S = 300.0
 OURS = "r1kit"
+PEERS = ("vllm", "transformers")
+"""who is compared at the best of its settings; the names of its contenders begin with it"""
 TRANSFORMERS = "from transformers.cli.transformers import main; main()"
 """what its `transformers` command runs, under any name"""
 
@@ -149,6 +153,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", help="names of contenders")
     parser.add_argument("--streams", nargs="+", type=int, default=[*LEVELS], choices=LEVELS)
+    parser.add_argument("--before", type=Path, help="the python of another checkout")
     parser.add_argument("--out", type=Path, default=rl_step.ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     given = Path(find_model(asked.model))
@@ -160,7 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
         folder = Path(name)
         model = endless(given, folder / "model")
-        racers = [one for one in contenders(model) if one.name in (asked.only or [one.name])]
+        racers = contenders(model, asked.before)
+        racers = [one for one in racers if one.name in (asked.only or [one.name])]
         race(racers, folder, asked.repeats, asked.streams)
     record = {
         "environment": rl_step.environment(n_cores, busy) | {"vllm": vllm_version() or "no vLLM"},
@@ -213,14 +219,21 @@ def _edited(file: Path, change: Any) -> dict[str, Any]:
     return content
 
 
-def contenders(model: Path) -> list[Server]:
+def contenders(model: Path, before: Path | None = None) -> list[Server]:
     """Everybody that is installed, in the order of their turns; each as its users start it."""
-    ports = iter(free_ports(5))
-    ours = [sys.executable, "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
+    ports = iter(free_ports(6))
+    # -P: the package of that environment, not the one in the working directory.
+    serve = ["-P", "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
+    ours = [sys.executable, *serve]
     peer = [str(rl_step._peer_python()), "-c", TRANSFORMERS, "serve", str(model)]
     peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
     found = [
         Server(OURS, ours, model.name, next(ports)),
+        *(
+            [Server(f"{OURS}-before", [str(before), *serve], model.name, next(ports))]
+            if before
+            else []
+        ),
         Server("transformers", peer, str(model), next(ports)),
         Server("transformers-cb", [*peer, "--continuous-batching"], str(model), next(ports)),
     ]
@@ -295,6 +308,8 @@ def markdown(record: dict[str, Any]) -> str:
         "",
         f"Versions: {_versions(about['ours'])}; peers: {_versions(about['peers'])}, "
         f"{about['vllm']}.",
+        "",
+        *_best(record),
     ]
     for concurrency in work["streams"]:
         lines += [
@@ -306,6 +321,21 @@ def markdown(record: dict[str, Any]) -> str:
         ours = _rate(record["contenders"][0], concurrency)
         lines += [_row(one, concurrency, ours) for one in record["contenders"]]
     return "\n".join(lines) + "\n"
+
+
+def _best(record: dict[str, Any]) -> list[str]:
+    """How many times the tokens per second of each peer, at the best of its settings."""
+    lines = ["| streams | r1kit is | |", "|---|---|---|"]
+    for concurrency in record["work"]["streams"]:
+        ours = _rate(record["contenders"][0], concurrency) or 0.0
+        cells = []
+        for peer in PEERS:
+            settings = [one for one in record["contenders"] if one["name"].startswith(peer)]
+            rates = {one["name"]: _rate(one, concurrency) or 0.0 for one in settings}
+            best = max(rates, key=rates.__getitem__, default=None)
+            cells.append(f"{ours / rates[best]:.1f}x {best}" if best and rates[best] else "")
+        lines.append(f"| {concurrency} | {' | '.join(cells)} |")
+    return lines
 
 
 def _versions(versions: dict[str, str]) -> str:
