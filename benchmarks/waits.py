@@ -15,15 +15,17 @@ import argparse
 import itertools
 import json
 import random
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import httpx
 import psutil
 from rich.console import Console
 from rich.markdown import Markdown
@@ -44,6 +46,7 @@ SHAPE = ModelConfig(
 """SmolLM2-135M, but for its vocabulary: 107 million parameters"""
 AFTER_S = 0.5
 """from the long request to the short one"""
+WAITING = re.compile(r"^r1_completions_waiting\{.*\} [1-9]", re.MULTILINE)
 SHORT_TOKENS = 16
 """of the answer to `hi`"""
 STREAM_TOKENS = 128
@@ -149,6 +152,7 @@ def measure(server: Server, texts: Sequence[str]) -> Measured:
     found = {"hi": hi.first_s, "hi_whole": _whole(hi), "long": long.first_s}
     with ThreadPoolExecutor() as threads:
         behind = threads.submit(ask, server, texts[1], 1)
+        until_it_waits(server, behind)
         time.sleep(AFTER_S)
         hi = ask(server, "hi", SHORT_TOKENS)
         found |= {
@@ -161,6 +165,13 @@ def measure(server: Server, texts: Sequence[str]) -> Measured:
         found["long_with_stream"] = ask(server, texts[2], 1).first_s
         gaps = stream.result().gaps_s
     return found | {"gap_median": median(gaps), "gap_longest": max(gaps)}
+
+
+def until_it_waits(server: Server, asked: Future[client.Stream]) -> None:
+    """Returns when a request has come as far as the engine."""
+    url = f"http://127.0.0.1:{server.port}/metrics"
+    while not (asked.done() or WAITING.search(httpx.get(url).text)):
+        time.sleep(0.02)
 
 
 def ask(server: Server, text: str, max_tokens: int) -> client.Stream:
