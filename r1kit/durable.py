@@ -135,7 +135,8 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
         return None
     verb = "used" if path is None else "written"
     right = "give yourself the right to it, or " if code in _BARRED else ""
-    return RunError(f"{name} cannot be {verb} ({os.strerror(code)}); {right}name another path.")
+    why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
+    return RunError(f"{name} cannot be {verb} ({why}); {right}name another path.")
 
 
 @contextlib.contextmanager

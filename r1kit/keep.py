@@ -201,14 +201,9 @@ class RolloutsFile:
 
     def _taken(self) -> int:
         """The lock on the file, which dies with this process."""
-        try:
-            with full_disk_said(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunError(
-                f"{self.path} cannot be written ({error.strerror}); use another --out."
-            ) from None
+        with full_disk_said(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -309,10 +304,7 @@ def _curated(
         done = curate(groups, origin, rules, benchmarks, prefilled)
     except CurationError as error:
         raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
-    try:
-        replace_lines(out, done.rows)
-    except OSError as error:
-        raise RunError(f"{out} cannot be written ({error.strerror}); use another --out.") from None
+    replace_lines(out, done.rows)
     return Kept(out, rollouts, len(groups), n_rollouts, n_undecided, done.report)
 
 
