@@ -133,10 +133,12 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
         )
     if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
         return None
-    verb = "used" if path is None else "written"
+    verb, other = (
+        ("used", "name another path") if path is None else ("written", "use another --out")
+    )
     right = "give yourself the right to it, or " if code in _BARRED else ""
     why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
-    return RunError(f"{name} cannot be {verb} ({why}); {right}name another path.")
+    return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
 
 
 @contextlib.contextmanager

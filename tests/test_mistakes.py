@@ -122,7 +122,7 @@ MISTAKES = [
     ("run ok.toml --set distill.data=rows.jsonl", 2, 'line 1 has no "messages"'),
     # a place to write
     ("run ok.toml --out thesis.tex", 4, "thesis.tex is a file; name a folder with --out."),
-    ("run ok.toml --out thesis.tex/run", 4, "(Not a directory); name another path."),
+    ("run ok.toml --out thesis.tex/run", 4, "(Not a directory); use another --out."),
     ("run ok.toml --out .", 4, "is not empty and not a run"),
     (f"run ok.toml --out {'x' * 300}", 4, "(File name too long); name another path."),
     ("run smoke --out runs/little", 4, "a run of the recipe 'little', not of 'smoke'; use another"),

@@ -207,7 +207,7 @@ BAD_TOLD = (
         (["MODEL", "half.jsonl", "d.jsonl"], 2, "line 1 has half of a surrogate pair"),
         (["MODEL", "q.jsonl", "q.jsonl"], 2, "--out would overwrite the problems"),
         (["MODEL", "q.jsonl", "thesis.tex"], 4, "exists and was not made by `r1 sample`"),
-        (["MODEL", "q.jsonl", "thesis.tex/d.jsonl"], 4, "(a file is in the way); name another"),
+        (["MODEL", "q.jsonl", "thesis.tex/d.jsonl"], 4, "is in the way); use another --out"),
         (["MODEL", "q.jsonl", "."], 4, "is a folder"),
         (["MODEL", "long.jsonl", "d.jsonl"], 5, "long/1 has"),
         (["MODEL", "q.jsonl", "d.jsonl", "--split", "test"], 2, "There is no split 'test'"),
