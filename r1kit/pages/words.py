@@ -84,7 +84,6 @@ GRADIO_LABELS: dict[str, dict[str, str]] = {
         "Connection Lost": "연결 끊김", "Connection errored out.": "연결이 끊어졌습니다.",
         "Connection to the server was lost. Attempting reconnection...":
             "서버와 연결이 끊어져 다시 연결하고 있습니다.",
-        "Connection re-established.": "다시 연결되었습니다.",
     },
     "zh": {
         "Toggle Sidebar": "展开或收起侧边栏", "More tabs": "更多标签页",
@@ -97,7 +96,6 @@ GRADIO_LABELS: dict[str, dict[str, str]] = {
         "Connection Lost": "连接已断开", "Connection errored out.": "连接已断开。",
         "Connection to the server was lost. Attempting reconnection...":
             "与服务器的连接已断开，正在重新连接。",
-        "Connection re-established.": "已重新连接。",
     },
 }  # fmt: skip
 """gradio's own labels, by its English; those of English are only better ones (page.js)"""
