@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from r1kit import signals
 from r1kit.chat import talk
 from r1kit.chat.conversation import Conversation
 from r1kit.chat.voices import Local
@@ -75,4 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app()
+    signals.run(app)

@@ -17,16 +17,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
-from r1kit import load
+from r1kit import leash, load
 from r1kit.engines.calls import is_url
 from r1kit.engines.remote import Endpoint
 from r1kit.errors import ConfigError, EngineError
 
 STARTS_S = 300.0
 """for the server to open its models"""
-STOPS_S = 20.0
 _ADDRESS = re.compile(r" at (http://\S+:[0-9]+)")
 _OURS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
 """options that the server is not given, and how many words follow each"""
@@ -94,17 +94,13 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
     with tempfile.TemporaryDirectory(prefix="r1-bench-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as said:
-            # A session of its own: Ctrl-C is for us, and we end it.
-            process = subprocess.Popen(command, stderr=said, start_new_session=True)
+            process = leash.start(command, stderr=said)
         try:
-            yield Started(_address(process, log), process.pid)
+            url = _address(process, log)
+            [server] = psutil.Process(process.pid).children()
+            yield Started(url, server.pid)
         finally:
-            process.terminate()
-            try:
-                process.wait(STOPS_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            leash.let_go(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

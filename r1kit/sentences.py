@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from r1kit import signals
 from r1kit.durable import file_trouble
 from r1kit.errors import R1Error
 
-INTERRUPTED = 130
 UNEXPECTED = 70
-"""exit codes, as shells and sysexits.h have them"""
+"""exit code, as sysexits.h has it"""
 
 
 @contextmanager
@@ -30,28 +30,37 @@ def sentences(
 
     `kept` says what the user still has then, where that is no run folder.
     """
-    errors = Console(stderr=True, soft_wrap=True)
+
+    def stopped() -> str:
+        return f"Stopped. {kept or _kept(folder)}"
+
     try:
-        yield
-    except R1Error as error:
-        _say(errors, str(error))
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        errors.print(Text(f"Stopped. {kept or _kept(folder)}"))
-        raise typer.Exit(INTERRUPTED) from None
+        with signals.last_words(stopped):
+            yield
     except (typer.Exit, typer.Abort):
         raise
-    except BrokenPipeError:
-        raise typer.Exit(1) from None
-    except Exception as error:
-        if trouble := file_trouble(error):
-            _say(errors, str(trouble))
-            raise typer.Exit(trouble.exit_code) from None
-        said = str(error).strip().splitlines()
-        told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
-        where = _write_traceback(folder)
-        _say(errors, f"something unexpected happened ({told}).", f"{where} {kept or _kept(folder)}")
-        raise typer.Exit(UNEXPECTED) from None
+    except (Exception, KeyboardInterrupt, signals.Terminated) as error:
+        code = signals.exit_code(error)
+        if code is None:
+            code = _told(error, folder, kept)
+        else:
+            signals.say(stopped())
+        raise typer.Exit(code) from None
+
+
+def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
+    """Print what it means, and give its exit code."""
+    errors = Console(stderr=True, soft_wrap=True)
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if trouble := error if isinstance(error, R1Error) else file_trouble(error):
+        _say(errors, str(trouble))
+        return trouble.exit_code
+    said = str(error).strip().splitlines()
+    told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
+    where = _write_traceback(folder)
+    _say(errors, f"something unexpected happened ({told}).", f"{where} {kept or _kept(folder)}")
+    return UNEXPECTED
 
 
 def _say(errors: Console, told: str, more: str = "") -> None:

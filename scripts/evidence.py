@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from r1kit import claims
+from r1kit import claims, leash, signals
 from r1kit.config import load
 from r1kit.durable import read_lines, to_json
 from r1kit.evidence import Evidence, read
@@ -67,11 +66,21 @@ def main() -> None:
     for seed in arguments.seeds:
         folder = arguments.runs / f"{name}-seed{seed}"
         command = ["run", str(arguments.recipe), "--out", str(folder), "--set", f"seed={seed}"]
-        subprocess.run([sys.executable, "-m", "r1kit", *command], check=True)
+        make(command)
         runs.append(read(folder))
     out = arguments.out or Path("results") / f"{date.today():%Y-%m-%d}-{name}"
     keep(runs, arguments.recipe, out)
     print(f"Evidence: {out}")
+
+
+def make(command: list[str]) -> None:
+    """Run `r1`, which ends when we do; its own words say why it has failed."""
+    running = leash.start([sys.executable, "-m", "r1kit", *command])
+    try:
+        if code := running.wait():
+            raise SystemExit(code)
+    finally:
+        leash.let_go(running)
 
 
 def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
@@ -201,4 +210,4 @@ def quoted(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    signals.run(main)

@@ -18,6 +18,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from r1kit import leash
 from r1kit.evidence import read
 
 QUESTION = "What is 1+2+3+...+100?"
@@ -37,11 +38,11 @@ def main() -> None:
         models.append(named(arguments.run, best_student(arguments.run), Path(folder)))
         models.insert(0, models.pop(SHOWN.index("final")))  # the first one is what the chat opens
         command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
-        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        server = leash.start(command, stderr=subprocess.PIPE, text=True)
         try:
             take(address(server), arguments.out)
         finally:
-            server.terminate()
+            leash.let_go(server)
 
 
 def named(run: Path, stage: str, folder: Path) -> Path:

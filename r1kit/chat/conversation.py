@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from r1kit import signals
 from r1kit.chat.screen import Screen
 from r1kit.chat.voices import Voice
 from r1kit.errors import R1Error
@@ -94,6 +95,7 @@ class Conversation:
                     else:
                         screen.show(piece)
             except KeyboardInterrupt:
+                signals.dismiss()
                 finish = "abort"
         if finish == "abort":
             self._say("(stopped)")

@@ -11,6 +11,8 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from r1kit import signals
+
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
 CONTINUED = "· "
 
@@ -27,7 +29,7 @@ def typed() -> Iterator[str]:
         try:
             yield session.prompt(PROMPT)
         except KeyboardInterrupt:
-            continue
+            signals.dismiss()
         except EOFError:
             return
 

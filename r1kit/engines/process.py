@@ -7,9 +7,6 @@ hundred times a step (docs/log.md). And whatever kills the engine leaves the ser
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +16,7 @@ from typing import Any
 import orjson
 
 from r1kit import errors
+from r1kit.child import Child
 from r1kit.engines.base import Job
 from r1kit.engines.followed import Followed, News, Row
 from r1kit.errors import EngineError
@@ -26,7 +24,6 @@ from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01
 """how long a step waits for a token before others have a say"""
-_GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -39,28 +36,15 @@ class Wish:
     prefix_tokens: int
 
 
-class Opening:
+class Opening(Child):
     """A process that opens a model, while we do something else."""
 
     def __init__(self, wish: Wish) -> None:
+        super().__init__("r1kit.engines.worker")
         self.wish = wish
-        self.line, theirs = multiprocessing.Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "r1kit.engines.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for us, and we end it
-            )
         asked = {"wish": wish, "is_folder": isinstance(wish.model, Path)}
         with contextlib.suppress(OSError):  # it has ended: `facts` says so
             self.line.send_bytes(orjson.dumps(asked, default=str))
-        self._grace_s = 0.0  # while it loads it hears nothing
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
 
     def facts(self) -> dict[str, Any]:
         """What it knows of the model, once it is open. Raises the R1Error that it does not with."""
@@ -71,25 +55,7 @@ class Opening:
             raise EngineError(words) from None
         if "error" in told:
             raise getattr(errors, told["error"])(told["said"])
-        self._grace_s = _GRACE_S
         return told
-
-    def how(self) -> str:
-        """How it ended, which the system may not know at once."""
-        try:
-            code = self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            return ""
-        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
-
-    def close(self) -> None:
-        """End the process."""
-        self.line.close()
-        try:
-            self._process.wait(self._grace_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class ProcessEngine(Followed):

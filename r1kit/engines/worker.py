@@ -1,18 +1,12 @@
 """The process that a `ProcessEngine` asks: a `LocalEngine`, stepped as fast as it can.
 
-    python -m r1kit.engines.worker DESCRIPTOR
-
-DESCRIPTOR is our end of a pipe; both sides write JSON. We end when the other side has, be it by
-kill -9, and not by signals that a terminal or an init system sends to everybody.
+Run by `child.py`, which ends it when the other side has ended; both sides write JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,18 +17,14 @@ from queue import SimpleQueue
 from typing import Any
 
 import orjson
+import torch
 
 from r1kit.engines.base import Job
+from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
-from r1kit.loading import loading
+from r1kit.model import checkpoint
+from r1kit.model.parallel import auto_device
 from r1kit.types import Completion, Request, Sampling
-
-with loading():
-    import torch
-
-    from r1kit.engines.local import LocalEngine
-    from r1kit.model import checkpoint
-    from r1kit.model.parallel import auto_device
 
 SMALL = 30_000_000
 """parameters; a product of fewer is over before a second thread has woken up, and that thread is
@@ -99,11 +89,9 @@ class Worker:
 
     def _listen(self) -> None:
         # All the time, so that neither side waits for the other to read.
-        try:
+        with contextlib.suppress(EOFError, OSError):
             while True:
                 self._inbox.put(orjson.loads(self._line.recv_bytes()))
-        except (EOFError, OSError):
-            os._exit(0)
 
     def _obey(self) -> None:
         """All that was asked; waits for something when there is nothing else to do."""
@@ -179,8 +167,6 @@ def _warm_up(engine: LocalEngine) -> None:
 
 def main(line: Connection) -> None:
     """Open what the first message names, say whether that went well, and serve."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     asked = orjson.loads(line.recv_bytes())
     wish = asked["wish"]
     where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
@@ -198,8 +184,3 @@ def main(line: Connection) -> None:
     gc.freeze()  # what is there stays, and need not be looked through
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
     Worker(engine, line).run()
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the other side has ended
-        main(Connection(int(sys.argv[1])))

@@ -2,29 +2,32 @@
 
 For a model of a million parameters two processes of one thread are 1.4 times one process of two
 threads, and a gradient is three megabytes: gloo over loopback is enough. Rank 0 is the process
-the user started; it owns the run folder and the terminal. The others die with it.
+the user started; it owns the run folder and the terminal. The others hear no signals, and end
+with it (`child.py`); if one of them ends too soon, rank 0 says which and why.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import os
-import signal
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from multiprocessing.process import BaseProcess
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psutil
 import torch
 import torch.distributed as dist
 
+from r1kit import errors
+from r1kit.child import Child
 from r1kit.config import ComputeConfig
 from r1kit.errors import ComputeError, R1Error
 
@@ -32,6 +35,16 @@ T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """A rank may wait this long for another (one may be writing a large checkpoint)."""
+_LOOK_S = 0.1
+"""how often rank 0 looks whether the others live, while it waits for them to load"""
+_TELLS_S = 2.0
+"""for a rank whose end was felt in a collective to be seen to have ended"""
+_ENDS_S = 0.5
+"""for a rendezvous to be over, if it can be"""
+_LOOK_S = 0.1
+"""how often rank 0 looks whether the others live, while it waits for them to load"""
+_TELLS_S = 2.0
+"""for a rank whose death was felt in a collective to be seen dead"""
 
 
 @dataclass(frozen=True)
@@ -147,85 +160,176 @@ def _has_mps() -> bool:
 def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments: Any) -> T:
     """Runs `program(ranks, *arguments)` on n ranks and returns what rank 0, this process, returns.
 
-    The arguments must be picklable. Raises ComputeError when another rank dies.
+    The arguments must be picklable. Raises the R1Error of another rank, ComputeError when one is
+    killed, and RankError when one fails in another way.
     """
     kind = device_kind(config)
     torch.set_num_threads(config.threads)
     if n == 1:
         return program(Ranks(0, 1, torch.device(kind)), *arguments)
-    with tempfile.TemporaryDirectory(prefix="r1kit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="r1kit-") as folder, _Others(n) as others:
         meeting = str(Path(folder) / "meeting")
-        spawn = multiprocessing.get_context("spawn")
-        others = [
-            spawn.Process(
-                target=_other_rank,
-                args=(rank, n, kind, config.threads, meeting, program, arguments),
-                daemon=True,
-            )
-            for rank in range(1, n)
-        ]
-        for process in others:
-            process.start()
+        others.begin((n, kind, config.threads, meeting), (program, arguments))
+        others.await_loaded()
         try:
-            return _as_rank(0, n, kind, meeting, program, arguments)
-        except RuntimeError as error:
-            raise _explained(error, others, Path(f"{meeting}-said")) from error
+            _in_thread(lambda: _meet(0, n, kind, meeting), others.check)
+            with others.explaining():
+                return program(Ranks(0, n, _device(kind, 0)), *arguments)
         finally:
-            for process in others:
-                process.terminate()
-                process.join()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
 
-def _as_rank(
-    rank: int, n: int, kind: str, meeting: str, program: Callable[..., T], arguments: Any
-) -> T:
+def main(line: Connection) -> None:
+    """The life of another rank, in a process of its own (`child.py`)."""
+    try:
+        sys.path[:] = line.recv()
+        rank, (n, kind, threads, meeting), (program, arguments) = line.recv()
+        torch.set_num_threads(threads)
+        line.send(None)
+        _meet(rank, n, kind, meeting)
+        program(Ranks(rank, n, _device(kind, rank)), *arguments)
+    except Exception as error:
+        line.send(_report(error))
+        os._exit(1)  # now the others see it; rank 0 says it
+    line.send(None)
+    dist.destroy_process_group()
+
+
+def _meet(rank: int, n: int, kind: str, meeting: str) -> None:
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    device = torch.device(kind, rank) if kind == "cuda" else torch.device(kind)
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
     dist.init_process_group(
         backend, f"file://{meeting}", timeout=COLLECTIVE_TIMEOUT, rank=rank, world_size=n
     )
+
+
+def _device(kind: str, rank: int) -> torch.device:
+    return torch.device(kind, rank) if kind == "cuda" else torch.device(kind)
+
+
+def _in_thread(wait: Callable[[], None], look: Callable[[], object]) -> None:
+    """Native code waits in a thread, while this one looks around, and hears signals."""
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            wait()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="rendezvous", daemon=True)
+    thread.start()
     try:
-        return program(Ranks(rank, n, device), *arguments)
-    finally:
-        dist.destroy_process_group()
+        while thread.is_alive():
+            thread.join(_LOOK_S)
+            look()
+    except Exception:
+        thread.join(_ENDS_S)  # it may be about to succeed, if what was seen came later
+        raise
+    if failed:
+        raise failed[0]
 
 
-def _other_rank(
-    rank: int,
-    n: int,
-    kind: str,
-    threads: int,
-    meeting: str,
-    program: Callable[..., Any],
-    arguments: Any,
-) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 decides what Ctrl-C means
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
-    torch.set_num_threads(threads)
-    try:
-        _as_rank(rank, n, kind, meeting, program, arguments)
-    except R1Error as error:  # rank 0 says it; a traceback of this rank would only be in the way
-        Path(f"{meeting}-said").write_text(str(error), encoding="utf-8")
-        raise SystemExit(error.exit_code) from None
+class RankError(RuntimeError):
+    """Another rank has failed in a way that is no R1Error; its traceback is a note."""
 
 
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+@dataclass(frozen=True)
+class _Report:
+    """Why a rank has ended."""
+
+    kind: str
+    """the class of an R1Error, or nothing"""
+    told: str
+    traceback: str
+    is_echo: bool
+    """whether it ended because another one had"""
 
 
-def _explained(error: RuntimeError, others: Sequence[BaseProcess], said: Path) -> Exception:
-    """A collective fails when a rank dies: then say why, else it is an error of our own."""
-    time.sleep(0.2)
-    if said.exists():
-        return ComputeError(said.read_text(encoding="utf-8"))
-    for process in others:
-        if process.exitcode not in (None, 0):
-            return ComputeError(
-                f"A worker process ended with code {process.exitcode} (killed, or out of memory?); "
-                "the same command resumes the run from its last checkpoint."
+class _Others:
+    """The ranks but the first, as the first one sees them; they end with the block."""
+
+    def __init__(self, n: int) -> None:
+        self._children = {rank: Child(__name__) for rank in range(1, n)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children.values():
+            child.close()
+
+    def begin(self, facts: tuple[int, str, int, str], work: tuple[Any, ...]) -> None:
+        """Tell each of them what to do."""
+        for rank, child in self._children.items():
+            with contextlib.suppress(OSError):  # it has ended: `check` says so
+                child.line.send(sys.path)
+                child.line.send((rank, facts, work))
+
+    def await_loaded(self) -> None:
+        """Returns when all are about to meet us; raises the error of one that has ended."""
+        loading = set(self._children)
+        while loading:
+            loading -= self.check(None)
+
+    def check(self, seconds: float | None = 0.0) -> set[int]:
+        """Raises the error of a rank that has ended too soon, or does within so many seconds.
+
+        Returns those that have said that all is well. Without `seconds` it waits for a word.
+        """
+        news = connection.wait([child.line for child in self._children.values()], seconds)
+        heard = {
+            rank: self._heard(rank) for rank, child in self._children.items() if child.line in news
+        }
+        reports = {rank: report for rank, report in heard.items() if report is not None}
+        if reports:
+            rank = min(reports, key=lambda rank: reports[rank].is_echo)
+            raise _as_error(rank, reports[rank])
+        return set(heard)
+
+    def _heard(self, rank: int) -> _Report | None:
+        """None when all is well."""
+        child = self._children[rank]
+        try:
+            report: _Report | None = child.line.recv()
+            return report
+        except (EOFError, OSError):
+            told = (
+                f"Rank {rank} has ended{child.how()}; was it killed, or is the memory used up? "
+                "The same command resumes the run from its last checkpoint."
             )
-    return error
+            return _Report("ComputeError", told, "", is_echo=False)
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """A collective that fails in the block fails because of another rank: say which, and why.
+
+        Do it before the process group is gone, or the others would fail because of us.
+        """
+        try:
+            yield
+        except Exception as error:
+            if _is_echo(error):
+                self.check(_TELLS_S)
+            raise
+
+
+def _is_echo(error: Exception) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def _report(error: Exception) -> _Report:
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
+    told = str(error) if kinds else f"{type(error).__name__}: {error}"
+    return _Report("".join(kinds[:1]), told, traceback.format_exc(), _is_echo(error))
+
+
+def _as_error(rank: int, report: _Report) -> Exception:
+    if report.kind:
+        error: R1Error = getattr(errors, report.kind)(report.told)
+        return error
+    crash = RankError(f"rank {rank}: {report.told}")
+    crash.add_note(report.traceback)
+    return crash

@@ -5,12 +5,17 @@ from __future__ import annotations
 import gc
 import ipaddress
 import logging
+import signal
 import socket
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
+from r1kit import signals
 from r1kit.errors import ConfigError
 from r1kit.serve import app
 from r1kit.serve.gate import LOOPBACK
@@ -74,7 +79,34 @@ def run(
         gc.freeze()
         name = f"[{host}]" if ":" in host else host
         log.info("%s at http://%s:%d", ", ".join(one.name for one in served), name, port)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = _Server(config)
+        server.run(sockets=[listener])
+    if server.ended_by is not None:
+        raise signals.as_exception(server.ended_by)
+
+
+class _Server(uvicorn.Server):
+    """Ends in order by any signal that ends a command, and at once by a second one."""
+
+    ended_by: int | None = None
+    _ended_at = 0.0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        heard = [one for one in signals.ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.ended_by is None:
+            self.ended_by, self._ended_at, self.should_exit = sig, now, True
+        elif now - self._ended_at > signals.ONE_KEY_S:
+            signals.end_now(sig)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -25,6 +25,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
+from r1kit import leash
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
@@ -35,7 +36,6 @@ from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served, ServedModel
 
 _LOOK_S = 0.25
-_GRACE_S = 15.0
 _ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """unless the user says otherwise"""
 
@@ -88,10 +88,9 @@ class Vllm:
     def _start(self, command: Sequence[str], key: str) -> None:
         self._words.clear()
         environment = {**_ENVIRONMENT, **os.environ, "VLLM_API_KEY": key}
-        leash = [sys.executable, "-m", "r1kit.serve.leash"]
-        self._process = subprocess.Popen(
-            [*leash, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env=environment, text=True, errors="replace",
+        self._process = leash.start(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True,
+            errors="replace",
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
 
@@ -125,13 +124,7 @@ class Vllm:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
-        process.stdin.close()  # the leash is let go: the whole group ends
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        leash.let_go(process)  # the whole group ends
 
 
 def open_vllm(

@@ -9,7 +9,7 @@ import torch
 from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
-from r1kit.model.parallel import Ranks
+from r1kit.model.parallel import RankError, Ranks
 from r1kit.train.descend import descend
 from r1kit.train.imitate import imitation
 from r1kit.train.optim import make_optimizers
@@ -94,27 +94,68 @@ def test_chunks_by_hand():
     assert chunks(lengths, batch_tokens=100, tokens=10) == []
 
 
-def die(ranks):
+def killed(ranks):
     if ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.barrier()
 
 
-def test_a_killed_process_is_a_sentence():
-    with pytest.raises(ComputeError, match="worker process ended with code -9"):
-        parallel.launch(2, CPU, die)
+def test_a_killed_rank_is_named():
+    """The third fails as well, but only because its neighbour is gone."""
+    with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\).*resumes the run"):
+        parallel.launch(3, CPU, killed)
 
 
-def complain(ranks):
+def die_here():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly:
+    """Kills the process that receives it, before it comes to the rendezvous."""
+
+    def __reduce__(self):
+        return die_here, ()
+
+
+def test_a_rank_that_is_killed_while_it_loads_is_not_waited_for():
+    with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\)"):
+        parallel.launch(2, CPU, killed, Deadly())
+
+
+def complaining(ranks):
     if ranks.rank == 1:
         raise EngineError("The weights are damaged; use another checkpoint.")
     ranks.barrier()
 
 
-def test_what_another_process_says_is_said_by_the_first(capfd):
-    with pytest.raises(ComputeError, match="The weights are damaged; use another checkpoint."):
-        parallel.launch(2, CPU, complain)
+def test_what_another_rank_says_is_said_by_the_first(capfd):
+    with pytest.raises(EngineError, match="The weights are damaged; use another checkpoint."):
+        parallel.launch(2, CPU, complaining)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def crashing(ranks):
+    if ranks.rank == 1:
+        raise KeyError("no such thing")
+    ranks.barrier()
+
+
+def test_a_bug_in_another_rank_comes_with_its_traceback(capfd):
+    with pytest.raises(RankError, match="rank 1: KeyError: 'no such thing'") as raised:
+        parallel.launch(2, CPU, crashing)
+    assert "in crashing" in "".join(raised.value.__notes__)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def failing(ranks):
+    if ranks.rank == 0:
+        raise RuntimeError("of the first rank")
+    ranks.barrier()
+
+
+def test_a_bug_in_the_first_rank_is_not_laid_at_the_door_of_another():
+    with pytest.raises(RuntimeError, match="of the first rank"):
+        parallel.launch(2, CPU, failing)
 
 
 def test_the_number_of_processes():

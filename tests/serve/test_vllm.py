@@ -165,7 +165,7 @@ def test_a_command_on_a_leash_ends_with_whoever_holds_it(tmp_path):
     nap = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
     hold = (
         "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-m', "
-        f"'r1kit.serve.leash', sys.executable, '-c', {nap!r}], stdin=subprocess.PIPE); "
+        f"'r1kit.leash', sys.executable, '-c', {nap!r}], stdin=subprocess.PIPE); "
         "print(p.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -187,7 +187,7 @@ def test_a_command_on_a_leash_has_its_own_exit_code():
     command = [
         sys.executable,
         "-m",
-        "r1kit.serve.leash",
+        "r1kit.leash",
         sys.executable,
         "-c",
         "raise SystemExit(7)",

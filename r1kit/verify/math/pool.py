@@ -181,6 +181,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             env=environment,
+            process_group=0,  # Ctrl-C is for us
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

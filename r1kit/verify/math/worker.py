@@ -2,8 +2,9 @@
 
 A question and an answer are JSON behind their length (4 bytes, big-endian) on stdin and stdout:
 `{"gold": "2^n", "answer": "2 * 2^{n-1}", "limit_s": 2}` → `{"same": true, "why": "..."}`.
-The pool kills a worker that is late; where there is no pool left, the end of stdin does, and an
-alarm after so many seconds of processor time.
+The pool kills a worker that is late; where there is no pool left, the worker sees that nobody can
+write to its stdin any more, and ends, whatever it is doing. An alarm ends one that is stuck in
+native code after so many seconds of processor time.
 
 Departures from Math-Verify's defaults: only its LaTeX reader (its reader of plain expressions runs
 them as Python), one formula and not a text, no alarms of its own, twelve digits instead of six
@@ -16,8 +17,10 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 from typing import Any, BinaryIO
 
 MEMORY_BYTES = 2 << 30
@@ -33,7 +36,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints must not break the protocol
     for limit, value in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (value, value))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     logging.disable()
     compare(*FIRST)
     _send(answers, {"ready": True})
@@ -45,6 +48,13 @@ def main() -> None:
             answer = {"same": None, "why": "limit: memory"}
         signal.setitimer(signal.ITIMER_PROF, 0)
         _send(answers, answer)
+
+
+def _end_with_stdin() -> None:
+    hung_up = select.poll()
+    hung_up.register(0, 0)
+    hung_up.poll()
+    os._exit(0)
 
 
 def compare(gold: str, answer: str) -> dict[str, bool | str | None]:

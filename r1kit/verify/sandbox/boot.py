@@ -11,6 +11,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import json
+import signal
 import socket
 import struct
 import sys
@@ -51,6 +52,8 @@ def receive_sources(control: socket.socket) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # the caller may ignore them, and that is inherited
     control = socket.socket(fileno=0)
     first = receive_sources(control)
     sys.meta_path.insert(0, Sources(first["sources"]))

@@ -29,6 +29,8 @@ heapq io itertools json math operator os random re statistics string sys time ty
 """
 """What programs import most, imported once."""
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main(control: socket.socket) -> None:
     """Become the keeper of a worker at the level the caller asks for."""
@@ -49,9 +51,10 @@ def main(control: socket.socket) -> None:
         else:
             box = tempfile.mkdtemp(prefix="r1-box-")
             os.chmod(box, 0o755)
+        keeper = os.pidfd_open(os.getpid())
         pid = os.fork()
         if pid == 0:
-            _work(control, uid, box, group)
+            _work(control, keeper, uid, box, group)
         control.close()
         _keep(caller, pid)
     except Exception as error:
@@ -64,28 +67,32 @@ def main(control: socket.socket) -> None:
 
 
 def _keep(caller: int, worker: int) -> None:
-    """Until one of them is gone, or SIGTERM; afterwards the worker and all that came of it are."""
+    """Until one of them is gone, or a signal; afterwards the worker and all that came of it are."""
     poll = select.poll()
     for place in (caller, os.pidfd_open(worker)):
         poll.register(place, select.POLLIN)
     try:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        for number in _ENDING:
+            signal.signal(number, lambda *_: sys.exit())
         poll.poll()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)
 
 
 def _work(
-    control: socket.socket, uid: int | None, box: str, group: cgroup.Group | None
+    control: socket.socket, keeper: int, uid: int | None, box: str, group: cgroup.Group | None
 ) -> NoReturn:
     """Announce what was reached, then serve until the caller hangs up."""
     try:
         kernel.die_with_parent()
+        if select.select([keeper], [], [], 0)[0]:
+            raise EOFError("the keeper had died before")
+        os.close(keeper)
         if group:
             group.enter()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         mine = cage.standard(uid, box) if box else cage.strict(uid)
         mine.group = group
         kernel.forbid_dumps()
