@@ -6,6 +6,7 @@
     ├── CheckpointError   a model folder that is missing, foreign, half-written or does not fit
     ├── RunError          a run folder that is locked, foreign or damaged
     ├── EngineError       a request no engine can serve, or an engine that is gone
+    │   └── GrammarError  a schema that cannot be followed
     ├── ComputeError      processes, devices or memory that are not there
     ├── SandboxError      a machine that cannot cage programs as strictly as was asked
     └── CurationError     filters that leave nothing to learn from
@@ -39,6 +40,10 @@ class RunError(R1Error):
 
 class EngineError(R1Error):
     exit_code = 5
+
+
+class GrammarError(EngineError):
+    """One answer cannot be held to its schema any further; the engine goes on."""
 
 
 class ComputeError(R1Error):

@@ -68,6 +68,8 @@ class Sampling:
     """a JSON schema, as JSON, that the completion follows from its first token on"""
     n_top: int = 0
     """how many of the likeliest tokens are to be told at every place"""
+    min_tokens: int = 0
+    """no EOS token is drawn before there are so many"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
 from r1kit.engines.calls import is_url
+from r1kit.engines.completion import Ask, begin
 from r1kit.engines.remote import Endpoint
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.loading import loading
@@ -58,6 +59,7 @@ class Local:
 
         self.name = name
         self.tokenizer = tokenizer
+        self._close_ids = tuple(template.close_thinking(tokenizer))
         self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
         self.engine = self._new_engine()
 
@@ -87,16 +89,21 @@ class Local:
                 "The conversation is as long as the model can read; /new begins another."
             )
         sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
-        parser, finish = template.StreamParser.after(opening), None
+        request = Request(opening.ids, 1, sampling, seed)
         try:
-            for delta in self.engine.stream(Request(opening.ids, 1, sampling, seed)):
-                finish = delta.finish
-                yield from parser.feed(delta.text)
+            yield from self._sample(Ask(request, opening, close_ids=self._close_ids))
         except BaseException:  # Ctrl-C may come in the middle of a step, which is never ended then
             self.engine = self._new_engine()
             raise
-        yield from parser.finish()
-        yield finish or "abort"
+
+    def _sample(self, ask: Ask) -> Iterator[template.Piece | Finish]:
+        [completing] = begin(self.engine, ask, self.tokenizer)
+        while not completing.is_over:
+            self.engine.step()
+            for said in completing.advance(self.engine):
+                yield from said.pieces
+                if said.finish is not None:
+                    yield said.finish
 
     def _open(self, messages: Sequence[Message], thinks: bool) -> template.Opening:
         """Where thinking is on, the model opens it itself, and not to say hello."""

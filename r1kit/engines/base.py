@@ -7,7 +7,7 @@ script) does not change what the caller writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -65,10 +65,6 @@ class Engine(Protocol):
         """
         ...
 
-    def stream(self, request: Request) -> Iterator[Delta]:
-        """The one completion of a request (n = 1), as it comes."""
-        ...
-
     def publish(self, version: int) -> None:
         """The weights have changed: forget everything computed with the old ones.
 
@@ -87,9 +83,13 @@ class Job:
         self.n_left = request.n
         self.n_cached = 0
         """tokens of the prompt that were known from earlier prompts"""
+        self.errors: dict[int, EngineError] = {}
+        """why there will be nothing more of a completion, by its place"""
 
     def results(self) -> list[Completion]:
-        """All n completions of a job that is done."""
+        """All n completions of a job that is done. Raises EngineError if one of them failed."""
+        for error in self.errors.values():
+            raise error
         return [completion for completion in self.completions if completion is not None]
 
 
@@ -121,7 +121,7 @@ class Stepped(Protocol):
         ...
 
     def sampled(self, job: Job, index: int) -> list[int]:
-        """Token ids of completion `index` so far."""
+        """Token ids of completion `index` so far. Raises EngineError if it has failed."""
         ...
 
     def odds(self, job: Job, index: int) -> Odds:
@@ -155,5 +155,7 @@ def check(request: Request, vocab_size: int, max_positions: int | None) -> None:
         raise EngineError(f"The model has {vocab_size} tokens, and n_top must be one of 0 to that.")
     if not (sampling.temperature >= 0 and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
         raise EngineError("Sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0.")
+    if not 0 <= sampling.min_tokens <= sampling.max_tokens:
+        raise EngineError("A request needs 0 <= min_tokens <= max_tokens.")
     if "" in sampling.stop:
         raise EngineError("A stop string cannot be empty; leave it out instead.")

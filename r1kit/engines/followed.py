@@ -38,8 +38,6 @@ class Row:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     tops: list[Top] = field(default_factory=list)
-    error: EngineError | None = None
-    """why there will be nothing more of it"""
 
     @property
     def is_open(self) -> bool:
@@ -90,14 +88,11 @@ class Followed(ABC):
         return self._end(row, "abort")
 
     def sampled(self, job: Job, index: int) -> list[int]:
-        """See `base.Stepped`. Raises EngineError when this one was refused or lost."""
+        """See `base.Stepped`."""
+        if index in job.errors:
+            raise job.errors[index]
         done = job.completions[index]
-        if done is not None:
-            return done.token_ids
-        row = self._rows[job][index]
-        if row.error is not None:
-            raise row.error
-        return row.token_ids
+        return self._rows[job][index].token_ids if done is None else done.token_ids
 
     def odds(self, job: Job, index: int) -> Odds:
         """See `base.Stepped`."""
@@ -122,7 +117,7 @@ class Followed(ABC):
             return False
         row.job.n_begun = max(row.job.n_begun, row.place + 1)
         if isinstance(news, EngineError):
-            row.error = news
+            row.job.errors[row.place] = news
             return False
         row.token_ids += news.token_ids
         row.logprobs += news.logprobs

@@ -1,13 +1,19 @@
 """Answers that follow a JSON schema: which tokens may come next. The grammars are llguidance's.
 
 A schema is compiled once, within limits, by whoever checks it first; every completion walks a copy.
+
+llguidance's copies share one lexer: what it has learned helps all of them, and when it reaches a
+limit, it fails for all of them, for good. A pattern can grow while it is followed (counted
+repetitions of counted repetitions), and the lexer grows with all that was ever said. So a walk that
+fails goes on with a matcher of its own, which repeats what was taken; where this fails too, the
+schema cannot be followed there: that completion ends in a GrammarError, and no other.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import llguidance
@@ -16,12 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from r1kit.errors import EngineError
+from r1kit.errors import GrammarError
 
 _KEPT = 32
 """compiled schemas; one takes up to some megabytes"""
 _MAX_SAID = 200
-_LIMITS = llguidance.LLParserLimits(initial_lexer_fuel=1_000_000, step_lexer_fuel=200_000)
+_LIMITS = llguidance.LLParserLimits(
+    initial_lexer_fuel=1_000_000, step_lexer_fuel=200_000, verbose_errors=False
+)
+_TOO_LARGE = (
+    "Its patterns grow too large to be followed; use fewer or smaller counted repetitions in them"
+)
 
 
 class Grammars:
@@ -39,7 +50,7 @@ class Grammars:
     def walk(self, schema: str) -> Walk:
         """From the beginning of a text that is to follow the schema (JSON).
 
-        Raises EngineError, saying what is wrong with it, for one that cannot be followed.
+        Raises GrammarError, saying what is wrong with it, for one that cannot be followed.
         """
         with self._lock:
             if schema not in self._compiled:
@@ -47,7 +58,16 @@ class Grammars:
             self._compiled.move_to_end(schema)
             if len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
-            return Walk(self._compiled[schema].deep_copy(), self.n_ids)
+            matcher = self._compiled[schema].deep_copy()
+            return Walk(matcher, self.n_ids, lambda: self._renew(schema))
+
+    def _renew(self, schema: str) -> llguidance.LLMatcher:
+        """One that shares nothing, and whose copies are new walks from now on."""
+        matcher = self._compile(schema)
+        with self._lock:
+            if schema in self._compiled:
+                self._compiled[schema] = self._compile(schema)
+        return matcher
 
     def _compile(self, schema: str) -> llguidance.LLMatcher:
         if self._words is None:  # a second, where the vocabulary is large
@@ -59,31 +79,60 @@ class Grammars:
             options: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
             grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
         except ValueError as error:
-            raise EngineError(_told(str(error))) from None
+            raise GrammarError(_told(str(error))) from None
         matcher = llguidance.LLMatcher(self._words, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
-            raise EngineError(_told(matcher.get_error()))
+            raise GrammarError(_told(matcher.get_error()))
         return matcher
 
 
 class Walk:
     """One text on its way through a grammar."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, n_ids: int) -> None:
+    def __init__(
+        self, matcher: llguidance.LLMatcher, n_ids: int, renew: Callable[[], llguidance.LLMatcher]
+    ) -> None:
         self._matcher = matcher
         self._n_ids = n_ids
+        self._renew: Callable[[], llguidance.LLMatcher] | None = renew
+        """makes a matcher that shares nothing; None when this is one"""
+        self._taken: list[int] = []
 
     def restrict(self, logits: Tensor) -> None:
-        """[V], in place: -inf for every token that may not come next."""
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        if self._matcher.is_error():
-            raise EngineError("The answer left its JSON schema behind; ask again.")
+        """[V], in place: -inf for every token that may not come next.
+
+        Raises GrammarError where finding out takes too much work.
+        """
+        bits = np.frombuffer(self._bits(), np.uint8)
         may = np.unpackbits(bits, count=self._n_ids, bitorder="little").astype(bool)
         logits.masked_fill_(torch.from_numpy(~may).to(logits.device), -torch.inf)
 
     def take(self, token: int) -> None:
         """This one came."""
+        self._taken.append(token)
         self._matcher.consume_token(token)
+
+    def _bits(self) -> bytes:
+        bits: bytes = self._matcher.compute_bitmask()
+        if not self._matcher.is_error():
+            return bits
+        if self._renew is None:
+            raise GrammarError(_TOO_LARGE)
+        self._matcher, self._renew = self._renew(), None
+        for token in self._taken:
+            self._matcher.consume_token(token)
+        return self._bits()
+
+
+def restrict(walks: Mapping[int, Walk], logits: Tensor) -> dict[int, GrammarError]:
+    """Each of these rows of logits [R, V], in place; why, of rows that cannot go on."""
+    failed: dict[int, GrammarError] = {}
+    for row, walk in walks.items():
+        try:
+            walk.restrict(logits[row])
+        except GrammarError as error:
+            failed[row] = error
+    return failed
 
 
 def _told(error: str) -> str:

@@ -1,7 +1,7 @@
 """The local engine: continuous batching in this process, on the very module the learner trains.
 
 A step machine: `submit` queues a request, `step` decodes one token of every row, `abort` ends a
-request; `generate` and `stream` are short loops over it. The life of a request:
+request; `generate` is a short loop over it. The life of a request:
 
 1. `submit` checks it and puts it at the end of the queue.
 2. When rows are free, prompts are prefilled together, all but their last token (prefill.py); the
@@ -32,12 +32,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, Delta, Job, Odds, OnGroup, check
-from r1kit.engines.grammar import Grammars, Walk
+from r1kit.engines.base import Counters, Job, Odds, OnGroup, check
+from r1kit.engines.grammar import Grammars, Walk, restrict
 from r1kit.engines.prefill import Prefill, Reading
 from r1kit.engines.rows import Rows
 from r1kit.engines.sampler import Law, draw, tops
-from r1kit.engines.text import Text, TextStream
+from r1kit.engines.text import Text
 from r1kit.engines.uniform import uniform
 from r1kit.engines.waiting import Waiting, pace
 from r1kit.errors import EngineError
@@ -124,20 +124,6 @@ class LocalEngine:
                 self.abort(job)
         return [job.results() for job in jobs]
 
-    def stream(self, request: Request) -> Iterator[Delta]:
-        if request.n != 1:
-            raise EngineError("Only one completion can be streamed; ask for n = 1.")
-        job = self.submit(request)
-        stream = TextStream(self._text, request.sampling.stop)
-        try:
-            while job.n_left:
-                self.step()
-                if job.n_left and (delta := stream.advance(self.sampled(job, 0))):
-                    yield delta
-            yield stream.finish(job.results()[0])
-        finally:
-            self.abort(job)
-
     def publish(self, version: int) -> None:
         """Completions in flight keep the version they began with."""
         self.version = version
@@ -148,6 +134,8 @@ class LocalEngine:
     def submit(self, request: Request, ahead: bool = False) -> Job:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
+        if request.sampling.json_schema is not None:
+            self._grammars.walk(request.sampling.json_schema)
         job = Reading(request, self._prompts.n_known(request))
         self._queue.add(job, ahead)
         return job
@@ -189,7 +177,9 @@ class LocalEngine:
         return completion
 
     def sampled(self, job: Job, index: int) -> list[int]:
-        """Token ids of completion `index` so far."""
+        """Token ids of completion `index` so far. Raises EngineError if it has failed."""
+        if index in job.errors:
+            raise job.errors[index]
         done, row = job.completions[index], self._row(job, index)
         if done is not None:
             return done.token_ids
@@ -275,14 +265,18 @@ class LocalEngine:
         logits = self._inference.decode(rows.token[one], positions, self._cache, used)
         logits = logits[branch].float()
         live = dict.fromkeys(owner.job for owner in self._owners)
+        samplings = [job.request.sampling for job in live]
         u = uniform(rows.key[: rows.n], rows.count[: rows.n])
-        law = rows.law([job.request.sampling for job in live])
-        walks = [(row, owner.walk) for row, owner in enumerate(self._owners) if owner.walk]
-        for row, walk in walks:
-            walk.restrict(logits[row])
+        law = rows.law(samplings)
+        if (early := rows.early(samplings)) is not None:
+            logits[early] = logits[early].masked_fill(self._is_eos, -torch.inf)
+        walks = {row: owner.walk for row, owner in enumerate(self._owners) if owner.walk}
+        failed = restrict(walks, logits)
         tokens, logprobs = draw(logits, law, u)
-        for row, walk in walks:
-            walk.take(int(tokens[row]))
+        for row in walks.keys() - failed.keys():
+            walks[row].take(int(tokens[row]))
+        for row, error in failed.items():
+            self._owners[row].job.errors[self._owners[row].place] = error
         if not torch.isfinite(logprobs).all():
             raise EngineError(
                 "The model's logits are not finite: its weights are damaged or training has "
@@ -291,7 +285,7 @@ class LocalEngine:
         self._note_tops(logits, law, (tokens, logprobs))
         self.counters.completion_tokens += rows.n
         is_done = rows.record(tokens, logprobs) | self._is_eos[tokens]
-        gone = set(is_done.nonzero()[:, 0].tolist())
+        gone = set(is_done.nonzero()[:, 0].tolist()) | failed.keys()
         if any(job.request.sampling.stop for job in live):
             gone |= self._stopped()
         return self._end(sorted(gone), "length")

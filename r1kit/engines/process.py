@@ -19,7 +19,7 @@ from r1kit import errors
 from r1kit.child import Child
 from r1kit.engines.base import Job
 from r1kit.engines.followed import Followed, News, Row
-from r1kit.errors import EngineError
+from r1kit.errors import EngineError, GrammarError
 from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01
@@ -108,11 +108,9 @@ class ProcessEngine(Followed):
         if isinstance(told, dict):
             raise EngineError(told["said"])
         done = []
-        for number, place, ids, logprobs, finish, n_cached, tops in told:
+        for number, place, *rest in told:
             job = self._job_of.get(number)  # none, if it was ended here meanwhile
-            pairs = [[(token, logprob) for token, logprob in top] for top in tops]
-            news = News(ids, logprobs, finish, n_cached, pairs)
-            if job is not None and self._take(self._rows[job][place], news):
+            if job is not None and self._take(self._rows[job][place], _news(*rest)):
                 done.append(job)
         return done
 
@@ -133,3 +131,12 @@ class ProcessEngine(Followed):
     def _say(self, asked: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has ended: `step` says so
             self._line.send_bytes(orjson.dumps(asked))
+
+
+def _news(told: Any, *rest: Any) -> News | EngineError:
+    """Tokens and all about them, or the sentence why there will be none."""
+    if not rest:
+        return GrammarError(told)
+    logprobs, finish, n_cached, tops = rest
+    pairs = [[(token, logprob) for token, logprob in top] for top in tops]
+    return News(told, logprobs, finish, n_cached, pairs)

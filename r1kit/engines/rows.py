@@ -35,6 +35,8 @@ class Rows:
         self.count = column(torch.int64)
         """tokens sampled so far"""
         self.limit = column(torch.int64)
+        self.least = column(torch.int64)
+        """tokens before which no EOS is drawn"""
         self.key = column(torch.int64)
         self.temperature = column(torch.float32)
         self.greedy = column(torch.bool)
@@ -53,6 +55,7 @@ class Rows:
         self.position[rows] = len(request.prompt_ids) - 1
         self.count[rows] = 0
         self.limit[rows] = sampling.max_tokens
+        self.least[rows] = sampling.min_tokens
         self.key[rows] = keys(request.seed, torch.arange(first, first + n))
         self.temperature[rows] = 1.0 if greedy else sampling.temperature
         self.greedy[rows] = greedy
@@ -68,6 +71,13 @@ class Rows:
         if any(s.top_k > 0 or s.top_p < 1 for s in samplings):
             cut = ((self.top_k[:n] < _NO_TOP_K) | (self.top_p[:n] < _NO_TOP_P)).nonzero()[:, 0]
         return Law(self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n])
+
+    def early(self, samplings: Collection[Sampling]) -> Tensor | None:
+        """Rows that may not end yet; None when there are none. `samplings` as for `law`."""
+        if not any(s.min_tokens for s in samplings):
+            return None
+        early = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
+        return early if len(early) else None
 
     def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
         """Take one token a row; [R] bool: which rows have reached their limit."""

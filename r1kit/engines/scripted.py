@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from r1kit.engines.base import Counters, Delta, OnGroup, check
-from r1kit.engines.text import Text, TextStream
-from r1kit.errors import EngineError
+from r1kit.engines.base import Counters, OnGroup, check
+from r1kit.engines.text import Text
 from r1kit.types import Completion, Finish, Request
 
 Script = Callable[[Request, int], str]
@@ -41,16 +40,6 @@ class ScriptedEngine:
             if on_group is not None:
                 on_group(place, groups[-1])
         return groups
-
-    def stream(self, request: Request) -> Iterator[Delta]:
-        if request.n != 1:
-            raise EngineError("Only one completion can be streamed; ask for n = 1.")
-        [[completion]] = self.generate([request])
-        stream = TextStream(self._text, request.sampling.stop)
-        for end in range(1, len(completion.token_ids)):
-            if delta := stream.advance(completion.token_ids[:end]):
-                yield delta
-        yield stream.finish(completion)
 
     def publish(self, version: int) -> None:
         self.version = version

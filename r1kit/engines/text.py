@@ -50,12 +50,38 @@ class Text:
         return any(string in tail for string in stop) and self.complete(ids, stop)[1]
 
 
+class UntilStop:
+    """A text that comes in chunks, up to its first stop string."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self.is_stopped = False
+        """a stop string has come"""
+        self._stop = stop
+        self._held = ""
+        """may still turn out to begin a stop string"""
+
+    def feed(self, chunk: str) -> str:
+        """What is certain now; nothing comes after a stop string."""
+        if not self._stop or self.is_stopped:
+            return "" if self.is_stopped else chunk
+        text = self._held + chunk
+        found = [place for string in self._stop if (place := text.find(string)) >= 0]
+        self.is_stopped = bool(found)
+        sure = min(found or (_before(text, string) for string in self._stop))
+        self._held = "" if found else text[sure:]
+        return text[:sure]
+
+    def finish(self) -> str:
+        """The text has ended: what was held back began no stop string."""
+        held, self._held = self._held, ""
+        return held
+
+
 class TextStream:
     """The text of one completion, piece by piece."""
 
     def __init__(self, text: Text, stop: Sequence[str]) -> None:
         self._text = text
-        self._stop = stop
         self._context = 0
         """first token decoded again with the new ones"""
         self._read = 0
@@ -63,8 +89,7 @@ class TextStream:
         self._sent = 0
         """tokens handed out"""
         self._said = ""
-        self._held = ""
-        """may still turn out to begin a stop string"""
+        self._until = UntilStop(stop)
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
         """What can be said for sure of a completion that has `ids` so far and goes on."""
@@ -73,9 +98,7 @@ class TextStream:
         if len(after) <= len(before) or after.endswith(_BROKEN):
             return None
         self._context, self._read = self._read, len(ids)
-        text = self._held + after[len(before) :]
-        sure = min((_before(text, string) for string in self._stop), default=len(text))
-        text, self._held = text[:sure], text[sure:]
+        text = self._until.feed(after[len(before) :])
         return self._say(ids, text) if text else None
 
     def finish(self, completion: Completion) -> Delta:
@@ -92,11 +115,6 @@ class TextStream:
 
 
 def _before(text: str, stop: str) -> int:
-    """How much of `text` no stop string can be part of.
-
-    A whole one is there where an engine elsewhere has stopped and not said so yet.
-    """
-    if (place := text.find(stop)) >= 0:
-        return place
+    """How much of `text` cannot be part of a stop string that is still to come."""
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
     return len(text) - next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -122,6 +122,7 @@ class VllmEngine(Followed):
             "seed": (request.seed + row.place) % 2**63,
             "stop": list(sampling.stop),
             "stop_token_ids": sorted(self.eos_ids),
+            "min_tokens": sampling.min_tokens,
             "logprobs": sampling.n_top,
             "return_token_ids": True,
             "return_tokens_as_token_ids": True,
@@ -176,7 +177,9 @@ def _news(event: dict[str, Any], n_top: int) -> News:
         raise EngineError("This vLLM says no token ids; 0.10.2 is the first that does.")
     told = choice.get("logprobs") or {}
     said = choice.get("finish_reason")
-    finish = FINISHES.get(said, "abort") if said else None
+    finish = FINISHES.get(said) if said else None
+    if said and finish is None:
+        raise EngineError(f"vLLM ended the answer ({said}); ask again.")
     tops = [_top(top, n_top) for top in told.get("top_logprobs") or []] if n_top else []
     return News(list(ids or []), told.get("token_logprobs") or [], finish, n_cached, tops)
 

@@ -99,11 +99,18 @@ class Worker:
             asked = self._inbox.get()
             number = asked["job"]
             if "request" in asked:
-                job = self._engine.submit(_request(asked["request"]), asked["ahead"])
-                opened = {place: _Open() for place in range(job.request.n)}
-                self._working[number] = _Working(job, number, opened)
+                self._begin(number, _request(asked["request"]), asked["ahead"])
             elif number in self._working:
                 self._drop(self._working[number], asked["place"])
+
+    def _begin(self, number: int, request: Request, ahead: bool) -> None:
+        places = range(request.n)
+        try:
+            job = self._engine.submit(request, ahead)
+        except EngineError as error:
+            self._say([[number, place, str(error)] for place in places])
+            return
+        self._working[number] = _Working(job, number, {place: _Open() for place in places})
 
     def _drop(self, working: _Working, place: int) -> None:
         if working.open.pop(place, None) is None:
@@ -126,12 +133,15 @@ class Worker:
             self._tell_at = now + max(EVERY_S, EVENT_S * n_open)
         news = [one for working in by_job.values() for one in self._news(working, is_time)]
         if news:
-            self._line.send_bytes(orjson.dumps(news))
+            self._say(news)
 
     def _news(self, working: _Working, is_time: bool) -> Iterator[list[Any]]:
         job = working.job
         for place, one in list(working.open.items()):
-            if (done := job.completions[place]) is not None:
+            if place in job.errors:
+                del working.open[place]
+                yield [working.number, place, str(job.errors[place])]
+            elif (done := job.completions[place]) is not None:
                 del working.open[place]
                 rest = _rest(done, one.n_told)
                 yield [working.number, place, *rest, job.n_cached, done.tops[one.n_told :]]
@@ -140,6 +150,9 @@ class Worker:
                 yield [working.number, place, *one.told(), None, job.n_cached, tops]
         if not working.open:
             self._close(working)
+
+    def _say(self, news: list[list[Any]]) -> None:
+        self._line.send_bytes(orjson.dumps(news))
 
     def _close(self, working: _Working) -> None:
         del self._working[working.number]

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from r1kit.engines.completion import Said
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
-from r1kit.serve.completion import Said
 from r1kit.serve.flow import Flow
 from r1kit.serve.limits import Limits
 from r1kit.serve.wire import KEEP_ALIVE, Json, JsonResponse, Usage, Whole, Writer

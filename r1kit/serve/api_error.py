@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from r1kit.errors import GrammarError
+
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 GONE = 499
 """the status of what nobody waited for; no client sees it"""
@@ -41,6 +43,12 @@ class ApiError(Exception):
         kind = _TYPES.get(self.status, server)
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return {"error": error}
+
+
+def schema_refused(error: GrammarError) -> ApiError:
+    """The schema of the answer cannot be followed, or not any further."""
+    param = "response_format.json_schema.schema"
+    return ApiError(400, f"{param}: {error}.", param=param)
 
 
 def busy(message: str) -> ApiError:

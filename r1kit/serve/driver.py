@@ -4,9 +4,9 @@ The life of a generation:
 
 1. A handler (event loop) enters `room`, where it is refused if too many wait, and calls `ask`.
 2. The thread takes it between two steps and submits it to the engine.
-3. After every step the thread tells each of its completions what is new (serve/completion.py), and
-   hands all of that to the event loop in one call, which sorts it into the generations' queues. It
-   waits until the loop has written it out: both at once would fight for Python's lock, and each
+3. After every step the thread asks each of its completions what is new (engines/completion.py),
+   and hands all of that to the event loop in one call, which sorts it into the generations' queues.
+   It waits until the loop has written it out: both at once would fight for Python's lock, and each
    step of a small model takes and gives it a hundred times (docs/log.md).
 4. `cancel` takes effect before the next step.
 
@@ -28,10 +28,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from r1kit.engines.base import Stepped
-from r1kit.engines.text import Text
-from r1kit.errors import EngineError
-from r1kit.serve.api_error import ApiError, busy
-from r1kit.serve.completion import Ask, Completing, Said
+from r1kit.engines.completion import Ask, Completing, Said, begin
+from r1kit.errors import EngineError, GrammarError
+from r1kit.serve.api_error import ApiError, busy, schema_refused
 from r1kit.serve.flow import all_said
 from r1kit.serve.limits import Limits
 
@@ -226,11 +225,7 @@ class Driver:
         try:
             if self.is_dead:
                 raise ApiError(503, _DEAD)
-            job = self._engine.submit(ask.request)
-            text = Text(self._tokenizer, self._engine.eos_ids)
-            self._working[generation] = [
-                Completing(ask, index, job, text) for index in range(ask.request.n)
-            ]
+            self._working[generation] = begin(self._engine, ask, self._tokenizer)
         except Exception as error:
             self._refuse([generation], _as_api_error(error))
 
@@ -313,6 +308,8 @@ class Driver:
 def _as_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, GrammarError):
+        return schema_refused(error)
     if isinstance(error, EngineError):
         return ApiError(500, str(error))
     log.error("a generation failed", exc_info=error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from r1kit.engines.completion import Said
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Said
 
 
 class Flow(Protocol):

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from r1kit.engines.completion import Said
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Said
 from r1kit.serve.responses import ResponsesRequest
 from r1kit.serve.wire import Decoder, Json, Usage, Whole, event, token_logprobs
 from r1kit.template import Piece

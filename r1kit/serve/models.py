@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
 from r1kit.engines.base import Stepped, as_schema
-from r1kit.errors import ConfigError, EngineError
+from r1kit.engines.completion import Ask
+from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import launch_day
-from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Ask
+from r1kit.serve.api_error import ApiError, schema_refused
 from r1kit.serve.driver import Driver
 from r1kit.serve.flow import Flow, Vitals
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, Limits
@@ -168,9 +168,15 @@ class Served:
         if answer_tokens is not None:
             most = answer_tokens + (launch_day.THINKING_TOKENS if is_thinking else 0)
         asked = self._request(request, opening.ids, most, "messages", request.top_logprobs)
-        wants_logprobs = bool(request.logprobs)
-        ask = Ask(asked, opening, close_ids=self._close_ids, wants_logprobs=wants_logprobs)
-        if (schema := self._schema(request)) is not None or answer_tokens is not None:
+        schema = self._schema(request)
+        ask = Ask(
+            asked,
+            opening,
+            close_ids=self._close_ids,
+            stop=request.stops() if schema is None else (),  # none ends JSON in the middle
+            wants_logprobs=bool(request.logprobs),
+        )
+        if schema is not None or answer_tokens is not None:
             ask = self._with_answer(ask, schema, answer_tokens or most)
         budget = request.thinking.budget_tokens if request.thinking else None
         if answer_tokens is not None:
@@ -191,7 +197,8 @@ class Served:
             )
         most = request.max_tokens or _LEGACY_MAX_TOKENS
         wanted = self._request(request, ids, most, "prompt", request.logprobs)
-        return Ask(wanted, wants_logprobs=request.logprobs is not None)
+        stopped = dataclasses.replace(wanted.sampling, stop=request.stops())
+        return Ask(_drawn_by(wanted, stopped), wants_logprobs=request.logprobs is not None)
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
@@ -226,7 +233,6 @@ class Served:
             temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._n_ids),
-            stop=request.stops(),
             n_top=min(n_top or 0, self._n_ids),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed
@@ -240,9 +246,8 @@ class Served:
         schema = as_schema(wanted)
         try:
             self._grammars.walk(schema)
-        except EngineError as error:
-            param = "response_format.json_schema.schema"
-            raise ApiError(400, f"{param}: {error}.", param=param) from None
+        except GrammarError as error:
+            raise schema_refused(error) from None
         return schema
 
     def _with_answer(self, ask: Ask, schema: str | None, most: int) -> Ask:
@@ -252,8 +257,11 @@ class Served:
         assert ask.opening is not None
         if ask.opening.part != "thinking":
             answer = dataclasses.replace(answer, max_tokens=min(most, sampling.max_tokens))
-            return dataclasses.replace(ask, request=_drawn_by(ask.request, answer))
-        free = dataclasses.replace(sampling, stop=(*sampling.stop, template.END_THINK))
+            opening = ask.opening
+            if schema is not None:  # a tag in a string of the JSON is text
+                opening = dataclasses.replace(opening, part="answer")
+            return dataclasses.replace(ask, request=_drawn_by(ask.request, answer), opening=opening)
+        free = dataclasses.replace(sampling, stop=(template.END_THINK,))
         return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
 
     def _with_budget(self, ask: Ask, budget: int) -> Ask:

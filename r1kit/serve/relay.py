@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
+from r1kit.engines.completion import Said, Thought
 from r1kit.engines.streams import FINISHES, EventReader, count, reason, said
 from r1kit.errors import EngineError
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Said, Thought
 from r1kit.serve.flow import all_said
 from r1kit.serve.wire import Json
 from r1kit.template import Piece, StreamParser

@@ -176,7 +176,7 @@ class Drawn(Body):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     """the same seed gives the same text, alone or among others, streamed or not"""
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
-    """strings the text ends before, in the thinking too"""
+    """strings the text ends before; in a chat only the answer does, and not one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     """accepted, no effect"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
+from r1kit.engines.completion import Said, Token
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.completion import Said, Token
 from r1kit.serve.schema import Drawn
 from r1kit.types import Finish
 

@@ -198,9 +198,9 @@ def test_a_full_conversation_says_so(chat: Conversation):
 def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch):
     asked = []
     engine = chat.voice.engine
-    stream = engine.stream
+    submit = engine.submit
     monkeypatch.setattr(
-        engine, "stream", lambda request: (asked.append(request), stream(request))[1]
+        engine, "submit", lambda request: (asked.append(request), submit(request))[1]
     )
     chat.converse(["hi", "/new", "/think off", "hi", "/think"])
     free, closed = (chat.voice.tokenizer.decode(request.prompt_ids) for request in asked)

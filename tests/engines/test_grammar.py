@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 from typing import Any
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ import torch
 from r1kit.engines.base import as_schema
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
-from r1kit.errors import EngineError
+from r1kit.errors import GrammarError
 from r1kit.model import checkpoint
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import untrained
@@ -74,7 +75,7 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
      {"type": "string", "pattern": "("}],
 )  # fmt: skip
 def test_what_cannot_be_followed_is_told(words: Any, schema: Any) -> None:
-    with pytest.raises(EngineError) as told:
+    with pytest.raises(GrammarError) as told:
         Grammars(words, len(words), [words.eos_token_id]).walk(as_schema(schema))
     assert 10 < len(str(told.value)) <= 200
 
@@ -92,3 +93,67 @@ def test_a_schema_is_compiled_once_and_walked_apart(words: Any) -> None:
     assert torch.equal(before, after)
     assert before[quote] == 0
     assert before.isinf().sum() > len(words) // 2
+
+
+HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
+"""Its automaton grows with every token, beyond the limit after some dozens."""
+
+
+def n_followed(grammars: Grammars, schema: Any, seed: int) -> int:
+    """How far a random text gets, of 200 tokens."""
+    walk, rng = grammars.walk(as_schema(schema)), random.Random(seed)
+    for n in range(200):
+        logits = torch.zeros(grammars.n_ids)
+        try:
+            walk.restrict(logits)
+        except GrammarError:
+            return n
+        may = torch.isfinite(logits).nonzero()[:, 0].tolist()
+        walk.take(rng.choice(may[1:] or may))
+    return 200
+
+
+def test_a_walk_that_reaches_a_limit_takes_no_other_along(words: Any) -> None:
+    """Copies of a matcher share its lexer, and a lexer that has failed fails for all of them."""
+    alone = [
+        n_followed(Grammars(words, len(words), [words.eos_token_id]), HOSTILE, seed)
+        for seed in range(4)
+    ]
+    assert 20 < min(alone) < max(alone) < 200
+    shared = Grammars(words, len(words), [words.eos_token_id])
+    assert [n_followed(shared, HOSTILE, seed) for seed in range(4)] == alone
+
+
+def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: LocalEngine) -> None:
+    bound = [Sampling(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])]
+    alone = engine.generate([Request([5, 6], 2, bound[1], seed=1)])[0]
+    jobs = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
+    while any(job.n_left for job in jobs):
+        engine.step()
+    hostile, ordinary = jobs
+    assert hostile.errors
+    with pytest.raises(GrammarError, match="counted repetitions"):
+        hostile.results()
+    with pytest.raises(GrammarError):
+        engine.sampled(hostile, next(iter(hostile.errors)))
+    assert [c.token_ids for c in ordinary.results()] == [c.token_ids for c in alone]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_no_text_ends_before_its_least_length(opened: Any, temperature: float) -> None:
+    """Of a model that always ends its text."""
+    model, words = opened
+    lean = torch.zeros(len(words))
+    lean[words.eos_token_id] = 1e4
+    model.lm_head.bias = torch.nn.Parameter(lean, requires_grad=False)
+    try:
+        engine = LocalEngine(model, words, max_rows=4)
+        asked = [
+            Request([5, 6, 7], 2, Sampling(9, temperature, top_p=top_p, min_tokens=n), seed=2)
+            for n in (0, 1, 4)
+            for top_p in (1.0, 0.9)
+        ]
+        lengths = [[len(c.token_ids) for c in group] for group in engine.generate(asked)]
+    finally:
+        model.lm_head.bias = None
+    assert lengths == [[n + 1] * 2 for n in (0, 1, 4) for _ in range(2)]

@@ -7,13 +7,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from r1kit.engines.base import Delta
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.engines.text import Text, TextStream
-from r1kit.errors import EngineError
 from r1kit.types import Completion, Request, Sampling
 
 EOS = 257
+
+
+def streamed(text: Text, completion: Completion, stop: tuple[str, ...]) -> list[Delta]:
+    """What is said of a completion whose tokens come one by one."""
+    stream, ids = TextStream(text, stop), completion.token_ids
+    deltas = [delta for n in range(1, len(ids)) if (delta := stream.advance(ids[:n]))]
+    return [*deltas, stream.finish(completion)]
 
 
 def test_text_is_all_but_the_end_token(byte_tokenizer: Any) -> None:
@@ -61,8 +68,8 @@ def test_streamed_is_generated(
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
     for seed in range(4):
         request = Request([65, 66, seed], 1, Sampling(30, stop=stop), seed)
-        deltas = list(engine.stream(request))
         [[completion]] = engine.generate([request])
+        deltas = streamed(Text(byte_tokenizer, engine.eos_ids), completion, stop)
         assert "".join(delta.text for delta in deltas) == completion.text
         assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
         assert [delta.finish for delta in deltas[:-1]] == [None] * (len(deltas) - 1)
@@ -83,7 +90,7 @@ def test_streams_never_split_a_character(
     engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
     request = Request([1], 1, Sampling(max_tokens, stop=stop), 0)
     [[completion]] = engine.generate([request])
-    deltas = list(engine.stream(request))
+    deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, stop)
     assert "".join(delta.text for delta in deltas) == completion.text
     assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
     if "\N{REPLACEMENT CHARACTER}" not in said:
@@ -96,39 +103,10 @@ def test_streams_never_split_a_character(
 
 def test_text_comes_while_it_is_sampled(byte_tokenizer: Any) -> None:
     engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
-    deltas = list(engine.stream(Request([1], 1, Sampling(30, stop=("bc",)), 0)))
+    [[completion]] = engine.generate([Request([1], 1, Sampling(30, stop=("bc",)), 0)])
+    deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",))
     assert [delta.text for delta in deltas] == ["가", "나", " ", "a", "b"]
     assert [len(delta.token_ids) for delta in deltas] == [3, 3, 1, 1, 2]
-
-
-def test_a_stream_left_early_frees_its_row(model: PreTrainedModel, byte_tokenizer: Any) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
-    stream = engine.stream(Request([65], 1, Sampling(100), 0))
-    next(stream)
-    stream.close()
-    sampled = engine.counters.completion_tokens
-    engine.generate([Request([65], 1, Sampling(5), 0)])
-    assert engine.counters.completion_tokens == sampled + 5
-
-
-def test_streams_and_batches_share_an_engine(model: PreTrainedModel, byte_tokenizer: Any) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
-    request, other = (Request([65, seed], 1, Sampling(25), seed) for seed in (1, 2))
-    expected = engine.generate([request, other])
-    stream = engine.stream(request)
-    first = next(stream)
-    [group] = engine.generate([other])
-    rest = [delta.text for delta in stream]
-    assert first.text + "".join(rest) == expected[0][0].text
-    assert group[0].token_ids == expected[1][0].token_ids
-
-
-def test_only_one_completion_can_be_streamed(model: PreTrainedModel, byte_tokenizer: Any) -> None:
-    request = Request([1], 2, Sampling(3), 0)
-    with pytest.raises(EngineError, match="n = 1"):
-        next(LocalEngine(model, byte_tokenizer, max_rows=2).stream(request))
-    with pytest.raises(EngineError, match="n = 1"):
-        next(ScriptedEngine(lambda request, i: "", byte_tokenizer).stream(request))
 
 
 def test_a_stop_string_in_the_middle_of_what_came_is_never_said(

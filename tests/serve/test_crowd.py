@@ -215,7 +215,7 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
 
 
 def test_one_request_that_fails_fails_alone(server, monkeypatch):
-    from r1kit.serve.completion import Completing
+    from r1kit.engines.completion import Completing
 
     advance = Completing.advance
 

@@ -22,6 +22,7 @@ from r1kit.serve.limits import Limits
 from r1kit.serve.vllm import open_vllm
 from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
+from tests.serve.test_schema import POINT, check, form
 
 pytestmark = pytest.mark.xdist_group("vllm")
 """one process: a vLLM takes half a minute to start"""
@@ -101,11 +102,36 @@ def test_streamed_with_a_budget_stops_and_n(served):
     parts = chunks(served.ask(stream=True, **fields))
     for key in ("reasoning_content", "content"):
         assert joined(parts, key) == choice["message"][key]
-    text = served.ask(temperature=0).json()["choices"][0]["message"]["reasoning_content"]
+    message = choice["message"]
+    thinking, text = message["reasoning_content"], message["content"]
     [piece] = re.findall(r"[ -~]{2}", text)[:1]
-    stopped = served.ask(temperature=0, stop=piece).json()["choices"][0]
-    assert stopped["message"]["reasoning_content"] == text[: text.index(piece)].rstrip()
+    stopped = served.ask(stop=[thinking[:2], piece], **fields).json()["choices"][0]
+    cut = min(text.find(stop) for stop in (thinking[:2], piece) if stop in text)
+    assert stopped["message"] == {**message, "content": text[:cut]}
     assert stopped["finish_reason"] == "stop"
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_a_model_that_ends_its_text_in_its_thinking_answers(served, monkeypatch):
+    """All tokens end its text that the JSON does not need, and blanks do where there is none."""
+    words = served.one.decoder
+    texts_of = {i: words.decode([i]) for i in range(len(words))}
+    foreign = {i for i, text in texts_of.items() if set(text) - set('{}": ,\n0123456789answeryo')}
+    blank = {i for i, text in texts_of.items() if not text.strip()}
+    forms: list[dict[str, Any]] = [{}, {"stream": True}, {"response_format": form(POINT)}]
+    for fields in forms:
+        ends = foreign if "response_format" in fields else foreign | blank
+        monkeypatch.setattr(served.one.driver.engine, "eos_ids", frozenset(ends))
+        answer = served.ask(temperature=1.0, n=4, max_tokens=200, **fields)
+        assert answer.status_code == 200, answer.text
+        if fields.get("stream"):
+            texts = [joined(chunks(answer), "content", index) for index in range(4)]
+        else:
+            texts = [choice["message"]["content"] for choice in answer.json()["choices"]]
+        assert all(texts), fields
+        for text in texts if "response_format" in fields else []:
+            check(text)
 
 
 @needs_vllm
