@@ -80,11 +80,11 @@ class Conversation:
         """Print the thinking and the answer as they come. Returns the answer.
 
         Ctrl-C ends the answer; what was said until then, if anything, is kept. Raises EngineError,
-        after
-        which the conversation is as it was.
+        after which the conversation is as it was.
         """
         asked = [*self.messages, Message("user", question)]
         finish: str = "abort"
+        is_stopped = False
         with Screen(self.console) as screen:
             try:
                 for piece in self.voice.say(
@@ -96,11 +96,9 @@ class Conversation:
                         screen.show(piece)
             except KeyboardInterrupt:
                 signals.dismiss()
-                finish = "abort"
-        if finish == "abort":
-            self._say("(stopped)")
-        elif finish == "length":
-            self._say("(cut off at the limit; --max-tokens raises it)")
+                is_stopped = True
+        if why := _ending("stopped" if is_stopped else finish, bool(screen.answer.strip())):
+            self._say(why)
         if screen.answer or screen.thinking:
             self.messages = [*asked, Message("assistant", screen.answer, screen.thinking or None)]
         return screen.answer
@@ -150,6 +148,18 @@ class Conversation:
 
     def _say(self, text: str) -> None:
         self.console.print(Text(printable(text), "dim"), soft_wrap=True)
+
+
+def _ending(finish: str, has_answer: bool) -> str:
+    """What to say of an answer that did not come to its end, or is none; "" of all others."""
+    told = {
+        "stopped": "(stopped)",
+        "abort": "(broken off in the middle; ask again)",
+        "length": "(cut off at the limit; --max-tokens raises it)",
+    }
+    if finish in told:
+        return told[finish]
+    return "" if has_answer else "(the model ended without an answer; ask again)"
 
 
 def markdown(messages: Iterable[Message]) -> str:

@@ -15,14 +15,17 @@ from typing import Any
 
 import httpx
 
-from r1kit.pages.turns import Turn
-from r1kit.pages.words import say
+from r1kit.pages.turns import Turn, well_formed
 
 _TICK_S = 0.1
 """between two looks at the screen: the timer moves, also while nothing is said"""
 _CONNECT_S = 5.0
 
 Json = dict[str, Any]
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError)
+"""what reading a stream raises that has not the form of one"""
+_ENDS = {"stop": "done", "length": "length"}
+"""finish_reason → state of a turn; all others are told as they are"""
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Api:
         return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
-        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: Wish, language: str
+        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: Wish
     ) -> AsyncGenerator[None]:
         """Write into `turn` what the model says; yields whenever there is something to see."""
         if turn["model"] not in self._capabilities:  # chosen before this server was started
@@ -95,11 +98,12 @@ class Api:
                         clock.write(chunk)
                         yield
             clock.end(wish)
-        except httpx.HTTPError:
-            turn |= {"state": "error", "error": say(language, "gone")}
         except RefusedError as error:
-            unkeyed = say(language, "unkeyed") if error.status == 401 else str(error)
-            turn |= {"state": "error", "error": unkeyed}
+            turn |= {"state": "error", "error": "unkeyed" if error.status == 401 else str(error)}
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            turn |= {"state": "error", "error": "gone"}
+        except (httpx.HTTPError, *_NONSENSE):
+            turn |= {"state": "error", "error": "broken"}
         yield
 
     async def _said(self, body: Json, key: str, wish: Wish) -> AsyncGenerator[Json]:
@@ -112,7 +116,7 @@ class Api:
                 async for chunk in self._chunks(body, key):
                     chunks.put_nowait(chunk)
                 chunks.put_nowait(None)
-            except (httpx.HTTPError, RefusedError) as error:
+            except Exception as error:  # whatever it is, the reader must learn of it
                 chunks.put_nowait(error)
 
         reading = asyncio.ensure_future(read())
@@ -150,7 +154,7 @@ class RefusedError(Exception):
     """The API answered with an error."""
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
+        super().__init__(well_formed(message))
         self.status = status
 
 
@@ -160,6 +164,8 @@ class Clock:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._began = time.monotonic()
+        self._finish: str | None = None
+        """why the model ended, in the API's word; a stream without it has broken off"""
 
     def write(self, chunk: Json) -> None:
         """Counts deltas, until the usage at the end knows better."""
@@ -168,16 +174,15 @@ class Clock:
         for choice in chunk.get("choices", []):
             delta = choice["delta"]
             if thought := delta.get("reasoning_content"):
-                turn["thinking"] += thought
+                turn["thinking"] += well_formed(thought)
                 turn["n_thinking"] += 1
                 if not turn["content"]:
                     turn["state"] = "thinking"
             if content := delta.get("content"):
-                turn["content"] += content
+                turn["content"] += well_formed(content)
                 turn["state"] = "answering"
             turn["n_tokens"] += bool(thought or content)
-            if choice.get("finish_reason") == "length":
-                turn["state"] = "length"
+            self._finish = choice.get("finish_reason") or self._finish
         if turn["state"] == "thinking":
             turn["seconds"] = turn["total_s"]
         if (usage := chunk.get("usage")) and not turn.get("cut"):
@@ -187,10 +192,18 @@ class Clock:
     def cut(self) -> None:
         """The thinking ends here; what comes now is the answer."""
         self._turn["cut"] = True
+        self._finish = None
 
     def end(self, wish: Wish) -> None:
-        if self._turn["state"] != "length":
-            self._turn["state"] = "stopped" if wish.is_stop else "done"
+        """The stream is over, by itself or because the reader wanted it."""
+        if wish.is_stop:
+            self._turn["state"] = "stopped"
+        elif self._finish is None:
+            self._turn |= {"state": "error", "error": "broken"}
+        elif self._finish in _ENDS:
+            self._turn["state"] = _ENDS[self._finish]
+        else:
+            self._turn |= {"state": "filtered", "error": well_formed(self._finish)}
 
 
 def _ended(body: Json, turn: Turn) -> Json:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from r1kit.pages import history, turns
+from r1kit.pages import talk, turns
 from r1kit.pages.api import Api, Wish
 from r1kit.pages.markup import DELIMITERS
+from r1kit.pages.talk import Talk
 from r1kit.pages.turns import Turn
 from r1kit.pages.words import EXAMPLES, say
 
 Updates = dict[Any, Any]
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None,
+    "preprocess": False,
+}  # fmt: skip
+"""of every event. gradio's checks of the inputs are off: they would refuse the name of a model that
+an open page still has from the server before this one, and the API says it better."""
 MAX_CHARS = 100_000
 """of one message in the box"""
+_KEEP_S = 1.0
+"""between two parts of an answer that the browser keeps; what is shown is newer"""
 
 
 def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
@@ -33,21 +42,44 @@ def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
     return pane, gr.Textbox(visible="hidden", elem_id=f"{elem_id}-said", label="")
 
 
-class Chat:
-    """The tab. `language`, `key` and `store` are of the whole page (site.py)."""
+class Asked(NamedTuple):
+    """How an answer is wanted, and by which session."""
 
-    def __init__(
-        self, api: Api, language: gr.Dropdown, key: gr.Textbox, store: gr.BrowserState
-    ) -> None:
+    model: str
+    thinks: bool
+    language: str
+    key: str
+    session: str
+
+    @classmethod
+    def of(
+        cls, model: object, thinks: object, language: object, key: object, request: gr.Request
+    ) -> Asked:
+        """From what a browser sends, where anything can be."""
+        texts = [str(one) if one else "" for one in (model, language, key, request.session_hash)]
+        return cls(texts[0], bool(thinks), *texts[1:])
+
+
+class Chat:
+    """The tab. `language` and `key` are of the whole page (site.py).
+
+    The conversation is kept by the browser (chats.js), and comes with each event (talk.py).
+    """
+
+    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
-        self._language, self._key, self._store = language, key, store
+        self._language, self._key = language, key
         self._wishes: dict[str, Wish] = {}
         """by session: of the answer that is being written there"""
 
     def draw(self) -> None:
         """The components, in the place where it is called."""
-        self.turns: gr.State = gr.State([], time_to_live=3600)
-        self.ident = gr.State("", time_to_live=3600)
+        self.talk = gr.Textbox(visible="hidden", label="")
+        """the place of the conversation among the inputs; chats.js fills it in"""
+        self.kept = gr.Textbox(visible="hidden", label="")
+        """the last part of the conversation, on its way to chats.js"""
+        self.reshow = gr.Button(visible="hidden", elem_id="r1-reshow")
+        self.relist = gr.Button(visible="hidden", elem_id="r1-relist")
         self.model = gr.Dropdown(
             [], elem_id="r1-model", container=False, show_label=False, filterable=False
         )
@@ -78,31 +110,46 @@ class Chat:
             elem_id="r1-chats", samples_per_page=12,
         )  # fmt: skip
         self.delete = gr.Button(say("en", "delete"), size="sm", elem_id="r1-delete")
+        self.restore = gr.Button(
+            say("en", "restore"), size="sm", visible=False, elem_id="r1-restore"
+        )
 
     def listen(self) -> None:
         """What happens on which event."""
-        asking = [self.turns, self.model, self.deepthink, self._language, self._key]
-        shown = [self.ask, self.turns, self.pane, self.said, self.end, self.stop]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        many = quiet | {"concurrency_limit": None}
+        wishes = [self.model, self.deepthink, self._language, self._key]
+        asking = [self.talk, *wishes]
+        shown = [self.ask, self.model, self.pane, self.said, self.kept, self.end, self.stop]
+        begun = QUIET | {"js": _with_talk("begin")}
         written = [
-            self.ask.submit(self._send, [self.ask, *asking], shown, **many),
-            self.pane.example_select(self._example, asking, shown, **many),
-            self.pane.retry(self._again, asking, shown, **many),
-            self.pane.edit(self._edit, asking, shown, **many),
-            self.pane.undo(self._undo, [self.turns, self._language], shown, **quiet),
-        ]
-        saved = [self._store, self.chats, self.ident]
-        keeping = [self._store, self.ident, self.turns]
-        self.model.input(self.fit, self.model, self.deepthink, **quiet)
+            self.ask.submit(
+                self._send, [self.ask, *wishes], shown, js="r1.ask", trigger_mode="multiple",
+                **QUIET,
+            ),
+            self.pane.example_select(self._example, asking, shown, **begun),
+            self.pane.retry(self._again, asking, shown, **begun),
+            self.pane.edit(self._edit, asking, shown, **begun),
+            self.pane.undo(self._undo, [self.talk, self._language], shown, **begun),
+        ]  # fmt: skip
+        self.model.input(self.fit, self.model, self.deepthink, **QUIET)
         for event in written:
-            event.then(self._save, keeping, saved, **quiet)
-        self.stop.click(self._wish_stop, None, None, **many)
-        self.end.click(self._wish_answer, None, None, **many)
-        here = [*saved, self.turns, self.pane, self.said, self.end, self.stop]
-        self.new.click(self._new, keeping, here, **quiet)
-        self.delete.click(self._delete, keeping, here, **quiet)
-        self.chats.click(self._pick, [self.chats, *keeping, self._language], here, **quiet)
+            event.success(None, js="r1.free")
+            event.failure(
+                self._show, [self.talk, self._language], shown, js=_with_talk("failed"), **QUIET
+            )
+        self.kept.change(None, self.kept, None, js="r1.keep")
+        self.relist.click(None, None, [self.chats, self.restore], js="r1.list")
+        self.stop.click(self._wish_stop, None, None, js="r1.recall", **QUIET)
+        self.end.click(self._wish_answer, None, None, **QUIET)
+        turning = {"fresh": self.new, "discard": self.delete, "restore": self.restore,
+                   "talk": self.reshow}  # fmt: skip
+        for name, button in turning.items():
+            button.click(
+                self._show, [self.talk, self._language], shown, js=_with_talk(name), **QUIET
+            )
+        self.chats.click(
+            self._show, [self.chats, self._language], shown,
+            js="(place, ...rest) => [r1.pick(place), ...rest]", **QUIET,
+        )  # fmt: skip
 
     def labels(self, language: str, written: list[Turn]) -> Updates:
         """Every word on the tab."""
@@ -113,6 +160,7 @@ class Chat:
                 placeholder=_hello(language),
                 examples=_examples(language),
             ),
+            self.said: gr.update(value=turns.written(written, language)),
             self.ask: gr.update(placeholder=say(language, "ask"), label=say(language, "ask")),
             self.deepthink: gr.update(label=say(language, "deepthink")),
             self.end: gr.update(value=say(language, "end")),
@@ -120,84 +168,116 @@ class Chat:
             self.note: gr.update(value=say(language, "note")),
             self.new: gr.update(value=say(language, "new")),
             self.delete: gr.update(value=say(language, "delete")),
+            self.restore: gr.update(value=say(language, "restore")),
             self.chats: gr.update(label=say(language, "history")),
         }
 
     async def _send(
-        self, text: str, said: list[Turn], model: str, thinks: bool, language: str, key: str,
-        request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
-        if not text.strip():
-            yield {self.ask: ""}
-            return
-        whole = [*said, turns.user(text)]
-        async for updates in self._answer(whole, model, thinks, language, key, request):
+        self, said: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """The browser has kept the question already."""
+        now = talk.read(said)
+        asked = Asked.of(model, thinks, language, key, request)
+        async for updates in self._answer(now, now.turns, len(now.turns), asked):
             yield updates
 
     async def _example(
-        self, said: list[Turn], model: str, thinks: bool, language: str, key: str,
+        self, said: str, model: str, thinks: bool, language: str, key: str,
         event: gr.SelectData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        whole = [*said, turns.user(str(event.value["text"]))]
-        async for updates in self._answer(whole, model, thinks, language, key, request):
+        now = talk.read(said)
+        whole = [*now.turns, turns.user(str(event.value["text"]))]
+        asked = Asked.of(model, thinks, language, key, request)
+        async for updates in self._answer(now, whole, len(now.turns), asked):
             yield updates
 
     async def _again(
-        self, said: list[Turn], model: str, thinks: bool, language: str, key: str,
+        self, said: str, model: str, thinks: bool, language: str, key: str,
         event: gr.RetryData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        whole = said[: turns.before(said, turns.owner(said, _index(event))) + 1]
-        async for updates in self._answer(whole, model, thinks, language, key, request):
+        now = talk.read(said)
+        place = turns.before(now.ended, turns.owner(now.ended, _index(event)))
+        asked = Asked.of(model, thinks, language, key, request)
+        async for updates in self._answer(now, now.turns[: place + 1], place + 1, asked):
             yield updates
 
     async def _edit(
-        self, said: list[Turn], model: str, thinks: bool, language: str, key: str,
+        self, said: str, model: str, thinks: bool, language: str, key: str,
         event: gr.EditData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        place = turns.owner(said, _index(event))
-        whole = [*said[:place], turns.user(_text(event.value))]
-        async for updates in self._answer(whole, model, thinks, language, key, request):
+        now = talk.read(said)
+        place = turns.owner(now.ended, _index(event))
+        whole = [*now.turns[:place], turns.user(_text(event.value))]
+        asked = Asked.of(model, thinks, language, key, request)
+        async for updates in self._answer(now, whole, place, asked):
             yield updates
 
-    def _undo(
-        self, said: list[Turn], language: str, event: gr.UndoData, request: gr.Request
-    ) -> Updates:
+    def _undo(self, said: str, language: str, event: gr.UndoData, request: gr.Request) -> Updates:
         """The last question goes back into the box."""
-        self._displace(request)
-        place = turns.before(said, turns.owner(said, _index(event)))
-        text = said[place]["content"] if place >= 0 else ""
-        left = said[: max(place, 0)]
-        return {self.ask: text, **self._look(left, language), **self._buttons(None)}
+        self._displace(request.session_hash or "")
+        now = talk.read(said)
+        place = max(turns.before(now.ended, turns.owner(now.ended, _index(event))), 0)
+        text = "".join(turn["content"] for turn in now.turns[place : place + 1])
+        return {self.ask: text, self.kept: now.part(place, []),
+                **self._look(now.turns[:place], language), **self._buttons(None)}  # fmt: skip
 
     async def _answer(
-        self, whole: list[Turn], model: str, thinks: bool, language: str, key: str,
-        request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
-        """Writes the next turn; ends early, without a word, when another takes its place."""
+        self, now: Talk, whole: list[Turn], first: int, asked: Asked
+    ) -> AsyncIterator[Updates]:
+        """Writes the turn after `whole`; ends early when another takes its place.
+
+        `first` is the place of the first turn that the browser does not have as it is here.
+        """
         if not whole:
-            yield {}
+            yield {self.kept: gr.skip()}
             return
-        self._displace(request)
-        wish = self._wishes[request.session_hash or ""] = Wish()
-        model = model or next(iter(await self._api.models(key or "")), "")
+        self._displace(asked.session)
+        wish = self._wishes[asked.session] = Wish()
+        model = asked.model or next(iter(await self._api.models(asked.key)), "")
         turn = turns.assistant(model)
-        yield {self.ask: "", **self._look(whole, language), **self._buttons(turn)}
+        kept_at = -_KEEP_S
         follow = self._api.follow(
-            turn, turns.asked(whole), key=key or "", thinks=thinks, wish=wish, language=language
+            turn, turns.asked(whole), key=asked.key, thinks=asked.thinks, wish=wish
         )
+        yield self._now([*whole, turn], asked.language)
         try:
             async with contextlib.aclosing(follow) as said:
                 async for _ in said:
-                    if self._wishes.get(request.session_hash or "") is not wish:
-                        return
-                    yield {**self._look([*whole, turn], language), **self._buttons(turn)}
+                    if self._wishes.get(asked.session) is not wish:
+                        break
+                    updates = self._now([*whole, turn], asked.language)
+                    if time.monotonic() - kept_at >= _KEEP_S:
+                        kept_at = time.monotonic()
+                        updates[self.kept] = now.part(first, [*whole, turn][first:])
+                    yield updates
         finally:
-            if self._wishes.get(request.session_hash or "") is wish:
-                del self._wishes[request.session_hash or ""]
+            is_shown = self._wishes.get(asked.session) is wish
+            if is_shown:
+                del self._wishes[asked.session]
+        if turn["state"] in turns.WRITING:
+            turn["state"] = "stopped"
+        last = self._now([*whole, turn], asked.language) if is_shown else {}
+        if is_shown and turn["state"] == "error":
+            last |= await self._other_models(model, asked.key)
+        yield {**last, self.kept: now.part(first, [*whole, turn][first:])}
+
+    async def _other_models(self, model: str, key: str) -> Updates:
+        """The choice anew, where the server has this model no more."""
+        names = await self._api.models(key)
+        if not names or model in names:
+            return {}
+        return {self.model: gr.update(choices=names, value=names[0])}
+
+    def _now(self, said: list[Turn], language: str) -> Updates:
+        return {**self._look(said, language), **self._buttons(said[-1])}
+
+    def _show(self, said: str, language: str, request: gr.Request) -> Updates:
+        """The conversation that the browser has turned to; what is written elsewhere ends."""
+        self._displace(request.session_hash or "")
+        return {**self._look(talk.read(said).ended, language), **self._buttons(None)}
 
     def _look(self, said: list[Turn], language: str) -> Updates:
-        return {self.turns: list(said), self.pane: turns.shown(said, language),
-                self.said: turns.written(said)}  # fmt: skip
+        return {self.pane: turns.shown(said, language), self.said: turns.written(said, language)}
 
     def _buttons(self, turn: Turn | None) -> Updates:
         """Those that only mean something while an answer is written."""
@@ -211,12 +291,12 @@ class Chat:
             self.stop: gr.update(visible=state in ("thinking", "answering")),
         }
 
-    def fit(self, model: str | None) -> Updates:
+    def fit(self, model: object) -> Updates:
         """DeepThink is there for a model that can do without."""
-        return {self.deepthink: gr.update(visible=self._api.can_switch(model or ""))}
+        return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
 
-    def _displace(self, request: gr.Request) -> None:
-        if old := self._wishes.pop(request.session_hash or "", None):
+    def _displace(self, session: str) -> None:
+        if old := self._wishes.pop(session, None):
             old.is_stop = True
 
     def _wish_stop(self, request: gr.Request) -> None:
@@ -227,44 +307,10 @@ class Chat:
         if wish := self._wishes.get(request.session_hash or ""):
             wish.is_answer = True
 
-    def _save(self, store: object, ident: str, said: list[Turn]) -> Updates:
-        ident = ident or uuid.uuid4().hex
-        chats = history.remember(store, ident, said)
-        return {self._store: chats, self.ident: ident, self.chats: self._listed(chats)}
 
-    def _new(self, store: object, ident: str, said: list[Turn], request: gr.Request) -> Updates:
-        return self._turn_to(self._left(store, ident, said, request), "", [], "en")
-
-    def _delete(self, store: object, ident: str, said: list[Turn], request: gr.Request) -> Updates:
-        self._displace(request)
-        return self._turn_to(history.forget(store, ident), "", [], "en")
-
-    def _pick(
-        self, place: int, store: object, ident: str, said: list[Turn], language: str,
-        request: gr.Request,
-    ) -> Updates:  # fmt: skip
-        chosen = history.kept(store)[place]
-        chats = self._left(store, ident, said, request)
-        turned = next((c for c in chats if c["id"] == chosen["id"]), chosen)
-        return self._turn_to(chats, turned["id"], turned["turns"], language)
-
-    def _left(
-        self, store: object, ident: str, said: list[Turn], request: gr.Request
-    ) -> history.Kept:
-        """The chats, with what is on the screen kept among them."""
-        self._displace(request)
-        return history.remember(store, ident or uuid.uuid4().hex, said)
-
-    def _turn_to(self, chats: history.Kept, ident: str, said: list[Turn], language: str) -> Updates:
-        return {self._store: chats, self.ident: ident, self.chats: self._listed(chats),
-                **self._look(said, language), **self._buttons(None)}  # fmt: skip
-
-    def _listed(self, chats: history.Kept) -> Any:
-        return gr.Dataset(samples=history.titles(chats))
-
-    def listed(self, store: object) -> Updates:
-        """The chats of a browser that has just come."""
-        return {self.chats: gr.update(samples=history.titles(store))}
+def _with_talk(name: str) -> str:
+    """An event's `js`: the first of its inputs is what this function of chats.js returns."""
+    return f"(_, ...rest) => [r1.{name}(), ...rest]"
 
 
 def _hello(language: str) -> str:

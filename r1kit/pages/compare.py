@@ -10,7 +10,7 @@ import gradio as gr
 
 from r1kit.pages import turns
 from r1kit.pages.api import Api, Wish
-from r1kit.pages.chat import MAX_CHARS, Updates, transcript
+from r1kit.pages.chat import MAX_CHARS, QUIET, Updates, transcript
 from r1kit.pages.words import EXAMPLES, say
 
 N_COLUMNS = 4
@@ -58,11 +58,10 @@ class Compare:
         """What happens on which event."""
         asking = [self.ask, self.models, self.deepthink, self._language, self._key]
         shown = [*self.columns, *self.names, *self.panes, *self.said, self.stop]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
-              concurrency_limit=None, trigger_mode="once", **quiet)  # fmt: skip
-        self.models.input(self.fit, self.models, self.deepthink, **quiet)
-        self.stop.click(self._wish_stop, None, None, concurrency_limit=None, **quiet)
+              trigger_mode="once", **QUIET)  # fmt: skip
+        self.models.input(self.fit, self.models, self.deepthink, **QUIET)
+        self.stop.click(self._wish_stop, None, None, **QUIET)
 
     def labels(self, language: str) -> Updates:
         """Every word on the tab."""
@@ -98,7 +97,6 @@ class Compare:
                 key=key or "",
                 thinks=thinks,
                 wish=wish,
-                language=language,
             ):
                 pass  # fmt: skip
 
@@ -128,7 +126,7 @@ class Compare:
         # Only as many panes as models were chosen.
         for pane, said, turn in zip(self.panes, self.said, written, strict=False):
             updates[pane] = turns.shown([turn], language, is_open=True)
-            updates[said] = turns.written([turn])
+            updates[said] = turns.written([turn], language)
         return updates
 
     def _wish_stop(self, request: gr.Request) -> None:

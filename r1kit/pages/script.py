@@ -1,14 +1,26 @@
-"""page.js with the labels of words.py, as the page carries it: before gradio, and by its hash."""
+"""page.js and chats.js with their texts, as the page carries them: before gradio, by their hash."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from r1kit.pages.words import GRADIO_LABELS
+from r1kit.pages.words import GRADIO_LABELS, LANGUAGES, say
 
-_PAGE = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
-_LABELS = json.dumps(GRADIO_LABELS, ensure_ascii=False).replace("<", "\\u003c")
-HEAD = f"<script>{_PAGE.replace('const LABELS = {}', f'const LABELS = {_LABELS}', 1)}</script>"
+_HERE = Path(__file__).parent
+_NOTICES = ("away", "unkept", "next")
+"""what chats.js says by itself: without a server nobody else can"""
+
+
+def _filled(file: str, name: str, texts: object) -> str:
+    """The script, its empty constant of this name filled in."""
+    script = (_HERE / file).read_text(encoding="utf-8")
+    literal = json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c")
+    return script.replace(f"const {name} = {{}}", f"const {name} = {literal}", 1)
+
+
+_WORDS = {code: {name: say(code, name) for name in _NOTICES} for code in LANGUAGES}
+_SCRIPTS = (_filled("page.js", "LABELS", GRADIO_LABELS), _filled("chats.js", "WORDS", _WORDS))
+HEAD = "".join(f"<script>{script}</script>" for script in _SCRIPTS)
 SPEAK = "language => r1.speak(language)"
 """for an event of the choice of a language"""

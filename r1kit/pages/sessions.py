@@ -1,60 +1,76 @@
-"""Whoever asks the page for something must listen: what nobody hears would pile up here.
+"""What nobody fetches must not fill the memory: gradio keeps messages until they are read.
 
-gradio keeps the messages of an event until its session has read them, without a limit. A browser
-opens the stream of its messages as soon as it has asked for something. So a session that does not
-listen may ask a few times, and only few such sessions may be there at once.
+A browser opens the stream of its messages right after it has asked for something, and is then heard
+from: its account is settled. What a session asks for and does not fetch is on its account. A single
+session may have only so much on it; when all accounts together come to too much, and when one has
+been open for too long, the oldest is given up: gradio forgets the session, its messages and its
+answers. So an ordinary reader is never refused because of others.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-MOST_UNHEARD = 12
-"""events of a session that does not listen; a page that opens asks for four"""
-MOST_SESSIONS = 64
-"""sessions that do not listen yet"""
-MOST_PER_MINUTE = 240
-"""events of one session"""
+MAX_EVENTS = 64
+"""of one session; a person never has more than a few"""
+MAX_BYTES = 16_000_000
+"""of one session's requests; the longest chat is a quarter of this"""
+MAX_TOTAL_BYTES = 48_000_000
+EVENT_BYTES = 20_000
+"""what an event costs in any case: every word of the page"""
 PATIENCE_S = 60.0
-"""after which a session that never listened is forgotten, and counted anew"""
+"""gradio sends a sign of life every 15 s to whoever listens"""
+
+
+@dataclass
+class _Account:
+    n_events: int
+    n_bytes: int
+    expiry: asyncio.TimerHandle
 
 
 class Sessions:
-    """Who listens, and who may ask; all in one event loop."""
+    """Accounts of what was asked and not yet fetched; all in one event loop."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._listening: Counter[str] = Counter()
-        self._asked: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """session → since when, and how many events"""
+    def __init__(
+        self, forget: Callable[[str], Awaitable[None]], patience_s: float = PATIENCE_S
+    ) -> None:
+        """`forget(session)` frees all that gradio holds for it."""
+        self._forget = forget
+        self._patience_s = patience_s
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._total = 0
+        self._forgetting: set[asyncio.Future[None]] = set()
 
-    def may_ask(self, session: str) -> bool:
-        """Counts an event of a session; False if it is to be refused."""
-        now = self._clock()
-        while self._asked and now - next(iter(self._asked.values()))[0] > PATIENCE_S:
-            self._asked.popitem(last=False)
-        since, n = self._asked.get(session, (now, 0))
-        hears = session in self._listening
-        if n >= (MOST_PER_MINUTE if hears else MOST_UNHEARD):
+    def may_ask(self, session: str, n_bytes: int) -> bool:
+        """Puts an event on the session's account; False if it is to be refused."""
+        account = self._accounts.get(session)
+        if account is None:
+            loop = asyncio.get_running_loop()
+            expiry = loop.call_later(self._patience_s, self.give_up, session)
+            account = self._accounts[session] = _Account(0, 0, expiry)
+        cost = n_bytes + EVENT_BYTES
+        if account.n_events >= MAX_EVENTS or account.n_bytes + cost > MAX_BYTES:
             return False
-        if not hears and n == 0 and self._n_unheard() >= MOST_SESSIONS:
-            return False
-        self._asked[session] = since, n + 1
+        account.n_events += 1
+        account.n_bytes += cost
+        self._total += cost
+        while self._total > MAX_TOTAL_BYTES:
+            self.give_up(next(one for one in self._accounts if one != session))
         return True
 
-    @contextmanager
-    def listening(self, session: str) -> Iterator[None]:
-        """While its stream is open."""
-        self._listening[session] += 1
-        try:
-            yield
-        finally:
-            self._listening[session] -= 1
-            if not self._listening[session]:
-                del self._listening[session]
+    def heard(self, session: str) -> None:
+        """It has fetched a message."""
+        if account := self._accounts.pop(session, None):
+            account.expiry.cancel()
+            self._total -= account.n_bytes
 
-    def _n_unheard(self) -> int:
-        return sum(session not in self._listening for session in self._asked)
+    def give_up(self, session: str) -> None:
+        """It fetches nothing: nothing is kept for it any more."""
+        self.heard(session)
+        task = asyncio.ensure_future(self._forget(session))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read while gradio is imported
 
@@ -15,10 +15,11 @@ from fastapi import FastAPI
 
 from r1kit.pages import turns
 from r1kit.pages.api import Api
-from r1kit.pages.chat import Chat, Updates
+from r1kit.pages.chat import QUIET, Chat, Updates
 from r1kit.pages.compare import N_COLUMNS, Compare
 from r1kit.pages.door import Door
 from r1kit.pages.script import SPEAK
+from r1kit.pages.talk import read
 from r1kit.pages.theme import CSS, theme
 from r1kit.pages.words import LANGUAGES, preferred, say
 
@@ -27,10 +28,7 @@ MAX_WAITING = 64
 _DOWNLOAD = """(text) => { const a = document.createElement('a');
   a.href = URL.createObjectURL(new Blob([text], {type: 'text/plain;charset=utf-8'}));
   a.download = 'chat.%s'; a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); }"""
-_DARK = """() => { const dark = document.body.classList.toggle('dark');
-  localStorage.setItem('r1-dark', dark ? 'yes' : 'no'); }"""
-_ARRIVE = """() => { const dark = localStorage.getItem('r1-dark');
-  if (dark) document.body.classList.toggle('dark', dark === 'yes');
+_ARRIVE = """() => { r1.dark();
   if (innerWidth > 900) document.querySelector('.sidebar .toggle-button')?.click();
   document.documentElement.dataset.ready = 'yes'; }"""
 
@@ -39,7 +37,13 @@ def open_page(url: str) -> Door:
     """The page for a server whose API is at `url`."""
     api = Api(url)
     app = FastAPI(openapi_url=None)
-    asyncio.run(_mount(app, api))
+    blocks = asyncio.run(_mount(app, api))
+
+    async def forget(session: str) -> None:
+        queue = blocks._queue
+        await queue.clean_events(session_hash=session)
+        queue.pending_messages_per_session.pop(session, None)
+        queue.pending_event_ids_session.pop(session, None)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -47,18 +51,19 @@ def open_page(url: str) -> Door:
             yield
         await api.close()
 
-    return Door(app, lifespan())
+    return Door(app, lifespan(), forget)
 
 
-async def _mount(app: FastAPI, api: Api) -> None:
+async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
     """Where no event loop runs, gradio would make several and leave them open."""
-    blocks = Site(api).blocks
+    blocks: gr.Blocks = Site(api).blocks
     blocks.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=10)
     gr.mount_gradio_app(
-        app, blocks, path="/", theme=theme(), css=CSS, footer_links=[], ssr_mode=False,
-        show_error=False, max_file_size="1kb", blocked_paths=["/"], mcp_server=False,
-        run_history=False,  # it would keep what was said, and the key, once more
+        app, blocks, path="/", theme=theme(), css=CSS, footer_links=[],
+        ssr_mode=False, show_error=False, max_file_size="1kb", blocked_paths=["/"],
+        mcp_server=False, run_history=False,  # it would keep what was said, and the key, once more
     )  # fmt: skip
+    return blocks
 
 
 def merged(*updates: Updates) -> Updates:
@@ -76,13 +81,12 @@ class Site:
     def __init__(self, api: Api) -> None:
         self._api = api
         with gr.Blocks(analytics_enabled=False, title="r1kit", fill_width=True) as self.blocks:
-            self._store = gr.BrowserState([], storage_key="r1-chats", secret="r1kit")
-            self._wishes = gr.BrowserState({}, storage_key="r1-settings", secret="r1kit")
+            self._wishes = gr.Textbox(visible="hidden", label="")
             with gr.Sidebar(width=270, open=False):
                 gr.HTML("<h1>r1kit</h1>", elem_id="r1-brand")
                 new_place = gr.Column()
                 self._draw_settings()
-            self.chat = Chat(api, self._language, self._key, self._store)
+            self.chat = Chat(api, self._language, self._key)
             self.compare = Compare(api, self._language, self._key)
             with new_place:
                 self.chat.draw_sidebar()
@@ -108,43 +112,41 @@ class Site:
             self._file = gr.Textbox(visible="hidden", label="")
 
     def _listen(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         lists = [self.chat.model, self.compare.models, self.chat.deepthink, self.compare.deepthink]
         words = [*self._labels("en", [])]
-        mine = [self._language, self._key, self.chat.chats]
+        mine = [self._language, self._key]
         shown = [*dict.fromkeys([*words, *lists, *mine])]
-        self.blocks.load(self._come, [self._wishes, self._store], shown, **quiet)
+        talk = self.chat.talk
+        self.blocks.load(
+            self._come, [self._wishes, talk], shown,
+            js="() => [r1.settings(), r1.talk()]", **QUIET,
+        ).then(None, None, [self.chat.chats, self.chat.restore], js="r1.arrive")  # fmt: skip
         self.blocks.load(None, js=_ARRIVE)
         self._language.change(None, self._language, js=SPEAK)
-        mine_now = [self._language, self._key]
         self._language.input(
-            self._relabel, [*mine_now, self.chat.turns], [*words, self._wishes], **quiet
-        )
-        self._key.change(self._rekey, [*mine_now, self.chat.model], [*lists, self._wishes], **quiet)
-        self._dark.click(None, js=_DARK)
-        said = [self.chat.turns, self._language]
-        self._markdown.click(turns.markdown, said, self._file, **quiet).then(
-            None, self._file, js=_DOWNLOAD % "md"
-        )
-        self._json.click(turns.as_json, self.chat.turns, self._file, **quiet).then(
-            None, self._file, js=_DOWNLOAD % "json"
-        )
+            self._relabel, [talk, self._language], words,
+            js="(_, language) => [r1.talk(), language]", **QUIET,
+        )  # fmt: skip
+        self._key.change(self._rekey, [self._key, self.chat.model], lists, **QUIET)
+        for setting in (self._language, self._key):
+            setting.change(None, mine, None, js="r1.set")
+        self._dark.click(None, js="() => r1.dark(true)")
+        for button, export, ending in ((self._markdown, _markdown, "md"),
+                                       (self._json, _json, "json")):  # fmt: skip
+            button.click(
+                export, [talk, self._language], self._file,
+                js="(_, language) => [r1.talk(), language]", **QUIET,
+            ).then(None, self._file, js=_DOWNLOAD % ending)  # fmt: skip
 
-    async def _come(self, wishes: object, store: object, request: gr.Request) -> Updates:
+    async def _come(self, wishes: str, said: str, request: gr.Request) -> Updates:
         """What a browser sees that has just opened the page."""
-        kept = wishes if isinstance(wishes, dict) else {}
-        language, key = str(kept.get("language", "")), str(kept.get("key", ""))
+        language, key = _settings(wishes)
         if language not in LANGUAGES:
             language = preferred(request.headers.get("accept-language", ""))
         mine = {self._language: gr.update(value=language), self._key: gr.update(value=key)}
-        return merged(
-            self._labels(language, []),
-            await self._models(key, None),
-            self.chat.listed(store),
-            mine,
-        )
+        return merged(self._labels(language, read(said).ended), await self._models(key, ""), mine)
 
-    async def _models(self, key: str, chosen: str | None) -> Updates:
+    async def _models(self, key: str, chosen: str) -> Updates:
         names = await self._api.models(key)
         model = chosen if chosen in names else next(iter(names), None)
         return {
@@ -154,11 +156,11 @@ class Site:
             **self.compare.fit(names[:N_COLUMNS]),
         }
 
-    def _relabel(self, language: str, key: str, written: list[turns.Turn]) -> Updates:
-        return {**self._labels(language, written), self._wishes: _kept(language, key)}
+    def _relabel(self, said: str, language: str) -> Updates:
+        return self._labels(language, read(said).ended)
 
-    async def _rekey(self, language: str, key: str, chosen: str | None) -> Updates:
-        return {**await self._models(key, chosen), self._wishes: _kept(language, key)}
+    async def _rekey(self, key: object, chosen: object) -> Updates:
+        return await self._models(str(key or ""), str(chosen or ""))
 
     def _labels(self, language: str, written: list[turns.Turn]) -> Updates:
         return {
@@ -175,6 +177,19 @@ class Site:
         }
 
 
-def _kept(language: str, key: str) -> dict[str, str]:
-    """What the browser remembers of the settings."""
-    return {"language": language, "key": key}
+def _settings(kept: str) -> tuple[str, str]:
+    """Language and key, as the browser remembers them."""
+    try:
+        wishes = json.loads(kept)
+    except (ValueError, TypeError, RecursionError):
+        wishes = None
+    known = wishes if isinstance(wishes, dict) else {}
+    return str(known.get("language", "")), str(known.get("key", ""))
+
+
+def _markdown(said: str, language: str) -> str:
+    return turns.markdown(read(said).ended, language)
+
+
+def _json(said: str, language: str) -> str:
+    return turns.as_json(read(said).turns)

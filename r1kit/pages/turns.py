@@ -21,32 +21,54 @@ BETWEEN_ROWS = "\x1e"
 """the record separator of ASCII, which nobody types"""
 _TEXTS = ("role", "content", "thinking", "state", "error", "model")
 _NUMBERS = ("seconds", "total_s", "n_tokens", "n_thinking")
+_MAX_NUMBER = 1e12
+WRITING = ("thinking", "answering")
+"""states of a turn that is being written"""
+ENDS = ("done", "stopped", "length", "filtered", "interrupted", "error")
+"""states of one that is over"""
+FAILURES = ("gone", "unkeyed", "broken")
+"""what can stand at `error`, besides a sentence of the API"""
 
 
 def user(text: str) -> Turn:
-    return {"role": "user", "content": text}
+    return {"role": "user", "content": well_formed(text)}
 
 
 def assistant(model: str) -> Turn:
-    """One that has said nothing yet. `state`: thinking, answering, done, cut, stopped, length or
-    error."""
+    """One that has said nothing yet. Its `state` is one of WRITING or ENDS."""
     texts = {"model": model, "content": "", "thinking": "", "state": "answering", "error": ""}
     return {"role": "assistant", **texts, **dict.fromkeys(_NUMBERS, 0)}
 
 
-def clean(kept: object) -> list[Turn]:
-    """The turns in what a browser kept; whatever has not their form is left out."""
+def well_formed(text: str) -> str:
+    """Without halves of surrogate pairs, which JSON can hold and nothing can send on or show."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def clean(kept: object, *, is_live: bool = False) -> list[Turn]:
+    """The turns in what a browser kept; whatever has not their form is left out.
+
+    An answer that was being written has been interrupted, unless it is live.
+    """
     turns = []
     for one in kept if isinstance(kept, list) else []:
         if isinstance(one, dict) and one.get("role") in ("user", "assistant"):
             turn = user("") if one["role"] == "user" else assistant("")
-            turn |= {k: v for k, v in one.items() if k in _TEXTS and isinstance(v, str)}
-            turn |= {k: v for k, v in one.items() if k in _NUMBERS and isinstance(v, int | float)}
+            turn |= {
+                k: well_formed(v) for k, v in one.items() if k in _TEXTS and isinstance(v, str)
+            }
+            turn |= {k: v for k, v in one.items() if k in _NUMBERS and _is_number(v)}
             turn["cut"] = bool(one.get("cut"))
-            if turn.get("state") in ("thinking", "answering"):
-                turn["state"] = "stopped"  # the page was left before it was over
             turns.append(turn)
+    for turn in turns:
+        is_over = turn.get("state", "done") in ENDS
+        if not is_over and not (is_live and turn is turns[-1]):
+            turn["state"] = "interrupted"
     return turns
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < _MAX_NUMBER
 
 
 def asked(turns: Sequence[Turn]) -> list[Message]:
@@ -60,10 +82,12 @@ def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> lis
     return [message for turn in turns for message in _shown(turn, language, is_open)]
 
 
-def written(turns: Sequence[Turn]) -> str:
+def written(turns: Sequence[Turn], language: str) -> str:
     """What page.js copies and edits: the text of each row of the screen, as it was written."""
-    rows = itertools.groupby(turns, lambda turn: turn["role"])
-    texts = ["\n".join(turn["content"] or turn.get("error", "") for turn in row) for _, row in rows]
+    texts = [
+        "\n".join(turn["content"] or failure(turn, language) for turn in row)
+        for _, row in itertools.groupby(turns, lambda turn: turn["role"])
+    ]
     return BETWEEN_ROWS.join(text.replace(BETWEEN_ROWS, "") for text in texts)
 
 
@@ -93,6 +117,21 @@ def numbers(turn: Turn, language: str) -> str:
     return " · ".join(parts)
 
 
+def failure(turn: Turn, language: str) -> str:
+    """Why this is not a whole answer; "" where it is one, or where `numbers` says it."""
+    match turn.get("state"):
+        case "error":
+            error = turn["error"] or "broken"
+            return say(language, error) if error in FAILURES else error
+        case "filtered":
+            return say(language, "filtered", turn["error"])
+        case "interrupted":
+            return say(language, "interrupted")
+        case "done" if not turn["content"]:
+            return say(language, "unanswered")
+    return ""
+
+
 def markdown(turns: Sequence[Turn], language: str) -> str:
     """The conversation as a page; thinking is quoted."""
     parts = []
@@ -101,7 +140,8 @@ def markdown(turns: Sequence[Turn], language: str) -> str:
             parts.append(f"## {say(language, 'you')}\n\n{turn['content']}")
             continue
         quoted = "\n".join(f"> {line}" for line in turn["thinking"].splitlines())
-        parts.append("\n\n".join(p for p in (f"## {turn['model']}", quoted, turn["content"]) if p))
+        said = (f"## {turn['model']}", quoted, turn["content"], failure(turn, language))
+        parts.append("\n\n".join(part for part in said if part))
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,12 +156,15 @@ def _shown(turn: Turn, language: str, is_open: bool = False) -> list[Message]:
     messages = []
     if turn["thinking"] or turn["state"] == "thinking":
         messages.append(_thought(turn, language, is_open))
-    answer = turn["content"] or turn["error"]
-    if answer:
-        messages.append({"role": "assistant", "content": readable(answer)})
-    elif not messages:
+    if turn["content"]:
+        messages.append({"role": "assistant", "content": readable(turn["content"])})
+    if why := failure(turn, language):
+        quoted = f"> {readable(' '.join(why.split()))}"
+        messages.append({"role": "assistant", "content": quoted})
+    is_writing = turn["state"] in WRITING
+    if is_writing and not messages:
         messages.append({"role": "assistant", "content": say(language, "waiting")})
-    if turn["state"] not in ("thinking", "answering") and (line := numbers(turn, language)):
+    if not is_writing and (line := numbers(turn, language)):
         told = {"title": line, "status": "done"}
         messages.append({"role": "assistant", "content": "", "metadata": told})
     return messages

@@ -21,6 +21,16 @@ WORDS: dict[str, dict[str, str]] = {
         "gone": "The server does not answer; is `r1 serve` still running?",
         "you": "You", "try": "Try one of these",
         "note": "Models make mistakes. Nothing of this is kept on the server.",
+        # how an answer ended, and what the page says of itself (turns.py, chats.js)
+        "interrupted": "The answer was interrupted. Retry below asks again.",
+        "unanswered": "The model ended here without writing an answer. Retry below asks again.",
+        "broken": "The answer broke off: the model or its server failed. Retry below asks again.",
+        "filtered": "The server ended the answer here ({0}).",
+        "busy": "Too many questions at once. Wait a moment, then ask again.",
+        "restore": "Restore the deleted chat", "next": "Next:",
+        "away": "The server does not answer; is r1 serve still running? This page goes on by "
+                "itself as soon as the server is back.",
+        "unkept": "This browser has no room to keep this chat. Export it, or delete other chats.",
     },
     "ko": {
         "chat": "대화", "compare": "비교", "new": "새 대화", "delete": "이 대화 지우기",
@@ -39,6 +49,18 @@ WORDS: dict[str, dict[str, str]] = {
         "gone": "서버가 답하지 않습니다. `r1 serve`가 켜져 있나요?",
         "you": "나", "try": "이렇게 물어보세요",
         "note": "모델은 틀릴 수 있습니다. 서버에는 아무것도 저장되지 않습니다.",
+        "interrupted": "답변이 중단되었습니다. 아래 ‘다시 답하기’를 누르면 다시 묻습니다.",
+        "unanswered": "모델이 답을 쓰지 않고 끝냈습니다. 아래 ‘다시 답하기’를 누르면 "
+                      "다시 묻습니다.",
+        "broken": "모델이나 서버에 문제가 생겨 답변이 도중에 끊겼습니다. 아래 ‘다시 답하기’를 "
+                  "누르면 다시 묻습니다.",
+        "filtered": "서버가 여기서 답변을 끝냈습니다({0}).",
+        "busy": "질문이 한꺼번에 너무 많이 들어왔습니다. 잠시 후 다시 물어보세요.",
+        "restore": "지운 대화 되살리기", "next": "다음 질문:",
+        "away": "서버가 응답하지 않습니다. r1 serve가 켜져 있나요? 서버가 돌아오면 이 페이지는 "
+                "저절로 이어집니다.",
+        "unkept": "브라우저에 저장 공간이 없어 이 대화를 보관하지 못합니다. 내보내거나 다른 대화를 "
+                  "지워 주세요.",
     },
     "zh": {
         "chat": "对话", "compare": "对比", "new": "新对话", "delete": "删除此对话",
@@ -56,6 +78,14 @@ WORDS: dict[str, dict[str, str]] = {
         "gone": "服务器没有响应，`r1 serve` 还在运行吗？",
         "you": "我", "try": "试试这些问题",
         "note": "模型会出错。服务器上不保存任何内容。",
+        "interrupted": "回答被中断了。点击下方的“重新回答”可重新提问。",
+        "unanswered": "模型没有写出答案就结束了。点击下方的“重新回答”可重新提问。",
+        "broken": "回答中途断开：模型或服务器出了问题。点击下方的“重新回答”可重新提问。",
+        "filtered": "服务器在此结束了回答（{0}）。",
+        "busy": "一次提交的问题太多，请稍候再问。",
+        "restore": "恢复已删除的对话", "next": "下一个问题：",
+        "away": "服务器没有响应，r1 serve 还在运行吗？服务器恢复后，本页会自动继续。",
+        "unkept": "浏览器存储空间不足，无法保存此对话。请导出，或删除其他对话。",
     },
 }  # fmt: skip
 
@@ -101,7 +131,7 @@ GRADIO_LABELS: dict[str, dict[str, str]] = {
 """gradio's own labels, by its English; those of English are only better ones (page.js)"""
 
 
-def say(language: str, name: str, *values: float) -> str:
+def say(language: str, name: str, *values: float | str) -> str:
     """One phrase; English for a language there is not."""
     return WORDS.get(language, WORDS["en"])[name].format(*values)
 

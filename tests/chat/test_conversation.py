@@ -69,9 +69,12 @@ class Saying:
 
     name = "saying"
 
-    def __init__(self, *chunks: str, then: BaseException | None = None) -> None:
+    def __init__(
+        self, *chunks: str, then: BaseException | None = None, finish: Finish = "stop"
+    ) -> None:
         self.chunks = chunks
         self.then = then
+        self.finish = finish
 
     def say(self, *_: object) -> Iterator[Piece | Finish]:
         parser = StreamParser()
@@ -80,7 +83,7 @@ class Saying:
         if self.then is not None:
             raise self.then
         yield from parser.finish()
-        yield "stop"
+        yield self.finish
 
     def others(self) -> list[str]:
         return ["saying"]
@@ -137,6 +140,21 @@ def test_model_text_cannot_steer_the_terminal(make):
     assert "�]0;title��31m" in text
     for hostile in ("\x1b[2J", "\x1b]", "\x07", "\x9b", "\u202e"):
         assert hostile not in text
+
+
+@pytest.mark.parametrize(
+    ("chunks", "finish", "why"),
+    [
+        (("<think>try 4</think>x = ",), "abort", "(broken off in the middle; ask again)"),
+        (("<think>try 4",), "stop", "(the model ended without an answer; ask again)"),
+        (("<think>try 4</think>\n",), "stop", "(the model ended without an answer; ask again)"),
+        (("<think>try 4",), "length", "(cut off at the limit; --max-tokens raises it)"),
+    ],
+)
+def test_every_end_is_explained(chunks: tuple[str, ...], finish: Finish, why: str):
+    chat = Conversation(Saying(*chunks, finish=finish), Sampling(8), 0, console())
+    chat.ask("x?")
+    assert said(chat.console).rstrip("\n").split("\n")[-1] == why
 
 
 def test_a_stopped_answer_keeps_what_was_said():

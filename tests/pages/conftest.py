@@ -38,6 +38,8 @@ class Api:
     n_left: int = 0
     """streams whose reader hung up"""
     key: str | None = None
+    finish: str | None = "stop"
+    """finish_reason; None breaks the stream off after the last piece"""
 
     def pieces(self, body: Body) -> Iterator[Body]:
         """Deltas of one answer: no thinking where it is off, or where its budget is used up."""
@@ -76,7 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
             n_thinking = sum("reasoning_content" in piece for piece in pieces)
             usage = {"completion_tokens": len(pieces),
                      "completion_tokens_details": {"reasoning_tokens": n_thinking}}  # fmt: skip
-            self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+            if self.api.finish is None:
+                return
+            last = {"index": 0, "delta": {}, "finish_reason": self.api.finish}
+            self._event({"choices": [last]})
             self._event({"choices": [], "usage": usage})
             self.wfile.write(b"data: [DONE]\n\n")
         except OSError:
@@ -115,15 +120,21 @@ def serving(asgi: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def scripted() -> Iterator[tuple[type[_Handler], str]]:
+def upstream() -> Iterator[tuple[type[_Handler], str]]:
+    """The scripted API, and its address."""
     handler = type("Handler", (_Handler,), {"api": Api()})
-    upstream = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    page = open_page(f"http://127.0.0.1:{upstream.server_address[1]}")
-    with serving(app.build([], LIMITS, page=page)) as url:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield handler, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def scripted(upstream: tuple[type[_Handler], str]) -> Iterator[tuple[type[_Handler], str]]:
+    handler, address = upstream
+    with serving(app.build([], LIMITS, page=open_page(address))) as url:
         yield handler, url
-    upstream.shutdown()
-    upstream.server_close()
 
 
 @pytest.fixture
@@ -156,8 +167,10 @@ def visit(browser: Any, scripted: tuple[type[_Handler], str]) -> Iterator[Visit]
     troubles: list[str] = []
 
     def open_as(address: str = url, wait: bool = True, **somebody: Any) -> Any:
-        context = browser.new_context(**{"locale": "en-US", **somebody})
-        contexts.append(context)
+        context = somebody.pop("context", None)
+        if context is None:
+            context = browser.new_context(**{"locale": "en-US", **somebody})
+            contexts.append(context)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
         page = context.new_page()
         page.set_default_timeout(15_000)

@@ -96,5 +96,5 @@ def test_what_a_browser_kept_is_cleaned() -> None:
     assert turns[0]["content"] == ""
     assert turns[1]["content"] == "hi"
     assert "extra" not in turns[1]
-    assert (turns[2]["state"], turns[2]["seconds"]) == ("stopped", 2.5)
+    assert (turns[2]["state"], turns[2]["seconds"]) == ("interrupted", 2.5)
     assert clean("nonsense") == clean(None) == []

@@ -1,56 +1,173 @@
-"""Events that nobody hears do not pile up."""
+"""What nobody fetches does not pile up, and nobody else is refused because of it."""
 
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
+import pytest
 
-from r1kit.pages.sessions import MOST_PER_MINUTE, MOST_SESSIONS, MOST_UNHEARD, PATIENCE_S, Sessions
-
-
-def test_who_does_not_listen_is_heard_a_few_times() -> None:
-    now = [0.0]
-    sessions = Sessions(lambda: now[0])
-    assert [sessions.may_ask("a") for _ in range(MOST_UNHEARD + 2)] == [True] * MOST_UNHEARD + [
-        False
-    ] * 2
-    with sessions.listening("a"):
-        asked = [sessions.may_ask("a") for _ in range(MOST_PER_MINUTE)]
-        assert sum(asked) == MOST_PER_MINUTE - MOST_UNHEARD
-    now[0] = PATIENCE_S + 1
-    assert sessions.may_ask("a")
+from r1kit.pages import door, sessions
+from r1kit.pages.door import Door
+from r1kit.pages.sessions import EVENT_BYTES, MAX_EVENTS, Sessions
+from tests.pages.conftest import Api, Visit
+from tests.pages.test_chat_page import ask
 
 
-def test_only_so_many_do_not_listen() -> None:
-    now = [0.0]
-    sessions = Sessions(lambda: now[0])
-    for number in range(MOST_SESSIONS):
-        assert sessions.may_ask(str(number))
-    assert not sessions.may_ask("one more")
-    with sessions.listening("0"):
-        assert sessions.may_ask("one more")
-    assert not sessions.may_ask("another")
-    now[0] = PATIENCE_S + 1
-    assert sessions.may_ask("another")
+class Forgotten(list[str]):
+    """Whom gradio was told to forget."""
+
+    async def __call__(self, session: str) -> None:
+        self.append(session)
 
 
-def test_two_streams_of_one_session_count_as_long_as_one_is_open() -> None:
-    sessions = Sessions()
-    with sessions.listening("a"):
-        with sessions.listening("a"):
-            pass
-        assert all(sessions.may_ask("a") for _ in range(MOST_UNHEARD + 1))
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that in 15 s"
+        time.sleep(0.05)
 
 
-def test_the_page_refuses_events_that_nobody_hears(scripted: Any) -> None:
+def test_a_session_that_listens_may_ask_for_ever() -> None:
+    async def check() -> None:
+        accounts = Sessions(Forgotten())
+        assert all(accounts.may_ask("a", 100) for _ in range(MAX_EVENTS))
+        assert not accounts.may_ask("a", 100)
+        assert accounts.may_ask("b", 100)
+        accounts.heard("a")
+        assert accounts.may_ask("a", 100)
+
+    asyncio.run(check())
+
+
+def test_one_session_may_not_ask_for_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_BYTES", 3 * EVENT_BYTES)
+
+    async def check() -> None:
+        accounts = Sessions(Forgotten())
+        assert accounts.may_ask("a", EVENT_BYTES)
+        assert not accounts.may_ask("a", EVENT_BYTES)
+        accounts.heard("a")
+        assert accounts.may_ask("a", EVENT_BYTES)
+
+    asyncio.run(check())
+
+
+def test_the_oldest_is_given_up_and_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_TOTAL_BYTES", 10 * EVENT_BYTES)
+    forgotten = Forgotten()
+
+    async def check() -> None:
+        accounts = Sessions(forgotten)
+        assert all(accounts.may_ask(f"flood {number}", 0) for number in range(25))
+        assert accounts.may_ask("reader", 0)
+        accounts.heard("reader")
+        await asyncio.sleep(0)
+
+    asyncio.run(check())
+    assert forgotten == [f"flood {number}" for number in range(16)]
+
+
+def test_a_session_that_never_listens_is_given_up() -> None:
+    forgotten = Forgotten()
+
+    async def check() -> None:
+        accounts = Sessions(forgotten, patience_s=0.05)
+        accounts.may_ask("silent", 0)
+        accounts.may_ask("reader", 0)
+        accounts.heard("reader")
+        while not forgotten:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(check())
+    assert forgotten == ["silent"]
+
+
+def test_who_stops_reading_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "PATIENCE_S", 0.05)
+    forgotten, seen = Forgotten(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for number in range(3):
+            await send({"type": "http.response.body", "number": number})
+        seen.append((await receive())["type"])
+
+    async def stuck(message: Any) -> None:
+        if message["number"]:
+            await asyncio.Event().wait()
+
+    async def connected() -> Any:
+        await asyncio.Event().wait()
+
+    scope = {"path": "/gradio_api/queue/data", "method": "GET", "query_string": b"session_hash=a"}
+
+    async def check() -> None:
+        page = Door(app, nullcontext(), forgotten)  # type: ignore[arg-type]
+        await page(scope, connected, stuck)
+        await asyncio.sleep(0)
+
+    asyncio.run(check())
+    assert seen == ["http.disconnect"]
+    assert forgotten == ["a"]
+
+
+def test_what_is_refused_is_a_sentence(scripted: Any) -> None:
     _, url = scripted
     config = httpx.get(f"{url}/config").json()
     assert config["run_history"] is False
+    assert config["connect_heartbeat"] is False  # it would take one of a browser's six connections
+    join = f"{url}/gradio_api/queue/join"
     body = {"data": [], "fn_index": 10_000, "session_hash": "nobody-listens"}
-    statuses = [
-        httpx.post(f"{url}/gradio_api/queue/join", json=body).status_code
-        for _ in range(MOST_UNHEARD + 3)
-    ]
-    assert statuses[-3:] == [429] * 3
-    assert 429 not in statuses[:MOST_UNHEARD]
+    korean = {"Accept-Language": "ko-KR,ko;q=0.9"}
+    asked = [httpx.post(join, json=body, headers=korean) for _ in range(MAX_EVENTS + 1)]
+    assert 429 not in [answer.status_code for answer in asked[:-1]]
+    assert asked[-1].status_code == 429
+    assert "질문이 한꺼번에 너무 많이" in asked[-1].json()["detail"]
     for wrong in ({}, {"session_hash": 5}, {"session_hash": "x" * 65}, [], "x"):
-        assert httpx.post(f"{url}/gradio_api/queue/join", json=wrong).status_code == 400
+        refused = httpx.post(join, json=wrong)
+        assert refused.status_code == 400
+        assert refused.json()["detail"]
+
+
+def test_the_page_shows_why_it_was_refused(visit: Visit, api: Api, scripted: Any) -> None:
+    _, url = scripted
+    page = visit()
+    hashes: list[str] = []
+    page.on("request", lambda one: one.post_data and hashes.append(one.post_data))
+    ask(page, "first")
+    page.wait_for_selector("#r1-chat .bot .katex")
+    page.wait_for_selector("#r1-stop", state="hidden")
+    session = next(json.loads(one)["session_hash"] for one in hashes if "session_hash" in one)
+    page.wait_for_load_state("networkidle")
+    body = {"data": [], "fn_index": 10_000, "session_hash": session}
+    for _ in range(MAX_EVENTS):
+        httpx.post(f"{url}/gradio_api/queue/join", json=body)
+    ask(page, "second")
+    page.wait_for_selector("text=Too many questions at once.")
+    assert "Could not parse" not in page.inner_text("body")
+    assert "second" in page.evaluate("r1.talk()")
+
+
+def test_an_answer_that_nobody_fetches_ends(
+    api: Api, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way through gradio: given up, the generation ends and its messages are gone."""
+    _, url = scripted
+    api.thinking, api.pause_s = ["hm "] * 2000, 0.02
+    config = httpx.get(f"{url}/config").json()
+    sends = next(
+        one for one in config["dependencies"] if any(t[1] == "submit" for t in one["targets"])
+    )
+    talk = json.dumps({"id": "x", "round": 1, "turns": [{"role": "user", "content": "7"}]})
+    monkeypatch.setattr(sessions, "MAX_TOTAL_BYTES", 2 * EVENT_BYTES)
+    body = {"data": [talk, "tiny", True, "en", ""], "fn_index": sends["id"], "session_hash": "mute"}
+    with httpx.Client() as client:
+        client.post(f"{url}/gradio_api/queue/join", json=body).raise_for_status()
+        eventually(lambda: len(api.asked) == 1)
+        for number in range(3):
+            other = body | {"data": ["", "tiny", True, "en", ""], "session_hash": f"other {number}"}
+            client.post(f"{url}/gradio_api/queue/join", json=other).raise_for_status()
+    eventually(lambda: api.n_left == 1)
