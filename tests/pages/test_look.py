@@ -9,7 +9,7 @@ import pytest
 
 from r1kit.pages.words import EXAMPLES, GRADIO_LABELS, WORDS
 from tests.pages.conftest import Api, Visit
-from tests.pages.test_chat_page import ANSWER, answered, ask, settings, until
+from tests.pages.test_chat_page import answered, ask, settings, until
 
 RICH = (
     "**답(5)**은 It costs $5 and then $10, 2 < 3 <b>x</b> 50*101; $x<y$ and \\boxed{5}.\n\n"
@@ -93,17 +93,18 @@ def test_a_question_is_edited_as_it_was_written(visit: Visit, api: Api) -> None:
 
 
 def test_what_a_model_cannot_is_not_offered(visit: Visit, api: Api) -> None:
-    api.capabilities, api.pause_s, api.models = [], 0.3, ["plain", "other"]
+    api.capabilities, api.models = [], ["plain", "other"]
+    api.thinking, api.pause_s = ["hm "] * 400, 0.05
     page = visit()
     page.wait_for_selector("#r1-deepthink", state="hidden")
     ask(page, "7")
     page.wait_for_selector(
         "text=/Thinking… [0-9.]+ s/"
     )  # it thinks all the same, and that is shown
-    page.wait_for_selector("text=wait, 5:")
+    page.wait_for_selector("text=/hm hm/")
     assert page.locator("#r1-end").is_hidden()
-    page.wait_for_selector(ANSWER)
-    page.wait_for_selector("#r1-stop", state="hidden")
+    page.click("#r1-stop")
+    page.wait_for_selector("text=/Stopped/")
     page.click("role=tab[name='Compare']")
     page.wait_for_selector("#r1-go")
     assert page.locator("#r1-compare-deepthink").is_hidden()
@@ -113,11 +114,12 @@ def test_what_a_model_cannot_is_not_offered(visit: Visit, api: Api) -> None:
 
 
 def test_thinking_that_cannot_be_ended_is_not_offered_to_end(visit: Visit, api: Api) -> None:
-    api.capabilities, api.pause_s = ["thinking"], 0.3
+    api.capabilities = ["thinking"]
+    api.thinking, api.pause_s = ["hm "] * 400, 0.05
     page = visit()
     page.wait_for_selector("#r1-deepthink", state="visible")
     ask(page, "7")
-    page.wait_for_selector("text=wait, 5:")
+    page.wait_for_selector("text=/hm hm/")
     assert page.locator("#r1-end").is_hidden()
     page.click("#r1-stop")
     page.wait_for_selector("text=/Stopped/")
