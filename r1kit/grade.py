@@ -9,7 +9,6 @@ by one; rows that cannot be read are told at the end.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +21,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from r1kit import template
-from r1kit.errors import ConfigError
+from r1kit.errors import ConfigError, R1Error
+from r1kit.outside import read_json, to_json
 from r1kit.text_files import read_json_lines
 from r1kit.types import Verdict
 
@@ -114,9 +114,9 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
         if isinstance(row, str):
             bad.append(f"line {number} {row}")
         else:
-            print(json.dumps(grade(kind, row), ensure_ascii=False), file=out, flush=True)
+            print(to_json(grade(kind, row)), file=out, flush=True)
     if not lines:
-        raise ConfigError(f"{source} is empty; it needs a row a line.")
+        raise ConfigError(f"{source} is empty; it needs one row per line.")
     if bad:
         more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
         rest = "A row is one JSON object on one line; `r1 verify --help` shows one."
@@ -131,7 +131,12 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
 def grade(kind: str, row: Row) -> Row:
     """The verdict on one row, as a row."""
     start = time.perf_counter()
-    verdict = KINDS[kind].verify(row)
+    try:
+        verdict = KINDS[kind].verify(row)
+    except R1Error:  # it concerns every row: no sandbox here
+        raise
+    except Exception as error:  # a bug of ours must not cost the verdicts of later rows
+        verdict = Verdict(None, None, f"the verifier failed ({type(error).__name__}: {error})")
     return {
         "id": row["id"],
         "outcome": verdict.outcome,
@@ -150,8 +155,8 @@ def answer_part(text: str) -> str | None:
 def _row(line: str, kind: Kind) -> Row | str:
     """The row, or in a phrase why there is none."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = read_json(line)
+    except ValueError:
         return "is not JSON"
     if not isinstance(row, dict) or "id" not in row:
         return 'is not an object with an "id"'

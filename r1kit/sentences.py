@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import tempfile
 import traceback
@@ -30,6 +31,7 @@ def sentences(
 
     `kept` says what the user still has then, where that is no run folder.
     """
+    _forgive_odd_characters()
 
     def stopped() -> str:
         return f"Stopped. {kept or _kept(folder)}"
@@ -65,6 +67,14 @@ def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
 
 def _say(errors: Console, told: str, more: str = "") -> None:
     errors.print(Text.assemble(("error: ", "bold red"), (told, "red"), f" {more}" if more else ""))
+
+
+def _forgive_odd_characters() -> None:
+    """What the terminal's encoding has no place for is shown as its escape, what is typed in
+    another one as `�`; neither ends a command."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def _kept(folder: Path | None) -> str:

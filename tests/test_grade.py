@@ -2,14 +2,21 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
 from r1kit import cli, grade
 from r1kit.errors import ConfigError
+from r1kit.types import Verdict
+from tests import hostile
 
 ROWS = [
     {"id": 1, "gold": "\\frac{1}{2}", "text": "<think>1?</think>\\boxed{0.5}"},
@@ -135,3 +142,71 @@ def test_a_file_from_windows_is_read_and_a_gold_may_be_a_number(tmp_path: Path, 
     assert code == 0, said
     told = [verdict["outcome"] for verdict in verdicts]
     assert told == ["correct", "correct", "correct", "incorrect"]
+
+
+ROW: dict[str, dict[str, Any]] = {
+    "math": {"id": 1, "gold": "5", "text": "<think>try</think>\\boxed{5}"},
+    "choice": {"id": 1, "gold": "A", "text": "Answer: A", "n_options": 4},
+    "code": {"id": 1, "program": "print(7)", "tests": [{"stdin": "3", "stdout": "7"}]},
+}
+
+
+@pytest.mark.parametrize(("kind", "n_times"), [("math", 6), ("choice", 6), ("code", 2)])
+def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: int):
+    """A file of what nobody means, and a good row at its end."""
+
+    @settings(
+        max_examples=n_times, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(st.lists(hostile.spoilt(ROW[kind]), min_size=8, max_size=8))
+    def graded(rows: list[Any]) -> None:
+        path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+        path.write_bytes(b"\n".join(map(hostile.as_bytes, [*rows, ROW[kind]])))
+        code, _, said = verify(kind, "--jsonl", path, "--out", out)
+        verdicts = [json.loads(line) for line in out.read_text().splitlines()]
+        told = re.search(r"(\d+) of 9 rows", said)
+        assert len(verdicts) + (int(told[1]) if told else 0) == 9, said
+        assert code == (2 if told else 0)
+        assert (verdicts[-1]["id"], verdicts[-1]["outcome"]) == (1, "correct")
+        assert not any("verifier failed" in verdict["why"] for verdict in verdicts)
+
+    graded()
+
+
+def test_a_verdict_has_the_id_of_its_row_whatever_that_is(tmp_path: Path):
+    ids = [hostile.HALF, [hostile.HALF, {"a\udc00": 2**70}], 10**30, hostile.nested(200), "\u2028"]
+    path = tmp_path / "rows.jsonl"
+    rows = [ROW["math"] | {"id": name} for name in ids]
+    path.write_bytes(b"\n".join(map(hostile.as_bytes, rows)))
+    code, verdicts, said = verify("math", "--jsonl", path)
+    assert (code, said) == (0, "")
+    assert [verdict["id"] for verdict in verdicts] == ids
+
+
+@pytest.mark.parametrize("part", ["stdin", "stdout", "checker"])
+def test_a_test_that_is_no_text_decides_nothing(tmp_path: Path, part: str):
+    path = tmp_path / "rows.jsonl"
+    test = {"stdin": "3", "stdout": "7", part: f"print(1) # {hostile.HALF}"}
+    rows = [
+        ROW["code"] | {"tests": [test]},
+        ROW["code"] | {"program": f"print(7) # {hostile.HALF}"},
+    ]
+    path.write_bytes(b"\n".join(map(hostile.as_bytes, rows)))
+    code, verdicts, _ = verify("code", "--jsonl", path)
+    assert code == 0
+    assert [verdict["outcome"] for verdict in verdicts] == ["undecided", "correct"]
+    assert verdicts[0]["why"] == "test 0: the test has half of a surrogate pair, which is no text"
+
+
+def test_a_verifier_that_fails_costs_one_verdict(answers: Path, monkeypatch: pytest.MonkeyPatch):
+    math = grade.KINDS["math"]
+
+    def fails_at(row: dict[str, Any]) -> Verdict:
+        return 1 / 0 if row["id"] == "b" else math.verify(row)  # type: ignore[return-value]
+
+    monkeypatch.setitem(grade.KINDS, "math", replace(math, verify=fails_at))
+    code, verdicts, _ = verify("math", "--jsonl", answers)
+    assert (code, len(verdicts)) == (0, len(ROWS))
+    assert verdicts[1]["outcome"] == "undecided"
+    assert verdicts[1]["why"] == "the verifier failed (ZeroDivisionError: division by zero)"

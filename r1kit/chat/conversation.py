@@ -13,6 +13,7 @@ from r1kit.chat.screen import Screen
 from r1kit.chat.voices import Voice
 from r1kit.errors import R1Error
 from r1kit.live import printable
+from r1kit.outside import mended
 from r1kit.types import Message, Sampling
 
 HELP = """\
@@ -82,7 +83,7 @@ class Conversation:
         Ctrl-C ends the answer; what was said until then, if anything, is kept. Raises EngineError,
         after which the conversation is as it was.
         """
-        asked = [*self.messages, Message("user", question)]
+        asked = [*self.messages, Message("user", mended(question))]
         finish: str = "abort"
         is_stopped = False
         with Screen(self.console) as screen:

@@ -12,6 +12,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from r1kit import signals
+from r1kit.outside import mended
 
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
 CONTINUED = "· "
@@ -62,7 +63,7 @@ class _Forgiving(FileHistory):
 
     def store_string(self, string: str) -> None:
         try:
-            super().store_string(string)
+            super().store_string(mended(string))
         except OSError:
             return
 

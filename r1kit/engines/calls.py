@@ -18,6 +18,7 @@ import httpx
 
 from r1kit.engines.streams import EventReader, reason
 from r1kit.errors import ConfigError, EngineError
+from r1kit.outside import read_mended
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -137,8 +138,8 @@ class Caller:
             raise _PassingError(self._shown(str(error) or type(error).__name__)) from None
         self._refuse(response, data)
         try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError):
+            answer = read_mended(data)
+        except ValueError:
             kind = response.headers.get("Content-Type", "no content type")
             if "json" in kind:
                 raise _PassingError("damaged JSON") from None
@@ -214,8 +215,8 @@ def _checked(api_key: str | None) -> str:
 def _said(response: httpx.Response, data: bytes) -> str:
     """The server's own sentence, wherever it stands."""
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
+        body = read_mended(data)
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         kind = response.headers.get("Content-Type", "")

@@ -80,6 +80,8 @@ class Said:
     """set in the last one"""
     thought: Thought | None = None
     """set with `finish` where there was thinking"""
+    ending: str | None = None
+    """set with `finish` where a server behind us has a word of the API for it that we never use"""
 
 
 def begin(engine: Stepped, ask: Ask, tokenizer: Any) -> list[Completing]:

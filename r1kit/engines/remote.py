@@ -3,8 +3,8 @@
 Unlike the engines of `base.py` it is asked in messages, for only the server knows its tokenizer: a
 `Completion` from here has its text, in this house's form, and how it ended, and no token ids.
 
-Servers tell thinking in three ways: `reasoning_content` (DeepSeek's name), `reasoning` (vLLM's and
-others'), or tags in the content; all become the one text that `template.parse` reads.
+Servers tell thinking in fields, typed parts or tags (streams.py); all become the one text that
+`template.parse` reads.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Any
 
 from r1kit.engines.base import Counters
 from r1kit.engines.calls import Caller, Json, RefusedError
-from r1kit.engines.streams import FINISHES, count, pieces
+from r1kit.engines.streams import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
+from r1kit.outside import mended
 from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Message, Sampling
 
@@ -195,8 +196,7 @@ class Endpoint:
         body: Json = {
             "model": self.model,
             "messages": [
-                {"role": message.role, "content": _encodable(message.content)}
-                for message in messages
+                {"role": message.role, "content": mended(message.content)} for message in messages
             ],
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
@@ -209,16 +209,16 @@ class Endpoint:
 
     def _only(self, listed: Json) -> str:
         """The one model of /models; several names of one model (`root`) count once."""
-        models = [one for one in listed.get("data") or () if isinstance(one, dict)]
-        names = [one["id"] for one in models if isinstance(one.get("id"), str)]
+        models = _listed(listed)
+        names = [str(one["id"]) for one in models]
         if not names:
             raise ValueError("no model in /models")
-        if len({one.get("root") or one.get("id") for one in models}) > 1:
+        if len({str(one.get("root") or one["id"]) for one in models}) > 1:
             raise EngineError(
                 f"The server at {self.address} has several models ({', '.join(names[:8])}"
                 f"{', …' if len(names) > 8 else ''}); name one of them."
             )
-        return str(names[0])
+        return names[0]
 
 
 class _Crew:
@@ -272,7 +272,9 @@ class _Crew:
 
 
 def _listed(answer: Json) -> list[Json]:
-    models = [one for one in answer.get("data") or () if isinstance(one, dict)]
+    """The models of /models that have a name."""
+    data = answer.get("data")
+    models = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
     return [one for one in models if isinstance(one.get("id"), str)]
 
 
@@ -292,21 +294,10 @@ def _completion(choice: Any) -> Completion:
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
     finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
-    named = (message.get("reasoning_content"), message.get("reasoning"))
-    reasoning = next((text for text in named if isinstance(text, str)), None)
-    text = _text(reasoning, _content(message.get("content")), finish)
-    return Completion([], [], _encodable(text), finish, 0)
+    return Completion([], [], _text(*spoken(message), finish), finish, 0)
 
 
-def _content(content: Any) -> str:
-    """A text, or a list of parts that are joined; nothing is an empty text."""
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
-
-
-def _text(reasoning: str | None, content: str, finish: Finish) -> str:
+def _text(reasoning: str, content: str, finish: Finish) -> str:
     """The completion as our own models write it.
 
     Tags inside a part cannot be told from ours again: such a text stays readable, is not well
@@ -321,8 +312,3 @@ def _text(reasoning: str | None, content: str, finish: Finish) -> str:
         return completion_text(reasoning or None, content)
     except ValueError:
         return f"{THINK}{reasoning}{END_THINK}{content}"
-
-
-def _encodable(text: str) -> str:
-    """JSON can escape half a character, which no file and no request can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -5,12 +5,12 @@ Shared by the chat, which shows what is said, and the load client, which measure
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from r1kit.errors import EngineError
+from r1kit.outside import read_mended
 from r1kit.template import Piece, StreamParser
 from r1kit.types import Finish
 
@@ -21,9 +21,15 @@ MAX_LINE_BYTES = 4_000_000
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
-    "length": "length", "max_tokens": "length",
+    "length": "length", "max_tokens": "length", "model_length": "length",
+    "max_output_tokens": "length",
 }  # fmt: skip
-"""what servers call it; all else (a filter of contents, a tool call, nothing) is "abort" """
+"""what servers call it; all else (a filter of contents, nothing) is "abort" """
+BROKEN = frozenset({"abort", "aborted", "cancelled", "error", "network_error"})
+"""the server gave up, and says so as if that were an end"""
+_CALLS = frozenset({"tool_calls", "function_call", "tool_use"})
+_WORDS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
+"""where the text of a part stands, whatever its type"""
 
 
 class EventReader:
@@ -55,7 +61,11 @@ class Said:
 
 
 def said(event: Event) -> Said:
-    """The first choice of an event. Raises EngineError, in the server's words, for an error."""
+    """The first choice of an event.
+
+    Raises EngineError, in the server's words, for an error, and for a call of a tool: nobody here
+    offers one, and what it says is lost.
+    """
     if event.get("error"):
         raise EngineError(f"The server gave up: {reason(event) or 'no reason given'}.")
     choices = event.get("choices")
@@ -65,11 +75,42 @@ def said(event: Event) -> Said:
     delta = choice.get("delta")
     told = delta if isinstance(delta, dict) else {"content": choice.get("text")}
     finish = choice.get("finish_reason")
-    return Said(
-        _string(told.get("reasoning_content")) or _string(told.get("reasoning")),
-        _string(told.get("content")),
-        finish if isinstance(finish, str) else None,
-    )
+    finish = finish if isinstance(finish, str) else None
+    if told.get("tool_calls") or told.get("function_call") or finish in _CALLS:
+        raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
+    return Said(*spoken(told), finish)
+
+
+def spoken(told: Event) -> tuple[str, str]:
+    """Thinking and answer of a message, or of what is new in one.
+
+    Thinking is a field of its own (DeepSeek, vLLM, OpenRouter), or a typed part of the content
+    (Mistral); a server that has it in several ways says the same in each. A refusal is an answer.
+    """
+    names = ("reasoning_content", "reasoning", "reasoning_details")
+    thinking = next((text for text in map(_words, map(told.get, names)) if text), "")
+    content, parts = told.get("content"), []
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        content = _words([part for part in parts if not _is_thought(part)])
+    answer = _words(content) or _words(told.get("refusal"))
+    return thinking or _words([part for part in parts if _is_thought(part)]), answer
+
+
+def _is_thought(part: Event) -> bool:
+    kind = str(part.get("type"))
+    return "thinking" in kind or "reasoning" in kind
+
+
+def _words(value: Any) -> str:
+    """A text, or those of typed parts, which may hold others."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_words(part) for part in value if isinstance(part, dict))
+    if isinstance(value, dict):
+        return next((text for name in _WORDS if (text := _words(value.get(name)))), "")
+    return ""
 
 
 def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
@@ -97,27 +138,20 @@ def reason(body: Any, most: int = 300) -> str:
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail")
     words = error if isinstance(error, str) else ""
-    return " ".join(_string(words).split())[:most].rstrip(".")
+    return " ".join(words.split())[:most].rstrip(".")
 
 
 def count(usage: Event, key: str) -> int:
     """A number of tokens as a server tells it; 0 for what is none."""
     value = usage.get(key)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value < 2**53 else 0
 
 
 def _event(text: bytes) -> Event:
     try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
+        event = read_mended(text)
+    except ValueError:
         event = None
     if not isinstance(event, dict):
         raise EngineError("The server's stream is damaged; ask again.")
     return event
-
-
-def _string(value: Any) -> str:
-    """JSON can escape half a character, which no terminal can show."""
-    if not isinstance(value, str):
-        return ""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,24 +1,25 @@
 """`r1 serve --engine URL`: any OpenAI-compatible server behind our API, its thinking normalised.
 
 Only that server knows its tokenizer, so conversations are passed on as messages. Thinking in a
-field of its own (`reasoning_content`, `reasoning`) or in tags becomes `reasoning_content`.
+field of its own, in typed parts of the content or in tags becomes `reasoning_content`.
 What needs tokens is refused: a thinking budget, `prefix`, log-probabilities, prompts of token ids.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import httpx
 
 from r1kit.engines.remote import Endpoint
 from r1kit.errors import EngineError
+from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.flow import Flow
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import ServedModel
-from r1kit.serve.relay import Behind, Relay
+from r1kit.serve.relay import Behind, Form, Relay
 from r1kit.serve.schema import (
     ChatRequest,
     CompletionRequest,
@@ -27,7 +28,6 @@ from r1kit.serve.schema import (
     check_completion,
 )
 from r1kit.serve.wire import Json
-from r1kit.template import StreamParser
 
 _CONNECT_S = 10.0
 _ASK_S = 30.0
@@ -70,7 +70,8 @@ class Fronted:
             body["reasoning_effort"] = request.reasoning_effort
         elif not thinks:  # said only then, and in DeepSeek's way: others may not know the field
             body["thinking"] = {"type": "disabled"}
-        return await self._begin("/chat/completions", body, request.n or 1, StreamParser)
+        form: Form = "stream" if request.stream else "whole"
+        return await self._begin("/chat/completions", body, request.n or 1, form)
 
     async def complete(self, request: CompletionRequest) -> Flow:
         prompt = check_completion(request)
@@ -79,7 +80,7 @@ class Fronted:
         if request.logprobs is not None:
             raise _unknown("logprobs", "gives no log-probabilities to us")
         body = {"prompt": prompt, "max_tokens": request.max_tokens, **_drawn(request)}
-        return await self._begin("/completions", body, request.n or 1, None)
+        return await self._begin("/completions", body, request.n or 1, "text")
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
@@ -93,17 +94,15 @@ class Fronted:
             relay.fail(ApiError(503, "The server is shutting down."))
         await self._client.aclose()
 
-    async def _begin(
-        self, path: str, body: Json, n: int, parser: Callable[[], StreamParser] | None
-    ) -> Flow:
+    async def _begin(self, path: str, body: Json, n: int, form: Form) -> Flow:
         limits, live = self._limits, self.vitals.live
         if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
         told = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = Relay(n, self.vitals, parser)
+        relay = Relay(n, self.vitals, form)
         body = {"model": self.name, **told, **({"n": n} if n > 1 else {}), **streamed}
-        request = self._client.build_request("POST", path, json=body)
+        request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
         return relay
 
@@ -115,7 +114,9 @@ def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
     if not listed:
         raise EngineError(f"The server at {address} has no model; see what it was started with.")
     timeout = httpx.Timeout(limits.total_timeout_s, connect=_CONNECT_S, pool=None)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     return [
         Fronted(
             one["id"],

@@ -49,7 +49,7 @@ class Items:
         )
 
     def say(self, said: Said) -> bytes:
-        self._finish = said.finish or self._finish
+        self._finish = said.ending or said.finish or self._finish
         if not said.n_thinking:
             self._logprobs += token_logprobs([said], self._decoder)
         return b"".join(event for piece in said.pieces for event in self._piece(piece))
@@ -57,7 +57,7 @@ class Items:
     def end(self, usage: Usage) -> bytes:
         """A response that has stopped has a message, be it empty."""
         events = list(self._close())
-        if self._finish != "length" and not any(i["type"] == "message" for i in self._done):
+        if self._status() == "completed" and not any(i["type"] == "message" for i in self._done):
             events += [*self._opened("answer"), *self._close()]
         status = self._status()
         events.append(self._event(f"response.{status}", response=self._response(status, usage)))
@@ -125,18 +125,18 @@ class Items:
         return f"event: {kind}\n".encode() + event(body)
 
     def _status(self) -> str:
-        return "incomplete" if self._finish == "length" else "completed"
+        return "completed" if self._finish in (None, "stop", "abort") else "incomplete"
 
     def _response(self, status: str, usage: Usage | None) -> Json:
         asked = self._request
-        is_cut = status == "incomplete"
+        why = "max_output_tokens" if self._finish == "length" else self._finish
         return {
             "id": self._id,
             "object": "response",
             "created_at": self._created,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "incomplete_details": {"reason": why} if status == "incomplete" else None,
             "instructions": asked.instructions,
             "max_output_tokens": asked.max_output_tokens,
             "model": asked.model,

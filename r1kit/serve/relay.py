@@ -9,25 +9,38 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Literal
 
 import httpx
 
 from r1kit.engines.completion import Said, Thought
-from r1kit.engines.streams import FINISHES, EventReader, count, reason, said
+from r1kit.engines.streams import BROKEN, FINISHES, EventReader, count, reason, said
 from r1kit.errors import EngineError
+from r1kit.outside import read_mended
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.flow import all_said
 from r1kit.serve.wire import Json
-from r1kit.template import Piece, StreamParser
+from r1kit.template import END_THINK, THINK, Piece, StreamParser
 from r1kit.types import Finish
 
 _GONE = "The server behind this one is gone; ask again in a minute."
 _PASSED_ON = {400, 404, 413, 422}
 """statuses that are about the request"""
+_ENDINGS = {
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "sensitive": "content_filter",
+    "refusal": "content_filter",
+    "insufficient_system_resource": "insufficient_system_resource",
+}
+"""other ends than ours, and what OpenAI and DeepSeek call them"""
 
 log = logging.getLogger("r1kit.serve")
+
+Form = Literal["text", "stream", "whole"]
+"""a text that is continued, or a chat: streamed, or not and so read from its end"""
 
 
 class Behind:
@@ -52,13 +65,13 @@ class Behind:
 class Relay:
     """The n completions of one request, read from another server's stream."""
 
-    def __init__(self, n: int, vitals: Behind, parser: Callable[[], StreamParser] | None) -> None:
+    def __init__(self, n: int, vitals: Behind, form: Form) -> None:
         self.n = n
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         self.n_prompt_tokens = 0
         self._vitals = vitals
-        self._choices = [_Choice(place, parser and parser()) for place in range(n)]
+        self._choices = [_Choice(place, form) for place in range(n)]
         self._events: asyncio.Queue[Said | ApiError] = asyncio.Queue()
         self._work: asyncio.Task[None] | None = None
 
@@ -123,10 +136,14 @@ class Relay:
         if not isinstance(place, int) or not 0 <= place < self.n:
             raise EngineError("The server behind speaks of a completion nobody asked for.")
         choice = self._choices[place]
+        if now.finish in BROKEN:
+            raise EngineError(f"The server behind broke the answer off ({now.finish}); ask again.")
         if now.finish:
             choice.finish = FINISHES.get(now.finish, "stop")
-        if pieces := choice.take(now.reasoning, now.content):
+            choice.ending = _ENDINGS.get(now.finish.lower())
+        if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
+        if pieces := choice.take(now.reasoning, now.content):
             self._events.put_nowait(Said(place, pieces, 0, 0, []))
 
     def _end(self, usage: Json) -> None:
@@ -143,9 +160,8 @@ class Relay:
             n_thinking = self._n_thinking(usage, n)
             told = (n, n_thinking) if choice.place == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
-            self._events.put_nowait(
-                Said(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
-            )
+            last = Said(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
+            self._events.put_nowait(replace(last, ending=choice.ending))
 
     def _n_thinking(self, usage: Json, n: int) -> int:
         """As the server says; where it does not, the share of the characters."""
@@ -165,23 +181,31 @@ class Relay:
 class _Choice:
     """What one completion has said so far."""
 
-    def __init__(self, place: int, parser: StreamParser | None) -> None:
+    def __init__(self, place: int, form: Form) -> None:
         self.place = place
         self.finish: Finish | None = None
+        self.ending: str | None = None
         self.n_chars = self.n_thought = 0
-        self._parser = parser
+        self._form = form
+        self._parser = StreamParser()
+        self._held = ""
         self._is_thinking = False
 
     def take(self, reasoning: str, content: str) -> list[Piece]:
         pieces = [Piece("thinking", reasoning)] if reasoning else []
-        if self._parser is None:
+        if self._form == "stream":
+            pieces += self._parser.feed(content)
+        elif self._form == "text":
             pieces += [Piece("answer", content)] if content else []
         else:
-            pieces += self._parser.feed(content)
+            self._held += content
         return self._counted(pieces)
 
     def rest(self) -> list[Piece]:
-        return self._counted(self._parser.finish() if self._parser else [])
+        """Where the prompt opened the thinking, servers without a parser show only its end."""
+        is_begun = THINK not in self._held and END_THINK in self._held and not self.n_thought
+        parser = StreamParser(prefilled=True) if is_begun else self._parser
+        return self._counted([*parser.feed(self._held), *parser.finish()])
 
     @property
     def thought(self) -> Thought | None:
@@ -213,7 +237,7 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     """The server's own sentence, with a status that says whose fault it is."""
     status = reply.status_code
     try:
-        body: Any = httpx.Response(status, content=data).json()
+        body: Any = read_mended(data)
     except ValueError:
         body = None
     told = reason(body) or "no reason given"
@@ -222,7 +246,8 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
         param = error.get("param") if isinstance(error, dict) else None
         return ApiError(status, f"{told}.", param=param if isinstance(param, str) else None)
     if status == 429:
-        wait = reply.headers.get("Retry-After", "2")
+        wait = reply.headers.get("Retry-After", "")
+        wait = wait if wait.isascii() and wait.isdigit() else "2"
         return ApiError(429, f"{told}.", code="rate_limit_exceeded", headers={"Retry-After": wait})
     return ApiError(502, f"The server behind this one refuses (HTTP {status}): {told}.")
 

@@ -20,7 +20,6 @@ from r1kit.engines.completion import Said, Token
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import Drawn
-from r1kit.types import Finish
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
@@ -194,7 +193,7 @@ class PlainText:
 
     def _choice(self, said: Said, text: str, saids: Sequence[Said]) -> Json:
         logprobs = self._logprobs(said.index, saids)
-        finish = _finish(said.finish)
+        finish = _finish(said)
         return {"index": said.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
     def _logprobs(self, index: int, saids: Sequence[Said]) -> Json | None:
@@ -303,14 +302,16 @@ def _told(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
 
 
 def _ending(said: Said) -> Json:
-    ending: Json = {"finish_reason": _finish(said.finish)}
+    ending: Json = {"finish_reason": _finish(said)}
     if said.thought is not None:
         ending["reasoning_finish_reason"] = said.thought
     return ending
 
 
-def _finish(finish: Finish | None) -> str | None:
-    return None if finish is None else ("length" if finish == "length" else "stop")
+def _finish(said: Said) -> str | None:
+    if said.finish is None or said.ending is not None:
+        return said.ending
+    return "length" if said.finish == "length" else "stop"
 
 
 def _token_text(decoder: Decoder | None, token_id: int) -> str:

@@ -9,11 +9,11 @@ language, the one most words are in.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.outside import is_text, read_json
 from r1kit.text_files import read_json_lines
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.language import LANGUAGES, language_of
@@ -67,8 +67,8 @@ def verify(problem: Problem, answer: str) -> Verdict:
 
 def _row(line: str) -> Row:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = read_json(line)
+    except ValueError:
         raise ValueError("is not JSON") from None
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
@@ -111,11 +111,8 @@ def _message(turn: Any) -> Message:
 
 
 def _whole(text: str) -> str:
-    """JSON can escape half a character, which no tokenizer and no file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("has half of a surrogate pair, which is no text") from None
+    if not is_text(text):
+        raise ValueError("has half of a surrogate pair, which is no text")
     return text
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.outside import UnwritableError, read_json, refuse_unwritable
 from r1kit.text_files import read_json_lines
 
 Row = dict[str, Any]
@@ -40,9 +40,12 @@ def _from_file(path: Path) -> Iterator[Row]:
 
 def _row(line: str, where: str) -> Row:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        row = read_json(line)
+        refuse_unwritable(row)
+    except ValueError as error:
         raise TaskError(f"{where}: not JSON ({error}).") from None
+    except UnwritableError as error:
+        raise TaskError(f"{where}: {error}; leave that row out, or mend it.") from None
     if not isinstance(row, dict):
         raise TaskError(f"{where}: a row is a JSON object.")
     return row

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from r1kit.outside import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
 from r1kit.verify.code.calls import NO_TIME, Args, call, why
@@ -151,6 +152,8 @@ class _Run:
         return results
 
     def _stdio(self, test: StdioTest) -> TestResult:
+        if not is_text(f"{test.stdin}{test.stdout}{test.checker}"):
+            return TestResult(None, "the test has half of a surrogate pair, which is no text")
         ending = self.sandbox.run(Job(self.program, test.stdin.encode(), self.limits))
         if ending.how == "sandbox":
             return TestResult(None, "the sandbox failed")

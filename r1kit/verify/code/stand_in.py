@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from r1kit.outside import read_json
 from r1kit.verify.code import values
 from r1kit.verify.code.calls import NO_TIME, Args, Result, call, why
 from r1kit.verify.code.tests import CheckTest
@@ -189,8 +190,10 @@ def _run(
     }
     ending = sandbox.run(Job(_CHECKER, stdin=json.dumps(asked).encode(), limits=LIMITS))
     try:
-        said: dict[str, Any] = json.loads(ending.stdout)
-    except ValueError:
+        said: dict[str, Any] = read_json(ending.stdout)
+        if {*said} != {"calls", "missing", "failure", "fault"} or type(said["calls"]) is not list:
+            raise ValueError("not what was asked")
+    except (ValueError, TypeError):
         raise _FaultError(f"the test code {why(ending)}") from None
     if said["fault"]:
         raise _FaultError(f"the test code cannot be run apart: {said['fault']}")

@@ -51,7 +51,7 @@ class Runner:
 def _run(job: Job, folder: Path) -> Ending:
     box = folder / "box"
     box.mkdir()
-    for name, data in {**job.files, "program.py": job.program.encode()}.items():
+    for name, data in {**job.files, "program.py": job.program.encode(errors="replace")}.items():
         (box / name).write_bytes(data)
     (folder / "stdin").write_bytes(job.stdin)
     started = time.monotonic()
