@@ -125,7 +125,8 @@ def serve(
         list[str] | None, typer.Option(help="Name clients may call this machine by.")
     ] = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Web page that may ask: https://example.org.")
+        list[str] | None,
+        typer.Option(help="Page that may ask: https://example.org, http://localhost:*."),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let other machines ask without a key.")

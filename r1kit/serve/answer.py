@@ -50,7 +50,7 @@ class Answer:
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                raise ApiError(GONE, "The client has gone.")
+                raise ApiError(499, "The client has gone.")
             return self._writer.whole(work.result(), self._usage)
         finally:
             self.flow.cancel()

@@ -86,9 +86,11 @@ class Gate:
 
         try:
             await self._handle(scope, headers, receive, send_marked)
-        except Exception:  # the client has been told, or uvicorn will; and it logs what it was
+        except Exception as error:
             scope["state"].setdefault("outcome", 500)
-            raise
+            if not status:
+                raise  # uvicorn says 500, and logs what it was
+            log.error("something unexpected happened", exc_info=error)
         finally:
             outcome = scope["state"].get("outcome", status or GONE)
             self._on_end(scope["method"], scope["path"], outcome)

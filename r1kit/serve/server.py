@@ -21,6 +21,7 @@ from r1kit.serve import app
 from r1kit.serve.gate import LOOPBACK
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import ServedModel
+from r1kit.serve.origins import Origins
 
 _GRACE_S = 5
 """for answers in flight when the server is stopped"""
@@ -46,7 +47,7 @@ def run(
     `open_page` makes the pages for people, from the API's own address.
     Raises ConfigError for an address that would be open to others without a key.
     """
-    refuse_exposure(host, keys, insecure)
+    refuse_exposure(host, keys, insecure, Origins(origins))
     allowed = {*LOOPBACK, *hosts} if is_loopback(host) or hosts else None
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     log.setLevel(logging.INFO)
@@ -139,7 +140,9 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def refuse_exposure(host: str, keys: Collection[str], insecure: bool) -> None:
+def refuse_exposure(
+    host: str, keys: Collection[str], insecure: bool, origins: Origins | None = None
+) -> None:
     """Raises ConfigError when others could reach a server that asks for no key."""
     if any(not key.strip() for key in keys):
         raise ConfigError("An API key cannot be empty; give one, or none.")
@@ -147,6 +150,11 @@ def refuse_exposure(host: str, keys: Collection[str], insecure: bool) -> None:
         raise ConfigError(
             f"{host} can be reached from other machines; set --api-key (or R1_API_KEY), or say "
             "--insecure if everybody there may use the model."
+        )
+    if origins is not None and origins.are_everybody and not keys and not insecure:
+        raise ConfigError(
+            "--allow-origin lets any page of the web ask; set --api-key (or R1_API_KEY), say "
+            "--insecure, or name the pages that may."
         )
 
 

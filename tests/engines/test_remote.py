@@ -116,9 +116,14 @@ def test_the_request_says_what_matters_and_no_more(waits):
         (said("5", None), "5", "abort"),
         (said("5", "eos_token"), "5", "stop"),
         (said([{"type": "text", "text": "5"}, {"type": "text", "text": "!"}]), "5!", "stop"),  # type: ignore[arg-type]
+        (said([{"type": "thinking", "thinking": [{"type": "text", "text": "try"}]},  # type: ignore[arg-type]
+               {"type": "text", "text": "5"}]), "<think>try</think>5", "stop"),
+        (said("5", reasoning_details=[{"type": "reasoning.text", "text": "try"}]),
+         "<think>try</think>5", "stop"),
+        (said(None, refusal="no"), "no", "stop"),
         (said("5\ud800", reasoning={"no": "text"}), "5\N{REPLACEMENT CHARACTER}", "stop"),
     ],
-)
+)  # fmt: skip
 def test_every_dialect_becomes_one_text(reply, text, finish, waits):
     with scripted([reply]) as server, asking(server.url, waits) as endpoint:
         [one] = endpoint.complete(QUESTION, SAMPLING, 0)

@@ -116,7 +116,19 @@ FORMS = {
     "DeepSeek": ({"reasoning_content": "7 times"}, {"reasoning_content": " 5"}, {"content": "5"}),
     "vLLM": ({"reasoning": "7 times"}, {"reasoning": " 5"}, {"content": "5"}),
     "tags": ({"content": "<thi"}, {"content": "nk>7 times 5</th"}, {"content": "ink>5"}),
-}
+    "Mistral": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "7 times"}]}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": " 5"}]},
+                     {"type": "text", "text": "5"}]},
+    ),
+    "OpenRouter": (
+        {"content": "", "reasoning": "7 times", "reasoning_details": [
+            {"type": "reasoning.text", "text": "7 times"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "summary": " 5"},
+                               {"type": "reasoning.encrypted", "data": "x"}]},
+        {"content": "5"},
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -133,6 +145,61 @@ def test_thinking_has_one_form(form, stream):
             usage = answer.json()["usage"]
             assert usage["completion_tokens_details"]["reasoning_tokens"] == 7
         assert (said["reasoning_content"], said["content"]) == ("7 times 5", "5")
+
+
+def test_thinking_without_its_opening_tag_is_known_by_its_end():
+    with before(streamed({"content": "7 times 5</th"}, {"content": "ink>5"})) as front:
+        message = front.ask().json()["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("7 times 5", "5")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("said", "ending"),
+    [
+        ("content_filter", "content_filter"),
+        ("SAFETY", "content_filter"),
+        ("insufficient_system_resource", "insufficient_system_resource"),
+        ("model_length", "length"),
+        ("eos", "stop"),
+        ("something new", "stop"),
+    ],
+)
+def test_how_it_ended_is_passed_on(said, ending, stream):
+    with before(streamed({"content": "5"}, finish=said)) as front:
+        answer = front.ask(stream=stream)
+        choice = (chunks(answer)[-1] if stream else answer.json())["choices"][0]
+        assert choice["finish_reason"] == ending
+        body = {"model": "tiny", "input": "hi"}
+        response = front.client.post("/v1/responses", json=body).json()
+        told = {"stop": None, "length": {"reason": "max_output_tokens"}}
+        assert response["incomplete_details"] == told.get(ending, {"reason": ending})
+        assert response["status"] == ("completed" if ending == "stop" else "incomplete")
+
+
+CALL = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (streamed(CALL, finish="stop"), "calls a tool"),
+        (streamed({"content": None}, finish="tool_calls"), "calls a tool"),
+        (streamed({"content": "5"}, finish="abort"), "broke the answer off (abort)"),
+    ],
+)
+def test_an_end_that_is_none_is_an_error(reply, why, stream):
+    with before(reply) as front:
+        answer = front.ask(stream=stream)
+        error = (chunks(answer)[-1] if stream else answer.json())["error"]
+        assert why in error["message"]
+        assert answer.status_code == (200 if stream else 502)
+
+
+def test_a_refusal_is_an_answer():
+    with before(streamed({"content": None, "refusal": "I may not."})) as front:
+        assert front.ask().json()["choices"][0]["message"]["content"] == "I may not."
 
 
 def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair):

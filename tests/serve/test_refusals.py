@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from r1kit.errors import ConfigError
 from r1kit.serve.models import Models
 from r1kit.serve.server import is_loopback, refuse_exposure
-from tests.serve.conftest import opened, running
+from tests.serve.conftest import Server, opened, running
 
 USER = {"role": "user", "content": "hi"}
 
@@ -221,3 +222,51 @@ def test_extreme_but_legal_numbers_are_answered(server):
         for value in values:
             response = server.ask(**{"max_tokens": 3, "n": 2, field: value})
             assert response.status_code == 200, (field, value, response.text)
+
+
+def counted(server: Server, status: int) -> float:
+    told = f'r1_requests_total{{status="{status}"}} '
+    lines = server.client.get("/metrics").text.split("\n")
+    return sum(float(line.removeprefix(told)) for line in lines if line.startswith(told))
+
+
+def wait_for_count(server: Server, status: int, number: float) -> None:
+    """A request is counted when everything has been sent, a moment after the client has it."""
+    end = time.monotonic() + 10
+    while counted(server, status) != number:
+        assert time.monotonic() < end, (status, counted(server, status), number)
+        time.sleep(0.02)
+
+
+def test_every_refusal_is_counted(server):
+    post = server.client.post
+    before = {status: counted(server, status) for status in (400, 404, 413)}
+    for path in ("/v1/chat/completions", "/completions", "/beta/responses"):
+        post(path, content=b"{")
+        post(path, json={"model": "tiny"})
+        post(path, content=json.dumps({"model": "tiny", "user": "\ud83d"}).encode())
+        post(path, content=b" " * 3_000_001)
+    post("/v1/chat/completions", json={"model": "no such", "messages": [USER]})
+    server.client.get("/v1/models/none")
+    wait_for_count(server, 400, before[400] + 9)
+    wait_for_count(server, 404, before[404] + 1)
+    wait_for_count(server, 413, before[413] + 3)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_bug_is_told_counted_and_logged(server, monkeypatch, caplog, stream):
+    """Of ours, in the middle of an answer: no stream is cut, no status lies in the numbers."""
+
+    def fails(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("r1kit.serve.wire.Chat.chunks", fails)
+    monkeypatch.setattr("r1kit.serve.wire.Chat.whole", fails)
+    before = counted(server, 500)
+    answer = server.ask(stream=stream)
+    assert answer.status_code == (200 if stream else 500)
+    assert "Something unexpected happened (ZeroDivisionError)." in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n") is stream
+    wait_for_count(server, 500, before + 1)
+    assert "ZeroDivisionError" in caplog.text
+    server.wait_idle()

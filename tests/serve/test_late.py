@@ -1,0 +1,109 @@
+"""An error after blank lines and a status of 200: every client takes it for one."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from r1kit.serve.limits import Limits
+from tests.serve.conftest import Server, opened, running
+
+LIMITS = Limits(total_timeout_s=0.8, keepalive_s=0.1)
+BODY: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}],
+                        "max_tokens": 400}  # fmt: skip
+SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."
+
+
+@pytest.fixture(scope="module")
+def slow(folder: Path) -> Any:
+    """Every answer is too long for its time."""
+    served = opened(folder, limits=LIMITS)
+    step = served.driver.engine.step
+
+    def slowly() -> Any:
+        time.sleep(0.05)
+        return step()
+
+    served.driver.engine.step = slowly  # type: ignore[method-assign]
+    with running([served], LIMITS) as server:
+        yield server
+
+
+@pytest.mark.parametrize("route", ["chat", "responses"])
+@pytest.mark.parametrize("retries", [0, 2])
+def test_openais_client_has_an_error_of_its_own(slow: Server, route: str, retries: int) -> None:
+    """Asked again it is told which one, and nothing is sampled for that."""
+    with openai.OpenAI(base_url=f"{slow.url}/v1", api_key="k", max_retries=retries) as client:
+        ask: Any = partial(client.chat.completions.create, **BODY)
+        if route == "responses":
+            ask = partial(client.responses.create, model="tiny", input="hi", max_output_tokens=400)
+        with pytest.raises(openai.APIError) as caught:
+            ask()
+    if retries:
+        assert isinstance(caught.value, openai.InternalServerError)
+        assert (caught.value.status_code, caught.value.code) == (504, "timeout")
+        assert SENTENCE in str(caught.value)
+    else:
+        assert isinstance(caught.value, openai.APIConnectionError)
+    slow.wait_idle()
+
+
+def test_the_body_has_the_error_and_no_end(slow: Server) -> None:
+    said = bytearray()
+    with slow.client.stream("POST", "/v1/chat/completions", json=BODY) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            deque(map(said.extend, answer.iter_raw()))
+    assert json.loads(said)["error"]["message"] == SENTENCE
+
+
+def test_it_is_counted_as_what_it_was(slow: Server) -> None:
+    def counted() -> float:
+        lines = slow.client.get("/metrics").text.split("\n")
+        [told] = [line for line in lines if line.startswith('r1_requests_total{status="504"}')]
+        return float(told.split()[1])
+
+    with pytest.raises(httpx.HTTPError):
+        slow.client.post("/v1/chat/completions", json=BODY)
+    before = counted()
+    slow.client.post("/v1/chat/completions", json={**BODY, "stream": True})
+    end = time.monotonic() + 10
+    while counted() != before + 1:  # it is counted when everything has been sent
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_another_client_is_not_told_of_it(slow: Server) -> None:
+    again = {"x-stainless-retry-count": "1"}
+    with pytest.raises(httpx.RemoteProtocolError):
+        slow.client.post("/v1/chat/completions", json=BODY)
+    others = (
+        (BODY, {**again, "Authorization": "Bearer other"}),
+        ({**BODY, "seed": 9}, again),
+        (BODY, {}),
+    )
+    for body, headers in others:
+        with pytest.raises(httpx.RemoteProtocolError):
+            slow.client.post("/v1/chat/completions", json=body, headers=headers)
+    answer = slow.client.post("/v1/chat/completions", json=BODY, headers=again)
+    assert answer.status_code == 504
+    assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+def test_curl_shows_the_error_and_fails(slow: Server) -> None:
+    url = f"{slow.url}/v1/chat/completions"
+    done = subprocess.run(
+        ["curl", "-sS", url, "-H", "Content-Type: application/json", "-d", json.dumps(BODY)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 18  # a partial transfer
+    assert json.loads(done.stdout)["error"]["message"] == SENTENCE
