@@ -5,14 +5,27 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r1kit.durable import MARKER, TEMPORARY, read_lines
+from r1kit.checksums import of_file
+from r1kit.durable import MARKER, MEND_LINES, TEMPORARY
 from r1kit.errors import RunError
+from r1kit.shapes import (
+    Clock,
+    Manifest,
+    MetricsLine,
+    ResolvedRecipe,
+    Results,
+    Sample,
+    damaged,
+    read_json,
+    read_records,
+)
 from r1kit.text_files import did_you_mean
+from r1kit.vouched import refuse_other_lines
 
 STAGES = (
     "base",
@@ -53,15 +66,19 @@ def read(path: Path) -> Evidence:
         near = did_you_mean(path)
         raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
     manifest = read_manifest(path)
-    metrics, samples = ([record for _, record in read_lines(path / name)] for name in RECORDS)
+    found = {}
+    for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
+        lines = read_records(path / name, shape, MEND_LINES)
+        refuse_other_lines(path, manifest["finished"], name, lines)
+        found[name] = [record for _, record in lines]
     return Evidence(
         path=path,
         manifest=manifest,
-        recipe=read_json(path / "recipe.json", {}),
-        metrics=metrics,
-        samples=samples,
-        results=read_json(path / "results.json", {}),
-        clock=read_json(path / "clock.json", {}),
+        recipe=read_recipe(path, manifest),
+        metrics=found["metrics.jsonl"],
+        samples=found["samples.jsonl"],
+        results=read_results(path),
+        clock=read_clock(path),
     )
 
 
@@ -104,25 +121,42 @@ def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> b
     return rank(stage) > rank(than_stage)
 
 
-def read_json(path: Path, default: Any) -> Any:
-    """The content of a JSON file, or `default` when there is none. Raises RunError if damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return default
-    except (ValueError, OSError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); move the run folder away, or use another --out."
-        ) from None
-
-
 def read_manifest(path: Path) -> dict[str, Any]:
     """manifest.json of the run at `path`. Raises RunError when it is not there or damaged."""
-    file = path / "manifest.json"
-    manifest = read_json(file, None)
+    mend = "restore it from a copy, or use another --out"
+    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, mend)
     if manifest is None:
         raise RunError(f"{path} is not a run: it has no manifest.json. Name the folder of a run.")
-    needed = {"recipe_hash", "finished", "lineage", "sessions"}
-    if not isinstance(manifest, dict) or not needed <= manifest.keys():
-        raise RunError(f"{file} is damaged; move the run folder away, or use another --out.")
     return manifest
+
+
+def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """recipe.json of a run, or {}. Raises RunError when it is damaged."""
+    file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
+    found = read_json(file, ResolvedRecipe, mend) or {}
+    if found and manifest.get("recipe_file") not in (None, of_file(file)):
+        raise damaged(file, ValueError("it has changed since it was written"), mend)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """results.json of a run, or {}. Raises RunError when it is damaged."""
+    mend = "delete it: the command that made the run measures its finished stages again"
+    found: dict[str, Any] | None = read_json(path / "results.json", Results, mend)
+    return found or {}
+
+
+def read_clock(path: Path) -> dict[str, float]:
+    """Seconds by stage. What clock.json has lost is known of finished stages from their results.
+
+    It is not flushed to the disk, so that nothing depends on it: damaged, it is made again.
+    """
+    try:
+        kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
+    except RunError:
+        kept = {}
+    results = read_results(path)
+    measured = {**results.get("stages", {})}
+    measured |= {f"preference/{k}": v for k, v in results.get("preference", {}).items()}
+    known = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
+    return {**{stage: spent for stage, spent in known.items() if stage not in kept}, **kept}

@@ -1,6 +1,7 @@
 """The verb sample-and-keep: problems → rollouts on disk → curated conversations.
 
-    data.jsonl.rollouts   its settings, then one line a problem, appended chunk by chunk
+    data.jsonl.rollouts   its settings, then one line a problem, appended chunk by chunk; each line
+                          ends with a checksum of itself
     data.jsonl            the conversations, replaced all at once when all problems are sampled
 
 A rollout is sampled once: a killed run goes on with the problems that have no line yet, and what is
@@ -11,7 +12,6 @@ its first version.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from r1kit.curate import Benchmark, Origin, Report, Rules, curate
-from r1kit.durable import JsonLines, full_disk_said, read_lines, replace_lines, to_json
+from r1kit.durable import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
 from r1kit.errors import CurationError, EngineError, RunError
+from r1kit.shapes import RolloutsLine, read_records
 from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 """problems sampled between two flushes to the disk: what a kill can cost"""
+
+MEND = (
+    "delete that line, and its problem is sampled again, or the whole file, and all of them are "
+    "(also if it is the first line)"
+)
 
 Record = dict[str, Any]
 Asked = Sequence[tuple[int, Problem]]
@@ -177,7 +183,7 @@ class RolloutsFile:
             self.indices = self._resumed()
             self._lines = JsonLines(path)
             if not path.stat().st_size:
-                self._lines.append(self._settings)
+                self._lines.append(seal(self._settings))
         except BaseException:
             os.close(self._lock)
             raise
@@ -186,13 +192,13 @@ class RolloutsFile:
         """Appends the groups that have no line yet, and makes them durable."""
         for index, group in groups:
             if index not in self.indices:
-                self._lines.append(group_record(index, group))
+                self._lines.append(seal(group_record(index, group)))
                 self.indices.add(index)
         self._lines.sync()
 
     def groups(self, problems: Mapping[int, Problem]) -> list[Group]:
         """All groups as they stand in the file, in the order of `problems`."""
-        records = {record["index"]: record for _, record in reversed(read_lines(self.path)[1:])}
+        records = {record["index"]: record for _, record in reversed(self._read()[1:])}
         return [group_from(records[index], problem) for index, problem in problems.items()]
 
     def close(self) -> None:
@@ -201,22 +207,27 @@ class RolloutsFile:
 
     def _taken(self) -> int:
         """The lock on the file, which dies with this process."""
-        with full_disk_said(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            with full_disk_said(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            taken = lock(self.path)
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written ({error.strerror}); use another --out."
+            ) from None
+        if taken is None:
             raise RunError(
                 f"Another process is writing {self.path}; wait for it, or use another --out."
-            ) from None
-        return lock
+            )
+        return taken
+
+    def _read(self) -> list[tuple[bytes, Record]]:
+        return read_records(self.path, RolloutsLine, MEND)
 
     def _resumed(self) -> set[int]:
         """The problems that have a line; a half-written last line is taken off the file."""
         self._refuse_foreign()
-        lines = read_lines(self.path)
+        lines = self._read()
         whole = sum(len(raw) for raw, _ in lines)
         if self.path.stat().st_size > whole:
             os.truncate(self.path, whole)

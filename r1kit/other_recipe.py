@@ -7,7 +7,7 @@ from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.errors import RunError
-from r1kit.evidence import STAGES, rank, read_json, read_manifest, stage_and_step
+from r1kit.evidence import STAGES, rank, read_manifest, read_recipe, stage_and_step
 
 FREE_SETTINGS = ("compute", "cost")
 """sections that may change between the sessions of one run"""
@@ -22,7 +22,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
     manifest = read_manifest(path)
     if manifest["recipe_hash"] == recipe.hash():
         return
-    changes = _changes(read_json(path / "recipe.json", {}), recipe)
+    changes = _changes(read_recipe(path, manifest), recipe)
     first = min(map(_stage_of, changes), key=rank, default=STAGES[0])
     begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
     made = [stage for stage in (*manifest["finished"], *begun) if rank(stage) >= rank(first)]

@@ -32,6 +32,19 @@ def session() -> dict[str, Any]:
     }
 
 
+def new_manifest(name: str, recipe_hash: str, seed: int, first: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a run that begins with the session `first`, which is not in it yet."""
+    return {
+        "name": name,
+        "recipe_hash": recipe_hash,
+        "seed": seed,
+        "started": first["started"],
+        "finished": {},
+        "lineage": [],
+        "sessions": [],
+    }
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -16,39 +16,38 @@ rest of a resumed run equals, bit for bit, the rest of an uninterrupted one.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from r1kit.checksums import Checksum
 from r1kit.config import Recipe
 from r1kit.durable import (
     TEMPORARY,
-    JsonLines,
     full_disk_said,
-    read_lines,
+    lock,
     remove_folder,
     remove_leftovers,
     replace_file,
+    seal,
     to_json,
 )
 from r1kit.errors import RunError
 from r1kit.evidence import (
-    RECORDS,
     checkpoints,
     is_later,
     rank,
-    read_json,
+    read_clock,
     read_manifest,
+    read_results,
     stage_and_step,
 )
 from r1kit.other_recipe import refuse_other_recipe
-from r1kit.provenance import session
-
-Position = dict[str, int]
-"""bytes of each record file, as `RunDir.sync` returned them"""
+from r1kit.provenance import new_manifest, session
+from r1kit.records import Position, Records
+from r1kit.vouched import gone, refuse_other_data, refuse_other_lines, vouch
 
 _CLOCK_EVERY_S = 2.0
 
@@ -60,11 +59,10 @@ class RunDir:
         self.path = path
         self.manifest = read_manifest(path)
         self._lock = lock
-        self._clock: dict[str, float] = read_json(path / "clock.json", {})
+        self._clock = read_clock(path)
         self._ticking: tuple[str, float] | None = None
         self._clock_saved = time.monotonic()
-        self._metrics = JsonLines(path / "metrics.jsonl")
-        self._samples = JsonLines(path / "samples.jsonl")
+        self._records = Records(path)
 
     @classmethod
     def create_or_resume(cls, path: Path, recipe: Recipe, again: str | None = None) -> RunDir:
@@ -74,28 +72,28 @@ class RunDir:
         RunError when another process writes there, when the folder is not a run or is damaged, and
         when stages that are not forgotten were made with other decisive settings.
         """
-        _refuse_foreign(path)
         with full_disk_said(path):
+            _refuse_foreign(path)
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(path)
-        try:
-            remove_leftovers(path)
-            refuse_other_recipe(path, recipe, again)
-            _write_manifest(path, recipe, again)
-            run = cls(path, lock)
-            run._forget_what_was_to_be()
-            return run
-        except BaseException:
-            os.close(lock)
-            raise
+            lock = _take_lock(path)
+            try:
+                remove_leftovers(path)
+                refuse_other_recipe(path, recipe, again)
+                _write_manifest(path, recipe, again)
+                run = cls(path, lock)
+                run._forget_what_was_to_be()
+                run._refuse_changed()
+                return run
+            except BaseException:
+                os.close(lock)
+                raise
 
     def close(self) -> None:
         """Make all durable and let others in."""
         if self._lock < 0:
             return
         self.sync()
-        self._metrics.close()
-        self._samples.close()
+        self._records.close()
         os.close(self._lock)
         self._lock = -1
 
@@ -109,22 +107,27 @@ class RunDir:
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl; NaN and infinities are written as null."""
-        self._metrics.append({"stage": stage, "step": step, **metrics})
+        self._records.append("metrics.jsonl", {"stage": stage, "step": step, **metrics})
         self.tick(stage)
 
     def sample(self, record: Mapping[str, Any]) -> None:
         """Append one readable record to samples.jsonl; it names its `stage` and `step`."""
-        self._samples.append(dict(record))
+        self._records.append("samples.jsonl", dict(record))
+
+    def has_shown(self, stage: str) -> bool:
+        """Whether samples.jsonl has the answers that a stage shows when it is measured."""
+        lines = self._records.lines("samples.jsonl")
+        return any(row["stage"] == stage and row.get("kind") == "showcase" for _, row in lines)
 
     def metrics(self, stage: str) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl of one stage."""
-        records = (record for _, record in read_lines(self._metrics.path))
-        return [record for record in records if record["stage"] == stage]
+        lines = self._records.lines("metrics.jsonl")
+        return [record for _, record in lines if record["stage"] == stage]
 
     def sync(self) -> Position:
         """Make every record durable; do it before a checkpoint is saved."""
         self._save_clock()
-        return {file.path.name: file.sync() for file in (self._metrics, self._samples)}
+        return self._records.sync()
 
     def rewind(self, stage: str, step: int, position: Position | None = None) -> None:
         """Forget all that came after the checkpoint of `stage` at `step`.
@@ -135,30 +138,11 @@ class RunDir:
         checkpoint) the records are cut exactly there, so that lines written after it under the
         same step are forgotten too.
         """
-        for name in RECORDS:
-            self._rewind_file(name, stage, step, None if position is None else position[name])
+        self._records.rewind(stage, step, position)
         for later in self.path.joinpath("checkpoints").glob("*-*"):
             if is_later(*stage_and_step(later), stage, step):
                 remove_folder(later)
         self._forget_finished(stage)
-
-    def _rewind_file(self, name: str, stage: str, step: int, size: int | None) -> None:
-        path = self.path / name
-        if size is None:
-            kept = b"".join(
-                raw
-                for raw, record in read_lines(path)
-                if not is_later(record.get("stage", ""), record.get("step"), stage, step)
-            )
-        else:
-            kept = path.read_bytes()[:size]
-            if len(kept) < size:
-                raise RunError(
-                    f"{path} is shorter than its checkpoint says; it was cut by hand. Move the "
-                    "run folder away and start again."
-                )
-        file = self._metrics if name == "metrics.jsonl" else self._samples
-        file.replace(kept)
 
     def _forget_what_was_to_be(self) -> None:
         """Finishes what `_write_manifest` has noted, also after a kill."""
@@ -175,9 +159,7 @@ class RunDir:
         for path in self.path.joinpath("data").glob("*.jsonl*"):
             if not is_kept(path.name.split(".")[0]):
                 path.unlink()
-        for file in (self._metrics, self._samples):
-            records = list(read_lines(file.path))
-            file.replace(b"".join(raw for raw, record in records if is_kept(record["stage"])))
+        self._records.forget(is_kept)
         if results := self.results():
             results["stages"] = _chosen(results.get("stages", {}), is_kept)
             aside = {key: value for key, value in results.items() if key != "claims"}
@@ -186,6 +168,10 @@ class RunDir:
         self._save_clock()
         del self.manifest["forgetting"]
         self._save_manifest()
+
+    def _refuse_changed(self) -> None:
+        for name, lines in self._records.all_lines().items():
+            refuse_other_lines(self.path, self.manifest["finished"], name, lines)
 
     # Checkpoints
 
@@ -202,6 +188,31 @@ class RunDir:
         found = self.checkpoints(stage)
         return found[-1] if found else None
 
+    def needed(self, stage: str) -> Path:
+        """The checkpoint that a finished stage has left, or the newest of an unfinished one.
+
+        Raises RunError when it is gone.
+        """
+        self.refuse_gone(stage)
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        return self.path / "checkpoints" / name if name else self.checkpoints(stage)[-1]
+
+    def refuse_gone(self, stage: str) -> None:
+        """Raises RunError when what a stage has left is not there any more, or in part."""
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        if self.lacking(stage) or not self.checkpoints(stage):
+            raise gone(self.path / "checkpoints" / (name or stage), stage)
+
+    def lacking(self, stage: str) -> str:
+        """A word about the checkpoint of a finished stage, if it is gone, else ""."""
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        is_there = name is None or name in [path.name for path in self.checkpoints(stage)]
+        return "" if is_there else f", but its checkpoint {name} is gone"
+
+    def refuse_changed_data(self, stage: str) -> None:
+        """Raises RunError when the conversations of a finished stage are not what they were."""
+        refuse_other_data(self.path, stage, self.manifest["finished"].get(stage, {}))
+
     def prune(self, stage: str, keep: int) -> None:
         """Delete all but the newest `keep` (at least one) checkpoints of `stage`."""
         for path in self.checkpoints(stage)[: -max(keep, 1)]:
@@ -211,12 +222,11 @@ class RunDir:
 
     def results(self) -> dict[str, Any]:
         """results.json, or `{}` before the first `write_results`."""
-        found: dict[str, Any] = read_json(self.path / "results.json", {})
-        return found
+        return read_results(self.path)
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Replace results.json."""
-        replace_file(self.path / "results.json", to_json(dict(results), indent=2) + "\n")
+        replace_file(self.path / "results.json", to_json(seal(results), indent=2) + "\n")
 
     def finished(self, stage: str) -> bool:
         """Whether `mark_finished` was called for `stage`."""
@@ -227,7 +237,8 @@ class RunDir:
         they become the stage's line in the lineage."""
         self.tick(stage)
         self.sync()
-        self.manifest["finished"][stage] = dict(facts)
+        vouched = vouch(self.path, stage, self._records.all_lines())
+        self.manifest["finished"][stage] = {**facts, **vouched}
         lineage = [entry for entry in self.manifest["lineage"] if entry["stage"] != stage]
         born = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}
         self.manifest["lineage"] = [*lineage, {"stage": stage, **born}]
@@ -250,10 +261,10 @@ class RunDir:
 
     def _save_clock(self) -> None:
         self._clock_saved = time.monotonic()
-        replace_file(self.path / "clock.json", to_json(self._clock), flush=False)
+        replace_file(self.path / "clock.json", to_json(seal(self._clock)), flush=False)
 
     def _save_manifest(self) -> None:
-        replace_file(self.path / "manifest.json", to_json(self.manifest, indent=2) + "\n")
+        replace_file(self.path / "manifest.json", to_json(seal(self.manifest), indent=2) + "\n")
 
     def _forget_finished(self, stage: str) -> None:
         before = {
@@ -290,16 +301,14 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _take_lock(path: Path) -> int:
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
+    file = path / "lock"
+    descriptor = lock(file)
+    if descriptor is None:
+        holder = file.read_bytes()[:32].decode(errors="replace").strip() or "unknown"
         raise RunError(
             f"{path} is in use by process {holder}; wait for it, stop it with `kill {holder}`, "
             "or use another --out."
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
@@ -315,7 +324,11 @@ def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
     file, recipe_file = path / "manifest.json", path / "recipe.json"
     this = session()
     is_new = not file.exists()
-    manifest = _new_manifest(recipe, this) if is_new else read_manifest(path)
+    manifest = (
+        new_manifest(recipe.name, recipe.hash(), recipe.seed, this)
+        if is_new
+        else read_manifest(path)
+    )
     manifest["sessions"].append(this)
     # On resume the settings that may differ are the new ones.
     manifest["recipe_hash"] = recipe.hash()
@@ -325,21 +338,8 @@ def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
         manifest["finished"] = _chosen(manifest["finished"], lambda name: rank(name) < rank(first))
         lineage = [entry for entry in manifest["lineage"] if entry["stage"] in manifest["finished"]]
         manifest["lineage"] = lineage
-    texts = {
-        file: to_json(manifest, indent=2) + "\n",
-        recipe_file: to_json(recipe.model_dump(mode="json"), indent=2) + "\n",
-    }
+    resolved = to_json(recipe.model_dump(mode="json"), indent=2) + "\n"
+    manifest["recipe_file"] = str(Checksum(resolved.encode()))
+    texts = {file: to_json(seal(manifest), indent=2) + "\n", recipe_file: resolved}
     for target in (recipe_file, file) if is_new else (file, recipe_file):
         replace_file(target, texts[target])
-
-
-def _new_manifest(recipe: Recipe, first: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": recipe.name,
-        "recipe_hash": recipe.hash(),
-        "seed": recipe.seed,
-        "started": first["started"],
-        "finished": {},
-        "lineage": [],
-        "sessions": [],
-    }

@@ -170,6 +170,19 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
+def test_a_changed_token_is_noticed_and_its_line_sampled_again(tmp_path, whole):
+    out = tmp_path / "data.jsonl"
+    kept(out, Teacher())
+    path = keep.rollouts_path(out)
+    first, second, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, second.replace(b"x", b"y", 1), *rest]))
+    with pytest.raises(RunError, match=r"Line 2 of .*rollouts is damaged .*delete that line"):
+        kept(out, Teacher())
+    path.write_bytes(b"".join([first, *rest]))
+    kept(out, Teacher())
+    assert files(out)[0] == whole[0]
+
+
 def test_only_one_process_writes(tmp_path):
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())

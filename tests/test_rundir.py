@@ -15,8 +15,10 @@ from r1kit import rundir
 from r1kit.config import Recipe, parse
 from r1kit.durable import MARKER, JsonLines, read_lines, replace_file, to_json
 from r1kit.errors import RunError
-from r1kit.evidence import newest_checkpoint, read
+from r1kit.evidence import newest_checkpoint, read, read_clock
 from r1kit.rundir import RunDir
+
+MEASURED = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
 
 
 def recipe(**zero: object) -> Recipe:
@@ -108,7 +110,7 @@ def test_rewind_by_position_forgets_lines_written_after_the_checkpoint_under_its
     run.log("base", 5, {"eval/pass_at_1": 0.5})
     run.rewind("base", 5, position)
     assert lines(run) == [{"stage": "base", "step": 5, "loss": 1.0}]
-    with pytest.raises(RunError, match="shorter than its checkpoint"):
+    with pytest.raises(RunError, match="has lost lines.*--from base"):
         run.rewind("base", 5, {"metrics.jsonl": 10_000, "samples.jsonl": 0})
 
 
@@ -166,8 +168,8 @@ def test_stages_finish_with_a_lineage(run: RunDir):
 
 def test_results_are_replaced_whole(run: RunDir):
     assert run.results() == {}
-    run.write_results({"stages": {"base": {"pass_at_1": 0.14}}})
-    assert run.results() == {"stages": {"base": {"pass_at_1": 0.14}}}
+    run.write_results({"stages": {"base": MEASURED}})
+    assert run.results() == {"stages": {"base": MEASURED}}
 
 
 def test_wall_clock_adds_up_over_restarts(tmp_path: Path):
@@ -183,7 +185,50 @@ def test_wall_clock_adds_up_over_restarts(tmp_path: Path):
         assert first + 0.05 <= run.wall_s("base") < first + 5
 
 
+def test_a_lost_clock_is_known_from_the_results(run: RunDir):
+    run.write_results({"stages": {"base": MEASURED | {"wall_s": 7.5}}})
+    (run.path / "clock.json").write_text('{"base": 9')
+    assert read_clock(run.path) == {"base": 7.5}
+
+
 # Refusals
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl"])
+def test_records_of_a_finished_stage_are_still_those(tmp_path: Path, name: str):
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        for stage in ("base", "zero"):
+            run.log(stage, 1, {"loss": 0.25})
+            run.sample({"stage": stage, "step": 1, "seed": 5})
+            run.mark_finished(stage, {})
+    before = (tmp_path / name).read_bytes()
+    for after in (b"", before.replace(b"5", b"4"), before[: len(before) // 2]):
+        (tmp_path / name).write_bytes(after)
+        for opening in (
+            lambda: RunDir.create_or_resume(tmp_path, recipe()),
+            lambda: read(tmp_path),
+        ):
+            with pytest.raises(RunError, match=f"{name} has lost lines.* (base|zero) was finished"):
+                opening()
+    RunDir.create_or_resume(tmp_path, recipe(), again="base").close()
+
+
+def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path):
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        (run.path / "data").mkdir()
+        taught = run.path / "data" / "rejection.taught.jsonl"
+        taught.write_text('{"messages": []}\n')
+        for step in (1, 2):
+            make_checkpoint(run, "rejection", step)
+        run.mark_finished("rejection", {"checkpoint": "rejection-000002"})
+        run.refuse_changed_data("rejection")
+        assert run.needed("rejection") == run.checkpoint_path("rejection", 2)
+        taught.write_text('{"messages": [] }\n')
+        with pytest.raises(RunError, match=r"rejection.taught.jsonl .*changed.*--from rejection"):
+            run.refuse_changed_data("rejection")
+        (run.checkpoint_path("rejection", 2) / MARKER).unlink()
+        with pytest.raises(RunError, match=r"rejection-000002.* is gone .*--from rejection"):
+            run.needed("rejection")
 
 
 def test_a_second_process_is_refused_and_told_who_is_there(run: RunDir):
@@ -257,8 +302,9 @@ def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_kil
             run.sample({"stage": stage, "text": "x"})
             run.path.joinpath("data", f"{stage.replace('/', '.')}.jsonl").write_text("{}\n")
             run.mark_finished(stage, {"weights_from": None})
-        stages = {"base": {}, "zero": {}, "cold_start": {}, "distill/small": {}}
-        run.write_results({"stages": stages, "preference": {"helpful": {}}, "claims": []})
+        stages = dict.fromkeys(("base", "zero", "cold_start", "distill/small"), MEASURED)
+        judge = {"helpful": {"accuracy": 0.8}}
+        run.write_results({"stages": stages, "preference": judge, "claims": []})
     if is_killed:  # after the manifest, before anything else
         rundir._write_manifest(tmp_path, recipe(n_steps=7), "cold_start")
         run = RunDir.create_or_resume(tmp_path, recipe(n_steps=7))
@@ -272,7 +318,7 @@ def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_kil
         assert sorted(path.name for path in run.path.glob("data/*")) == ["base.jsonl", "zero.jsonl"]
         assert [row["stage"] for row in lines(run)] == ["base", "zero"]
         assert [row["stage"] for row in lines(run, "samples.jsonl")] == ["base", "zero"]
-        assert run.results() == {"stages": {"base": {}, "zero": {}}}
+        assert run.results() == {"stages": {"base": MEASURED, "zero": MEASURED}}
         assert list(run.manifest["finished"]) == ["base", "zero"]
         assert [entry["stage"] for entry in run.manifest["lineage"]] == ["base", "zero"]
         assert "forgetting" not in run.manifest
@@ -297,7 +343,7 @@ print("up", flush=True)
 run.rewind("zero", step)
 while True:
     step += 1
-    run.log("zero", step, {"reward": 1 / step, "pad": "x" * 3000})
+    run.log("zero", step, {"reward": 1 / step, **dict.fromkeys(map(str, range(200)), 1 / 7)})
     run.sample({"stage": "zero", "step": step, "text": "y" * 3000})
     run.write_results({"step": step, "pad": "z" * 3000})
     if step % 7 == 0:

@@ -1,7 +1,8 @@
 """Checkpoints: plain Hugging Face folders with a manifest and a small sidecar for resuming.
 
     config.json, model.safetensors, generation_config.json, tokenizer files, chat template
-    r1kit.json                 the `Checkpoint` manifest; without it the folder is not valid
+    r1kit.json                 the `Checkpoint` manifest, with a checksum of every other file and of
+                               itself; without it the folder is not valid
     resume/state.json          everything but tensors: counters, schedules, generators
     resume/tensors.safetensors optimizer moments and generator states, bit-exact
 
@@ -14,33 +15,39 @@ unpickled, and a float in JSON reads back bit-equal.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from r1kit.checksums import names_below, of_files
 from r1kit.durable import (
     MARKER,
     TEMPORARY,
+    flush_tree,
     full_disk_said,
     remove_leftovers,
     replace_folder,
+    seal,
     to_json,
 )
 from r1kit.errors import CheckpointError
 from r1kit.model import folder, policy
 from r1kit.model.tokenizer import check_fits
-from r1kit.model.tokenizer import load as load_tokenizer
 from r1kit.types import Checkpoint
+
+_DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OSError,
+)  # fmt: skip
+"""what reading and using values of the wrong kind ends in"""
 
 State = dict[str, Any]
 """nested dicts, lists and tuples of tensors, numbers, strings, booleans and None"""
@@ -70,7 +77,8 @@ def save(
             if state is not None:
                 _write_state(temporary / "resume", state)
             facts = dataclasses.asdict(dataclasses.replace(manifest, path=str(path)))
-            (temporary / MARKER).write_text(to_json(facts, indent=2) + "\n", encoding="utf-8")
+            sealed = seal({**facts, "files": _checksums(temporary)})
+            (temporary / MARKER).write_text(to_json(sealed, indent=2) + "\n", encoding="utf-8")
             replace_folder(temporary, path)
         except BaseException:
             remove_leftovers(path.parent)
@@ -88,10 +96,8 @@ def load(
     if isinstance(path, Path):
         folder.refuse_missing(path)
     model = policy.load(path, device, dtype)
-    words = load_tokenizer(path)
+    words = folder.load_words(path)
     check_fits(_n_embeddings(model), words)
-    if isinstance(path, Path):
-        folder.refuse_other_tokenizer(path, words)
     return model, words
 
 
@@ -101,18 +107,34 @@ def load_state(path: Path) -> State | None:
     Raises CheckpointError when it is damaged.
     """
     folder.load_manifest(path)
-    resume = path / "resume"
-    if not resume.exists():
-        return None
-    try:
+    with folder.unchanged(path, lambda name: name.startswith(folder.RESUME)), restoring(path):
+        resume = path / "resume"
+        if not resume.exists():
+            return None
         tree = json.loads((resume / "state.json").read_text(encoding="utf-8"))
-        state: State = _with_tensors(tree, load_file(resume / "tensors.safetensors"))
+        state = _with_tensors(tree, load_file(resume / "tensors.safetensors"))
+        if not isinstance(state, dict):
+            raise TypeError(f"a {type(state).__name__} in the place of a state")
         return state
-    except (ValueError, KeyError, OSError, SafetensorError) as error:
+
+
+@contextlib.contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Whatever goes wrong below is due to the resume state of a checkpoint: a CheckpointError."""
+    try:
+        yield
+    except (*_DAMAGE, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {folder.first_line(error)}"
         raise CheckpointError(
-            f"The resume state in {resume} is damaged ({folder.first_line(error)}); delete {path} "
-            "to resume from the checkpoint before it."
+            f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.MEND}."
         ) from None
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    """Of every file of a folder, computed while the disk takes them in."""
+    with of_files(path, names_below(path)) as found:
+        flush_tree(path)
+        return {name: checksum.result() for name, checksum in found.items()}
 
 
 def _n_embeddings(model: PreTrainedModel) -> int:

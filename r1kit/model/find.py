@@ -27,10 +27,10 @@ def find_model(name: str | Path) -> Path | str:
     path where nothing is, and for an id that the hub does not know or that cannot be asked about.
     """
     path = Path(name).expanduser()
-    if not path.exists():
+    if not os.path.lexists(path):
         _refuse_missing(str(name))
         return str(name)
-    if not (path / "manifest.json").exists():
+    if not os.path.exists(path / "manifest.json"):
         refuse_missing(path)
         return path
     newest = newest_checkpoint(path)
@@ -43,9 +43,11 @@ def find_model(name: str | Path) -> Path | str:
 
 def refuse_missing(path: Path) -> None:
     """Raises CheckpointError where no model is."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
-    if not (path / "config.json").exists():
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise CheckpointError(f"{path} may not be read; give yourself the right to.")
+    if not os.path.exists(path / "config.json"):
         raise CheckpointError(
             f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
             "in the run's checkpoints/."

@@ -1,4 +1,5 @@
-"""What a model's folder tells without its weights: manifest, tokenizer, what ends a text.
+"""What a model's folder tells without its weights: manifest, tokenizer, what ends a text; and
+whether its files are still those that were written.
 
 Loads no model class of transformers, which takes seconds.
 """
@@ -6,46 +7,91 @@ Loads no model class of transformers, which takes seconds.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
+from r1kit.checksums import of_files
 from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
 from r1kit.model.find import refuse_missing as refuse_missing
 from r1kit.model.tokenizer import load as load_tokenizer
 from r1kit.model.tokenizer import tokenizer_hash
+from r1kit.shapes import CheckpointFile, read_json
 from r1kit.types import Checkpoint
+
+MEND = "restore it from a copy, or use another checkpoint"
+FOREIGN = (
+    f"If you changed it on purpose, open a copy of the folder that has no {MARKER}: it is a plain "
+    "Hugging Face model then."
+)
+WEIGHTS, RESUME = ".safetensors", "resume/"
 
 
 def load_manifest(path: Path) -> Checkpoint:
     """The manifest of a checkpoint. Raises CheckpointError when it is missing or damaged."""
     refuse_missing(path)
-    file = path / MARKER
-    if not file.exists():
+    told = _marker(path)
+    if told is None:
         raise CheckpointError(
             f"{path} was not written by r1kit, or only in part: it has no {MARKER}. "
             "Name one of the folders in the run's checkpoints/."
         )
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        return dataclasses.replace(Checkpoint(**told), path=str(path))
-    except (ValueError, TypeError, OSError) as error:
-        raise CheckpointError(
-            f"{file} is damaged ({first_line(error)}); use another checkpoint."
-        ) from None
+    facts = {key: value for key, value in told.items() if key != "files"}
+    return Checkpoint(**facts | {"path": str(path)})
+
+
+def _marker(path: Path) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, MEND, CheckpointError)
+    return found
+
+
+@contextlib.contextmanager
+def unchanged(
+    path: Path | str, is_wanted: Callable[[str], bool] = lambda name: not name.startswith(RESUME)
+) -> Iterator[None]:
+    """While the block opens files of a checkpoint, see whether they are those that were written.
+
+    Raises CheckpointError when one is not, whatever the block raises then: it may be why. A folder
+    of another program, or of an earlier version, has no checksums to look at.
+    """
+    told = _marker(path) if isinstance(path, Path) else None
+    written = {n: c for n, c in (told or {}).get("files", {}).items() if is_wanted(n)}
+    with of_files(Path(path), written) as found:
+        try:
+            yield
+        except Exception:
+            _refuse_changed(path, written, found)
+            raise
+        _refuse_changed(path, written, found)
+
+
+def _refuse_changed(
+    path: Path | str, written: Mapping[str, str], found: Mapping[str, Future[str]]
+) -> None:
+    for name, checksum in written.items():
+        try:
+            is_same = found[name].result() == checksum
+        except OSError as error:
+            said = f"cannot be read ({error.strerror}); {MEND}."
+            raise CheckpointError(f"{path}/{name} {said}") from None
+        if not is_same:
+            said = f"has changed since it was written (its checksum differs); {MEND}."
+            more = "" if name.startswith(RESUME) else f" {FOREIGN}"
+            raise CheckpointError(f"{path}/{name} {said}{more}") from None
 
 
 def load_words(path: Path | str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, or of a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
         refuse_missing(path)
-    words = load_tokenizer(path)
-    if isinstance(path, Path):
-        refuse_other_tokenizer(path, words)
+    with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
+        words = load_tokenizer(path)
+        if isinstance(path, Path):
+            refuse_other_tokenizer(path, words)
     return words
 
 
@@ -56,8 +102,9 @@ def facts(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
     """
     try:
         config = AutoConfig.from_pretrained(path).get_text_config()
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} has no config.json that can be read ({error}).") from None
+    except Exception as error:  # whatever somebody else's file makes transformers stumble over
+        said = f"{path} has no config.json that can be read ({first_line(error)})."
+        raise CheckpointError(said) from None
     generation = None
     with contextlib.suppress(OSError):  # most folders of our own have none
         generation = GenerationConfig.from_pretrained(path)
@@ -73,9 +120,8 @@ def stated_eos_ids(*sources: Any) -> frozenset[int]:
 
 def refuse_other_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises CheckpointError for one that a checkpoint of ours was not trained with."""
-    if not (path / MARKER).exists():
-        return
-    expected = load_manifest(path).tokenizer_hash
+    told = _marker(path)
+    expected = told and told["tokenizer_hash"]
     if expected and expected != tokenizer_hash(tokenizer):
         raise CheckpointError(
             f"The tokenizer in {path} is not the one the model was trained with; restore its "

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -25,8 +24,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from r1kit.config import ModelConfig
-from r1kit.errors import CheckpointError
-from r1kit.model import attention
+from r1kit.errors import CheckpointError, R1Error
+from r1kit.model import attention, folder
 from r1kit.model.folder import stated_eos_ids
 from r1kit.model.norm import replace_norms
 
@@ -85,7 +84,7 @@ def opened(
     open.
     """
     try:
-        with quiet():
+        with folder.unchanged(path), quiet():
             model, report = kind.from_pretrained(
                 str(path),
                 dtype=dtype,
@@ -95,10 +94,11 @@ def opened(
                 output_loading_info=True,
                 **settings,
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    except R1Error:
+        raise
+    except Exception as error:  # whatever somebody else's files make transformers stumble over
         raise CheckpointError(
-            f"{path} does not open as a Hugging Face language model ({reason[0]}); "
+            f"{path} does not open as a Hugging Face language model ({folder.first_line(error)}); "
             "name a folder with config.json and model.safetensors, or a hub id."
         ) from None
     for parameter in model.parameters():

@@ -118,9 +118,11 @@ def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
     """A picture on white, for eyes and mail as `path`.png and sharp at any size as `path`.svg."""
     figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
     draw(figure, PAPER)
-    FigureCanvasAgg(figure).print_png(path.with_suffix(".png"))
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    replace_file(path.with_suffix(".png"), buffer.getvalue())
     text = _svg(size, draw, PAPER, "white", path.stem)
-    path.with_suffix(".svg").write_text(text, encoding="utf-8")
+    replace_file(path.with_suffix(".svg"), text)
 
 
 def _svg(size: tuple[float, float], draw: Paint, ink: str, paper: str, salt: str) -> str:

@@ -29,7 +29,7 @@ from r1kit import leash
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
-from r1kit.model import folder, tokenizer
+from r1kit.model import folder
 from r1kit.serve.causes import explained
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import Limits
@@ -137,8 +137,9 @@ def open_vllm(
     if len(names) != 1:
         raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
     [(name, model)] = names.items()
-    words = tokenizer.load(model)
-    n_ids, eos_ids = folder.facts(model, words)
+    with folder.unchanged(model):  # vLLM itself would not notice
+        words = folder.load_words(model)
+        n_ids, eos_ids = folder.facts(model, words)
 
     def ask(url: str, key: str) -> VllmEngine:
         room = _max_model_len(url, key)

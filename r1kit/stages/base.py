@@ -13,7 +13,7 @@ from itertools import count
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
-from r1kit.model import policy, tokenizer
+from r1kit.model import folder, policy, tokenizer
 from r1kit.model.find import find_model
 from r1kit.stages import supervise
 from r1kit.stages.context import Context
@@ -48,7 +48,7 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
     """An existing model becomes the base unchanged."""
     found = find_model(path)
     model = policy.load(found, context.ranks.device, context.dtype)
-    words = tokenizer.load(found)
+    words = folder.load_words(found)
     _refuse_long(context, unit, words, getattr(model.config, "max_position_embeddings", None))
     context.save(replace(unit, weights_from=path), 0, model, words, {})
 

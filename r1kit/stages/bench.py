@@ -52,8 +52,9 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     tasks = mix.load(recipe, "held_out")
     exam = Exam(words, tasks.verify, recipe.zero.rewards.model_dump())
     groups = _sat(context, stage, engine, exam, tasks.distinct(config.n_problems))
-    for record in _showcase(context, stage, engine, exam, tasks):
-        context.sample(record)
+    if context.run is not None and not context.run.has_shown(stage):
+        for record in _showcase(context, stage, engine, exam, tasks):
+            context.sample(record)
     rates, votes = _of_all(context, groups, _rate), _of_all(context, groups, _vote)
     gains = [vote - rate for vote, rate in zip(votes, rates, strict=True)]
     measured = {
@@ -73,6 +74,10 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     if recipe.general is not None and not stage.startswith("distill/"):
         measured["general"] = _general(context, stage, engine, exam)
     return measured
+
+
+def again(context: Context, unit: Unit) -> None:
+    """Makes nothing: a finished stage whose results are lost is only measured."""
 
 
 def judge(context: Context, unit: Unit) -> dict[str, Any]:
@@ -206,8 +211,6 @@ def _showcase(
     tasks: mix.Mix,
 ) -> list[dict[str, Any]]:
     """Greedy answers to the recipe's questions and to some held-out problems; first rank only."""
-    if not context.ranks.is_first:
-        return []
     asked = [
         Problem(
             f"showcase/{i}",

@@ -6,20 +6,25 @@ methods, which do nothing there, so that a stage reads the same on every rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from pydantic import TypeAdapter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
+from r1kit.errors import CheckpointError
+from r1kit.evidence import RECORDS, stage_and_step
 from r1kit.live import Observer
 from r1kit.model import checkpoint, folder
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
+from r1kit.records import Position
 from r1kit.rundir import RunDir
 from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
@@ -44,6 +49,10 @@ class Resumed:
     path: Path
     step: int
     state: dict[str, Any]
+
+    def restoring(self) -> AbstractContextManager[None]:
+        """What goes wrong while `state` is put back is a CheckpointError."""
+        return checkpoint.restoring(self.path)
 
 
 @dataclass
@@ -100,10 +109,15 @@ class Context:
         folder: Path = self._from_first(self.run and self.run.path)
         return folder / "data" / f"{stage}.jsonl"
 
+    def vouched_data(self, stage: str, name: str) -> Path:
+        """The same of a finished stage. Raises RunError if it is not what the stage has left."""
+        if self.run is not None:
+            self.run.refuse_changed_data(stage)
+        return self.data(name)
+
     def latest(self, stage: str) -> Path:
-        """The newest checkpoint of a finished stage, on every rank."""
-        path = self.newest(stage)
-        assert path is not None, f"stage {stage} has no checkpoint"
+        """The checkpoint of a finished stage, on every rank. Raises RunError if it is gone."""
+        path: Path = self._from_first(self.run and self.run.needed(stage))
         return path
 
     def newest(self, stage: str) -> Path | None:
@@ -118,10 +132,14 @@ class Context:
             if self.run is not None:
                 self.run.rewind(stage, 0)
             return None
-        state = checkpoint.load_state(path) or {}
-        step = folder.load_manifest(path).step
+        with self.opening(path), checkpoint.restoring(path):
+            state = checkpoint.load_state(path) or {}
+            step = folder.load_manifest(path).step
+            position = _POSITION.validate_python(state.get("position"))
+            if position is not None and set(position) != set(RECORDS):
+                raise KeyError("position")
         if self.run is not None:
-            self.run.rewind(stage, step, state.get("position"))
+            self.run.rewind(stage, step, position)
         return Resumed(path, step, state)
 
     def save(
@@ -157,7 +175,8 @@ class Context:
 
     def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The model of a checkpoint on this rank's device, and its tokenizer."""
-        return checkpoint.load(path, self.ranks.device, self.dtype)
+        with self.opening(path):
+            return checkpoint.load(path, self.ranks.device, self.dtype)
 
     def words(self, path: Path) -> PreTrainedTokenizerBase:
         """The tokenizer of a checkpoint; one it was not trained with is a CheckpointError."""
@@ -169,5 +188,23 @@ class Context:
         dtype: torch.dtype = getattr(torch, self.recipe.compute.dtype)
         return dtype
 
+    @contextmanager
+    def opening(self, path: Path) -> Iterator[None]:
+        """What else can be done about a checkpoint of this run that does not open."""
+        stage, _ = stage_and_step(path)
+        try:
+            yield
+        except CheckpointError as error:
+            if self.run is None:
+                raise
+            if self.run.finished(stage):
+                more = f"--from {stage.split('/')[0]} makes its stage and all that follow again."
+            else:
+                more = "Without that folder the same command resumes from the checkpoint before it."
+            raise CheckpointError(f"{error} {more}") from None
+
     def _from_first(self, item: Any) -> Any:
         return self.ranks.gather(item)[0]
+
+
+_POSITION: TypeAdapter[Position | None] = TypeAdapter(Position | None)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from r1kit.config import DistillConfig, StudentConfig
 from r1kit.curate import Row, read_conversations
-from r1kit.durable import read_lines
 from r1kit.errors import ConfigError
+from r1kit.shapes import Conversation, read_records
 from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -49,8 +49,9 @@ def _student(context: Context, unit: Unit) -> StudentConfig:
 def _data(context: Context, config: DistillConfig) -> list[Row]:
     if config.data is not None:
         return read_conversations(Path(config.data))
-    path = context.data("rejection.taught")
-    rows = [row for _, row in read_lines(path)] if path.is_file() else []
+    path = context.vouched_data("rejection", "rejection.taught")
+    mend = "have it written again with --from rejection"
+    rows = [row for _, row in read_records(path, Conversation, mend)]
     if not rows:
         raise ConfigError(
             f"There are no conversations in {path} for students to learn from; run stage rejection "

@@ -6,7 +6,8 @@ the stages, which load the models, by all processes at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,12 @@ def _left(units: Sequence[Unit], wanted: Wanted, folder: RunDir, observer: Obser
         if unit.name not in wanted:
             continue
         if folder.finished(unit.name):
-            observer.note(f"{unit.name} is finished.")
+            left += _lost(unit, folder, observer)
             continue
+        if not folder.checkpoints(unit.name):
+            for source in there.intersection(unit.sources):
+                if folder.finished(source):
+                    folder.refuse_gone(source)
         for source in unit.sources:
             if source not in there:
                 raise ConfigError(
@@ -77,6 +82,31 @@ def _left(units: Sequence[Unit], wanted: Wanted, folder: RunDir, observer: Obser
         there.add(unit.name)
         left.append(unit)
     return left
+
+
+def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
+    """What has to be done for a finished unit: nothing, unless results.json has lost it."""
+    if _result(folder.results(), unit.name) is None:
+        observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
+        return [replace(unit, program=MEASURED_AGAIN.get(unit.program, "bench.again"))]
+    observer.note(f"{unit.name} is finished{folder.lacking(unit.name)}.")
+    return []
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Where the result of a unit is in results.json: its family, and its name there or ""."""
+    family, _, rest = name.partition("/")
+    return (family, rest) if family in ("preference", "bench") else ("stages", name)
+
+
+def _result(results: Mapping[str, Any], name: str) -> Any:
+    family, inside = _place(name)
+    found = results.get(family)
+    return (found or {}).get(inside) if inside else found
+
+
+MEASURED_AGAIN = {"preference.run": "preference.again", "bench.judge": "bench.judge"}
+"""the program that makes a unit → the one that measures what it has left"""
 
 
 class First:
@@ -123,11 +153,7 @@ def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> Non
     """What a unit reached goes to results.json; policies are measured first."""
     from r1kit.stages import bench, measure
 
-    if outcome is None:
-        family, name, measured = "stages", unit.name, bench.run(context, unit.name)
-    else:
-        family, _, name = unit.name.partition("/")
-        measured = outcome
+    measured = bench.run(context, unit.name) if outcome is None else outcome
     checkpoint = context.newest(unit.name)
     if context.run is None:
         return
@@ -135,11 +161,22 @@ def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> Non
     if outcome is None:
         metrics = context.run.metrics(unit.name)
         measured["compute"] = measure.compute(metrics, measured["n_parameters"])
-    results = context.run.results()
-    results[family] = (results.get(family, {}) | {name: measured}) if name else measured
-    context.run.write_results(results)
+    context.run.write_results(_with(context.run.results(), unit.name, measured, context.recipe))
     born = {"weights_from": unit.weights_from, "data_from": unit.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}
     context.run.mark_finished(unit.name, saved | born)
     if context.observer is not None:
         context.observer.stage_finished(unit.name, measured)
+
+
+def _with(
+    results: Mapping[str, Any], name: str, measured: dict[str, Any], recipe: Recipe
+) -> dict[str, Any]:
+    """The results with those of one more unit, in the order of the plan."""
+    family, inside = _place(name)
+    if not inside:
+        return {**results, family: measured}
+    order = [_place(unit.name)[1] for unit in plan(recipe)]
+    found = {**results.get(family, {}), inside: measured}
+    names = sorted(found, key=lambda one: order.index(one) if one in order else len(order))
+    return {**results, family: {one: found[one] for one in names}}

@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
@@ -47,7 +48,8 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     resumed = context.resume(stage)
     words = context.words(parent)
     if resumed:
-        model = scorer.load(resumed.path, ranks.device, torch.float32)
+        with context.opening(resumed.path):
+            model = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         model = scorer.from_policy(parent, ranks.device)
     reader = Reader(words)
@@ -57,7 +59,21 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
     supervise.run(context, unit, preferring, model, words, steps, config, resumed, what)
+    return _measured(context, stage, model, reader)
 
+
+def again(context: Context, unit: Unit) -> dict[str, Any]:
+    """What `run` has returned, of the checkpoint it has left."""
+    path = context.latest(unit.name)
+    with context.opening(path):
+        model = scorer.load(path, context.ranks.device, torch.float32)
+    return _measured(context, unit.name, model, Reader(context.words(path)))
+
+
+def _measured(
+    context: Context, stage: str, model: PreTrainedModel, reader: Reader
+) -> dict[str, Any]:
+    ranks, recipe = context.ranks, context.recipe
     held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import RLConfig
@@ -57,10 +58,11 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
     state = RLState(cursor=lesson.first_index)
     learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
     if resumed:
-        optimizers.load_state_dict(resumed.state["optimizers"])
-        state = RLState(**resumed.state["rl"])
-        if learner.reference is not None:
-            learner.reference.load_state_dict(resumed.state["reference"])
+        with resumed.restoring():
+            optimizers.load_state_dict(resumed.state["optimizers"])
+            state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
+            if learner.reference is not None:
+                learner.reference.load_state_dict(resumed.state["reference"])
     engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
     engine.publish(state.step)
     collector = Collector(context.ranks, engine, words, config, lesson, recipe.seed)

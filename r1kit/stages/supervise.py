@@ -33,7 +33,8 @@ def run(
     """
     optimizers = make_optimizers(model, config.optim)
     if resumed:
-        optimizers.load_state_dict(resumed.state["optimizers"])
+        with resumed.restoring():
+            optimizers.load_state_dict(resumed.state["optimizers"])
     context.started(unit, len(steps), what)
 
     def after_step(step: int, metrics: dict[str, float]) -> None:

@@ -37,7 +37,9 @@ def as_example(row: Row, words: PreTrainedTokenizerBase) -> Trajectory:
     """A conversation as tokens: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
     prompt = render_prompt(words, before)
-    return example(prompt, render_turn(words, prompt, last), str(row["provenance"].get("problem")))
+    return example(
+        prompt, render_turn(words, prompt, last), str(row.get("provenance", {}).get("problem"))
+    )
 
 
 def _refuse_long(examples: Sequence[Trajectory], longest: int, name: str) -> None:

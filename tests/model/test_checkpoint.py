@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from r1kit.checksums import names_below
 from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
 from r1kit.model.checkpoint import (
@@ -24,7 +26,7 @@ from r1kit.model.checkpoint import (
     load_state,
     save,
 )
-from r1kit.model.folder import load_manifest
+from r1kit.model.folder import load_manifest, load_words
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
 
@@ -190,8 +192,56 @@ def test_a_damaged_state_is_a_sentence(tmp_path: Path, file: str):
     save(tmp_path / "c", model(), tokenizer(), manifest(), {"x": torch.ones(3)})
     target = tmp_path / "c/resume" / file
     target.write_bytes(target.read_bytes()[:-2])
-    with pytest.raises(CheckpointError, match="to resume from the checkpoint before it"):
+    with pytest.raises(CheckpointError, match=f"{file} has changed since it was written"):
         load_state(tmp_path / "c")
+    without_checksums(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="The resume state in .*resume is damaged"):
+        load_state(tmp_path / "c")
+
+
+def test_one_bit_in_any_file_is_noticed(tmp_path: Path):
+    save(tmp_path / "whole", model(), tokenizer(), manifest(), {"x": torch.ones(3), "cursor": 48})
+    names = names_below(tmp_path / "whole")
+    assert {"config.json", "model.safetensors", MARKER, "resume/state.json"} <= set(names)
+    for name in names:
+        shutil.copytree(tmp_path / "whole", tmp_path / "c")
+        data = bytearray((tmp_path / "c" / name).read_bytes())
+        data[-len(data) // 3] ^= 4
+        (tmp_path / "c" / name).write_bytes(data)
+        opening = load_state if name.startswith("resume/") else load
+        with pytest.raises(CheckpointError, match=f"{name} (has changed since|is damaged)"):
+            opening(tmp_path / "c")
+        if "token" in name:
+            with pytest.raises(CheckpointError, match=f"{name} has changed since"):
+                load_words(tmp_path / "c")
+        shutil.rmtree(tmp_path / "c")
+
+
+def test_a_config_changed_on_purpose_opens_as_a_foreign_folder(tmp_path: Path):
+    save(tmp_path / "c", model(), tokenizer(), manifest())
+    file = tmp_path / "c" / "config.json"
+    config = json.loads(file.read_text())
+    config["rope_parameters"]["rope_theta"] = 500_000.0
+    file.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"config.json has changed .* no r1kit.json: it is"):
+        load(tmp_path / "c")
+    (tmp_path / "c" / MARKER).unlink()
+    opened, _ = load(tmp_path / "c")
+    assert opened.config.rope_parameters["rope_theta"] == 500_000.0
+
+
+def test_a_checkpoint_of_an_earlier_version_opens(tmp_path: Path):
+    save(tmp_path / "c", model(), tokenizer(), manifest(), {"n": 1})
+    without_checksums(tmp_path / "c")
+    load(tmp_path / "c")
+    assert load_state(tmp_path / "c") == {"n": 1}
+
+
+def without_checksums(path: Path) -> None:
+    """As a checkpoint of an earlier version."""
+    told = json.loads((path / MARKER).read_text())
+    old = {key: value for key, value in told.items() if key not in ("files", "checksum")}
+    (path / MARKER).write_text(json.dumps(old))
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path):
@@ -200,10 +250,12 @@ def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path):
     ):
         save(tmp_path / "c", model(19), tokenizer(20), manifest())
     save(tmp_path / "c", model(), tokenizer(), manifest())
+    without_checksums(tmp_path / "c")
     tokenizer(18).save_pretrained(tmp_path / "c")
     with pytest.raises(CheckpointError, match="not the one the model was trained with"):
         load(tmp_path / "c")
     tokenizer(40).save_pretrained(tmp_path / "c")
+    (tmp_path / "c" / MARKER).unlink()
     with pytest.raises(CheckpointError, match="token 39, but"):
         load(tmp_path / "c")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from r1kit import durable
 from r1kit.config import Recipe, parse
 from r1kit.errors import CheckpointError
 from r1kit.judges.learned import RewardModels
@@ -160,7 +161,8 @@ def test_a_parent_with_another_tokenizer_is_a_sentence(tmp_path: Path, parent: P
         own = run.checkpoint_path("rejection", 7)
         shutil.copytree(parent, own)
         facts = json.loads((own / "r1kit.json").read_text())
-        (own / "r1kit.json").write_text(json.dumps(facts | {"tokenizer_hash": "0" * 16}))
+        facts = durable.unsealed(facts) | {"tokenizer_hash": "0" * 16}
+        (own / "r1kit.json").write_text(json.dumps(facts))
         with pytest.raises(
             CheckpointError, match="tokenizer in .*rejection-000007.* is not the one"
         ):
