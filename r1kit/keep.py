@@ -207,14 +207,9 @@ class RolloutsFile:
 
     def _taken(self) -> int:
         """The lock on the file, which dies with this process."""
-        try:
-            with full_disk_said(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            taken = lock(self.path)
-        except OSError as error:
-            raise RunError(
-                f"{self.path} cannot be written ({error.strerror}); use another --out."
-            ) from None
+        with full_disk_said(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        taken = lock(self.path)
         if taken is None:
             raise RunError(
                 f"Another process is writing {self.path}; wait for it, or use another --out."

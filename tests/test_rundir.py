@@ -343,7 +343,7 @@ print("up", flush=True)
 run.rewind("zero", step)
 while True:
     step += 1
-    run.log("zero", step, {"reward": 1 / step, **dict.fromkeys(map(str, range(200)), 1 / 7)})
+    run.log("zero", step, {"reward": 1 / step, **dict.fromkeys(map(str, range(20)), 1 / 7)})
     run.sample({"stage": "zero", "step": step, "text": "y" * 3000})
     run.write_results({"step": step, "pad": "z" * 3000})
     if step % 7 == 0:

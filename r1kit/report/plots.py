@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from r1kit.diagnose.settings import settings_of
+from r1kit.durable import replace_file
 from r1kit.evidence import Evidence
 
 INK = "#010203"

@@ -283,7 +283,7 @@ def test_a_finished_run_is_whole_or_says_what_it_lacks(home: Path) -> None:
 
     def is_right(run: Path, said: str) -> bool:
         if "its checkpoint zero-000003 is gone" in said:
-            return not (run / "checkpoints" / "zero-000003" / MARKER).exists()
+            return not os.path.exists(run / "checkpoints" / "zero-000003" / MARKER)
         return outcome(run) == expected
 
     assert walk(home, "finished", (".",), run_again, is_right) == []
