@@ -51,6 +51,13 @@ CONTEXT = 512
 LEVELS = dict(zip(load.CONCURRENCY, load.REQUESTS, strict=True))
 """requests, by the streams that are open at once"""
 STARTS_S = 300.0
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Every Python imports the packages of its own environment, and so do the processes it starts:
+    # the working directory is this checkout, and another one may take part.
+    "PYTHONSAFEPATH": "1",
+}
 OURS = "r1kit"
 PEERS = ("vllm", "transformers")
 """who is compared at the best of its settings; the names of its contenders begin with it"""
@@ -85,9 +92,7 @@ class Server:
                 stdout=said,
                 stderr=said,
                 cwd=rl_step.ROOT,
-                env=os.environ
-                | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-                | self.env,
+                env=os.environ | ENVIRONMENT | self.env,
                 start_new_session=True,
             )
         end = time.monotonic() + STARTS_S

@@ -98,8 +98,7 @@ def random_model(folder: Path) -> Path:
 def contenders(model: Path, before: Path | None) -> list[Server]:
     """Ours, and that of another checkout."""
     pythons = {"now": Path(sys.executable)} | ({"before": before} if before else {})
-    # -P: the package of that environment, not the one in the working directory.
-    serve = ["-P", "-m", "r1kit", "serve", str(model), "--no-page"]
+    serve = ["-m", "r1kit", "serve", str(model), "--no-page"]
     ports = serving.free_ports(len(pythons))
     return [
         Server(name, [str(python), *serve], model.name, port)

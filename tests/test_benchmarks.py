@@ -73,6 +73,17 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
     assert server.runs == []
 
 
+def test_a_server_of_another_checkout_runs_its_own_code(tmp_path):
+    """And so do the processes it starts, although all begin in the folder of this checkout."""
+    child = "import sys; print('' in sys.path, sys.flags.safe_path)"
+    parent = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}]); sys.exit(1)"
+    )
+    server = serving.Server("x", [sys.executable, "-c", parent], "m", 1)
+    server.start(tmp_path)
+    assert server.error == "False True"
+
+
 @pytest.mark.parametrize("n", [1, 5])
 def test_ports_are_different(n):
     assert len(set(serving.free_ports(n))) == n
