@@ -93,16 +93,31 @@ def test_signals_to_the_first_process_end_all(number, folder, tmp_path):
             check(ended, 143)
 
 
-def test_a_second_ctrl_c_is_heard_while_a_rank_hangs(tmp_path):
+HANGING = """
+import os, signal
+from r1kit.config import ComputeConfig
+from r1kit.model import parallel
+
+def hang(ranks):
+    if ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    print("waiting", flush=True)
+    ranks.barrier()
+
+def main():
+    parallel.launch(2, ComputeConfig(device="cpu"), hang)
+"""
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_ctrl_c_is_heard_while_a_rank_hangs(n, tmp_path):
     """The first process waits in native code then, for an hour if it must."""
-    with Terminal(*run_command(tmp_path / "run")) as terminal:
-        file = tmp_path / "run" / "metrics.jsonl"
-        terminal.wait_until(lambda: file.exists() and file.stat().st_size, seconds=300)
-        [rank] = terminal.started("r1kit.model.parallel")
-        rank.suspend()
-        time.sleep(0.5)
-        terminal.type(CTRL_C)
-        time.sleep(0.4)
-        terminal.type(CTRL_C)
-        ended = terminal.ends()
-    check(ended)
+    (tmp_path / "hanging.py").write_text(HANGING, encoding="utf-8")
+    command = "import hanging; from r1kit import signals; signals.run(hanging.main)"
+    with Terminal("-c", command, cwd=tmp_path) as terminal:
+        terminal.wait_until(lambda: b"waiting" in terminal.said)
+        time.sleep(0.3)
+        for _ in range(n):
+            terminal.type(CTRL_C)
+            time.sleep(0.4)
+        check(terminal.ends())

@@ -1,10 +1,6 @@
 """`--engine vllm`, against a real vLLM that the tests start (`make vllm`)."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,41 +181,6 @@ def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder):
     assert "max_model_len" in str(told.value).split("Its last words:")[1]
     with pytest.raises(EngineError, match="does not know --no-such-flag"):
         open_vllm({"tiny": folder}, Flags(others="--no-such-flag"), LIMITS, Console(quiet=True))
-
-
-def test_a_command_on_a_leash_ends_with_whoever_holds_it(tmp_path):
-    nap = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
-    hold = (
-        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-m', "
-        f"'r1kit.leash', sys.executable, '-c', {nap!r}], stdin=subprocess.PIPE); "
-        "print(p.pid, flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        leash = int(holder.stdout.readline())
-        deadline = time.monotonic() + 20
-        while len(held := below(leash)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert len(held) == 2
-        os.kill(holder.pid, signal.SIGKILL)
-    gone, alive = psutil.wait_procs(held, timeout=20)
-    assert not alive
-    assert len(gone) == 2
-
-
-def test_a_command_on_a_leash_has_its_own_exit_code():
-    command = [
-        sys.executable,
-        "-m",
-        "r1kit.leash",
-        sys.executable,
-        "-c",
-        "raise SystemExit(7)",
-    ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as leash:
-        assert leash.wait(20) == 7
 
 
 def test_the_command_of_the_paper_sized_model(monkeypatch):
