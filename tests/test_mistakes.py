@@ -82,7 +82,7 @@ MISTAKES = [
     ("chat nobody/none", 3, "stay offline (HF_HUB_OFFLINE)"),
     ("chat folder", 3, "folder holds no model (no config.json)"),
     ("chat ok.toml", 3, "There is no checkpoint at ok.toml"),
-    (f"chat {'x' * 300}", 4, "cannot be used (File name too long); name another path."),
+    (f"chat {'x' * 300}", 3, f"There is no checkpoint at {'x' * 300}. Name a folder that"),
     ("chat http://", 2, "A server's address is http://host:port/v1"),
     ("serve", 2, "Name a model to serve"),
     ("serve runs/litle", 3, "did you mean runs/little?"),
