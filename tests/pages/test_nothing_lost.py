@@ -242,12 +242,16 @@ def test_the_server_dies_in_the_middle_of_an_answer(
     visit: Visit, api: Api, server: PageServer
 ) -> None:
     api.thinking, api.pause_s = ["hm "] * 1000, 0.05
-    page = visit(server.url, locale="ko-KR")
+    page = visit(server.url, locale="ko-KR", viewport={"width": 390, "height": 780})
     ask(page, "첫째")
     until(page, lambda: "hm hm" in page.evaluate("r1.talk()"))
     ask(page, "둘째")
     server.kill()
     page.wait_for_selector("#r1-notice >> text=서버가 응답하지 않습니다")
+    send = page.locator("#r1-ask").bounding_box()
+    assert (
+        send["y"] + send["height"] <= 780
+    )  # what the page says does not push the box out of sight
     server.start()
     page.wait_for_selector("text=답변이 중단되었습니다")
     page.wait_for_selector("#r1-chat .user >> text=첫째")
