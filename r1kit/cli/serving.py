@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from r1kit.cli.root import app
 from r1kit.errors import ConfigError
+from r1kit.outside import mended
 from r1kit.sentences import sentences
 from r1kit.serve.flags import Flags
 
@@ -240,7 +241,7 @@ def _found(models: list[str]) -> dict[str, Path | str]:
 
     if not models:
         raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
-    names = [Path(model).resolve().name for model in models]
+    names = [mended(Path(model).resolve().name) for model in models]
     if len(set(names)) < len(names):
         raise ConfigError("Two models would have one name; rename a folder, or serve one.")
     return dict(zip(names, map(find_model, models), strict=True))

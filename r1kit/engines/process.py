@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from r1kit.child import Child
 from r1kit.engines.base import Job
 from r1kit.engines.followed import Followed, News, Row
 from r1kit.errors import EngineError, GrammarError
+from r1kit.outside import read_json, to_bytes
 from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01
@@ -42,14 +43,15 @@ class Opening(Child):
     def __init__(self, wish: Wish) -> None:
         super().__init__("r1kit.engines.worker")
         self.wish = wish
-        asked = {"wish": wish, "is_folder": isinstance(wish.model, Path)}
+        told = {**asdict(wish), "model": str(wish.model)}
+        asked = {"wish": told, "is_folder": isinstance(wish.model, Path)}
         with contextlib.suppress(OSError):  # it has ended: `facts` says so
-            self.line.send_bytes(orjson.dumps(asked, default=str))
+            self.line.send_bytes(to_bytes(asked))
 
     def facts(self) -> dict[str, Any]:
         """What it knows of the model, once it is open. Raises the R1Error that it does not with."""
         try:
-            told: dict[str, Any] = orjson.loads(self.line.recv_bytes())
+            told: dict[str, Any] = read_json(self.line.recv_bytes())
         except (EOFError, OSError):
             words = f"The engine's process has ended{self.how()} while it loaded the model."
             raise EngineError(words) from None

@@ -24,6 +24,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.model import checkpoint
 from r1kit.model.parallel import auto_device
+from r1kit.outside import read_json, to_bytes
 from r1kit.types import Completion, Request, Sampling
 
 SMALL = 30_000_000
@@ -85,7 +86,7 @@ class Worker:
                 self._engine.step()
                 self._tell()
         except EngineError as error:
-            self._line.send_bytes(orjson.dumps({"said": str(error)}))
+            self._line.send_bytes(to_bytes({"said": str(error)}))
 
     def _listen(self) -> None:
         # All the time, so that neither side waits for the other to read.
@@ -180,7 +181,7 @@ def _warm_up(engine: LocalEngine) -> None:
 
 def main(line: Connection) -> None:
     """Open what the first message names, say whether that went well, and serve."""
-    asked = orjson.loads(line.recv_bytes())
+    asked = read_json(line.recv_bytes())
     wish = asked["wish"]
     where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
     try:
@@ -192,7 +193,7 @@ def main(line: Connection) -> None:
         )
         _warm_up(engine)
     except R1Error as error:
-        line.send_bytes(orjson.dumps({"error": type(error).__name__, "said": str(error)}))
+        line.send_bytes(to_bytes({"error": type(error).__name__, "said": str(error)}))
         return
     gc.freeze()  # what is there stays, and need not be looked through
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
