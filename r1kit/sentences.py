@@ -93,12 +93,17 @@ def _write_traceback(folder: Path | None) -> str:
     text, told = traceback.format_exc(), "The details are in {}; please report them."
     if folder is not None and (folder / "manifest.json").exists():
         with contextlib.suppress(OSError):
-            (folder / "crash.txt").write_text(text, encoding="utf-8")
+            (folder / "crash.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
             return told.format(folder / "crash.txt")
     with (
         contextlib.suppress(OSError),
         tempfile.NamedTemporaryFile(
-            "w", prefix="r1-crash-", suffix=".txt", delete=False, encoding="utf-8"
+            "w",
+            prefix="r1-crash-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as temporary,
     ):
         temporary.write(text)

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from r1kit.curate.draft import Row
 from r1kit.errors import ConfigError
+from r1kit.outside import UnwritableError, read_json, refuse_unwritable
 from r1kit.text_files import read_json_lines
 
 MAX_TOLD = 5
@@ -40,8 +40,8 @@ def read_conversations(path: Path) -> list[Row]:
 
 def _row(line: str) -> Row:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = read_json(line)
+    except ValueError:
         raise ValueError("is not JSON") from None
     messages = row.get("messages") if isinstance(row, dict) else None
     if not isinstance(messages, list) or not all(map(_is_message, messages)):
@@ -49,8 +49,8 @@ def _row(line: str) -> Row:
     if not messages or messages[-1]["role"] != "assistant":
         raise ValueError('has "messages" that do not end with the assistant')
     try:
-        json.dumps(messages, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # JSON can escape half a character
+        refuse_unwritable(messages)
+    except UnwritableError:
         raise ValueError("has half of a surrogate pair, which is no text") from None
     if not isinstance(row.get("provenance", {}), dict):
         raise ValueError('has a "provenance" that is no object')

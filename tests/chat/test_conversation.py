@@ -1,6 +1,7 @@
 """`r1 chat` with a real, tiny, untrained model: what it says is noise, how it says it is not."""
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from rich.console import Console
 
 from r1kit.chat import run
 from r1kit.chat.conversation import Conversation
+from r1kit.chat.keyboard import history
 from r1kit.chat.screen import Screen
 from r1kit.chat.voices import Local, Remote, open_voice
 from r1kit.config import ModelConfig, parse
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import checkpoint, policy, tokenizer
 from r1kit.rundir import RunDir
+from r1kit.sentences import sentences
 from r1kit.template import Piece, StreamParser
 from r1kit.types import Checkpoint, Finish, Message, Sampling
 
@@ -287,3 +290,26 @@ def test_a_server_is_talked_to_and_says_what_the_model_says(server):
 def test_a_server_that_is_not_there_is_a_sentence():
     with pytest.raises(EngineError, match="gave no answer"):
         open_voice("http://127.0.0.1:9/v1")
+
+
+def test_what_is_typed_in_another_encoding_is_answered(chat, tmp_path):
+    """A terminal and a command line give a byte that is no text as half a character."""
+    chat.ask("7x \udcff")
+    assert [message.content for message in chat.messages[:1]] == ["7x \N{REPLACEMENT CHARACTER}"]
+    chat.converse([f"/save {tmp_path / 'talk.md'}"])
+    assert "7x \N{REPLACEMENT CHARACTER}" in (tmp_path / "talk.md").read_text()
+    kept = history(tmp_path / "history")
+    kept.store_string("7x \ud83d")
+    assert list(kept.load_history_strings()) == ["7x \N{REPLACEMENT CHARACTER}"]
+
+
+def test_no_character_ends_a_command(monkeypatch):
+    """Neither one that is no text, nor one that the terminal's encoding has no place for."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"7x \xff"), encoding="utf-8"))
+    monkeypatch.setattr("sys.stdout", screen)
+    with sentences(Console()):
+        assert sys.stdin.read() == "7x \N{REPLACEMENT CHARACTER}"
+        Console().print("안 \ud83d")
+    screen.seek(0)
+    assert screen.read() == "\\uc548 \\ud83d\n"

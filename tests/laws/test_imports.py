@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "verify": {"types", "errors", "outside"},
     "tasks": {"types", "errors", "outside", "text_files", "config", "template", "verify"},
     "rewards": {"types", "template", "verify"},
-    "curate": {"types", "errors", "text_files", "config", "template", "verify"},
+    "curate": {"types", "errors", "outside", "text_files", "config", "template", "verify"},
     "model": {
         "types",
         "errors",
