@@ -19,22 +19,45 @@ KeyValues = dict[int, tuple[Tensor, Tensor]]
 """by layer: keys and values, [heads, P, D] each"""
 
 
+class Stream(KeyValues):
+    """Keys and values of one text, and the larger tensors they begin, for what comes behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stores: KeyValues = {}
+
+
 class PrefillCache(Cache):  # type: ignore[misc]
-    """Remembers the keys and values of one stream, behind those of what came `before` it."""
+    """Remembers the keys and values of one stream, behind those of what came `before` it.
+
+    A `before` that was itself read behind something is written on in place, where there is room: a
+    prompt of many pieces is not copied for each of them. So a text can be read on only once.
+    """
 
     def __init__(self, before: KeyValues | None = None) -> None:
         super().__init__(layers=[])
-        self.stream: KeyValues = {}
+        self.stream = Stream()
         self._before = before or {}
 
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
         if layer_idx in self._before:
-            pair = zip(self._before[layer_idx], (keys, values), strict=True)
-            keys, values = (torch.cat((old[None], new), 2) for old, new in pair)
+            keys, values = (x[None] for x in self._behind(layer_idx, keys[0], values[0]))
         self.stream[layer_idx] = keys[0], values[0]
         return keys, values
+
+    def _behind(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The whole text's keys and values, [heads, P, D] each."""
+        old = self._before[layer]
+        start, end = old[0].shape[1], old[0].shape[1] + keys.shape[1]
+        stores = self._before.stores.get(layer) if isinstance(self._before, Stream) else None
+        if stores is None or stores[0].shape[1] < end:
+            stores = _with_room(old[0], 2 * end), _with_room(old[1], 2 * end)
+        self.stream.stores[layer] = stores
+        for store, new in zip(stores, (keys, values), strict=True):
+            store[:, start:end] = new
+        return stores[0][:, :end], stores[1][:, :end]
 
     def split(self, lengths: list[int]) -> list[KeyValues]:
         """The stream's keys and values, sequence by sequence."""
@@ -44,6 +67,13 @@ class PrefillCache(Cache):  # type: ignore[misc]
             for part, pair in zip(parts, both, strict=True):
                 part[layer] = pair
         return parts
+
+
+def _with_room(old: Tensor, length: int) -> Tensor:
+    heads, n, dim = old.shape
+    store = old.new_empty(heads, length, dim)
+    store[:, :n] = old
+    return store
 
 
 class RowCache(Cache):  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """Reading on from what is known = reading everything; what is kept, and for how long."""
 
+import math
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from r1kit.engines.waiting import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
 from r1kit.types import Request, Sampling
+from tests.conftest import tiny_model
 
 WORDS = list(range(40, 40 + 3 * BLOCK + 9))
 
@@ -52,6 +54,17 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
                 for same in (one, job):
                     torch.testing.assert_close(same.known[layer], pair, atol=2e-5, rtol=1e-4)
     assert [job.n_cached for job in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
+
+
+@torch.inference_mode()
+def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
+    prefill = Prefill(inference(tiny_model("gpt-neox")), 0)
+    job = Reading(Request([*WORDS, 5], 1, Sampling(1), 0))
+    places = set()
+    while not job.is_read:
+        prefill.advance([job], 2)
+        places.add(job.known[0][0].data_ptr())
+    assert len(places) <= 2 + math.log2(len(WORDS))
 
 
 @pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
