@@ -84,7 +84,9 @@ def test_nothing_breaks_a_route(server: Server, route: str) -> None:
         check(ask(server, route, as_bytes(body, escaped)))
 
     assert ask(server, route, as_bytes(BODIES[route])).status_code == 200
+    n_failures = server.one.vitals.n_failures
     spoil()
+    assert server.one.vitals.n_failures == n_failures
     assert server.client.get("/health").status_code == 200
     server.wait_idle()
 
