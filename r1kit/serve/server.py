@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import ipaddress
 import logging
@@ -25,6 +26,8 @@ from r1kit.serve.origins import Origins
 
 _GRACE_S = 5
 """for answers in flight when the server is stopped"""
+_TELL_S = 2
+"""for the others to be told; who hears nothing then is cut off"""
 
 log = logging.getLogger("r1kit.serve")
 
@@ -72,7 +75,7 @@ def run(
             access_log=False,  # gate.py has a line for each request, without its query
             log_level="warning",
             server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=_GRACE_S + _TELL_S,
         )
         # Nothing of what is there now will go: looking through it again and again took a fifth of
         # the server's time.
@@ -80,7 +83,7 @@ def run(
         gc.freeze()
         name = f"[{host}]" if ":" in host else host
         log.info("%s at http://%s:%d", ", ".join(one.name for one in served), name, port)
-        server = _Server(config)
+        server = _Server(config, served)
         server.run(sockets=[listener])
     if server.ended_by is not None:
         raise signals.as_exception(server.ended_by)
@@ -89,8 +92,25 @@ def run(
 class _Server(uvicorn.Server):
     """Ends in order by any signal that ends a command, and at once by a second one."""
 
-    ended_by: int | None = None
-    _ended_at = 0.0
+    def __init__(self, config: uvicorn.Config, served: Sequence[ServedModel]) -> None:
+        super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
+        self.ended_by: int | None = None
+        self._ended_at = 0.0
+        self._served = served
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        telling = asyncio.create_task(self._tell_the_late())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            telling.cancel()
+
+    async def _tell_the_late(self) -> None:
+        """Answers that are still being written end with an error, rather than in the middle."""
+        await asyncio.sleep(_GRACE_S)
+        for one in self._served:
+            await one.stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -113,6 +133,12 @@ class _Server(uvicorn.Server):
 def _is_news(record: logging.LogRecord) -> bool:
     """answer.py leaves a body without its end on purpose, and the gate has logged why."""
     return "without completing response" not in record.getMessage()
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """That a request was cut off at the end of the server is no error of a handler."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
 def reached_at(host: str, port: int) -> str:

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import httpx
+import pytest
 from typer.testing import CliRunner
 
 from r1kit import cli
@@ -37,6 +39,35 @@ def test_a_process_serves_until_it_is_stopped(folder):
     assert "POST /v1/chat/completions 200" in log
     assert "secret" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder):
+    """Nothing of it is in the log but its line: it was no error of the server."""
+    command = [*R1, str(folder), "--port", "0", "--max-rows", "1", "--no-page"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            process.stderr.readline()
+            [url] = re.findall(r"tiny at (http://[0-9.:]+)", process.stderr.readline())
+            body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "n": 8,
+                    "max_tokens": 450, "stream": True}  # fmt: skip
+            with ExitStack() as stack:
+                for _ in range(10):  # more than is written in the time that is given
+                    post = httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60)
+                    last = stack.enter_context(post)
+                    assert last.status_code == 200
+                process.send_signal(signal.SIGTERM)
+                rest = last.read().decode()
+            log = process.stderr.read()
+            assert process.wait(20) == 143
+        finally:
+            process.kill()
+    assert "The server is shutting down." in rest
+    assert rest.rstrip().endswith("data: [DONE]")
+    assert "200, then 503" in log
+    assert "Traceback" not in log
+    assert log.rstrip().endswith("Stopped. The same command starts it again.")
 
 
 def test_connections_do_not_wait_for_acknowledgements():
