@@ -2,7 +2,9 @@
 
     python scripts/screenshots.py runs/tiny docs/pictures
 
-Needs Debian's package chromium, and a run that went through the whole recipe.
+Needs Debian's package chromium, and a run that went as far as R1. The comparison is of the first
+puzzle that R1 solves by true steps alone: a small model sometimes reaches a right answer by a wrong
+one, and a picture should not teach that.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from playwright.sync_api import sync_playwright
 
 from r1kit import leash
 from r1kit.evidence import read
+from r1kit.verify.steps import true_steps
 
 QUESTION = "What is 1+2+3+...+100?"
-PUZZLE = "Solve 7x+3=38"
+PUZZLES = {"Solve 7x+3=38": "5", "Solve 4x+9=41": "8", "Solve 6x+5=47": "7", "Solve 3x+8=26": "6",
+           "Solve 5x+7=32": "5", "Solve 8x+3=35": "4", "Solve 9x+4=58": "6"}  # fmt: skip
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-SHOWN = ("base", "zero", "final")
+SHOWN = ("final", "base", "zero")
+"""stages; the chat opens the first"""
 
 
 def main() -> None:
@@ -35,8 +40,6 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         models = [named(arguments.run, stage, Path(folder)) for stage in SHOWN]
-        models.append(named(arguments.run, best_student(arguments.run), Path(folder)))
-        models.insert(0, models.pop(SHOWN.index("final")))  # the first one is what the chat opens
         command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
         server = leash.start(command, stderr=subprocess.PIPE, text=True)
         try:
@@ -48,16 +51,9 @@ def main() -> None:
 def named(run: Path, stage: str, folder: Path) -> Path:
     """The checkpoint of a stage, under a name that a reader understands."""
     facts = read(run).results["stages"][stage]
-    link = folder / {"final": "r1"}.get(stage, stage.rpartition("/")[2])
+    link = folder / {"final": "r1"}.get(stage, stage)
     shutil.copytree(run / "checkpoints" / facts["checkpoint"], link)
     return link
-
-
-def best_student(run: Path) -> str:
-    stages = read(run).results["stages"]
-    students = [name for name in stages if re.fullmatch(r"distill/[^/]+", name)]
-    best: str = max(students, key=lambda name: float(stages[name]["pass_at_1"]))
-    return best
 
 
 def address(server: subprocess.Popen[str]) -> str:
@@ -77,17 +73,25 @@ def take(url: str, out: Path) -> None:
         desk.wait_for_timeout(600)
         desk.screenshot(path=out / "chat.png")
         desk.click("role=tab[name='Compare']")
-        desk.fill("#r1-question textarea", PUZZLE)
-        desk.click("#r1-go")
-        desk.wait_for_selector("#r1-compare-stop", state="visible")
-        desk.wait_for_selector("#r1-compare-stop", state="hidden")
-        desk.wait_for_timeout(600)
+        if not any(is_solved(desk, *puzzle) for puzzle in PUZZLES.items()):
+            raise SystemExit("R1 solved no puzzle by true steps alone; there is no picture of it.")
         desk.screenshot(path=out / "compare.png")
         phone = opened(browser, url, viewport={"width": 390, "height": 720}, locale="ko-KR",
                        color_scheme="dark", device_scale_factor=2)  # fmt: skip
         asked(phone, "1+2+3+...+100은?")
         phone.screenshot(path=out / "phone.png")
         browser.close()
+
+
+def is_solved(page: Any, puzzle: str, answer: str) -> bool:
+    """Ask all models, and look whether the first one is right and every step it wrote is true."""
+    page.fill("#r1-question textarea", puzzle)
+    page.click("#r1-go")
+    page.wait_for_selector("#r1-compare-stop", state="visible")
+    page.wait_for_selector("#r1-compare-stop", state="hidden")
+    page.wait_for_timeout(600)
+    text = page.inner_text("#r1-pane-0")
+    return true_steps(text) == 1.0 and answer in page.inner_text("#r1-pane-0 .katex-html")
 
 
 def opened(browser: Any, url: str, **somebody: Any) -> Any:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
+from r1kit.durable import MARKER
 from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.process import Opening, ProcessEngine, Wish
@@ -126,14 +127,15 @@ def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "model.safetensors").unlink()
     before = psutil.Process().children()
-    with pytest.raises(CheckpointError, match="does not open"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
         open_folders({"tiny": folder, "broken": broken}, LIMITS)
     assert psutil.Process().children() == before
 
 
 @pytest.fixture
 def damaged(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "damaged")
+    """A foreign folder, without the checksums by which ours is found to be damaged."""
+    copy = shutil.copytree(folder, tmp_path / "damaged", ignore=shutil.ignore_patterns(MARKER))
     weights = load_file(copy / "model.safetensors")
     save_file(
         {name: weight * float("nan") for name, weight in weights.items()},
