@@ -36,7 +36,7 @@ MEND_LINES = "delete that line, or move the run folder away and start again"
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_PATH = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
-_TAKEN = {errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP}
+_TAKEN = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
 _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
 
 

@@ -199,7 +199,7 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
     for out in (tmp_path / "file" / "data.jsonl", tmp_path / "folder.jsonl", Path("/proc/no/x")):
         teacher = Teacher()
-        with pytest.raises(RunError, match=r"cannot be written .*another path|use another --out"):
+        with pytest.raises(RunError, match="--out"):
             kept(out, teacher)
         assert teacher.asked == []
 

@@ -46,8 +46,8 @@ def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -
 
 def _adopt(context: Context, unit: Unit, path: str) -> None:
     """An existing model becomes the base unchanged."""
-    context.resume(unit.name)  # what was recorded before a kill is recorded again
     found = find_model(path)
+    context.resume(unit.name)  # what was recorded before a kill is recorded again
     model = policy.load(found, context.ranks.device, context.dtype)
     words = folder.load_words(found)
     _refuse_long(context, unit, words, getattr(model.config, "max_position_embeddings", None))
