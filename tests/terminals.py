@@ -52,6 +52,9 @@ class Terminal:
         )  # fmt: skip
         os.close(screen)
         self.pid = self._process.pid
+        # A key that is pressed before somebody leads the terminal is lost, as in no real one.
+        while _LEAD in _command(psutil.Process(self.pid)):
+            time.sleep(0.01)
 
     def __enter__(self) -> Terminal:
         return self
