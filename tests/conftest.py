@@ -1,5 +1,6 @@
 """Tiny random models of several architectures, and a tokenizer whose tokens are bytes."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,17 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_config(ARCHITECTURES[name](), dtype=torch.float32)
     model.set_attn_implementation(attention.NAME)
     return model.eval()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal():
+    """Behind `nohup` or an `&` the tests would ignore signals, and so would all they start."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(params=list(ARCHITECTURES))
