@@ -156,9 +156,8 @@ def test_waits_end_and_are_kept_alive(folder, slow):
             waited = second.result().text
             assert ": keep-alive\n\n" in waited
             assert json.loads(waited.split("data: ")[-2])["error"]["code"] == "timeout"
-            late = first.result()
-            assert late.text.startswith("\n\n")
-            assert (late.status_code, late.json()["error"]["code"]) == (200, "timeout")
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                first.result()  # its error came after its status: test_late.py reads the body
         late = server.ask(max_tokens=20)
         assert late.text.startswith("\n")
         assert late.json()["usage"]["completion_tokens"] == 20
