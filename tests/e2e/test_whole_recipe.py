@@ -137,4 +137,5 @@ def test_students_learn_from_a_file_alone(finished: Path, tmp_path: Path):
     taught = next(e for e in manifest(out)["lineage"] if e["stage"] == "distill/qwen")
     assert taught["data_from"] == str(data)
     missing = whole_recipe(tmp_path / "none", settings=["distill.data='nothing.jsonl'"])
-    assert "no conversations in nothing.jsonl" in " ".join(missing.stderr.split())
+    assert "There is no file nothing.jsonl" in " ".join(missing.stderr.split())
+    assert missing.returncode == 2
