@@ -150,7 +150,7 @@ def test_rows_of_another_format_are_refused_with_a_sentence(task_of, kind):
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(TaskError, match="cannot be read as JSON lines"):
+    with pytest.raises(TaskError, match=r"There is no file .*missing\.jsonl"):
         list(read_rows(str(tmp_path / "missing.jsonl")))
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"a": 1}\n{"a":\n', encoding="utf-8")
