@@ -125,7 +125,7 @@ MISTAKES = [
     ("run ok.toml --out thesis.tex", 4, "thesis.tex is a file; name a folder with --out."),
     ("run ok.toml --out thesis.tex/run", 4, "(Not a directory); use another --out."),
     ("run ok.toml --out .", 4, "is not empty and not a run"),
-    (f"run ok.toml --out {'x' * 300}", 4, "cannot be written (File name too long); use another --out."),
+    (f"run ok.toml --out {'x' * 300}", 4, "cannot be written (File name too long); use another"),
     ("run smoke --out runs/little", 4, "a run of the recipe 'little', not of 'smoke'; use another"),
     ("run ok.toml --set base.tokens=1e6", 4, "base.tokens was 4000000, now 1000000."),
     ("sample x --problems questions.jsonl --out thesis.tex", 4, "was not made by `r1 sample`"),
