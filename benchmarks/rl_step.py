@@ -144,7 +144,7 @@ def main() -> None:
         },
         "contenders": [racer.record() for racer in racers],
     }
-    write(record, asked.out, stage)
+    write(record, asked.out, stage, report.markdown(record))
 
 
 def make_peers() -> None:
@@ -234,12 +234,11 @@ def machine(n_cores: int, busy: float) -> dict[str, Any]:
     }
 
 
-def write(record: dict[str, Any], folder: Path, stage: str) -> None:
-    """Raw numbers as JSON, the table as Markdown and on the screen."""
+def write(record: dict[str, Any], folder: Path, name: str, text: str) -> None:
+    """Raw numbers as JSON, the page about them as Markdown and on the screen."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record['environment']['date']}-{stage}"
+    path = folder / f"{record['environment']['date']}-{name}"
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = report.markdown(record)
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     console.print(Markdown(text))
     console.print(f"written to {path}.json and .md")

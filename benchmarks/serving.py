@@ -35,7 +35,6 @@ from typing import Any
 import httpx
 import psutil
 from rich.console import Console
-from rich.markdown import Markdown
 
 from benchmarks import rl_step
 from r1kit import load
@@ -191,7 +190,7 @@ def main() -> None:
             for one in racers
         ],
     }
-    write(record, asked.out)
+    rl_step.write(record, asked.out, "serving", markdown(record))
 
 
 def _anywhere(command: Sequence[str], model: Path) -> list[str]:
@@ -288,17 +287,6 @@ def vllm_version() -> str | None:
         return None
     freeze = subprocess.run([VLLM, "-m", "pip", "freeze"], capture_output=True, text=True).stdout
     return next((line for line in freeze.splitlines() if line.startswith("vllm")), None)
-
-
-def write(record: dict[str, Any], folder: Path) -> None:
-    """Raw numbers as JSON, the table as Markdown and on the screen."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record['environment']['date']}-serving"
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = markdown(record)
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    console.print(Markdown(text))
-    console.print(f"written to {path}.json and .md")
 
 
 def markdown(record: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import re
 import sys
@@ -28,7 +27,6 @@ from typing import Any
 import httpx
 import psutil
 from rich.console import Console
-from rich.markdown import Markdown
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks import rl_step, serving, workload
@@ -81,7 +79,7 @@ def main() -> None:
         "work": {"model": about, "tokens": asked.tokens, "repeats": asked.repeats},
         "runs": runs,
     }
-    write(record, asked.out)
+    rl_step.write(record, asked.out, "waits", markdown(record))
 
 
 def random_model(folder: Path) -> Path:
@@ -199,17 +197,6 @@ ROWS = {
     "gap_median": "between two texts of that stream, median",
     "gap_longest": "the same, longest",
 }
-
-
-def write(record: dict[str, Any], folder: Path) -> None:
-    """Raw numbers as JSON, the table as Markdown and on the screen."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record['environment']['date']}-waits"
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = markdown(record)
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    console.print(Markdown(text))
-    console.print(f"written to {path}.json and .md")
 
 
 def markdown(record: dict[str, Any]) -> str:

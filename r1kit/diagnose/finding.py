@@ -83,7 +83,7 @@ def lower_learning_rate(settings: Settings) -> str:
 
 def easier_or_stronger(settings: Settings) -> tuple[str, str]:
     """Two ways to have more right answers: easier problems, and a better base. Either may be ''."""
-    level, tokens = settings.level, settings.is_pretrained_by
+    level, tokens = settings.level, settings.pretraining
     easier = f"lower the level of [[tasks]] (now {level})" if level and level > 1 else ""
     stronger = f"raise {tokens}" if tokens else "start from a stronger base (model.path)"
     return easier, stronger

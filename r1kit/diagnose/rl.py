@@ -22,7 +22,7 @@ from r1kit.diagnose.supervised import gradient_spikes, not_a_number
 
 def nothing_learned(stage: StageRun) -> Finding | None:
     """No group of any step taught anything; a run of any length may be one of these."""
-    if any(_has_taught(row, stage.settings) for row in stage.rows):
+    if _has_learned(stage):
         return None
     if _total(stage, "n_undecided") and not _total(stage, "n_problems"):
         cause = "The verifier decided no answer, and undecided answers are dropped."
@@ -42,7 +42,7 @@ def nothing_learned(stage: StageRun) -> Finding | None:
 def no_reward(stage: StageRun) -> Finding | None:
     """Accuracy is zero, while other parts of the reward still teach something."""
     accuracy = stage.recent("rewards/accuracy")
-    if accuracy is None or accuracy > 0.01 or nothing_learned(stage) is not None:
+    if accuracy is None or accuracy > 0.01 or not _has_learned(stage):
         return None
     cause, action = _why_unrewarded(stage)
     n_steps = min(RECENT, len(stage.rows))
@@ -55,7 +55,7 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
     share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy")
     if share is None or accuracy is None or share < 0.7 or accuracy <= 0.01:
         return None
-    if nothing_learned(stage) is not None:
+    if not _has_learned(stage):
         return None
     level: Level = "note" if accuracy > 0.9 else "warning"
     if accuracy > 0.9:
@@ -244,7 +244,7 @@ def undecided(stage: StageRun) -> Finding | None:
 def loss_near_zero(stage: StageRun) -> Finding | None:
     """A note for people who expect the loss of RL to fall."""
     values = numbers(stage.rows, "loss")
-    if not values or max(map(abs, values)) > 0.05 or nothing_learned(stage) is not None:
+    if not values or max(map(abs, values)) > 0.05 or not _has_learned(stage):
         return None
     return stage.finding(
         "note",
@@ -254,6 +254,11 @@ def loss_near_zero(stage: StageRun) -> Finding | None:
         "group; its gradient is not near 0.",
         "Watch reward, length and entropy instead.",
     )
+
+
+def _has_learned(stage: StageRun) -> bool:
+    """Whether some step learned from an answer."""
+    return any(_has_taught(row, stage.settings) for row in stage.rows)
 
 
 def _has_taught(row: dict[str, Any], settings: Settings) -> bool:

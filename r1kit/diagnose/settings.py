@@ -26,7 +26,7 @@ class Settings:
     """the whole resolved recipe, as in recipe.json"""
     elsewhere: dict[str, str] = field(default_factory=dict)
     """keys outside `section`, and where they are: `{"optim.lr": "lr of the student"}`"""
-    is_pretrained_by: str = ""
+    pretraining: str = ""
     """the setting with the length of the pretraining this unit builds on; empty when the base was
     adopted and there is no such setting"""
 

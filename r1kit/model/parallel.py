@@ -41,10 +41,6 @@ _TELLS_S = 2.0
 """for a rank whose end was felt in a collective to be seen to have ended"""
 _ENDS_S = 0.5
 """for a rendezvous to be over, if it can be"""
-_LOOK_S = 0.1
-"""how often rank 0 looks whether the others live, while it waits for them to load"""
-_TELLS_S = 2.0
-"""for a rank whose death was felt in a collective to be seen dead"""
 
 
 @dataclass(frozen=True)

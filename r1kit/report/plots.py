@@ -61,7 +61,8 @@ def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
             rows = [row for row in evidence.metrics if row["stage"] == stage]
             is_rl = any("reward" in row for row in rows)
             if any(panel.needs in row for row in rows) and is_rl != (panel.key == "loss"):
-                found.append((panel, _rewarded(evidence, stage, rows)))
+                shown = _rewarded(evidence, stage, rows) if panel.key == "rewards" else rows
+                found.append((panel, shown))
     return found
 
 
@@ -73,8 +74,6 @@ def _rewarded(evidence: Evidence, stage: str, rows: Rows) -> Rows:
     for section in filter(None, sections):
         weights = {part: max(weight, weights.get(part, 0.0)) for part, weight in section.items()}
     idle = {f"rewards/{part}" for part, weight in weights.items() if not weight}
-    # Accuracy is a panel of its own, rewarded or not.
-    idle.discard("rewards/accuracy")
     return [{key: value for key, value in row.items() if key not in idle} for row in rows]
 
 
@@ -95,7 +94,7 @@ def paint_panel(figure: Figure, panel: Panel, rows: Rows, ink: str) -> None:
 
 def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
     """A picture as an `<svg>` element; `salt` makes its ids its own, and always the same."""
-    text = _svg(size, draw, INK, "none", salt)
+    text = _svg(_drawn(size, draw, INK, "none"), salt)
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
@@ -117,23 +116,24 @@ def save(evidence: Evidence, path: Path) -> bool:
 
 def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
     """A picture on white, for eyes and mail as `path`.png and sharp at any size as `path`.svg."""
-    figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
-    draw(figure, PAPER)
+    figure = _drawn(size, draw, PAPER, "white")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     replace_file(path.with_suffix(".png"), buffer.getvalue())
-    text = _svg(size, draw, PAPER, "white", path.stem)
-    replace_file(path.with_suffix(".svg"), text)
+    replace_file(path.with_suffix(".svg"), _svg(figure, path.stem))
 
 
-def _svg(size: tuple[float, float], draw: Paint, ink: str, paper: str, salt: str) -> str:
-    settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.family": "sans-serif"}
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained", facecolor=paper)
-        draw(figure, ink)
-        for ax in figure.axes:
-            ax.patch.set_visible(False)
-        buffer = io.StringIO()
+def _drawn(size: tuple[float, float], draw: Paint, ink: str, paper: str) -> Figure:
+    figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor=paper)
+    draw(figure, ink)
+    for ax in figure.axes:
+        ax.patch.set_visible(False)
+    return figure
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         # Not savefig, which draws everything twice.
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return buffer.getvalue()
