@@ -78,6 +78,12 @@ class _Listener:
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+        sys.unraisablehook = self._unraisable
+
+    def _unraisable(self, args: sys.UnraisableHookArgs) -> None:
+        """Python prints exceptions that native code swallows; one of ours ends the command soon."""
+        if self.number is None or not isinstance(args.exc_value, (KeyboardInterrupt, Terminated)):
+            sys.__unraisablehook__(args)
 
     def dismiss(self) -> None:
         """The signal is dealt with, and the command goes on."""

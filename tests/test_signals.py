@@ -61,6 +61,27 @@ def test_an_exception_that_is_swallowed_is_not_the_end_of_it():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_exception_that_python_cannot_raise_is_not_printed(number):
+    """In a finalizer or below native code; those of others are printed as always."""
+    finalized = """
+class Finalized:
+    def __del__(self):
+        ready(); time.sleep(0.5); time.sleep(0)
+class Broken:
+    def __del__(self):
+        raise ValueError("broken")
+Broken()
+Finalized()
+time.sleep(60)"""
+    code, _, said, _ = ended(finalized, number)
+    assert code == 128 + number
+    assert said.count("Stopped.\n") == 1
+    assert "ValueError: broken" in said
+    assert "KeyboardInterrupt" not in said
+    assert "Terminated" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_it_at_once(number):
     patient = "signals.GRACE_S = 60\n" + DEAF.strip()
     code, seconds, said, _ = ended(patient, signal.SIGINT, number)
