@@ -23,6 +23,8 @@ QUIET: dict[str, Any] = {
 }  # fmt: skip
 """of every event. gradio's checks of the inputs are off: they would refuse the name of a model that
 an open page still has from the server before this one, and the API says it better."""
+NEWEST = QUIET | {"trigger_mode": "always_last"}
+"""of every event that shows how things stand: one that comes while another runs is not dropped"""
 MAX_CHARS = 100_000
 """of one message in the box"""
 _KEEP_S = 1.0
@@ -130,7 +132,7 @@ class Chat:
             self.pane.edit(self._edit, asking, shown, **begun),
             self.pane.undo(self._undo, [self.talk, self._language], shown, **begun),
         ]  # fmt: skip
-        self.model.input(self.fit, self.model, self.deepthink, **QUIET)
+        self.model.input(self.fit, self.model, self.deepthink, **NEWEST)
         for event in written:
             event.success(None, js="r1.free")
             event.failure(
@@ -144,11 +146,11 @@ class Chat:
                    "talk": self.reshow}  # fmt: skip
         for name, button in turning.items():
             button.click(
-                self._show, [self.talk, self._language], shown, js=_with_talk(name), **QUIET
+                self._show, [self.talk, self._language], shown, js=_with_talk(name), **NEWEST
             )
         self.chats.click(
             self._show, [self.chats, self._language], shown,
-            js="(place, ...rest) => [r1.pick(place), ...rest]", **QUIET,
+            js="(place, ...rest) => [r1.pick(place), ...rest]", **NEWEST,
         )  # fmt: skip
 
     def labels(self, language: str, written: list[Turn]) -> Updates:

@@ -27,6 +27,7 @@ that wrote it last. */
   let nBusy = 0; // events that write an answer
   const queue = []; // questions that wait until the answer is written
   const sent = []; // questions that gradio has not fetched yet: a moment, or while the server is away
+  let sentAt = 0;
   const onFree = [];
   let wishes = {}; // language and key, where the browser keeps nothing
   const notices = new Set();
@@ -156,6 +157,7 @@ that wrote it last. */
     type("r1-ask", [...texts, box ? box.value : ""].filter(Boolean).join("\n"));
     showQueue();
   }
+  function isBusy() { return nBusy > 0; }
   function free() {
     nBusy = Math.max(0, nBusy - 1);
     relist();
@@ -281,6 +283,7 @@ that wrote it last. */
     const box = document.querySelector("#r1-ask textarea");
     if (!box || !box.value.trim()) return;
     sent.push(box.value);
+    sentAt = Date.now();
     type("r1-ask", "");
     showQueue();
   }
@@ -338,7 +341,10 @@ that wrote it last. */
     } catch { /* it is away */ }
     notice("away", body === null);
     const isOther = body && window.gradio_config && body.app_id !== window.gradio_config.app_id;
-    if (isOther && !nBusy && !queue.length && !isComposing) window.location.reload();
+    const isSending = sent.length && Date.now() - sentAt < CHECK_MS;
+    if (isOther && !isBusy() && !queue.length && !isSending && !isComposing) {
+      window.location.reload();
+    }
   }
   async function watch() {
     for (;;) {
@@ -380,6 +386,6 @@ that wrote it last. */
   start();
   Object.assign(window.r1, {
     arrive, settings: () => JSON.stringify(settings()), set, dark, talk, begin, ask, keep, free,
-    failed, recall, list, fresh, pick, discard, restore,
+    failed, isBusy, recall, list, fresh, pick, discard, restore,
   });
 })();

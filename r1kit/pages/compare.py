@@ -10,7 +10,7 @@ import gradio as gr
 
 from r1kit.pages import turns
 from r1kit.pages.api import Api, Wish
-from r1kit.pages.chat import MAX_CHARS, QUIET, Updates, transcript
+from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, Updates, transcript
 from r1kit.pages.words import EXAMPLES, say
 
 N_COLUMNS = 4
@@ -60,7 +60,7 @@ class Compare:
         shown = [*self.columns, *self.names, *self.panes, *self.said, self.stop]
         gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
               trigger_mode="once", **QUIET)  # fmt: skip
-        self.models.input(self.fit, self.models, self.deepthink, **QUIET)
+        self.models.input(self.fit, self.models, self.deepthink, **NEWEST)
         self.stop.click(self._wish_stop, None, None, **QUIET)
 
     def labels(self, language: str) -> Updates:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from r1kit.pages import turns
 from r1kit.pages.api import Api
-from r1kit.pages.chat import QUIET, Chat, Updates
+from r1kit.pages.chat import NEWEST, QUIET, Chat, Updates
 from r1kit.pages.compare import N_COLUMNS, Compare
 from r1kit.pages.door import Door
 from r1kit.pages.script import SPEAK
@@ -125,7 +125,7 @@ class Site:
         self._language.change(None, self._language, js=SPEAK)
         self._language.input(
             self._relabel, [talk, self._language], words,
-            js="(_, language) => [r1.talk(), language]", **QUIET,
+            js="(_, language) => [r1.talk(), language]", **NEWEST,
         )  # fmt: skip
         self._key.change(self._rekey, [self._key, self.chat.model], lists, **QUIET)
         for setting in (self._language, self._key):

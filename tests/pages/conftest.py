@@ -173,7 +173,7 @@ def visit(browser: Any, scripted: tuple[type[_Handler], str]) -> Iterator[Visit]
             contexts.append(context)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
         page.on("dialog", lambda dialog: (troubles.append("a dialog"), dialog.dismiss()))
         page.on("requestfinished", lambda asked: _note(asked, address, troubles))

@@ -8,7 +8,7 @@ import pytest
 from r1kit.pages.door import policy
 from r1kit.pages.turns import clean
 from tests.pages.conftest import Api, Visit
-from tests.pages.test_chat_page import ask
+from tests.pages.test_chat_page import ask, is_idle
 
 HOSTILE = [
     "<script>window.pwned = 1; alert(1)</script>",
@@ -33,7 +33,7 @@ def test_hostile_text_is_text(visit: Visit, api: Api, place: str) -> None:
     page = visit()
     ask(page, "<img src=x onerror='window.pwned = 8'>")
     page.wait_for_selector("#r1-stop", state="visible")
-    page.wait_for_selector("#r1-stop", state="hidden")
+    is_idle(page)
     if place == "thinking":
         page.click("text=/Thought for/")
     page.wait_for_selector("#r1-chat >> text=the end")

@@ -9,7 +9,7 @@ import pytest
 
 from r1kit.pages.words import EXAMPLES, GRADIO_LABELS, WORDS
 from tests.pages.conftest import Api, Visit
-from tests.pages.test_chat_page import answered, ask, settings, until
+from tests.pages.test_chat_page import answered, ask, is_idle, settings, until
 
 RICH = (
     "**답(5)**은 It costs $5 and then $10, 2 < 3 <b>x</b> 50*101; $x<y$ and \\boxed{5}.\n\n"
@@ -65,7 +65,7 @@ def test_copy_takes_the_answer_alone_and_as_it_was_written(visit: Visit, api: Ap
     api.answer = ["second"]
     ask(page, "more")
     page.wait_for_selector("#r1-chat >> text=second")
-    page.wait_for_selector("#r1-stop", state="hidden")
+    is_idle(page)
     assert (
         copied(
             page, "#r1-chat .bot-row >> nth=1 >> xpath=following-sibling::*[1] >> button >> nth=0"
@@ -89,7 +89,7 @@ def test_a_question_is_edited_as_it_was_written(visit: Visit, api: Api) -> None:
     page.click("#r1-chat button[aria-label='Submit']")
     until(page, lambda: len(api.asked) == 2)
     assert api.asked[1]["messages"] == api.asked[0]["messages"]
-    page.wait_for_selector("#r1-stop", state="hidden")
+    is_idle(page)
 
 
 def test_what_a_model_cannot_is_not_offered(visit: Visit, api: Api) -> None:
@@ -135,7 +135,7 @@ def test_every_label_is_in_the_readers_language(
     foreign = list(seen_in_latin(page))
     ask(page, "5 $x$")
     page.wait_for_selector("#r1-chat .bot-row code")
-    page.wait_for_selector("#r1-stop", state="hidden")
+    is_idle(page)
     foreign += seen_in_latin(page)
     page.click("#r1-chat .user-row + .message-buttons button >> nth=1")
     page.wait_for_selector("textarea.edit-textarea")

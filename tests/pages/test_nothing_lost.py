@@ -1,12 +1,13 @@
 """Twenty questions, many tabs, reloads, a server that dies: nothing is lost, every end is said."""
 
+import time
 from typing import Any
 
 import pytest
 
 from tests.pages.conftest import Api, Visit
 from tests.pages.server import PageServer, page_server
-from tests.pages.test_chat_page import ANSWER, ask, until
+from tests.pages.test_chat_page import ANSWER, ask, is_idle, until
 
 RETRY = "#r1-chat button[aria-label='Retry']"
 INTERRUPTED = "text=The answer was interrupted."
@@ -19,10 +20,6 @@ FULL_STORAGE = """Storage.prototype.setItem = () => {
 
 def questions(body: Any) -> list[str]:
     return [one["content"] for one in body["messages"] if one["role"] == "user"]
-
-
-def is_idle(page: Any) -> None:
-    page.wait_for_selector("#r1-stop", state="hidden")
 
 
 def answered(page: Any, text: str) -> None:
@@ -114,6 +111,30 @@ def test_tabs_keep_each_others_chats(visit: Visit, api: Api) -> None:
     answered(other, "from here too")
     one.wait_for_selector("#r1-chat .user >> text=from here too")
     assert questions(api.asked[-1]) == ["asked in one", "and more", "from here too"]
+
+
+def test_nothing_is_missed_behind_a_slow_connection(visit: Visit, api: Api) -> None:
+    """What another tab writes comes faster than it can be shown; so do clicks in the list."""
+    one = visit()
+    answered(one, "shared")
+    other = visit(context=one.context)
+    other.click("#r1-chats >> text=shared")
+    other.wait_for_selector(ANSWER)
+    one.route("**/queue/join*", lambda route: (time.sleep(0.3), route.continue_()))
+    answered(other, "from here too")
+    one.wait_for_selector("#r1-chat .user >> text=from here too")
+    until(one, lambda: one.locator(ANSWER).count() == 2)
+    answered(other, "and again")
+    until(one, lambda: one.locator(ANSWER).count() == 3)
+    other.click("#r1-new")
+    other.wait_for_selector(ANSWER, state="detached")
+    answered(other, "another")
+    one.wait_for_selector("#r1-chats >> text=another")
+    one.evaluate("""() => { for (const text of ['shared', 'another']) [...document
+        .querySelectorAll('#r1-chats td')].find((one) => one.textContent.includes(text)).click()
+    }""")
+    until(one, lambda: one.locator(ANSWER).count() == 1)
+    one.wait_for_selector("#r1-chat .user >> text=another")
 
 
 def test_a_chat_that_another_tab_writes_is_continued_as_a_copy(visit: Visit, api: Api) -> None:
@@ -269,7 +290,8 @@ def test_an_open_page_does_not_need_the_server_it_came_from(
     """Asked before the page has noticed that there is another."""
     page = visit(server.url)
     answered(page, "first")
-    page.evaluate("window.location.reload = () => {}")
+    id_before = page.evaluate("JSON.stringify({app_id: gradio_config.app_id})")
+    page.route("**/gradio_api/app_id", lambda route: route.fulfill(body=id_before))
     server.kill()
     server.start()
     answered(page, "second")

@@ -14,7 +14,7 @@ from r1kit.pages import door, sessions
 from r1kit.pages.door import Door
 from r1kit.pages.sessions import EVENT_BYTES, MAX_EVENTS, Sessions
 from tests.pages.conftest import Api, Visit
-from tests.pages.test_chat_page import ask
+from tests.pages.test_chat_page import ask, is_idle
 
 
 class Forgotten(list[str]):
@@ -139,7 +139,7 @@ def test_the_page_shows_why_it_was_refused(visit: Visit, api: Api, scripted: Any
     page.on("request", lambda one: one.post_data and hashes.append(one.post_data))
     ask(page, "first")
     page.wait_for_selector("#r1-chat .bot .katex")
-    page.wait_for_selector("#r1-stop", state="hidden")
+    is_idle(page)
     session = next(json.loads(one)["session_hash"] for one in hashes if "session_hash" in one)
     page.wait_for_load_state("networkidle")
     body = {"data": [], "fn_index": 10_000, "session_hash": session}
