@@ -68,15 +68,16 @@ class Contender:
 
     def start(self, folder: Path, threads: int) -> None:
         self.log = folder / f"{self.name}.log"
-        self.process = subprocess.Popen(
-            self.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("w"),
-            text=True,
-            cwd=self.root,
-            env=_environment(threads),
-        )
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=self.root,
+                env=_environment(threads),
+            )
         self.about = self._answer() or {}
 
     def run(self, is_warm_up: bool) -> None:
@@ -96,6 +97,7 @@ class Contender:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+            _pipe(self.process.stdout).close()
 
     def _answer(self) -> Answer | None:
         assert self.process is not None

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import ours, serving, soak, waits
+from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
 from r1kit import template
 from r1kit.load import Load, measure
@@ -118,6 +118,24 @@ def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monke
         assert set(rewards) == {0.0, 1.0}
         assert answer["metrics"]["n_tokens"] > 0, "something is learned from"
         assert {"language_consistency", "reflection_per_answer"} < answer["metrics"].keys()
+
+
+@pytest.mark.parametrize("what", ["sample", "step"])
+def test_two_processes_are_measured_by_the_command_of_the_benchmark(folder, tmp_path, what):
+    prompts = [[1], [2], [3], [4]]
+    work = Work(
+        str(folder), ["1+1?"] * 4, [], prompts, [0], 0, n_completions=4, max_tokens=8, lr=1e-6
+    )
+    work.write(tmp_path / "work.json")
+    racers = rl_step.contenders(tmp_path / "work.json", n_cores=2)
+    racer = next(racer for racer in racers if racer.name == f"r1kit-{what}")
+    racer.start(tmp_path, threads=2)
+    try:
+        racer.run(is_warm_up=False)
+        assert racer.error is None
+        assert racer.runs[0]["tokens"] >= 16
+    finally:
+        racer.stop()
 
 
 def test_the_waits_of_a_real_server_are_measured(server, folder):

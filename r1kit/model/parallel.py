@@ -156,7 +156,8 @@ def _has_mps() -> bool:
 def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments: Any) -> T:
     """Runs `program(ranks, *arguments)` on n ranks and returns what rank 0, this process, returns.
 
-    The arguments must be picklable. Raises the R1Error of another rank, ComputeError when one is
+    The arguments must be picklable, and `program` a function of a module that other processes can
+    import, which `__main__` is not. Raises the R1Error of another rank, ComputeError when one is
     killed, and RankError when one fails in another way.
     """
     kind = device_kind(config)
