@@ -20,9 +20,9 @@ from r1kit.engines.local import LocalEngine
 from r1kit.judges import PART
 from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks, launch
-from r1kit.stages.reinforce import Collector, Lesson
+from r1kit.stages.reinforce import Collector, Curriculum
 from r1kit.tasks.base import Task
-from r1kit.tasks.mix import Mix
+from r1kit.tasks.mix import TaskMixture
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
 from r1kit.types import Message, Problem, Request, Sampling, Verdict
@@ -89,7 +89,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
     All that a stage does but logging and saving after a step, which TRL does not do here either.
     """
-    model, engine, words = _engine(ranks, work)
+    model, engine, tokenizer = _engine(ranks, work)
     config = RLConfig(
         n_steps=1_000_000,
         n_problems=len(work.questions),
@@ -100,11 +100,11 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
     )
     optimizers = make_optimizers(model, config.optim)
     learner = Learner(model, optimizers, config, ranks, COMPUTE.micro_batch_tokens)
-    tasks = Mix([Questions(work.questions)], [1.0], SEED, "train")
+    tasks = TaskMixture([Questions(work.questions)], [1.0], SEED, "train")
     name = Questions.name
     weights = {name: {PART: 1.0}}
-    lesson = Lesson(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
-    collector = Collector(ranks, engine, words, config, lesson, SEED)
+    lesson = Curriculum(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
+    collector = Collector(ranks, engine, tokenizer, config, lesson, SEED)
     steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
 
     def collect_when_asked(step: int, cursor: int) -> Step:
@@ -201,8 +201,8 @@ def _engine(
     ranks: Ranks, work: Work
 ) -> tuple[PreTrainedModel, LocalEngine, PreTrainedTokenizerBase]:
     """As a stage opens them."""
-    model, words = checkpoint.load(Path(work.model), ranks.device, torch.float32)
-    return model, LocalEngine(model, words, max_rows=COMPUTE.max_rows), words
+    model, tokenizer = checkpoint.load(Path(work.model), ranks.device, torch.float32)
+    return model, LocalEngine(model, tokenizer, max_rows=COMPUTE.max_rows), tokenizer
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ from benchmarks import rl_step, serving, workload
 from benchmarks.serving import Server
 from r1kit import load as client
 from r1kit.config import ComputeConfig, ModelConfig, load
-from r1kit.model import policy, tokenizer
+from r1kit.model import policy
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
+from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from r1kit.tasks import mix
 
 SHAPE = ModelConfig(
@@ -70,7 +71,7 @@ def main() -> None:
         folder = Path(name)
         model = Path(find_model(asked.model)) if asked.model else random_model(folder / "model")
         racers = contenders(model, asked.before)
-        prompts = long_prompts(tokenizer.load(model), asked.tokens)
+        prompts = long_prompts(load_tokenizer(model), asked.tokens)
         runs = race(racers, folder, prompts, asked.repeats)
     n_cores = n_processes(ComputeConfig(device="cpu"), 1024)
     about = "random weights of the shape of SmolLM2-135M" if asked.model is None else model.name
@@ -85,11 +86,11 @@ def main() -> None:
 def random_model(folder: Path) -> Path:
     """A model that says nothing sensible, at the speed of one that does."""
     recipe = load(workload.RECIPE)
-    tasks = mix.load(recipe, "train")
-    words = tokenizer.train(map(tasks.document, range(1000)), recipe.model.vocab_size)
-    ids = words.eos_token_id, words.pad_token_id, words.bos_token_id
-    policy.build(SHAPE, len(words), *ids, seed=0).save_pretrained(folder)
-    tokenizer.save(words, folder)
+    tasks = mix.load_tasks(recipe, "train")
+    tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)
+    ids = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
+    policy.build(SHAPE, len(tokenizer), *ids, seed=0).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     return folder
 
 
@@ -104,7 +105,7 @@ def contenders(model: Path, before: Path | None) -> list[Server]:
     ]
 
 
-def long_prompts(words: PreTrainedTokenizerBase, n_tokens: int) -> Iterator[str]:
+def long_prompts(tokenizer: PreTrainedTokenizerBase, n_tokens: int) -> Iterator[str]:
     """Endless texts of about so many tokens, none of which begins like another."""
     for seed in itertools.count():
         rng = random.Random(seed)
@@ -112,7 +113,7 @@ def long_prompts(words: PreTrainedTokenizerBase, n_tokens: int) -> Iterator[str]
         n_found = 0
         while n_found < n_tokens:
             parts.append(f"{rng.randrange(10**6)} + {rng.randrange(10**6)} = ?\n")
-            n_found += len(words(parts[-1], add_special_tokens=False)["input_ids"])
+            n_found += len(tokenizer(parts[-1], add_special_tokens=False)["input_ids"])
         yield "".join(parts)
 
 

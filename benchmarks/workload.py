@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from benchmarks.protocol import Work
 from r1kit import template
 from r1kit.config import Recipe, load
-from r1kit.model import policy, tokenizer
+from r1kit.model import policy
+from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from r1kit.tasks import mix
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tiny.toml"
@@ -28,36 +29,41 @@ LR = 1e-6
 def make(folder: Path, given: str | None) -> Work:
     """Writes a model to `folder`, unless one is `given`, and says what to do with it."""
     recipe = load(RECIPE)
-    tasks = mix.load(recipe, "train")
+    tasks = mix.load_tasks(recipe, "train")
     if given is None:
-        words = tokenizer.train(map(tasks.document, range(1000)), recipe.model.vocab_size)
-        model = _random_model(words, recipe)
+        tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)
+        model = _random_model(tokenizer, recipe)
         model.save_pretrained(folder)
-        tokenizer.save(words, folder)
+        save_tokenizer(tokenizer, folder)
     else:
         folder = Path(given).resolve()
-        words = tokenizer.load(folder)
+        tokenizer = load_tokenizer(folder)
         model = policy.load(folder, "cpu", torch.float32)
     questions = [problem.messages for problem in tasks.problems(0, recipe.zero.n_problems)]
-    prompt_ids = [template.render_prompt(words, messages) for messages in questions]
+    prompt_ids = [template.render_prompt(tokenizer, messages) for messages in questions]
     return Work(
         model=str(folder),
         questions=[messages[-1].content for messages in questions],
-        prompts=[words.decode(ids) for ids in prompt_ids],
+        prompts=[tokenizer.decode(ids) for ids in prompt_ids],
         prompt_ids=prompt_ids,
-        eos_ids=sorted(policy.eos_ids(model, words)),
-        pad_id=words.pad_token_id,
+        eos_ids=sorted(policy.eos_ids(model, tokenizer)),
+        pad_id=tokenizer.pad_token_id,
         n_completions=recipe.zero.n_completions,
         max_tokens=recipe.zero.max_tokens,
         lr=LR,
     )
 
 
-def _random_model(words: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedModel:
+def _random_model(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedModel:
     model = policy.build(
-        recipe.model, len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, 0
+        recipe.model,
+        len(tokenizer),
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        tokenizer.bos_token_id,
+        0,
     )
-    _set_lengths(model, words.eos_token_id, _hazard(MEAN_LENGTH, recipe.zero.max_tokens))
+    _set_lengths(model, tokenizer.eos_token_id, _hazard(MEAN_LENGTH, recipe.zero.max_tokens))
     return model
 
 

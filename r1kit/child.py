@@ -21,7 +21,7 @@ import threading
 from importlib import import_module
 from multiprocessing.connection import Connection
 
-from r1kit.loading import loading
+from r1kit.loading import gc_paused_imports
 from r1kit.signals import ENDING
 
 
@@ -64,7 +64,7 @@ def main(module: str, descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     line = Connection(descriptor)
     threading.Thread(target=_end_with, args=(descriptor,), name="lifeline", daemon=True).start()
-    with loading():
+    with gc_paused_imports():
         program = import_module(module)
     with contextlib.suppress(BrokenPipeError):  # the parent has ended
         program.main(line)

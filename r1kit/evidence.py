@@ -41,7 +41,7 @@ STAGES = (
 )
 """In the order of the paper; `distill/<student>` counts as distill."""
 
-ASIDE = ("preference", "distill", "ablation")
+SIDE_STAGES = ("preference", "distill", "ablation")
 """stages whose models are not the one a run is about"""
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
@@ -96,9 +96,9 @@ def newest_checkpoint(run: Path) -> Path | None:
         path
         for path in found
         if not path.name.startswith(TEMPORARY)
-        and stage_and_step(path)[0].split("/")[0] not in ASIDE
+        and stage_and_step(path)[0].split("/")[0] not in SIDE_STAGES
     ]
-    ranked = sorted(visible, key=lambda path: (rank(path.name), stage_and_step(path)[1]))
+    ranked = sorted(visible, key=lambda path: (stage_order(path.name), stage_and_step(path)[1]))
     return ranked[-1] if ranked else None
 
 
@@ -108,7 +108,7 @@ def stage_and_step(path: Path) -> tuple[str, int]:
     return stage.replace(".", "/"), int(step) if step.isdecimal() else -1
 
 
-def rank(stage: str) -> int:
+def stage_order(stage: str) -> int:
     """The place of a stage in the order of the paper; unknown ones come last."""
     family = stage.replace(".", "/").split("/")[0].split("-")[0]
     return STAGES.index(family) if family in STAGES else len(STAGES)
@@ -118,7 +118,7 @@ def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> b
     """Whether a record of (stage, step) was written after the given point; no step is the end."""
     if stage == than_stage:
         return step is None or step > than_step
-    return rank(stage) > rank(than_stage)
+    return stage_order(stage) > stage_order(than_stage)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

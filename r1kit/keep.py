@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from r1kit.curate import Benchmark, Origin, Report, Rules, curate
+from r1kit.curate import Benchmark, Provenance, Report, Rules, curate
 from r1kit.durable import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.shapes import RolloutsLine, read_records
@@ -38,7 +38,7 @@ MEND = (
 )
 
 Record = dict[str, Any]
-Asked = Sequence[tuple[int, Problem]]
+IndexedProblems = Sequence[tuple[int, Problem]]
 """(index, problem); the index is the problem's name in the file"""
 
 
@@ -49,7 +49,7 @@ class Sampled(Protocol):
     def groups(self) -> Sequence[Group]: ...
 
 
-Sample = Callable[[Asked], Sampled]
+Sample = Callable[[IndexedProblems], Sampled]
 
 
 class UnfinishedError(EngineError):
@@ -61,7 +61,7 @@ class UnfinishedError(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptSamples:
     """What was sampled and what is left of it."""
 
     data: Path
@@ -79,11 +79,11 @@ def rollouts_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.rollouts")
 
 
-def keep(
-    problems: Asked,
+def rejection_sampling(
+    problems: IndexedProblems,
     sample: Sample,
     out: Path,
-    origin: Origin,
+    origin: Provenance,
     rules: Rules | None = None,
     benchmarks: Sequence[Benchmark] = (),
     *,
@@ -94,7 +94,7 @@ def keep(
     is_repeatable: bool = True,
     ranks: Ranks | None = None,
     on_chunk: Callable[[int, int], None] | None = None,
-) -> Kept:
+) -> KeptSamples:
     """Samples what has no line yet, curates all of it and writes the conversations to `out`.
 
     `n` and `sampling` are those of `sample`, and stand in the file's first line. `is_repeatable`
@@ -134,7 +134,7 @@ def keep(
     finally:
         if file is not None:
             file.close()
-    found: Kept = _from_first(ranks, kept)
+    found: KeptSamples = _from_first(ranks, kept)
     return found
 
 
@@ -246,7 +246,7 @@ class RolloutsFile:
             raise RunError(f"{self.path} was not written by r1kit; use another --out.")
 
 
-def _settings(problems: Asked, origin: Origin, n: int, sampling: Sampling) -> Record:
+def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
     """What decides the rollouts; the rules do not, and may change between two calls."""
     digest = hashlib.sha256()
     for pair in problems:
@@ -264,7 +264,7 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
 
 
 def _sample_chunk(
-    part: Asked, sample: Sample, file: RolloutsFile | None, out: Path, ranks: Ranks | None
+    part: IndexedProblems, sample: Sample, file: RolloutsFile | None, out: Path, ranks: Ranks | None
 ) -> None:
     """Samples this rank's share; what any rank has got is written, also when another failed."""
     mine = part if ranks is None else ranks.share(part)
@@ -293,11 +293,11 @@ def _curated(
     groups: Sequence[Group],
     n: int,
     out: Path,
-    origin: Origin,
+    origin: Provenance,
     rules: Rules | None,
     benchmarks: Sequence[Benchmark],
     prefilled: bool,
-) -> Kept:
+) -> KeptSamples:
     n_rollouts = sum(len(group.rollouts) for group in groups)
     n_undecided = n * len(groups) - n_rollouts
     rollouts = rollouts_path(out)
@@ -311,7 +311,7 @@ def _curated(
     except CurationError as error:
         raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
     replace_lines(out, done.rows)
-    return Kept(out, rollouts, len(groups), n_rollouts, n_undecided, done.report)
+    return KeptSamples(out, rollouts, len(groups), n_rollouts, n_undecided, done.report)
 
 
 def _from_first(ranks: Ranks | None, item: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def gc_paused_imports() -> Iterator[None]:
     """For the imports of torch and transformers: a fifth faster.
 
     They make a million objects that live as long as the process, and the garbage collector would

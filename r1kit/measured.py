@@ -33,7 +33,7 @@ _OURS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
 
 
 @dataclass(frozen=True)
-class Wish:
+class LoadTestOptions:
     """What to measure, beside whom."""
 
     price_per_hour: float | None
@@ -54,7 +54,9 @@ class Started:
     pid: int
 
 
-def run(models: Sequence[str], arguments: Sequence[str], wish: Wish, console: Console) -> None:
+def run(
+    models: Sequence[str], arguments: Sequence[str], wish: LoadTestOptions, console: Console
+) -> None:
     """Measure, print the table, write the file. `arguments` is the command line after `r1`.
 
     Raises EngineError when the server does not start or no request succeeds, ConfigError when the

@@ -7,7 +7,7 @@ from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.errors import RunError
-from r1kit.evidence import STAGES, rank, read_manifest, read_recipe, stage_and_step
+from r1kit.evidence import STAGES, read_manifest, read_recipe, stage_and_step, stage_order
 
 FREE_SETTINGS = ("compute", "cost")
 """sections that may change between the sessions of one run"""
@@ -23,10 +23,14 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
     if manifest["recipe_hash"] == recipe.hash():
         return
     changes = _changes(read_recipe(path, manifest), recipe)
-    first = min(map(_stage_of, changes), key=rank, default=STAGES[0])
+    first = min(map(_stage_of, changes), key=stage_order, default=STAGES[0])
     begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
-    made = [stage for stage in (*manifest["finished"], *begun) if rank(stage) >= rank(first)]
-    if not made or (again is not None and rank(again) <= rank(first)):
+    made = [
+        stage
+        for stage in (*manifest["finished"], *begun)
+        if stage_order(stage) >= stage_order(first)
+    ]
+    if not made or (again is not None and stage_order(again) <= stage_order(first)):
         return
     if manifest.get("name", recipe.name) != recipe.name:
         raise RunError(
@@ -35,7 +39,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
         )
     told = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
     told = told or "the recipe's defaults changed with the version of r1kit"
-    rest = sorted({key.split(".")[0] for key in list(changes)[MAX_CHANGES:]}, key=rank)
+    rest = sorted({key.split(".")[0] for key in list(changes)[MAX_CHANGES:]}, key=stage_order)
     n_more = len(changes) - MAX_CHANGES
     more = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
     raise RunError(

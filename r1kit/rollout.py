@@ -33,7 +33,7 @@ SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True)
-class Exam:
+class Rubric:
     """How problems are asked and completions scored."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -65,7 +65,7 @@ class Exam:
 
 
 @dataclass
-class Collected:
+class RolloutBatch:
     """The groups of some problems, and what collecting them took."""
 
     groups: list[Group] = field(default_factory=list)
@@ -85,7 +85,7 @@ def request_seed(run_seed: int, problem_index: int) -> int:
 class Scoring:
     """Verdicts in threads of their own, while other completions are still being sampled."""
 
-    def __init__(self, exam: Exam, problems: Sequence[tuple[int, Problem]]) -> None:
+    def __init__(self, exam: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
         self._exam = exam
         self._problems = [problem for _, problem in problems]
         self._scored: dict[int, list[Future[Rollout | None]]] = {}
@@ -112,14 +112,14 @@ class Scoring:
         """problems"""
         return len(self._scored)
 
-    def wait(self, budget_s: float = BUDGET_S) -> Collected:
+    def wait(self, budget_s: float = BUDGET_S) -> RolloutBatch:
         """All groups in order; what has no verdict within the budget is undecided.
 
         A problem that nothing was added for has a group without rollouts.
         """
         started = time.perf_counter()
         wait([future for futures in self._scored.values() for future in futures], budget_s)
-        found = Collected(verify_s=time.perf_counter() - started)
+        found = RolloutBatch(verify_s=time.perf_counter() - started)
         for place, problem in enumerate(self._problems):
             futures = self._scored.get(place, [])
             in_time = [future for future in futures if future.done() and not future.cancelled()]
@@ -130,16 +130,16 @@ class Scoring:
         return found
 
 
-def collect(
+def collect_rollouts(
     engine: Engine,
-    exam: Exam,
+    exam: Rubric,
     problems: Sequence[tuple[int, Problem]],
     n: int,
     sampling: Sampling,
     seed: int,
     budget_s: float = BUDGET_S,
     on_sampled: Callable[[int], None] | None = None,
-) -> Collected:
+) -> RolloutBatch:
     """Draws n completions of each (index, problem), verifies and rewards them.
 
     Undecided completions are dropped from their group and counted. `on_sampled` is told how many

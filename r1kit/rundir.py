@@ -38,11 +38,11 @@ from r1kit.errors import RunError
 from r1kit.evidence import (
     checkpoints,
     is_later,
-    rank,
     read_clock,
     read_manifest,
     read_results,
     stage_and_step,
+    stage_order,
 )
 from r1kit.other_recipe import refuse_other_recipe
 from r1kit.provenance import new_manifest, session
@@ -151,7 +151,7 @@ class RunDir:
             return
 
         def is_kept(stage: str) -> bool:
-            return rank(stage) < rank(first)
+            return stage_order(stage) < stage_order(first)
 
         for path in self.path.joinpath("checkpoints").glob("*-*"):
             if not is_kept(path.name):
@@ -270,7 +270,7 @@ class RunDir:
         before = {
             name: facts
             for name, facts in self.manifest["finished"].items()
-            if name != stage and rank(name) <= rank(stage)
+            if name != stage and stage_order(name) <= stage_order(stage)
         }
         if before != self.manifest["finished"]:
             self.manifest["finished"] = before
@@ -333,9 +333,11 @@ def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
     # On resume the settings that may differ are the new ones.
     manifest["recipe_hash"] = recipe.hash()
     if again is not None:
-        first = min((again, manifest.get("forgetting", again)), key=rank)
+        first = min((again, manifest.get("forgetting", again)), key=stage_order)
         manifest["forgetting"] = first
-        manifest["finished"] = _chosen(manifest["finished"], lambda name: rank(name) < rank(first))
+        manifest["finished"] = _chosen(
+            manifest["finished"], lambda name: stage_order(name) < stage_order(first)
+        )
         lineage = [entry for entry in manifest["lineage"] if entry["stage"] in manifest["finished"]]
         manifest["lineage"] = lineage
     resolved = to_json(recipe.model_dump(mode="json"), indent=2) + "\n"

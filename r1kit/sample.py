@@ -24,14 +24,14 @@ from rich.progress import (
 from rich.text import Text
 
 from r1kit import config, keep
-from r1kit.curate import Benchmark, Origin
+from r1kit.curate import Benchmark, Provenance
 from r1kit.durable import read_lines
 from r1kit.engines.calls import RefusedError, is_url
-from r1kit.engines.remote import Asked, Endpoint
+from r1kit.engines.remote import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.live import printable
-from r1kit.loading import loading
-from r1kit.rollout import Collected, Exam, Scoring, Verify, collect, request_seed
+from r1kit.loading import gc_paused_imports
+from r1kit.rollout import RolloutBatch, Rubric, Scoring, Verify, collect_rollouts, request_seed
 from r1kit.tasks import mix, questions
 from r1kit.types import Problem, Sampling, Split
 
@@ -46,7 +46,7 @@ WEIGHTS = {"accuracy": 1.0, "format": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SampleOptions:
     """What the command line asks for."""
 
     source: Path
@@ -75,7 +75,9 @@ class Sampler:
     prefilled: bool = False
 
 
-def run(who: str, wish: Wish, model: str | None, api_key: str | None, console: Console) -> None:
+def run(
+    who: str, wish: SampleOptions, model: str | None, api_key: str | None, console: Console
+) -> None:
     """Sample, keep, and print what was taken by which filter; progress goes to stderr.
 
     Raises an R1Error for everything a user can mend, before anything is sampled where it is known.
@@ -98,11 +100,11 @@ def run(who: str, wish: Wish, model: str | None, api_key: str | None, console: C
             sampler = from_checkpoint(who, verify, problems, wish, errors)
         progress = stack.enter_context(_progress(errors))
         bar = progress.add_task("sample", total=len(problems))
-        done = keep.keep(
+        done = keep.rejection_sampling(
             problems,
             sampler.sample,
             wish.out,
-            Origin(sampler.name, wish.seed),
+            Provenance(sampler.name, wish.seed),
             benchmarks=benchmarks,
             n=wish.n,
             sampling=wish.sampling,
@@ -114,7 +116,7 @@ def run(who: str, wish: Wish, model: str | None, api_key: str | None, console: C
     _tell(done, console)
 
 
-def problems_of(wish: Wish) -> tuple[list[tuple[int, Problem]], Verify]:
+def problems_of(wish: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
     """The problems with their indices, and what verifies them. Raises TaskError, ConfigError."""
     if wish.source.suffix == ".jsonl":
         return list(enumerate(questions.read_problems(wish.source)[: wish.count])), questions.verify
@@ -124,11 +126,11 @@ def problems_of(wish: Wish) -> tuple[list[tuple[int, Problem]], Verify]:
             f"{wish.source}: problems come from a recipe (a .toml file, or a name that "
             "`r1 recipes` lists) or a .jsonl file."
         )
-    tasks = mix.load(config.load(wish.source), wish.split)
+    tasks = mix.load_tasks(config.load(wish.source), wish.split)
     return _distinct(tasks, wish.count or RECIPE_PROBLEMS), tasks.verify
 
 
-def _distinct(tasks: mix.Mix, count: int) -> list[tuple[int, Problem]]:
+def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
     """The first problems with different ids; fewer where the tasks seem to have no more."""
     found: dict[str, tuple[int, Problem]] = {}
     index = newest = 0
@@ -144,7 +146,7 @@ def from_checkpoint(
     name: str,
     verify: Verify,
     problems: Sequence[tuple[int, Problem]],
-    wish: Wish,
+    wish: SampleOptions,
     console: Console,
 ) -> Sampler:
     """A model of this machine. Raises CheckpointError when it is not there or does not open."""
@@ -152,39 +154,41 @@ def from_checkpoint(
 
     found = find_model(name)
     with console.status(f"Opening {found} …"):
-        with loading():
+        with gc_paused_imports():
             from r1kit.engines.local import LocalEngine
             from r1kit.model import checkpoint
             from r1kit.model.parallel import device_kind
             from r1kit.template import is_prefilled
-        model, words = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
-    engine = LocalEngine(model, words, max_rows=wish.max_rows)
-    exam = Exam(words, verify, WEIGHTS)
+        model, tokenizer = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
+    engine = LocalEngine(model, tokenizer, max_rows=wish.max_rows)
+    exam = Rubric(tokenizer, verify, WEIGHTS)
     sampling = _fitting(exam, problems, wish.sampling, engine.max_positions)
 
-    def sample(part: keep.Asked) -> Collected:
-        return collect(engine, exam, part, wish.n, sampling, wish.seed)
+    def sample(part: keep.IndexedProblems) -> RolloutBatch:
+        return collect_rollouts(engine, exam, part, wish.n, sampling, wish.seed)
 
-    prefilled = is_prefilled(words, exam.prompt(problems[0][1]))
+    prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
     # Twice what is sampled at once: rows stay busy, and a kill costs little.
     return Sampler(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 
 
 def from_endpoint(
-    endpoint: Endpoint, verify: Verify, wish: Wish, note: Callable[[str], None]
+    endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
 ) -> Sampler:
     """A model on a server. Raises EngineError when the server does not say which one."""
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
-    exam = Exam(cast("Any", None), verify, WEIGHTS)
+    exam = Rubric(cast("Any", None), verify, WEIGHTS)
     rollouts = keep.rollouts_path(wish.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
-    def sample(part: keep.Asked) -> Collected:
+    def sample(part: keep.IndexedProblems) -> RolloutBatch:
         nonlocal has_answered
         # Servers that give one completion at a time use seed + i: seeds are n apart.
         asked = [
-            Asked(problem.messages, wish.sampling, request_seed(wish.seed, index * wish.n), wish.n)
+            EndpointRequest(
+                problem.messages, wish.sampling, request_seed(wish.seed, index * wish.n), wish.n
+            )
             for index, problem in part
         ]
         with Scoring(exam, part) as scoring:
@@ -224,7 +228,7 @@ def _lasting(failures: Sequence[EngineError]) -> EngineError:
 
 
 def _fitting(
-    exam: Exam, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
+    exam: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
 ) -> Sampling:
     """No longer than the model can read after the longest prompt."""
     if most is None:
@@ -277,7 +281,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _tell(done: keep.Kept, console: Console) -> None:
+def _tell(done: keep.KeptSamples, console: Console) -> None:
     lines = [
         done.report.table(),
         "",

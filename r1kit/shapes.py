@@ -213,7 +213,7 @@ class Showcase(Answered):
     gold: NotRequired[str | None]
 
 
-class Asked(TypedDict, total=False):
+class QuestionRow(TypedDict, total=False):
     question: Required[str]
     gold: Required[str]
     id: str
@@ -225,7 +225,7 @@ class SampledGroup(TypedDict):
     kind: Literal["group"]
     stage: str
     step: int
-    problem: Asked
+    problem: QuestionRow
     rollouts: list[Answered]
 
 

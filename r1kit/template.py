@@ -80,10 +80,11 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """A prompt, and where in the assistant's turn it ends: `Opening([1, 3, 8, 4, 5], "thinking")`.
+class RenderedPrompt:
+    """A prompt, and the part of the assistant's turn in which it ends.
 
-    `begun` says that this part of the turn has text already, which is to be continued.
+    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` says that this part of the turn already has
+    text, which is to be continued.
     """
 
     ids: list[int]
@@ -102,7 +103,7 @@ def open_turn(
     messages: Sequence[Message],
     thinks: bool,
     turn: Message | None = None,
-) -> Opening:
+) -> RenderedPrompt:
     """The prompt with the assistant's turn begun: in its thinking, or after an empty think block.
 
     `turn` is what the turn has said already. For a model without thinking (`has_thinking`) no tags
@@ -115,11 +116,11 @@ def open_turn(
             ids += _tag(tokenizer, THINK)
         ids += encode_text(tokenizer, reasoning)
         if thinks and not content:
-            return Opening(ids, "thinking", bool(reasoning))
+            return RenderedPrompt(ids, "thinking", bool(reasoning))
         ids += close_thinking(tokenizer)
     elif not content:
-        return Opening(ids, "thinking" if is_prefilled(tokenizer, ids) else "start")
-    return Opening(ids + encode_text(tokenizer, content), "answer", bool(content))
+        return RenderedPrompt(ids, "thinking" if is_prefilled(tokenizer, ids) else "start")
+    return RenderedPrompt(ids + encode_text(tokenizer, content), "answer", bool(content))
 
 
 def close_thinking(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -229,7 +230,7 @@ class StreamParser:
         self._begun: set[str] = set()
 
     @classmethod
-    def after(cls, opening: Opening) -> StreamParser:
+    def after(cls, opening: RenderedPrompt) -> StreamParser:
         """For the completion of an opened turn; tags in an answer already begun are plain text."""
         parser = cls(prefilled=opening.part == "thinking")
         if opening.part == "answer":

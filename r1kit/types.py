@@ -13,7 +13,7 @@ from typing import Any, Literal
 Finish = Literal["stop", "length", "abort"]
 Outcome = Literal["correct", "incorrect", "no answer", "undecided"]
 Split = Literal["train", "held_out"]
-Top = list[tuple[int, float]]
+TopLogprobs = list[tuple[int, float]]
 """the likeliest tokens at one place and their log-probabilities, the likeliest first"""
 
 
@@ -95,7 +95,7 @@ class Completion:
     """Decoded without the end-of-sequence token; with thinking tags; cut before a stop string."""
     finish: Finish
     policy_version: int
-    tops: list[Top] = field(default_factory=list)
+    tops: list[TopLogprobs] = field(default_factory=list)
     """[C] under the same law; at most n_top each, none that cannot be drawn. [] if not asked for"""
 
 

@@ -11,8 +11,8 @@ from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
 from r1kit import template
 from r1kit.load import Load, measure
-from r1kit.model import tokenizer
 from r1kit.model.parallel import Ranks
+from r1kit.model.tokenizer import load_tokenizer
 from r1kit.stages.reinforce import Collector
 from tests.serve.conftest import opened, running
 
@@ -36,8 +36,8 @@ def test_the_soak_sees_answers_that_differ(server, monkeypatch):
 def test_the_endless_copy_ends_at_its_padding_token_alone(folder, tmp_path):
     copy = serving.endless(folder, tmp_path / "copy")
     with running([opened(copy)]) as server:
-        words = server.one.decoder
-        assert server.one.driver.engine.eos_ids == {words.convert_tokens_to_ids(template.PAD)}
+        tokenizer = server.one.decoder
+        assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(template.PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
         asked = Load(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
         level = measure(asked, 4, 12)
@@ -140,7 +140,7 @@ def test_two_processes_are_measured_by_the_command_of_the_benchmark(folder, tmp_
 
 def test_the_waits_of_a_real_server_are_measured(server, folder):
     racer = serving.Server("now", [], "tiny", server.client.base_url.port)
-    prompts = waits.long_prompts(tokenizer.load(folder), 300)
+    prompts = waits.long_prompts(load_tokenizer(folder), 300)
     texts = [next(prompts) for _ in range(3)]
     assert len({text[:40] for text in texts}) == 3
     found = waits.measure(racer, texts)

@@ -10,17 +10,17 @@ import pytest
 
 from r1kit import keep
 from r1kit.config import ComputeConfig
-from r1kit.curate import Origin, Rules, messages_of
+from r1kit.curate import Provenance, Rules, messages_of
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import CurationError, EngineError, RunError
-from r1kit.model import tokenizer
 from r1kit.model.parallel import Ranks, launch
-from r1kit.rollout import Exam, collect
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.rollout import Rubric, collect_rollouts
 from r1kit.tasks.world import FAMILIES, Equation
 from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
 
 SAMPLING = Sampling(64, 0.7)
-ORIGIN = Origin("runs/tiny/zero-000040", seed=5)
+ORIGIN = Provenance("runs/tiny/zero-000040", seed=5)
 TASK = Equation(languages=["en"])
 PROBLEMS = [(index, TASK.problem(index)) for index in range(3, 23)]
 
@@ -44,7 +44,7 @@ class Teacher:
         self.asked: list[int] = []
         self.groups: list[Group] = []
 
-    def __call__(self, part: keep.Asked) -> "Teacher":
+    def __call__(self, part: keep.IndexedProblems) -> "Teacher":
         self.groups = []
         for index, problem in part:
             if index == self.dies_at:
@@ -54,9 +54,9 @@ class Teacher:
         return self
 
 
-def kept(out: Path, teacher: keep.Sample, problems=PROBLEMS, **options) -> keep.Kept:
+def kept(out: Path, teacher: keep.Sample, problems=PROBLEMS, **options) -> keep.KeptSamples:
     options = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
-    return keep.keep(problems, teacher, out, options.pop("origin", ORIGIN), **options)
+    return keep.rejection_sampling(problems, teacher, out, options.pop("origin", ORIGIN), **options)
 
 
 def files(out: Path) -> tuple[bytes, bytes]:
@@ -138,8 +138,11 @@ def test_a_torn_line_is_sampled_again(tmp_path, whole):
     [
         ({"n": 4}, "n 3, now 4"),
         ({"sampling": Sampling(64, 0.8)}, "temperature 0.7, now 0.8"),
-        ({"origin": Origin("runs/tiny/zero-000080", 5)}, "checkpoint runs/tiny/zero-000040, now"),
-        ({"origin": Origin(ORIGIN.checkpoint, 6)}, "seed 5, now 6"),
+        (
+            {"origin": Provenance("runs/tiny/zero-000080", 5)},
+            "checkpoint runs/tiny/zero-000040, now",
+        ),
+        ({"origin": Provenance(ORIGIN.checkpoint, 6)}, "seed 5, now 6"),
         ({"problems": PROBLEMS[1:]}, "other problems"),
     ],
 )
@@ -207,7 +210,7 @@ def test_places_that_cannot_be_written(tmp_path):
 def test_what_was_answered_is_kept_when_the_rest_fails(tmp_path, whole):
     out = tmp_path / "data.jsonl"
 
-    def half(part: keep.Asked) -> Teacher:
+    def half(part: keep.IndexedProblems) -> Teacher:
         groups = Teacher()(part).groups
         if part[0][0] >= 11:
             raise keep.UnfinishedError("Down.", [groups[0], None, groups[2], None])
@@ -223,7 +226,7 @@ def test_what_was_answered_is_kept_when_the_rest_fails(tmp_path, whole):
 
 
 def test_undecided_completions_are_counted(tmp_path):
-    def unsure(part: keep.Asked) -> Teacher:
+    def unsure(part: keep.IndexedProblems) -> Teacher:
         found = Teacher(n=1)(part)
         found.groups[0] = Group(part[0][1], [])
         return found
@@ -241,21 +244,23 @@ def test_nothing_left_says_where_the_rollouts_are(tmp_path):
     assert not out.exists()
 
 
-def answered(ranks: Ranks | None, out: Path) -> tuple[keep.Kept, int]:
+def answered(ranks: Ranks | None, out: Path) -> tuple[keep.KeptSamples, int]:
     """With a real engine and its verdicts; also how many problems this rank was asked."""
-    words = tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
+    tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
     n_asked = 0
 
     def answer(request, i):
         return f"<think>by {request.seed}</think>\\boxed{{{i}}}"
 
-    def sample(part: keep.Asked):
+    def sample(part: keep.IndexedProblems):
         nonlocal n_asked
         n_asked += len(part)
-        exam = Exam(words, TASK.verify, {"accuracy": 1.0})
-        return collect(ScriptedEngine(answer, words), exam, part, 9, SAMPLING, 5)
+        exam = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
+        return collect_rollouts(ScriptedEngine(answer, tokenizer), exam, part, 9, SAMPLING, 5)
 
-    done = keep.keep(PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks)
+    done = keep.rejection_sampling(
+        PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks
+    )
     return done, n_asked
 
 

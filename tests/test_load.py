@@ -7,7 +7,7 @@ import pytest
 
 from r1kit.errors import ConfigError, EngineError
 from r1kit.load import Load, ask_all, measure, percentile
-from r1kit.measured import Wish, _without_ours, run
+from r1kit.measured import LoadTestOptions, _without_ours, run
 from tests.servers import Reply, refusal, scripted
 
 
@@ -90,7 +90,7 @@ def test_what_goes_wrong_is_counted_and_not_its_tokens(reply, why):
 def test_a_running_server_is_measured_and_the_numbers_are_kept(server, tmp_path, capsys):
     from rich.console import Console
 
-    wish = Wish(0.5, tmp_path / "b.json", "sk-key", (1, 4), (2, 8), max_tokens=8)
+    wish = LoadTestOptions(0.5, tmp_path / "b.json", "sk-key", (1, 4), (2, 8), max_tokens=8)
     run([f"{server.url}/v1"], [], wish, Console())
     told = json.loads((tmp_path / "b.json").read_text())
     assert [level["concurrency"] for level in told["levels"]] == [1, 4]
@@ -98,17 +98,29 @@ def test_a_running_server_is_measured_and_the_numbers_are_kept(server, tmp_path,
     assert "sk-key" not in json.dumps(told)
     assert "tokens/s" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="cannot be written"):
-        run([f"{server.url}/v1"], [], Wish(None, tmp_path, None, (1,), (1,), 4), Console())
+        run(
+            [f"{server.url}/v1"],
+            [],
+            LoadTestOptions(None, tmp_path, None, (1,), (1,), 4),
+            Console(),
+        )
 
 
 def test_a_server_of_its_own_is_started_and_ended(folder, tmp_path):
     from rich.console import Console
 
     arguments = ["serve", str(folder), "--bench", "--price-per-hour", "1", "--bench-out=x"]
-    run([str(folder)], arguments, Wish(1.0, tmp_path / "b.json", None, (2,), (4,), 8), Console())
+    run(
+        [str(folder)],
+        arguments,
+        LoadTestOptions(1.0, tmp_path / "b.json", None, (2,), (4,), 8),
+        Console(),
+    )
     assert json.loads((tmp_path / "b.json").read_text())["levels"][0]["errors"] == 0
     with pytest.raises(EngineError, match="no checkpoint at"):
-        run(["./none"], ["serve", "./none", "--bench"], Wish(None, None, None), Console())
+        run(
+            ["./none"], ["serve", "./none", "--bench"], LoadTestOptions(None, None, None), Console()
+        )
 
 
 def test_the_server_is_given_only_its_own_options():

@@ -5,23 +5,23 @@ import threading
 import pytest
 
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.model import tokenizer
-from r1kit.rollout import Exam, collect, request_seed
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.rollout import Rubric, collect_rollouts, request_seed
 from r1kit.tasks.world import Equation
 from r1kit.types import Problem, Sampling, Verdict
 
 
 @pytest.fixture(scope="module")
-def words():
-    return tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
+def tokenizer():
+    return train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
 
 
-def collected(words, answer, verify=None, n=3, **more):
+def collected(tokenizer, answer, verify=None, n=3, **more):
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in (4, 9)]
-    engine = ScriptedEngine(answer(problems), words)
-    exam = Exam(words, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
-    return problems, collect(engine, exam, problems, n, Sampling(64), 1, **more)
+    engine = ScriptedEngine(answer(problems), tokenizer)
+    exam = Rubric(tokenizer, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
+    return problems, collect_rollouts(engine, exam, problems, n, Sampling(64), 1, **more)
 
 
 def right_then_wrong(problems):
@@ -35,8 +35,8 @@ def right_then_wrong(problems):
     return answer
 
 
-def test_groups_keep_the_order_of_their_problems(words):
-    problems, found = collected(words, right_then_wrong)
+def test_groups_keep_the_order_of_their_problems(tokenizer):
+    problems, found = collected(tokenizer, right_then_wrong)
     assert [group.problem for group in found.groups] == [problem for _, problem in problems]
     for group in found.groups:
         assert [rollout.verdict.correct for rollout in group.rollouts] == [True, False, False]
@@ -45,16 +45,16 @@ def test_groups_keep_the_order_of_their_problems(words):
         assert group.rollouts[0].reward.parts == parts
 
 
-def test_undecided_completions_are_dropped_and_counted(words):
+def test_undecided_completions_are_dropped_and_counted(tokenizer):
     def undecided(problem: Problem, answer: str) -> Verdict:
         return Verdict(None if "999" in answer else True, None, "")
 
-    _, found = collected(words, right_then_wrong, undecided)
+    _, found = collected(tokenizer, right_then_wrong, undecided)
     assert [len(group.rollouts) for group in found.groups] == [1, 1]
     assert found.n_undecided == 4
 
 
-def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(words):
+def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(tokenizer):
     is_over = threading.Event()
 
     def slow(problem: Problem, answer: str) -> Verdict:
@@ -63,7 +63,7 @@ def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(words):
         return Verdict(True, None, "")
 
     try:
-        _, found = collected(words, right_then_wrong, slow, budget_s=1.0)
+        _, found = collected(tokenizer, right_then_wrong, slow, budget_s=1.0)
     finally:
         is_over.set()
     assert [len(group.rollouts) for group in found.groups] == [2, 2]
@@ -71,7 +71,7 @@ def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(words):
     assert 0.3 <= found.verify_s < 10
 
 
-def test_verification_overlaps_sampling(words):
+def test_verification_overlaps_sampling(tokenizer):
     """Both groups are being verified at once: neither waits for the verdicts of the other."""
     both = threading.Barrier(2, timeout=30)
 
@@ -79,20 +79,20 @@ def test_verification_overlaps_sampling(words):
         both.wait()
         return Verdict(True, None, "")
 
-    _, found = collected(words, right_then_wrong, meeting, n=1)
+    _, found = collected(tokenizer, right_then_wrong, meeting, n=1)
     assert [len(group.rollouts) for group in found.groups] == [1, 1]
 
 
-def test_an_error_of_a_verifier_is_not_swallowed(words):
+def test_an_error_of_a_verifier_is_not_swallowed(tokenizer):
     def broken(problem: Problem, answer: str) -> Verdict:
         raise ZeroDivisionError("in verify")
 
     with pytest.raises(ZeroDivisionError, match="in verify"):
-        collected(words, right_then_wrong, broken)
+        collected(tokenizer, right_then_wrong, broken)
 
 
-def test_thinking_that_never_ends_has_no_answer(words):
-    _, found = collected(words, lambda _: lambda request, i: "<think>\\boxed{5}")
+def test_thinking_that_never_ends_has_no_answer(tokenizer):
+    _, found = collected(tokenizer, lambda _: lambda request, i: "<think>\\boxed{5}")
     for group in found.groups:
         for rollout in group.rollouts:
             assert rollout.verdict == Verdict(False, None, "no answer: the thinking never ended")

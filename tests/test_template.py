@@ -14,7 +14,9 @@ from r1kit.model import tokenizer as tokenizers
 from r1kit.template import Parsed, Piece, StreamParser, parse
 from r1kit.types import Message
 
-TOKENIZER = tokenizers.train(["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320)
+TOKENIZER = tokenizers.train_tokenizer(
+    ["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320
+)
 CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
 
 fragments = st.sampled_from(
@@ -238,20 +240,20 @@ OPEN, CLOSE = ids(template.THINK), ids(template.END_THINK)
 def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(thinks, turn, expected, part, begun):
     opening = template.open_turn(TOKENIZER, QUESTION, thinks, turn)
     parts = [template.encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
-    assert opening == template.Opening(sum(parts, PROMPT), part, begun)
+    assert opening == template.RenderedPrompt(sum(parts, PROMPT), part, begun)
 
 
 def test_a_turn_of_a_model_without_thinking_has_no_tags():
     plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
     opening = template.open_turn(plain, QUESTION, True)
-    assert opening == template.Opening(template.render_prompt(plain, QUESTION), "start")
+    assert opening == template.RenderedPrompt(template.render_prompt(plain, QUESTION), "start")
     assert not template.has_thinking(plain)
     assert template.has_thinking(TOKENIZER)
 
 
 def test_a_stream_goes_on_where_the_turn_was_opened():
     def said(part, begun, *chunks):
-        parser = StreamParser.after(template.Opening([], part, begun))
+        parser = StreamParser.after(template.RenderedPrompt([], part, begun))
         return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
 
     assert said("thinking", False, " try 5</th", "ink> 5") == [

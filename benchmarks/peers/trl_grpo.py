@@ -54,15 +54,15 @@ def main() -> None:
     asked = parser.parse_args()
     channel, work = Channel(take_stdout()), Work.read(asked.work)
     torch.set_num_threads(asked.threads)
-    words = PreTrainedTokenizerFast.from_pretrained(work.model)
-    if words(work.prompts)["input_ids"] != work.prompt_ids:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work.model)
+    if tokenizer(work.prompts)["input_ids"] != work.prompt_ids:
         raise SystemExit("The tokenizer reads the prompts differently here; compare versions.")
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
     steps = Steps(channel)
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
             model=model,
-            processing_class=words,
+            processing_class=tokenizer,
             reward_funcs=steps.reward,
             train_dataset=Dataset.from_dict({"prompt": work.prompts}),
             args=settings(work, asked.rows, asked.continuous_batching, folder),

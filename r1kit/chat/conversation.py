@@ -10,7 +10,7 @@ from rich.text import Text
 
 from r1kit import signals
 from r1kit.chat.screen import Screen
-from r1kit.chat.voices import Voice
+from r1kit.chat.voices import ChatBackend
 from r1kit.errors import R1Error
 from r1kit.live import printable
 from r1kit.outside import mended
@@ -32,7 +32,7 @@ class Conversation:
 
     def __init__(
         self,
-        voice: Voice,
+        voice: ChatBackend,
         sampling: Sampling,
         seed: int,
         console: Console,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
 from r1kit.engines.calls import is_url
-from r1kit.engines.completion import Ask, begin
+from r1kit.engines.completion import GenerationRequest, begin
 from r1kit.engines.remote import Endpoint
 from r1kit.errors import CheckpointError, EngineError
-from r1kit.loading import loading
+from r1kit.loading import gc_paused_imports
 from r1kit.model.find import find_model
 from r1kit.types import Finish, Message, Request, Sampling
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class Voice(Protocol):
+class ChatBackend(Protocol):
     """One who answers."""
 
     name: str
@@ -37,14 +37,14 @@ class Voice(Protocol):
         """What `turn_to` takes."""
         ...
 
-    def turn_to(self, name: str) -> Voice:
+    def turn_to(self, name: str) -> ChatBackend:
         """Another model. Raises an R1Error if it does not open; this one is as it was then."""
         ...
 
     def close(self) -> None: ...
 
 
-def open_voice(who: str, model: str | None = None, key: str | None = None) -> Voice:
+def open_voice(who: str, model: str | None = None, key: str | None = None) -> ChatBackend:
     """A checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
     return Remote(Endpoint(who, model, key)) if is_url(who) else Local.opened(who)
 
@@ -67,7 +67,7 @@ class Local:
     def opened(cls, who: str, device: str = "auto", dtype: str = "auto") -> Local:
         """By what `find_model` takes; in bfloat16 on CUDA, if `auto` may decide. Raises R1Error."""
         found = find_model(who)  # before torch is loaded: a missing path is told at once
-        with loading():
+        with gc_paused_imports():
             import torch
 
             from r1kit.config import ComputeConfig
@@ -91,12 +91,12 @@ class Local:
         sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
         request = Request(opening.ids, 1, sampling, seed)
         try:
-            yield from self._sample(Ask(request, opening, close_ids=self._close_ids))
+            yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))
         except BaseException:  # Ctrl-C may come in the middle of a step, which is never ended then
             self.engine = self._new_engine()
             raise
 
-    def _sample(self, ask: Ask) -> Iterator[template.Piece | Finish]:
+    def _sample(self, ask: GenerationRequest) -> Iterator[template.Piece | Finish]:
         [completing] = begin(self.engine, ask, self.tokenizer)
         while not completing.is_over:
             self.engine.step()
@@ -105,13 +105,13 @@ class Local:
                 if said.finish is not None:
                     yield said.finish
 
-    def _open(self, messages: Sequence[Message], thinks: bool) -> template.Opening:
+    def _open(self, messages: Sequence[Message], thinks: bool) -> template.RenderedPrompt:
         """Where thinking is on, the model opens it itself, and not to say hello."""
         if not thinks:
             return template.open_turn(self.tokenizer, messages, False)
         ids = template.render_prompt(self.tokenizer, messages)
         is_prefilled = template.is_prefilled(self.tokenizer, ids)
-        return template.Opening(ids, "thinking" if is_prefilled else "start")
+        return template.RenderedPrompt(ids, "thinking" if is_prefilled else "start")
 
     def others(self) -> list[str]:
         found = Path(self.name).parent.glob("*/r1kit.json")

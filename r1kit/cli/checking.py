@@ -98,7 +98,7 @@ def sample(
 
         if split not in ("train", "held_out"):
             raise ConfigError(f"There is no split {split!r}; there are train and held_out.")
-        wish = sampling.Wish(
+        wish = sampling.SampleOptions(
             source=problems,
             out=out,
             n=n,

@@ -165,7 +165,7 @@ def serve(
             from r1kit import measured
 
             key = api_key[0] if api_key else None
-            wish = measured.Wish(price_per_hour, bench_out, key)
+            wish = measured.LoadTestOptions(price_per_hour, bench_out, key)
             measured.run(models or [], sys.argv[1:], wish, Console())
             return
         from r1kit.serve import server

@@ -75,12 +75,12 @@ def run(
         sink = None if track is None else open_sink(track, folder, loaded.name)
         with sentences(console, folder), ExitStack() as stack:
             from r1kit.stages import pipeline
-            from r1kit.stages.plan import Wanted
+            from r1kit.stages.plan import StageSelection
 
             view: Observer = stack.enter_context(observer(console, loaded.name))
             if sink is not None:
                 view = stack.enter_context(Tracked(view, folder, sink))
-            pipeline.run(loaded, folder, view, Wanted(only, to, from_))
+            pipeline.run(loaded, folder, view, StageSelection(only, to, from_))
         with sentences(console, folder):
             report.show(folder, console)
             tell_next(loaded, folder, Call(recipe, out, set_ or [], track), console)

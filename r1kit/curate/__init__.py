@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from r1kit.config import Rules
 from r1kit.curate.contamination import Benchmark, uncontaminated
 from r1kit.curate.conversations import read_conversations
-from r1kit.curate.draft import Origin, Row, as_row, conversation, drafts, messages_of
+from r1kit.curate.draft import Provenance, Row, as_row, conversation, drafts, messages_of
 from r1kit.curate.duplicates import exact_copies, near_copies
 from r1kit.curate.filters import (
     consistent,
@@ -27,7 +27,7 @@ from r1kit.curate.funnel import Filter, Report, run
 from r1kit.errors import CurationError
 from r1kit.types import Group
 
-__all__ = ["Benchmark", "Curated", "Origin", "Report", "Row", "Rules", "conversation", "curate",
+__all__ = ["Benchmark", "Curated", "Provenance", "Report", "Row", "Rules", "conversation", "curate",
            "messages_of", "read_conversations"]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Curated:
 
 def curate(
     groups: Sequence[Group],
-    origin: Origin,
+    origin: Provenance,
     rules: Rules | None = None,
     benchmarks: Sequence[Benchmark] = (),
     prefilled: bool = False,

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from r1kit.config import ContaminationMode as Mode
-from r1kit.curate.draft import Draft
-from r1kit.curate.funnel import Remark
+from r1kit.curate.draft import Candidate
+from r1kit.curate.funnel import Rejection
 from r1kit.curate.words import ngrams, words
 
 SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}
@@ -82,10 +82,10 @@ class Benchmark:
 
 
 def uncontaminated(
-    drafts: Sequence[Draft], benchmarks: Sequence[Benchmark], modes: Sequence[Mode]
-) -> list[Remark | None]:
+    drafts: Sequence[Candidate], benchmarks: Sequence[Benchmark], modes: Sequence[Mode]
+) -> list[Rejection | None]:
     """Takes drafts whose question stands in a benchmark in one of `modes`; notes the others."""
-    seen: dict[str, Remark | None] = {}
+    seen: dict[str, Rejection | None] = {}
     for draft in drafts:
         question = draft.question
         if question not in seen:
@@ -94,12 +94,12 @@ def uncontaminated(
     return [seen[draft.question] for draft in drafts]
 
 
-def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Remark | None:
+def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Rejection | None:
     """On the first overlap that counts; else on the first."""
     for overlap in sorted(found, key=lambda overlap: overlap.mode not in modes):
         example = f"“{overlap.matched}” is in question {overlap.place}"
         is_note = overlap.mode not in modes
-        return Remark(f"{overlap.benchmark} {overlap.mode}", example, is_note)
+        return Rejection(f"{overlap.benchmark} {overlap.mode}", example, is_note)
     return None
 
 

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Candidate:
     """A rollout with what filters need to know about it."""
 
     rollout: Rollout
@@ -40,14 +40,14 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Who sampled: `Origin("runs/tiny/reasoning/step-90", seed=0)`."""
+class Provenance:
+    """Who sampled: `Provenance("runs/tiny/reasoning/step-90", seed=0)`."""
 
     checkpoint: str
     seed: int
 
 
-def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Draft]:
+def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Candidate]:
     """The rollouts in order; `prefilled` says that prompts already ended in `<think>`."""
     found = []
     for group in groups:
@@ -55,11 +55,11 @@ def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Draft]:
         n_correct = sum(rollout.verdict.correct is True for rollout in group.rollouts)
         for rollout in group.rollouts:
             parsed = parse(rollout.completion.text, prefilled)
-            found.append(Draft(rollout, parsed, n_correct / n, n))
+            found.append(Candidate(rollout, parsed, n_correct / n, n))
     return found
 
 
-def as_row(draft: Draft, origin: Origin, filters: Sequence[str]) -> Row:
+def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> Row:
     """The draft as a conversation; `filters` are the names of those it passed."""
     problem, verdict = draft.rollout.problem, draft.rollout.verdict
     answer = Message("assistant", draft.parsed.answer or "", draft.parsed.thinking)

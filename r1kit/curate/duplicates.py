@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from datasketch import MinHash, MinHashLSH
 
-from r1kit.curate.draft import Draft
-from r1kit.curate.funnel import Remark
+from r1kit.curate.draft import Candidate
+from r1kit.curate.funnel import Rejection
 from r1kit.curate.words import ngrams, words
 
 SHINGLE = 5
@@ -29,34 +29,34 @@ MISSES_WEIGH = 0.9
 """against proposals in vain, when the index chooses its bands: those cost a comparison only"""
 
 
-def exact_copies(drafts: Sequence[Draft]) -> list[Remark | None]:
+def exact_copies(drafts: Sequence[Candidate]) -> list[Rejection | None]:
     """Takes drafts whose words and signs are those of an earlier one."""
     first: dict[bytes, str] = {}
-    remarks: list[Remark | None] = []
+    remarks: list[Rejection | None] = []
     for draft in drafts:
         whole = " ".join(words(draft.text, with_signs=True))
         key = hashlib.blake2b(whole.encode("utf-8", "replace"), digest_size=16).digest()
         earlier = first.get(key)
-        remarks.append(None if earlier is None else Remark("the same words", f"as {earlier}"))
+        remarks.append(None if earlier is None else Rejection("the same words", f"as {earlier}"))
         first.setdefault(key, draft.rollout.problem.id)
     return remarks
 
 
-def near_copies(drafts: Sequence[Draft], threshold: float) -> list[Remark | None]:
+def near_copies(drafts: Sequence[Candidate], threshold: float) -> list[Rejection | None]:
     """Takes drafts at least `threshold` similar to an earlier one that stayed."""
     weights = (1 - MISSES_WEIGH, MISSES_WEIGH)
     index = MinHashLSH(
         threshold=min(threshold, HIGHEST_INDEXED), num_perm=N_PERMUTATIONS, weights=weights
     )
     kept: dict[int, MinHash] = {}
-    remarks: list[Remark | None] = []
+    remarks: list[Rejection | None] = []
     for place, draft in enumerate(drafts):
         sketch = _sketch(draft.text)
         similar = [(sketch.jaccard(kept[other]), -other) for other in index.query(sketch)]
         similarity, other = max(similar, default=(0.0, 0))
         if similarity >= threshold:
             earlier = drafts[-other].rollout.problem.id
-            remarks.append(Remark("nearly the same", f"{similarity:.0%} as {earlier}"))
+            remarks.append(Rejection("nearly the same", f"{similarity:.0%} as {earlier}"))
             continue
         remarks.append(None)
         kept[place] = sketch

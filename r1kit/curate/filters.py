@@ -10,64 +10,64 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from r1kit.curate.draft import Draft
-from r1kit.curate.funnel import Filter, Remark
+from r1kit.curate.draft import Candidate
+from r1kit.curate.funnel import Filter, Rejection
 from r1kit.curate.readable import unreadable, untidy
 from r1kit.types import Completion
 from r1kit.verify.language import language_share
 
 
-def of_each(name: str, look: Callable[[Draft], Remark | None]) -> Filter:
+def of_each(name: str, look: Callable[[Candidate], Rejection | None]) -> Filter:
     """A filter that looks at one draft at a time."""
     return Filter(name, lambda drafts: [look(draft) for draft in drafts])
 
 
-def correct(draft: Draft) -> Remark | None:
+def correct(draft: Candidate) -> Rejection | None:
     """The verdict must be right."""
     if draft.rollout.verdict.correct is True:
         return None
-    return Remark(draft.rollout.verdict.outcome, draft.rollout.verdict.why)
+    return Rejection(draft.rollout.verdict.outcome, draft.rollout.verdict.why)
 
 
-def finished(draft: Draft) -> Remark | None:
+def finished(draft: Candidate) -> Rejection | None:
     """It ended by itself: thinking first, closed, then an answer, neither of them blank.
 
     Where no thinking is needed, an answer alone will do.
     """
     if draft.rollout.completion.finish != "stop":
-        return Remark("cut" if draft.rollout.completion.finish == "length" else "aborted")
+        return Rejection("cut" if draft.rollout.completion.finish == "length" else "aborted")
     if draft.parsed.fits(draft.rollout.problem.needs_thinking):
         return None
     if draft.parsed.thinking is None:
-        return Remark("no thinking")
-    return Remark("thinking never closed" if draft.parsed.answer is None else "malformed")
+        return Rejection("no thinking")
+    return Rejection("thinking never closed" if draft.parsed.answer is None else "malformed")
 
 
-def readable(draft: Draft) -> Remark | None:
+def readable(draft: Candidate) -> Rejection | None:
     """No loops, no broken characters; thinking is prose (readable.py)."""
     thinking, answer = draft.parsed.thinking or "", draft.parsed.answer or ""
     found = unreadable(thinking) or unreadable(answer) or untidy(thinking)
-    return Remark(*found) if found else None
+    return Rejection(*found) if found else None
 
 
-def consistent(draft: Draft, at_least: float) -> Remark | None:
+def consistent(draft: Candidate, at_least: float) -> Rejection | None:
     """Thinking and answer are in the question's language; parts without words pass."""
     language = draft.rollout.problem.language
     for part, text in (("thinking", draft.parsed.thinking), ("answer", draft.parsed.answer)):
         share = language_share(text or "", language)
         if share is not None and share < at_least:
-            return Remark(f"mixed {part}", f"{share:.0%} {language}")
+            return Rejection(f"mixed {part}", f"{share:.0%} {language}")
     return None
 
 
-def difficult(draft: Draft, low: float, high: float) -> Remark | None:
+def difficult(draft: Candidate, low: float, high: float) -> Rejection | None:
     """The pass rate of its group is from `low` to `high`, both included."""
     if low <= draft.pass_rate <= high:
         return None
-    return Remark("too hard" if draft.pass_rate < low else "too easy", f"{draft.pass_rate:.0%}")
+    return Rejection("too hard" if draft.pass_rate < low else "too easy", f"{draft.pass_rate:.0%}")
 
 
-def shortest(drafts: Sequence[Draft], n: int) -> list[Remark | None]:
+def shortest(drafts: Sequence[Candidate], n: int) -> list[Rejection | None]:
     """Of each problem the `n` drafts with the fewest tokens stay; among equals the earlier one.
 
     Where the tokens are not known, as from another server, characters count.
@@ -79,7 +79,7 @@ def shortest(drafts: Sequence[Draft], n: int) -> list[Remark | None]:
     for mine in places.values():
         mine.sort(key=lambda place: _length(drafts[place].rollout.completion))
         chosen.update(mine[:n])
-    extra = Remark(f"more than {n} of a problem")
+    extra = Rejection(f"more than {n} of a problem")
     return [None if place in chosen else extra for place in range(len(drafts))]
 
 

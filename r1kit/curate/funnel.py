@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from r1kit.curate.draft import Draft
+from r1kit.curate.draft import Candidate
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """What a filter says of a draft: `Remark("mixed thinking", "60% ko")`."""
+class Rejection:
+    """What a filter says of a draft: `Rejection("mixed thinking", "60% ko")`."""
 
     why: str
     """the same for many drafts: it is counted"""
@@ -27,7 +27,7 @@ class Filter:
     """A name, and a remark for each draft to be taken, None for the others, in order."""
 
     name: str
-    judge: Callable[[Sequence[Draft]], list[Remark | None]]
+    judge: Callable[[Sequence[Candidate]], list[Rejection | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ _NO_RULE = {
 """what helps where the last rollouts were taken by a filter that cannot be loosened"""
 
 
-def run(drafts: Sequence[Draft], filters: Sequence[Filter]) -> tuple[list[Draft], Report]:
+def run(drafts: Sequence[Candidate], filters: Sequence[Filter]) -> tuple[list[Candidate], Report]:
     """The drafts every filter lets pass, in their order, and the report."""
     kept, counts = list(drafts), []
     for step in filters:
@@ -106,9 +106,9 @@ def run(drafts: Sequence[Draft], filters: Sequence[Filter]) -> tuple[list[Draft]
     return kept, Report(len(drafts), len(kept), tuple(counts))
 
 
-def _apply(step: Filter, drafts: list[Draft]) -> tuple[list[Draft], Count]:
+def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Count]:
     remarks = step.judge(drafts)
-    kept: list[Draft] = []
+    kept: list[Candidate] = []
     taken: Counter[str] = Counter()
     noted: Counter[str] = Counter()
     examples: dict[str, str] = {}

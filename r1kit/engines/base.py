@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request, Top
+from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 OnGroup = Callable[[int, list[Completion]], None]
 """called with the place of a request and its n completions as soon as all of them are done"""
@@ -30,11 +30,11 @@ class Delta:
     finish: Finish | None = None
 
 
-class Odds(NamedTuple):
+class TokenLogprobs(NamedTuple):
     """How likely the tokens of a completion were; see `Completion`."""
 
     logprobs: list[float]
-    tops: list[Top]
+    tops: list[TopLogprobs]
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Engine(Protocol):
         ...
 
 
-class Job:
+class RequestState:
     """A submitted request: what has been begun of it and what is done."""
 
     def __init__(self, request: Request) -> None:
@@ -93,7 +93,7 @@ class Job:
         return [completion for completion in self.completions if completion is not None]
 
 
-class Stepped(Protocol):
+class StepEngine(Protocol):
     """An engine that somebody drives, step by step: `while jobs: engine.step()`."""
 
     counters: Counters
@@ -104,27 +104,27 @@ class Stepped(Protocol):
         """Longest prompt + completion in tokens; None if nobody states one."""
         ...
 
-    def submit(self, request: Request, ahead: bool = False) -> Job:
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         ...
 
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         """Go on with all jobs; those that are done by it. Raises EngineError when it is over."""
         ...
 
-    def abort(self, job: Job) -> None:
+    def abort(self, job: RequestState) -> None:
         """End a job now: what it has sampled becomes completions that finish by "abort"."""
         ...
 
-    def cut(self, job: Job, index: int) -> Completion:
+    def cut(self, job: RequestState, index: int) -> Completion:
         """End one completion now, by "abort"; the others of the job go on."""
         ...
 
-    def sampled(self, job: Job, index: int) -> list[int]:
+    def sampled(self, job: RequestState, index: int) -> list[int]:
         """Token ids of completion `index` so far. Raises EngineError if it has failed."""
         ...
 
-    def odds(self, job: Job, index: int) -> Odds:
+    def odds(self, job: RequestState, index: int) -> TokenLogprobs:
         """Of the tokens of completion `index` so far."""
         ...
 

@@ -54,7 +54,7 @@ class _PassingError(Exception):
         self.wait_s = wait_s
 
 
-class Caller:
+class HttpClient:
     """One server. Safe to use from several threads at once."""
 
     def __init__(

@@ -22,24 +22,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from r1kit.engines.base import Job, Odds, Stepped
+from r1kit.engines.base import RequestState, StepEngine, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
-from r1kit.template import Opening, Piece, StreamParser
-from r1kit.types import Completion, Finish, Request, Sampling, Top
+from r1kit.template import Piece, RenderedPrompt, StreamParser
+from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
-_UNTOLD = Odds([], [])
+_UNTOLD = TokenLogprobs([], [])
 
-Thought = Literal["stop", "budget", "length"]
+ThinkingEnd = Literal["stop", "budget", "length"]
 """how thinking ended: by itself (its tag, or the end of the text), by its budget, by max_tokens"""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GenerationRequest:
     """What a handler wants of the engine."""
 
     request: Request
-    opening: Opening | None = None
+    opening: RenderedPrompt | None = None
     """where in the assistant's turn the prompt ends; None for a plain text"""
     budget: int | None = None
     """most thinking tokens, less than max_tokens"""
@@ -58,12 +58,12 @@ class Token(NamedTuple):
 
     id: int
     logprob: float
-    top: Top
+    top: TopLogprobs
     """the likeliest in its place, as many as were asked for"""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Chunk:
     """What one completion says next."""
 
     index: int
@@ -78,13 +78,13 @@ class Said:
     """tokens of the prompt that were known from earlier prompts"""
     finish: Finish | None = None
     """set in the last one"""
-    thought: Thought | None = None
+    thought: ThinkingEnd | None = None
     """set with `finish` where there was thinking"""
     ending: str | None = None
     """set with `finish` where a server behind us has a word of the API for it that we never use"""
 
 
-def begin(engine: Stepped, ask: Ask, tokenizer: Any) -> list[Completing]:
+def begin(engine: StepEngine, ask: GenerationRequest, tokenizer: Any) -> list[CompletionStream]:
     """Have all n completions sampled. Raises EngineError if they cannot be."""
     request, opening = ask.request, ask.opening
     if opening is not None and opening.part != "thinking" and not opening.begun:
@@ -93,13 +93,13 @@ def begin(engine: Stepped, ask: Ask, tokenizer: Any) -> list[Completing]:
         request = dataclasses.replace(request, sampling=sampling)
     job = engine.submit(request)
     text = Text(tokenizer, engine.eos_ids)
-    return [Completing(ask, index, job, text) for index in range(request.n)]
+    return [CompletionStream(ask, index, job, text) for index in range(request.n)]
 
 
-class Completing:
+class CompletionStream:
     """Completion `index` of what was asked; `advance` after every step, in the engine's thread."""
 
-    def __init__(self, ask: Ask, index: int, job: Job, text: Text) -> None:
+    def __init__(self, ask: GenerationRequest, index: int, job: RequestState, text: Text) -> None:
         self.job = job
         self.is_over = False
         self._asked = job
@@ -119,7 +119,7 @@ class Completing:
         """the job is the answer's own"""
         self._over_budget = False
 
-    def advance(self, engine: Stepped) -> list[Said]:
+    def advance(self, engine: StepEngine) -> list[Chunk]:
         """What is new since the last time."""
         if self.is_over or self._place >= self.job.n_begun:
             return []
@@ -141,10 +141,10 @@ class Completing:
                 done = dataclasses.replace(done, finish="length")
         return saids + self._finish(engine, done)
 
-    def _look(self, engine: Stepped, ids: list[int]) -> list[Said]:
+    def _look(self, engine: StepEngine, ids: list[int]) -> list[Chunk]:
         """What can be said of these tokens while it goes on."""
         odds = engine.odds(self.job, self._place) if self._ask.wants_logprobs else _UNTOLD
-        saids: list[Said] = []
+        saids: list[Chunk] = []
         for n in self._looks(ids):
             if not self.is_over and (delta := self._stream.advance(ids[:n])):
                 said = self._say(delta.text, delta.token_ids, odds)
@@ -173,7 +173,7 @@ class Completing:
         stop = () if self._is_thinking else self._ask.stop
         return (tag, *stop) if tag else stop
 
-    def _finish(self, engine: Stepped, done: Completion) -> list[Said]:
+    def _finish(self, engine: StepEngine, done: Completion) -> list[Chunk]:
         *before, _ = self._looks(done.token_ids)
         saids = [said for n in before for said in self._look(engine, done.token_ids[:n])]
         if self.is_over:
@@ -186,18 +186,18 @@ class Completing:
         finish = "stop" if self._until.is_stopped else done.finish
         return [*saids, self._end(dataclasses.replace(said, pieces=said.pieces + rest), finish)]
 
-    def _stop(self, engine: Stepped, said: Said) -> Said:
+    def _stop(self, engine: StepEngine, said: Chunk) -> Chunk:
         """A stop string has come: nobody wants more of the job."""
         if self.job.completions[self._place] is None:
             engine.cut(self.job, self._place)
         return self._end(said, "stop")
 
-    def _end(self, said: Said, finish: Finish) -> Said:
+    def _end(self, said: Chunk, finish: Finish) -> Chunk:
         """The last one."""
         self.is_over = True
-        thought: Thought | None = None
+        thought: ThinkingEnd | None = None
         if self._has_thought:
-            by_itself: Thought = "budget" if self._over_budget else "stop"
+            by_itself: ThinkingEnd = "budget" if self._over_budget else "stop"
             thought = "length" if self._is_thinking and finish == "length" else by_itself
         return dataclasses.replace(said, finish=finish, thought=thought)
 
@@ -215,7 +215,7 @@ class Completing:
                 kept.append(Piece(piece.kind, text))
         return kept
 
-    def _say(self, text: str, ids: list[int], odds: Odds | Completion) -> Said:
+    def _say(self, text: str, ids: list[int], odds: TokenLogprobs | Completion) -> Chunk:
         was_thinking = self._is_thinking
         if self._parser is not None:
             pieces = self._answered(self._parser.feed(text))
@@ -230,7 +230,7 @@ class Completing:
             tokens = [Token(*t) for t in zip(ids, odds.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
-        return Said(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
+        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
 
     @property
     def _is_thinking(self) -> bool:
@@ -252,7 +252,7 @@ class Completing:
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
         return len(ids) + n_closing < self.job.request.sampling.max_tokens
 
-    def _close(self, engine: Stepped, by_budget: bool = False) -> Said:
+    def _close(self, engine: StepEngine, by_budget: bool = False) -> Chunk:
         """End the thinking, if it goes on, and have the answer sampled after it."""
         assert self._parser is not None
         cut, has_tag = self._cut(engine)
@@ -273,7 +273,7 @@ class Completing:
             said, pieces=pieces, n_tokens=said.n_tokens + n, n_thinking=said.n_thinking + n
         )
 
-    def _cut(self, engine: Stepped) -> tuple[Completion, bool]:
+    def _cut(self, engine: StepEngine) -> tuple[Completion, bool]:
         """The completion as far as it is kept, and whether the tag came that ends its thinking.
 
         An engine may be ahead of us.
@@ -302,5 +302,5 @@ class Completing:
         return Request([*request.prompt_ids, *used], 1, sampling, seed)
 
 
-def _without_eos(engine: Stepped, ids: list[int]) -> list[int]:
+def _without_eos(engine: StepEngine, ids: list[int]) -> list[int]:
     return ids[:-1] if ids and ids[-1] in engine.eos_ids else ids

@@ -11,14 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from r1kit.engines.base import Counters, Job, Odds, check
+from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
 from r1kit.engines.text import Text
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request, Top
+from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class CompletionUpdate:
     """What was sampled of a completion since the last time."""
 
     token_ids: list[int] = field(default_factory=list)
@@ -26,25 +26,25 @@ class News:
     finish: Finish | None = None
     n_cached: int = 0
     """tokens of the prompt that were known, as far as that has been said"""
-    tops: list[Top] = field(default_factory=list)
+    tops: list[TopLogprobs] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
-class Row:
+class RemoteCompletion:
     """One completion, as far as it has come."""
 
-    job: Job
+    job: RequestState
     place: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    tops: list[Top] = field(default_factory=list)
+    tops: list[TopLogprobs] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
         return self.job.completions[self.place] is None
 
 
-class Followed(ABC):
+class RemoteEngine(ABC):
     """Most of `base.Stepped`; who derives from it sends, fetches (`step`) and lets go."""
 
     def __init__(
@@ -56,30 +56,30 @@ class Followed(ABC):
         self._n_ids = n_ids
         self._max_positions = max_positions
         self._text = Text(tokenizer, self.eos_ids)
-        self._rows: dict[Job, list[Row]] = {}
+        self._rows: dict[RequestState, list[RemoteCompletion]] = {}
 
     @property
     def max_positions(self) -> int | None:
         """See `base.Stepped`."""
         return self._max_positions
 
-    def submit(self, request: Request, ahead: bool = False) -> Job:
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """See `base.Stepped`."""
         check(request, self._n_ids, self._max_positions)
-        job = Job(request)
+        job = RequestState(request)
         self.counters.prompt_tokens += len(request.prompt_ids)
-        self._rows[job] = [Row(job, place) for place in range(request.n)]
+        self._rows[job] = [RemoteCompletion(job, place) for place in range(request.n)]
         self._send(job, self._rows[job], ahead)
         return job
 
-    def abort(self, job: Job) -> None:
+    def abort(self, job: RequestState) -> None:
         """See `base.Stepped`."""
         for row in self._rows.pop(job, []):
             if row.is_open:
                 self._let_go(row)
                 self._end(row, "abort")
 
-    def cut(self, job: Job, index: int) -> Completion:
+    def cut(self, job: RequestState, index: int) -> Completion:
         """See `base.Stepped`."""
         if job.completions[index] is not None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
@@ -87,31 +87,31 @@ class Followed(ABC):
         self._let_go(row)
         return self._end(row, "abort")
 
-    def sampled(self, job: Job, index: int) -> list[int]:
+    def sampled(self, job: RequestState, index: int) -> list[int]:
         """See `base.Stepped`."""
         if index in job.errors:
             raise job.errors[index]
         done = job.completions[index]
         return self._rows[job][index].token_ids if done is None else done.token_ids
 
-    def odds(self, job: Job, index: int) -> Odds:
+    def odds(self, job: RequestState, index: int) -> TokenLogprobs:
         """See `base.Stepped`."""
         told = job.completions[index] or self._rows[job][index]
-        return Odds(told.logprobs, told.tops)
+        return TokenLogprobs(told.logprobs, told.tops)
 
     @abstractmethod
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         """See `base.Stepped`."""
 
     @abstractmethod
-    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         """Have it sampled."""
 
     @abstractmethod
-    def _let_go(self, row: Row) -> None:
+    def _let_go(self, row: RemoteCompletion) -> None:
         """Nobody wants more of it."""
 
-    def _take(self, row: Row, news: News | EngineError) -> bool:
+    def _take(self, row: RemoteCompletion, news: CompletionUpdate | EngineError) -> bool:
         """Whether the job is done by it."""
         if not row.is_open:
             return False
@@ -130,7 +130,7 @@ class Followed(ABC):
         self._end(row, news.finish)
         return row.job.n_left == 0
 
-    def _end(self, row: Row, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
         job = row.job
         text, stopped = self._text.complete(row.token_ids, job.request.sampling.stop)
         finish = "stop" if stopped else finish

@@ -47,7 +47,7 @@ class Grammars:
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
-    def walk(self, schema: str) -> Walk:
+    def walk(self, schema: str) -> GrammarState:
         """From the beginning of a text that is to follow the schema (JSON).
 
         Raises GrammarError, saying what is wrong with it, for one that cannot be followed.
@@ -59,7 +59,7 @@ class Grammars:
             if len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
             matcher = self._compiled[schema].deep_copy()
-            return Walk(matcher, self.n_ids, lambda: self._renew(schema))
+            return GrammarState(matcher, self.n_ids, lambda: self._renew(schema))
 
     def _renew(self, schema: str) -> llguidance.LLMatcher:
         """One that shares nothing, and whose copies are new walks from now on."""
@@ -86,7 +86,7 @@ class Grammars:
         return matcher
 
 
-class Walk:
+class GrammarState:
     """One text on its way through a grammar."""
 
     def __init__(
@@ -124,7 +124,7 @@ class Walk:
         return self._bits()
 
 
-def restrict(walks: Mapping[int, Walk], logits: Tensor) -> dict[int, GrammarError]:
+def restrict(walks: Mapping[int, GrammarState], logits: Tensor) -> dict[int, GrammarError]:
     """Each of these rows of logits [R, V], in place; why, of rows that cannot go on."""
     failed: dict[int, GrammarError] = {}
     for row, walk in walks.items():

@@ -32,11 +32,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, Job, Odds, OnGroup, check
-from r1kit.engines.grammar import Grammars, Walk, restrict
-from r1kit.engines.prefill import Prefill, Reading
-from r1kit.engines.rows import Rows
-from r1kit.engines.sampler import Law, draw, tops
+from r1kit.engines.base import Counters, OnGroup, RequestState, TokenLogprobs, check
+from r1kit.engines.grammar import Grammars, GrammarState, restrict
+from r1kit.engines.prefill import Prefill, PrefillState
+from r1kit.engines.rows import Slots
+from r1kit.engines.sampler import BatchSamplingParams, sample, top_logprobs
 from r1kit.engines.text import Text
 from r1kit.engines.uniform import uniform
 from r1kit.engines.waiting import Waiting, pace
@@ -44,7 +44,7 @@ from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache
 from r1kit.model.fused import inference
 from r1kit.model.policy import eos_ids as stated_eos_ids
-from r1kit.types import Completion, Finish, Request, Top
+from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 _FIRST_LENGTH = 64
 """tokens a row of an empty cache starts with"""
@@ -53,13 +53,13 @@ _FIRST_LENGTH = 64
 class _Owner(NamedTuple):
     """Whose completion a row is."""
 
-    job: Reading
+    job: PrefillState
     place: int
     version: int
     """of the policy when the row began"""
-    walk: Walk | None
+    walk: GrammarState | None
     """through the grammar it follows"""
-    tops: list[Top]
+    top_logprobs: list[TopLogprobs]
 
 
 class LocalEngine:
@@ -93,7 +93,7 @@ class LocalEngine:
             )
         self._is_eos = torch.zeros(self._vocab_size, dtype=torch.bool, device=self._device)
         self._is_eos[sorted(self.eos_ids)] = True
-        self._rows = Rows(max_rows, self._device)
+        self._rows = Slots(max_rows, self._device)
         self._owners: list[_Owner] = []
         self._n_branches = 0
         self._inference = inference(model)
@@ -131,16 +131,16 @@ class LocalEngine:
         for job in self._queue:
             job.forget()
 
-    def submit(self, request: Request, ahead: bool = False) -> Job:
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
         if request.sampling.json_schema is not None:
             self._grammars.walk(request.sampling.json_schema)
-        job = Reading(request, self._prompts.n_known(request))
+        job = PrefillState(request, self._prompts.n_known(request))
         self._queue.add(job, ahead)
         return job
 
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         """Decode one token of every row, after filling free rows; the jobs that are done by it."""
         start = time.perf_counter()
         with torch.inference_mode(), _evaluating(self.model):
@@ -150,7 +150,7 @@ class LocalEngine:
         self.counters.seconds += time.perf_counter() - start
         return done
 
-    def abort(self, job: Job) -> None:
+    def abort(self, job: RequestState) -> None:
         """End a job now: what it has sampled becomes completions that finish by "abort"."""
         if not job.n_left:
             return
@@ -162,7 +162,7 @@ class LocalEngine:
                 job.completions[index] = Completion([], [], "", "abort", self.version)
             job.n_left = 0
 
-    def cut(self, job: Job, index: int) -> Completion:
+    def cut(self, job: RequestState, index: int) -> Completion:
         """End one completion now, by "abort"; the others of the job go on.
 
         Raises EngineError if it is not being sampled.
@@ -176,7 +176,7 @@ class LocalEngine:
         assert completion is not None
         return completion
 
-    def sampled(self, job: Job, index: int) -> list[int]:
+    def sampled(self, job: RequestState, index: int) -> list[int]:
         """Token ids of completion `index` so far. Raises EngineError if it has failed."""
         if index in job.errors:
             raise job.errors[index]
@@ -185,16 +185,16 @@ class LocalEngine:
             return done.token_ids
         return [] if row is None else self._rows.ids(row)
 
-    def odds(self, job: Job, index: int) -> Odds:
+    def odds(self, job: RequestState, index: int) -> TokenLogprobs:
         """Of the tokens of completion `index` so far."""
         done, row = job.completions[index], self._row(job, index)
         if done is not None:
-            return Odds(done.logprobs, done.tops)
+            return TokenLogprobs(done.logprobs, done.tops)
         if row is None:
-            return Odds([], [])
-        return Odds(self._rows.logprobs_of(row), self._owners[row].tops)
+            return TokenLogprobs([], [])
+        return TokenLogprobs(self._rows.logprobs_of(row), self._owners[row].tops)
 
-    def newest(self) -> list[tuple[Job, int, int, float]]:
+    def newest(self) -> list[tuple[RequestState, int, int, float]]:
         """What the last step sampled of completions that go on: job, place, token, log-prob."""
         rows, n = self._rows, self._rows.n
         tokens = rows.token[:n].tolist()
@@ -202,7 +202,7 @@ class LocalEngine:
         drawn = zip(self._owners, tokens, logprobs, strict=True)
         return [(owner.job, owner.place, token, logprob) for owner, token, logprob in drawn]
 
-    def _row(self, job: Job, index: int) -> int | None:
+    def _row(self, job: RequestState, index: int) -> int | None:
         for row, (owner, place, *_) in enumerate(self._owners):
             if owner is job and place == index:
                 return row
@@ -224,7 +224,7 @@ class LocalEngine:
                 self._queue.remove(job)
                 job.forget()
 
-    def _begin(self, job: Reading, n: int) -> None:
+    def _begin(self, job: PrefillState, n: int) -> None:
         start, first = self._rows.n, job.n_begun
         self._make_room(start + n, len(job.request.prompt_ids))
         self._cache.fill(self._n_branches, job.known)
@@ -255,7 +255,7 @@ class LocalEngine:
         rows = min(self.max_rows, self._rows.n + waiting)
         cache.reserve(rows, min(max(length, roomy), longest), kept)
 
-    def _decode(self) -> list[Job]:
+    def _decode(self) -> list[RequestState]:
         rows, branch = self._rows, self._rows.branch[: self._rows.n]
         one = torch.empty(self._n_branches, dtype=torch.int64, device=self._device)
         one[branch] = torch.arange(rows.n, device=self._device)  # any row speaks for its branch
@@ -272,7 +272,7 @@ class LocalEngine:
             logits[early] = logits[early].masked_fill(self._is_eos, -torch.inf)
         walks = {row: owner.walk for row, owner in enumerate(self._owners) if owner.walk}
         failed = restrict(walks, logits)
-        tokens, logprobs = draw(logits, law, u)
+        tokens, logprobs = sample(logits, law, u)
         for row in walks.keys() - failed.keys():
             walks[row].take(int(tokens[row]))
         for row, error in failed.items():
@@ -290,11 +290,13 @@ class LocalEngine:
             gone |= self._stopped()
         return self._end(sorted(gone), "length")
 
-    def _note_tops(self, logits: Tensor, law: Law, drawn: tuple[Tensor, Tensor]) -> None:
+    def _note_tops(
+        self, logits: Tensor, law: BatchSamplingParams, drawn: tuple[Tensor, Tensor]
+    ) -> None:
         wishes = ((row, owner.job.request.sampling) for row, owner in enumerate(self._owners))
         wanted = {row: sampling.n_top for row, sampling in wishes if sampling.n_top}
         if wanted:
-            for row, top in zip(wanted, tops(logits, law, wanted, drawn), strict=True):
+            for row, top in zip(wanted, top_logprobs(logits, law, wanted, drawn), strict=True):
                 self._owners[row].tops.append(top)
 
     def _stopped(self) -> set[int]:
@@ -306,12 +308,12 @@ class LocalEngine:
                 rows.add(row)
         return rows
 
-    def _end(self, gone: list[int], otherwise: Finish) -> list[Job]:
+    def _end(self, gone: list[int], otherwise: Finish) -> list[RequestState]:
         """Complete these rows (ascending) and close the gaps; the jobs that are done by it.
 
         They finish by "stop" if they end in an EOS token or a stop string.
         """
-        done: list[Job] = []
+        done: list[RequestState] = []
         for row in gone:
             job, place, version, _, tops = self._owners[row]
             ids, logprobs = self._rows.ids(row), self._rows.logprobs_of(row)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1kit.engines.base import Job
-from r1kit.engines.prefixes import Prefixes
+from r1kit.engines.base import RequestState
+from r1kit.engines.prefixes import PrefixCache
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import Inference
 from r1kit.types import Request
 
 
-class Reading(Job):
+class PrefillState(RequestState):
     """A job whose prompt is being read: all but its last token, which decoding reads."""
 
     def __init__(self, request: Request, n_known: int = 0) -> None:
@@ -48,13 +48,13 @@ class Prefill:
 
     def __init__(self, inference: Inference, prefix_tokens: int) -> None:
         self._inference = inference
-        self._known = Prefixes(prefix_tokens)
+        self._known = PrefixCache(prefix_tokens)
 
     def n_known(self, request: Request) -> int:
         """Tokens of a prompt that earlier prompts began with."""
         return self._known.count(request.prompt_ids[:-1])
 
-    def advance(self, jobs: Sequence[Reading], most: int) -> None:
+    def advance(self, jobs: Sequence[PrefillState], most: int) -> None:
         """Read on, at most so many tokens of each; each begins with what earlier prompts left."""
         for job in jobs:
             if job.n_read is None:

@@ -28,7 +28,7 @@ class _Block(NamedTuple):
     keys_values: KeyValues
 
 
-class Prefixes:
+class PrefixCache:
     """At most `max_tokens` tokens of beginnings; those not used for longest leave first."""
 
     def __init__(self, max_tokens: int) -> None:

@@ -17,8 +17,8 @@ import orjson
 
 from r1kit import errors
 from r1kit.child import Child
-from r1kit.engines.base import Job
-from r1kit.engines.followed import Followed, News, Row
+from r1kit.engines.base import RequestState
+from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError, GrammarError
 from r1kit.outside import read_json, to_bytes
 from r1kit.types import Completion, Finish
@@ -28,7 +28,7 @@ _STEP_S = 0.01
 
 
 @dataclass(frozen=True)
-class Wish:
+class EngineConfig:
     """What the process is to open, and how it is to sample."""
 
     model: Path | str
@@ -37,10 +37,10 @@ class Wish:
     prefix_tokens: int
 
 
-class Opening(Child):
+class EngineProcess(Child):
     """A process that opens a model, while we do something else."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: EngineConfig) -> None:
         super().__init__("r1kit.engines.worker")
         self.wish = wish
         told = {**asdict(wish), "model": str(wish.model)}
@@ -60,11 +60,11 @@ class Opening(Child):
         return told
 
 
-class ProcessEngine(Followed):
+class ProcessEngine(RemoteEngine):
     """See `base.Stepped`; `close` ends the process."""
 
     def __init__(
-        self, opening: Opening, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]
+        self, opening: EngineProcess, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]
     ) -> None:
         """Returns when the model is open. Raises the R1Error that it does not open with."""
         self._opening, self._line = opening, opening.line
@@ -77,18 +77,18 @@ class ProcessEngine(Followed):
             tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=opened["max_positions"]
         )
         self._numbers = count()
-        self._number_of: dict[Job, int] = {}
+        self._number_of: dict[RequestState, int] = {}
         """of jobs that are not done"""
-        self._job_of: dict[int, Job] = {}
+        self._job_of: dict[int, RequestState] = {}
 
     @property
     def pid(self) -> int:
         """Of the process."""
         return self._opening.pid
 
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         """Takes all that has been sampled; raises EngineError when the process is gone."""
-        done: list[Job] = []
+        done: list[RequestState] = []
         try:
             if not self._line.poll(_STEP_S):
                 return done
@@ -105,7 +105,7 @@ class ProcessEngine(Followed):
         """End the process; nothing may be asked afterwards."""
         self._opening.close()
 
-    def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[Job]:
+    def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[RequestState]:
         """The jobs that are done by it."""
         if isinstance(told, dict):
             raise EngineError(told["said"])
@@ -116,15 +116,15 @@ class ProcessEngine(Followed):
                 done.append(job)
         return done
 
-    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         number = next(self._numbers)
         self._number_of[job], self._job_of[number] = number, job
         self._say({"job": number, "request": job.request, "ahead": ahead})
 
-    def _let_go(self, row: Row) -> None:
+    def _let_go(self, row: RemoteCompletion) -> None:
         self._say({"job": self._number_of[row.job], "place": row.place})
 
-    def _end(self, row: Row, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
         done = super()._end(row, finish)
         if not row.job.n_left:
             del self._job_of[self._number_of.pop(row.job)]
@@ -135,10 +135,10 @@ class ProcessEngine(Followed):
             self._line.send_bytes(orjson.dumps(asked))
 
 
-def _news(told: Any, *rest: Any) -> News | EngineError:
+def _news(told: Any, *rest: Any) -> CompletionUpdate | EngineError:
     """Tokens and all about them, or the sentence why there will be none."""
     if not rest:
         return GrammarError(told)
     logprobs, finish, n_cached, tops = rest
     pairs = [[(token, logprob) for token, logprob in top] for top in tops]
-    return News(told, logprobs, finish, n_cached, pairs)
+    return CompletionUpdate(told, logprobs, finish, n_cached, pairs)

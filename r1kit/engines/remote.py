@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.calls import Caller, Json, RefusedError
+from r1kit.engines.calls import HttpClient, Json, RefusedError
 from r1kit.engines.streams import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
 from r1kit.outside import mended
@@ -35,8 +35,8 @@ LEAST_PATIENCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """`Asked((Message("user", "7x + 3 = 38"),), Sampling(256), seed=7, n=4)`."""
+class EndpointRequest:
+    """`EndpointRequest((Message("user", "7x + 3 = 38"),), Sampling(256), seed=7, n=4)`."""
 
     messages: tuple[Message, ...]
     sampling: Sampling
@@ -66,7 +66,7 @@ class Endpoint:
         Raises ConfigError for an address or a key that cannot be meant; the server is not asked.
         """
         self.counters = Counters()
-        self._caller = Caller(url, api_key, timeout_s, retries, sleep)
+        self._caller = HttpClient(url, api_key, timeout_s, retries, sleep)
         self._concurrency = concurrency
         self._model = model
         self._one_by_one = False
@@ -107,7 +107,7 @@ class Endpoint:
 
     def complete_many(
         self,
-        asked: Sequence[Asked],
+        asked: Sequence[EndpointRequest],
         on_done: Callable[[int, Answer], None] | None = None,
     ) -> list[Answer]:
         """An answer for each, in order; a failure is an answer too, so that no other is lost.
@@ -125,7 +125,7 @@ class Endpoint:
                     on_done(place, error)
             return [error for _ in asked]
         done: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
-        crew = _Crew(self, asked, done, max(self._concurrency, LEAST_PATIENCE))
+        crew = _WorkerPool(self, asked, done, max(self._concurrency, LEAST_PATIENCE))
         try:
             crew.start(min(self._concurrency, len(asked)))
             for _ in asked:
@@ -221,13 +221,13 @@ class Endpoint:
         return names[0]
 
 
-class _Crew:
+class _WorkerPool:
     """Threads that ask. They are daemons: Ctrl-C need not wait for a server that hangs."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        asked: Sequence[Asked],
+        asked: Sequence[EndpointRequest],
         done: queue.SimpleQueue[tuple[int, Answer | BaseException]],
         patience: int,
     ) -> None:
@@ -255,7 +255,7 @@ class _Crew:
                 return
             self._done.put((place, gone or self._ask(self._asked[place])))
 
-    def _ask(self, asked: Asked) -> Answer | BaseException:
+    def _ask(self, asked: EndpointRequest) -> Answer | BaseException:
         answer: Answer | BaseException
         try:
             answer = self._endpoint.complete(asked.messages, asked.sampling, asked.seed, asked.n)

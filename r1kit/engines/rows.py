@@ -11,14 +11,14 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from r1kit.engines.sampler import Law
+from r1kit.engines.sampler import BatchSamplingParams
 from r1kit.engines.uniform import keys
 from r1kit.types import Request, Sampling
 
 _NO_TOP_K, _NO_TOP_P = 2**62, 2.0
 
 
-class Rows:
+class Slots:
     """The state of R rows, R changing; row r is entry r of every tensor."""
 
     def __init__(self, capacity: int, device: torch.device) -> None:
@@ -63,14 +63,16 @@ class Rows:
         self.top_p[rows] = sampling.top_p if sampling.top_p < 1 and not greedy else _NO_TOP_P
         self.n += n
 
-    def law(self, samplings: Collection[Sampling]) -> Law:
+    def law(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
         """How the rows draw; `samplings` are all that occur, so that the common case is cheap."""
         n, greedy, cut = self.n, None, None
         if any(s.temperature == 0 for s in samplings):
             greedy = self.greedy[:n]
         if any(s.top_k > 0 or s.top_p < 1 for s in samplings):
             cut = ((self.top_k[:n] < _NO_TOP_K) | (self.top_p[:n] < _NO_TOP_P)).nonzero()[:, 0]
-        return Law(self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n])
+        return BatchSamplingParams(
+            self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n]
+        )
 
     def early(self, samplings: Collection[Sampling]) -> Tensor | None:
         """Rows that may not end yet; None when there are none. `samplings` as for `law`."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from r1kit.model import kernels
-from r1kit.types import Top
+from r1kit.types import TopLogprobs
 
 LOOPED = 200_000
 """logits of all rows together that are drawn from in one loop on a CPU; with more, torch's many
@@ -25,7 +25,7 @@ _HEADS = (8, 64)
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class BatchSamplingParams:
     """How each of R rows draws."""
 
     temperature: Tensor
@@ -40,7 +40,7 @@ class Law:
     """[R] float32, 2 cuts nothing (1 would, by rounding)"""
 
 
-def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
+def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
     """One token a row by inverting the distribution at u.
 
     logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
@@ -62,12 +62,12 @@ def draw(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
     return tokens[:, 0], below + probs.amax(-1).log()
 
 
-def tops(
-    logits: Tensor, law: Law, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
-) -> list[Top]:
+def top_logprobs(
+    logits: Tensor, law: BatchSamplingParams, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
+) -> list[TopLogprobs]:
     """Of the rows that want them (row → how many), the likeliest tokens that can be drawn.
 
-    Of `drawn`, what `draw` has said of all rows, they repeat the log-probability to the last digit.
+    `drawn` is the result of `sample` for all rows; its log-probabilities are repeated exactly.
     """
     rows = torch.tensor(list(wanted), device=logits.device)
     scores = logits[rows] / law.temperature[rows, None]
@@ -86,10 +86,10 @@ def tops(
     ]
 
 
-def _looped(logits: Tensor, law: Law, u: Tensor) -> tuple[Tensor, Tensor]:
+def _looped(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
     greedy = np.zeros(0, np.bool_) if law.greedy is None else law.greedy.numpy()
     tokens, logprobs = np.empty(len(logits), np.int64), np.empty(len(logits), np.float32)
-    kernels.draw(
+    kernels.sample(
         logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy(), tokens, logprobs
     )
     return torch.from_numpy(tokens), torch.from_numpy(logprobs)

@@ -51,8 +51,8 @@ class EventReader:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one event adds: `Said(content="x = 5")`."""
+class StreamedText:
+    """What one event adds: `StreamedText(content="x = 5")`."""
 
     reasoning: str = ""
     content: str = ""
@@ -60,7 +60,7 @@ class Said:
     """in the server's own word"""
 
 
-def said(event: Event) -> Said:
+def said(event: Event) -> StreamedText:
     """The first choice of an event.
 
     Raises EngineError, in the server's words, for an error, and for a call of a tool: nobody here
@@ -71,14 +71,14 @@ def said(event: Event) -> Said:
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        return Said()
+        return StreamedText()
     delta = choice.get("delta")
     told = delta if isinstance(delta, dict) else {"content": choice.get("text")}
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else None
     if told.get("tool_calls") or told.get("function_call") or finish in _CALLS:
         raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
-    return Said(*spoken(told), finish)
+    return StreamedText(*spoken(told), finish)
 
 
 def spoken(told: Event) -> tuple[str, str]:

@@ -19,11 +19,11 @@ from typing import Any
 
 import httpx
 
-from r1kit.engines.base import Job
-from r1kit.engines.followed import Followed, News, Row
+from r1kit.engines.base import RequestState
+from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.engines.streams import FINISHES, EventReader, reason
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Top
+from r1kit.types import Completion, Finish, TopLogprobs
 
 _STEP_S = 0.01
 """how long a step waits for a token before others have a say"""
@@ -35,7 +35,7 @@ _DEAD = r"EngineCore|EngineDead"
 """what its front says when the process behind it, which has the model, is gone"""
 
 
-class VllmEngine(Followed):
+class VllmEngine(RemoteEngine):
     """See `base.Stepped`. Only `submit` and its like may be called, and from one thread."""
 
     def __init__(
@@ -52,8 +52,10 @@ class VllmEngine(Followed):
         """`url` is the server's root, `n_ids` the size of the model's vocabulary."""
         super().__init__(tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=max_positions)
         self._model = model
-        self._news: SimpleQueue[tuple[Row, News | EngineError]] = SimpleQueue()
-        self._streams: dict[Row, Future[None]] = {}
+        self._news: SimpleQueue[tuple[RemoteCompletion, CompletionUpdate | EngineError]] = (
+            SimpleQueue()
+        )
+        self._streams: dict[RemoteCompletion, Future[None]] = {}
         """of the rows that are open"""
         self._over: str | None = None
         """why no stream can be opened any more"""
@@ -67,9 +69,9 @@ class VllmEngine(Followed):
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
 
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         """Raises EngineError when the server is gone."""
-        done: list[Job] = []
+        done: list[RequestState] = []
         try:
             row, news = self._news.get(timeout=_STEP_S)
             while True:
@@ -95,20 +97,20 @@ class VllmEngine(Followed):
         self._thread.join(10)
         self._loop.close()
 
-    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         """A stream each; who goes `ahead` is vLLM's to say: it has all of them."""
         for row in rows:
             reading = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
             self._streams[row] = reading
 
-    def _let_go(self, row: Row) -> None:
+    def _let_go(self, row: RemoteCompletion) -> None:
         self._streams[row].cancel()
 
-    def _end(self, row: Row, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
         del self._streams[row]
         return super()._end(row, finish)
 
-    def _body(self, row: Row) -> dict[str, Any]:
+    def _body(self, row: RemoteCompletion) -> dict[str, Any]:
         request, sampling = row.job.request, row.job.request.sampling
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
@@ -131,7 +133,7 @@ class VllmEngine(Followed):
             "stream_options": {"include_usage": True},
         }
 
-    async def _read(self, row: Row) -> None:
+    async def _read(self, row: RemoteCompletion) -> None:
         """One stream, from beginning to end; in the thread of the streams."""
         try:
             finish, n_cached = None, 0
@@ -150,7 +152,7 @@ class VllmEngine(Followed):
                             self._news.put((row, dataclasses.replace(news, finish=None)))
             if not reader.is_done or finish is None:
                 raise httpx.ReadError("its stream ended in the middle")
-            self._news.put((row, News(finish=finish, n_cached=n_cached)))
+            self._news.put((row, CompletionUpdate(finish=finish, n_cached=n_cached)))
         except EngineError as error:
             if re.search(_DEAD, str(error)):
                 self._over = "its engine has ended"
@@ -162,7 +164,7 @@ class VllmEngine(Followed):
             self._news.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
 
 
-def _news(event: dict[str, Any], n_top: int) -> News:
+def _news(event: dict[str, Any], n_top: int) -> CompletionUpdate:
     """Raises EngineError for an error among the events, or a vLLM that says no token ids."""
     if "error" in event:
         raise EngineError(_refusal(500, event))
@@ -170,7 +172,7 @@ def _news(event: dict[str, Any], n_top: int) -> News:
     details = usage.get("prompt_tokens_details") or {}
     n_cached = details.get("cached_tokens") or 0
     if not event.get("choices"):
-        return News(n_cached=n_cached)
+        return CompletionUpdate(n_cached=n_cached)
     [choice] = event["choices"]
     ids = choice.get("token_ids")
     if ids is None and choice.get("text"):
@@ -181,10 +183,12 @@ def _news(event: dict[str, Any], n_top: int) -> News:
     if said and finish is None:
         raise EngineError(f"vLLM ended the answer ({said}); ask again.")
     tops = [_top(top, n_top) for top in told.get("top_logprobs") or []] if n_top else []
-    return News(list(ids or []), told.get("token_logprobs") or [], finish, n_cached, tops)
+    return CompletionUpdate(
+        list(ids or []), told.get("token_logprobs") or [], finish, n_cached, tops
+    )
 
 
-def _top(told: dict[str, float] | None, n: int) -> Top:
+def _top(told: dict[str, float] | None, n: int) -> TopLogprobs:
     """From `{"token_id:5": -0.1}`; it tells the sampled token besides."""
     pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (told or {}).items()]
     likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from r1kit.engines.base import Job
-from r1kit.engines.prefill import Reading
+from r1kit.engines.base import RequestState
+from r1kit.engines.prefill import PrefillState
 
 _WORK = 34e9
 """parameters times tokens of a piece on a CPU, for half a second or so on two cores"""
@@ -49,33 +49,33 @@ class Waiting:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
-        self._jobs: deque[Reading] = deque()
-        self._arrived: list[Reading] = []
+        self._jobs: deque[PrefillState] = deque()
+        self._arrived: list[PrefillState] = []
         """the same jobs in the order in which they were added"""
-        self._passed_over: Reading | None = None
+        self._passed_over: PrefillState | None = None
         """the job that had waited longest and got nothing in the last step"""
 
-    def __iter__(self) -> Iterator[Reading]:
+    def __iter__(self) -> Iterator[PrefillState]:
         return iter(self._jobs)
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, job: Reading, ahead: bool) -> None:
+    def add(self, job: PrefillState, ahead: bool) -> None:
         """Put a job at the end, or ahead of all that wait for a row."""
         (self._jobs.appendleft if ahead else self._jobs.append)(job)
         self._arrived.append(job)
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: RequestState) -> None:
         """Take a job out, if it waits."""
         self._jobs = deque(waiting for waiting in self._jobs if waiting is not job)
         self._arrived = [waiting for waiting in self._arrived if waiting is not job]
 
-    def first_read(self) -> Reading | None:
+    def first_read(self) -> PrefillState | None:
         """The job that is next to get rows."""
         return next((job for job in self._jobs if job.is_read), None)
 
-    def next_pieces(self, n_free: int, n_soon: int) -> list[Reading]:
+    def next_pieces(self, n_free: int, n_soon: int) -> list[PrefillState]:
         """The jobs of which a step reads a piece, when so many rows are free now and soon."""
         oldest = next((job for job in self._arrived if not job.is_read), None)
         if oldest is None:
@@ -84,7 +84,7 @@ class Waiting:
         if oldest.n_read and oldest not in jobs:  # short ones must not hold it up by taking rows
             jobs.append(oldest)
         jobs.sort(key=lambda job: (job is not self._passed_over, job.n_unread))
-        pieces: list[Reading] = []
+        pieces: list[PrefillState] = []
         left = self.pace.budget
         for job in jobs:
             left -= min(job.n_unread, self.pace.piece)
@@ -94,9 +94,9 @@ class Waiting:
         self._passed_over = None if oldest in pieces else oldest
         return pieces
 
-    def _in_reach(self, n_rows: int) -> list[Reading]:
+    def _in_reach(self, n_rows: int) -> list[PrefillState]:
         """Jobs with prompts to read, as far as the rows go; long prompts need theirs later."""
-        jobs: list[Reading] = []
+        jobs: list[PrefillState] = []
         for job in self._jobs:
             if n_rows <= 0:
                 break

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import torch
 
-from r1kit.engines.base import Job
+from r1kit.engines.base import RequestState
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.model import checkpoint
@@ -61,7 +61,7 @@ class _Open:
 class _Working:
     """A job, and those of its completions that are of interest, by their places."""
 
-    job: Job
+    job: RequestState
     number: int
     """of the other side"""
     open: dict[int, _Open]
@@ -164,7 +164,7 @@ def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:
     return done.token_ids[start:], done.logprobs[start:], done.finish
 
 
-def _wants_tops(job: Job) -> bool:
+def _wants_tops(job: RequestState) -> bool:
     return job.request.sampling.n_top > 0
 
 

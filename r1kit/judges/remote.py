@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from r1kit.engines.remote import Asked, Endpoint
+from r1kit.engines.remote import Endpoint, EndpointRequest
 from r1kit.errors import EngineError
 from r1kit.judges import is_harmful
 from r1kit.template import parse
@@ -99,7 +99,7 @@ class RemoteJudge:
 
     def _ask(self, prompts: dict[int, tuple[Message, Message]], seed: int) -> dict[int, str]:
         """The answer parts of the replies, by place; failures are missing."""
-        asked = [Asked(messages, self._sampling, seed) for messages in prompts.values()]
+        asked = [EndpointRequest(messages, self._sampling, seed) for messages in prompts.values()]
         replies = {}
         answers = self._endpoint.complete_many(asked) if asked else []
         for place, answer in zip(prompts, answers, strict=True):

@@ -96,9 +96,9 @@ def load(
     if isinstance(path, Path):
         folder.refuse_missing(path)
     model = policy.load(path, device, dtype)
-    words = folder.load_words(path)
-    check_fits(_n_embeddings(model), words)
-    return model, words
+    tokenizer = folder.open_tokenizer(path)
+    check_fits(_n_embeddings(model), tokenizer)
+    return model, tokenizer
 
 
 def load_state(path: Path) -> State | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from r1kit.model.attention import Scores, attend
 
 
-class Continued:
+class ChunkedPrefill:
     """A [1, L] stream that stands behind `n_before` tokens of its own sequence."""
 
     def __init__(self, n_before: int, length: int) -> None:

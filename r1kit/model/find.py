@@ -31,7 +31,7 @@ def find_model(name: str | Path) -> Path | str:
         _refuse_missing(str(name))
         return str(name)
     if not os.path.exists(path / "manifest.json"):
-        refuse_missing(path)
+        require_existing(path)
         return path
     newest = newest_checkpoint(path)
     if newest is None:
@@ -41,7 +41,7 @@ def find_model(name: str | Path) -> Path | str:
     return newest
 
 
-def refuse_missing(path: Path) -> None:
+def require_existing(path: Path) -> None:
     """Raises CheckpointError where no model is."""
     if not os.path.isdir(path):
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")

@@ -17,9 +17,8 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from r1kit.checksums import of_files
 from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
-from r1kit.model.find import refuse_missing as refuse_missing
-from r1kit.model.tokenizer import load as load_tokenizer
-from r1kit.model.tokenizer import tokenizer_hash
+from r1kit.model.find import require_existing as refuse_missing
+from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
 from r1kit.shapes import CheckpointFile, read_json
 from r1kit.types import Checkpoint
 
@@ -84,18 +83,18 @@ def _refuse_changed(
             raise CheckpointError(f"{path}/{name} {said}{more}") from None
 
 
-def load_words(path: Path | str) -> PreTrainedTokenizerBase:
+def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, or of a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
         refuse_missing(path)
     with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
-        words = load_tokenizer(path)
+        tokenizer = load_tokenizer(path)
         if isinstance(path, Path):
-            refuse_other_tokenizer(path, words)
-    return words
+            require_same_tokenizer(path, tokenizer)
+    return tokenizer
 
 
-def facts(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
+def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
     """The size of a model's vocabulary, and what ends a text, without its weights.
 
     Raises CheckpointError if its config cannot be read.
@@ -118,7 +117,7 @@ def stated_eos_ids(*sources: Any) -> frozenset[int]:
     return frozenset(int(i) for ids in lists for i in ids)
 
 
-def refuse_other_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def require_same_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises CheckpointError for one that a checkpoint of ours was not trained with."""
     told = _marker(path)
     expected = told and told["tokenizer_hash"]

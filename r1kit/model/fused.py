@@ -20,10 +20,10 @@ from transformers import PreTrainedModel
 
 from r1kit.model.attention import Layout, Scores
 from r1kit.model.cache import KeyValues, PrefillCache, RowCache
-from r1kit.model.continued import Continued
+from r1kit.model.continued import ChunkedPrefill
 from r1kit.model.logprobs import forward
 from r1kit.model.packed import Packed
-from r1kit.model.small import Small, fits
+from r1kit.model.small import NumbaModel, fits
 
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 _LONG = 512
@@ -46,14 +46,14 @@ def inference(model: PreTrainedModel) -> Inference:
     """The fastest way of this model."""
     if not _is_plain(model):
         return _Transformers(model)
-    plain = _Plain(model)
-    return _ShortAndLong(Small(model), plain) if fits(model) else plain
+    plain = _LlamaLike(model)
+    return _ShortAndLong(NumbaModel(model), plain) if fits(model) else plain
 
 
 class _ShortAndLong:
     """What ends a long text in torch, all else in loops."""
 
-    def __init__(self, loops: Small, torchs: _Plain) -> None:
+    def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
         self.decode = loops.decode
         self._loops, self._torchs = loops, torchs
 
@@ -97,10 +97,10 @@ class _InLayouts(ABC):
 
     def _read_on(self, before: KeyValues, ids: list[int]) -> KeyValues:
         n_before, cache = next(iter(before.values()))[0].shape[1], PrefillCache(before)
-        self._read(ids, Continued(n_before, len(ids)), cache)
+        self._read(ids, ChunkedPrefill(n_before, len(ids)), cache)
         return cache.stream
 
-    def _read(self, ids: list[int], layout: Packed | Continued, cache: PrefillCache) -> None:
+    def _read(self, ids: list[int], layout: Packed | ChunkedPrefill, cache: PrefillCache) -> None:
         tokens = torch.tensor(ids, device=self.device)
         self.forward(tokens, layout.positions()[0].to(self.device), layout, cache)
 
@@ -139,7 +139,7 @@ class _Transformers(_InLayouts):
         )
 
 
-class _Plain(_InLayouts):
+class _LlamaLike(_InLayouts):
     """Pre-norm layers of rotary attention and gated SiLU."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -155,7 +155,7 @@ class _Plain(_InLayouts):
         for index, layer in enumerate(self.body.layers):
             query, key, value = _heads(layer, x, turn)
             keys, values = cache.update(key[:, :, None], value[:, :, None], index)
-            x = _onward(layer, x, layout.attend(query[:, :, None], keys, values, _scores(layer)))
+            x = _mlp_block(layer, x, layout.attend(query[:, :, None], keys, values, _scores(layer)))
         return _linear(self.head, self.body.norm(x))
 
     def forward(
@@ -168,7 +168,7 @@ class _Plain(_InLayouts):
             query, key, value = (y.transpose(0, 1)[None] for y in _heads(layer, x, turn))
             keys, values = cache.update(key, value, index)
             if index < last:  # what comes of it nobody reads
-                x = _onward(layer, x, layout.attend(query, keys, values, _scores(layer))[0])
+                x = _mlp_block(layer, x, layout.attend(query, keys, values, _scores(layer))[0])
 
     def _turn(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines of rotary embedding; the first half of the sines negated."""
@@ -178,7 +178,7 @@ class _Plain(_InLayouts):
 
 
 def _is_plain(model: Any) -> bool:
-    """Whether every module is one that `_Plain` knows, with nothing put in or hooked on."""
+    """Whether every module is one that `_LlamaLike` knows, with nothing put in or hooked on."""
     family = type(model).__name__.removesuffix("ForCausalLM")
     if family not in PLAIN or model.config.hidden_act != "silu":
         return False
@@ -213,7 +213,7 @@ def _projected(attention: Any, name: str, x: Tensor) -> Tensor:
     return heads
 
 
-def _onward(layer: Any, x: Tensor, seen: Tensor) -> Tensor:
+def _mlp_block(layer: Any, x: Tensor, seen: Tensor) -> Tensor:
     """[R, hidden], and what its heads have seen [R, ..., D], through the rest of the layer."""
     x = _linear(layer.self_attn.o_proj, seen.reshape(len(x), -1)).add_(x)
     normed, mlp = layer.post_attention_layernorm(x), layer.mlp

@@ -157,7 +157,7 @@ def _softmax(scores: Array) -> None:
 
 
 @_compiled
-def _look_back(
+def _attend_row(
     query: Array,
     keys: Array,
     values: Array,
@@ -212,7 +212,9 @@ def attend(
     for r in range(len(query)):
         slot, end = slots[r], places[r] + 1
         begin = max(0, end - window) if window > 0 else 0
-        _look_back(query[r], keys[slot], values[slot], begin, end, scale, softcap, weights, seen[r])
+        _attend_row(
+            query[r], keys[slot], values[slot], begin, end, scale, softcap, weights, seen[r]
+        )
 
 
 @_compiled
@@ -235,10 +237,10 @@ def _turned(x: Array, weight: Array, turn: Pair, dim: int, where: Where, eps: np
 
 
 @_compiled
-def _remembered(
+def _written_kv(
     x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
 ) -> Array:
-    """`remember`; x, normed."""
+    """`write_kv`; x, normed."""
     norms, weights, biases = parameters
     (keys, values), (slots, places), dim = stores, where, stores[0].shape[3]
     normed = norm(x, norms[0], eps)
@@ -253,11 +255,11 @@ def _remembered(
 
 
 @_compiled
-def remember(
+def write_kv(
     x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
 ) -> None:
     """Put the keys and values of [R, hidden], before a layer, where they belong."""
-    _remembered(x, parameters, turn, stores, where, eps)
+    _written_kv(x, parameters, turn, stores, where, eps)
 
 
 @_compiled
@@ -283,7 +285,7 @@ def layer(
     Rows may be tokens of one text.
     """
     norms, weights, biases = parameters
-    normed = _remembered(x, parameters, turn, stores, where, eps)
+    normed = _written_kv(x, parameters, turn, stores, where, eps)
     query = linear(normed, weights[0], biases[0])
     queries = _turned(query, norms[1], turn, stores[0].shape[3], where, eps)
     seen = np.zeros((*queries.shape[:2], stores[1].shape[3]), np.float32)
@@ -302,7 +304,7 @@ def unembed(x: Array, weight: Array, head: Pair, eps: np.float32, logits: Array)
 
 
 @_compiled
-def draw(
+def sample(
     logits: Array,
     temperature: Array,
     greedy: npt.NDArray[np.bool_],

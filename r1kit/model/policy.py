@@ -71,7 +71,7 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     missing, foreign or half-written, or if its architecture cannot take r1kit's attention.
     """
     model, lacking = opened(AutoModelForCausalLM, path, dtype)
-    refuse_lacking(path, lacking)
+    require_weights(path, lacking)
     return prepared(model.to(device), str(path))
 
 
@@ -125,7 +125,7 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def refuse_lacking(path: str | Path, lacking: Sequence[str]) -> None:
+def require_weights(path: str | Path, lacking: Sequence[str]) -> None:
     """Raises CheckpointError if weights are lacking."""
     if lacking:
         raise CheckpointError(

@@ -38,7 +38,7 @@ def from_policy(
         model, lacking = policy.opened(
             AutoModelForSequenceClassification, path, dtype, num_labels=1
         )
-    policy.refuse_lacking(path, [name for name in lacking if name != HEAD])
+    policy.require_weights(path, [name for name in lacking if name != HEAD])
     _refuse_other_head(path, model)
     nn.init.zeros_(model.score.weight)
     # Else transformers would take the end of a text for padding, and score the token before it.
@@ -53,7 +53,7 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     Raises CheckpointError as `policy.load` does; a folder without the head is no scorer.
     """
     model, lacking = policy.opened(AutoModelForSequenceClassification, path, dtype)
-    policy.refuse_lacking(path, lacking)
+    policy.require_weights(path, lacking)
     _refuse_other_head(path, model)
     return _prepared(model, path, device)
 

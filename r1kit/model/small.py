@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, remember, unembed
+from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, unembed, write_kv
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
@@ -34,14 +34,14 @@ class _Layer(NamedTuple):
 
 
 def fits(model: Any) -> bool:
-    """Whether a plain model (fused.py) is one for `Small`."""
+    """Whether a plain model (fused.py) is one for `NumbaModel`."""
     parameters = list(model.parameters())
     is_small = sum(p.numel() for p in parameters) <= LARGEST
     is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
     return is_small and is_ours and model.model.rotary_emb.rope_type in _STATIC_ROPE
 
 
-class Small:
+class NumbaModel:
     """A plain model (fused.py) that `fits`."""
 
     def __init__(self, model: Any) -> None:
@@ -82,7 +82,7 @@ class Small:
         where, turn = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._turns(end)
         x = self._through(np.array(ids), stores, where, turn)
         own = self._layers[-1]
-        remember(x, own.parameters, turn, last, where, own.eps)  # what comes of it nobody reads
+        write_kv(x, own.parameters, turn, last, where, own.eps)  # what comes of it nobody reads
         return {
             index: (torch.from_numpy(keys[0]), torch.from_numpy(values[0]))
             for index, (keys, values) in enumerate([*stores, last])

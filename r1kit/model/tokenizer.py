@@ -5,7 +5,8 @@ Departures: no normaliser and no prefix space, so that any text comes back as it
 such as `\\boxed{` are words of their own; a digit never carries a space.
 
 Beware: transformers 5 opens any folder of model type "qwen2" as a Qwen2Tokenizer, whatever the
-folder says. Other model types (llama, qwen3, ...) open as saved; `load` opens all of them as saved.
+folder says. Other model types (llama, qwen3, ...) open as saved; `load_tokenizer` opens every type
+as saved.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ AS_SAVED = PreTrainedTokenizerFast.__name__
 SMALLEST_VOCAB = 256 + len(CONTROL)
 
 
-def train(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Learn `vocab_size` tokens from `texts`: the control tokens, 256 bytes, then merges.
 
     The same texts in the same order give the same tokenizer. A corpus with too few different
@@ -75,12 +76,12 @@ def train(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def save(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Write plain Hugging Face tokenizer files into the folder `path`."""
     tokenizer.save_pretrained(path)
 
 
-def load(path: Path | str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """Open the tokenizer of a checkpoint folder or of a model on the hub.
 
     Raises CheckpointError if there is none or it cannot be read.

@@ -29,7 +29,7 @@ _ENDS = {"stop": "done", "length": "length"}
 
 
 @dataclass
-class Wish:
+class AnswerControl:
     """What the reader wants of the answer that is being written."""
 
     is_stop: bool = False
@@ -74,7 +74,7 @@ class Api:
         return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
-        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: Wish
+        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: AnswerControl
     ) -> AsyncGenerator[None]:
         """Write into `turn` what the model says; yields whenever there is something to see."""
         if turn["model"] not in self._capabilities:  # chosen before this server was started
@@ -106,7 +106,7 @@ class Api:
             turn |= {"state": "error", "error": "broken"}
         yield
 
-    async def _said(self, body: Json, key: str, wish: Wish) -> AsyncGenerator[Json]:
+    async def _said(self, body: Json, key: str, wish: AnswerControl) -> AsyncGenerator[Json]:
         """Chunks of the stream, and {} where none has come for a tick. Raises RefusedError."""
         chunks: asyncio.Queue[Json | Exception | None] = asyncio.Queue()
         was_answer = wish.is_answer
@@ -194,7 +194,7 @@ class Clock:
         self._turn["cut"] = True
         self._finish = None
 
-    def end(self, wish: Wish) -> None:
+    def end(self, wish: AnswerControl) -> None:
         """The stream is over, by itself or because the reader wanted it."""
         if wish.is_stop:
             self._turn["state"] = "stopped"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from r1kit.pages import talk, turns
-from r1kit.pages.api import Api, Wish
+from r1kit.pages.api import AnswerControl, Api
 from r1kit.pages.markup import DELIMITERS
 from r1kit.pages.talk import Talk
 from r1kit.pages.turns import Turn
@@ -44,7 +44,7 @@ def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
     return pane, gr.Textbox(visible="hidden", elem_id=f"{elem_id}-said", label="")
 
 
-class Asked(NamedTuple):
+class AnswerSettings(NamedTuple):
     """How an answer is wanted, and by which session."""
 
     model: str
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     @classmethod
     def of(
         cls, model: object, thinks: object, language: object, key: object, request: gr.Request
-    ) -> Asked:
+    ) -> AnswerSettings:
         """From what a browser sends, where anything can be."""
         texts = [str(one) if one else "" for one in (model, language, key, request.session_hash)]
         return cls(texts[0], bool(thinks), *texts[1:])
@@ -71,7 +71,7 @@ class Chat:
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
-        self._wishes: dict[str, Wish] = {}
+        self._wishes: dict[str, AnswerControl] = {}
         """by session: of the answer that is being written there"""
 
     def draw(self) -> None:
@@ -179,7 +179,7 @@ class Chat:
     ) -> AsyncIterator[Updates]:
         """The browser has kept the question already."""
         now = talk.read(said)
-        asked = Asked.of(model, thinks, language, key, request)
+        asked = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(now, now.turns, len(now.turns), asked):
             yield updates
 
@@ -189,7 +189,7 @@ class Chat:
     ) -> AsyncIterator[Updates]:  # fmt: skip
         now = talk.read(said)
         whole = [*now.turns, turns.user(str(event.value["text"]))]
-        asked = Asked.of(model, thinks, language, key, request)
+        asked = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(now, whole, len(now.turns), asked):
             yield updates
 
@@ -199,7 +199,7 @@ class Chat:
     ) -> AsyncIterator[Updates]:  # fmt: skip
         now = talk.read(said)
         place = turns.before(now.ended, turns.owner(now.ended, _index(event)))
-        asked = Asked.of(model, thinks, language, key, request)
+        asked = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(now, now.turns[: place + 1], place + 1, asked):
             yield updates
 
@@ -210,7 +210,7 @@ class Chat:
         now = talk.read(said)
         place = turns.owner(now.ended, _index(event))
         whole = [*now.turns[:place], turns.user(_text(event.value))]
-        asked = Asked.of(model, thinks, language, key, request)
+        asked = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(now, whole, place, asked):
             yield updates
 
@@ -224,7 +224,7 @@ class Chat:
                 **self._look(now.turns[:place], language), **self._buttons(None)}  # fmt: skip
 
     async def _answer(
-        self, now: Talk, whole: list[Turn], first: int, asked: Asked
+        self, now: Talk, whole: list[Turn], first: int, asked: AnswerSettings
     ) -> AsyncIterator[Updates]:
         """Writes the turn after `whole`; ends early when another takes its place.
 
@@ -234,7 +234,7 @@ class Chat:
             yield {self.kept: gr.skip()}
             return
         self._displace(asked.session)
-        wish = self._wishes[asked.session] = Wish()
+        wish = self._wishes[asked.session] = AnswerControl()
         model = asked.model or next(iter(await self._api.models(asked.key)), "")
         turn = turns.assistant(model)
         kept_at = -_KEEP_S

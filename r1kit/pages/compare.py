@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from r1kit.pages import turns
-from r1kit.pages.api import Api, Wish
+from r1kit.pages.api import AnswerControl, Api
 from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, Updates, transcript
 from r1kit.pages.words import EXAMPLES, say
 
@@ -24,7 +24,7 @@ class Compare:
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
-        self._wishes: dict[str, Wish] = {}
+        self._wishes: dict[str, AnswerControl] = {}
 
     def draw(self) -> None:
         """The components, in the place where it is called."""
@@ -86,7 +86,7 @@ class Compare:
         session = request.session_hash or ""
         if old := self._wishes.pop(session, None):
             old.is_stop = True
-        wish = self._wishes[session] = Wish()
+        wish = self._wishes[session] = AnswerControl()
         question = turns.user(text.strip() or EXAMPLES[language][0])
         written = [turns.assistant(model) for model in models[:N_COLUMNS]]
 

@@ -49,7 +49,7 @@ _POLICY = (
 )  # gradio makes its `js=` handlers with new Function, hence 'unsafe-eval'
 
 
-class Door:
+class PageApp:
     """An ASGI app for the paths that `has` says yes to."""
 
     def __init__(

@@ -17,7 +17,7 @@ from r1kit.pages import turns
 from r1kit.pages.api import Api
 from r1kit.pages.chat import NEWEST, QUIET, Chat, Updates
 from r1kit.pages.compare import N_COLUMNS, Compare
-from r1kit.pages.door import Door
+from r1kit.pages.door import PageApp
 from r1kit.pages.script import SPEAK
 from r1kit.pages.talk import read
 from r1kit.pages.theme import CSS, theme
@@ -33,7 +33,7 @@ _ARRIVE = """() => { r1.dark();
   document.documentElement.dataset.ready = 'yes'; }"""
 
 
-def open_page(url: str) -> Door:
+def open_page(url: str) -> PageApp:
     """The page for a server whose API is at `url`."""
     api = Api(url)
     app = FastAPI(openapi_url=None)
@@ -51,7 +51,7 @@ def open_page(url: str) -> Door:
             yield
         await api.close()
 
-    return Door(app, lifespan(), forget)
+    return PageApp(app, lifespan(), forget)
 
 
 async def _mount(app: FastAPI, api: Api) -> gr.Blocks:

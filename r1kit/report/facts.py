@@ -9,7 +9,7 @@ from typing import Any
 
 from r1kit import claims
 from r1kit.diagnose import Finding, diagnose
-from r1kit.evidence import ASIDE, Evidence
+from r1kit.evidence import SIDE_STAGES, Evidence
 from r1kit.live import duration
 from r1kit.report.tables import Table, tables
 
@@ -166,7 +166,7 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         record
         for record in samples
-        if record.get("kind") == "showcase" and record["stage"].split("/")[0] not in ASIDE
+        if record.get("kind") == "showcase" and record["stage"].split("/")[0] not in SIDE_STAGES
     ]
 
 
@@ -207,7 +207,7 @@ def command(evidence: Evidence) -> str:
 
 
 def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    names = [name for name in stages if name.split("/")[0] not in ASIDE]
+    names = [name for name in stages if name.split("/")[0] not in SIDE_STAGES]
     return (stages[names[0]], stages[names[-1]]) if len(names) > 1 else None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from r1kit.claims.judge import combine
 from r1kit.claims.reading import MissingError, measured
-from r1kit.evidence import ASIDE, Evidence
+from r1kit.evidence import SIDE_STAGES, Evidence
 
 ERROR_NOTE = "± is one standard error"
 
@@ -40,7 +40,7 @@ def tables(runs: Sequence[Evidence]) -> list[Table]:
 
 def main_path(runs: Sequence[Evidence]) -> list[str]:
     """The stages from the base to R1 that all runs have measured."""
-    return [name for name in _names(runs) if name.split("/")[0] not in ASIDE]
+    return [name for name in _names(runs) if name.split("/")[0] not in SIDE_STAGES]
 
 
 def taught(runs: Sequence[Evidence]) -> list[str]:

@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from r1kit.engines.completion import Said
+from r1kit.engines.completion import Chunk
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
-from r1kit.serve.flow import Flow
+from r1kit.serve.flow import ResponseStream
 from r1kit.serve.limits import Limits
-from r1kit.serve.wire import KEEP_ALIVE, Json, JsonResponse, Usage, Whole, Writer
+from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Json, JsonResponse, Usage, Writer
 
 _SEND_S = 30.0
 """for the last of a stream to leave, after the flow's own time"""
@@ -33,7 +33,11 @@ class Answer:
     """What is said to one request, as its route writes it."""
 
     def __init__(
-        self, flow: Flow, writer: Writer, limits: Limits, on_done: Callable[[Flow], None]
+        self,
+        flow: ResponseStream,
+        writer: Writer,
+        limits: Limits,
+        on_done: Callable[[ResponseStream], None],
     ) -> None:
         self.flow = flow
         self.limits = limits
@@ -83,14 +87,14 @@ class Answer:
         self.outcome = known.status
         return known
 
-    async def _collect(self) -> list[Whole]:
-        wholes = [Whole() for _ in range(self.flow.n)]
+    async def _collect(self) -> list[FullCompletion]:
+        wholes = [FullCompletion() for _ in range(self.flow.n)]
         async for saids in self._saids():
             for said in saids:
                 wholes[said.index].add(said)
         return wholes
 
-    async def _saids(self) -> AsyncIterator[list[Said]]:
+    async def _saids(self) -> AsyncIterator[list[Chunk]]:
         """All that is said; nothing after a long silence. Raises ApiError, also when time is up."""
         left = self.flow.n
         while left:

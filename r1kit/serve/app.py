@@ -18,8 +18,8 @@ from r1kit.outside import UnwritableError
 from r1kit.serve import launch_day, schema
 from r1kit.serve.answer import Answer, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
-from r1kit.serve.flow import Flow
-from r1kit.serve.gate import LOOPBACK, Gate
+from r1kit.serve.flow import ResponseStream
+from r1kit.serve.gate import LOOPBACK, AccessMiddleware
 from r1kit.serve.items import Items
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import Limits
@@ -27,7 +27,7 @@ from r1kit.serve.metrics import CONTENT_TYPE, Metrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
-from r1kit.serve.wire import Chat, Choices, Json, JsonResponse, PlainText, Writer
+from r1kit.serve.wire import Chat, ChoicesWriter, Json, JsonResponse, PlainText, Writer
 
 PREFIXES = ("/v1", "", "/beta")
 """the same routes under each; /beta is where DeepSeek has prefix completion"""
@@ -77,14 +77,14 @@ class Routes:
         most = None
         if self._is_launch_day:
             body, most = launch_day.checked(body, by_name)
-        writer = Choices(Chat(served.thinks(body, by_name), served.decoder), body)
+        writer = ChoicesWriter(Chat(served.thinks(body, by_name), served.decoder), body)
         ask = partial(served.chat, body, by_name, most)
         return await self._answer(ask, writer, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """A text, continued."""
         served, _ = self._models.find(body.model)
-        writer = Choices(PlainText(served.decoder), body)
+        writer = ChoicesWriter(PlainText(served.decoder), body)
         return await self._answer(partial(served.complete, body), writer, body.stream, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
@@ -116,7 +116,7 @@ class Routes:
 
     async def _answer(
         self,
-        ask: Callable[[], Awaitable[Flow]],
+        ask: Callable[[], Awaitable[ResponseStream]],
         writer: Writer,
         stream: bool | None,
         request: Request,
@@ -133,7 +133,7 @@ class Routes:
         if method == "POST" and path in _COMPLETING:
             self._metrics.requests.labels(str(status)).inc()
 
-    def _measure(self, flow: Flow) -> None:
+    def _measure(self, flow: ResponseStream) -> None:
         if flow.first_at is not None:
             self._metrics.first_token.observe(flow.first_at - flow.asked_at)
         self._metrics.seconds.observe(time.monotonic() - flow.asked_at)
@@ -176,7 +176,7 @@ def build(
         app.add_exception_handler(kind, _teller(told, is_launch_day))
     inner = app if page is None else _beside(app, page)
     is_open = page.has if page else lambda _: False
-    return Gate(inner, limits, keys, hosts, Origins(origins), is_open, routes.count)
+    return AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open, routes.count)
 
 
 def _beside(app: ASGIApp, page: Page) -> ASGIApp:

@@ -27,8 +27,8 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from r1kit.engines.base import Stepped
-from r1kit.engines.completion import Ask, Completing, Said, begin
+from r1kit.engines.base import StepEngine
+from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest, begin
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
 from r1kit.serve.flow import all_said
@@ -52,12 +52,12 @@ log = logging.getLogger("r1kit.serve")
 class Generation:
     """The n completions of one request, as the event loop sees them."""
 
-    def __init__(self, driver: Driver, ask: Ask) -> None:
+    def __init__(self, driver: EngineLoop, ask: GenerationRequest) -> None:
         self.ask = ask
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         """when its first token came"""
-        self.events: asyncio.Queue[Said | ApiError] = asyncio.Queue()
+        self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self.n_open = ask.request.n
         """completions that have not ended"""
         self._driver = driver
@@ -72,7 +72,7 @@ class Generation:
         """Of the prompt."""
         return len(self.ask.request.prompt_ids)
 
-    async def next(self) -> list[Said]:
+    async def next(self) -> list[Chunk]:
         """All that was said since the last time, once there is something.
 
         Raises ApiError when there will be nothing more.
@@ -84,12 +84,12 @@ class Generation:
         self._driver.cancel(self)
 
 
-class Driver:
+class EngineLoop:
     """Drives the engine that `make_engine` makes; its public face belongs to the event loop."""
 
     def __init__(
         self,
-        make_engine: Callable[[], Stepped],
+        make_engine: Callable[[], StepEngine],
         tokenizer: PreTrainedTokenizerBase,
         limits: Limits,
     ) -> None:
@@ -104,7 +104,7 @@ class Driver:
         self._limits = limits
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._engine = make_engine()
-        self._working: dict[Generation, list[Completing]] = {}
+        self._working: dict[Generation, list[CompletionStream]] = {}
         """of the thread alone"""
         self._failures_in_a_row = 0
         self._is_broken = False
@@ -118,7 +118,7 @@ class Driver:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
-    def engine(self) -> Stepped:
+    def engine(self) -> StepEngine:
         """The engine now; belongs to the thread, look only when it is idle."""
         return self._engine
 
@@ -180,7 +180,7 @@ class Driver:
         finally:
             self._n_held -= n
 
-    def ask(self, ask: Ask) -> Generation:
+    def ask(self, ask: GenerationRequest) -> Generation:
         """Have something generated, inside `room`."""
         generation = Generation(self, ask)
         self.live.add(generation)
@@ -234,7 +234,7 @@ class Driver:
             self._engine.abort(completing.job)
 
     def _report(self) -> None:
-        news: list[tuple[Generation, Said | ApiError]] = []
+        news: list[tuple[Generation, Chunk | ApiError]] = []
         for generation, completings in list(self._working.items()):
             try:
                 for completing in completings:
@@ -274,7 +274,7 @@ class Driver:
     def _refuse(self, generations: Iterable[Generation], error: ApiError) -> None:
         self._post([(generation, error) for generation in generations])
 
-    def _post(self, news: list[tuple[Generation, Said | ApiError]]) -> None:
+    def _post(self, news: list[tuple[Generation, Chunk | ApiError]]) -> None:
         assert self._loop is not None
         try:
             self._said.clear()
@@ -283,7 +283,7 @@ class Driver:
         except RuntimeError:  # the event loop is closed: nobody is left to tell
             log.info("told nobody: the event loop is closed")
 
-    def _deliver(self, news: list[tuple[Generation, Said | ApiError]]) -> None:
+    def _deliver(self, news: list[tuple[Generation, Chunk | ApiError]]) -> None:
         """In the event loop."""
         for generation, event in news:
             if isinstance(event, ApiError):

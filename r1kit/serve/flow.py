@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from r1kit.engines.completion import Said
+from r1kit.engines.completion import Chunk
 from r1kit.serve.api_error import ApiError
 
 
-class Flow(Protocol):
+class ResponseStream(Protocol):
     """The n completions of one request on their way."""
 
     asked_at: float
@@ -30,7 +30,7 @@ class Flow(Protocol):
         """Of the prompt; may be known only when the answer is over."""
         ...
 
-    async def next(self) -> list[Said]:
+    async def next(self) -> list[Chunk]:
         """All that was said since the last time, once there is something.
 
         Raises ApiError when there will be nothing more.
@@ -42,7 +42,7 @@ class Flow(Protocol):
         ...
 
 
-class Vitals(Protocol):
+class EngineStats(Protocol):
     """How a model is, and what it has done."""
 
     @property
@@ -81,11 +81,11 @@ class Vitals(Protocol):
         ...
 
 
-async def all_said(events: asyncio.Queue[Said | ApiError]) -> list[Said]:
+async def all_said(events: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
     """What waits there, once there is something. Raises the error that ends it."""
     found = [await events.get()]
     while not events.empty() and not isinstance(found[-1], ApiError):
         found.append(events.get_nowait())
     if isinstance(found[-1], ApiError):
         raise found[-1]
-    return [event for event in found if isinstance(event, Said)]
+    return [event for event in found if isinstance(event, Chunk)]

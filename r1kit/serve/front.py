@@ -16,14 +16,14 @@ from r1kit.engines.remote import Endpoint
 from r1kit.errors import EngineError
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError, busy
-from r1kit.serve.flow import Flow
+from r1kit.serve.flow import ResponseStream
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import ServedModel
-from r1kit.serve.relay import Behind, Form, Relay
+from r1kit.serve.relay import Form, ProxyStream, UpstreamStats
 from r1kit.serve.schema import (
     ChatRequest,
+    CompletionParams,
     CompletionRequest,
-    Drawn,
     check_chat,
     check_completion,
 )
@@ -34,7 +34,7 @@ _ASK_S = 30.0
 """for the list of models, when we start"""
 
 
-class Fronted:
+class ProxyModel:
     """One model of a server behind us."""
 
     decoder = None
@@ -47,14 +47,14 @@ class Fronted:
         self._client = client
         self._limits = limits
         self._created = int(time.time())
-        self.vitals = Behind()
+        self.vitals = UpstreamStats()
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
         return request.thinks(by_name)
 
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
-    ) -> Flow:
+    ) -> ResponseStream:
         check_chat(request)
         _refuse_tokens(request)
         thinks = request.thinks(by_name)
@@ -73,7 +73,7 @@ class Fronted:
         form: Form = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
-    async def complete(self, request: CompletionRequest) -> Flow:
+    async def complete(self, request: CompletionRequest) -> ResponseStream:
         prompt = check_completion(request)
         if not isinstance(prompt, str):
             raise _unknown("prompt", "takes no token ids from us; send a text")
@@ -94,13 +94,13 @@ class Fronted:
             relay.fail(ApiError(503, "The server is shutting down."))
         await self._client.aclose()
 
-    async def _begin(self, path: str, body: Json, n: int, form: Form) -> Flow:
+    async def _begin(self, path: str, body: Json, n: int, form: Form) -> ResponseStream:
         limits, live = self._limits, self.vitals.live
         if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
         told = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = Relay(n, self.vitals, form)
+        relay = ProxyStream(n, self.vitals, form)
         body = {"model": self.name, **told, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
@@ -118,7 +118,7 @@ def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
     if key:
         headers["Authorization"] = f"Bearer {key}"
     return [
-        Fronted(
+        ProxyModel(
             one["id"],
             httpx.AsyncClient(
                 base_url=address,
@@ -139,7 +139,7 @@ def _capabilities(model: Json) -> list[str]:
     return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
 
 
-def _drawn(request: Drawn) -> Json:
+def _drawn(request: CompletionParams) -> Json:
     """What routes share, as it was asked; what was not said is left to the server."""
     return {
         "temperature": request.temperature,

@@ -34,7 +34,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 log = logging.getLogger("r1kit.serve")
 
 
-class Gate:
+class AccessMiddleware:
     """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass.
 
     `is_open` names paths beyond `OPEN_ROUTES` that need no key: those of the page. `on_end` gets

@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from r1kit.engines.completion import Said
+from r1kit.engines.completion import Chunk
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.responses import ResponsesRequest
-from r1kit.serve.wire import Decoder, Json, Usage, Whole, event, token_logprobs
+from r1kit.serve.wire import Decoder, FullCompletion, Json, Usage, event, token_logprobs
 from r1kit.template import Piece
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
@@ -48,7 +48,7 @@ class Items:
             "response.in_progress", response=head
         )
 
-    def say(self, said: Said) -> bytes:
+    def say(self, said: Chunk) -> bytes:
         self._finish = said.ending or said.finish or self._finish
         if not said.n_thinking:
             self._logprobs += token_logprobs([said], self._decoder)
@@ -68,7 +68,7 @@ class Items:
         return self._event("error", code=told["code"] or told["type"], message=told["message"],
                            param=told["param"])  # fmt: skip
 
-    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
         for said in wholes[0].saids:
             self.say(said)
         self.end(usage)

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from r1kit.engines.process import Opening, ProcessEngine, Wish
-from r1kit.loading import loading
+from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
+from r1kit.loading import gc_paused_imports
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served, ServedModel
 
@@ -19,18 +19,20 @@ from r1kit.serve.models import Served, ServedModel
 class Process:
     """At most one engine at a time; a call gives a new one, and ends the one before."""
 
-    def __init__(self, make: Callable[[Opening], ProcessEngine], opening: Opening) -> None:
+    def __init__(
+        self, make: Callable[[EngineProcess], ProcessEngine], opening: EngineProcess
+    ) -> None:
         """The first engine is made from `opening`."""
         self._make = make
         self._wish = opening.wish
-        self._opening: Opening | None = opening
+        self._opening: EngineProcess | None = opening
         self._engine: ProcessEngine | None = None
 
     def __call__(self) -> ProcessEngine:
         """Raises an R1Error when it does not start."""
         opening, self._opening = self._opening, None
         self.close()
-        self._engine = self._make(opening or Opening(self._wish))
+        self._engine = self._make(opening or EngineProcess(self._wish))
         return self._engine
 
     def close(self) -> None:
@@ -45,19 +47,21 @@ def open_folders(folders: Mapping[str, Path | str], limits: Limits) -> list[Serv
     """Checkpoints by their names. Raises CheckpointError for a folder that does not open."""
     served: list[ServedModel] = []
     with ExitStack() as opened:
-        openings: list[Opening] = []
+        openings: list[EngineProcess] = []
         for folder in folders.values():  # all at once, and we meanwhile
-            openings.append(Opening(Wish(folder, limits.max_rows, limits.prefix_tokens)))
+            openings.append(
+                EngineProcess(EngineConfig(folder, limits.max_rows, limits.prefix_tokens))
+            )
             opened.callback(openings[-1].close)
-        with loading():
+        with gc_paused_imports():
             from r1kit.engines.grammar import Grammars
-            from r1kit.model.folder import facts, load_words
+            from r1kit.model.folder import open_tokenizer, vocab_and_eos
         for (name, folder), opening in zip(folders.items(), openings, strict=True):
-            words = load_words(folder)
-            n_ids, eos_ids = facts(folder, words)
-            make = partial(ProcessEngine, tokenizer=words, n_ids=n_ids, eos_ids=eos_ids)
+            tokenizer = open_tokenizer(folder)
+            n_ids, eos_ids = vocab_and_eos(folder, tokenizer)
+            make = partial(ProcessEngine, tokenizer=tokenizer, n_ids=n_ids, eos_ids=eos_ids)
             process = Process(make, opening)
-            grammars = Grammars(words, n_ids, eos_ids)
-            served.append(Served(name, process, words, grammars, limits, process.close))
+            grammars = Grammars(tokenizer, n_ids, eos_ids)
+            served.append(Served(name, process, tokenizer, grammars, limits, process.close))
         opened.pop_all()
     return served

@@ -8,11 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from r1kit.serve.flow import Vitals
+from r1kit.serve.flow import EngineStats
 from r1kit.serve.models import ServedModel
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_COUNTED: dict[str, tuple[str, str, Callable[[Vitals], int]]] = {
+_COUNTED: dict[str, tuple[str, str, Callable[[EngineStats], int]]] = {
     "r1_completions_running": ("gauge", "Being sampled.", lambda v: v.n_running),
     "r1_completions_waiting": ("gauge", "Waiting for a first token.", lambda v: v.n_waiting),
     "r1_engine_healthy": ("gauge", "1 while requests are served.", lambda v: int(v.is_healthy)),

@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
-from r1kit.engines.base import Stepped, as_schema
-from r1kit.engines.completion import Ask
+from r1kit.engines.base import StepEngine, as_schema
+from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import launch_day
 from r1kit.serve.api_error import ApiError, schema_refused
-from r1kit.serve.driver import Driver
-from r1kit.serve.flow import Flow, Vitals
+from r1kit.serve.driver import EngineLoop
+from r1kit.serve.flow import EngineStats, ResponseStream
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, Limits
 from r1kit.serve.schema import (
     ChatRequest,
+    CompletionParams,
     CompletionRequest,
-    Drawn,
     check_chat,
     check_completion,
 )
@@ -57,7 +57,7 @@ class ServedModel(Protocol):
     name: str
 
     @property
-    def vitals(self) -> Vitals:
+    def vitals(self) -> EngineStats:
         """How it is."""
         ...
 
@@ -72,11 +72,11 @@ class ServedModel(Protocol):
 
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
-    ) -> Flow:
+    ) -> ResponseStream:
         """Has a turn written; `answer_tokens` count without thinking. Raises ApiError."""
         ...
 
-    async def complete(self, request: CompletionRequest) -> Flow:
+    async def complete(self, request: CompletionRequest) -> ResponseStream:
         """Has a text continued. Raises ApiError."""
         ...
 
@@ -99,7 +99,7 @@ class Served:
     def __init__(
         self,
         name: str,
-        make_engine: Callable[[], Stepped],
+        make_engine: Callable[[], StepEngine],
         tokenizer: PreTrainedTokenizerBase,
         grammars: Grammars,
         limits: Limits,
@@ -107,7 +107,7 @@ class Served:
     ) -> None:
         self.name = name
         self.decoder = tokenizer
-        self.vitals = self.driver = Driver(make_engine, tokenizer, limits)
+        self.vitals = self.driver = EngineLoop(make_engine, tokenizer, limits)
         self.max_positions = self.driver.engine.max_positions
         self.has_thinking = template.has_thinking(tokenizer)
         self._close_ids = tuple(template.close_thinking(tokenizer))
@@ -124,15 +124,15 @@ class Served:
 
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
-    ) -> Flow:
-        def prepare() -> Ask:
+    ) -> ResponseStream:
+        def prepare() -> GenerationRequest:
             check_chat(request)
             return self._chat(request, by_name, answer_tokens)
 
         return await self._begin(prepare, request.n or 1)
 
-    async def complete(self, request: CompletionRequest) -> Flow:
-        def prepare() -> Ask:
+    async def complete(self, request: CompletionRequest) -> ResponseStream:
+        def prepare() -> GenerationRequest:
             return self._completion(request, check_completion(request))
 
         return await self._begin(prepare, request.n or 1)
@@ -145,13 +145,15 @@ class Served:
         self._pen.shutdown()
         await asyncio.to_thread(self._on_stop)
 
-    async def _begin(self, prepare: Callable[[], Ask], n: int) -> Flow:
+    async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
         """Room is held before any work is done for the request."""
         with self.driver.room(n):
             ask = await asyncio.get_running_loop().run_in_executor(self._pen, prepare)
             return self.driver.ask(ask)
 
-    def _chat(self, request: ChatRequest, by_name: bool, answer_tokens: int | None) -> Ask:
+    def _chat(
+        self, request: ChatRequest, by_name: bool, answer_tokens: int | None
+    ) -> GenerationRequest:
         """What a chat asks of the engine. Raises ApiError."""
         thinks = self._thinks(request, by_name)
         turns, begun = request.conversation()
@@ -169,7 +171,7 @@ class Served:
             most = answer_tokens + (launch_day.THINKING_TOKENS if is_thinking else 0)
         asked = self._request(request, opening.ids, most, "messages", request.top_logprobs)
         schema = self._schema(request)
-        ask = Ask(
+        ask = GenerationRequest(
             asked,
             opening,
             close_ids=self._close_ids,
@@ -183,7 +185,7 @@ class Served:
             budget = asked.sampling.max_tokens
         return ask if budget is None or not is_thinking else self._with_budget(ask, budget)
 
-    def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> Ask:
+    def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """What a plain text, or token ids, ask of the engine. Raises ApiError."""
         if isinstance(prompt, str):
             ids = template.encode_prompt(self._tokenizer, prompt)
@@ -198,7 +200,9 @@ class Served:
         most = request.max_tokens or _LEGACY_MAX_TOKENS
         wanted = self._request(request, ids, most, "prompt", request.logprobs)
         stopped = dataclasses.replace(wanted.sampling, stop=request.stops())
-        return Ask(_drawn_by(wanted, stopped), wants_logprobs=request.logprobs is not None)
+        return GenerationRequest(
+            _drawn_by(wanted, stopped), wants_logprobs=request.logprobs is not None
+        )
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
@@ -216,7 +220,7 @@ class Served:
         return thinks
 
     def _request(
-        self, request: Drawn, ids: list[int], most: int, param: str, n_top: int | None
+        self, request: CompletionParams, ids: list[int], most: int, param: str, n_top: int | None
     ) -> Request:
         room = most if self.max_positions is None else self.max_positions - len(ids)
         if room < 1:
@@ -250,7 +254,9 @@ class Served:
             raise schema_refused(error) from None
         return schema
 
-    def _with_answer(self, ask: Ask, schema: str | None, most: int) -> Ask:
+    def _with_answer(
+        self, ask: GenerationRequest, schema: str | None, most: int
+    ) -> GenerationRequest:
         """What binds the answer, from its first token on: after the thinking, if there is some."""
         sampling = ask.request.sampling
         answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=most)
@@ -264,7 +270,7 @@ class Served:
         free = dataclasses.replace(sampling, stop=(template.END_THINK,))
         return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
 
-    def _with_budget(self, ask: Ask, budget: int) -> Ask:
+    def _with_budget(self, ask: GenerationRequest, budget: int) -> GenerationRequest:
         """As much of the budget as leaves a share of max_tokens to the answer, or its own limit."""
         most = ask.request.sampling.max_tokens
         share = max(1, most // ANSWER_SHARE)

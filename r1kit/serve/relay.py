@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
-from r1kit.engines.completion import Said, Thought
+from r1kit.engines.completion import Chunk, ThinkingEnd
 from r1kit.engines.streams import BROKEN, FINISHES, EventReader, count, reason, said
 from r1kit.errors import EngineError
 from r1kit.outside import read_mended
@@ -43,11 +43,11 @@ Form = Literal["text", "stream", "whole"]
 """a text that is continued, or a chat: streamed, or not and so read from its end"""
 
 
-class Behind:
+class UpstreamStats:
     """How the server behind is, as far as its answers tell."""
 
     def __init__(self) -> None:
-        self.live: set[Relay] = set()
+        self.live: set[ProxyStream] = set()
         self.n_failures = 0
         self.n_prompt_tokens = self.n_cached_tokens = self.n_completion_tokens = 0
         self.is_healthy = True
@@ -62,17 +62,17 @@ class Behind:
         return sum(relay.n for relay in self.live if relay.first_at is not None)
 
 
-class Relay:
+class ProxyStream:
     """The n completions of one request, read from another server's stream."""
 
-    def __init__(self, n: int, vitals: Behind, form: Form) -> None:
+    def __init__(self, n: int, vitals: UpstreamStats, form: Form) -> None:
         self.n = n
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         self.n_prompt_tokens = 0
         self._vitals = vitals
         self._choices = [_Choice(place, form) for place in range(n)]
-        self._events: asyncio.Queue[Said | ApiError] = asyncio.Queue()
+        self._events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self._work: asyncio.Task[None] | None = None
 
     async def open(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
@@ -95,7 +95,7 @@ class Relay:
         self._vitals.is_healthy = True
         self._work = asyncio.ensure_future(self._read(reply))
 
-    async def next(self) -> list[Said]:
+    async def next(self) -> list[Chunk]:
         return await all_said(self._events)
 
     def cancel(self) -> None:
@@ -144,7 +144,7 @@ class Relay:
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         if pieces := choice.take(now.reasoning, now.content):
-            self._events.put_nowait(Said(place, pieces, 0, 0, []))
+            self._events.put_nowait(Chunk(place, pieces, 0, 0, []))
 
     def _end(self, usage: Json) -> None:
         """Counts come last, and for all completions together: the first one carries them."""
@@ -160,7 +160,7 @@ class Relay:
             n_thinking = self._n_thinking(usage, n)
             told = (n, n_thinking) if choice.place == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
-            last = Said(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
+            last = Chunk(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
             self._events.put_nowait(replace(last, ending=choice.ending))
 
     def _n_thinking(self, usage: Json, n: int) -> int:
@@ -208,7 +208,7 @@ class _Choice:
         return self._counted([*parser.feed(self._held), *parser.finish()])
 
     @property
-    def thought(self) -> Thought | None:
+    def thought(self) -> ThinkingEnd | None:
         """How thinking ended, if there was any."""
         if not self.n_thought:
             return None

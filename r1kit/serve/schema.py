@@ -154,7 +154,7 @@ class ResponseFormat(Wire):
         return schema
 
 
-class Drawn(Body):
+class CompletionParams(Body):
     """What both routes for completions share."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -195,7 +195,7 @@ class Drawn(Body):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class ChatRequest(Drawn):
+class ChatRequest(CompletionParams):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
@@ -247,7 +247,7 @@ class ChatRequest(Drawn):
         return by_name if self.reasoning_effort is None else self.reasoning_effort != "none"
 
 
-class CompletionRequest(Drawn):
+class CompletionRequest(CompletionParams):
     """`POST /v1/completions`: a text is continued as it is, thinking tags and all."""
 
     prompt: str | Annotated[list[Any], Field(min_length=1)]
@@ -349,6 +349,6 @@ def _check_size(size: int, param: str) -> None:
                       "reads.", param=param, code="context_length_exceeded")  # fmt: skip
 
 
-def _check_stream(request: Drawn) -> None:
+def _check_stream(request: CompletionParams) -> None:
     if request.stream_options is not None and not request.stream:
         raise ApiError(400, "stream_options: They need stream: true.", param="stream_options")

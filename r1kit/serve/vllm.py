@@ -138,19 +138,21 @@ def open_vllm(
         raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
     [(name, model)] = names.items()
     with folder.unchanged(model):  # vLLM itself would not notice
-        words = folder.load_words(model)
-        n_ids, eos_ids = folder.facts(model, words)
+        tokenizer = folder.open_tokenizer(model)
+        n_ids, eos_ids = folder.vocab_and_eos(model, tokenizer)
 
     def ask(url: str, key: str) -> VllmEngine:
         room = _max_model_len(url, key)
-        return VllmEngine(url, name, key, words, n_ids=n_ids, eos_ids=eos_ids, max_positions=room)
+        return VllmEngine(
+            url, name, key, tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=room
+        )
 
     command = [*program(), *arguments(name, model, flags, limits)]
     with console.status("vLLM is starting ...") as status:
         vllm = Vllm(command, ask, lambda line: status.update(escape(f"vLLM: {line[-90:]}")))
         try:
-            grammars = Grammars(words, n_ids, eos_ids)
-            return [Served(name, vllm, words, grammars, limits, vllm.close)]
+            grammars = Grammars(tokenizer, n_ids, eos_ids)
+            return [Served(name, vllm, tokenizer, grammars, limits, vllm.close)]
         except BaseException:
             vllm.close()
             raise

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from r1kit.engines.completion import Said, Token
+from r1kit.engines.completion import Chunk, Token
 from r1kit.outside import to_bytes
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.schema import Drawn
+from r1kit.serve.schema import CompletionParams
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
@@ -51,7 +51,7 @@ class Usage:
     cached_tokens: int = 0
     """of the prompt"""
 
-    def add(self, said: Said) -> None:
+    def add(self, said: Chunk) -> None:
         self.completion_tokens += said.n_tokens
         self.reasoning_tokens += said.n_thinking
         self.cached_tokens = said.n_cached
@@ -70,14 +70,14 @@ class Usage:
 
 
 @dataclass
-class Whole:
+class FullCompletion:
     """Everything one completion has said."""
 
     thinking: str = ""
     answer: str = ""
-    saids: list[Said] = field(default_factory=list)
+    saids: list[Chunk] = field(default_factory=list)
 
-    def add(self, said: Said) -> None:
+    def add(self, said: Chunk) -> None:
         self.saids.append(said)
         for piece in said.pieces:
             if piece.kind == "thinking":
@@ -86,11 +86,11 @@ class Whole:
                 self.answer += piece.text
 
     @property
-    def last(self) -> Said:
+    def last(self) -> Chunk:
         return self.saids[-1]
 
 
-class Form(Protocol):
+class ChunkFormat(Protocol):
     """How a route writes choices."""
 
     object: str
@@ -101,11 +101,11 @@ class Form(Protocol):
         """Choices before a completion says anything."""
         ...
 
-    def chunks(self, said: Said) -> list[Json]:
+    def chunks(self, said: Chunk) -> list[Json]:
         """Choices that say this, none where there is nothing to say."""
         ...
 
-    def whole(self, whole: Whole) -> Json:
+    def whole(self, whole: FullCompletion) -> Json:
         """The choice of a completion that is over."""
         ...
 
@@ -127,7 +127,7 @@ class Chat:
             delta = {"role": "assistant", "content": None, "reasoning_content": ""}
         return [self._choice(index, delta)]
 
-    def chunks(self, said: Said) -> list[Json]:
+    def chunks(self, said: Chunk) -> list[Json]:
         deltas: list[Json] = []
         for piece in said.pieces:
             is_thought = piece.kind == "thinking"
@@ -145,7 +145,7 @@ class Chat:
             choices.append({**last, **_ending(said)})
         return choices
 
-    def whole(self, whole: Whole) -> Json:
+    def whole(self, whole: FullCompletion) -> Json:
         message: Json = {"role": "assistant", "content": whole.answer}
         if self._thinks or whole.thinking:
             message["reasoning_content"] = whole.thinking
@@ -156,7 +156,7 @@ class Chat:
     def _choice(self, index: int, delta: Json) -> Json:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
-    def _logprobs(self, saids: Sequence[Said]) -> Json:
+    def _logprobs(self, saids: Sequence[Chunk]) -> Json:
         """Tokens of the answer, and of the thinking apart, as DeepSeek does."""
         content, thinking = (
             token_logprobs((s for s in saids if bool(s.n_thinking) is is_thought), self._decoder)
@@ -182,21 +182,21 @@ class PlainText:
     def first(self, index: int) -> list[Json]:
         return []
 
-    def chunks(self, said: Said) -> list[Json]:
+    def chunks(self, said: Chunk) -> list[Json]:
         text = "".join(piece.text for piece in said.pieces)
         if not text and not said.tokens and said.finish is None:
             return []
         return [self._choice(said, text, [said])]
 
-    def whole(self, whole: Whole) -> Json:
+    def whole(self, whole: FullCompletion) -> Json:
         return self._choice(whole.last, whole.answer, whole.saids)
 
-    def _choice(self, said: Said, text: str, saids: Sequence[Said]) -> Json:
+    def _choice(self, said: Chunk, text: str, saids: Sequence[Chunk]) -> Json:
         logprobs = self._logprobs(said.index, saids)
         finish = _finish(said)
         return {"index": said.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
-    def _logprobs(self, index: int, saids: Sequence[Said]) -> Json | None:
+    def _logprobs(self, index: int, saids: Sequence[Chunk]) -> Json | None:
         tokens = [token for said in saids for token in said.tokens]
         if not tokens:
             return None
@@ -223,7 +223,7 @@ class Writer(Protocol):
         """Before anything is said."""
         ...
 
-    def say(self, said: Said) -> bytes:
+    def say(self, said: Chunk) -> bytes:
         """What this adds; empty where there is nothing to say."""
         ...
 
@@ -235,15 +235,15 @@ class Writer(Protocol):
         """In place of the rest."""
         ...
 
-    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
         """All n completions in one object."""
         ...
 
 
-class Choices:
+class ChoicesWriter:
     """The writer of both older routes: choices in what all objects of an answer share."""
 
-    def __init__(self, form: Form, asked: Drawn) -> None:
+    def __init__(self, form: ChunkFormat, asked: CompletionParams) -> None:
         self._form = form
         self._n = asked.n or 1
         self._with_usage = asked.wants_usage()
@@ -258,7 +258,7 @@ class Choices:
         firsts = [self._form.first(index) for index in range(self._n)]
         return b"".join(self._chunk(choices, None) for choices in firsts if choices)
 
-    def say(self, said: Said) -> bytes:
+    def say(self, said: Chunk) -> bytes:
         return b"".join(self._chunk([choice], None) for choice in self._form.chunks(said))
 
     def end(self, usage: Usage) -> bytes:
@@ -267,7 +267,7 @@ class Choices:
     def error(self, error: ApiError) -> bytes:
         return event(error.body()) + DONE
 
-    def whole(self, wholes: Sequence[Whole], usage: Usage) -> Json:
+    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
         choices = [self._form.whole(whole) for whole in wholes]
         return {**self._head, "choices": choices, "usage": usage.json()}
 
@@ -282,7 +282,7 @@ def event(body: Json) -> bytes:
     return b"data: " + to_bytes(body) + b"\n\n"
 
 
-def token_logprobs(saids: Iterable[Said], decoder: Decoder | None) -> list[Json]:
+def token_logprobs(saids: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
     """Every sampled token as OpenAI's newer routes tell it."""
     return [
         {
@@ -301,14 +301,14 @@ def _told(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
     return {"token": text, "logprob": logprob, "bytes": data}
 
 
-def _ending(said: Said) -> Json:
+def _ending(said: Chunk) -> Json:
     ending: Json = {"finish_reason": _finish(said)}
     if said.thought is not None:
         ending["reasoning_finish_reason"] = said.thought
     return ending
 
 
-def _finish(said: Said) -> str | None:
+def _finish(said: Chunk) -> str | None:
     if said.finish is None or said.ending is not None:
         return said.ending
     return "length" if said.finish == "length" else "stop"

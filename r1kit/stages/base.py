@@ -13,15 +13,16 @@ from itertools import count
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
-from r1kit.model import folder, policy, tokenizer
+from r1kit.model import folder, policy
 from r1kit.model.find import find_model
+from r1kit.model.tokenizer import train_tokenizer
 from r1kit.stages import supervise
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 from r1kit.template import render_prompt
-from r1kit.train.imitate import imitation
+from r1kit.train.imitate import cross_entropy
 from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
@@ -49,48 +50,48 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
     found = find_model(path)
     context.resume(unit.name)  # what was recorded before a kill is recorded again
     model = policy.load(found, context.ranks.device, context.dtype)
-    words = folder.load_words(found)
-    _refuse_long(context, unit, words, getattr(model.config, "max_position_embeddings", None))
-    context.save(replace(unit, weights_from=path), 0, model, words, {})
+    tokenizer = folder.open_tokenizer(found)
+    _refuse_long(context, unit, tokenizer, getattr(model.config, "max_position_embeddings", None))
+    context.save(replace(unit, weights_from=path), 0, model, tokenizer, {})
 
 
 def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
     recipe = context.recipe
-    tasks = mix.load(recipe, "train")
+    tasks = mix.load_tasks(recipe, "train")
     resumed = context.resume(unit.name)
-    words = tokenizer.train(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
-    _refuse_long(context, unit, words, shape.max_positions)
+    tokenizer = train_tokenizer(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
+    _refuse_long(context, unit, tokenizer, shape.max_positions)
     model = (
         context.load(resumed.path)[0]
         if resumed
         else policy.build(
             shape,
-            len(words),
-            eos_id=words.eos_token_id,
-            pad_id=words.pad_token_id,
-            bos_id=words.bos_token_id,
+            len(tokenizer),
+            eos_id=tokenizer.eos_token_id,
+            pad_id=tokenizer.pad_token_id,
+            bos_id=tokenizer.bos_token_id,
             seed=recipe.seed,
         ).to(context.ranks.device)
     )
-    steps = _steps(context, tasks, words, config)
+    steps = _steps(context, tasks, tokenizer, config)
     what = f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens"
-    supervise.run(context, unit, imitation, model, words, steps, config, resumed, what)
+    supervise.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
 
 
 def _refuse_long(
-    context: Context, unit: Unit, words: PreTrainedTokenizerBase, positions: int | None
+    context: Context, unit: Unit, tokenizer: PreTrainedTokenizerBase, positions: int | None
 ) -> None:
     """Raises ConfigError where completions do not fit behind the prompts of this recipe."""
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
     mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
-    problems = mix.load(recipe, "train").problems(0, N_MEASURED_PROMPTS)
-    prompts = [len(render_prompt(words, problem.messages)) for problem in problems]
+    problems = mix.load_tasks(recipe, "train").problems(0, N_MEASURED_PROMPTS)
+    prompts = [len(render_prompt(tokenizer, problem.messages)) for problem in problems]
     refuse_long(sampled_from(recipe, mine), positions, max(prompts))
 
 
 def _steps(
-    context: Context, tasks: mix.Mix, words: PreTrainedTokenizerBase, config: BaseConfig
+    context: Context, tasks: mix.TaskMixture, tokenizer: PreTrainedTokenizerBase, config: BaseConfig
 ) -> list[list[Trajectory]]:
     """This rank's documents of every optimizer step."""
     ranks = context.ranks
@@ -99,7 +100,7 @@ def _steps(
     block = 4096 * ranks.size
     for start in count(0, block):
         indices = ranks.share(range(start, start + block))
-        encoded = words.backend_tokenizer.encode_batch_fast(
+        encoded = tokenizer.backend_tokenizer.encode_batch_fast(
             list(map(tasks.document, indices)), add_special_tokens=False
         )
         mine += [encoding.ids for encoding in encoded]

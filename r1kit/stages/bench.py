@@ -16,7 +16,7 @@ from typing import Any
 
 from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
-from r1kit.rollout import Exam, collect
+from r1kit.rollout import Rubric, collect_rollouts
 from r1kit.stages import preference
 from r1kit.stages.context import Context
 from r1kit.stages.measure import facts, rollout_record
@@ -47,10 +47,10 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Measures the newest checkpoint of `stage`: the entry of results.json."""
     recipe, config = context.recipe, context.recipe.bench
     path = context.latest(stage)
-    model, words = context.load(path)
-    engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
-    tasks = mix.load(recipe, "held_out")
-    exam = Exam(words, tasks.verify, recipe.zero.rewards.model_dump())
+    model, tokenizer = context.load(path)
+    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
+    tasks = mix.load_tasks(recipe, "held_out")
+    exam = Rubric(tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
     groups = _sat(context, stage, engine, exam, tasks.distinct(config.n_problems))
     if context.run is not None and not context.run.has_shown(stage):
         for record in _showcase(context, stage, engine, exam, tasks):
@@ -88,9 +88,9 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     reward_models, found = preference.reward_models(context), {}
     stages = [name for name in unit.needs if name not in JUDGES]
     for stage in stages:
-        model, words = context.load(context.latest(stage))
-        engine = LocalEngine(model, words, max_rows=context.recipe.compute.max_rows)
-        exam = Exam(words, lambda *_: Verdict(False, None, ""), {})
+        model, tokenizer = context.load(context.latest(stage))
+        engine = LocalEngine(model, tokenizer, max_rows=context.recipe.compute.max_rows)
+        exam = Rubric(tokenizer, lambda *_: Verdict(False, None, ""), {})
         groups = _talked(context, stage, engine, exam)
 
         def liked(group: Group) -> float | None:
@@ -104,7 +104,7 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     return {"preference": found}
 
 
-def _general(context: Context, stage: str, engine: Engine, exam: Exam) -> dict[str, Any]:
+def _general(context: Context, stage: str, engine: Engine, exam: Rubric) -> dict[str, Any]:
     """What a checkpoint can do with held-out prompts that are not reasoning."""
     task = mix.general(context.recipe, "held_out")
     groups = _talked(context, stage, engine, dataclasses.replace(exam, verify=task.verify))
@@ -117,21 +117,23 @@ def _general(context: Context, stage: str, engine: Engine, exam: Exam) -> dict[s
     }
 
 
-def _talked(context: Context, stage: str, engine: Engine, exam: Exam) -> list[Group]:
+def _talked(context: Context, stage: str, engine: Engine, exam: Rubric) -> list[Group]:
     recipe = context.recipe
     task = mix.general(recipe, "held_out")
-    problems = mix.Mix([task], [1.0], recipe.seed, "held_out").distinct(recipe.bench.n_general)
+    problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
+        recipe.bench.n_general
+    )
     return _sat(context, stage, engine, exam, problems)
 
 
 def _sat(
-    context: Context, stage: str, engine: Engine, exam: Exam, problems: Sequence[Problem]
+    context: Context, stage: str, engine: Engine, exam: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
     """This rank's groups of the problems."""
     config = context.recipe.bench
     mine = context.ranks.share(list(enumerate(problems)))
     told = f"{len(problems)} held-out problems, {config.samples} answers each"
-    found = collect(
+    found = collect_rollouts(
         engine,
         exam,
         mine,
@@ -207,8 +209,8 @@ def _showcase(
     context: Context,
     stage: str,
     engine: Engine,
-    exam: Exam,
-    tasks: mix.Mix,
+    exam: Rubric,
+    tasks: mix.TaskMixture,
 ) -> list[dict[str, Any]]:
     """Greedy answers to the recipe's questions and to some held-out problems; first rank only."""
     asked = [
@@ -227,7 +229,7 @@ def _showcase(
         is_asked = problem.task == "showcase"
         return check_number(answer, problem.answer) if is_asked else tasks.verify(problem, answer)
 
-    found = collect(
+    found = collect_rollouts(
         engine,
         dataclasses.replace(exam, verify=verify),
         list(enumerate(problems)),

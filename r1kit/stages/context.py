@@ -99,7 +99,7 @@ class Context:
         observer.stage_started(stage, total, what)
         return lambda done: observer.step(stage, done, {})
 
-    def weights(self, unit: Unit) -> Path:
+    def parent_checkpoint(self, unit: Unit) -> Path:
         """The checkpoint a unit begins with."""
         assert unit.weights_from is not None, f"{unit.name} begins with nothing"
         return self.latest(unit.weights_from)
@@ -147,7 +147,7 @@ class Context:
         unit: Unit,
         step: int,
         model: PreTrainedModel,
-        words: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase,
         state: dict[str, Any],
     ) -> None:
         """A resume point, written by the first rank while the others wait at the next step."""
@@ -161,13 +161,13 @@ class Context:
             weights_from=unit.weights_from,
             data_from=unit.data_from,
             template="r1",
-            tokenizer_hash=tokenizer_hash(words),
+            tokenizer_hash=tokenizer_hash(tokenizer),
             config_hash=self.recipe.hash(),
         )
         checkpoint.save(
             self.run.checkpoint_path(unit.name, step),
             model,
-            words,
+            tokenizer,
             manifest,
             state | {"position": position},
         )
@@ -178,9 +178,9 @@ class Context:
         with self.opening(path):
             return checkpoint.load(path, self.ranks.device, self.dtype)
 
-    def words(self, path: Path) -> PreTrainedTokenizerBase:
+    def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
         """The tokenizer of a checkpoint; one it was not trained with is a CheckpointError."""
-        return folder.load_words(path)
+        return folder.open_tokenizer(path)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -31,14 +31,14 @@ def run(context: Context, unit: Unit) -> None:
 def train(context: Context, unit: Unit, config: FinalConfig) -> None:
     """The same with other settings, for an ablation."""
     recipe = context.recipe
-    reasoning = mix.load(recipe, "train")
+    reasoning = mix.load_tasks(recipe, "train")
     mixed, general, judge = reasoning, "", None
     if recipe.general is not None and config.preference_share and config.general_share:
         task = mix.general(recipe, "train")
         mixed, general = reasoning.with_share(task, config.general_share), task.name
         judge = find_judge(context, config) if config.general_rewards.preference else None
     n_rules_only = round(config.n_steps * (1 - config.preference_share))
-    lesson = reinforce.Lesson(
+    lesson = reinforce.Curriculum(
         lambda step: reasoning if step < n_rules_only else mixed,
         {general: config.general_rewards.model_dump()} if general else {},
         judge,

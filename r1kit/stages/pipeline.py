@@ -18,10 +18,10 @@ from r1kit.curate import read_conversations
 from r1kit.errors import ConfigError
 from r1kit.evidence import read
 from r1kit.live import Observer
-from r1kit.loading import loading
+from r1kit.loading import gc_paused_imports
 from r1kit.model.find import find_model
 from r1kit.rundir import RunDir
-from r1kit.stages.plan import Unit, Wanted, is_students_alone, plan
+from r1kit.stages.plan import StageSelection, Unit, is_students_alone, plan
 from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 
@@ -30,24 +30,26 @@ if TYPE_CHECKING:
     from r1kit.stages.context import Context
 
 
-def run(recipe: Recipe, out: Path, observer: Observer, wanted: Wanted | None = None) -> None:
+def run(
+    recipe: Recipe, out: Path, observer: Observer, wanted: StageSelection | None = None
+) -> None:
     """Runs the recipe in the folder `out`, or goes on with it, on all processes.
 
     Raises an R1Error when the recipe, the folder or the machine do not allow it.
     """
-    wanted, units = wanted or Wanted(), plan(recipe)
+    wanted, units = wanted or StageSelection(), plan(recipe)
     wanted.check([unit.name for unit in units])
     _refuse_missing(recipe)
     with RunDir.create_or_resume(out, recipe, wanted.again) as folder:
         left = _left(units, wanted, folder, observer)
         if left:
-            _make(recipe, left, First(folder, observer))
+            _make(recipe, left, RankZero(folder, observer))
         folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
 
 
 def _refuse_missing(recipe: Recipe) -> None:
     """Raises an R1Error for tasks, models and data that are not there, and for what cannot fit."""
-    mix.load(recipe, "train")
+    mix.load_tasks(recipe, "train")
     students = recipe.distill.students if recipe.distill is not None else ()
     if recipe.distill is not None and recipe.distill.data is not None:
         read_conversations(Path(recipe.distill.data))
@@ -59,7 +61,9 @@ def _refuse_missing(recipe: Recipe) -> None:
             refuse_long(sampled_from(recipe, student), shape.max_positions)
 
 
-def _left(units: Sequence[Unit], wanted: Wanted, folder: RunDir, observer: Observer) -> list[Unit]:
+def _left(
+    units: Sequence[Unit], wanted: StageSelection, folder: RunDir, observer: Observer
+) -> list[Unit]:
     """What is wanted and not finished. Raises ConfigError when it would begin with nothing."""
     left: list[Unit] = []
     there = {unit.name for unit in units if folder.finished(unit.name)}
@@ -109,19 +113,19 @@ MEASURED_AGAIN = {"preference.run": "preference.again", "bench.judge": "bench.ju
 """the program that makes a unit → the one that measures what it has left"""
 
 
-class First:
+class RankZero:
     """What only the first rank has; it does not travel to the others."""
 
     def __init__(self, run: RunDir | None, observer: Observer | None) -> None:
         self.run = run
         self.observer = observer
 
-    def __reduce__(self) -> tuple[type[First], tuple[None, None]]:
-        return First, (None, None)
+    def __reduce__(self) -> tuple[type[RankZero], tuple[None, None]]:
+        return RankZero, (None, None)
 
 
-def _make(recipe: Recipe, units: Sequence[Unit], first: First) -> None:
-    with loading():
+def _make(recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
+    with gc_paused_imports():
         from r1kit.model import parallel
 
     n = parallel.n_processes(recipe.compute, recipe.zero.n_problems)
@@ -131,8 +135,8 @@ def _make(recipe: Recipe, units: Sequence[Unit], first: First) -> None:
     parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)
 
 
-def _on_rank(ranks: Ranks, recipe: Recipe, units: Sequence[Unit], first: First) -> None:
-    with loading():
+def _on_rank(ranks: Ranks, recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
+    with gc_paused_imports():
         from r1kit.stages.context import Context
 
         programs = [_program(unit) for unit in units]

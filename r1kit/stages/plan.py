@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
-from r1kit.evidence import ASIDE, rank
+from r1kit.evidence import SIDE_STAGES, stage_order
 
 OWN = "its own samples"
 HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
@@ -92,7 +92,7 @@ def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StageSelection:
     """Which stages of a recipe are made in this session; by default all that are not finished."""
 
     only: str | None = None
@@ -103,7 +103,7 @@ class Wanted:
     """a family that is made once more, with all that follow"""
 
     def __contains__(self, name: str) -> bool:
-        is_late = self.last is not None and rank(name) > rank(self.last)
+        is_late = self.last is not None and stage_order(name) > stage_order(self.last)
         is_named = self.only is None or name == self.only or name.startswith(f"{self.only}/")
         return is_named and not is_late
 
@@ -138,7 +138,7 @@ def _students(recipe: Recipe) -> list[Unit]:
 
 def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
     """What the reward models look at, and they themselves."""
-    main = [unit.name for unit in units if unit.name.split("/")[0] not in ASIDE]
+    main = [unit.name for unit in units if unit.name.split("/")[0] not in SIDE_STAGES]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
     return (*main, *finals, *JUDGES)
 

@@ -26,7 +26,7 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
-from r1kit.train.reward_model import Example, Labelled, Pair, measure, preferring
+from r1kit.train.reward_model import Example, Labelled, Pair, measure, preference_loss
 from r1kit.types import Split
 
 N_HELD_OUT = 256
@@ -43,22 +43,22 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     Returns its `accuracy` on pairs (labels) of held-out problems, with its `stderr` and their
     number `n`. Raises CheckpointError if that policy cannot be a scorer.
     """
-    stage, parent = unit.name, context.weights(unit)
+    stage, parent = unit.name, context.parent_checkpoint(unit)
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
     resumed = context.resume(stage)
-    words = context.words(parent)
+    tokenizer = context.tokenizer(parent)
     if resumed:
         with context.opening(resumed.path):
             model = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         model = scorer.from_policy(parent, ranks.device)
-    reader = Reader(words)
+    reader = Reader(tokenizer)
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
-    supervise.run(context, unit, preferring, model, words, steps, config, resumed, what)
+    supervise.run(context, unit, preference_loss, model, tokenizer, steps, config, resumed, what)
     return _measured(context, stage, model, reader)
 
 
@@ -67,7 +67,7 @@ def again(context: Context, unit: Unit) -> dict[str, Any]:
     path = context.latest(unit.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
-    return _measured(context, unit.name, model, Reader(context.words(path)))
+    return _measured(context, unit.name, model, Reader(context.tokenizer(path)))
 
 
 def _measured(
@@ -85,7 +85,7 @@ def reward_models(context: Context) -> RewardModels:
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
     }
-    return RewardModels(models[HELPFUL], models[HARMLESS], context.words(paths[HELPFUL]))
+    return RewardModels(models[HELPFUL], models[HARMLESS], context.tokenizer(paths[HELPFUL]))
 
 
 def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:

@@ -18,7 +18,7 @@ from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge, preferred
 from r1kit.model.parallel import Ranks
-from r1kit.rollout import Collected, Exam, collect
+from r1kit.rollout import RolloutBatch, Rubric, collect_rollouts
 from r1kit.stages.context import Context
 from r1kit.stages.measure import describe, group_record
 from r1kit.stages.plan import Unit
@@ -29,10 +29,10 @@ from r1kit.types import Problem, Sampling
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Curriculum:
     """What is asked, and who says how good the answers are."""
 
-    tasks_at: Callable[[int], mix.Mix]
+    tasks_at: Callable[[int], mix.TaskMixture]
     """step, counted from 0 → where its problems come from"""
     weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """of the parts of the reward by task, where they differ from the stage's"""
@@ -45,15 +45,15 @@ class Lesson:
 
 def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 0) -> None:
     """Leaves a finished checkpoint of `unit`: the recipe's problems, rewarded by rules alone."""
-    tasks = mix.load(context.recipe, "train")
-    run(context, unit, config, Lesson(lambda step: tasks, first_index=first_index))
+    tasks = mix.load_tasks(context.recipe, "train")
+    run(context, unit, config, Curriculum(lambda step: tasks, first_index=first_index))
 
 
-def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
+def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> None:
     """Leaves a finished checkpoint of `unit`, from the weights it begins with."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
-    model, words = context.load(resumed.path if resumed else context.weights(unit))
+    model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
     optimizers = make_optimizers(model, config.optim)
     state = RLState(cursor=lesson.first_index)
     learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
@@ -63,9 +63,9 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
             if learner.reference is not None:
                 learner.reference.load_state_dict(resumed.state["reference"])
-    engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
+    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
     engine.publish(state.step)
-    collector = Collector(context.ranks, engine, words, config, lesson, recipe.seed)
+    collector = Collector(context.ranks, engine, tokenizer, config, lesson, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: Step) -> None:
         if state.step % config.sample_every == 0 and step.groups:
@@ -75,7 +75,7 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Lesson) -> None:
             saved: dict[str, Any] = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
             if learner.reference is not None:
                 saved["reference"] = learner.reference.state_dict()
-            context.save(unit, state.step, model, words, saved)
+            context.save(unit, state.step, model, tokenizer, saved)
 
     context.started(
         unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
@@ -89,9 +89,9 @@ class Collector:
 
     ranks: Ranks
     engine: Engine
-    words: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase
     config: RLConfig
-    lesson: Lesson
+    lesson: Curriculum
     seed: int
     """of the run"""
 
@@ -100,7 +100,7 @@ class Collector:
         allowed."""
         config, ranks, tasks = self.config, self.ranks, self.lesson.tasks_at(step)
         rounds = config.dynamic_rounds if config.dynamic_sampling else 1
-        parts: list[Collected] = []
+        parts: list[RolloutBatch] = []
         kept: list[tuple[int, int]] = []  # (place among this rank's groups, problem index)
         everybody: list[int] = []
         for _ in range(rounds):
@@ -123,11 +123,11 @@ class Collector:
         metrics = describe(sampled, ranks) | _times(parts, ranks)
         return Step(groups, len(chosen), cursor, metrics)
 
-    def _collect(self, tasks: mix.Mix, problems: list[tuple[int, Problem]]) -> Collected:
+    def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, lesson = self.config, self.lesson
-        found = collect(
+        found = collect_rollouts(
             self.engine,
-            Exam(self.words, tasks.verify, config.rewards.model_dump(), lesson.weights_of),
+            Rubric(self.tokenizer, tasks.verify, config.rewards.model_dump(), lesson.weights_of),
             problems,
             config.n_completions,
             Sampling(config.max_tokens, config.temperature),
@@ -146,11 +146,11 @@ class Collector:
         return found
 
 
-def _is_mixed(found: Collected, place: int) -> bool:
+def _is_mixed(found: RolloutBatch, place: int) -> bool:
     return len({rollout.verdict.correct for rollout in found.groups[place].rollouts}) > 1
 
 
-def _times(parts: list[Collected], ranks: Ranks) -> Metrics:
+def _times(parts: list[RolloutBatch], ranks: Ranks) -> Metrics:
     """The slowest rank's seconds, and what could not be verified."""
     mine = {
         "time/sample_s": sum(part.sample_s for part in parts),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from r1kit.config import KeepConfig
-from r1kit.curate import Benchmark, Origin, Row, conversation
+from r1kit.curate import Benchmark, Provenance, Row, conversation
 from r1kit.durable import read_lines
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import TaskError
-from r1kit.keep import keep
-from r1kit.rollout import Exam, collect
+from r1kit.keep import rejection_sampling
+from r1kit.rollout import Rubric, collect_rollouts
 from r1kit.stages.context import FIRST_INDEX, Context
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
@@ -26,20 +26,22 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     """
     recipe = context.recipe
     path = context.latest(teacher)
-    model, words = context.load(path)
-    engine = LocalEngine(model, words, max_rows=recipe.compute.max_rows)
-    tasks, first = mix.load(recipe, "train"), FIRST_INDEX[unit.name]
-    exam = Exam(words, tasks.verify, {})
+    model, tokenizer = context.load(path)
+    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
+    tasks, first = mix.load_tasks(recipe, "train"), FIRST_INDEX[unit.name]
+    exam = Rubric(tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
-    held_out = mix.load(recipe, "held_out").distinct(recipe.bench.n_problems)
+    held_out = mix.load_tasks(recipe, "held_out").distinct(recipe.bench.n_problems)
     asked = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
-    kept = keep(
+    kept = rejection_sampling(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
-        lambda part: collect(engine, exam, part, config.n_completions, sampling, recipe.seed),
+        lambda part: collect_rollouts(
+            engine, exam, part, config.n_completions, sampling, recipe.seed
+        ),
         context.data(unit.name),
-        Origin(path.name, recipe.seed),
+        Provenance(path.name, recipe.seed),
         config.rules,
         [Benchmark("held-out", [problem.messages[-1].content for problem in held_out])],
         n=config.n_completions,

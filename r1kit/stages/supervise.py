@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
 from r1kit.stages.context import Context, Resumed
 from r1kit.stages.plan import Unit
-from r1kit.train.descend import Gradients, descend
+from r1kit.train.descend import Gradients, train_loop
 from r1kit.train.optim import make_optimizers
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def run(
     unit: Unit,
     gradients: Gradients[T],
     model: PreTrainedModel,
-    words: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase,
     steps: Sequence[Sequence[T]],
     config: BaseConfig | SFTConfig | PreferenceConfig,
     resumed: Resumed | None,
@@ -40,9 +40,9 @@ def run(
     def after_step(step: int, metrics: dict[str, float]) -> None:
         context.log(unit.name, step, metrics)
         if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(unit, step, model, words, {"optimizers": optimizers.state_dict()})
+            context.save(unit, step, model, tokenizer, {"optimizers": optimizers.state_dict()})
 
-    descend(
+    train_loop(
         gradients,
         model,
         optimizers,

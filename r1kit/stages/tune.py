@@ -13,7 +13,7 @@ from r1kit.stages import supervise
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.template import render_prompt, render_turn
-from r1kit.train.imitate import imitation
+from r1kit.train.imitate import cross_entropy
 from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
@@ -24,21 +24,21 @@ def run(context: Context, unit: Unit, rows: Sequence[Row], config: SFTConfig) ->
     Every rank is given all rows. Raises ConfigError if one is longer than the model can read.
     """
     resumed = context.resume(unit.name)
-    model, words = context.load(resumed.path if resumed else context.weights(unit))
-    examples = [as_example(row, words) for row in rows]
+    model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    examples = [as_example(row, tokenizer) for row in rows]
     _refuse_long(examples, model.config.max_position_embeddings, unit.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
     what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
-    supervise.run(context, unit, imitation, model, words, steps, config, resumed, what)
+    supervise.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
 
 
-def as_example(row: Row, words: PreTrainedTokenizerBase) -> Trajectory:
+def as_example(row: Row, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
     """A conversation as tokens: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
-    prompt = render_prompt(words, before)
+    prompt = render_prompt(tokenizer, before)
     return example(
-        prompt, render_turn(words, prompt, last), str(row.get("provenance", {}).get("problem"))
+        prompt, render_turn(tokenizer, prompt, last), str(row.get("provenance", {}).get("problem"))
     )
 
 

@@ -29,7 +29,7 @@ TALK = 0.05
 """Share of corpus documents that are pages of talk, where the recipe has general prompts."""
 
 
-class Mix:
+class TaskMixture:
     """Several tasks drawn by weight; itself a pure function of (seed, split, index)."""
 
     def __init__(
@@ -78,12 +78,12 @@ class Mix:
         problem, completion = family.document(index)
         return document_text(problem.messages[-1].content, completion)
 
-    def with_share(self, task: Task, share: float) -> Mix:
+    def with_share(self, task: Task, share: float) -> TaskMixture:
         """The same with one more task, which has this share (below 1 or exactly 1) of all."""
         if share == 1:
-            return Mix([task], [1.0], self.seed, self.split)
+            return TaskMixture([task], [1.0], self.seed, self.split)
         weight = share / (1 - share) * sum(self.weights)
-        return Mix([*self.tasks, task], [*self.weights, weight], self.seed, self.split)
+        return TaskMixture([*self.tasks, task], [*self.weights, weight], self.seed, self.split)
 
     def distinct(self, n: int) -> list[Problem]:
         """The first `n` problems with different ids; for benchmarks."""
@@ -99,7 +99,7 @@ class Mix:
         )
 
 
-def load(recipe: Recipe, split: Split) -> Mix:
+def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
     """The tasks of a recipe. Raises TaskError if one does not load or does not prove itself."""
     tasks = []
     for config in recipe.tasks:
@@ -110,26 +110,28 @@ def load(recipe: Recipe, split: Split) -> Mix:
         task = _find(config.name)(
             level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **given
         )
-        prove(task)
+        validate(task)
         tasks.append(task)
     if len({task.name for task in tasks}) < len(tasks):
         raise TaskError("Two tasks of the recipe have the same name; give each one entry.")
     talk = general(recipe, split) if recipe.general is not None else None
     weights = [config.weight for config in recipe.tasks]
-    return Mix(tasks, weights, recipe.seed, split, talk if isinstance(talk, General) else None)
+    return TaskMixture(
+        tasks, weights, recipe.seed, split, talk if isinstance(talk, General) else None
+    )
 
 
 def general(recipe: Recipe, split: Split) -> Task:
-    """The task of prompts that are not reasoning. Raises TaskError as `load` does."""
+    """The task of prompts that are not reasoning. Raises TaskError as `load_tasks` does."""
     config = recipe.general or GeneralConfig()
     task = _find(config.name)(
         level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
     )
-    prove(task)
+    validate(task)
     return task
 
 
-def prove(task: Task) -> None:
+def validate(task: Task) -> None:
     """A task proves itself: its gold answers verify, and an empty answer does not."""
     for index in range(N_PROVED):
         problem = task.problem(index)

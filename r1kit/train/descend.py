@@ -25,7 +25,7 @@ AfterStep = Callable[[int, dict[str, float]], None]
 """(step, metrics), called on every rank after each optimizer step"""
 
 
-def descend(
+def train_loop(
     gradients: Gradients[T],
     model: PreTrainedModel,
     optimizers: Optimizers,

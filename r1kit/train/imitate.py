@@ -16,7 +16,7 @@ from r1kit.train.batch import pack
 from r1kit.types import Trajectory
 
 
-def imitation(
+def cross_entropy(
     model: PreTrainedModel, mine: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
     """Gradients of the mean loss over all ranks' scored tokens; that loss, and exact counts."""

@@ -21,7 +21,7 @@ from r1kit.train.muon import BatchedMuon
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OptimizerGroup:
     """An optimizer and the learning rate it reaches at `lr_scale = 1`."""
 
     optimizer: Optimizer
@@ -32,7 +32,7 @@ class Part:
 class Optimizers:
     """What updates a model; made by `make_optimizers`."""
 
-    parts: dict[str, Part]
+    parts: dict[str, OptimizerGroup]
     """by name: "adamw", and "muon" if the recipe asks for it"""
     grad_clip: float
 
@@ -96,10 +96,10 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
         betas=config.betas,
         fused=True,
     )
-    parts = {"adamw": Part(adamw, config.lr)}
+    parts = {"adamw": OptimizerGroup(adamw, config.lr)}
     if matrices:
         muon = BatchedMuon(matrices, weight_decay=config.weight_decay)
-        parts["muon"] = Part(muon, config.muon_lr)
+        parts["muon"] = OptimizerGroup(muon, config.muon_lr)
     return Optimizers(parts, config.grad_clip)
 
 

@@ -79,7 +79,7 @@ def measure(
     return {"accuracy": accuracy, "stderr": stderr, "n": sums["n"]}
 
 
-def preferring(
+def preference_loss(
     model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
     """Gradients of the mean loss over all ranks' examples; that mean and how many are right.

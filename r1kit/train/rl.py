@@ -116,7 +116,7 @@ def reinforce(
 
 def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     """Updates the policy on the groups of one step, in `updates_per_step` parts."""
-    config, totals = learner.config, Totals()
+    config, totals = learner.config, MetricAccumulator()
     learner.policy.train()
     for part in range(config.updates_per_step):
         mine = [
@@ -130,7 +130,11 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
 
 
 def update(
-    learner: Learner, groups: Sequence[Group], scale: float, totals: Totals, is_first: bool
+    learner: Learner,
+    groups: Sequence[Group],
+    scale: float,
+    totals: MetricAccumulator,
+    is_first: bool,
 ) -> None:
     """One optimizer step on this rank's share of some groups."""
     config, variant = learner.config, LOSSES[learner.config.loss]
@@ -219,7 +223,7 @@ def _logprobs(model: PreTrainedModel, batch: Batch, config: RLConfig) -> Tensor:
     )
 
 
-class Totals:
+class MetricAccumulator:
     """Sums over the micro-batches and updates of one step."""
 
     def __init__(self) -> None:

@@ -16,7 +16,8 @@ from r1kit.chat.screen import Screen
 from r1kit.chat.voices import Local, Remote, open_voice
 from r1kit.config import ModelConfig, parse
 from r1kit.errors import CheckpointError, EngineError
-from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model import checkpoint, policy
+from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.rundir import RunDir
 from r1kit.sentences import sentences
 from r1kit.template import Piece, StreamParser
@@ -28,7 +29,7 @@ TEXTS = ["7x + 3 = 38 <think>try 4</think> wait 다시 5"] * 3
 @pytest.fixture(scope="module")
 def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has one checkpoint."""
-    words = tokenizer.train(TEXTS, 300)
+    tokenizer = train_tokenizer(TEXTS, 300)
     shape = ModelConfig(
         family="llama",
         n_layers=1,
@@ -39,13 +40,18 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_positions=64,
     )
     model = policy.build(
-        shape, len(words), words.eos_token_id, words.pad_token_id, words.bos_token_id, seed=0
+        shape,
+        len(tokenizer),
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        tokenizer.bos_token_id,
+        seed=0,
     )
     path = tmp_path_factory.mktemp("chat") / "run"
     recipe = parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
-    manifest = Checkpoint("", "base", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "x")
+    manifest = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "x")
     with RunDir.create_or_resume(path, recipe) as open_run:
-        checkpoint.save(open_run.checkpoint_path("base", 1), model, words, manifest)
+        checkpoint.save(open_run.checkpoint_path("base", 1), model, tokenizer, manifest)
     return path
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from r1kit.curate import (
     Benchmark,
-    Origin,
+    Provenance,
     Rules,
     conversation,
     curate,
@@ -16,12 +16,12 @@ from r1kit.curate import (
     read_conversations,
 )
 from r1kit.curate.draft import drafts
-from r1kit.curate.funnel import Count, Filter, Remark, run
+from r1kit.curate.funnel import Count, Filter, Rejection, run
 from r1kit.durable import read_lines, replace_lines
 from r1kit.errors import ConfigError, CurationError
 from r1kit.types import Message
 
-ORIGIN = Origin("runs/tiny/reasoning", seed=7)
+ORIGIN = Provenance("runs/tiny/reasoning", seed=7)
 WRONG = {"correct": False}
 ALL = ["correct", "finished", "readable", "language", "pass rate", "benchmarks", "copies",
        "near copies", "per problem"]  # fmt: skip
@@ -175,8 +175,8 @@ def test_the_table_and_the_dict(make_group):
 
 @given(st.lists(st.sampled_from(["take", "note", "both", "pass"]), max_size=12))
 def test_a_funnel_keeps_order_and_adds_up(kinds):
-    remarks = {"take": Remark("a"), "note": Remark("b", "e", is_note=True), "pass": None,
-               "both": Remark("c")}  # fmt: skip
+    remarks = {"take": Rejection("a"), "note": Rejection("b", "e", is_note=True), "pass": None,
+               "both": Rejection("c")}  # fmt: skip
     step = Filter("any", lambda given: [remarks[kind] for kind in given])
     kept, report = run(kinds, [step, step])
     assert kept == [kind for kind in kinds if kind in ("note", "pass")]

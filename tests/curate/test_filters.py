@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from r1kit.curate.draft import drafts
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
-from r1kit.curate.funnel import Remark
+from r1kit.curate.funnel import Rejection
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
 from r1kit.tasks.world import FAMILIES
 from r1kit.template import parse
@@ -159,8 +159,8 @@ def test_pass_rate_bounds_are_included(make_group):
     [draft, *_] = drafts([group])
     assert (draft.pass_rate, draft.n_samples) == (0.5, 4)
     assert difficult(draft, 0.5, 0.5) is None
-    assert difficult(draft, 0.6, 1.0) == Remark("too hard", "50%")
-    assert difficult(draft, 0.0, 0.4) == Remark("too easy", "50%")
+    assert difficult(draft, 0.6, 1.0) == Rejection("too hard", "50%")
+    assert difficult(draft, 0.0, 0.4) == Rejection("too easy", "50%")
 
 
 def test_the_shortest_of_each_problem_stay(make_group):

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit import template
-from r1kit.engines.base import Job
-from r1kit.engines.completion import Ask, Said, begin
-from r1kit.engines.followed import Followed, News, Row
-from r1kit.model import tokenizer
-from r1kit.serve.wire import Chat, Whole
-from r1kit.template import Opening
+from r1kit.engines.base import RequestState
+from r1kit.engines.completion import Chunk, GenerationRequest, begin
+from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.serve.wire import Chat, FullCompletion
+from r1kit.template import RenderedPrompt
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import TEXTS
 
-WORDS = tokenizer.train(TEXTS, 340)
+WORDS = train_tokenizer(TEXTS, 340)
 PROMPT = [5, 6, 7]
 
 
@@ -27,7 +27,7 @@ EOS = [WORDS.convert_tokens_to_ids(token) for token in (template.EOS, template.U
 """two tokens that end a text, as many models have"""
 
 
-class Fed(Followed):
+class Fed(RemoteEngine):
     """Tells the tokens of one completion after the other as they are cut."""
 
     def __init__(self, *scripts: Iterable[list[int]]) -> None:
@@ -36,33 +36,35 @@ class Fed(Followed):
         self._scripts = iter(scripts)
         self._parts: Iterator[list[int]] = iter(())
 
-    def step(self) -> list[Job]:
+    def step(self) -> list[RequestState]:
         [[row]] = self._rows.values()
         part = next(self._parts, None)
         if part is None:
             is_ended = bool(row.token_ids) and row.token_ids[-1] in EOS
-            self._take(row, News(finish="stop" if is_ended else "length"))
+            self._take(row, CompletionUpdate(finish="stop" if is_ended else "length"))
         else:
-            self._take(row, News(part, [-0.5] * len(part)))
+            self._take(row, CompletionUpdate(part, [-0.5] * len(part)))
         return []
 
-    def _send(self, job: Job, rows: list[Row], ahead: bool) -> None:
+    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         self.asked.append(job.request)
         self._parts = iter(next(self._scripts))
 
-    def _let_go(self, row: Row) -> None: ...
+    def _let_go(self, row: RemoteCompletion) -> None: ...
 
 
 def said(
     parts: Iterable[list[int]] | Fed, part: str, stop: tuple[str, ...] = (), **fields: Any
-) -> list[Said]:
+) -> list[Chunk]:
     """All that is said of a completion that comes in these parts."""
     engine = parts if isinstance(parts, Fed) else Fed(parts)
     request = Request(PROMPT, 1, Sampling(500), 3)
-    opening = Opening(PROMPT, part)  # type: ignore[arg-type]
-    ask = Ask(request, opening, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields)
+    opening = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
+    ask = GenerationRequest(
+        request, opening, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
+    )
     [completing] = begin(engine, ask, WORDS)
-    saids: list[Said] = []
+    saids: list[Chunk] = []
     while not completing.is_over:
         engine.step()
         saids += completing.advance(engine)
@@ -74,8 +76,8 @@ def cut(ids: list[int], places: Iterable[int]) -> list[list[int]]:
     return [ids[a:b] for a, b in pairwise(edges)]
 
 
-def counted(saids: list[Said]) -> tuple[int, int, str, str]:
-    whole = Whole()
+def counted(saids: list[Chunk]) -> tuple[int, int, str, str]:
+    whole = FullCompletion()
     for one in saids:
         whole.add(one)
     n, n_thinking = sum(s.n_tokens for s in saids), sum(s.n_thinking for s in saids)
@@ -113,7 +115,7 @@ def test_any_cut_says_and_counts_the_same(places, part, before, stop):
 
 def test_log_probabilities_stand_where_their_tokens_do():
     ids = encoded("wait</think>5")
-    whole = Whole()
+    whole = FullCompletion()
     for one in said([ids], "thinking"):
         whole.add(one)
     told = Chat(True, WORDS).whole(whole)["logprobs"]
@@ -164,7 +166,9 @@ def test_without_room_for_an_answer_thinking_that_ends_is_cut():
     thinking = encoded("try 4")
     request = Sampling(len(thinking) + len(CLOSE))
     engine = Fed([[*thinking, EOS[0]]])
-    ask = Ask(Request(PROMPT, 1, request, 3), Opening(PROMPT, "thinking"), close_ids=CLOSE)
+    ask = GenerationRequest(
+        Request(PROMPT, 1, request, 3), RenderedPrompt(PROMPT, "thinking"), close_ids=CLOSE
+    )
     [completing] = begin(engine, ask, WORDS)
     engine.step()
     engine.step()

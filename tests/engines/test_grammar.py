@@ -40,7 +40,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def words(opened: Any) -> Any:
+def tokenizer(opened: Any) -> Any:
     return opened[1]
 
 
@@ -74,25 +74,25 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
     [{"type": "nonsense"}, {"$ref": "https://example.org/x.json"}, {"$ref": "file:///etc/passwd"},
      {"type": "string", "pattern": "("}],
 )  # fmt: skip
-def test_what_cannot_be_followed_is_told(words: Any, schema: Any) -> None:
+def test_what_cannot_be_followed_is_told(tokenizer: Any, schema: Any) -> None:
     with pytest.raises(GrammarError) as told:
-        Grammars(words, len(words), [words.eos_token_id]).walk(as_schema(schema))
+        Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]).walk(as_schema(schema))
     assert 10 < len(str(told.value)) <= 200
 
 
-def test_a_schema_is_compiled_once_and_walked_apart(words: Any) -> None:
-    grammars = Grammars(words, len(words), [words.eos_token_id])
+def test_a_schema_is_compiled_once_and_walked_apart(tokenizer: Any) -> None:
+    grammars = Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
     first, second = (grammars.walk(as_schema({"enum": ["ab", "cd"]})) for _ in range(2))
     assert len(grammars._compiled) == 1
-    before = torch.zeros(len(words))
+    before = torch.zeros(len(tokenizer))
     second.restrict(before)
-    [quote] = words.encode('"', add_special_tokens=False)
+    [quote] = tokenizer.encode('"', add_special_tokens=False)
     first.take(quote)
-    after = torch.zeros(len(words))
+    after = torch.zeros(len(tokenizer))
     second.restrict(after)
     assert torch.equal(before, after)
     assert before[quote] == 0
-    assert before.isinf().sum() > len(words) // 2
+    assert before.isinf().sum() > len(tokenizer) // 2
 
 
 HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
@@ -113,14 +113,14 @@ def n_followed(grammars: Grammars, schema: Any, seed: int) -> int:
     return 200
 
 
-def test_a_walk_that_reaches_a_limit_takes_no_other_along(words: Any) -> None:
+def test_a_walk_that_reaches_a_limit_takes_no_other_along(tokenizer: Any) -> None:
     """Copies of a matcher share its lexer, and a lexer that has failed fails for all of them."""
     alone = [
-        n_followed(Grammars(words, len(words), [words.eos_token_id]), HOSTILE, seed)
+        n_followed(Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]), HOSTILE, seed)
         for seed in range(4)
     ]
     assert 20 < min(alone) < max(alone) < 200
-    shared = Grammars(words, len(words), [words.eos_token_id])
+    shared = Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
     assert [n_followed(shared, HOSTILE, seed) for seed in range(4)] == alone
 
 
@@ -142,12 +142,12 @@ def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: Local
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_no_text_ends_before_its_least_length(opened: Any, temperature: float) -> None:
     """Of a model that always ends its text."""
-    model, words = opened
-    lean = torch.zeros(len(words))
-    lean[words.eos_token_id] = 1e4
+    model, tokenizer = opened
+    lean = torch.zeros(len(tokenizer))
+    lean[tokenizer.eos_token_id] = 1e4
     model.lm_head.bias = torch.nn.Parameter(lean, requires_grad=False)
     try:
-        engine = LocalEngine(model, words, max_rows=4)
+        engine = LocalEngine(model, tokenizer, max_rows=4)
         asked = [
             Request([5, 6, 7], 2, Sampling(9, temperature, top_p=top_p, min_tokens=n), seed=2)
             for n in (0, 1, 4)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import Prefill, Reading
-from r1kit.engines.prefixes import BLOCK, Prefixes
+from r1kit.engines.prefill import Prefill, PrefillState
+from r1kit.engines.prefixes import BLOCK, PrefixCache
 from r1kit.engines.waiting import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
@@ -27,9 +27,9 @@ def _written(ids: list[int]) -> KeyValues:
     return {0: (keys, -keys)}
 
 
-def _read(prefill: Prefill, prompts: list[list[int]], most: int = 10_000) -> list[Reading]:
+def _read(prefill: Prefill, prompts: list[list[int]], most: int = 10_000) -> list[PrefillState]:
     """To the end; a prompt is all but the last token of its request."""
-    jobs = [Reading(Request([*prompt, 5], 1, Sampling(1), 0)) for prompt in prompts]
+    jobs = [PrefillState(Request([*prompt, 5], 1, Sampling(1), 0)) for prompt in prompts]
     while not all(job.is_read for job in jobs):
         before = [job.n_read or job.n_cached for job in jobs]
         prefill.advance(jobs, most)
@@ -59,7 +59,7 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
 @torch.inference_mode()
 def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
     prefill = Prefill(inference(tiny_model("gpt-neox")), 0)
-    job = Reading(Request([*WORDS, 5], 1, Sampling(1), 0))
+    job = PrefillState(Request([*WORDS, 5], 1, Sampling(1), 0))
     places = set()
     while not job.is_read:
         prefill.advance([job], 2)
@@ -156,7 +156,7 @@ def test_new_weights_read_a_prompt_again(model: PreTrainedModel, byte_tokenizer:
 
 
 def test_the_same_block_behind_another_is_another() -> None:
-    prefixes = Prefixes(1024)
+    prefixes = PrefixCache(1024)
     a, b, c = ([token] * BLOCK for token in (1, 2, 3))
     prefixes.keep(a + c, _written(a + c))
     prefixes.keep(b, _written(b))
@@ -174,7 +174,7 @@ prompts = st.lists(st.integers(1, 2), max_size=4).map(
 def test_what_is_found_is_what_was_written_and_no_more_is_kept(
     written: list[tuple[list[int], int]], n_blocks: int
 ) -> None:
-    prefixes = Prefixes(n_blocks * BLOCK)
+    prefixes = PrefixCache(n_blocks * BLOCK)
     for blocks, n_more in written:
         ids = blocks + [3] * n_more
         prefixes.keep(ids, _written(ids))
@@ -187,7 +187,7 @@ def test_what_is_found_is_what_was_written_and_no_more_is_kept(
 
 
 def test_what_is_used_stays() -> None:
-    prefixes = Prefixes(2 * BLOCK)
+    prefixes = PrefixCache(2 * BLOCK)
     for token in (1, 2):
         prefixes.keep([token] * BLOCK, _written([token] * BLOCK))
     assert prefixes.longest([1] * BLOCK)[0] == BLOCK

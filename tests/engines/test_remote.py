@@ -7,7 +7,7 @@ import time
 import pytest
 
 from r1kit.engines.calls import RefusedError
-from r1kit.engines.remote import Asked, Endpoint
+from r1kit.engines.remote import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
 from r1kit.template import parse
 from r1kit.types import Message, Sampling
@@ -283,7 +283,7 @@ def test_many_are_asked_at_once_and_answered_in_order(waits):
         reply = said(str(body["seed"]))
         return refused if body["seed"] == 4 else Reply(reply.body, after_s=0.02 * (place % 3))
 
-    asked = [Asked(QUESTION, SAMPLING, seed) for seed in range(12)]
+    asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(12)]
     seen = {}
     with scripted(script) as server, asking(server.url, waits, concurrency=3) as endpoint:
         answers = endpoint.complete_many(asked, seen.__setitem__)
@@ -296,7 +296,7 @@ def test_many_are_asked_at_once_and_answered_in_order(waits):
 
 
 def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits):
-    asked = [Asked(QUESTION, SAMPLING, seed) for seed in range(100)]
+    asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(100)]
     with (
         scripted([refusal(500, "gone")]) as server,
         asking(server.url, waits, retries=0, concurrency=2) as endpoint,
@@ -309,7 +309,9 @@ def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits):
 
 def test_no_model_is_told_once_for_all(waits):
     endpoint = asking(closed_port(), waits, model=None, retries=1)
-    answers = endpoint.complete_many([Asked(QUESTION, SAMPLING, seed) for seed in range(9)])
+    answers = endpoint.complete_many(
+        [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(9)]
+    )
     assert {str(answer) for answer in answers} == {str(answers[0])}
     assert waits == [0.5]
     endpoint.close()
@@ -317,4 +319,4 @@ def test_no_model_is_told_once_for_all(waits):
 
 def test_a_bug_is_not_swallowed_by_a_thread(waits):
     with asking(closed_port(), waits) as endpoint, pytest.raises(AttributeError):
-        endpoint.complete_many([Asked(QUESTION, None, 0)])  # type: ignore[arg-type]
+        endpoint.complete_many([EndpointRequest(QUESTION, None, 0)])  # type: ignore[arg-type]

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from r1kit.engines import sampler
-from r1kit.engines.sampler import Law, _truncate, _truncate_sorted, draw, tops
+from r1kit.engines.sampler import (
+    BatchSamplingParams,
+    _truncate,
+    _truncate_sorted,
+    sample,
+    top_logprobs,
+)
 from r1kit.engines.uniform import _elsewhere, keys, uniform
 
 N = 20_000
@@ -25,9 +31,11 @@ def _few(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def _law(n: int, temperature: float = 1.0, top_k: int = 2**62, top_p: float = 2.0) -> Law:
+def _law(
+    n: int, temperature: float = 1.0, top_k: int = 2**62, top_p: float = 2.0
+) -> BatchSamplingParams:
     cuts = top_k < 2**62 or top_p < 2
-    return Law(
+    return BatchSamplingParams(
         torch.full((n,), temperature),
         None,
         torch.arange(n) if cuts else None,
@@ -36,21 +44,21 @@ def _law(n: int, temperature: float = 1.0, top_k: int = 2**62, top_p: float = 2.
     )
 
 
-def _drawn(logits: Tensor, law: Law) -> tuple[Tensor, Tensor]:
+def _drawn(logits: Tensor, law: BatchSamplingParams) -> tuple[Tensor, Tensor]:
     n = len(law.temperature)
     u = uniform(keys(3, torch.arange(n)), torch.zeros(n, dtype=torch.int64))
-    return draw(logits.expand(n, -1).clone(), law, u)
+    return sample(logits.expand(n, -1).clone(), law, u)
 
 
 def test_the_likeliest_are_told_under_the_law_of_their_row() -> None:
     logits = torch.tensor([1.0, 3.0, 2.0, -1.0]).log().expand(4, -1).clone()
     logits[:, 3] = -torch.inf
-    law = Law(
+    law = BatchSamplingParams(
         torch.tensor([1.0, 0.5, 1.0, 1.0]), None, torch.tensor([2]),
         torch.tensor([2**62, 2**62, 2, 2**62]), torch.full((4,), 2.0),
     )  # fmt: skip
     drawn = torch.tensor([2, 0, 1, 0]), torch.tensor([-0.25, -9.0, -9.0, -9.0])
-    first, second, third = tops(logits, law, {0: 4, 1: 1, 2: 3}, drawn)
+    first, second, third = top_logprobs(logits, law, {0: 4, 1: 1, 2: 3}, drawn)
     assert [token for token, _ in first] == [1, 2, 0]  # the fourth cannot be drawn
     assert [p for _, p in first] == pytest.approx([math.log(1 / 2), -0.25, math.log(1 / 6)])
     assert first[1] == (2, -0.25)  # as it was said of the drawn one
@@ -135,8 +143,10 @@ def test_top_k_comes_before_top_p() -> None:
 
 def test_greedy_takes_the_likeliest_and_scores_it_at_temperature_1() -> None:
     logits = torch.tensor([[0.2, 0.5, 0.3]]).log()
-    law = Law(torch.ones(2), torch.tensor([True, False]), None, torch.zeros(2), torch.zeros(2))
-    tokens, logprobs = draw(logits.expand(2, -1).clone(), law, torch.tensor([0.99, 0.99]))
+    law = BatchSamplingParams(
+        torch.ones(2), torch.tensor([True, False]), None, torch.zeros(2), torch.zeros(2)
+    )
+    tokens, logprobs = sample(logits.expand(2, -1).clone(), law, torch.tensor([0.99, 0.99]))
     assert tokens.tolist() == [1, 2]
     assert logprobs.tolist() == pytest.approx([math.log(0.5), math.log(0.3)], abs=1e-6)
 
@@ -147,7 +157,7 @@ def test_greedy_takes_the_likeliest_and_scores_it_at_temperature_1() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_the_token_is_where_the_running_sum_passes_u(logits: list[float], u: float) -> None:
-    tokens, logprobs = draw(torch.tensor([logits]), _law(1), torch.tensor([u]))
+    tokens, logprobs = sample(torch.tensor([logits]), _law(1), torch.tensor([u]))
     probs = torch.tensor(logits, dtype=torch.float64).softmax(-1)
     token = int(tokens)
     assert probs[:token].sum() <= u + 1e-5
@@ -161,13 +171,13 @@ def test_no_token_without_weight_is_ever_drawn(vocab: int) -> None:
     for only in {0, vocab // 2, vocab - 1}:
         logits = torch.full((3, vocab), -torch.inf)
         logits[:, only] = 0
-        tokens, logprobs = draw(logits, _law(3), u)
+        tokens, logprobs = sample(logits, _law(3), u)
         assert tokens.tolist() == [only] * 3
         assert logprobs.tolist() == [0.0] * 3
 
 
 def test_logits_that_are_not_finite_show() -> None:
-    _, logprobs = draw(torch.tensor([[0.0, math.nan]]), _law(1), torch.tensor([0.3]))
+    _, logprobs = sample(torch.tensor([[0.0, math.nan]]), _law(1), torch.tensor([0.3]))
     assert math.isnan(float(logprobs))
 
 
@@ -204,12 +214,12 @@ def test_few_rows_draw_what_many_draw(rows: int, vocab: int, greedy: bool, seed:
     logits, u = torch.randn(rows, vocab, generator=random) * 3, torch.rand(rows, generator=random)
     law = _law(rows, 0.7)
     if greedy:
-        law = Law(torch.ones(rows), torch.rand(rows, generator=random) < 0.5, None,
+        law = BatchSamplingParams(torch.ones(rows), torch.rand(rows, generator=random) < 0.5, None,
                   law.top_k, law.top_p)  # fmt: skip
     few = sampler._looped(logits, law, u)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampler, "LOOPED", 0)
-        many = draw(logits, law, u)
+        many = sample(logits, law, u)
     same = few[0] == many[0]
     torch.testing.assert_close(few[1][same], many[1][same], atol=3e-6, rtol=1e-5)
     # Two running sums may round a point at the border of two tokens apart.

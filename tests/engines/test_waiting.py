@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import Reading
+from r1kit.engines.prefill import PrefillState
 from r1kit.engines.waiting import Pace, Waiting, pace
 from r1kit.types import Completion, Request, Sampling
 
@@ -107,7 +107,7 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     while arrivals or len(waiting):
         for length in arrivals.pop(0) if arrivals else []:
             request = Request([1] * (length + 1), 1, Sampling(1), 0)
-            waiting.add(Reading(request), ahead=n_free == 99 and length % 2 == 1)
+            waiting.add(PrefillState(request), ahead=n_free == 99 and length % 2 == 1)
         if not len(waiting):
             continue
         oldest = waiting._arrived[0]

@@ -13,7 +13,9 @@ from r1kit.model import policy, scorer
 from r1kit.model import tokenizer as tokenizers
 from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
 
-TOKENIZER = tokenizers.train(["I am Mina. Hello! Hello, Mina! How can I help you? Good idea."], 300)
+TOKENIZER = tokenizers.train_tokenizer(
+    ["I am Mina. Hello! Hello, Mina! How can I help you? Good idea."], 300
+)
 
 
 def problem(kind="chat", question="I am Mina. Hello!"):
@@ -165,7 +167,7 @@ def test_what_is_written_is_read_back(reasoning, prefilled):
     """Also for models whose prompt already ends in the opening tag."""
     tokenizer = TOKENIZER
     if prefilled:
-        tokenizer = tokenizers.train(["I am Mina. Hello!"], 300)
+        tokenizer = tokenizers.train_tokenizer(["I am Mina. Hello!"], 300)
         tokenizer.chat_template = (
             "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
         )

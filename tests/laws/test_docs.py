@@ -18,7 +18,7 @@ def test_the_worked_example_of_a_task_works(tmp_path, monkeypatch):
     (tmp_path / "clocks.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     recipe = config.parse({"name": "t", "tasks": [{"name": "clocks.py:Clocks", "level": 2}]}, "t")
-    tasks = mix.load(recipe, "train")
+    tasks = mix.load_tasks(recipe, "train")
     problem = tasks.problem(0)
     now, later = map(int, re.findall(r"\d+", problem.messages[0].content)[:2])
     assert (now + later - int(problem.answer)) % 12 == 0
@@ -38,7 +38,7 @@ def test_the_worked_example_of_curation_prints_what_the_page_shows(tmp_path, cap
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda p: p.name)
 def test_every_recipe_is_valid_and_its_tasks_prove_themselves(path):
     recipe = config.load(path)
-    mix.load(recipe, "train")
+    mix.load_tasks(recipe, "train")
 
 
 def test_links_between_pages_lead_somewhere():

@@ -26,7 +26,7 @@ from r1kit.model.checkpoint import (
     load_state,
     save,
 )
-from r1kit.model.folder import load_manifest, load_words
+from r1kit.model.folder import load_manifest, open_tokenizer
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
 
@@ -213,7 +213,7 @@ def test_one_bit_in_any_file_is_noticed(tmp_path: Path):
             opening(tmp_path / "c")
         if "token" in name:
             with pytest.raises(CheckpointError, match=f"{name} has changed since"):
-                load_words(tmp_path / "c")
+                open_tokenizer(tmp_path / "c")
         shutil.rmtree(tmp_path / "c")
 
 

@@ -10,8 +10,8 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
 from r1kit.model.cache import RowCache
-from r1kit.model.fused import Inference, _Plain, _ShortAndLong, _Transformers, inference
-from r1kit.model.small import Small, fits
+from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
+from r1kit.model.small import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
 
 CONFIGS = {
@@ -48,7 +48,7 @@ def test_it_is_the_forward_of_transformers(name: str) -> None:
     assert isinstance(inference(model), _ShortAndLong)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
-    for step in (_Plain(model), Small(model)):
+    for step in (_LlamaLike(model), NumbaModel(model)):
         for mine, other in zip(_run(step, ids), theirs, strict=True):
             torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-5)
 
@@ -60,7 +60,7 @@ def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str)
     ids = torch.randint(0, 256, (24,), generator=torch.Generator().manual_seed(1)).tolist()
     first, second, third, more = ids[:11], ids[11:12], ids[12:19], ids[19:]
     left = []
-    for reader in (_Transformers(model), _Plain(model), Small(model)):
+    for reader in (_Transformers(model), _LlamaLike(model), NumbaModel(model)):
         read = reader.read([first, second, third], [{}, {}, {}])
         on = reader.read([more, second, more], [read[2], {}, read[0]])
         left.append(read + on)
@@ -75,7 +75,7 @@ def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str)
 @torch.inference_mode()
 def test_in_loops_a_token_is_the_same_to_the_bit_however_it_is_read(name: str) -> None:
     """Alone or in a batch, one at a time or with its text, behind what is known or from nothing."""
-    loops, ids = Small(_random(name)), torch.arange(9) * 17 % 256
+    loops, ids = NumbaModel(_random(name)), torch.arange(9) * 17 % 256
     [whole] = loops.read([ids.tolist()], [{}])
     alone, among = RowCache(), RowCache()
     alone.reserve(1, 9, 0)
@@ -99,7 +99,7 @@ def test_long_texts_are_read_by_torch_whoever_else_is_read(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fused, "_LONG", 5)
-    both, plain, loops = inference(model), _Plain(model), Small(model)
+    both, plain, loops = inference(model), _LlamaLike(model), NumbaModel(model)
     ids = list(range(7))
     [known] = loops.read([ids[:4]], [{}])
     texts = ((ids[:5], {}, loops), (ids[:6], {}, plain), (ids[4:5], known, loops),
@@ -117,7 +117,7 @@ def test_loops_are_for_small_models_in_float32(name: str) -> None:
     model = _random(name)
     assert fits(model)
     assert not fits(model.bfloat16())
-    assert isinstance(inference(model), _Plain)
+    assert isinstance(inference(model), _LlamaLike)
     large = LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=2)
     with torch.device("meta"):
         assert not fits(AutoModelForCausalLM.from_config(large, dtype=torch.float32))
@@ -126,7 +126,7 @@ def test_loops_are_for_small_models_in_float32(name: str) -> None:
 @torch.inference_mode()
 def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> None:
     changing = copy.deepcopy(model)
-    step, ids = Small(changing), torch.randint(0, 256, (4, 3))
+    step, ids = NumbaModel(changing), torch.randint(0, 256, (4, 3))
     first = _run(step, ids)
     for parameter in changing.parameters():
         parameter.mul_(1.1)  # in place, as an optimizer does
@@ -134,7 +134,7 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
     for parameter in changing.parameters():
         parameter.data = parameter.data * 1.1  # elsewhere
     third = _run(step, ids)
-    expected = _run(_Plain(changing), ids)
+    expected = _run(_LlamaLike(changing), ids)
     torch.testing.assert_close(third[-1], expected[-1], atol=2e-5, rtol=1e-4)
     assert not torch.allclose(first[-1], second[-1])
     assert not torch.allclose(second[-1], third[-1])

@@ -28,7 +28,7 @@ def _seen(query: kernels.Array, stores: kernels.Pair, where: kernels.Where) -> k
 
 def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.Places, kernels.Array]:
     tokens, logprobs = np.empty(len(u), np.int64), np.empty(len(u), np.float32)
-    kernels.draw(logits, np.ones_like(u), np.zeros(0, np.bool_), u, tokens, logprobs)
+    kernels.sample(logits, np.ones_like(u), np.zeros(0, np.bool_), u, tokens, logprobs)
     return tokens, logprobs
 
 

@@ -10,8 +10,8 @@ from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
 from r1kit.model.parallel import RankError, Ranks
-from r1kit.train.descend import descend
-from r1kit.train.imitate import imitation
+from r1kit.train.descend import train_loop
+from r1kit.train.imitate import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
 
@@ -64,8 +64,8 @@ def train_a_little(ranks):
         for chunk in chunks(lengths, config.batch_tokens, 320)
     ]
     losses = []
-    descend(
-        imitation,
+    train_loop(
+        cross_entropy,
         model,
         make_optimizers(model, config.optim),
         steps,

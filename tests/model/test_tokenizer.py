@@ -17,7 +17,7 @@ CORPUS = [
     "再试一次。等等,检查: \\frac{1}{2} + \\frac{1}{2} = 1",
 ] * 9
 SAMPLE = "<think>try 57: $\\boxed{5}</think> 12  \n\t x 확인 don't 再试 é e\u0301 ﬁ ½"
-TOKENIZER = tokenizers.train(CORPUS, 400)
+TOKENIZER = tokenizers.train_tokenizer(CORPUS, 400)
 
 
 @given(st.text())
@@ -51,21 +51,21 @@ def test_control_tokens_of_the_corpus_are_not_learned_as_words() -> None:
 
 def test_the_same_texts_give_the_same_tokenizer() -> None:
     first = tokenizers.tokenizer_hash(TOKENIZER)
-    assert tokenizers.tokenizer_hash(tokenizers.train(iter(CORPUS), 400)) == first
-    assert tokenizers.tokenizer_hash(tokenizers.train(CORPUS[::3], 400)) != first
+    assert tokenizers.tokenizer_hash(tokenizers.train_tokenizer(iter(CORPUS), 400)) == first
+    assert tokenizers.tokenizer_hash(tokenizers.train_tokenizer(CORPUS[::3], 400)) != first
 
 
 def test_the_size_is_met_or_refused() -> None:
-    assert len(tokenizers.train(CORPUS, 300)) == 300
-    assert len(tokenizers.train([], 300)) == tokenizers.SMALLEST_VOCAB
+    assert len(tokenizers.train_tokenizer(CORPUS, 300)) == 300
+    assert len(tokenizers.train_tokenizer([], 300)) == tokenizers.SMALLEST_VOCAB
     with pytest.raises(ConfigError, match="263"):
-        tokenizers.train(CORPUS, 262)
+        tokenizers.train_tokenizer(CORPUS, 262)
 
 
 @pytest.mark.parametrize("config", [LlamaConfig(), Qwen3Config()])
 def test_auto_tokenizer_opens_what_was_saved(tmp_path: Path, config: PretrainedConfig) -> None:
     config.save_pretrained(tmp_path)
-    tokenizers.save(TOKENIZER, tmp_path)
+    tokenizers.save_tokenizer(TOKENIZER, tmp_path)
     opened = AutoTokenizer.from_pretrained(tmp_path)
     assert opened.encode(SAMPLE) == TOKENIZER.encode(SAMPLE)
     assert opened.decode(opened.encode(SAMPLE)) == SAMPLE
@@ -77,8 +77,8 @@ def test_auto_tokenizer_opens_what_was_saved(tmp_path: Path, config: PretrainedC
 def test_load_opens_every_family_as_saved(tmp_path: Path, config: PretrainedConfig | None) -> None:
     if config is not None:
         config.save_pretrained(tmp_path)
-    tokenizers.save(TOKENIZER, tmp_path)
-    opened = tokenizers.load(tmp_path)
+    tokenizers.save_tokenizer(TOKENIZER, tmp_path)
+    opened = tokenizers.load_tokenizer(tmp_path)
     assert opened.encode(SAMPLE) == TOKENIZER.encode(SAMPLE)
     assert tokenizers.tokenizer_hash(opened) == tokenizers.tokenizer_hash(TOKENIZER)
 
@@ -91,12 +91,12 @@ def test_the_hash_forgets_how_the_tokenizer_was_last_called() -> None:
 
 def test_a_missing_or_damaged_tokenizer_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no readable tokenizer"):
-        tokenizers.load(tmp_path)
-    tokenizers.save(TOKENIZER, tmp_path)
+        tokenizers.load_tokenizer(tmp_path)
+    tokenizers.save_tokenizer(TOKENIZER, tmp_path)
     file = tmp_path / "tokenizer.json"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="no readable tokenizer"):
-        tokenizers.load(tmp_path)
+        tokenizers.load_tokenizer(tmp_path)
 
 
 def test_a_model_too_small_for_the_tokenizer_is_refused() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from r1kit.pages import door, sessions
-from r1kit.pages.door import Door
+from r1kit.pages.door import PageApp
 from r1kit.pages.sessions import EVENT_BYTES, MAX_EVENTS, Sessions
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import ask, is_idle
@@ -105,7 +105,7 @@ def test_who_stops_reading_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     scope = {"path": "/gradio_api/queue/data", "method": "GET", "query_string": b"session_hash=a"}
 
     async def check() -> None:
-        page = Door(app, nullcontext(), forgotten)  # type: ignore[arg-type]
+        page = PageApp(app, nullcontext(), forgotten)  # type: ignore[arg-type]
         await page(scope, connected, stuck)
         await asyncio.sleep(0)
 

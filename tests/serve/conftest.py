@@ -19,8 +19,9 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from r1kit import template
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
-from r1kit.model import checkpoint, tokenizer
-from r1kit.model.folder import facts
+from r1kit.model import checkpoint
+from r1kit.model.folder import vocab_and_eos
+from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.serve import app
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served
@@ -39,18 +40,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def untrained(path: Path, hidden_size: int, heads: int) -> Path:
     """A folder of random weights and a tokenizer that has read `TEXTS`."""
-    words = tokenizer.train(TEXTS, 340)
+    tokenizer = train_tokenizer(TEXTS, 340)
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=hidden_size, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=heads, num_key_value_heads=heads // 2, max_position_embeddings=512,
-        initializer_range=0.3, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
+        vocab_size=len(tokenizer), hidden_size=hidden_size, intermediate_size=48,
+        num_hidden_layers=2, num_attention_heads=heads, num_key_value_heads=heads // 2,
+        max_position_embeddings=512, initializer_range=0.3, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    manifest = Checkpoint("", "zero", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "x")
-    checkpoint.save(path, model, words, manifest)
+    manifest = Checkpoint("", "zero", 1, None, None, "r1", tokenizer_hash(tokenizer), "x")
+    checkpoint.save(path, model, tokenizer, manifest)
     return path
 
 
@@ -89,15 +90,15 @@ def opened(
     folder: Path, name: str = "tiny", limits: Limits = LIMITS, **of_tokenizer: Any
 ) -> Served:
     """In this process, where its engine can be looked at; test_processes.py has the real one."""
-    model, words = checkpoint.load(folder, device="cpu")
+    model, tokenizer = checkpoint.load(folder, device="cpu")
     for attribute, value in of_tokenizer.items():
-        setattr(words, attribute, value)
-    grammars = Grammars(words, *facts(folder, words))
+        setattr(tokenizer, attribute, value)
+    grammars = Grammars(tokenizer, *vocab_and_eos(folder, tokenizer))
     make = partial(
-        LocalEngine, model, words, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
+        LocalEngine, model, tokenizer, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
         grammars=grammars,
     )  # fmt: skip
-    return Served(name, make, words, grammars, limits)
+    return Served(name, make, tokenizer, grammars, limits)
 
 
 @contextlib.contextmanager

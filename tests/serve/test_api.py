@@ -287,8 +287,8 @@ def test_plain_texts_and_token_ids(server):
         body = {"model": "tiny", "prompt": prompt, "seed": 3, "max_tokens": 9}
         return server.client.post("/completions", json=body).json()
 
-    words = server.one.decoder
-    ids = [words.bos_token_id, *words.encode("7x + 3", add_special_tokens=False)]
+    tokenizer = server.one.decoder
+    ids = [tokenizer.bos_token_id, *tokenizer.encode("7x + 3", add_special_tokens=False)]
     assert text("7x + 3")["choices"] == text(["7x + 3"])["choices"] == text(ids)["choices"]
     body = {"model": "tiny", "prompt": "7x + 3", "seed": 3, "max_tokens": 9, "stream": True}
     parts = chunks(server.client.post("/v1/completions", json=body))

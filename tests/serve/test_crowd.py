@@ -214,16 +214,16 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
 
 
 def test_one_request_that_fails_fails_alone(server, monkeypatch):
-    from r1kit.engines.completion import Completing
+    from r1kit.engines.completion import CompletionStream
 
-    advance = Completing.advance
+    advance = CompletionStream.advance
 
     def sometimes(self, engine):
         if self._ask.request.seed == 13 and self.job.n_begun and engine.sampled(self.job, 0)[3:]:
             raise RuntimeError("a bug")
         return advance(self, engine)
 
-    monkeypatch.setattr(Completing, "advance", sometimes)
+    monkeypatch.setattr(CompletionStream, "advance", sometimes)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.ask, seed=seed, max_tokens=60) for seed in (12, 13, 14)]
         statuses = [future.result().status_code for future in asked]

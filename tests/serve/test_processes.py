@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from r1kit.durable import MARKER
 from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.process import Opening, ProcessEngine, Wish
+from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.engines.worker import Worker
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import checkpoint
-from r1kit.model.folder import facts, load_words
+from r1kit.model.folder import open_tokenizer, vocab_and_eos
 from r1kit.serve.local import open_folders
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import LIMITS, Server, running
@@ -34,9 +34,9 @@ SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"
 
 
 def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
-    opening, words = Opening(Wish(folder, max_rows, 4096)), load_words(folder)
-    n_ids, eos_ids = facts(folder, words)
-    return ProcessEngine(opening, words, n_ids=n_ids, eos_ids=eos_ids)
+    opening, tokenizer = EngineProcess(EngineConfig(folder, max_rows, 4096)), open_tokenizer(folder)
+    n_ids, eos_ids = vocab_and_eos(folder, tokenizer)
+    return ProcessEngine(opening, tokenizer, n_ids=n_ids, eos_ids=eos_ids)
 
 
 @pytest.fixture(scope="module")

@@ -111,9 +111,9 @@ def test_streamed_with_a_budget_stops_and_n(served):
 @pytest.mark.slow
 def test_a_model_that_ends_its_text_in_its_thinking_answers(served, monkeypatch):
     """Tokens beyond ASCII end its text, and blanks do where no JSON needs them."""
-    words = served.one.decoder
-    texts_of = {i: words.decode([i]) for i in range(len(words))}
-    foreign = {i for i, text in texts_of.items() if not text.isascii()} | {words.eos_token_id}
+    tokenizer = served.one.decoder
+    texts_of = {i: tokenizer.decode([i]) for i in range(len(tokenizer))}
+    foreign = {i for i, text in texts_of.items() if not text.isascii()} | {tokenizer.eos_token_id}
     blank = {i for i, text in texts_of.items() if not text.strip()}
     forms: list[dict[str, Any]] = [{}, {"stream": True}, {"response_format": form(POINT)}]
     for fields in forms:

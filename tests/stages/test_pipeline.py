@@ -8,7 +8,7 @@ from r1kit import config
 from r1kit.errors import ConfigError
 from r1kit.stages import pipeline
 from r1kit.stages.cold_start import rewritten
-from r1kit.stages.plan import Wanted, plan
+from r1kit.stages.plan import StageSelection, plan
 
 WHOLE = config.load(Path(__file__).parents[2] / "recipes" / "rehearsal.toml")
 
@@ -104,7 +104,7 @@ def test_which_stages_are_made_in_a_session():
     names = [unit.name for unit in plan(WHOLE)]
 
     def chosen(**wanted):
-        made = Wanted(**wanted)
+        made = StageSelection(**wanted)
         made.check(names)
         return [name for name in names if name in made]
 

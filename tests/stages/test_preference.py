@@ -12,8 +12,9 @@ from r1kit import durable
 from r1kit.config import Recipe, parse
 from r1kit.errors import CheckpointError
 from r1kit.judges.learned import RewardModels
-from r1kit.model import checkpoint, folder, policy, scorer, tokenizer
+from r1kit.model import checkpoint, folder, policy, scorer
 from r1kit.model.parallel import Ranks
+from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
 from r1kit.rundir import RunDir
 from r1kit.stages import preference
 from r1kit.stages.context import Context
@@ -42,7 +43,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has learned nothing, with the tokenizer of conversation."""
     path = tmp_path_factory.mktemp("run") / "rejection-000007"
     task = General(languages=["en"])
-    words = tokenizer.train((task.exercise(i) for i in range(300)), 400)
+    tokenizer = train_tokenizer((task.exercise(i) for i in range(300)), 400)
     shape = parse(
         {
             "name": "t",
@@ -52,9 +53,9 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "t",
     ).model  # fmt: skip
-    model = policy.build(shape, len(words), eos_id=1, pad_id=2, bos_id=0, seed=0)
-    facts = Checkpoint("", "rejection", 7, None, None, "r1", tokenizer.tokenizer_hash(words), "")
-    checkpoint.save(path, model, words, facts)
+    model = policy.build(shape, len(tokenizer), eos_id=1, pad_id=2, bos_id=0, seed=0)
+    facts = Checkpoint("", "rejection", 7, None, None, "r1", tokenizer_hash(tokenizer), "")
+    checkpoint.save(path, model, tokenizer, facts)
     return path
 
 
@@ -128,7 +129,7 @@ def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path
             path = run.latest(stage)
             assert path is not None
             opened.append(scorer.load(path, "cpu", torch.float32))
-    judge = RewardModels(*opened, tokenizer.load(parent))
+    judge = RewardModels(*opened, load_tokenizer(parent))
     task = General(languages=["en"], split="held_out")
     problems = [task.problem(index) for index in range(40)]
     good = judge.scores(problems, [problem.answer for problem in problems])

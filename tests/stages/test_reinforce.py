@@ -4,22 +4,22 @@ import pytest
 
 from r1kit.config import RLConfig
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.model import tokenizer
 from r1kit.model.parallel import Ranks
-from r1kit.stages.reinforce import Collector, Lesson
-from r1kit.tasks.mix import Mix
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.stages.reinforce import Collector, Curriculum
+from r1kit.tasks.mix import TaskMixture
 from r1kit.tasks.world import Equation
 
 
 @pytest.fixture(scope="module")
-def words():
-    return tokenizer.train(["Solve 3x+1=10 wait yes no"] * 4, 300)
+def tokenizer():
+    return train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
 
 
-TASKS = Mix([Equation(languages=["en"])], [1.0], 0, "train")
+TASKS = TaskMixture([Equation(languages=["en"])], [1.0], 0, "train")
 
 
-def collector(words, is_right, **settings):
+def collector(tokenizer, is_right, **settings):
     """Of two problems a step, two answers each; `is_right(index, place)` says which are right."""
     config = RLConfig(n_problems=2, n_completions=2, max_tokens=64, **settings)
     seen = {}
@@ -29,12 +29,12 @@ def collector(words, is_right, **settings):
         gold = TASKS.problem(index).answer
         return f"<think>try wait</think>\\boxed{{{gold if is_right(index, place) else 999}}}"
 
-    lesson = Lesson(lambda step: TASKS)
-    return Collector(Ranks(), ScriptedEngine(answer, words), words, config, lesson, seed=0)
+    lesson = Curriculum(lambda step: TASKS)
+    return Collector(Ranks(), ScriptedEngine(answer, tokenizer), tokenizer, config, lesson, seed=0)
 
 
-def test_a_step_has_the_groups_of_its_problems_and_describes_them(words):
-    found = collector(words, lambda index, place: (index + place) % 2 == 0).step(0, 0)
+def test_a_step_has_the_groups_of_its_problems_and_describes_them(tokenizer):
+    found = collector(tokenizer, lambda index, place: (index + place) % 2 == 0).step(0, 0)
     assert [place for place, _ in found.groups] == [0, 1]
     assert [group.problem for _, group in found.groups] == TASKS.problems(0, 2)
     assert [[r.verdict.correct for r in group.rollouts] for _, group in found.groups] == [
@@ -49,10 +49,10 @@ def test_a_step_has_the_groups_of_its_problems_and_describes_them(words):
 
 
 @pytest.mark.parametrize(("rounds", "kept"), [(1, []), (2, [3]), (3, [3, 5])])
-def test_dynamic_sampling_draws_until_enough_groups_are_mixed(words, rounds, kept):
+def test_dynamic_sampling_draws_until_enough_groups_are_mixed(tokenizer, rounds, kept):
     """The problems 3 and 5 are answered once right and once wrong, all others wrong."""
     dynamic = {"dynamic_sampling": True, "dynamic_rounds": rounds}
-    made = collector(words, lambda index, place: index in (3, 5) and place == 0, **dynamic)
+    made = collector(tokenizer, lambda index, place: index in (3, 5) and place == 0, **dynamic)
     found = made.step(0, 0)
     assert [group.problem for _, group in found.groups] == [TASKS.problem(i) for i in kept]
     assert [place for place, _ in found.groups] == list(range(len(kept)))

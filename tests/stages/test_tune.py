@@ -7,8 +7,9 @@ import pytest
 
 from r1kit.config import SFTConfig, parse
 from r1kit.errors import ConfigError
-from r1kit.model import checkpoint, policy, tokenizer
+from r1kit.model import checkpoint, policy
 from r1kit.model.parallel import Ranks
+from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.rundir import RunDir
 from r1kit.stages import tune
 from r1kit.stages.context import Context
@@ -31,32 +32,32 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture
-def words() -> Any:
-    return tokenizer.train(["2 + 3 = ? 2, 3, 4, 5"] * 40, 300)
+def tokenizer() -> Any:
+    return train_tokenizer(["2 + 3 = ? 2, 3, 4, 5"] * 40, 300)
 
 
-def test_all_of_the_answer_is_learned_and_nothing_of_the_question(words: Any) -> None:
-    learned = tune.as_example(ROW, words)
+def test_all_of_the_answer_is_learned_and_nothing_of_the_question(tokenizer: Any) -> None:
+    learned = tune.as_example(ROW, tokenizer)
     at = learned.loss_mask.index(1)
     assert all(learned.loss_mask[at:])
-    assert "2 + 3 = ?" in words.decode(learned.token_ids[:at])
-    answer = words.decode(learned.token_ids[at:])
-    assert answer == f"<think>\n2, 3, 4, 5\n</think>\n\n5{words.eos_token}"
+    assert "2 + 3 = ?" in tokenizer.decode(learned.token_ids[:at])
+    answer = tokenizer.decode(learned.token_ids[at:])
+    assert answer == f"<think>\n2, 3, 4, 5\n</think>\n\n5{tokenizer.eos_token}"
 
 
 def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
-    tmp_path: Path, words: Any
+    tmp_path: Path, tokenizer: Any
 ) -> None:
     made = parse(RECIPE, "t.toml")
     long = ROW | {"messages": [ROW["messages"][0], {"role": "assistant", "content": "5 " * 80}]}
     with RunDir.create_or_resume(tmp_path / "run", made) as run:
         path = run.checkpoint_path("base", 1)
         model = policy.build(
-            made.model, len(words), eos_id=words.eos_token_id, pad_id=words.pad_token_id,
-            bos_id=words.bos_token_id, seed=0,
+            made.model, len(tokenizer), eos_id=tokenizer.eos_token_id,
+            pad_id=tokenizer.pad_token_id, bos_id=tokenizer.bos_token_id, seed=0,
         )  # fmt: skip
-        facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer.tokenizer_hash(words), "")
-        checkpoint.save(path, model, words, facts)
+        facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "")
+        checkpoint.save(path, model, tokenizer, facts)
         unit = Unit("cold_start", lambda *_: {}, "base", "")
         with pytest.raises(ConfigError) as error:
             tune.run(Context(made, Ranks(), run, None), unit, [ROW, long, long], SFTConfig())

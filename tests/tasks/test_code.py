@@ -171,13 +171,13 @@ def test_a_set_is_a_task_of_a_recipe(tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     entry = {"name": "humaneval", "path": str(path)}
     recipe = config.parse({"name": "t", "tasks": [entry]}, "t")
-    train, held_out = mix.load(recipe, "train"), mix.load(recipe, "held_out")
+    train, held_out = mix.load_tasks(recipe, "train"), mix.load_tasks(recipe, "held_out")
     ids = [{tasks.problem(i).id for i in range(90)} for tasks in (train, held_out)]
     assert len(ids[0] | ids[1]) == 60
     assert not ids[0] & ids[1]
     wrong = config.parse({"name": "t", "tasks": [{"name": "equation", "path": str(path)}]}, "t")
     with pytest.raises(TaskError, match="'equation' reads no rows"):
-        mix.load(wrong, "train")
+        mix.load_tasks(wrong, "train")
 
 
 class LastReturn(ast.NodeTransformer):

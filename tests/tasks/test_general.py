@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit import config
-from r1kit.model import tokenizer
+from r1kit.model.tokenizer import train_tokenizer
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
 from r1kit.tasks.general import General, preference, safety
@@ -167,8 +167,8 @@ def test_a_small_tokenizer_says_it_in_few_tokens():
         document_text(asked.content, completion_text(said.reasoning, said.content))
         for asked, said in talks
     ]
-    words = tokenizer.train(texts, 512)
-    lengths = [len(words.encode(text)) for text in texts]
+    tokenizer = train_tokenizer(texts, 512)
+    lengths = [len(tokenizer.encode(text)) for text in texts]
     assert max(lengths) < 256
     assert sum(lengths) / len(lengths) < 70
 
@@ -204,7 +204,7 @@ def test_pairs_have_a_better_answer_and_a_reason():
 
 def test_the_recipe_knows_it_by_name():
     recipe = config.parse({"name": "t", "tasks": [{"name": "general", "level": 2}]}, "t")
-    tasks = mix.load(recipe, "held_out")
+    tasks = mix.load_tasks(recipe, "held_out")
     problem = tasks.problem(0)
     assert problem.task == "general"
     assert tasks.verify(problem, problem.answer).correct is True

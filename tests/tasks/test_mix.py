@@ -17,7 +17,7 @@ def recipe(*tasks, **more):
 
 
 def test_tasks_are_drawn_by_weight():
-    tasks = mix.load(
+    tasks = mix.load_tasks(
         recipe({"name": "equation", "weight": 3}, {"name": "series", "weight": 1}), "train"
     )
     counts = collections.Counter(problem.task for problem in tasks.problems(0, 2000))
@@ -26,13 +26,13 @@ def test_tasks_are_drawn_by_weight():
 
 
 def test_distinct_problems_have_different_ids():
-    tasks = mix.load(recipe({"name": "equation"}), "held_out")
+    tasks = mix.load_tasks(recipe({"name": "equation"}), "held_out")
     problems = tasks.distinct(60)
     assert len({problem.id for problem in problems}) == 60
 
 
 def test_too_few_problems_says_so():
-    tasks = mix.load(recipe({"name": "equation"}), "held_out")
+    tasks = mix.load_tasks(recipe({"name": "equation"}), "held_out")
     with pytest.raises(TaskError, match=r"fewer than 300 different held_out problems"):
         tasks.distinct(300)
 
@@ -74,18 +74,18 @@ def test_a_language_nobody_measures_is_refused_before_a_run():
             return dataclasses.replace(super().draw(rng, "en"), language="fr")
 
     with pytest.raises(TaskError, match="asks in 'fr'; a problem's language is one of en, ko, zh"):
-        mix.prove(French())
+        mix.validate(French())
 
 
 def test_a_users_own_task(own):
-    tasks = mix.load(recipe({"name": f"{own()}:Doubling"}), "train")
+    tasks = mix.load_tasks(recipe({"name": f"{own()}:Doubling"}), "train")
     problem = tasks.problem(0)
     assert tasks.verify(problem, f"\\boxed{{{problem.answer}}}").correct is True
 
 
 def test_a_task_that_refuses_its_gold_is_refused(own):
     with pytest.raises(TaskError, match="refuses its own gold answer"):
-        mix.load(recipe({"name": f"{own('str(int(problem.answer) + 1)')}:Doubling"}), "train")
+        mix.load_tasks(recipe({"name": f"{own('str(int(problem.answer) + 1)')}:Doubling"}), "train")
 
 
 @pytest.mark.parametrize(
@@ -99,22 +99,22 @@ def test_a_task_that_refuses_its_gold_is_refused(own):
 )
 def test_a_name_that_cannot_be_meant(name, says, own):
     with pytest.raises(TaskError, match=says):
-        mix.load(recipe({"name": name.format(own=own())}), "train")
+        mix.load_tasks(recipe({"name": name.format(own=own())}), "train")
 
 
 def test_a_file_that_does_not_import(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text("import nothing_of_this_name")
     with pytest.raises(TaskError, match="does not import: ModuleNotFoundError"):
-        mix.load(recipe({"name": f"{path}:Task"}), "train")
+        mix.load_tasks(recipe({"name": f"{path}:Task"}), "train")
 
 
 def test_a_corpus_needs_the_world(own):
-    tasks = mix.load(recipe({"name": f"{own()}:Doubling"}), "train")
+    tasks = mix.load_tasks(recipe({"name": f"{own()}:Doubling"}), "train")
     with pytest.raises(TaskError, match="set model.path"):
         tasks.document(0)
 
 
 def test_the_same_task_twice_is_refused():
     with pytest.raises(TaskError, match="same name"):
-        mix.load(recipe({"name": "series"}, {"name": "series", "level": 2}), "train")
+        mix.load_tasks(recipe({"name": "series"}, {"name": "series", "level": 2}), "train")

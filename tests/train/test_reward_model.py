@@ -10,7 +10,7 @@ import torch
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import parallel, policy, scorer
 from r1kit.model.parallel import Ranks
-from r1kit.train.descend import descend
+from r1kit.train.descend import train_loop
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import (
     Labelled,
@@ -18,7 +18,7 @@ from r1kit.train.reward_model import (
     measure,
     pairwise_loss,
     pointwise_loss,
-    preferring,
+    preference_loss,
 )
 
 VOCAB, EOS = 24, 1
@@ -50,8 +50,8 @@ def labelled(n, seed=0):
 
 def trained(model, steps, config, ranks=None, *, first_step=0, micro=64, optimizers=None):
     seen = []
-    descend(
-        preferring,
+    train_loop(
+        preference_loss,
         model,
         optimizers or make_optimizers(model, config),
         steps,
@@ -201,8 +201,8 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path):
             kept["weights"] = copy.deepcopy(cut.state_dict())
             kept["optimizers"] = copy.deepcopy(optimizers.state_dict())
 
-    descend(
-        preferring,
+    train_loop(
+        preference_loss,
         cut,
         optimizers,
         steps,

@@ -5,8 +5,8 @@ import torch
 from r1kit.config import ModelConfig, SFTOptimConfig
 from r1kit.model import policy
 from r1kit.model.parallel import Ranks
-from r1kit.train.descend import descend
-from r1kit.train.imitate import imitation
+from r1kit.train.descend import train_loop
+from r1kit.train.imitate import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.sft import example, updates
 
@@ -41,8 +41,8 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact():
                     by_hand -= float(logprobs[place - 1, item.token_ids[place]])
                     n += 1
     seen = []
-    descend(
-        imitation,
+    train_loop(
+        cross_entropy,
         model,
         make_optimizers(model, SFTOptimConfig()),
         [examples],

@@ -21,7 +21,7 @@ from r1kit.verify.code import output, values
 from r1kit.verify.code.calls import NO_TIME, Args, call, why
 from r1kit.verify.code.stand_in import run_check
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
-from r1kit.verify.sandbox import Ending, Job, Limits, Sandbox
+from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 
 __all__ = [
     "CallTest",
@@ -183,7 +183,7 @@ class _Run:
         return TestResult(said >= 1.0, f"its checker says {said:g}")
 
 
-def _share(ending: Ending) -> float | None:
+def _share(ending: RunResult) -> float | None:
     """What a checker printed: a number from 0 to 1, or nothing that counts."""
     words = ending.stdout[:1000].decode("utf-8", "replace").split()
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from r1kit.verify.code import values
-from r1kit.verify.sandbox import Ending, Job, Limits, Sandbox
+from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 
 Args = tuple[list[Any], dict[str, Any]]
 """encoded positional and named arguments"""
@@ -114,7 +114,7 @@ def _read(stdout: bytes, n_calls: int) -> list[Result]:
     return results
 
 
-def why(ending: Ending) -> str:
+def why(ending: RunResult) -> str:
     """What ended a run that should have gone on, in a phrase."""
     said = {
         "wall": "takes too long",

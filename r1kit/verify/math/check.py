@@ -18,7 +18,7 @@ from r1kit.verify.answer import last_boxed
 from r1kit.verify.math import algebra
 from r1kit.verify.math.extract import extract
 from r1kit.verify.math.grammar import parse
-from r1kit.verify.math.pool import Opinion, Pool, default_pool
+from r1kit.verify.math.pool import Decision, Pool, default_pool
 from r1kit.verify.math.refusals import (
     LimitError,
     OversizeError,
@@ -91,24 +91,24 @@ def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
     return Verdict(opinion.same, shown, opinion.why)
 
 
-def decide(gold: str, answer: str) -> Opinion | None:
+def decide(gold: str, answer: str) -> Decision | None:
     """What can be said of two clean texts without Math-Verify, None where it has to be asked."""
     wanted, found = _value(gold), _value(answer)
     if isinstance(wanted, LimitError | OversizeError | UndefinedError):
-        return Opinion(None, f"the gold answer: {wanted}")
+        return Decision(None, f"the gold answer: {wanted}")
     if isinstance(found, OversizeError | UndefinedError):
-        return Opinion(False, str(found))
+        return Decision(False, str(found))
     if isinstance(found, LimitError):
-        return Opinion(None, f"limit: {found}")
+        return Decision(None, f"limit: {found}")
     if not isinstance(wanted, RefusalError) and not isinstance(found, RefusalError):
         try:
             same = accepts(wanted, found)
         except RefusalError as error:
-            return Opinion(None, f"limit: {error}")
+            return Decision(None, f"limit: {error}")
         if same is not None:
-            return Opinion(same, "equal" if same else f"not {gold[:MAX_SHOWN_CHARS]}")
+            return Decision(same, "equal" if same else f"not {gold[:MAX_SHOWN_CHARS]}")
         if _is_huge(wanted) or _is_huge(found):
-            return Opinion(None, "limit: a number of too many digits")
+            return Decision(None, "limit: a number of too many digits")
     return _refused(gold, answer)
 
 
@@ -124,22 +124,22 @@ def _is_huge(value: Value | RefusalError) -> bool:
     return isinstance(value, algebra.Ratio) and algebra.has_huge(value)
 
 
-def _refused(gold: str, answer: str) -> Opinion | None:
+def _refused(gold: str, answer: str) -> Decision | None:
     """The verdict on what Math-Verify is not to be asked."""
     if not is_formula(gold):
-        return Opinion(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
+        return Decision(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
     if not is_formula(answer):
-        return Opinion(False, "not a formula")
+        return Decision(False, "not a formula")
     if any(map(changes_value, _TEXT.findall(answer))) and not _TEXT.search(gold):
-        return Opinion(False, "words that change what is meant")
+        return Decision(False, "words that change what is meant")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
         if (found := shape.search(answer)) and not shape.search(gold):
-            return Opinion(False, f"{found[0]!r} where the gold answer has none")
+            return Decision(False, f"{found[0]!r} where the gold answer has none")
     wanted, asked = _without_names(gold, answer)
     if "=" in asked and "=" not in wanted:
-        return Opinion(False, "an equation where the gold answer is none")
+        return Decision(False, "an equation where the gold answer is none")
     if any(_TOO_HARD.search(t) or _SUBSCRIPTED_NUMBER.search(t) for t in (gold, answer)):
-        return Opinion(None, "limit: not to be decided safely")
+        return Decision(None, "limit: not to be decided safely")
     return None
 
 

@@ -44,7 +44,7 @@ _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Decision:
     """What Math-Verify says: the same, not the same, or None (with the reason)."""
 
     same: bool | None
@@ -88,7 +88,7 @@ class Pool:
         for worker in list(self._idle):
             worker.await_ready()
 
-    def ask(self, gold: str, answer: str) -> Opinion:
+    def ask(self, gold: str, answer: str) -> Decision:
         """Math-Verify's opinion; threads that wait for a worker are served in their order."""
         with self._turns:
             worker = self._take()
@@ -97,9 +97,9 @@ class Pool:
                 worker.await_ready()
                 reply = worker.ask(gold, answer, self.budget_s)
             except TimeoutError:
-                return Opinion(None, f"limit: more than {self.budget_s:g} s")
+                return Decision(None, f"limit: more than {self.budget_s:g} s")
             except (OSError, ValueError) as error:
-                return Opinion(None, f"limit: the worker ended ({error})")
+                return Decision(None, f"limit: the worker ended ({error})")
             finally:
                 self._give_back(worker, is_sound=reply is not None)
             return reply
@@ -201,7 +201,7 @@ class _Worker:
             self._receive(lambda: end - time.monotonic())
             self._is_ready = True
 
-    def ask(self, gold: str, answer: str, budget_s: float) -> Opinion:
+    def ask(self, gold: str, answer: str, budget_s: float) -> Decision:
         """Raises TimeoutError when the reply is late, OSError when the process has ended."""
         self.n_questions += 1
         question = {"gold": gold, "answer": answer, "limit_s": int(budget_s) + 2}
@@ -209,7 +209,7 @@ class _Worker:
         left = self._budget(budget_s)
         _write(self._input, len(body).to_bytes(4, "big") + body)
         reply = self._receive(left)
-        return Opinion(reply["same"], str(reply["why"]))
+        return Decision(reply["same"], str(reply["why"]))
 
     def _budget(self, budget_s: float) -> Callable[[], float]:
         """What is left of it in seconds, from now on."""

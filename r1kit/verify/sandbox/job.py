@@ -1,7 +1,7 @@
-"""What goes into the sandbox and what comes out: `Limits`, `Job`, `Ending`.
+"""What goes into the sandbox and what comes out: `Limits`, `Job`, `RunResult`.
 
 Nothing here holds an expected answer, and nothing of it ever enters a worker: the comparison is the
-caller's, in another process, from `Ending.stdout` alone.
+caller's, in another process, from `RunResult.stdout` alone.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended: `Ending("exit", 0, b"42\\n", b"", 0.003, 0.002)`."""
+class RunResult:
+    """How a run ended: `RunResult("exit", 0, b"42\\n", b"", 0.003, 0.002)`."""
 
     how: How
     """"exit" by itself, "signal" by one it caused; a limit by its name; "sandbox" is the grader's

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox.job import Ending, How, Job
+from r1kit.verify.sandbox.job import How, Job, RunResult
 
 _PROFILE = """
 (version 1) (deny default) (import "system.sb")
@@ -40,7 +40,7 @@ class Runner:
                 "the sandbox level best-effort is for macOS; use standard or strict on Linux"
             )
 
-    def run(self, job: Job) -> Ending:
+    def run(self, job: Job) -> RunResult:
         with tempfile.TemporaryDirectory(prefix="r1-box-") as folder:
             return _run(job, Path(folder).resolve())
 
@@ -48,7 +48,7 @@ class Runner:
         """Nothing is open."""
 
 
-def _run(job: Job, folder: Path) -> Ending:
+def _run(job: Job, folder: Path) -> RunResult:
     box = folder / "box"
     box.mkdir()
     for name, data in {**job.files, "program.py": job.program.encode(errors="replace")}.items():
@@ -74,7 +74,7 @@ def _run(job: Job, folder: Path) -> Ending:
     out, err = ((folder / name).read_bytes()[: most + 1] for name in ("stdout", "stderr"))
     how = _how(code, max(len(out), len(err)) > most)
     number = abs(code) if code is not None and how in ("exit", "signal") else None
-    return Ending(how, number, out[:most], err[:most], time.monotonic() - started, 0.0)
+    return RunResult(how, number, out[:most], err[:most], time.monotonic() - started, 0.0)
 
 
 def _command(job: Job, box: Path) -> list[str]:

@@ -26,7 +26,7 @@ from typing import Literal, Self
 
 from r1kit.errors import SandboxError
 from r1kit.verify.sandbox import wire
-from r1kit.verify.sandbox.job import Ending, Job
+from r1kit.verify.sandbox.job import Job, RunResult
 from r1kit.verify.sandbox.macos import Runner
 from r1kit.verify.sandbox.probe import Layer, bubblewrap
 
@@ -69,7 +69,7 @@ class Worker:
             self.close()
             raise SandboxError(_refusal(level, head["error"]))
 
-    def run(self, job: Job) -> Ending:
+    def run(self, job: Job) -> RunResult:
         """Raises OSError or EOFError if the worker is lost."""
         limits = asdict(job.limits)
         self._control.settimeout(job.limits.wall_s + _GRACE_S)
@@ -79,7 +79,7 @@ class Worker:
         if "error" in head:
             raise OSError(head["error"])
         stdout, stderr = outputs
-        return Ending(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
+        return RunResult(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
 
     def close(self) -> None:
         """Hang up, and wait: the keeper ends when the worker has, or makes a hung worker end."""
@@ -142,7 +142,7 @@ class Sandbox:
                 worker.close()
         self.level = None
 
-    def run(self, job: Job) -> Ending:
+    def run(self, job: Job) -> RunResult:
         """Waits for a free worker. One that is lost is replaced, and the job tried once more."""
         if self.level is None:
             raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
@@ -157,9 +157,9 @@ class Sandbox:
             if ending.how != "sandbox":
                 return ending
             why = ending.stderr.decode(errors="replace")
-        return Ending("sandbox", None, b"", why.encode(), 0.0, 0.0)
+        return RunResult("sandbox", None, b"", why.encode(), 0.0, 0.0)
 
-    def map(self, jobs: Iterable[Job]) -> list[Ending]:
+    def map(self, jobs: Iterable[Job]) -> list[RunResult]:
         """All jobs, by all workers; endings in the order of the jobs."""
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from r1kit.verify.sandbox import program
 from r1kit.verify.sandbox.cage import Cage
-from r1kit.verify.sandbox.job import Ending, How, Job, Limits
+from r1kit.verify.sandbox.job import How, Job, Limits, RunResult
 
 _CHUNK = 1 << 16
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no more seals, no shrinking, growing, writing
@@ -36,7 +36,7 @@ class _Pipes:
     said: dict[int, bytearray] = field(default_factory=dict)
 
 
-def run(cage: Cage, job: Job) -> Ending:
+def run(cage: Cage, job: Job) -> RunResult:
     """Raises OSError if the cage cannot be prepared."""
     cage.fill_box(job.files, job.limits.disk_mb)
     if cage.group:
@@ -60,9 +60,11 @@ def run(cage: Cage, job: Job) -> Ending:
             os.close(place)
     stdout, stderr = map(bytes, pipes.said.values())
     if word != b"go":
-        return Ending("sandbox", None, b"", word or b"the candidate did not start", wall_s, cpu_s)
+        return RunResult(
+            "sandbox", None, b"", word or b"the candidate did not start", wall_s, cpu_s
+        )
     how, code = _judge(how or ("output" if any(over) else None), status, cpu_s, job.limits, stderr)
-    return Ending(how, code, stdout, stderr, wall_s, cpu_s)
+    return RunResult(how, code, stdout, stderr, wall_s, cpu_s)
 
 
 def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:

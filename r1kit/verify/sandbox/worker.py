@@ -21,7 +21,7 @@ import tempfile
 from typing import Any, NoReturn
 
 from r1kit.verify.sandbox import cage, cgroup, kernel, supervise, wire
-from r1kit.verify.sandbox.job import Ending, Job, Limits
+from r1kit.verify.sandbox.job import Job, Limits, RunResult
 
 _WARM = """
 array bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools
@@ -121,6 +121,6 @@ def _phrase(error: BaseException) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
 
 
-def _answer(control: socket.socket, ending: Ending) -> None:
+def _answer(control: socket.socket, ending: RunResult) -> None:
     head = {"how": ending.how, "code": ending.code, "wall": ending.wall_s, "cpu": ending.cpu_s}
     wire.send(control, head, [ending.stdout, ending.stderr])

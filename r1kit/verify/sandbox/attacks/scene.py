@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r1kit.verify.sandbox.attacks.attack import Attack
-from r1kit.verify.sandbox.job import Ending, Job
+from r1kit.verify.sandbox.job import Job, RunResult
 from r1kit.verify.sandbox.pool import Sandbox
 
 STDIN = b"line 1\nline 2\n"
@@ -137,7 +137,7 @@ def judge(sandbox: Sandbox, attack: Attack) -> Finding:
     return _find(attack, endings[0], harm)
 
 
-def _find(attack: Attack, ending: Ending, harm: str) -> Finding:
+def _find(attack: Attack, ending: RunResult, harm: str) -> Finding:
     told = f"{ending.how}{'' if ending.code is None else f' {ending.code}'}"
     last = ending.stderr.decode(errors="replace").strip().splitlines()[-1:]
     told = ": ".join([told, *last])
