@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from r1kit import signals
 from r1kit.chat import talk
+from r1kit.chat.backends import Local
 from r1kit.chat.conversation import Conversation
-from r1kit.chat.voices import Local
-from r1kit.sentences import sentences
+from r1kit.console.error_reporting import sentences
+from r1kit.processes import signals
 from r1kit.types import Sampling
 
 EXAMPLES = """

@@ -4,12 +4,12 @@
                                  [--before PYTHON]
 
 DIR is a checkpoint or a run, by default runs/tiny. Everybody serves the same folder in float32 over
-HTTP and is asked by the same client (r1kit/load.py): 1, 8 and 64 streams of 128 tokens at T = 1.
-The folder is a copy whose end-of-text token is one that no model writes, so that all answers are
-equally long. Servers take turns; those that wait are stopped (SIGSTOP), so that none takes time
-from another. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`, or R1_VLLM
-names its python); who is not there is left out. PYTHON is the interpreter of another checkout's
-environment, whose server takes part as `r1kit-before`. Results go to
+HTTP and is asked by the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128
+tokens at T = 1. The folder is a copy whose end-of-text token is one that no model writes, so that
+all answers are equally long. Servers take turns; those that wait are stopped (SIGSTOP), so that
+none takes time from another. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make
+vllm`, or R1_VLLM names its python); who is not there is left out. PYTHON is the interpreter of
+another checkout's environment, whose server takes part as `r1kit-before`. Results go to
 benchmarks/results/<date>-serving.{json,md}.
 """
 
@@ -37,9 +37,9 @@ import psutil
 from rich.console import Console
 
 from benchmarks import rl_step
-from r1kit import load
 from r1kit.config import ComputeConfig
-from r1kit.durable import MARKER
+from r1kit.files.atomic import MARKER
+from r1kit.loadtest import load_test
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
 
@@ -47,7 +47,7 @@ VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "pyt
 MAX_TOKENS = 128
 CONTEXT = 512
 """tokens; the tiny model's, which vLLM wants to be told"""
-LEVELS = dict(zip(load.CONCURRENCY, load.REQUESTS, strict=True))
+LEVELS = dict(zip(load_test.CONCURRENCY, load_test.REQUESTS, strict=True))
 """requests, by the streams that are open at once"""
 STARTS_S = 300.0
 ENVIRONMENT = {
@@ -107,13 +107,13 @@ class Server:
         """One level, while all others are stopped."""
         if self.error is not None:
             return
-        asked = load.Load(
+        asked = load_test.Load(
             f"http://127.0.0.1:{self.port}/v1", self.model, max_tokens=MAX_TOKENS, extra=self.extra
         )
         with self.awake():
             # Whoever was stopped needs a while: vLLM's first answers take seconds then.
-            load.measure(asked, concurrency, max(2, concurrency))
-            level = load.measure(asked, concurrency, requests)
+            load_test.measure(asked, concurrency, max(2, concurrency))
+            level = load_test.measure(asked, concurrency, requests)
         self.runs.append(level.record())
         if level.tokens != (requests - level.errors) * MAX_TOKENS:
             console.print(f"{self.name}: {level.tokens} tokens, not all that were asked for")
@@ -165,7 +165,7 @@ def main() -> None:
     busy = psutil.cpu_percent(2.0) / 100
     if busy > rl_step.BUSY:
         console.print(f"[yellow]Others use {busy:.0%} of this machine: times will be noise.")
-    n_cores = n_processes(ComputeConfig(device="cpu"), load.CONCURRENCY[-1])
+    n_cores = n_processes(ComputeConfig(device="cpu"), load_test.CONCURRENCY[-1])
     with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
         folder = Path(name)
         model = endless(given, folder / "model")

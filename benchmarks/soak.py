@@ -26,8 +26,8 @@ import httpx
 import psutil
 from rich.console import Console
 
-from r1kit import load
-from r1kit.measured import serving
+from r1kit.loadtest import load_test
+from r1kit.loadtest.serve_bench import serving
 
 CONCURRENCY = 64
 KINDS = 32
@@ -50,7 +50,7 @@ def main() -> None:
     options = ["--max-rows", "64", "--max-waiting", "512"]
     with serving(["serve", asked.model, *options]) as server:
         model = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
-        work = load.Load(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)
+        work = load_test.Load(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)
         failures = soak(work, server.pid, asked.disconnects, asked.requests)
         failures += left_behind(server.url)
     for failure in failures:
@@ -59,10 +59,10 @@ def main() -> None:
     sys.exit(bool(failures))
 
 
-def soak(work: load.Load, pid: int, disconnects: int, requests: int) -> list[str]:
+def soak(work: load_test.Load, pid: int, disconnects: int, requests: int) -> list[str]:
     """Both phases; what went wrong."""
     server = psutil.Process(pid)
-    first = load.ask_all(work, range(KINDS), 1)
+    first = load_test.ask_all(work, range(KINDS), 1)
     failures = [f"alone: {stream.error}" for stream in first if stream.error]
     rng, port = random.Random(1), int(work.url.split(":")[2].split("/")[0])
 
@@ -72,7 +72,7 @@ def soak(work: load.Load, pid: int, disconnects: int, requests: int) -> list[str
 
     def whole(places: range) -> list[str]:
         kinds = [place % KINDS for place in places]
-        told = zip(kinds, load.ask_all(work, kinds, CONCURRENCY), strict=True)
+        told = zip(kinds, load_test.ask_all(work, kinds, CONCURRENCY), strict=True)
         return [
             stream.error or f"request {kind} said something else"
             for kind, stream in told

@@ -31,8 +31,8 @@ from transformers import PreTrainedTokenizerBase
 
 from benchmarks import rl_step, serving, workload
 from benchmarks.serving import Server
-from r1kit import load as client
 from r1kit.config import ComputeConfig, ModelConfig, load
+from r1kit.loadtest import load_test as client
 from r1kit.model import policy
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes

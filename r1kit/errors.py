@@ -11,8 +11,8 @@
     ├── SandboxError      a machine that cannot cage programs as strictly as was asked
     └── CurationError     filters that leave nothing to learn from
 
-Every one is caught in `sentences.py`, printed without a traceback, and ends the process with its
-`exit_code`. Anything else that reaches the user is a bug.
+Every one is caught in `error_reporting.py`, printed without a traceback, and ends the process with
+its `exit_code`. Anything else that reaches the user is a bug.
 """
 
 

@@ -83,8 +83,8 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 class RenderedPrompt:
     """A prompt, and the part of the assistant's turn in which it ends.
 
-    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` says that this part of the turn already has
-    text, which is to be continued.
+    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` says that this part of the turn already
+    has text, which is to be continued.
     """
 
     ids: list[int]

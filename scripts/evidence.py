@@ -21,14 +21,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from r1kit import claims, leash, signals
+from r1kit import claims
 from r1kit.config import load
-from r1kit.durable import read_lines, to_json
-from r1kit.evidence import Evidence, read
-from r1kit.live import duration
+from r1kit.console.progress import duration
+from r1kit.files.atomic import read_lines, to_json
+from r1kit.processes import process_guard, signals
 from r1kit.report import figures, markdown, plots
 from r1kit.report.facts import claim_line, main_showcase
 from r1kit.report.tables import tables
+from r1kit.runs.run_reader import Evidence, read
 from r1kit.template import parse
 
 MACHINE = (
@@ -75,12 +76,12 @@ def main() -> None:
 
 def make(command: list[str]) -> None:
     """Run `r1`, which ends when we do; its own words say why it has failed."""
-    running = leash.start([sys.executable, "-m", "r1kit", *command])
+    running = process_guard.start([sys.executable, "-m", "r1kit", *command])
     try:
         if code := running.wait():
             raise SystemExit(code)
     finally:
-        leash.let_go(running)
+        process_guard.let_go(running)
 
 
 def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from r1kit import leash
-from r1kit.evidence import read
+from r1kit.processes import process_guard
+from r1kit.runs.run_reader import read
 from r1kit.verify.steps import true_steps
 
 QUESTION = "What is 1+2+3+...+100?"
@@ -41,11 +41,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = [named(arguments.run, stage, Path(folder)) for stage in SHOWN]
         command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
-        server = leash.start(command, stderr=subprocess.PIPE, text=True)
+        server = process_guard.start(command, stderr=subprocess.PIPE, text=True)
         try:
             take(address(server), arguments.out)
         finally:
-            leash.let_go(server)
+            process_guard.let_go(server)
 
 
 def named(run: Path, stage: str, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from r1kit import claims
 from r1kit.claims import paper, reading
 from r1kit.claims.judge import Claim, combine, judge
 from r1kit.claims.reading import MissingError, Reading
-from r1kit.evidence import Evidence
+from r1kit.runs.run_reader import Evidence
 
 ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistency": 0.01,
           "cons_gain": 0.01, "well_formed": 0.01}  # fmt: skip

@@ -15,12 +15,13 @@ from click.testing import Result
 from rich.console import Console
 from typer.testing import CliRunner
 
-from r1kit import cli, sentences
+from r1kit import cli
 from r1kit.config import load
-from r1kit.durable import MARKER
+from r1kit.console import error_reporting
 from r1kit.errors import R1Error
-from r1kit.evidence import read
-from r1kit.rundir import RunDir
+from r1kit.files.atomic import MARKER
+from r1kit.runs.run_dir import RunDir
+from r1kit.runs.run_reader import read
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()"]
 RECIPE = """
@@ -150,9 +151,9 @@ def test_the_unexpected_is_written_to_the_run_folder(
     with RunDir.create_or_resume(run, load(recipe)) as folder:
         folder.checkpoint_path("zero", 40).mkdir()
         (folder.checkpoint_path("zero", 40) / MARKER).write_text("{}")
-    with pytest.raises(typer.Exit) as ended, sentences.sentences(Console(), run):
+    with pytest.raises(typer.Exit) as ended, error_reporting.sentences(Console(), run):
         raise ZeroDivisionError("by a bug")
-    assert ended.value.exit_code == sentences.UNEXPECTED
+    assert ended.value.exit_code == error_reporting.UNEXPECTED
     said = capsys.readouterr().err
     assert "something unexpected happened (ZeroDivisionError: by a bug)" in said
     assert "Everything up to step 40 of zero is kept" in said
@@ -163,7 +164,7 @@ def test_the_unexpected_is_written_to_the_run_folder(
 def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with pytest.raises(typer.Exit), sentences.sentences(Console(), tmp_path / "none"):
+    with pytest.raises(typer.Exit), error_reporting.sentences(Console(), tmp_path / "none"):
         raise ValueError
     found = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
     assert found is not None
@@ -174,7 +175,7 @@ def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
 def test_every_error_has_an_exit_code_that_is_not_zero():
     codes = [kind.exit_code for kind in (R1Error, *R1Error.__subclasses__())]
     assert 0 not in codes
-    assert max(codes) < sentences.UNEXPECTED
+    assert max(codes) < error_reporting.UNEXPECTED
 
 
 @pytest.mark.slow

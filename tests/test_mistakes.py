@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from r1kit import cli
 from r1kit.config import load
-from r1kit.durable import MARKER
+from r1kit.console.error_reporting import UNEXPECTED
 from r1kit.errors import R1Error
-from r1kit.rundir import RunDir
-from r1kit.sentences import UNEXPECTED
-from r1kit.signals import ENDING
+from r1kit.files.atomic import MARKER
+from r1kit.processes.signals import ENDING
+from r1kit.runs.run_dir import RunDir
 
 RECIPE = 'name = "little"\n[[tasks]]\nname = "equation"\n'
 ROW = '{"id": 1, "gold": "5", "text": "5"}\n'

@@ -16,8 +16,8 @@ import r1kit
 from r1kit import config
 from r1kit.cli import after
 from r1kit.config.shipped import FOLDER, shipped
-from r1kit.durable import MARKER
-from r1kit.rundir import RunDir
+from r1kit.files.atomic import MARKER
+from r1kit.runs.run_dir import RunDir
 
 ROOT = Path(__file__).parents[1]
 BUILD = "from setuptools import build_meta; print(build_meta.build_wheel({!r}))"

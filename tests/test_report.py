@@ -20,11 +20,11 @@ from rich.console import Console
 from r1kit import report
 from r1kit.config import parse
 from r1kit.diagnose import Finding
-from r1kit.evidence import read
 from r1kit.report import figures, plots
 from r1kit.report.facts import costs, gather, promise, together
 from r1kit.report.markdown import escape, fenced
-from r1kit.rundir import RunDir
+from r1kit.runs.run_dir import RunDir
+from r1kit.runs.run_reader import read
 
 HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
 BASE = {

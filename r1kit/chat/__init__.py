@@ -12,9 +12,9 @@ from contextlib import closing
 from rich.console import Console
 from rich.text import Text
 
+from r1kit.chat.backends import open_voice
 from r1kit.chat.conversation import Conversation
-from r1kit.chat.voices import open_voice
-from r1kit.live import printable
+from r1kit.console.progress import printable
 from r1kit.types import Sampling
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from r1kit import signals
+from r1kit.chat.backends import ChatBackend
 from r1kit.chat.screen import Screen
-from r1kit.chat.voices import ChatBackend
+from r1kit.console.progress import printable
 from r1kit.errors import R1Error
-from r1kit.live import printable
-from r1kit.outside import mended
+from r1kit.files.outside import mended
+from r1kit.processes import signals
 from r1kit.types import Message, Sampling
 
 HELP = """\

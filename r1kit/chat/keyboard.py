@@ -11,8 +11,8 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from r1kit import signals
-from r1kit.outside import mended
+from r1kit.files.outside import mended
+from r1kit.processes import signals
 
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
 CONTINUED = "· "

@@ -15,7 +15,7 @@ from typing import Any
 from r1kit.claims.judge import judge
 from r1kit.claims.paper import CLAIMS
 from r1kit.claims.reading import MissingError
-from r1kit.evidence import Evidence
+from r1kit.runs.run_reader import Evidence
 
 
 def table(runs: Sequence[Evidence]) -> list[dict[str, Any]]:

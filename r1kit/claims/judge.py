@@ -9,7 +9,7 @@ from math import hypot
 from typing import Literal
 
 from r1kit.claims.reading import Reading
-from r1kit.evidence import Evidence
+from r1kit.runs.run_reader import Evidence
 
 MIN_SEEDS = 3
 """from which on seeds say how much they differ"""

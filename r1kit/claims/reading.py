@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import hypot
 from typing import NamedTuple
 
-from r1kit.evidence import Evidence
+from r1kit.runs.run_reader import Evidence
 
 
 class Reading(NamedTuple):

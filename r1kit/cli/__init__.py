@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from r1kit import signals
+from r1kit.processes import signals
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -27,7 +27,7 @@ def _run() -> None:
     import typer
     from rich.console import Console
 
-    from r1kit.sentences import sentences
+    from r1kit.console.error_reporting import sentences
 
     app = _load()
     try:

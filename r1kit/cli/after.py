@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from r1kit.config import Recipe
-from r1kit.durable import MARKER
-from r1kit.evidence import newest_checkpoint, read_manifest
+from r1kit.files.atomic import MARKER
+from r1kit.runs.run_reader import newest_checkpoint, read_manifest
 from r1kit.stages.plan import plan
 
 

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from r1kit.cli.root import app
+from r1kit.console.error_reporting import sentences
 from r1kit.errors import ConfigError
-from r1kit.sentences import sentences
 
 SAMPLE_EXAMPLES = """
 Examples:
@@ -94,7 +94,7 @@ def sample(
 
     console = Console()
     with sentences(console, kept="What was sampled is kept; the same command goes on."):
-        from r1kit import sample as sampling
+        from r1kit.rollouts import sample as sampling
 
         if split not in ("train", "held_out"):
             raise ConfigError(f"There is no split {split!r}; there are train and held_out.")
@@ -121,7 +121,7 @@ def verify(
     ] = None,
 ) -> None:
     """Say of each answer in a file whether it is right."""
-    from r1kit import grade
+    from r1kit import verify_file
 
     console = Console(stderr=True)
     with sentences(console), ExitStack() as stack:
@@ -133,7 +133,7 @@ def verify(
             raise ConfigError(
                 f"{out} cannot be written ({error.strerror}); name another file."
             ) from None
-        grade.run(kind, jsonl, file, console)
+        verify_file.run(kind, jsonl, file, console)
 
 
 @app.command(epilog=DOCTOR_EXAMPLES)

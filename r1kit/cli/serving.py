@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from r1kit.cli.root import app
+from r1kit.console.error_reporting import sentences
 from r1kit.errors import ConfigError
-from r1kit.outside import mended
-from r1kit.sentences import sentences
+from r1kit.files.outside import mended
 from r1kit.serve.flags import Flags
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ def serve(
     console = Console(stderr=True)
     with sentences(console):
         if bench:
-            from r1kit import measured
+            from r1kit.loadtest import serve_bench
 
             key = api_key[0] if api_key else None
-            wish = measured.LoadTestOptions(price_per_hour, bench_out, key)
-            measured.run(models or [], sys.argv[1:], wish, Console())
+            wish = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
+            serve_bench.run(models or [], sys.argv[1:], wish, Console())
             return
         from r1kit.serve import server
         from r1kit.serve.limits import Limits
@@ -198,7 +198,7 @@ def _opener(
     console: Console,
 ) -> Callable[[], Sequence[ServedModel]]:
     """How the models are opened. Raises ConfigError for a command line that cannot be meant."""
-    from r1kit.engines.calls import is_url
+    from r1kit.engines.http_client import is_url
 
     if engine not in ("local", "vllm") and not is_url(engine):
         raise ConfigError(f"There is no engine {engine!r}; it is local, vllm, or http(s)://...")
@@ -207,7 +207,7 @@ def _opener(
     if is_url(engine):
         if models:
             raise ConfigError("A server behind --engine URL brings its own models; name none.")
-        from r1kit.serve.front import open_front
+        from r1kit.serve.proxy import open_front
 
         return lambda: open_front(engine, key, limits)
     found = _found(models)

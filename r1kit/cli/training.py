@@ -13,7 +13,7 @@ from rich.text import Text
 
 from r1kit.cli.after import Call, called, tell_next
 from r1kit.cli.root import app
-from r1kit.sentences import sentences
+from r1kit.console.error_reporting import sentences
 
 RUN_EXAMPLES = """
 Examples:
@@ -65,8 +65,8 @@ def run(
 ) -> None:
     """Run a recipe, or resume its run; ends with a report."""
     from r1kit import config, report
-    from r1kit.live import Observer, observer
-    from r1kit.track import Tracked, open_sink
+    from r1kit.console.progress import Observer, observer
+    from r1kit.console.trackers import Tracked, open_sink
 
     console = Console()
     with sentences(console):

@@ -48,7 +48,7 @@ from r1kit.config.sections import (
 from r1kit.config.shipped import find_recipe, shipped
 from r1kit.config.strict import RunName, Strict
 from r1kit.errors import ConfigError
-from r1kit.text_files import read_text
+from r1kit.files.text_files import read_text
 
 __all__ = [
     "AblationConfig",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r1kit.errors import ConfigError
-from r1kit.text_files import did_you_mean
+from r1kit.files.text_files import did_you_mean
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 

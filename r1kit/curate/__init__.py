@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r1kit.config import Rules
+from r1kit.curate.candidate import Provenance, Row, as_row, conversation, drafts, messages_of
 from r1kit.curate.contamination import Benchmark, uncontaminated
 from r1kit.curate.conversations import read_conversations
-from r1kit.curate.draft import Provenance, Row, as_row, conversation, drafts, messages_of
 from r1kit.curate.duplicates import exact_copies, near_copies
+from r1kit.curate.filter_pipeline import Filter, Report, run
 from r1kit.curate.filters import (
     consistent,
     correct,
@@ -23,7 +24,6 @@ from r1kit.curate.filters import (
     readable,
     shortest,
 )
-from r1kit.curate.funnel import Filter, Report, run
 from r1kit.errors import CurationError
 from r1kit.types import Group
 

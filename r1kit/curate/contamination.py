@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from r1kit.config import ContaminationMode as Mode
-from r1kit.curate.draft import Candidate
-from r1kit.curate.funnel import Rejection
+from r1kit.curate.candidate import Candidate
+from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.words import ngrams, words
 
 SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}

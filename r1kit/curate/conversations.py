@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1kit.curate.draft import Row
+from r1kit.curate.candidate import Row
 from r1kit.errors import ConfigError
-from r1kit.outside import UnwritableError, read_json, refuse_unwritable
-from r1kit.text_files import read_json_lines
+from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
+from r1kit.files.text_files import read_json_lines
 
 MAX_TOLD = 5
 """bad lines that are told one by one"""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from datasketch import MinHash, MinHashLSH
 
-from r1kit.curate.draft import Candidate
-from r1kit.curate.funnel import Rejection
+from r1kit.curate.candidate import Candidate
+from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.words import ngrams, words
 
 SHINGLE = 5

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from r1kit.curate.draft import Candidate
-from r1kit.curate.funnel import Filter, Rejection
+from r1kit.curate.candidate import Candidate
+from r1kit.curate.filter_pipeline import Filter, Rejection
 from r1kit.curate.readable import unreadable, untidy
 from r1kit.types import Completion
 from r1kit.verify.language import language_share

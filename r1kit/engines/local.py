@@ -33,12 +33,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.engines.base import Counters, OnGroup, RequestState, TokenLogprobs, check
+from r1kit.engines.counter_rng import uniform
 from r1kit.engines.grammar import Grammars, GrammarState, restrict
 from r1kit.engines.prefill import Prefill, PrefillState
-from r1kit.engines.rows import Slots
-from r1kit.engines.sampler import BatchSamplingParams, sample, top_logprobs
+from r1kit.engines.sampling import BatchSamplingParams, sample, top_logprobs
+from r1kit.engines.slots import Slots
 from r1kit.engines.text import Text
-from r1kit.engines.uniform import uniform
 from r1kit.engines.waiting import Waiting, pace
 from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache

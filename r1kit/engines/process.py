@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 
 from r1kit import errors
-from r1kit.child import Child
 from r1kit.engines.base import RequestState
-from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
+from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError, GrammarError
-from r1kit.outside import read_json, to_bytes
+from r1kit.files.outside import read_json, to_bytes
+from r1kit.processes.child import Child
 from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01

@@ -3,7 +3,7 @@
 Unlike the engines of `base.py` it is asked in messages, for only the server knows its tokenizer: a
 `Completion` from here has its text, in this house's form, and how it ended, and no token ids.
 
-Servers tell thinking in fields, typed parts or tags (streams.py); all become the one text that
+Servers tell thinking in fields, typed parts or tags (sse.py); all become the one text that
 `template.parse` reads.
 """
 
@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.calls import HttpClient, Json, RefusedError
-from r1kit.engines.streams import FINISHES, count, pieces, spoken
+from r1kit.engines.http_client import HttpClient, Json, RefusedError
+from r1kit.engines.sse import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
-from r1kit.outside import mended
+from r1kit.files.outside import mended
 from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Message, Sampling
 

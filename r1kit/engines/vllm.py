@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
-from r1kit.engines.streams import FINISHES, EventReader, reason
+from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
+from r1kit.engines.sse import FINISHES, EventReader, reason
 from r1kit.errors import EngineError
 from r1kit.types import Completion, Finish, TopLogprobs
 

@@ -28,8 +28,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from r1kit.checksums import names_below, of_files
-from r1kit.durable import (
+from r1kit.errors import CheckpointError
+from r1kit.files.atomic import (
     MARKER,
     TEMPORARY,
     flush_tree,
@@ -39,7 +39,7 @@ from r1kit.durable import (
     seal,
     to_json,
 )
-from r1kit.errors import CheckpointError
+from r1kit.files.checksums import names_below, of_files
 from r1kit.model import folder, policy
 from r1kit.model.tokenizer import check_fits
 from r1kit.types import Checkpoint

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from r1kit.errors import CheckpointError
-from r1kit.evidence import newest_checkpoint
-from r1kit.text_files import did_you_mean
+from r1kit.files.text_files import did_you_mean
+from r1kit.runs.run_reader import newest_checkpoint
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")

@@ -14,12 +14,12 @@ from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
-from r1kit.checksums import of_files
-from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
+from r1kit.files.atomic import MARKER
+from r1kit.files.checksums import of_files
 from r1kit.model.find import require_existing as refuse_missing
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
-from r1kit.shapes import CheckpointFile, read_json
+from r1kit.runs.schemas import CheckpointFile, read_json
 from r1kit.types import Checkpoint
 
 MEND = "restore it from a copy, or use another checkpoint"

@@ -20,10 +20,10 @@ from transformers import PreTrainedModel
 
 from r1kit.model.attention import Layout, Scores
 from r1kit.model.cache import KeyValues, PrefillCache, RowCache
-from r1kit.model.continued import ChunkedPrefill
+from r1kit.model.chunked_prefill import ChunkedPrefill
 from r1kit.model.logprobs import forward
+from r1kit.model.numba_model import NumbaModel, fits
 from r1kit.model.packed import Packed
-from r1kit.model.small import NumbaModel, fits
 
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 _LONG = 512

@@ -27,9 +27,9 @@ import torch
 import torch.distributed as dist
 
 from r1kit import errors
-from r1kit.child import Child
 from r1kit.config import ComputeConfig
 from r1kit.errors import ComputeError, R1Error
+from r1kit.processes.child import Child
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ import gradio as gr
 
 from r1kit.pages import talk, turns
 from r1kit.pages.api import AnswerControl, Api
+from r1kit.pages.i18n import EXAMPLES, say
 from r1kit.pages.markup import DELIMITERS
 from r1kit.pages.talk import Talk
 from r1kit.pages.turns import Turn
-from r1kit.pages.words import EXAMPLES, say
 
 Updates = dict[Any, Any]
 QUIET: dict[str, Any] = {

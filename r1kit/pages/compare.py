@@ -11,7 +11,7 @@ import gradio as gr
 from r1kit.pages import turns
 from r1kit.pages.api import AnswerControl, Api
 from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, Updates, transcript
-from r1kit.pages.words import EXAMPLES, say
+from r1kit.pages.i18n import EXAMPLES, say
 
 N_COLUMNS = 4
 _LOOK_S = 0.1

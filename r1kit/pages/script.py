@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from r1kit.pages.words import GRADIO_LABELS, LANGUAGES, say
+from r1kit.pages.i18n import GRADIO_LABELS, LANGUAGES, say
 
 _HERE = Path(__file__).parent
 _NOTICES = ("away", "unkept", "next")

@@ -17,11 +17,11 @@ from r1kit.pages import turns
 from r1kit.pages.api import Api
 from r1kit.pages.chat import NEWEST, QUIET, Chat, Updates
 from r1kit.pages.compare import N_COLUMNS, Compare
-from r1kit.pages.door import PageApp
+from r1kit.pages.i18n import LANGUAGES, preferred, say
+from r1kit.pages.page_app import PageApp
 from r1kit.pages.script import SPEAK
 from r1kit.pages.talk import read
 from r1kit.pages.theme import CSS, theme
-from r1kit.pages.words import LANGUAGES, preferred, say
 
 MAX_WAITING = 64
 """events in gradio's queue; more are refused. What an answer costs is limited by the API."""

@@ -11,8 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from r1kit.pages.i18n import say
 from r1kit.pages.markup import readable
-from r1kit.pages.words import say
 
 Turn = dict[str, Any]
 Message = dict[str, Any]

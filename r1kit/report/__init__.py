@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.durable import replace_file
-from r1kit.evidence import Evidence, read
-from r1kit.live import printable
+from r1kit.console.progress import printable
+from r1kit.files.atomic import replace_file
 from r1kit.report import figures, markdown, page, plots, tables
 from r1kit.report.facts import Facts, gather
+from r1kit.runs.run_reader import Evidence, read
 
 PICTURE = "curves"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from r1kit import claims
+from r1kit.console.progress import duration
 from r1kit.diagnose import Finding, diagnose
-from r1kit.evidence import SIDE_STAGES, Evidence
-from r1kit.live import duration
 from r1kit.report.tables import Table, tables
+from r1kit.runs.run_reader import SIDE_STAGES, Evidence
 
 HOUR_S = 3600.0
 MARKS = {True: "✓", False: "✗", "undecided": "?"}

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from r1kit.claims.judge import combine
 from r1kit.claims.reading import MissingError, Reading, measured, truth_and_reward
-from r1kit.evidence import Evidence
 from r1kit.report.plots import COLORS, Paint, smooth, style
 from r1kit.report.tables import main_path, taught
+from r1kit.runs.run_reader import Evidence
 
 PATHS = (
     ("R1-Zero", ("base", "zero")),

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from r1kit.diagnose.settings import settings_of
-from r1kit.durable import replace_file
-from r1kit.evidence import Evidence
+from r1kit.files.atomic import replace_file
+from r1kit.runs.run_reader import Evidence
 
 INK = "#010203"
 """stands for the page's text colour; `svg` turns it into `currentColor`"""

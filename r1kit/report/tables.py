@@ -12,7 +12,7 @@ from typing import Any
 
 from r1kit.claims.judge import combine
 from r1kit.claims.reading import MissingError, measured
-from r1kit.evidence import SIDE_STAGES, Evidence
+from r1kit.runs.run_reader import SIDE_STAGES, Evidence
 
 ERROR_NOTE = "± is one standard error"
 

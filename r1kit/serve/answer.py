@@ -17,10 +17,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from r1kit.engines.completion import Chunk
-from r1kit.outside import to_bytes
+from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
-from r1kit.serve.flow import ResponseStream
 from r1kit.serve.limits import Limits
+from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Json, JsonResponse, Usage, Writer
 
 _SEND_S = 30.0

@@ -1,4 +1,4 @@
-"""The routes. Behind them: models.py, driver.py, front.py; before them: gate.py."""
+"""The routes. Behind them: models.py, engine_loop.py, proxy.py; before them: access.py."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from r1kit.outside import UnwritableError
-from r1kit.serve import launch_day, schema
+from r1kit.files.outside import UnwritableError
+from r1kit.serve import deepseek_r1_profile, schema
+from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import Answer, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
-from r1kit.serve.flow import ResponseStream
-from r1kit.serve.gate import LOOPBACK, AccessMiddleware
-from r1kit.serve.items import Items
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import Limits
 from r1kit.serve.metrics import CONTENT_TYPE, Metrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
+from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
+from r1kit.serve.responses_output import Items
 from r1kit.serve.wire import Chat, ChoicesWriter, Json, JsonResponse, PlainText, Writer
 
 PREFIXES = ("/v1", "", "/beta")
@@ -40,7 +40,7 @@ _KNOWN = schema.field_names(MODELS)
 
 
 class Page(Protocol):
-    """Pages for people, beside the API (r1kit/pages/door.py)."""
+    """Pages for people, beside the API (r1kit/pages/page_app.py)."""
 
     lifespan: AbstractAsyncContextManager[None]
 
@@ -76,7 +76,7 @@ class Routes:
         served, by_name = self._models.find(body.model)
         most = None
         if self._is_launch_day:
-            body, most = launch_day.checked(body, by_name)
+            body, most = deepseek_r1_profile.checked(body, by_name)
         writer = ChoicesWriter(Chat(served.thinks(body, by_name), served.decoder), body)
         ask = partial(served.chat, body, by_name, most)
         return await self._answer(ask, writer, body.stream, request)
@@ -151,7 +151,7 @@ def build(
 ) -> ASGIApp:
     """The whole server as an ASGI app; its lifespan starts and stops the engines.
 
-    `is_launch_day` is the API profile of launch_day.py.
+    `is_launch_day` is the API profile of deepseek_r1_profile.py.
     """
 
     @asynccontextmanager
@@ -192,7 +192,9 @@ def _teller(told: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
 
     async def tell(_: Request, error: Exception) -> JsonResponse:
         known = told(error)
-        status, body = launch_day.body(known) if is_launch_day else (known.status, known.body())
+        status, body = (
+            deepseek_r1_profile.body(known) if is_launch_day else (known.status, known.body())
+        )
         return JsonResponse(body, status, known.headers)
 
     return tell

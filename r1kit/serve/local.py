@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
-from r1kit.loading import gc_paused_imports
+from r1kit.processes.loading import gc_paused_imports
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served, ServedModel
 

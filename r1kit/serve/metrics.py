@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from r1kit.serve.flow import EngineStats
 from r1kit.serve.models import ServedModel
+from r1kit.serve.response_stream import EngineStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTED: dict[str, tuple[str, str, Callable[[EngineStats], int]]] = {

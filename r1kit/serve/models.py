@@ -17,11 +17,11 @@ from r1kit import template
 from r1kit.engines.base import StepEngine, as_schema
 from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
-from r1kit.serve import launch_day
+from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
-from r1kit.serve.driver import EngineLoop
-from r1kit.serve.flow import EngineStats, ResponseStream
+from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, Limits
+from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import (
     ChatRequest,
     CompletionParams,
@@ -168,7 +168,7 @@ class Served:
         most = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
         is_thinking = opening.part == "thinking"
         if answer_tokens is not None:
-            most = answer_tokens + (launch_day.THINKING_TOKENS if is_thinking else 0)
+            most = answer_tokens + (deepseek_r1_profile.THINKING_TOKENS if is_thinking else 0)
         asked = self._request(request, opening.ids, most, "messages", request.top_logprobs)
         schema = self._schema(request)
         ask = GenerationRequest(

@@ -16,10 +16,10 @@ from types import FrameType
 
 import uvicorn
 
-from r1kit import signals
 from r1kit.errors import ConfigError
+from r1kit.processes import signals
 from r1kit.serve import app
-from r1kit.serve.gate import LOOPBACK
+from r1kit.serve.access import LOOPBACK
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import ServedModel
 from r1kit.serve.origins import Origins
@@ -72,7 +72,7 @@ def run(
                 page=page,
                 is_launch_day=is_launch_day,
             ),
-            access_log=False,  # gate.py has a line for each request, without its query
+            access_log=False,  # access.py has a line for each request, without its query
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S + _TELL_S,

@@ -25,15 +25,15 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from r1kit import leash
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
 from r1kit.model import folder
-from r1kit.serve.causes import explained
+from r1kit.processes import process_guard
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import Limits
 from r1kit.serve.models import Served, ServedModel
+from r1kit.serve.vllm_startup_errors import explained
 
 _LOOK_S = 0.25
 _ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -88,7 +88,7 @@ class Vllm:
     def _start(self, command: Sequence[str], key: str) -> None:
         self._words.clear()
         environment = {**_ENVIRONMENT, **os.environ, "VLLM_API_KEY": key}
-        self._process = leash.start(
+        self._process = process_guard.start(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True,
             errors="replace",
         )  # fmt: skip
@@ -124,7 +124,7 @@ class Vllm:
         process, self._process = self._process, None
         if process is None:
             return
-        leash.let_go(process)  # the whole group ends
+        process_guard.let_go(process)  # the whole group ends
 
 
 def open_vllm(

@@ -16,13 +16,13 @@ from r1kit.config import BaseConfig, ModelConfig
 from r1kit.model import folder, policy
 from r1kit.model.find import find_model
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.stages import supervise
+from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 from r1kit.template import render_prompt
-from r1kit.train.imitate import cross_entropy
+from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
@@ -75,7 +75,7 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
     )
     steps = _steps(context, tasks, tokenizer, config)
     what = f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens"
-    supervise.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
+    supervised.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
 
 
 def _refuse_long(

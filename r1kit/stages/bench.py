@@ -16,7 +16,7 @@ from typing import Any
 
 from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
-from r1kit.rollout import Rubric, collect_rollouts
+from r1kit.rollouts.collect import Rubric, collect_rollouts
 from r1kit.stages import preference
 from r1kit.stages.context import Context
 from r1kit.stages.measure import facts, rollout_record

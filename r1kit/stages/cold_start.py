@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from r1kit.config import TunedConfig
 from r1kit.curate import Row
-from r1kit.stages import sampled, tune
+from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 
@@ -20,8 +20,8 @@ ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 def run(context: Context, unit: Unit) -> None:
     """Leaves a finished checkpoint of stage `cold_start`."""
     config = context.recipe.cold_start or TunedConfig()
-    rows = [rewritten(row) for row in sampled.draw(context, unit, "zero", config.sample)]
-    rows += sampled.general(context, config.n_general)
+    rows = [rewritten(row) for row in sampled_data.draw(context, unit, "zero", config.sample)]
+    rows += sampled_data.general(context, config.n_general)
     tune.run(context, unit, rows, config.sft)
 
 

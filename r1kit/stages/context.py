@@ -18,14 +18,14 @@ from pydantic import TypeAdapter
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
+from r1kit.console.progress import Observer
 from r1kit.errors import CheckpointError
-from r1kit.evidence import RECORDS, stage_and_step
-from r1kit.live import Observer
 from r1kit.model import checkpoint, folder
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
-from r1kit.records import Position
-from r1kit.rundir import RunDir
+from r1kit.runs.records import Position
+from r1kit.runs.run_dir import RunDir
+from r1kit.runs.run_reader import RECORDS, stage_and_step
 from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
 

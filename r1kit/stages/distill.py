@@ -11,7 +11,7 @@ from pathlib import Path
 from r1kit.config import DistillConfig, StudentConfig
 from r1kit.curate import Row, read_conversations
 from r1kit.errors import ConfigError
-from r1kit.shapes import Conversation, read_records
+from r1kit.runs.schemas import Conversation, read_records
 from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from r1kit import claims
 from r1kit.config import Recipe
+from r1kit.console.progress import Observer
 from r1kit.curate import read_conversations
 from r1kit.errors import ConfigError
-from r1kit.evidence import read
-from r1kit.live import Observer
-from r1kit.loading import gc_paused_imports
 from r1kit.model.find import find_model
-from r1kit.rundir import RunDir
+from r1kit.processes.loading import gc_paused_imports
+from r1kit.runs.run_dir import RunDir
+from r1kit.runs.run_reader import read
 from r1kit.stages.plan import StageSelection, Unit, is_students_alone, plan
 from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
-from r1kit.evidence import SIDE_STAGES, stage_order
+from r1kit.runs.run_reader import SIDE_STAGES, stage_order
 
 OWN = "its own samples"
 HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")

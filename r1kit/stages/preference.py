@@ -21,7 +21,7 @@ from r1kit.errors import TaskError
 from r1kit.judges import is_harmful
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import scorer
-from r1kit.stages import supervise
+from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
 from r1kit.tasks import mix
@@ -58,7 +58,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     ]
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
-    supervise.run(context, unit, preference_loss, model, tokenizer, steps, config, resumed, what)
+    supervised.run(context, unit, preference_loss, model, tokenizer, steps, config, resumed, what)
     return _measured(context, stage, model, reader)
 
 

@@ -18,7 +18,7 @@ from r1kit.engines.base import Engine
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge, preferred
 from r1kit.model.parallel import Ranks
-from r1kit.rollout import RolloutBatch, Rubric, collect_rollouts
+from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
 from r1kit.stages.context import Context
 from r1kit.stages.measure import describe, group_record
 from r1kit.stages.plan import Unit

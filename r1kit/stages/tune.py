@@ -9,11 +9,11 @@ from transformers import PreTrainedTokenizerBase
 from r1kit.config import SFTConfig
 from r1kit.curate import Row, messages_of
 from r1kit.errors import ConfigError
-from r1kit.stages import supervise
+from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.template import render_prompt, render_turn
-from r1kit.train.imitate import cross_entropy
+from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
@@ -30,7 +30,7 @@ def run(context: Context, unit: Unit, rows: Sequence[Row], config: SFTConfig) ->
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
     what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
-    supervise.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
+    supervised.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
 
 
 def as_example(row: Row, tokenizer: PreTrainedTokenizerBase) -> Trajectory:

@@ -1,4 +1,4 @@
-"""Verb 1: pretraining. Documents without a prompt, imitated whole (imitate.py).
+"""Verb 1: pretraining. Documents without a prompt, imitated whole (cross_entropy.py).
 
 They are packed without seeing each other. Muon for the matrices inside the layers and AdamW for the
 rest is what recipes say here (docs/log.md has the comparison).

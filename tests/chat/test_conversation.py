@@ -10,16 +10,16 @@ import torch
 from rich.console import Console
 
 from r1kit.chat import run
+from r1kit.chat.backends import Local, Remote, open_voice
 from r1kit.chat.conversation import Conversation
 from r1kit.chat.keyboard import history
 from r1kit.chat.screen import Screen
-from r1kit.chat.voices import Local, Remote, open_voice
 from r1kit.config import ModelConfig, parse
+from r1kit.console.error_reporting import sentences
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import checkpoint, policy
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
-from r1kit.rundir import RunDir
-from r1kit.sentences import sentences
+from r1kit.runs.run_dir import RunDir
 from r1kit.template import Piece, StreamParser
 from r1kit.types import Checkpoint, Finish, Message, Sampling
 

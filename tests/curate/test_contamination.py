@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r1kit.curate.candidate import drafts
 from r1kit.curate.contamination import Benchmark, uncontaminated
-from r1kit.curate.draft import drafts
 from r1kit.curate.words import ngrams, words
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

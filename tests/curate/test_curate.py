@@ -15,10 +15,10 @@ from r1kit.curate import (
     messages_of,
     read_conversations,
 )
-from r1kit.curate.draft import drafts
-from r1kit.curate.funnel import Count, Filter, Rejection, run
-from r1kit.durable import read_lines, replace_lines
+from r1kit.curate.candidate import drafts
+from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
 from r1kit.errors import ConfigError, CurationError
+from r1kit.files.atomic import read_lines, replace_lines
 from r1kit.types import Message
 
 ORIGIN = Provenance("runs/tiny/reasoning", seed=7)

@@ -2,7 +2,7 @@
 
 import random
 
-from r1kit.curate.draft import drafts
+from r1kit.curate.candidate import drafts
 from r1kit.curate.duplicates import exact_copies, near_copies
 
 ESSAY = (

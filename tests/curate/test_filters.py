@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.draft import drafts
+from r1kit.curate.candidate import drafts
+from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
-from r1kit.curate.funnel import Rejection
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
 from r1kit.tasks.world import FAMILIES
 from r1kit.template import parse

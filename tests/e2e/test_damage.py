@@ -20,11 +20,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from r1kit import cli, config, report
-from r1kit.chat.voices import Local
-from r1kit.durable import MARKER, SEAL, seal, unsealed
+from r1kit.chat.backends import Local
+from r1kit.console.progress import observer
 from r1kit.errors import R1Error
-from r1kit.evidence import read
-from r1kit.live import observer
+from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
+from r1kit.runs.run_reader import read
 from r1kit.stages import pipeline
 from r1kit.types import Message, Sampling
 from tests.e2e.test_run import lines, without_clocks, without_wall
@@ -206,7 +206,7 @@ def without_root() -> Iterator[None]:
 
 
 def ends(action: Callable[[], str]) -> tuple[int, str]:
-    """The exit code a command would have (sentences.py), and what it would say."""
+    """The exit code a command would have (error_reporting.py), and what it would say."""
     try:
         return 0, action()
     except R1Error as error:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from r1kit import template
 from r1kit.engines.base import RequestState
 from r1kit.engines.completion import Chunk, GenerationRequest, begin
-from r1kit.engines.followed import CompletionUpdate, RemoteCompletion, RemoteEngine
+from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.serve.wire import Chat, FullCompletion
 from r1kit.template import RenderedPrompt

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import Prefill, PrefillState
-from r1kit.engines.prefixes import BLOCK, PrefixCache
+from r1kit.engines.prefix_cache import BLOCK, PrefixCache
 from r1kit.engines.waiting import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from r1kit.engines.calls import RefusedError
+from r1kit.engines.http_client import RefusedError
 from r1kit.engines.remote import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
 from r1kit.template import parse

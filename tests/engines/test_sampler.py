@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.engines import sampler
-from r1kit.engines.sampler import (
+from r1kit.engines import sampling
+from r1kit.engines.counter_rng import _elsewhere, keys, uniform
+from r1kit.engines.sampling import (
     BatchSamplingParams,
     _truncate,
     _truncate_sorted,
     sample,
     top_logprobs,
 )
-from r1kit.engines.uniform import _elsewhere, keys, uniform
 
 N = 20_000
 
@@ -27,7 +27,7 @@ N = 20_000
 def _few(request: pytest.FixtureRequest) -> Iterator[None]:
     """Everything both ways."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler, "LOOPED", request.param)
+        patch.setattr(sampling, "LOOPED", request.param)
         yield
 
 
@@ -216,9 +216,9 @@ def test_few_rows_draw_what_many_draw(rows: int, vocab: int, greedy: bool, seed:
     if greedy:
         law = BatchSamplingParams(torch.ones(rows), torch.rand(rows, generator=random) < 0.5, None,
                   law.top_k, law.top_p)  # fmt: skip
-    few = sampler._looped(logits, law, u)
+    few = sampling._looped(logits, law, u)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler, "LOOPED", 0)
+        patch.setattr(sampling, "LOOPED", 0)
         many = sample(logits, law, u)
     same = few[0] == many[0]
     torch.testing.assert_close(few[1][same], many[1][same], atol=3e-6, rtol=1e-5)

@@ -18,9 +18,9 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from r1kit.checksums import names_below
-from r1kit.durable import MARKER
 from r1kit.errors import CheckpointError
+from r1kit.files.atomic import MARKER
+from r1kit.files.checksums import names_below
 from r1kit.model.checkpoint import (
     load,
     load_state,

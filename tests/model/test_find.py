@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from r1kit.config import BaseConfig, ModelConfig, parse
 from r1kit.errors import CheckpointError
 from r1kit.model.find import find_model
-from r1kit.rundir import RunDir
+from r1kit.runs.run_dir import RunDir
 from r1kit.stages import base
 from r1kit.stages.plan import Unit
 

@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from r1kit.model import attention, fused
 from r1kit.model.cache import RowCache
 from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
-from r1kit.model.small import NumbaModel, fits
+from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
 
 CONFIGS = {

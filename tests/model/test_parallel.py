@@ -10,10 +10,10 @@ from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import parallel, policy
 from r1kit.model.parallel import RankError, Ranks
-from r1kit.train.descend import train_loop
-from r1kit.train.imitate import cross_entropy
+from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
+from r1kit.train.train_loop import train_loop
 
 CPU = ComputeConfig(device="cpu")
 

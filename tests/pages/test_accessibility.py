@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from r1kit.evidence import read
 from r1kit.report import write
 from r1kit.report.facts import gather
+from r1kit.runs.run_reader import read
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import answered, ask, settings
 from tests.pages.test_look import RICH

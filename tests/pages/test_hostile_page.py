@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from r1kit.pages.door import policy
+from r1kit.pages.page_app import policy
 from r1kit.pages.turns import clean
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import ask, is_idle

@@ -7,7 +7,7 @@ from typing import Any
 import gradio
 import pytest
 
-from r1kit.pages.words import EXAMPLES, GRADIO_LABELS, WORDS
+from r1kit.pages.i18n import EXAMPLES, GRADIO_LABELS, WORDS
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import answered, ask, is_idle, settings, until
 

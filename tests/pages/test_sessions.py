@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from r1kit.pages import door, sessions
-from r1kit.pages.door import PageApp
+from r1kit.pages import page_app, sessions
+from r1kit.pages.page_app import PageApp
 from r1kit.pages.sessions import EVENT_BYTES, MAX_EVENTS, Sessions
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import ask, is_idle
@@ -87,7 +87,7 @@ def test_a_session_that_never_listens_is_given_up() -> None:
 
 
 def test_who_stops_reading_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(page_app, "PATIENCE_S", 0.05)
     forgotten, seen = Forgotten(), []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from r1kit.serve.front import open_front
+from r1kit.serve.proxy import open_front
 from tests.hostile import HALF, as_bytes, nested, spoilt, values
 from tests.serve.conftest import LIMITS, Server, running
 from tests.servers import Reply, scripted

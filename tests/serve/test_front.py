@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from r1kit.errors import EngineError
-from r1kit.serve.front import open_front
+from r1kit.serve.proxy import open_front
 from tests.serve.conftest import LIMITS, Server, opened, running
 from tests.serve.test_api import chunks, joined
 from tests.servers import Reply, Script, refusal, scripted

@@ -17,12 +17,12 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from r1kit.durable import MARKER
 from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.engines.worker import Worker
 from r1kit.errors import CheckpointError, EngineError
+from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint
 from r1kit.model.folder import open_tokenizer, vocab_and_eos
 from r1kit.serve.local import open_folders

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from r1kit.errors import ConfigError, EngineError
 from r1kit.serve import vllm
-from r1kit.serve.causes import likely_cause
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import Limits
 from r1kit.serve.vllm import open_vllm
+from r1kit.serve.vllm_startup_errors import likely_cause
 from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
 from tests.serve.test_schema import POINT, check, form

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from r1kit import durable
 from r1kit.config import Recipe, parse
 from r1kit.errors import CheckpointError
+from r1kit.files import atomic
 from r1kit.judges.learned import RewardModels
 from r1kit.model import checkpoint, folder, policy, scorer
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
-from r1kit.rundir import RunDir
+from r1kit.runs.run_dir import RunDir
 from r1kit.stages import preference
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -162,7 +162,7 @@ def test_a_parent_with_another_tokenizer_is_a_sentence(tmp_path: Path, parent: P
         own = run.checkpoint_path("rejection", 7)
         shutil.copytree(parent, own)
         facts = json.loads((own / "r1kit.json").read_text())
-        facts = durable.unsealed(facts) | {"tokenizer_hash": "0" * 16}
+        facts = atomic.unsealed(facts) | {"tokenizer_hash": "0" * 16}
         (own / "r1kit.json").write_text(json.dumps(facts))
         with pytest.raises(
             CheckpointError, match="tokenizer in .*rejection-000007.* is not the one"

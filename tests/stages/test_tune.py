@@ -10,7 +10,7 @@ from r1kit.errors import ConfigError
 from r1kit.model import checkpoint, policy
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
-from r1kit.rundir import RunDir
+from r1kit.runs.run_dir import RunDir
 from r1kit.stages import tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit

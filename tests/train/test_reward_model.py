@@ -10,7 +10,6 @@ import torch
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import parallel, policy, scorer
 from r1kit.model.parallel import Ranks
-from r1kit.train.descend import train_loop
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import (
     Labelled,
@@ -20,6 +19,7 @@ from r1kit.train.reward_model import (
     pointwise_loss,
     preference_loss,
 )
+from r1kit.train.train_loop import train_loop
 
 VOCAB, EOS = 24, 1
 CPU = ComputeConfig(device="cpu")

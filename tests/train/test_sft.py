@@ -5,10 +5,10 @@ import torch
 from r1kit.config import ModelConfig, SFTOptimConfig
 from r1kit.model import policy
 from r1kit.model.parallel import Ranks
-from r1kit.train.descend import train_loop
-from r1kit.train.imitate import cross_entropy
+from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.sft import example, updates
+from r1kit.train.train_loop import train_loop
 
 
 def test_only_the_turn_is_scored():

@@ -1,0 +1,152 @@
+"""Who answers in a chat: a model opened here, or one on a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from r1kit import template
+from r1kit.engines.completion import GenerationRequest, begin
+from r1kit.engines.http_client import is_url
+from r1kit.engines.remote import Endpoint
+from r1kit.errors import CheckpointError, EngineError
+from r1kit.model.find import find_model
+from r1kit.processes.loading import gc_paused_imports
+from r1kit.types import Finish, Message, Request, Sampling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class ChatBackend(Protocol):
+    """One who answers."""
+
+    name: str
+
+    def say(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
+    ) -> Iterator[template.Piece | Finish]:
+        """The next turn as it comes, and last how it ended. Raises EngineError."""
+        ...
+
+    def others(self) -> list[str]:
+        """What `turn_to` takes."""
+        ...
+
+    def turn_to(self, name: str) -> ChatBackend:
+        """Another model. Raises an R1Error if it does not open; this one is as it was then."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_voice(who: str, model: str | None = None, key: str | None = None) -> ChatBackend:
+    """A checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
+    return Remote(Endpoint(who, model, key)) if is_url(who) else Local.opened(who)
+
+
+class Local:
+    """A model of this machine."""
+
+    def __init__(
+        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        from r1kit.engines.local import LocalEngine
+
+        self.name = name
+        self.tokenizer = tokenizer
+        self._close_ids = tuple(template.close_thinking(tokenizer))
+        self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
+        self.engine = self._new_engine()
+
+    @classmethod
+    def opened(cls, who: str, device: str = "auto", dtype: str = "auto") -> Local:
+        """By what `find_model` takes; in bfloat16 on CUDA, if `auto` may decide. Raises R1Error."""
+        found = find_model(who)  # before torch is loaded: a missing path is told at once
+        with gc_paused_imports():
+            import torch
+
+            from r1kit.config import ComputeConfig
+            from r1kit.model import checkpoint
+            from r1kit.model.parallel import device_kind
+
+        kind = device_kind(ComputeConfig.model_validate({"device": device}), "--device")
+        wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")
+        model, tokenizer = checkpoint.load(found, kind, torch.float32 if wide else torch.bfloat16)
+        return cls(str(found), model, tokenizer)
+
+    def say(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
+    ) -> Iterator[template.Piece | Finish]:
+        opening = self._open(messages, thinks)
+        room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
+        if room < 1:
+            raise EngineError(
+                "The conversation is as long as the model can read; /new begins another."
+            )
+        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
+        request = Request(opening.ids, 1, sampling, seed)
+        try:
+            yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))
+        except BaseException:  # Ctrl-C may come in the middle of a step, which is never ended then
+            self.engine = self._new_engine()
+            raise
+
+    def _sample(self, ask: GenerationRequest) -> Iterator[template.Piece | Finish]:
+        [completing] = begin(self.engine, ask, self.tokenizer)
+        while not completing.is_over:
+            self.engine.step()
+            for said in completing.advance(self.engine):
+                yield from said.pieces
+                if said.finish is not None:
+                    yield said.finish
+
+    def _open(self, messages: Sequence[Message], thinks: bool) -> template.RenderedPrompt:
+        """Where thinking is on, the model opens it itself, and not to say hello."""
+        if not thinks:
+            return template.open_turn(self.tokenizer, messages, False)
+        ids = template.render_prompt(self.tokenizer, messages)
+        is_prefilled = template.is_prefilled(self.tokenizer, ids)
+        return template.RenderedPrompt(ids, "thinking" if is_prefilled else "start")
+
+    def others(self) -> list[str]:
+        found = Path(self.name).parent.glob("*/r1kit.json")
+        return sorted(path.parent.name for path in found)
+
+    def turn_to(self, name: str) -> Local:
+        """A checkpoint beside this one, or what `find_model` takes."""
+        beside = Path(self.name).parent / name
+        return Local.opened(str(beside) if name in self.others() else name)
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
+
+class Remote:
+    """A model on an OpenAI-compatible server."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.name = f"{endpoint.model} at {endpoint.address}"
+
+    def say(
+        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
+    ) -> Iterator[template.Piece | Finish]:
+        return self._endpoint.stream(messages, sampling, seed, thinks)
+
+    def others(self) -> list[str]:
+        return self._endpoint.models()
+
+    def turn_to(self, name: str) -> Remote:
+        if name not in self.others():
+            raise CheckpointError(
+                f"The server has no model {name}; it has {', '.join(self.others())}."
+            )
+        return Remote(self._endpoint.for_model(name))
+
+    def close(self) -> None:
+        self._endpoint.close()

@@ -1,0 +1,1 @@
+"""The terminal: progress, plots, errors as sentences, experiment trackers."""

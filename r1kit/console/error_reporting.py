@@ -1,0 +1,112 @@
+"""What goes wrong in a command, in one sentence: never a traceback on the user's terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from r1kit.errors import R1Error
+from r1kit.files.atomic import file_trouble
+from r1kit.processes import signals
+
+UNEXPECTED = 70
+"""exit code, as sysexits.h has it"""
+
+
+@contextmanager
+def sentences(
+    console: Console, folder: Path | None = None, kept: str | None = None
+) -> Iterator[None]:
+    """What goes wrong below becomes one sentence on stderr and an exit code, never a traceback.
+
+    `kept` says what the user still has then, where that is no run folder.
+    """
+    _forgive_odd_characters()
+
+    def stopped() -> str:
+        return f"Stopped. {kept or _kept(folder)}"
+
+    try:
+        with signals.last_words(stopped):
+            yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except (Exception, KeyboardInterrupt, signals.Terminated) as error:
+        code = signals.exit_code(error)
+        if code is None:
+            code = _told(error, folder, kept)
+        else:
+            signals.say(stopped())
+        raise typer.Exit(code) from None
+
+
+def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
+    """Print what it means, and give its exit code."""
+    errors = Console(stderr=True, soft_wrap=True)
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if trouble := error if isinstance(error, R1Error) else file_trouble(error):
+        _say(errors, str(trouble))
+        return trouble.exit_code
+    said = str(error).strip().splitlines()
+    told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
+    where = _write_traceback(folder)
+    _say(errors, f"something unexpected happened ({told}).", f"{where} {kept or _kept(folder)}")
+    return UNEXPECTED
+
+
+def _say(errors: Console, told: str, more: str = "") -> None:
+    errors.print(Text.assemble(("error: ", "bold red"), (told, "red"), f" {more}" if more else ""))
+
+
+def _forgive_odd_characters() -> None:
+    """What the terminal's encoding has no place for is shown as its escape, what is typed in
+    another one as `�`; neither ends a command."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _kept(folder: Path | None) -> str:
+    """What the user still has, and how to go on."""
+    from r1kit.runs.run_reader import newest_checkpoint, stage_and_step
+
+    newest = newest_checkpoint(folder) if folder is not None else None
+    if newest is None:
+        return "The same command starts it again."
+    stage, step = stage_and_step(newest)
+    return f"Everything up to step {step} of {stage} is kept; the same command resumes it."
+
+
+def _write_traceback(folder: Path | None) -> str:
+    """Into the run folder if there is one, else into a temporary file; says where."""
+    text, told = traceback.format_exc(), "The details are in {}; please report them."
+    if folder is not None and (folder / "manifest.json").exists():
+        with contextlib.suppress(OSError):
+            (folder / "crash.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+            return told.format(folder / "crash.txt")
+    with (
+        contextlib.suppress(OSError),
+        tempfile.NamedTemporaryFile(
+            "w",
+            prefix="r1-crash-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as temporary,
+    ):
+        temporary.write(text)
+        return told.format(temporary.name)
+    print(text, file=sys.stderr)
+    return "The details are above, for no file could be written; please report them."

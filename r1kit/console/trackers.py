@@ -1,0 +1,142 @@
+"""`--track`: metrics.jsonl, as it grows, sent to trackio, TensorBoard or Weights & Biases.
+
+The file stays the truth. A tracker only reads it, from its first line, so that a resumed run
+arrives whole. Nothing here is imported before it is asked for; no login is needed (wandb works
+offline with WANDB_MODE=offline).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1kit.console.progress import Observer
+from r1kit.errors import ConfigError
+
+Line = dict[str, Any]
+Sink = Callable[[int, Line | None], None]
+"""called with (number, line) for each line of metrics.jsonl, at last with (total, None)"""
+
+
+class Tracked:
+    """An observer that passes all on to `inner` and each new line of metrics.jsonl to `sink`."""
+
+    def __init__(self, inner: Observer, run: Path, sink: Sink) -> None:
+        self._inner = inner
+        self._file = run / "metrics.jsonl"
+        self._sink = sink
+        self._offset = 0
+        self._count = 0
+
+    def __enter__(self) -> Tracked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drain()
+        self._sink(self._count, None)
+
+    def stage_started(self, stage: str, n_steps: int, what: str) -> None:
+        self._inner.stage_started(stage, n_steps, what)
+
+    def step(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        self._inner.step(stage, step, metrics)
+        self._drain()
+
+    def sample(self, record: Mapping[str, Any]) -> None:
+        self._inner.sample(record)
+
+    def stage_finished(self, stage: str, summary: Mapping[str, Any]) -> None:
+        self._inner.stage_finished(stage, summary)
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+
+    def _drain(self) -> None:
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._offset)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    break
+                self._offset += len(raw)
+                self._sink(self._count, json.loads(raw))
+                self._count += 1
+
+
+def open_sink(backend: str, run: Path, name: str) -> Sink:
+    """The tracker called `backend`; it opens with its first line, when the run folder is there.
+
+    Raises ConfigError when it is unknown or not installed.
+    """
+    if backend not in _BACKENDS:
+        raise ConfigError(f"--track knows {', '.join(_BACKENDS)}; got {backend!r}.")
+    module, make = _BACKENDS[backend]
+    try:
+        library = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"--track {backend} needs a package that is not there ({error}): pip install {backend}"
+        ) from None
+    opened: list[Sink] = []
+
+    def send(number: int, line: Line | None) -> None:
+        if not opened and line is not None:
+            opened.append(make(library, run, name))
+        for sink in opened:
+            sink(number, line)
+
+    return send
+
+
+def scalars(line: Line) -> dict[str, float]:
+    """The numbers of a line under `<stage>/<metric>`; nulls are left out."""
+    stage = line["stage"]
+    return {
+        f"{stage}/{key}": value
+        for key, value in line.items()
+        if key != "stage" and isinstance(value, (int, float))
+    }
+
+
+def _tensorboard(library: Any, run: Path, name: str) -> Sink:
+    folder = run / "tensorboard"
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    writer = library.SummaryWriter(str(folder))
+
+    def send(number: int, line: Line | None) -> None:
+        if line is None:
+            writer.close()
+            return
+        for key, value in scalars(line).items():
+            writer.add_scalar(key, value, line["step"])
+
+    return send
+
+
+def _wandb_like(library: Any, run: Path, name: str) -> Sink:
+    """trackio speaks wandb's language. A stage's own step is among its numbers."""
+    if library.__name__ == "wandb":
+        os.environ.setdefault("WANDB_DIR", str(run))
+        os.environ.setdefault("WANDB_SILENT", "true")
+    library.init(project="r1kit", name=f"{name}-{os.getpid()}")
+
+    def send(number: int, line: Line | None) -> None:
+        if line is None:
+            library.finish()
+        else:
+            library.log(scalars(line), step=number)
+
+    return send
+
+
+_BACKENDS: dict[str, tuple[str, Callable[[Any, Path, str], Sink]]] = {
+    "trackio": ("trackio", _wandb_like),
+    "tensorboard": ("torch.utils.tensorboard", _tensorboard),
+    "wandb": ("wandb", _wandb_like),
+}

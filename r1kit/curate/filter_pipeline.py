@@ -1,0 +1,131 @@
+"""Filters in a row, each with its count: what went in, what was taken and why, what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from r1kit.curate.candidate import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a filter says of a draft: `Rejection("mixed thinking", "60% ko")`."""
+
+    why: str
+    """the same for many drafts: it is counted"""
+    example: str = ""
+    """what was found in this one"""
+    is_note: bool = False
+    """counted, and the draft stays"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A name, and a remark for each draft to be taken, None for the others, in order."""
+
+    name: str
+    judge: Callable[[Sequence[Candidate]], list[Rejection | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one filter did."""
+
+    filter: str
+    n_in: int
+    n_out: int
+    taken: dict[str, int]
+    """why → drafts; sums to n_in - n_out"""
+    noted: dict[str, int]
+    """of those that stayed"""
+    examples: dict[str, str]
+    """why → what was found the first time"""
+
+    def reasons(self) -> str:
+        """`wrong 380, no answer 32; noted: gsm8k template 4`"""
+        taken, noted = _listed(self.taken), _listed(self.noted)
+        return "; ".join(part for part in (taken, noted and f"noted: {noted}") if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of all drafts."""
+
+    n_in: int
+    n_out: int
+    counts: tuple[Count, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def table(self) -> str:
+        """One line a filter; then an example of each reason that has one."""
+        lines = [f"{'filter':<14}{'in':>9}{'taken':>9}{'kept':>9}  reasons"]
+        for count in self.counts:
+            n_taken = count.n_in - count.n_out
+            numbers = f"{count.n_in:>9,}{n_taken:>9,}{count.n_out:>9,}"
+            lines.append(f"{count.filter:<14}{numbers}  {count.reasons()}".rstrip())
+        share = self.n_out / self.n_in if self.n_in else 0.0
+        lines.append(f"{'kept':<14}{self.n_in:>9,}{'':>9}{self.n_out:>9,}  {share:.1%}")
+        for count in self.counts:
+            for why, example in count.examples.items():
+                lines.append(f"  {count.filter}, {why}: {example}")
+        return "\n".join(lines)
+
+    def explain_empty(self) -> str:
+        """The sentence for a funnel that kept nothing: which filter took how much."""
+        if not self.n_in:
+            return "There is no rollout to make conversations of; sample some first."
+        took = [count for count in self.counts if count.n_in > count.n_out]
+        told = "; ".join(
+            f"{count.filter} took {count.n_in - count.n_out} of {count.n_in} ({count.reasons()})"
+            for count in took
+        )
+        last = took[-1].filter
+        loosen = f"loosen the rule of {last!r}, which took the last ones"
+        advice = _NO_RULE.get(last, f"Sample more of each problem, or {loosen}.")
+        return f"No conversation is left of {self.n_in} rollouts: {told}. {advice}"
+
+
+_NO_RULE = {
+    "correct": "Sample more of each problem, take easier ones, or ask a better model.",
+    "finished": "Let completions be longer: raise max_tokens.",
+}
+"""what helps where the last rollouts were taken by a filter that cannot be loosened"""
+
+
+def run(drafts: Sequence[Candidate], filters: Sequence[Filter]) -> tuple[list[Candidate], Report]:
+    """The drafts every filter lets pass, in their order, and the report."""
+    kept, counts = list(drafts), []
+    for step in filters:
+        kept, count = _apply(step, kept)
+        counts.append(count)
+    return kept, Report(len(drafts), len(kept), tuple(counts))
+
+
+def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Count]:
+    remarks = step.judge(drafts)
+    kept: list[Candidate] = []
+    taken: Counter[str] = Counter()
+    noted: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for draft, remark in zip(drafts, remarks, strict=True):
+        if remark is not None:
+            (noted if remark.is_note else taken)[remark.why] += 1
+            if remark.example:
+                examples.setdefault(remark.why, remark.example)
+        if remark is None or remark.is_note:
+            kept.append(draft)
+    return kept, Count(step.name, len(drafts), len(kept), _sorted(taken), _sorted(noted), examples)
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    """Most first, and among equals by name: the same in every process."""
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{why} {n:,}" for why, n in counts.items())

@@ -1,0 +1,240 @@
+"""JSON over HTTP to one server that may be slow, busy, down or talking nonsense.
+
+What may pass (no connection, a timeout, HTTP 408, 409, 425, 429 and 5xx, an answer that is damaged)
+is tried again after waits that double and are the same in every run; a server that names its own
+wait is obeyed, up to a minute. What will not pass is said at once, in the server's own words. The
+key is sent in one header and stands in no error.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import httpx
+
+from r1kit.engines.sse import EventReader, reason
+from r1kit.errors import ConfigError, EngineError
+from r1kit.files.outside import read_mended
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+PASSING = frozenset({408, 409, 425, 429})
+"""statuses after which the same request may succeed, besides all from 500 on"""
+REFUSALS = frozenset({400, 413, 422})
+"""statuses that speak of the one request, not of the server"""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+LONGEST_OBEYED_S = 60.0
+"""of what a server asks for in Retry-After"""
+CONNECT_S = 10.0
+MAX_BODY_BYTES = 64_000_000
+MAX_SAID = 300
+"""characters of a server's own words in an error"""
+
+_HINTS = {
+    401: "Give the key that this server wants.",
+    403: "Give the key that this server wants.",
+    404: "See whether the address is right (it often ends in /v1), and the model's name.",
+}
+
+
+class RefusedError(EngineError):
+    """The server works and says no to this very request; others may be answered."""
+
+
+class _PassingError(Exception):
+    """A try that failed in a way another may not."""
+
+    def __init__(self, why: str, wait_s: float | None = None) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+
+
+class HttpClient:
+    """One server. Safe to use from several threads at once."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        timeout_s: float,
+        retries: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.address = _address(url)
+        self._key = _checked(api_key)
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._sleep = sleep
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._client = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S), pool=None),
+            limits=httpx.Limits(max_connections=None),
+        )
+
+    def call(self, method: str, path: str, body: Json | None, read: Callable[[Json], T]) -> T:
+        """What `read` makes of the JSON object the server answers; a ValueError of it is damage.
+
+        Raises RefusedError when the server refuses this request, EngineError for all else.
+        """
+        failure = _PassingError("never tried")
+        for place in range(self._retries + 1):
+            if place:
+                doubled = min(FIRST_WAIT_S * 2 ** (place - 1), LONGEST_WAIT_S)
+                self._sleep(doubled if failure.wait_s is None else failure.wait_s)
+            try:
+                return self._try(method, path, body, read)
+            except _PassingError as error:
+                failure = error
+        tries = "one try" if self._retries == 0 else f"{self._retries + 1} tries"
+        raise EngineError(
+            f"The server at {self.address} gave no answer in {tries} ({failure}); see whether it "
+            "runs and the address is right, then ask again."
+        )
+
+    def events(self, path: str, body: Json) -> Iterator[Json]:
+        """The events of a streamed answer; asked once, for what was shown cannot be taken back.
+
+        Raises EngineError when the server refuses, goes, or ends without saying that it is done.
+        """
+        reader = EventReader()
+        content = json.dumps(body).encode()
+        try:
+            with self._client.stream("POST", self.address + path, content=content) as response:
+                if not 200 <= response.status_code < 300:
+                    self._refuse(response, self._read(response, time.monotonic() + CONNECT_S))
+                for part in response.iter_bytes():
+                    yield from reader.feed(part)
+                    if reader.is_done:
+                        return
+        except httpx.HTTPError as error:
+            why = self._shown(str(error) or type(error).__name__)
+        except _PassingError as error:
+            why = str(error)
+        else:
+            why = "its stream ended in the middle"
+        raise EngineError(f"The server at {self.address} gave no whole answer ({why}); ask again.")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def _try(self, method: str, path: str, body: Json | None, read: Callable[[Json], T]) -> T:
+        content = None if body is None else json.dumps(body).encode()
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            with self._client.stream(method, self.address + path, content=content) as response:
+                data = self._read(response, deadline)
+        except httpx.TimeoutException:
+            raise _PassingError(f"nothing within {self._timeout_s:g} s") from None
+        except httpx.HTTPError as error:
+            raise _PassingError(self._shown(str(error) or type(error).__name__)) from None
+        self._refuse(response, data)
+        try:
+            answer = read_mended(data)
+        except ValueError:
+            kind = response.headers.get("Content-Type", "no content type")
+            if "json" in kind:
+                raise _PassingError("damaged JSON") from None
+            raise EngineError(
+                f"The server at {self.address} answers, but not as an OpenAI-compatible one: "
+                f"{self._shown(kind)} in place of JSON. {_HINTS[404]}"
+            ) from None
+        try:
+            return read(answer if isinstance(answer, dict) else {})
+        except ValueError as error:
+            raise _PassingError(self._shown(str(error))) from None
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+        """The body; the deadline is one of the whole, for some servers send blanks meanwhile."""
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise EngineError(f"The server at {self.address} answers without end.")
+            if time.monotonic() > deadline:
+                raise _PassingError(f"nothing whole within {self._timeout_s:g} s")
+        return b"".join(parts)
+
+    def _refuse(self, response: httpx.Response, data: bytes) -> None:
+        """Raises unless the answer is one."""
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        said = self._shown(_said(response, data))
+        asks_no_more = response.headers.get("x-should-retry") == "false"
+        if (status in PASSING or status >= 500) and not asks_no_more:
+            raise _PassingError(f"HTTP {status}: {said}", _wait_s(response))
+        kind = RefusedError if status in REFUSALS else EngineError
+        told = f"The server at {self.address} refuses (HTTP {status}): {said.rstrip('.')}."
+        raise kind(f"{told} {_HINTS[status]}" if status in _HINTS else told)
+
+    def _shown(self, text: str) -> str:
+        """For people: on one line, without the key, should a server say it."""
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        if self._key:
+            text = text.replace(self._key, "***")
+        return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def is_url(text: str) -> bool:
+    """Whether this names a server, not a folder."""
+    return text.startswith(("http://", "https://"))
+
+
+def _address(url: str) -> str:
+    """Raises ConfigError; an address may hold a secret, so it is not repeated."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if not is_url(url) or not parsed.host:
+        raise ConfigError("A server's address is http://host:port/v1 or https://host/v1.")
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise ConfigError(
+            "The address of a server holds no key, query or fragment; give the key apart from it."
+        )
+    return url.rstrip("/").removesuffix("/chat/completions")
+
+
+def _checked(api_key: str | None) -> str:
+    key = (api_key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("The key of the server has characters that no header may have.")
+    return key
+
+
+def _said(response: httpx.Response, data: bytes) -> str:
+    """The server's own sentence, wherever it stands."""
+    try:
+        body = read_mended(data)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        kind = response.headers.get("Content-Type", "")
+        text = "" if "html" in kind else data.decode(errors="replace").strip()
+        return text or response.reason_phrase or "no reason given"
+    return reason(body, len(data)) or json.dumps(body)
+
+
+def _wait_s(response: httpx.Response) -> float | None:
+    """Seconds the server wants us to wait: a number, or until a date."""
+    asked = response.headers.get("Retry-After")
+    if asked is None:
+        return None
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_OBEYED_S) if seconds == seconds else None

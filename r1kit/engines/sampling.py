@@ -1,0 +1,174 @@
+"""From logits to tokens: the sampling law and its exact log-probabilities.
+
+The law is temperature, then top-k, then top-p (the order of transformers and vLLM). Its randomness
+is counter_rng.py's.
+Departure: temperature 0 is greedy, and its log-probabilities are those of temperature 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from r1kit.model import kernels
+from r1kit.types import TopLogprobs
+
+LOOPED = 200_000
+"""logits of all rows together that are drawn from in one loop on a CPU; with more, torch's many
+operations are faster, or as fast, and have all threads"""
+_HEADS = (8, 64)
+"""how many of the likeliest tokens are looked at before all of them are"""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSamplingParams:
+    """How each of R rows draws."""
+
+    temperature: Tensor
+    """[R] float32, 1 where greedy"""
+    greedy: Tensor | None
+    """[R] bool; None when no row is"""
+    cut: Tensor | None
+    """[R'] rows that truncate; None when no row does"""
+    top_k: Tensor
+    """[R] int64, vocabulary size or more cuts nothing"""
+    top_p: Tensor
+    """[R] float32, 2 cuts nothing (1 would, by rounding)"""
+
+
+def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
+    """One token a row by inverting the distribution at u.
+
+    logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
+    law; NaN where a row's logits are not finite.
+    """
+    if law.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
+        return _looped(logits, law, u)
+    scores = logits / law.temperature[:, None]
+    if law.cut is not None:
+        rows = law.cut
+        scores[rows] = _truncate(scores[rows], law.top_k[rows], law.top_p[rows])
+    probs = scores.softmax(-1)
+    tokens = _invert(probs, u[:, None])
+    if law.greedy is not None:
+        tokens = torch.where(law.greedy[:, None], logits.argmax(-1, keepdim=True), tokens)
+    # By way of the likeliest token, because the probability of the drawn one may be too small to
+    # hold its digits.
+    below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
+    return tokens[:, 0], below + probs.amax(-1).log()
+
+
+def top_logprobs(
+    logits: Tensor, law: BatchSamplingParams, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
+) -> list[TopLogprobs]:
+    """Of the rows that want them (row → how many), the likeliest tokens that can be drawn.
+
+    `drawn` is the result of `sample` for all rows; its log-probabilities are repeated exactly.
+    """
+    rows = torch.tensor(list(wanted), device=logits.device)
+    scores = logits[rows] / law.temperature[rows, None]
+    if law.cut is not None:
+        scores = _truncate(scores, law.top_k[rows], law.top_p[rows])
+    found = scores.log_softmax(-1).topk(max(wanted.values()))
+    columns = (*(column[rows] for column in drawn), found.indices, found.values)
+    told = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        [
+            (token, logprob if token == one else value)
+            for token, value in zip(tokens[:n], values[:n], strict=True)
+            if value > -torch.inf
+        ]
+        for n, (one, logprob, tokens, values) in zip(wanted.values(), told, strict=True)
+    ]
+
+
+def _looped(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
+    greedy = np.zeros(0, np.bool_) if law.greedy is None else law.greedy.numpy()
+    tokens, logprobs = np.empty(len(logits), np.int64), np.empty(len(logits), np.float32)
+    kernels.sample(
+        logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy(), tokens, logprobs
+    )
+    return torch.from_numpy(tokens), torch.from_numpy(logprobs)
+
+
+def _invert(probs: Tensor, u: Tensor) -> Tensor:
+    """[R, 1] where the running sum of probs [R, V] passes u [R, 1].
+
+    In two levels, blocks and tokens, because a running sum is slow: 2 sqrt(V) terms instead of V.
+    """
+    vocab = probs.shape[-1]
+    size = 2 ** (vocab.bit_length() // 2)
+    blocks = F.pad(probs, (0, -vocab % size)).unflatten(-1, (-1, size))
+    sums = blocks.sum(-1).cumsum(-1)
+    block, rest = _pass(sums, u * sums[:, -1:])
+    token, _ = _pass(blocks.take_along_dim(block[:, :, None], 1)[:, 0].cumsum(-1), rest)
+    # Beyond the vocabulary only if the row is NaN, which the log-probability will show.
+    place: Tensor = block * size + token
+    return place.clamp_(max=vocab - 1)
+
+
+def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+    """The first place [R, 1] where running sums pass the point, and how far into it the point is.
+
+    A point that rounding has put at the last sum or past it counts as just below, so that the place
+    found always has weight.
+    """
+    last = sums[:, -1:]
+    point = torch.minimum(point, torch.nextafter(last, torch.zeros_like(last)))
+    place = torch.searchsorted(sums, point, right=True).clamp_(max=sums.shape[-1] - 1)
+    before = sums.gather(-1, (place - 1).clamp_(min=0))
+    return place, point - torch.where(place > 0, before, 0.0)
+
+
+def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """-inf, in place, for what is not among the k likeliest or comes after probability p.
+
+    The likeliest few tell the end of it in most rows; sorting a whole vocabulary takes longer than
+    the model does.
+    """
+    left = torch.arange(len(scores), device=scores.device)
+    for size in _HEADS:
+        if not len(left) or size >= scores.shape[-1]:
+            break
+        some = scores[left]
+        least, is_sure = _least(some, top_k[left], top_p[left], size)
+        scores[left[is_sure]] = some.masked_fill_(some < least, -torch.inf)[is_sure]
+        left = left[~is_sure]
+    if len(left):
+        scores[left] = _truncate_sorted(scores[left], top_k[left], top_p[left])
+    return scores
+
+
+def _least(scores: Tensor, top_k: Tensor, top_p: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """[R, 1] the lowest score that is kept, and [R] whether the `size` likeliest tokens tell.
+
+    They do not where more are kept, where the weight of all that are kept is not known, and where
+    the last one is as likely as the next.
+    """
+    head = scores.topk(size).values
+    among = torch.arange(size, device=scores.device) < top_k[:, None]
+    all_of_it = torch.where(
+        top_k[:, None] <= size,
+        head.masked_fill(~among, -torch.inf).logsumexp(-1, keepdim=True),
+        scores.logsumexp(-1, keepdim=True),
+    )
+    probs = (head - all_of_it).exp()
+    kept = among & (probs.cumsum(-1) - probs < top_p[:, None])
+    n = kept.sum(-1, keepdim=True)
+    least, after = (head.gather(-1, (n - back).clamp(0, size - 1)) for back in (1, 0))
+    is_known = (top_k <= size) | (top_k >= scores.shape[-1])
+    return least, is_known & ((n < size) & (after < least))[:, 0]
+
+
+def _truncate_sorted(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    ordered, tokens = scores.sort(dim=-1, descending=True, stable=True)
+    ranks = torch.arange(scores.shape[-1], device=scores.device)
+    ordered = ordered.masked_fill(ranks >= top_k[:, None], -torch.inf)
+    probs = ordered.softmax(-1)
+    before = probs.cumsum(-1) - probs
+    ordered = ordered.masked_fill(before >= top_p[:, None], -torch.inf)
+    return torch.empty_like(scores).scatter_(-1, tokens, ordered)

@@ -1,0 +1,125 @@
+"""The rows being decoded: one tensor a property, compact at the front, no Python a token.
+
+A row is one completion in flight. Its sampled tokens stay in preallocated buffers on the device
+until it ends; only rows that end cost Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from r1kit.engines.counter_rng import keys
+from r1kit.engines.sampling import BatchSamplingParams
+from r1kit.types import Request, Sampling
+
+_NO_TOP_K, _NO_TOP_P = 2**62, 2.0
+
+
+class Slots:
+    """The state of R rows, R changing; row r is entry r of every tensor."""
+
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        def column(dtype: torch.dtype) -> Tensor:
+            return torch.zeros(capacity, dtype=dtype, device=device)
+
+        self.n = 0
+        self.branch = column(torch.int64)
+        """row of the cache that holds its history; completions with one history share it"""
+        self.token = column(torch.int64)
+        """last token, the next to be read"""
+        self.position = column(torch.int64)
+        """of that token in prompt + completion"""
+        self.count = column(torch.int64)
+        """tokens sampled so far"""
+        self.limit = column(torch.int64)
+        self.least = column(torch.int64)
+        """tokens before which no EOS is drawn"""
+        self.key = column(torch.int64)
+        self.temperature = column(torch.float32)
+        self.greedy = column(torch.bool)
+        self.top_k = column(torch.int64)
+        self.top_p = column(torch.float32)
+        self.tokens = torch.zeros(capacity, 0, dtype=torch.int64, device=device)
+        self.logprobs = torch.zeros(capacity, 0, device=device)
+
+    def add(self, request: Request, first: int, n: int, branch: int) -> None:
+        """Append the rows of completions first..first+n of a request."""
+        rows, sampling = slice(self.n, self.n + n), request.sampling
+        greedy = sampling.temperature == 0
+        self._widen(sampling.max_tokens)
+        self.branch[rows] = branch
+        self.token[rows] = request.prompt_ids[-1]
+        self.position[rows] = len(request.prompt_ids) - 1
+        self.count[rows] = 0
+        self.limit[rows] = sampling.max_tokens
+        self.least[rows] = sampling.min_tokens
+        self.key[rows] = keys(request.seed, torch.arange(first, first + n))
+        self.temperature[rows] = 1.0 if greedy else sampling.temperature
+        self.greedy[rows] = greedy
+        self.top_k[rows] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K
+        self.top_p[rows] = sampling.top_p if sampling.top_p < 1 and not greedy else _NO_TOP_P
+        self.n += n
+
+    def law(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
+        """How the rows draw; `samplings` are all that occur, so that the common case is cheap."""
+        n, greedy, cut = self.n, None, None
+        if any(s.temperature == 0 for s in samplings):
+            greedy = self.greedy[:n]
+        if any(s.top_k > 0 or s.top_p < 1 for s in samplings):
+            cut = ((self.top_k[:n] < _NO_TOP_K) | (self.top_p[:n] < _NO_TOP_P)).nonzero()[:, 0]
+        return BatchSamplingParams(
+            self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n]
+        )
+
+    def early(self, samplings: Collection[Sampling]) -> Tensor | None:
+        """Rows that may not end yet; None when there are none. `samplings` as for `law`."""
+        if not any(s.min_tokens for s in samplings):
+            return None
+        early = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
+        return early if len(early) else None
+
+    def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
+        """Take one token a row; [R] bool: which rows have reached their limit."""
+        n = self.n
+        count = self.count[:n]
+        self.tokens[:n].scatter_(1, count[:, None], tokens[:, None])
+        self.logprobs[:n].scatter_(1, count[:, None], logprobs[:, None])
+        self.token[:n] = tokens
+        self.position[:n] += 1
+        count += 1
+        return count >= self.limit[:n]
+
+    def ids(self, row: int) -> list[int]:
+        """Tokens sampled so far."""
+        ids: list[int] = self.tokens[row, : self.count[row]].tolist()
+        return ids
+
+    def logprobs_of(self, row: int) -> list[float]:
+        """Of the tokens sampled so far."""
+        logprobs: list[float] = self.logprobs[row, : self.count[row]].tolist()
+        return logprobs
+
+    def remove(self, gone: list[int]) -> tuple[list[int], list[int]]:
+        """Fill the places of the rows `gone` (ascending) with rows from the end.
+
+        Returns (sources, targets) for whoever keeps more about the rows.
+        """
+        self.n -= len(gone)
+        leaving = set(gone)
+        targets = [row for row in gone if row < self.n]
+        sources = [row for row in range(self.n, self.n + len(gone)) if row not in leaving]
+        if sources:
+            to, of = (torch.tensor(rows, device=self.branch.device) for rows in (targets, sources))
+            for column in vars(self).values():
+                if isinstance(column, Tensor):
+                    column[to] = column[of]
+        return sources, targets
+
+    def _widen(self, width: int) -> None:
+        missing = width - self.tokens.shape[1]
+        if missing > 0:
+            self.tokens = torch.nn.functional.pad(self.tokens, (0, missing))
+            self.logprobs = torch.nn.functional.pad(self.logprobs, (0, missing))

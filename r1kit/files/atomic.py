@@ -1,0 +1,285 @@
+"""Files that survive a kill: whatever the moment, a reader finds the old content or the new one.
+
+A file is replaced by writing a hidden sibling, flushing it to the disk and renaming it; a folder
+likewise. An append-only file loses at most the line being written, and that line is recognised. A
+record can carry a checksum of its own, its seal, so that damage is noticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1kit.errors import R1Error, RunError
+from r1kit.files.checksums import Checksum
+from r1kit.files.outside import to_json as to_json
+
+TEMPORARY = ".tmp-"
+"""prefix of everything half-written; whoever finds one may delete it"""
+
+MARKER = "r1kit.json"
+"""the manifest inside a checkpoint folder: a folder without it is not one"""
+
+SEAL = "checksum"
+"""the entry of a record that is the checksum of the others"""
+
+MEND_LINES = "delete that line, or move the run folder away and start again"
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PATH = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+_TAKEN = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
+_FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
+
+
+def seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with a checksum of the rest as its last entry."""
+    return {**record, SEAL: str(Checksum(to_json(dict(record)).encode()))}
+
+
+def unsealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without its seal. Raises ValueError when the two do not fit.
+
+    What has no seal was written by an earlier version, and is taken as it is.
+    """
+    if SEAL not in record:
+        return record
+    rest = {key: value for key, value in record.items() if key != SEAL}
+    if seal(rest)[SEAL] != record[SEAL]:
+        raise ValueError("it has changed since it was written: its checksum differs")
+    return rest
+
+
+def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> None:
+    """Give `path` this content, all at once. `flush=False` survives a kill but not a power cut.
+
+    Half a character, as odd file names have it, is written as its escape.
+    """
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    with full_disk_said(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    if flush:
+        flush_folder(path.parent)
+
+
+def replace_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Give `path` these records, one JSON object a line, all at once."""
+    replace_file(path, "".join(to_json(record) + "\n" for record in records))
+
+
+def flush_folder(path: Path) -> None:
+    """Make renames and new names inside `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(path: Path) -> None:
+    """Make every file and folder below `path` durable."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            descriptor = os.open(Path(folder, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        flush_folder(Path(folder))
+
+
+def replace_folder(temporary: Path, path: Path) -> None:
+    """Rename the finished folder `temporary` to `path`, which may exist and is then replaced."""
+    flush_tree(temporary)
+    remove_folder(path)
+    temporary.replace(path)
+    flush_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder; killed midway it is gone under its name, never half there."""
+    if not path.exists():
+        return
+    doomed = path.with_name(f"{TEMPORARY}{path.name}-removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.replace(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what earlier, killed processes left half-written in `folder`."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a failed write means a full disk, in Python's words or in a native library's."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return bool(_FULL_TEXT.search(str(error)))
+
+
+def file_trouble(error: BaseException, path: Path | None = None) -> RunError | None:
+    """What a person can mend about a file: a full disk, a missing right, a path that cannot be.
+
+    None for all other errors. Without `path` the file is the one that the error names.
+    """
+    code = error.errno if isinstance(error, OSError) else None
+    named = getattr(error, "filename", None)
+    is_inside = path is not None and Path(str(named)).is_relative_to(path)
+    name = named if path is None or (is_inside and TEMPORARY not in str(named)) else path
+    if is_full(error):
+        kept = "; everything up to the last checkpoint is kept" if path else ""
+        return RunError(
+            f"The disk is full: {name or 'the output'} could not be written. Free some space and "
+            f"run the same command again{kept}."
+        )
+    if "No usable temporary directory" in str(error):
+        return RunError(
+            "No folder for temporary files can be written; free some space in /tmp, or name "
+            "another folder with TMPDIR."
+        )
+    if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
+        return None
+    verb, other = (
+        ("used", "name another path") if path is None else ("written", "use another --out")
+    )
+    right = "give yourself the right to it, or " if code in _BARRED else ""
+    why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
+    if code in _TAKEN:
+        right = "move what is in its place away, or "
+    return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
+
+
+@contextlib.contextmanager
+def full_disk_said(path: Path) -> Iterator[None]:
+    """Turn a failed write below into a RunError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        trouble = file_trouble(error, path)
+        if trouble is None:
+            raise
+        raise trouble from error
+
+
+def lock(path: Path) -> int | None:
+    """An open file that this process alone holds until it ends, or None if another one has it.
+
+    Made if it is not there. Raises RunError where no such file can be.
+    """
+    with full_disk_said(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+class JsonLines:
+    """An append-only file of one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._checksum = Checksum(read_file(path, RunError, MEND_LINES) or b"")
+        with full_disk_said(path):
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one line; on a full disk the part that did fit is taken back."""
+        line = (to_json(record) + "\n").encode()
+        size = os.fstat(self._descriptor).st_size
+        with full_disk_said(self.path):
+            try:
+                left = line
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                os.ftruncate(self._descriptor, size)
+                raise
+        self._checksum.update(line)
+
+    def sync(self) -> tuple[int, str]:
+        """Make all lines durable. Returns the size in bytes, and the checksum."""
+        with full_disk_said(self.path):
+            os.fsync(self._descriptor)
+        return os.fstat(self._descriptor).st_size, str(self._checksum)
+
+    def replace(self, content: bytes) -> None:
+        """Give the file this content, all at once, and go on appending to it."""
+        self.close()
+        replace_file(self.path, content)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self._checksum = Checksum(content)
+
+    def close(self) -> None:
+        """Close the file; appending again is an error."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
+    """The content of a file, or None where none is.
+
+    Raises `error`, with `mend` as what to do, when it is there and cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as reason:
+        raise error(f"{path} cannot be read ({reason.strerror}); {mend}.") from None
+
+
+def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, dict[str, Any]]]:
+    """The lines of a JSON-lines file, raw and parsed, without a half-written end.
+
+    Raises RunError, with `mend` as what to do, when it cannot be read or a line in the middle is
+    damaged.
+    """
+    lines: list[tuple[bytes, dict[str, Any]]] = []
+    damaged = 0
+    data = read_file(path, RunError, mend) or b""
+    for number, raw in enumerate(data.splitlines(keepends=True), start=1):
+        record = _parse(raw)
+        if record is None:
+            damaged = damaged or number
+        elif damaged:
+            raise RunError(f"Line {damaged} of {path} is damaged; {mend}.")
+        else:
+            lines.append((raw, record))
+    return lines
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    if not raw.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

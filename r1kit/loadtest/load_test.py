@@ -1,0 +1,290 @@
+"""A load client for any OpenAI-compatible server: how fast, how soon, how evenly, at what cost.
+
+N streams are kept open at once, each a chat over HTTP, as its users have it. Measured here, at the
+client's side: tokens a second of all together; seconds to the first text of an answer; seconds
+between two events that carry text; what went wrong. A stream counts only if it ended as it should.
+
+It takes as little of the machine as it can, for it often shares that with the server: a thread a
+stream, the standard library's HTTP, and what has come is only looked at when all of it has.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.table import Table
+
+from r1kit.engines.sse import EventReader, said
+from r1kit.errors import EngineError
+
+PROMPTS = (
+    "7x + 3 = 38, x = ?",
+    "1+2+3+...+100은?",
+    "12 × 13 = ?",
+    "What is the next number: 2, 6, 18, 54?",
+    "계산해 주세요: 45 - 17 + 8",
+    "解方程: 5x - 4 = 21",
+    "Reach 24 with 3, 8, 4 and 2.",
+    "한 수의 3배에 5를 더하면 26입니다. 그 수는?",
+)
+"""asked in turn"""
+CONCURRENCY = (1, 8, 64)
+REQUESTS = (8, 32, 128)
+"""at each of these; at least two a stream, or the beginning would weigh too much"""
+WARM_UP = 2
+TIMEOUT_S = 600.0
+_MOST_BYTES = 65_536
+"""read at once"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What every stream asks: `Load("http://127.0.0.1:8000/v1", "tiny", max_tokens=128)`."""
+
+    url: str
+    model: str
+    key: str | None = None
+    max_tokens: int = 128
+    temperature: float = 1.0
+    extra: dict[str, Any] = field(default_factory=dict)
+    """fields that only this server knows, for example ignore_eos"""
+
+    def body(self, place: int) -> dict[str, Any]:
+        """The request of a place: its prompt and its seed."""
+        return {
+            "model": self.model,
+            "messages": [{"role": "user", "content": PROMPTS[place % len(PROMPTS)]}],
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": 1.0,
+            "seed": place,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **self.extra,
+        }
+
+
+@dataclass
+class Stream:
+    """One answer, as it came."""
+
+    text: str = ""
+    """thinking and content, one after the other"""
+    tokens: int = 0
+    first_s: float = math.nan
+    gaps_s: list[float] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Level:
+    """What was measured with so many streams at once; times in seconds."""
+
+    concurrency: int
+    requests: int
+    errors: int
+    first_error: str | None
+    seconds: float
+    """from the first request to the end of the last answer"""
+    tokens: int
+    tokens_per_s: float
+    first_p50_s: float
+    first_p99_s: float
+    gap_p50_s: float
+    gap_p99_s: float
+    cost_per_million: float | None
+    """of output tokens, in the currency of the price an hour"""
+
+    def record(self) -> dict[str, Any]:
+        """For JSON, which knows no NaN."""
+        return {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(self).items()
+        }
+
+
+def measure(
+    load: Load, concurrency: int, requests: int, price_per_hour: float | None = None
+) -> Level:
+    """One level, after a short warm-up that does not count."""
+    n = len(PROMPTS)
+    ask_all(load, range(n - min(WARM_UP, concurrency), n), concurrency)
+    heard, seconds = _heard_all(load, range(requests), concurrency)
+    streams = [_understood(one, load) for one in heard]
+    good = [stream for stream in streams if stream.error is None]
+    errors = [stream.error for stream in streams if stream.error is not None]
+    tokens = sum(stream.tokens for stream in good)
+    rate = tokens / seconds if seconds else 0.0
+    firsts = [stream.first_s for stream in good if not math.isnan(stream.first_s)]
+    gaps = [gap for stream in good for gap in stream.gaps_s]
+    cost = price_per_hour / 3600 / rate * 1e6 if price_per_hour is not None and rate else None
+    return Level(
+        concurrency,
+        requests,
+        len(errors),
+        errors[0] if errors else None,
+        seconds,
+        tokens,
+        rate,
+        percentile(firsts, 50),
+        percentile(firsts, 99),
+        percentile(gaps, 50),
+        percentile(gaps, 99),
+        cost,
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that at least so many percent do not exceed; NaN of none."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[Stream]:
+    """A stream for every place, so many at once; what goes wrong is in it, and never raised."""
+    return [_understood(one, load) for one in _heard_all(load, places, concurrency)[0]]
+
+
+@dataclass
+class _Heard:
+    """An answer before anybody has looked at it."""
+
+    asked_at: float
+    parts: list[tuple[float, bytes]] = field(default_factory=list)
+    """when, and what"""
+    status: int = 0
+    error: str | None = None
+
+
+class _Line:
+    """A connection, for one request after the other."""
+
+    def __init__(self, load: Load) -> None:
+        where = urlsplit(load.url)
+        is_secret = where.scheme == "https"
+        kind = http.client.HTTPSConnection if is_secret else http.client.HTTPConnection
+        self._http = kind(where.hostname or "", where.port, timeout=TIMEOUT_S)
+        self._path = f"{where.path.rstrip('/')}/chat/completions"
+        self._load = load
+        key = {"Authorization": f"Bearer {load.key}"} if load.key else {}
+        self._headers = {"Content-Type": "application/json", **key}
+
+    def ask(self, place: int) -> _Heard:
+        body = json.dumps(self._load.body(place))
+        heard = _Heard(time.perf_counter())
+        try:
+            self._http.request("POST", self._path, body, self._headers)
+            with self._http.getresponse() as reply:
+                heard.status = reply.status
+                while part := reply.read1(_MOST_BYTES):
+                    heard.parts.append((time.perf_counter(), part))
+        except (OSError, http.client.HTTPException) as error:
+            heard.error = str(error) or type(error).__name__
+            self.close()
+        return heard
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _heard_all(load: Load, places: Sequence[int], concurrency: int) -> tuple[list[_Heard], float]:
+    """In the order of the places; and the seconds from the first request to the last byte."""
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for index in range(len(places)):
+        waiting.put(index)
+    heard: dict[int, _Heard] = {}
+
+    def keep_asking() -> None:
+        line = _Line(load)
+        try:
+            while True:
+                index = waiting.get_nowait()
+                heard[index] = line.ask(places[index])
+        except Empty:
+            line.close()
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(concurrency) as threads:
+        for work in [threads.submit(keep_asking) for _ in range(concurrency)]:
+            work.result()
+    seconds = time.perf_counter() - started
+    return [heard[index] for index in range(len(places))], seconds
+
+
+def _understood(heard: _Heard, load: Load) -> Stream:
+    stream = Stream(error=heard.error)
+    try:
+        if heard.error is None:
+            _read(heard, load, stream)
+    except EngineError as error:
+        stream.error = str(error)
+    return stream
+
+
+def _read(heard: _Heard, load: Load, stream: Stream) -> None:
+    if heard.status != 200:
+        told = b"".join(part for _, part in heard.parts)[:300].decode(errors="replace")
+        raise EngineError(f"HTTP {heard.status}: {told}")
+    reader, usage, events, finish, last = EventReader(), None, 0, None, heard.asked_at
+    for now, data in heard.parts:
+        for event in reader.feed(data):
+            part = said(event)
+            usage, finish = event.get("usage") or usage, part.finish or finish
+            if text := part.reasoning + part.content:
+                stream.text += text
+                if not events:
+                    stream.first_s = now - heard.asked_at
+                else:
+                    stream.gaps_s.append(now - last)
+                events, last = events + 1, now
+    if finish is None:
+        raise EngineError("The stream ended in the middle.")
+    stream.tokens = _n_tokens(usage, finish, load.max_tokens, events)
+
+
+def _n_tokens(usage: Any, finish: str, max_tokens: int, events: int) -> int:
+    """As the server counts; else all of an answer that was cut; else an event for a token."""
+    counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if isinstance(counted, int) and counted > 0:
+        return counted
+    return max_tokens if finish == "length" else events
+
+
+def table(levels: Sequence[Level], title: str) -> Table:
+    """For the terminal."""
+    shown = Table(title=title, title_justify="left")
+    for head in ("streams", "tokens/s", "first text, ms", "between, ms", "errors", "cost/M tokens"):
+        shown.add_column(head, justify="right")
+    for level in levels:
+        shown.add_row(
+            str(level.concurrency),
+            f"{level.tokens_per_s:,.0f}",
+            _milliseconds(level.first_p50_s, level.first_p99_s),
+            _milliseconds(level.gap_p50_s, level.gap_p99_s),
+            f"{level.errors}/{level.requests}",
+            "" if level.cost_per_million is None else f"{level.cost_per_million:,.3f}",
+        )
+    shown.caption = "times: p50 (p99)"
+    return shown
+
+
+def _milliseconds(p50_s: float, p99_s: float) -> str:
+    return "" if math.isnan(p50_s) else f"{p50_s * 1000:,.1f} ({p99_s * 1000:,.1f})"
+
+
+def to_json(load: Load, levels: Sequence[Level], price_per_hour: float | None) -> str:
+    """All of it but the key."""
+    asked = {key: value for key, value in asdict(load).items() if key != "key"}
+    found = [level.record() for level in levels]
+    record = {"load": asked, "price_per_hour": price_per_hour, "levels": found}
+    return json.dumps(record, indent=1) + "\n"

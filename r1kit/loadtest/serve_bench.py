@@ -1,0 +1,153 @@
+"""`r1 serve --bench`: what a server gives on this machine, and what a million tokens cost there.
+
+The server is the same command without `--bench`, as a process of its own on a free port: the client
+takes no time from it but the processor's. An address in place of a model measures a server that
+runs already.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from r1kit.engines.http_client import is_url
+from r1kit.engines.remote import Endpoint
+from r1kit.errors import ConfigError, EngineError
+from r1kit.loadtest import load_test
+from r1kit.processes import process_guard
+
+STARTS_S = 300.0
+"""for the server to open its models"""
+_ADDRESS = re.compile(r" at (http://\S+:[0-9]+)")
+_OURS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
+"""options that the server is not given, and how many words follow each"""
+
+
+@dataclass(frozen=True)
+class LoadTestOptions:
+    """What to measure, beside whom."""
+
+    price_per_hour: float | None
+    out: Path | None
+    """file of the numbers, as JSON"""
+    key: str | None
+    concurrency: Sequence[int] = load_test.CONCURRENCY
+    requests: Sequence[int] = load_test.REQUESTS
+    max_tokens: int = 128
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server that listens."""
+
+    url: str
+    """without /v1"""
+    pid: int
+
+
+def run(
+    models: Sequence[str], arguments: Sequence[str], wish: LoadTestOptions, console: Console
+) -> None:
+    """Measure, print the table, write the file. `arguments` is the command line after `r1`.
+
+    Raises EngineError when the server does not start or no request succeeds, ConfigError when the
+    file cannot be written.
+    """
+    if not models:
+        raise ConfigError("Name what to measure: a model to serve, or the address of a server.")
+    if wish.out is not None:
+        _refuse_unwritable(wish.out)
+    with ExitStack() as stack:
+        url = models[0]
+        if not is_url(url):
+            url = stack.enter_context(serving(_without_ours(arguments))).url + "/v1"
+        with Endpoint(url, None, wish.key) as endpoint:
+            model = endpoint.models()[0]
+        asked = load_test.Load(url, model, wish.key, wish.max_tokens)
+        levels = []
+        for concurrency, requests in zip(wish.concurrency, wish.requests, strict=True):
+            with console.status(f"{requests} requests, {concurrency} at once …"):
+                levels.append(load_test.measure(asked, concurrency, requests, wish.price_per_hour))
+    console.print(load_test.table(levels, f"{model} at {url}, {wish.max_tokens} tokens at most"))
+    if wish.out is not None:
+        _write(wish.out, load_test.to_json(asked, levels, wish.price_per_hour))
+        console.print(f"Written to {wish.out}.", markup=False)
+    failed = next((level.first_error for level in levels if level.first_error), None)
+    if failed is not None:
+        raise EngineError(f"Not every request succeeded; the first failure: {failed}")
+
+
+@contextmanager
+def serving(arguments: Sequence[str]) -> Iterator[Started]:
+    """A server of its own, by its command line after `r1`; it ends with the block.
+
+    Raises EngineError when it does not start.
+    """
+    command = [sys.executable, "-m", "r1kit", *arguments, "--port", "0"]
+    with tempfile.TemporaryDirectory(prefix="r1-bench-") as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as said:
+            process = process_guard.start(command, stderr=said)
+        try:
+            url = _address(process, log)
+            [server] = psutil.Process(process.pid).children()
+            yield Started(url, server.pid)
+        finally:
+            process_guard.let_go(process)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where it listens, once it does. Raises EngineError with its last words if it ends before."""
+    end = time.monotonic() + STARTS_S
+    while time.monotonic() < end:
+        has_ended = process.poll() is not None
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if found := _ADDRESS.search(text):
+            return found[1]
+        if has_ended:
+            words = (text.strip().splitlines() or ["it ended without a word"])[-1]
+            raise EngineError(f"The server did not start: {words.removeprefix('error: ')}")
+        time.sleep(0.1)
+    raise EngineError(f"The server did not start within {STARTS_S:.0f} s.")
+
+
+def _without_ours(arguments: Sequence[str]) -> list[str]:
+    """The command line of the server alone."""
+    kept: list[str] = []
+    left = iter(arguments)
+    for word in left:
+        name, _, value = word.partition("=")
+        if name not in _OURS:
+            kept.append(word)
+        elif not value:
+            for _ in range(_OURS[name]):
+                next(left, None)
+    return kept
+
+
+def _refuse_unwritable(file: Path) -> None:
+    """At once, and not after minutes of measuring."""
+    is_new = not file.exists()
+    try:
+        file.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); name another.") from None
+    if is_new:
+        file.unlink()
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written ({error.strerror}); name another.") from None

@@ -1,0 +1,161 @@
+"""Between the gate and gradio: the few routes the pages need, and headers that make them safe.
+
+gradio has many routes: uploads, files, a proxy, a code assistant. Those not listed here do not
+exist. What a model says is hostile (script tags, images that report home); gradio's Chatbot cleans
+it, and a Content-Security-Policy is there for the day when the cleaning fails: nothing is loaded
+from elsewhere or sent there, and of scripts in the page only those run that gradio wrote itself,
+which are named by their hashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from r1kit.pages.i18n import preferred, say
+from r1kit.pages.script import HEAD
+from r1kit.pages.sessions import PATIENCE_S, Sessions
+
+PAGES = frozenset({"/"})
+_API = "/gradio_api"
+_JOIN, _DATA = f"{_API}/queue/join", f"{_API}/queue/data"
+MAX_SESSION_CHARS = 64
+_EXACT = PAGES | {
+    _JOIN, _DATA, "/config", "/theme.css", "/favicon.ico", f"{_API}/reset", f"{_API}/info",
+    f"{_API}/startup-events", f"{_API}/cancel", f"{_API}/theme.css",
+    f"{_API}/app_id",  # by which an open page finds that the server has been restarted
+}  # fmt: skip
+_BELOW = ("/assets/", "/static/")
+_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL)
+_OUTSIDE = re.compile(
+    rb"<script[^>]*\ssrc=\"https?:[^>]*></script>|<(?:meta|link)[^>]*=\"https?:[^>]*>"
+)
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval' {scripts}; style-src 'self' "
+    "'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self' blob:; base-uri 'self'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)  # gradio makes its `js=` handlers with new Function, hence 'unsafe-eval'
+
+
+class PageApp:
+    """An ASGI app for the paths that `has` says yes to."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        lifespan: AbstractAsyncContextManager[None],
+        forget: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`forget(session)` frees what gradio holds for a session."""
+        self._app = app
+        self._sessions = Sessions(forget)
+        self.lifespan = lifespan
+
+    def has(self, path: str) -> bool:
+        """Whether a path is one of the pages or of what they are made of."""
+        return path in _EXACT or (path.startswith(_BELOW) and ".." not in path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in PAGES and scope["method"] == "GET":
+            await self._page(scope, receive, send)
+        elif scope["path"] == _JOIN:
+            await self._join(scope, receive, send)
+        elif scope["path"] == _DATA:
+            await self._stream(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The messages of a session; who stops reading them has left."""
+        asked = parse_qs(scope["query_string"].decode("latin-1"))
+        session = asked.get("session_hash", [""])[0]
+        has_left = False
+
+        async def deliver(message: Message) -> None:
+            nonlocal has_left
+            if has_left:
+                return
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await send(message)
+                self._sessions.heard(session)
+            except TimeoutError:
+                has_left = True
+                self._sessions.give_up(session)
+
+        async def arrive() -> Message:
+            return {"type": "http.disconnect"} if has_left else await receive()
+
+        await self._app(scope, arrive, deliver)
+
+    async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An event: whose it is stands in the body, which gradio is then given again."""
+        body = await Request(scope, receive).body()
+        try:
+            session = json.loads(body)["session_hash"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            session = None
+        if not isinstance(session, str) or len(session) > MAX_SESSION_CHARS:
+            await refusal("An event needs a session_hash.", 400)(scope, receive, send)
+            return
+        if not self._sessions.may_ask(session, len(body)):
+            language = preferred(Headers(scope=scope).get("accept-language", ""))
+            await refusal(say(language, "busy"), 429)(scope, receive, send)
+            return
+        again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return again.pop() if again else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page as gradio writes it, without what it would load from elsewhere."""
+        parts: list[bytes] = []
+        head: Message = {}
+
+        async def keep(message: Message) -> None:
+            nonlocal head
+            if message["type"] == "http.response.start":
+                head = message
+            else:
+                parts.append(message.get("body", b""))
+
+        # Uncompressed, since it is read here.
+        plain = [(k, v) for k, v in scope["headers"] if k != b"accept-encoding"]
+        await self._app({**scope, "headers": plain}, receive, keep)
+        page = _OUTSIDE.sub(b"", b"".join(parts)).replace(b"<head>", b"<head>" + HEAD.encode(), 1)
+        headers = MutableHeaders(raw=list(head["headers"]))
+        del headers["content-length"]
+        headers["content-security-policy"] = policy(page)
+        headers["referrer-policy"] = "no-referrer"
+        headers["cache-control"] = "no-store"
+        response = Response(page, head["status"])
+        response.raw_headers = [*headers.raw, (b"content-length", str(len(page)).encode())]
+        await response(scope, receive, send)
+
+
+def refusal(why: str, status: int) -> Response:
+    """In the form that gradio's page shows to the reader."""
+    return JSONResponse({"detail": why}, status)
+
+
+def policy(page: bytes) -> str:
+    """What a page may do: its own inline scripts by their hashes, and no others."""
+    texts = [
+        found["text"] for found in _SCRIPT.finditer(page) if b"src=" not in found["attributes"]
+    ]
+    hashes = sorted({base64.b64encode(hashlib.sha256(text).digest()).decode() for text in texts})
+    return _POLICY.format(scripts=" ".join(f"'sha256-{one}'" for one in hashes))

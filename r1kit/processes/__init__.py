@@ -1,0 +1,1 @@
+"""Processes of ours: children, signals, guards, quick imports."""

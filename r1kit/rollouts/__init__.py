@@ -1,0 +1,1 @@
+"""From problems to rewarded completions: collecting, rewarding, filtering, writing."""

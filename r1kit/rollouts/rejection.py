@@ -1,0 +1,318 @@
+"""The verb sample-and-keep: problems → rollouts on disk → curated conversations.
+
+    data.jsonl.rollouts   its settings, then one line a problem, appended chunk by chunk; each line
+                          ends with a checksum of itself
+    data.jsonl            the conversations, replaced all at once when all problems are sampled
+
+A rollout is sampled once: a killed run goes on with the problems that have no line yet, and what is
+curated is what was read back from the file. So a resumed run leaves the same bytes as one that was
+never interrupted (docs/curation.md). Source: rejection sampling of the R1 paper, section 2.3.3 of
+its first version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from r1kit.curate import Benchmark, Provenance, Report, Rules, curate
+from r1kit.errors import CurationError, EngineError, RunError
+from r1kit.files.atomic import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
+from r1kit.runs.schemas import RolloutsLine, read_records
+from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
+
+if TYPE_CHECKING:
+    from r1kit.model.parallel import Ranks
+
+CHUNK = 64
+"""problems sampled between two flushes to the disk: what a kill can cost"""
+
+MEND = (
+    "delete that line, and its problem is sampled again, or the whole file, and all of them are "
+    "(also if it is the first line)"
+)
+
+Record = dict[str, Any]
+IndexedProblems = Sequence[tuple[int, Problem]]
+"""(index, problem); the index is the problem's name in the file"""
+
+
+class Sampled(Protocol):
+    """What `sample` returns, such as `rollout.Collected`: a group a problem, in their order."""
+
+    @property
+    def groups(self) -> Sequence[Group]: ...
+
+
+Sample = Callable[[IndexedProblems], Sampled]
+
+
+class UnfinishedError(EngineError):
+    """Not all of a chunk could be sampled; `groups` has None for each that is missing."""
+
+    def __init__(self, message: str, groups: Sequence[Group | None]) -> None:
+        super().__init__(message)
+        self.groups = groups
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSamples:
+    """What was sampled and what is left of it."""
+
+    data: Path
+    rollouts: Path
+    n_problems: int
+    n_rollouts: int
+    """with a verdict"""
+    n_undecided: int
+    """without one: they are no rollouts, and nothing is learned from them"""
+    report: Report
+
+
+def rollouts_path(out: Path) -> Path:
+    """Of the file of rollouts beside the conversations."""
+    return out.with_name(f"{out.name}.rollouts")
+
+
+def rejection_sampling(
+    problems: IndexedProblems,
+    sample: Sample,
+    out: Path,
+    origin: Provenance,
+    rules: Rules | None = None,
+    benchmarks: Sequence[Benchmark] = (),
+    *,
+    n: int,
+    sampling: Sampling,
+    prefilled: bool = False,
+    chunk: int = CHUNK,
+    is_repeatable: bool = True,
+    ranks: Ranks | None = None,
+    on_chunk: Callable[[int, int], None] | None = None,
+) -> KeptSamples:
+    """Samples what has no line yet, curates all of it and writes the conversations to `out`.
+
+    `n` and `sampling` are those of `sample`, and stand in the file's first line. `is_repeatable`
+    says that `sample` gives the same for the same chunk: should a kill have left a part of one, the
+    whole is sampled again and what is missing is written, for what a model says depends, in its
+    last bits, on what it is sampled with. Without it nothing is ever asked twice. With `ranks`,
+    every rank calls this with the same arguments: `sample` gets this rank's share of each chunk,
+    and the first rank alone touches files. `on_chunk(done, total)` counts problems.
+
+    Raises RunError when the rollouts beside `out` were sampled with other settings or belong to
+    another process, EngineError when sampling fails, CurationError when nothing is left.
+    """
+    by_index = dict(problems)
+    if len(by_index) < len(problems):
+        raise ValueError("two problems have one index")
+    if out.is_dir():
+        raise RunError(f"{out} is a folder; name a file with --out.")
+    is_first = ranks is None or ranks.is_first
+    file = None
+    try:
+        if is_first:
+            file = RolloutsFile(rollouts_path(out), _settings(problems, origin, n, sampling))
+        done = _from_first(ranks, file and frozenset(file.indices))
+        for start in range(0, len(problems), chunk):
+            if on_chunk is not None:
+                on_chunk(start, len(problems))
+            part = problems[start : start + chunk]
+            missing = [(index, problem) for index, problem in part if index not in done]
+            if missing:
+                _sample_chunk(part if is_repeatable else missing, sample, file, out, ranks)
+        if on_chunk is not None:
+            on_chunk(len(problems), len(problems))
+        kept = None
+        if file is not None:
+            groups = file.groups(by_index)
+            kept = _curated(groups, n, out, origin, rules, benchmarks, prefilled)
+    finally:
+        if file is not None:
+            file.close()
+    found: KeptSamples = _from_first(ranks, kept)
+    return found
+
+
+def group_record(index: int, group: Group) -> Record:
+    """A group as a line: everything but the problem, of which it has what a reader wants."""
+    return {
+        "index": index,
+        "problem": group.problem.as_record(),
+        "prompt_ids": group.rollouts[0].prompt_ids if group.rollouts else [],
+        "rollouts": [
+            asdict(rollout.completion)
+            | {"verdict": asdict(rollout.verdict), "reward": asdict(rollout.reward)}
+            for rollout in group.rollouts
+        ],
+    }
+
+
+def group_from(record: Mapping[str, Any], problem: Problem) -> Group:
+    """The very group that `group_record` has written; the problem is the caller's."""
+    rollouts = []
+    for entry in record["rollouts"]:
+        completion = {k: v for k, v in entry.items() if k not in ("verdict", "reward")}
+        rollouts.append(
+            Rollout(
+                problem,
+                list(record["prompt_ids"]),
+                Completion(**completion),
+                Verdict(**entry["verdict"]),
+                Reward(**entry["reward"]),
+            )
+        )
+    return Group(problem, rollouts)
+
+
+class RolloutsFile:
+    """The rollouts of one plan, one writer at a time: settings first, then a line a problem."""
+
+    KIND = "rollouts"
+
+    def __init__(self, path: Path, settings: Record) -> None:
+        """Opens or begins it. Raises RunError for a file in use, foreign, or of other settings."""
+        self.path = path
+        self._settings = {"kind": self.KIND, **settings}
+        self._lock = self._taken()
+        try:
+            self.indices = self._resumed()
+            self._lines = JsonLines(path)
+            if not path.stat().st_size:
+                self._lines.append(seal(self._settings))
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def add(self, groups: Sequence[tuple[int, Group]]) -> None:
+        """Appends the groups that have no line yet, and makes them durable."""
+        for index, group in groups:
+            if index not in self.indices:
+                self._lines.append(seal(group_record(index, group)))
+                self.indices.add(index)
+        self._lines.sync()
+
+    def groups(self, problems: Mapping[int, Problem]) -> list[Group]:
+        """All groups as they stand in the file, in the order of `problems`."""
+        records = {record["index"]: record for _, record in reversed(self._read()[1:])}
+        return [group_from(records[index], problem) for index, problem in problems.items()]
+
+    def close(self) -> None:
+        self._lines.close()
+        os.close(self._lock)
+
+    def _taken(self) -> int:
+        """The lock on the file, which dies with this process."""
+        with full_disk_said(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        taken = lock(self.path)
+        if taken is None:
+            raise RunError(
+                f"Another process is writing {self.path}; wait for it, or use another --out."
+            )
+        return taken
+
+    def _read(self) -> list[tuple[bytes, Record]]:
+        return read_records(self.path, RolloutsLine, MEND)
+
+    def _resumed(self) -> set[int]:
+        """The problems that have a line; a half-written last line is taken off the file."""
+        self._refuse_foreign()
+        lines = self._read()
+        whole = sum(len(raw) for raw, _ in lines)
+        if self.path.stat().st_size > whole:
+            os.truncate(self.path, whole)
+        if not lines:
+            return set()
+        [(_, found), *groups] = lines
+        wanted = json.loads(to_json(self._settings))
+        if other := [key for key in wanted if found.get(key) != wanted[key]]:
+            told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in other)
+            raise RunError(
+                f"{self.path} was sampled with other settings ({told}); use another --out, or "
+                "delete that file to begin again."
+            )
+        return {record["index"] for _, record in groups}
+
+    def _refuse_foreign(self) -> None:
+        begin = f'{{"kind": "{self.KIND}", '.encode()
+        with self.path.open("rb") as file:
+            first = file.read(len(begin))
+        if not begin.startswith(first):
+            raise RunError(f"{self.path} was not written by r1kit; use another --out.")
+
+
+def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
+    """What decides the rollouts; the rules do not, and may change between two calls."""
+    digest = hashlib.sha256()
+    for pair in problems:
+        digest.update(f"{pair!r}\n".encode("utf-8", "backslashreplace"))
+    return {**asdict(origin), "n": n, "sampling": asdict(sampling), "problems": digest.hexdigest()}
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    if key == "problems":
+        return "other problems"
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        pairs = [(part, found.get(part), wanted[part]) for part in wanted]
+        return ", ".join(_difference(*pair) for pair in pairs if pair[1] != pair[2])
+    return f"{key} {found}, now {wanted}"
+
+
+def _sample_chunk(
+    part: IndexedProblems, sample: Sample, file: RolloutsFile | None, out: Path, ranks: Ranks | None
+) -> None:
+    """Samples this rank's share; what any rank has got is written, also when another failed."""
+    mine = part if ranks is None else ranks.share(part)
+    groups: Sequence[Group | None] = []
+    failure: str | None = None
+    if mine:
+        try:
+            groups = sample(mine).groups
+        except UnfinishedError as error:
+            groups, failure = error.groups, str(error)
+    if len(groups) != len(mine):
+        raise ValueError(f"sample gave {len(groups)} groups for {len(mine)} problems")
+    shares = [(groups, failure)] if ranks is None else ranks.gather((groups, failure))
+    if file is not None:
+        all_groups = [shares[at % len(shares)][0][at // len(shares)] for at in range(len(part))]
+        pairs = zip(part, all_groups, strict=True)
+        file.add([(index, group) for (index, _), group in pairs if group is not None])
+    if failures := [said for _, said in shares if said is not None]:
+        raise EngineError(
+            f"{failures[0]} What was sampled is in {rollouts_path(out)}, and the same command "
+            "goes on from there."
+        )
+
+
+def _curated(
+    groups: Sequence[Group],
+    n: int,
+    out: Path,
+    origin: Provenance,
+    rules: Rules | None,
+    benchmarks: Sequence[Benchmark],
+    prefilled: bool,
+) -> KeptSamples:
+    n_rollouts = sum(len(group.rollouts) for group in groups)
+    n_undecided = n * len(groups) - n_rollouts
+    rollouts = rollouts_path(out)
+    if not n_rollouts and n_undecided:
+        raise CurationError(
+            f"None of {n_undecided} completions got a verdict, so there is nothing to keep; see "
+            f"whether the verifier works and the problems are answered at all ({rollouts})."
+        )
+    try:
+        done = curate(groups, origin, rules, benchmarks, prefilled)
+    except CurationError as error:
+        raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
+    replace_lines(out, done.rows)
+    return KeptSamples(out, rollouts, len(groups), n_rollouts, n_undecided, done.report)
+
+
+def _from_first(ranks: Ranks | None, item: Any) -> Any:
+    return item if ranks is None else ranks.gather(item)[0]

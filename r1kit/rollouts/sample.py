@@ -1,0 +1,301 @@
+"""`r1 sample`: problems, a model here or on a server, and what is worth learning of its answers.
+
+The verb itself is `rejection.py`; this is who is asked, about what, and what is seen meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from r1kit import config
+from r1kit.console.progress import printable
+from r1kit.curate import Benchmark, Provenance
+from r1kit.engines.http_client import RefusedError, is_url
+from r1kit.engines.remote import Endpoint, EndpointRequest
+from r1kit.errors import ConfigError, EngineError, RunError
+from r1kit.files.atomic import read_lines
+from r1kit.processes.loading import gc_paused_imports
+from r1kit.rollouts import rejection
+from r1kit.rollouts.collect import (
+    RolloutBatch,
+    Rubric,
+    Scoring,
+    Verify,
+    collect_rollouts,
+    request_seed,
+)
+from r1kit.tasks import mix, questions
+from r1kit.types import Problem, Sampling, Split
+
+RECIPE_PROBLEMS = 1000
+"""of a recipe, where --count says nothing: its tasks have no end"""
+PATIENCE = 2_000
+"""draws in a row that bring no new problem, after which a recipe has no more"""
+REMOTE_CHUNK = 32
+"""problems between two flushes to the disk"""
+WEIGHTS = {"accuracy": 1.0, "format": 1.0}
+"""of the parts of the reward, which stands beside each rollout; curation looks at verdicts"""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """What the command line asks for."""
+
+    source: Path
+    """a recipe, its name, or a file of questions"""
+    out: Path
+    n: int
+    sampling: Sampling
+    seed: int
+    count: int | None
+    """problems at most"""
+    split: Split
+    benchmarks: Sequence[str]
+    """NAME=FILE.jsonl"""
+    max_rows: int
+    """completions sampled at once by a model here"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Who is asked, made ready."""
+
+    name: str
+    sample: rejection.Sample
+    chunk: int
+    is_repeatable: bool
+    prefilled: bool = False
+
+
+def run(
+    who: str, wish: SampleOptions, model: str | None, api_key: str | None, console: Console
+) -> None:
+    """Sample, keep, and print what was taken by which filter; progress goes to stderr.
+
+    Raises an R1Error for everything a user can mend, before anything is sampled where it is known.
+    """
+    if wish.out.resolve() == wish.source.resolve():
+        raise ConfigError(f"--out would overwrite the problems in {wish.source}; name another.")
+    _refuse_foreign(wish.out)
+    problems, verify = problems_of(wish)
+    benchmarks = [_benchmark(told) for told in wish.benchmarks]
+    errors = Console(stderr=True)
+
+    def note(text: str) -> None:
+        errors.print(Text(printable(text), "yellow"))
+
+    with ExitStack() as stack:
+        if is_url(who):
+            endpoint = stack.enter_context(Endpoint(who, model, api_key))
+            sampler = from_endpoint(endpoint, verify, wish, note)
+        else:
+            sampler = from_checkpoint(who, verify, problems, wish, errors)
+        progress = stack.enter_context(_progress(errors))
+        bar = progress.add_task("sample", total=len(problems))
+        done = rejection.rejection_sampling(
+            problems,
+            sampler.sample,
+            wish.out,
+            Provenance(sampler.name, wish.seed),
+            benchmarks=benchmarks,
+            n=wish.n,
+            sampling=wish.sampling,
+            prefilled=sampler.prefilled,
+            chunk=sampler.chunk,
+            is_repeatable=sampler.is_repeatable,
+            on_chunk=lambda at, total: progress.update(bar, completed=at, total=total),
+        )
+    _tell(done, console)
+
+
+def problems_of(wish: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
+    """The problems with their indices, and what verifies them. Raises TaskError, ConfigError."""
+    if wish.source.suffix == ".jsonl":
+        return list(enumerate(questions.read_problems(wish.source)[: wish.count])), questions.verify
+    names = [recipe.name for recipe in config.shipped()]
+    if wish.source.suffix != ".toml" and wish.source.as_posix() not in names:
+        raise ConfigError(
+            f"{wish.source}: problems come from a recipe (a .toml file, or a name that "
+            "`r1 recipes` lists) or a .jsonl file."
+        )
+    tasks = mix.load_tasks(config.load(wish.source), wish.split)
+    return _distinct(tasks, wish.count or RECIPE_PROBLEMS), tasks.verify
+
+
+def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
+    """The first problems with different ids; fewer where the tasks seem to have no more."""
+    found: dict[str, tuple[int, Problem]] = {}
+    index = newest = 0
+    while len(found) < count and index - newest < PATIENCE:
+        problem = tasks.problem(index)
+        if problem.id not in found:
+            found[problem.id], newest = (index, problem), index
+        index += 1
+    return list(found.values())
+
+
+def from_checkpoint(
+    name: str,
+    verify: Verify,
+    problems: Sequence[tuple[int, Problem]],
+    wish: SampleOptions,
+    console: Console,
+) -> Sampler:
+    """A model of this machine. Raises CheckpointError when it is not there or does not open."""
+    from r1kit.model.find import find_model
+
+    found = find_model(name)
+    with console.status(f"Opening {found} …"):
+        with gc_paused_imports():
+            from r1kit.engines.local import LocalEngine
+            from r1kit.model import checkpoint
+            from r1kit.model.parallel import device_kind
+            from r1kit.template import is_prefilled
+        model, tokenizer = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
+    engine = LocalEngine(model, tokenizer, max_rows=wish.max_rows)
+    exam = Rubric(tokenizer, verify, WEIGHTS)
+    sampling = _fitting(exam, problems, wish.sampling, engine.max_positions)
+
+    def sample(part: rejection.IndexedProblems) -> RolloutBatch:
+        return collect_rollouts(engine, exam, part, wish.n, sampling, wish.seed)
+
+    prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
+    # Twice what is sampled at once: rows stay busy, and a kill costs little.
+    return Sampler(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
+
+
+def from_endpoint(
+    endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
+) -> Sampler:
+    """A model on a server. Raises EngineError when the server does not say which one."""
+    name = f"{endpoint.address} {endpoint.model}"
+    # The server renders the prompts, so there is no tokenizer here; scoring needs none.
+    exam = Rubric(cast("Any", None), verify, WEIGHTS)
+    rollouts = rejection.rollouts_path(wish.out)
+    has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
+
+    def sample(part: rejection.IndexedProblems) -> RolloutBatch:
+        nonlocal has_answered
+        # Servers that give one completion at a time use seed + i: seeds are n apart.
+        asked = [
+            EndpointRequest(
+                problem.messages, wish.sampling, request_seed(wish.seed, index * wish.n), wish.n
+            )
+            for index, problem in part
+        ]
+        with Scoring(exam, part) as scoring:
+
+            def score(place: int, answer: Any) -> None:
+                if not isinstance(answer, EngineError):
+                    scoring.add(place, answer, [], prefilled=False)
+
+            answers = endpoint.complete_many(asked, score)
+            found = scoring.wait()
+        failures = [answer for answer in answers if isinstance(answer, EngineError)]
+        has_answered |= len(failures) < len(part)
+        # A request that is refused is refused for ever: its problem has no rollouts. But a server
+        # that has refused every one so far is asked in a wrong way.
+        lost = [
+            isinstance(answer, EngineError)
+            and not (has_answered and isinstance(answer, RefusedError))
+            for answer in answers
+        ]
+        if any(lost):
+            groups = [
+                None if gone else group for gone, group in zip(lost, found.groups, strict=True)
+            ]
+            raise rejection.UnfinishedError(str(_lasting(failures)), groups)
+        if failures:
+            note(
+                f"{len(failures)} of {len(part)} problems were refused, as this one: {failures[0]}"
+            )
+        return found
+
+    return Sampler(name, sample, REMOTE_CHUNK, is_repeatable=False)
+
+
+def _lasting(failures: Sequence[EngineError]) -> EngineError:
+    """That of the server rather than of a request."""
+    return min(failures, key=lambda failure: isinstance(failure, RefusedError))
+
+
+def _fitting(
+    exam: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
+) -> Sampling:
+    """No longer than the model can read after the longest prompt."""
+    if most is None:
+        return sampling
+    size, problem = max(
+        ((len(exam.prompt(problem)), problem) for _, problem in problems), key=lambda pair: pair[0]
+    )
+    if size >= most:
+        raise EngineError(
+            f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
+            "leave it out."
+        )
+    return Sampling(min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A file that no rollouts stand beside was made by somebody else."""
+    if out.is_file() and not rejection.rollouts_path(out).exists():
+        raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
+
+
+def _benchmark(told: str) -> Benchmark:
+    name, sign, file = told.partition("=")
+    if not (name and sign and file):
+        raise ConfigError(f"--benchmark {told!r}: it is written NAME=FILE.jsonl.")
+    return Benchmark(name, questions.read_questions(Path(file)))
+
+
+class _Rate(ProgressColumn):
+    """Problems a second, or a minute where that is less than one."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        told = f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min"
+        return Text(told, "progress.data.speed")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _tell(done: rejection.KeptSamples, console: Console) -> None:
+    lines = [
+        done.report.table(),
+        "",
+        f"{done.n_problems:,} problems, {done.n_rollouts:,} completions with a verdict, "
+        f"{done.n_undecided:,} undecided.",
+        f"Conversations: {done.data}",
+        f"All rollouts:  {done.rollouts}",
+    ]
+    console.print(Text(printable("\n".join(lines))), soft_wrap=True)

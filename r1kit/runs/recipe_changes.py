@@ -1,0 +1,75 @@
+"""A run that was made with other settings: what differs, and whether it may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from r1kit.config import Recipe
+from r1kit.errors import RunError
+from r1kit.runs.run_reader import STAGES, read_manifest, read_recipe, stage_and_step, stage_order
+
+FREE_SETTINGS = ("compute", "cost")
+"""sections that may change between the sessions of one run"""
+MAX_CHANGES = 5
+"""settings of another recipe that are told one by one"""
+
+
+def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
+    """A setting may change until a stage that depends on it has begun, or if that is made again."""
+    if not (path / "manifest.json").exists():
+        return
+    manifest = read_manifest(path)
+    if manifest["recipe_hash"] == recipe.hash():
+        return
+    changes = _changes(read_recipe(path, manifest), recipe)
+    first = min(map(_stage_of, changes), key=stage_order, default=STAGES[0])
+    begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
+    made = [
+        stage
+        for stage in (*manifest["finished"], *begun)
+        if stage_order(stage) >= stage_order(first)
+    ]
+    if not made or (again is not None and stage_order(again) <= stage_order(first)):
+        return
+    if manifest.get("name", recipe.name) != recipe.name:
+        raise RunError(
+            f"{path} holds a run of the recipe {manifest['name']!r}, not of {recipe.name!r}; use "
+            f"another --out, for example runs/{recipe.name}."
+        )
+    told = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
+    told = told or "the recipe's defaults changed with the version of r1kit"
+    rest = sorted({key.split(".")[0] for key in list(changes)[MAX_CHANGES:]}, key=stage_order)
+    n_more = len(changes) - MAX_CHANGES
+    more = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
+    raise RunError(
+        f"{path} holds a run of another recipe: {told}{more}. Use another --out, or the same "
+        f"settings to resume, or --from {first} to make that stage and all that follow again."
+    )
+
+
+def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
+    """Decisive settings that differ → what they were and are."""
+    before, after = _flat(old), _flat(recipe.model_dump(mode="json"))
+    return {
+        key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SETTINGS
+    }
+
+
+def _stage_of(key: str) -> str:
+    """The first stage that a setting decides; what is of no stage decides them all."""
+    section = key.split(".")[0].removesuffix("s")
+    return section if section in STAGES and section != "bench" else STAGES[0]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"zero": {"n_steps": 5}}` as `{"zero.n_steps": 5}`; lists of plain values stay whole."""
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = list(enumerate(value))
+    else:
+        return {prefix.rstrip("."): value}
+    return {k: v for key, item in items for k, v in _flat(item, f"{prefix}{key}.").items()}

@@ -1,0 +1,76 @@
+"""The records of a run: metrics.jsonl and samples.jsonl, appended to and cut back.
+
+A checkpoint remembers how long both were and the checksum of what was in them: what was lost or
+changed since is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1kit.files.checksums import Checksum
+from r1kit.files.atomic import MEND_LINES, JsonLines, read_file
+from r1kit.errors import RunError
+from r1kit.runs.run_reader import RECORDS, is_later
+from r1kit.runs.schemas import Line, Mark, MetricsLine, read_records
+from r1kit.runs.vouched import Lines, changed
+
+Position = Mapping[str, Mark | int]
+"""of each record file; an earlier version knew its size alone"""
+
+
+class Records:
+    """The writer's side of both files."""
+
+    def __init__(self, run: Path) -> None:
+        self._files = {name: JsonLines(run / name) for name in RECORDS}
+
+    def append(self, name: str, record: dict[str, Any]) -> None:
+        self._files[name].append(record)
+
+    def lines(self, name: str) -> Lines:
+        """Raises RunError when a line is damaged."""
+        shape = MetricsLine if name == "metrics.jsonl" else Line
+        return read_records(self._files[name].path, shape, MEND_LINES)
+
+    def sync(self) -> dict[str, Mark]:
+        """Make every line durable. Returns what `rewind` takes as a position."""
+        return {name: file.sync() for name, file in self._files.items()}
+
+    def all_lines(self) -> dict[str, Lines]:
+        return {name: self.lines(name) for name in RECORDS}
+
+    def rewind(self, stage: str, step: int, position: Position | None) -> None:
+        """Drop the lines of `stage` above `step` and those of later stages; see `RunDir.rewind`."""
+        for name, file in self._files.items():
+            if position is not None:
+                file.replace(_beginning(file.path, stage, position[name]))
+            else:
+                self._keep(
+                    name,
+                    lambda line: not is_later(line["stage"], line.get("step"), stage, step),
+                )
+
+    def forget(self, is_kept: Callable[[str], bool]) -> None:
+        """Drop the lines of all stages but these."""
+        for name in RECORDS:
+            self._keep(name, lambda line: is_kept(line["stage"]))
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _keep(self, name: str, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+        kept = b"".join(raw for raw, line in self.lines(name) if is_kept(line))
+        self._files[name].replace(kept)
+
+
+def _beginning(path: Path, stage: str, mark: Mark | int) -> bytes:
+    """The content of a record file when a checkpoint was written."""
+    size, checksum = (mark, None) if isinstance(mark, int) else mark
+    data = (read_file(path, RunError, MEND_LINES) or b"")[:size]
+    if len(data) < size or (checksum is not None and str(Checksum(data)) != checksum):
+        raise changed(path, stage, f"the newest checkpoint of {stage} was written")
+    return data

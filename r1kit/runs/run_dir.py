@@ -1,0 +1,347 @@
+"""EVIDENCE on disk: one folder holds all a run did, and all it needs to go on after a kill.
+
+    manifest.json   recipe hash, versions, machine, seed, commit, stages finished, lineage
+    recipe.json     the resolved recipe
+    metrics.jsonl   one line a step: {"stage", "step", ...}; clock readings under time/, memory/
+    samples.jsonl   readable groups and showcase answers
+    results.json    what each stage reached
+    clock.json      seconds spent in each stage, over all restarts
+    checkpoints/    <stage>-<step>, plain Hugging Face folders (`model/checkpoint.py`)
+    lock            held while a process writes here; dies with it
+
+Everything is replaced atomically or appended line by line, so a kill at any moment leaves a folder
+that resumes. Only clock.json, manifest.json and the keys named above may depend on the clock: the
+rest of a resumed run equals, bit for bit, the rest of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1kit.files.checksums import Checksum
+from r1kit.config import Recipe
+from r1kit.files.atomic import (
+    TEMPORARY,
+    full_disk_said,
+    lock,
+    remove_folder,
+    remove_leftovers,
+    replace_file,
+    seal,
+    to_json,
+)
+from r1kit.errors import RunError
+from r1kit.runs.run_reader import (
+    checkpoints,
+    is_later,
+    read_clock,
+    read_manifest,
+    read_results,
+    stage_and_step,
+    stage_order,
+)
+from r1kit.runs.recipe_changes import refuse_other_recipe
+from r1kit.runs.provenance import new_manifest, session
+from r1kit.runs.records import Position, Records
+from r1kit.runs.vouched import gone, refuse_other_data, refuse_other_lines, vouch
+
+_CLOCK_EVERY_S = 2.0
+
+
+class RunDir:
+    """The writer's side of a run folder. One process at a time; make it with `create_or_resume`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.manifest = read_manifest(path)
+        self._lock = lock
+        self._clock = read_clock(path)
+        self._ticking: tuple[str, float] | None = None
+        self._clock_saved = time.monotonic()
+        self._records = Records(path)
+
+    @classmethod
+    def create_or_resume(cls, path: Path, recipe: Recipe, again: str | None = None) -> RunDir:
+        """Open `path` for writing: a new run, or the continuation of the same one.
+
+        `again` is a stage: it and all that follow are forgotten, to be made once more. Raises
+        RunError when another process writes there, when the folder is not a run or is damaged, and
+        when stages that are not forgotten were made with other decisive settings.
+        """
+        with full_disk_said(path):
+            _refuse_foreign(path)
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(path)
+            try:
+                remove_leftovers(path)
+                refuse_other_recipe(path, recipe, again)
+                _write_manifest(path, recipe, again)
+                run = cls(path, lock)
+                run._forget_what_was_to_be()
+                run._refuse_changed()
+                return run
+            except BaseException:
+                os.close(lock)
+                raise
+
+    def close(self) -> None:
+        """Make all durable and let others in."""
+        if self._lock < 0:
+            return
+        self.sync()
+        self._records.close()
+        os.close(self._lock)
+        self._lock = -1
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Records
+
+    def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one line to metrics.jsonl; NaN and infinities are written as null."""
+        self._records.append("metrics.jsonl", {"stage": stage, "step": step, **metrics})
+        self.tick(stage)
+
+    def sample(self, record: Mapping[str, Any]) -> None:
+        """Append one readable record to samples.jsonl; it names its `stage` and `step`."""
+        self._records.append("samples.jsonl", dict(record))
+
+    def has_shown(self, stage: str) -> bool:
+        """Whether samples.jsonl has the answers that a stage shows when it is measured."""
+        lines = self._records.lines("samples.jsonl")
+        return any(row["stage"] == stage and row.get("kind") == "showcase" for _, row in lines)
+
+    def metrics(self, stage: str) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl of one stage."""
+        lines = self._records.lines("metrics.jsonl")
+        return [record for _, record in lines if record["stage"] == stage]
+
+    def sync(self) -> Position:
+        """Make every record durable; do it before a checkpoint is saved."""
+        self._save_clock()
+        return self._records.sync()
+
+    def rewind(self, stage: str, step: int, position: Position | None = None) -> None:
+        """Forget all that came after the checkpoint of `stage` at `step`.
+
+        Drops records of `stage` above `step` and of later stages, any half-written last line,
+        their checkpoints and their marks of being finished. A sample without a step counts as
+        written at the very end of its stage. With `position` (what `sync` returned before that
+        checkpoint) the records are cut exactly there, so that lines written after it under the
+        same step are forgotten too.
+        """
+        self._records.rewind(stage, step, position)
+        for later in self.path.joinpath("checkpoints").glob("*-*"):
+            if is_later(*stage_and_step(later), stage, step):
+                remove_folder(later)
+        self._forget_finished(stage)
+
+    def _forget_what_was_to_be(self) -> None:
+        """Finishes what `_write_manifest` has noted, also after a kill."""
+        first = self.manifest.get("forgetting")
+        if first is None:
+            return
+
+        def is_kept(stage: str) -> bool:
+            return stage_order(stage) < stage_order(first)
+
+        for path in self.path.joinpath("checkpoints").glob("*-*"):
+            if not is_kept(path.name):
+                remove_folder(path)
+        for path in self.path.joinpath("data").glob("*.jsonl*"):
+            if not is_kept(path.name.split(".")[0]):
+                path.unlink()
+        self._records.forget(is_kept)
+        if results := self.results():
+            results["stages"] = _chosen(results.get("stages", {}), is_kept)
+            aside = {key: value for key, value in results.items() if key != "claims"}
+            self.write_results(_chosen(aside, lambda key: key == "stages" or is_kept(key)))
+        self._clock = _chosen(self._clock, is_kept)
+        self._save_clock()
+        del self.manifest["forgetting"]
+        self._save_manifest()
+
+    def _refuse_changed(self) -> None:
+        for name, lines in self._records.all_lines().items():
+            refuse_other_lines(self.path, self.manifest["finished"], name, lines)
+
+    # Checkpoints
+
+    def checkpoint_path(self, stage: str, step: int) -> Path:
+        """Where the checkpoint of `stage` after `step` steps belongs."""
+        return self.path / "checkpoints" / f"{stage.replace('/', '.')}-{step:06d}"
+
+    def checkpoints(self, stage: str) -> list[Path]:
+        """The valid checkpoints of `stage`, oldest first."""
+        return checkpoints(self.path, stage)
+
+    def latest(self, stage: str) -> Path | None:
+        """The newest valid checkpoint of `stage`."""
+        found = self.checkpoints(stage)
+        return found[-1] if found else None
+
+    def needed(self, stage: str) -> Path:
+        """The checkpoint that a finished stage has left, or the newest of an unfinished one.
+
+        Raises RunError when it is gone.
+        """
+        self.refuse_gone(stage)
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        return self.path / "checkpoints" / name if name else self.checkpoints(stage)[-1]
+
+    def refuse_gone(self, stage: str) -> None:
+        """Raises RunError when what a stage has left is not there any more, or in part."""
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        if self.lacking(stage) or not self.checkpoints(stage):
+            raise gone(self.path / "checkpoints" / (name or stage), stage)
+
+    def lacking(self, stage: str) -> str:
+        """A word about the checkpoint of a finished stage, if it is gone, else ""."""
+        name = self.manifest["finished"].get(stage, {}).get("checkpoint")
+        is_there = name is None or name in [path.name for path in self.checkpoints(stage)]
+        return "" if is_there else f", but its checkpoint {name} is gone"
+
+    def refuse_changed_data(self, stage: str) -> None:
+        """Raises RunError when the conversations of a finished stage are not what they were."""
+        refuse_other_data(self.path, stage, self.manifest["finished"].get(stage, {}))
+
+    def prune(self, stage: str, keep: int) -> None:
+        """Delete all but the newest `keep` (at least one) checkpoints of `stage`."""
+        for path in self.checkpoints(stage)[: -max(keep, 1)]:
+            remove_folder(path)
+
+    # Results, stages, time
+
+    def results(self) -> dict[str, Any]:
+        """results.json, or `{}` before the first `write_results`."""
+        return read_results(self.path)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Replace results.json."""
+        replace_file(self.path / "results.json", to_json(seal(results), indent=2) + "\n")
+
+    def finished(self, stage: str) -> bool:
+        """Whether `mark_finished` was called for `stage`."""
+        return stage in self.manifest["finished"]
+
+    def mark_finished(self, stage: str, facts: Mapping[str, Any]) -> None:
+        """Record that `stage` is done. `facts` may name `checkpoint`, `weights_from`, `data_from`:
+        they become the stage's line in the lineage."""
+        self.tick(stage)
+        self.sync()
+        vouched = vouch(self.path, stage, self._records.all_lines())
+        self.manifest["finished"][stage] = {**facts, **vouched}
+        lineage = [entry for entry in self.manifest["lineage"] if entry["stage"] != stage]
+        born = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}
+        self.manifest["lineage"] = [*lineage, {"stage": stage, **born}]
+        self._save_manifest()
+
+    def tick(self, stage: str) -> None:
+        """Count the time since the last tick as spent in `stage`; the first tick starts it."""
+        now = time.monotonic()
+        if self._ticking is not None and self._ticking[0] == stage:
+            self._clock[stage] = self._clock.get(stage, 0.0) + now - self._ticking[1]
+        self._ticking = (stage, now)
+        if now - self._clock_saved > _CLOCK_EVERY_S:
+            self._save_clock()
+
+    def wall_s(self, stage: str) -> float:
+        """Seconds spent in `stage` so far, over all restarts, lost work included."""
+        if self._ticking is not None and self._ticking[0] == stage:
+            self.tick(stage)
+        return self._clock.get(stage, 0.0)
+
+    def _save_clock(self) -> None:
+        self._clock_saved = time.monotonic()
+        replace_file(self.path / "clock.json", to_json(seal(self._clock)), flush=False)
+
+    def _save_manifest(self) -> None:
+        replace_file(self.path / "manifest.json", to_json(seal(self.manifest), indent=2) + "\n")
+
+    def _forget_finished(self, stage: str) -> None:
+        before = {
+            name: facts
+            for name, facts in self.manifest["finished"].items()
+            if name != stage and stage_order(name) <= stage_order(stage)
+        }
+        if before != self.manifest["finished"]:
+            self.manifest["finished"] = before
+            self.manifest["lineage"] = [
+                entry for entry in self.manifest["lineage"] if entry["stage"] in before
+            ]
+            self._save_manifest()
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; name a folder with --out.")
+    if not path.exists() or (path / "manifest.json").exists():
+        return
+    # What a process killed while creating the run may have left.
+    ours = {"lock", "recipe.json", "checkpoints"}
+    foreign = [
+        entry.name
+        for entry in path.iterdir()
+        if entry.name not in ours and not entry.name.startswith(TEMPORARY)
+    ]
+    if foreign or any(path.glob("checkpoints/*")):
+        example = foreign[0] if foreign else "checkpoints"
+        raise RunError(
+            f"{path} is not empty and not a run (it holds {example!r}, no manifest.json); "
+            "use another --out."
+        )
+
+
+def _take_lock(path: Path) -> int:
+    file = path / "lock"
+    descriptor = lock(file)
+    if descriptor is None:
+        holder = file.read_bytes()[:32].decode(errors="replace").strip() or "unknown"
+        raise RunError(
+            f"{path} is in use by process {holder}; wait for it, stop it with `kill {holder}`, "
+            "or use another --out."
+        )
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def _chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
+    return {key: value for key, value in items.items() if wanted(key)}
+
+
+def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
+    """Of a new run last: with it the folder is a run. Of an old one first: it notes what is to be
+    forgotten, so that a kill before that is done cannot leave half of it."""
+    file, recipe_file = path / "manifest.json", path / "recipe.json"
+    this = session()
+    is_new = not file.exists()
+    manifest = (
+        new_manifest(recipe.name, recipe.hash(), recipe.seed, this)
+        if is_new
+        else read_manifest(path)
+    )
+    manifest["sessions"].append(this)
+    # On resume the settings that may differ are the new ones.
+    manifest["recipe_hash"] = recipe.hash()
+    if again is not None:
+        first = min((again, manifest.get("forgetting", again)), key=stage_order)
+        manifest["forgetting"] = first
+        manifest["finished"] = _chosen(
+            manifest["finished"], lambda name: stage_order(name) < stage_order(first)
+        )
+        lineage = [entry for entry in manifest["lineage"] if entry["stage"] in manifest["finished"]]
+        manifest["lineage"] = lineage
+    resolved = to_json(recipe.model_dump(mode="json"), indent=2) + "\n"
+    manifest["recipe_file"] = str(Checksum(resolved.encode()))
+    texts = {file: to_json(seal(manifest), indent=2) + "\n", recipe_file: resolved}
+    for target in (recipe_file, file) if is_new else (file, recipe_file):
+        replace_file(target, texts[target])

@@ -1,0 +1,162 @@
+"""Reading a run folder: the layout, the checkpoints, and all that was written. Torch-free.
+
+`run_dir.py` is the writer's side; report, diagnosis and chat only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r1kit.files.checksums import of_file
+from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
+from r1kit.errors import RunError
+from r1kit.runs.schemas import (
+    Clock,
+    Manifest,
+    MetricsLine,
+    ResolvedRecipe,
+    Results,
+    Sample,
+    damaged,
+    read_json,
+    read_records,
+)
+from r1kit.files.text_files import did_you_mean
+from r1kit.runs.vouched import refuse_other_lines
+
+STAGES = (
+    "base",
+    "zero",
+    "cold_start",
+    "reasoning",
+    "rejection",
+    "preference",
+    "final",
+    "distill",
+    "ablation",
+    "bench",
+)
+"""In the order of the paper; `distill/<student>` counts as distill."""
+
+SIDE_STAGES = ("preference", "distill", "ablation")
+"""stages whose models are not the one a run is about"""
+
+RECORDS = ("metrics.jsonl", "samples.jsonl")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All a run wrote, for readers. `metrics` and `samples` are in the order of writing."""
+
+    path: Path
+    manifest: dict[str, Any]
+    recipe: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    results: dict[str, Any]
+    clock: dict[str, float]
+
+
+def read(path: Path) -> Evidence:
+    """Read a run folder, also while it is being written. Raises RunError when it is not one."""
+    if not path.is_dir():
+        near = did_you_mean(path)
+        raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
+    manifest = read_manifest(path)
+    found = {}
+    for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
+        lines = read_records(path / name, shape, MEND_LINES)
+        refuse_other_lines(path, manifest["finished"], name, lines)
+        found[name] = [record for _, record in lines]
+    return Evidence(
+        path=path,
+        manifest=manifest,
+        recipe=read_recipe(path, manifest),
+        metrics=found["metrics.jsonl"],
+        samples=found["samples.jsonl"],
+        results=read_results(path),
+        clock=read_clock(path),
+    )
+
+
+def checkpoints(run: Path, stage: str) -> list[Path]:
+    """The valid checkpoints of `stage` in the folder of a run, oldest first."""
+    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    mine = [path for path in found if stage_and_step(path)[0] == stage]
+    return sorted(mine, key=lambda path: stage_and_step(path)[1])
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The newest valid checkpoint of the latest stage on the main path in the folder of a run."""
+    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    visible = [
+        path
+        for path in found
+        if not path.name.startswith(TEMPORARY)
+        and stage_and_step(path)[0].split("/")[0] not in SIDE_STAGES
+    ]
+    ranked = sorted(visible, key=lambda path: (stage_order(path.name), stage_and_step(path)[1]))
+    return ranked[-1] if ranked else None
+
+
+def stage_and_step(path: Path) -> tuple[str, int]:
+    """What the name of a checkpoint says; step -1 when it says none."""
+    stage, _, step = path.name.rpartition("-")
+    return stage.replace(".", "/"), int(step) if step.isdecimal() else -1
+
+
+def stage_order(stage: str) -> int:
+    """The place of a stage in the order of the paper; unknown ones come last."""
+    family = stage.replace(".", "/").split("/")[0].split("-")[0]
+    return STAGES.index(family) if family in STAGES else len(STAGES)
+
+
+def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> bool:
+    """Whether a record of (stage, step) was written after the given point; no step is the end."""
+    if stage == than_stage:
+        return step is None or step > than_step
+    return stage_order(stage) > stage_order(than_stage)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """manifest.json of the run at `path`. Raises RunError when it is not there or damaged."""
+    mend = "restore it from a copy, or use another --out"
+    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, mend)
+    if manifest is None:
+        raise RunError(f"{path} is not a run: it has no manifest.json. Name the folder of a run.")
+    return manifest
+
+
+def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """recipe.json of a run, or {}. Raises RunError when it is damaged."""
+    file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
+    found = read_json(file, ResolvedRecipe, mend) or {}
+    if found and manifest.get("recipe_file") not in (None, of_file(file)):
+        raise damaged(file, ValueError("it has changed since it was written"), mend)
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """results.json of a run, or {}. Raises RunError when it is damaged."""
+    mend = "delete it: the command that made the run measures its finished stages again"
+    found: dict[str, Any] | None = read_json(path / "results.json", Results, mend)
+    return found or {}
+
+
+def read_clock(path: Path) -> dict[str, float]:
+    """Seconds by stage. What clock.json has lost is known of finished stages from their results.
+
+    It is not flushed to the disk, so that nothing depends on it: damaged, it is made again.
+    """
+    try:
+        kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
+    except RunError:
+        kept = {}
+    results = read_results(path)
+    measured = {**results.get("stages", {})}
+    measured |= {f"preference/{k}": v for k, v in results.get("preference", {}).items()}
+    known = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
+    return {**{stage: spent for stage, spent in known.items() if stage not in kept}, **kept}

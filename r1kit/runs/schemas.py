@@ -1,0 +1,378 @@
+"""What the files of a run folder must look like, and the one place where they are read.
+
+A file that is damaged, whatever the damage, is a sentence that names it and says what to do. What
+has a seal (atomic.py) and still fits it needs no further look; the shapes are for what somebody
+has edited, for files of earlier versions, and for whatever a checksum cannot know.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, Required
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from typing_extensions import TypedDict
+
+from r1kit.files.atomic import read_file, read_lines, unsealed
+from r1kit.errors import R1Error, RunError
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Section = dict[str, Any] | None
+
+
+# checkpoints/<stage>-<step>/r1kit.json
+
+
+class CheckpointFile(TypedDict):
+    """`types.Checkpoint`, and a checksum of every other file of the folder."""
+
+    path: str
+    stage: str
+    step: int
+    weights_from: str | None
+    data_from: str | None
+    template: str
+    tokenizer_hash: str
+    config_hash: str
+    files: NotRequired[dict[str, str]]
+
+
+# manifest.json
+
+
+class Finished(TypedDict, total=False):
+    """What is known of a finished stage."""
+
+    checkpoint: str
+    weights_from: str | None
+    data_from: str | None
+    records: dict[str, str]
+    """name of a record file → checksum of the lines of this stage"""
+    data: dict[str, str]
+    """name of a file in data/ → checksum"""
+
+
+class Born(TypedDict):
+    """A line of the lineage."""
+
+    stage: str
+    weights_from: NotRequired[str | None]
+    data_from: NotRequired[str | None]
+
+
+class Session(TypedDict, total=False):
+    """One process that worked on the run; see provenance.py."""
+
+    command: Required[list[str]]
+    gpus: list[str]
+    cpu_count: int | None
+
+
+class Manifest(TypedDict):
+    recipe_hash: str
+    finished: dict[str, Finished]
+    lineage: list[Born]
+    sessions: list[Session]
+    name: NotRequired[str]
+    seed: NotRequired[int]
+    started: NotRequired[str]
+    forgetting: NotRequired[str]
+    recipe_file: NotRequired[str]
+    """the checksum of recipe.json, which has no seal so that it is a recipe"""
+
+
+# recipe.json, clock.json, results.json
+
+
+class Cost(TypedDict, total=False):
+    core_hour: Number
+    gpu_hour: Number
+    currency: str
+
+
+class Compute(TypedDict, total=False):
+    device: str
+    dtype: str
+    n_processes: int | Literal["auto"]
+    threads: int
+
+
+class ResolvedRecipe(TypedDict, total=False):
+    """As much of it as reports read, in this version's words or an earlier one's."""
+
+    cost: Cost
+    compute: Compute
+    bench: dict[str, Any]
+    base: Section
+    zero: Section
+    cold_start: Section
+    reasoning: Section
+    rejection: Section
+    preference: Section
+    final: Section
+
+
+Clock = dict[str, Number]
+
+
+class Scored(TypedDict):
+    value: Number
+    stderr: Number
+
+
+class ComputeSpent(TypedDict, total=False):
+    flops: Required[Number]
+
+
+class General(TypedDict, total=False):
+    accuracy: Required[Number]
+    stderr: Required[Number]
+    errors: dict[str, Number]
+
+
+class Measured(TypedDict, total=False):
+    """What a stage reached."""
+
+    pass_at_1: Required[Number]
+    stderr: Required[Number]
+    by_task: Required[dict[str, Number]]
+    cons_at_k: Number
+    cons_gain: Number
+    n_problems: int
+    n_parameters: int
+    samples: int
+    mean_tokens: Number
+    reflection_per_answer: Number
+    language_consistency: Number
+    well_formed: Number
+    truncated: Number
+    errors: dict[str, Number]
+    general: General
+    compute: ComputeSpent
+    wall_s: Number
+    checkpoint: str
+
+
+class RewardModel(TypedDict, total=False):
+    accuracy: Required[Number]
+    stderr: Number
+    n: Number
+    wall_s: Number
+
+
+class Judged(TypedDict, total=False):
+    preference: Required[dict[str, Scored]]
+
+
+class Results(TypedDict, total=False):
+    stages: dict[str, Measured]
+    preference: dict[str, RewardModel]
+    bench: Judged
+    claims: list[dict[str, Any]]
+
+
+# metrics.jsonl, samples.jsonl
+
+Mark = tuple[int, str]
+"""how long a file was in bytes, and the checksum of what was in it"""
+
+
+class MetricsLine(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Number | None]
+
+    stage: str
+    step: int
+
+
+class Answered(TypedDict, total=False):
+    """A completion as people read it."""
+
+    text: Required[str]
+    correct: bool | None
+    why: str
+    reward: dict[str, Number | None] | None
+    n_tokens: int | None
+    finish: str
+
+
+class Showcase(Answered):
+    kind: Literal["showcase"]
+    stage: str
+    question: str
+    gold: NotRequired[str | None]
+
+
+class QuestionRow(TypedDict, total=False):
+    question: Required[str]
+    gold: Required[str]
+    id: str
+    task: str
+    language: str
+
+
+class SampledGroup(TypedDict):
+    kind: Literal["group"]
+    stage: str
+    step: int
+    problem: QuestionRow
+    rollouts: list[Answered]
+
+
+class Line(TypedDict):
+    """All that the writer of a record must know of it."""
+
+    stage: str
+    step: NotRequired[int | None]
+
+
+def _kind(record: Any) -> str:
+    kind = record.get("kind") if isinstance(record, dict) else None
+    return kind if kind in ("showcase", "group") else "other"
+
+
+Sample = Annotated[
+    Annotated[Showcase, Tag("showcase")]
+    | Annotated[SampledGroup, Tag("group")]
+    | Annotated[Line, Tag("other")],
+    Discriminator(_kind),
+]
+
+
+# data/<stage>.jsonl.rollouts
+
+
+class _Whole(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+
+class SampledVerdict(_Whole):
+    correct: bool | None
+    extracted: str | None
+    why: str
+
+
+class SampledReward(_Whole):
+    total: Number
+    parts: dict[str, Number]
+
+
+class SampledRollout(_Whole):
+    token_ids: list[int]
+    logprobs: list[Number]
+    text: str
+    finish: Literal["stop", "length", "abort"]
+    policy_version: int
+    tops: NotRequired[list[Any]]
+    verdict: SampledVerdict
+    reward: SampledReward
+
+
+class SampledProblem(TypedDict):
+    index: int
+    prompt_ids: list[int]
+    rollouts: list[SampledRollout]
+
+
+RolloutsLine = Annotated[
+    Annotated[dict[str, Any], Tag("settings")] | Annotated[SampledProblem, Tag("problem")],
+    Discriminator(lambda record: "settings" if "kind" in record else "problem"),
+]
+
+
+# data/<stage>.jsonl
+
+
+class Turn(TypedDict):
+    role: Literal["system", "user", "assistant"]
+    content: str
+    reasoning_content: NotRequired[str | None]
+    reasoning: NotRequired[str | None]
+
+
+class Conversation(TypedDict):
+    """What is learned from; its last turn is an answer."""
+
+    messages: Annotated[list[Turn], Field(min_length=1)]
+    provenance: NotRequired[dict[str, Any]]
+
+
+# Reading
+
+
+def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
+    """A JSON object in its shape and without its seal, or None where no file is.
+
+    Raises `error`, with `mend` as what to do, when it cannot be read or has another shape.
+    """
+    data = read_file(path, error, mend)
+    if data is None:
+        return None
+    try:
+        record = json.loads(data)
+        if not isinstance(record, dict):
+            raise ValueError(f"it is no object but a {type(record).__name__}")
+        content = unsealed(record)
+        _adapter(shape).validate_python(content, strict=True)
+        return content
+    except (ValueError, RecursionError) as reason:
+        raise damaged(path, reason, mend, error) from None
+
+
+def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[str, Any]]]:
+    """The lines of a JSON-lines file, raw and parsed, without a half-written end.
+
+    Raises RunError when it cannot be read, or a line is damaged or has another shape.
+    """
+    lines = read_lines(path, mend)
+    lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in enumerate(lines)]
+    try:
+        _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
+    except ValidationError as error:
+        [number, *_] = error.errors()[0]["loc"]
+        raise _damaged_line(path, int(number), _told(error, skip=1), mend) from None
+    return lines
+
+
+def _unsealed(path: Path, number: int, line: dict[str, Any], mend: str) -> dict[str, Any]:
+    try:
+        return unsealed(line)
+    except ValueError as error:
+        raise _damaged_line(path, number, str(error), mend) from None
+
+
+def _damaged_line(path: Path, number: int, told: str, mend: str) -> RunError:
+    return RunError(f"Line {number + 1} of {path} is damaged ({told}); {mend}.")
+
+
+def damaged(
+    path: Path, reason: BaseException, mend: str, error: type[R1Error] = RunError
+) -> R1Error:
+    """The sentence for a file whose content cannot be meant."""
+    return error(f"{path} is damaged ({_told(reason)}); {mend}.")
+
+
+def _told(reason: BaseException, skip: int = 0) -> str:
+    """`zero.step: it should be a valid integer`, without the first parts of the place."""
+    if isinstance(reason, ValidationError):
+        [first, *_] = reason.errors()
+        place = ".".join(map(str, first["loc"][skip:]))
+        said = first["msg"].replace("Input should", "it should")
+        return f"{place}: {said}" if place else said
+    text = str(reason).strip() or type(reason).__name__
+    return text.splitlines()[0][:200].rstrip(".")
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)

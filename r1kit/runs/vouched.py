@@ -1,0 +1,78 @@
+"""What a finished stage has left behind, and whether it is still that.
+
+The manifest of a run keeps checksums of each finished stage: of its lines in the records, and of
+its files in data/. Those of weights are in the manifests of checkpoints (model/folder.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from r1kit.files.checksums import Checksum, of_file
+from r1kit.files.atomic import MARKER
+from r1kit.errors import RunError
+
+Lines = Sequence[tuple[bytes, dict[str, Any]]]
+"""of a record file, raw and parsed"""
+_NO_LINES = str(Checksum())
+
+
+def vouch(run: Path, stage: str, records: Mapping[str, Lines]) -> dict[str, dict[str, str]]:
+    """The checksums of what a stage has left, as the manifest keeps them."""
+    lines = {name: _by_stage(found).get(stage, _NO_LINES) for name, found in records.items()}
+    return {"records": lines, "data": _data(run, stage)}
+
+
+def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines: Lines) -> None:
+    """Raises RunError when lines of a finished stage are not those it was finished with."""
+    found = _by_stage(lines)
+    for stage, facts in finished.items():
+        wanted = facts.get("records", {}).get(name)
+        if wanted is not None and found.get(stage, _NO_LINES) != wanted:
+            raise changed(run / name, stage, f"stage {stage} was finished")
+
+
+def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
+    """Raises RunError when the conversations of a finished stage are not what they were."""
+    wanted = facts.get("data", {})
+    if wanted and _data(run, stage) != wanted:
+        raise RunError(
+            f"The files {', '.join(wanted)} in {run / 'data'} have changed since {stage} was "
+            f"finished. Restore them from a copy, or {_again(stage)}; to learn from a file of your "
+            "own, name it as distill.data."
+        )
+
+
+def changed(path: Path, stage: str, when: str) -> RunError:
+    """The error for a record file in which other lines stand than before."""
+    return RunError(
+        f"{path} has lost lines, or other lines stand in it, since {when}. Restore it from a copy, "
+        f"or {_again(stage)}."
+    )
+
+
+def gone(path: Path, stage: str) -> RunError:
+    """The error for a checkpoint that is needed and not there."""
+    return RunError(
+        f"{path}, with which later stages begin, is gone or has no {MARKER}. Restore it from a "
+        f"copy, or {_again(stage)}."
+    )
+
+
+def _again(stage: str) -> str:
+    return f"make that stage and all that follow again with --from {stage.split('/')[0]}"
+
+
+def _by_stage(lines: Lines) -> dict[str, str]:
+    found: dict[str, Checksum] = {}
+    for raw, record in lines:
+        found.setdefault(record["stage"], Checksum()).update(raw)
+    return {stage: str(checksum) for stage, checksum in found.items()}
+
+
+def _data(run: Path, stage: str) -> dict[str, str]:
+    found = sorted(run.joinpath("data").glob("*.jsonl*"))
+    mine = [path for path in found if path.name.split(".")[0] == stage and path.is_file()]
+    return {path.name: of_file(path) for path in mine}

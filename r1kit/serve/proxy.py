@@ -1,0 +1,164 @@
+"""`r1 serve --engine URL`: any OpenAI-compatible server behind our API, its thinking normalised.
+
+Only that server knows its tokenizer, so conversations are passed on as messages. Thinking in a
+field of its own, in typed parts of the content or in tags becomes `reasoning_content`.
+What needs tokens is refused: a thinking budget, `prefix`, log-probabilities, prompts of token ids.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from r1kit.engines.remote import Endpoint
+from r1kit.errors import EngineError
+from r1kit.files.outside import to_bytes
+from r1kit.serve.api_error import ApiError, busy
+from r1kit.serve.limits import Limits
+from r1kit.serve.models import ServedModel
+from r1kit.serve.proxy_stream import Form, ProxyStream, UpstreamStats
+from r1kit.serve.response_stream import ResponseStream
+from r1kit.serve.schema import (
+    ChatRequest,
+    CompletionParams,
+    CompletionRequest,
+    check_chat,
+    check_completion,
+)
+from r1kit.serve.wire import Json
+
+_CONNECT_S = 10.0
+_ASK_S = 30.0
+"""for the list of models, when we start"""
+
+
+class ProxyModel:
+    """One model of a server behind us."""
+
+    decoder = None
+
+    def __init__(
+        self, name: str, client: httpx.AsyncClient, limits: Limits, capabilities: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self._capabilities = list(capabilities)
+        self._client = client
+        self._limits = limits
+        self._created = int(time.time())
+        self.vitals = UpstreamStats()
+
+    def thinks(self, request: ChatRequest, by_name: bool) -> bool:
+        return request.thinks(by_name)
+
+    async def chat(
+        self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
+    ) -> ResponseStream:
+        check_chat(request)
+        _refuse_tokens(request)
+        thinks = request.thinks(by_name)
+        turns, _ = request.conversation()
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        most = answer_tokens or request.max_completion_tokens or request.max_tokens
+        body = {"messages": messages, "max_tokens": most, **_drawn(request)}
+        if request.response_format is not None:
+            body["response_format"] = request.response_format.model_dump(
+                by_alias=True, exclude_none=True
+            )
+        if request.reasoning_effort is not None and request.thinking is None:
+            body["reasoning_effort"] = request.reasoning_effort
+        elif not thinks:  # said only then, and in DeepSeek's way: others may not know the field
+            body["thinking"] = {"type": "disabled"}
+        form: Form = "stream" if request.stream else "whole"
+        return await self._begin("/chat/completions", body, request.n or 1, form)
+
+    async def complete(self, request: CompletionRequest) -> ResponseStream:
+        prompt = check_completion(request)
+        if not isinstance(prompt, str):
+            raise _unknown("prompt", "takes no token ids from us; send a text")
+        if request.logprobs is not None:
+            raise _unknown("logprobs", "gives no log-probabilities to us")
+        body = {"prompt": prompt, "max_tokens": request.max_tokens, **_drawn(request)}
+        return await self._begin("/completions", body, request.n or 1, "text")
+
+    def describe(self, name: str) -> Json:
+        facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
+        return {**facts, "root": self.name, "capabilities": self._capabilities}
+
+    def start(self) -> None:
+        """It runs already."""
+
+    async def stop(self) -> None:
+        for relay in list(self.vitals.live):
+            relay.fail(ApiError(503, "The server is shutting down."))
+        await self._client.aclose()
+
+    async def _begin(self, path: str, body: Json, n: int, form: Form) -> ResponseStream:
+        limits, live = self._limits, self.vitals.live
+        if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
+            raise busy("The server has as many requests as it can hold; ask again later.")
+        told = {key: value for key, value in body.items() if value is not None}
+        streamed = {"stream": True, "stream_options": {"include_usage": True}}
+        relay = ProxyStream(n, self.vitals, form)
+        body = {"model": self.name, **told, **({"n": n} if n > 1 else {}), **streamed}
+        request = self._client.build_request("POST", path, content=to_bytes(body))
+        await relay.open(self._client, request)
+        return relay
+
+
+def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
+    """All models of a running server. Raises an R1Error when it is none, or is not there."""
+    with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
+        listed, address = behind.listed(), behind.address
+    if not listed:
+        raise EngineError(f"The server at {address} has no model; see what it was started with.")
+    timeout = httpx.Timeout(limits.total_timeout_s, connect=_CONNECT_S, pool=None)
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return [
+        ProxyModel(
+            one["id"],
+            httpx.AsyncClient(
+                base_url=address,
+                headers=headers,
+                timeout=timeout,
+                limits=httpx.Limits(max_connections=None),
+            ),
+            limits,
+            _capabilities(one),
+        )
+        for one in listed
+    ]
+
+
+def _capabilities(model: Json) -> list[str]:
+    """`thinking` where the server says that it can be turned on and off; a budget we refuse."""
+    told = [model.get("capabilities"), model.get("supported_parameters")]
+    return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
+
+
+def _drawn(request: CompletionParams) -> Json:
+    """What routes share, as it was asked; what was not said is left to the server."""
+    return {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "seed": request.seed,
+        "stop": list(request.stops()) or None,
+    }
+
+
+def _refuse_tokens(request: ChatRequest) -> None:
+    if request.thinking is not None and request.thinking.budget_tokens is not None:
+        raise _unknown("thinking.budget_tokens", "has no budgets that we know of")
+    if request.messages[-1].prefix:
+        place = f"messages[{len(request.messages) - 1}].prefix"
+        raise _unknown(place, "is not known to continue a text")
+    if request.logprobs:
+        raise _unknown("logprobs", "gives no log-probabilities to us")
+
+
+def _unknown(param: str, why: str) -> ApiError:
+    return ApiError(400, f"{param}: The server behind this one {why}.", param=param)

@@ -1,0 +1,258 @@
+"""One answer of the server behind us (proxy.py), said as our own engines would say it.
+
+What it has cost comes last on such streams, so the ends of all completions wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import httpx
+
+from r1kit.engines.completion import Chunk, ThinkingEnd
+from r1kit.engines.sse import BROKEN, FINISHES, EventReader, count, reason, said
+from r1kit.errors import EngineError
+from r1kit.files.outside import read_mended
+from r1kit.serve.api_error import ApiError
+from r1kit.serve.response_stream import all_said
+from r1kit.serve.wire import Json
+from r1kit.template import END_THINK, THINK, Piece, StreamParser
+from r1kit.types import Finish
+
+_GONE = "The server behind this one is gone; ask again in a minute."
+_PASSED_ON = {400, 404, 413, 422}
+"""statuses that are about the request"""
+_ENDINGS = {
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "sensitive": "content_filter",
+    "refusal": "content_filter",
+    "insufficient_system_resource": "insufficient_system_resource",
+}
+"""other ends than ours, and what OpenAI and DeepSeek call them"""
+
+log = logging.getLogger("r1kit.serve")
+
+Form = Literal["text", "stream", "whole"]
+"""a text that is continued, or a chat: streamed, or not and so read from its end"""
+
+
+class UpstreamStats:
+    """How the server behind is, as far as its answers tell."""
+
+    def __init__(self) -> None:
+        self.live: set[ProxyStream] = set()
+        self.n_failures = 0
+        self.n_prompt_tokens = self.n_cached_tokens = self.n_completion_tokens = 0
+        self.is_healthy = True
+        """it answered when it was last asked"""
+
+    @property
+    def n_waiting(self) -> int:
+        return sum(relay.n for relay in self.live if relay.first_at is None)
+
+    @property
+    def n_running(self) -> int:
+        return sum(relay.n for relay in self.live if relay.first_at is not None)
+
+
+class ProxyStream:
+    """The n completions of one request, read from another server's stream."""
+
+    def __init__(self, n: int, vitals: UpstreamStats, form: Form) -> None:
+        self.n = n
+        self.asked_at = time.monotonic()
+        self.first_at: float | None = None
+        self.n_prompt_tokens = 0
+        self._vitals = vitals
+        self._choices = [_Choice(place, form) for place in range(n)]
+        self._events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
+        self._work: asyncio.Task[None] | None = None
+
+    async def open(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
+        """Raises ApiError when the server refuses, or is not there."""
+        self._vitals.live.add(self)
+        try:
+            reply = await client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            self._gone(error)
+            raise ApiError(503, _GONE, headers={"Retry-After": "10"}) from None
+        except BaseException:
+            self._vitals.live.discard(self)
+            raise
+        if reply.status_code != 200:
+            self._vitals.live.discard(self)
+            try:
+                raise _refusal(reply, await reply.aread())
+            finally:
+                await reply.aclose()
+        self._vitals.is_healthy = True
+        self._work = asyncio.ensure_future(self._read(reply))
+
+    async def next(self) -> list[Chunk]:
+        return await all_said(self._events)
+
+    def cancel(self) -> None:
+        self._vitals.live.discard(self)
+        if self._work is not None:
+            self._work.cancel()
+
+    def fail(self, error: ApiError) -> None:
+        """It is over, and why."""
+        self.cancel()
+        self._events.put_nowait(error)
+
+    async def _read(self, reply: httpx.Response) -> None:
+        usage: Json = {}
+        try:
+            async for event in _events(reply):
+                usage = event["usage"] if isinstance(event.get("usage"), dict) else usage
+                self._take(event)
+            self._end(usage)
+        except httpx.HTTPError as error:
+            self._gone(error)
+            self._events.put_nowait(ApiError(502, _GONE))
+        except EngineError as error:
+            self._vitals.n_failures += 1
+            self._events.put_nowait(ApiError(502, str(error)))
+        except Exception as error:
+            log.error("a stream of the server behind cannot be read", exc_info=error)
+            self._events.put_nowait(ApiError(502, "The server behind says what cannot be read."))
+        finally:
+            self._vitals.live.discard(self)
+            with contextlib.suppress(httpx.HTTPError):
+                await reply.aclose()
+
+    def _take(self, event: Json) -> None:
+        now = said(event)  # raises for an error among the events
+        choices = event.get("choices") or [{}]
+        place = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
+        if not isinstance(place, int) or not 0 <= place < self.n:
+            raise EngineError("The server behind speaks of a completion nobody asked for.")
+        choice = self._choices[place]
+        if now.finish in BROKEN:
+            raise EngineError(f"The server behind broke the answer off ({now.finish}); ask again.")
+        if now.finish:
+            choice.finish = FINISHES.get(now.finish, "stop")
+            choice.ending = _ENDINGS.get(now.finish.lower())
+        if now.reasoning or now.content:
+            self.first_at = self.first_at or time.monotonic()
+        if pieces := choice.take(now.reasoning, now.content):
+            self._events.put_nowait(Chunk(place, pieces, 0, 0, []))
+
+    def _end(self, usage: Json) -> None:
+        """Counts come last, and for all completions together: the first one carries them."""
+        if any(choice.finish is None for choice in self._choices):
+            raise EngineError("The stream of the server behind ended in the middle; ask again.")
+        vitals, n, n_cached = self._vitals, count(usage, "completion_tokens"), _cached(usage)
+        self.n_prompt_tokens = count(usage, "prompt_tokens")
+        vitals.n_prompt_tokens += self.n_prompt_tokens
+        vitals.n_cached_tokens += n_cached
+        vitals.n_completion_tokens += n
+        for choice in self._choices:
+            pieces = choice.rest()
+            n_thinking = self._n_thinking(usage, n)
+            told = (n, n_thinking) if choice.place == 0 else (0, 0)
+            self.first_at = self.first_at or time.monotonic()
+            last = Chunk(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
+            self._events.put_nowait(replace(last, ending=choice.ending))
+
+    def _n_thinking(self, usage: Json, n: int) -> int:
+        """As the server says; where it does not, the share of the characters."""
+        details = usage.get("completion_tokens_details")
+        if isinstance(details, dict) and isinstance(details.get("reasoning_tokens"), int):
+            return count(details, "reasoning_tokens")
+        thought = sum(choice.n_thought for choice in self._choices)
+        return round(n * thought / max(1, sum(choice.n_chars for choice in self._choices)))
+
+    def _gone(self, error: httpx.HTTPError) -> None:
+        log.error("the server behind is gone (%s)", type(error).__name__)
+        self._vitals.is_healthy = False
+        self._vitals.n_failures += 1
+        self._vitals.live.discard(self)
+
+
+class _Choice:
+    """What one completion has said so far."""
+
+    def __init__(self, place: int, form: Form) -> None:
+        self.place = place
+        self.finish: Finish | None = None
+        self.ending: str | None = None
+        self.n_chars = self.n_thought = 0
+        self._form = form
+        self._parser = StreamParser()
+        self._held = ""
+        self._is_thinking = False
+
+    def take(self, reasoning: str, content: str) -> list[Piece]:
+        pieces = [Piece("thinking", reasoning)] if reasoning else []
+        if self._form == "stream":
+            pieces += self._parser.feed(content)
+        elif self._form == "text":
+            pieces += [Piece("answer", content)] if content else []
+        else:
+            self._held += content
+        return self._counted(pieces)
+
+    def rest(self) -> list[Piece]:
+        """Where the prompt opened the thinking, servers without a parser show only its end."""
+        is_begun = THINK not in self._held and END_THINK in self._held and not self.n_thought
+        parser = StreamParser(prefilled=True) if is_begun else self._parser
+        return self._counted([*parser.feed(self._held), *parser.finish()])
+
+    @property
+    def thought(self) -> ThinkingEnd | None:
+        """How thinking ended, if there was any."""
+        if not self.n_thought:
+            return None
+        return "length" if self._is_thinking and self.finish == "length" else "stop"
+
+    def _counted(self, pieces: list[Piece]) -> list[Piece]:
+        for piece in pieces:
+            self._is_thinking = piece.kind == "thinking"
+            self.n_chars += len(piece.text)
+            self.n_thought += len(piece.text) if self._is_thinking else 0
+        return pieces
+
+
+async def _events(reply: httpx.Response) -> AsyncIterator[Json]:
+    """Raises EngineError for a stream that is damaged, or ends before it says so."""
+    reader = EventReader()
+    async for part in reply.aiter_bytes():
+        for event in reader.feed(part):
+            yield event
+        if reader.is_done:
+            return
+    raise EngineError("The stream of the server behind ended in the middle; ask again.")
+
+
+def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
+    """The server's own sentence, with a status that says whose fault it is."""
+    status = reply.status_code
+    try:
+        body: Any = read_mended(data)
+    except ValueError:
+        body = None
+    told = reason(body) or "no reason given"
+    if status in _PASSED_ON:
+        error = body.get("error", body) if isinstance(body, dict) else None
+        param = error.get("param") if isinstance(error, dict) else None
+        return ApiError(status, f"{told}.", param=param if isinstance(param, str) else None)
+    if status == 429:
+        wait = reply.headers.get("Retry-After", "")
+        wait = wait if wait.isascii() and wait.isdigit() else "2"
+        return ApiError(429, f"{told}.", code="rate_limit_exceeded", headers={"Retry-After": wait})
+    return ApiError(502, f"The server behind this one refuses (HTTP {status}): {told}.")
+
+
+def _cached(usage: Json) -> int:
+    details = usage.get("prompt_tokens_details")
+    named = details if isinstance(details, dict) else {}
+    return count(named, "cached_tokens") or count(usage, "prompt_cache_hit_tokens")

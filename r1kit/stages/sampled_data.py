@@ -1,0 +1,69 @@
+"""What the stages that learn from samples share: draw from another stage's model, keep the good."""
+
+from __future__ import annotations
+
+from r1kit.config import KeepConfig
+from r1kit.curate import Benchmark, Provenance, Row, conversation
+from r1kit.engines.local import LocalEngine
+from r1kit.errors import TaskError
+from r1kit.files.atomic import read_lines
+from r1kit.rollouts.collect import Rubric, collect_rollouts
+from r1kit.rollouts.rejection import rejection_sampling
+from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.plan import Unit
+from r1kit.tasks import mix
+from r1kit.tasks.general import General
+from r1kit.types import Sampling
+
+CHUNK = 512
+"""problems between two flushes: what a kill can cost"""
+
+
+def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[Row]:
+    """Conversations by the newest model of `teacher`, also left in `data/<unit>.jsonl`.
+
+    Held-out problems are the benchmark that is kept out. Raises CurationError if nothing is left.
+    """
+    recipe = context.recipe
+    path = context.latest(teacher)
+    model, tokenizer = context.load(path)
+    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
+    tasks, first = mix.load_tasks(recipe, "train"), FIRST_INDEX[unit.name]
+    exam = Rubric(tokenizer, tasks.verify, {})
+    sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
+    held_out = mix.load_tasks(recipe, "held_out").distinct(recipe.bench.n_problems)
+    asked = context.counting(
+        unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
+    )
+    kept = rejection_sampling(
+        [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
+        lambda part: collect_rollouts(
+            engine, exam, part, config.n_completions, sampling, recipe.seed
+        ),
+        context.data(unit.name),
+        Provenance(path.name, recipe.seed),
+        config.rules,
+        [Benchmark("held-out", [problem.messages[-1].content for problem in held_out])],
+        n=config.n_completions,
+        sampling=sampling,
+        chunk=CHUNK,
+        ranks=context.ranks,
+        on_chunk=lambda done, total: asked(done) if done else None,
+    )
+    rows = [row for _, row in read_lines(kept.data)]
+    context.note(f"{unit.name}: {len(rows):,} of {kept.n_rollouts:,} samples are kept.")
+    return rows
+
+
+def general(context: Context, n: int) -> list[Row]:
+    """The first `n` conversations of the recipe's general task. Raises TaskError if it has none."""
+    if not n:
+        return []
+    task = mix.general(context.recipe, "train")
+    if not isinstance(task, General):
+        raise TaskError(f"Task {task.name!r} has no conversation(index); set n_general to 0.")
+    rows = []
+    for problem, messages in map(task.conversation, range(n)):
+        facts = {"problem": problem.id, "task": problem.task, "language": problem.language}
+        rows.append(conversation(messages, **facts))
+    return rows

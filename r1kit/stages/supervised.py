@@ -1,0 +1,55 @@
+"""What the stages of supervised training share: an optimizer, resume points, the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
+from r1kit.stages.context import Context, Resumed
+from r1kit.stages.plan import Unit
+from r1kit.train.optim import make_optimizers
+from r1kit.train.train_loop import Gradients, train_loop
+
+T = TypeVar("T")
+
+
+def run(
+    context: Context,
+    unit: Unit,
+    gradients: Gradients[T],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    steps: Sequence[Sequence[T]],
+    config: BaseConfig | SFTConfig | PreferenceConfig,
+    resumed: Resumed | None,
+    what: str,
+) -> None:
+    """Leaves a finished checkpoint of `unit`: the model, trained on this rank's examples.
+
+    `model` is the one of `resumed` where there is one. `what` is told as what the stage does.
+    """
+    optimizers = make_optimizers(model, config.optim)
+    if resumed:
+        with resumed.restoring():
+            optimizers.load_state_dict(resumed.state["optimizers"])
+    context.started(unit, len(steps), what)
+
+    def after_step(step: int, metrics: dict[str, float]) -> None:
+        context.log(unit.name, step, metrics)
+        if step % config.checkpoint_every == 0 or step == len(steps):
+            context.save(unit, step, model, tokenizer, {"optimizers": optimizers.state_dict()})
+
+    train_loop(
+        gradients,
+        model,
+        optimizers,
+        steps,
+        config.optim,
+        context.ranks,
+        first_step=resumed.step if resumed else 0,
+        micro_batch_tokens=context.recipe.compute.micro_batch_tokens,
+        after_step=after_step,
+    )

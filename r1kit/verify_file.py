@@ -1,0 +1,186 @@
+"""Verdicts for a file of answers: `r1 verify math --jsonl answers.jsonl`.
+
+A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
+`{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. Thinking is taken
+off first, and a gold may be a number. For code a row is `{"id": ..., "program": "print(7)",
+"tests": [...]}`, or has a `text` whose last Python block is the program. Verdicts are written one
+by one; rows that cannot be read are told at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import Progress
+
+from r1kit import template
+from r1kit.errors import ConfigError, R1Error
+from r1kit.files.outside import read_json, to_json
+from r1kit.files.text_files import read_json_lines
+from r1kit.types import Verdict
+
+Row = dict[str, Any]
+
+SHOW_PROGRESS_AFTER_S = 2.0
+MAX_TOLD = 5
+"""bad rows that are told one by one"""
+UNANSWERED = Verdict(False, None, "the thinking never ended")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One thing that can be verified."""
+
+    needs: tuple[str, ...]
+    """texts that a row must have"""
+    verify: Callable[[Row], Verdict]
+    fault: Callable[[Row], str | None] = lambda row: None
+    """what else is off in a row, in a phrase"""
+
+
+def _math(row: Row) -> Verdict:
+    from r1kit.verify.math import check_math
+
+    answer = answer_part(row["text"])
+    return UNANSWERED if answer is None else check_math(answer, row["gold"])
+
+
+def _choice(row: Row) -> Verdict:
+    from r1kit.verify.choice import check_choice
+
+    answer, n_options = answer_part(row["text"]), row.get("n_options", 4)
+    return UNANSWERED if answer is None else check_choice(answer, row["gold"], n_options)
+
+
+def _choice_fault(row: Row) -> str | None:
+    n_options = row.get("n_options", 4)
+    is_number = isinstance(n_options, int) and 2 <= n_options <= 10
+    return None if is_number else 'has no number from 2 to 10 at "n_options"'
+
+
+def _code(row: Row) -> Verdict:
+    from r1kit.verify import code
+
+    program = row.get("program")
+    if program is None:
+        answer = answer_part(row["text"])
+        if answer is None:
+            return UNANSWERED
+        program = code.extract_program(answer)
+    if program is None:
+        return Verdict(False, None, "no program in the text")
+    tests = code.read(row["tests"])
+    return code.check_code(program, tests, code.default_sandbox()).verdict(program)
+
+
+def _code_fault(row: Row) -> str | None:
+    from r1kit.verify import code
+
+    if not isinstance(row.get("program", row.get("text")), str):
+        return 'has no text at "program" or "text"'
+    try:
+        code.read(row.get("tests"))
+    except ValueError as error:
+        return f'has no tests at "tests" ({error})'
+    return None
+
+
+KINDS: dict[str, Kind] = {
+    "math": Kind(("gold", "text"), _math),
+    "choice": Kind(("gold", "text"), _choice, _choice_fault),
+    "code": Kind((), _code, _code_fault),
+}
+
+
+def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
+    """Write a verdict a row to `out`; progress goes to `console` if it takes long.
+
+    Raises ConfigError before the first row for an unknown kind or an unreadable file, and after the
+    last one for rows that cannot be meant: the verdicts of all others are written by then.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
+    lines = read_json_lines(source, ConfigError)
+    bad: list[str] = []
+    for number, line in _watched(lines, console):
+        row = _row(line, KINDS[kind])
+        if isinstance(row, str):
+            bad.append(f"line {number} {row}")
+        else:
+            print(to_json(grade(kind, row)), file=out, flush=True)
+    if not lines:
+        raise ConfigError(f"{source} is empty; it needs one row per line.")
+    if bad:
+        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+        rest = "A row is one JSON object on one line; `r1 verify --help` shows one."
+        if len(bad) < len(lines):
+            rest = "The verdicts of the others are written."
+        raise ConfigError(
+            f"{len(bad)} of {len(lines)} rows of {source} were left out: "
+            f"{'; '.join(bad[:MAX_TOLD])}{more}. {rest}"
+        )
+
+
+def grade(kind: str, row: Row) -> Row:
+    """The verdict on one row, as a row."""
+    start = time.perf_counter()
+    try:
+        verdict = KINDS[kind].verify(row)
+    except R1Error:  # it concerns every row: no sandbox here
+        raise
+    except Exception as error:  # a bug of ours must not cost the verdicts of later rows
+        verdict = Verdict(None, None, f"the verifier failed ({type(error).__name__}: {error})")
+    return {
+        "id": row["id"],
+        "outcome": verdict.outcome,
+        "extracted": verdict.extracted,
+        "why": verdict.why,
+        "ms": round((time.perf_counter() - start) * 1000, 3),
+    }
+
+
+def answer_part(text: str) -> str | None:
+    """What follows the thinking, also where its beginning was part of the prompt."""
+    is_prefilled = template.END_THINK in text and template.THINK not in text
+    return template.parse(text, prefilled=is_prefilled).answer
+
+
+def _row(line: str, kind: Kind) -> Row | str:
+    """The row, or in a phrase why there is none."""
+    try:
+        row = read_json(line)
+    except ValueError:
+        return "is not JSON"
+    if not isinstance(row, dict) or "id" not in row:
+        return 'is not an object with an "id"'
+    row = {key: _as_text(value) if key == "gold" else value for key, value in row.items()}
+    for key in kind.needs:
+        if not isinstance(row.get(key), str):
+            return f'has no text at "{key}"'
+    return kind.fault(row) or row
+
+
+def _as_text(gold: Any) -> Any:
+    """A number as people would write it between quotes; all else as it is."""
+    is_number = isinstance(gold, (int, float)) and not isinstance(gold, bool)
+    return format(Decimal(str(gold)), "f") if is_number else gold
+
+
+def _watched(lines: list[tuple[int, str]], console: Console) -> Iterator[tuple[int, str]]:
+    """The lines, with a progress bar as soon as they take long."""
+    start = time.monotonic()
+    progress = Progress(console=console, transient=True)
+    task = progress.add_task("verify", total=len(lines))
+    with ExitStack() as stack:
+        for line in lines:
+            yield line
+            progress.advance(task)
+            if not progress.live.is_started and time.monotonic() - start > SHOW_PROGRESS_AFTER_S:
+                stack.enter_context(progress)

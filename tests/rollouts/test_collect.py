@@ -1,0 +1,104 @@
+"""From problems to scored groups, with the scripted engine in place of a model."""
+
+import threading
+
+import pytest
+
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.rollouts.collect import Rubric, collect_rollouts, request_seed
+from r1kit.tasks.world import Equation
+from r1kit.types import Problem, Sampling, Verdict
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
+
+
+def collected(tokenizer, answer, verify=None, n=3, **more):
+    task = Equation(languages=["en"])
+    problems = [(index, task.problem(index)) for index in (4, 9)]
+    engine = ScriptedEngine(answer(problems), tokenizer)
+    exam = Rubric(tokenizer, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
+    return problems, collect_rollouts(engine, exam, problems, n, Sampling(64), 1, **more)
+
+
+def right_then_wrong(problems):
+    prompts = {}
+
+    def answer(request, i):
+        place = prompts.setdefault(tuple(request.prompt_ids), len(prompts))
+        gold = problems[place][1].answer
+        return f"<think>try</think>\\boxed{{{gold if i == 0 else 999}}}"
+
+    return answer
+
+
+def test_groups_keep_the_order_of_their_problems(tokenizer):
+    problems, found = collected(tokenizer, right_then_wrong)
+    assert [group.problem for group in found.groups] == [problem for _, problem in problems]
+    for group in found.groups:
+        assert [rollout.verdict.correct for rollout in group.rollouts] == [True, False, False]
+        assert [rollout.reward.total for rollout in group.rollouts] == [1.5, 0.5, 0.5]
+        parts = {"accuracy": 1.0, "format": 1.0, "language": 1.0, "process": 0.0}
+        assert group.rollouts[0].reward.parts == parts
+
+
+def test_undecided_completions_are_dropped_and_counted(tokenizer):
+    def undecided(problem: Problem, answer: str) -> Verdict:
+        return Verdict(None if "999" in answer else True, None, "")
+
+    _, found = collected(tokenizer, right_then_wrong, undecided)
+    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+    assert found.n_undecided == 4
+
+
+def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(tokenizer):
+    is_over = threading.Event()
+
+    def slow(problem: Problem, answer: str) -> Verdict:
+        if "999" not in answer:
+            is_over.wait(30)
+        return Verdict(True, None, "")
+
+    try:
+        _, found = collected(tokenizer, right_then_wrong, slow, budget_s=1.0)
+    finally:
+        is_over.set()
+    assert [len(group.rollouts) for group in found.groups] == [2, 2]
+    assert (found.n_undecided, found.n_late) == (2, 2)
+    assert 0.3 <= found.verify_s < 10
+
+
+def test_verification_overlaps_sampling(tokenizer):
+    """Both groups are being verified at once: neither waits for the verdicts of the other."""
+    both = threading.Barrier(2, timeout=30)
+
+    def meeting(problem: Problem, answer: str) -> Verdict:
+        both.wait()
+        return Verdict(True, None, "")
+
+    _, found = collected(tokenizer, right_then_wrong, meeting, n=1)
+    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+
+
+def test_an_error_of_a_verifier_is_not_swallowed(tokenizer):
+    def broken(problem: Problem, answer: str) -> Verdict:
+        raise ZeroDivisionError("in verify")
+
+    with pytest.raises(ZeroDivisionError, match="in verify"):
+        collected(tokenizer, right_then_wrong, broken)
+
+
+def test_thinking_that_never_ends_has_no_answer(tokenizer):
+    _, found = collected(tokenizer, lambda _: lambda request, i: "<think>\\boxed{5}")
+    for group in found.groups:
+        for rollout in group.rollouts:
+            assert rollout.verdict == Verdict(False, None, "no answer: the thinking never ended")
+            assert rollout.reward.total == 0.0
+
+
+def test_request_seeds_differ_by_place_and_run():
+    seeds = {request_seed(run, index) for run in range(5) for index in range(1000)}
+    assert len(seeds) == 5000

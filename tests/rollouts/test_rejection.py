@@ -1,0 +1,278 @@
+"""Sample and keep: every rollout once, whatever happens, and the same bytes in the end."""
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from r1kit.config import ComputeConfig
+from r1kit.curate import Provenance, Rules, messages_of
+from r1kit.engines.scripted import ScriptedEngine
+from r1kit.errors import CurationError, EngineError, RunError
+from r1kit.model.parallel import Ranks, launch
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.rollouts import rejection
+from r1kit.rollouts.collect import Rubric, collect_rollouts
+from r1kit.tasks.world import FAMILIES, Equation
+from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
+
+SAMPLING = Sampling(64, 0.7)
+ORIGIN = Provenance("runs/tiny/zero-000040", seed=5)
+TASK = Equation(languages=["en"])
+PROBLEMS = [(index, TASK.problem(index)) for index in range(3, 23)]
+
+
+def rollout(index: int, problem: Problem, i: int) -> Rollout:
+    is_right = (index + i) % 3 > 0
+    text = f"<think>try {index} and {i}, né</think>\\boxed{{{problem.answer if is_right else 0}}}"
+    completion = Completion([index, i], [-0.1 * i, -1 / 3], text, "stop", 2)
+    verdict = Verdict(is_right, "5" if is_right else None, "by hand")
+    return Rollout(problem, [1, index], completion, verdict, Reward(1.1, {"accuracy": 0.1 + i}))
+
+
+@dataclass
+class Teacher:
+    """Answers by index; dies at a problem, if one is named."""
+
+    dies_at: int | None = None
+    n: int = 3
+
+    def __post_init__(self) -> None:
+        self.asked: list[int] = []
+        self.groups: list[Group] = []
+
+    def __call__(self, part: rejection.IndexedProblems) -> "Teacher":
+        self.groups = []
+        for index, problem in part:
+            if index == self.dies_at:
+                raise KeyboardInterrupt
+            self.asked.append(index)
+            self.groups.append(Group(problem, [rollout(index, problem, i) for i in range(self.n)]))
+        return self
+
+
+def kept(
+    out: Path, teacher: rejection.Sample, problems=PROBLEMS, **options
+) -> rejection.KeptSamples:
+    options = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
+    return rejection.rejection_sampling(
+        problems, teacher, out, options.pop("origin", ORIGIN), **options
+    )
+
+
+def files(out: Path) -> tuple[bytes, bytes]:
+    return out.read_bytes(), rejection.rollouts_path(out).read_bytes()
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> tuple[bytes, bytes]:
+    """What a run leaves that nothing interrupts."""
+    kept(tmp_path / "whole.jsonl", Teacher())
+    return files(tmp_path / "whole.jsonl")
+
+
+@pytest.mark.parametrize("task", [family(level=2) for family in FAMILIES.values()],
+                         ids=lambda task: task.name)  # fmt: skip
+def test_a_group_is_read_back_as_it_was(task):
+    problem = task.problem(1)
+    group = Group(problem, [rollout(1, problem, i) for i in range(3)])
+    record = json.loads(json.dumps(rejection.group_record(1, group)))
+    assert rejection.group_from(record, problem) == group
+    empty = Group(problem, [])
+    assert rejection.group_from(rejection.group_record(1, empty), problem) == empty
+
+
+def test_rows_say_where_they_are_from(tmp_path):
+    teacher, seen = Teacher(), []
+    out = tmp_path / "new" / "data.jsonl"
+    done = kept(out, teacher, on_chunk=lambda *at: seen.append(at))
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows) == done.report.n_out > 0
+    assert rows[0]["provenance"]["checkpoint"] == ORIGIN.checkpoint
+    assert rows[0]["provenance"]["seed"] == 5
+    assert rows[0]["provenance"]["verdict"]["outcome"] == "correct"
+    assert rows[0]["provenance"]["filters"][0] == "correct"
+    assert messages_of(rows[0])[-1].reasoning.startswith("try 3 and ")
+    assert seen == [(0, 20), (4, 20), (8, 20), (12, 20), (16, 20), (20, 20)]
+    assert (done.n_problems, done.n_rollouts, done.n_undecided) == (20, 60, 0)
+    settings, first, *_ = map(json.loads, rejection.rollouts_path(out).read_text().splitlines())
+    assert settings["sampling"]["temperature"] == 0.7
+    assert first["problem"]["id"] == PROBLEMS[0][1].id
+
+
+@pytest.mark.parametrize("dies_at", [3, 9, 22])
+def test_a_killed_run_goes_on_and_leaves_the_same_bytes(tmp_path, whole, dies_at):
+    out = tmp_path / "data.jsonl"
+    killed, again, idle = Teacher(dies_at), Teacher(), Teacher()
+    with pytest.raises(KeyboardInterrupt):
+        kept(out, killed)
+    assert not out.exists()
+    kept(out, again)
+    assert files(out) == whole
+    # What was being sampled when it died is sampled again; what was written is not.
+    written = [index for index, _ in PROBLEMS if index not in again.asked]
+    assert len(written) == (dies_at - 3) // 4 * 4
+    kept(out, idle)
+    assert idle.asked == []
+    assert files(out) == whole
+
+
+def test_a_torn_line_is_sampled_again(tmp_path, whole):
+    out = tmp_path / "data.jsonl"
+    path = rejection.rollouts_path(out)
+    content = whole[1]
+    starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == 10)]
+    cuts = [1, starts[1] - 1, starts[1], starts[1] + 1, starts[8] - 1, starts[8] + 40, len(content)]
+    for cut in cuts:
+        for is_repeatable in (True, False):
+            path.write_bytes(content[:cut])
+            teacher = Teacher()
+            kept(out, teacher, is_repeatable=is_repeatable)
+            assert files(out) == whole, cut
+            n_there = max(0, content[:cut].count(b"\n") - 1)
+            first = n_there // 4 * 4 if is_repeatable else n_there
+            assert teacher.asked == [index for index, _ in PROBLEMS[first:]], cut
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"n": 4}, "n 3, now 4"),
+        ({"sampling": Sampling(64, 0.8)}, "temperature 0.7, now 0.8"),
+        (
+            {"origin": Provenance("runs/tiny/zero-000080", 5)},
+            "checkpoint runs/tiny/zero-000040, now",
+        ),
+        ({"origin": Provenance(ORIGIN.checkpoint, 6)}, "seed 5, now 6"),
+        ({"problems": PROBLEMS[1:]}, "other problems"),
+    ],
+)
+def test_rollouts_of_other_settings_are_left_alone(tmp_path, changed, told):
+    out = tmp_path / "data.jsonl"
+    kept(out, Teacher())
+    before = files(out)
+    with pytest.raises(RunError, match=f"other settings .*{told}.*use another --out"):
+        kept(out, Teacher(), **changed)
+    assert files(out) == before
+
+
+def test_rules_may_change_without_sampling_again(tmp_path):
+    out = tmp_path / "data.jsonl"
+    n_all = kept(out, Teacher()).report.n_out
+    idle = Teacher()
+    n_some = kept(out, idle, rules=Rules(per_problem=1)).report.n_out
+    assert idle.asked == []
+    assert 0 < n_some < n_all
+
+
+@pytest.mark.parametrize("content", [b"thesis", b'{"kind": "groups"}\n', b'{"a": 1}\n{"b": 2}\n'])
+def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
+    path = rejection.rollouts_path(tmp_path / "data.jsonl")
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="was not written by r1kit; use another --out"):
+        kept(tmp_path / "data.jsonl", Teacher())
+    assert path.read_bytes() == content
+
+
+def test_a_changed_token_is_noticed_and_its_line_sampled_again(tmp_path, whole):
+    out = tmp_path / "data.jsonl"
+    kept(out, Teacher())
+    path = rejection.rollouts_path(out)
+    first, second, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, second.replace(b"x", b"y", 1), *rest]))
+    with pytest.raises(RunError, match=r"Line 2 of .*rollouts is damaged .*delete that line"):
+        kept(out, Teacher())
+    path.write_bytes(b"".join([first, *rest]))
+    kept(out, Teacher())
+    assert files(out)[0] == whole[0]
+
+
+def test_only_one_process_writes(tmp_path):
+    out = tmp_path / "data.jsonl"
+    kept(out, Teacher())
+    lock = os.open(rejection.rollouts_path(out), os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(RunError, match="Another process is writing"):
+        kept(out, Teacher())
+    os.close(lock)
+    kept(out, Teacher())
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.jsonl").mkdir()
+    for out in (tmp_path / "file" / "data.jsonl", tmp_path / "folder.jsonl", Path("/proc/no/x")):
+        teacher = Teacher()
+        with pytest.raises(RunError, match="--out"):
+            kept(out, teacher)
+        assert teacher.asked == []
+
+
+def test_what_was_answered_is_kept_when_the_rest_fails(tmp_path, whole):
+    out = tmp_path / "data.jsonl"
+
+    def half(part: rejection.IndexedProblems) -> Teacher:
+        groups = Teacher()(part).groups
+        if part[0][0] >= 11:
+            raise rejection.UnfinishedError("Down.", [groups[0], None, groups[2], None])
+        return Teacher()(part)
+
+    with pytest.raises(EngineError, match=r"Down\. What was sampled is in .*the same command"):
+        kept(out, half)
+    rest = Teacher()
+    kept(out, rest, is_repeatable=False)
+    assert rest.asked == [12, *range(14, 23)]
+    assert files(out)[0] == whole[0]
+    assert sorted(files(out)[1].splitlines()) == sorted(whole[1].splitlines())
+
+
+def test_undecided_completions_are_counted(tmp_path):
+    def unsure(part: rejection.IndexedProblems) -> Teacher:
+        found = Teacher(n=1)(part)
+        found.groups[0] = Group(part[0][1], [])
+        return found
+
+    done = kept(tmp_path / "data.jsonl", unsure)
+    assert (done.n_rollouts, done.n_undecided) == (15, 45)
+    with pytest.raises(CurationError, match="None of 60 completions got a verdict"):
+        kept(tmp_path / "none.jsonl", Teacher(n=0))
+
+
+def test_nothing_left_says_where_the_rollouts_are(tmp_path):
+    out = tmp_path / "data.jsonl"
+    with pytest.raises(CurationError, match=r"No conversation is left .* are in .*data.jsonl.roll"):
+        kept(out, Teacher(), rules=Rules(lowest_pass_rate=1.0))
+    assert not out.exists()
+
+
+def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int]:
+    """With a real engine and its verdicts; also how many problems this rank was asked."""
+    tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
+    n_asked = 0
+
+    def answer(request, i):
+        return f"<think>by {request.seed}</think>\\boxed{{{i}}}"
+
+    def sample(part: rejection.IndexedProblems):
+        nonlocal n_asked
+        n_asked += len(part)
+        exam = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
+        return collect_rollouts(ScriptedEngine(answer, tokenizer), exam, part, 9, SAMPLING, 5)
+
+    done = rejection.rejection_sampling(
+        PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks
+    )
+    return done, n_asked
+
+
+@pytest.mark.slow
+def test_two_ranks_write_what_one_writes(tmp_path):
+    alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
+    _, n_alone = answered(None, alone)
+    done, n_mine = launch(2, ComputeConfig(device="cpu"), answered, both)
+    assert files(both) == files(alone)
+    assert (n_alone, n_mine) == (20, 11)
+    assert done.n_rollouts == 180
