@@ -165,14 +165,14 @@ def measure(server: Server, texts: Sequence[str]) -> Measured:
     return found | {"gap_median": median(gaps), "gap_longest": max(gaps)}
 
 
-def until_it_waits(server: Server, asked: Future[client.Stream]) -> None:
+def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
     """Returns when a request has come as far as the engine."""
     url = f"http://127.0.0.1:{server.port}/metrics"
     while not (asked.done() or WAITING.search(httpx.get(url).text)):
         time.sleep(0.02)
 
 
-def ask(server: Server, text: str, max_tokens: int) -> client.Stream:
+def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
     """One answer, streamed."""
     said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
     url = f"http://127.0.0.1:{server.port}/v1"
@@ -183,7 +183,7 @@ def ask(server: Server, text: str, max_tokens: int) -> client.Stream:
     return stream
 
 
-def _whole(stream: client.Stream) -> float:
+def _whole(stream: client.TimedStream) -> float:
     return stream.first_s + sum(stream.gaps_s)
 
 

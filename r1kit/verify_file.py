@@ -26,7 +26,7 @@ from r1kit.files.outside import read_json, to_json
 from r1kit.files.text_files import read_json_lines
 from r1kit.types import Verdict
 
-Row = dict[str, Any]
+AnswerRow = dict[str, Any]
 
 SHOW_PROGRESS_AFTER_S = 2.0
 MAX_TOLD = 5
@@ -35,37 +35,37 @@ UNANSWERED = Verdict(False, None, "the thinking never ended")
 
 
 @dataclass(frozen=True)
-class Kind:
+class AnswerKind:
     """One thing that can be verified."""
 
     needs: tuple[str, ...]
     """texts that a row must have"""
-    verify: Callable[[Row], Verdict]
-    fault: Callable[[Row], str | None] = lambda row: None
+    verify: Callable[[AnswerRow], Verdict]
+    fault: Callable[[AnswerRow], str | None] = lambda row: None
     """what else is off in a row, in a phrase"""
 
 
-def _math(row: Row) -> Verdict:
+def _math(row: AnswerRow) -> Verdict:
     from r1kit.verify.math import check_math
 
     answer = answer_part(row["text"])
     return UNANSWERED if answer is None else check_math(answer, row["gold"])
 
 
-def _choice(row: Row) -> Verdict:
+def _choice(row: AnswerRow) -> Verdict:
     from r1kit.verify.choice import check_choice
 
     answer, n_options = answer_part(row["text"]), row.get("n_options", 4)
     return UNANSWERED if answer is None else check_choice(answer, row["gold"], n_options)
 
 
-def _choice_fault(row: Row) -> str | None:
+def _choice_fault(row: AnswerRow) -> str | None:
     n_options = row.get("n_options", 4)
     is_number = isinstance(n_options, int) and 2 <= n_options <= 10
     return None if is_number else 'has no number from 2 to 10 at "n_options"'
 
 
-def _code(row: Row) -> Verdict:
+def _code(row: AnswerRow) -> Verdict:
     from r1kit.verify import code
 
     program = row.get("program")
@@ -80,7 +80,7 @@ def _code(row: Row) -> Verdict:
     return code.check_code(program, tests, code.default_sandbox()).verdict(program)
 
 
-def _code_fault(row: Row) -> str | None:
+def _code_fault(row: AnswerRow) -> str | None:
     from r1kit.verify import code
 
     if not isinstance(row.get("program", row.get("text")), str):
@@ -92,10 +92,10 @@ def _code_fault(row: Row) -> str | None:
     return None
 
 
-KINDS: dict[str, Kind] = {
-    "math": Kind(("gold", "text"), _math),
-    "choice": Kind(("gold", "text"), _choice, _choice_fault),
-    "code": Kind((), _code, _code_fault),
+KINDS: dict[str, AnswerKind] = {
+    "math": AnswerKind(("gold", "text"), _math),
+    "choice": AnswerKind(("gold", "text"), _choice, _choice_fault),
+    "code": AnswerKind((), _code, _code_fault),
 }
 
 
@@ -128,7 +128,7 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
         )
 
 
-def grade(kind: str, row: Row) -> Row:
+def grade(kind: str, row: AnswerRow) -> AnswerRow:
     """The verdict on one row, as a row."""
     start = time.perf_counter()
     try:
@@ -152,7 +152,7 @@ def answer_part(text: str) -> str | None:
     return template.parse(text, prefilled=is_prefilled).answer
 
 
-def _row(line: str, kind: Kind) -> Row | str:
+def _row(line: str, kind: AnswerKind) -> AnswerRow | str:
     """The row, or in a phrase why there is none."""
     try:
         row = read_json(line)

@@ -35,7 +35,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Row:
+class ClaimResult:
     """A claim with what runs say about it."""
 
     id: str
@@ -51,14 +51,14 @@ class Row:
     holds: bool | Literal["undecided"]
 
 
-def judge(claim: Claim, readings: Sequence[Reading]) -> Row:
+def judge(claim: Claim, readings: Sequence[Reading]) -> ClaimResult:
     """Whether a claim holds over the readings of one or more seeds."""
     values = [reading.value for reading in readings]
     found = combine(readings)
     lead = found.value - claim.threshold
     is_decided = abs(lead) > N_ERRORS * found.stderr
     told = {key: item for key, item in vars(claim).items() if key != "read"}
-    return Row(
+    return ClaimResult(
         **told,
         value=found.value,
         stderr=found.stderr,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from r1kit.serve.app import Page
-    from r1kit.serve.limits import Limits
+    from r1kit.serve.limits import ServeLimits
     from r1kit.serve.models import ServedModel
 
 CHAT_EXAMPLES = """
@@ -85,7 +85,7 @@ def chat(
         terminal.run(who, sampling, seed, console, model, api_key)
 
 
-Engine = Annotated[
+EngineOption = Annotated[
     str,
     typer.Option(
         metavar="local|vllm|URL",
@@ -132,7 +132,7 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let other machines ask without a key.")
     ] = False,
-    engine: Engine = "local",
+    engine: EngineOption = "local",
     engine_key: EngineKey = None,
     tensor_parallel_size: GPUs = 1,
     max_model_len: Longest = None,
@@ -169,9 +169,9 @@ def serve(
             serve_bench.run(models or [], sys.argv[1:], wish, Console())
             return
         from r1kit.serve import server
-        from r1kit.serve.limits import Limits
+        from r1kit.serve.limits import ServeLimits
 
-        limits = Limits(
+        limits = ServeLimits(
             max_rows, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
         )
         flags = Flags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
@@ -194,7 +194,7 @@ def _opener(
     engine: str,
     key: str | None,
     flags: Flags,
-    limits: Limits,
+    limits: ServeLimits,
     console: Console,
 ) -> Callable[[], Sequence[ServedModel]]:
     """How the models are opened. Raises ConfigError for a command line that cannot be meant."""

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from r1kit.template import parse
 
-Metrics = Mapping[str, float]
+MetricValues = Mapping[str, float]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SHOWN: dict[str, tuple[str, str]] = {
@@ -55,7 +55,7 @@ class Observer(Protocol):
 
     def stage_started(self, stage: str, n_steps: int, what: str) -> None: ...
 
-    def step(self, stage: str, step: int, metrics: Metrics) -> None: ...
+    def step(self, stage: str, step: int, metrics: MetricValues) -> None: ...
 
     def sample(self, record: Mapping[str, Any]) -> None: ...
 
@@ -76,7 +76,7 @@ class Progress:
     """the last steps, each with the clock reading at its end"""
     history: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, step: int, metrics: Metrics, now: float) -> None:
+    def add(self, step: int, metrics: MetricValues, now: float) -> None:
         self.step = step
         self.ticks.append((step, now))
         for key, value in {**_speed(metrics), **metrics}.items():
@@ -113,7 +113,7 @@ class PlainLines:
         self._progress = Progress(stage, n_steps, what)
         self._say(f"{stage}: {what}")
 
-    def step(self, stage: str, step: int, metrics: Metrics) -> None:
+    def step(self, stage: str, step: int, metrics: MetricValues) -> None:
         progress = self._progress
         if progress is None or progress.stage != stage:
             self._progress = progress = Progress(stage, step, "")
@@ -165,7 +165,7 @@ class LiveView:
     def stage_started(self, stage: str, n_steps: int, what: str) -> None:
         self._progress, self._sample = Progress(stage, n_steps, what), None
 
-    def step(self, stage: str, step: int, metrics: Metrics) -> None:
+    def step(self, stage: str, step: int, metrics: MetricValues) -> None:
         if self._progress is None or self._progress.stage != stage:
             self.stage_started(stage, step, "")
         assert self._progress is not None
@@ -293,7 +293,7 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     return " · ".join(parts) or "done"
 
 
-def _speed(metrics: Metrics) -> dict[str, float]:
+def _speed(metrics: MetricValues) -> dict[str, float]:
     """Completion tokens a second of the whole step."""
     tokens, seconds = metrics.get("n_completion_tokens"), metrics.get("time/step_s")
     return {"time/tokens_per_s": tokens / seconds} if tokens and seconds else {}

@@ -10,11 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r1kit.config import Rules
-from r1kit.curate.candidate import Provenance, Row, as_row, conversation, drafts, messages_of
+from r1kit.curate.candidate import (
+    Provenance,
+    TrainingRow,
+    as_row,
+    conversation,
+    drafts,
+    messages_of,
+)
 from r1kit.curate.contamination import Benchmark, uncontaminated
 from r1kit.curate.conversations import read_conversations
 from r1kit.curate.duplicates import exact_copies, near_copies
-from r1kit.curate.filter_pipeline import Filter, Report, run
+from r1kit.curate.filter_pipeline import Filter, FilterReport, run
 from r1kit.curate.filters import (
     consistent,
     correct,
@@ -27,16 +34,26 @@ from r1kit.curate.filters import (
 from r1kit.errors import CurationError
 from r1kit.types import Group
 
-__all__ = ["Benchmark", "Curated", "Provenance", "Report", "Row", "Rules", "conversation", "curate",
-           "messages_of", "read_conversations"]  # fmt: skip
+__all__ = [
+    "Benchmark",
+    "Curated",
+    "FilterReport",
+    "Provenance",
+    "Rules",
+    "TrainingRow",
+    "conversation",
+    "curate",
+    "messages_of",
+    "read_conversations",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Curated:
     """Conversations, and what became of the rollouts."""
 
-    rows: list[Row]
-    report: Report
+    rows: list[TrainingRow]
+    report: FilterReport
 
 
 def curate(

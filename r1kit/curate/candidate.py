@@ -14,7 +14,7 @@ from typing import Any
 from r1kit.template import Parsed, parse
 from r1kit.types import Group, Message, Rollout
 
-Row = dict[str, Any]
+TrainingRow = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Candidate]:
     return found
 
 
-def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> Row:
+def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
     """The draft as a conversation; `filters` are the names of those it passed."""
     problem, verdict = draft.rollout.problem, draft.rollout.verdict
     answer = Message("assistant", draft.parsed.answer or "", draft.parsed.thinking)
@@ -83,7 +83,7 @@ def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> Row:
     )
 
 
-def conversation(messages: Sequence[Message], **provenance: Any) -> Row:
+def conversation(messages: Sequence[Message], **provenance: Any) -> TrainingRow:
     """A row of any messages: those of a gold conversation have no rollout behind them."""
     turns = []
     for message in messages:
@@ -94,7 +94,7 @@ def conversation(messages: Sequence[Message], **provenance: Any) -> Row:
     return {"messages": turns, "provenance": provenance}
 
 
-def messages_of(row: Row) -> tuple[Message, ...]:
+def messages_of(row: TrainingRow) -> tuple[Message, ...]:
     """The turns of a row; `reasoning`, as other tools call it, is read too."""
     return tuple(
         Message(turn["role"], turn["content"], turn.get("reasoning_content", turn.get("reasoning")))

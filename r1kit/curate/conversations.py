@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1kit.curate.candidate import Row
+from r1kit.curate.candidate import TrainingRow
 from r1kit.errors import ConfigError
 from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
 from r1kit.files.text_files import read_json_lines
@@ -18,9 +18,9 @@ MAX_TOLD = 5
 _TEXTS = ("content", "reasoning_content", "reasoning")
 
 
-def read_conversations(path: Path) -> list[Row]:
+def read_conversations(path: Path) -> list[TrainingRow]:
     """The rows, each with a `provenance`. Raises ConfigError that names the lines that are none."""
-    rows: list[Row] = []
+    rows: list[TrainingRow] = []
     bad: list[str] = []
     for number, line in read_json_lines(path, ConfigError):
         try:
@@ -38,7 +38,7 @@ def read_conversations(path: Path) -> list[Row]:
     return rows
 
 
-def _row(line: str) -> Row:
+def _row(line: str) -> TrainingRow:
     try:
         row = read_json(line)
     except ValueError:

@@ -51,7 +51,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FilterReport:
     """What became of all drafts."""
 
     n_in: int
@@ -97,13 +97,15 @@ _NO_RULE = {
 """what helps where the last rollouts were taken by a filter that cannot be loosened"""
 
 
-def run(drafts: Sequence[Candidate], filters: Sequence[Filter]) -> tuple[list[Candidate], Report]:
+def run(
+    drafts: Sequence[Candidate], filters: Sequence[Filter]
+) -> tuple[list[Candidate], FilterReport]:
     """The drafts every filter lets pass, in their order, and the report."""
     kept, counts = list(drafts), []
     for step in filters:
         kept, count = _apply(step, kept)
         counts.append(count)
-    return kept, Report(len(drafts), len(kept), tuple(counts))
+    return kept, FilterReport(len(drafts), len(kept), tuple(counts))
 
 
 def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Count]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from r1kit.diagnose.finding import RECENT, Finding, Rows, StageRun
+from r1kit.diagnose.finding import RECENT, Finding, StageRun, StepMetrics
 from r1kit.diagnose.rl import RL_RULES
 from r1kit.diagnose.settings import settings_of
 from r1kit.diagnose.supervised import SUPERVISED_RULES
@@ -18,7 +18,7 @@ from r1kit.diagnose.supervised import SUPERVISED_RULES
 __all__ = ["Finding", "diagnose"]
 
 
-def diagnose(metrics: Rows, recipe: dict[str, Any]) -> list[Finding]:
+def diagnose(metrics: StepMetrics, recipe: dict[str, Any]) -> list[Finding]:
     """Findings about every unit, warnings first; a unit without a warning is called healthy.
 
     `recipe` is the resolved recipe, as in recipe.json.
@@ -41,7 +41,7 @@ def _diagnose_unit(stage: StageRun) -> list[Finding]:
     return findings
 
 
-def _since_last_new_task(rows: Rows) -> Rows:
+def _since_last_new_task(rows: StepMetrics) -> StepMetrics:
     """The rows since the last task joined the mixture: other problems have another accuracy."""
     first_place: dict[str, int] = {}
     for place, row in enumerate(rows):

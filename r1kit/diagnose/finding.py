@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from r1kit.diagnose.settings import Settings
 
-Rows = Sequence[dict[str, Any]]
-Level = Literal["fine", "note", "warning"]
+StepMetrics = Sequence[dict[str, Any]]
+Severity = Literal["fine", "note", "warning"]
 
 RECENT = 10
 """steps at the end (and at the start) that make one reading"""
@@ -20,7 +20,7 @@ RECENT = 10
 class Finding:
     """`Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
 
-    level: Level
+    level: Severity
     stage: str
     title: str
     seen: str
@@ -33,10 +33,10 @@ class StageRun:
     """One unit of a run as the rules see it: its metrics, row by row, and its settings."""
 
     unit: str
-    rows: Rows
+    rows: StepMetrics
     settings: Settings
 
-    def finding(self, level: Level, title: str, seen: str, cause: str, action: str) -> Finding:
+    def finding(self, level: Severity, title: str, seen: str, cause: str, action: str) -> Finding:
         """A finding about this unit."""
         return Finding(level, self.unit, title, seen, cause, action)
 
@@ -52,7 +52,7 @@ class StageRun:
 Rule = Callable[[StageRun], Finding | None]
 
 
-def numbers(rows: Rows, key: str) -> list[float]:
+def numbers(rows: StepMetrics, key: str) -> list[float]:
     """The numbers under `key`, in the order of the steps."""
     return [row[key] for row in rows if isinstance(row.get(key), (int, float))]
 

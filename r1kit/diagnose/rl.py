@@ -8,8 +8,8 @@ from typing import Any
 from r1kit.diagnose.finding import (
     RECENT,
     Finding,
-    Level,
     Rule,
+    Severity,
     StageRun,
     advice,
     easier_or_stronger,
@@ -57,7 +57,7 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
         return None
     if not _has_learned(stage):
         return None
-    level: Level = "note" if accuracy > 0.9 else "warning"
+    level: Severity = "note" if accuracy > 0.9 else "warning"
     if accuracy > 0.9:
         cause = "The problems have become easy: all answers of a group are right."
         action = advice("stop here", _harder(stage.settings))

@@ -53,7 +53,7 @@ class GenerationRequest:
     wants_logprobs: bool = False
 
 
-class Token(NamedTuple):
+class SampledToken(NamedTuple):
     """One that was sampled."""
 
     id: int
@@ -72,7 +72,7 @@ class Chunk:
     n_tokens: int
     n_thinking: int
     """how many of them are thinking, tags included"""
-    tokens: list[Token]
+    tokens: list[SampledToken]
     """those that were sampled, if asked for"""
     n_cached: int = 0
     """tokens of the prompt that were known from earlier prompts"""
@@ -223,11 +223,11 @@ class CompletionStream:
             pieces = [Piece("answer", text)] if text else []
         is_thought = was_thinking or self._is_thinking
         self._has_thought |= is_thought
-        tokens: list[Token] = []
+        tokens: list[SampledToken] = []
         if self._ask.wants_logprobs:
             new = slice(self._n_sent, self._n_sent + len(ids))
             tops = odds.tops[new] or [[]] * len(ids)
-            tokens = [Token(*t) for t in zip(ids, odds.logprobs[new], tops, strict=True)]
+            tokens = [SampledToken(*t) for t in zip(ids, odds.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
         return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)

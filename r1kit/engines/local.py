@@ -39,7 +39,7 @@ from r1kit.engines.prefill import Prefill, PrefillState
 from r1kit.engines.sampling import BatchSamplingParams, sample, top_logprobs
 from r1kit.engines.slots import Slots
 from r1kit.engines.text import Text
-from r1kit.engines.waiting import Waiting, pace
+from r1kit.engines.waiting import PrefillQueue, pace
 from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache
 from r1kit.model.fused import inference
@@ -100,7 +100,7 @@ class LocalEngine:
         self._prompts = Prefill(self._inference, prefix_tokens)
         self._cache = RowCache()
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
-        self._queue = Waiting(pace(model.num_parameters(), self._device.type))
+        self._queue = PrefillQueue(pace(model.num_parameters(), self._device.type))
 
     @property
     def max_positions(self) -> int | None:

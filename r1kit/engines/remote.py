@@ -44,7 +44,7 @@ class EndpointRequest:
     n: int = 1
 
 
-Answer = list[Completion] | EngineError
+CompletionsOrError = list[Completion] | EngineError
 """n completions, or why there are none"""
 
 
@@ -108,15 +108,15 @@ class Endpoint:
     def complete_many(
         self,
         asked: Sequence[EndpointRequest],
-        on_done: Callable[[int, Answer], None] | None = None,
-    ) -> list[Answer]:
+        on_done: Callable[[int, CompletionsOrError], None] | None = None,
+    ) -> list[CompletionsOrError]:
         """An answer for each, in order; a failure is an answer too, so that no other is lost.
 
         `on_done(place, answer)` is called in this thread as they come. When as many in a row fail
         as are asked at once, or four if that is more, the server is taken for gone, and the rest
         fail without being asked.
         """
-        answers: list[Answer | None] = [None] * len(asked)
+        answers: list[CompletionsOrError | None] = [None] * len(asked)
         try:
             _ = self.model  # once, not in every thread
         except EngineError as error:
@@ -124,7 +124,9 @@ class Endpoint:
                 for place in range(len(asked)):
                     on_done(place, error)
             return [error for _ in asked]
-        done: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
+            queue.SimpleQueue()
+        )
         crew = _WorkerPool(self, asked, done, max(self._concurrency, LEAST_PATIENCE))
         try:
             crew.start(min(self._concurrency, len(asked)))
@@ -228,7 +230,7 @@ class _WorkerPool:
         self,
         endpoint: Endpoint,
         asked: Sequence[EndpointRequest],
-        done: queue.SimpleQueue[tuple[int, Answer | BaseException]],
+        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
         patience: int,
     ) -> None:
         self.is_over = False
@@ -255,8 +257,8 @@ class _WorkerPool:
                 return
             self._done.put((place, gone or self._ask(self._asked[place])))
 
-    def _ask(self, asked: EndpointRequest) -> Answer | BaseException:
-        answer: Answer | BaseException
+    def _ask(self, asked: EndpointRequest) -> CompletionsOrError | BaseException:
+        answer: CompletionsOrError | BaseException
         try:
             answer = self._endpoint.complete(asked.messages, asked.sampling, asked.seed, asked.n)
         except EngineError as error:

@@ -44,7 +44,7 @@ def pace(n_parameters: int, device: str) -> Pace:
     return Pace(min(tokens, _MAX_PIECE), min(tokens, _MAX_BUDGET))
 
 
-class Waiting:
+class PrefillQueue:
     """Jobs of which not all completions have begun, in the order in which they get rows."""
 
     def __init__(self, pace: Pace) -> None:

@@ -67,7 +67,7 @@ class _Working:
     open: dict[int, _Open]
 
 
-class Worker:
+class EngineWorker:
     """Obeys between two steps; tells a beginning and an end at once, the rest at intervals."""
 
     def __init__(self, engine: LocalEngine, line: Connection) -> None:
@@ -197,4 +197,4 @@ def main(line: Connection) -> None:
         return
     gc.freeze()  # what is there stays, and need not be looked through
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
-    Worker(engine, line).run()
+    EngineWorker(engine, line).run()

@@ -74,7 +74,7 @@ class Load:
 
 
 @dataclass
-class Stream:
+class TimedStream:
     """One answer, as it came."""
 
     text: str = ""
@@ -86,7 +86,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Level:
+class LoadLevel:
     """What was measured with so many streams at once; times in seconds."""
 
     concurrency: int
@@ -114,7 +114,7 @@ class Level:
 
 def measure(
     load: Load, concurrency: int, requests: int, price_per_hour: float | None = None
-) -> Level:
+) -> LoadLevel:
     """One level, after a short warm-up that does not count."""
     n = len(PROMPTS)
     ask_all(load, range(n - min(WARM_UP, concurrency), n), concurrency)
@@ -127,7 +127,7 @@ def measure(
     firsts = [stream.first_s for stream in good if not math.isnan(stream.first_s)]
     gaps = [gap for stream in good for gap in stream.gaps_s]
     cost = price_per_hour / 3600 / rate * 1e6 if price_per_hour is not None and rate else None
-    return Level(
+    return LoadLevel(
         concurrency,
         requests,
         len(errors),
@@ -150,7 +150,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[Stream]:
+def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[TimedStream]:
     """A stream for every place, so many at once; what goes wrong is in it, and never raised."""
     return [_understood(one, load) for one in _heard_all(load, places, concurrency)[0]]
 
@@ -221,8 +221,8 @@ def _heard_all(load: Load, places: Sequence[int], concurrency: int) -> tuple[lis
     return [heard[index] for index in range(len(places))], seconds
 
 
-def _understood(heard: _Heard, load: Load) -> Stream:
-    stream = Stream(error=heard.error)
+def _understood(heard: _Heard, load: Load) -> TimedStream:
+    stream = TimedStream(error=heard.error)
     try:
         if heard.error is None:
             _read(heard, load, stream)
@@ -231,7 +231,7 @@ def _understood(heard: _Heard, load: Load) -> Stream:
     return stream
 
 
-def _read(heard: _Heard, load: Load, stream: Stream) -> None:
+def _read(heard: _Heard, load: Load, stream: TimedStream) -> None:
     if heard.status != 200:
         told = b"".join(part for _, part in heard.parts)[:300].decode(errors="replace")
         raise EngineError(f"HTTP {heard.status}: {told}")
@@ -260,7 +260,7 @@ def _n_tokens(usage: Any, finish: str, max_tokens: int, events: int) -> int:
     return max_tokens if finish == "length" else events
 
 
-def table(levels: Sequence[Level], title: str) -> Table:
+def table(levels: Sequence[LoadLevel], title: str) -> Table:
     """For the terminal."""
     shown = Table(title=title, title_justify="left")
     for head in ("streams", "tokens/s", "first text, ms", "between, ms", "errors", "cost/M tokens"):
@@ -282,7 +282,7 @@ def _milliseconds(p50_s: float, p99_s: float) -> str:
     return "" if math.isnan(p50_s) else f"{p50_s * 1000:,.1f} ({p99_s * 1000:,.1f})"
 
 
-def to_json(load: Load, levels: Sequence[Level], price_per_hour: float | None) -> str:
+def to_json(load: Load, levels: Sequence[LoadLevel], price_per_hour: float | None) -> str:
     """All of it but the key."""
     asked = {key: value for key, value in asdict(load).items() if key != "key"}
     found = [level.record() for level in levels]

@@ -19,7 +19,7 @@ KeyValues = dict[int, tuple[Tensor, Tensor]]
 """by layer: keys and values, [heads, P, D] each"""
 
 
-class Stream(KeyValues):
+class PrefillStream(KeyValues):
     """Keys and values of one text, and the larger tensors they begin, for what comes behind it."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class PrefillCache(Cache):  # type: ignore[misc]
 
     def __init__(self, before: KeyValues | None = None) -> None:
         super().__init__(layers=[])
-        self.stream = Stream()
+        self.stream = PrefillStream()
         self._before = before or {}
 
     def update(
@@ -51,7 +51,7 @@ class PrefillCache(Cache):  # type: ignore[misc]
         """The whole text's keys and values, [heads, P, D] each."""
         old = self._before[layer]
         start, end = old[0].shape[1], old[0].shape[1] + keys.shape[1]
-        stores = self._before.stores.get(layer) if isinstance(self._before, Stream) else None
+        stores = self._before.stores.get(layer) if isinstance(self._before, PrefillStream) else None
         if stores is None or stores[0].shape[1] < end:
             stores = _with_room(old[0], 2 * end), _with_room(old[1], 2 * end)
         self.stream.stores[layer] = stores

@@ -22,9 +22,9 @@ import numpy.typing as npt
 from numba import njit
 
 Array = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int64]
-Pair = tuple[Array, Array]
-Where = tuple[Places, Places]
+IntArray = npt.NDArray[np.int64]
+ArrayPair = tuple[Array, Array]
+Where = tuple[IntArray, IntArray]
 """of R rows: the slot that holds a row's keys and values, and the row's own place in it"""
 Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
 """of a layer: norms (before attention, of queries, of keys, before the MLP), weights and biases of
@@ -130,7 +130,7 @@ def norm(x: Array, weight: Array, eps: np.float32) -> Array:
 
 
 @_compiled
-def rotate(x: Array, turn: Pair, places: Places) -> None:
+def rotate(x: Array, turn: ArrayPair, places: IntArray) -> None:
     """Rotary embedding of [R, heads, D] in place, by tables of cosines and sines, [L, D] each."""
     cos, sin = turn
     half = x.shape[2] // 2
@@ -195,7 +195,7 @@ def _attend_row(
 @_compiled
 def attend(
     query: Array,
-    stores: Pair,
+    stores: ArrayPair,
     where: Where,
     scale: np.float32,
     window: int,
@@ -226,7 +226,9 @@ def gated(gates: Array, ups: Array) -> None:
 
 
 @_compiled
-def _turned(x: Array, weight: Array, turn: Pair, dim: int, where: Where, eps: np.float32) -> Array:
+def _turned(
+    x: Array, weight: Array, turn: ArrayPair, dim: int, where: Where, eps: np.float32
+) -> Array:
     """[R, heads * D] -> [R, heads, D], after a norm of every head if there is one."""
     heads = x.reshape(-1, dim)
     if len(weight):
@@ -238,7 +240,12 @@ def _turned(x: Array, weight: Array, turn: Pair, dim: int, where: Where, eps: np
 
 @_compiled
 def _written_kv(
-    x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
+    x: Array,
+    parameters: Parameters,
+    turn: ArrayPair,
+    stores: ArrayPair,
+    where: Where,
+    eps: np.float32,
 ) -> Array:
     """`write_kv`; x, normed."""
     norms, weights, biases = parameters
@@ -256,7 +263,12 @@ def _written_kv(
 
 @_compiled
 def write_kv(
-    x: Array, parameters: Parameters, turn: Pair, stores: Pair, where: Where, eps: np.float32
+    x: Array,
+    parameters: Parameters,
+    turn: ArrayPair,
+    stores: ArrayPair,
+    where: Where,
+    eps: np.float32,
 ) -> None:
     """Put the keys and values of [R, hidden], before a layer, where they belong."""
     _written_kv(x, parameters, turn, stores, where, eps)
@@ -273,8 +285,8 @@ def _add(x: Array, more: Array) -> None:
 def layer(
     x: Array,
     parameters: Parameters,
-    turn: Pair,
-    stores: Pair,
+    turn: ArrayPair,
+    stores: ArrayPair,
     where: Where,
     scale: np.float32,
     eps: np.float32,
@@ -298,7 +310,7 @@ def layer(
 
 
 @_compiled
-def unembed(x: Array, weight: Array, head: Pair, eps: np.float32, logits: Array) -> None:
+def unembed(x: Array, weight: Array, head: ArrayPair, eps: np.float32, logits: Array) -> None:
     """[R, hidden] -> `logits` [R, V], by the last norm and a head of weight and bias."""
     _multiply(norm(x, weight, eps), head[0], head[1], logits)
 
@@ -309,7 +321,7 @@ def sample(
     temperature: Array,
     greedy: npt.NDArray[np.bool_],
     u: Array,
-    tokens: Places,
+    tokens: IntArray,
     logprobs: Array,
 ) -> None:
     """`engines.sampler.draw` where no row truncates; a `greedy` of no length is none."""

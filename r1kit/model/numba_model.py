@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.kernels import Array, Pair, Parameters, Where, layer, unembed, write_kv
+from r1kit.model.kernels import Array, ArrayPair, Parameters, Where, layer, unembed, write_kv
 
 LARGEST = 5_000_000
 """parameters; with more, the products are what a step costs, and torch has all threads for them"""
@@ -49,7 +49,7 @@ class NumbaModel:
         self._at: tuple[int, ...] = ()
         """where the parameters were when the arrays were made"""
         self._layers: list[_Layer] = []
-        self._turn: Pair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._turn: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
         """See `fused.Inference`."""
@@ -61,7 +61,9 @@ class NumbaModel:
         unembed(x, self._norm, self._head, self._layers[0].eps, logits)
         return torch.from_numpy(logits)
 
-    def _through(self, ids: Any, stores: Sequence[Pair], where: Where, turn: Pair) -> Array:
+    def _through(
+        self, ids: Any, stores: Sequence[ArrayPair], where: Where, turn: ArrayPair
+    ) -> Array:
         """[R, hidden] after as many layers as there are stores."""
         x: Array = self._embedded[ids]
         for own, pair in zip(self._layers, stores, strict=False):
@@ -88,7 +90,7 @@ class NumbaModel:
             for index, (keys, values) in enumerate([*stores, last])
         }
 
-    def _turns(self, length: int) -> Pair:
+    def _turns(self, length: int) -> ArrayPair:
         """Of the first positions, `length` of them at least."""
         if length > len(self._turn[0]):
             like = torch.zeros(1, 1, 1)
@@ -111,7 +113,7 @@ class NumbaModel:
         self._layers = [_layer(one) for one in body.layers]
 
 
-def _stores(length: int, heads: tuple[int, int], known: tuple[Tensor, Tensor] | None) -> Pair:
+def _stores(length: int, heads: tuple[int, int], known: tuple[Tensor, Tensor] | None) -> ArrayPair:
     """Of one slot, which begin with what is known."""
     n_heads, dim = heads
     keys, values = (np.empty((1, n_heads, length, dim), np.float32) for _ in range(2))

@@ -21,7 +21,7 @@ _TICK_S = 0.1
 """between two looks at the screen: the timer moves, also while nothing is said"""
 _CONNECT_S = 5.0
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError)
 """what reading a stream raises that has not the form of one"""
 _ENDS = {"stop": "done", "length": "length"}
@@ -74,18 +74,18 @@ class Api:
         return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
-        self, turn: Turn, messages: list[Json], *, key: str, thinks: bool, wish: AnswerControl
+        self, turn: Turn, messages: list[JsonObject], *, key: str, thinks: bool, wish: AnswerControl
     ) -> AsyncGenerator[None]:
         """Write into `turn` what the model says; yields whenever there is something to see."""
         if turn["model"] not in self._capabilities:  # chosen before this server was started
             await self.models(key)
         can_switch = self.can_switch(turn["model"])
         turn["state"] = "thinking" if thinks and can_switch else "answering"
-        body: Json = {"model": turn["model"], "messages": messages, "stream": True}
+        body: JsonObject = {"model": turn["model"], "messages": messages, "stream": True}
         body["stream_options"] = {"include_usage": True}
         if can_switch and not thinks:
             body["thinking"] = {"type": "disabled"}
-        clock = Clock(turn)
+        clock = ChunkClock(turn)
         try:
             async with contextlib.aclosing(self._said(body, key, wish)) as said:
                 async for chunk in said:
@@ -98,7 +98,7 @@ class Api:
                         clock.write(chunk)
                         yield
             clock.end(wish)
-        except RefusedError as error:
+        except ApiRefusedError as error:
             turn |= {"state": "error", "error": "unkeyed" if error.status == 401 else str(error)}
         except (httpx.ConnectError, httpx.ConnectTimeout):
             turn |= {"state": "error", "error": "gone"}
@@ -106,9 +106,11 @@ class Api:
             turn |= {"state": "error", "error": "broken"}
         yield
 
-    async def _said(self, body: Json, key: str, wish: AnswerControl) -> AsyncGenerator[Json]:
+    async def _said(
+        self, body: JsonObject, key: str, wish: AnswerControl
+    ) -> AsyncGenerator[JsonObject]:
         """Chunks of the stream, and {} where none has come for a tick. Raises RefusedError."""
-        chunks: asyncio.Queue[Json | Exception | None] = asyncio.Queue()
+        chunks: asyncio.Queue[JsonObject | Exception | None] = asyncio.Queue()
         was_answer = wish.is_answer
 
         async def read() -> None:
@@ -135,22 +137,22 @@ class Api:
             reading.cancel()  # hangs up, which is how the server learns to stop
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _chunks(self, body: Json, key: str) -> AsyncIterator[Json]:
+    async def _chunks(self, body: JsonObject, key: str) -> AsyncIterator[JsonObject]:
         asking = self._client.stream("POST", "/v1/chat/completions", json=body,
                                      headers=_bearer(key))  # fmt: skip
         async with asking as response:
             if not response.is_success:
-                raise RefusedError(response.status_code, _reason(await response.aread()))
+                raise ApiRefusedError(response.status_code, _reason(await response.aread()))
             async for line in response.aiter_lines():
                 if not line.startswith("data: ") or line == "data: [DONE]":
                     continue
                 chunk = json.loads(line.removeprefix("data: "))
                 if "error" in chunk:
-                    raise RefusedError(500, str(chunk["error"].get("message", "")))
+                    raise ApiRefusedError(500, str(chunk["error"].get("message", "")))
                 yield chunk
 
 
-class RefusedError(Exception):
+class ApiRefusedError(Exception):
     """The API answered with an error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -158,7 +160,7 @@ class RefusedError(Exception):
         self.status = status
 
 
-class Clock:
+class ChunkClock:
     """Writes chunks into a turn, and how long everything took."""
 
     def __init__(self, turn: Turn) -> None:
@@ -167,7 +169,7 @@ class Clock:
         self._finish: str | None = None
         """why the model ended, in the API's word; a stream without it has broken off"""
 
-    def write(self, chunk: Json) -> None:
+    def write(self, chunk: JsonObject) -> None:
         """Counts deltas, until the usage at the end knows better."""
         turn = self._turn
         turn["total_s"] = time.monotonic() - self._began
@@ -206,7 +208,7 @@ class Clock:
             self._turn |= {"state": "filtered", "error": well_formed(self._finish)}
 
 
-def _ended(body: Json, turn: Turn) -> Json:
+def _ended(body: JsonObject, turn: Turn) -> JsonObject:
     """The same request, its thinking so far given back and its budget used up."""
     begun = {"role": "assistant", "content": "", "prefix": True,
              "reasoning_content": turn["thinking"]}  # fmt: skip

@@ -62,7 +62,7 @@ class AnswerSettings(NamedTuple):
         return cls(texts[0], bool(thinks), *texts[1:])
 
 
-class Chat:
+class ChatTab:
     """The tab. `language` and `key` are of the whole page (site.py).
 
     The conversation is kept by the browser (chats.js), and comes with each event (talk.py).

@@ -18,7 +18,7 @@ _LOOK_S = 0.1
 """between two looks at all of the answers"""
 
 
-class Compare:
+class CompareTab:
     """The tab. `language` and `key` are of the whole page (site.py)."""
 
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from r1kit.pages import turns
 from r1kit.pages.api import Api
-from r1kit.pages.chat import NEWEST, QUIET, Chat, Updates
-from r1kit.pages.compare import N_COLUMNS, Compare
+from r1kit.pages.chat import NEWEST, QUIET, ChatTab, Updates
+from r1kit.pages.compare import N_COLUMNS, CompareTab
 from r1kit.pages.i18n import LANGUAGES, preferred, say
 from r1kit.pages.page_app import PageApp
 from r1kit.pages.script import SPEAK
@@ -86,8 +86,8 @@ class Site:
                 gr.HTML("<h1>r1kit</h1>", elem_id="r1-brand")
                 new_place = gr.Column()
                 self._draw_settings()
-            self.chat = Chat(api, self._language, self._key)
-            self.compare = Compare(api, self._language, self._key)
+            self.chat = ChatTab(api, self._language, self._key)
+            self.compare = CompareTab(api, self._language, self._key)
             with new_place:
                 self.chat.draw_sidebar()
             with gr.Column(elem_id="r1-main"), gr.Tabs():

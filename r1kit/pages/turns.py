@@ -15,7 +15,7 @@ from r1kit.pages.i18n import say
 from r1kit.pages.markup import readable
 
 Turn = dict[str, Any]
-Message = dict[str, Any]
+ApiMessage = dict[str, Any]
 
 BETWEEN_ROWS = "\x1e"
 """the record separator of ASCII, which nobody types"""
@@ -71,13 +71,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value < _MAX_NUMBER
 
 
-def asked(turns: Sequence[Turn]) -> list[Message]:
+def asked(turns: Sequence[Turn]) -> list[ApiMessage]:
     """What the API is told: texts, without past thinking and without turns that failed."""
     said = [t for t in turns if t["role"] == "user" or t["content"]]
     return [{"role": turn["role"], "content": turn["content"]} for turn in said]
 
 
-def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> list[Message]:
+def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> list[ApiMessage]:
     """Messages of gradio's Chatbot; thinking that is over is folded, or stays open."""
     return [message for turn in turns for message in _shown(turn, language, is_open)]
 
@@ -150,7 +150,7 @@ def as_json(turns: Sequence[Turn]) -> str:
     return json.dumps(list(turns), ensure_ascii=False, indent=2) + "\n"
 
 
-def _shown(turn: Turn, language: str, is_open: bool = False) -> list[Message]:
+def _shown(turn: Turn, language: str, is_open: bool = False) -> list[ApiMessage]:
     if turn["role"] == "user":
         return [{"role": "user", "content": readable(turn["content"])}]
     messages = []
@@ -170,7 +170,7 @@ def _shown(turn: Turn, language: str, is_open: bool = False) -> list[Message]:
     return messages
 
 
-def _thought(turn: Turn, language: str, is_open: bool) -> Message:
+def _thought(turn: Turn, language: str, is_open: bool) -> ApiMessage:
     is_thinking = turn["state"] == "thinking"
     name = "thinking" if is_thinking else "cut" if turn.get("cut") else "thought"
     told = {"title": say(language, name, turn["seconds"])}

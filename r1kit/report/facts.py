@@ -30,7 +30,7 @@ class ClaimLine:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerParts:
     """One completion, split into its parts."""
 
     stage: str
@@ -48,7 +48,7 @@ class Comparison:
 
     question: str
     gold: str
-    answers: list[Answer]
+    answers: list[AnswerParts]
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,9 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def answer(record: dict[str, Any], stage: str = "") -> Answer:
+def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
     """A rollout record, with what may be missing filled in."""
-    return Answer(
+    return AnswerParts(
         stage=stage,
         text=record["text"],
         correct=record.get("correct"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from r1kit.console.progress import printable
-from r1kit.report.facts import Answer, ClaimLine, Comparison, Facts
+from r1kit.report.facts import AnswerParts, ClaimLine, Comparison, Facts
 from r1kit.report.figures import Picture
 
 CLAIMS_NOTE = (
@@ -94,7 +94,7 @@ def _comparison(item: Comparison) -> str:
     return "\n\n".join(parts)
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(answer: AnswerParts) -> str:
     marks = {True: "✓ right", False: "✗ wrong", None: "? undecided"}
     told = marks[answer.correct]
     return f"**{escape(answer.stage)}** {told}, {answer.n_tokens} tokens"

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from r1kit.report.facts import Answer, Facts, answer
+from r1kit.report.facts import AnswerParts, Facts, answer
 from r1kit.report.markdown import CLAIMS_NOTE
 from r1kit.template import parse
 
@@ -40,7 +40,7 @@ def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
     )
 
 
-def _parts(item: Answer) -> dict[str, Any]:
+def _parts(item: AnswerParts) -> dict[str, Any]:
     """Thinking and answer of a completion; an answer of None never came."""
     parsed = parse(item.text)
     return {"thinking": parsed.thinking, "answer": parsed.answer}
@@ -58,7 +58,7 @@ def _group(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _both_kinds(answers: list[Answer]) -> list[Answer]:
+def _both_kinds(answers: list[AnswerParts]) -> list[AnswerParts]:
     """Up to MAX_ROLLOUTS answers of a group in their order, as many right as not if it has them."""
     kinds = (
         [a for a in answers if a.correct is not True],

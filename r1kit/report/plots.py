@@ -34,8 +34,8 @@ LEGEND_IN = 1.06
 PAPER = "#222222"
 """ink of the pictures on white"""
 
-Rows = list[dict[str, Any]]
-Draw = Callable[[Axes, Rows], None]
+MetricsRows = list[dict[str, Any]]
+Draw = Callable[[Axes, MetricsRows], None]
 Paint = Callable[[Figure, str], None]
 """draws a whole picture, with ink of this colour"""
 
@@ -53,7 +53,7 @@ class Panel:
     has_legend: bool = False
 
 
-def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
+def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
     """The panels this run has data for, RL first, each with its rows."""
     found = []
     for panel in PANELS:
@@ -66,7 +66,7 @@ def panels(evidence: Evidence) -> list[tuple[Panel, Rows]]:
     return found
 
 
-def _rewarded(evidence: Evidence, stage: str, rows: Rows) -> Rows:
+def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
     """The rows without the parts of the reward that have no weight in this stage."""
     settings = settings_of(evidence.recipe, stage)
     sections = [settings.get("rewards"), settings.get("general_rewards")]
@@ -77,7 +77,7 @@ def _rewarded(evidence: Evidence, stage: str, rows: Rows) -> Rows:
     return [{key: value for key, value in row.items() if key not in idle} for row in rows]
 
 
-def svg(panel: Panel, rows: Rows) -> str:
+def svg(panel: Panel, rows: MetricsRows) -> str:
     """One panel as an `<svg>` element in the colours of the page around it."""
 
     def draw(figure: Figure, ink: str) -> None:
@@ -86,7 +86,7 @@ def svg(panel: Panel, rows: Rows) -> str:
     return as_svg(SIZE_IN, draw, f"{panel.key}-{rows[0]['stage']}")
 
 
-def paint_panel(figure: Figure, panel: Panel, rows: Rows, ink: str) -> None:
+def paint_panel(figure: Figure, panel: Panel, rows: MetricsRows, ink: str) -> None:
     """One panel as a whole picture."""
     [ax] = _grid(figure, [panel], 1)
     _draw_panel(ax, panel, rows, ink)
@@ -170,7 +170,7 @@ def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
     return axes
 
 
-def _draw_panel(ax: Axes, panel: Panel, rows: Rows, ink: str) -> None:
+def _draw_panel(ax: Axes, panel: Panel, rows: MetricsRows, ink: str) -> None:
     panel.draw(ax, rows)
     ax.set_xlabel(f"step of {ascii_only(rows[0]['stage'])}", color=ink, fontsize=9)
     style(ax, ink)
@@ -194,7 +194,9 @@ def style(ax: Axes, ink: str) -> None:
     ax.grid(axis="y", color=ink, alpha=0.12, linewidth=0.8)
 
 
-def _line(ax: Axes, rows: Rows, key: str, color: str, label: str = "", scale: float = 1.0) -> None:
+def _line(
+    ax: Axes, rows: MetricsRows, key: str, color: str, label: str = "", scale: float = 1.0
+) -> None:
     """The readings, faint, under their moving mean."""
     points = [(row["step"], scale * row[key]) for row in rows if row.get(key) is not None]
     if not points:
@@ -209,14 +211,14 @@ def _line(ax: Axes, rows: Rows, key: str, color: str, label: str = "", scale: fl
 
 
 def _one(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
-    def draw(ax: Axes, rows: Rows) -> None:
+    def draw(ax: Axes, rows: MetricsRows) -> None:
         _line(ax, rows, key, COLORS[0])
         ax.set_ylim(bottom, top)
 
     return draw
 
 
-def _accuracy(ax: Axes, rows: Rows) -> None:
+def _accuracy(ax: Axes, rows: MetricsRows) -> None:
     tasks = sorted({key for row in rows for key in row if key.startswith("accuracy/")})
     for color, key in zip((COLORS[1:] * len(tasks))[: len(tasks)], tasks, strict=True):
         _line(ax, rows, key, color, ascii_only(key.removeprefix("accuracy/")), scale=100)
@@ -224,14 +226,14 @@ def _accuracy(ax: Axes, rows: Rows) -> None:
     ax.set_ylim(0, 100)
 
 
-def _rewards(ax: Axes, rows: Rows) -> None:
+def _rewards(ax: Axes, rows: MetricsRows) -> None:
     parts = sorted({key for row in rows for key in row if key.startswith("rewards/")})
     for color, key in zip((COLORS * len(parts))[: len(parts)], parts, strict=True):
         _line(ax, rows, key, color, ascii_only(key.removeprefix("rewards/")))
     ax.set_ylim(bottom=0)
 
 
-def _phases(ax: Axes, rows: Rows) -> None:
+def _phases(ax: Axes, rows: MetricsRows) -> None:
     phases = ("sample", "verify", "learn", "publish")
     steps = [row["step"] for row in rows]
     values = [

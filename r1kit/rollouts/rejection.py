@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from r1kit.curate import Benchmark, Provenance, Report, Rules, curate
+from r1kit.curate import Benchmark, FilterReport, Provenance, Rules, curate
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
 from r1kit.runs.schemas import RolloutsLine, read_records
@@ -49,7 +49,7 @@ class Sampled(Protocol):
     def groups(self) -> Sequence[Group]: ...
 
 
-Sample = Callable[[IndexedProblems], Sampled]
+SampleFunction = Callable[[IndexedProblems], Sampled]
 
 
 class UnfinishedError(EngineError):
@@ -71,7 +71,7 @@ class KeptSamples:
     """with a verdict"""
     n_undecided: int
     """without one: they are no rollouts, and nothing is learned from them"""
-    report: Report
+    report: FilterReport
 
 
 def rollouts_path(out: Path) -> Path:
@@ -81,7 +81,7 @@ def rollouts_path(out: Path) -> Path:
 
 def rejection_sampling(
     problems: IndexedProblems,
-    sample: Sample,
+    sample: SampleFunction,
     out: Path,
     origin: Provenance,
     rules: Rules | None = None,
@@ -264,7 +264,11 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
 
 
 def _sample_chunk(
-    part: IndexedProblems, sample: Sample, file: RolloutsFile | None, out: Path, ranks: Ranks | None
+    part: IndexedProblems,
+    sample: SampleFunction,
+    file: RolloutsFile | None,
+    out: Path,
+    ranks: Ranks | None,
 ) -> None:
     """Samples this rank's share; what any rank has got is written, also when another failed."""
     mine = part if ranks is None else ranks.share(part)

@@ -77,7 +77,7 @@ class Sampler:
     """Who is asked, made ready."""
 
     name: str
-    sample: rejection.Sample
+    sample: rejection.SampleFunction
     chunk: int
     is_repeatable: bool
     prefilled: bool = False

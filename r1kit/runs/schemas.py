@@ -134,13 +134,13 @@ class ComputeSpent(TypedDict, total=False):
     flops: Required[Number]
 
 
-class General(TypedDict, total=False):
+class GeneralScore(TypedDict, total=False):
     accuracy: Required[Number]
     stderr: Required[Number]
     errors: dict[str, Number]
 
 
-class Measured(TypedDict, total=False):
+class StageResult(TypedDict, total=False):
     """What a stage reached."""
 
     pass_at_1: Required[Number]
@@ -157,7 +157,7 @@ class Measured(TypedDict, total=False):
     well_formed: Number
     truncated: Number
     errors: dict[str, Number]
-    general: General
+    general: GeneralScore
     compute: ComputeSpent
     wall_s: Number
     checkpoint: str
@@ -175,7 +175,7 @@ class Judged(TypedDict, total=False):
 
 
 class Results(TypedDict, total=False):
-    stages: dict[str, Measured]
+    stages: dict[str, StageResult]
     preference: dict[str, RewardModel]
     bench: Judged
     claims: list[dict[str, Any]]
@@ -293,17 +293,17 @@ RolloutsLine = Annotated[
 # data/<stage>.jsonl
 
 
-class Turn(TypedDict):
+class ConversationTurn(TypedDict):
     role: Literal["system", "user", "assistant"]
     content: str
     reasoning_content: NotRequired[str | None]
     reasoning: NotRequired[str | None]
 
 
-class Conversation(TypedDict):
+class ConversationRow(TypedDict):
     """What is learned from; its last turn is an answer."""
 
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Annotated[list[ConversationTurn], Field(min_length=1)]
     provenance: NotRequired[dict[str, Any]]
 
 

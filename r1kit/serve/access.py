@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from r1kit.serve.api_error import GONE, ApiError
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.origins import Origins, granted, is_own, is_preflight, preflight
 from r1kit.serve.wire import JsonResponse
 
@@ -45,7 +45,7 @@ class AccessMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        limits: Limits,
+        limits: ServeLimits,
         keys: Collection[str] = (),
         hosts: Collection[str] | None = LOOPBACK,
         origins: Origins | None = None,
@@ -144,7 +144,7 @@ class AccessMiddleware:
         return True in matches
 
 
-async def _read_body(receive: Receive, headers: Headers, limits: Limits) -> bytes:
+async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) -> bytes:
     """The whole body. Raises ApiError when it is too large (413) or takes too long (408)."""
     too_large = ApiError(413, f"The body is larger than {limits.max_body_bytes} bytes.")
     length = headers.get("content-length", "0")

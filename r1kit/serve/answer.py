@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from r1kit.engines.completion import Chunk
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Json, JsonResponse, Usage, Writer
 
@@ -29,14 +29,14 @@ _SEND_S = 30.0
 log = logging.getLogger("r1kit.serve")
 
 
-class Answer:
+class ApiResponse:
     """What is said to one request, as its route writes it."""
 
     def __init__(
         self,
         flow: ResponseStream,
         writer: Writer,
-        limits: Limits,
+        limits: ServeLimits,
         on_done: Callable[[ResponseStream], None],
     ) -> None:
         self.flow = flow
@@ -138,7 +138,7 @@ class Answer:
 class EventStream(StreamingResponse):
     """The response of a stream; however it ends, also before it began, nothing is left behind."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ApiResponse) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(answer.stream(), 200, headers, "text/event-stream")
         self._answer = answer
@@ -154,7 +154,9 @@ class EventStream(StreamingResponse):
             scope["state"]["outcome"] = self._answer.outcome
 
 
-async def whole(answer: Answer, request: Request, on_late: Callable[[ApiError], None]) -> Response:
+async def whole(
+    answer: ApiResponse, request: Request, on_late: Callable[[ApiError], None]
+) -> Response:
     """The response that is not a stream. Raises ApiError while its status can still be told.
 
     `on_late` gets the error that comes after that.
@@ -162,13 +164,15 @@ async def whole(answer: Answer, request: Request, on_late: Callable[[ApiError], 
     work = asyncio.ensure_future(answer.whole(request))
     try:
         await asyncio.wait({work}, timeout=answer.limits.keepalive_s)
-        return JsonResponse(work.result()) if work.done() else Waiting(work, answer, on_late)
+        return (
+            JsonResponse(work.result()) if work.done() else KeepAliveResponse(work, answer, on_late)
+        )
     except asyncio.CancelledError:
         work.cancel()
         raise
 
 
-class Waiting(Response):
+class KeepAliveResponse(Response):
     """Blank lines, so that nobody in between hangs up, and then the JSON.
 
     200 has been said by then. An error is written too, but the body never ends: the server closes
@@ -178,7 +182,7 @@ class Waiting(Response):
     media_type = "application/json"
 
     def __init__(
-        self, work: asyncio.Future[Json], answer: Answer, on_late: Callable[[ApiError], None]
+        self, work: asyncio.Future[Json], answer: ApiResponse, on_late: Callable[[ApiError], None]
     ) -> None:
         super().__init__()
         del self.headers["content-length"]  # which nobody knows yet

@@ -17,17 +17,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from r1kit.files.outside import UnwritableError
 from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
-from r1kit.serve.answer import Answer, EventStream, whole
+from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
 from r1kit.serve.late import LateErrors, fingerprint
-from r1kit.serve.limits import Limits
-from r1kit.serve.metrics import CONTENT_TYPE, Metrics
+from r1kit.serve.limits import ServeLimits
+from r1kit.serve.metrics import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
 from r1kit.serve.responses_output import Items
-from r1kit.serve.wire import Chat, ChoicesWriter, Json, JsonResponse, PlainText, Writer
+from r1kit.serve.wire import ChatWriter, ChoicesWriter, Json, JsonResponse, PlainText, Writer
 
 PREFIXES = ("/v1", "", "/beta")
 """the same routes under each; /beta is where DeepSeek has prefix completion"""
@@ -54,12 +54,12 @@ class Page(Protocol):
 class Routes:
     """The handlers."""
 
-    def __init__(self, models: Models, limits: Limits, is_launch_day: bool) -> None:
+    def __init__(self, models: Models, limits: ServeLimits, is_launch_day: bool) -> None:
         self._models = models
         self._is_launch_day = is_launch_day
         self._limits = limits
         self._late = LateErrors()
-        self._metrics = Metrics(models.served)
+        self._metrics = ServerMetrics(models.served)
 
     def router(self) -> APIRouter:
         """Those that exist under each of `PREFIXES`."""
@@ -77,7 +77,7 @@ class Routes:
         most = None
         if self._is_launch_day:
             body, most = deepseek_r1_profile.checked(body, by_name)
-        writer = ChoicesWriter(Chat(served.thinks(body, by_name), served.decoder), body)
+        writer = ChoicesWriter(ChatWriter(served.thinks(body, by_name), served.decoder), body)
         ask = partial(served.chat, body, by_name, most)
         return await self._answer(ask, writer, body.stream, request)
 
@@ -122,10 +122,10 @@ class Routes:
         request: Request,
     ) -> Response:
         if stream:
-            return EventStream(Answer(await ask(), writer, self._limits, self._measure))
+            return EventStream(ApiResponse(await ask(), writer, self._limits, self._measure))
         same = await fingerprint(request)
         self._late.raise_kept(same, request)
-        answer = Answer(await ask(), writer, self._limits, self._measure)
+        answer = ApiResponse(await ask(), writer, self._limits, self._measure)
         return await whole(answer, request, lambda error: self._late.keep(same, error))
 
     def count(self, method: str, path: str, status: int) -> None:
@@ -141,7 +141,7 @@ class Routes:
 
 def build(
     served: Sequence[ServedModel],
-    limits: Limits,
+    limits: ServeLimits,
     *,
     keys: Collection[str] = (),
     hosts: Collection[str] | None = LOOPBACK,

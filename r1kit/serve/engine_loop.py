@@ -31,7 +31,7 @@ from r1kit.engines.base import StepEngine
 from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest, begin
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.response_stream import all_said
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class EngineLoop:
         self,
         make_engine: Callable[[], StepEngine],
         tokenizer: PreTrainedTokenizerBase,
-        limits: Limits,
+        limits: ServeLimits,
     ) -> None:
         self.live: set[Generation] = set()
         """asked for and not over"""

@@ -28,7 +28,7 @@ ANSWER_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServeLimits:
     """What one server gives, to all of its clients together."""
 
     max_rows: int = 32

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.processes.loading import gc_paused_imports
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel
 
 
@@ -43,7 +43,7 @@ class Process:
         self._opening = self._engine = None
 
 
-def open_folders(folders: Mapping[str, Path | str], limits: Limits) -> list[ServedModel]:
+def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list[ServedModel]:
     """Checkpoints by their names. Raises CheckpointError for a folder that does not open."""
     served: list[ServedModel] = []
     with ExitStack() as opened:

@@ -24,7 +24,7 @@ _COUNTED: dict[str, tuple[str, str, Callable[[EngineStats], int]]] = {
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
-class Metrics:
+class ServerMetrics:
     """The numbers of one server; each server has its own registry."""
 
     def __init__(self, served: Iterable[ServedModel]) -> None:

@@ -20,7 +20,7 @@ from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
 from r1kit.serve.engine_loop import EngineLoop
-from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, Limits
+from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import (
     ChatRequest,
@@ -102,7 +102,7 @@ class Served:
         make_engine: Callable[[], StepEngine],
         tokenizer: PreTrainedTokenizerBase,
         grammars: Grammars,
-        limits: Limits,
+        limits: ServeLimits,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name

@@ -16,7 +16,7 @@ from r1kit.engines.remote import Endpoint
 from r1kit.errors import EngineError
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import ApiError, busy
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import ServedModel
 from r1kit.serve.proxy_stream import Form, ProxyStream, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
@@ -40,7 +40,11 @@ class ProxyModel:
     decoder = None
 
     def __init__(
-        self, name: str, client: httpx.AsyncClient, limits: Limits, capabilities: Sequence[str] = ()
+        self,
+        name: str,
+        client: httpx.AsyncClient,
+        limits: ServeLimits,
+        capabilities: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._capabilities = list(capabilities)
@@ -107,7 +111,7 @@ class ProxyModel:
         return relay
 
 
-def open_front(url: str, key: str | None, limits: Limits) -> list[ServedModel]:
+def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedModel]:
     """All models of a running server. Raises an R1Error when it is none, or is not there."""
     with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
         listed, address = behind.listed(), behind.address

@@ -20,7 +20,7 @@ from r1kit.errors import ConfigError
 from r1kit.processes import signals
 from r1kit.serve import app
 from r1kit.serve.access import LOOPBACK
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import ServedModel
 from r1kit.serve.origins import Origins
 
@@ -34,7 +34,7 @@ log = logging.getLogger("r1kit.serve")
 
 def run(
     open_models: Callable[[], Sequence[ServedModel]],
-    limits: Limits,
+    limits: ServeLimits,
     *,
     host: str,
     port: int,

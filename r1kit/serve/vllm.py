@@ -31,7 +31,7 @@ from r1kit.errors import ConfigError, EngineError
 from r1kit.model import folder
 from r1kit.processes import process_guard
 from r1kit.serve.flags import Flags
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel
 from r1kit.serve.vllm_startup_errors import explained
 
@@ -128,7 +128,7 @@ class Vllm:
 
 
 def open_vllm(
-    names: Mapping[str, Path | str], flags: Flags, limits: Limits, console: Console
+    names: Mapping[str, Path | str], flags: Flags, limits: ServeLimits, console: Console
 ) -> list[ServedModel]:
     """One model on a vLLM of our own; while it loads, the console shows what it says.
 
@@ -180,7 +180,7 @@ def program() -> list[str]:
     )
 
 
-def arguments(name: str, model: Path | str, flags: Flags, limits: Limits) -> list[str]:
+def arguments(name: str, model: Path | str, flags: Flags, limits: ServeLimits) -> list[str]:
     """All of vLLM's, but for the port; log-probabilities are those of the law of sampling."""
     return [
         "--model", str(model), "--served-model-name", name, "--host", "127.0.0.1",

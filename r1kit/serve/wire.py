@@ -1,8 +1,8 @@
 """From what completions say to the objects OpenAI's and DeepSeek's clients read.
 
-Two forms, one for each route: `Chat` and `PlainText`. In a chat that thinks, every delta has both
-`content` and `reasoning_content`, one of them null, and the first one opens the thinking with "";
-in one that does not, there is no `reasoning_content` at all. Source: DeepSeek's own client,
+Two forms, one for each route: `ChatWriter` and `PlainText`. In a chat that thinks, every delta has
+both `content` and `reasoning_content`, one of them null, and the first one opens the thinking with
+""; in one that does not, there is no `reasoning_content` at all. Source: DeepSeek's own client,
 deepseek-harness.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from r1kit.engines.completion import Chunk, Token
+from r1kit.engines.completion import Chunk, SampledToken
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
@@ -110,7 +110,7 @@ class ChunkFormat(Protocol):
         ...
 
 
-class Chat:
+class ChatWriter:
     """Choices of /v1/chat/completions."""
 
     object = "chat.completion"
@@ -208,7 +208,7 @@ class PlainText:
         return {"tokens": texts, "token_logprobs": [token.logprob for token in tokens],
                 "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
 
-    def _top(self, token: Token) -> dict[str, float]:
+    def _top(self, token: SampledToken) -> dict[str, float]:
         """With the sampled one; of several that are written alike the likeliest counts."""
         told: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:

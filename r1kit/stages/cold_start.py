@@ -9,7 +9,7 @@ word "answer" in the question's language.
 from __future__ import annotations
 
 from r1kit.config import TunedConfig
-from r1kit.curate import Row
+from r1kit.curate import TrainingRow
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -25,7 +25,7 @@ def run(context: Context, unit: Unit) -> None:
     tune.run(context, unit, rows, config.sft)
 
 
-def rewritten(row: Row) -> Row:
+def rewritten(row: TrainingRow) -> TrainingRow:
     """The row with a word before an answer that is a bare box."""
     *before, last = row["messages"]
     if not last["content"].startswith("\\boxed{"):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from r1kit.config import DistillConfig, StudentConfig
-from r1kit.curate import Row, read_conversations
+from r1kit.curate import TrainingRow, read_conversations
 from r1kit.errors import ConfigError
-from r1kit.runs.schemas import Conversation, read_records
+from r1kit.runs.schemas import ConversationRow, read_records
 from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -46,12 +46,12 @@ def _student(context: Context, unit: Unit) -> StudentConfig:
     return next(student for student in _config(context).students if student.name == name)
 
 
-def _data(context: Context, config: DistillConfig) -> list[Row]:
+def _data(context: Context, config: DistillConfig) -> list[TrainingRow]:
     if config.data is not None:
         return read_conversations(Path(config.data))
     path = context.vouched_data("rejection", "rejection.taught")
     mend = "have it written again with --from rejection"
-    rows = [row for _, row in read_records(path, Conversation, mend)]
+    rows = [row for _, row in read_records(path, ConversationRow, mend)]
     if not rows:
         raise ConfigError(
             f"There are no conversations in {path} for students to learn from; run stage rejection "

@@ -12,10 +12,10 @@ from r1kit.types import Group, Rollout
 from r1kit.verify.language import language_share
 from r1kit.verify.reflection import count_reflections
 
-Metrics = dict[str, float]
+RolloutMetrics = dict[str, float]
 
 
-def describe(groups: Sequence[Group], ranks: Ranks) -> Metrics:
+def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
     """The metrics of a step over all ranks' groups, by the names the field knows from TRL."""
     sums = ranks.sum(_sums(groups))
     n = max(1.0, sums["n"])
@@ -40,8 +40,8 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> Metrics:
     return metrics
 
 
-def _sums(groups: Sequence[Group]) -> Metrics:
-    sums: Metrics = dict.fromkeys(
+def _sums(groups: Sequence[Group]) -> RolloutMetrics:
+    sums: RolloutMetrics = dict.fromkeys(
         (
             "n", "groups", "reward", "reward_std", "zero_std", "tokens", "prompt_tokens",
             "clipped", "logprobs", "reflections", "language", "with_language",
@@ -63,7 +63,7 @@ def _sums(groups: Sequence[Group]) -> Metrics:
     return sums
 
 
-def facts(rollout: Rollout) -> Metrics:
+def facts(rollout: Rollout) -> RolloutMetrics:
     """Numbers about one completion; those under `n` and `with_language` count it."""
     completion = rollout.completion
     share = language_share(without_tags(completion.text), rollout.problem.language)

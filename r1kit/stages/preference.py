@@ -26,7 +26,7 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
-from r1kit.train.reward_model import Example, Labelled, Pair, measure, preference_loss
+from r1kit.train.reward_model import Example, Labelled, PreferencePair, measure, preference_loss
 from r1kit.types import Split
 
 N_HELD_OUT = 256
@@ -145,4 +145,4 @@ def _example(reader: Reader, made: Made) -> Example:
     )
     assert chosen, made
     assert rejected, made
-    return Pair(chosen, rejected)
+    return PreferencePair(chosen, rejected)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from r1kit.config import Recipe, StudentConfig
 from r1kit.errors import ConfigError
 
-Lengths = dict[str, int]
+SampledLengths = dict[str, int]
 """key of a recipe → the longest completion it asks for, tokens"""
 
 
-def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> Lengths:
+def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
     """What is sampled from the main model and what grows out of it, or from a student."""
     found = {"bench.max_tokens": recipe.bench.max_tokens}
     if student is not None:
@@ -26,7 +26,7 @@ def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> Length
     return found
 
 
-def refuse_long(lengths: Lengths, positions: int | None, prompt: int = 1) -> None:
+def refuse_long(lengths: SampledLengths, positions: int | None, prompt: int = 1) -> None:
     """Raises ConfigError for completions that do not fit behind a prompt of so many tokens."""
     too_long = {key: n for key, n in lengths.items() if positions and prompt + n > positions}
     if too_long:

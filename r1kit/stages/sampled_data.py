@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from r1kit.config import KeepConfig
-from r1kit.curate import Benchmark, Provenance, Row, conversation
+from r1kit.curate import Benchmark, Provenance, TrainingRow, conversation
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
@@ -19,7 +19,7 @@ CHUNK = 512
 """problems between two flushes: what a kill can cost"""
 
 
-def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[Row]:
+def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[TrainingRow]:
     """Conversations by the newest model of `teacher`, also left in `data/<unit>.jsonl`.
 
     Held-out problems are the benchmark that is kept out. Raises CurationError if nothing is left.
@@ -55,7 +55,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     return rows
 
 
-def general(context: Context, n: int) -> list[Row]:
+def general(context: Context, n: int) -> list[TrainingRow]:
     """The first `n` conversations of the recipe's general task. Raises TaskError if it has none."""
     if not n:
         return []

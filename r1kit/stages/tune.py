@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import SFTConfig
-from r1kit.curate import Row, messages_of
+from r1kit.curate import TrainingRow, messages_of
 from r1kit.errors import ConfigError
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
@@ -18,7 +18,7 @@ from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
 
-def run(context: Context, unit: Unit, rows: Sequence[Row], config: SFTConfig) -> None:
+def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTConfig) -> None:
     """Leaves a finished checkpoint of `unit`: the weights it begins with, tuned on `rows`.
 
     Every rank is given all rows. Raises ConfigError if one is longer than the model can read.
@@ -33,7 +33,7 @@ def run(context: Context, unit: Unit, rows: Sequence[Row], config: SFTConfig) ->
     supervised.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
 
 
-def as_example(row: Row, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
+def as_example(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
     """A conversation as tokens: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
     prompt = render_prompt(tokenizer, before)

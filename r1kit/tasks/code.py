@@ -28,7 +28,7 @@ from r1kit.verify import code
 from r1kit.verify.code import CallTest, CheckTest, StdioTest, Test
 from r1kit.verify.sandbox import Limits
 
-Row = Mapping[str, Any]
+ProblemRow = Mapping[str, Any]
 
 LEETCODE = (
     "from typing import *\nfrom collections import *\nfrom functools import *\n"
@@ -89,7 +89,7 @@ class CodeTask(Task):
         preamble: str = problem.meta.get("preamble", "")
         return preamble + program
 
-    def read(self, rows: Iterable[Row]) -> Iterable[Problem]:
+    def read(self, rows: Iterable[ProblemRow]) -> Iterable[Problem]:
         """Problems from rows. Raises TaskError for rows of another format."""
         for place, row in enumerate(rows):
             try:
@@ -102,7 +102,7 @@ class CodeTask(Task):
                 yield problem
 
     @abstractmethod
-    def read_row(self, row: Row) -> Problem | None:
+    def read_row(self, row: ProblemRow) -> Problem | None:
         """One problem, or None for a row that cannot be tested."""
 
     def asked(
@@ -125,7 +125,7 @@ class HumanEval(CodeTask):
     name = "humaneval"
     hub = "openai/openai_humaneval::test"
 
-    def read_row(self, row: Row) -> Problem:
+    def read_row(self, row: ProblemRow) -> Problem:
         prompt, entry = row["prompt"], row["entry_point"]
         preamble = prompt[: prompt.rindex(f"def {entry}")]
         return self.asked(
@@ -151,7 +151,7 @@ class Mbpp(CodeTask):
     name = "mbpp"
     hub = "google-research-datasets/mbpp:sanitized:test"
 
-    def read_row(self, row: Row) -> Problem:
+    def read_row(self, row: ProblemRow) -> Problem:
         asserts: list[str] = list(row["test_list"])
         setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""])
         entry = _called(asserts, _defined(row["code"]))
@@ -172,7 +172,7 @@ class LiveCodeBench(CodeTask):
     name = "livecodebench"
     hub = "livecodebench/code_generation_lite::test"
 
-    def read_row(self, row: Row) -> Problem:
+    def read_row(self, row: ProblemRow) -> Problem:
         tests = json.loads(row["public_test_cases"]) + _private(row["private_test_cases"])
         function = json.loads(row.get("metadata") or "{}").get("func_name")
         starter = row.get("starter_code") or ""
@@ -188,7 +188,7 @@ class LiveCodeBench(CodeTask):
         )
 
     @staticmethod
-    def _test(test: Row, function: str | None) -> Test:
+    def _test(test: ProblemRow, function: str | None) -> Test:
         if test["testtype"] == "stdin":
             return StdioTest(test["input"], test["output"])
         if function is None:
@@ -203,7 +203,7 @@ class Codeforces(CodeTask):
     name = "codeforces"
     hub = "open-r1/codeforces:verifiable:test"
 
-    def read_row(self, row: Row) -> Problem | None:
+    def read_row(self, row: ProblemRow) -> Problem | None:
         tests = row.get("official_tests") or row["examples"]
         if row.get("input_mode", "stdio") != "stdio" or not tests:
             return None
@@ -260,7 +260,7 @@ def _as_check(assertion: str) -> str:
     )
 
 
-def _private(field: str) -> list[Row]:
+def _private(field: str) -> list[ProblemRow]:
     """LiveCodeBench's hidden tests: JSON, or JSON in a pickled string, compressed.
 
     The pickle is never loaded: it is read for the one string it may hold. Raises ValueError for
@@ -274,7 +274,7 @@ def _private(field: str) -> list[Row]:
         if unpacker.unconsumed_tail:
             raise ValueError("its hidden tests are too large") from None
         found = json.loads(_pickled_string(packed))
-    tests: list[Row] = list(found)
+    tests: list[ProblemRow] = list(found)
     return tests
 
 

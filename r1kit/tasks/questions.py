@@ -19,7 +19,7 @@ from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.language import LANGUAGES, language_of
 from r1kit.verify.math import check_math
 
-Row = dict[str, Any]
+QuestionFields = dict[str, Any]
 
 ROLES = ("system", "user", "assistant")
 MAX_TOLD = 5
@@ -65,7 +65,7 @@ def verify(problem: Problem, answer: str) -> Verdict:
     return check_math(answer, problem.answer)
 
 
-def _row(line: str) -> Row:
+def _row(line: str) -> QuestionFields:
     try:
         row = read_json(line)
     except ValueError:
@@ -75,7 +75,7 @@ def _row(line: str) -> Row:
     return row
 
 
-def _problem(row: Row, stem: str, number: int) -> Problem:
+def _problem(row: QuestionFields, stem: str, number: int) -> Problem:
     messages = _messages(row)
     answer, name = row.get("answer"), row.get("id", f"{stem}/{number}")
     if isinstance(answer, (int, float)) and not isinstance(answer, bool):
@@ -90,7 +90,7 @@ def _problem(row: Row, stem: str, number: int) -> Problem:
     return Problem(_whole(str(name)), stem, messages, _whole(answer), language)
 
 
-def _messages(row: Row) -> tuple[Message, ...]:
+def _messages(row: QuestionFields) -> tuple[Message, ...]:
     text = row.get("problem", row.get("question"))
     if isinstance(text, str) and text.strip():
         return (Message("user", _whole(text)),)

@@ -11,10 +11,10 @@ from r1kit.errors import TaskError
 from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
 from r1kit.files.text_files import read_json_lines
 
-Row = dict[str, Any]
+DatasetRow = dict[str, Any]
 
 
-def read_rows(source: str) -> Iterator[Row]:
+def read_rows(source: str) -> Iterator[DatasetRow]:
     """The rows of `file.jsonl`, `file.jsonl.gz`, or of `repository[:configuration[:split]]`.
 
     Raises TaskError with a sentence that names the file and line, or what to install.
@@ -24,7 +24,7 @@ def read_rows(source: str) -> Iterator[Row]:
     return _from_hub(source)
 
 
-def _from_file(path: Path) -> Iterator[Row]:
+def _from_file(path: Path) -> Iterator[DatasetRow]:
     if path.suffix != ".gz":
         for number, line in read_json_lines(path, TaskError):
             yield _row(line, f"{path}, line {number}")
@@ -38,7 +38,7 @@ def _from_file(path: Path) -> Iterator[Row]:
         raise TaskError(f"{path} cannot be read as JSON lines: {error}.") from None
 
 
-def _row(line: str, where: str) -> Row:
+def _row(line: str, where: str) -> DatasetRow:
     try:
         row = read_json(line)
         refuse_unwritable(row)
@@ -51,7 +51,7 @@ def _row(line: str, where: str) -> Row:
     return row
 
 
-def _from_hub(source: str) -> Iterator[Row]:
+def _from_hub(source: str) -> Iterator[DatasetRow]:
     try:
         from datasets import load_dataset
     except ImportError:

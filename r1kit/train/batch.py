@@ -19,7 +19,7 @@ from torch import Tensor
 from r1kit.types import Trajectory
 
 T = TypeVar("T")
-Row = tuple[Trajectory, float]
+WeightedTrajectory = tuple[Trajectory, float]
 """a trajectory and the weight of its scored tokens"""
 
 
@@ -93,7 +93,7 @@ def _check(trajectory: Trajectory) -> None:
         raise ValueError(f"{trajectory.source}: old_logprobs and token_ids differ in length")
 
 
-def _batch(rows: Sequence[Row], device: torch.device | str) -> Batch:
+def _batch(rows: Sequence[WeightedTrajectory], device: torch.device | str) -> Batch:
     trajectories = [trajectory for trajectory, _ in rows]
     advantages = [1.0 if t.advantage is None else t.advantage for t in trajectories]
     old_logprobs = [t.old_logprobs or [0.0] * len(t.token_ids) for t in trajectories]

@@ -25,8 +25,8 @@ from r1kit.train.batch import fill
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two completions of one prompt, prompt included: `Pair([1, 52, 9], [1, 52, 7, 7])`."""
+class PreferencePair:
+    """Two completions of one prompt, each with it: `PreferencePair([1, 52, 9], [1, 52, 7, 7])`."""
 
     chosen_ids: list[int]
     rejected_ids: list[int]
@@ -48,7 +48,7 @@ class Labelled:
         return len(self.token_ids)
 
 
-Example = Pair | Labelled
+Example = PreferencePair | Labelled
 
 
 def pairwise_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def _outcomes(
     model: PreTrainedModel, examples: Sequence[Example], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Losses [B], and whether the model is right [B] bool."""
-    pairs = [example for example in examples if isinstance(example, Pair)]
+    pairs = [example for example in examples if isinstance(example, PreferencePair)]
     labelled = [example for example in examples if isinstance(example, Labelled)]
     if pairs and labelled:
         raise ValueError("a step learns from pairs or from labelled completions, not from both")

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Gradients = Callable[[PreTrainedModel, Sequence[T], Ranks, int], dict[str, float]]
 """(model, this rank's examples, ranks, tokens a micro-batch) → metrics of all ranks, `n_tokens`
 among them; leaves this rank's part of the gradients of the step's mean loss"""
-AfterStep = Callable[[int, dict[str, float]], None]
+AfterUpdate = Callable[[int, dict[str, float]], None]
 """(step, metrics), called on every rank after each optimizer step"""
 
 
@@ -35,7 +35,7 @@ def train_loop(
     *,
     first_step: int,
     micro_batch_tokens: int,
-    after_step: AfterStep,
+    after_step: AfterUpdate,
 ) -> None:
     """Trains on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
 

@@ -13,7 +13,7 @@ from r1kit.engines.base import RequestState
 from r1kit.engines.completion import Chunk, GenerationRequest, begin
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.serve.wire import Chat, FullCompletion
+from r1kit.serve.wire import ChatWriter, FullCompletion
 from r1kit.template import RenderedPrompt
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import TEXTS
@@ -118,7 +118,7 @@ def test_log_probabilities_stand_where_their_tokens_do():
     whole = FullCompletion()
     for one in said([ids], "thinking"):
         whole.add(one)
-    told = Chat(True, WORDS).whole(whole)["logprobs"]
+    told = ChatWriter(True, WORDS).whole(whole)["logprobs"]
     assert [t["token"] for t in told["content"]] == [WORDS.decode([i]) for i in encoded("5")]
     assert len(told["reasoning_content"]) == len(ids) - len(told["content"])
 

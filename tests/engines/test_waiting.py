@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import PrefillState
-from r1kit.engines.waiting import Pace, Waiting, pace
+from r1kit.engines.waiting import Pace, PrefillQueue, pace
 from r1kit.types import Completion, Request, Sampling
 
 PIECE = 16
@@ -102,7 +102,7 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     arrivals: list[list[int]], n_pieces: int, n_free: int
 ) -> None:
     """The queue alone; a job whose prompt has been read gets its row at once."""
-    waiting = Waiting(Pace(PIECE, n_pieces * PIECE))
+    waiting = PrefillQueue(Pace(PIECE, n_pieces * PIECE))
     passed_over = None
     while arrivals or len(waiting):
         for length in arrivals.pop(0) if arrivals else []:

@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 from r1kit.serve import app
-from r1kit.serve.limits import MAX_CHARS, Limits
+from r1kit.serve.limits import MAX_CHARS, ServeLimits
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_every_status_is_told():
 
 
 def test_every_route_is_told():
-    paths = app.build([], Limits())._app.openapi()["paths"]
+    paths = app.build([], ServeLimits())._app.openapi()["paths"]
     assert len(paths) == 7
     for path, methods in paths.items():
         for method in methods:
@@ -37,5 +37,5 @@ def test_every_route_is_told():
 
 def test_numbers_in_the_text():
     assert f"{MAX_CHARS:,} characters" in PAGE
-    assert f"{Limits().max_body_bytes // 10**6} MB" in PAGE
-    assert Limits().keepalive_s == 10
+    assert f"{ServeLimits().max_body_bytes // 10**6} MB" in PAGE
+    assert ServeLimits().keepalive_s == 10

@@ -20,13 +20,13 @@ def _random(*shape: int) -> kernels.Array:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def _seen(query: kernels.Array, stores: kernels.Pair, where: kernels.Where) -> kernels.Array:
+def _seen(query: kernels.Array, stores: kernels.ArrayPair, where: kernels.Where) -> kernels.Array:
     seen = np.zeros_like(query)
     kernels.attend(query, stores, where, np.float32(0.25), 0, np.float32(0), seen)
     return seen
 
 
-def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.Places, kernels.Array]:
+def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.IntArray, kernels.Array]:
     tokens, logprobs = np.empty(len(u), np.int64), np.empty(len(u), np.float32)
     kernels.sample(logits, np.ones_like(u), np.zeros(0, np.bool_), u, tokens, logprobs)
     return tokens, logprobs

@@ -18,9 +18,9 @@ def run(port: int, upstream: str) -> None:
     """Serves the page for the API at `upstream`."""
     from r1kit.pages.site import open_page
     from r1kit.serve import app
-    from r1kit.serve.limits import Limits
+    from r1kit.serve.limits import ServeLimits
 
-    asgi = app.build([], Limits(), page=open_page(upstream))
+    asgi = app.build([], ServeLimits(), page=open_page(upstream))
     config = uvicorn.Config(asgi, log_level="error", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listening("127.0.0.1", port)])
 

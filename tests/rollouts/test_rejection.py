@@ -55,7 +55,7 @@ class Teacher:
 
 
 def kept(
-    out: Path, teacher: rejection.Sample, problems=PROBLEMS, **options
+    out: Path, teacher: rejection.SampleFunction, problems=PROBLEMS, **options
 ) -> rejection.KeptSamples:
     options = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
     return rejection.rejection_sampling(

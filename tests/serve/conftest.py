@@ -23,13 +23,13 @@ from r1kit.model import checkpoint
 from r1kit.model.folder import vocab_and_eos
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.serve import app
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served
 from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
-LIMITS = Limits(max_rows=64, max_waiting=512, max_body_bytes=3_000_000)
+LIMITS = ServeLimits(max_rows=64, max_waiting=512, max_body_bytes=3_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ class Server:
 
 
 def opened(
-    folder: Path, name: str = "tiny", limits: Limits = LIMITS, **of_tokenizer: Any
+    folder: Path, name: str = "tiny", limits: ServeLimits = LIMITS, **of_tokenizer: Any
 ) -> Served:
     """In this process, where its engine can be looked at; test_processes.py has the real one."""
     model, tokenizer = checkpoint.load(folder, device="cpu")
@@ -102,7 +102,7 @@ def opened(
 
 
 @contextlib.contextmanager
-def running(served: list[Served], limits: Limits = LIMITS, **options: Any) -> Iterator[Server]:
+def running(served: list[Served], limits: ServeLimits = LIMITS, **options: Any) -> Iterator[Server]:
     listener = listening("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(

@@ -13,10 +13,10 @@ import httpx
 import openai
 import pytest
 
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from tests.serve.conftest import Server, opened, running
 
-LIMITS = Limits(total_timeout_s=0.8, keepalive_s=0.1)
+LIMITS = ServeLimits(total_timeout_s=0.8, keepalive_s=0.1)
 BODY: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}],
                         "max_tokens": 400}  # fmt: skip
 SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."

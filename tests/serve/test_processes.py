@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from r1kit.engines import worker
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
-from r1kit.engines.worker import Worker
+from r1kit.engines.worker import EngineWorker
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint
@@ -152,7 +152,7 @@ def test_damaged_weights_are_said_before_anybody_asks(damaged):
 def test_what_ends_the_engine_is_said(damaged):
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    Worker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
+    EngineWorker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
     assert "not finite" in orjson.loads(ours.recv_bytes())["said"]
     ours.close()
 
@@ -230,7 +230,7 @@ def test_a_beginning_and_an_end_are_told_at_once(folder, monkeypatch, every_s, t
     monkeypatch.setattr(worker, "EVENT_S", 0)
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    one = Worker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
+    one = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
     one._obey()
     counts = []
     while one._working:

@@ -13,7 +13,7 @@ from rich.console import Console
 from r1kit.errors import ConfigError, EngineError
 from r1kit.serve import vllm
 from r1kit.serve.flags import Flags
-from r1kit.serve.limits import Limits
+from r1kit.serve.limits import ServeLimits
 from r1kit.serve.vllm import open_vllm
 from r1kit.serve.vllm_startup_errors import likely_cause
 from tests.serve.conftest import Server, opened, running, untrained
@@ -22,7 +22,7 @@ from tests.serve.test_schema import POINT, check, form
 
 pytestmark = pytest.mark.xdist_group("vllm")
 """one process: a vLLM takes half a minute to start"""
-LIMITS = Limits(max_rows=16, max_waiting=64)
+LIMITS = ServeLimits(max_rows=16, max_waiting=64)
 FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from r1kit.tasks.base import HELD_OUT_SHARE, split_of
 from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Series
 from r1kit.tasks.world.author import PATIENCE
-from r1kit.tasks.world.countdown import Candidate, candidates
+from r1kit.tasks.world.countdown import CountdownExpression, candidates
 from r1kit.template import parse
 from r1kit.verify.expression import check_countdown
 
@@ -101,7 +101,7 @@ def test_candidates_by_hand():
     plain = {str(way) for way in candidates((9, 3, 4), level=2)}
     assert plain == {"9+3+4", "9+3-4", "9+4-3", "3+4-9"}
     assert len(candidates((9, 3, 4), level=3)) == 10
-    way = Candidate((9, 3, 4), "*-")
+    way = CountdownExpression((9, 3, 4), "*-")
     assert (str(way), way.value(), way.steps()) == ("9*3-4", 23, [(27, "-4"), (23, "")])
 
 

@@ -13,7 +13,7 @@ from r1kit.model.parallel import Ranks
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import (
     Labelled,
-    Pair,
+    PreferencePair,
     measure,
     pairwise_loss,
     pointwise_loss,
@@ -40,7 +40,7 @@ def ids(rng, *last):
 def pairs(n, seed=0):
     """Completions that end in 3 are better than those that end in 4."""
     rng = random.Random(seed)
-    return [Pair(ids(rng, 3, EOS), ids(rng, 4, EOS)) for _ in range(n)]
+    return [PreferencePair(ids(rng, 3, EOS), ids(rng, 4, EOS)) for _ in range(n)]
 
 
 def labelled(n, seed=0):

@@ -24,8 +24,8 @@ from r1kit.verify.expression import check_countdown
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An expression worked from left to right: `Candidate((9, 3, 4), "+-")` is 9+3-4."""
+class CountdownExpression:
+    """An expression worked from left to right: `CountdownExpression((9, 3, 4), "+-")` is 9+3-4."""
 
     numbers: tuple[int, ...]
     operations: str
@@ -47,12 +47,12 @@ class Candidate:
         return self.steps()[-1][0]
 
 
-def candidates(numbers: tuple[int, ...], level: int) -> list[Candidate]:
+def candidates(numbers: tuple[int, ...], level: int) -> list[CountdownExpression]:
     """All expressions worth trying, in a fixed order, without those equal by commuting."""
     if level == 1:
-        return [Candidate(numbers, "".join(signs)) for signs in product("-+", repeat=2)]
+        return [CountdownExpression(numbers, "".join(signs)) for signs in product("-+", repeat=2)]
     firsts = "+*" if level > 2 else "+"
-    found: dict[tuple[object, ...], Candidate] = {}
+    found: dict[tuple[object, ...], CountdownExpression] = {}
     for first, *rest in product(firsts, *(("+-",) * (len(numbers) - 2))):
         for order in permutations(numbers):
             operations = first + "".join(rest)
@@ -62,7 +62,7 @@ def candidates(numbers: tuple[int, ...], level: int) -> list[Candidate]:
                 tuple(sorted([*(order[:2] if first == "+" else ()), *plus])),
                 tuple(sorted(n for op, n in zip(rest, order[2:], strict=True) if op == "-")),
             )
-            found.setdefault(key, Candidate(order, operations))
+            found.setdefault(key, CountdownExpression(order, operations))
     return list(found.values())
 
 
@@ -116,7 +116,7 @@ class Countdown(Family):
             self._try(problem, way, "", author)
 
     @staticmethod
-    def _try(problem: Problem, way: Candidate, opening: str, author: Author) -> int:
+    def _try(problem: Problem, way: CountdownExpression, opening: str, author: Author) -> int:
         """Writes one line; returns what was found to be left."""
         value = 0
         opening += str(way)

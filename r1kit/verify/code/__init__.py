@@ -26,9 +26,9 @@ from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 __all__ = [
     "CallTest",
     "CheckTest",
-    "Report",
     "StdioTest",
     "Test",
+    "TestReport",
     "TestResult",
     "check_code",
     "default_sandbox",
@@ -53,7 +53,7 @@ class TestResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TestReport:
     """What came of testing a program."""
 
     results: tuple[TestResult, ...]
@@ -90,7 +90,7 @@ def check_code(
     *,
     total_s: float = TOTAL_S,
     run_all: bool = False,
-) -> Report:
+) -> TestReport:
     """Test a program; `limits` are those of one run, a test or a series of calls.
 
     Stops at the first test that does not pass, unless `run_all` (for partial scores).
@@ -100,7 +100,7 @@ def check_code(
         raise ValueError("a program without tests cannot be judged")
     if len(program) > MAX_PROGRAM_CHARS:
         refused = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
-        return Report((refused,), len(tests))
+        return TestReport((refused,), len(tests))
     deadline = time.monotonic() + total_s
     run = _Run(program, sandbox, limits or Limits(), deadline)
     results: list[TestResult] = []
@@ -111,7 +111,7 @@ def check_code(
             results += run.tests(some)
         if not run_all and not all(result.passed for result in results):
             break
-    return Report(tuple(results), len(tests))
+    return TestReport(tuple(results), len(tests))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.cursor import Cursor
 from r1kit.verify.math.refusals import UndefinedError, UnsureError
-from r1kit.verify.math.tokens import Token
+from r1kit.verify.math.tokens import MathToken
 from r1kit.verify.math.values import Based, Matrix, Value
 
 _FUNCTIONS = (
@@ -32,10 +32,10 @@ _SIGNS = {"+": 1, "-": -1}
 _BRACKETS = ("(", "[", "\\{")
 
 
-class Arithmetic(Cursor, ABC):
+class ArithmeticParser(Cursor, ABC):
     """Sums and what they are made of."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[MathToken]) -> None:
         super().__init__(tokens)
         self.sign = 1
         """what a \\pm stands for in this pass over an element"""

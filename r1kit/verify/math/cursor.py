@@ -7,7 +7,7 @@ from collections.abc import Callable
 from r1kit.verify.math import algebra
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.refusals import LimitError, OversizeError, UnsureError
-from r1kit.verify.math.tokens import Token
+from r1kit.verify.math.tokens import MathToken
 from r1kit.verify.math.values import Value
 
 MAX_DEPTH = 30
@@ -21,14 +21,14 @@ ENDS = (")", "]", "}", "\\}", ",", ";", "=", "&", "\\\\")
 class Cursor:
     """Every method that takes moves on; `peek` and `is_...` do not."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[MathToken]) -> None:
         self.tokens = tokens
         self.place = 0
         self._depth = 0
         self._n_groups = 0
         self._work = 0
 
-    def peek(self, ahead: int = 0) -> Token | None:
+    def peek(self, ahead: int = 0) -> MathToken | None:
         place = self.place + ahead
         return self.tokens[place] if place < len(self.tokens) else None
 

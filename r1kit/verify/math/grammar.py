@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
-from r1kit.verify.math.arithmetic import Arithmetic, plain
+from r1kit.verify.math.arithmetic import ArithmeticParser, plain
 from r1kit.verify.math.cursor import ENDS
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
 from r1kit.verify.math.tokens import tokenize
 from r1kit.verify.math.values import (
     Dots,
-    Equation,
+    EquationValue,
     Infinity,
-    Measured,
     Ordered,
+    Quantity,
     Union,
     Unordered,
     Value,
@@ -39,7 +39,7 @@ def parse(text: str) -> Value:
     return _Answer(tokenize(text)).whole()
 
 
-class _Answer(Arithmetic):
+class _Answer(ArithmeticParser):
     def whole(self) -> Value:
         items = self._items()
         if self.place < len(self.tokens):
@@ -71,10 +71,10 @@ class _Answer(Arithmetic):
     def _relation(self) -> Value:
         left = self._side()
         if self.take("="):
-            return Equation(left, self._side())
+            return EquationValue(left, self._side())
         if self.is_command("in"):
             self.place += 1
-            return Equation(left, self._side(), is_member=True)
+            return EquationValue(left, self._side(), is_member=True)
         return left
 
     def _side(self) -> Value:
@@ -84,7 +84,7 @@ class _Answer(Arithmetic):
         if (words := self._words()) is not None:
             return words
         if self.take("$", "\\$"):
-            return Measured(plain(self.sum()), "dollar")
+            return Quantity(plain(self.sum()), "dollar")
         parts = [self._bound()]
         while self.is_command("cup"):
             self.place += 1
@@ -102,7 +102,7 @@ class _Answer(Arithmetic):
         unit = self._unit()
         if not isinstance(value, Ratio) or algebra.has_opaque(value):
             raise UnsureError("a unit after something that is no plain number")
-        return Measured(value, unit)
+        return Quantity(value, unit)
 
     def _infinity(self) -> Infinity | None:
         sign = _SIGNS.get(self.tokens[self.place].text, 0) if self.peek() else 0

@@ -13,18 +13,18 @@ from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.values import (
     Based,
     Dots,
-    Equation,
+    EquationValue,
     Infinity,
     Matrix,
-    Measured,
     Ordered,
+    Quantity,
     Union,
     Unordered,
     Value,
     Words,
 )
 
-Compare = Callable[[Value, Value], bool | None]
+Comparison = Callable[[Value, Value], bool | None]
 
 _PERCENT = algebra.rational(100)
 
@@ -41,9 +41,9 @@ def _only(value: Value) -> Value:
 
 
 def _accepts(gold: Value, answer: Value) -> bool | None:
-    if isinstance(gold, Equation) != isinstance(answer, Equation):
+    if isinstance(gold, EquationValue) != isinstance(answer, EquationValue):
         return _accepts_side(gold, answer)
-    if isinstance(gold, Measured) or isinstance(answer, Measured):
+    if isinstance(gold, Quantity) or isinstance(answer, Quantity):
         return _accepts_measured(gold, answer)
     if isinstance(gold, Based) and isinstance(answer, Ratio):
         digits = algebra.constant(answer)
@@ -53,15 +53,15 @@ def _accepts(gold: Value, answer: Value) -> bool | None:
 
 def same_value(a: Value, b: Value) -> bool | None:
     """Whether two values are equal."""
-    if isinstance(a, Measured) and isinstance(b, Measured):
+    if isinstance(a, Quantity) and isinstance(b, Quantity):
         return a.unit == b.unit and algebra.same(a.number, b.number)
     return _compare(a, b, same_value)
 
 
 def _accepts_side(gold: Value, answer: Value) -> bool | None:
     """`x = 5` for `5` and `5` for `x = 5`, as long as the other side is only a name."""
-    equation, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
-    assert isinstance(equation, Equation)
+    equation, other = (gold, answer) if isinstance(gold, EquationValue) else (answer, gold)
+    assert isinstance(equation, EquationValue)
     if not _is_name(equation.left) or same_value(equation.left, equation.right):
         return False
     right = equation.right
@@ -74,10 +74,10 @@ def _is_name(value: Value) -> bool:
 
 def _accepts_measured(gold: Value, answer: Value) -> bool | None:
     """Two units must agree; one unit is ignored; a percentage is itself or a hundredth of it."""
-    if isinstance(gold, Measured) and isinstance(answer, Measured):
+    if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return same_value(gold, answer)
-    measured, other = (gold, answer) if isinstance(gold, Measured) else (answer, gold)
-    assert isinstance(measured, Measured)
+    measured, other = (gold, answer) if isinstance(gold, Quantity) else (answer, gold)
+    assert isinstance(measured, Quantity)
     if not isinstance(other, Ratio):
         return False
     values = [measured.number]
@@ -86,7 +86,7 @@ def _accepts_measured(gold: Value, answer: Value) -> bool | None:
     return _any([algebra.same(value, other) for value in values])
 
 
-def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
+def _compare(a: Value, b: Value, compare: Comparison) -> bool | None:
     """By kind; `compare` is for what is inside."""
     if isinstance(a, Ratio) and isinstance(b, Ratio):
         return algebra.same(a, b)
@@ -106,7 +106,7 @@ def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
             return False
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
-    if isinstance(a, Equation) and isinstance(b, Equation):
+    if isinstance(a, EquationValue) and isinstance(b, EquationValue):
         return _equations(a, b, compare)
     if isinstance(a, Dots) or isinstance(b, Dots):
         return True if a == b else None
@@ -117,14 +117,14 @@ def _compare(a: Value, b: Value, compare: Compare) -> bool | None:
 
 def _different_kinds(a: Value, b: Value) -> bool | None:
     """Numbers are no lists, words or intervals; of other pairs somebody else may know more."""
-    single = (Ratio, Measured, Infinity, Based, Words)
+    single = (Ratio, Quantity, Infinity, Based, Words)
     if isinstance(a, single) and isinstance(b, single):
         letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
         return None if letters and (isinstance(a, Words) or isinstance(b, Words)) else False
     return False if isinstance(a, single) or isinstance(b, single) else None
 
 
-def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
+def _unordered(a: Unordered, b: Unordered, compare: Comparison) -> bool | None:
     """As sets if one of them is a set, else repetition counts."""
     if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
@@ -133,7 +133,7 @@ def _unordered(a: Unordered, b: Unordered, compare: Compare) -> bool | None:
     return _matched(a.items, b.items, compare)
 
 
-def _without_brackets(point: Ordered, items: Unordered, compare: Compare) -> bool | None:
+def _without_brackets(point: Ordered, items: Unordered, compare: Comparison) -> bool | None:
     """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
     return is_bare and _pairwise(point.items, items.items, compare)
@@ -147,7 +147,7 @@ def _distinct(items: Sequence[Value]) -> list[Value]:
     return kept
 
 
-def _matched(a: Sequence[Value], b: Sequence[Value], compare: Compare) -> bool | None:
+def _matched(a: Sequence[Value], b: Sequence[Value], compare: Comparison) -> bool | None:
     """Whether the items pair up, in whatever order."""
     if len(a) != len(b):
         return False
@@ -163,13 +163,13 @@ def _matched(a: Sequence[Value], b: Sequence[Value], compare: Compare) -> bool |
     return True if is_sure else None
 
 
-def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: Compare) -> bool | None:
+def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: Comparison) -> bool | None:
     if len(a) != len(b):
         return False
     return _all([compare(x, y) for x, y in zip(a, b, strict=True)])
 
 
-def _equations(a: Equation, b: Equation, compare: Compare) -> bool | None:
+def _equations(a: EquationValue, b: EquationValue, compare: Comparison) -> bool | None:
     """Side by side, or, for two expressions each, left minus right up to a constant factor."""
     if a.is_member != b.is_member:
         return None
@@ -185,7 +185,7 @@ def _equations(a: Equation, b: Equation, compare: Compare) -> bool | None:
     return False if algebra.is_linear(one) and algebra.is_linear(other) else None
 
 
-def _difference(equation: Equation) -> Ratio | None:
+def _difference(equation: EquationValue) -> Ratio | None:
     left, right = equation.left, equation.right
     if not isinstance(left, Ratio) or not isinstance(right, Ratio):
         return None

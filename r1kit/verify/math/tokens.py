@@ -19,14 +19,14 @@ MAX_TOKENS = 600
 MAX_DIGITS = 400
 """of one number"""
 
-Kind = Literal["number", "name", "word", "text", "command", "mark", "unit"]
+TokenKind = Literal["number", "name", "word", "text", "command", "mark", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """`Token("number", "12.5")`, `Token("text", "square inches")`, `Token("command", "frac")`."""
+class MathToken:
+    """`MathToken("number", "12.5")`, `MathToken("text", "square inches")`."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     spaced: bool = False
     """whether white space stands before it"""
@@ -119,11 +119,11 @@ def clean(text: str) -> str:
     return text.strip()
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str) -> list[MathToken]:
     """The tokens of a clean text. Raises UnsureError, OversizeError."""
     if len(text) > MAX_CHARS:
         raise OversizeError(f"longer than {MAX_CHARS} characters")
-    tokens: list[Token] = []
+    tokens: list[MathToken] = []
     position, depth, end = 0, 0, len(text.rstrip())
     while position < end:
         match = _TOKEN.match(text, position)
@@ -132,7 +132,7 @@ def tokenize(text: str) -> list[Token]:
         position = match.end()
         if match["thousands"] and depth:
             position = match.start("thousands") + match["thousands"].index(",")
-            tokens.append(Token("number", text[match.start("thousands") : position]))
+            tokens.append(MathToken("number", text[match.start("thousands") : position]))
             continue
         depth += _opens(match["mark"])
         tokens.append(_token(match))
@@ -155,38 +155,38 @@ def _opens(mark: str | None) -> int:
     return -1 if mark in (")", "]", "\\}") else 0
 
 
-def _token(match: re.Match[str]) -> Token:
+def _token(match: re.Match[str]) -> MathToken:
     spaced = bool(match["space"])
     number = match["thousands"] or match["number"]
     if number:
         if len(number) > MAX_DIGITS:
             raise OversizeError(f"a number of more than {MAX_DIGITS} digits")
-        return Token("number", number.replace(",", ""), spaced)
+        return MathToken("number", number.replace(",", ""), spaced)
     if match["text"] is not None:
         return _text_token(match["text"], spaced)
     if match["command"]:
-        kind: Kind = "unit" if match["command"] == "degree" else "command"
-        return Token(kind, match["command"], spaced)
+        kind: TokenKind = "unit" if match["command"] == "degree" else "command"
+        return MathToken(kind, match["command"], spaced)
     if match["word"]:
         return _word_token(match["word"], spaced)
-    return Token("mark", {"\\%": "%"}.get(match["mark"], match["mark"]), spaced)
+    return MathToken("mark", {"\\%": "%"}.get(match["mark"], match["mark"]), spaced)
 
 
-def _text_token(content: str, spaced: bool) -> Token:
+def _text_token(content: str, spaced: bool) -> MathToken:
     """`\\text{...}` is words, except "and" and "or", which separate."""
     content = " ".join(content.split())
     if content.strip(", ") in _SEPARATORS:
-        return Token("mark", ",", True)
-    return Token("text", content, spaced)
+        return MathToken("mark", ",", True)
+    return MathToken("text", content, spaced)
 
 
-def _word_token(word: str, spaced: bool) -> Token:
+def _word_token(word: str, spaced: bool) -> MathToken:
     lower = word.lower()
     if lower in _SEPARATORS:
-        return Token("mark", ",", True)
+        return MathToken("mark", ",", True)
     if lower in _COMMANDS:
-        return Token("command", _COMMANDS[lower], spaced)
-    return Token("name" if len(word) == 1 else "word", word, spaced)
+        return MathToken("command", _COMMANDS[lower], spaced)
+    return MathToken("name" if len(word) == 1 else "word", word, spaced)
 
 
 def _unwrapped(text: str) -> str:

@@ -8,8 +8,8 @@ from r1kit.verify.math.algebra import Ratio
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """`5.4 \\text{ cents}` is `Measured(27/5, "cent")`; "%" is a unit too."""
+class Quantity:
+    """`5.4 \\text{ cents}` is `Quantity(27/5, "cent")`; "%" is a unit too."""
 
     number: Ratio
     unit: str
@@ -74,7 +74,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Equation:
+class EquationValue:
     """`x = 5`, and `x \\in [0, 1]`."""
 
     left: Value
@@ -84,7 +84,7 @@ class Equation:
 
 Value = (
     Ratio
-    | Measured
+    | Quantity
     | Infinity
     | Words
     | Based
@@ -93,5 +93,5 @@ Value = (
     | Unordered
     | Union
     | Matrix
-    | Equation
+    | EquationValue
 )

@@ -47,7 +47,7 @@ class Cage:
     """a Landlock ruleset"""
     library: list[int] = field(default_factory=list)
     """descriptors of the entries of sys.path that the candidate's uid cannot walk to"""
-    group: cgroup.Group | None = None
+    group: cgroup.ControlGroup | None = None
     fresh: tuple[int, int] | None = None
     """disk_mb of the mounted box, and its change time as we left it"""
 

@@ -28,7 +28,7 @@ _VERSIONS = (
 
 
 @dataclass(frozen=True)
-class Group:
+class ControlGroup:
     """Descriptors, because the root folder changes under the keeper and the worker."""
 
     name: str
@@ -59,7 +59,7 @@ class Group:
                 os.rmdir(self.name, dir_fd=place)
 
 
-def make() -> Group:
+def make() -> ControlGroup:
     """A new group, named by this process. Raises OSError where none can be made."""
     why = OSError("no controllers of memory and processes are mounted")
     for version in _VERSIONS:
@@ -72,7 +72,7 @@ def make() -> Group:
     raise why
 
 
-def _made(name: str, version: tuple[tuple[str, str], ...]) -> Group:
+def _made(name: str, version: tuple[tuple[str, str], ...]) -> ControlGroup:
     folders = dict.fromkeys(os.path.normpath(f"{ROOT}/{folder}") for folder, _ in version)
     with contextlib.ExitStack() as undo:
         above = []
@@ -86,7 +86,7 @@ def _made(name: str, version: tuple[tuple[str, str], ...]) -> Group:
             os.open(f"{ROOT}/{folder}/{name}/{file}", os.O_WRONLY) for folder, file in version
         ]
         undo.pop_all()
-    return Group(name, tuple(above), *limits)
+    return ControlGroup(name, tuple(above), *limits)
 
 
 def _sweep(place: Path) -> None:

@@ -50,7 +50,7 @@ _GRACE_S = 10.0
 """How much longer than its wall limit a run may take before the worker counts as hung."""
 
 
-class Worker:
+class SandboxWorker:
     """The caller's end of one worker."""
 
     def __init__(self, level: Level) -> None:
@@ -118,7 +118,7 @@ class Sandbox:
         """`auto` is the best level that can be had, at least standard; one worker a core."""
         self._asked = level
         self._n_workers = n_workers or _n_cores()
-        self._idle: queue.SimpleQueue[Worker | Runner | None] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[SandboxWorker | Runner | None] = queue.SimpleQueue()
         self.level: Level | None = None
 
     def __enter__(self) -> Self:
@@ -164,19 +164,19 @@ class Sandbox:
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
-    def _first(self) -> Worker | Runner:
+    def _first(self) -> SandboxWorker | Runner:
         if self._asked != "auto":
             worker = _open(self._asked)
             self.level = self._asked
             return worker
         try:
-            worker, self.level = Worker("strict"), "strict"
+            worker, self.level = SandboxWorker("strict"), "strict"
         except SandboxError:
-            worker, self.level = Worker("standard"), "standard"
+            worker, self.level = SandboxWorker("standard"), "standard"
         return worker
 
     @contextmanager
-    def _worker(self) -> Iterator[Worker | Runner]:
+    def _worker(self) -> Iterator[SandboxWorker | Runner]:
         """A worker for one job; it comes back unless it failed."""
         worker = self._idle.get()
         try:
@@ -192,8 +192,8 @@ class Sandbox:
             self._idle.put(worker)
 
 
-def _open(level: Level) -> Worker | Runner:
-    return Runner() if level == "best-effort" else Worker(level)
+def _open(level: Level) -> SandboxWorker | Runner:
+    return Runner() if level == "best-effort" else SandboxWorker(level)
 
 
 def _n_cores() -> int:

@@ -83,7 +83,11 @@ def _keep(caller: int, worker: int) -> None:
 
 
 def _work(
-    control: socket.socket, keeper: int, uid: int | None, box: str, group: cgroup.Group | None
+    control: socket.socket,
+    keeper: int,
+    uid: int | None,
+    box: str,
+    group: cgroup.ControlGroup | None,
 ) -> NoReturn:
     """Announce what was reached, then serve until the caller hangs up."""
     try:

@@ -31,8 +31,8 @@ _SHARED = (Path("/tmp"), Path("/dev/shm"))
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """`Finding("TCP", True, "exit 1: PermissionError: ...")`."""
+class AttackOutcome:
+    """`AttackOutcome("TCP", True, "exit 1: PermissionError: ...")`."""
 
     attack: str
     held: bool
@@ -121,7 +121,7 @@ def scene() -> Iterator[Scene]:
         yield Scene(folder, secret, mark, victim, servers, strangers=_below_workers())
 
 
-def judge(sandbox: Sandbox, attack: Attack) -> Finding:
+def judge(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
     """Run one attack in a scene of its own. The sandbox has one worker."""
     with scene() as around:
         gold = around.secret  # in our frames and memory, for the attacks that look there
@@ -137,21 +137,23 @@ def judge(sandbox: Sandbox, attack: Attack) -> Finding:
     return _find(attack, endings[0], harm)
 
 
-def _find(attack: Attack, ending: RunResult, harm: str) -> Finding:
+def _find(attack: Attack, ending: RunResult, harm: str) -> AttackOutcome:
     told = f"{ending.how}{'' if ending.code is None else f' {ending.code}'}"
     last = ending.stderr.decode(errors="replace").strip().splitlines()[-1:]
     told = ": ".join([told, *last])
     if harm:
-        return Finding(attack.name, False, f"{harm} ({told})")
+        return AttackOutcome(attack.name, False, f"{harm} ({told})")
     if ending.how == "sandbox":
-        return Finding(attack.name, False, f"the sandbox broke ({told})")
+        return AttackOutcome(attack.name, False, f"the sandbox broke ({told})")
     if ending.wall_s > attack.limits.wall_s + _SLACK_S:
-        return Finding(attack.name, False, f"held on for {ending.wall_s:.1f} s")
+        return AttackOutcome(attack.name, False, f"held on for {ending.wall_s:.1f} s")
     if attack.ends and ending.how not in attack.ends:
-        return Finding(attack.name, False, f"ended otherwise than {'/'.join(attack.ends)}: {told}")
+        return AttackOutcome(
+            attack.name, False, f"ended otherwise than {'/'.join(attack.ends)}: {told}"
+        )
     if attack.expected is not None and ending.stdout != attack.expected:
-        return Finding(attack.name, False, f"printed {ending.stdout!r} ({told})")
-    return Finding(attack.name, True, told)
+        return AttackOutcome(attack.name, False, f"printed {ending.stdout!r} ({told})")
+    return AttackOutcome(attack.name, True, told)
 
 
 def _serve(folder: Path) -> dict[str, socket.socket]:
