@@ -17,8 +17,8 @@ from typing import Any
 from r1kit.console.progress import Observer
 from r1kit.errors import ConfigError
 
-MetricsLine = dict[str, Any]
-Sink = Callable[[int, MetricsLine | None], None]
+MetricsEntry = dict[str, Any]
+Sink = Callable[[int, MetricsEntry | None], None]
 """called with (number, line) for each line of metrics.jsonl, at last with (total, None)"""
 
 
@@ -84,7 +84,7 @@ def open_sink(backend: str, run: Path, name: str) -> Sink:
         ) from None
     opened: list[Sink] = []
 
-    def send(number: int, line: MetricsLine | None) -> None:
+    def send(number: int, line: MetricsEntry | None) -> None:
         if not opened and line is not None:
             opened.append(make(library, run, name))
         for sink in opened:
@@ -93,7 +93,7 @@ def open_sink(backend: str, run: Path, name: str) -> Sink:
     return send
 
 
-def scalars(line: MetricsLine) -> dict[str, float]:
+def scalars(line: MetricsEntry) -> dict[str, float]:
     """The numbers of a line under `<stage>/<metric>`; nulls are left out."""
     stage = line["stage"]
     return {
@@ -109,7 +109,7 @@ def _tensorboard(library: Any, run: Path, name: str) -> Sink:
         old.unlink()
     writer = library.SummaryWriter(str(folder))
 
-    def send(number: int, line: MetricsLine | None) -> None:
+    def send(number: int, line: MetricsEntry | None) -> None:
         if line is None:
             writer.close()
             return
@@ -126,7 +126,7 @@ def _wandb_like(library: Any, run: Path, name: str) -> Sink:
         os.environ.setdefault("WANDB_SILENT", "true")
     library.init(project="r1kit", name=f"{name}-{os.getpid()}")
 
-    def send(number: int, line: MetricsLine | None) -> None:
+    def send(number: int, line: MetricsEntry | None) -> None:
         if line is None:
             library.finish()
         else:

@@ -12,15 +12,15 @@ import email.utils
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 
 from r1kit.engines.sse import EventReader, reason
 from r1kit.errors import ConfigError, EngineError
 from r1kit.files.outside import read_mended
+from r1kit.types import Json
 
-Json = dict[str, Any]
 T = TypeVar("T")
 
 PASSING = frozenset({408, 409, 425, 429})

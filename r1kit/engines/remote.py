@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.http_client import HttpClient, Json, RefusedError
+from r1kit.engines.http_client import HttpClient, RefusedError
 from r1kit.engines.sse import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
 from r1kit.files.outside import mended
 from r1kit.template import END_THINK, THINK, Piece, completion_text
-from r1kit.types import Completion, Finish, Message, Sampling
+from r1kit.types import Completion, Finish, Json, Message, Sampling
 
 TIMEOUT_S = 600.0
 """of one try: a reasoning model may think for minutes"""

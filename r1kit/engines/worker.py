@@ -25,7 +25,7 @@ from r1kit.errors import EngineError, R1Error
 from r1kit.files.outside import read_json, to_bytes
 from r1kit.model import checkpoint
 from r1kit.model.parallel import auto_device
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Json, Request, Sampling
 
 SMALL = 30_000_000
 """parameters; a product of fewer is over before a second thread has woken up, and that thread is
@@ -37,8 +37,6 @@ EVERY_S = 1 / 30
 EVENT_S = 1 / 1000
 """of this time for every completion that is open, if that is longer: an event costs the server and
 its client more of the machine than a token of a small model does"""
-
-Json = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -21,7 +21,8 @@ from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.response_stream import ResponseStream
-from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Json, JsonResponse, Usage, Writer
+from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, JsonResponse, Usage, Writer
+from r1kit.types import Json
 
 _SEND_S = 30.0
 """for the last of a stream to leave, after the flow's own time"""

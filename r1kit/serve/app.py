@@ -27,7 +27,8 @@ from r1kit.serve.origins import Origins
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
 from r1kit.serve.responses_output import Items
-from r1kit.serve.wire import ChatWriter, ChoicesWriter, Json, JsonResponse, PlainText, Writer
+from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText, Writer
+from r1kit.types import Json
 
 PREFIXES = ("/v1", "", "/beta")
 """the same routes under each; /beta is where DeepSeek has prefix completion"""

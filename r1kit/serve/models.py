@@ -29,8 +29,8 @@ from r1kit.serve.schema import (
     check_chat,
     check_completion,
 )
-from r1kit.serve.wire import Decoder, Json
-from r1kit.types import Request, Sampling
+from r1kit.serve.wire import Decoder
+from r1kit.types import Json, Request, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

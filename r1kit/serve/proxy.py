@@ -27,7 +27,7 @@ from r1kit.serve.schema import (
     check_chat,
     check_completion,
 )
-from r1kit.serve.wire import Json
+from r1kit.types import Json
 
 _CONNECT_S = 10.0
 _ASK_S = 30.0

@@ -21,9 +21,8 @@ from r1kit.errors import EngineError
 from r1kit.files.outside import read_mended
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
-from r1kit.serve.wire import Json
 from r1kit.template import END_THINK, THINK, Piece, StreamParser
-from r1kit.types import Finish
+from r1kit.types import Finish, Json
 
 _GONE = "The server behind this one is gone; ask again in a minute."
 _PASSED_ON = {400, 404, 413, 422}

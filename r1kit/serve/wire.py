@@ -20,8 +20,8 @@ from r1kit.engines.completion import Chunk, SampledToken
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
+from r1kit.types import Json
 
-Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 

@@ -24,7 +24,7 @@ from r1kit.verify.math.values import (
     Words,
 )
 
-Comparison = Callable[[Value, Value], bool | None]
+ValueComparison = Callable[[Value, Value], bool | None]
 
 _PERCENT = algebra.rational(100)
 
@@ -86,7 +86,7 @@ def _accepts_measured(gold: Value, answer: Value) -> bool | None:
     return _any([algebra.same(value, other) for value in values])
 
 
-def _compare(a: Value, b: Value, compare: Comparison) -> bool | None:
+def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
     """By kind; `compare` is for what is inside."""
     if isinstance(a, Ratio) and isinstance(b, Ratio):
         return algebra.same(a, b)
@@ -124,7 +124,7 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
     return False if isinstance(a, single) or isinstance(b, single) else None
 
 
-def _unordered(a: Unordered, b: Unordered, compare: Comparison) -> bool | None:
+def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | None:
     """As sets if one of them is a set, else repetition counts."""
     if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
@@ -133,7 +133,7 @@ def _unordered(a: Unordered, b: Unordered, compare: Comparison) -> bool | None:
     return _matched(a.items, b.items, compare)
 
 
-def _without_brackets(point: Ordered, items: Unordered, compare: Comparison) -> bool | None:
+def _without_brackets(point: Ordered, items: Unordered, compare: ValueComparison) -> bool | None:
     """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
     return is_bare and _pairwise(point.items, items.items, compare)
@@ -147,7 +147,7 @@ def _distinct(items: Sequence[Value]) -> list[Value]:
     return kept
 
 
-def _matched(a: Sequence[Value], b: Sequence[Value], compare: Comparison) -> bool | None:
+def _matched(a: Sequence[Value], b: Sequence[Value], compare: ValueComparison) -> bool | None:
     """Whether the items pair up, in whatever order."""
     if len(a) != len(b):
         return False
@@ -163,13 +163,13 @@ def _matched(a: Sequence[Value], b: Sequence[Value], compare: Comparison) -> boo
     return True if is_sure else None
 
 
-def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: Comparison) -> bool | None:
+def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: ValueComparison) -> bool | None:
     if len(a) != len(b):
         return False
     return _all([compare(x, y) for x, y in zip(a, b, strict=True)])
 
 
-def _equations(a: EquationValue, b: EquationValue, compare: Comparison) -> bool | None:
+def _equations(a: EquationValue, b: EquationValue, compare: ValueComparison) -> bool | None:
     """Side by side, or, for two expressions each, left minus right up to a constant factor."""
     if a.is_member != b.is_member:
         return None

@@ -1,0 +1,28 @@
+"""One word means one thing: a class or alias has its name in one file (docs/architecture.md)."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def defined(path: Path) -> set[str]:
+    """Classes and type aliases at the top of a file."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name[:1].isupper() and not name.isupper():
+                names.add(name)
+    return names
+
+
+def test_no_class_or_alias_has_its_name_in_two_files() -> None:
+    places = defaultdict(list)
+    for path in sorted((ROOT / "r1kit").rglob("*.py")):
+        for name in defined(path):
+            places[name].append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
