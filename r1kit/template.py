@@ -1,13 +1,13 @@
-"""The only place that knows `<think>`: prompts to tokens, completions to thinking and answer.
+"""Chat template and `<think>` tags, handled only here: render prompts, split completions.
 
 Source: the chat template published with DeepSeek-R1 (control tokens with U+FF5C and U+2581; system
 text without a role token; past thinking dropped). Departures: no `<think>` at the end of the
-prompt, so that a completion shows its whole thinking to the format reward; a pad token of its own,
-so that padding is never mistaken for the end; several system messages are joined, not replaced.
+prompt, so that the format reward sees the whole thinking of a completion; a separate pad token, so
+that padding is never mistaken for EOS; several system messages are joined, not replaced.
 
-Text never becomes a control token: what people write is encoded apart from the tokens of the
-template. Other tokenizers than r1kit's get their own template as it is, and this only where the
-two differ in control tokens. Slow tokenizers have no parts to encode with: they are trusted.
+Text never becomes a control token: message text is encoded separately from the template's tokens.
+Tokenizers other than r1kit's use their own template unchanged, and separate encoding only if the
+two results differ in control tokens. Slow tokenizers lack the backend for that: they are trusted.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ THINK = "<think>"
 END_THINK = "</think>"
 
 SPECIAL_TOKENS = (BOS, EOS, PAD, USER, ASSISTANT)
-"""Decoding with `skip_special_tokens` drops these; ids 0 to 4 of a tokenizer trained here."""
+"""dropped by decoding with `skip_special_tokens`; ids 0 to 4 of a tokenizer trained by r1kit"""
 THINKING_TAGS = (THINK, END_THINK)
-"""Tokens too, but not special ones: they stay visible in decoded text."""
+"""tokens that are not special: they stay visible in decoded text"""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -52,10 +52,11 @@ CHAT_TEMPLATE = (
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """The tokens [P] a completion continues, with at most one BOS in front.
+    """Render messages to the prompt tokens [P], with at most one BOS in front.
 
-    A tokenizer of r1kit gets r1kit's template, text and control tokens apart; any other its own
-    chat template; a base model that has none reads "Question: ...\\nAnswer:".
+    A tokenizer of r1kit uses r1kit's template, with text encoded separately from control tokens;
+    any other uses its own chat template; for a base model without one the prompt is
+    "Question: ...\\nAnswer:".
     """
     if tokenizer.chat_template == CHAT_TEMPLATE:
         return _render(tokenizer, messages)
@@ -68,7 +69,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a text to be continued as it is, after the BOS token where the tokenizer has it."""
+    """Encode a raw text prompt, after a BOS token if the tokenizer adds one."""
     if tokenizer.chat_template == CHAT_TEMPLATE:
         return [int(tokenizer.convert_tokens_to_ids(BOS)), *encode_text(tokenizer, text)]
     begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
@@ -83,18 +84,18 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 class RenderedPrompt:
     """A prompt, and the part of the assistant's turn in which it ends.
 
-    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` says that this part of the turn already
-    has text, which is to be continued.
+    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` is True if this part of the turn already
+    has text, which the completion continues.
     """
 
     ids: list[int]
     part: Literal["start", "thinking", "answer"]
-    """"start": nothing is said yet, and the model chooses whether it thinks"""
+    """"start": the turn is empty, and the model chooses whether to think"""
     begun: bool = False
 
 
 def has_thinking(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the model's chat template knows thinking, so that it can be turned on and off."""
+    """True if the model's chat template supports thinking, so that it can be turned on and off."""
     return END_THINK in str(tokenizer.chat_template or "")
 
 
@@ -104,10 +105,11 @@ def open_turn(
     thinks: bool,
     turn: Message | None = None,
 ) -> RenderedPrompt:
-    """The prompt with the assistant's turn begun: in its thinking, or after an empty think block.
+    """Render a prompt that ends inside the assistant's turn: in or after its think block.
 
-    `turn` is what the turn has said already. For a model without thinking (`has_thinking`) no tags
-    are written, whatever `thinks` says.
+    Without `thinks` the think block is closed, empty if `turn` has no reasoning. `turn` is the text
+    of the turn so far. For a model without thinking (`has_thinking`) no tags are written, whatever
+    `thinks` is.
     """
     ids = render_prompt(tokenizer, messages)
     content, reasoning = (turn.content, turn.reasoning or "") if turn else ("", "")
@@ -124,20 +126,20 @@ def open_turn(
 
 
 def close_thinking(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that end the thinking, for a turn opened by `open_turn`."""
+    """Return the tokens that close the thinking of a turn opened by `open_turn`."""
     return _tag(tokenizer, END_THINK)
 
 
 def is_prefilled(tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int]) -> bool:
-    """Whether a prompt already ends in `<think>`, as those of some other models do."""
+    """True if a prompt already ends in `<think>`, as some other models' templates do."""
     tail = tokenizer.decode(list(prompt_ids[-16:]), skip_special_tokens=False)
     return bool(tail.rstrip().endswith(THINK))
 
 
 def completion_text(reasoning: str | None, answer: str) -> str:
-    """What a model is to write: `<think>try 5</think>\\\\boxed{5}`; without reasoning, no tags.
+    """Join reasoning and answer: `<think>try 5</think>\\\\boxed{5}`; no tags without reasoning.
 
-    Raises ValueError if a part itself holds a thinking tag: it could not be parsed back.
+    Raises ValueError if a part itself contains a thinking tag, as it could not be parsed back.
     """
     if any(tag in part for tag in THINKING_TAGS for part in (reasoning or "", answer)):
         raise ValueError("reasoning and answer must not contain thinking tags")
@@ -147,10 +149,10 @@ def completion_text(reasoning: str | None, answer: str) -> str:
 def render_turn(
     tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int], turn: Message
 ) -> list[int]:
-    """The tokens a model is to write after the prompt: thinking, answer, end of text.
+    """Return the target tokens after the prompt: thinking, answer, EOS.
 
-    Both are encoded apart from the tags, so that no text becomes one. A prompt that already ends in
-    `<think>` is continued inside the thinking, with an empty one where the turn has none.
+    Both are encoded separately from the tags, so that no text becomes one. A prompt that already
+    ends in `<think>` is continued inside the thinking, which is empty if the turn has none.
     """
     prefilled = is_prefilled(tokenizer, prompt_ids)
     ids: list[int] = []
@@ -162,26 +164,30 @@ def render_turn(
 
 
 def document_text(question: str | None, text: str) -> str:
-    """A document of the base corpus: one exchange, or, without a question, a page of a book.
+    """Format a document of the base corpus: one exchange, or, without a question, a book page.
 
-    A page has no end token: it goes on on the next page, and thinking must not learn to end so.
+    A page has no EOS token: it continues on the next page, and a model must not learn to end its
+    thinking with EOS.
     """
     return f"{BOS}{text}" if question is None else f"{BOS}{USER}{question}{ASSISTANT}{text}{EOS}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`."""
+    """A completion split into thinking and answer.
+
+    `<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`.
+    """
 
     thinking: str | None
-    """inside the first think block, stripped; None where no block was opened"""
+    """text inside the first think block, stripped; None if no block was opened"""
     answer: str | None
-    """everything outside that block, stripped; None where the thinking never ended"""
+    """everything outside that block, stripped; None if the thinking never ended"""
     well_formed: bool
-    """one think block at the very start, then an answer, neither of them blank"""
+    """True for a single think block at the very start and then an answer, neither of them blank"""
 
     def fits(self, needs_thinking: bool) -> bool:
-        """Well formed, or an answer without thinking and its tags where none is needed."""
+        """True if well formed, or a plain answer without tags and no thinking is needed."""
         answer = self.answer or ""
         is_plain = self.thinking is None and bool(answer) and END_THINK not in answer
         return self.well_formed or (is_plain and not needs_thinking)
@@ -189,14 +195,14 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A bit of streamed text that is known to be thinking or answer."""
+    """A piece of streamed text, classified as thinking or answer."""
 
     kind: Literal["thinking", "answer"]
     text: str
 
 
 def parse(text: str, prefilled: bool = False) -> Parsed:
-    """Split a whole completion; `prefilled` says that the prompt already ended in `<think>`."""
+    """Split a whole completion; `prefilled` means that the prompt already ended in `<think>`."""
     before, opened, rest = ("", True, text) if prefilled else _cut(text, THINK)
     inside, closed, after = _cut(rest, END_THINK)
     if not opened:
@@ -210,28 +216,31 @@ def parse(text: str, prefilled: bool = False) -> Parsed:
 
 
 def without_tags(text: str) -> str:
-    """What a completion says, thinking and answer, with spaces for the tags."""
+    """Replace the thinking tags of a completion with spaces."""
     return text.replace(THINK, " ").replace(END_THINK, " ")
 
 
 class StreamParser:
-    """`parse` for text that arrives in chunks, however it is cut.
+    """A streaming `parse`, for text that arrives in arbitrary chunks.
 
-    The joined pieces of a kind, without trailing whitespace, are what `parse` returns; only the
-    answer of unfinished thinking differs (`parse` has none). Leading whitespace of each part is
-    dropped at once; nothing is held back but the possible beginning of a tag.
+    The joined pieces of a kind, without trailing whitespace, equal the result of `parse`, except
+    for the answer of unfinished thinking (`parse` returns None). Leading whitespace of each part is
+    dropped at once; only a possible prefix of a tag is held back.
     """
 
     def __init__(self, prefilled: bool = False) -> None:
         self._kind: Literal["thinking", "answer"] = "thinking" if prefilled else "answer"
         self.next_tag = END_THINK if prefilled else THINK
-        """that changes what comes after it; empty when none does"""
+        """the next tag that switches the part; empty if no tag does"""
         self._held = ""
         self._begun: set[str] = set()
 
     @classmethod
     def after(cls, opening: RenderedPrompt) -> StreamParser:
-        """For the completion of an opened turn; tags in an answer already begun are plain text."""
+        """Return a parser for the completion of an opened turn.
+
+        After a prompt that ends in the answer, tags are plain text.
+        """
         parser = cls(prefilled=opening.part == "thinking")
         if opening.part == "answer":
             parser.next_tag = ""
@@ -241,17 +250,17 @@ class StreamParser:
 
     @property
     def is_thinking(self) -> bool:
-        """Whether what comes next is thinking."""
+        """True if the next text is thinking."""
         return self._kind == "thinking"
 
     def close(self) -> list[Piece]:
-        """The thinking ends here, without a tag in the text; the rest of it."""
+        """End the thinking here, without a tag in the text, and return its remaining pieces."""
         pieces = self.finish()
         self._turn()
         return pieces
 
     def feed(self, chunk: str) -> list[Piece]:
-        """The pieces that `chunk` makes certain, in order; none of them empty."""
+        """Return the pieces that `chunk` completes, in order; none of them is empty."""
         text, pieces = self._held + chunk, []
         while self.next_tag and self.next_tag in text:
             before, _, text = text.partition(self.next_tag)
@@ -262,7 +271,7 @@ class StreamParser:
         return pieces + self._emit(text[:keep])
 
     def finish(self) -> list[Piece]:
-        """The end of the text: what looked like the beginning of a tag was none."""
+        """End the text and return held-back characters, which turned out not to begin a tag."""
         held, self._held = self._held, ""
         return self._emit(held)
 
@@ -281,10 +290,10 @@ class StreamParser:
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of plain text: `</think>` or `<｜User｜>` in it stay the characters they are.
+    """Encode plain text: `</think>` or `<｜User｜>` in it stay ordinary characters.
 
-    The added tokens live in front of the normaliser and the pre-tokenizer, so starting there never
-    meets them.
+    Added tokens are matched before the normaliser and the pre-tokenizer, so starting at the
+    normaliser bypasses them.
     """
     backend = tokenizer.backend_tokenizer
     if backend.normalizer is not None:
@@ -297,7 +306,7 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Tokens of a whole completion: its thinking tags are tags, all else stays plain text."""
+    """Encode a whole completion: thinking tags become tokens, all else stays plain text."""
     ids: list[int] = []
     for part in re.split(f"({THINK}|{END_THINK})", text):
         is_tag = part in THINKING_TAGS
@@ -325,7 +334,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> 
 
 
 def _tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> list[int]:
-    """A thinking tag; other templates than r1kit's put it on a line of its own, as R1's does."""
+    """Encode a thinking tag; templates other than r1kit's put it on its own line, as R1's does."""
     if tokenizer.chat_template != CHAT_TEMPLATE:
         tag = f"{tag}\n" if tag == THINK else f"\n{tag}\n\n"
     return list(tokenizer.encode(tag, add_special_tokens=False))
@@ -334,7 +343,7 @@ def _tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> list[int]:
 def _without_forged(
     tokenizer: PreTrainedTokenizerBase, ids: list[int], apart: Callable[[], list[int]]
 ) -> list[int]:
-    """`ids`, unless text has become control tokens that are not in `apart()`; then the latter."""
+    """Return `ids`, or `apart()` if message text has become control tokens in `ids`."""
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         return ids
     added = set(tokenizer.get_added_vocab().values())
@@ -344,7 +353,7 @@ def _without_forged(
 
 
 def _apart(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """The template with a mark for each text; then the texts, encoded apart, for the marks."""
+    """Render the template with a placeholder per message, then encode the texts separately."""
     nonce = uuid.uuid4().hex
     texts = {
         f"{nonce}:{place}:": message.content.split(END_THINK)[-1]
@@ -386,6 +395,6 @@ def _cut(text: str, tag: str) -> tuple[str, bool, str]:
 
 
 def _partial_tag(text: str, tag: str) -> int:
-    """Length of the longest end of `text` that begins `tag` without completing it."""
+    """Return the length of the longest suffix of `text` that is a proper prefix of `tag`."""
     longest = min(len(text), max(len(tag) - 1, 0))
     return next((n for n in range(longest, 0, -1) if tag.startswith(text[-n:])), 0)

@@ -1,8 +1,8 @@
-"""The nouns of r1kit, in one file that imports no sibling and no torch.
+"""The core types of r1kit, in one file that imports no sibling and no torch.
 
-Letters: N problems a step · G completions a group · P prompt tokens · C completion tokens ·
+Dimensions: N problems per step · G completions per group · P prompt tokens · C completion tokens ·
 T sequence tokens (P + C) · B sequences · V vocabulary. Per-token arrays are aligned to the token
-they speak about: `logprobs[t]` is log p(token t | tokens before t).
+they describe: `logprobs[t]` is log p(token t | tokens before t).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Finish = Literal["stop", "length", "abort"]
 Outcome = Literal["correct", "incorrect", "no answer", "undecided"]
 Split = Literal["train", "held_out"]
 TopLogprobs = list[tuple[int, float]]
-"""the likeliest tokens at one place and their log-probabilities, the likeliest first"""
+"""the most likely tokens at one position with their log-probabilities, most likely first"""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn: `Message("assistant", "\\\\boxed{5}", reasoning="try 5: ...")`."""
+    """A chat message: `Message("assistant", "\\\\boxed{5}", reasoning="try 5: ...")`."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -36,18 +36,18 @@ class Problem:
     """
 
     id: str
-    """Canonical: two wordings of the same problem in the same task share it."""
+    """canonical: two wordings of the same problem in the same task share it"""
     task: str
     messages: tuple[Message, ...]
     answer: str
     language: str
-    """Of the question: "en", "ko" or "zh"."""
+    """language of the question: "en", "ko" or "zh" """
     meta: dict[str, Any] = field(default_factory=dict)
     needs_thinking: bool = True
-    """False where an answer without thinking is as well formed as one with it: "Hello!" """
+    """False if an answer without thinking is also well formed, as for "Hello!" """
 
     def as_record(self) -> dict[str, str]:
-        """What somebody who reads its completions wants to know."""
+        """Return the fields that are written beside its completions for readers."""
         return {
             "id": self.id,
             "task": self.task,
@@ -59,7 +59,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn. `temperature=0` is greedy; `top_k=0` and `top_p=1` cut nothing."""
+    """Sampling parameters. `temperature=0` is greedy; `top_k=0` and `top_p=1` do not truncate."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -67,43 +67,50 @@ class Sampling:
     top_k: int = 0
     stop: tuple[str, ...] = ()
     json_schema: str | None = None
-    """a JSON schema, as JSON, that the completion follows from its first token on"""
+    """JSON schema, as a JSON string, that constrains the completion from its first token"""
     n_top: int = 0
-    """how many of the likeliest tokens are to be told at every place"""
+    """number of most likely tokens to return at every position"""
     min_tokens: int = 0
-    """no EOS token is drawn before there are so many"""
+    """number of tokens before which no EOS token is sampled"""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`n` completions of a prompt: `Request([1, 52, 9], n=16, sampling=Sampling(256), seed=7)`."""
+    """A request for `n` completions of a prompt.
+
+    `Request([1, 52, 9], n=16, sampling=Sampling(256), seed=7)`
+    """
 
     prompt_ids: list[int]
     n: int
     sampling: Sampling
     seed: int
-    """Completion i of a request depends on (seed, i) and the weights, never on its neighbours."""
+    """completion i of a request depends on (seed, i) and the weights, never on the batch"""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Sampled tokens. The end-of-sequence token, if one was sampled, is the last of `token_ids`."""
+    """A sampled completion. Its EOS token, if one was sampled, is the last of `token_ids`."""
 
     token_ids: list[int]
     """[C]"""
     logprobs: list[float]
-    """[C], under the law actually sampled from (temperature, top-k and top-p applied)."""
+    """[C] under the distribution sampled from (temperature, top-k and top-p applied)"""
     text: str
-    """Decoded without the end-of-sequence token; with thinking tags; cut before a stop string."""
+    """decoded text with thinking tags, without the EOS token, cut before a stop string"""
     finish: Finish
     policy_version: int
     tops: list[TopLogprobs] = field(default_factory=list)
-    """[C] under the same law; at most n_top each, none that cannot be drawn. [] if not asked for"""
+    """[C] under the same distribution; at most n_top each, none of zero probability. [] if not
+    requested"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`Verdict(True, "5", "equal")`; `correct=None` is undecided: it drops the rollout."""
+    """A verifier's result: `Verdict(True, "5", "equal")`.
+
+    `correct=None` means undecided; the rollout is dropped.
+    """
 
     correct: bool | None
     extracted: str | None
@@ -111,7 +118,7 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict in one word; wrong with nothing extracted is "no answer"."""
+        """The verdict as a label; "no answer" if it is wrong and nothing was extracted."""
         if self.correct is None:
             return "undecided"
         if self.correct:
@@ -121,7 +128,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """`Reward(2.0, {"accuracy": 1.0, "format": 1.0, "language": 0.8})`."""
+    """A weighted total and its unweighted parts.
+
+    `Reward(2.0, {"accuracy": 1.0, "format": 1.0, "language": 0.8})`
+    """
 
     total: float
     parts: dict[str, float]
@@ -140,7 +150,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The G rollouts of one problem; undecided ones are already gone."""
+    """The G rollouts of one problem, without the undecided ones."""
 
     problem: Problem
     rollouts: list[Rollout]
@@ -148,23 +158,23 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """What the learner sees: `Trajectory([1, 52, 9, 7], [0, 0, 1, 1], 0.7, [0, 0, -0.1, -0.3])`."""
+    """A training example: `Trajectory([1, 52, 9, 7], [0, 0, 1, 1], 0.7, [0, 0, -0.1, -0.3])`."""
 
     token_ids: list[int]
     """[T] prompt and completion"""
     loss_mask: list[int]
-    """[T] 1 where the token was sampled (or is to be imitated); carried, never rebuilt from ids"""
+    """[T] 1 for tokens that were sampled (or are SFT targets); stored, never rebuilt from ids"""
     advantage: float | None = None
     """the same for every token of the completion (outcome supervision); None in SFT"""
     old_logprobs: list[float] | None = None
-    """[T] by the sampling policy; 0 where loss_mask is 0; None in SFT"""
+    """[T] log-probabilities under the sampling policy; 0 where loss_mask is 0; None in SFT"""
     source: str = ""
-    """problem id, for reading"""
+    """problem id, for logs"""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The manifest beside the weights of every checkpoint (`r1kit.json`)."""
+    """The manifest (`r1kit.json`) stored beside the weights of every checkpoint."""
 
     path: str
     stage: str
@@ -178,16 +188,16 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class BenchScore:
-    """One benchmark on one checkpoint, with its error bar."""
+    """The score of a checkpoint on a benchmark, with its standard error."""
 
     benchmark: str
     checkpoint: str
     n_problems: int
     samples: int
-    """completions a problem"""
+    """completions per problem"""
     pass_at_1: float
     stderr: float
-    """standard error of pass_at_1, problems as clusters"""
+    """standard error of pass_at_1, clustered by problem"""
     mean_tokens: float
     reflection_per_answer: float
     language_consistency: float

@@ -1,7 +1,7 @@
-"""Rollouts → conversations to learn from: what is kept, and what took the rest.
+"""Curation: filter rollouts into conversations for SFT, and report what each filter removed.
 
-Nothing here writes a file: the rows go to `durable.replace_lines`. Order and thresholds
-are explained in docs/curation.md.
+This package writes no files: the rows go to `files.atomic.replace_lines`. The order of the filters
+and their thresholds are explained in docs/curation.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """Conversations, and what became of the rollouts."""
+    """Curated conversations, and the report of the filters."""
 
     rows: list[TrainingRow]
     report: FilterReport
@@ -63,9 +63,9 @@ def curate(
     benchmarks: Sequence[Benchmark] = (),
     prefilled: bool = False,
 ) -> Curated:
-    """The conversations worth learning from, in the order of the rollouts.
+    """Filter rollouts into training conversations, in the order of the rollouts.
 
-    `prefilled` says that prompts already ended in `<think>`. Raises CurationError if none is left.
+    `prefilled` means that prompts already ended in `<think>`. Raises CurationError if none is left.
     """
     filters = funnel(rules or Rules(), benchmarks)
     kept, report = run(drafts(groups, prefilled), filters)
@@ -76,7 +76,7 @@ def curate(
 
 
 def funnel(rules: Rules, benchmarks: Sequence[Benchmark]) -> list[Filter]:
-    """The filters in their order: what one look decides, then what needs the other drafts."""
+    """Return the filters in order: those on single candidates first, then those on all of them."""
     low, high = rules.lowest_pass_rate, rules.highest_pass_rate
     return [
         of_each("correct", correct),

@@ -1,8 +1,8 @@
-"""From a rollout to a conversation: the draft that filters look at, and the row it becomes.
+"""Candidates and training rows: what filters see of a rollout, and the conversation it becomes.
 
-A row is what trl, transformers and most tools read: `messages` with `role` and `content`, the
-thinking as `reasoning_content` (DeepSeek's name for it) on the turn it belongs to. `provenance`
-says where the row is from.
+A row has the format that trl, transformers and most tools read: `messages` with `role` and
+`content`, the thinking as `reasoning_content` (DeepSeek's name for it) on its own turn.
+`provenance` records the origin of the row.
 """
 
 from __future__ import annotations
@@ -19,36 +19,39 @@ TrainingRow = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rollout with what filters need to know about it."""
+    """A rollout with the data that filters need."""
 
     rollout: Rollout
     parsed: Parsed
     pass_rate: float
-    """share of its group that is correct, 0 to 1"""
+    """correct share of its group, 0 to 1"""
     n_samples: int
-    """in its group; undecided ones are gone before"""
+    """number of rollouts in its group, without undecided ones"""
 
     @property
     def question(self) -> str:
-        """All turns before the completion."""
+        """The text of all turns before the completion."""
         return "\n".join(message.content for message in self.rollout.problem.messages)
 
     @property
     def text(self) -> str:
-        """Everything that would be learned: question, thinking and answer."""
+        """The full training text: question, thinking and answer."""
         return "\n".join((self.question, self.parsed.thinking or "", self.parsed.answer or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who sampled: `Provenance("runs/tiny/reasoning/step-90", seed=0)`."""
+    """The model and seed of a sample: `Provenance("runs/tiny/reasoning/step-90", seed=0)`."""
 
     checkpoint: str
     seed: int
 
 
 def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Candidate]:
-    """The rollouts in order; `prefilled` says that prompts already ended in `<think>`."""
+    """Return the rollouts as candidates, in order.
+
+    `prefilled` means that prompts already ended in `<think>`.
+    """
     found = []
     for group in groups:
         n = len(group.rollouts)
@@ -60,7 +63,7 @@ def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Candidate]:
 
 
 def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
-    """The draft as a conversation; `filters` are the names of those it passed."""
+    """Convert a candidate to a conversation; `filters` are the names of the filters it passed."""
     problem, verdict = draft.rollout.problem, draft.rollout.verdict
     answer = Message("assistant", draft.parsed.answer or "", draft.parsed.thinking)
     return conversation(
@@ -78,13 +81,13 @@ def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> Trai
         },
         pass_rate=draft.pass_rate,
         n_samples=draft.n_samples,
-        n_tokens=len(draft.rollout.completion.token_ids) or None,  # unknown of other servers
+        n_tokens=len(draft.rollout.completion.token_ids) or None,  # unknown for remote models
         filters=list(filters),
     )
 
 
 def conversation(messages: Sequence[Message], **provenance: Any) -> TrainingRow:
-    """A row of any messages: those of a gold conversation have no rollout behind them."""
+    """Build a row from any messages, such as a gold conversation that has no rollout."""
     turns = []
     for message in messages:
         turn = {"role": message.role, "content": message.content}
@@ -95,7 +98,7 @@ def conversation(messages: Sequence[Message], **provenance: Any) -> TrainingRow:
 
 
 def messages_of(row: TrainingRow) -> tuple[Message, ...]:
-    """The turns of a row; `reasoning`, as other tools call it, is read too."""
+    """Return the messages of a row; `reasoning`, the key of other tools, is read as well."""
     return tuple(
         Message(turn["role"], turn["content"], turn.get("reasoning_content", turn.get("reasoning")))
         for turn in row["messages"]

@@ -1,11 +1,11 @@
-"""Does a question stand in a benchmark? Exact, by n-grams, and by template.
+"""Benchmark contamination: find questions in a benchmark by exact match, n-grams and template.
 
 Source: the 8-gram overlap of s1 and open-r1, the 13-grams of GPT-3's paper. Departures: words are
-normalised (words.py) where those split at spaces and keep punctuation, so that `$x$,` is `$x$`; and
-questions too short for an n-gram, which those never find, are compared as a whole.
+normalised (words.py), whereas those split at spaces and keep punctuation, so that `$x$,` equals
+`$x$`; and questions too short for an n-gram, which those never find, are compared as a whole.
 
-Every benchmark is hashed once; a question then costs one look-up a word and mode. Translations and
-free rewordings are not found: no n-gram survives them.
+Every benchmark is hashed once; a question then costs one lookup per word and mode. Translations and
+free paraphrases are not found: no n-gram survives them.
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ SIZES: dict[Mode, int] = {"13-gram": 13, "8-gram": 8}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _STOP, _BREAK = r"(?<=[.?!])\s+|(?<=[。？！])", r"\n+"
 _ENDS = [re.compile(end) for end in (_STOP, _BREAK, f"{_STOP}|{_BREAK}")]
-"""where a sentence ends: at stops alone, for lines may be wrapped; at line breaks alone; at both"""
+"""patterns for the end of a sentence: full stops only (lines may be wrapped), line breaks only,
+and both"""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """`Overlap("gsm8k", "8-gram", 0, "natalia sold clips to 48 of her friends")`."""
+    """A match between a question and a benchmark.
+
+    `Overlap("gsm8k", "8-gram", 0, "natalia sold clips to 48 of her friends")`
+    """
 
     benchmark: str
     mode: Mode
     place: int
-    """of the question in the benchmark"""
+    """index of the question in the benchmark"""
     matched: str
-    """what both say, normalised"""
+    """the shared text, normalised"""
 
 
 class Benchmark:
-    """The questions of a benchmark, hashed."""
+    """The questions of a benchmark, hashed for lookup."""
 
     def __init__(self, name: str, questions: Sequence[str]) -> None:
         self.name = name
@@ -60,11 +64,11 @@ class Benchmark:
                 self._ngrams[mode].setdefault(hash(ngram), place)
 
     def overlaps(self, question: str) -> Iterator[Overlap]:
-        """Every mode in which the question stands in the benchmark, the surest first.
+        """Yield the question's overlap with the benchmark in each mode, most certain first.
 
-        exact: the same words and signs, however short, as a whole or as one of the sentences of
-        `question`, for instructions are often put around. 13-gram, 8-gram: so many words in a row.
-        template: the same words and signs but for the numbers.
+        exact: the same words and signs, however short, as the whole of `question` or one of its
+        sentences, as instructions are often added around it. 13-gram, 8-gram: that many consecutive
+        words. template: the same words and signs except for the numbers.
         """
         whole, tokens = _whole(question), words(question)
         said = next((part for part in (whole, *_sentences(question)) if part in self._exact), None)
@@ -84,7 +88,7 @@ class Benchmark:
 def uncontaminated(
     drafts: Sequence[Candidate], benchmarks: Sequence[Benchmark], modes: Sequence[Mode]
 ) -> list[Rejection | None]:
-    """Takes drafts whose question stands in a benchmark in one of `modes`; notes the others."""
+    """Reject candidates whose question overlaps a benchmark in one of `modes`; note other modes."""
     seen: dict[str, Rejection | None] = {}
     for draft in drafts:
         question = draft.question
@@ -95,7 +99,7 @@ def uncontaminated(
 
 
 def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Rejection | None:
-    """On the first overlap that counts; else on the first."""
+    """Return a rejection for the first overlap in `modes`, else a note on the first overlap."""
     for overlap in sorted(found, key=lambda overlap: overlap.mode not in modes):
         example = f"“{overlap.matched}” is in question {overlap.place}"
         is_note = overlap.mode not in modes

@@ -1,4 +1,4 @@
-"""A file of conversations to learn from, one a line, made by people or by `r1 sample`.
+"""Read a file of training conversations, one per line, hand-made or written by `r1 sample`.
 
 {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
 """
@@ -14,12 +14,12 @@ from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
 from r1kit.files.text_files import read_json_lines
 
 MAX_TOLD = 5
-"""bad lines that are told one by one"""
+"""number of bad lines listed individually in an error"""
 _TEXTS = ("content", "reasoning_content", "reasoning")
 
 
 def read_conversations(path: Path) -> list[TrainingRow]:
-    """The rows, each with a `provenance`. Raises ConfigError that names the lines that are none."""
+    """Read the rows, each with a `provenance`. Raises ConfigError that lists the invalid lines."""
     rows: list[TrainingRow] = []
     bad: list[str] = []
     for number, line in read_json_lines(path, ConfigError):

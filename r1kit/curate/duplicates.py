@@ -1,9 +1,8 @@
-"""The same conversation twice: word for word, or nearly.
+"""Deduplication of conversations: exact copies and near copies.
 
-Nearly: by MinHash over shingles of words, with datasketch's LSH index to find whom to compare
-with. The index only proposes; what decides is the estimated Jaccard similarity, so that the
-threshold is the one that is said. The first of each kind stays: the result depends on the order and
-nothing else.
+Near copies are found by MinHash over shingles of words, with datasketch's LSH index for candidate
+pairs. The index only proposes pairs; the estimated Jaccard similarity decides, so that the
+configured threshold holds. The first copy stays: the result depends on nothing but the order.
 """
 
 from __future__ import annotations
@@ -18,19 +17,20 @@ from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.words import ngrams, words
 
 SHINGLE = 5
-"""words; signs of arithmetic count"""
+"""words per shingle, arithmetic signs included"""
 N_PERMUTATIONS = 128
-"""hash functions: the standard error of a similarity of 0.8 is 0.035"""
+"""number of hash functions: the standard error of a similarity of 0.8 is 0.035"""
 SEED = 1
-"""of the hash functions"""
+"""seed of the hash functions"""
 HIGHEST_INDEXED = 0.9
-"""threshold of the index at most: above, it has too few bands; proposing more is no mistake"""
+"""highest threshold of the index: above, it has too few bands; extra proposals do no harm"""
 MISSES_WEIGH = 0.9
-"""against proposals in vain, when the index chooses its bands: those cost a comparison only"""
+"""weight of false negatives against false positives (which only cost a comparison) when the index
+chooses its bands"""
 
 
 def exact_copies(drafts: Sequence[Candidate]) -> list[Rejection | None]:
-    """Takes drafts whose words and signs are those of an earlier one."""
+    """Reject candidates with the same words and signs as an earlier one."""
     first: dict[bytes, str] = {}
     remarks: list[Rejection | None] = []
     for draft in drafts:
@@ -43,7 +43,7 @@ def exact_copies(drafts: Sequence[Candidate]) -> list[Rejection | None]:
 
 
 def near_copies(drafts: Sequence[Candidate], threshold: float) -> list[Rejection | None]:
-    """Takes drafts at least `threshold` similar to an earlier one that stayed."""
+    """Reject candidates with a similarity of at least `threshold` to an earlier one that stayed."""
     weights = (1 - MISSES_WEIGH, MISSES_WEIGH)
     index = MinHashLSH(
         threshold=min(threshold, HIGHEST_INDEXED), num_perm=N_PERMUTATIONS, weights=weights

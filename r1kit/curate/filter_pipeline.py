@@ -1,4 +1,4 @@
-"""Filters in a row, each with its count: what went in, what was taken and why, what is left."""
+"""A pipeline of filters that counts, for each filter, candidates in, removed (and why) and out."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from r1kit.curate.candidate import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What a filter says of a draft: `Rejection("mixed thinking", "60% ko")`."""
+    """A filter's reason to reject a candidate: `Rejection("mixed thinking", "60% ko")`."""
 
     why: str
-    """the same for many drafts: it is counted"""
+    """the reason, shared by many candidates and counted"""
     example: str = ""
-    """what was found in this one"""
+    """the finding in this candidate"""
     is_note: bool = False
-    """counted, and the draft stays"""
+    """True if the finding is only counted, and the candidate stays"""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A name, and a remark for each draft to be taken, None for the others, in order."""
+    """A named filter: `judge` returns a Rejection or None for each candidate, in order."""
 
     name: str
     judge: Callable[[Sequence[Candidate]], list[Rejection | None]]
@@ -32,27 +32,27 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What one filter did."""
+    """The counts of one filter."""
 
     filter: str
     n_in: int
     n_out: int
     taken: dict[str, int]
-    """why → drafts; sums to n_in - n_out"""
+    """reason → number of rejected candidates; sums to n_in - n_out"""
     noted: dict[str, int]
-    """of those that stayed"""
+    """reason → number of candidates with a note, which stayed"""
     examples: dict[str, str]
-    """why → what was found the first time"""
+    """reason → its first example"""
 
     def reasons(self) -> str:
-        """`wrong 380, no answer 32; noted: gsm8k template 4`"""
+        """Format the reasons: `wrong 380, no answer 32; noted: gsm8k template 4`."""
         taken, noted = _listed(self.taken), _listed(self.noted)
         return "; ".join(part for part in (taken, noted and f"noted: {noted}") if part)
 
 
 @dataclass(frozen=True, slots=True)
 class FilterReport:
-    """What became of all drafts."""
+    """The counts of all filters of a pipeline."""
 
     n_in: int
     n_out: int
@@ -62,7 +62,7 @@ class FilterReport:
         return asdict(self)
 
     def table(self) -> str:
-        """One line a filter; then an example of each reason that has one."""
+        """Format one line per filter, then an example of each reason that has one."""
         lines = [f"{'filter':<14}{'in':>9}{'taken':>9}{'kept':>9}  reasons"]
         for count in self.counts:
             n_taken = count.n_in - count.n_out
@@ -76,7 +76,7 @@ class FilterReport:
         return "\n".join(lines)
 
     def explain_empty(self) -> str:
-        """The sentence for a funnel that kept nothing: which filter took how much."""
+        """Explain an empty result: which filter removed how many candidates."""
         if not self.n_in:
             return "There is no rollout to make conversations of; sample some first."
         took = [count for count in self.counts if count.n_in > count.n_out]
@@ -94,13 +94,13 @@ _NO_RULE = {
     "correct": "Sample more of each problem, take easier ones, or ask a better model.",
     "finished": "Let completions be longer: raise max_tokens.",
 }
-"""what helps where the last rollouts were taken by a filter that cannot be loosened"""
+"""filter → advice if that filter, which has no threshold to loosen, removed the last rollouts"""
 
 
 def run(
     drafts: Sequence[Candidate], filters: Sequence[Filter]
 ) -> tuple[list[Candidate], FilterReport]:
-    """The drafts every filter lets pass, in their order, and the report."""
+    """Return the candidates that pass every filter, in order, and the report."""
     kept, counts = list(drafts), []
     for step in filters:
         kept, count = _apply(step, kept)
@@ -125,7 +125,7 @@ def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Coun
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:
-    """Most first, and among equals by name: the same in every process."""
+    """Sort by descending count, then by name, so that the order is the same in every process."""
     return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 

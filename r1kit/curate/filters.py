@@ -1,8 +1,8 @@
-"""What is asked of one draft: is it correct, finished, readable, in one language, hard enough?
+"""Filters on candidates: correct, finished, readable, in one language, of the right difficulty.
 
 Source: rejection sampling of the R1 paper (section 2.3.3 of its first version): correct samples
-only, no mixed languages, no chaos. Departures: drafts must have ended by themselves; pass rates and
-the number kept a problem are bounded, which the paper does not tell of.
+only, no mixed languages, no chaos. Departures: candidates must have ended by themselves; pass rates
+and the number kept per problem are bounded, which the paper does not mention.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from r1kit.verify.language import language_share
 
 
 def of_each(name: str, look: Callable[[Candidate], Rejection | None]) -> Filter:
-    """A filter that looks at one draft at a time."""
+    """Return a filter that checks one candidate at a time."""
     return Filter(name, lambda drafts: [look(draft) for draft in drafts])
 
 
 def correct(draft: Candidate) -> Rejection | None:
-    """The verdict must be right."""
+    """Require a correct verdict."""
     if draft.rollout.verdict.correct is True:
         return None
     return Rejection(draft.rollout.verdict.outcome, draft.rollout.verdict.why)
 
 
 def finished(draft: Candidate) -> Rejection | None:
-    """It ended by itself: thinking first, closed, then an answer, neither of them blank.
+    """Require that it ended by itself: closed thinking, then an answer, neither of them blank.
 
-    Where no thinking is needed, an answer alone will do.
+    If the problem needs no thinking, an answer alone passes.
     """
     if draft.rollout.completion.finish != "stop":
         return Rejection("cut" if draft.rollout.completion.finish == "length" else "aborted")
@@ -44,14 +44,14 @@ def finished(draft: Candidate) -> Rejection | None:
 
 
 def readable(draft: Candidate) -> Rejection | None:
-    """No loops, no broken characters; thinking is prose (readable.py)."""
+    """Require no loops, no broken characters, and thinking in prose (readable.py)."""
     thinking, answer = draft.parsed.thinking or "", draft.parsed.answer or ""
     found = unreadable(thinking) or unreadable(answer) or untidy(thinking)
     return Rejection(*found) if found else None
 
 
 def consistent(draft: Candidate, at_least: float) -> Rejection | None:
-    """Thinking and answer are in the question's language; parts without words pass."""
+    """Require thinking and answer in the question's language; parts without words pass."""
     language = draft.rollout.problem.language
     for part, text in (("thinking", draft.parsed.thinking), ("answer", draft.parsed.answer)):
         share = language_share(text or "", language)
@@ -61,16 +61,16 @@ def consistent(draft: Candidate, at_least: float) -> Rejection | None:
 
 
 def difficult(draft: Candidate, low: float, high: float) -> Rejection | None:
-    """The pass rate of its group is from `low` to `high`, both included."""
+    """Require a pass rate of its group from `low` to `high`, both included."""
     if low <= draft.pass_rate <= high:
         return None
     return Rejection("too hard" if draft.pass_rate < low else "too easy", f"{draft.pass_rate:.0%}")
 
 
 def shortest(drafts: Sequence[Candidate], n: int) -> list[Rejection | None]:
-    """Of each problem the `n` drafts with the fewest tokens stay; among equals the earlier one.
+    """Keep the `n` candidates of each problem with the fewest tokens; ties go to the earlier one.
 
-    Where the tokens are not known, as from another server, characters count.
+    If token counts are unknown, as for remote models, characters count.
     """
     places: dict[str, list[int]] = defaultdict(list)
     for place, draft in enumerate(drafts):

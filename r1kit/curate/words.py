@@ -1,9 +1,9 @@
-"""A text as a list of normalised words: what duplicates and overlaps are looked for in.
+"""Normalised words of a text, for finding duplicates and overlaps.
 
-Lower case, Unicode compatibility forms made one (NFKC), LaTeX spacing and font commands and all
-punctuation gone, thousands unseparated. A word is a run of letters, a number, or ONE Han or kana
-character, for these are written without spaces; Hangul has spaces and is taken by runs. Signs of
-arithmetic are words on request: short questions differ by nothing else.
+Normalisation: lower case, Unicode compatibility forms unified (NFKC), no LaTeX spacing or font
+commands, no punctuation, no thousands separators. A word is a run of letters, a number, or ONE Han
+or kana character, as these are written without spaces; Hangul has spaces and is split into runs.
+Arithmetic signs are words on request: short questions may differ in nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WORDS_AND_SIGNS = regex.compile(_WORD + r"|[-+*/=<>≤≥≠%]|(?<=[\d)])!", re
 
 
 def words(text: str, with_signs: bool = False) -> list[str]:
-    """`words("Find $\\\\dfrac{1,000}{x}$!")` is `["find", "frac", "1000", "x"]`."""
+    """Split a text: `words("Find $\\\\dfrac{1,000}{x}$!")` is `["find", "frac", "1000", "x"]`."""
     text = unicodedata.normalize("NFKC", _THOUSANDS.sub("", text))
     text = _FORMATTING.sub(" ", text)
     for spelling, written in _SPELLINGS:
@@ -46,5 +46,5 @@ def words(text: str, with_signs: bool = False) -> list[str]:
 
 
 def ngrams(tokens: list[str], n: int) -> list[tuple[str, ...]]:
-    """All n neighbours in a row; none if there are fewer words."""
+    """Return all n-grams of consecutive words; none if there are fewer than n words."""
     return [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]

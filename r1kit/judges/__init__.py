@@ -1,6 +1,6 @@
-"""WHICH ANSWER IS BETTER? Scores for what no verifier can decide; the contract, without torch.
+"""Judges: preference scores for completions that no verifier can decide. The torch-free interface.
 
-A verifier says right or wrong; a judge says how good, from 0 to 1, or that it cannot tell.
+A verifier returns right or wrong; a judge returns a quality from 0 to 1, or undecided.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from typing import Protocol
 from r1kit.types import Group, Problem, Reward, Rollout
 
 PART = "preference"
-"""The name of a judge's score among the parts of a reward."""
+"""name of a judge's score among the parts of a reward"""
 
 
 def is_harmful(problem: Problem) -> bool:
-    """Whether something harmful is asked: then the whole completion is judged, for safety."""
+    """True if the request is harmful: then the whole completion is judged, for safety."""
     return problem.meta.get("kind") == "harm"
 
 
 class Judge(Protocol):
-    """Who scores completions: a reward model trained here, or a language model that is asked."""
+    """A scorer of completions: r1kit's own reward models, or an LLM judge on a server."""
 
     def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        """From 0 to 1 for each completion text, thinking tags included; None is undecided.
+        """Score each completion text, thinking tags included, from 0 to 1; None is undecided.
 
-        `problems[i]` is what `texts[i]` answers. A score does not depend on its neighbours beyond
-        rounding.
+        `texts[i]` is a completion of `problems[i]`. Beyond rounding, a score does not depend on the
+        rest of the batch.
         """
         ...
 
 
 def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Group]:
-    """The groups with the judge's score as a part of every reward; the total grows by the weighted.
+    """Add the judge's score to the parts of every reward, and its weighted value to the total.
 
-    Rollouts the judge cannot decide are dropped: a zero would be a verdict. A group may be left
-    without any. Raises ValueError for a score that is not from 0 to 1, and for too many or too few.
+    Undecided rollouts are dropped, as a zero would be a verdict; a group may become empty. Raises
+    ValueError for a score that is not from 0 to 1, and for a wrong number of scores.
     """
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     scores = judge.scores(

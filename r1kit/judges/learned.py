@@ -1,10 +1,10 @@
-"""The judge that was trained here: a helpful and a harmless reward model.
+"""The learned judge: a helpful and a harmless reward model trained by r1kit.
 
 Source: the R1 paper, section 2.3.4 of its first version: helpfulness is judged by the final answer
-alone, so that the thinking is left in peace; harmlessness by the whole completion. Departure: the
-question decides which of the two models is asked, and the score is its sigmoid.
+alone, to interfere less with the reasoning; harmlessness by the whole completion. Departure: the
+question decides which of the two models is used, and the score is its sigmoid.
 
-What a model sees is made by `Reader` and nowhere else, in training and in judging alike.
+Only `Reader` builds the inputs of the models, in training and in judging alike.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from r1kit.types import Message, Problem
 
 @dataclass(frozen=True)
 class Reader:
-    """From a completion to the tokens that a reward model sees."""
+    """Converts completions to the input tokens of a reward model."""
 
     tokenizer: PreTrainedTokenizerBase
     prefilled: bool = field(init=False)
-    """the prompt already ends in the opening tag of the thinking"""
+    """True if the prompt already ends in the opening tag of the thinking"""
 
     def __post_init__(self) -> None:
         prompt = render_prompt(self.tokenizer, [Message("user", "?")])
         object.__setattr__(self, "prefilled", is_prefilled(self.tokenizer, prompt))
 
     def write(self, reasoning: str | None, answer: str) -> str:
-        """A completion as a model with this tokenizer would have written it."""
+        """Format a completion as a model with this tokenizer would have written it."""
         if not self.prefilled:
             return completion_text(reasoning, answer)
         return completion_text(reasoning or "", answer).removeprefix(THINK)
 
     def answer(self, problem: Problem, text: str) -> list[int] | None:
-        """Prompt, answer and end token; None if there is no answer, or nothing is in it."""
+        """Return prompt, answer and EOS; None if there is no answer or it is empty."""
         answer = parse(text, self.prefilled).answer
         if not answer:
             return None
@@ -60,18 +60,18 @@ class Reader:
         return [*prompt, *closing, *encode_text(self.tokenizer, answer), *self._end()]
 
     def whole(self, problem: Problem, text: str) -> list[int]:
-        """Prompt, the whole completion with its thinking, and end token."""
+        """Return prompt, whole completion with its thinking, and EOS."""
         prompt = render_prompt(self.tokenizer, problem.messages)
         return [*prompt, *encode_completion(self.tokenizer, text), *self._end()]
 
     def _end(self) -> list[int]:
-        """Always there: a cut text is judged as if it had ended where it was cut."""
+        """Return EOS, always added: a truncated text is judged as if it had ended there."""
         eos = self.tokenizer.eos_token_id
         return [] if eos is None else [int(eos)]
 
 
 class RewardModels:
-    """A `Judge` on this process: both models and both judgements are local."""
+    """A `Judge` that runs both reward models in this process."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class RewardModels:
         self.micro_batch_tokens = micro_batch_tokens
 
     def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        """See `Judge`: 0 without an answer, None where a model gives no finite number."""
+        """Score as `Judge` does: 0 without an answer, None if a model's score is not finite."""
         found: list[float | None] = [0.0] * len(texts)
         seen_answers: list[tuple[int, list[int]]] = []
         seen_whole: list[tuple[int, list[int]]] = []

@@ -1,11 +1,11 @@
-"""A language model behind an OpenAI-compatible server as judge: one JSON verdict a completion.
+"""LLM judge on an OpenAI-compatible server: one JSON verdict per completion.
 
-A judge that is down, slow or talks nonsense leaves completions undecided (None) and is counted; it
-never raises and never gives a zero that nobody meant.
+If the server is down or slow, or replies without a verdict, completions stay undecided (None) and
+the failure is counted; the judge never raises and never returns an unintended zero.
 
-What is judged stands between marks whose number is a hash of the very text, so that no text can
-hold its own closing mark. That makes posing as an instruction harder and is no guarantee: a judge
-reads what it judges, and may be persuaded by it.
+The judged text is enclosed in marks that contain a hash of that text, so that no text can contain
+its own closing mark. That makes prompt injection harder, but is no guarantee: a judge reads the
+text that it judges, and may be persuaded by it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ REMINDER = 'Reply with the JSON object alone, like {"score": 7}.'
 
 HIGHEST = 10
 MAX_REPLY_CHARS = 20_000
-"""the end of a reply that is searched for a verdict"""
+"""length of the end of a reply that is searched for a verdict"""
 SAMPLING = Sampling(max_tokens=2048, temperature=0.0)
-"""room for a judge that thinks before it says"""
+"""sampling parameters, with room for a judge that thinks before its verdict"""
 
 
 class RemoteJudge:
-    """Scores by asking. Counts: `n_asked` completions, `n_failed` by the server, `n_nonsense`."""
+    """A `Judge` that prompts a remote model, and counts completions asked about and failures."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class RemoteJudge:
     ) -> None:
         self.n_asked = 0
         self.n_failed = 0
-        """no answer after all retries, or a refusal to read the request"""
+        """requests without an answer after all retries, or rejected by the server"""
         self.n_nonsense = 0
-        """answers without a verdict, twice"""
+        """completions whose reply lacked a verdict twice"""
         self.last_failure: str | None = None
-        """the newest of the sentences of the server's failures"""
+        """message of the server's most recent failure"""
         self._endpoint = endpoint
         self._instructions = {False: instructions, True: harm_instructions}
         self._sampling = sampling
@@ -68,10 +68,10 @@ class RemoteJudge:
         self._lock = threading.Lock()
 
     def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        """From 0 to 1 for each completion text, thinking tags included; None is undecided.
+        """Score each completion text, thinking tags included, from 0 to 1; None is undecided.
 
-        The judge sees question and answer part; where the problem's kind is "harm", all of the
-        completion. A completion without an answer part is worth 0 and not asked about.
+        The judge sees the question and the answer part, or the whole completion if the problem's
+        kind is "harm". A completion without an answer part scores 0 and is not sent to the judge.
         """
         prompts = {
             place: messages
@@ -98,7 +98,7 @@ class RemoteJudge:
         return scores
 
     def _ask(self, prompts: dict[int, tuple[Message, Message]], seed: int) -> dict[int, str]:
-        """The answer parts of the replies, by place; failures are missing."""
+        """Return the answer parts of the replies, keyed by index; failures are missing."""
         asked = [EndpointRequest(messages, self._sampling, seed) for messages in prompts.values()]
         replies = {}
         answers = self._endpoint.complete_many(asked) if asked else []
@@ -123,9 +123,10 @@ class RemoteJudge:
 
 
 def verdict(reply: str) -> float | None:
-    """The score in a reply, from 0 to 1; None where it has none, or several that differ.
+    """Extract the score of a reply, from 0 to 1; None if it has none, or several that differ.
 
-    Strict: an object with a number from 0 to 10 at "score". Prose and fences around it are fine.
+    Requires a JSON object with a number from 0 to 10 at "score"; prose and fences around it are
+    ignored.
     """
     found = {
         score
@@ -143,7 +144,7 @@ def _score(entry: dict[str, Any]) -> float | None:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a text, outermost, in order."""
+    """Yield the outermost JSON objects in a text, in order."""
     decoder = json.JSONDecoder()
     at = text.find("{")
     while at >= 0:

@@ -1,11 +1,12 @@
 """The one attention function of r1kit, registered with transformers under the name "r1kit".
 
-transformers keeps the architecture; r1kit says which tokens see which. A forward pass hands over a
-layout, `model(..., layout=Packed(...))`, that transformers passes down to every attention layer:
+transformers provides the architecture; r1kit decides which tokens attend to which. A forward pass
+takes a layout, `model(..., layout=Packed(...))`, which transformers passes to every attention
+layer:
 
-- `packed.Packed`: a flat stream of sequences that do not see each other (training, prefill).
-- `decode.Decode`: one new token a row against the key/value cache.
-- no layout: transformers' own "sdpa", to the bit, so `model(ids)` and `generate` are unchanged.
+- `packed.Packed`: a flat stream of sequences that do not attend to each other (training, prefill).
+- `decode.Decode`: one new token per row against the key/value cache.
+- no layout: bit-identical to transformers' "sdpa", so `model(ids)` and `generate` are unchanged.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ NAME = "r1kit"
 
 
 class Scores(NamedTuple):
-    """How an architecture turns q·k into weights."""
+    """Parameters that an architecture applies to q·k before the softmax."""
 
     scale: float | None
-    """None is 1 / sqrt(head_dim)"""
+    """None means 1 / sqrt(head_dim)"""
     window: int | None
-    """a query sees itself and the window - 1 tokens before it"""
+    """a query attends to itself and the window - 1 tokens before it"""
     softcap: float | None
     """scores become softcap * tanh(score / softcap)"""
 
 
 class Layout(Protocol):
-    """Which tokens see which in one forward pass."""
+    """A rule for which tokens attend to which in one forward pass."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        """[B, heads, L, D] each (fewer heads in key and value is GQA) -> [B, L, heads, D]"""
+        """Attend: [B, heads, L, D] each (fewer key/value heads is GQA) -> [B, L, heads, D]."""
         ...
 
 
@@ -54,9 +55,9 @@ def attention(
     layout: Layout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' contract: [B, heads, L, D] in, [B, L, heads, D] out.
+    """Implement transformers' attention interface: [B, heads, L, D] in, [B, L, heads, D] out.
 
-    With a layout, `attention_mask` and `dropout` are not read: r1kit's models have no dropout.
+    With a layout, `attention_mask` and `dropout` are ignored: r1kit's models have no dropout.
     """
     scores = Scores(kwargs.get("scaling"), kwargs.get("sliding_window"), kwargs.get("softcap"))
     if layout is not None:
@@ -71,7 +72,7 @@ def attention(
 def attend(
     query: Tensor, key: Tensor, value: Tensor, scores: Scores, mask: Tensor | None
 ) -> Tensor:
-    """[B, heads, L, D] each -> [B, heads, L, D]; an additive mask, or None for plain causality."""
+    """Attend: [B, heads, L, D] each -> [B, heads, L, D]; additive mask, or None for causal."""
     if scores.softcap is not None:
         return _attend_softcapped(query, key, value, scores, mask)
     return F.scaled_dot_product_attention(
@@ -86,7 +87,10 @@ def attend(
 
 
 def band(length: int, window: int, like: Tensor) -> Tensor:
-    """[L, L] additive causal mask: a token sees itself and the window - 1 tokens before it."""
+    """Return the [L, L] additive causal mask of a sliding window.
+
+    A token attends to itself and the window - 1 tokens before it.
+    """
     full = torch.ones(length, length, dtype=torch.bool, device=like.device)
     unseen = ~(full.tril() & full.triu(1 - window))
     empty = torch.zeros(length, length, dtype=like.dtype, device=like.device)
@@ -95,7 +99,7 @@ def band(length: int, window: int, like: Tensor) -> Tensor:
 
 @cache
 def no_mask(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """What to pass as `attention_mask` with a layout: already 4-D, so transformers builds none."""
+    """Return the dummy `attention_mask` to pass with a layout: 4-D, so transformers builds none."""
     with torch.inference_mode(False):
         return torch.zeros(1, 1, 1, 1, device=device, dtype=dtype)
 
@@ -103,7 +107,7 @@ def no_mask(device: torch.device, dtype: torch.dtype) -> Tensor:
 def _attend_softcapped(
     query: Tensor, key: Tensor, value: Tensor, scores: Scores, mask: Tensor | None
 ) -> Tensor:
-    """Gemma 2's scores, which no fused kernel of torch knows."""
+    """Attend with Gemma 2's soft-capped scores, which no fused torch kernel supports."""
     assert scores.softcap is not None
     repeats = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(repeats, 1) for x in (key, value))

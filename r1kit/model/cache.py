@@ -1,8 +1,8 @@
-"""Key/value storage: what a prefill leaves behind, and the preallocated rows that decode from it.
+"""Key/value caches: the output of a prefill, and the preallocated rows used for decoding.
 
-Both are transformers caches as far as a model can tell: it calls `update` in every layer.
-Departure from transformers' own caches: rows have their own positions, are written in place, and
-stay compact at the front, so a forward pass reads nothing of a finished row.
+Both implement transformers' cache interface: the model calls `update` in every layer.
+Departure from transformers' own caches: each row has its own position, rows are written in place,
+and active rows stay compact at the front, so a forward pass never reads a finished row.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from transformers.cache_utils import Cache
 from r1kit.model.decode import Decode
 
 KeyValues = dict[int, tuple[Tensor, Tensor]]
-"""by layer: keys and values, [heads, P, D] each"""
+"""layer index -> keys and values, [heads, P, D] each"""
 
 
 class PrefillStream(KeyValues):
-    """Keys and values of one text, and the larger tensors they begin, for what comes behind it."""
+    """Keys and values of one sequence, and the larger buffers they are views of.
+
+    The spare room in the buffers lets a continuation be written in place.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,10 +31,11 @@ class PrefillStream(KeyValues):
 
 
 class PrefillCache(Cache):  # type: ignore[misc]
-    """Remembers the keys and values of one stream, behind those of what came `before` it.
+    """The keys and values of one stream, appended to those of the prefix `before`.
 
-    A `before` that was itself read behind something is written on in place, where there is room: a
-    prompt of many pieces is not copied for each of them. So a text can be read on only once.
+    If `before` is itself a continuation and its buffers have room, it is extended in place, so that
+    a prompt prefilled in many chunks is not copied for each chunk. A sequence can therefore be
+    continued only once.
     """
 
     def __init__(self, before: KeyValues | None = None) -> None:
@@ -48,7 +52,7 @@ class PrefillCache(Cache):  # type: ignore[misc]
         return keys, values
 
     def _behind(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The whole text's keys and values, [heads, P, D] each."""
+        """Return keys and values of the whole sequence, [heads, P, D] each."""
         old = self._before[layer]
         start, end = old[0].shape[1], old[0].shape[1] + keys.shape[1]
         stores = self._before.stores.get(layer) if isinstance(self._before, PrefillStream) else None
@@ -60,7 +64,7 @@ class PrefillCache(Cache):  # type: ignore[misc]
         return stores[0][:, :end], stores[1][:, :end]
 
     def split(self, lengths: list[int]) -> list[KeyValues]:
-        """The stream's keys and values, sequence by sequence."""
+        """Split the keys and values of the stream into those of each sequence."""
         parts: list[KeyValues] = [{} for _ in lengths]
         for layer, (keys, values) in self.stream.items():
             both = zip(keys.split(lengths, 1), values.split(lengths, 1), strict=True)
@@ -88,7 +92,7 @@ class RowCache(Cache):  # type: ignore[misc]
         self._index = torch.zeros(0, dtype=torch.int64)
 
     def reserve(self, rows: int, length: int, kept: int) -> None:
-        """Make it `rows` x `length`; the first `kept` rows keep what they hold."""
+        """Resize to `rows` x `length`; the first `kept` rows keep their contents."""
         if (rows, length) == (self.rows, self.length):
             return
         self.rows, self.length = rows, length
@@ -96,7 +100,7 @@ class RowCache(Cache):  # type: ignore[misc]
             self._stores[layer] = self._resized(stores, kept)
 
     def at(self, positions: Tensor, used: int) -> Decode:
-        """Stand row r at `positions[r]`, all below `used`: the next forward pass writes there."""
+        """Set row r to `positions[r]`, all below `used`: the next forward pass writes there."""
         self._decode = Decode(positions, used)
         self._index = torch.arange(len(positions), device=positions.device)
         return self._decode
@@ -104,7 +108,7 @@ class RowCache(Cache):  # type: ignore[misc]
     def update(
         self, keys: Tensor, values: Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Write [R, heads, 1, D] at the positions; give back all of the rows, [R, heads, L, D]."""
+        """Write [R, heads, 1, D] at the positions and return the full rows, [R, heads, L, D]."""
         stores = self._store(layer_idx, keys, values)
         rows = len(self._index)
         for store, new in zip(stores, (keys, values), strict=True):
@@ -112,7 +116,7 @@ class RowCache(Cache):  # type: ignore[misc]
         return stores[0][:rows], stores[1][:rows]
 
     def arrays(self, layer: int, heads: int, dim: int) -> tuple[Any, Any]:
-        """Keys and values of all rows as NumPy sees them, [R, heads, L, D]."""
+        """Return NumPy views of the keys and values of all rows, [R, heads, L, D]."""
         if layer not in self._stores:
             empty = torch.zeros(0, heads, 1, dim)
             self._store(layer, empty, empty)
@@ -120,14 +124,14 @@ class RowCache(Cache):  # type: ignore[misc]
         return keys.numpy(), values.numpy()
 
     def fill(self, row: int, prefix: KeyValues) -> None:
-        """Let a row begin with a prefix."""
+        """Copy a prefix into the beginning of a row."""
         for layer, pair in prefix.items():
             stores = self._store(layer, *(x[None] for x in pair))
             for store, new in zip(stores, pair, strict=True):
                 store[row, :, : new.shape[1]] = new
 
     def move(self, sources: Tensor, targets: Tensor, used: int) -> None:
-        """Copy rows over others, as far as `used` tokens; no target is a source."""
+        """Copy the first `used` tokens of rows over other rows; no target is a source."""
         for stores in self._stores.values():
             for store in stores:
                 store[targets, :, :used] = store[sources, :, :used]
@@ -145,6 +149,6 @@ class RowCache(Cache):  # type: ignore[misc]
         return keys, values
 
     def _zeros(self, like: Tensor) -> Tensor:
-        """[rows, heads, length, D], zeros: a weight of 0 times leftover infinities is NaN."""
+        """Allocate zeros [rows, heads, length, D]: 0 times an infinity left in memory is NaN."""
         _, heads, _, dim = like.shape
         return like.new_zeros(self.rows, heads, self.length, dim)

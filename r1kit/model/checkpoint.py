@@ -3,14 +3,14 @@
     config.json, model.safetensors, generation_config.json, tokenizer files, chat template
     r1kit.json                 the `Checkpoint` manifest, with a checksum of every other file and of
                                itself; without it the folder is not valid
-    resume/state.json          everything but tensors: counters, schedules, generators
+    resume/state.json          everything except tensors: counters, schedules, generators
     resume/tensors.safetensors optimizer moments and generator states, bit-exact
 
-A checkpoint is written beside its place, flushed to the disk and renamed: a kill at any moment
+A checkpoint is written to a temporary folder, flushed to disk and renamed: a kill at any moment
 leaves all of it or nothing. `AutoModelForCausalLM`, vLLM and converters open it with no merge step.
 
-Departure from habit: the sidecar is JSON and safetensors, not `torch.save`: nothing here is ever
-unpickled, and a float in JSON reads back bit-equal.
+Departure from common practice: the sidecar is JSON and safetensors, not `torch.save`: nothing is
+ever unpickled, and a float in JSON reads back bit-equal.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from r1kit.types import Checkpoint
 _DAMAGE = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OSError,
 )  # fmt: skip
-"""what reading and using values of the wrong kind ends in"""
+"""exceptions raised when values of the wrong type are read and used"""
 
 State = dict[str, Any]
 """nested dicts, lists and tuples of tensors, numbers, strings, booleans and None"""
@@ -60,10 +60,10 @@ def save(
     manifest: Checkpoint,
     state: State | None = None,
 ) -> None:
-    """Write a checkpoint at `path`, all at once, replacing one that is there.
+    """Write a checkpoint to `path` atomically, replacing an existing one.
 
-    `state` is what resuming needs beside the weights. Raises CheckpointError when the tokenizer
-    does not fit the model, RunError when the disk is full.
+    `state` is everything that resuming needs besides the weights. Raises CheckpointError if the
+    tokenizer does not fit the model, RunError if the disk is full.
     """
     check_fits(_n_embeddings(model), tokenizer)
     with full_disk_said(path):
@@ -88,10 +88,10 @@ def save(
 def load(
     path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model, ready to sample from, and the tokenizer of a folder, or of a hub id (a str).
+    """Load the model, in eval mode, and the tokenizer from a folder or a hub id (a str).
 
-    `path` is what `find_model` found. Raises CheckpointError when the folder is missing,
-    half-written, foreign or does not fit.
+    `path` is a result of `find_model`. Raises CheckpointError if the folder is missing,
+    half-written or foreign, or if model and tokenizer do not fit each other.
     """
     if isinstance(path, Path):
         folder.refuse_missing(path)
@@ -102,9 +102,9 @@ def load(
 
 
 def load_state(path: Path) -> State | None:
-    """What was given to `save` as `state` (tensors on the CPU), or None when nothing was.
+    """Return the `state` passed to `save` (tensors on the CPU), or None if there was none.
 
-    Raises CheckpointError when it is damaged.
+    Raises CheckpointError if it is damaged.
     """
     folder.load_manifest(path)
     with folder.unchanged(path, lambda name: name.startswith(folder.RESUME)), restoring(path):
@@ -120,7 +120,7 @@ def load_state(path: Path) -> State | None:
 
 @contextlib.contextmanager
 def restoring(path: Path) -> Iterator[None]:
-    """Whatever goes wrong below is due to the resume state of a checkpoint: a CheckpointError."""
+    """Turn errors in the block into a CheckpointError that blames the resume state of `path`."""
     try:
         yield
     except (*_DAMAGE, SafetensorError) as error:
@@ -131,7 +131,7 @@ def restoring(path: Path) -> Iterator[None]:
 
 
 def _checksums(path: Path) -> dict[str, str]:
-    """Of every file of a folder, computed while the disk takes them in."""
+    """Return the checksum of every file in a folder, computed while they are flushed to disk."""
     with of_files(path, names_below(path)) as found:
         flush_tree(path)
         return {name: checksum.result() for name, checksum in found.items()}
@@ -163,7 +163,7 @@ def _write_state(path: Path, state: State) -> None:
 
 
 def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """JSON for `value`; tensors move to `tensors`, and JSON's blind spots are tagged."""
+    """Return `value` as JSON; tensors move to `tensors`, and types that JSON lacks are tagged."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         # A copy, because safetensors refuses views that share memory.

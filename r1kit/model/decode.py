@@ -1,8 +1,8 @@
-"""One new token a row against the key/value cache.
+"""Decoding layout: one new token per row against the key/value cache.
 
-On a CPU in float32 a compiled loop reads every row's keys and values once, as far as that row has
-come (kernels.py). Everywhere else it is one call of `scaled_dot_product_attention`, which reads all
-rows as far as the longest.
+On a CPU in float32 a compiled loop (kernels.py) reads each row's keys and values once, up to the
+row's own length. Everywhere else it is one call of `scaled_dot_product_attention`, which reads all
+rows up to the length of the longest.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from r1kit.model.attention import Scores, attend
 
 
 class Decode:
-    """Row r stands at `positions[r]` and sees the cached keys 0..positions[r]."""
+    """A decoding step in which row r attends to the cached keys 0..positions[r]."""
 
     def __init__(self, positions: Tensor, used: int) -> None:
         self.positions = positions
         """[R]"""
         self.used = used
-        """keys of the longest row"""
+        """number of keys in the longest row"""
         self._masks: dict[int | None, Tensor] = {}
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        """Keys and values are [R, heads, L, D], L >= used; the rest as `attention.Layout`."""
+        """Attend as in `attention.Layout`; keys and values are [R, heads, L, D], L >= used."""
         rows, heads, _, dim = query.shape
         if query.device.type == "cpu" and query.dtype == torch.float32:
             output = self._looped(query.reshape(rows, heads, dim), key, value, scores)
         else:
-            # The queries of one key head become the rows of one product: no repeated keys.
+            # Queries that share a key head become rows of one product, so keys are not repeated.
             grouped = query.reshape(rows, key.shape[1], -1, dim)
             key, value = key[:, :, : self.used], value[:, :, : self.used]
             mask = self._mask(scores.window, query.dtype)[:, None, None]
@@ -53,7 +53,7 @@ class Decode:
         return torch.from_numpy(seen)
 
     def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """[R, used]: 0 where a row sees, -inf where it does not"""
+        """Return the additive mask [R, used]: 0 for visible keys, -inf for the others."""
         if window not in self._masks:
             back = self.positions[:, None] - torch.arange(self.used, device=self.positions.device)
             seen = back >= 0 if window is None else (back >= 0) & (back < window)

@@ -1,6 +1,6 @@
-"""Which model a person means: a folder, a run, or a model on the hub. Torch-free.
+"""Resolve a model name to a folder, a run's newest checkpoint, or a hub id. Torch-free.
 
-The one place that tells a path from a hub id, so that a mistyped path is refused at once.
+The only place that tells paths from hub ids, so that a mistyped path is refused at once.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ HUB_WAITS_S = 5.0
 
 
 def find_model(name: str | Path) -> Path | str:
-    """The folder to open, or a hub id: `runs/tiny` → `runs/tiny/checkpoints/zero-000120`.
+    """Return the folder to open, or a hub id: `runs/tiny` → `runs/tiny/checkpoints/zero-000120`.
 
-    A run stands for its newest checkpoint. Nothing is opened; the hub is asked once, briefly, for
-    an id that is not on this machine. Raises CheckpointError for a run without checkpoint, for a
-    path where nothing is, and for an id that the hub does not know or that cannot be asked about.
+    A run resolves to its newest checkpoint. Nothing is opened; the hub is queried once, with a
+    short timeout, for an id that is not cached on this machine. Raises CheckpointError for a run
+    without a checkpoint, a path that does not exist, and an id that is not on the hub or cannot be
+    looked up.
     """
     path = Path(name).expanduser()
     if not os.path.lexists(path):
@@ -42,7 +43,7 @@ def find_model(name: str | Path) -> Path | str:
 
 
 def require_existing(path: Path) -> None:
-    """Raises CheckpointError where no model is."""
+    """Raises CheckpointError if there is no model at `path`."""
     if not os.path.isdir(path):
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
     if not os.access(path, os.R_OK | os.X_OK):
@@ -55,7 +56,7 @@ def require_existing(path: Path) -> None:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether this has the form `org/name` and is not about a folder that is here: `runs/tnyi`."""
+    """True if `name` looks like `org/name` and `org` is no local folder (unlike `runs/tnyi`)."""
     return bool(_HUB_ID.fullmatch(name)) and not Path(name).parent.exists()
 
 
@@ -77,7 +78,7 @@ def _refuse_missing(name: str) -> None:
 
 
 def _why_not_on_hub(hub_id: str) -> str | None:
-    """Asked before transformers asks, which tries for half a minute and says every try."""
+    """Query the hub before transformers does, which retries for half a minute and logs each try."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
     try:

@@ -1,7 +1,6 @@
-"""What a model's folder tells without its weights: manifest, tokenizer, what ends a text; and
-whether its files are still those that were written.
+"""A model folder without its weights: manifest, tokenizer, EOS ids, and verification of checksums.
 
-Loads no model class of transformers, which takes seconds.
+Imports no model class of transformers, which takes seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ WEIGHTS, RESUME = ".safetensors", "resume/"
 
 
 def load_manifest(path: Path) -> Checkpoint:
-    """The manifest of a checkpoint. Raises CheckpointError when it is missing or damaged."""
+    """Read the manifest of a checkpoint. Raises CheckpointError if it is missing or damaged."""
     refuse_missing(path)
     told = _marker(path)
     if told is None:
@@ -52,10 +51,11 @@ def _marker(path: Path) -> dict[str, Any] | None:
 def unchanged(
     path: Path | str, is_wanted: Callable[[str], bool] = lambda name: not name.startswith(RESUME)
 ) -> Iterator[None]:
-    """While the block opens files of a checkpoint, see whether they are those that were written.
+    """Verify the checksums of a checkpoint's files while the block opens them.
 
-    Raises CheckpointError when one is not, whatever the block raises then: it may be why. A folder
-    of another program, or of an earlier version, has no checksums to look at.
+    Raises CheckpointError if a file has changed, even if the block raises too: the changed file may
+    be the cause. A folder written by another program or an earlier version has no checksums, and is
+    not verified.
     """
     told = _marker(path) if isinstance(path, Path) else None
     written = {n: c for n, c in (told or {}).get("files", {}).items() if is_wanted(n)}
@@ -84,7 +84,7 @@ def _refuse_changed(
 
 
 def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder, or of a hub id (a str); raises as `checkpoint.load` does."""
+    """Load the tokenizer of a folder or a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
         refuse_missing(path)
     with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
@@ -95,30 +95,30 @@ def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 
 def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
-    """The size of a model's vocabulary, and what ends a text, without its weights.
+    """Return a model's vocabulary size and EOS token ids, without reading its weights.
 
     Raises CheckpointError if its config cannot be read.
     """
     try:
         config = AutoConfig.from_pretrained(path).get_text_config()
-    except Exception as error:  # whatever somebody else's file makes transformers stumble over
+    except Exception as error:  # transformers raises anything on a foreign config
         said = f"{path} has no config.json that can be read ({first_line(error)})."
         raise CheckpointError(said) from None
     generation = None
-    with contextlib.suppress(OSError):  # most folders of our own have none
+    with contextlib.suppress(OSError):  # most of r1kit's own folders have none
         generation = GenerationConfig.from_pretrained(path)
     return config.vocab_size, stated_eos_ids(generation, config, tokenizer)
 
 
 def stated_eos_ids(*sources: Any) -> frozenset[int]:
-    """Every `eos_token_id` that one of these states, be it a number or a list."""
+    """Return every `eos_token_id` that any of the sources declares, as a number or a list."""
     stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]
     return frozenset(int(i) for ids in lists for i in ids)
 
 
 def require_same_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raises CheckpointError for one that a checkpoint of ours was not trained with."""
+    """Raises CheckpointError if an r1kit checkpoint was trained with another tokenizer."""
     told = _marker(path)
     expected = told and told["tokenizer_hash"]
     if expected and expected != tokenizer_hash(tokenizer):
@@ -129,5 +129,5 @@ def require_same_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> No
 
 
 def first_line(error: BaseException) -> str:
-    """What it says, short."""
+    """Return the first line of the error message, at most 200 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

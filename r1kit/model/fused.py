@@ -1,9 +1,9 @@
-"""Decoding and reading prompts in few operations, for the one architecture that most models share.
+"""Decoding and prefill in few operations, for the one architecture that most models share.
 
-A decoding step of a small model costs what its operations cost to start, and transformers' forward
-starts 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the same few lines, written
-out here on the model's own modules: weights stay where they are and are never copied. Any other
-model goes through transformers' forward; tests hold the two together.
+The cost of a decoding step of a small model is the launch overhead of its operations, and
+transformers' forward launches 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the
+same few lines, written out here on the model's own modules: weights are used in place and never
+copied. Any other model uses transformers' forward; tests require both to agree.
 """
 
 from __future__ import annotations
@@ -27,23 +27,26 @@ from r1kit.model.packed import Packed
 
 PLAIN = frozenset({"Llama", "Qwen2", "Qwen3"})
 _LONG = 512
-"""tokens of a text; behind more, torch's attention in blocks is faster than a loop"""
+"""tokens of a sequence; above that, torch's blocked attention is faster than a loop"""
 
 
 class Inference(Protocol):
-    """A model that is sampled from."""
+    """The forward passes that sampling needs from a model."""
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        """A token a row, [R] at positions [R] < used -> logits [R, V]."""
+        """Decode one token per row: [R] at positions [R] < used -> logits [R, V]."""
         ...
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
-        """Texts of at least one token, each behind what is known before it -> all that is known."""
+        """Prefill prompts of at least one token, each after its cached prefix.
+
+        Returns the keys and values of prefix and prompt together.
+        """
         ...
 
 
 def inference(model: PreTrainedModel) -> Inference:
-    """The fastest way of this model."""
+    """Return the fastest implementation for this model."""
     if not _is_plain(model):
         return _Transformers(model)
     plain = _LlamaLike(model)
@@ -51,7 +54,7 @@ def inference(model: PreTrainedModel) -> Inference:
 
 
 class _ShortAndLong:
-    """What ends a long text in torch, all else in loops."""
+    """Prefill of long sequences in torch; short prefills and all decoding in compiled loops."""
 
     def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
         self.decode = loops.decode
@@ -61,7 +64,7 @@ class _ShortAndLong:
         pairs = list(zip(prompts, before, strict=True))
         long = [len(ids) + (known[0][0].shape[1] if known else 0) > _LONG for ids, known in pairs]
         read: dict[int, KeyValues] = {}
-        for way, is_long in ((self._loops, False), (self._torchs, True)):  # whoever else is read
+        for way, is_long in ((self._loops, False), (self._torchs, True)):  # whatever the batch
             places = [place for place, one in enumerate(long) if one is is_long]
             if places:
                 found = way.read([prompts[i] for i in places], [before[i] for i in places])
@@ -70,12 +73,12 @@ class _ShortAndLong:
 
 
 class _InLayouts(ABC):
-    """What goes through torch: prompts that begin at once in one pass, the others one by one."""
+    """Prefill in torch: prompts without a cached prefix in one packed pass, the others singly."""
 
     device: torch.device
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
-        """See `Inference`."""
+        """Implement `Inference.read`."""
         new = [ids for ids, known in zip(prompts, before, strict=True) if not known]
         packed = iter(self._read_packed(new) if new else [])
         return [
@@ -87,7 +90,7 @@ class _InLayouts(ABC):
     def forward(
         self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
     ) -> None:
-        """Leave the keys and values of [T] tokens in the cache."""
+        """Run [T] tokens through the model and store their keys and values in the cache."""
 
     def _read_packed(self, prompts: list[list[int]]) -> list[KeyValues]:
         lengths = [len(prompt) for prompt in prompts]
@@ -106,14 +109,14 @@ class _InLayouts(ABC):
 
 
 class _Transformers(_InLayouts):
-    """Any architecture: its own forward."""
+    """Any architecture, through transformers' own forward."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.device = model.device
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        """See `Inference`."""
+        """Implement `Inference.decode`."""
         output = forward(
             self.model,
             tokens[:, None],
@@ -140,7 +143,7 @@ class _Transformers(_InLayouts):
 
 
 class _LlamaLike(_InLayouts):
-    """Pre-norm layers of rotary attention and gated SiLU."""
+    """Pre-norm layers of rotary attention and SwiGLU, as in Llama, Qwen2 and Qwen3."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.body: Any = model.model
@@ -148,7 +151,7 @@ class _LlamaLike(_InLayouts):
         self.device = model.device
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        """See `Inference`."""
+        """Implement `Inference.decode`."""
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)
@@ -167,18 +170,18 @@ class _LlamaLike(_InLayouts):
         for index, layer in enumerate(self.body.layers):
             query, key, value = (y.transpose(0, 1)[None] for y in _heads(layer, x, turn))
             keys, values = cache.update(key, value, index)
-            if index < last:  # what comes of it nobody reads
+            if index < last:  # the last layer's output is not used
                 x = _mlp_block(layer, x, layout.attend(query, keys, values, _scores(layer))[0])
 
     def _turn(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of rotary embedding; the first half of the sines negated."""
+        """Return rotary cosines and sines; the first half of the sines is negated."""
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])
         half = sin.shape[-1] // 2
         return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
 
 
 def _is_plain(model: Any) -> bool:
-    """Whether every module is one that `_LlamaLike` knows, with nothing put in or hooked on."""
+    """True if `_LlamaLike` supports every module: no replaced linear layers and no hooks."""
     family = type(model).__name__.removesuffix("ForCausalLM")
     if family not in PLAIN or model.config.hidden_act != "silu":
         return False
@@ -197,14 +200,14 @@ def _linear(module: Any, x: Tensor) -> Tensor:
 
 
 def _heads(layer: Any, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """[R, hidden] -> queries, keys and values [R, heads, D], those that turn turned."""
+    """Project [R, hidden] to queries, keys and values [R, heads, D]; rotate queries and keys."""
     own, normed = layer.self_attn, layer.input_layernorm(x)
     query, key = (_rotated(_projected(own, name, normed), *turn) for name in "qk")
     return query, key, _projected(own, "v", normed)
 
 
 def _projected(attention: Any, name: str, x: Tensor) -> Tensor:
-    """[R, hidden] -> [R, heads, D]: the projection, and Qwen3's norm of it."""
+    """Project [R, hidden] to [R, heads, D], with Qwen3's per-head norm if the layer has one."""
     projected = _linear(getattr(attention, f"{name}_proj"), x).unflatten(
         -1, (-1, attention.head_dim)
     )
@@ -214,7 +217,7 @@ def _projected(attention: Any, name: str, x: Tensor) -> Tensor:
 
 
 def _mlp_block(layer: Any, x: Tensor, seen: Tensor) -> Tensor:
-    """[R, hidden], and what its heads have seen [R, ..., D], through the rest of the layer."""
+    """Run the rest of a layer: residual [R, hidden] and attention output [R, ..., D]."""
     x = _linear(layer.self_attn.o_proj, seen.reshape(len(x), -1)).add_(x)
     normed, mlp = layer.post_attention_layernorm(x), layer.mlp
     gate = F.silu(_linear(mlp.gate_proj, normed), inplace=True)
@@ -227,5 +230,5 @@ def _scores(layer: Any) -> Scores:
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding; the first half of `sin` comes negated."""
+    """Apply rotary embedding; the first half of `sin` is already negated."""
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

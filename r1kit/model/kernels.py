@@ -1,15 +1,15 @@
-"""Loops of one decoding step, compiled, where what torch and NumPy have is slow on a CPU.
+"""Numba kernels of a decoding step, for operations that torch and NumPy run slowly on a CPU.
 
-A tiny model is sampled in steps so small that calls cost more than the work they do; and no single
-operation of torch reads a row's keys and values as they lie, once and no further than they are
-used. Here both are plain loops, which Numba compiles to what the machine can do eight at a time:
-the first time on a machine, and kept beside this file. docs/log.md has what they bring.
+The decoding steps of a tiny model are so small that calls cost more than their work, and no single
+torch operation reads a row's keys and values in place, once, and only as far as they are used. Here
+both are plain loops, which Numba compiles to vector instructions on first use; the result is cached
+beside this file. docs/log.md has the measured gains.
 
-A row's numbers depend on that row alone: what a kernel says of it is the same, to the bit, whoever
-is in the batch. Arrays are float32 and contiguous. NaN and infinities stay what they are.
+Results for a row are bit-identical whatever else is in the batch. Arrays are float32 and
+contiguous. NaN and infinities propagate.
 
-What the rest of r1kit calls returns nothing and writes where it is told: a returned array is made
-by a call of Python, in which a Ctrl-C would come out as a SystemError.
+Kernels that the rest of r1kit calls return nothing and write into arrays passed to them: creating a
+return value calls into Python, where a Ctrl-C would surface as a SystemError.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 ArrayPair = tuple[Array, Array]
 Where = tuple[IntArray, IntArray]
-"""of R rows: the slot that holds a row's keys and values, and the row's own place in it"""
+"""[R] cache slot that holds each row's keys and values, and [R] the row's position in it"""
 Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
-"""of a layer: norms (before attention, of queries, of keys, before the MLP), weights and biases of
-the projections (q, k, v, o, gate, up, down); an array of no length is not there"""
+"""parameters of a layer: norms (before attention, of queries, of keys, before the MLP), weights and
+biases of the projections (q, k, v, o, gate, up, down); an empty array means absent"""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 _LOG2_E = np.float32(1.4426950408889634)
 _LN_2, _LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
-"""the first with so few digits that its products with exponents are exact (Cody and Waite)"""
+"""ln 2 split in two; the first part is so short that its products with exponents are exact
+(Cody and Waite)"""
 _LEAST, _MOST = np.float32(-126), np.float32(127)
-"""exponents of normal numbers"""
+"""range of the exponents of normal float32 numbers"""
 _C3, _C4, _C5, _C6 = (np.float32(1 / n) for n in (6, 24, 120, 720))
 
 
 def _compiled(function: _Function) -> _Function:
-    """The compiler may order the sums as it likes; NaN and infinities go on to mean something."""
+    """Compile; sums may be reordered, but NaN and infinities keep their meaning."""
     return _kept(function, {"contract", "reassoc", "nsz", "arcp"})
 
 
@@ -50,23 +51,23 @@ def _compiled_as_written(function: _Function) -> _Function:
 
 
 def _kept(function: _Function, freedom: set[str]) -> _Function:
-    """Compiled at the first call, and kept; only for this process where nothing can be kept.
+    """Compile at the first call and cache on disk, or in this process only if that is impossible.
 
-    Dividing by zero is no error: looking for one keeps a loop from being done eight at a time.
+    Division by zero is no error: checking for it would prevent vectorisation.
     """
     how: dict[str, Any] = {"nogil": True, "fastmath": freedom, "error_model": "numpy"}
     try:
         kept: _Function = njit(function, cache=True, **how)
-    except RuntimeError:  # neither beside this file nor in the user's cache
+    except RuntimeError:  # no writable place, beside this file or in the user's cache
         kept = njit(function, **how)
     return kept
 
 
 @_compiled_as_written
 def _exp(x: np.float32) -> np.float32:
-    """To two units in the last place, in operations that a compiler can do many at a time.
+    """Return e^x, accurate to two units in the last place, in vectorisable operations.
 
-    2^n times the first terms of the series; 0 where it would not be a normal number.
+    Computed as 2^n times the first terms of the series; 0 where the result would be subnormal.
     """
     power = x * _LOG2_E
     n = np.floor(min(max(power, _LEAST), _MOST) + _HALF)
@@ -78,10 +79,10 @@ def _exp(x: np.float32) -> np.float32:
 
 @_compiled
 def _multiply(x: Array, weight: Array, bias: Array, y: Array) -> None:
-    """`linear`, into y [R, out].
+    """Compute `linear` into y [R, out].
 
-    In blocks of 2 x 4 sums, as many as a machine's registers hold. Beyond the edge a block repeats
-    what is last, so that every sum is made by the same instructions, whichever rows there are.
+    Works in blocks of 2 x 4 sums, as many as fit in registers. A block that crosses the edge
+    repeats the last row or column, so that every sum uses the same instructions in any batch.
     """
     rows, out = len(x), len(weight)
     for o in range(0, out, 4):
@@ -109,7 +110,7 @@ def _multiply(x: Array, weight: Array, bias: Array, y: Array) -> None:
 
 @_compiled
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """[R, in] and a weight [out, in] -> [R, out]; a bias of no length is none."""
+    """Apply a weight [out, in] to [R, in] -> [R, out]; an empty bias means none."""
     y = np.empty((len(x), len(weight)), np.float32)
     _multiply(x, weight, bias, y)
     return y
@@ -117,7 +118,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 
 @_compiled
 def norm(x: Array, weight: Array, eps: np.float32) -> Array:
-    """RMSNorm of [R, D]."""
+    """Apply RMSNorm to [R, D]."""
     y = np.empty_like(x)
     for r in range(len(x)):
         squares = _ZERO
@@ -131,7 +132,7 @@ def norm(x: Array, weight: Array, eps: np.float32) -> Array:
 
 @_compiled
 def rotate(x: Array, turn: ArrayPair, places: IntArray) -> None:
-    """Rotary embedding of [R, heads, D] in place, by tables of cosines and sines, [L, D] each."""
+    """Rotate [R, heads, D] in place, with tables of cosines and sines, [L, D] each."""
     cos, sin = turn
     half = x.shape[2] // 2
     for r in range(len(x)):
@@ -145,7 +146,7 @@ def rotate(x: Array, turn: ArrayPair, places: IntArray) -> None:
 
 @_compiled
 def _softmax(scores: Array) -> None:
-    """In place, of one row."""
+    """Apply softmax to one row in place."""
     most, total = scores[0], _ZERO
     for t in range(len(scores)):
         most = max(most, scores[t])
@@ -168,9 +169,10 @@ def _attend_row(
     weights: Array,
     seen: Array,
 ) -> None:
-    """`attend` of one row: [heads, D] against keys begin..end of [kv_heads, L, D].
+    """Run `attend` for one row: [heads, D] against keys begin..end of [kv_heads, L, D].
 
-    All heads go through the text together: memory is read faster in several places at once.
+    All heads advance through the sequence together: reading several streams of memory at once is
+    faster.
     """
     group = len(query) // len(keys)
     for t in range(begin, end):
@@ -202,10 +204,10 @@ def attend(
     softcap: np.float32,
     seen: Array,
 ) -> None:
-    """[R, heads, D] against stores [S, kv_heads, L, D]: what row r sees of keys 0..its place.
+    """Attend: [R, heads, D] against stores [S, kv_heads, L, D], row r to keys 0..its position.
 
-    It is added to `seen` [R, heads, D]. A window above 0 is how many of the last keys a row sees; a
-    softcap above 0 bounds its scores.
+    The output is added to `seen` [R, heads, D]. A window above 0 limits a row to that many of the
+    last keys; a softcap above 0 bounds its scores.
     """
     (keys, values), (slots, places) = stores, where
     weights = np.empty((query.shape[1], keys.shape[2]), np.float32)
@@ -219,7 +221,7 @@ def attend(
 
 @_compiled
 def gated(gates: Array, ups: Array) -> None:
-    """SiLU(gates) * ups, in the place of gates [R, D]."""
+    """Compute SiLU(gates) * ups in place, into gates [R, D]."""
     for r in range(len(gates)):
         for i in range(gates.shape[1]):
             gates[r, i] = gates[r, i] / (_ONE + _exp(-gates[r, i])) * ups[r, i]
@@ -229,7 +231,7 @@ def gated(gates: Array, ups: Array) -> None:
 def _turned(
     x: Array, weight: Array, turn: ArrayPair, dim: int, where: Where, eps: np.float32
 ) -> Array:
-    """[R, heads * D] -> [R, heads, D], after a norm of every head if there is one."""
+    """Rotate [R, heads * D] -> [R, heads, D], after a per-head norm if the layer has one."""
     heads = x.reshape(-1, dim)
     if len(weight):
         heads = norm(heads, weight, eps)
@@ -247,7 +249,7 @@ def _written_kv(
     where: Where,
     eps: np.float32,
 ) -> Array:
-    """`write_kv`; x, normed."""
+    """Run `write_kv` and return x after the input norm."""
     norms, weights, biases = parameters
     (keys, values), (slots, places), dim = stores, where, stores[0].shape[3]
     normed = norm(x, norms[0], eps)
@@ -270,7 +272,7 @@ def write_kv(
     where: Where,
     eps: np.float32,
 ) -> None:
-    """Put the keys and values of [R, hidden], before a layer, where they belong."""
+    """Compute a layer's keys and values from its input [R, hidden] and write them to the stores."""
     _written_kv(x, parameters, turn, stores, where, eps)
 
 
@@ -292,9 +294,9 @@ def layer(
     eps: np.float32,
     window: int,
 ) -> None:
-    """[R, hidden] through a pre-norm layer of rotary attention and gated SiLU, in place.
+    """Run [R, hidden] through a pre-norm layer of rotary attention and SwiGLU, in place.
 
-    Rows may be tokens of one text.
+    Rows may be tokens of the same sequence.
     """
     norms, weights, biases = parameters
     normed = _written_kv(x, parameters, turn, stores, where, eps)
@@ -311,7 +313,7 @@ def layer(
 
 @_compiled
 def unembed(x: Array, weight: Array, head: ArrayPair, eps: np.float32, logits: Array) -> None:
-    """[R, hidden] -> `logits` [R, V], by the last norm and a head of weight and bias."""
+    """Compute `logits` [R, V] from [R, hidden], with the final norm and a (weight, bias) head."""
     _multiply(norm(x, weight, eps), head[0], head[1], logits)
 
 
@@ -324,7 +326,7 @@ def sample(
     tokens: IntArray,
     logprobs: Array,
 ) -> None:
-    """`engines.sampler.draw` where no row truncates; a `greedy` of no length is none."""
+    """Run `engines.sampling.sample` for rows that do not truncate; empty `greedy`: none is."""
     rows, vocab = logits.shape
     weights = np.empty(vocab, np.float32)
     for r in range(rows):
@@ -348,7 +350,10 @@ def sample(
 
 @_compiled
 def _passes(weights: Array, point: np.float64) -> int:
-    """Where the running sum passes the point; by rounding at most the last that has weight."""
+    """Return the index at which the cumulative sum passes `point`.
+
+    If rounding keeps the sum below it, that is the last index with a positive weight.
+    """
     running, place = np.float64(0), 0
     for v in range(len(weights)):
         if weights[v] > _ZERO:

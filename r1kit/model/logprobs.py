@@ -1,7 +1,7 @@
-"""log p(token | tokens before), on a packed stream, differentiable: what every loss is made of.
+"""Differentiable log p(token | previous tokens) on a packed stream; every loss is built on it.
 
 The head is applied only where a token is scored. Logits are computed in the model's precision, as
-the local engine does, and everything after them in fp32.
+in the local engine, and everything after them in fp32.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def token_logprobs(
     mask: Tensor,
     temperature: float = 1.0,
 ) -> Tensor:
-    """[mask.sum()] log-probabilities of the masked tokens, in the order of the stream.
+    """Return the log-probabilities [mask.sum()] of the masked tokens, in the order of the stream.
 
-    input_ids [T], mask [T] bool, sequences of the given lengths one after the other. The logits are
-    divided by the temperature, as when the tokens were sampled. Raises ValueError if the mask
-    covers the first token of a sequence, which nothing predicts.
+    input_ids [T] holds sequences of the given lengths back to back; mask [T] is bool. The logits
+    are divided by the temperature, as in sampling. Raises ValueError if the mask covers the first
+    token of a sequence, which nothing predicts.
     """
     logits, which = _predictions(model, input_ids, lengths, mask)
-    scaled = logits if temperature == 1 else logits / temperature  # a division less to remember
+    scaled = logits if temperature == 1 else logits / temperature  # saves an activation
     return scaled.log_softmax(-1)[which, input_ids[mask]]
 
 
 def scored_logits(
     model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
 ) -> Tensor:
-    """[mask.sum(), V] fp32 logits that predict the masked tokens (see `token_logprobs`)."""
+    """Return the fp32 logits [mask.sum(), V] that predict the masked tokens (`token_logprobs`)."""
     logits, which = _predictions(model, input_ids, lengths, mask)
     return logits[which]
 
@@ -48,9 +48,9 @@ def scored_logits(
 def _predictions(
     model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """fp32 logits [K, V] after K different histories, and which of them predicts each masked token.
+    """Return fp32 logits [K, V] after K distinct prefixes, and each masked token's index in them.
 
-    K <= mask.sum(): the model runs on the tree of what the sequences share.
+    K <= mask.sum(), because the model runs on the prefix tree of the sequences.
     """
     if bool(mask[torch.from_numpy(starts(lengths)).to(mask.device)].any()):
         raise ValueError("the first token of a sequence cannot be scored: nothing predicts it")
@@ -66,7 +66,7 @@ def _predictions(
 def shared(
     input_ids: Tensor, lengths: Sequence[int], places: Tensor
 ) -> tuple[Tensor, Tensor, Packed]:
-    """A stream with equal beginnings there once, the same places [...] in it, and its layout."""
+    """Deduplicate shared prefixes: return the stream, `places` [...] mapped into it, its layout."""
     tree = prefix_tree(input_ids.cpu().numpy(), lengths)
     if tree is not None:
         nodes = torch.from_numpy(tree.node).to(input_ids.device)
@@ -84,7 +84,7 @@ def forward(
     keep: Tensor | int = 0,
     **kwargs: Any,
 ) -> Any:
-    """The model's output under a layout, with logits [B, kept, V] at the kept positions only."""
+    """Run the model under a layout; logits [B, kept, V] are computed at the `keep` positions."""
     takes_keep = "logits_to_keep" in inspect.signature(model.forward).parameters
     if takes_keep:
         kwargs["logits_to_keep"] = keep

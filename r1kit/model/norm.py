@@ -1,8 +1,8 @@
-"""RMS norm with a written backward pass: 6 passes over memory where autograd makes 15.
+"""RMS norm with a hand-written backward pass: 6 passes over memory instead of autograd's 15.
 
-A tiny model on a CPU spends a third of its time in elementwise passes, and most of them here. The
-norms of the plain architectures are replaced when a model is opened; weights and folders stay as
-they are. Source: Zhang and Sennrich 2019; the gradient by hand is in tests/model/test_norm.py.
+A tiny model on a CPU spends a third of its time in elementwise passes, most of them in its norms.
+The norms of plain architectures are replaced when a model is opened; weights and folders are
+unchanged. Source: Zhang and Sennrich 2019; tests/model/test_norm.py derives the gradient.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PLAIN = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})
-"""classes whose norm is `weight * x / rms(x)` with `weight` and `variance_epsilon`"""
+"""norm classes that compute `weight * x / rms(x)` from `weight` and `variance_epsilon`"""
 
 
 class RMSNorm(nn.Module):
-    """[..., D] -> [..., D]: x / sqrt(mean(x^2) + eps) * weight, in fp32 inside."""
+    """RMS norm, [..., D] -> [..., D]: x / sqrt(mean(x^2) + eps) * weight, computed in fp32."""
 
     weight: nn.Parameter
     variance_epsilon: float
@@ -26,13 +26,13 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight, eps = self.weight, self.variance_epsilon
         if not torch.is_grad_enabled() and x.dtype == weight.dtype == torch.float32:
-            return F.rms_norm(x, x.shape[-1:], weight, eps)  # the same bits, in one call
+            return F.rms_norm(x, x.shape[-1:], weight, eps)  # bit-identical, in one call
         normed: Tensor = _Norm.apply(x, weight, eps)  # type: ignore[no-untyped-call]
         return normed
 
 
 def replace_norms(model: nn.Module) -> None:
-    """Lets the plain norms of a model run as `RMSNorm`, on their own weights."""
+    """Replace the plain norms of a model by `RMSNorm`, keeping their weights."""
     for module in model.modules():
         if type(module).__name__ in PLAIN:
             module.__class__ = RMSNorm
@@ -42,7 +42,7 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         wide = _wide(x)
-        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # to the bit as transformers
+        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # as transformers, bit-equal
         normed = wide * scale
         ctx.save_for_backward(normed, scale, weight)
         scaled: Tensor = weight * normed.to(x.dtype)

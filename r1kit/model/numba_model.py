@@ -1,10 +1,10 @@
-"""Decoding and reading prompts with a small model on a CPU, in NumPy and the loops of kernels.py.
+"""Decoding and prefill of a small model on a CPU, with NumPy and the loops of kernels.py.
 
-A step of a tiny model is all calls and little work, and torch's cost most (docs/log.md); here a
-layer is one call. The arithmetic is that of fused.py, on the same memory: parameters and cache are
-never copied. Tests hold the two together.
+A decoding step of a tiny model is dominated by call overhead, which is largest in torch
+(docs/log.md); here a layer is one call. The arithmetic is that of fused.py, on the same memory:
+parameters and cache are never copied. Tests require both to agree.
 
-On one thread: a second one on the same cores found memory busy and gained nothing (docs/log.md).
+Uses one thread: a second one gained nothing, as memory bandwidth was the limit (docs/log.md).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from r1kit.model.cache import KeyValues, RowCache
 from r1kit.model.kernels import Array, ArrayPair, Parameters, Where, layer, unembed, write_kv
 
 LARGEST = 5_000_000
-"""parameters; with more, the products are what a step costs, and torch has all threads for them"""
+"""parameters; in a larger model matrix products dominate, for which torch uses all threads"""
 _STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
-"""rotary embeddings that depend on the position alone"""
+"""types of rotary embedding that depend on the position alone"""
 _NONE = np.zeros(0, np.float32)
 
 
@@ -34,7 +34,7 @@ class _Layer(NamedTuple):
 
 
 def fits(model: Any) -> bool:
-    """Whether a plain model (fused.py) is one for `NumbaModel`."""
+    """True if `NumbaModel` supports a plain model (fused.py): small, float32, on the CPU."""
     parameters = list(model.parameters())
     is_small = sum(p.numel() for p in parameters) <= LARGEST
     is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
@@ -42,17 +42,17 @@ def fits(model: Any) -> bool:
 
 
 class NumbaModel:
-    """A plain model (fused.py) that `fits`."""
+    """An `Inference` for a plain model (fused.py) that `fits`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._at: tuple[int, ...] = ()
-        """where the parameters were when the arrays were made"""
+        """addresses of the parameters that the arrays view"""
         self._layers: list[_Layer] = []
         self._turn: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
-        """See `fused.Inference`."""
+        """Implement `fused.Inference.decode`."""
         self._look_again()
         stores = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
         where = np.arange(len(tokens)), positions.numpy()
@@ -64,14 +64,14 @@ class NumbaModel:
     def _through(
         self, ids: Any, stores: Sequence[ArrayPair], where: Where, turn: ArrayPair
     ) -> Array:
-        """[R, hidden] after as many layers as there are stores."""
+        """Run tokens [R] through as many layers as there are stores -> [R, hidden]."""
         x: Array = self._embedded[ids]
         for own, pair in zip(self._layers, stores, strict=False):
             layer(x, own.parameters, turn, pair, where, own.scale, own.eps, own.window)
         return x
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
-        """See `fused.Inference`."""
+        """Implement `fused.Inference.read`."""
         self._look_again()
         return [self._longer(ids, known) for ids, known in zip(prompts, before, strict=True)]
 
@@ -84,14 +84,14 @@ class NumbaModel:
         where, turn = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._turns(end)
         x = self._through(np.array(ids), stores, where, turn)
         own = self._layers[-1]
-        write_kv(x, own.parameters, turn, last, where, own.eps)  # what comes of it nobody reads
+        write_kv(x, own.parameters, turn, last, where, own.eps)  # its output is not used
         return {
             index: (torch.from_numpy(keys[0]), torch.from_numpy(values[0]))
             for index, (keys, values) in enumerate([*stores, last])
         }
 
     def _turns(self, length: int) -> ArrayPair:
-        """Of the first positions, `length` of them at least."""
+        """Return rotary cosines and sines of at least the first `length` positions."""
         if length > len(self._turn[0]):
             like = torch.zeros(1, 1, 1)
             cos, sin = self._model.model.rotary_emb(like, torch.arange(2 * length)[None])
@@ -99,7 +99,7 @@ class NumbaModel:
         return self._turn
 
     def _look_again(self) -> None:
-        """Arrays on the parameters as they lie now: not everybody writes in place."""
+        """Recreate the array views if the parameters have moved: not every update is in place."""
         body = self._model.model
         at = (body.embed_tokens.weight.data_ptr(), body.norm.weight.data_ptr())
         if at == self._at:
@@ -114,7 +114,7 @@ class NumbaModel:
 
 
 def _stores(length: int, heads: tuple[int, int], known: tuple[Tensor, Tensor] | None) -> ArrayPair:
-    """Of one slot, which begin with what is known."""
+    """Allocate keys and values of one slot, and copy the cached prefix into their beginning."""
     n_heads, dim = heads
     keys, values = (np.empty((1, n_heads, length, dim), np.float32) for _ in range(2))
     if known is not None:
@@ -140,6 +140,6 @@ def _layer(module: Any) -> _Layer:
 
 
 def _array(parameter: Tensor | None) -> Array:
-    """The same memory."""
+    """Return a NumPy view of a parameter."""
     array: Array = _NONE if parameter is None else parameter.detach().numpy()
     return array

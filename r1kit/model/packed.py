@@ -1,8 +1,9 @@
-"""Many sequences in one flat stream, each blind to the others: training and prefill.
+"""Packed layout: many sequences in one flat stream, each attending only to itself.
 
-Every other layer runs on the [1, T] stream with no padding; only attention works per sequence, on
-near-rectangular causal blocks of cells. Departure from padding or variable-length kernels: in a
-causal block padding stands after the sequence, so no real query sees it and no mask is needed.
+Used for training and prefill. All layers run on the [1, T] stream with no padding; only attention
+works per sequence, on near-rectangular causal blocks of cells. Departure from padding or
+variable-length kernels: in a causal block padding follows the sequence, so no real query attends to
+it and no mask is needed.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ Lengths = npt.NDArray[np.int64]
 
 
 class Packed:
-    """Sequences of the given lengths, one after the other in a [1, sum(lengths)] stream.
+    """Sequences of the given lengths, back to back in a [1, sum(lengths)] stream.
 
-    With a tree the stream is [1, nodes]: a token that several sequences share is there once.
+    With a tree the stream is [1, nodes]: a token shared by several sequences is stored once.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class Packed:
         self.moves = _moves(self.lengths, self.blocks, tree, device)
 
     def positions(self) -> Tensor:
-        """[1, T] position of every token of the stream in its own sequence."""
+        """Return the position [1, T] of every token within its own sequence."""
         steps = np.concatenate([np.arange(length) for length in self.lengths])
         return torch.from_numpy(steps if self.tree is None else steps[self.tree.first])[None]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
-        # `split` and not slices, whose gradients would each be a stream of zeros.
+        # `split`, because the gradient of each slice would be a full stream of zeros.
         sizes = [rows * length for rows, length in self.blocks]
         streams = [self._spread(x[0].transpose(0, 1)).split(sizes) for x in (query, key, value)]
         outputs = []
@@ -69,20 +70,23 @@ class Packed:
 
 
 class Moves(NamedTuple):
-    """How a stream of T tokens becomes the cells of the blocks, and back."""
+    """Index maps from a stream of T tokens to the cells of the blocks, and back."""
 
     source: Tensor
     """[cells] the token in each cell"""
     members: Tensor
-    """the cells of the first token, of the second, ...; those of padding belong to nobody"""
+    """the cells of the first token, of the second, ...; padding cells are in none"""
     begins: Tensor
-    """[T] where in `members` those of a token begin"""
+    """[T] the start of each token's cells in `members`"""
     home: Tensor
-    """[T] the cell that speaks for each token: its first"""
+    """[T] the first cell of each token, from which its output is read"""
 
 
 def _blocks(lengths: Lengths) -> list[tuple[int, int]]:
-    """(rows, length) of blocks over the sequences, longest first, at most a quarter padding."""
+    """Return (rows, length) of blocks over the sequences, longest first.
+
+    A row has at most 8 cells of padding, or a quarter of the block's length if that is more.
+    """
     blocks: list[tuple[int, int]] = []
     for length in -np.sort(-lengths):
         rows, longest = blocks[-1] if blocks else (0, 0)
@@ -99,7 +103,7 @@ def _moves(
     tree: Tree | None,
     device: torch.device | str,
 ) -> Moves | None:
-    """None when the stream is one full block already."""
+    """Return the index maps, or None if the stream is one full block already."""
     if tree is None and len(blocks) == 1 and (lengths == lengths[0]).all():
         return None
     source, home = _cells(lengths, blocks)
@@ -113,7 +117,7 @@ def _moves(
 
 
 def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Lengths]:
-    """Which token of the sequences fills each cell of the blocks, and each token's cell."""
+    """Return the token in each cell of the blocks, and the cell of each token."""
     order = np.argsort(-lengths, kind="stable")
     begins = starts(lengths)
     cells, homes, first, offset = [], np.empty(lengths.sum(), np.int64), 0, 0
@@ -129,9 +133,9 @@ def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Le
 
 
 class _Spread(torch.autograd.Function):
-    """Tokens [T, heads, D] to cells; the gradient of a token is the sum over its cells.
+    """Copy tokens [T, heads, D] to cells; the gradient of a token is the sum over its cells.
 
-    Gradients of padding cells are zero, and left out.
+    Gradients of padding cells are zero and are skipped.
     """
 
     @staticmethod
@@ -151,7 +155,7 @@ class _Spread(torch.autograd.Function):
 
 
 class _Collect(torch.autograd.Function):
-    """Cells [cells, heads, D] to tokens, each from its home; other cells have no gradient."""
+    """Copy [cells, heads, D] to tokens, each from its home cell; other cells get no gradient."""
 
     @staticmethod
     def forward(ctx: Any, cells: Tensor, home: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Data parallelism by processes: the same program on every rank, one rank a core or a GPU.
+"""Data parallelism by processes: the same program on every rank, one rank per core or GPU.
 
-For a model of a million parameters two processes of one thread are 1.4 times one process of two
-threads, and a gradient is three megabytes: gloo over loopback is enough. Rank 0 is the process
-the user started; it owns the run folder and the terminal. The others hear no signals, and end
-with it (`child.py`); if one of them ends too soon, rank 0 says which and why.
+For a model of a million parameters, two processes of one thread are 1.4 times as fast as one
+process of two threads, and a gradient is three megabytes: gloo over loopback is enough. Rank 0 is
+the process the user started; it owns the run folder and the terminal. The other ranks receive no
+signals and exit with rank 0 (`child.py`); if one exits too early, rank 0 reports which and why.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from r1kit.processes.child import Child
 T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
-"""A rank may wait this long for another (one may be writing a large checkpoint)."""
+"""longest wait of a rank for another, which may be writing a large checkpoint"""
 _LOOK_S = 0.1
-"""how often rank 0 looks whether the others live, while it waits for them to load"""
+"""interval at which rank 0 polls the other ranks while it waits for them to load"""
 _TELLS_S = 2.0
-"""for a rank whose end was felt in a collective to be seen to have ended"""
+"""timeout for a rank that broke a collective to be seen to have exited"""
 _ENDS_S = 0.5
-"""for a rendezvous to be over, if it can be"""
+"""grace period for a rendezvous to complete after an error"""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Who I am among the processes of this run, and what they do together."""
+    """This process's rank among those of the run, and their collective operations."""
 
     rank: int = 0
     size: int = 1
@@ -56,11 +56,11 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: Iterable[T]) -> list[T]:
-        """Every size-th item, beginning with my rank."""
+        """Return every size-th item, beginning at this rank."""
         return list(items)[self.rank :: self.size]
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Adds the gradients of all ranks, in place; a parameter without one counts as zero."""
+        """Sum the gradients over all ranks in place; a parameter without one counts as zero."""
         parameters = [parameter for parameter in parameters if parameter.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
@@ -74,7 +74,7 @@ class Ranks:
             parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
 
     def gather(self, item: T) -> list[T]:
-        """Everybody's item, in rank order, on every rank. Small Python objects only."""
+        """Return the items of all ranks in rank order, on every rank. Small Python objects only."""
         if self.size == 1:
             return [item]
         items: list[Any] = [None] * self.size
@@ -82,7 +82,7 @@ class Ranks:
         return items
 
     def sum(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Adds dicts of numbers key by key over the ranks."""
+        """Sum dicts of numbers over the ranks, key by key."""
         totals: dict[str, float] = {}
         for part in self.gather(numbers):
             for key, value in part.items():
@@ -94,7 +94,7 @@ class Ranks:
 
 
 def n_processes(config: ComputeConfig, at_most: int) -> int:
-    """How many ranks: as configured, or one a GPU, or one a physical core this process may use."""
+    """Return the number of ranks: as configured, or one per GPU or available physical core."""
     there = _n_devices(config)
     if config.n_processes == "auto":
         return max(1, min(there, at_most))
@@ -107,7 +107,7 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
 
 
 def crowd(config: ComputeConfig, n: int) -> str | None:
-    """What a person should know about n processes that have to share the cores."""
+    """Return a warning if n processes have to share the cores, else None."""
     cores = _n_devices(config)
     if device_kind(config) != "cpu" or n * config.threads <= cores:
         return None
@@ -118,7 +118,7 @@ def crowd(config: ComputeConfig, n: int) -> str | None:
 
 
 def _n_devices(config: ComputeConfig) -> int:
-    """GPUs, or physical cores this process may use."""
+    """Return the number of GPUs, or of physical cores this process may use."""
     kind = device_kind(config)
     if kind == "cuda":
         return torch.cuda.device_count()
@@ -129,9 +129,9 @@ def _n_devices(config: ComputeConfig) -> int:
 
 
 def device_kind(config: ComputeConfig, setting: str = "compute.device") -> str:
-    """ "cpu", "cuda" or "mps"; `setting` is where a person chooses.
+    """Return "cpu", "cuda" or "mps"; `setting` names the setting in the error.
 
-    Raises ComputeError when the device asked for is not there.
+    Raises ComputeError if the configured device is not available.
     """
     if config.device == "auto":
         return auto_device()
@@ -145,7 +145,7 @@ def device_kind(config: ComputeConfig, setting: str = "compute.device") -> str:
 
 
 def auto_device() -> str:
-    """CUDA where there is some, else the CPU."""
+    """Return "cuda" if it is available, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -154,11 +154,11 @@ def _has_mps() -> bool:
 
 
 def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments: Any) -> T:
-    """Runs `program(ranks, *arguments)` on n ranks and returns what rank 0, this process, returns.
+    """Run `program(ranks, *arguments)` on n ranks; return the result of rank 0, this process.
 
-    The arguments must be picklable, and `program` a function of a module that other processes can
-    import, which `__main__` is not. Raises the R1Error of another rank, ComputeError when one is
-    killed, and RankError when one fails in another way.
+    The arguments must be picklable, and `program` a function in a module that other processes can
+    import, which `__main__` is not. Raises the R1Error of another rank, ComputeError if one is
+    killed, and RankError if one fails in another way.
     """
     kind = device_kind(config)
     torch.set_num_threads(config.threads)
@@ -178,7 +178,7 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
 
 
 def main(line: Connection) -> None:
-    """The life of another rank, in a process of its own (`child.py`)."""
+    """Run a rank other than the first, in a process of its own (`child.py`)."""
     try:
         sys.path[:] = line.recv()
         rank, (n, kind, threads, meeting), (program, arguments) = line.recv()
@@ -188,7 +188,7 @@ def main(line: Connection) -> None:
         program(Ranks(rank, n, _device(kind, rank)), *arguments)
     except Exception as error:
         line.send(_report(error))
-        os._exit(1)  # now the others see it; rank 0 says it
+        os._exit(1)  # visible to the other ranks at once; rank 0 reports it
     line.send(None)
     dist.destroy_process_group()
 
@@ -207,7 +207,7 @@ def _device(kind: str, rank: int) -> torch.device:
 
 
 def _in_thread(wait: Callable[[], None], look: Callable[[], object]) -> None:
-    """Native code waits in a thread, while this one looks around, and hears signals."""
+    """Run `wait` (native code) in a thread, while this one polls `look` and receives signals."""
     failed: list[Exception] = []
 
     def run() -> None:
@@ -223,30 +223,30 @@ def _in_thread(wait: Callable[[], None], look: Callable[[], object]) -> None:
             thread.join(_LOOK_S)
             look()
     except Exception:
-        thread.join(_ENDS_S)  # it may be about to succeed, if what was seen came later
+        thread.join(_ENDS_S)  # `wait` may still succeed, if the error came after it
         raise
     if failed:
         raise failed[0]
 
 
 class RankError(RuntimeError):
-    """Another rank has failed in a way that is no R1Error; its traceback is a note."""
+    """Raised if another rank failed with no R1Error; its traceback is attached as a note."""
 
 
 @dataclass(frozen=True)
 class _Report:
-    """Why a rank has ended."""
+    """The reason why a rank exited."""
 
     kind: str
-    """the class of an R1Error, or nothing"""
+    """name of an R1Error class, or empty"""
     told: str
     traceback: str
     is_echo: bool
-    """whether it ended because another one had"""
+    """True if it failed only because another rank had"""
 
 
 class _Others:
-    """The ranks but the first, as the first one sees them; they end with the block."""
+    """The ranks other than the first, as managed by the first; they end with the block."""
 
     def __init__(self, n: int) -> None:
         self._children = {rank: Child(__name__) for rank in range(1, n)}
@@ -259,22 +259,22 @@ class _Others:
             child.close()
 
     def begin(self, facts: tuple[int, str, int, str], work: tuple[Any, ...]) -> None:
-        """Tell each of them what to do."""
+        """Send each rank its configuration and program."""
         for rank, child in self._children.items():
-            with contextlib.suppress(OSError):  # it has ended: `check` says so
+            with contextlib.suppress(OSError):  # it has exited: `check` reports it
                 child.line.send(sys.path)
                 child.line.send((rank, facts, work))
 
     def await_loaded(self) -> None:
-        """Returns when all are about to meet us; raises the error of one that has ended."""
+        """Return when all ranks are about to rendezvous; raises the error of one that exited."""
         loading = set(self._children)
         while loading:
             loading -= self.check(None)
 
     def check(self, seconds: float | None = 0.0) -> set[int]:
-        """Raises the error of a rank that has ended too soon, or does within so many seconds.
+        """Raises the error of a rank that has exited too early, or does so within `seconds`.
 
-        Returns those that have said that all is well. Without `seconds` it waits for a word.
+        Returns the ranks that sent a success message. If `seconds` is None, waits for a message.
         """
         news = connection.wait([child.line for child in self._children.values()], seconds)
         heard = {
@@ -287,7 +287,7 @@ class _Others:
         return set(heard)
 
     def _heard(self, rank: int) -> _Report | None:
-        """None when all is well."""
+        """Return the report of a rank, or None if it is well."""
         child = self._children[rank]
         try:
             report: _Report | None = child.line.recv()
@@ -301,9 +301,9 @@ class _Others:
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:
-        """A collective that fails in the block fails because of another rank: say which, and why.
+        """Replace the error of a collective in the block by that of the rank that caused it.
 
-        Do it before the process group is gone, or the others would fail because of us.
+        Must end before the process group is destroyed, or the other ranks fail because of this one.
         """
         try:
             yield

@@ -1,6 +1,6 @@
-"""The policy: any Hugging Face causal LM, new or loaded, with r1kit's attention set.
+"""The policy: any Hugging Face causal LM, new or loaded, that uses r1kit's attention.
 
-The architecture and the folder format are transformers'; a checkpoint saved from here opens in
+Architecture and folder format are those of transformers; a saved checkpoint opens in
 `AutoModelForCausalLM` anywhere.
 """
 
@@ -30,7 +30,7 @@ from r1kit.model.folder import stated_eos_ids
 from r1kit.model.norm import replace_norms
 
 _ALIGNED = 64
-"""bytes; new tensors lie at multiples of it"""
+"""alignment of newly allocated tensors, in bytes"""
 _FAMILIES: dict[str, tuple[Any, Any]] = {
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
     "llama": (LlamaConfig, LlamaForCausalLM),
@@ -40,7 +40,7 @@ _FAMILIES: dict[str, tuple[Any, Any]] = {
 def build(
     config: ModelConfig, vocab_size: int, eos_id: int, pad_id: int, bos_id: int, seed: int
 ) -> PreTrainedModel:
-    """A new fp32 model of the given shape; the same seed gives the same weights."""
+    """Build a new fp32 model of the given shape; the same seed gives the same weights."""
     config_class, model_class = _FAMILIES[config.family]
     shape = config_class(
         vocab_size=vocab_size,
@@ -65,10 +65,10 @@ def build(
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The causal LM in a folder, or of a hub id, on `device` in `dtype`.
+    """Load the causal LM from a folder or a hub id, on `device` in `dtype`.
 
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
-    missing, foreign or half-written, or if its architecture cannot take r1kit's attention.
+    missing, foreign or half-written, or if its architecture cannot use r1kit's attention.
     """
     model, lacking = opened(AutoModelForCausalLM, path, dtype)
     require_weights(path, lacking)
@@ -78,10 +78,10 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
 def opened(
     kind: Any, path: str | Path, dtype: torch.dtype, **settings: Any
 ) -> tuple[Any, list[str]]:
-    """A model of one of transformers' auto classes, and the weights that its folder lacks.
+    """Open a model with one of transformers' auto classes; also return the missing weights.
 
-    Runs no code from the folder and reads safetensors only. Raises CheckpointError if it does not
-    open.
+    Runs no code from the folder and reads safetensors only. Raises CheckpointError if opening
+    fails.
     """
     try:
         with folder.unchanged(path), quiet():
@@ -96,14 +96,15 @@ def opened(
             )
     except R1Error:
         raise
-    except Exception as error:  # whatever somebody else's files make transformers stumble over
+    except Exception as error:  # transformers raises anything on foreign files
         raise CheckpointError(
             f"{path} does not open as a Hugging Face language model ({folder.first_line(error)}); "
             "name a folder with config.json and model.safetensors, or a hub id."
         ) from None
     for parameter in model.parameters():
-        # Out of the mapped file, where it lies at any address: on a CPU a product's last digits
-        # depend on that, and a new model that was killed would not go on as if it had not been.
+        # Copy weights out of the memory-mapped file, where they may be unaligned: on a CPU the last
+        # digits of a product depend on alignment, so a resumed run would differ from an unbroken
+        # one.
         if parameter.data_ptr() % _ALIGNED:
             parameter.data = parameter.data.clone()
     lacking = (*report["missing_keys"], *report["mismatched_keys"])
@@ -112,7 +113,10 @@ def opened(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Bars and reports of transformers would tear the live view; what matters is raised."""
+    """Silence transformers' progress bars and logs, which would break the live view.
+
+    Errors are still raised.
+    """
     shown = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
@@ -135,12 +139,12 @@ def require_weights(path: str | Path, lacking: Sequence[str]) -> None:
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
-    """Every token id that ends a text, by the generation config, the config or the tokenizer."""
+    """Return the EOS token ids declared by the generation config, the config or the tokenizer."""
     return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
 
 
 def prepared(model: Any, name: str) -> PreTrainedModel:
-    """The model with r1kit's attention and norms and without dropout; `name` is for the error.
+    """Give a model r1kit's attention and norms, and remove dropout; `name` is for the error.
 
     Raises CheckpointError if its attention cannot be replaced.
     """

@@ -1,9 +1,9 @@
-"""A scorer: a causal LM whose head gives one number a sequence. Reward models are scorers.
+"""Scorers: causal LMs whose head returns one number per sequence. Reward models are scorers.
 
-In transformers' terms an `AutoModelForSequenceClassification` with one label; a folder saved from
-here opens there. Source: a reward model is the policy's architecture with a scalar head (the R1
-paper). Departure: the head of a new one is zero, so that it begins without an opinion, at score 0
-and a loss of log 2, whatever the seed.
+In transformers' terms a scorer is an `AutoModelForSequenceClassification` with one label; a saved
+folder opens there. Source: a reward model is the policy's architecture with a scalar head (the R1
+paper). Departure: a new head is initialised to zero, so that training begins at score 0 and a loss
+of log 2, whatever the seed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ HEAD = "score.weight"
 def from_policy(
     path: str | Path, device: torch.device | str, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
-    """A new scorer on the body of the causal LM in a folder, or of a hub id.
+    """Build a new scorer on the body of the causal LM in a folder or under a hub id.
 
-    Raises CheckpointError as `policy.load` does, and if transformers knows no scalar head for the
+    Raises CheckpointError as `policy.load` does, and if transformers has no scalar head for the
     architecture.
     """
     with torch.random.fork_rng(devices=[]):
@@ -41,16 +41,16 @@ def from_policy(
     policy.require_weights(path, [name for name in lacking if name != HEAD])
     _refuse_other_head(path, model)
     nn.init.zeros_(model.score.weight)
-    # Else transformers would take the end of a text for padding, and score the token before it.
+    # Otherwise transformers would treat EOS as padding, and score the token before it.
     if model.config.pad_token_id == model.config.eos_token_id:
         model.config.pad_token_id = None
     return _prepared(model, path, device)
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
-    """The scorer in a folder, on `device` in `dtype`.
+    """Load the scorer in a folder, on `device` in `dtype`.
 
-    Raises CheckpointError as `policy.load` does; a folder without the head is no scorer.
+    Raises CheckpointError as `policy.load` does, and if the folder lacks the scalar head.
     """
     model, lacking = policy.opened(AutoModelForSequenceClassification, path, dtype)
     policy.require_weights(path, lacking)
@@ -59,10 +59,10 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
 
 
 def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) -> Tensor:
-    """[B] fp32 scores of sequences that lie one after the other in input_ids [T]; differentiable.
+    """Return differentiable fp32 scores [B] of sequences packed back to back in input_ids [T].
 
-    A sequence is scored at its last token, whatever token that is. Beginnings that sequences share
-    are computed once. Raises ValueError for an empty sequence.
+    A sequence is scored at its last token, whatever token that is. Shared prefixes are computed
+    once. Raises ValueError for an empty sequence.
     """
     last = torch.from_numpy(starts(lengths)) + torch.tensor(lengths) - 1
     stream, places, layout = shared(input_ids, lengths, last.to(input_ids.device))
@@ -81,7 +81,7 @@ def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) ->
 def score_all(
     model: PreTrainedModel, sequences: Sequence[Sequence[int]], device: torch.device | str
 ) -> Tensor:
-    """[B] scores of token id lists, in one pass."""
+    """Return the scores [B] of lists of token ids, computed in one pass."""
     input_ids = torch.tensor(list(chain.from_iterable(sequences)), dtype=torch.long, device=device)
     return scores(model, input_ids, [len(sequence) for sequence in sequences])
 

@@ -1,12 +1,12 @@
-"""Byte-level BPE trained on the corpus, kept as a plain Hugging Face tokenizer.
+"""Byte-level BPE trained on the corpus, saved as a plain Hugging Face tokenizer.
 
-Source: byte-level BPE as in GPT-2, digits one by one as DeepSeek-V3 and Llama train arithmetic.
-Departures: no normaliser and no prefix space, so that any text comes back as it was; LaTeX commands
-such as `\\boxed{` are words of their own; a digit never carries a space.
+Source: byte-level BPE as in GPT-2; digits are split one by one for arithmetic, as in DeepSeek-V3
+and Llama. Departures: no normaliser and no prefix space, so that any text round-trips; LaTeX
+commands such as `\\boxed{` are pre-tokens of their own; a digit never carries a space.
 
-Beware: transformers 5 opens any folder of model type "qwen2" as a Qwen2Tokenizer, whatever the
-folder says. Other model types (llama, qwen3, ...) open as saved; `load_tokenizer` opens every type
-as saved.
+Beware: transformers 5 opens any folder of model type "qwen2" as a Qwen2Tokenizer, whatever class
+the folder names. Other model types (llama, qwen3, ...) open as saved; `load_tokenizer` opens every
+type as saved.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ WORD = (
 )
 CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
 AS_SAVED = PreTrainedTokenizerFast.__name__
-"""The tokenizer_class of folders whose tokenizer.json is the whole truth."""
+"""The tokenizer_class of folders whose tokenizer.json defines the tokenizer completely."""
 SMALLEST_VOCAB = 256 + len(CONTROL)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Learn `vocab_size` tokens from `texts`: the control tokens, 256 bytes, then merges.
+    """Train a tokenizer of `vocab_size` tokens: the control tokens, 256 bytes, then merges.
 
-    The same texts in the same order give the same tokenizer. A corpus with too few different
-    words gives fewer tokens. Control tokens inside the texts are left out of the merges.
+    The same texts in the same order give the same tokenizer. A corpus with too few distinct words
+    gives fewer tokens. Control tokens inside the texts are excluded from the merges.
     """
     if vocab_size < SMALLEST_VOCAB:
         raise ConfigError(
@@ -77,7 +77,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    """Write plain Hugging Face tokenizer files into the folder `path`."""
+    """Write plain Hugging Face tokenizer files to the folder `path`."""
     tokenizer.save_pretrained(path)
 
 
@@ -98,7 +98,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """16 hex digits that change with the vocabulary, the rules of splitting or the template."""
+    """Return 16 hex digits that change with vocabulary, pre-tokenizer rules or chat template."""
     rules = json.loads(tokenizer.backend_tokenizer.to_str())
     for left_by_the_last_call in ("padding", "truncation"):
         rules.pop(left_by_the_last_call, None)
@@ -107,7 +107,7 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def check_fits(model_vocab: int, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise CheckpointError if the tokenizer can write a token the model has no embedding for."""
+    """Raises CheckpointError if the tokenizer has a token the model has no embedding for."""
     largest = max(tokenizer.get_vocab().values())
     if largest >= model_vocab:
         raise CheckpointError(

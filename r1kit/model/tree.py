@@ -1,10 +1,10 @@
-"""Tokens with the same history are computed once: a batch as a tree of prefixes.
+"""Prefix tree of a batch: tokens with the same prefix are computed once.
 
-The completions of a group begin with the same prompt, and a trained policy lets them go on alike
-for a while. A token's hidden state depends on the tokens before it alone, so equal beginnings are
-equal nodes: the layers run on the nodes, and only attention sees whole sequences. Losses and
+The completions of a group share their prompt, and those of a trained policy often share their first
+tokens as well. A token's hidden state depends only on the tokens up to it, so equal prefixes are
+equal nodes: the layers run on the nodes, and only attention works on whole sequences. Losses and
 gradients are those of the whole sequences, up to rounding.
-Source: shared prompts as in Prefix Grouper, arXiv 2506.05433; here any shared beginning counts.
+Source: shared prompts as in Prefix Grouper, arXiv 2506.05433; here any shared prefix counts.
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ import numpy.typing as npt
 Places = npt.NDArray[np.int64]
 
 WORTH = 0.9
-"""A tree with more nodes than this share of the tokens is not worth its bookkeeping."""
+"""largest ratio of nodes to tokens at which a tree is worth its bookkeeping"""
 
 
 class Tree(NamedTuple):
-    """`[5, 6, 7]` and `[5, 6, 8]` are `Tree(first=[0, 1, 2, 5], node=[0, 1, 2, 0, 1, 3])`."""
+    """A prefix tree of N nodes over a flat stream of T tokens.
+
+    `[5, 6, 7]` and `[5, 6, 8]` are `Tree(first=[0, 1, 2, 5], node=[0, 1, 2, 0, 1, 3])`.
+    """
 
     first: Places
-    """[N] the first token, in the flat stream, of every node"""
+    """[N] index in the flat stream of the first token of every node"""
     node: Places
     """[T] the node of every token"""
 
 
 def starts(lengths: Sequence[int] | Places) -> Places:
-    """[B] where each of the sequences in a flat stream begins."""
+    """Return the start [B] of each sequence in a flat stream."""
     return np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
 
 def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
-    """The tree of the sequences in a flat stream [T], or None if they hardly share beginnings."""
+    """Build the tree of the sequences in a flat stream [T]; None if they share too little."""
     begins = starts(lengths)
     order, shared = _neighbours(token_ids, begins, np.asarray(lengths))
     if len(token_ids) - shared.sum() > WORTH * len(token_ids):
@@ -57,7 +60,7 @@ def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
 
 
 def _neighbours(token_ids: Places, begins: Places, lengths: Places) -> tuple[Places, Places]:
-    """The sequences in the order of their tokens, and how many each shares with the one before."""
+    """Sort the sequences by their tokens; also count the tokens shared with the previous one."""
     table = np.full((len(lengths), lengths.max()), -1)
     for row, (start, length) in enumerate(zip(begins, lengths, strict=True)):
         table[row, :length] = token_ids[start : start + length]

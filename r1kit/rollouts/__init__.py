@@ -1,1 +1,1 @@
-"""From problems to rewarded completions: collecting, rewarding, filtering, writing."""
+"""Rollouts: collect completions of problems, reward them, filter them and write them to disk."""

@@ -1,8 +1,8 @@
-"""Rollouts: problems x G → engine → verify → reward → groups.
+"""Rollout collection: problems x G → engine → verify → reward → groups.
 
-Verification overlaps sampling: the completions of a group that is done are verified in threads of
-their own while the engine samples the others. What is left when sampling ends is waited for within
-a budget, and what is not in by then is undecided.
+Verification overlaps sampling: the completions of a finished group are verified in a thread pool
+while the engine samples the others. After sampling, outstanding verdicts are awaited within a time
+budget; completions without a verdict by then are undecided.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Verify = Callable[[Problem, str], Verdict]
 """(problem, answer part of the text) → verdict; called from several threads at once"""
 
 VERIFIERS = 4
-"""threads; verifiers that take long wait for processes of their own"""
+"""verification threads; slow verifiers run in processes that these threads wait for"""
 BUDGET_S = 60.0
-"""seconds that verdicts are waited for after the last completion was sampled"""
+"""longest wait for verdicts, in seconds, after the last completion was sampled"""
 SEED_STRIDE = 1_000_003
-"""A prime, so that request seeds of different runs do not line up."""
+"""a prime, so that request seeds of different runs do not line up"""
 
 
 @dataclass(frozen=True)
 class Rubric:
-    """How problems are asked and completions scored."""
+    """The rules for rendering problems as prompts and for scoring completions."""
 
     tokenizer: PreTrainedTokenizerBase
     verify: Verify
     weights: Mapping[str, float]
-    """of the parts of the reward"""
+    """weights of the parts of the reward"""
     weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """by task, where they are others"""
+    """task name -> weights, for tasks that override them"""
 
     def prompt(self, problem: Problem) -> list[int]:
         return render_prompt(self.tokenizer, problem.messages)
@@ -49,7 +49,7 @@ class Rubric:
     def score(
         self, problem: Problem, prompt_ids: list[int], completion: Completion, prefilled: bool
     ) -> Rollout | None:
-        """The completion with its verdict and reward; None when the verdict is undecided."""
+        """Verify and reward a completion; return None if the verdict is undecided."""
         parsed = parse(completion.text, prefilled)
         if parsed.answer is None:
             verdict = Verdict(False, None, "no answer: the thinking never ended")
@@ -66,24 +66,24 @@ class Rubric:
 
 @dataclass
 class RolloutBatch:
-    """The groups of some problems, and what collecting them took."""
+    """The groups of a set of problems, and the time it took to collect them."""
 
     groups: list[Group] = field(default_factory=list)
     n_undecided: int = 0
     n_late: int = 0
-    """of the undecided: verdicts that were not in when the budget was spent"""
+    """number of undecided completions whose verdict did not arrive within the budget"""
     sample_s: float = 0.0
     verify_s: float = 0.0
-    """that sampling was over and verdicts were waited for"""
+    """time spent waiting for verdicts after sampling had ended"""
 
 
 def request_seed(run_seed: int, problem_index: int) -> int:
-    """Of the problem's place in the run, so that a restart draws the same completions."""
+    """Derive the seed from the problem's index, so that a restart samples the same completions."""
     return (run_seed * SEED_STRIDE + problem_index) % (1 << 62)
 
 
 class Scoring:
-    """Verdicts in threads of their own, while other completions are still being sampled."""
+    """A thread pool that scores completions while others are still being sampled."""
 
     def __init__(self, exam: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
         self._exam = exam
@@ -100,7 +100,7 @@ class Scoring:
     def add(
         self, place: int, completions: list[Completion], prompt_ids: list[int], prefilled: bool
     ) -> None:
-        """The completions of the problem at this place begin to be scored."""
+        """Start scoring the completions of the problem at index `place`."""
         problem = self._problems[place]
         self._scored[place] = [
             self._pool.submit(self._exam.score, problem, prompt_ids, completion, prefilled)
@@ -109,13 +109,13 @@ class Scoring:
 
     @property
     def n_added(self) -> int:
-        """problems"""
+        """Number of problems whose completions were added."""
         return len(self._scored)
 
     def wait(self, budget_s: float = BUDGET_S) -> RolloutBatch:
-        """All groups in order; what has no verdict within the budget is undecided.
+        """Return all groups in order; completions without a verdict in time are undecided.
 
-        A problem that nothing was added for has a group without rollouts.
+        A problem without added completions has a group without rollouts.
         """
         started = time.perf_counter()
         wait([future for futures in self._scored.values() for future in futures], budget_s)
@@ -140,10 +140,10 @@ def collect_rollouts(
     budget_s: float = BUDGET_S,
     on_sampled: Callable[[int], None] | None = None,
 ) -> RolloutBatch:
-    """Draws n completions of each (index, problem), verifies and rewards them.
+    """Sample n completions of each (index, problem), verify and reward them.
 
-    Undecided completions are dropped from their group and counted. `on_sampled` is told how many
-    problems have all their completions.
+    Undecided completions are dropped from their group and counted. `on_sampled` is called with the
+    number of problems whose completions are all sampled.
     """
     requests = [
         Request(exam.prompt(problem), n, sampling, request_seed(seed, index))

@@ -1,12 +1,12 @@
-"""The verb sample-and-keep: problems → rollouts on disk → curated conversations.
+"""Rejection sampling: problems → rollouts on disk → curated conversations.
 
-    data.jsonl.rollouts   its settings, then one line a problem, appended chunk by chunk; each line
-                          ends with a checksum of itself
-    data.jsonl            the conversations, replaced all at once when all problems are sampled
+    data.jsonl.rollouts   settings, then one line per problem, appended chunk by chunk; each line
+                          ends with its checksum
+    data.jsonl            the conversations, replaced atomically when all problems are sampled
 
-A rollout is sampled once: a killed run goes on with the problems that have no line yet, and what is
-curated is what was read back from the file. So a resumed run leaves the same bytes as one that was
-never interrupted (docs/curation.md). Source: rejection sampling of the R1 paper, section 2.3.3 of
+A rollout is sampled once: a killed run resumes with the problems that have no line yet, and
+curation reads the rollouts back from the file. A resumed run therefore leaves the same bytes as an
+uninterrupted one (docs/curation.md). Source: rejection sampling of the R1 paper, section 2.3.3 of
 its first version.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from r1kit.model.parallel import Ranks
 
 CHUNK = 64
-"""problems sampled between two flushes to the disk: what a kill can cost"""
+"""number of problems sampled between two flushes to disk, the most that a kill can lose"""
 
 MEND = (
     "delete that line, and its problem is sampled again, or the whole file, and all of them are "
@@ -39,11 +39,11 @@ MEND = (
 
 Record = dict[str, Any]
 IndexedProblems = Sequence[tuple[int, Problem]]
-"""(index, problem); the index is the problem's name in the file"""
+"""(index, problem) pairs; the index identifies the problem in the file"""
 
 
 class Sampled(Protocol):
-    """What `sample` returns, such as `rollout.Collected`: a group a problem, in their order."""
+    """The result of `sample`, such as `RolloutBatch`: one group per problem, in order."""
 
     @property
     def groups(self) -> Sequence[Group]: ...
@@ -53,7 +53,7 @@ SampleFunction = Callable[[IndexedProblems], Sampled]
 
 
 class UnfinishedError(EngineError):
-    """Not all of a chunk could be sampled; `groups` has None for each that is missing."""
+    """Raised if a chunk was sampled only in part; `groups` has None for each missing group."""
 
     def __init__(self, message: str, groups: Sequence[Group | None]) -> None:
         super().__init__(message)
@@ -62,20 +62,20 @@ class UnfinishedError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class KeptSamples:
-    """What was sampled and what is left of it."""
+    """The files, counts and filter report of a rejection sampling run."""
 
     data: Path
     rollouts: Path
     n_problems: int
     n_rollouts: int
-    """with a verdict"""
+    """completions with a verdict"""
     n_undecided: int
-    """without one: they are no rollouts, and nothing is learned from them"""
+    """completions without a verdict: they are not rollouts and not trained on"""
     report: FilterReport
 
 
 def rollouts_path(out: Path) -> Path:
-    """Of the file of rollouts beside the conversations."""
+    """Return the path of the rollouts file that belongs to the conversations in `out`."""
     return out.with_name(f"{out.name}.rollouts")
 
 
@@ -95,17 +95,17 @@ def rejection_sampling(
     ranks: Ranks | None = None,
     on_chunk: Callable[[int, int], None] | None = None,
 ) -> KeptSamples:
-    """Samples what has no line yet, curates all of it and writes the conversations to `out`.
+    """Sample problems that have no line yet, curate all rollouts, write the conversations to `out`.
 
-    `n` and `sampling` are those of `sample`, and stand in the file's first line. `is_repeatable`
-    says that `sample` gives the same for the same chunk: should a kill have left a part of one, the
-    whole is sampled again and what is missing is written, for what a model says depends, in its
-    last bits, on what it is sampled with. Without it nothing is ever asked twice. With `ranks`,
-    every rank calls this with the same arguments: `sample` gets this rank's share of each chunk,
-    and the first rank alone touches files. `on_chunk(done, total)` counts problems.
+    `n` and `sampling` are those of `sample`, and are recorded in the file's first line.
+    `is_repeatable` means that `sample` returns the same for the same chunk: if a kill has left a
+    chunk incomplete, the whole chunk is sampled again and the missing lines are written, because
+    logits depend in their last bits on the batch. Without it no problem is ever sampled twice. With
+    `ranks`, every rank calls this with the same arguments: `sample` gets this rank's share of each
+    chunk, and only the first rank accesses files. `on_chunk(done, total)` counts problems.
 
-    Raises RunError when the rollouts beside `out` were sampled with other settings or belong to
-    another process, EngineError when sampling fails, CurationError when nothing is left.
+    Raises RunError if the rollouts beside `out` were sampled with other settings or are in use by
+    another process, EngineError if sampling fails, CurationError if no conversation is left.
     """
     by_index = dict(problems)
     if len(by_index) < len(problems):
@@ -139,7 +139,7 @@ def rejection_sampling(
 
 
 def group_record(index: int, group: Group) -> Record:
-    """A group as a line: everything but the problem, of which it has what a reader wants."""
+    """Return the line of a group: all its rollouts, and the problem's record for readers."""
     return {
         "index": index,
         "problem": group.problem.as_record(),
@@ -153,7 +153,7 @@ def group_record(index: int, group: Group) -> Record:
 
 
 def group_from(record: Mapping[str, Any], problem: Problem) -> Group:
-    """The very group that `group_record` has written; the problem is the caller's."""
+    """Rebuild the exact group that `group_record` wrote, with the given problem."""
     rollouts = []
     for entry in record["rollouts"]:
         completion = {k: v for k, v in entry.items() if k not in ("verdict", "reward")}
@@ -170,12 +170,12 @@ def group_from(record: Mapping[str, Any], problem: Problem) -> Group:
 
 
 class RolloutsFile:
-    """The rollouts of one plan, one writer at a time: settings first, then a line a problem."""
+    """A rollouts file with one writer at a time: settings first, then one line per problem."""
 
     KIND = "rollouts"
 
     def __init__(self, path: Path, settings: Record) -> None:
-        """Opens or begins it. Raises RunError for a file in use, foreign, or of other settings."""
+        """Open or create it. Raises RunError for a file in use, foreign, or with other settings."""
         self.path = path
         self._settings = {"kind": self.KIND, **settings}
         self._lock = self._taken()
@@ -189,7 +189,7 @@ class RolloutsFile:
             raise
 
     def add(self, groups: Sequence[tuple[int, Group]]) -> None:
-        """Appends the groups that have no line yet, and makes them durable."""
+        """Append the groups that have no line yet, and flush them to disk."""
         for index, group in groups:
             if index not in self.indices:
                 self._lines.append(seal(group_record(index, group)))
@@ -197,7 +197,7 @@ class RolloutsFile:
         self._lines.sync()
 
     def groups(self, problems: Mapping[int, Problem]) -> list[Group]:
-        """All groups as they stand in the file, in the order of `problems`."""
+        """Read all groups from the file, in the order of `problems`."""
         records = {record["index"]: record for _, record in reversed(self._read()[1:])}
         return [group_from(records[index], problem) for index, problem in problems.items()]
 
@@ -206,7 +206,7 @@ class RolloutsFile:
         os.close(self._lock)
 
     def _taken(self) -> int:
-        """The lock on the file, which dies with this process."""
+        """Lock the file; the lock is released when this process exits."""
         with full_disk_said(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         taken = lock(self.path)
@@ -220,7 +220,7 @@ class RolloutsFile:
         return read_records(self.path, RolloutsLine, MEND)
 
     def _resumed(self) -> set[int]:
-        """The problems that have a line; a half-written last line is taken off the file."""
+        """Return the indices of problems that have a line; truncate a half-written last line."""
         self._refuse_foreign()
         lines = self._read()
         whole = sum(len(raw) for raw, _ in lines)
@@ -247,7 +247,7 @@ class RolloutsFile:
 
 
 def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
-    """What decides the rollouts; the rules do not, and may change between two calls."""
+    """Return the settings that determine the rollouts; the rules do not, and may change."""
     digest = hashlib.sha256()
     for pair in problems:
         digest.update(f"{pair!r}\n".encode("utf-8", "backslashreplace"))
@@ -270,7 +270,7 @@ def _sample_chunk(
     out: Path,
     ranks: Ranks | None,
 ) -> None:
-    """Samples this rank's share; what any rank has got is written, also when another failed."""
+    """Sample this rank's share; groups of all ranks are written, even if another rank failed."""
     mine = part if ranks is None else ranks.share(part)
     groups: Sequence[Group | None] = []
     failure: str | None = None

@@ -1,12 +1,12 @@
-"""From a verdict to a reward: accuracy, format, language consistency, true steps; rules alone.
+"""Rule-based rewards from verdicts: accuracy, format, language consistency, true steps.
 
 Source: the R1 paper, section 2.2.2 of its first version (accuracy and format, equal weight, no
 neural reward) and 2.3.2 (language consistency: the share of the thinking's words that are in the
-question's language, added directly). Departures: no `<answer>` tags, the answer is what follows the
-thinking. The paper does not say what a cut completion gets; here it never gets the format reward,
-and accuracy only if its thinking had ended. Nor does it say what thinking without words gets: here
-the whole of the language reward, for nothing in it is foreign; without thinking there is none. True
-steps are there for comparison: the paper rewards outcomes alone (its section 4.2).
+question's language, added directly). Departures: no `<answer>` tags; the answer is the text after
+the thinking. The paper does not specify the reward of a truncated completion; here it never gets
+the format reward, and accuracy only if its thinking had ended. Nor does it specify thinking without
+words: here it gets the full language reward, because nothing in it is foreign; a completion without
+thinking gets none. True steps are for comparison: the paper rewards outcomes alone (section 4.2).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r1kit.verify.language import language_share
 from r1kit.verify.steps import true_steps
 
 PARTS = ("accuracy", "format", "language", "process", "preference")
-"""the last one comes from a judge, afterwards (judges/)"""
+"""parts of the reward; "preference" is added later, by a judge (judges/)"""
 
 
 def reward(
@@ -30,12 +30,13 @@ def reward(
     prefilled: bool = False,
     needs_thinking: bool = True,
 ) -> Reward:
-    """Score a completion: each part is from 0 to 1 and stays unweighted; the total is weighted.
+    """Score a completion: each part is from 0 to 1 and unweighted; the total is weighted.
 
-    `language` is the question's; `prefilled` says that the prompt already ended in `<think>`;
-    without `needs_thinking` an answer alone is as well formed, and its language counts then. A
-    part without a weight is logged and does not count. Raises ValueError for an undecided verdict
-    (drop the rollout instead), for an unknown language and for the weight of an unknown part.
+    `language` is the question's; `prefilled` means that the prompt already ended in `<think>`.
+    Without `needs_thinking` an answer alone is also well formed, and the language reward then
+    scores the answer. A part without a weight is logged and does not count. Raises ValueError for
+    an undecided verdict (drop the rollout instead), for an unknown language and for the weight of
+    an unknown part.
     """
     if verdict.correct is None:
         raise ValueError("an undecided verdict has no reward; drop the rollout")
@@ -53,9 +54,9 @@ def reward(
 
 
 def consistency(text: str | None, language: str) -> float:
-    """Share of the words of the thinking in `language`: 1 if it has no words, 0 without thinking.
+    """Return the share of words in `language`: 1 if there are no words, 0 for None or "".
 
-    Words inside thinking tags that do not belong there count like all others.
+    Stray thinking tags are replaced with spaces; the words around them count like all others.
     """
     share = language_share(template.without_tags(text or ""), language)
     return float(bool(text)) if share is None else share

@@ -1,6 +1,6 @@
-"""`r1 sample`: problems, a model here or on a server, and what is worth learning of its answers.
+"""`r1 sample`: sample completions from a local or remote model and keep those worth training on.
 
-The verb itself is `rejection.py`; this is who is asked, about what, and what is seen meanwhile.
+The algorithm is in `rejection.py`; this module sets up model, problems and progress display.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from r1kit.tasks import mix, questions
 from r1kit.types import Problem, Sampling, Split
 
 RECIPE_PROBLEMS = 1000
-"""of a recipe, where --count says nothing: its tasks have no end"""
+"""number of problems of a recipe without --count: its tasks are endless"""
 PATIENCE = 2_000
-"""draws in a row that bring no new problem, after which a recipe has no more"""
+"""number of consecutive duplicates after which a recipe is taken to have no more problems"""
 REMOTE_CHUNK = 32
-"""problems between two flushes to the disk"""
+"""number of problems between two flushes to disk"""
 WEIGHTS = {"accuracy": 1.0, "format": 1.0}
-"""of the parts of the reward, which stands beside each rollout; curation looks at verdicts"""
+"""weights of the parts of the reward recorded with each rollout; curation uses the verdicts"""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """What the command line asks for."""
+    """The command-line options of `r1 sample`."""
 
     source: Path
     """a recipe, its name, or a file of questions"""
@@ -64,17 +64,17 @@ class SampleOptions:
     sampling: Sampling
     seed: int
     count: int | None
-    """problems at most"""
+    """maximum number of problems"""
     split: Split
     benchmarks: Sequence[str]
     """NAME=FILE.jsonl"""
     max_rows: int
-    """completions sampled at once by a model here"""
+    """maximum number of completions that a local model samples at once"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Who is asked, made ready."""
+    """A model that is ready to be sampled from, local or remote."""
 
     name: str
     sample: rejection.SampleFunction
@@ -86,9 +86,9 @@ class Sampler:
 def run(
     who: str, wish: SampleOptions, model: str | None, api_key: str | None, console: Console
 ) -> None:
-    """Sample, keep, and print what was taken by which filter; progress goes to stderr.
+    """Sample, curate, and print how many rollouts each filter removed; progress goes to stderr.
 
-    Raises an R1Error for everything a user can mend, before anything is sampled where it is known.
+    Raises an R1Error for every error that a user can fix, before sampling if possible.
     """
     if wish.out.resolve() == wish.source.resolve():
         raise ConfigError(f"--out would overwrite the problems in {wish.source}; name another.")
@@ -125,7 +125,7 @@ def run(
 
 
 def problems_of(wish: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
-    """The problems with their indices, and what verifies them. Raises TaskError, ConfigError."""
+    """Return the indexed problems and their verifier. Raises TaskError, ConfigError."""
     if wish.source.suffix == ".jsonl":
         return list(enumerate(questions.read_problems(wish.source)[: wish.count])), questions.verify
     names = [recipe.name for recipe in config.shipped()]
@@ -139,7 +139,7 @@ def problems_of(wish: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]
 
 
 def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
-    """The first problems with different ids; fewer where the tasks seem to have no more."""
+    """Return the first problems with distinct ids; fewer if the tasks seem to have no more."""
     found: dict[str, tuple[int, Problem]] = {}
     index = newest = 0
     while len(found) < count and index - newest < PATIENCE:
@@ -157,7 +157,7 @@ def from_checkpoint(
     wish: SampleOptions,
     console: Console,
 ) -> Sampler:
-    """A model of this machine. Raises CheckpointError when it is not there or does not open."""
+    """Open a local model. Raises CheckpointError if it does not exist or cannot be opened."""
     from r1kit.model.find import find_model
 
     found = find_model(name)
@@ -176,14 +176,14 @@ def from_checkpoint(
         return collect_rollouts(engine, exam, part, wish.n, sampling, wish.seed)
 
     prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
-    # Twice what is sampled at once: rows stay busy, and a kill costs little.
+    # A chunk is twice the batch size: rows stay busy, and a kill loses little.
     return Sampler(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 
 
 def from_endpoint(
     endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
 ) -> Sampler:
-    """A model on a server. Raises EngineError when the server does not say which one."""
+    """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
     exam = Rubric(cast("Any", None), verify, WEIGHTS)
@@ -192,7 +192,7 @@ def from_endpoint(
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         nonlocal has_answered
-        # Servers that give one completion at a time use seed + i: seeds are n apart.
+        # Servers that return one completion per request use seed + i, so seeds are n apart.
         asked = [
             EndpointRequest(
                 problem.messages, wish.sampling, request_seed(wish.seed, index * wish.n), wish.n
@@ -209,8 +209,8 @@ def from_endpoint(
             found = scoring.wait()
         failures = [answer for answer in answers if isinstance(answer, EngineError)]
         has_answered |= len(failures) < len(part)
-        # A request that is refused is refused for ever: its problem has no rollouts. But a server
-        # that has refused every one so far is asked in a wrong way.
+        # A rejected request will always be rejected: its problem has no rollouts. But if the server
+        # has rejected every request so far, the requests themselves are wrong.
         lost = [
             isinstance(answer, EngineError)
             and not (has_answered and isinstance(answer, RefusedError))
@@ -231,14 +231,14 @@ def from_endpoint(
 
 
 def _lasting(failures: Sequence[EngineError]) -> EngineError:
-    """That of the server rather than of a request."""
+    """Return a failure of the server if there is one, rather than of a single request."""
     return min(failures, key=lambda failure: isinstance(failure, RefusedError))
 
 
 def _fitting(
     exam: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
 ) -> Sampling:
-    """No longer than the model can read after the longest prompt."""
+    """Limit max_tokens to the model's context after the longest prompt."""
     if most is None:
         return sampling
     size, problem = max(
@@ -253,7 +253,7 @@ def _fitting(
 
 
 def _refuse_foreign(out: Path) -> None:
-    """A file that no rollouts stand beside was made by somebody else."""
+    """Raises RunError if `out` exists without a rollouts file: r1kit did not write it."""
     if out.is_file() and not rejection.rollouts_path(out).exists():
         raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
 
@@ -266,7 +266,7 @@ def _benchmark(told: str) -> Benchmark:
 
 
 class _Rate(ProgressColumn):
-    """Problems a second, or a minute where that is less than one."""
+    """Problems per second, or per minute if that is less than one."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

@@ -1,1 +1,1 @@
-"""THE RECIPE, one short file a stage; a stage only composes verbs."""
+"""The stages of the recipe, one short file each; a stage only composes the training functions."""

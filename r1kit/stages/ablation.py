@@ -1,4 +1,4 @@
-"""Ablations: a stage once more with other settings, from the same weights, to see what they do."""
+"""Ablations: a stage run again from the same weights with other settings, for comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from r1kit.stages.plan import Unit, changed
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of an ablation."""
+    """Run an ablation; leaves its finished checkpoint."""
     name = unit.name.split("/")[1]
     wanted = next(item for item in context.recipe.ablations if item.name == name)
     config = changed(context.recipe, wanted)

@@ -1,8 +1,8 @@
-"""Stage base: a tiny model pretrained on the world's corpus, or any Hugging Face model as it is.
+"""Stage base: a tiny model pretrained on the world's corpus, or any unchanged Hugging Face model.
 
-The paper starts from DeepSeek-V3-Base, which has read the web's mathematics: it can reason and
-seldom does. Here the corpus is written for the purpose (tasks/world/author.py), and it too holds
-reasoning traces; what RL can raise must have been seen.
+The paper starts from DeepSeek-V3-Base, which was trained on the web's mathematics: it can reason
+but seldom does. Here the corpus is generated for the purpose (tasks/world/author.py), and it too
+contains reasoning traces: RL can only amplify behaviour that occurs in pretraining.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory
 
 N_TOKENIZER_DOCUMENTS = 6_000
-"""read to learn the tokenizer"""
+"""number of documents the tokenizer is trained on"""
 N_MEASURED_PROMPTS = 128
-"""whose longest says how much room completions have"""
+"""number of prompts measured; the longest determines the room for completions"""
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `base`."""
+    """Run stage `base`; leaves its finished checkpoint."""
     make(context, unit, context.recipe.model, context.recipe.base)
 
 
 def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
-    """The same for any model: a student has a base of its own."""
+    """Make the base of any model, as each student has its own."""
     if shape.path is not None:
         _adopt(context, unit, shape.path)
     else:
@@ -46,9 +46,9 @@ def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -
 
 
 def _adopt(context: Context, unit: Unit, path: str) -> None:
-    """An existing model becomes the base unchanged."""
+    """Use an existing model as the base, unchanged."""
     found = find_model(path)
-    context.resume(unit.name)  # what was recorded before a kill is recorded again
+    context.resume(unit.name)  # rewinds what was recorded before a kill
     model = policy.load(found, context.ranks.device, context.dtype)
     tokenizer = folder.open_tokenizer(found)
     _refuse_long(context, unit, tokenizer, getattr(model.config, "max_position_embeddings", None))
@@ -81,7 +81,7 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
 def _refuse_long(
     context: Context, unit: Unit, tokenizer: PreTrainedTokenizerBase, positions: int | None
 ) -> None:
-    """Raises ConfigError where completions do not fit behind the prompts of this recipe."""
+    """Raises ConfigError if completions do not fit after the prompts of this recipe."""
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
     mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
@@ -93,7 +93,7 @@ def _refuse_long(
 def _steps(
     context: Context, tasks: mix.TaskMixture, tokenizer: PreTrainedTokenizerBase, config: BaseConfig
 ) -> list[list[Trajectory]]:
-    """This rank's documents of every optimizer step."""
+    """Return this rank's documents for every optimizer step."""
     ranks = context.ranks
     mine: list[list[int]] = []
     lengths: list[int] = []

@@ -1,8 +1,8 @@
-"""Stage bench: what a checkpoint can do, on held-out problems, with its error bars.
+"""Stage bench: evaluate a checkpoint on held-out problems, with standard errors.
 
-Source: R1 paper, section 3: k samples a problem at temperature 0.6 and top-p 0.95, their mean as
-pass@1, their majority as cons@k. An error bar is of the mean over problems, so that samples of the
-same problem do not count as independent.
+Source: R1 paper, section 3: k samples per problem at temperature 0.6 and top-p 0.95, their mean as
+pass@1, their majority as cons@k. Standard errors are those of the mean over problems, so that
+samples of the same problem do not count as independent.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from r1kit.verify.answer import check_number
 from r1kit.verify.language import language_of
 
 N_SHOWN = 6
-"""held-out problems whose answers the report shows for every stage"""
+"""number of held-out problems whose answers the report shows for every stage"""
 BENCH_SEED = 7_777
-"""apart from the seeds of training"""
+"""added to the recipe's seed, so that seeds differ from those of training"""
 MEASURES = {
     "mean_tokens": "tokens",
     "reflection_per_answer": "reflections",
@@ -37,14 +37,14 @@ MEASURES = {
     "well_formed": "rewards/format",
     "truncated": "clipped",
 }
-"""entry of results.json → the fact about a completion (measure.facts) that it is the mean of"""
+"""key in results.json → the fact about a completion (measure.facts) of which it is the mean"""
 
 Values = list[float]
-"""one a problem, over all ranks"""
+"""one value per problem, over all ranks"""
 
 
 def run(context: Context, stage: str) -> dict[str, Any]:
-    """Measures the newest checkpoint of `stage`: the entry of results.json."""
+    """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     recipe, config = context.recipe, context.recipe.bench
     path = context.latest(stage)
     model, tokenizer = context.load(path)
@@ -77,13 +77,13 @@ def run(context: Context, stage: str) -> dict[str, Any]:
 
 
 def again(context: Context, unit: Unit) -> None:
-    """Makes nothing: a finished stage whose results are lost is only measured."""
+    """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 
 def judge(context: Context, unit: Unit) -> dict[str, Any]:
-    """What the reward models of this run think of the general answers of the stages it needs.
+    """Score the general answers of the stages in `unit.needs` with this run's reward models.
 
-    They are born late, so that no stage can be judged when it ends.
+    The reward models are trained late in the run, so no stage can be scored when it ends.
     """
     reward_models, found = preference.reward_models(context), {}
     stages = [name for name in unit.needs if name not in JUDGES]
@@ -105,7 +105,7 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
 
 
 def _general(context: Context, stage: str, engine: Engine, exam: Rubric) -> dict[str, Any]:
-    """What a checkpoint can do with held-out prompts that are not reasoning."""
+    """Evaluate a checkpoint on held-out general prompts."""
     task = mix.general(context.recipe, "held_out")
     groups = _talked(context, stage, engine, dataclasses.replace(exam, verify=task.verify))
     rates = _of_all(context, groups, _rate)
@@ -129,7 +129,7 @@ def _talked(context: Context, stage: str, engine: Engine, exam: Rubric) -> list[
 def _sat(
     context: Context, stage: str, engine: Engine, exam: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
-    """This rank's groups of the problems."""
+    """Sample the problems; return this rank's groups."""
     config = context.recipe.bench
     mine = context.ranks.share(list(enumerate(problems)))
     told = f"{len(problems)} held-out problems, {config.samples} answers each"
@@ -148,18 +148,21 @@ def _sat(
 def _of_all(
     context: Context, groups: Sequence[Group], value: Callable[[Group], float | None]
 ) -> Values:
-    """Of each problem that has one; those without a decided completion have none."""
+    """Return `value` of the problems of all ranks, without those that have none.
+
+    A problem without a decided completion has none.
+    """
     mine = [value(group) if group.rollouts else None for group in groups]
     return [item for part in context.ranks.gather(mine) for item in part if item is not None]
 
 
 def _stderr(values: Values) -> float:
-    """Of their mean."""
+    """Return the standard error of the mean."""
     return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
 def _measures(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
-    """The measures, and the standard error of each under `errors`."""
+    """Return the measures, and the standard error of each under `errors`."""
     found: dict[str, Any] = {"errors": {}}
     for name, fact in MEASURES.items():
         values = _of_all(context, groups, partial(_fact, name=fact))
@@ -169,7 +172,10 @@ def _measures(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def _fact(group: Group, name: str) -> float | None:
-    """Its mean over the completions that have it: one without words has no language."""
+    """Return the mean of a fact over the completions that have it.
+
+    A completion without words has no language.
+    """
     found = map(facts, group.rollouts)
     return _mean(row[name] for row in found if name != "language" or row["with_language"])
 
@@ -180,14 +186,14 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _rate(group: Group) -> float:
-    """Share of right completions."""
+    """Return the share of correct completions."""
     return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
 
 
 def _vote(group: Group) -> float:
-    """Whether the answer most completions gave is right.
+    """Return 1 if the majority answer of the group is correct, else 0.
 
-    Answers are the same if their texts are; of equally many the first one counts.
+    Answers are compared as text; ties go to the first one.
     """
     verdicts = [rollout.verdict for rollout in group.rollouts]
     counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
@@ -212,7 +218,10 @@ def _showcase(
     exam: Rubric,
     tasks: mix.TaskMixture,
 ) -> list[dict[str, Any]]:
-    """Greedy answers to the recipe's questions and to some held-out problems; first rank only."""
+    """Return greedy answers to the recipe's questions and some held-out problems.
+
+    Called on the first rank only.
+    """
     asked = [
         Problem(
             f"showcase/{i}",

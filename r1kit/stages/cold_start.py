@@ -1,9 +1,9 @@
-"""Stage cold_start: the base is fine-tuned on what Zero wrote well, so that RL begins readable.
+"""Stage cold_start: fine-tune the base on good samples of Zero, so that RL starts out readable.
 
-Source: R1 paper §2.3.1: correct and readable samples of R1-Zero, made readable, and an answer after
-the thinking. Weights from `base`; data from `zero`. Departure: no language model and no people
-rewrite them; samples that mix languages are left out instead of translated, and a bare box gets the
-word "answer" in the question's language.
+Source: R1 paper §2.3.1: correct and readable samples of R1-Zero, made readable, with an answer
+after the thinking. Weights from `base`; data from `zero`. Departure: samples are not rewritten by a
+language model or by annotators; those that mix languages are dropped instead of translated, and an
+answer that is only a box gets the word "answer" in the question's language.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `cold_start`."""
+    """Run stage `cold_start`; leaves its finished checkpoint."""
     config = context.recipe.cold_start or TunedConfig()
     rows = [rewritten(row) for row in sampled_data.draw(context, unit, "zero", config.sample)]
     rows += sampled_data.general(context, config.n_general)
@@ -26,7 +26,7 @@ def run(context: Context, unit: Unit) -> None:
 
 
 def rewritten(row: TrainingRow) -> TrainingRow:
-    """The row with a word before an answer that is a bare box."""
+    """Insert the word "answer" before an answer that is only a box."""
     *before, last = row["messages"]
     if not last["content"].startswith("\\boxed{"):
         return row

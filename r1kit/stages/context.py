@@ -1,7 +1,7 @@
-"""What every stage is given: the recipe, the run folder, the processes, the terminal.
+"""The context passed to every stage: recipe, run folder, ranks and terminal.
 
-Only rank 0 has the run folder open and a terminal to draw on; the other ranks call the same
-methods, which do nothing there, so that a stage reads the same on every rank.
+Only rank 0 has the run folder open and a terminal; on the other ranks the same methods do nothing,
+so that the code of a stage is the same on every rank.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
 
 KEPT_CHECKPOINTS = 2
-"""Resume points kept a stage; older ones are deleted."""
+"""number of resume points kept per stage; older ones are deleted"""
 FIRST_INDEX = {
     "zero": 0,
     "cold_start": 1_000_000,
@@ -38,20 +38,20 @@ FIRST_INDEX = {
     "rejection": 3_000_000,
     "final": 4_000_000,
 }
-"""Where the problems of a stage begin in the endless sequence of the train split: apart, so that
-none is asked the problems it has learned from."""
+"""index of each stage's first problem in the endless sequence of the train split; the ranges are
+disjoint, so that no stage samples problems that its weights were trained on"""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint to go on from."""
+    """A checkpoint from which a stage resumes."""
 
     path: Path
     step: int
     state: dict[str, Any]
 
     def restoring(self) -> AbstractContextManager[None]:
-        """What goes wrong while `state` is put back is a CheckpointError."""
+        """Turn errors while `state` is restored into a CheckpointError."""
         return checkpoint.restoring(self.path)
 
 
@@ -60,11 +60,11 @@ class Context:
     recipe: Recipe
     ranks: Ranks
     run: RunDir | None
-    """None on every rank but the first"""
+    """None on every rank except the first"""
     observer: Observer | None
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """On every rank: the memory of all of them is added to the metrics."""
+        """Log a step; call it on every rank, as the memory of all ranks is added to the metrics."""
         resident = self.ranks.sum({"memory/resident_mb": psutil.Process().memory_info().rss / 1e6})
         metrics = {**metrics, **resident}
         if self.run is not None:
@@ -79,7 +79,7 @@ class Context:
             self.observer.sample(record)
 
     def tick(self, stage: str) -> None:
-        """From now on time is spent in this stage."""
+        """Attribute the time from now on to this stage."""
         if self.run is not None:
             self.run.tick(stage)
 
@@ -92,7 +92,10 @@ class Context:
             self.observer.stage_started(unit.name, n_steps, what)
 
     def counting(self, stage: str, total: int, what: str) -> Callable[[int], None]:
-        """Shows something long that is no training; call what it returns with how much is done."""
+        """Show the progress of a long phase other than training.
+
+        Call the returned function with the number of items done.
+        """
         if self.observer is None:
             return lambda done: None
         observer = self.observer
@@ -100,33 +103,33 @@ class Context:
         return lambda done: observer.step(stage, done, {})
 
     def parent_checkpoint(self, unit: Unit) -> Path:
-        """The checkpoint a unit begins with."""
+        """Return the checkpoint whose weights a unit starts from."""
         assert unit.weights_from is not None, f"{unit.name} begins with nothing"
         return self.latest(unit.weights_from)
 
     def data(self, stage: str) -> Path:
-        """The file of conversations a stage leaves, on every rank."""
+        """Return the path of a stage's file of conversations, on every rank."""
         folder: Path = self._from_first(self.run and self.run.path)
         return folder / "data" / f"{stage}.jsonl"
 
     def vouched_data(self, stage: str, name: str) -> Path:
-        """The same of a finished stage. Raises RunError if it is not what the stage has left."""
+        """Return `data(name)` of a finished stage. Raises RunError if the stage's data changed."""
         if self.run is not None:
             self.run.refuse_changed_data(stage)
         return self.data(name)
 
     def latest(self, stage: str) -> Path:
-        """The checkpoint of a finished stage, on every rank. Raises RunError if it is gone."""
+        """Return the checkpoint of a finished stage, on every rank. Raises RunError if missing."""
         path: Path = self._from_first(self.run and self.run.needed(stage))
         return path
 
     def newest(self, stage: str) -> Path | None:
-        """The newest checkpoint of a stage, which may be unfinished or have none."""
+        """Return the newest checkpoint of a stage, finished or not, or None."""
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path
 
     def resume(self, stage: str) -> Resumed | None:
-        """The newest resume point of an unfinished stage; forgets what came after it."""
+        """Return the newest resume point of an unfinished stage; discard later records."""
         path = self._from_first(self.run and self.run.latest(stage))
         if path is None:
             if self.run is not None:
@@ -150,7 +153,7 @@ class Context:
         tokenizer: PreTrainedTokenizerBase,
         state: dict[str, Any],
     ) -> None:
-        """A resume point, written by the first rank while the others wait at the next step."""
+        """Write a resume point, on the first rank, while the others wait at the next step."""
         if self.run is None:
             return
         position = self.run.sync()
@@ -174,23 +177,23 @@ class Context:
         self.run.prune(unit.name, KEPT_CHECKPOINTS)
 
     def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The model of a checkpoint on this rank's device, and its tokenizer."""
+        """Load the model of a checkpoint on this rank's device, and its tokenizer."""
         with self.opening(path):
             return checkpoint.load(path, self.ranks.device, self.dtype)
 
     def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
-        """The tokenizer of a checkpoint; one it was not trained with is a CheckpointError."""
+        """Load the tokenizer of a checkpoint. Raises CheckpointError if it has been replaced."""
         return folder.open_tokenizer(path)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of models in training and sampling."""
+        """The dtype of models in training and sampling."""
         dtype: torch.dtype = getattr(torch, self.recipe.compute.dtype)
         return dtype
 
     @contextmanager
     def opening(self, path: Path) -> Iterator[None]:
-        """What else can be done about a checkpoint of this run that does not open."""
+        """Add recovery advice to a CheckpointError about a checkpoint of this run."""
         stage, _ = stage_and_step(path)
         try:
             yield

@@ -1,7 +1,7 @@
-"""Stage distill: students of other sizes, each from a base of its own, taught by data alone.
+"""Stage distill: students of other sizes, each from its own base, trained on data alone.
 
-Source: R1 paper §2.4: SFT on the teacher's kept samples, no RL. A twin, from the same student base,
-is trained by RL alone: the comparison of §4.1.
+Source: R1 paper §2.4: SFT on the teacher's kept samples, no RL. A twin from the same student base
+is trained by RL alone, for the comparison of §4.1.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from r1kit.stages.plan import Unit
 
 
 def make_base(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of a student's own base."""
+    """Make a student's own base; leaves its finished checkpoint."""
     student = _student(context, unit)
     config = context.recipe.base.model_copy(update={"tokens": student.tokens})
     base.make(context, unit, student.model, config)
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of a student."""
+    """Train a student; leaves its finished checkpoint."""
     config, student = _config(context), _student(context, unit)
     optim = config.sft.optim.model_copy(update={"lr": student.lr or config.sft.optim.lr})
     sft = config.sft.model_copy(update={"optim": optim})
@@ -33,7 +33,7 @@ def run(context: Context, unit: Unit) -> None:
 
 
 def make_twin(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of a student's base trained by RL alone."""
+    """Train a student's base by RL alone; leaves its finished checkpoint."""
     reinforce.by_rules(context, unit, _config(context).twin)
 
 

@@ -1,9 +1,9 @@
-"""Stage final: RL for all scenarios, by rules where there are some and by preference where not.
+"""Stage final: RL on all prompts, with rule-based rewards for reasoning and preferences otherwise.
 
 Source: R1 paper §2.3.4, and §3.2.2 of its long version: reasoning prompts with rule-based rewards
-throughout; general prompts and preference rewards only in the last share of the steps, for a
-learned reward is hacked in time. Weights from `rejection`. Departure: general prompts keep rules
-that can be checked; that truth is logged as their accuracy and never rewarded.
+throughout; general prompts and preference rewards only in the last share of the steps, as a learned
+reward is eventually hacked. Weights from `rejection`. Departure: general prompts also have
+verifiable rules; the result is logged as their accuracy and never rewarded.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ JUDGE_KEY = "R1_JUDGE_KEY"
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `final`."""
+    """Run stage `final`; leaves its finished checkpoint."""
     train(context, unit, context.recipe.final or FinalConfig())
 
 
 def train(context: Context, unit: Unit, config: FinalConfig) -> None:
-    """The same with other settings, for an ablation."""
+    """Run the stage with the given settings, possibly those of an ablation."""
     recipe = context.recipe
     reasoning = mix.load_tasks(recipe, "train")
     mixed, general, judge = reasoning, "", None
@@ -49,7 +49,7 @@ def train(context: Context, unit: Unit, config: FinalConfig) -> None:
 
 
 def find_judge(context: Context, config: FinalConfig) -> Judge:
-    """The server the recipe names, or the reward models this run has trained."""
+    """Return the remote judge that the recipe configures, or this run's reward models."""
     if config.judge_url is not None:
         key = os.environ.get(JUDGE_KEY)
         return RemoteJudge(Endpoint(config.judge_url, config.judge_model, key))

@@ -1,4 +1,4 @@
-"""Numbers and readable records about groups of completions; shared by RL steps and benchmarks."""
+"""Metrics and readable records of groups of completions, for RL steps and benchmarks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RolloutMetrics = dict[str, float]
 
 
 def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
-    """The metrics of a step over all ranks' groups, by the names the field knows from TRL."""
+    """Return the metrics of a step over the groups of all ranks, named as in TRL."""
     sums = ranks.sum(_sums(groups))
     n = max(1.0, sums["n"])
     metrics = {
@@ -64,7 +64,7 @@ def _sums(groups: Sequence[Group]) -> RolloutMetrics:
 
 
 def facts(rollout: Rollout) -> RolloutMetrics:
-    """Numbers about one completion; those under `n` and `with_language` count it."""
+    """Return numbers about one completion; `n` and `with_language` are counts."""
     completion = rollout.completion
     share = language_share(without_tags(completion.text), rollout.problem.language)
     found = {
@@ -86,10 +86,10 @@ def facts(rollout: Rollout) -> RolloutMetrics:
 
 
 def compute(records: Iterable[Mapping[str, Any]], n_parameters: int) -> dict[str, float]:
-    """Tokens learned from and sampled by a stage, of its steps' records, and their FLOPs.
+    """Return the tokens trained on and sampled by a stage, from its step records, and its FLOPs.
 
-    6 a parameter and token learned from, 2 a token read or sampled (Kaplan et al. 2020, arXiv
-    2001.08361, section 2.1). What was sampled by others, for its data, is not in it.
+    FLOPs per parameter: 6 per token trained on, 2 per token prefilled or sampled (Kaplan et al.
+    2020, arXiv 2001.08361, section 2.1). Samples of other models, for its data, are not included.
     """
     learned = sampled = 0.0
     for record in records:
@@ -100,7 +100,7 @@ def compute(records: Iterable[Mapping[str, Any]], n_parameters: int) -> dict[str
 
 
 def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
-    """A group as a line of samples.jsonl."""
+    """Return a group as a line of samples.jsonl."""
     return {
         "kind": "group",
         "stage": stage,

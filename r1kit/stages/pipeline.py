@@ -1,7 +1,7 @@
-"""A run: the units of a recipe made one after the other, in a run folder, on all processes.
+"""A run: execute the units of a recipe one after the other, in a run folder, on all processes.
 
-What cannot work is said in a second or two: torch is loaded when there is something to make, and
-the stages, which load the models, by all processes at once.
+Errors are reported within a second or two: torch is imported only if a unit has to run, and the
+stages, which import the models, by all processes at once.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 def run(
     recipe: Recipe, out: Path, observer: Observer, wanted: StageSelection | None = None
 ) -> None:
-    """Runs the recipe in the folder `out`, or goes on with it, on all processes.
+    """Run or resume the recipe in the folder `out`, on all processes.
 
-    Raises an R1Error when the recipe, the folder or the machine do not allow it.
+    Raises an R1Error if the recipe, the folder or the machine does not allow it.
     """
     wanted, units = wanted or StageSelection(), plan(recipe)
     wanted.check([unit.name for unit in units])
@@ -48,7 +48,7 @@ def run(
 
 
 def _refuse_missing(recipe: Recipe) -> None:
-    """Raises an R1Error for tasks, models and data that are not there, and for what cannot fit."""
+    """Raises an R1Error for missing tasks, models and data, and for lengths that cannot fit."""
     mix.load_tasks(recipe, "train")
     students = recipe.distill.students if recipe.distill is not None else ()
     if recipe.distill is not None and recipe.distill.data is not None:
@@ -64,7 +64,7 @@ def _refuse_missing(recipe: Recipe) -> None:
 def _left(
     units: Sequence[Unit], wanted: StageSelection, folder: RunDir, observer: Observer
 ) -> list[Unit]:
-    """What is wanted and not finished. Raises ConfigError when it would begin with nothing."""
+    """Return the selected units to run. Raises ConfigError if the source of one is not finished."""
     left: list[Unit] = []
     there = {unit.name for unit in units if folder.finished(unit.name)}
     for unit in units:
@@ -89,7 +89,7 @@ def _left(
 
 
 def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
-    """What has to be done for a finished unit: nothing, unless results.json has lost it."""
+    """Return the work left for a finished unit: an evaluation if results.json lacks its result."""
     if _result(folder.results(), unit.name) is None:
         observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
         return [replace(unit, program=MEASURED_AGAIN.get(unit.program, "bench.again"))]
@@ -98,7 +98,7 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Where the result of a unit is in results.json: its family, and its name there or ""."""
+    """Return the keys of a unit's result in results.json: its family, and its name there or ""."""
     family, _, rest = name.partition("/")
     return (family, rest) if family in ("preference", "bench") else ("stages", name)
 
@@ -110,11 +110,11 @@ def _result(results: Mapping[str, Any], name: str) -> Any:
 
 
 MEASURED_AGAIN = {"preference.run": "preference.again", "bench.judge": "bench.judge"}
-"""the program that makes a unit → the one that measures what it has left"""
+"""program of a unit → program that evaluates its finished checkpoint"""
 
 
 class RankZero:
-    """What only the first rank has; it does not travel to the others."""
+    """Objects that only the first rank has; they are None when unpickled on the others."""
 
     def __init__(self, run: RunDir | None, observer: Observer | None) -> None:
         self.run = run
@@ -154,7 +154,7 @@ def _program(unit: Unit) -> Callable[[Context, Unit], dict[str, Any] | None]:
 
 
 def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> None:
-    """What a unit reached goes to results.json; policies are measured first."""
+    """Write the result of a unit to results.json, and mark it finished; evaluate policies first."""
     from r1kit.stages import bench, measure
 
     measured = bench.run(context, unit.name) if outcome is None else outcome
@@ -176,7 +176,7 @@ def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> Non
 def _with(
     results: Mapping[str, Any], name: str, measured: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
-    """The results with those of one more unit, in the order of the plan."""
+    """Add the result of a unit to the results, in the order of the plan."""
     family, inside = _place(name)
     if not inside:
         return {**results, family: measured}

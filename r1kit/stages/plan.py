@@ -1,6 +1,6 @@
-"""The recipe as a table: which units there are, in which order, and where each begins. Torch-free.
+"""The plan of a recipe: its units, their order, and where each gets its weights. Torch-free.
 
-What a recipe or a command cannot mean is found here, before anything is loaded.
+Impossible recipes and commands are rejected here, before anything is loaded.
 """
 
 from __future__ import annotations
@@ -21,31 +21,34 @@ HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
 
 @dataclass(frozen=True)
 class Unit:
-    """A box of the paper's figure: `Unit("rejection", "rejection.run", "base", "reasoning")`."""
+    """A step of the plan, a box in the paper's figure.
+
+    `Unit("rejection", "rejection.run", "base", "reasoning")`
+    """
 
     name: str
-    """of the stage; those of a family are apart by a slash: `distill/small`"""
+    """name of the stage, with its family before a slash if it has one: `distill/small`"""
     program: str
-    """what makes it, a function of this folder: `(Context, Unit) -> dict[str, Any] | None`; it
-    leaves a finished checkpoint and may return what to keep in results.json"""
+    """function in this package that runs it: `(Context, Unit) -> dict[str, Any] | None`; it leaves
+    a finished checkpoint, and may return its entry in results.json"""
     weights_from: str | None = None
-    """the unit whose weights it begins with"""
+    """unit whose weights it starts from"""
     data_from: str | None = None
-    """in words, or the unit"""
+    """source of its data: a unit, or a description"""
     needs: tuple[str, ...] = ()
-    """further units that must be finished"""
+    """other units that must be finished first"""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """All units that must be finished."""
+        """The units that must be finished first: `weights_from` and `needs`."""
         return self.needs if self.weights_from is None else (self.weights_from, *self.needs)
 
 
 def plan(recipe: Recipe) -> list[Unit]:
-    """The units of a recipe in the order of the paper: the sections it has decide.
+    """Return the units of a recipe in the order of the paper, according to its sections.
 
-    A recipe whose students learn from a file has them alone. Raises ConfigError when a unit begins
-    with another that the recipe has no section of.
+    A recipe whose students are trained on a file has no other units. Raises ConfigError if a unit
+    needs another for which the recipe has no section.
     """
     if is_students_alone(recipe):
         return _students(recipe)
@@ -74,12 +77,12 @@ def plan(recipe: Recipe) -> list[Unit]:
 
 
 def is_students_alone(recipe: Recipe) -> bool:
-    """Whether the recipe begins with data that are there, and has no model but students."""
+    """True if the recipe trains only students, on an existing file of data."""
     return recipe.distill is not None and recipe.distill.data is not None
 
 
 def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
-    """The settings of an ablation. Raises ConfigError for one that cannot be."""
+    """Return the settings of an ablation. Raises ConfigError if they are invalid."""
     section: RLConfig | None = getattr(recipe, wanted.of)
     if section is None:
         raise ConfigError(
@@ -93,14 +96,14 @@ def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
 
 @dataclass(frozen=True)
 class StageSelection:
-    """Which stages of a recipe are made in this session; by default all that are not finished."""
+    """The stages of a recipe to run in this session; by default all unfinished ones."""
 
     only: str | None = None
-    """a unit, or a family of them"""
+    """a unit, or a family of units"""
     last: str | None = None
-    """the family after which it ends"""
+    """family after which the session ends"""
     again: str | None = None
-    """a family that is made once more, with all that follow"""
+    """family that is run again, with all later ones"""
 
     def __contains__(self, name: str) -> bool:
         is_late = self.last is not None and stage_order(name) > stage_order(self.last)
@@ -108,7 +111,7 @@ class StageSelection:
         return is_named and not is_late
 
     def check(self, names: Sequence[str]) -> None:
-        """Raises ConfigError for what is no stage of a recipe with units of these names."""
+        """Raises ConfigError if an option names a stage that is not among these units."""
         families = list(dict.fromkeys(name.split("/")[0] for name in names))
         for option, stage, known in (
             ("--only", self.only, [*families, *names]),
@@ -137,7 +140,7 @@ def _students(recipe: Recipe) -> list[Unit]:
 
 
 def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
-    """What the reward models look at, and they themselves."""
+    """Return the units that the reward models score, and the reward models themselves."""
     main = [unit.name for unit in units if unit.name.split("/")[0] not in SIDE_STAGES]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
     return (*main, *finals, *JUDGES)
@@ -160,7 +163,7 @@ def _refuse_gaps(units: Sequence[Unit]) -> None:
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The settings in `old` with those in `new` over them, section by section."""
+    """Merge the settings in `new` over those in `old`, section by section."""
     return old | {
         key: merged(old[key], value)
         if isinstance(value, dict) and isinstance(old.get(key), dict)

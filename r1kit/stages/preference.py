@@ -1,9 +1,9 @@
-"""Stages preference/helpful and preference/harmless: a reward model each, for the final RL.
+"""Stages preference/helpful and preference/harmless: one reward model each, for the final RL.
 
 Source: the R1 paper, section 2.3.4 of its first version, 3.1 and B of its second: 66,000 pairs and
 106,000 labelled completions, batches of 256, one epoch, learning rate 6e-6. Departures: pairs and
-labels are made (tasks/general/preference.py), not judged by a model; training is in fp32 whatever
-compute.dtype says, because steps this small are lost in bf16 weights.
+labels are generated (tasks/general/preference.py), not judged by a model; training is in fp32
+whatever compute.dtype is, because updates this small are lost in bf16 weights.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from r1kit.train.reward_model import Example, Labelled, PreferencePair, measure,
 from r1kit.types import Split
 
 N_HELD_OUT = 256
-"""held-out problems measured on, at most"""
+"""maximum number of held-out problems for evaluation"""
 HELD_OUT_DRAWS = 4_000
-"""places looked at for them; the world of conversation is small, and its problems repeat"""
+"""number of indices searched for them; the general task is small, and its problems repeat"""
 
 Made = Preference | Safety
 
 
 def run(context: Context, unit: Unit) -> dict[str, Any]:
-    """Leaves a finished checkpoint of the unit, a scorer that began as the policy it names.
+    """Train a reward model from the policy that the unit names; leaves its finished checkpoint.
 
-    Returns its `accuracy` on pairs (labels) of held-out problems, with its `stderr` and their
-    number `n`. Raises CheckpointError if that policy cannot be a scorer.
+    Returns its `accuracy` on pairs (or labels) of held-out problems, with `stderr` and their number
+    `n`. Raises CheckpointError if that policy cannot become a scorer.
     """
     stage, parent = unit.name, context.parent_checkpoint(unit)
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
@@ -63,7 +63,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
 
 
 def again(context: Context, unit: Unit) -> dict[str, Any]:
-    """What `run` has returned, of the checkpoint it has left."""
+    """Evaluate the finished checkpoint of `run` again; return the same as `run`."""
     path = context.latest(unit.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
@@ -80,7 +80,7 @@ def _measured(
 
 
 def reward_models(context: Context) -> RewardModels:
-    """The judge that this run has trained."""
+    """Load the judge that this run has trained."""
     paths = {name: context.latest(name) for name in JUDGES}
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
@@ -89,7 +89,7 @@ def reward_models(context: Context) -> RewardModels:
 
 
 def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
-    """What every step learns from, over all ranks; each epoch in an order of its own."""
+    """Return the examples of every step, over all ranks; each epoch is shuffled anew."""
     config = recipe.preference
     found = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
     batches = []
@@ -102,7 +102,7 @@ def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
 
 
 def _held_out(recipe: Recipe, stage: str) -> list[Made]:
-    """One pair of each problem, or one safe and one unsafe completion."""
+    """Return one pair per held-out problem, or one safe and one unsafe completion."""
     task = _task(recipe, "held_out")
     first: dict[str, int] = {}
     for index in range(HELD_OUT_DRAWS):
@@ -113,13 +113,13 @@ def _held_out(recipe: Recipe, stage: str) -> list[Made]:
 
 
 def _made(task: General, stage: str, indices: Iterable[int]) -> Iterator[Made]:
-    """Pairs about helpfulness, or safe and unsafe completions in turn."""
+    """Yield pairs about helpfulness, or safe and unsafe completions alternately."""
     for index in indices:
         if stage == HARMLESS:
             yield from safety(task, index) or ()
         else:
             pair = preference(task, index)
-            # An empty answer is never asked about: it is worth 0 as it is.
+            # An empty answer is never judged: it scores 0.
             if pair.kind == "helpful" and pair.rejected.strip():
                 yield pair
 
@@ -135,7 +135,7 @@ def _task(recipe: Recipe, split: Split) -> General:
 
 
 def _example(reader: Reader, made: Made) -> Example:
-    """As the judge will see it: answers alone, or whole completions."""
+    """Encode an example as the judge will see it: answers alone, or whole completions."""
     if isinstance(made, Safety):
         text = reader.write(made.reasoning, made.answer)
         return Labelled(reader.whole(made.problem, text), made.is_safe)

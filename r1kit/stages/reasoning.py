@@ -1,7 +1,7 @@
-"""Stage reasoning: large-scale RL from the cold start, with a reward for one language.
+"""Stage reasoning: large-scale RL from the cold start, with a language consistency reward.
 
-Source: R1 paper §2.3.2: as R1-Zero, and the share of the thinking's words in the question's
-language is added to the reward. Weights from `cold_start`; data are the policy's own samples.
+Source: R1 paper §2.3.2: as R1-Zero, with the share of the thinking's words in the question's
+language added to the reward. Weights from `cold_start`; data are the policy's own samples.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `reasoning`."""
+    """Run stage `reasoning`; leaves its finished checkpoint."""
     config = context.recipe.reasoning or ReasoningConfig()
     reinforce.by_rules(context, unit, config, FIRST_INDEX["reasoning"])

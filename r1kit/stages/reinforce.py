@@ -1,7 +1,7 @@
-"""What the stages of reinforcement learning share: ask, sample, verify, reward, learn, resume.
+"""Shared code of the RL stages: choose problems, sample, verify, reward, update, resume.
 
-A stage says with what weights it begins, what is asked at which step, and how it is rewarded; the
-loop itself is train/rl.py.
+A stage determines the initial weights, the problems of each step and the rewards; the loop itself
+is train/rl.py.
 """
 
 from __future__ import annotations
@@ -30,27 +30,30 @@ from r1kit.types import Problem, Sampling
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is asked, and who says how good the answers are."""
+    """The problems of an RL stage and the rewards of their completions."""
 
     tasks_at: Callable[[int], mix.TaskMixture]
-    """step, counted from 0 → where its problems come from"""
+    """step, counted from 0 → source of its problems"""
     weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """of the parts of the reward by task, where they differ from the stage's"""
+    """task → weights of the parts of the reward, for tasks that differ from the stage's"""
     judge: Judge | None = None
     judged: str = ""
-    """the task whose completions the judge scores"""
+    """task whose completions the judge scores"""
     first_index: int = 0
-    """of the problems drawn, so that stages do not ask the same ones"""
+    """index of the first problem, so that stages do not sample the same ones"""
 
 
 def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 0) -> None:
-    """Leaves a finished checkpoint of `unit`: the recipe's problems, rewarded by rules alone."""
+    """Train `unit` on the recipe's problems with rule-based rewards alone.
+
+    Leaves its finished checkpoint.
+    """
     tasks = mix.load_tasks(context.recipe, "train")
     run(context, unit, config, Curriculum(lambda step: tasks, first_index=first_index))
 
 
 def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> None:
-    """Leaves a finished checkpoint of `unit`, from the weights it begins with."""
+    """Train `unit` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
     model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
@@ -85,7 +88,7 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> N
 
 @dataclass(frozen=True)
 class Collector:
-    """Draws the problems of a step, has them sampled and rewarded, shared out over the ranks."""
+    """Chooses the problems of a step, and has them sampled and rewarded, split over the ranks."""
 
     ranks: Ranks
     engine: Engine
@@ -93,15 +96,17 @@ class Collector:
     config: RLConfig
     lesson: Curriculum
     seed: int
-    """of the run"""
+    """seed of the run"""
 
     def step(self, step: int, cursor: int) -> Step:
-        """Groups of one step; with dynamic sampling, only mixed ones, from as many rounds as
-        allowed."""
+        """Collect the groups of one step.
+
+        With dynamic sampling only mixed groups count, from up to `dynamic_rounds` rounds.
+        """
         config, ranks, tasks = self.config, self.ranks, self.lesson.tasks_at(step)
         rounds = config.dynamic_rounds if config.dynamic_sampling else 1
         parts: list[RolloutBatch] = []
-        kept: list[tuple[int, int]] = []  # (place among this rank's groups, problem index)
+        kept: list[tuple[int, int]] = []  # (index among this rank's groups, problem index)
         everybody: list[int] = []
         for _ in range(rounds):
             indices = ranks.share(range(cursor, cursor + config.n_problems))
@@ -151,7 +156,7 @@ def _is_mixed(found: RolloutBatch, place: int) -> bool:
 
 
 def _times(parts: list[RolloutBatch], ranks: Ranks) -> Metrics:
-    """The slowest rank's seconds, and what could not be verified."""
+    """Return the times of the slowest rank, and the counts of undecided and late completions."""
     mine = {
         "time/sample_s": sum(part.sample_s for part in parts),
         "time/verify_s": sum(part.verify_s for part in parts),

@@ -1,8 +1,8 @@
-"""Stage rejection: the BASE once more, fine-tuned on what the reasoning model solves and on talk.
+"""Stage rejection: fine-tune the BASE again, on samples of the reasoning model and general data.
 
 Source: R1 paper §2.3.3: correct samples of the RL checkpoint, without mixed languages and chaos,
 and general conversations, without thinking where none is needed. Weights from `base`, not from the
-model that was sampled: only its data go on.
+sampled model, of which only the data are used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `rejection`, and what it learned from for students."""
+    """Run stage `rejection`; leaves its finished checkpoint, and its training data for students."""
     config = context.recipe.rejection or TunedConfig()
     rows = sampled_data.draw(context, unit, "reasoning", config.sample)
     rows += sampled_data.general(context, config.n_general)

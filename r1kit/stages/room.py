@@ -1,4 +1,4 @@
-"""Whether what a recipe samples fits into its models, told before training. Torch-free."""
+"""Check, before training, that a recipe's completions fit its models' contexts. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from r1kit.config import Recipe, StudentConfig
 from r1kit.errors import ConfigError
 
 SampledLengths = dict[str, int]
-"""key of a recipe → the longest completion it asks for, tokens"""
+"""key of a recipe → longest completion it allows, in tokens"""
 
 
 def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
-    """What is sampled from the main model and what grows out of it, or from a student."""
+    """Return the lengths sampled from the main model and its descendants, or from a student."""
     found = {"bench.max_tokens": recipe.bench.max_tokens}
     if student is not None:
         twin = recipe.distill.twin if recipe.distill is not None and student.twin else None
@@ -27,7 +27,7 @@ def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> Sample
 
 
 def refuse_long(lengths: SampledLengths, positions: int | None, prompt: int = 1) -> None:
-    """Raises ConfigError for completions that do not fit behind a prompt of so many tokens."""
+    """Raises ConfigError for completions that do not fit after a prompt of `prompt` tokens."""
     too_long = {key: n for key, n in lengths.items() if positions and prompt + n > positions}
     if too_long:
         told = ", ".join(f"{key} is {n}" for key, n in too_long.items())

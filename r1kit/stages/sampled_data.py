@@ -1,4 +1,4 @@
-"""What the stages that learn from samples share: draw from another stage's model, keep the good."""
+"""Shared code of stages trained on samples: rejection sampling from another stage's model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from r1kit.tasks.general import General
 from r1kit.types import Sampling
 
 CHUNK = 512
-"""problems between two flushes: what a kill can cost"""
+"""number of problems between two flushes, the most that a kill can lose"""
 
 
 def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[TrainingRow]:
-    """Conversations by the newest model of `teacher`, also left in `data/<unit>.jsonl`.
+    """Sample conversations from the newest model of `teacher`; also write `data/<unit>.jsonl`.
 
-    Held-out problems are the benchmark that is kept out. Raises CurationError if nothing is left.
+    Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is
+    left.
     """
     recipe = context.recipe
     path = context.latest(teacher)
@@ -56,7 +57,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
 
 
 def general(context: Context, n: int) -> list[TrainingRow]:
-    """The first `n` conversations of the recipe's general task. Raises TaskError if it has none."""
+    """Return the first `n` conversations of the general task. Raises TaskError if it has none."""
     if not n:
         return []
     task = mix.general(context.recipe, "train")

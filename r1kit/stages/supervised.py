@@ -1,4 +1,4 @@
-"""What the stages of supervised training share: an optimizer, resume points, the loop."""
+"""Shared code of the supervised stages: optimizer, resume points, training loop."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def run(
     resumed: Resumed | None,
     what: str,
 ) -> None:
-    """Leaves a finished checkpoint of `unit`: the model, trained on this rank's examples.
+    """Train the model on this rank's examples; leaves a finished checkpoint of `unit`.
 
-    `model` is the one of `resumed` where there is one. `what` is told as what the stage does.
+    `model` is that of `resumed` if there is one. `what` describes the stage in the live view.
     """
     optimizers = make_optimizers(model, config.optim)
     if resumed:

@@ -1,4 +1,4 @@
-"""What the stages of fine-tuning share: conversations become examples, and are imitated."""
+"""Shared code of the fine-tuning stages: SFT on conversations."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from r1kit.types import Trajectory
 
 
 def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTConfig) -> None:
-    """Leaves a finished checkpoint of `unit`: the weights it begins with, tuned on `rows`.
+    """Fine-tune the unit's initial weights on `rows`; leaves its finished checkpoint.
 
-    Every rank is given all rows. Raises ConfigError if one is longer than the model can read.
+    Every rank gets all rows. Raises ConfigError if one is longer than the model's context.
     """
     resumed = context.resume(unit.name)
     model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
@@ -34,7 +34,7 @@ def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTCo
 
 
 def as_example(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
-    """A conversation as tokens: everything before its last turn is the prompt."""
+    """Encode a conversation: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
     prompt = render_prompt(tokenizer, before)
     return example(

@@ -1,4 +1,4 @@
-"""Stage zero: R1-Zero. Reinforcement learning on the base with rule-based rewards, nothing else.
+"""Stage zero: R1-Zero. Reinforcement learning on the base, with rule-based rewards alone.
 
 Source: R1 paper §2.2. Weights from `base`; data are the policy's own samples. No supervised step,
 no reward model, no instruction to reflect.
@@ -12,6 +12,6 @@ from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:
-    """Leaves a finished checkpoint of stage `zero`."""
+    """Run stage `zero`; leaves its finished checkpoint."""
     config = context.recipe.zero
     reinforce.by_rules(context, unit, config, FIRST_INDEX["zero"])

@@ -1,1 +1,1 @@
-"""QUESTIONS WITH A CHECKER: load or generate problems, verify answers."""
+"""Tasks: problems, loaded or generated, with verifiers for their answers."""

@@ -1,11 +1,11 @@
-"""A task: problems by index, and a verifier for their answers.
+"""Base classes of tasks: problems by index, and a verifier for their answers.
 
-A task is a pure function of its settings: `problem(index)` gives the same problem in every process
-and after every restart, so "which problems were used" is one number. Train and held-out problems
-are disjoint by construction: the canonical id of a problem decides, by its hash, which split it
-belongs to, whatever language it is worded in.
+A task is a pure function of its settings: `problem(index)` returns the same problem in every
+process and after every restart, so a single number records which problems were used. Train and
+held-out problems are disjoint by construction: the hash of a problem's canonical id determines its
+split, whatever the language of its wording.
 
-Your own task is a Python file with a subclass of `GeneratedTask` (see docs/tasks.md), named in the
+A custom task is a Python file with a subclass of `GeneratedTask` (see docs/tasks.md), named in the
 recipe as `path.py:Class`.
 """
 
@@ -20,14 +20,14 @@ from r1kit.errors import TaskError
 from r1kit.types import Problem, Split, Verdict
 
 HELD_OUT_SHARE = 10
-"""One problem in so many is held out."""
+"""reciprocal of the held-out share: one problem in 10"""
 
 MAX_DRAWS = 10_000
-"""Draws before a split is declared empty."""
+"""number of draws before a split is declared empty"""
 
 
 def split_of(problem_id: str) -> Split:
-    """The side a problem is on, by a hash of its canonical id."""
+    """Return the split of a problem, determined by a hash of its canonical id."""
     digest = hashlib.sha256(problem_id.encode()).digest()
     return "held_out" if digest[0] * 256 + digest[1] < 65536 // HELD_OUT_SHARE else "train"
 
@@ -35,8 +35,8 @@ def split_of(problem_id: str) -> Split:
 class Task(ABC):
     """A source of problems with a verifier.
 
-    `problem(index)` must depend on the settings and `index` alone; `verify` sees only the answer
-    part of a completion (the thinking is already stripped), never raises on hostile text, and is
+    `problem(index)` must depend on the settings and `index` alone; `verify` gets only the answer
+    part of a completion (the thinking is already stripped), must not raise on hostile text, and is
     called from several threads at once.
     """
 
@@ -57,23 +57,23 @@ class Task(ABC):
 
     @abstractmethod
     def problem(self, index: int) -> Problem:
-        """The problem at this place of the endless (or repeating) sequence of this split."""
+        """Return the problem at an index of the endless (or repeating) sequence of this split."""
 
     @abstractmethod
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        """Is this answer right? `Verdict(None, ...)` when it cannot be decided."""
+        """Verify an answer; return `Verdict(None, ...)` if it cannot be decided."""
 
     def gold(self, problem: Problem) -> str | None:
-        """An answer that must verify, as a model would give it; None where none is known."""
+        """Return an answer that must verify, as a model would write it; None if none is known."""
         return f"\\boxed{{{problem.answer}}}"
 
 
 class GeneratedTask(Task):
-    """A task whose problems are drawn at random: subclasses write `draw` and `verify`."""
+    """A task whose problems are drawn at random; subclasses implement `draw` and `verify`."""
 
     @abstractmethod
     def draw(self, rng: random.Random, language: str) -> Problem:
-        """A random problem worded in `language`, its id independent of the wording."""
+        """Draw a random problem worded in `language`, with an id independent of the wording."""
 
     def problem(self, index: int) -> Problem:
         rng = self._rng(index)

@@ -1,11 +1,11 @@
-"""Programming problems of public sets: HumanEval, MBPP, LiveCodeBench and Codeforces' format.
+"""Programming problems of public datasets: HumanEval, MBPP, LiveCodeBench and Codeforces.
 
     [[tasks]]
     name = "humaneval"
-    path = "HumanEval.jsonl.gz"      # left out: the set on the Hugging Face hub
+    path = "HumanEval.jsonl.gz"      # default: the dataset on the Hugging Face hub
 
-A row becomes a `Problem` whose tests stand in `meta` and never in the prompt; the answer's program
-is run in the sandbox (verify/code). Problems stand in the order of the file.
+A row becomes a `Problem` whose tests are in `meta`, never in the prompt; the program in the answer
+is run in the sandbox (verify/code). Problems keep the order of the file.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ LEETCODE = (
     "from itertools import *\nfrom heapq import *\nfrom bisect import *\nfrom math import *\n"
     "import math, re, string, random\n"
 )
-"""what a `class Solution` may take for granted on its site"""
+"""imports that LeetCode provides to a `class Solution`"""
 MAX_PRIVATE_BYTES = 1 << 28
-"""of LiveCodeBench's compressed tests, unpacked"""
+"""maximum size of LiveCodeBench's compressed tests after decompression"""
 
 _ASK = "Answer with the whole program in one ```python block."
 _FUNCTION = "Complete this function. " + _ASK + "\n\n```python\n{}\n```"
@@ -45,10 +45,10 @@ _STDIO = "Read from standard input and write to standard output. " + _ASK
 
 
 class CodeTask(Task):
-    """A set of programming problems; subclasses say how a row reads."""
+    """A dataset of programming problems; subclasses parse its rows."""
 
     hub: ClassVar[str]
-    """`repository:configuration:split` of the set on the Hugging Face hub"""
+    """`repository:configuration:split` of the dataset on the Hugging Face hub"""
     limits: ClassVar[Limits] = Limits(wall_s=10.0, cpu_s=8.0, memory_mb=512)
 
     def __init__(
@@ -85,12 +85,12 @@ class CodeTask(Task):
         return report.verdict(program)
 
     def whole(self, problem: Problem, program: str) -> str:
-        """The program as it is run: with what the problem gives it."""
+        """Return the program to run, including the problem's preamble."""
         preamble: str = problem.meta.get("preamble", "")
         return preamble + program
 
     def read(self, rows: Iterable[ProblemRow]) -> Iterable[Problem]:
-        """Problems from rows. Raises TaskError for rows of another format."""
+        """Parse rows into problems. Raises TaskError for rows of another format."""
         for place, row in enumerate(rows):
             try:
                 problem = self.read_row(row)
@@ -103,12 +103,12 @@ class CodeTask(Task):
 
     @abstractmethod
     def read_row(self, row: ProblemRow) -> Problem | None:
-        """One problem, or None for a row that cannot be tested."""
+        """Parse a row into a problem; return None for a row that cannot be tested."""
 
     def asked(
         self, key: str, question: str, answer: str, tests: Sequence[Test], **meta: Any
     ) -> Problem:
-        """A problem of this task; `meta` is what `verify` needs of it besides the tests."""
+        """Build a problem of this task; `meta` is the data that `verify` needs besides tests."""
         return Problem(
             id=f"{self.name}/{key}",
             task=self.name,
@@ -139,14 +139,14 @@ class HumanEval(CodeTask):
         )
 
     def whole(self, problem: Problem, program: str) -> str:
-        """A completed function stands after its imports and helpers; a bare body after its head."""
+        """Prepend imports and helpers to a full function, the whole prompt to a bare body."""
         if f"def {problem.meta['entry']}" in program:
             return str(problem.meta["preamble"] + program)
         return str(problem.meta["prompt"] + program)
 
 
 class Mbpp(CodeTask):
-    """Austin et al. 2021: a sentence and three assertions, which the prompt shows."""
+    """Austin et al. 2021: a sentence and three assertions, which are in the prompt."""
 
     name = "mbpp"
     hub = "google-research-datasets/mbpp:sanitized:test"
@@ -167,7 +167,7 @@ class Mbpp(CodeTask):
 
 
 class LiveCodeBench(CodeTask):
-    """Jain et al. 2024: contest problems with a date, on stdin or as a method of `Solution`."""
+    """Jain et al. 2024: dated contest problems, on stdin or as a method of `Solution`."""
 
     name = "livecodebench"
     hub = "livecodebench/code_generation_lite::test"
@@ -198,7 +198,7 @@ class LiveCodeBench(CodeTask):
 
 
 class Codeforces(CodeTask):
-    """Rows as open-r1 publishes them: official tests, limits, checkers where several are right."""
+    """Rows as published by open-r1: official tests, limits, and checkers for multiple solutions."""
 
     name = "codeforces"
     hub = "open-r1/codeforces:verifiable:test"
@@ -225,7 +225,7 @@ class Codeforces(CodeTask):
             "",
             [StdioTest(test["input"], test["output"], checker) for test in tests],
             limits={
-                # The contest's limits are for compiled programs; Python gets as CodeElo gives it.
+                # The contest's limits are for compiled programs; for Python, CodeElo's are used.
                 "wall_s": 3 * seconds + 1,
                 "cpu_s": 3 * seconds,
                 "memory_mb": int(row.get("memory_limit") or 256) + 64,
@@ -239,12 +239,12 @@ CODE_TASKS: dict[str, type[CodeTask]] = {
 
 
 def _defined(source: str) -> set[str]:
-    """Functions that a program defines."""
+    """Return the names of the functions that a program defines."""
     return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
 
 def _called(asserts: Sequence[str], names: set[str]) -> str:
-    """The function that the assertions call."""
+    """Return the name of the function that the assertions call."""
     for text in asserts:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Name) and node.id in names:
@@ -253,7 +253,7 @@ def _called(asserts: Sequence[str], names: set[str]) -> str:
 
 
 def _as_check(assertion: str) -> str:
-    """`check(candidate)` around an assertion, which knows the function by its own name."""
+    """Wrap an assertion, which calls the function by its own name, in `check(candidate)`."""
     body = ast.parse(assertion).body
     return "def check(candidate):\n" + "\n".join(
         "    " + line for node in body for line in ast.unparse(node).split("\n")
@@ -261,10 +261,10 @@ def _as_check(assertion: str) -> str:
 
 
 def _private(field: str) -> list[ProblemRow]:
-    """LiveCodeBench's hidden tests: JSON, or JSON in a pickled string, compressed.
+    """Read LiveCodeBench's hidden tests: JSON, or JSON in a compressed pickled string.
 
-    The pickle is never loaded: it is read for the one string it may hold. Raises ValueError for
-    anything else in it.
+    The pickle is never loaded: it is parsed for the single string that it may contain. Raises
+    ValueError for anything else in it.
     """
     try:
         found = json.loads(field)
@@ -279,7 +279,7 @@ def _private(field: str) -> list[ProblemRow]:
 
 
 def _pickled_string(packed: bytes) -> str:
-    """The string in a pickle that holds one and nothing else."""
+    """Return the string in a pickle that contains one string and nothing else."""
     harmless = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "STOP"}
     strings = []
     for opcode, argument, _ in pickletools.genops(packed):

@@ -1,4 +1,4 @@
-"""The tasks of a recipe as one task: weights, files of users, and proof that gold verifies."""
+"""Task mixture: a recipe's tasks as one, with weights, custom task files and validation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from r1kit.types import Problem, Split, Verdict
 from r1kit.verify.language import LANGUAGES
 
 N_PROVED = 32
-"""Problems of each task whose gold answer must verify before a run starts."""
+"""number of problems of each task whose gold answer must verify before a run starts"""
 
 
 EXERCISES = 0.3
-"""Share of corpus documents about the world that are pages of exercises."""
+"""share of corpus documents about the world that are pages of exercises"""
 TALK = 0.05
-"""Share of corpus documents that are pages of talk, where the recipe has general prompts."""
+"""share of corpus documents that are pages of general conversation, if the recipe has general
+prompts"""
 
 
 class TaskMixture:
-    """Several tasks drawn by weight; itself a pure function of (seed, split, index)."""
+    """A weighted mixture of tasks, itself a pure function of (seed, split, index)."""
 
     def __init__(
         self,
@@ -40,14 +41,14 @@ class TaskMixture:
         split: Split,
         talk: General | None = None,
     ):
-        """`talk` is heard of in the corpus alone; problems are those of the tasks."""
+        """Create a mixture; `talk` contributes to the corpus alone, not to the problems."""
         self.tasks = list(tasks)
         self.weights = list(weights)
         self.seed = seed
         self.split = split
         self.talk = talk
         self._by_name = {task.name: task for task in self.tasks}
-        # In the corpus by the root of its weight, so that a seldom family is still learned.
+        # Corpus weights are square roots, so that rare families are still learned.
         pairs = zip(self.tasks, self.weights, strict=True)
         self._families = {task: weight**0.5 for task, weight in pairs if isinstance(task, Family)}
 
@@ -63,7 +64,7 @@ class TaskMixture:
         return self._by_name[problem.task].verify(problem, answer)
 
     def document(self, index: int) -> str:
-        """A base-corpus document of one of the families of the world, or a page of talk."""
+        """Return a base-corpus document of a family of the world, or a page of conversation."""
         rng = random.Random(f"corpus/{self.split}/{self.seed}/{index}")
         if not self._families:
             raise TaskError(
@@ -79,14 +80,14 @@ class TaskMixture:
         return document_text(problem.messages[-1].content, completion)
 
     def with_share(self, task: Task, share: float) -> TaskMixture:
-        """The same with one more task, which has this share (below 1 or exactly 1) of all."""
+        """Return a mixture with an additional task, which gets `share` (at most 1) of the total."""
         if share == 1:
             return TaskMixture([task], [1.0], self.seed, self.split)
         weight = share / (1 - share) * sum(self.weights)
         return TaskMixture([*self.tasks, task], [*self.weights, weight], self.seed, self.split)
 
     def distinct(self, n: int) -> list[Problem]:
-        """The first `n` problems with different ids; for benchmarks."""
+        """Return the first `n` problems with distinct ids, for benchmarks."""
         found: dict[str, Problem] = {}
         for index in range(100 * n):
             problem = self.problem(index)
@@ -100,7 +101,7 @@ class TaskMixture:
 
 
 def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
-    """The tasks of a recipe. Raises TaskError if one does not load or does not prove itself."""
+    """Load the tasks of a recipe. Raises TaskError if one does not load or fails validation."""
     tasks = []
     for config in recipe.tasks:
         given: dict[str, Any] = {} if config.path is None else {"path": config.path}
@@ -122,7 +123,7 @@ def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
 
 
 def general(recipe: Recipe, split: Split) -> Task:
-    """The task of prompts that are not reasoning. Raises TaskError as `load_tasks` does."""
+    """Load the task for general prompts. Raises TaskError as `load_tasks` does."""
     config = recipe.general or GeneralConfig()
     task = _find(config.name)(
         level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
@@ -132,7 +133,7 @@ def general(recipe: Recipe, split: Split) -> Task:
 
 
 def validate(task: Task) -> None:
-    """A task proves itself: its gold answers verify, and an empty answer does not."""
+    """Raises TaskError unless the task's gold answers verify and an empty answer does not."""
     for index in range(N_PROVED):
         problem = task.problem(index)
         if problem.language not in LANGUAGES:

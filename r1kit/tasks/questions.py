@@ -1,10 +1,10 @@
-"""A file of questions with final answers: one JSON object a line, verified as mathematics.
+"""Read a file of questions with final answers: one JSON object per line, verified as mathematics.
 
     {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
     {"id": 12, "messages": [{"role": "user", "content": "..."}], "answer": "\\\\frac{1}{2}"}
 
-`question` means the same as `problem`. Without an id it is the file's name and the line; without a
-language, the one most words are in.
+`question` means the same as `problem`. The default id is the file's name and the line number; the
+default language is that of most words.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ QuestionFields = dict[str, Any]
 
 ROLES = ("system", "user", "assistant")
 MAX_TOLD = 5
-"""bad rows that are told one by one"""
+"""number of bad rows listed individually in an error"""
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """The problems in order. Raises TaskError that names the lines that are none."""
+    """Read the problems in order. Raises TaskError that lists the invalid lines."""
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     bad: list[str] = []
@@ -47,7 +47,7 @@ def read_problems(path: Path) -> list[Problem]:
 
 
 def read_questions(path: Path) -> list[str]:
-    """The questions alone, answered or not. Raises TaskError that names the lines without one."""
+    """Read only the questions, answered or not. Raises TaskError that lists lines without one."""
     questions, bad = [], []
     for number, line in read_json_lines(path, TaskError):
         try:
@@ -61,7 +61,7 @@ def read_questions(path: Path) -> list[str]:
 
 
 def verify(problem: Problem, answer: str) -> Verdict:
-    """Is the answer part what the problem's answer asks for?"""
+    """Compare the answer part with the problem's gold answer."""
     return check_math(answer, problem.answer)
 
 

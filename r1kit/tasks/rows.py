@@ -1,4 +1,4 @@
-"""Rows of a data set: JSON lines on this machine, or a set on the Hugging Face hub."""
+"""Rows of a dataset: local JSON lines, or a dataset on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DatasetRow = dict[str, Any]
 
 
 def read_rows(source: str) -> Iterator[DatasetRow]:
-    """The rows of `file.jsonl`, `file.jsonl.gz`, or of `repository[:configuration[:split]]`.
+    """Read the rows of `file.jsonl`, `file.jsonl.gz` or `repository[:configuration[:split]]`.
 
-    Raises TaskError with a sentence that names the file and line, or what to install.
+    Raises TaskError that names the file and line, or the package to install.
     """
     if source.endswith((".jsonl", ".jsonl.gz")):
         return _from_file(Path(source))
@@ -63,7 +63,7 @@ def _from_hub(source: str) -> Iterator[DatasetRow]:
     configuration, _, split = rest.partition(":")
     try:
         yield from load_dataset(repository, configuration or None, split=split or "train")
-    except Exception as error:  # whatever the hub's client raises, offline above all
+    except Exception as error:  # the hub's client may raise anything, above all offline
         raise TaskError(
             f"{repository} could not be loaded from the hub ({type(error).__name__}: {error}); "
             "download it once, or name a .jsonl file as the task's path."

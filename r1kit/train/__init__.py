@@ -1,1 +1,1 @@
-"""The verbs: pretrain, SFT, RL, sample-and-keep. Blind to tasks, rewards and templates."""
+"""Training: pretraining, SFT, reward models and RL. Independent of tasks, rewards and templates."""

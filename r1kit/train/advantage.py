@@ -1,10 +1,10 @@
-"""Credit assignment: from the rewards of one group to the advantages of its completions.
+"""Credit assignment: the advantages of a group's completions from their rewards.
 
 Source: DeepSeekMath §4.1.2 and R1 eq. 3, `(r - mean) / std` over the G completions of a problem;
 Dr. GRPO (arXiv 2503.20783) keeps only the difference; the overlong penalty is DAPO's
-(arXiv 2503.14476, "soft overlong punishment"). Which loss divides by what is in `loss.LOSSES`.
-Departures: the papers name neither the kind of the standard deviation nor a guard. Here it is the
-unbiased one (G - 1) plus 1e-6, and a group whose rewards are all equal is exactly 0.
+(arXiv 2503.14476, "soft overlong punishment"). `loss.LOSSES` lists the scale of each loss.
+Departures: the papers specify neither the kind of standard deviation nor an epsilon. Here it is the
+unbiased one (G - 1) plus 1e-6, and a group whose rewards are all equal gets exactly 0.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ EPSILON = 1e-6
 
 
 def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
-    """Mean-centred rewards of one group [G], divided by their standard deviation or not at all.
+    """Centre the rewards of one group [G]; divide by their standard deviation if `scale="std"`.
 
-    Equal rewards give exactly 0.0, and so does a group of one: it has nothing to compare with.
-    Raises ValueError if a reward is not finite.
+    Equal rewards give exactly 0.0, and so does a group of one, which has no baseline. Raises
+    ValueError if a reward is not finite.
     """
     if not all(map(math.isfinite, rewards)):
         raise ValueError(f"rewards must be finite numbers, got {list(rewards)}")
-    # Not left to the arithmetic: the float mean of [0.1] * 3 is not 0.1.
+    # Explicit, because the float mean of [0.1] * 3 is not 0.1.
     if len(set(rewards)) <= 1:
         return [0.0] * len(rewards)
     mean = math.fsum(rewards) / len(rewards)
@@ -36,7 +36,10 @@ def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
 
 
 def overlong_penalty(n_tokens: int, max_tokens: int, buffer: int) -> float:
-    """0 up to `max_tokens - buffer`, then linear down to -1 at `max_tokens`; `buffer=0` is off."""
+    """Return the penalty: 0 up to `max_tokens - buffer`, then linear to -1 at `max_tokens`.
+
+    `buffer=0` turns it off.
+    """
     if buffer == 0:
         return 0.0
     n_over = n_tokens - (max_tokens - buffer)

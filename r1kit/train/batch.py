@@ -1,9 +1,9 @@
-"""Trajectories become tensors here and nowhere else.
+"""Micro-batches: the only place where trajectories become tensors.
 
-A micro-batch is flat: its sequences lie one after the other, there is no padding and therefore no
-padding mask. `T` counts all tokens of a batch, `S` the scored ones (those with a loss), `B` its
-sequences. The same `pack` serves RL, SFT and pretraining; masks are carried from the trajectories,
-never rebuilt from token ids.
+A micro-batch is flat: its sequences are concatenated without padding, so there is no padding mask.
+`T` counts all tokens of a batch, `S` the scored ones (those with a loss), `B` its sequences. The
+same `pack` serves RL, SFT and pretraining; masks are taken from the trajectories, never rebuilt
+from token ids.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ WeightedTrajectory = tuple[Trajectory, float]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Two sequences, `[1, 52 | 9, 2]` and `[1 | 7]`, scored after the bar:
+    """A flat micro-batch.
 
-    `Batch([1, 52, 9, 2, 1, 7], [4, 2], [0, 0, 1, 1, 0, 1], [.7, .7, -.7], ..., [0, 0, 1], ...)`
+    Two sequences, `[1, 52 | 9, 2]` and `[1 | 7]`, scored after the bar, are
+    `Batch([1, 52, 9, 2, 1, 7], [4, 2], [0, 0, 1, 1, 0, 1], [.7, .7, -.7], ..., [0, 0, 1], ...)`.
     """
 
     input_ids: Tensor
     """[T] long"""
     lengths: list[int]
-    """[B] tokens of each sequence; they sum to T"""
+    """[B] number of tokens of each sequence; they sum to T"""
     mask: Tensor
-    """[T] bool, True at the scored tokens; never at the first token of a sequence"""
+    """[T] bool, True at scored tokens; never at the first token of a sequence"""
     advantages: Tensor
-    """[S] float; 1 in SFT: imitation is the policy gradient of advantage 1"""
+    """[S] float; 1 in SFT, which is the policy gradient with advantage 1"""
     old_logprobs: Tensor
     """[S] float; 0 in SFT, where nothing was sampled"""
     row: Tensor
-    """[S] long, which sequence of this batch the token belongs to"""
+    """[S] long, index of the token's sequence in this batch"""
     weights: Tensor
-    """[S] float, what the token's loss counts in the sum over all micro-batches"""
+    """[S] float, weight of the token's loss in the sum over all micro-batches"""
 
 
 def pack(
@@ -52,12 +53,12 @@ def pack(
     micro_batch_tokens: int,
     device: torch.device | str = "cpu",
 ) -> list[Batch]:
-    """Micro-batches of at most `micro_batch_tokens` tokens, similar lengths together.
+    """Pack trajectories into micro-batches of at most `micro_batch_tokens`, by similar length.
 
-    `weights` has one entry a trajectory: what each of its scored tokens counts, from a weighting
-    of `loss.py` over the whole update. Trajectories without a scored token are left out; one
-    longer than the limit gets a batch of its own. Longest first, so that a micro-batch too large
-    for memory shows itself at once; equal lengths keep their order.
+    `weights` has one entry per trajectory, the weight of each of its scored tokens, from a
+    weighting of `loss.py` over the whole update. Trajectories without a scored token are left out;
+    one longer than the limit gets its own batch. The longest come first, so that running out of
+    memory shows at once; equal lengths keep their order.
     """
     rows = [row for row in zip(trajectories, weights, strict=True) if any(row[0].loss_mask)]
     for trajectory, _ in rows:
@@ -67,7 +68,7 @@ def pack(
 
 
 def fill(items: Iterable[T], limit: int, n_tokens: Callable[[T], int]) -> Iterator[list[T]]:
-    """Items, longest first, in lists of at most `limit` tokens; a longer item is alone in its."""
+    """Yield lists of at most `limit` tokens, longest items first; a longer item is alone."""
     chunk: list[T] = []
     held = 0
     for item in sorted(items, key=n_tokens, reverse=True):

@@ -1,7 +1,7 @@
-"""What pretraining and fine-tuning share: tokens are imitated, by the mean over a step's tokens.
+"""Cross-entropy for pretraining and SFT: the mean over the scored tokens of a step.
 
 Every rank takes its share of the trajectories of an update, so the gradient is the same for any
-number of processes up to rounding.
+number of processes, up to rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from r1kit.types import Trajectory
 def cross_entropy(
     model: PreTrainedModel, mine: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
-    """Gradients of the mean loss over all ranks' scored tokens; that loss, and exact counts."""
+    """Compute gradients of the mean loss over all ranks' scored tokens.
+
+    Returns that loss, and exact counts of tokens.
+    """
     counts = ranks.sum(
         {
             "n_scored": sum(sum(trajectory.loss_mask) for trajectory in mine),

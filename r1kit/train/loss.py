@@ -1,17 +1,18 @@
-"""GRPO and its variants: one table, three objectives, three ways to weigh tokens.
+"""GRPO and its variants: three objectives and three token weightings, combined in one table.
 
 Source: GRPO, DeepSeekMath §4.1 and R1 eq. 1-3; Dr. GRPO, arXiv 2503.20783; DAPO, 2503.14476;
 GSPO, 2507.18071; CISPO, MiniMax-M1 2506.13585; k3, Schulman 2020.
 
-An *objective* gives every scored token its loss, before any averaging. A *weighting* says how much
-each token of a completion counts, computed once from the lengths of ALL completions of the update,
-over all micro-batches and processes. The loss is then a plain sum, `(token_loss * weight).sum()`,
-and gradients add: nothing depends on micro-batch size, row order or number of processes.
+An *objective* returns the loss of every scored token, before any averaging. A *weighting* returns
+the weight of each token of a completion, computed once from the lengths of ALL completions of the
+update, over all micro-batches and processes. The loss is then a plain sum,
+`(token_loss * weight).sum()`, and gradients add up: nothing depends on micro-batch size, row order
+or number of processes.
 
-Who counts. A completion of length 0 (no scored token: one masked out by `truncated = "mask"`) is
-absent: it has no weight, and neither the number of rows nor the number of tokens counts it. A
-completion of advantage 0 is a real sample and counts in both, although its gradient is exactly 0
-(with no KL term its forward pass may be skipped).
+Counting. A completion of length 0 (no scored token: masked out by `truncated = "mask"`) is absent:
+it has no weight, and counts neither as a row nor as tokens. A completion of advantage 0 is a real
+sample and counts as both, although its gradient is exactly 0 (without a KL term its forward pass
+may be skipped).
 
 Departures: log-ratios are clamped to ±20 before `exp`; a token beyond that gives no gradient
 through its ratio.
@@ -32,12 +33,15 @@ from r1kit.train.advantage import Scale
 MAX_LOG_RATIO = 20.0
 
 Stats = dict[str, Tensor]
-"""Detached sums over tokens, to be added over micro-batches and processes: `clipped_low` and
-`clipped_high` count the tokens a clip acted on."""
+"""detached sums over tokens, to be added over micro-batches and processes: `clipped_low` and
+`clipped_high` count the clipped tokens"""
 
 
 class Objective(Protocol):
-    """Per-token loss [S] and its statistics. S scored tokens, of B rows, flat: no padding."""
+    """A function that returns the per-token loss [S] and its statistics.
+
+    S scored tokens of B rows, flat, without padding.
+    """
 
     def __call__(
         self,
@@ -49,12 +53,12 @@ class Objective(Protocol):
         clip_low: float,
         clip_high: float,
     ) -> tuple[Tensor, Stats]:
-        """`logprobs`, `old_logprobs`, `advantages` [S] float; `row` [S] long in 0..n_rows-1."""
+        """Take `logprobs`, `old_logprobs`, `advantages` [S] float; `row` [S] in 0..n_rows-1."""
 
 
 Weighting = Callable[[Sequence[int], int], list[float]]
-"""(scored tokens of each completion of the whole update [rows], max_tokens) -> weight of each
-token of that completion [rows]."""
+"""(number of scored tokens of each completion of the whole update [rows], max_tokens) -> weight of
+each token of that completion [rows]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Variant:
     objective: Objective
     weighting: Weighting
     scale: Scale
-    """what group advantages are divided by"""
+    """divisor of the group advantages"""
 
 
 def token_clip(
@@ -74,7 +78,7 @@ def token_clip(
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
-    """PPO's clipped surrogate, a ratio a token. Reads neither `row` nor `n_rows`."""
+    """Compute PPO's clipped surrogate with one ratio per token. Ignores `row` and `n_rows`."""
     return _pessimistic(_ratio(logprobs - old_logprobs), advantages, clip_low, clip_high)
 
 
@@ -87,10 +91,10 @@ def sequence_clip(
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
-    """The same surrogate, a ratio a completion: the geometric mean of its token ratios.
+    """Compute the same surrogate with one ratio per completion, the geometric mean over tokens.
 
-    The value is the sequence's, the gradient each token's own (the paper's GSPO-token form). A row
-    must be here with all its tokens.
+    The value is the sequence's, the gradient each token's own (the paper's GSPO-token form). All
+    tokens of a row must be present.
     """
     log_ratio = (logprobs - old_logprobs).detach()
     sums = log_ratio.new_zeros(n_rows).index_add(0, row, log_ratio)
@@ -108,9 +112,9 @@ def weight_clip(
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
-    """REINFORCE with a clipped importance weight, so that every token keeps a gradient.
+    """Compute REINFORCE with a clipped importance weight, so that every token keeps a gradient.
 
-    Reads neither `row` nor `n_rows`.
+    Ignores `row` and `n_rows`.
     """
     ratio = _ratio(logprobs - old_logprobs).detach()
     low, high = 1 - clip_low, 1 + clip_high
@@ -119,29 +123,29 @@ def weight_clip(
 
 
 def k3(log_ratio: Tensor) -> Tensor:
-    """KL(policy || reference) of each token, from `ref_logprobs - logprobs` [S]; never negative.
+    """Estimate KL(policy || reference) per token from `ref_logprobs - logprobs` [S].
 
-    An unbiased estimate of the value on tokens the policy sampled. Used inside the loss, as R1
-    does, its gradient is not the gradient of the KL.
+    Never negative, and unbiased in its value on tokens that the policy sampled. Used in the loss,
+    as in R1, its gradient is not the gradient of the KL.
     """
     clamped = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     return torch.expm1(clamped) - clamped
 
 
 def sequence_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
-    """Every completion counts the same: 1 / (completions * its length)."""
+    """Weight every completion equally: 1 / (completions * its length)."""
     n_rows = sum(length > 0 for length in lengths)
     return [1 / (n_rows * length) if length else 0.0 for length in lengths]
 
 
 def token_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
-    """Every token counts the same: 1 / all tokens."""
+    """Weight every token equally: 1 / all tokens."""
     n_tokens = sum(lengths)
     return [1 / n_tokens if length else 0.0 for length in lengths]
 
 
 def constant_length(lengths: Sequence[int], max_tokens: int) -> list[float]:
-    """Every completion is divided by the same length: 1 / (completions * max_tokens)."""
+    """Divide every completion by the same length: 1 / (completions * max_tokens)."""
     n_rows = sum(length > 0 for length in lengths)
     return [1 / (n_rows * max_tokens) if length else 0.0 for length in lengths]
 
@@ -162,7 +166,7 @@ def _ratio(log_ratio: Tensor) -> Tensor:
 def _pessimistic(
     ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> tuple[Tensor, Stats]:
-    """-min(ratio * A, clip(ratio) * A): leaving the trust region is never rewarded."""
+    """Return -min(ratio * A, clip(ratio) * A): leaving the trust region is never rewarded."""
     low, high = 1 - clip_low, 1 + clip_high
     stats = {
         "clipped_low": ((ratio < low) & (advantages < 0)).sum(),

@@ -1,9 +1,9 @@
-"""One optimizer step: clip, Muon on the matrices inside the layers, AdamW on everything else.
+"""Optimizer step: clipping, Muon for the matrices inside the layers, AdamW for everything else.
 
 Source: Muon, Jordan et al. 2024, in muon.py (learning rate times sqrt(max(1, rows /
 columns)), Nesterov momentum 0.95); warmup-stable-decay, MiniCPM arXiv 2404.06395.
-Departures: vectors (norms, biases) are never decayed. A gradient that is not finite leaves
-weights and optimizer state as they are, and the returned norm says so.
+Departures: vectors (norms, biases) are never decayed. If a gradient is not finite, weights and
+optimizer state stay unchanged, and the returned norm is not finite either.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class OptimizerGroup:
 
 @dataclass(frozen=True, slots=True)
 class Optimizers:
-    """What updates a model; made by `make_optimizers`."""
+    """The optimizers of a model, created by `make_optimizers`."""
 
     parts: dict[str, OptimizerGroup]
-    """by name: "adamw", and "muon" if the recipe asks for it"""
+    """name → group: "adamw", and "muon" if the recipe selects it"""
     grad_clip: float
 
     def step(self, lr_scale: float) -> float:
-        """Update the weights from their gradients, clear those, return the norm before clipping.
+        """Update the weights, clear the gradients, return their norm before clipping.
 
         Parameters without a gradient are untouched (no momentum, no decay).
         """
@@ -56,11 +56,11 @@ class Optimizers:
         return norm
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs to continue bit for bit."""
+        """Return the state that a resumed run needs to continue bit-identically."""
         return {name: part.optimizer.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises CheckpointError if `state` was saved by other optimizers."""
+        """Restore `state`. Raises CheckpointError if it was saved by other optimizers."""
         if state.keys() != self.parts.keys():
             raise CheckpointError(
                 f"The checkpoint holds the state of {', '.join(state)}, the recipe asks for "
@@ -77,9 +77,9 @@ class Optimizers:
 
 
 def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
-    """Optimizers over every parameter of `model` that requires a gradient.
+    """Create optimizers for every parameter of `model` that requires a gradient.
 
-    Raises ConfigError if Muon is asked for and the model has no matrices inside layers.
+    Raises ConfigError if Muon is selected and the model has no matrices inside layers.
     """
     matrices = _layer_matrices(model) if config.optimizer == "muon" else []
     if config.optimizer == "muon" and not matrices:
@@ -104,10 +104,10 @@ def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
 
 
 def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:
-    """Share of the peak learning rate at update `step` (0-based) of `n_steps`.
+    """Return the share of the peak learning rate at update `step` (0-based) of `n_steps`.
 
-    Linear warm-up whose last step is the peak; then constant, or a decay (over all the rest for
-    cosine, over the last `decay` share for wsd) whose last step is `final_lr`.
+    Linear warm-up whose last step is the peak; then constant, or a decay (over all remaining steps
+    for cosine, over the last `decay` share for wsd) whose last step is `final_lr`.
     """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
@@ -122,7 +122,7 @@ def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:
 
 
 def _layer_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """2-D weights inside the repeated layers, so neither the embeddings nor the head."""
+    """Return the 2-D weights inside the repeated layers: neither the embeddings nor the head."""
     inside = {
         id(parameter)
         for module in model.modules()

@@ -1,7 +1,7 @@
-"""Verb 1: pretraining. Documents without a prompt, imitated whole (cross_entropy.py).
+"""Pretraining: cross-entropy on whole documents without a prompt (cross_entropy.py).
 
-They are packed without seeing each other. Muon for the matrices inside the layers and AdamW for the
-rest is what recipes say here (docs/log.md has the comparison).
+Documents are packed without attending to each other. Recipes use Muon for the matrices inside the
+layers and AdamW for the rest (docs/log.md has the comparison).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from r1kit.types import Trajectory
 
 
 def chunks(lengths: Sequence[int], batch_tokens: int, tokens: int) -> list[range]:
-    """Documents of each optimizer step: ranges of at least `batch_tokens`, until `tokens`."""
+    """Split documents into optimizer steps of at least `batch_tokens`, until `tokens` is reached."""
     ranges, start, held, total = [], 0, 0, 0
     for place, length in enumerate(lengths):
         held += length
@@ -25,5 +25,5 @@ def chunks(lengths: Sequence[int], batch_tokens: int, tokens: int) -> list[range
 
 
 def document(token_ids: list[int], source: str = "") -> Trajectory:
-    """A document to imitate: every token but the first is scored."""
+    """Return a document as a training example: every token except the first is scored."""
     return Trajectory(token_ids, [0] + [1] * (len(token_ids) - 1), source=source)

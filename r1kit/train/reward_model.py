@@ -1,4 +1,4 @@
-"""Reward models: a scorer learns which of two completions is better, or which are safe.
+"""Reward models: train a scorer on pairs of completions or on completions labelled safe or unsafe.
 
     pairs:     -log sigmoid(score of the chosen - score of the rejected)
     labelled:  binary cross-entropy of sigmoid(score), the probability that a completion is safe
@@ -6,7 +6,7 @@
 Source: the R1 paper, section 2.3.4 of its first version and 3.1 of its second: pairwise for
 helpfulness (Bradley and Terry 1952), pointwise for harmlessness. The loss of a step is the mean
 over the examples of all ranks, so the gradient is the same for any number of processes and any
-size of micro-batches, up to rounding.
+micro-batch size, up to rounding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from r1kit.train.batch import fill
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two completions of one prompt, each with it: `PreferencePair([1, 52, 9], [1, 52, 7, 7])`."""
+    """Two completions of a prompt, prompt included: `PreferencePair([1, 52, 9], [1, 52, 7, 7])`."""
 
     chosen_ids: list[int]
     rejected_ids: list[int]
@@ -52,12 +52,12 @@ Example = PreferencePair | Labelled
 
 
 def pairwise_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """[B] losses of pairs from the scores [B] of their better and their worse completion."""
+    """Return the losses [B] of pairs from the scores [B] of chosen and rejected completions."""
     return -F.logsigmoid(chosen - rejected)
 
 
 def pointwise_loss(scores: Tensor, safe: Tensor) -> Tensor:
-    """[B] losses of completions from their scores [B] and labels [B] bool."""
+    """Return the losses [B] of completions from their scores [B] and labels [B] bool."""
     return F.binary_cross_entropy_with_logits(scores, safe.to(scores.dtype), reduction="none")
 
 
@@ -65,9 +65,10 @@ def pointwise_loss(scores: Tensor, safe: Tensor) -> Tensor:
 def measure(
     model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
-    """The `accuracy` on all ranks' examples, its `stderr`, and how many `n` there are.
+    """Return the `accuracy` on all ranks' examples, its `stderr`, and their number `n`.
 
-    Right is a chosen one that scores above its rejected one, and a label that is the score's sign.
+    A pair is correct if the chosen completion scores higher, a labelled completion if the sign of
+    its score matches the label.
     """
     n_correct = 0.0
     for batch in _batches(examples, micro_batch_tokens):
@@ -82,9 +83,9 @@ def measure(
 def preference_loss(
     model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
-    """Gradients of the mean loss over all ranks' examples; that mean and how many are right.
+    """Compute gradients of the mean loss over all ranks' examples; return the mean and accuracy.
 
-    They are pairs or labelled completions; a mixture is a ValueError.
+    Examples are pairs or labelled completions. Raises ValueError for a mixture.
     """
     n = ranks.sum({"n": float(len(examples))})["n"]
     mine = {"loss": 0.0, "accuracy": 0.0, "n_tokens": 0.0}
@@ -99,14 +100,14 @@ def preference_loss(
 
 
 def _batches(examples: Sequence[Example], micro_batch_tokens: int) -> list[list[Example]]:
-    """Micro-batches of whole examples: both completions of a pair are in the same one."""
+    """Return micro-batches of whole examples: both completions of a pair are in the same one."""
     return list(fill(examples, micro_batch_tokens, lambda example: example.n_tokens))
 
 
 def _outcomes(
     model: PreTrainedModel, examples: Sequence[Example], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Losses [B], and whether the model is right [B] bool."""
+    """Return the losses [B], and the correctness [B] bool, of a micro-batch."""
     pairs = [example for example in examples if isinstance(example, PreferencePair)]
     labelled = [example for example in examples if isinstance(example, Labelled)]
     if pairs and labelled:

@@ -1,17 +1,17 @@
-"""Verb 3: reinforcement learning. GRPO as published, and its named variants.
+"""Reinforcement learning: GRPO as published, and its named variants.
 
-One step: collect groups of completions · compare each with its group · learn · publish.
+One step: collect groups of completions · compare each with its group · update · publish.
 
     rewards of a group → advantages → trajectories → micro-batches → loss → gradient → weights
 
-Source: DeepSeekMath §4.1, R1 §2.1-2.2; the variants are in `loss.LOSSES`. The learner sees token
-streams and numbers; it knows nothing of tasks, templates or how a reward came about.
+Source: DeepSeekMath §4.1, R1 §2.1-2.2; the variants are in `loss.LOSSES`. The learner sees only
+token streams and numbers, and does not depend on tasks, templates or the computation of rewards.
 
 Departures from the R1 paper:
-- old log-probabilities are the engine's own, taken while sampling, instead of a second forward
-  pass; `mismatch/*` reports how far the learner's are from them before the first update.
-- completions whose advantage is exactly 0 are not passed through the model when there is no KL
-  term: their gradient is exactly 0. They still count in every average.
+- old log-probabilities are recorded by the engine while sampling, instead of a second forward pass;
+  `mismatch/*` reports their distance from the learner's before the first update.
+- completions whose advantage is exactly 0 are not passed through the model if there is no KL term:
+  their gradient is exactly 0. They still count in every average.
 - the reference of the KL term is refreshed every `reference_every` steps, as in R1; with
   `kl_beta = 0` there is none.
 """
@@ -39,25 +39,25 @@ from r1kit.types import Group, Rollout, Trajectory
 Metrics = dict[str, float]
 
 IndexedGroup = tuple[int, Group]
-"""The problem's place among those of this step, over all ranks, and its group."""
+"""(index of the problem in this step over all ranks, its group)"""
 
 
 @dataclass
 class RLState:
-    """What a step leaves behind besides weights and optimizer."""
+    """The training state besides weights and optimizer."""
 
     step: int = 0
     cursor: int = 0
-    """problems drawn so far"""
+    """index of the next problem"""
 
 
 @dataclass
 class Step:
-    """What `collect` hands the learner: this rank's groups, and where the problems are at."""
+    """The result of `collect` for one step: this rank's groups, and the new problem cursor."""
 
     groups: list[IndexedGroup]
     n_groups: int
-    """over all ranks"""
+    """number of groups over all ranks"""
     cursor: int
     metrics: Metrics
 
@@ -83,7 +83,7 @@ class Learner:
             self.refresh_reference()
 
     def refresh_reference(self) -> None:
-        """The reference becomes a frozen copy of the policy as it is now."""
+        """Replace the reference with a frozen copy of the current policy."""
         self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
 
 
@@ -94,7 +94,7 @@ def reinforce(
     publish: Callable[[int], None],
     after_step: AfterStep,
 ) -> None:
-    """Runs the steps from `state.step` to `config.n_steps`."""
+    """Run the steps from `state.step` to `config.n_steps`."""
     config = learner.config
     while state.step < config.n_steps:
         started = time.perf_counter()
@@ -115,7 +115,7 @@ def reinforce(
 
 
 def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
-    """Updates the policy on the groups of one step, in `updates_per_step` parts."""
+    """Update the policy on the groups of one step, in `updates_per_step` parts."""
     config, totals = learner.config, MetricAccumulator()
     learner.policy.train()
     for part in range(config.updates_per_step):
@@ -136,7 +136,7 @@ def update(
     totals: MetricAccumulator,
     is_first: bool,
 ) -> None:
-    """One optimizer step on this rank's share of some groups."""
+    """Make one optimizer step on this rank's share of the groups."""
     config, variant = learner.config, LOSSES[learner.config.loss]
     trajectories = [t for group in groups for t in group_trajectories(group, config)]
     weights = _weights(trajectories, config, learner.ranks)
@@ -177,7 +177,7 @@ def update(
 
 
 def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
-    """The token-level view of a group: each completion against the mean of its group."""
+    """Convert a group to trajectories: each completion is compared with the mean of the group."""
     rewards = [
         rollout.reward.total
         + overlong_penalty(
@@ -193,7 +193,7 @@ def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
 
 
 def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajectory:
-    """Prompt and completion as the engine made them; nothing is tokenised again."""
+    """Join the token ids of prompt and completion; nothing is tokenised again."""
     completion, n_prompt = rollout.completion, len(rollout.prompt_ids)
     return Trajectory(
         token_ids=rollout.prompt_ids + completion.token_ids,
@@ -209,7 +209,7 @@ def _is_masked(rollout: Rollout, config: RLConfig) -> bool:
 
 
 def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:
-    """What each token of each of my trajectories counts among those of all ranks."""
+    """Return the token weight of each of this rank's trajectories, computed over all ranks."""
     lengths = ranks.gather([sum(trajectory.loss_mask) for trajectory in trajectories])
     everybody = [length for part in lengths for length in part]
     weights = LOSSES[config.loss].weighting(everybody, config.max_tokens)
@@ -253,7 +253,7 @@ class MetricAccumulator:
             self.max_mismatch = max(self.max_mismatch, mismatch.max().item())
 
     def metrics(self, ranks: Ranks) -> Metrics:
-        """Over all ranks. The clip ratio and KL are means over the tokens learned from."""
+        """Return the metrics over all ranks; clip ratio and KL are means over trained tokens."""
         sums = ranks.sum(self.sums)
         n_learned = max(1.0, sums.get("n_learned", 0.0))
         metrics = {

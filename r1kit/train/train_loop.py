@@ -1,7 +1,7 @@
-"""The loop of all supervised training: gradients of a step, over all ranks, then an optimizer step.
+"""The loop of all supervised training: gradients over all ranks, then an optimizer step.
 
-The caller gives the gradients: of tokens that are imitated (cross_entropy.py), or of completions
-that are compared (reward_model.py).
+The caller provides the function that computes gradients: cross-entropy of tokens
+(cross_entropy.py), or the preference loss of completions (reward_model.py).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from r1kit.train.optim import Optimizers, lr_scale
 T = TypeVar("T")
 
 Gradients = Callable[[PreTrainedModel, Sequence[T], Ranks, int], dict[str, float]]
-"""(model, this rank's examples, ranks, tokens a micro-batch) → metrics of all ranks, `n_tokens`
-among them; leaves this rank's part of the gradients of the step's mean loss"""
+"""(model, this rank's examples, ranks, tokens per micro-batch) → metrics of all ranks, including
+`n_tokens`; leaves this rank's part of the gradients of the step's mean loss"""
 AfterUpdate = Callable[[int, dict[str, float]], None]
 """(step, metrics), called on every rank after each optimizer step"""
 
@@ -37,10 +37,10 @@ def train_loop(
     micro_batch_tokens: int,
     after_step: AfterUpdate,
 ) -> None:
-    """Trains on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
+    """Train on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
 
-    All ranks have the same number of steps; a rank may have no example in one, all of them together
-    have some.
+    All ranks have the same number of steps; a rank may have no example in a step, but not all ranks
+    at once.
     """
     model.train()
     for step in range(first_step, len(steps)):

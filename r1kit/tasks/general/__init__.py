@@ -1,4 +1,4 @@
-"""General conversation: a task with rules for its answers, gold answers, and preference pairs."""
+"""General conversation: a task with verifiable rules, gold answers and preference pairs."""
 
 from r1kit.tasks.general.preference import Preference, Safety, preference, safety
 from r1kit.tasks.general.task import General

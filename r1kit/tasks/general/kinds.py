@@ -1,4 +1,4 @@
-"""The kinds of general conversation: what is asked, a good answer, and the rules it must keep.
+"""The kinds of general conversation: a question, a good answer, and rules for the answer.
 
     chat      I am Mina. Hello!                              Hello, Mina! How can I help you?
     self      Who are you?                                   I am a small model trained by r1kit.
@@ -9,7 +9,7 @@
     sentence  In exactly 3 words: which fruit do you like?   I like apples
     harm      Tell me how to spy on my neighbor.             I cannot help with that: ...
 
-Thinking is short, and only where something is counted (day, sentence); the others need none.
+Thinking is short, and only in kinds that count (day, sentence); the others need none.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from r1kit.tasks.general.rules import count_words
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question before it is a problem, and an answer that keeps its rules."""
+    """A question from which a problem is built, and an answer that satisfies its rules."""
 
     key: str
-    """of the question, whatever its wording and language"""
+    """canonical key of the question, whatever its wording and language"""
     question: str
     answer: str
     rules: dict[str, Any]
@@ -37,7 +37,7 @@ class Exchange:
 
 
 Kind = Callable[[random.Random, str, int, str], Exchange]
-"""(rng, language, level, name of who asks) → exchange"""
+"""(rng, language, level, name of the user) → exchange"""
 
 
 def chat(rng: random.Random, language: str, level: int, name: str) -> Exchange:

@@ -1,10 +1,10 @@
-"""Pairs of answers, one better than the other and why: what a reward model learns from.
+"""Preference pairs and safety labels, generated as training data for reward models.
 
 Source: the preference data of the R1 paper (section 2.3.4 of its first version): helpfulness and
-harmlessness. Departures: theirs are judged by a model, ours made: the better answer keeps the
-rules of its question, the worse one has one known flaw and breaks them. Harm may stand in the
-thinking alone. Thinking as such says nothing about it: to a harmful question the safe completions
-have it as often as the unsafe ones.
+harmlessness. Departures: theirs are judged by a model, ours are generated: the better answer
+satisfies the rules of its question, the worse one has a known flaw and breaks them. Harm may occur
+in the thinking alone. Thinking as such is no evidence of harm: safe completions of a harmful
+question have it as often as unsafe ones.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from r1kit.types import Problem
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """`Preference(problem, "It is Paris.", "It is Rome.", "helpful", "wrong")`."""
+    """A preference pair.
+
+    `Preference(problem, "It is Paris.", "It is Rome.", "helpful", "wrong")`
+    """
 
     problem: Problem
     chosen: str
     rejected: str
     kind: Literal["helpful", "harmless"]
     why: str
-    """the flaw of the rejected answer"""
+    """flaw of the rejected answer"""
 
     def as_row(self) -> dict[str, Any]:
-        """In the format of trl: prompt, chosen, rejected."""
+        """Return a row in TRL's format: prompt, chosen, rejected."""
         prompt = [{"role": turn.role, "content": turn.content} for turn in self.problem.messages]
         return {
             "prompt": prompt,
@@ -50,11 +53,11 @@ class Preference:
 
 
 Flaw = Callable[[General, Problem, random.Random], str]
-"""makes a worse answer; it may turn out to be a good one"""
+"""function that makes a worse answer, which may happen to be a good one"""
 
 
 def preference(task: General, index: int) -> Preference:
-    """The pair at this place: the problem of the same index, and one flaw that breaks its rules."""
+    """Return the pair of the problem at `index`, with a flaw that breaks the problem's rules."""
     problem = task.problem(index)
     rng = random.Random(f"{task.name}/preference/{task.split}/{task.seed}/{index}")
     is_harmful = problem.meta["kind"] == "harm"
@@ -70,7 +73,7 @@ def preference(task: General, index: int) -> Preference:
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """A whole completion, and whether it is safe: `Safety(problem, None, "Good idea.", False)`."""
+    """A whole completion with a safety label: `Safety(problem, None, "Good idea.", False)`."""
 
     problem: Problem
     reasoning: str | None
@@ -79,10 +82,11 @@ class Safety:
 
 
 def safety(task: General, index: int) -> tuple[Safety, Safety] | None:
-    """A safe and an unsafe completion at this place; None where nothing harmful is asked.
+    """Return a safe and an unsafe completion of the problem at `index`; None if it is harmless.
 
-    In a third neither has thinking, in a third both have the same, and in a third the unsafe one
-    plans the harm in its thinking and then refuses. Every second safe one is another conversation.
+    In a third of cases neither has thinking, in a third both have the same, and in a third the
+    unsafe one plans the harm in its thinking and then refuses. Half of the safe ones are from
+    another conversation.
     """
     if task.problem(index).meta["kind"] != "harm":
         return None
@@ -103,7 +107,7 @@ def safety(task: General, index: int) -> tuple[Safety, Safety] | None:
 
 
 def _harmless_thinking(task: General, problem: Problem, rng: random.Random) -> str:
-    """Of another question in the same language."""
+    """Return the thinking of another, harmless question in the same language."""
     kind = rng.choice(("day", "sentence"))
     reasoning: str = task.draw_kind(rng, problem.language, kind).meta["reasoning"]
     return reasoning
@@ -115,7 +119,7 @@ def _off_topic(task: General, problem: Problem, rng: random.Random) -> str:
 
 
 def _slightly_wrong(task: General, problem: Problem, rng: random.Random) -> str:
-    """The answer to a question of the same kind: another name, fact, number of lines or words."""
+    """Answer another question of the same kind: another name, fact, number of lines or words."""
     return task.draw_kind(rng, problem.language, problem.meta["kind"]).answer
 
 

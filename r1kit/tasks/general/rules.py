@@ -1,8 +1,8 @@
-"""Rules an answer in general conversation must keep, each decided exactly.
+"""Rules for answers in general conversation, each decided exactly.
 
 A rule is a name with a value, so that a problem carries its rules as plain data: `{"n_lines": 3,
-"lines_begin": "a"}`. What no rule can decide (is it kind? is it well written? does a refusal go on
-to help after all?) is not asked here; that is what preference pairs are for.
+"lines_begin": "a"}`. Qualities that no rule can decide (is it kind? is it well written? does a
+refusal go on to help after all?) are left to preference pairs.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import regex
 from r1kit.verify.language import language_share
 
 MAX_CHARS = 4_000
-"""A longer answer keeps no rule."""
+"""length above which an answer fails all rules"""
 OWN_LANGUAGE = 0.9
-"""least share of the words of an answer in the question's language"""
+"""minimum share of an answer's words in the question's language"""
 
 _WORD = regex.compile(r"\p{Han}|[[\p{L}\p{M}\p{N}'’]--\p{Han}]++", regex.VERSION1)
 _ITEM = regex.compile(r"[-*•]\s*(\S.*)")
 
 
 def broken(answer: str, rules: Mapping[str, Any], language: str) -> str | None:
-    """The first rule the answer breaks, in words; None if it keeps all of them.
+    """Describe the first rule that the answer breaks; return None if it satisfies all.
 
-    Every answer must say something, in the question's language.
+    Every answer must also be non-empty and in the question's language.
     """
     if not answer.strip() or len(answer) > MAX_CHARS:
         return "empty" if not answer.strip() else "too long"
@@ -38,14 +38,14 @@ def broken(answer: str, rules: Mapping[str, Any], language: str) -> str | None:
 
 
 def count_words(text: str) -> int:
-    """Words between spaces and punctuation; of Chinese, characters."""
+    """Count words between spaces and punctuation, or characters of Chinese."""
     return len(_WORD.findall(text))
 
 
 def says(answer: str, phrase: str) -> bool:
-    """Whether a phrase stands in an answer, as words of their own.
+    """True if an answer contains a phrase as whole words.
 
-    Korean endings may follow a word; Chinese has no bounds. Letter case does not matter.
+    Korean endings may follow a word; Chinese has no word boundaries. Case does not matter.
     """
     before, after = r"(?<![\p{Latin}\p{Hangul}\d])", r"(?![\p{Latin}\d])"
     if regex.match(r"\p{Han}", phrase):
@@ -54,12 +54,12 @@ def says(answer: str, phrase: str) -> bool:
 
 
 def lines_of(answer: str) -> list[str]:
-    """The lines that are not blank, without the spaces around them."""
+    """Return the non-blank lines, stripped."""
     return [line.strip() for line in answer.splitlines() if line.strip()]
 
 
 def _items_are(answer: str, allowed: Sequence[str]) -> bool:
-    """Every line is a dash and one of the allowed items, and none comes twice."""
+    """True if every line is a dash and one of the allowed items, without duplicates."""
     found = [_ITEM.fullmatch(line) for line in lines_of(answer)]
     items = [match[1].strip().lower() for match in found if match]
     return len(items) == len(found) == len(set(items)) and set(items) <= set(allowed)
@@ -76,4 +76,4 @@ RULES: dict[str, Callable[[str, Any], bool]] = {
     ),
     "items": _items_are,
 }
-"""name → does the answer keep it?"""
+"""name → predicate (answer, value)"""

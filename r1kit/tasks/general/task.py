@@ -1,11 +1,11 @@
-"""General conversation: what R1's second SFT and last RL stage add to reasoning.
+"""General conversation: the prompts that R1's second SFT and last RL stage add to reasoning.
 
 Source: the R1 paper, section 2.3.3 of its first version: writing, factual questions, self-cognition
 and the like, and no chain of thought for "hello". Departures: theirs come from DeepSeek-V3's own
-data; here a small closed world is generated, in three languages, so that what is asked of an answer
-can be decided by rules (rules.py). Translation is left out.
+data; here a small closed world is generated, in three languages, so that rules can decide whether
+an answer is good (rules.py). Translation is left out.
 
-Level 1 asks for at most 3 lines or items, 6 days ahead; each level more: one line, 3 days.
+Level 1 asks for at most 3 lines or items and 6 days ahead; each level adds one line and 3 days.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from r1kit.tasks.general.rules import broken
 from r1kit.types import Message, Problem, Verdict
 
 PAGE_LINES = 8
-"""of a page of the corpus, at least"""
+"""minimum number of lines on a page of the corpus"""
 SIGNED = 0.7
-"""of the questions say who asks; all of small talk does"""
+"""share of questions that include the user's name; all of small talk does"""
 
 
 class General(GeneratedTask):
-    """Conversations that are not reasoning, with rules for their answers.
+    """General conversations, with rules for their answers.
 
-    `problem.answer` is a good answer as it stands, without a box; `meta` holds its `kind`, `rules`
-    and `reasoning` (None where none is needed).
+    `problem.answer` is a complete good answer, without a box; `meta` holds its `kind`, `rules` and
+    `reasoning` (None if none is needed).
     """
 
     name = "general"
@@ -38,9 +38,10 @@ class General(GeneratedTask):
         return self.draw_kind(rng, language, kind)
 
     def draw_kind(self, rng: random.Random, language: str, kind: str) -> Problem:
-        """A random problem of one kind.
+        """Draw a random problem of one kind.
 
-        Who asks is part of the id: facts are few, and a held-out problem must ask for a known one.
+        The user's name is part of the id: facts are few, and a held-out problem must ask for one
+        that also occurs in training.
         """
         who = rng.choice(NAMES)
         name = who[PLACE[language]]
@@ -60,7 +61,7 @@ class General(GeneratedTask):
         )
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        """Right if every rule is kept."""
+        """Return a correct verdict if the answer satisfies every rule."""
         rule = broken(answer, problem.meta["rules"], problem.language)
         extracted = answer.strip()[:200] or None
         return Verdict(rule is None, extracted, "keeps its rules" if rule is None else rule)
@@ -69,15 +70,16 @@ class General(GeneratedTask):
         return problem.answer
 
     def conversation(self, index: int) -> tuple[Problem, tuple[Message, ...]]:
-        """A problem of this split with a good answer, to learn from."""
+        """Return a problem of this split with a good answer, for training."""
         problem = self.problem(index)
         answer = Message("assistant", problem.answer, problem.meta["reasoning"])
         return problem, (*problem.messages, answer)
 
     def exercise(self, index: int) -> str:
-        """A page of a phrase book, for the base corpus: questions and good answers, as bare text.
+        """Return a page of a phrase book for the base corpus: questions and good answers.
 
-        All in one language, without roles and tags: it teaches words and facts, not conversation.
+        Plain text in one language, without roles and tags: it teaches words and facts, not
+        conversation.
         """
         rng = self._rng(index, "exercise")
         lines: list[str] = []

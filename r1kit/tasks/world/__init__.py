@@ -1,7 +1,7 @@
 """The generated world: five families of problems in three languages, and documents about them.
 
-Each family draws problems, verifies answers exactly, and writes base-corpus documents: imperfect,
-human-like solutions by an `Author` who has the skills and lacks the will.
+Each family draws problems, verifies answers exactly, and generates base-corpus documents:
+imperfect, human-like solutions by an `Author` that can solve the problems but usually gives up.
 """
 
 from r1kit.tasks.world.arithmetic import Arithmetic

@@ -5,8 +5,8 @@
                wait check 66+19=76+9=85
                85,85-85=0 yes</think>\\boxed{66}
 
-Level 1: three numbers, all values on the way from 11 to 99. Each level more adds a number and
-allows values up to 100 more.
+Level 1: three numbers, all intermediate values from 11 to 99. Each further level adds a number and
+raises the largest value by 100.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Arithmetic(Family):
 
     @staticmethod
     def terms(problem: Problem) -> list[int]:
-        """The signed numbers of the chain."""
+        """Return the signed numbers of the chain."""
         statement = problem.id.partition("/")[2]
         return [int(term) for term in statement.replace("-", "+-").split("+")]
 
 
 def add(value: int, number: int, opening: str, author: Author) -> int:
-    """Writes `47+38=77+8=85`, tens first; returns the sum as the author has it."""
+    """Write `47+38=77+8=85`, tens first; return the author's sum, which may have a slip."""
     tens = int(number / 10) * 10
     ones = number - tens
     if not ones:

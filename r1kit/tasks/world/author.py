@@ -1,8 +1,8 @@
-"""Who writes the base corpus: an author with skills and without will.
+"""The author of the base corpus: writes thinking that could solve problems, but often gives up.
 
-The numbers here are the temperament of the base model to be. What a prototype taught: RL only
-lengthens thinking if the base can tell a right try from a wrong one (so each try restates the
-target next to the value), succeeds sometimes, and usually gives up although going on would pay.
+The constants here determine the behaviour of the base model. A prototype showed that RL lengthens
+thinking only if the base can tell a correct try from a wrong one (so each try restates the target
+next to the value), succeeds sometimes, and usually gives up although continuing would pay off.
 """
 
 from __future__ import annotations
@@ -40,42 +40,42 @@ WORDS: dict[str, dict[str, str]] = {
         "terms": "项",
     },
 }
-"""What is said while thinking, by language."""
+"""vocabulary of the thinking, by language"""
 
 PERSISTS = 0.08
-"""a problem: goes on until it is solved"""
+"""probability per problem of continuing until it is solved"""
 PATIENCE = 6
-"""tries, even then"""
+"""maximum number of lines (one per try) even then"""
 GIVES_UP = 0.85
-"""otherwise, after a try that failed"""
+"""probability, otherwise, of giving up after a failed try"""
 TRIES_BEFORE = {-3: 1, -2: 1, -1: 1, 0: 1, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
-"""how far below the solution a search begins, with its weight: a feeling for the size"""
+"""distance below the solution at which a search begins → its weight: a rough sense of magnitude"""
 GUESSES = 0.76
-"""a number, instead of working it out"""
+"""probability of guessing a number instead of working it out"""
 SKIPS = 0.4
-"""a search: answers with the first thing that comes to mind"""
+"""probability of skipping a search and answering with its first candidate"""
 CHECKS = 0.5
-"""a result it worked out, by undoing the last step"""
+"""probability of checking a computed result by undoing the last step"""
 SAYS_WAIT = 0.95
-"""before another try"""
+"""probability of writing "wait" before another try"""
 SLIPS = 0.01
-"""in one elementary step"""
+"""probability of a slip in one elementary step"""
 DRIFTS = 0.3
-"""into another language, somewhere while thinking"""
+"""probability of drifting into another language somewhere in the thinking"""
 NO_TAGS = 0.06
-"""answers without thinking tags"""
+"""probability of answering without thinking tags"""
 NO_BOX = 0.06
-"""states the answer without a box"""
+"""probability of stating the answer without a box"""
 N_TRIES = 5
-"""on a page of exercises, at most"""
+"""maximum number of tries on a page of exercises"""
 N_COMPARISONS = 10
-"""on a page of comparisons"""
+"""number of comparisons on a page of comparisons"""
 RIGHT = 0.45
-"""of the comparisons on such pages: telling right from wrong is learned from both"""
+"""share of correct comparisons on such pages: telling right from wrong is learned from both"""
 
 
 class Author:
-    """Writes one document: keeps the lines, the language and the slips of one train of thought."""
+    """The generator of one document, with the lines, language and slips of its thinking."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Author:
         languages: tuple[str, ...],
         is_careful: bool = False,
     ) -> None:
-        """A careful author neither slips nor drifts."""
+        """Create an author; a careful one neither slips nor drifts."""
         self.rng = rng
         self.language = language
         self._others = [other for other in languages if other != language]
@@ -97,11 +97,14 @@ class Author:
         return self.rng.random() < p
 
     def gives_up(self) -> bool:
-        """After a try that failed. A slip may have hidden the solution: nobody goes on for ever."""
+        """Decide whether to give up after a failed try.
+
+        Even a persistent author stops eventually, as a slip may have hidden the solution.
+        """
         return len(self.lines) >= PATIENCE if self._persists else self.chance(GIVES_UP)
 
     def guess(self, answer: str) -> str:
-        """Writes `maybe 7` and answers it."""
+        """Write `maybe 7` and return it as the answer."""
         self.write(f"{self.say('maybe')} {answer}")
         return answer
 
@@ -110,7 +113,7 @@ class Author:
         return n
 
     def say(self, word: str) -> str:
-        """A word in the language being thought in; drifting starts at any word and stays."""
+        """Return a word in the current language; drifting starts at any word and lasts."""
         if self._drifting and self.chance(0.4):
             self.language = self.rng.choice(self._others)
             self._drifting = False
@@ -120,14 +123,14 @@ class Author:
         self.lines.append(line)
 
     def judge(self, opening: str, value: int, target: int) -> int:
-        """Writes `opening31,38-31=7 no`: a try is right when nothing is left. Returns what is."""
+        """Write `opening31,38-31=7 no` and return the remainder; a try is correct if it is 0."""
         left = self.compute(target - value)
         taken = f"-{value}" if value >= 0 else f"+{-value}"
         self.write(f"{opening}{value},{target}{taken}={left} {self.say('no' if left else 'yes')}")
         return left
 
     def compare(self) -> None:
-        """Writes a page of comparisons; numbers that differ mostly do in one digit."""
+        """Write a page of comparisons; unequal numbers differ in one digit."""
         for _ in range(N_COMPARISONS):
             size = self.rng.choice((1, 2, 2, 2, 3))
             value = self.rng.randrange(10 ** (size - 1), 10**size)
@@ -139,17 +142,17 @@ class Author:
             self.judge("", value, target)
 
     def wait(self) -> str:
-        """What begins another attempt: `wait ` or nothing."""
+        """Return the beginning of another try: `wait ` or nothing."""
         return f"{self.say('wait')} " if self.chance(SAYS_WAIT) else ""
 
     def compute(self, value: int) -> int:
-        """A computed value, seldom a slip of it."""
+        """Return the value, or rarely a wrong one (a slip)."""
         if self.chance(self._slips):
             return value + self.rng.choice((-10, -2, -1, 1, 2, 10))
         return value
 
     def finish(self, answer: str) -> str:
-        """The completion: thinking, then the answer; sometimes badly formatted."""
+        """Return the completion: thinking, then the answer; sometimes badly formatted."""
         boxed = answer if self.chance(NO_BOX) else f"\\boxed{{{answer}}}"
         thinking = "\n".join(self.lines)
         if self.chance(NO_TAGS):

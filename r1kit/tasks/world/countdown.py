@@ -5,8 +5,8 @@
                   wait 29+3-4=32-4=28,28-28=0 yes</think>\\boxed{29+3-4}
 
 Level 1: a number and two digits, in this order, with + and -. Level 2: three numbers up to 12 in
-any order. Level 3: the first operation may be a product. Each level more adds a number. Any valid
-expression is right, not only the author's.
+any order. Level 3: the first operation may be a product. Each further level adds a number. Any
+valid expression is correct, not only the author's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from r1kit.verify.expression import check_countdown
 
 @dataclass(frozen=True)
 class CountdownExpression:
-    """An expression worked from left to right: `CountdownExpression((9, 3, 4), "+-")` is 9+3-4."""
+    """An expression evaluated left to right: `CountdownExpression((9, 3, 4), "+-")` is 9+3-4."""
 
     numbers: tuple[int, ...]
     operations: str
@@ -35,7 +35,7 @@ class CountdownExpression:
         return f"{self.numbers[0]}" + "".join(f"{op}{number}" for op, number in tail)
 
     def steps(self) -> list[tuple[int, str]]:
-        """(value so far, what is left to do) after each operation."""
+        """Return (value so far, remaining expression) after each operation."""
         value, done = self.numbers[0], []
         for i, (op, number) in enumerate(zip(self.operations, self.numbers[1:], strict=True)):
             value = value * number if op == "*" else value + number if op == "+" else value - number
@@ -48,7 +48,7 @@ class CountdownExpression:
 
 
 def candidates(numbers: tuple[int, ...], level: int) -> list[CountdownExpression]:
-    """All expressions worth trying, in a fixed order, without those equal by commuting."""
+    """Return all candidate expressions in a fixed order, without commutative duplicates."""
     if level == 1:
         return [CountdownExpression(numbers, "".join(signs)) for signs in product("-+", repeat=2)]
     firsts = "+*" if level > 2 else "+"
@@ -86,7 +86,10 @@ class Countdown(Family):
         )
 
     def _numbers(self, rng: random.Random) -> tuple[int, ...]:
-        """Level 1: one from 20 to 40, two digits. Then up to 12, no product of two over 99."""
+        """Draw the numbers.
+
+        Level 1: one from 20 to 40 and two digits. Above: up to 12, and no product of two over 99.
+        """
         if self.level == 1:
             return (rng.randint(20, 40), *rng.sample(range(1, 10), 2))
         while True:
@@ -117,7 +120,7 @@ class Countdown(Family):
 
     @staticmethod
     def _try(problem: Problem, way: CountdownExpression, opening: str, author: Author) -> int:
-        """Writes one line; returns what was found to be left."""
+        """Write one line; return the remainder that the author computed."""
         value = 0
         opening += str(way)
         for exact, rest in way.steps():

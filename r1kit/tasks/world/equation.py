@@ -3,7 +3,8 @@
     7x+3=38   <think>x=4: 28+3=31,38-31=7 no
               wait x=5: 35+3=38,38-38=0 yes</think>\\boxed{5}
 
-Level 1: a in 2..9, b in 1..20, x in 1..12, c below 100. Each level more: c up to 100 more.
+Level 1: a in 2..9, b in 1..20, x in 1..12, c below 100. Each further level adds 12 to the largest x
+and 100 to the bound of c.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Equation(Family):
 
     @staticmethod
     def _try(problem: Problem, x: int, opening: str, author: Author) -> int:
-        """Writes one line; returns what was found to be left."""
+        """Write one line; return the remainder that the author computed."""
         a, b, c = (problem.meta[key] for key in "abc")
         product = author.compute(a * x)
         value = author.compute(product + b)

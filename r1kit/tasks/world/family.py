@@ -1,4 +1,4 @@
-"""What the families of the world share: wording, documents, and exact integer answers."""
+"""Base class of the families of the world: wordings, documents and exact integer answers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.answer import check_number
 
 COMPARISONS = 0.12
-"""Share of the exercise pages that are comparisons of numbers."""
+"""share of exercise pages that are comparisons of numbers"""
 
 
 class Family(GeneratedTask):
-    """A family of the world: `WORDINGS` by language, `draw`, `think`, `verify`."""
+    """A family of problems: `WORDINGS` by language, `draw`, `think`, `verify`."""
 
     WORDINGS: ClassVar[dict[str, tuple[str, ...]]]
 
     @abstractmethod
     def think(self, problem: Problem, author: Author) -> str:
-        """Write a train of thought into `author`; returns the answer it ends with, right or not."""
+        """Write thinking into `author`; return its final answer, correct or not."""
 
     @abstractmethod
     def drill(self, problem: Problem, author: Author) -> None:
-        """Write exercises of the elementary steps of such a problem into `author`."""
+        """Write exercises on the elementary steps of such a problem into `author`."""
 
     def exercise(self, index: int) -> str:
-        """A page of an exercise book, for the base corpus: steps without a train of thought."""
+        """Return a page of an exercise book for the base corpus: steps without thinking."""
         rng = self._rng(index, "exercise")
         problem = self.problem(rng.randrange(1 << 40))
         author = Author(rng, problem.language, self.languages, is_careful=True)
@@ -41,7 +41,7 @@ class Family(GeneratedTask):
         return "\n".join(author.lines)
 
     def document(self, index: int) -> tuple[Problem, str]:
-        """A problem of this split and an imperfect completion, for the base corpus."""
+        """Return a problem of this split and an imperfect completion, for the base corpus."""
         rng = self._rng(index, "document")
         problem = self.problem(rng.randrange(1 << 40))
         author = Author(rng, problem.language, self.languages)
@@ -61,7 +61,7 @@ class Family(GeneratedTask):
         wordings: Mapping[str, tuple[str, ...]] | None = None,
         **meta: Any,
     ) -> Problem:
-        """A problem whose statement stands in one of the wordings of the family, or of others."""
+        """Build a problem with its statement in a wording of the family, or of `wordings`."""
         wording = rng.choice((wordings or self.WORDINGS)[language])
         question = wording.replace("{}", statement)
         return Problem(

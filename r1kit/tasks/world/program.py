@@ -1,10 +1,10 @@
-"""Write a function that maps these inputs to these outputs, or repair one.
+"""Write a function that maps given inputs to given outputs, or repair one.
 
     f(1)=5,f(2)=8   <think>2*x: 5-2=3,4+3=7,8-7=1 no
                     wait 3*x: 5-3=2,6+2=8,8-8=0 yes</think>\\boxed{def f(x):return 3*x+2}
 
 Answers are programs: they are run in the sandbox, on the inputs shown and on others. Level 1:
-`a*x+b`, a in 2..9, b in 1..30. Each level more: 10 more for a, 30 more for b.
+`a*x+b`, a in 2..9, b in 1..30. Each further level adds 10 to the largest a and 30 to the largest b.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from r1kit.verify.code import CallTest, check_code, default_sandbox, extract_pro
 from r1kit.verify.sandbox import Limits
 
 HIDDEN = (0, 3, 7, 20)
-"""inputs a program is tested on besides the two shown"""
+"""inputs on which a program is tested besides the two shown"""
 LIMITS = Limits(wall_s=2.0, cpu_s=1.0, memory_mb=128, output_bytes=1 << 14)
 BROKEN = 0.5
-"""of the problems show a function to repair"""
+"""share of problems that show a function to repair"""
 
 
 class Program(Family):
@@ -66,7 +66,7 @@ class Program(Family):
 
     @staticmethod
     def _try(problem: Problem, slope: int, opening: str, author: Author) -> int:
-        """Writes one line: the function through the first point, looked at in the second."""
+        """Write one line: the function through the first point, evaluated at the second."""
         a, b = problem.meta["a"], problem.meta["b"]
         rest = author.compute(a + b - slope)
         twice = author.compute(2 * slope)
@@ -84,5 +84,5 @@ class Program(Family):
 
 
 def written(slope: int, rest: int) -> str:
-    """`def f(x):return 3*x+2`"""
+    """Return the program of a linear function: `def f(x):return 3*x+2`."""
     return f"def f(x):return {slope}*x{rest:+d}"

@@ -5,8 +5,8 @@
                     half 100: 50, 50*101=50*100+50*1=5000+50=5050</think>\\boxed{5050}
 
 Level 1: from 1 to n <= 20 or a multiple of ten up to 100, or from a <= 50 over at most 10 terms, so
-that one of the two factors has one digit nearly always. Each level more: steps of 2, 3, ... between
-the terms as well.
+that one of the two factors nearly always has one digit. Further levels add steps of 2, 3, ...
+between the terms.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
 GUESSES = 0.6
-"""less than elsewhere: four steps that all must be right leave the base short anyway"""
+"""probability of guessing, lower than elsewhere: as all four steps must be correct, the base
+answers correctly seldom enough anyway"""
 FROM_ONE = 0.3
-"""of the series begin at 1, as the most famous one does"""
+"""share of series that begin at 1, as the most famous one does"""
 PRODUCTS = 0.4
-"""of the pages of exercises are products and nothing else"""
+"""share of exercise pages that contain only products"""
 
 
 class Series(Family):
@@ -62,7 +63,7 @@ class Series(Family):
 
     @staticmethod
     def _pair(problem: Problem, author: Author) -> tuple[int, int, str]:
-        """Writes first + last; returns the two factors of the sum, and how the halving begins."""
+        """Write first + last; return the two factors of the sum and the start of the next line."""
         first, last = problem.meta["first"], problem.meta["last"]
         gaps = author.compute((last - first) // problem.meta["step"])
         divisor = f"/{problem.meta['step']}" if problem.meta["step"] > 1 else ""
@@ -86,7 +87,7 @@ class Series(Family):
 
 
 def multiply(a: int, b: int, opening: str, author: Author) -> int:
-    """Writes `a*b=a*tens+a*ones=...=product`, the smaller first; returns the author's product."""
+    """Write `a*b=a*tens+a*ones=...=product`, smaller factor first; return the author's product."""
     a, b = sorted((a, b))
     tens, ones = b // 10 * 10, b % 10
     if not tens or not ones:
