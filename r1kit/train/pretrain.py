@@ -12,7 +12,7 @@ from r1kit.types import Trajectory
 
 
 def chunks(lengths: Sequence[int], batch_tokens: int, tokens: int) -> list[range]:
-    """Split documents into optimizer steps of at least `batch_tokens`, until `tokens` is reached."""
+    """Split documents into steps of at least `batch_tokens`, until `tokens` is reached."""
     ranges, start, held, total = [], 0, 0, 0
     for place, length in enumerate(lengths):
         held += length
