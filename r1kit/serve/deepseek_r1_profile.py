@@ -23,7 +23,10 @@ _UNKNOWN = ("response_format", "thinking", "reasoning_effort", "max_completion_t
 
 
 def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
-    """Return the request as that API read it, and its answer's token limit, or raise ApiError."""
+    """Return the request as that API read it, and the token limit of its answer.
+
+    Raises ApiError (400) for a request that API refused.
+    """
     for place, message in enumerate(request.messages):
         has_thinking = message.reasoning_content is not None or message.reasoning is not None
         if has_thinking and not message.prefix:

@@ -67,13 +67,13 @@ class ServedModel(Protocol):
         ...
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
-        """Return True if the answer has the format with thinking."""
+        """Return True if the answer is in the format with thinking."""
         ...
 
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
     ) -> ResponseStream:
-        """Start the next turn; `answer_tokens` is a limit without thinking. Raises ApiError."""
+        """Start the next turn; `answer_tokens` limits the answer alone. Raises ApiError."""
         ...
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
@@ -271,7 +271,10 @@ class Served:
         return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
 
     def _with_budget(self, ask: GenerationRequest, budget: int) -> GenerationRequest:
-        """Set the budget, cut to leave the answer a share of max_tokens, or its limit if less."""
+        """Set the thinking budget, reduced if the answer would have too few tokens.
+
+        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less.
+        """
         most = ask.request.sampling.max_tokens
         share = max(1, most // ANSWER_SHARE)
         room = (
@@ -308,7 +311,7 @@ class Models:
                 self._by_name.setdefault(alias, (first, thinks))
 
     def find(self, name: str) -> tuple[ServedModel, bool]:
-        """Return the model of a name, and True if the name has thinking. Raises ApiError (404)."""
+        """Return the model of a name, and True if the name implies thinking, or raise ApiError."""
         if name not in self._by_name:
             raise ApiError(
                 404,

@@ -72,7 +72,7 @@ class ProxyModel:
             )
         if request.reasoning_effort is not None and request.thinking is None:
             body["reasoning_effort"] = request.reasoning_effort
-        elif not thinks:  # only then, in DeepSeek's format: other servers may refuse it
+        elif not thinks:  # sent only then (DeepSeek's field): other servers may not know it
             body["thinking"] = {"type": "disabled"}
         form: Form = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
@@ -112,7 +112,10 @@ class ProxyModel:
 
 
 def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedModel]:
-    """Return all models of a running upstream server. Raises an R1Error if it is unusable."""
+    """Return all models of a running upstream server.
+
+    Raises an R1Error if it cannot be reached or is not OpenAI-compatible.
+    """
     with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
         listed, address = behind.listed(), behind.address
     if not listed:
@@ -138,7 +141,7 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 
 
 def _capabilities(model: Json) -> list[str]:
-    """Return `thinking` if the upstream can turn it on and off; budgets are never supported."""
+    """Return `thinking` if the server declares that it can be toggled; budgets are unsupported."""
     told = [model.get("capabilities"), model.get("supported_parameters")]
     return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
 

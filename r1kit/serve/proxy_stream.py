@@ -1,4 +1,4 @@
-"""One answer of an upstream server (proxy.py), as the chunks that our own engines give.
+"""One answer of an upstream server (proxy.py), converted to the chunks of our own engines.
 
 Token usage comes last in such streams, so the final chunks of all completions wait for it.
 """

@@ -173,7 +173,10 @@ class ResponsesRequest(Body):
     """accepted, no effect"""
 
     def as_chat(self) -> ChatRequest:
-        """Convert to a chat request. Raises ApiError for an incomplete or missing user message."""
+        """Convert to a chat request.
+
+        Raises ApiError for an incomplete message, or if the last one is the assistant's.
+        """
         messages = []
         if self.instructions:
             messages.append(ChatMessage(role="system", content=self.instructions))

@@ -178,8 +178,8 @@ class CompletionParams(Body):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     """the same seed gives the same text, alone or batched with other requests, streamed or not"""
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
-    """strings that end the text and are left out of it; in a chat they end only the answer, and never
-    an answer in JSON"""
+    """strings that end the text and are left out of it; in a chat they end only the answer, and
+    never one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     """accepted, no effect"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)
