@@ -1,4 +1,4 @@
-"""The test double: an engine that answers from a function, for tests and documentation."""
+"""A test double: an engine that answers from a function, for tests and documentation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from r1kit.engines.text import Text
 from r1kit.types import Completion, Finish, Request
 
 Script = Callable[[Request, int], str]
-"""(request, place among its n completions) -> text"""
+"""(request, index among its n completions) -> text"""
 
 
 class ScriptedEngine:
-    """Says what `script` says, tokenised by `tokenizer`, with log-probabilities of 0.
+    """An engine that returns the text of `script`, with log-probabilities of 0.
 
-    An answer longer than max_tokens is cut ("length"); otherwise it ends in the tokenizer's EOS
-    token ("stop"). Stop strings cut the text, as in every engine.
+    An answer of more than max_tokens tokens is cut ("length"); otherwise it ends in the tokenizer's
+    EOS token ("stop"). Stop strings cut the text, as in every engine.
     """
 
     def __init__(self, script: Script, tokenizer: Any) -> None:
