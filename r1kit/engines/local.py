@@ -60,7 +60,7 @@ class _Owner(NamedTuple):
     """policy version when the row started"""
     walk: GrammarState | None
     """grammar state if the completion follows a JSON schema"""
-    top_logprobs: list[TopLogprobs]
+    tops: list[TopLogprobs]
 
 
 class LocalEngine:
