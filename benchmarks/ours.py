@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
 from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import PART
 from r1kit.model import checkpoint
@@ -76,7 +77,7 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
         ]
         ranks.barrier()
         started = time.perf_counter()
-        done = engine.generate(requests)
+        done = generate(engine, requests)
         tokens = sum(len(completion.token_ids) for group in done for completion in group)
         total = ranks.sum({"tokens": tokens})["tokens"]
         return {"seconds": time.perf_counter() - started, "tokens": int(total)}

@@ -50,28 +50,6 @@ class Counters:
     """time spent on prefill and decoding"""
 
 
-class Engine(Protocol):
-    """An engine that samples completions for whole batches of requests."""
-
-    counters: Counters
-
-    def generate(
-        self, requests: Sequence[Request], on_group: OnGroup | None = None
-    ) -> list[list[Completion]]:
-        """Return the n completions of every request, in the order of the requests.
-
-        Raises EngineError for a request that cannot be served, before anything is sampled.
-        """
-        ...
-
-    def publish(self, version: int) -> None:
-        """Discard all state computed with the old weights; call it after the weights have changed.
-
-        Completions started from now on carry `policy_version=version`.
-        """
-        ...
-
-
 class RequestState:
     """A submitted request and the progress of its completions."""
 
@@ -92,16 +70,10 @@ class RequestState:
         return [completion for completion in self.completions if completion is not None]
 
 
-class StepEngine(Protocol):
-    """An engine that its caller advances step by step: `while jobs: engine.step()`."""
+class Sampler(Protocol):
+    """Samples completions of requests; its caller advances it: `while jobs: sampler.step()`."""
 
     counters: Counters
-    eos_ids: frozenset[int]
-
-    @property
-    def max_positions(self) -> int | None:
-        """Maximum length of prompt + completion in tokens; None if unknown."""
-        ...
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
@@ -113,6 +85,40 @@ class StepEngine(Protocol):
 
     def abort(self, job: RequestState) -> None:
         """End a request now: open completions keep their tokens and finish with "abort"."""
+        ...
+
+
+def generate(
+    sampler: Sampler, requests: Sequence[Request], on_group: OnGroup | None = None
+) -> list[list[Completion]]:
+    """Return the n completions of every request, in the order of the requests.
+
+    Raises EngineError for a request that cannot be served, before anything is sampled. An error
+    aborts all requests.
+    """
+    jobs: list[RequestState] = []
+    try:
+        for request in requests:
+            jobs.append(sampler.submit(request))
+        indices = {id(job): index for index, job in enumerate(jobs)}
+        while any(job.n_left for job in jobs):
+            for job in sampler.step():
+                if on_group is not None and id(job) in indices:
+                    on_group(indices[id(job)], job.results())
+    finally:
+        for job in jobs:
+            sampler.abort(job)
+    return [job.results() for job in jobs]
+
+
+class StreamingSampler(Sampler, Protocol):
+    """A sampler whose unfinished completions can be read and ended one by one."""
+
+    eos_ids: frozenset[int]
+
+    @property
+    def max_positions(self) -> int | None:
+        """Maximum length of prompt + completion in tokens; None if unknown."""
         ...
 
     def cut(self, job: RequestState, index: int) -> Completion:

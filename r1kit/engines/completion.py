@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from r1kit.engines.base import RequestState, StepEngine, TokenLogprobs
+from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
 from r1kit.template import Piece, RenderedPrompt, StreamParser
 from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
@@ -85,7 +85,9 @@ class Chunk:
     """set together with `finish`: a finish reason that only upstream servers give"""
 
 
-def begin(engine: StepEngine, ask: GenerationRequest, tokenizer: Any) -> list[CompletionStream]:
+def begin(
+    engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
+) -> list[CompletionStream]:
     """Submit a request, return a stream for each completion. Raises EngineError if refused."""
     request, opening = ask.request, ask.opening
     if opening is not None and opening.part != "thinking" and not opening.begun:
@@ -120,7 +122,7 @@ class CompletionStream:
         """True once `job` is the follow-up request that samples only the answer"""
         self._over_budget = False
 
-    def advance(self, engine: StepEngine) -> list[Chunk]:
+    def advance(self, engine: StreamingSampler) -> list[Chunk]:
         """Return what is new since the last call."""
         if self.is_over or self._place >= self.job.n_begun:
             return []
@@ -142,7 +144,7 @@ class CompletionStream:
                 done = dataclasses.replace(done, finish="length")
         return saids + self._finish(engine, done)
 
-    def _look(self, engine: StepEngine, ids: list[int]) -> list[Chunk]:
+    def _look(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
         odds = engine.odds(self.job, self._place) if self._ask.wants_logprobs else _UNTOLD
         saids: list[Chunk] = []
@@ -174,7 +176,7 @@ class CompletionStream:
         stop = () if self._is_thinking else self._ask.stop
         return (tag, *stop) if tag else stop
 
-    def _finish(self, engine: StepEngine, done: Completion) -> list[Chunk]:
+    def _finish(self, engine: StreamingSampler, done: Completion) -> list[Chunk]:
         *before, _ = self._looks(done.token_ids)
         saids = [said for n in before for said in self._look(engine, done.token_ids[:n])]
         if self.is_over:
@@ -187,7 +189,7 @@ class CompletionStream:
         finish = "stop" if self._until.is_stopped else done.finish
         return [*saids, self._end(dataclasses.replace(said, pieces=said.pieces + rest), finish)]
 
-    def _stop(self, engine: StepEngine, said: Chunk) -> Chunk:
+    def _stop(self, engine: StreamingSampler, said: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
         if self.job.completions[self._place] is None:
             engine.cut(self.job, self._place)
@@ -253,7 +255,7 @@ class CompletionStream:
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
         return len(ids) + n_closing < self.job.request.sampling.max_tokens
 
-    def _close(self, engine: StepEngine, by_budget: bool = False) -> Chunk:
+    def _close(self, engine: StreamingSampler, by_budget: bool = False) -> Chunk:
         """Close the thinking, if still open, and submit a request for the answer after it."""
         assert self._parser is not None
         cut, has_tag = self._cut(engine)
@@ -274,7 +276,7 @@ class CompletionStream:
             said, pieces=pieces, n_tokens=said.n_tokens + n, n_thinking=said.n_thinking + n
         )
 
-    def _cut(self, engine: StepEngine) -> tuple[Completion, bool]:
+    def _cut(self, engine: StreamingSampler) -> tuple[Completion, bool]:
         """Return the part of the completion that is kept, and whether it has the closing tag.
 
         The engine may have sampled more than that.
@@ -303,5 +305,5 @@ class CompletionStream:
         return Request([*request.prompt_ids, *used], 1, sampling, seed)
 
 
-def _without_eos(engine: StepEngine, ids: list[int]) -> list[int]:
+def _without_eos(engine: StreamingSampler, ids: list[int]) -> list[int]:
     return ids[:-1] if ids and ids[-1] in engine.eos_ids else ids

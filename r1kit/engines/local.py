@@ -25,7 +25,7 @@ low-entropy policy, the completions of a group stay identical for long.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, OnGroup, RequestState, TokenLogprobs, check
+from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
 from r1kit.engines.counter_rng import uniform
 from r1kit.engines.grammar import Grammars, GrammarState, restrict
 from r1kit.engines.prefill import Prefill, PrefillState
@@ -64,7 +64,7 @@ class _Owner(NamedTuple):
 
 
 class LocalEngine:
-    """A `base.Engine` and `base.StepEngine` that keeps up to `max_rows` completions in flight.
+    """A `base.StreamingSampler` that keeps up to `max_rows` completions in flight.
 
     The prefix cache holds the keys and values of at most `prefix_tokens` tokens of earlier prompts.
     """
@@ -108,25 +108,12 @@ class LocalEngine:
         """Maximum length of prompt + completion in tokens; None if the model states none."""
         return getattr(self.model.config, "max_position_embeddings", None)
 
-    def generate(
-        self, requests: Sequence[Request], on_group: OnGroup | None = None
-    ) -> list[list[Completion]]:
-        for request in requests:
-            check(request, self._vocab_size, self.max_positions)
-        jobs = [self.submit(request) for request in requests]
-        places = {id(job): place for place, job in enumerate(jobs)}
-        try:
-            while any(job.n_left for job in jobs):
-                for job in self.step():
-                    if on_group is not None and id(job) in places:
-                        on_group(places[id(job)], job.results())
-        finally:
-            for job in jobs:
-                self.abort(job)
-        return [job.results() for job in jobs]
-
     def publish(self, version: int) -> None:
-        """Implements `Engine.publish`; completions in flight keep their policy version."""
+        """Discard all state computed with the old weights; call it after the weights have changed.
+
+        Completions that start from now on carry `policy_version=version`; those in flight keep
+        theirs.
+        """
         self.version = version
         self._prompts.forget()
         for job in self._queue:

@@ -61,7 +61,7 @@ class EngineProcess(Child):
 
 
 class ProcessEngine(RemoteEngine):
-    """A `base.StepEngine` that runs in an `EngineProcess`; `close` ends that process."""
+    """A `base.StreamingSampler` that runs in an `EngineProcess`; `close` ends that process."""
 
     def __init__(
         self, opening: EngineProcess, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]

@@ -45,7 +45,7 @@ class RemoteCompletion:
 
 
 class RemoteEngine(ABC):
-    """A partial `base.StepEngine`; subclasses implement `step`, `_send` and `_let_go`."""
+    """A partial `base.StreamingSampler`; subclasses implement `step`, `_send` and `_let_go`."""
 
     def __init__(
         self, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int], max_positions: int | None
@@ -60,11 +60,11 @@ class RemoteEngine(ABC):
 
     @property
     def max_positions(self) -> int | None:
-        """Implements `StepEngine.max_positions`."""
+        """Implements `StreamingSampler.max_positions`."""
         return self._max_positions
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
-        """Implements `StepEngine.submit`."""
+        """Implements `StreamingSampler.submit`."""
         check(request, self._n_ids, self._max_positions)
         job = RequestState(request)
         self.counters.prompt_tokens += len(request.prompt_ids)
@@ -73,14 +73,14 @@ class RemoteEngine(ABC):
         return job
 
     def abort(self, job: RequestState) -> None:
-        """Implements `StepEngine.abort`."""
+        """Implements `StreamingSampler.abort`."""
         for row in self._rows.pop(job, []):
             if row.is_open:
                 self._let_go(row)
                 self._end(row, "abort")
 
     def cut(self, job: RequestState, index: int) -> Completion:
-        """Implements `StepEngine.cut`."""
+        """Implements `StreamingSampler.cut`."""
         if job.completions[index] is not None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
         row = self._rows[job][index]
@@ -88,20 +88,20 @@ class RemoteEngine(ABC):
         return self._end(row, "abort")
 
     def sampled(self, job: RequestState, index: int) -> list[int]:
-        """Implements `StepEngine.sampled`."""
+        """Implements `StreamingSampler.sampled`."""
         if index in job.errors:
             raise job.errors[index]
         done = job.completions[index]
         return self._rows[job][index].token_ids if done is None else done.token_ids
 
     def odds(self, job: RequestState, index: int) -> TokenLogprobs:
-        """Implements `StepEngine.odds`."""
+        """Implements `StreamingSampler.odds`."""
         told = job.completions[index] or self._rows[job][index]
         return TokenLogprobs(told.logprobs, told.tops)
 
     @abstractmethod
     def step(self) -> list[RequestState]:
-        """Receive new tokens; see `StepEngine.step`."""
+        """Receive new tokens; see `StreamingSampler.step`."""
 
     @abstractmethod
     def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:

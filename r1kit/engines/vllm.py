@@ -37,7 +37,7 @@ _DEAD = r"EngineCore|EngineDead"
 
 
 class VllmEngine(RemoteEngine):
-    """A `base.StepEngine` on a vLLM server; call its methods from one thread, except `lose`."""
+    """A `StreamingSampler` on a vLLM server; call its methods from one thread, except `lose`."""
 
     def __init__(
         self,

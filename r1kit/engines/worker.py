@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import torch
 
-from r1kit.engines.base import RequestState
+from r1kit.engines.base import RequestState, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.files.outside import read_json, to_bytes
@@ -177,7 +177,7 @@ def _request(told: Json) -> Request:
 
 def _warm_up(engine: LocalEngine) -> None:
     """Compile the loops and read the weights, so that the first answer need not wait."""
-    engine.generate([Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
+    generate(engine, [Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
 
 
 def main(line: Connection) -> None:

@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import Checksum
 from r1kit.config import Recipe
+from r1kit.errors import RunError
 from r1kit.files.atomic import (
     TEMPORARY,
     full_disk_said,
@@ -34,7 +34,10 @@ from r1kit.files.atomic import (
     seal,
     to_json,
 )
-from r1kit.errors import RunError
+from r1kit.files.checksums import Checksum
+from r1kit.runs.provenance import new_manifest, session
+from r1kit.runs.recipe_changes import refuse_other_recipe
+from r1kit.runs.records import Position, Records
 from r1kit.runs.run_reader import (
     checkpoints,
     is_later,
@@ -44,9 +47,6 @@ from r1kit.runs.run_reader import (
     stage_and_step,
     stage_order,
 )
-from r1kit.runs.recipe_changes import refuse_other_recipe
-from r1kit.runs.provenance import new_manifest, session
-from r1kit.runs.records import Position, Records
 from r1kit.runs.vouched import gone, refuse_other_data, refuse_other_lines, vouch
 
 _CLOCK_EVERY_S = 2.0

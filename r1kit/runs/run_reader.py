@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import of_file
-from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
 from r1kit.errors import RunError
+from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
+from r1kit.files.checksums import of_file
+from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import (
     Clock,
     Manifest,
@@ -24,7 +25,6 @@ from r1kit.runs.schemas import (
     read_json,
     read_records,
 )
-from r1kit.files.text_files import did_you_mean
 from r1kit.runs.vouched import refuse_other_lines
 
 STAGES = (

@@ -23,8 +23,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from r1kit.files.atomic import read_file, read_lines, unsealed
 from r1kit.errors import R1Error, RunError
+from r1kit.files.atomic import read_file, read_lines, unsealed
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Section = dict[str, Any] | None

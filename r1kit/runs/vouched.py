@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import Checksum, of_file
-from r1kit.files.atomic import MARKER
 from r1kit.errors import RunError
+from r1kit.files.atomic import MARKER
+from r1kit.files.checksums import Checksum, of_file
 
 Lines = Sequence[tuple[bytes, dict[str, Any]]]
 """of a record file, raw and parsed"""
