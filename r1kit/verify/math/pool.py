@@ -242,7 +242,7 @@ class _Worker:
         return dict(json.loads(self._read(n_bytes, left)))
 
     def _read(self, n_bytes: int, left: Callable[[], float]) -> bytes:
-        """Read `n_bytes`. Raises TimeoutError if no time is `left`, OSError at the end of output."""
+        """Read `n_bytes`. Raises TimeoutError if no time is left, OSError at the end of output."""
         pieces = b""
         while len(pieces) < n_bytes:
             seconds = left()

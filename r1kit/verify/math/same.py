@@ -121,7 +121,7 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
 def _different_kinds(a: Value, b: Value) -> bool | None:
     """Compare values of different types: a number is not a list, words or an interval.
 
-    Undecided for pairs without a single value, and for words against an expression with letters.
+    None (undecided) if both have parts, or for words against an expression with letters.
     """
     single = (Ratio, Quantity, Infinity, Based, Words)
     if isinstance(a, single) and isinstance(b, single):
