@@ -3,7 +3,7 @@
 The calling program reads the arguments from stdin, runs the candidate's source as a separate
 module, calls the function, and writes one line per call. That process holds no expected values. The
 candidate may print (to stderr, which is ignored), patch anything or exit early: then a line is
-missing, and the current call has failed.
+missing, and the current call counts as failed.
 """
 
 from __future__ import annotations

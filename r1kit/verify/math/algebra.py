@@ -168,7 +168,7 @@ def symbols(a: Ratio) -> set[str]:
 
 
 def is_name(a: Ratio) -> bool:
-    """Return True for one symbol, or a product of two, as which `f(x)` is parsed."""
+    """Return True for one symbol or a product of two, as `f(x)` is parsed; never for a number."""
     if a.bottom != {UNIT: Fraction(1)} or len(a.top) != 1:
         return False
     [((radicand, powers), coefficient)] = a.top.items()
@@ -357,7 +357,7 @@ def _square_root(value: Fraction) -> Ratio:
 def _without_squares(n: int) -> tuple[int, int]:
     """Return (outside, left) with n = outside² · left and square-free left.
 
-    Raises UnsureError if n has too large factors.
+    Raises UnsureError if the factors of n are too large.
     """
     outside, left, prime = 1, 1, 2
     while prime * prime <= n and prime < 10_000:

@@ -210,7 +210,7 @@ class ArithmeticParser(Cursor, ABC):
 
     @abstractmethod
     def bracketed(self, opening: str) -> Value:
-        """Parse the rest of a bracketed value; implemented in grammar.py, which knows lists."""
+        """Parse the rest of a bracketed value; implemented in grammar.py, which parses lists."""
 
     def _command(self, name: str) -> Value:
         if name == "pi" or name in _GREEK:

@@ -140,7 +140,7 @@ def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | N
 
 
 def _without_brackets(point: Ordered, items: Unordered, compare: ValueComparison) -> bool | None:
-    """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
+    """Accept `1, 2` for `(1, 2)`, in the same order; a set never equals a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
     return is_bare and _pairwise(point.items, items.items, compare)
 

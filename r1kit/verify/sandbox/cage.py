@@ -1,7 +1,8 @@
 """The cage: restrictions that a worker prepares once and a candidate applies before its first line.
 
     strict     private network, process, mount, IPC and host-name namespaces (as root, or with a
-               user namespace); a root folder that contains only Python; plus all of standard
+               user namespace); a root folder that contains only Python; plus all of standard,
+               but with a writable work folder
     standard   an unused uid if we are root, Landlock, seccomp, rlimits, no capabilities,
                no new privileges; the work folder is read-only
 

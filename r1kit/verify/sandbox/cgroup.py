@@ -29,7 +29,10 @@ _VERSIONS = (
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """A control group; descriptors, because the root folder of keeper and worker changes."""
+    """A control group, with its folders and limit files as open descriptors.
+
+    Paths would not do, because the root folder of the keeper and the worker changes.
+    """
 
     name: str
     above: tuple[int, ...]

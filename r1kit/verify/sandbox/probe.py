@@ -35,7 +35,7 @@ def main(control: socket.socket) -> None:
 
 
 def _apart(attempt: Callable[[], str]) -> tuple[bool, str]:
-    """Run an attempt in a forked child; return if it succeeded, and its answer or error."""
+    """Run an attempt in a forked child; return (True, its answer) or (False, the error)."""
     told, teller = os.pipe()
     pid = os.fork()
     if pid == 0:

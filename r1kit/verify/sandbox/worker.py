@@ -1,7 +1,7 @@
 """A worker: a small warm interpreter that forks candidates; never itself forked from torch.
 
     caller ── socket ── worker ── fork ── candidate        at strict the worker is process 1 of
-       └─ keeper ─────────┘                                its namespace: all in it end with it
+       └─ keeper ─────────┘                                its namespace, which ends with it
 
 The keeper starts as a child of the caller and creates the namespaces and the worker. Then it waits
 until the caller or the worker is gone, kills the worker, cleans up and exits. A worker has an empty

@@ -75,7 +75,7 @@ class Scene:
 
     def harm(self, stdout: bytes, stderr: bytes) -> str:
         """Describe the harm done by an attack with this output; "" if there is none."""
-        if self.mark.encode() in stdout:  # tracebacks quote it
+        if self.mark.encode() in stdout:  # not in stderr: tracebacks quote the program
             return "the program got what it tried"
         if self.secret.encode() in stdout + stderr:
             return "the secret was read"
