@@ -1,5 +1,4 @@
-"""The sections of a recipe: every key with its unit and default (`config.Recipe` contains them
-all).
+"""The sections of a recipe, `config.Recipe`: every key with its unit and default.
 
 The docstring under a key documents it; docs/recipe.md is generated from these docstrings.
 """
@@ -25,7 +24,7 @@ class TaskConfig(Strict):
     (conversation), a public set ("humaneval", "mbpp", "livecodebench", "codeforces") or
     "file.py:Class" """
     path: str | None = None
-    """for a public set: a .jsonl or .jsonl.gz file of its rows; None downloads them from the hub"""
+    """file of a public set's rows, .jsonl or .jsonl.gz; None downloads the set from the hub"""
     level: int = Field(1, ge=1)
     """difficulty; each task documents its levels"""
     weight: float = Field(1.0, gt=0)
@@ -78,8 +77,7 @@ class ModelConfig(Strict):
 
 
 class OptimConfig(Strict):
-    """Optimizer settings: AdamW, or Muon for the matrices inside the layers and AdamW for the
-    rest."""
+    """Optimizer settings: AdamW alone, or together with Muon for the matrices of the layers."""
 
     optimizer: Literal["muon", "adamw"] = "adamw"
     """muon: Muon for matrices inside the layers, AdamW for the rest; adamw: AdamW for everything"""
@@ -126,8 +124,7 @@ class SFTOptimConfig(OptimConfig):
 
 
 class BaseConfig(Strict):
-    """Stage `base`: pretrain a new model on the generated corpus (skipped when model.path is
-    set)."""
+    """Stage `base`: pretrain a new model on the generated corpus (not if model.path is set)."""
 
     tokens: int = Field(4_000_000, ge=1)
     """number of training tokens"""
@@ -152,8 +149,7 @@ class RewardConfig(Strict):
     """weight of a process reward, the share of equations in the thinking that are true; unlike the
     other parts it scores the steps, not the outcome; R1 does not use it"""
     preference: float = Field(0.0, ge=0)
-    """weight of the judge's score; only stage `final` has a judge, and uses it for general
-    prompts"""
+    """weight of the judge's score; only stage `final` has a judge, for general prompts only"""
 
 
 class RLConfig(Strict):
@@ -179,7 +175,7 @@ class RLConfig(Strict):
     clip_high: float = Field(0.2, gt=0)
     """the ratio is clipped to [1 - clip_low, 1 + clip_high]"""
     kl_beta: float = Field(0.0, ge=0)
-    """weight of the k3 KL term in the loss; 0 loads no reference model"""
+    """weight of the k3 KL term in the loss; 0 keeps no reference model"""
     reference_every: int = Field(400, ge=1)
     """number of steps after which the reference is replaced by the current policy"""
     dynamic_sampling: bool = False
@@ -273,7 +269,7 @@ class FinalConfig(RLConfig):
     general_share: float = Field(0.5, ge=0, le=1)
     """share of general prompts among the problems of those steps"""
     general_rewards: RewardConfig = RewardConfig(accuracy=0, language=1.0, preference=1.0)
-    """reward weights of general prompts; their accuracy is logged but has weight 0"""
+    """reward weights of general prompts; accuracy is measured but has weight 0"""
     judge_url: str | None = None
     """URL of an OpenAI-compatible server used as judge; None: the reward models trained here"""
     judge_model: str | None = None
