@@ -115,8 +115,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
 
 class Questions(Task):
-    """The questions of the workload in turn. No answer is right: only the coin toss gives a
-    reward."""
+    """The workload's questions in turn. No answer is right: only the coin toss gives a reward."""
 
     name = "questions"
 

@@ -64,8 +64,7 @@ def main() -> None:
 
 
 def measure(run: Callable[[], None], seconds: float, n_threads: int) -> tuple[float, float, float]:
-    """Return runs per second over all threads, and the median and 99th percentile of a run in
-    ms."""
+    """Return runs per second over all threads, and a run's median and 99th percentile in ms."""
     for _ in range(4):
         run()
     end = time.perf_counter() + seconds

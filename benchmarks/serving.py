@@ -83,8 +83,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, folder: Path) -> None:
-        """Start the server and wait until it answers; one that does not is out, with its last log
-        line."""
+        """Start the server and wait until it answers; on failure keep the last line of its log."""
         log = folder / f"{self.name}.log"
         with log.open("wb") as said:
             self.process = subprocess.Popen(

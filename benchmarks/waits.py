@@ -85,8 +85,7 @@ def main() -> None:
 
 
 def random_model(folder: Path) -> Path:
-    """Create a model with random weights: its text is nonsense, its speed is that of a real
-    model."""
+    """Create a model with random weights: nonsense text at the speed of a real model."""
     recipe = load(workload.RECIPE)
     tasks = mix.load_tasks(recipe, "train")
     tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)

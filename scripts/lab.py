@@ -141,8 +141,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def table(trials: dict[str, tuple[list[Answer], Judge, Judge]]) -> list[str]:
-    """Return a Markdown table with two rows per set, and the answers on which the verifiers
-    differ."""
+    """Return a Markdown table, two rows per set, and the answers on which the verifiers differ."""
     lines = [
         "| answers | n | verifier | false positives | false negatives | undecided "
         "| median ms | p99 ms | max ms | speed-up |",

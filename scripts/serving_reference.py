@@ -48,8 +48,7 @@ def fields(model: type[BaseModel]) -> str:
 
 
 def allowed(of: dict[str, Any]) -> str:
-    """Describe a JSON schema: `integer ≥ 1, ≤ 8`; null is omitted, since it means an absent
-    field."""
+    """Describe a JSON schema: `integer ≥ 1, ≤ 8`; null means an absent field and is omitted."""
     if "anyOf" in of:
         parts = [part for part in of["anyOf"] if part.get("type") != "null"]
         return " or ".join(map(allowed, parts)) or "null"

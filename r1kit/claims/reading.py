@@ -96,8 +96,7 @@ def by_size(run: Evidence) -> Reading:
 
 
 def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, float, float]]:
-    """Return (step, accuracy, reward) of an ablation on general prompts; `reward` is its
-    objective."""
+    """Return (step, accuracy, reward) of an ablation on general prompts."""
     return [
         (row["step"], row["accuracy/general"], row[reward])
         for row in run.metrics
@@ -106,8 +105,8 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
 
 
 def hacked(run: Evidence) -> Reading:
-    """Return the points of true accuracy lost to the reward models; 0 if their score did not
-    rise."""
+    """Return the points of accuracy lost by optimising the reward models; 0 without a higher
+    score."""
     lost = points("general.accuracy", "rejection", "ablation/judged")(run)
     gained = liked("ablation/judged", "rejection")(run)
     return lost if gained.value > 0 else Reading(0.0, lost.stderr)

@@ -107,8 +107,7 @@ class Recipe(Strict):
     base: BaseConfig = BaseConfig()
     zero: RLConfig = RLConfig()
     cold_start: TunedConfig | None = None
-    """the first optional stage: this one and the later ones run only if the recipe has their
-    section"""
+    """first optional stage; this one and the later ones run only if the recipe has their section"""
     reasoning: ReasoningConfig | None = None
     rejection: TunedConfig | None = None
     final: FinalConfig | None = None

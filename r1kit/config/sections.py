@@ -183,8 +183,7 @@ class RLConfig(Strict):
     dynamic_rounds: int = Field(3, ge=1)
     """maximum number of sampling rounds per step; then the step uses the groups it has"""
     truncated: Literal["keep", "mask"] = "keep"
-    """treatment of completions cut at max_tokens: keep their reward, or mask them out of the
-    loss"""
+    """completions cut at max_tokens: keep them with their reward, or mask them out of the loss"""
     overlong_buffer: int = Field(0, ge=0)
     """DAPO: length of the zone before max_tokens in which a length penalty grows to -1, tokens; 0
     is off"""

@@ -86,8 +86,8 @@ class Progress:
         return self.history[key][-1] if self.history.get(key) else None
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate from the pace of the last steps; None before the second, as the first warms
-        up."""
+        """Estimate from the pace of the last steps; None before the second, as the first is
+        slow."""
         if len(self.ticks) < 2:
             return None
         (first, began), (last, ended) = self.ticks[0], self.ticks[-1]
@@ -142,8 +142,7 @@ class PlainLines:
 
 
 class LiveView:
-    """An observer that draws a live terminal view; as a context manager it restores the
-    terminal."""
+    """An observer with a live terminal view, which restores the terminal when it exits."""
 
     def __init__(
         self, console: Console, title: str, clock: Callable[[], float] = time.monotonic
@@ -302,8 +301,7 @@ def _speed(metrics: MetricValues) -> dict[str, float]:
 
 
 def _shown(progress: Progress) -> dict[str, tuple[str, str]]:
-    """Select the metrics to show; a policy gradient's loss is near 0 by construction and left
-    out."""
+    """Select the metrics to show, without the loss of RL, which is near 0 by construction."""
     hidden = {"loss"} if "reward" in progress.history else set()
     return {key: told for key, told in SHOWN.items() if key in progress.history.keys() - hidden}
 
@@ -339,8 +337,7 @@ def _progress_parts(progress: Progress, now: float, narrow: bool) -> list[Render
 
 
 def _numbers(progress: Progress, narrow: bool) -> Table:
-    """Lay out curves on the left and single numbers on the right, or all in one column if
-    narrow."""
+    """Lay out curves left and single numbers right; if narrow, all in one column."""
     keys = _shown(progress)
     if narrow:
         table = Table.grid(padding=(0, 1))

@@ -121,8 +121,7 @@ def _tensorboard(library: Any, run: Path, name: str) -> Sink:
 
 
 def _wandb_like(library: Any, run: Path, name: str) -> Sink:
-    """Return a sink for wandb or trackio, which has the same API; a stage's step is a logged
-    value."""
+    """Return a sink for wandb or trackio, whose API is the same; a stage's step is a value."""
     if library.__name__ == "wandb":
         os.environ.setdefault("WANDB_DIR", str(run))
         os.environ.setdefault("WANDB_SILENT", "true")

@@ -82,8 +82,7 @@ def lower_learning_rate(settings: Settings) -> str:
 
 
 def easier_or_stronger(settings: Settings) -> tuple[str, str]:
-    """Return two ways to more correct answers: easier problems and a better base; either may be
-    ''."""
+    """Return two ways to raise accuracy: easier problems and a better base; either may be ''."""
     level, tokens = settings.level, settings.pretraining
     easier = f"lower the level of [[tasks]] (now {level})" if level and level > 1 else ""
     stronger = f"raise {tokens}" if tokens else "start from a stronger base (model.path)"

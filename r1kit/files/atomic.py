@@ -134,8 +134,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_full(error: BaseException) -> bool:
-    """Return True if a write failed because the disk is full, from errno or a native library's
-    text."""
+    """Return True if a write failed on a full disk, judged by errno or a native library's text."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return bool(_FULL_TEXT.search(str(error)))

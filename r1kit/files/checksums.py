@@ -34,8 +34,7 @@ class Checksum:
 
 
 def of_file(path: Path, is_stopped: threading.Event | None = None) -> str:
-    """Return the checksum of a file, read in chunks so that it may exceed memory. Raises
-    OSError."""
+    """Return the checksum of a file, which is read in chunks to bound memory. Raises OSError."""
     found, piece = Checksum(), memoryview(bytearray(_CHUNK))
     with path.open("rb", buffering=0) as file:
         while n_bytes := file.readinto(piece):

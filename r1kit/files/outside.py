@@ -65,8 +65,7 @@ def read_json(data: str | bytes) -> Any:
 
 
 def read_mended(data: str | bytes) -> Any:
-    """Parse a JSON value and replace lone surrogates in all strings, keys too. Raises
-    ValueError."""
+    """Parse a JSON value and replace lone surrogates in strings and keys. Raises ValueError."""
     text = data if isinstance(data, str) else data.decode("utf-8-sig")
     value = read_json(text)
     return _mended(value) if _HALF_ESCAPED.search(text) else value
@@ -100,8 +99,8 @@ def to_bytes(value: Any) -> bytes:
 
 
 def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield every part of a JSON value with its path. Raises UnwritableError for too many
-    levels."""
+    """Yield every part of a JSON value with its path. Raises UnwritableError if nested too
+    deeply."""
     level: list[tuple[Path, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level

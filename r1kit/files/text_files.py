@@ -18,8 +18,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, error: type[R1Error]) -> str:
-    """Return the text of a file without its byte order mark. Raises `error` if it cannot be
-    read."""
+    """Return the text of a file without its byte order mark. Raises `error` if that fails."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -44,8 +44,7 @@ class Child:
         return self._process.pid
 
     def how(self) -> str:
-        """Describe how the child ended, as in `" (signal 9)"`; empty if that is not known within 1
-        s."""
+        """Describe how the child ended, as in `" (signal 9)"`; empty if not known within 1 s."""
         try:
             code = self._process.wait(1)
         except subprocess.TimeoutExpired:

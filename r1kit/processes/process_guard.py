@@ -26,8 +26,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-    """Run a command under a guard; options as for Popen. It ends with `let_go` or with this
-    process."""
+    """Run a command under a guard until `let_go` or the end of this process; options as for
+    Popen."""
     leash = [sys.executable, "-m", "r1kit.processes.process_guard", *command]
     return subprocess.Popen(leash, stdin=subprocess.PIPE, process_group=0, **options)
 

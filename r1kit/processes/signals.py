@@ -84,8 +84,7 @@ class _Listener:
         sys.unraisablehook = self._unraisable
 
     def _unraisable(self, args: sys.UnraisableHookArgs) -> None:
-        """Suppress the printing of a signal's exception swallowed by native code: the command ends
-        soon."""
+        """Do not print a signal's exception that native code swallowed: the command ends soon."""
         if self.number is None or not isinstance(args.exc_value, (KeyboardInterrupt, Terminated)):
             sys.__unraisablehook__(args)
 

@@ -108,8 +108,7 @@ def claim_line(row: dict[str, Any]) -> ClaimLine:
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
-    """Merge findings with the same level and title over stages; warnings stay separate per
-    stage."""
+    """Merge equal findings of several stages into one, except for warnings."""
     found: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         is_alone = finding.level == "warning"

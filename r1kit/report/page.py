@@ -43,8 +43,7 @@ def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
 
 
 def _parts(item: AnswerParts) -> dict[str, Any]:
-    """Split a completion into thinking and answer; the answer is None if the model never gave
-    one."""
+    """Split a completion into thinking and answer; the answer is None if there is none."""
     parsed = parse(item.text)
     return {"thinking": parsed.thinking, "answer": parsed.answer}
 

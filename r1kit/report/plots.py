@@ -29,8 +29,7 @@ COLORS = ("#3b82c4", "#d97b29", "#3f9b63", "#b8568f", "#8577c9", "#9a8a2f")
 """line colours, readable on white and on near-black"""
 SIZE_IN = (5.2, 2.9)
 MARGINS_IN = {"left": 0.66, "right": 0.12, "bottom": 0.48, "top": 0.28}
-"""margins around the axes of a panel, inches; measuring the labels would take longer than
-drawing"""
+"""margins around a panel's axes, inches; fixed, since measuring labels is slower than drawing"""
 LEGEND_IN = 1.06
 """width of a panel's legend, inches; it is right of the axes, where it covers no line"""
 PAPER = "#222222"
@@ -101,7 +100,7 @@ def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
 
 
 def save(evidence: Evidence, path: Path) -> bool:
-    """Save all panels as one picture on white, `path`.png and `path`.svg; False if there are
+    """Save all panels in one picture on white, `path`.png and `path`.svg; False if there is
     none."""
     found = panels(evidence)
     if not found:

@@ -59,15 +59,14 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
 
 
 def _stage_of(key: str) -> str:
-    """Return the first stage a setting affects; a setting outside all stages affects every
+    """Return the first stage a setting affects; a setting outside all sections affects every
     stage."""
     section = key.split(".")[0].removesuffix("s")
     return section if section in STAGES and section != "bench" else STAGES[0]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten `{"zero": {"n_steps": 5}}` to `{"zero.n_steps": 5}`; lists of plain values stay
-    whole."""
+    """Flatten `{"zero": {"n_steps": 5}}` to `{"zero.n_steps": 5}`; plain lists stay whole."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):

@@ -245,8 +245,7 @@ class RunDir:
         self._save_manifest()
 
     def tick(self, stage: str) -> None:
-        """Count the time since the last tick as spent in `stage`; the first tick starts the
-        clock."""
+        """Count the time since the last tick as spent in `stage`; the first tick only starts it."""
         now = time.monotonic()
         if self._ticking is not None and self._ticking[0] == stage:
             self._clock[stage] = self._clock.get(stage, 0.0) + now - self._ticking[1]

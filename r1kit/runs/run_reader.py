@@ -115,8 +115,7 @@ def stage_order(stage: str) -> int:
 
 
 def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> bool:
-    """Return True if a record of (stage, step) comes after the given point; step None is the
-    end."""
+    """Return True if (stage, step) is after the given point; step None is the end of a stage."""
     if stage == than_stage:
         return step is None or step > than_step
     return stage_order(stage) > stage_order(than_stage)

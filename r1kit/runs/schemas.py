@@ -363,8 +363,7 @@ def damaged(
 
 
 def _told(reason: BaseException, skip: int = 0) -> str:
-    """Describe a failure: `zero.step: it should be a valid integer`; drops `skip` location
-    parts."""
+    """Describe a failure: `zero.step: it should be a valid integer`; `skip` drops place parts."""
     if isinstance(reason, ValidationError):
         [first, *_] = reason.errors()
         place = ".".join(map(str, first["loc"][skip:]))
