@@ -55,7 +55,7 @@ class Contender:
 
     name: str
     what: str
-    """"sample", "step" or "peak\""""
+    """kind of run: "sample", "step" or "peak" """
     label: str
     command: list[str]
     about: Answer = field(default_factory=dict)

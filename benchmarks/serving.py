@@ -4,8 +4,8 @@
                                  [--before PYTHON]
 
 DIR is a checkpoint or a run, by default runs/tiny. All servers serve the same folder in float32
-over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens at T =
-1. The folder is a copy whose end-of-text token is never generated, so that all answers are equally
+over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens, at
+T = 1. The folder is a copy whose end-of-text token is never generated, so that all answers are equally
 long. Servers take turns; the waiting ones are stopped (SIGSTOP), so that they take no time from the
 one being measured. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`, or
 R1_VLLM names its python); a peer that is not installed is skipped. PYTHON is the interpreter of
@@ -246,7 +246,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
         vllm += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
         env = {"VLLM_CPU_KVCACHE_SPACE": "2"}
         found.append(Server("vllm", vllm, str(model), next(ports), env=env))
-        rarer = [*vllm, "--stream-interval", "4"]  # tokens per event; ours are timed
+        rarer = [*vllm, "--stream-interval", "4"]  # tokens per event; ours come by time
         found.append(Server("vllm-rarer", rarer, str(model), next(ports), env=env))
     else:
         console.print(f"No vLLM at {VLLM}: `make vllm` makes it. It is left out.", markup=False)

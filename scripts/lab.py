@@ -181,7 +181,7 @@ def share(count: int, of: int) -> str:
 
 
 def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) -> str:
-    """Count the answers on which the verifiers differ, and list our errors against the label."""
+    """Count the answers on which the verifiers differ, and list our errors against the labels."""
     trios = list(zip(answers, mine.verdicts, yours.verdicts, strict=True))
     better = sum(m is a.label and y is not a.label for a, m, y in trios)
     undecided = sum(m is None and y is a.label for a, m, y in trios)

@@ -105,8 +105,7 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
 
 
 def hacked(run: Evidence) -> Reading:
-    """Return the points of accuracy lost by optimising the reward models; 0 without a higher
-    score."""
+    """Return the points of accuracy lost to the reward models; 0 if their score did not rise."""
     lost = points("general.accuracy", "rejection", "ablation/judged")(run)
     gained = liked("ablation/judged", "rejection")(run)
     return lost if gained.value > 0 else Reading(0.0, lost.stderr)

@@ -64,8 +64,7 @@ def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
 
 
 def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
-    """Convert pydantic's location into a place in the TOML file, dropping names of union
-    members."""
+    """Convert pydantic's location into a place in the TOML file, without names of union members."""
     kept: list[int | str] = []
     at: type[BaseModel] | None = model
     for part in loc:

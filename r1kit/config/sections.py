@@ -146,8 +146,8 @@ class RewardConfig(Strict):
     """weight of language consistency, the share of words in the thinking that are in the question's
     language; R1-Zero does not use it, R1 adds it directly"""
     process: float = Field(0.0, ge=0)
-    """weight of a process reward, the share of equations in the thinking that are true; unlike the
-    other parts it scores the steps, not the outcome; R1 does not use it"""
+    """weight of the share of equations in the thinking that are true: a process reward, not an
+    outcome reward; R1 has none"""
     preference: float = Field(0.0, ge=0)
     """weight of the judge's score; only stage `final` has a judge, for general prompts only"""
 
@@ -185,8 +185,7 @@ class RLConfig(Strict):
     truncated: Literal["keep", "mask"] = "keep"
     """completions cut at max_tokens: keep them with their reward, or mask them out of the loss"""
     overlong_buffer: int = Field(0, ge=0)
-    """DAPO: length of the zone before max_tokens in which a length penalty grows to -1, tokens; 0
-    is off"""
+    """DAPO: tokens before max_tokens over which a length penalty grows to -1; 0 is off"""
     optim: RLOptimConfig = RLOptimConfig()
     checkpoint_every: int = Field(10, ge=1)
     """steps between checkpoints for resuming"""
@@ -226,7 +225,7 @@ class Rules(Strict):
     """maximum share of a problem's samples that are correct; below 1 drops problems that the
     sampler always solves"""
     similarity: float = Field(0.8, gt=0)
-    """estimated Jaccard similarity above which two samples are near-duplicates; above 1 is off"""
+    """estimated Jaccard similarity from which two samples are near-duplicates; above 1 is off"""
     per_problem: int = Field(4, ge=1)
     """samples kept per problem, the shortest ones"""
 
@@ -337,7 +336,7 @@ class PreferenceConfig(Strict):
     """Stages `preference/helpful` and `preference/harmless`: one reward model each."""
 
     n_pairs: int = Field(4096, ge=2)
-    """number of answer pairs for the helpful model (R1: 66,000), and of labelled completions, half
+    """number of answer pairs for the helpful model (R1: 66,000) and of labelled completions, half
     of them safe, for the harmless model (R1: 106,000)"""
     batch: int = Field(256, ge=1)
     """pairs, or labelled completions, per optimizer step, over all processes"""

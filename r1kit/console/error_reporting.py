@@ -89,8 +89,7 @@ def _kept(folder: Path | None) -> str:
 
 
 def _write_traceback(folder: Path | None) -> str:
-    """Write the traceback to the run folder, else to a temporary file. Returns a sentence about
-    it."""
+    """Write the traceback to the run folder, else to a temporary file; return where it is."""
     text, told = traceback.format_exc(), "The details are in {}; please report them."
     if folder is not None and (folder / "manifest.json").exists():
         with contextlib.suppress(OSError):

@@ -51,7 +51,7 @@ CURVES = ("loss", "rewards/accuracy", "completions/mean_length", "reflection_per
 
 
 class Observer(Protocol):
-    """Receives the progress of stages. Only the first process has one."""
+    """The receiver of a run's progress. Only the first process has one."""
 
     def stage_started(self, stage: str, n_steps: int, what: str) -> None: ...
 
@@ -86,8 +86,7 @@ class Progress:
         return self.history[key][-1] if self.history.get(key) else None
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate from the pace of the last steps; None before the second, as the first is
-        slow."""
+        """Estimate from the pace of the last steps; None before the second: the first is slow."""
         if len(self.ticks) < 2:
             return None
         (first, began), (last, ended) = self.ticks[0], self.ticks[-1]
@@ -214,7 +213,7 @@ def observer(console: Console, title: str) -> AbstractContextManager[LiveView | 
     return LiveView(console, title) if console.is_terminal else PlainLines(console)
 
 
-# Words and numbers
+# Formatting
 
 
 def printable(text: str) -> str:
@@ -306,7 +305,7 @@ def _shown(progress: Progress) -> dict[str, tuple[str, str]]:
     return {key: told for key, told in SHOWN.items() if key in progress.history.keys() - hidden}
 
 
-# Pieces of the picture
+# Parts of the live view
 
 
 def _finished_line(stage: str, summary: Mapping[str, Any]) -> Text:

@@ -69,7 +69,7 @@ class Tracked:
 
 
 def open_sink(backend: str, run: Path, name: str) -> Sink:
-    """Return a sink for the tracker `backend`; it opens on its first line, once the run folder
+    """Return a sink for the tracker `backend`; it opens on its first line, when the run folder
     exists.
 
     Raises ConfigError if the tracker is unknown or not installed.
@@ -121,7 +121,7 @@ def _tensorboard(library: Any, run: Path, name: str) -> Sink:
 
 
 def _wandb_like(library: Any, run: Path, name: str) -> Sink:
-    """Return a sink for wandb or trackio, whose API is the same; a stage's step is a value."""
+    """Return a sink for wandb or trackio, which share an API; it logs a stage's step as a value."""
     if library.__name__ == "wandb":
         os.environ.setdefault("WANDB_DIR", str(run))
         os.environ.setdefault("WANDB_SILENT", "true")

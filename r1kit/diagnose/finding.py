@@ -18,7 +18,7 @@ RECENT = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """`Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
+    """A finding: `Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
 
     level: Severity
     stage: str

@@ -1,1 +1,1 @@
-"""Reading and writing files: atomic writes, checksums, and untrusted text and JSON."""
+"""Reading and writing files: atomic writes, checksums, text and JSON from outside."""

@@ -1,8 +1,8 @@
-"""Untrusted text and JSON: reading it so that it can be written again without errors.
+"""External text and JSON, read so that it can be written again without errors.
 
 JSON can escape a lone surrogate (`"\\ud83d"`), which no file, socket, tokenizer or terminal
 accepts. Python's parser also accepts NaN, integers of any size and hundreds of nesting levels,
-which other JSON writers reject. Each place that reads untrusted text decides how to handle it:
+which other JSON writers reject. Each place that reads external text decides how to handle it:
 reject it with `refuse_unwritable` (a request), replace lone surrogates with `mended` (text from
 another server or typed by a user), or keep it (the rows of a file), since `to_json` and `to_bytes`
 can write everything that `read_json` accepts.
@@ -99,8 +99,7 @@ def to_bytes(value: Any) -> bytes:
 
 
 def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield every part of a JSON value with its path. Raises UnwritableError if nested too
-    deeply."""
+    """Yield every part of a JSON value with its path. Raises UnwritableError if too deep."""
     level: list[tuple[Path, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level

@@ -26,8 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-    """Run a command under a guard until `let_go` or the end of this process; options as for
-    Popen."""
+    """Run a command under a guard, until `let_go` or our end; options as for Popen."""
     leash = [sys.executable, "-m", "r1kit.processes.process_guard", *command]
     return subprocess.Popen(leash, stdin=subprocess.PIPE, process_group=0, **options)
 

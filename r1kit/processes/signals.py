@@ -50,8 +50,7 @@ def as_exception(number: int) -> KeyboardInterrupt | Terminated:
 def exit_code(error: BaseException) -> int | None:
     """Return 128 plus the signal number, as shells do; None if no signal caused `error`.
 
-    A library may have replaced the signal's exception by another one, so the listener is checked
-    too.
+    A library may have replaced the signal's exception, so the listener is checked too.
     """
     if isinstance(error, Terminated):
         return 128 + error.number

@@ -100,8 +100,7 @@ def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
 
 
 def save(evidence: Evidence, path: Path) -> bool:
-    """Save all panels in one picture on white, `path`.png and `path`.svg; False if there is
-    none."""
+    """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
     found = panels(evidence)
     if not found:
         return False

@@ -19,7 +19,7 @@ ERROR_NOTE = "± is one standard error"
 
 @dataclass(frozen=True)
 class Table:
-    """`Table("Stages", ("stage", "pass@1"), [("base", "19.0 ± 1.6 %")], "On held-out ...")`."""
+    """A table of text: `Table("Stages", ("stage", "pass@1"), [("base", "19.0 ± 1.6 %")])`."""
 
     title: str
     head: tuple[str, ...]

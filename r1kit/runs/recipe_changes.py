@@ -59,8 +59,7 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
 
 
 def _stage_of(key: str) -> str:
-    """Return the first stage a setting affects; a setting outside all sections affects every
-    stage."""
+    """Return the first stage a setting affects; one outside all sections affects every stage."""
     section = key.split(".")[0].removesuffix("s")
     return section if section in STAGES and section != "bench" else STAGES[0]
 

@@ -149,7 +149,8 @@ def read_results(path: Path) -> dict[str, Any]:
 def read_clock(path: Path) -> dict[str, float]:
     """Return the seconds spent in each stage; missing stages are filled in from results.json.
 
-    clock.json is not flushed to disk and nothing depends on it; a damaged file is ignored.
+    clock.json is not flushed to disk and nothing depends on it; a damaged file is ignored and
+    written anew.
     """
     try:
         kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}

@@ -312,8 +312,7 @@ class ConversationRow(TypedDict):
 def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
     """Read a JSON object, check its schema and remove its seal; None if the file is missing.
 
-    Raises `error`, with `mend` as the remedy, if the file cannot be read or does not fit the
-    schema.
+    Raises `error`, with `mend` as the remedy, if the file is unreadable or does not fit the schema.
     """
     data = read_file(path, error, mend)
     if data is None:
