@@ -4,11 +4,11 @@
                                  [--before PYTHON]
 
 DIR is a checkpoint or a run, by default runs/tiny. All servers serve the same folder in float32
-over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens, at
-T = 1. The folder is a copy whose end-of-text token is never generated, so that all answers are equally
-long. Servers take turns; the waiting ones are stopped (SIGSTOP), so that they take no time from the
-one being measured. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`, or
-R1_VLLM names its python); a peer that is not installed is skipped. PYTHON is the interpreter of
+over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens,
+at T = 1. The folder is a copy whose end-of-text token is never generated, so that all answers are
+equally long. Servers take turns; the waiting ones are stopped (SIGSTOP), so that they take no time
+from the one being measured. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`,
+or R1_VLLM names its python); a peer that is not installed is skipped. PYTHON is the interpreter of
 another checkout's environment, whose server takes part as `r1kit-before`. Results go to
 benchmarks/results/<date>-serving.{json,md}.
 """
