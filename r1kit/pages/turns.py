@@ -104,7 +104,7 @@ def before(turns: Sequence[Turn], place: int) -> int:
 
 
 def numbers(turn: Turn, language: str) -> str:
-    """Return tokens, speed and thinking share in one line, and how the answer was cut short, if so."""
+    """Return tokens, speed and thinking share in one line, and how the answer was cut short."""
     parts = []
     if turn["n_tokens"] and turn["total_s"]:
         parts = [

@@ -73,7 +73,7 @@ class SampleOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampler:
+class SamplingRun:
     """Who is asked, made ready."""
 
     name: str
@@ -156,7 +156,7 @@ def from_checkpoint(
     problems: Sequence[tuple[int, Problem]],
     wish: SampleOptions,
     console: Console,
-) -> Sampler:
+) -> SamplingRun:
     """A model of this machine. Raises CheckpointError when it is not there or does not open."""
     from r1kit.model.find import find_model
 
@@ -177,12 +177,12 @@ def from_checkpoint(
 
     prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
     # Twice what is sampled at once: rows stay busy, and a kill costs little.
-    return Sampler(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
+    return SamplingRun(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 
 
 def from_endpoint(
     endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
-) -> Sampler:
+) -> SamplingRun:
     """A model on a server. Raises EngineError when the server does not say which one."""
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
@@ -227,7 +227,7 @@ def from_endpoint(
             )
         return found
 
-    return Sampler(name, sample, REMOTE_CHUNK, is_repeatable=False)
+    return SamplingRun(name, sample, REMOTE_CHUNK, is_repeatable=False)
 
 
 def _lasting(failures: Sequence[EngineError]) -> EngineError:

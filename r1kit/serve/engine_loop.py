@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from r1kit.engines.base import StepEngine
+from r1kit.engines.base import StreamingSampler
 from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest, begin
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
@@ -89,7 +89,7 @@ class EngineLoop:
 
     def __init__(
         self,
-        make_engine: Callable[[], StepEngine],
+        make_engine: Callable[[], StreamingSampler],
         tokenizer: PreTrainedTokenizerBase,
         limits: ServeLimits,
     ) -> None:
@@ -118,7 +118,7 @@ class EngineLoop:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
-    def engine(self) -> StepEngine:
+    def engine(self) -> StreamingSampler:
         """The current engine. It belongs to the thread; access it only while it is idle."""
         return self._engine
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
-from r1kit.engines.base import StepEngine, as_schema
+from r1kit.engines.base import StreamingSampler, as_schema
 from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import deepseek_r1_profile
@@ -99,7 +99,7 @@ class Served:
     def __init__(
         self,
         name: str,
-        make_engine: Callable[[], StepEngine],
+        make_engine: Callable[[], StreamingSampler],
         tokenizer: PreTrainedTokenizerBase,
         grammars: Grammars,
         limits: ServeLimits,

@@ -209,7 +209,7 @@ class PlainText:
                 "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
 
     def _top(self, token: SampledToken) -> dict[str, float]:
-        """Return the likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
+        """Return likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
         told: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:
             told.setdefault(_token_text(self._decoder, token_id), logprob)
