@@ -24,7 +24,7 @@ QUIET: dict[str, Any] = {
 """options of every event. gradio's input checks are off: they would refuse a model name that an
 open page still has from a previous server, and the API has a better error message."""
 NEWEST = QUIET | {"trigger_mode": "always_last"}
-"""options of events that show the current state: an event during another one is not dropped"""
+"""options of events that show the current state: one that arrives during another is not dropped"""
 MAX_CHARS = 100_000
 """most characters of a message in the box"""
 _KEEP_S = 1.0
@@ -226,7 +226,7 @@ class ChatTab:
     async def _answer(
         self, now: Talk, whole: list[Turn], first: int, asked: AnswerSettings
     ) -> AsyncIterator[Updates]:
-        """Write the turn after `whole`; ends early when another answer replaces it.
+        """Write the turn after `whole`; end early when another answer replaces it.
 
         `first` is the index of the first turn that the browser does not have in this form.
         """

@@ -22,7 +22,7 @@ MAX_TOTAL_BYTES = 48_000_000
 EVENT_BYTES = 20_000
 """base cost of an event: all texts of the page"""
 PATIENCE_S = 60.0
-"""seconds until an account is dropped; gradio sends a heartbeat to every stream each 15 s"""
+"""seconds until an account is dropped; gradio sends each stream a heartbeat every 15 s"""
 
 
 @dataclass

@@ -28,7 +28,7 @@ class Talk:
 
     @property
     def ended(self) -> list[Turn]:
-        """The turns; a question without an answer is followed by an interrupted one."""
+        """The turns; a question without an answer is followed by an interrupted answer."""
         if self.is_live or not self.turns or self.turns[-1]["role"] != "user":
             return self.turns
         return [*self.turns, assistant("") | {"state": "interrupted"}]

@@ -46,7 +46,7 @@ def well_formed(text: str) -> str:
 
 
 def clean(kept: object, *, is_live: bool = False) -> list[Turn]:
-    """Return the turns in what a browser stored; whatever is malformed is left out.
+    """Return the turns that a browser stored, without malformed ones.
 
     An answer that was being written becomes interrupted, unless it is live.
     """

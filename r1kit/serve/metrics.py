@@ -48,7 +48,7 @@ class ServerMetrics:
 
 
 class _Engines(Collector):
-    """Metrics that engine loops and engines count themselves, read on each scrape."""
+    """A collector of what engine loops and engines count themselves, read on each scrape."""
 
     def __init__(self, served: list[ServedModel]) -> None:
         self._served = served

@@ -43,7 +43,7 @@ log = logging.getLogger("r1kit.serve")
 
 
 class Vllm:
-    """A vLLM process. Each call ends it, starts a new one and returns an engine on it."""
+    """A vLLM process. Each call ends the old one and returns an engine on a new one."""
 
     def __init__(
         self,
