@@ -311,7 +311,7 @@ class Models:
                 self._by_name.setdefault(alias, (first, thinks))
 
     def find(self, name: str) -> tuple[ServedModel, bool]:
-        """Return the model of a name, and True if the name implies thinking. Raises ApiError (404)."""
+        """Return the model of a name, and whether it implies thinking. Raises ApiError (404)."""
         if name not in self._by_name:
             raise ApiError(
                 404,
