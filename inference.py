@@ -1,4 +1,4 @@
-"""Ask a reasoning model on this machine: its thinking, then its answer, as they come."""
+"""Chat with a reasoning model on this machine; thinking and answer are streamed."""
 
 from __future__ import annotations
 

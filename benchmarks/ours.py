@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
 from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import PART
 from r1kit.model import checkpoint
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def serve(ranks: Ranks, answers: int, about: Answer, run: Run) -> None:
-    """Rank 0 talks to the driver; all ranks run together."""
+    """Serve runs to the driver from rank 0; all ranks run together."""
     if ranks.is_first:
         Channel(answers).serve(about, lambda: _together(ranks, run))
         ranks.gather("stop")
@@ -61,7 +62,7 @@ def _together(ranks: Ranks, run: Run) -> Answer:
 
 
 def sample(ranks: Ranks, answers: int, work: Work) -> None:
-    """Sampling alone, by the engine of the training loop."""
+    """Measure sampling alone, with the engine of the training loop."""
     model, engine, _ = _engine(ranks, work)
     sampling = Sampling(work.max_tokens)
     seed = 0
@@ -76,7 +77,7 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
         ]
         ranks.barrier()
         started = time.perf_counter()
-        done = engine.generate(requests)
+        done = generate(engine, requests)
         tokens = sum(len(completion.token_ids) for group in done for completion in group)
         total = ranks.sum({"tokens": tokens})["tokens"]
         return {"seconds": time.perf_counter() - started, "tokens": int(total)}
@@ -85,9 +86,9 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
 
 
 def step(ranks: Ranks, answers: int, work: Work) -> None:
-    """Whole steps of a stage of reinforcement learning: sample, verify, describe, learn, publish.
+    """Measure whole steps of an RL stage: sample, verify, describe, learn, publish.
 
-    All that a stage does but logging and saving after a step, which TRL does not do here either.
+    Only the logging and saving after a step are left out; TRL does not do them here either.
     """
     model, engine, tokenizer = _engine(ranks, work)
     config = RLConfig(
@@ -115,7 +116,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
 
 class Questions(Task):
-    """The questions of the work in turn. No answer is right: the coin alone gives a reward."""
+    """The workload's questions in turn. No answer is right: only the coin toss gives a reward."""
 
     name = "questions"
 
@@ -134,9 +135,10 @@ class Questions(Task):
 
 
 class Coin:
-    """A judge, because a judge sees whole texts, as TRL's reward does, and a verifier answers.
+    """A judge that tosses a coin. Judges see whole texts, as TRL's reward does.
 
-    Many different texts of a trained policy have the same answer.
+    A verifier would see only answers, and many different texts of a trained policy have the same
+    answer.
     """
 
     def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
@@ -145,7 +147,7 @@ class Coin:
 
 
 class Steps:
-    """Lets the loop take a step when the driver asks for one."""
+    """Runs one step of the training loop per request of the driver."""
 
     def __init__(self, ranks: Ranks, answers: int, about: Answer) -> None:
         self.ranks = ranks
@@ -155,7 +157,7 @@ class Steps:
             self.channel.send(about)
 
     def begin(self) -> None:
-        """Blocks until a step is wanted; ends this process when none is any more."""
+        """Block until a step is requested; exit the process when there are no more requests."""
         wanted = self.channel.wanted() if self.channel else None
         if False in self.ranks.gather(wanted):
             if self.channel:
@@ -169,12 +171,12 @@ class Steps:
         tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
         total = self.ranks.sum({"tokens": tokens})["tokens"]
         if self.channel:
-            del metrics["time/step_s"]  # in which it waited to be asked
+            del metrics["time/step_s"]  # includes waiting for the driver
             self.channel.send({"seconds": seconds, "tokens": int(total), "metrics": metrics})
 
 
 def peak(ranks: Ranks, answers: int, work: Work) -> None:
-    """The most fp32 multiply-adds this many processes and threads get done together."""
+    """Measure the fp32 peak: the most multiply-adds all processes and threads reach together."""
     matrices = [torch.randn(2, n, n) for n in GEMM_SIZES]
 
     def run() -> Answer:
@@ -185,7 +187,7 @@ def peak(ranks: Ranks, answers: int, work: Work) -> None:
 
 
 def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
-    """GFLOP/s of all ranks together; 2 n^3 operations a product."""
+    """Return the GFLOP/s of all ranks together; a product counts 2 n^3 operations."""
     operations = 2.0 * len(a) ** 3
     n_products = max(3, int(3e10 / operations))
     torch.mm(a, b)
@@ -200,13 +202,13 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
 def _engine(
     ranks: Ranks, work: Work
 ) -> tuple[PreTrainedModel, LocalEngine, PreTrainedTokenizerBase]:
-    """As a stage opens them."""
+    """Load model, engine and tokenizer as a stage does."""
     model, tokenizer = checkpoint.load(Path(work.model), ranks.device, torch.float32)
     return model, LocalEngine(model, tokenizer, max_rows=COMPUTE.max_rows), tokenizer
 
 
 if __name__ == "__main__":
-    # The other processes import this module by its name: a function of `__main__` they cannot find.
+    # Child processes import this module by name: they cannot find a function of `__main__`.
     from benchmarks import ours
 
     ours.main()

@@ -1,7 +1,8 @@
-"""How the driver talks to a contender: a process that loads once and answers "run" on request.
+"""The protocol between driver and contender: a process that loads once, then runs on request.
 
-The contender prints one JSON object a line: first what it is, then one a run. Everything its
-libraries print goes to its log instead. Standard library only: the peers' environment imports it.
+The contender prints one JSON object per line: first its description, then one per run. All other
+output of its libraries goes to its log. Standard library only, because the peers' environment
+imports this module.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """What everybody is asked to do, equally."""
+    """The workload, the same for every contender."""
 
     model: str
-    """a Hugging Face folder"""
+    """path of a Hugging Face folder"""
     questions: list[str]
     prompts: list[str]
-    """the questions as rendered, control tokens included"""
+    """the rendered questions, control tokens included"""
     prompt_ids: list[list[int]]
-    """the tokens of `prompts`"""
+    """token ids of `prompts`"""
     eos_ids: list[int]
     pad_id: int
     n_completions: int
@@ -44,13 +45,13 @@ class Work:
         return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
 
     def length(self, ids: list[int]) -> int:
-        """Tokens of a padded completion up to its end-of-sequence token, which counts."""
+        """Return the number of tokens of a padded completion, up to and including its EOS token."""
         ends = [place for place, token in enumerate(ids) if token in self.eos_ids]
         return ends[0] + 1 if ends else len(ids)
 
 
 def take_stdout() -> int:
-    """A descriptor of stdout for the answers; from now on prints go to stderr, the log."""
+    """Return a descriptor of stdout for the answers; from now on prints go to stderr, the log."""
     sys.stdout.flush()
     answers = os.dup(1)
     os.dup2(2, 1)
@@ -58,7 +59,7 @@ def take_stdout() -> int:
 
 
 class Channel:
-    """The contender's side of the line to the driver."""
+    """The contender's end of the connection to the driver."""
 
     def __init__(self, answers: int) -> None:
         self._out = os.fdopen(answers, "w", encoding="utf-8")
@@ -68,15 +69,15 @@ class Channel:
         self._out.flush()
 
     def close(self) -> None:
-        """Say no more."""
+        """Close the connection."""
         self._out.close()
 
     def wanted(self) -> bool:
-        """Blocks until the driver asks for a run; False when it has had enough."""
+        """Block until the driver requests a run; False when it requests no more."""
         return sys.stdin.readline().strip() == "run"
 
     def serve(self, about: Answer, run: Callable[[], Answer]) -> None:
-        """Answers runs until the driver closes the line."""
+        """Answer runs until the driver closes the connection."""
         self.send(about)
         while self.wanted():
             try:
@@ -88,9 +89,9 @@ class Channel:
 
 
 def coin(text: str) -> float:
-    """The reward of everybody: a coin thrown by the text, so that every group is mixed.
+    """Return the reward that all contenders use: a coin toss by the text, so every group is mixed.
 
-    With a real verifier many groups would be all wrong, and r1kit learns nothing from those, for
-    free; the coin takes that advantage away.
+    With a real verifier many groups would be all wrong, and r1kit skips those at no cost; the coin
+    toss removes that advantage.
     """
     return float(zlib.crc32(text.encode()) & 1)

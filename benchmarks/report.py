@@ -1,7 +1,7 @@
-"""From raw times to a Markdown table. Standard library only.
+"""Formatting of the raw times as a Markdown table. Standard library only.
 
-Useful operations, counted alike for everybody: 2 x parameters a completion token for sampling, 6 x
-for learning, so 8 x for a whole step; attention, prompts and padding count nothing.
+Useful operations are counted alike for every contender: 2 x parameters per completion token for
+sampling, 6 x for learning, so 8 x for a whole step; attention, prompts and padding are not counted.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 Record = dict[str, Any]
 OPERATIONS = {"sample": 2, "step": 8}
-"""per parameter and completion token"""
+"""operations per parameter and completion token"""
 TITLES = {"sample": "Sampling alone", "step": "A whole GRPO step"}
 OURS = {"sample": "r1kit-sample", "step": "r1kit-step"}
 
 
 def markdown(record: Record) -> str:
-    """The page of one race."""
+    """Return the page of one benchmark."""
     environment, work = record["environment"], record["work"]
     peak = best_peak(record)
     lines = [
@@ -46,7 +46,7 @@ def markdown(record: Record) -> str:
 
 
 def best_peak(record: Record) -> float | None:
-    """GFLOP/s, the larger median of the ways to use all cores."""
+    """Return GFLOP/s, the largest median over the ways to use all cores."""
     rates = [median(run["gflops"] for run in c["runs"]) for c in _of(record, "peak") if c["runs"]]
     return max(rates, default=None)
 

@@ -1,11 +1,11 @@
-"""Side by side: how fast r1kit samples and learns, and how fast its peers do.
+"""Sampling and learning speed of r1kit and its peers, side by side.
 
     python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...] [--before PYTHON]
 
-DIR is a checkpoint or a run, whose newest checkpoint is taken; without it the weights are random.
-Every contender is a process that loads once and then answers one repeat at a time, in turns
-(A B C A B C ...), so that the moods of the machine hit all alike. The peers live in `.venv-peers`,
-which the first run makes. PYTHON is the interpreter of another checkout's environment, whose step
+DIR is a checkpoint or a run, whose newest checkpoint is used; without it the weights are random.
+Every contender is a process that loads once and then runs one repeat at a time, in turns (A B C A B
+C ...), so that changes in the machine's load affect all alike. The peers live in `.venv-peers`,
+which the first run creates. PYTHON is the interpreter of another checkout's environment, whose step
 takes part as `before-step`. Results go to benchmarks/results/<date>-<stage>.{json,md}.
 """
 
@@ -40,22 +40,22 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers"
 REQUIREMENTS = ROOT / "benchmarks" / "peers" / "requirements.txt"
 READY = "installed.txt"
-"""inside PEERS: a copy of the requirements it was made from, written last"""
+"""file in PEERS: a copy of the requirements it was installed from, written last"""
 REST_S = 0.5
-"""between two runs, for spinning threads to settle"""
+"""seconds between two runs, for spinning threads to settle"""
 BUSY = 0.3
-"""share of the machine in use by others above which times are not to be trusted"""
+"""share of the machine used by other processes above which times are unreliable"""
 
 console = Console()
 
 
 @dataclass
 class Contender:
-    """One process in the race."""
+    """A contender process of the benchmark."""
 
     name: str
     what: str
-    """"sample", "step" or "peak\""""
+    """kind of run: "sample", "step" or "peak" """
     label: str
     command: list[str]
     about: Answer = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Contender:
     log: Path = Path()
     process: subprocess.Popen[str] | None = None
     root: Path = ROOT
-    """the checkout it belongs to"""
+    """the contender's checkout"""
 
     def start(self, folder: Path, threads: int) -> None:
         self.log = folder / f"{self.name}.log"
@@ -81,7 +81,7 @@ class Contender:
         self.about = self._answer() or {}
 
     def run(self, is_warm_up: bool) -> None:
-        """One repeat; a contender that fails says why and is out of the race."""
+        """Run one repeat; a contender that fails reports its error and takes no further part."""
         if self.error is None and self.process is not None:
             _pipe(self.process.stdin).write("run\n")
             _pipe(self.process.stdin).flush()
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def make_peers() -> None:
-    """The peers' own virtual environment, once."""
+    """Create the peers' own virtual environment, once."""
     ready = PEERS / READY
     if ready.exists() and ready.read_text() == REQUIREMENTS.read_text():
         return
@@ -162,7 +162,7 @@ def make_peers() -> None:
 
 
 def contenders(work: Path, n_cores: int, before: Path | None = None) -> list[Contender]:
-    """Everybody, in the order of their turns."""
+    """Return all contenders in the order of their turns."""
 
     def ours(
         name: str, what: str, label: str, processes: int, threads: int, python: Path | None = None
@@ -198,7 +198,7 @@ def contenders(work: Path, n_cores: int, before: Path | None = None) -> list[Con
 
 
 def race(racers: Sequence[Contender], folder: Path, n_cores: int, repeats: int) -> None:
-    """Everybody loads, warms up, and then takes turns."""
+    """Load and warm up all contenders, then run them in turns."""
     try:
         for racer in racers:
             console.print(f"loading {racer.name}")
@@ -214,7 +214,7 @@ def race(racers: Sequence[Contender], folder: Path, n_cores: int, repeats: int) 
 
 
 def environment(n_cores: int, busy: float) -> dict[str, Any]:
-    """The machine, and the versions of everybody."""
+    """Describe the machine and the versions of all contenders."""
     installed = [str(_peer_python()), "-m", "pip", "freeze"]
     peers = subprocess.run(installed, check=True, capture_output=True, text=True).stdout
     wanted = {line.partition("==")[0] for line in REQUIREMENTS.read_text().split()}
@@ -223,7 +223,7 @@ def environment(n_cores: int, busy: float) -> dict[str, Any]:
 
 
 def machine(n_cores: int, busy: float) -> dict[str, Any]:
-    """Without the peers."""
+    """Describe the machine and our versions, without the peers."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_name(),
@@ -237,7 +237,7 @@ def machine(n_cores: int, busy: float) -> dict[str, Any]:
 
 
 def write(record: dict[str, Any], folder: Path, name: str, text: str) -> None:
-    """Raw numbers as JSON, the page about them as Markdown and on the screen."""
+    """Write the raw numbers as JSON and the page as Markdown; print the page."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record['environment']['date']}-{name}"
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

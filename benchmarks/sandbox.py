@@ -1,9 +1,9 @@
-"""Runs a second of the sandbox, beside a plain interpreter and bubblewrap.
+"""Runs per second of the sandbox, of a plain interpreter and of bubblewrap.
 
     python -m benchmarks.sandbox [--seconds 3] [--workers 2]
 
-The program prints one line. Plain and bubblewrap start an interpreter a run, from as many threads
-as the sandbox has workers; bubblewrap is left out where it is missing.
+The program prints one line. The plain and the bubblewrap variant start one interpreter per run,
+from as many threads as the sandbox has workers; bubblewrap is skipped if it is not installed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(run: Callable[[], None], seconds: float, n_threads: int) -> tuple[float, float, float]:
-    """Runs a second over all threads, and the median and 99th percentile of one, in ms."""
+    """Return runs per second over all threads, and a run's median and 99th percentile in ms."""
     for _ in range(4):
         run()
     end = time.perf_counter() + seconds

@@ -1,14 +1,14 @@
-"""Side by side: what r1kit's server gives, and what vLLM's and transformers' do, on one machine.
+"""Serving throughput and latency of r1kit, vLLM and transformers, side by side on one machine.
 
     python -m benchmarks.serving [--model DIR] [--repeats 3] [--only NAME ...] [--streams N ...]
                                  [--before PYTHON]
 
-DIR is a checkpoint or a run, by default runs/tiny. Everybody serves the same folder in float32 over
-HTTP and is asked by the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128
-tokens at T = 1. The folder is a copy whose end-of-text token is one that no model writes, so that
-all answers are equally long. Servers take turns; those that wait are stopped (SIGSTOP), so that
-none takes time from another. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make
-vllm`, or R1_VLLM names its python); who is not there is left out. PYTHON is the interpreter of
+DIR is a checkpoint or a run, by default runs/tiny. All servers serve the same folder in float32
+over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens,
+at T = 1. The folder is a copy whose end-of-text token is never generated, so that all answers are
+equally long. Servers take turns; the waiting ones are stopped (SIGSTOP), so that they take no time
+from the one being measured. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`,
+or R1_VLLM names its python); a peer that is not installed is skipped. PYTHON is the interpreter of
 another checkout's environment, whose server takes part as `r1kit-before`. Results go to
 benchmarks/results/<date>-serving.{json,md}.
 """
@@ -46,34 +46,34 @@ from r1kit.model.parallel import n_processes
 VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))
 MAX_TOKENS = 128
 CONTEXT = 512
-"""tokens; the tiny model's, which vLLM wants to be told"""
+"""context length of the tiny model, tokens; vLLM requires it as an option"""
 LEVELS = dict(zip(load_test.CONCURRENCY, load_test.REQUESTS, strict=True))
-"""requests, by the streams that are open at once"""
+"""maps the number of open streams to the number of requests"""
 STARTS_S = 300.0
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # Every Python imports the packages of its own environment, and so do the processes it starts:
-    # the working directory is this checkout, and another one may take part.
+    # Every Python, and every process it starts, imports the packages of its own environment:
+    # the working directory is this checkout, and another checkout may take part.
     "PYTHONSAFEPATH": "1",
 }
 OURS = "r1kit"
 PEERS = ("vllm", "transformers")
-"""who is compared at the best of its settings; the names of its contenders begin with it"""
+"""peers compared at the best of their settings; the names of their contenders begin with these"""
 TRANSFORMERS = "from transformers.cli.transformers import main; main()"
-"""what its `transformers` command runs, under any name"""
+"""code that runs the `transformers` command, whatever the command is called"""
 
 console = Console()
 
 
 @dataclass
 class Server:
-    """One contender: a process group that listens on a port of its own."""
+    """A contender: a process group that listens on its own port."""
 
     name: str
     command: list[str]
     model: str
-    """its name in requests"""
+    """name of the model in requests"""
     port: int
     health: str = "/health"
     env: dict[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, folder: Path) -> None:
-        """Returns when it answers; one that does not is out, with its last words."""
+        """Start the server and wait until it answers; on failure keep the last line of its log."""
         log = folder / f"{self.name}.log"
         with log.open("wb") as said:
             self.process = subprocess.Popen(
@@ -104,14 +104,14 @@ class Server:
             time.sleep(0.2)
 
     def run(self, concurrency: int, requests: int) -> None:
-        """One level, while all others are stopped."""
+        """Measure one concurrency level while all other servers are stopped."""
         if self.error is not None:
             return
         asked = load_test.Load(
             f"http://127.0.0.1:{self.port}/v1", self.model, max_tokens=MAX_TOKENS, extra=self.extra
         )
         with self.awake():
-            # Whoever was stopped needs a while: vLLM's first answers take seconds then.
+            # Warm up after SIGSTOP: vLLM's first answers then take seconds.
             load_test.measure(asked, concurrency, max(2, concurrency))
             level = load_test.measure(asked, concurrency, requests)
         self.runs.append(level.record())
@@ -122,7 +122,7 @@ class Server:
 
     @contextmanager
     def awake(self) -> Iterator[None]:
-        """It runs inside the block, and nowhere else."""
+        """Let the server run inside the block only."""
         self._signal(signal.SIGCONT)
         try:
             yield
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def _anywhere(command: Sequence[str], model: Path) -> list[str]:
-    """As it would be written on any machine."""
+    """Return the command without the paths of this machine."""
     places = {str(model): "MODEL", sys.executable: "python", f"{rl_step.ROOT}/": ""}
     for here, there in places.items():
         command = [word.replace(here, there) for word in command]
@@ -202,7 +202,7 @@ def _anywhere(command: Sequence[str], model: Path) -> list[str]:
 
 
 def endless(given: Path, folder: Path) -> Path:
-    """A copy of a checkpoint in which the token that ends a text is its padding token."""
+    """Copy a checkpoint, with its padding token as the end-of-text token."""
     shutil.copytree(given, folder, ignore=shutil.ignore_patterns(MARKER, "resume"))
     pad = _edited(folder / "tokenizer_config.json", lambda it: {"eos_token": it["pad_token"]})
     config = _edited(folder / "config.json", lambda it: {"eos_token_id": it["pad_token_id"]})
@@ -224,9 +224,9 @@ def _edited(file: Path, change: Any) -> dict[str, Any]:
 
 
 def contenders(model: Path, before: Path | None = None) -> list[Server]:
-    """Everybody that is installed, in the order of their turns; each as its users start it."""
+    """Return all installed servers in the order of their turns, each started as its users do."""
     ports = iter(free_ports(6))
-    # -P: the package of that environment, not the one in the working directory.
+    # -P: import the package of that environment, not the one in the working directory.
     serve = ["-P", "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
     ours = [sys.executable, *serve]
     peer = [str(rl_step._peer_python()), "-c", TRANSFORMERS, "serve", str(model)]
@@ -246,7 +246,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
         vllm += ["--dtype", "float32", "--enforce-eager", "--max-model-len", str(CONTEXT)]
         env = {"VLLM_CPU_KVCACHE_SPACE": "2"}
         found.append(Server("vllm", vllm, str(model), next(ports), env=env))
-        rarer = [*vllm, "--stream-interval", "4"]  # of tokens an event: ours come by time
+        rarer = [*vllm, "--stream-interval", "4"]  # tokens per event; ours come by time
         found.append(Server("vllm-rarer", rarer, str(model), next(ports), env=env))
     else:
         console.print(f"No vLLM at {VLLM}: `make vllm` makes it. It is left out.", markup=False)
@@ -254,7 +254,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
 
 
 def free_ports(n: int) -> list[int]:
-    """Different ones, free a moment ago."""
+    """Return distinct ports that were free a moment ago."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
     ports = [int(listener.getsockname()[1]) for listener in listeners]
     for listener in listeners:
@@ -263,7 +263,7 @@ def free_ports(n: int) -> list[int]:
 
 
 def race(racers: Sequence[Server], folder: Path, repeats: int, streams: Sequence[int]) -> None:
-    """Everybody starts, and then takes turns at every level; the first turn does not count."""
+    """Start all servers, then measure them in turns at every level; the first turn is a warm-up."""
     try:
         for racer in racers:
             console.print(f"starting {racer.name}")
@@ -290,7 +290,7 @@ def vllm_version() -> str | None:
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """A table a level; ratios are of medians, r1kit over the other."""
+    """Return a table per level; ratios are of medians, r1kit over the other."""
     about, work = record["environment"], record["work"]
     lines = [
         f"# {about['date']}: serving on {about['cores']} cores of {about['cpu']}",
@@ -317,7 +317,7 @@ def markdown(record: dict[str, Any]) -> str:
 
 
 def _best(record: dict[str, Any]) -> list[str]:
-    """How many times the tokens per second of each peer, at the best of its settings."""
+    """Return a table of r1kit's tokens per second over each peer's at the peer's best settings."""
     lines = ["| streams | r1kit is | |", "|---|---|---|"]
     for concurrency in record["work"]["streams"]:
         ours = _rate(record["contenders"][0], concurrency) or 0.0

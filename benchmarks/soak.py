@@ -1,12 +1,12 @@
-"""A server under load for long: nothing is lost, nothing is left behind, memory stays flat.
+"""A long load test of the server: no request is lost or left over, and memory stays constant.
 
     python -m benchmarks.soak [--model DIR] [--disconnects 1000] [--requests 10000]
 
-Starts `r1 serve` on DIR (by default runs/tiny) and asks 64 at once: first clients that go at a
-random moment, in the middle of a request or an answer; then whole answers, all of which must be
-what the same request said the first time. Prints the server's memory as it goes, and ends with
-code 1 if a row or a request is left, an answer differs or fails, or memory grows by more than 10 %
-between the first third and the last.
+Starts `r1 serve` on DIR (by default runs/tiny) and keeps 64 requests open: first from clients that
+disconnect at a random moment, during the request or the answer; then complete requests, whose
+answers must equal the first answer to the same request. Prints the server's memory at intervals,
+and exits with code 1 if a row or a request is left over, an answer differs or fails, or memory
+grows by more than 10 % between the first third and the last.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from r1kit.loadtest.serve_bench import serving
 
 CONCURRENCY = 64
 KINDS = 32
-"""different requests, asked again and again"""
+"""number of distinct requests, which are repeated"""
 MAX_TOKENS = 48
 REPORTS = 12
-"""lines of memory a phase"""
+"""number of memory readings printed per phase"""
 GROWTH = 1.10
 IDLE_S = 20.0
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def soak(work: load_test.Load, pid: int, disconnects: int, requests: int) -> list[str]:
-    """Both phases; what went wrong."""
+    """Run both phases and return the failures."""
     server = psutil.Process(pid)
     first = load_test.ask_all(work, range(KINDS), 1)
     failures = [f"alone: {stream.error}" for stream in first if stream.error]
@@ -87,7 +87,7 @@ def soak(work: load_test.Load, pid: int, disconnects: int, requests: int) -> lis
 def _phase(
     what: str, some: Callable[[range], list[str]], n: int, server: psutil.Process
 ) -> list[str]:
-    """n of them, with the memory every so often."""
+    """Run n requests, with memory readings in between."""
     memory: list[float] = []
     failures: list[str] = []
     started = time.monotonic()
@@ -104,7 +104,7 @@ def _phase(
 
 
 def _resident_mib(server: psutil.Process) -> float:
-    """Of the server and its engine's process."""
+    """Return the memory of the server and its engine process."""
     size = 0.0
     for process in (server, *server.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
@@ -113,7 +113,7 @@ def _resident_mib(server: psutil.Process) -> float:
 
 
 async def go_all(port: int, bodies: list[bytes], rng: random.Random) -> None:
-    """All of them, so many at once."""
+    """Send all requests and disconnect from each, `CONCURRENCY` at a time."""
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def one(body: bytes) -> None:
@@ -124,7 +124,7 @@ async def go_all(port: int, bodies: list[bytes], rng: random.Random) -> None:
 
 
 async def go(port: int, body: bytes, rng: random.Random) -> None:
-    """Ask, and go after a random while or so many bytes, sometimes in mid-request."""
+    """Send a request, sometimes only half of it, and disconnect after a random time or size."""
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
     data = f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -140,7 +140,7 @@ async def go(port: int, body: bytes, rng: random.Random) -> None:
 
 
 def left_behind(url: str) -> list[str]:
-    """What the server's own gauges still count after a while in which nobody asks."""
+    """Return what the server's gauges still count after a while without requests."""
     end = time.monotonic() + IDLE_S
     while True:
         text = httpx.get(f"{url}/metrics").text

@@ -1,12 +1,12 @@
-"""How long a short request waits behind a long prompt, and what that costs the long one.
+"""How long a short request waits behind a long prompt, and what that costs the long request.
 
     python -m benchmarks.waits [--model DIR] [--before PYTHON] [--tokens 6000] [--repeats 3]
 
-Starts `r1 serve` and asks it over HTTP, as its users do: `hi` alone; a long prompt alone; `hi` half
-a second after a long prompt; a long prompt while a stream runs. DIR is a checkpoint or a run;
+Starts `r1 serve` and sends requests over HTTP, as users do: `hi` alone; a long prompt alone; `hi`
+half a second after a long prompt; a long prompt during a stream. DIR is a checkpoint or a run;
 without it the model has random weights and the shape of SmolLM2-135M. PYTHON is the interpreter of
-another checkout's environment: its server is measured too, in turns, while the other one is stopped
-(SIGSTOP). Results go to benchmarks/results/<date>-waits.{json,md}.
+another checkout's environment: its server is measured too, in turns, while the other server is
+stopped (SIGSTOP). Results go to benchmarks/results/<date>-waits.{json,md}.
 """
 
 from __future__ import annotations
@@ -42,14 +42,15 @@ from r1kit.tasks import mix
 SHAPE = ModelConfig(
     n_layers=30, hidden=576, intermediate=1536, n_heads=9, n_kv_heads=3, max_positions=8192
 )
-"""SmolLM2-135M, but for its vocabulary: 107 million parameters"""
+"""SmolLM2-135M except for its vocabulary: 107 million parameters"""
 AFTER_S = 0.5
-"""from the long request to the short one"""
+"""seconds between the long request and the short one"""
 WAITING = re.compile(r"^r1_completions_waiting\{.*\} [1-9]", re.MULTILINE)
 SHORT_TOKENS = 16
-"""of the answer to `hi`"""
+"""maximum tokens of the answer to `hi`"""
 STREAM_TOKENS = 128
-"""of the stream that runs while a long prompt arrives; more than the prompt has pieces"""
+"""tokens of the stream that runs while a long prompt arrives; more than the number of chunks in
+which the prompt is prefilled"""
 
 Measured = dict[str, float]
 
@@ -84,7 +85,7 @@ def main() -> None:
 
 
 def random_model(folder: Path) -> Path:
-    """A model that says nothing sensible, at the speed of one that does."""
+    """Create a model with random weights: nonsense text at the speed of a real model."""
     recipe = load(workload.RECIPE)
     tasks = mix.load_tasks(recipe, "train")
     tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)
@@ -95,7 +96,7 @@ def random_model(folder: Path) -> Path:
 
 
 def contenders(model: Path, before: Path | None) -> list[Server]:
-    """Ours, and that of another checkout."""
+    """Return our server, and that of the other checkout if there is one."""
     pythons = {"now": Path(sys.executable)} | ({"before": before} if before else {})
     serve = ["-m", "r1kit", "serve", str(model), "--no-page"]
     ports = serving.free_ports(len(pythons))
@@ -106,7 +107,7 @@ def contenders(model: Path, before: Path | None) -> list[Server]:
 
 
 def long_prompts(tokenizer: PreTrainedTokenizerBase, n_tokens: int) -> Iterator[str]:
-    """Endless texts of about so many tokens, none of which begins like another."""
+    """Yield texts of about `n_tokens` tokens, without end; no two share a prefix."""
     for seed in itertools.count():
         rng = random.Random(seed)
         parts: list[str] = []
@@ -120,7 +121,7 @@ def long_prompts(tokenizer: PreTrainedTokenizerBase, n_tokens: int) -> Iterator[
 def race(
     racers: Sequence[Server], folder: Path, prompts: Iterator[str], repeats: int
 ) -> dict[str, list[Measured]]:
-    """Everybody starts, and then takes turns."""
+    """Start all servers, then measure them in turns."""
     runs: dict[str, list[Measured]] = {racer.name: [] for racer in racers}
     try:
         for racer in racers:
@@ -145,7 +146,7 @@ def race(
 
 
 def measure(server: Server, texts: Sequence[str]) -> Measured:
-    """Seconds; the three texts are long prompts that this server has not read before."""
+    """Return the measured seconds; `texts` are three long prompts that are new to this server."""
     hi, long = ask(server, "hi", SHORT_TOKENS), ask(server, texts[0], 1)
     found = {"hi": hi.first_s, "hi_whole": _whole(hi), "long": long.first_s}
     with ThreadPoolExecutor() as threads:
@@ -166,14 +167,14 @@ def measure(server: Server, texts: Sequence[str]) -> Measured:
 
 
 def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
-    """Returns when a request has come as far as the engine."""
+    """Return once a request waits in the engine."""
     url = f"http://127.0.0.1:{server.port}/metrics"
     while not (asked.done() or WAITING.search(httpx.get(url).text)):
         time.sleep(0.02)
 
 
 def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
-    """One answer, streamed."""
+    """Send a request and return its streamed answer."""
     said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
     url = f"http://127.0.0.1:{server.port}/v1"
     asked = client.Load(url, server.model, max_tokens=max_tokens, extra=said)
@@ -201,7 +202,7 @@ ROWS = {
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """A row for each wait, a column for each contender."""
+    """Return a table with a row per wait and a column per contender."""
     about, work, runs = record["environment"], record["work"], record["runs"]
     lines = [
         f"# {about['date']}: waiting for a long prompt, {about['cores']} cores of {about['cpu']}",

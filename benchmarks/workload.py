@@ -1,8 +1,8 @@
-"""The work: a model folder and the prompts, the same for everybody.
+"""The workload: a model folder and the prompts, the same for every contender.
 
-Problems, group size and limits are those of recipes/tiny.toml. Without `--model`, so is the shape
-of a new model; its weights are random, but for the end-of-sequence row, which is set so that
-answers are as long as those of the demo in the mean, and as differently long.
+Problems, group size and limits are those of recipes/tiny.toml. Without `--model` a new model has
+the same shape as there; its weights are random except for the end-of-sequence row, which is set so
+that the lengths of answers have the demo's mean and a similar spread.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from r1kit.tasks import mix
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tiny.toml"
 MEAN_LENGTH = 60.0
-"""tokens of an answer, in the middle of the demo's training"""
+"""mean answer length in the middle of the demo's training, tokens"""
 LR = 1e-6
-"""of the measured steps: small, so that the lengths stay as they are while repeats go by"""
+"""learning rate of the measured steps, small so that lengths stay the same over the repeats"""
 
 
 def make(folder: Path, given: str | None) -> Work:
-    """Writes a model to `folder`, unless one is `given`, and says what to do with it."""
+    """Write a model to `folder`, unless one is `given`, and return the workload for it."""
     recipe = load(RECIPE)
     tasks = mix.load_tasks(recipe, "train")
     if given is None:
@@ -68,7 +68,7 @@ def _random_model(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrai
 
 
 def _hazard(mean: float, longest: int) -> float:
-    """The chance of ending at every token for which min(length, longest) has this mean."""
+    """Return the chance of ending per token for which min(length, longest) has this mean."""
     low, high = 1e-6, 0.5
     while high - low > 1e-9:
         middle = (low + high) / 2
@@ -79,10 +79,10 @@ def _hazard(mean: float, longest: int) -> float:
 
 @torch.no_grad()
 def _set_lengths(model: PreTrainedModel, eos_id: int, hazard: float) -> None:
-    """Makes every state end with about this chance.
+    """Make every state end with about this probability.
 
-    All embeddings share a constant in coordinate 0, so it survives the final norm as a bias; the
-    end-of-sequence row of the tied head weighs it more than the others.
+    All embeddings share a constant in coordinate 0, which survives the final norm as a bias; the
+    end-of-sequence row of the tied head has a different weight there than the other rows.
     """
     table = model.get_input_embeddings().weight
     table[:, 0] = 0.2

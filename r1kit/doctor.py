@@ -1,4 +1,4 @@
-"""`r1 doctor`: what this machine gives, how well it cages programs, and whether that holds."""
+"""`r1 doctor`: reports this machine's sandbox layers and level, and can run the escape suite."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ADVICE = {
 
 
 def show(console: Console) -> None:
-    """Print the machine, the layers, the best level and its speed."""
+    """Print the machine, the sandbox layers, the best level and its speed."""
     console.print(_machine())
     table = Table(title="Sandbox", title_justify="left")
     for heading in ("layer", "", "what it gives, or why it is missing"):
@@ -41,7 +41,7 @@ def show(console: Console) -> None:
 
 
 def attack(console: Console) -> int:
-    """Run the escape suite at the best level and print it; how many attacks succeeded."""
+    """Run the escape suite at the best level, print it and return the number of failures."""
     from r1kit.verify.sandbox.attacks import ATTACKS
     from r1kit.verify.sandbox.attacks.scene import judge
 

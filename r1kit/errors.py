@@ -1,23 +1,23 @@
-"""What can go wrong for a user, as sentences that say what to do next.
+"""Errors shown to the user, as sentences that state the remedy.
 
     R1Error
-    ├── ConfigError       a recipe, a setting or a command line that cannot be meant
+    ├── ConfigError       an invalid recipe, setting or command line
     ├── TaskError         a task that does not load or does not verify its own gold answer
-    ├── CheckpointError   a model folder that is missing, foreign, half-written or does not fit
-    ├── RunError          a run folder that is locked, foreign or damaged
-    ├── EngineError       a request no engine can serve, or an engine that is gone
+    ├── CheckpointError   a model folder that is missing, incomplete, incompatible or not a model
+    ├── RunError          a run folder that is locked, damaged or not a run
+    ├── EngineError       a request that no engine can serve, or an engine that has failed
     │   └── GrammarError  a schema that cannot be followed
-    ├── ComputeError      processes, devices or memory that are not there
-    ├── SandboxError      a machine that cannot cage programs as strictly as was asked
-    └── CurationError     filters that leave nothing to learn from
+    ├── ComputeError      processes, devices or memory that are not available
+    ├── SandboxError      a machine that cannot isolate programs as strictly as requested
+    └── CurationError     filters that leave no training data
 
-Every one is caught in `error_reporting.py`, printed without a traceback, and ends the process with
-its `exit_code`. Anything else that reaches the user is a bug.
+`error_reporting.py` catches all of these, prints them without a traceback, and exits with their
+`exit_code`. Any other exception that reaches the user is a bug.
 """
 
 
 class R1Error(Exception):
-    """Base of all errors a user can cause or mend. The message is one sentence or two."""
+    """Base class of all errors a user can cause or fix. The message is one or two sentences."""
 
     exit_code = 1
 
@@ -43,7 +43,7 @@ class EngineError(R1Error):
 
 
 class GrammarError(EngineError):
-    """One answer cannot be held to its schema any further; the engine goes on."""
+    """A completion that can no longer be held to its schema; the engine continues."""
 
 
 class ComputeError(R1Error):

@@ -1,10 +1,10 @@
 """Verdicts for a file of answers: `r1 verify math --jsonl answers.jsonl`.
 
 A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
-`{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. Thinking is taken
-off first, and a gold may be a number. For code a row is `{"id": ..., "program": "print(7)",
-"tests": [...]}`, or has a `text` whose last Python block is the program. Verdicts are written one
-by one; rows that cannot be read are told at the end.
+`{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. The thinking part
+is removed first, and `gold` may be a JSON number. For code, a row is `{"id": ...,
+"program": "print(7)", "tests": [...]}`, or has a `text` whose last Python block is the program.
+Verdicts are written one at a time; rows that cannot be read are reported at the end.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ AnswerRow = dict[str, Any]
 
 SHOW_PROGRESS_AFTER_S = 2.0
 MAX_TOLD = 5
-"""bad rows that are told one by one"""
+"""maximum number of bad rows listed individually in the error message"""
 UNANSWERED = Verdict(False, None, "the thinking never ended")
 
 
 @dataclass(frozen=True)
 class AnswerKind:
-    """One thing that can be verified."""
+    """A kind of answer that can be verified, such as math or code."""
 
     needs: tuple[str, ...]
-    """texts that a row must have"""
+    """keys that must hold text in every row"""
     verify: Callable[[AnswerRow], Verdict]
     fault: Callable[[AnswerRow], str | None] = lambda row: None
-    """what else is off in a row, in a phrase"""
+    """Describes any further fault of a row in a phrase; None if the row is valid."""
 
 
 def _math(row: AnswerRow) -> Verdict:
@@ -100,10 +100,10 @@ KINDS: dict[str, AnswerKind] = {
 
 
 def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
-    """Write a verdict a row to `out`; progress goes to `console` if it takes long.
+    """Write one verdict per row to `out`; a slow run shows its progress on `console`.
 
     Raises ConfigError before the first row for an unknown kind or an unreadable file, and after the
-    last one for rows that cannot be meant: the verdicts of all others are written by then.
+    last row if any row is invalid: the verdicts of all other rows have been written by then.
     """
     if kind not in KINDS:
         raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
@@ -129,13 +129,13 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
 
 
 def grade(kind: str, row: AnswerRow) -> AnswerRow:
-    """The verdict on one row, as a row."""
+    """Return the verdict on one row, as an output row."""
     start = time.perf_counter()
     try:
         verdict = KINDS[kind].verify(row)
-    except R1Error:  # it concerns every row: no sandbox here
+    except R1Error:  # affects every row, for example when there is no sandbox on this machine
         raise
-    except Exception as error:  # a bug of ours must not cost the verdicts of later rows
+    except Exception as error:  # a bug in a verifier must not cost the verdicts of later rows
         verdict = Verdict(None, None, f"the verifier failed ({type(error).__name__}: {error})")
     return {
         "id": row["id"],
@@ -147,13 +147,13 @@ def grade(kind: str, row: AnswerRow) -> AnswerRow:
 
 
 def answer_part(text: str) -> str | None:
-    """What follows the thinking, also where its beginning was part of the prompt."""
+    """Return the text after the thinking, even if the opening tag was part of the prompt."""
     is_prefilled = template.END_THINK in text and template.THINK not in text
     return template.parse(text, prefilled=is_prefilled).answer
 
 
 def _row(line: str, kind: AnswerKind) -> AnswerRow | str:
-    """The row, or in a phrase why there is none."""
+    """Return the parsed row, or a phrase that says why the line is invalid."""
     try:
         row = read_json(line)
     except ValueError:
@@ -168,13 +168,13 @@ def _row(line: str, kind: AnswerKind) -> AnswerRow | str:
 
 
 def _as_text(gold: Any) -> Any:
-    """A number as people would write it between quotes; all else as it is."""
+    """Return a number as plain decimal text; leave any other value unchanged."""
     is_number = isinstance(gold, (int, float)) and not isinstance(gold, bool)
     return format(Decimal(str(gold)), "f") if is_number else gold
 
 
 def _watched(lines: list[tuple[int, str]], console: Console) -> Iterator[tuple[int, str]]:
-    """The lines, with a progress bar as soon as they take long."""
+    """Yield the lines; show a progress bar after SHOW_PROGRESS_AFTER_S seconds."""
     start = time.monotonic()
     progress = Progress(console=console, transient=True)
     task = progress.add_task("verify", total=len(lines))

@@ -1,12 +1,12 @@
-"""Run a recipe with several seeds and keep the evidence in results/<date>-<name>/.
+"""Run a recipe with several seeds and store the results in results/<date>-<name>/.
 
     python scripts/evidence.py recipes/tiny.toml --seeds 0 1 2
     python scripts/evidence.py --redraw results/2026-11-28-tiny
 
-Runs that are finished are not run again, so a killed evidence run goes on where it stopped. What is
-kept: the recipe, metrics and results of every seed, the claims over all of them, readable samples,
-pictures, and a README whose numbers are computed here. `--redraw` computes claims, tables and
-pictures once more from the metrics and results that such a folder keeps, and runs nothing.
+Finished runs are not repeated, so the script resumes after a kill. The folder contains the recipe,
+metrics and results of every seed, the claims over all seeds, readable samples, pictures, and a
+README whose numbers are computed here. `--redraw` computes claims, tables and pictures again from
+the metrics and results in such a folder, without any run.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ MACHINE = (
     "gpus",
 )
 MAX_ROWS = 200
-"""of the metrics of a stage that are kept; of longer ones every so many"""
+"""maximum number of metrics rows stored per stage; longer stages are thinned evenly"""
 ORIGIN = "## Where it comes from"
 N_GROUPS = 12
-"""groups whose first completion is shown"""
+"""number of groups whose first completion is shown"""
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def make(command: list[str]) -> None:
-    """Run `r1`, which ends when we do; its own words say why it has failed."""
+    """Run `r1`, which ends when this script does and prints its own errors."""
     running = process_guard.start([sys.executable, "-m", "r1kit", *command])
     try:
         if code := running.wait():
@@ -85,7 +85,7 @@ def make(command: list[str]) -> None:
 
 
 def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
-    """Write the folder of evidence."""
+    """Write the results folder."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(recipe, out / "recipe.toml")
     for run in runs:
@@ -101,7 +101,7 @@ def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
 
 
 def redraw(folder: Path) -> None:
-    """Write claims, tables and pictures of a folder of evidence again, from its own numbers."""
+    """Write claims, tables and pictures of a results folder again, from its stored numbers."""
     runs = [kept_run(path) for path in sorted(folder.glob("results-seed*.json"))]
     readme = folder / "README.md"
     name = readme.read_text(encoding="utf-8").partition(":")[0].removeprefix("# ")
@@ -111,7 +111,7 @@ def redraw(folder: Path) -> None:
 
 
 def kept_run(results: Path) -> Evidence:
-    """One seed of a folder of evidence. Its samples and its clock are not kept there."""
+    """Load one seed of a results folder, which stores neither samples nor clock."""
     seed = int(results.stem.removeprefix("results-seed"))
     recipe = load(results.parent / "recipe.toml", [f"seed={seed}"]).model_dump(mode="json")
     metrics = results.parent / f"metrics-seed{seed}.jsonl"
@@ -127,19 +127,19 @@ def kept_run(results: Path) -> Evidence:
 
 
 def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Of each stage at most so many rows, evenly."""
+    """Yield at most MAX_ROWS rows per stage, evenly spaced."""
     n_rows = Counter(row["stage"] for row in metrics)
     seen: Counter[str] = Counter()
     for row in metrics:
         stage = row["stage"]
         seen[stage] += 1
-        # The first row is where the stage began, and always kept.
+        # Always keep the first row, which shows where the stage began.
         if (seen[stage] - 1) % -(-n_rows[stage] // MAX_ROWS) == 0:
             yield row
 
 
 def summary(runs: list[Evidence], name: str, out: Path) -> str:
-    """Pictures and claims, written to `out`, and the text of README.md about them."""
+    """Write pictures and claims to `out`, and return the text of README.md about them."""
     drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
     for item in drawn:
         plots.save_picture(item.size, item.paint, out / item.key)
@@ -155,7 +155,7 @@ def summary(runs: list[Evidence], name: str, out: Path) -> str:
 
 
 def origin(runs: list[Evidence], recipe: Path) -> str:
-    """The end of README.md: time, command, machine and versions."""
+    """Return the end of README.md: time, command, machine and versions."""
     seeds = [run.manifest["seed"] for run in runs]
     took = ", ".join(
         f"{duration(sum(run.clock.values()))} (seed {seed})"
@@ -173,7 +173,7 @@ def origin(runs: list[Evidence], recipe: Path) -> str:
 
 
 def verdict(rows: list[dict[str, Any]]) -> str:
-    """How many claims came out."""
+    """Return how many claims hold, fail and are undecided."""
     counts = Counter(str(row["holds"]) for row in rows)
     return (
         f"Of {len(rows)} claims of the paper {counts['True']} hold here, {counts['False']} do not, "
@@ -182,7 +182,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def samples(run: Evidence) -> str:
-    """The same questions to every stage of the main path, then a group every so many steps."""
+    """Render the showcase answers of the main path's stages, then about N_GROUPS RL completions."""
     parts = ["# What it wrote", "", "Greedy answers to the same questions, stage by stage.", ""]
     shown = main_showcase(run.samples)
     for question in dict.fromkeys(record["question"] for record in shown):
@@ -203,7 +203,7 @@ def mark(record: dict[str, Any]) -> str:
 
 
 def quoted(text: str) -> list[str]:
-    """Thinking and answer as a code block, which no model text can leave."""
+    """Return thinking and answer as a code block that the text cannot close."""
     parsed = parse(text)
     answer = parsed.answer if parsed.answer is not None else "(never stopped thinking)"
     body = f"{parsed.thinking or '(no thinking)'}\n=> {answer}".replace("```", "'''")

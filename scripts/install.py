@@ -1,9 +1,10 @@
-"""Make the environment of the Makefile: says what will be fetched, then fetches it with few words.
+"""Create the virtual environment for the Makefile, announcing the downloads with little output.
 
     python scripts/install.py .venv --torch cpu
 
-On Linux pip installs the CUDA build of torch. Where that is of no use (--torch cpu), uv is asked
-first, which knows where torch keeps its other builds; without a way there pip installs its own.
+On Linux pip installs the CUDA build of torch. With --torch cpu, for machines where that is useless,
+uv is tried first, since it knows the indexes of torch's other builds; if that fails, pip installs
+its default build.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 SIZES = {"cpu": "the CPU build of torch, 0.2 GB", "": "torch (on Linux the CUDA build, 2.7 GB)"}
-"""measured with torch 2.13 for x86-64 Linux: the wheels, with all that they need"""
+"""download sizes with all dependencies, measured with torch 2.13 wheels for x86-64 Linux"""
 REST = "what r1kit and its tests need besides, 0.2 GB"
 LARGE_MB = 20.0
-"""fetched files that a log is told of"""
+"""minimum size of a download that is mentioned in a log, MB"""
 QUICK = {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "0"}
-"""a network that lets nobody through must not cost minutes"""
+"""short timeouts: a network that blocks the connection must not cost minutes"""
 
 _DOWNLOADING = re.compile(r"\s*Downloading (?:\S*/)?([\w.]+?)-\d\S* \(([\d.]+) ([kMG]B)\)")
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -54,7 +55,7 @@ def say(text: str) -> None:
 
 
 def has_fetched_torch(python: str, build: str, pip_flags: list[str]) -> bool:
-    """Whether uv could install this build of torch."""
+    """Return True if uv could install this build of torch."""
     [version] = re.findall(r"^torch==\S+", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
     uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "--torch-backend"]
     for command in (
@@ -67,7 +68,7 @@ def has_fetched_torch(python: str, build: str, pip_flags: list[str]) -> bool:
 
 
 def install(python: str, arguments: list[str]) -> None:
-    """pip, of whose words only what it fetches is shown; all of the last ones where it fails."""
+    """Run pip, showing only its downloads, and its last lines of output if it fails."""
     command = [python, "-m", "pip", "install", "--progress-bar", "raw", *arguments]
     last: deque[str] = deque(maxlen=40)
     with subprocess.Popen(
@@ -86,14 +87,14 @@ def install(python: str, arguments: list[str]) -> None:
 
 
 class Shown:
-    """What is worth showing of pip's lines: in a terminal one line that changes, else the large."""
+    """Filters pip's output: one updating line in a terminal, else only the large downloads."""
 
     def __init__(self, is_terminal: bool) -> None:
         self._is_terminal = is_terminal
         self._now = ""
 
     def told(self, line: str) -> str:
-        """What to print, or nothing."""
+        """Return the text to print for a line of pip's, or ""."""
         if found := _DOWNLOADING.match(line):
             name, size, unit = found.groups()
             self._now = f"  {name}, {size} {unit}"

@@ -1,12 +1,12 @@
-"""Score our verifier of mathematical answers beside Math-Verify alone, on the same answers.
+"""Compare our verifier of mathematical answers with Math-Verify alone on the same answers.
 
     python scripts/lab.py [--check]
 
 Prints a table and writes it between the markers of docs/verifiers.md; `--check` only prints. Real
-problems are read from ../shared/data where that is; a fresh clone has the committed sets. A label
-is true where a text is its own problem's solution, and false where it is another problem's answer,
-unless the two are written the same. Ours is timed as a caller sees it, pipes included; Math-Verify
-inside its process, without them.
+problems are read from ../shared/data if present; a fresh clone has only the committed sets. The
+label is true for a text that is its own problem's solution, and false for another problem's answer
+unless the two are written the same. Our verifier is timed as a caller sees it, pipes included;
+Math-Verify inside its process, without them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAGE = ROOT / "docs" / "verifiers.md"
 ALONE = ROOT / "scripts" / "math_verify_alone.py"
 BEGIN, END = "<!-- lab: begin -->", "<!-- lab: end -->"
 PATIENCE_S = 12.0
-"""Math-Verify has 5 s to parse each text and 5 s to compare, by its own alarms."""
+"""limit in seconds: Math-Verify's own alarms allow 5 s to parse each text and 5 s to compare"""
 
 _PLAIN = re.compile(r"-?[0-9,]+(?:\.[0-9]+)?|-?\\frac\{[0-9]+\}\{[0-9]+\}")
 
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one verifier on one set; verdicts in the order of the answers."""
+    """Results of one verifier on one set; verdicts in the order of the answers."""
 
     verdicts: list[bool | None]
     ms: list[float]
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def sets() -> dict[str, list[Answer]]:
-    """Name → answers; the real ones only where the data is."""
+    """Return the sets of answers by name; those of real problems only if the data is present."""
     found: dict[str, list[Answer]] = {}
     math500 = rows_of("math500_test.jsonl.gz")
     if math500:
@@ -141,7 +141,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def table(trials: dict[str, tuple[list[Answer], Judge, Judge]]) -> list[str]:
-    """Markdown: two rows a set, and the answers on which the two differ."""
+    """Return a Markdown table, two rows per set, and the answers on which the verifiers differ."""
     lines = [
         "| answers | n | verifier | false positives | false negatives | undecided "
         "| median ms | p99 ms | max ms | speed-up |",
@@ -181,7 +181,7 @@ def share(count: int, of: int) -> str:
 
 
 def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) -> str:
-    """How often one is right and the other is not, and what ours says against the label."""
+    """Count the answers on which the verifiers differ, and list our errors against the labels."""
     trios = list(zip(answers, mine.verdicts, yours.verdicts, strict=True))
     better = sum(m is a.label and y is not a.label for a, m, y in trios)
     undecided = sum(m is None and y is a.label for a, m, y in trios)

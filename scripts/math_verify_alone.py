@@ -1,6 +1,6 @@
-"""A worker for the lab that asks Math-Verify as its README shows, with every default.
+"""A worker for the lab that calls Math-Verify as its README shows, with all defaults.
 
-Same protocol as r1kit/verify/math/worker.py; `why` is the time it took, in milliseconds.
+It uses the protocol of r1kit/verify/math/worker.py; `why` is the time taken, in milliseconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WORKER = Path(__file__).parents[1] / "r1kit" / "verify" / "math" / "worker.py"
 
 
 def compare(gold: str, answer: str) -> dict[str, bool | str | None]:
-    """The whole text goes in; what cannot be read is wrong."""
+    """Compare the whole text with the gold answer; text that cannot be parsed counts as wrong."""
     import math_verify
 
     start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Write docs/recipe.md from r1kit/config/, and the last column of the table in docs/zero.md.
+"""Generate docs/recipe.md from r1kit/config/, and the last column of the table in docs/zero.md.
 
     python scripts/recipe_reference.py
 
-What a key means is the text under its field; what it allows and its default are the field's own.
-tests/laws/test_recipe_reference.py fails when one of the two pages is stale.
+The docstring under a field is the meaning of its key; the allowed values and the default come from
+the field itself. tests/laws/test_recipe_reference.py fails if one of the two pages is stale.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_lengt
 KINDS = {int: "integer", float: "number", str: "text", bool: "true or false"}
 
 Places = dict[type[BaseModel], list[str]]
-"""model → the tables of a recipe that it describes"""
+"""maps a model to the recipe tables it describes"""
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "\n".join([INTRO, *(section(model, at) for model, at in places().items())])
 
 
 def places() -> Places:
-    """Every table a recipe can have, the recipe itself (named "") first."""
+    """List every table a recipe can have, the recipe itself (named "") first."""
     found: Places = {config.Recipe: [""]}
 
     def visit(model: type[BaseModel], prefix: str) -> None:
@@ -71,7 +71,7 @@ def places() -> Places:
 
 
 def nested(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field that is a table of its own, or a list of tables."""
+    """Return the model of a field that is a table or a list of tables."""
     for candidate in (field.annotation, *get_args(field.annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -79,7 +79,7 @@ def nested(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def section(model: type[BaseModel], at: list[str]) -> str:
-    """Heading, the model's own words, and a row a key."""
+    """Return a section: heading, the model's docstring, and a row per key."""
     rows = []
     for name, field in model.model_fields.items():
         if nested(field) is None:
@@ -93,7 +93,7 @@ def section(model: type[BaseModel], at: list[str]) -> str:
 
 @cache
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """The text under each field of a model, by field; a field without one has its parent's."""
+    """Map each field of a model to the docstring under it, or to its parent's if it has none."""
     [parent] = model.__bases__
     found = dict(meanings(parent)) if parent is not BaseModel else {}
     [definition] = ast.parse(inspect.getsource(model)).body
@@ -105,7 +105,7 @@ def meanings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def allowed(field: FieldInfo) -> str:
-    """`integer ≥ 1`"""
+    """Return the allowed values: `integer ≥ 1`."""
     limits = [
         text.format(toml(getattr(limit, key)))
         for limit in field.metadata
@@ -116,7 +116,7 @@ def allowed(field: FieldInfo) -> str:
 
 
 def kind(annotation: Any) -> str:
-    """A type in words: `text`, `"cpu" or "cuda"`, `list of number`."""
+    """Describe a type: `text`, `"cpu" or "cuda"`, `list of number`."""
     arguments = get_args(annotation)
     if get_origin(annotation) is Annotated:
         return kind(arguments[0])
@@ -134,7 +134,7 @@ def kind(annotation: Any) -> str:
 
 
 def toml(value: Any) -> str:
-    """A value as one writes it in a recipe; `none` is a key left out."""
+    """Format a value as in a recipe; `none` is a key left out."""
     if value is None:
         return "none"
     if isinstance(value, bool):

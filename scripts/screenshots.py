@@ -1,10 +1,10 @@
-"""Pictures of the page for README: a real server, a real browser, a run's own checkpoints.
+"""Screenshots of the web page for the README: a real server, a real browser, a run's checkpoints.
 
     python scripts/screenshots.py runs/tiny docs/pictures
 
-Needs Debian's package chromium, and a run that went as far as R1. The comparison is of the first
-puzzle that R1 solves by true steps alone: a small model sometimes reaches a right answer by a wrong
-one, and a picture should not teach that.
+Needs Debian's package chromium and a run up to stage final. The comparison shows the first puzzle
+that R1 solves with only true steps: a small model sometimes reaches a right answer by a wrong step,
+and a picture should not teach that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PUZZLES = {"Solve 7x+3=38": "5", "Solve 4x+9=41": "8", "Solve 6x+5=47": "7", "So
            "Solve 5x+7=32": "5", "Solve 8x+3=35": "4", "Solve 9x+4=58": "6"}  # fmt: skip
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 SHOWN = ("final", "base", "zero")
-"""stages; the chat opens the first"""
+"""the stages to serve; the chat opens the first one"""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def named(run: Path, stage: str, folder: Path) -> Path:
-    """The checkpoint of a stage, under a name that a reader understands."""
+    """Copy a stage's checkpoint under a name that readers understand."""
     facts = read(run).results["stages"][stage]
     link = folder / {"final": "r1"}.get(stage, stage)
     shutil.copytree(run / "checkpoints" / facts["checkpoint"], link)
@@ -84,7 +84,7 @@ def take(url: str, out: Path) -> None:
 
 
 def is_solved(page: Any, puzzle: str, answer: str) -> bool:
-    """Ask all models, and look whether the first one is right and every step it wrote is true."""
+    """Ask all models; return True if the first one is right and every step it wrote is true."""
     page.fill("#r1-question textarea", puzzle)
     page.click("#r1-go")
     page.wait_for_selector("#r1-compare-stop", state="visible")

@@ -1,9 +1,9 @@
-"""Write the tables of fields in docs/serving.md from r1kit/serve/schema.py and responses.py.
+"""Generate the field tables in docs/serving.md from r1kit/serve/schema.py and responses.py.
 
     python scripts/serving_reference.py
 
-What a field means is the text under it; what it allows is its JSON schema.
-tests/laws/test_serving_reference.py fails when the page is stale.
+The docstring under a field is its meaning; its JSON schema gives the allowed values.
+tests/laws/test_serving_reference.py fails if the page is stale.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KINDS = {"string": "text", "object": "object", "null": "null", "boolean": "true 
 
 
 def fields(model: type[BaseModel]) -> str:
-    """A table, a row a field."""
+    """Return a table with a row per field."""
     told = model.model_json_schema()
     required = set(told.get("required", ()))
     names = {field.alias or name: name for name, field in model.model_fields.items()}
@@ -48,7 +48,7 @@ def fields(model: type[BaseModel]) -> str:
 
 
 def allowed(of: dict[str, Any]) -> str:
-    """A JSON schema in words: `integer ≥ 1, ≤ 8`; null is left out, it is a field left out."""
+    """Describe a JSON schema: `integer ≥ 1, ≤ 8`; null means an absent field and is omitted."""
     if "anyOf" in of:
         parts = [part for part in of["anyOf"] if part.get("type") != "null"]
         return " or ".join(map(allowed, parts)) or "null"

@@ -2,8 +2,8 @@
 
     python benchmarks/peers/hf_continuous_batching.py WORK.json --threads T
 
-The manager and its cache are kept between runs. The cache is sized for the whole work, as r1kit's
-is; left alone it would take 60 % of the machine's memory.
+The manager and its cache are kept between runs. The cache is sized for the whole workload, like
+r1kit's; by default it would take 60 % of the machine's memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, Generat
 from benchmarks.protocol import Answer, Channel, Work, take_stdout
 
 PAGE = 256
-"""tokens a page: one request fits into one"""
+"""tokens per page: each request fits into one page"""
 
 
 def main() -> None:

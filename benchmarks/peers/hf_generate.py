@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def padded(work: Work) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts [N, P] padded on the left, and the mask of what is not padding."""
+    """Return the prompts [N, P], padded on the left, and the attention mask."""
     longest = max(map(len, work.prompt_ids))
     fill = [longest - len(prompt) for prompt in work.prompt_ids]
     pairs = list(zip(fill, work.prompt_ids, strict=True))

@@ -2,9 +2,9 @@
 
     python benchmarks/peers/trl_grpo.py WORK.json --threads T [--rows 64] [--continuous-batching]
 
-Set for speed: fp32, no reference model, one iteration, no logging, saving, evaluation or gradient
-checkpointing. `--rows` is the micro-batch of the learner; generation always takes all rows at once.
-A step is timed from Trainer's `on_step_begin` to its `on_step_end`.
+Configured for speed: fp32, no reference model, one iteration, and no logging, saving, evaluation or
+gradient checkpointing. `--rows` is the micro-batch of the learner; generation always takes all rows
+at once. A step is timed from Trainer's `on_step_begin` to its `on_step_end`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.protocol import Channel, Work, coin, take_stdout
 
 
 class Steps(TrainerCallback):
-    """Lets the trainer take a step when the driver asks for one."""
+    """Runs one step of the trainer per request of the driver."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel

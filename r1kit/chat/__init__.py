@@ -1,7 +1,7 @@
-"""`r1 chat`: talk to a model in the terminal; its thinking is shown apart from its answer.
+"""`r1 chat`: a chat with a model in the terminal that shows thinking and answer separately.
 
-In a terminal, turns make one conversation in which past thinking is dropped, as the chat template
-does everywhere. With questions from a pipe, each line is a conversation of its own.
+In a terminal, all turns form one conversation, from which the chat template drops past thinking. If
+standard input is a pipe, each line is a separate conversation.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from r1kit.types import Sampling
 def run(
     who: str, sampling: Sampling, seed: int, console: Console, model: str | None, key: str | None
 ) -> None:
-    """Chat with a checkpoint, the newest of a run, a hub id, or the model of a server.
+    """Chat with a checkpoint, the newest one of a run, a hub id, or a model on a server.
 
-    Raises CheckpointError when it is not there or does not open, EngineError for a server that does
-    not answer.
+    Raises CheckpointError if the model is missing or cannot be loaded, EngineError if the server
+    does not answer.
     """
     with console.status(Text(f"Opening {printable(who)} …")):
         voice = open_voice(who, model, key)
@@ -32,7 +32,7 @@ def run(
 
 
 def talk(conversation: Conversation) -> None:
-    """Converse where there is a terminal, else answer each line of standard input."""
+    """Chat interactively in a terminal, else answer each line of standard input separately."""
     console = conversation.console
     with closing(conversation):
         if sys.stdin.isatty() and console.is_terminal:
@@ -46,5 +46,5 @@ def talk(conversation: Conversation) -> None:
 
 
 def _typed(line: str) -> str:
-    """A line from a pipe, which may hold bytes that are no text, and a byte order mark."""
+    """Clean a line from a pipe: replace invalid bytes, drop a byte order mark and newline."""
     return line.lstrip("\ufeff").encode(errors="replace").decode().rstrip("\n")

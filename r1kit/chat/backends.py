@@ -1,4 +1,4 @@
-"""Who answers in a chat: a model opened here, or one on a server."""
+"""Chat backends: a model loaded in this process, or one on a server."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 
 class ChatBackend(Protocol):
-    """One who answers."""
+    """A model that answers in a chat."""
 
     name: str
 
     def say(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
     ) -> Iterator[template.Piece | Finish]:
-        """The next turn as it comes, and last how it ended. Raises EngineError."""
+        """Stream the next turn, then yield its finish reason. Raises EngineError."""
         ...
 
     def others(self) -> list[str]:
-        """What `turn_to` takes."""
+        """Return the names that `turn_to` accepts."""
         ...
 
     def turn_to(self, name: str) -> ChatBackend:
-        """Another model. Raises an R1Error if it does not open; this one is as it was then."""
+        """Return a backend for another model. Raises an R1Error, leaving this one unchanged."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_voice(who: str, model: str | None = None, key: str | None = None) -> ChatBackend:
-    """A checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
+    """Open a checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
     return Remote(Endpoint(who, model, key)) if is_url(who) else Local.opened(who)
 
 
 class Local:
-    """A model of this machine."""
+    """A model loaded in this process."""
 
     def __init__(
         self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
@@ -65,8 +65,8 @@ class Local:
 
     @classmethod
     def opened(cls, who: str, device: str = "auto", dtype: str = "auto") -> Local:
-        """By what `find_model` takes; in bfloat16 on CUDA, if `auto` may decide. Raises R1Error."""
-        found = find_model(who)  # before torch is loaded: a missing path is told at once
+        """Load a name accepted by `find_model`, in bfloat16 on CUDA by default. Raises R1Error."""
+        found = find_model(who)  # before importing torch, so that a missing path fails at once
         with gc_paused_imports():
             import torch
 
@@ -92,7 +92,7 @@ class Local:
         request = Request(opening.ids, 1, sampling, seed)
         try:
             yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))
-        except BaseException:  # Ctrl-C may come in the middle of a step, which is never ended then
+        except BaseException:  # Ctrl-C may interrupt a step and leave the engine inconsistent
             self.engine = self._new_engine()
             raise
 
@@ -106,7 +106,7 @@ class Local:
                     yield said.finish
 
     def _open(self, messages: Sequence[Message], thinks: bool) -> template.RenderedPrompt:
-        """Where thinking is on, the model opens it itself, and not to say hello."""
+        """Render the prompt; with thinking on, the model may still answer a greeting without it."""
         if not thinks:
             return template.open_turn(self.tokenizer, messages, False)
         ids = template.render_prompt(self.tokenizer, messages)
@@ -118,12 +118,12 @@ class Local:
         return sorted(path.parent.name for path in found)
 
     def turn_to(self, name: str) -> Local:
-        """A checkpoint beside this one, or what `find_model` takes."""
+        """Load a checkpoint next to this one, or a name accepted by `find_model`."""
         beside = Path(self.name).parent / name
         return Local.opened(str(beside) if name in self.others() else name)
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Do nothing: only memory is held."""
 
 
 class Remote:

@@ -1,4 +1,4 @@
-"""A conversation: its turns, its commands, and what is kept of it."""
+"""A conversation: its turns, its slash commands, and its history."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Conversation:
         self.console = console
         self.thinks = thinks
         self.messages: list[Message] = []
-        """with their thinking, which the prompt of the next turn leaves out"""
+        """history including thinking, which the next prompt leaves out"""
         self._commands: dict[str, Callable[[str], None]] = {
             "/think": self._think,
             "/model": self._model,
@@ -54,9 +54,9 @@ class Conversation:
         }
 
     def converse(self, lines: Iterable[str]) -> None:
-        """Answer line after line as one conversation, until /quit or the last line.
+        """Answer the lines as one conversation, until /quit or the last line.
 
-        What goes wrong with one of them is said, and the conversation goes on.
+        An error is printed, and the conversation continues.
         """
         for line in map(str.strip, lines):
             if line == "/quit":
@@ -70,7 +70,7 @@ class Conversation:
                 self.console.print(Text(printable(str(error)), "red"), soft_wrap=True)
 
     def answer_each(self, lines: Iterable[str]) -> None:
-        """Answer every line on its own. Raises EngineError."""
+        """Answer every line as a separate conversation. Raises EngineError."""
         for line in filter(None, map(str.strip, lines)):
             self.messages = []
             self.console.print(Text(f"? {printable(line)}", "bold"), soft_wrap=True)
@@ -78,10 +78,10 @@ class Conversation:
             self.seed += 1
 
     def ask(self, question: str) -> str:
-        """Print the thinking and the answer as they come. Returns the answer.
+        """Print the thinking and the answer as they arrive, and return the answer.
 
-        Ctrl-C ends the answer; what was said until then, if anything, is kept. Raises EngineError,
-        after which the conversation is as it was.
+        Ctrl-C stops the answer; the text so far, if any, is kept. Raises EngineError, which leaves
+        the conversation unchanged.
         """
         asked = [*self.messages, Message("user", mended(question))]
         finish: str = "abort"
@@ -105,7 +105,7 @@ class Conversation:
         return screen.answer
 
     def close(self) -> None:
-        """Nobody is asked any more."""
+        """Close the backend."""
         self.voice.close()
 
     def _obey(self, line: str) -> None:
@@ -152,7 +152,7 @@ class Conversation:
 
 
 def _ending(finish: str, has_answer: bool) -> str:
-    """What to say of an answer that did not come to its end, or is none; "" of all others."""
+    """Return the note for an incomplete or missing answer; "" for a complete one."""
     told = {
         "stopped": "(stopped)",
         "abort": "(broken off in the middle; ask again)",
@@ -164,7 +164,7 @@ def _ending(finish: str, has_answer: bool) -> str:
 
 
 def markdown(messages: Iterable[Message]) -> str:
-    """The conversation to read: who speaks is a heading, thinking is quoted."""
+    """Return the conversation as Markdown: speakers as headings, thinking as quotes."""
     parts = []
     for message in messages:
         parts.append("## You" if message.role == "user" else "## Model")

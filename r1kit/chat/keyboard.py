@@ -1,4 +1,4 @@
-"""What people type: several lines, editing, any script's width, and a history between sessions."""
+"""Keyboard input: multi-line editing, wide characters, and a history across sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTINUED = "· "
 
 
 def typed() -> Iterator[str]:
-    """What is sent, until Ctrl-D; Ctrl-C drops what was not sent."""
+    """Yield the messages entered, until Ctrl-D; Ctrl-C discards the current one."""
     session: PromptSession[str] = PromptSession(
         history=history(history_file()),
         key_bindings=_keys(),
@@ -36,13 +36,13 @@ def typed() -> Iterator[str]:
 
 
 def history_file() -> Path:
-    """In the user's state directory."""
+    """Return the path of the history file, in the user's state directory."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "r1kit" / "chat_history"
 
 
 def history(file: Path) -> History:
-    """Kept in `file`, which only its owner reads; where it cannot be, until the session ends."""
+    """Open a history in `file`, readable by its owner only; in memory if that is impossible."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600))
@@ -53,7 +53,7 @@ def history(file: Path) -> History:
 
 
 class _Forgiving(FileHistory):
-    """A disk that fills or a file that goes costs the history, not the conversation."""
+    """A file history that ignores I/O errors, so that they cannot end the conversation."""
 
     def load_history_strings(self) -> Iterable[str]:
         try:

@@ -1,7 +1,7 @@
-"""An answer on the screen: thinking dimmed with a running timer, its time, then the answer.
+"""An answer on the screen: dimmed thinking with a running timer, its duration, then the answer.
 
-Control characters of the model's text are replaced on the way (`printable`): it cannot steer the
-terminal. Where the output is no terminal there is the same text without colours and timer.
+Control characters in the model's text are replaced (`printable`), so that it cannot control the
+terminal. If the output is not a terminal, the same text is printed without colours and timer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ THINKING_STYLE = "dim italic"
 
 
 class Screen:
-    """One answer. Use it as a context manager: it leaves the terminal as it was."""
+    """The display of one answer; a context manager that restores the terminal."""
 
     def __init__(self, console: Console) -> None:
         self.answer = ""
@@ -28,10 +28,10 @@ class Screen:
         self._console = console
         self._started = time.monotonic()
         self._line = Text(style=THINKING_STYLE)
-        """the last line of the thinking, which may still grow"""
+        """last line of the thinking, which may still grow"""
         self._live: Live | None = None
         self._is_over = False
-        """the thinking"""
+        """True once the thinking has ended"""
 
     def __enter__(self) -> Screen:
         if self._console.is_terminal:
@@ -54,7 +54,7 @@ class Screen:
         self._console.print()
 
     def show(self, piece: Piece) -> None:
-        """What comes next."""
+        """Print the next piece."""
         text = printable(piece.text)
         if piece.kind == "thinking":
             self.thinking += piece.text
@@ -65,11 +65,11 @@ class Screen:
             self._console.print(Text(text), end="", soft_wrap=True)
 
     def _think(self, text: str) -> None:
-        """Whole lines go to the terminal for good; above a live part only whole lines can."""
+        """Print complete lines permanently; only those can stand above the live part."""
         if self._live is None:
             self._console.print(Text(text, THINKING_STYLE), end="", soft_wrap=True)
             return
-        self._line = self._line.copy().append(text)  # a thread draws the old one
+        self._line = self._line.copy().append(text)  # a thread renders the old object
         *done, self._line = self._line.wrap(self._console, self._console.width) or [Text()]
         if text.endswith("\n"):
             done, self._line = [*done, self._line], Text()
@@ -79,7 +79,7 @@ class Screen:
             self._live.refresh()
 
     def _end_thinking(self) -> None:
-        """Once: the timer goes, and what it came to stays."""
+        """Replace the timer by the time the thinking took; do nothing if called again."""
         if self._is_over:
             return
         self._is_over = True

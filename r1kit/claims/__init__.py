@@ -1,9 +1,9 @@
-"""What the R1 paper claims, and whether runs show it: one row a claim, by a rule written beside it.
+"""Claims of the R1 paper, and whether runs confirm them: one row per claim, each with its rule.
 
-A claim is turned into one number and a threshold, so that it holds when the number is larger. It
-holds when it is larger by two standard errors, does not when it is smaller by two, and else is
-undecided. The error is the larger one of two: between seeds, if there are three or more, and within
-them. Nothing here is asked of a model; it reads run folders, without torch.
+A claim is expressed as one number and a threshold, so that it holds if the number is larger. It
+holds if the number is larger by two standard errors, fails if it is smaller by two, and is
+undecided otherwise. The error is the larger of two: the error between seeds, if there are three or
+more, and the error within them. No model is run: the numbers come from run folders, without torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r1kit.runs.run_reader import Evidence
 
 
 def table(runs: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """The claims that all the runs have measured, as rows of results.json."""
+    """Return the claims that all the runs have measured, as rows of results.json."""
     rows = []
     for claim in CLAIMS:
         try:

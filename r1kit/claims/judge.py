@@ -1,4 +1,4 @@
-"""A claim as a number and a threshold, and the rule by which runs decide it."""
+"""A claim as a number and a threshold, and the rule that decides it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from r1kit.claims.reading import Reading
 from r1kit.runs.run_reader import Evidence
 
 MIN_SEEDS = 3
-"""from which on seeds say how much they differ"""
+"""minimum number of seeds for an error between seeds"""
 N_ERRORS = 2.0
-"""standard errors between a number and its threshold that decide"""
+"""distance of a number from its threshold that decides a claim, standard errors"""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Something the paper reports, as a number that ought to be above a threshold."""
+    """A claim of the paper: a number that should be above a threshold."""
 
     id: str
     claim: str
     section: str
     paper: str
-    """its numbers"""
+    """the numbers given in the paper"""
     rule: str
-    """what is counted here, and when it holds"""
+    """the quantity measured here, and the condition for the claim to hold"""
     unit: str
     threshold: float
     read: Callable[[Evidence], Reading]
-    """Raises MissingError, or KeyError."""
+    """reads the number from a run; raises MissingError or KeyError if it was not measured"""
 
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim with what runs say about it."""
+    """A claim with its result over the runs."""
 
     id: str
     claim: str
@@ -52,7 +52,7 @@ class ClaimResult:
 
 
 def judge(claim: Claim, readings: Sequence[Reading]) -> ClaimResult:
-    """Whether a claim holds over the readings of one or more seeds."""
+    """Decide whether a claim holds over the readings of one or more seeds."""
     values = [reading.value for reading in readings]
     found = combine(readings)
     lead = found.value - claim.threshold
@@ -68,7 +68,7 @@ def judge(claim: Claim, readings: Sequence[Reading]) -> ClaimResult:
 
 
 def combine(readings: Sequence[Reading]) -> Reading:
-    """The mean over seeds, with the larger error of the one between them and the one within."""
+    """Return the mean over seeds, with the larger of the errors between and within seeds."""
     mean = statistics.fmean(reading.value for reading in readings)
     within = hypot(*(reading.stderr for reading in readings)) / len(readings)
     if len(readings) < MIN_SEEDS:

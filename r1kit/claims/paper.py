@@ -1,5 +1,8 @@
-"""What the R1 paper claims. Sections are those of its long version (Nature 2025, doi
-10.1038/s41586-025-09422-z, and its supplement); v1 is arXiv 2501.12948v1."""
+"""Claims of the R1 paper.
+
+Section numbers are those of its long version (Nature 2025, doi 10.1038/s41586-025-09422-z, and its
+supplement); v1 is arXiv 2501.12948v1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that claims are about, read from a run folder, each with its error within the run."""
+"""Numbers for the claims, read from a run folder, each with its error within the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r1kit.runs.run_reader import Evidence
 
 
 class Reading(NamedTuple):
-    """A number of one run, and its standard error within that run."""
+    """A number of one run and its standard error within that run."""
 
     value: float
     stderr: float
@@ -23,7 +23,7 @@ class Reading(NamedTuple):
         return Reading(factor * self.value, abs(factor) * self.stderr)
 
     def over(self, other: Reading) -> Reading:
-        """The ratio; its error to first order."""
+        """Return the ratio, with its error to first order."""
         if not other.value:
             raise MissingError
         ratio = self.value / other.value
@@ -31,11 +31,11 @@ class Reading(NamedTuple):
 
 
 class MissingError(Exception):
-    """The run has not measured what a claim is about."""
+    """The run has not measured the number of a claim."""
 
 
 def measured(stage: str, key: str) -> Callable[[Evidence], Reading]:
-    """A number of a stage in results.json by its dotted key, with its error."""
+    """Return a function that reads a stage's number and error in results.json by its dotted key."""
 
     def read(run: Evidence) -> Reading:
         entry = run.results["stages"][stage]
@@ -53,12 +53,12 @@ def ratio(key: str, of: str, to: str) -> Callable[[Evidence], Reading]:
 
 
 def points(key: str, more: str, less: str) -> Callable[[Evidence], Reading]:
-    """By how many percentage points one stage is above another."""
+    """Return a function for the lead of one stage over another, in percentage points."""
     return lambda run: (measured(more, key)(run) - measured(less, key)(run)).times(100)
 
 
 def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
-    """By how many points the reward models like the general answers of one stage better."""
+    """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 
     def read(run: Evidence) -> Reading:
         scores = run.results["bench"]["preference"]
@@ -69,7 +69,7 @@ def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
 
 
 def twins(run: Evidence) -> Reading:
-    """Of all students with a twin that was given no less compute, the mean lead."""
+    """Return the mean lead of students over RL-only twins that had at least as much compute."""
     stages = run.results["stages"]
     leads = [
         points("pass_at_1", name, f"{name}/zero")(run)
@@ -86,7 +86,7 @@ def twins(run: Evidence) -> Reading:
 
 
 def by_size(run: Evidence) -> Reading:
-    """The largest student against the smallest."""
+    """Return the lead of the largest student over the smallest, in percentage points."""
     stages = run.results["stages"]
     names = [name for name in stages if name.startswith("distill/") and name.count("/") == 1]
     if len(names) < 2:
@@ -96,7 +96,7 @@ def by_size(run: Evidence) -> Reading:
 
 
 def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, float, float]]:
-    """(step, truth, reward) of an ablation on general prompts: their rules, and what it is for."""
+    """Return (step, accuracy, reward) of an ablation on general prompts."""
     return [
         (row["step"], row["accuracy/general"], row[reward])
         for row in run.metrics
@@ -105,7 +105,7 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
 
 
 def hacked(run: Evidence) -> Reading:
-    """Points of truth lost while the reward models were optimised; none if they did not gain."""
+    """Return the points of accuracy lost to the reward models; 0 if their score did not rise."""
     lost = points("general.accuracy", "rejection", "ablation/judged")(run)
     gained = liked("ablation/judged", "rejection")(run)
     return lost if gained.value > 0 else Reading(0.0, lost.stderr)

@@ -1,7 +1,7 @@
-"""The command `r1`: run, show, chat, serve, sample, verify answers, look at the machine.
+"""The command `r1`: run, show, chat, serve, sample, verify answers, inspect the machine.
 
-Every error a user can cause or mend leaves here as one sentence and an exit code; torch is imported
-only by the commands that need it.
+Every error that a user can cause or fix ends as one sentence and an exit code; only the commands
+that need torch import it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Entry point of `r1`. It listens to Ctrl-C before it loads the commands."""
-    # Bars of the libraries would tear the live view, also those of the worker processes.
+    """Entry point of `r1`. Handles Ctrl-C even while the commands are being loaded."""
+    # Progress bars of libraries, in worker processes too, would break the live view.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     signals.run(_run)
 
@@ -31,14 +31,14 @@ def _run() -> None:
 
     app = _load()
     try:
-        with sentences(Console()):  # also for what goes wrong before a command begins
+        with sentences(Console()):  # also handles errors before a command begins
             app()
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
 
 
 def _load() -> Typer:
-    """The application with all its commands."""
+    """Return the application with all its commands."""
     from r1kit.cli import training, serving, checking  # noqa: F401  # isort: skip  # as in --help
     from r1kit.cli.root import app
 
@@ -46,7 +46,7 @@ def _load() -> Typer:
 
 
 def __getattr__(name: str) -> Any:
-    """`app`, for those who call it by themselves."""
+    """Load `app` lazily, for callers that use it directly."""
     if name == "app":
         return _load()
     raise AttributeError(name)

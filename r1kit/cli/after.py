@@ -1,4 +1,4 @@
-"""What a person can do after a run: commands that work when they are pasted."""
+"""Next steps after a run: commands that can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from r1kit.stages.plan import plan
 
 @dataclass(frozen=True)
 class Call:
-    """How `r1 run` was called, as far as it decides which run this is."""
+    """The arguments of `r1 run` that determine which run it is."""
 
     recipe: Path
     out: Path | None
     changes: Sequence[str]
-    """of --set"""
+    """overrides given with --set"""
     track: str | None
 
     def words(self) -> list[str]:
-        """The same command, to the end of the recipe."""
+        """Return the command that runs the recipe to its end."""
         out = [] if self.out is None else ["--out", str(self.out)]
         track = [] if self.track is None else ["--track", self.track]
         changes = [word for change in self.changes for word in ("--set", change)]
@@ -38,7 +38,7 @@ class Call:
 
 
 def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> None:
-    """Print what can be done with the run in `folder`; nothing where it has no model yet."""
+    """Print what can be done with the run in `folder`; nothing if it has no model yet."""
     model = folder if newest_checkpoint(folder) else _newest_student(folder)
     if model is None:
         return
@@ -62,13 +62,13 @@ def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:
 
 
 def _newest_student(folder: Path) -> Path | None:
-    """Of a run that makes students alone."""
+    """Return the last student's checkpoint of a run that makes only students."""
     found = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
     return found[-1] if found else None
 
 
 def called() -> list[str]:
-    """This program as a shell here finds it: `r1`, or its path, or Python and the module."""
+    """Return how a shell here calls this program: `r1`, its path, or Python and the module."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return [sys.executable, "-m", "r1kit"]

@@ -1,4 +1,4 @@
-"""Draw samples, verify answers, look at the machine."""
+"""Commands that sample completions, verify answers and inspect the machine."""
 
 from __future__ import annotations
 

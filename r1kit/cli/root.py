@@ -1,4 +1,4 @@
-"""The command itself: its name, its version."""
+"""The command `r1` itself: its name and version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talk to a model, and let others."""
+"""Commands to chat with a model and to serve models."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def _opener(
     limits: ServeLimits,
     console: Console,
 ) -> Callable[[], Sequence[ServedModel]]:
-    """How the models are opened. Raises ConfigError for a command line that cannot be meant."""
+    """Return a function that opens the models. Raises ConfigError for an invalid command line."""
     from r1kit.engines.http_client import is_url
 
     if engine not in ("local", "vllm") and not is_url(engine):
@@ -236,7 +236,7 @@ def _is_launch_day(profile: str, engine: str) -> bool:
 
 
 def _found(models: list[str]) -> dict[str, Path | str]:
-    """Models by the names they are served under."""
+    """Map the names that models are served under to the models."""
     from r1kit.model.find import find_model
 
     if not models:
@@ -248,7 +248,7 @@ def _found(models: list[str]) -> dict[str, Path | str]:
 
 
 def _open_page(url: str) -> Page:
-    """Only here, since it loads gradio."""
+    """Open the web page; imported here because it loads gradio."""
     from r1kit.pages.site import open_page
 
     return open_page(url)

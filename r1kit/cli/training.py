@@ -1,4 +1,4 @@
-"""Make a model, and see what came of it."""
+"""Commands that train a model and show the results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The recipe: one TOML file that says HOW MUCH. Every key is here, with its unit and its default.
+"""The recipe: one TOML file with all the settings of a run, each with its unit and default.
 
-A recipe is read with `load(path, overrides)`, checked once, and never changed after; the resolved
-recipe is written into the run folder. An unknown key is an error that names the nearest known one.
+`load(path, overrides)` reads a recipe and checks it once; it never changes afterwards. The resolved
+recipe is written into the run folder. An unknown key is an error that names the nearest known key.
 """
 
 from __future__ import annotations
@@ -90,24 +90,24 @@ __all__ = [
 
 
 class Recipe(Strict):
-    """A whole run."""
+    """All the settings of a run."""
 
     name: RunName
-    """names the run; its folder is `runs/<name>` unless --out says otherwise"""
+    """name of the run; its folder is `runs/<name>` unless --out says otherwise"""
     seed: int = Field(0, ge=0)
-    """of weights, problems, documents and sampling"""
+    """seed of the weights, problems, documents and sampling"""
     languages: tuple[Language, ...] = ("en", "ko", "zh")
-    """that questions are asked in and documents are written in"""
+    """languages of the questions and documents"""
     showcase: tuple[ShowcaseConfig, ...] = ()
-    """questions whose answers by base and Zero the report shows side by side"""
+    """questions; the report shows the answers of base and Zero side by side"""
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
     model: ModelConfig = ModelConfig()
     general: GeneralConfig | None = None
-    """without it nothing but reasoning is learned and measured"""
+    """general prompts; None: only reasoning is trained and measured"""
     base: BaseConfig = BaseConfig()
     zero: RLConfig = RLConfig()
     cold_start: TunedConfig | None = None
-    """this stage and all after it run if the recipe has their section"""
+    """first optional stage; this one and the later ones run only if the recipe has their section"""
     reasoning: ReasoningConfig | None = None
     rejection: TunedConfig | None = None
     final: FinalConfig | None = None
@@ -120,16 +120,16 @@ class Recipe(Strict):
     cost: CostConfig = CostConfig()
 
     def hash(self) -> str:
-        """Of everything that decides the result (compute and cost do not)."""
+        """Return a hash of every setting that affects the result (compute and cost do not)."""
         decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply `key=value` overrides (dotted keys, TOML values).
+    """Read a recipe and apply overrides `key=value` (dotted keys, TOML values).
 
-    `path` may also be the name of a recipe that comes with r1kit.
-    Raises ConfigError with a sentence that names the key and what is allowed.
+    `path` may also be the name of a recipe that ships with r1kit. Raises ConfigError, whose message
+    names the key and the allowed values.
     """
     file = find_recipe(path)
     try:
@@ -142,7 +142,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def parse(data: dict[str, Any], where: str) -> Recipe:
-    """Check a recipe given as a dict; `where` names it in errors."""
+    """Check a recipe given as a dict; `where` names it in error messages."""
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:

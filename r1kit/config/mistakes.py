@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in the words of its file: keys, sections and lists."""
+"""Error messages for invalid recipes, in the terms of the TOML file: keys, sections and lists."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 MAX_TOLD = 5
-"""mistakes that are told one by one"""
+"""maximum number of mistakes listed one by one"""
 MAX_SHOWN = 60
-"""characters of a value that is not accepted"""
+"""maximum number of characters shown of a rejected value"""
 
 _WHOLE, _NUMBER = "a whole number", "a number"
 _NEEDS = {
@@ -42,17 +42,17 @@ _NEEDS = {
     "model_attributes_type": "a section: {write}",
     "dict_type": "a table, such as {{ n_steps = 40 }}",
 }
-"""kind of mistake → what the key needs"""
+"""maps pydantic's error type to what the key needs"""
 
 Place = tuple[int | str, ...]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
-    """All mistakes as one sentence; `where` names the file, `model` what it was read as."""
+    """Return one sentence with all mistakes; `where` names the file, `model` is its schema."""
     by_place: dict[Place, list[ErrorDetails]] = {}
     for item in error.errors():
         by_place.setdefault(_place(item["loc"], model), []).append(item)
-    # A list whose entries are wrong is too short as well, and that is no mistake of its own.
+    # A list with invalid entries is also reported as too short; drop that second error.
     deepest = [place for place in by_place if not _is_told_below(place, by_place)]
     lines = [_line(place, by_place[place], model) for place in deepest]
     more = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
@@ -64,7 +64,7 @@ def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
 
 
 def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
-    """Where in the recipe: pydantic adds the members of a union, which stand in no file."""
+    """Convert pydantic's location into a place in the TOML file, without names of union members."""
     kept: list[int | str] = []
     at: type[BaseModel] | None = model
     for part in loc:
@@ -99,7 +99,7 @@ def _need(item: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
 
 
 def _how_to_write(place: Place, model: type[BaseModel]) -> str:
-    """`write [zero] and its keys below`, for a key at this place."""
+    """Return the hint for a key at this place: `write [zero] and its keys below`."""
     owner, last = _owner(place, model), place[-1]
     dotted = ".".join(part for part in place if isinstance(part, str))
     if isinstance(last, int):
@@ -115,7 +115,7 @@ def _how_to_write(place: Place, model: type[BaseModel]) -> str:
 
 
 def _key(place: Place) -> str:
-    """`zero.optim.lr`; `entry 2 of tasks, level`."""
+    """Format a place: `zero.optim.lr` or `entry 2 of tasks, level`."""
     told = ""
     for part in place:
         if isinstance(part, int):
@@ -140,7 +140,7 @@ def _nearest(place: Place, model: type[BaseModel]) -> str:
 
 
 def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
-    """The section that the last part of `place` is a key of."""
+    """Return the section that contains the last part of `place`."""
     at: type[BaseModel] | None = model
     for part in place[:-1]:
         if isinstance(part, str) and at is not None:
@@ -150,7 +150,7 @@ def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key holds, or a list of which it holds."""
+    """Return the section type of a key that holds a section or a list of sections."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate

@@ -1,8 +1,8 @@
-"""The recipes that come with r1kit, by name: `tiny` is recipes/tiny.toml wherever r1kit runs.
+"""The recipes that ship with r1kit, by name: `tiny` is recipes/tiny.toml wherever r1kit runs.
 
-The files are the ones in recipes/ at the root of the repository; `r1kit/recipes` is a link to that
-folder, and a wheel holds what the link leads to. Each begins with three comments: what it makes,
-how long it takes, what it needs.
+The files are in recipes/ at the root of the repository; `r1kit/recipes` is a symlink to that
+folder, and a wheel contains the files themselves. Each file begins with three comments: what the
+recipe produces, how long it takes and what it needs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 
 @dataclass(frozen=True)
 class Shipped:
-    """A recipe that comes with r1kit."""
+    """A recipe that ships with r1kit."""
 
     name: str
-    """`tiny`, `distill/qwen2.5-14b`"""
+    """name on the command line: `tiny`, `distill/qwen2.5-14b`"""
     path: Path
 
     def about(self) -> tuple[str, str, str]:
-        """What it makes, how long that takes, and what it needs."""
+        """Return what the recipe produces, how long it takes and what it needs."""
         what, takes, needs = self.path.read_text(encoding="utf-8").splitlines()[:3]
         return tuple(  # type: ignore[return-value]
             line.removeprefix("# ").removeprefix(label).rstrip(".")
@@ -35,7 +35,7 @@ class Shipped:
 
 
 def shipped() -> list[Shipped]:
-    """All of them: first those that need nothing, then the students of the paper."""
+    """Return all recipes: the top-level ones first, then the paper's students in distill/."""
     found = [
         Shipped(path.relative_to(FOLDER).with_suffix("").as_posix(), path)
         for path in FOLDER.rglob("*.toml")
@@ -44,9 +44,9 @@ def shipped() -> list[Shipped]:
 
 
 def find_recipe(given: Path) -> Path:
-    """The file a person means: a path, or the name of a recipe that comes with r1kit.
+    """Return the file of a recipe given as a path or as the name of a recipe that ships with r1kit.
 
-    Raises ConfigError that names what is near.
+    Raises ConfigError, with the nearest name, if there is none.
     """
     if given.exists() and not given.is_dir():
         return given

@@ -1,4 +1,4 @@
-"""What all sections of a recipe have in common, and what a name may be."""
+"""The base class of all recipe sections, and the rules for names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
-"""of a student or an ablation: part of a folder's name"""
+"""name of a student or an ablation: part of a folder name"""
 
 
 def _as_folder(name: str) -> str:
@@ -24,7 +24,7 @@ def _as_folder(name: str) -> str:
 
 
 RunName = Annotated[str, Field(max_length=100), AfterValidator(_as_folder)]
-"""of a recipe, and so of the folder of its run"""
+"""name of a recipe, and thereby of its run folder"""
 
 
 class Strict(BaseModel):
@@ -33,7 +33,7 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """In Python true is 1; in a recipe it is a mistake."""
+        """Reject true and false for numbers: bool is a subclass of int in Python."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation in (int, float, float | None):
             raise ValueError("true and false are no numbers")

@@ -1,1 +1,1 @@
-"""The terminal: progress, plots, errors as sentences, experiment trackers."""
+"""The terminal: progress, plots, one-sentence error messages, experiment trackers."""

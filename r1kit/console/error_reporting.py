@@ -1,4 +1,4 @@
-"""What goes wrong in a command, in one sentence: never a traceback on the user's terminal."""
+"""Errors of a command as one sentence: the user never sees a traceback in the terminal."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from r1kit.files.atomic import file_trouble
 from r1kit.processes import signals
 
 UNEXPECTED = 70
-"""exit code, as sysexits.h has it"""
+"""exit code of unexpected errors, EX_SOFTWARE of sysexits.h"""
 
 
 @contextmanager
 def sentences(
     console: Console, folder: Path | None = None, kept: str | None = None
 ) -> Iterator[None]:
-    """What goes wrong below becomes one sentence on stderr and an exit code, never a traceback.
+    """Turn exceptions in the block into one sentence on stderr and an exit code, never a traceback.
 
-    `kept` says what the user still has then, where that is no run folder.
+    `kept` states what the user still has after an error if there is no run folder.
     """
     _forgive_odd_characters()
 
@@ -51,7 +51,7 @@ def sentences(
 
 
 def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
-    """Print what it means, and give its exit code."""
+    """Print the error message and return its exit code."""
     errors = Console(stderr=True, soft_wrap=True)
     if isinstance(error, BrokenPipeError):
         return 1
@@ -70,15 +70,15 @@ def _say(errors: Console, told: str, more: str = "") -> None:
 
 
 def _forgive_odd_characters() -> None:
-    """What the terminal's encoding has no place for is shown as its escape, what is typed in
-    another one as `�`; neither ends a command."""
+    """Make odd characters harmless: output that the terminal's encoding lacks is escaped, and
+    undecodable input becomes `�`; neither ends a command."""
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
 
 
 def _kept(folder: Path | None) -> str:
-    """What the user still has, and how to go on."""
+    """Return a sentence on what the user still has and how to continue."""
     from r1kit.runs.run_reader import newest_checkpoint, stage_and_step
 
     newest = newest_checkpoint(folder) if folder is not None else None
@@ -89,7 +89,7 @@ def _kept(folder: Path | None) -> str:
 
 
 def _write_traceback(folder: Path | None) -> str:
-    """Into the run folder if there is one, else into a temporary file; says where."""
+    """Write the traceback to the run folder, else to a temporary file; return where it is."""
     text, told = traceback.format_exc(), "The details are in {}; please report them."
     if folder is not None and (folder / "manifest.json").exists():
         with contextlib.suppress(OSError):

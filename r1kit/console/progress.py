@@ -1,8 +1,8 @@
-"""What a run tells while it runs: the `Observer` contract, a live terminal view, plain lines.
+"""Progress of a run: the `Observer` protocol, a live terminal view and plain log lines.
 
-Torch-free. Both observers keep the same `Progress`; a terminal gets a calm picture that redraws
-itself, a pipe or a log file gets one readable line every few steps. Model text is shown as text:
-control characters in it never reach the terminal.
+Does not import torch. Both observers maintain the same `Progress`; a terminal gets a view that
+redraws itself, a pipe or log file gets one readable line every few steps. Model output is shown as
+text: its control characters never reach the terminal.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ SHOWN: dict[str, tuple[str, str]] = {
     "completions/clipped_ratio": ("cut off", "percent"),
     "time/tokens_per_s": ("speed", "rate"),
 }
-"""metric → its word and unit, in the order of importance"""
+"""maps a metric to its label and unit, in order of importance"""
 MAX_FINISHED = 8
-"""finished stages in the view: a terminal has few lines"""
+"""maximum number of finished stages in the view, since terminals are short"""
 PACE_STEPS = 20
-"""steps whose mean speed says how long is left"""
+"""number of recent steps whose mean speed gives the remaining time"""
 NARROW = 64
-"""columns below which a number stands on a line of its own, without its curve"""
+"""terminal width, in columns, below which each number is on its own line without its curve"""
 COUNTED_EVERY_S = 10.0
-"""between two lines of a log about something that is only counted"""
+"""seconds between log lines of a stage that counts steps but has no metrics"""
 CURVES = ("loss", "rewards/accuracy", "completions/mean_length", "reflection_per_answer")
 
 
 class Observer(Protocol):
-    """Whom a stage tells what it does. Only the first process has one."""
+    """The receiver of a run's progress. Only the first process has one."""
 
     def stage_started(self, stage: str, n_steps: int, what: str) -> None: ...
 
@@ -66,14 +66,14 @@ class Observer(Protocol):
 
 @dataclass
 class Progress:
-    """One stage as it goes."""
+    """Progress of a stage."""
 
     stage: str
     n_steps: int
     what: str
     step: int = 0
     ticks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_STEPS + 1))
-    """the last steps, each with the clock reading at its end"""
+    """the last steps, each with the time at its end"""
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, step: int, metrics: MetricValues, now: float) -> None:
@@ -86,7 +86,7 @@ class Progress:
         return self.history[key][-1] if self.history.get(key) else None
 
     def seconds_left(self, now: float) -> float | None:
-        """By the pace of the last steps; None before the second, for the first has to warm up."""
+        """Estimate from the pace of the last steps; None before the second: the first is slow."""
         if len(self.ticks) < 2:
             return None
         (first, began), (last, ended) = self.ticks[0], self.ticks[-1]
@@ -95,7 +95,7 @@ class Progress:
 
 
 class PlainLines:
-    """One line every few steps, for pipes and logs."""
+    """An observer for pipes and log files that prints one line every few steps."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -122,12 +122,12 @@ class PlainLines:
         progress.add(step, metrics, now)
         every = max(1, progress.n_steps // 20)
         is_due = is_first or step % every == 0 or step == progress.n_steps
-        # What is only counted is worth a line where it takes long.
+        # Steps without metrics get a line only if they take long.
         if is_due if metrics else now - self._said_at > COUNTED_EVERY_S:
             self._say(step_line(progress, now))
 
     def sample(self, record: Mapping[str, Any]) -> None:
-        """Samples are in samples.jsonl; a log is no place to read them."""
+        """Ignore the sample: it is in samples.jsonl, and a log is no place to read it."""
 
     def stage_finished(self, stage: str, summary: Mapping[str, Any]) -> None:
         self._say(f"{stage} finished: {summary_line(summary)}")
@@ -141,7 +141,7 @@ class PlainLines:
 
 
 class LiveView:
-    """The terminal view. Use it as a context manager: it leaves the terminal as it was."""
+    """An observer with a live terminal view, which restores the terminal when it exits."""
 
     def __init__(
         self, console: Console, title: str, clock: Callable[[], float] = time.monotonic
@@ -183,7 +183,7 @@ class LiveView:
         self._notes = [*self._notes, text][-2:]
 
     def picture(self) -> RenderableType:
-        """The whole view as it is now."""
+        """Return the whole view in its current state."""
         now = self._clock()
         head = Table.grid(expand=True)
         head.add_column()
@@ -209,15 +209,15 @@ class LiveView:
 
 
 def observer(console: Console, title: str) -> AbstractContextManager[LiveView | PlainLines]:
-    """The live view on a terminal, plain lines elsewhere."""
+    """Return a live view for a terminal, plain lines otherwise."""
     return LiveView(console, title) if console.is_terminal else PlainLines(console)
 
 
-# Words and numbers
+# Formatting
 
 
 def printable(text: str) -> str:
-    """Text that cannot steer a terminal: control and direction characters become `�`."""
+    """Replace characters that could control a terminal (control and direction marks) by `�`."""
     return "".join(
         character
         if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co")
@@ -227,14 +227,14 @@ def printable(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`4:07`, `1:02:03`."""
+    """Format seconds: `4:07`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def value_text(value: float | None, unit: str) -> str:
-    """A number as people read it: `52.3 %`, `61.2`, `18.4k/s`."""
+    """Format a number for display: `52.3 %`, `61.2`, `18.4k/s`."""
     if value is None or value != value:
         return "–"
     if unit == "percent":
@@ -247,7 +247,7 @@ def value_text(value: float | None, unit: str) -> str:
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """The last and all earlier values in `width` blocks, from their smallest to their largest."""
+    """Draw all values as at most `width` block characters, scaled from smallest to largest."""
     clean = [value for value in values if value == value]
     if not clean:
         return ""
@@ -263,7 +263,7 @@ def sparkline(values: list[float], width: int) -> str:
 
 
 def step_line(progress: Progress, now: float) -> str:
-    """`zero 10/100 · accuracy 31.0 % · length 40.2 · ... · 3:12 left`."""
+    """Format a log line: `zero 10/100 · accuracy 31.0 % · length 40.2 · ... · 3:12 left`."""
     parts = [f"{progress.stage} {progress.step}/{progress.n_steps}"]
     parts += [
         f"{word} {value_text(progress.latest(key), unit)}"
@@ -274,7 +274,7 @@ def step_line(progress: Progress, now: float) -> str:
 
 
 def summary_line(summary: Mapping[str, Any]) -> str:
-    """`pass@1 14.0 ± 1.7 % · 29.0 tokens · 0.56 reflections · 3:20`."""
+    """Format a result: `pass@1 14.0 ± 1.7 % · 29.0 tokens · 0.56 reflections · 3:20`."""
     parts = []
     if "pass_at_1" in summary:
         error = 100 * summary.get("stderr", 0.0)
@@ -294,18 +294,18 @@ def summary_line(summary: Mapping[str, Any]) -> str:
 
 
 def _speed(metrics: MetricValues) -> dict[str, float]:
-    """Completion tokens a second of the whole step."""
+    """Return the completion tokens per second of the whole step."""
     tokens, seconds = metrics.get("n_completion_tokens"), metrics.get("time/step_s")
     return {"time/tokens_per_s": tokens / seconds} if tokens and seconds else {}
 
 
 def _shown(progress: Progress) -> dict[str, tuple[str, str]]:
-    """What this stage has to show. A policy gradient's loss is near 0 by construction: left out."""
+    """Select the metrics to show, without the loss of RL, which is near 0 by construction."""
     hidden = {"loss"} if "reward" in progress.history else set()
     return {key: told for key, told in SHOWN.items() if key in progress.history.keys() - hidden}
 
 
-# Pieces of the picture
+# Parts of the live view
 
 
 def _finished_line(stage: str, summary: Mapping[str, Any]) -> Text:
@@ -336,7 +336,7 @@ def _progress_parts(progress: Progress, now: float, narrow: bool) -> list[Render
 
 
 def _numbers(progress: Progress, narrow: bool) -> Table:
-    """Curves on the left, single numbers on the right; one below the other where it is narrow."""
+    """Lay out curves left and single numbers right; if narrow, all in one column."""
     keys = _shown(progress)
     if narrow:
         table = Table.grid(padding=(0, 1))
@@ -372,7 +372,7 @@ def _single_cells(progress: Progress, key: str) -> list[RenderableType]:
 
 
 def _sample_parts(record: Mapping[str, Any]) -> list[RenderableType]:
-    """The first completion of a group, as it was: not a chosen one."""
+    """Show the first completion of a group; it is not cherry-picked."""
     problem, rollout = record["problem"], record["rollouts"][0]
     parsed = parse(rollout["text"])
     question = Text.assemble(
@@ -392,7 +392,7 @@ def _sample_parts(record: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _short(text: str, longest: int) -> str:
-    """One paragraph; a long one keeps its beginning and its end."""
+    """Join lines into one paragraph; a long one keeps its beginning and its end."""
     text = " ".join(printable(text).split())
     if len(text) <= longest:
         return text

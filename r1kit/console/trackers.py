@@ -1,8 +1,8 @@
-"""`--track`: metrics.jsonl, as it grows, sent to trackio, TensorBoard or Weights & Biases.
+"""`--track`: sends metrics.jsonl, as it grows, to trackio, TensorBoard or Weights & Biases.
 
-The file stays the truth. A tracker only reads it, from its first line, so that a resumed run
-arrives whole. Nothing here is imported before it is asked for; no login is needed (wandb works
-offline with WANDB_MODE=offline).
+metrics.jsonl stays the source of truth. A tracker only reads it, from its first line, so that a
+resumed run arrives complete. The tracker packages are imported only on request; no login is needed
+(wandb works offline with WANDB_MODE=offline).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from r1kit.errors import ConfigError
 
 MetricsEntry = dict[str, Any]
 Sink = Callable[[int, MetricsEntry | None], None]
-"""called with (number, line) for each line of metrics.jsonl, at last with (total, None)"""
+"""receives (number, line) for each line of metrics.jsonl, and finally (total, None)"""
 
 
 class Tracked:
-    """An observer that passes all on to `inner` and each new line of metrics.jsonl to `sink`."""
+    """An observer that forwards calls to `inner` and each new line of metrics.jsonl to `sink`."""
 
     def __init__(self, inner: Observer, run: Path, sink: Sink) -> None:
         self._inner = inner
@@ -69,9 +69,10 @@ class Tracked:
 
 
 def open_sink(backend: str, run: Path, name: str) -> Sink:
-    """The tracker called `backend`; it opens with its first line, when the run folder is there.
+    """Return a sink for the tracker `backend`; it opens on its first line, when the run folder
+    exists.
 
-    Raises ConfigError when it is unknown or not installed.
+    Raises ConfigError if the tracker is unknown or not installed.
     """
     if backend not in _BACKENDS:
         raise ConfigError(f"--track knows {', '.join(_BACKENDS)}; got {backend!r}.")
@@ -94,7 +95,7 @@ def open_sink(backend: str, run: Path, name: str) -> Sink:
 
 
 def scalars(line: MetricsEntry) -> dict[str, float]:
-    """The numbers of a line under `<stage>/<metric>`; nulls are left out."""
+    """Return the numbers of a line under `<stage>/<metric>`; nulls are dropped."""
     stage = line["stage"]
     return {
         f"{stage}/{key}": value
@@ -120,7 +121,7 @@ def _tensorboard(library: Any, run: Path, name: str) -> Sink:
 
 
 def _wandb_like(library: Any, run: Path, name: str) -> Sink:
-    """trackio speaks wandb's language. A stage's own step is among its numbers."""
+    """Return a sink for wandb or trackio, which share an API; it logs a stage's step as a value."""
     if library.__name__ == "wandb":
         os.environ.setdefault("WANDB_DIR", str(run))
         os.environ.setdefault("WANDB_SILENT", "true")

@@ -1,9 +1,9 @@
-"""A run explains itself: from metrics to findings in plain words.
+"""Diagnosis of a run: plain-language findings from its metrics.
 
-Each rule is a pure function of one unit's metrics and settings. A finding says what was seen with
-its numbers, the likely cause and what to do next, by settings that the recipe has. The thresholds
-are ours, from runs that went wrong (docs/log.md); the questions are those people ask when they post
-a curve: is this normal, and if not, why?
+Each rule is a pure function of one unit's metrics and settings. A finding states the observation
+with its numbers, the likely cause, and the recipe settings to change. The thresholds are our own,
+from runs that went wrong (docs/log.md). The rules answer the question users ask when they post a
+curve: is this normal, and if not, why?
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Finding", "diagnose"]
 
 
 def diagnose(metrics: StepMetrics, recipe: dict[str, Any]) -> list[Finding]:
-    """Findings about every unit, warnings first; a unit without a warning is called healthy.
+    """Return findings about every unit, warnings first; a unit without warnings is called healthy.
 
     `recipe` is the resolved recipe, as in recipe.json.
     """
@@ -42,7 +42,7 @@ def _diagnose_unit(stage: StageRun) -> list[Finding]:
 
 
 def _since_last_new_task(rows: StepMetrics) -> StepMetrics:
-    """The rows since the last task joined the mixture: other problems have another accuracy."""
+    """Return the rows since the last task joined: accuracy on other problems is not comparable."""
     first_place: dict[str, int] = {}
     for place, row in enumerate(rows):
         for key in row:

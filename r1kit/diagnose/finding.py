@@ -1,4 +1,4 @@
-"""A finding, the material that rules read, and the readings they share."""
+"""Findings, the input of the rules, and helpers they share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ StepMetrics = Sequence[dict[str, Any]]
 Severity = Literal["fine", "note", "warning"]
 
 RECENT = 10
-"""steps at the end (and at the start) that make one reading"""
+"""number of steps at the end (or start) that are averaged"""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
+    """A finding: `Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
 
     level: Severity
     stage: str
@@ -30,22 +30,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class StageRun:
-    """One unit of a run as the rules see it: its metrics, row by row, and its settings."""
+    """A unit of a run as input of the rules: its metrics per step, and its settings."""
 
     unit: str
     rows: StepMetrics
     settings: Settings
 
     def finding(self, level: Severity, title: str, seen: str, cause: str, action: str) -> Finding:
-        """A finding about this unit."""
+        """Return a finding about this unit."""
         return Finding(level, self.unit, title, seen, cause, action)
 
     def recent(self, key: str) -> float | None:
-        """Mean over the last steps that have a number under `key`."""
+        """Return the mean over the last steps that have a number under `key`."""
         return mean(numbers(self.rows, key)[-RECENT:])
 
     def early(self, key: str) -> float | None:
-        """Mean over the first steps that have a number under `key`."""
+        """Return the mean over the first steps that have a number under `key`."""
         return mean(numbers(self.rows, key)[:RECENT])
 
 
@@ -53,24 +53,24 @@ Rule = Callable[[StageRun], Finding | None]
 
 
 def numbers(rows: StepMetrics, key: str) -> list[float]:
-    """The numbers under `key`, in the order of the steps."""
+    """Return the numbers under `key`, in the order of the steps."""
     return [row[key] for row in rows if isinstance(row.get(key), (int, float))]
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean; None of nothing."""
+    """Return the mean; None for an empty sequence."""
     return statistics.fmean(values) if values else None
 
 
 def advice(*options: str) -> str:
-    """The options that apply, as one sentence: `Raise a, raise b, or lower c.`"""
+    """Join the non-empty options into one sentence: `Raise a, raise b, or lower c.`"""
     *others, last = [option for option in options if option] or ["Ask for easier problems"]
     text = f"{', '.join(others)}, or {last}" if others else last
     return f"{text[0].upper()}{text[1:]}."
 
 
 def lower_learning_rate(settings: Settings) -> str:
-    """The rates that apply, divided by three, and how to train the unit again."""
+    """Advise to divide the learning rates in use by three and to train the unit again."""
     is_muon = settings.get("optim.optimizer") == "muon"
     keys = ["optim.lr", *(["optim.muon_lr"] if is_muon else [])]
     rates = []
@@ -82,7 +82,7 @@ def lower_learning_rate(settings: Settings) -> str:
 
 
 def easier_or_stronger(settings: Settings) -> tuple[str, str]:
-    """Two ways to have more right answers: easier problems, and a better base. Either may be ''."""
+    """Return two ways to raise accuracy: easier problems and a better base; either may be ''."""
     level, tokens = settings.level, settings.pretraining
     easier = f"lower the level of [[tasks]] (now {level})" if level and level > 1 else ""
     stronger = f"raise {tokens}" if tokens else "start from a stronger base (model.path)"

@@ -1,4 +1,4 @@
-"""Rules about reinforcement learning."""
+"""Rules for reinforcement learning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from r1kit.diagnose.supervised import gradient_spikes, not_a_number
 
 
 def nothing_learned(stage: StageRun) -> Finding | None:
-    """No group of any step taught anything; a run of any length may be one of these."""
+    """Warn if no group of any step had a learning signal, however short the run."""
     if _has_learned(stage):
         return None
     if _total(stage, "n_undecided") and not _total(stage, "n_problems"):
@@ -40,7 +40,7 @@ def nothing_learned(stage: StageRun) -> Finding | None:
 
 
 def no_reward(stage: StageRun) -> Finding | None:
-    """Accuracy is zero, while other parts of the reward still teach something."""
+    """Warn if accuracy is zero while other parts of the reward still vary."""
     accuracy = stage.recent("rewards/accuracy")
     if accuracy is None or accuracy > 0.01 or not _has_learned(stage):
         return None
@@ -51,7 +51,7 @@ def no_reward(stage: StageRun) -> Finding | None:
 
 
 def few_mixed_groups(stage: StageRun) -> Finding | None:
-    """Most groups have one reward: a success late, a trouble early."""
+    """Report that most groups have equal rewards: a note at high accuracy, else a warning."""
     share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy")
     if share is None or accuracy is None or share < 0.7 or accuracy <= 0.01:
         return None
@@ -73,7 +73,7 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
 
 
 def hacked(stage: StageRun) -> Finding | None:
-    """The judge's score rises while right answers fall."""
+    """Warn if the judge's score rises while accuracy falls."""
     before, now = stage.early("rewards/preference"), stage.recent("rewards/preference")
     truth_before, truth = stage.early("rewards/accuracy"), stage.recent("rewards/accuracy")
     if before is None or now is None or truth_before is None or truth is None:
@@ -98,7 +98,7 @@ def hacked(stage: StageRun) -> Finding | None:
 
 
 def collapse(stage: StageRun) -> Finding | None:
-    """Accuracy fell far below its best."""
+    """Warn if accuracy fell far below its best."""
     if hacked(stage) is not None:
         return None
     values = numbers(stage.rows, "rewards/accuracy")
@@ -119,7 +119,7 @@ def collapse(stage: StageRun) -> Finding | None:
 
 
 def entropy_gone(stage: StageRun) -> Finding | None:
-    """The policy no longer explores."""
+    """Warn if the policy no longer explores."""
     start, now = stage.early("entropy"), stage.recent("entropy")
     is_short = len(stage.rows) < 2 * RECENT
     if start is None or now is None or is_short or now > min(0.1 * start, 0.05):
@@ -140,7 +140,7 @@ def entropy_gone(stage: StageRun) -> Finding | None:
 
 
 def cut_off(stage: StageRun) -> Finding | None:
-    """Many answers reach the limit."""
+    """Warn if many answers reach max_tokens."""
     share, accuracy = stage.recent("completions/clipped_ratio"), stage.recent("rewards/accuracy")
     if share is None or share < 0.2 or accuracy is None or accuracy <= 0.01:
         return None
@@ -156,7 +156,7 @@ def cut_off(stage: StageRun) -> Finding | None:
 
 
 def length_without_gain(stage: StageRun) -> Finding | None:
-    """Answers grow and accuracy does not."""
+    """Warn if answers grow and accuracy does not."""
     late = StageRun(stage.unit, stage.rows[len(stage.rows) // 2 :], stage.settings)
     if len(late.rows) < 2 * RECENT:
         return None
@@ -178,7 +178,7 @@ def length_without_gain(stage: StageRun) -> Finding | None:
 
 
 def gives_up(stage: StageRun) -> Finding | None:
-    """Answers shrink while most of them are wrong."""
+    """Warn if answers shrink while most of them are wrong."""
     before = stage.early("completions/mean_length")
     now = stage.recent("completions/mean_length")
     accuracy = stage.recent("rewards/accuracy")
@@ -196,7 +196,7 @@ def gives_up(stage: StageRun) -> Finding | None:
 
 
 def far_from_reference(stage: StageRun) -> Finding | None:
-    """The KL to the reference exploded."""
+    """Warn if the KL to the reference exploded."""
     values = numbers(stage.rows, "kl")
     if not values or max(values) < 1.0:
         return None
@@ -210,7 +210,7 @@ def far_from_reference(stage: StageRun) -> Finding | None:
 
 
 def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
-    """Log-probabilities of the same tokens differ between sampling and learning."""
+    """Warn if sampler and learner give different log-probabilities for the same tokens."""
     limit = 0.02 if stage.settings.dtype == "bfloat16" else 1e-3
     difference = stage.recent("mismatch/mean_abs")
     if difference is None or difference < limit:
@@ -226,7 +226,7 @@ def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
 
 
 def undecided(stage: StageRun) -> Finding | None:
-    """The verifier dropped answers that it could not judge."""
+    """Warn if the verifier dropped answers that it could not judge."""
     n_undecided, n_problems = _total(stage, "n_undecided"), _total(stage, "n_problems")
     n_decided = n_problems * float(stage.settings.get("n_completions") or 1)
     if not n_undecided or n_undecided < 0.02 * (n_decided + n_undecided):
@@ -242,7 +242,7 @@ def undecided(stage: StageRun) -> Finding | None:
 
 
 def loss_near_zero(stage: StageRun) -> Finding | None:
-    """A note for people who expect the loss of RL to fall."""
+    """Note that a loss near 0 is normal, for users who expect the loss of RL to fall."""
     values = numbers(stage.rows, "loss")
     if not values or max(map(abs, values)) > 0.05 or not _has_learned(stage):
         return None
@@ -257,12 +257,12 @@ def loss_near_zero(stage: StageRun) -> Finding | None:
 
 
 def _has_learned(stage: StageRun) -> bool:
-    """Whether some step learned from an answer."""
+    """Return True if some step trained on an answer."""
     return any(_has_taught(row, stage.settings) for row in stage.rows)
 
 
 def _has_taught(row: dict[str, Any], settings: Settings) -> bool:
-    """Whether a step learned from an answer. A length penalty may part equal rewards."""
+    """Return True if a step trained on an answer. A length penalty may separate equal rewards."""
     if any(row.get(key) == 0 for key in ("grad_norm", "n_tokens", "n_problems")):
         return False
     if settings.get("overlong_buffer"):
@@ -271,7 +271,7 @@ def _has_taught(row: dict[str, Any], settings: Settings) -> bool:
 
 
 def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
-    """Cause and advice where no answer is right; of the three reasons, the most telling first."""
+    """Return cause and advice if no answer is right; the most telling of three reasons wins."""
     settings = stage.settings
     clipped = stage.recent("completions/clipped_ratio") or 0.0
     format_share = stage.recent("rewards/format")

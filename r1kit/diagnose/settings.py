@@ -1,7 +1,8 @@
-"""The settings that a unit of a run was trained with, and where the recipe has each of them.
+"""The settings that a unit of a run was trained with, and their places in the recipe.
 
-Advice names settings. A unit's name is not always a section of the recipe: a student's RL twin is
-trained by `[distill.twin]`, an ablation by its stage's section with its own changes on top.
+Advice refers to settings by name, and a unit's name is not always a section of the recipe: a
+student's RL twin is trained by `[distill.twin]`, an ablation by its stage's section with its own
+changes on top.
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ from typing import Any
 from r1kit.stages.plan import merged
 
 WORLD = ("equation", "series", "countdown", "arithmetic", "program")
-"""tasks of the generated world: they alone have levels and a corpus"""
+"""generated tasks; only these have levels and a corpus"""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one unit was trained with: `Settings("distill.twin", {"max_tokens": 160}, recipe)`."""
+    """Settings of one unit: `Settings("distill.twin", {"max_tokens": 160}, recipe)`."""
 
     section: str
-    """the dotted section of the recipe: `zero`, `cold_start.sft`"""
+    """dotted name of the recipe section: `zero`, `cold_start.sft`"""
     values: dict[str, Any]
     recipe: dict[str, Any] = field(default_factory=dict)
     """the whole resolved recipe, as in recipe.json"""
     elsewhere: dict[str, str] = field(default_factory=dict)
-    """keys outside `section`, and where they are: `{"optim.lr": "lr of the student"}`"""
+    """keys outside `section` and their places: `{"optim.lr": "lr of the student"}`"""
     pretraining: str = ""
-    """the setting with the length of the pretraining this unit builds on; empty when the base was
-    adopted and there is no such setting"""
+    """name of the setting for the pretraining length of this unit's base; empty if the base was not
+    pretrained here"""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of a dotted key, such as `optim.lr`."""
+        """Return the value of a dotted key such as `optim.lr`."""
         value: Any = self.values
         for part in key.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -40,28 +41,28 @@ class Settings:
         return value
 
     def name(self, key: str) -> str:
-        """How a person finds the key in the recipe."""
+        """Return the name of the key as the user finds it in the recipe."""
         return self.elsewhere.get(key, f"{self.section}.{key}")
 
     def shown(self, key: str) -> str:
-        """The key with its present value: `zero.max_tokens (now 256)`."""
+        """Return the key with its current value: `zero.max_tokens (now 256)`."""
         return f"{self.name(key)} (now {self.get(key)})"
 
     @property
     def dtype(self) -> str | None:
-        """The precision of the model in training and sampling."""
+        """Precision of the model in training and sampling."""
         dtype: str | None = self.recipe.get("compute", {}).get("dtype")
         return dtype
 
     @property
     def level(self) -> int | None:
-        """The highest level of the generated world's tasks; None without such a task."""
+        """Highest level of the generated tasks; None without such a task."""
         tasks = self.recipe.get("tasks", [])
         return max((task.get("level", 1) for task in tasks if task["name"] in WORLD), default=None)
 
 
 def settings_of(recipe: dict[str, Any], unit: str) -> Settings:
-    """The settings of a unit of the plan (stages/plan.py); empty for a unit the recipe lacks."""
+    """Return the settings of a unit of the plan (stages/plan.py); empty if the recipe lacks it."""
     family, _, rest = unit.partition("/")
     if family == "distill":
         return _student_settings(recipe, rest)
@@ -97,7 +98,7 @@ def _ablation_settings(recipe: dict[str, Any], name: str) -> Settings:
     ablation: dict[str, Any] = next((item for item in ablations if item["name"] == name), {})
     stage = ablation.get("of", name)
     values = merged(_section(recipe, stage), ablation.get("change") or {})
-    # A change in the stage's own section would change the stage as well.
+    # Changing the stage's own section would change the original stage as well.
     elsewhere = {key: f"change.{key} of [[ablations]] {name}" for key in _dotted(values)}
     return Settings(stage, values, recipe, elsewhere, _pretraining(recipe))
 
@@ -114,7 +115,7 @@ def _section(recipe: dict[str, Any], section: str) -> dict[str, Any]:
 
 
 def _dotted(values: dict[str, Any], before: str = "") -> list[str]:
-    """All keys below `values`, sections included: `optim`, `optim.lr`."""
+    """List all keys below `values`, sections included: `optim`, `optim.lr`."""
     keys = []
     for key, value in values.items():
         keys.append(before + key)

@@ -1,4 +1,4 @@
-"""Rules about pretraining, fine-tuning and reward models, and those that fit every stage."""
+"""Rules for pretraining, fine-tuning and reward models, and rules for every stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from r1kit.diagnose.finding import RECENT, Finding, Rule, StageRun, lower_learni
 
 
 def not_a_number(stage: StageRun) -> Finding | None:
-    """The loss or the gradient stopped being a number."""
+    """Warn if the loss or the gradient became NaN or infinite."""
     for row in stage.rows:
         broken = [key for key in ("loss", "grad_norm") if key in row and row[key] is None]
         if broken:
@@ -23,7 +23,7 @@ def not_a_number(stage: StageRun) -> Finding | None:
 
 
 def no_gradient(stage: StageRun) -> Finding | None:
-    """Every gradient was zero: the weights are those the stage began with."""
+    """Warn if every gradient was zero, so that the weights never changed."""
     norms = numbers(stage.rows, "grad_norm")
     if not norms or any(norms):
         return None
@@ -37,7 +37,7 @@ def no_gradient(stage: StageRun) -> Finding | None:
 
 
 def gradient_spikes(stage: StageRun) -> Finding | None:
-    """Some gradients were far larger than the others."""
+    """Report gradients far larger than the others."""
     norms = numbers(stage.rows, "grad_norm")
     if len(norms) < RECENT:
         return None
@@ -57,7 +57,7 @@ def gradient_spikes(stage: StageRun) -> Finding | None:
 
 
 def loss_not_falling(stage: StageRun) -> Finding | None:
-    """The loss ends about where it began."""
+    """Warn if the loss ends about where it began."""
     start, now = stage.early("loss"), stage.recent("loss")
     if start is None or now is None or len(stage.rows) < 3 * RECENT or now < 0.9 * start:
         return None

@@ -1,7 +1,6 @@
-"""The contract of everything that samples. Imports no torch.
+"""The engine contract: `Request`s in, `Completion`s out. Imports no torch.
 
-An engine turns `Request`s into `Completion`s. Which one it is (this process, a vLLM server, a
-script) does not change what the caller writes.
+The caller's code is the same for every engine: in this process, on a vLLM server, or scripted.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from r1kit.errors import EngineError
 from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 OnGroup = Callable[[int, list[Completion]], None]
-"""called with the place of a request and its n completions as soon as all of them are done"""
+"""callback(request index, its n completions), called as soon as all n are done"""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a stream says next: `Delta([512, 71], "다시")`; the last one carries `finish`.
+    """The next increment of a completion: `Delta([512, 71], "다시")`; the last one has `finish`.
 
-    A text never ends inside a character, and all texts together are `Completion.text`.
+    `text` never ends inside a character, and all texts joined are `Completion.text`.
     """
 
     token_ids: list[int]
@@ -31,7 +30,7 @@ class Delta:
 
 
 class TokenLogprobs(NamedTuple):
-    """How likely the tokens of a completion were; see `Completion`."""
+    """The log-probabilities of a completion's tokens, as in `Completion`."""
 
     logprobs: list[float]
     tops: list[TopLogprobs]
@@ -39,42 +38,20 @@ class TokenLogprobs(NamedTuple):
 
 @dataclass(slots=True)
 class Counters:
-    """What an engine has done since it was made."""
+    """Totals since the engine was created."""
 
     prompt_tokens: int = 0
-    """read; the n completions of a request share one reading"""
+    """prompt tokens, counted once per request: its n completions share one prefill"""
     cached_tokens: int = 0
-    """of these, known from earlier prompts"""
+    """the share of `prompt_tokens` found in the prefix cache"""
     completion_tokens: int = 0
-    """sampled"""
+    """number of sampled tokens"""
     seconds: float = 0.0
-    """spent reading and sampling"""
-
-
-class Engine(Protocol):
-    """Who samples."""
-
-    counters: Counters
-
-    def generate(
-        self, requests: Sequence[Request], on_group: OnGroup | None = None
-    ) -> list[list[Completion]]:
-        """The n completions of every request, in the order of the requests.
-
-        Raises EngineError for a request that cannot be served, before anything is sampled.
-        """
-        ...
-
-    def publish(self, version: int) -> None:
-        """The weights have changed: forget everything computed with the old ones.
-
-        Completions begun from now on carry `policy_version=version`.
-        """
-        ...
+    """time spent on prefill and decoding"""
 
 
 class RequestState:
-    """A submitted request: what has been begun of it and what is done."""
+    """A submitted request and the progress of its completions."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -82,60 +59,88 @@ class RequestState:
         self.n_begun = 0
         self.n_left = request.n
         self.n_cached = 0
-        """tokens of the prompt that were known from earlier prompts"""
+        """number of prompt tokens found in the prefix cache"""
         self.errors: dict[int, EngineError] = {}
-        """why there will be nothing more of a completion, by its place"""
+        """errors that ended completions, by completion index"""
 
     def results(self) -> list[Completion]:
-        """All n completions of a job that is done. Raises EngineError if one of them failed."""
+        """Return the n completions of a finished request. Raises EngineError if one failed."""
         for error in self.errors.values():
             raise error
         return [completion for completion in self.completions if completion is not None]
 
 
-class StepEngine(Protocol):
-    """An engine that somebody drives, step by step: `while jobs: engine.step()`."""
+class Sampler(Protocol):
+    """Samples completions of requests; its caller advances it: `while jobs: sampler.step()`."""
 
     counters: Counters
+
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
+        """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
+        ...
+
+    def step(self) -> list[RequestState]:
+        """Advance all requests and return those that finished. Raises EngineError on failure."""
+        ...
+
+    def abort(self, job: RequestState) -> None:
+        """End a request now: open completions keep their tokens and finish with "abort"."""
+        ...
+
+
+def generate(
+    sampler: Sampler, requests: Sequence[Request], on_group: OnGroup | None = None
+) -> list[list[Completion]]:
+    """Return the n completions of every request, in the order of the requests.
+
+    Raises EngineError for a request that cannot be served, before anything is sampled. An error
+    aborts all requests.
+    """
+    jobs: list[RequestState] = []
+    try:
+        for request in requests:
+            jobs.append(sampler.submit(request))
+        indices = {id(job): index for index, job in enumerate(jobs)}
+        while any(job.n_left for job in jobs):
+            for job in sampler.step():
+                if on_group is not None and id(job) in indices:
+                    on_group(indices[id(job)], job.results())
+    finally:
+        for job in jobs:
+            sampler.abort(job)
+    return [job.results() for job in jobs]
+
+
+class StreamingSampler(Sampler, Protocol):
+    """A sampler whose unfinished completions can be read and ended one by one."""
+
     eos_ids: frozenset[int]
 
     @property
     def max_positions(self) -> int | None:
-        """Longest prompt + completion in tokens; None if nobody states one."""
-        ...
-
-    def submit(self, request: Request, ahead: bool = False) -> RequestState:
-        """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
-        ...
-
-    def step(self) -> list[RequestState]:
-        """Go on with all jobs; those that are done by it. Raises EngineError when it is over."""
-        ...
-
-    def abort(self, job: RequestState) -> None:
-        """End a job now: what it has sampled becomes completions that finish by "abort"."""
+        """Maximum length of prompt + completion in tokens; None if unknown."""
         ...
 
     def cut(self, job: RequestState, index: int) -> Completion:
-        """End one completion now, by "abort"; the others of the job go on."""
+        """End one completion now, with "abort"; the other completions of the request continue."""
         ...
 
     def sampled(self, job: RequestState, index: int) -> list[int]:
-        """Token ids of completion `index` so far. Raises EngineError if it has failed."""
+        """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         ...
 
     def odds(self, job: RequestState, index: int) -> TokenLogprobs:
-        """Of the tokens of completion `index` so far."""
+        """Return the log-probabilities of completion `index` so far."""
         ...
 
 
 def as_schema(schema: dict[str, Any]) -> str:
-    """The text that stands for a schema: `Sampling.json_schema`."""
+    """Serialise a JSON schema to the string that `Sampling.json_schema` holds."""
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
 def check(request: Request, vocab_size: int, max_positions: int | None) -> None:
-    """Raises EngineError, a sentence that says what to change, if a request cannot be served."""
+    """Validate a request. Raises EngineError, saying what to change, if it cannot be served."""
     sampling, prompt = request.sampling, len(request.prompt_ids)
     if not prompt:
         raise EngineError("The prompt is empty; it needs at least one token.")

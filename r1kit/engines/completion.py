@@ -1,18 +1,18 @@
-"""One completion on its way from the engine to its reader: tokens → text → thinking | answer.
+"""Post-processing of one completion: tokens → text → thinking | answer.
 
-Streamed or not, batched or not, budget or not, every answer goes this one way, so that all of them
-say the same.
+Every answer takes this path, whether it is streamed, batched or under a thinking budget, so that
+the text is the same in all cases.
 
-A thinking budget: when the thinking has used it up, the completion is cut, and prompt + thinking +
-closing tag become a new request at the head of the engine's queue, for what is left of max_tokens.
-Its randomness is drawn from the seed anew. Up to that point the text is what it would have been
-without a budget. An answer that follows a JSON schema, or has a limit of its own, begins in the
-same way, after thinking of any length: schema and limit bind the new request alone. So does the
-answer of a model that ends its text before it has answered, inside its thinking or right behind
-it: the new request does not begin with an EOS token.
+Thinking budget: when the thinking has used it up, the completion is cut, and prompt + thinking +
+closing tag become a new request at the head of the engine's queue, for the rest of max_tokens. The
+new request has a seed derived from the old one. Up to the cut the text is the same as without a
+budget. An answer with a JSON schema, or with a token limit of its own, starts the same way after
+thinking of any length: schema and limit apply to the new request only. The same happens when the
+model ends its text before the answer, inside its thinking or right after it; the new request cannot
+start with an EOS token.
 
-Stop strings are looked for here, in the answer, and no engine is told about them: an engine would
-find them in the thinking too.
+The stop strings of an answer are matched here and not by the engine, which would also match them
+inside the thinking.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from r1kit.engines.base import RequestState, StepEngine, TokenLogprobs
+from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
 from r1kit.template import Piece, RenderedPrompt, StreamParser
 from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
@@ -31,64 +31,67 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _UNTOLD = TokenLogprobs([], [])
 
 ThinkingEnd = Literal["stop", "budget", "length"]
-"""how thinking ended: by itself (its tag, or the end of the text), by its budget, by max_tokens"""
+"""reason the thinking ended: its closing tag or the end of the text ("stop"), its budget, or
+max_tokens ("length")"""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What a handler wants of the engine."""
+    """A request to the engine, with the thinking and stop rules for its completions."""
 
     request: Request
     opening: RenderedPrompt | None = None
-    """where in the assistant's turn the prompt ends; None for a plain text"""
+    """the part of the assistant's turn in which the prompt ends; None for plain text completion"""
     budget: int | None = None
-    """most thinking tokens, less than max_tokens"""
+    """maximum number of thinking tokens, less than max_tokens"""
     close_ids: tuple[int, ...] = ()
-    """what ends thinking that does not end in its tag, or goes before another `answer`"""
+    """tokens that close thinking which has no closing tag or is followed by a separate `answer`"""
     answer: Sampling | None = None
-    """how the answer after the thinking is drawn, if that differs: `request` stops at the tag then;
-    of `max_tokens` what is left counts as well"""
+    """sampling of the answer if it differs from that of the thinking; `request` then stops at the
+    closing tag, and what the thinking leaves of its max_tokens limits the answer as well"""
     stop: tuple[str, ...] = ()
-    """what ends the answer; thinking may hold it. Where there is no `opening`, `request` says it"""
+    """stop strings that apply to the answer only; without an `opening` they are in `request`"""
     wants_logprobs: bool = False
 
 
 class SampledToken(NamedTuple):
-    """One that was sampled."""
+    """A sampled token with its log-probability."""
 
     id: int
     logprob: float
     top: TopLogprobs
-    """the likeliest in its place, as many as were asked for"""
+    """the `n_top` likeliest tokens at its position"""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one completion says next."""
+    """The next increment of one completion."""
 
     index: int
-    """which of the n"""
+    """index of the completion among the n of its request"""
     pieces: list[Piece]
     n_tokens: int
     n_thinking: int
-    """how many of them are thinking, tags included"""
+    """number of these tokens that belong to the thinking, including its tags"""
     tokens: list[SampledToken]
-    """those that were sampled, if asked for"""
+    """the sampled tokens; empty unless `wants_logprobs`"""
     n_cached: int = 0
-    """tokens of the prompt that were known from earlier prompts"""
+    """number of prompt tokens found in the prefix cache"""
     finish: Finish | None = None
-    """set in the last one"""
+    """set in the completion's last chunk"""
     thought: ThinkingEnd | None = None
-    """set with `finish` where there was thinking"""
+    """set together with `finish` if there was thinking"""
     ending: str | None = None
-    """set with `finish` where a server behind us has a word of the API for it that we never use"""
+    """set together with `finish`: a finish reason that only upstream servers give"""
 
 
-def begin(engine: StepEngine, ask: GenerationRequest, tokenizer: Any) -> list[CompletionStream]:
-    """Have all n completions sampled. Raises EngineError if they cannot be."""
+def begin(
+    engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
+) -> list[CompletionStream]:
+    """Submit a request, return a stream for each completion. Raises EngineError if refused."""
     request, opening = ask.request, ask.opening
     if opening is not None and opening.part != "thinking" and not opening.begun:
-        # As behind thinking, the answer is not empty.
+        # The answer may not be empty, as after thinking.
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)
     job = engine.submit(request)
@@ -97,7 +100,7 @@ def begin(engine: StepEngine, ask: GenerationRequest, tokenizer: Any) -> list[Co
 
 
 class CompletionStream:
-    """Completion `index` of what was asked; `advance` after every step, in the engine's thread."""
+    """Completion `index` of a request; call `advance` after every step, in the engine's thread."""
 
     def __init__(self, ask: GenerationRequest, index: int, job: RequestState, text: Text) -> None:
         self.job = job
@@ -106,27 +109,27 @@ class CompletionStream:
         self._ask = ask
         self._index = index
         self._place = index
-        """in the job"""
+        """index of this completion in `job`"""
         self._text = text
         self._stream = TextStream(text, job.request.sampling.stop)
         self._parser = None if ask.opening is None else StreamParser.after(ask.opening)
         self._until = UntilStop(ask.stop)
-        """the answer's stop strings"""
+        """matches the answer's stop strings"""
         self._n_sent = 0
-        """tokens of the job whose text has been said"""
+        """number of the job's tokens that were emitted"""
         self._has_thought = self._has_answered = False
         self._has_closed = False
-        """the job is the answer's own"""
+        """True once `job` is the follow-up request that samples only the answer"""
         self._over_budget = False
 
-    def advance(self, engine: StepEngine) -> list[Chunk]:
-        """What is new since the last time."""
+    def advance(self, engine: StreamingSampler) -> list[Chunk]:
+        """Return what is new since the last call."""
         if self.is_over or self._place >= self.job.n_begun:
             return []
         done = self.job.completions[self._place]
         ids, saids = engine.sampled(self.job, self._place), []
         text_ids = _without_eos(engine, ids)
-        is_ended = done is not None or len(text_ids) < len(ids)  # the engine may say so later
+        is_ended = done is not None or len(text_ids) < len(ids)  # the engine may report it later
         if self._is_over_budget(len(ids), is_ended):
             saids = self._look(engine, text_ids[: self._ask.budget])
             if self._is_over_budget(len(ids), is_ended):
@@ -141,8 +144,8 @@ class CompletionStream:
                 done = dataclasses.replace(done, finish="length")
         return saids + self._finish(engine, done)
 
-    def _look(self, engine: StepEngine, ids: list[int]) -> list[Chunk]:
-        """What can be said of these tokens while it goes on."""
+    def _look(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
+        """Return what these tokens make certain while the completion continues."""
         odds = engine.odds(self.job, self._place) if self._ask.wants_logprobs else _UNTOLD
         saids: list[Chunk] = []
         for n in self._looks(ids):
@@ -152,11 +155,11 @@ class CompletionStream:
         return saids
 
     def _looks(self, ids: list[int]) -> Iterable[int]:
-        """How many tokens to look at, one look after the other.
+        """Return the token counts at which to look at the text, in ascending order.
 
-        At all of them at once, but for a thinking tag and a stop string: what comes before a tag
-        counts as thinking, and what comes after it does not, however many come together; and what
-        comes after a stop string does not count.
+        All new tokens are taken at once, unless a thinking tag or a stop string may be among them.
+        Then they are taken one by one, because tokens up to a tag count as thinking and those after
+        it do not, and tokens after a stop string do not count at all.
         """
         start, marks = self._n_sent, self._marks
         if not marks or len(ids) - start < 2:
@@ -168,12 +171,12 @@ class CompletionStream:
 
     @property
     def _marks(self) -> tuple[str, ...]:
-        """What changes the meaning of the text that comes after it."""
+        """The strings after which text is treated differently: next thinking tag, stop strings."""
         tag = self._parser.next_tag if self._parser else ""
         stop = () if self._is_thinking else self._ask.stop
         return (tag, *stop) if tag else stop
 
-    def _finish(self, engine: StepEngine, done: Completion) -> list[Chunk]:
+    def _finish(self, engine: StreamingSampler, done: Completion) -> list[Chunk]:
         *before, _ = self._looks(done.token_ids)
         saids = [said for n in before for said in self._look(engine, done.token_ids[:n])]
         if self.is_over:
@@ -186,14 +189,14 @@ class CompletionStream:
         finish = "stop" if self._until.is_stopped else done.finish
         return [*saids, self._end(dataclasses.replace(said, pieces=said.pieces + rest), finish)]
 
-    def _stop(self, engine: StepEngine, said: Chunk) -> Chunk:
-        """A stop string has come: nobody wants more of the job."""
+    def _stop(self, engine: StreamingSampler, said: Chunk) -> Chunk:
+        """End the completion at a stop string, and cut it in the engine."""
         if self.job.completions[self._place] is None:
             engine.cut(self.job, self._place)
         return self._end(said, "stop")
 
     def _end(self, said: Chunk, finish: Finish) -> Chunk:
-        """The last one."""
+        """Turn `said` into the completion's last chunk."""
         self.is_over = True
         thought: ThinkingEnd | None = None
         if self._has_thought:
@@ -202,7 +205,7 @@ class CompletionStream:
         return dataclasses.replace(said, finish=finish, thought=thought)
 
     def _answered(self, pieces: list[Piece]) -> list[Piece]:
-        """As much of them as comes before the answer's first stop string."""
+        """Return the part of the pieces that comes before the answer's first stop string."""
         kept: list[Piece] = []
         for piece in pieces:
             text = piece.text
@@ -237,23 +240,23 @@ class CompletionStream:
         return self._parser is not None and self._parser.is_thinking
 
     def _is_over_budget(self, n: int, is_ended: bool) -> bool:
-        """It thinks, after n tokens; one that has ended by itself may have used all of them."""
+        """True if n tokens use up the thinking budget; text that has ended may use all of it."""
         budget = self._ask.budget
         return budget is not None and self._is_thinking and n >= budget + is_ended
 
     @property
     def _lacks_answer(self) -> bool:
-        """Whether a text that ended here would have thinking alone; it is continued once."""
+        """True if text that ended here would have thinking but no answer; it is continued once."""
         is_silent = self._has_thought and not self._has_answered
         return self._is_thinking or (is_silent and not self._has_closed)
 
     def _has_room(self, ids: list[int]) -> bool:
-        """Whether a token of the answer is left of max_tokens, behind the closing tag."""
+        """True if max_tokens leaves at least one answer token after the closing tag."""
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
         return len(ids) + n_closing < self.job.request.sampling.max_tokens
 
-    def _close(self, engine: StepEngine, by_budget: bool = False) -> Chunk:
-        """End the thinking, if it goes on, and have the answer sampled after it."""
+    def _close(self, engine: StreamingSampler, by_budget: bool = False) -> Chunk:
+        """Close the thinking, if still open, and submit a request for the answer after it."""
         assert self._parser is not None
         cut, has_tag = self._cut(engine)
         delta = self._stream.finish(cut)
@@ -273,10 +276,10 @@ class CompletionStream:
             said, pieces=pieces, n_tokens=said.n_tokens + n, n_thinking=said.n_thinking + n
         )
 
-    def _cut(self, engine: StepEngine) -> tuple[Completion, bool]:
-        """The completion as far as it is kept, and whether the tag came that ends its thinking.
+    def _cut(self, engine: StreamingSampler) -> tuple[Completion, bool]:
+        """Return the part of the completion that is kept, and whether it has the closing tag.
 
-        An engine may be ahead of us.
+        The engine may have sampled more than that.
         """
         done = self.job.completions[self._place]
         whole = engine.cut(self.job, self._place) if done is None else done
@@ -285,7 +288,7 @@ class CompletionStream:
             ids = ids[: self._ask.budget]
         text, has_tag = self._text.complete(ids, self.job.request.sampling.stop)
         while has_tag and len(self._text.decode(ids)) > len(text):
-            ids = ids[:-1]  # the tag is written again, by the template's own tokens
+            ids = ids[:-1]  # close_ids write the tag again, in the template's own tokens
         logprobs, tops = whole.logprobs[: len(ids)], whole.tops[: len(ids)]
         cut = Completion(ids, logprobs, text, "abort", whole.policy_version, tops)
         return cut, has_tag
@@ -297,10 +300,10 @@ class CompletionStream:
         sampling = self._ask.answer or request.sampling
         most = min(sampling.max_tokens, left)
         sampling = dataclasses.replace(sampling, max_tokens=most, min_tokens=1)
-        # Odd constants: the second part must not repeat the numbers of the first, nor of its kin.
+        # Odd constants: the second part must not reuse random numbers of the first or of a sibling.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)
 
 
-def _without_eos(engine: StepEngine, ids: list[int]) -> list[int]:
+def _without_eos(engine: StreamingSampler, ids: list[int]) -> list[int]:
     return ids[:-1] if ids and ids[-1] in engine.eos_ids else ids

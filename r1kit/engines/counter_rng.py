@@ -1,9 +1,9 @@
-"""The randomness of sampling: a uniform number is a hash, so it depends on nothing else.
+"""Counter-based random numbers for sampling.
 
 Counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; mixing function:
-splitmix64, Steele et al. 2014): the number of a token is a hash of (seed, completion, position),
-whatever else is being sampled. On a CPU in NumPy, whose calls cost less than torch's, which has no
-unsigned integers; the bits are the same.
+splitmix64, Steele et al. 2014): the uniform number of a token is a hash of (seed, completion,
+position), so it does not depend on what else is being sampled. On a CPU this runs in NumPy, whose
+calls have less overhead than torch's; torch has no unsigned integers. Both give the same bits.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ONE, _27, _30, _31, _40 = (np.uint64(n) for n in (1, 27, 30, 31, 40))
 
 
 def keys(seed: int, completions: Tensor) -> Tensor:
-    """[n] int64 on the CPU: the random key of each completion index [n] of a request."""
+    """Return the random key, [n] int64 on the CPU, of each completion index [n] of a request."""
     start = _mixed(np.full(len(completions), seed % 2**64, np.uint64))
     mixed = _mixed(start + (_unsigned(completions) + _ONE) * _STEP)
     return torch.from_numpy(mixed.view(np.int64))
 
 
 def uniform(keys: Tensor, positions: Tensor) -> Tensor:
-    """[R] float32 in [0, 1), by completion key and position in the completion."""
+    """Return [R] float32 in [0, 1) for completion keys [R] and positions in the completion [R]."""
     if keys.device.type != "cpu":
         return _elsewhere(keys, positions)
     bits = _mixed(_unsigned(keys) + (_unsigned(positions) + _ONE) * _STEP) >> _40
@@ -53,10 +53,10 @@ def _elsewhere(keys: Tensor, positions: Tensor) -> Tensor:
 
 
 def _signed(value: int) -> int:
-    """The int64 with the same 64 bits."""
+    """Return the int64 with the same 64 bits."""
     return (value + 2**63) % 2**64 - 2**63
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
-    """Logical, where torch's >> repeats the sign."""
+    """Shift right logically; torch's >> is arithmetic (it repeats the sign bit)."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)

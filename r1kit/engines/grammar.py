@@ -1,12 +1,12 @@
-"""Answers that follow a JSON schema: which tokens may come next. The grammars are llguidance's.
+"""Constrained decoding to a JSON schema: masks of the tokens that may come next, by llguidance.
 
-A schema is compiled once, within limits, by whoever checks it first; every completion walks a copy.
+A schema is compiled once, within limits, at its first use; every completion gets a copy.
 
-llguidance's copies share one lexer: what it has learned helps all of them, and when it reaches a
-limit, it fails for all of them, for good. A pattern can grow while it is followed (counted
-repetitions of counted repetitions), and the lexer grows with all that was ever said. So a walk that
-fails goes on with a matcher of its own, which repeats what was taken; where this fails too, the
-schema cannot be followed there: that completion ends in a GrammarError, and no other.
+Copies of an llguidance matcher share one lexer: its cache helps all of them, and when it reaches a
+limit, it fails for all of them, permanently. A pattern can grow while it is matched (counted
+repetitions of counted repetitions), and the lexer grows with all text ever matched. So a
+`GrammarState` that fails continues with a newly compiled matcher that shares nothing and replays
+the tokens so far. If that fails too, this completion alone ends with a GrammarError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 from r1kit.errors import GrammarError
 
 _KEPT = 32
-"""compiled schemas; one takes up to some megabytes"""
+"""maximum number of compiled schemas in the cache; one takes up to a few megabytes"""
 _MAX_SAID = 200
 _LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=1_000_000, step_lexer_fuel=200_000, verbose_errors=False
@@ -36,7 +36,7 @@ _TOO_LARGE = (
 
 
 class Grammars:
-    """The schemas of one tokenizer. Threads may share it."""
+    """A thread-safe cache of the schemas compiled for one tokenizer."""
 
     def __init__(self, tokenizer: Any, n_ids: int, eos_ids: Collection[int]) -> None:
         """`n_ids` is the width of the model's logits."""
@@ -48,9 +48,9 @@ class Grammars:
         self._lock = threading.Lock()
 
     def walk(self, schema: str) -> GrammarState:
-        """From the beginning of a text that is to follow the schema (JSON).
+        """Return the state at the start of a text that is to match the schema (JSON).
 
-        Raises GrammarError, saying what is wrong with it, for one that cannot be followed.
+        Raises GrammarError, saying what is wrong, for a schema that cannot be compiled.
         """
         with self._lock:
             if schema not in self._compiled:
@@ -62,7 +62,7 @@ class Grammars:
             return GrammarState(matcher, self.n_ids, lambda: self._renew(schema))
 
     def _renew(self, schema: str) -> llguidance.LLMatcher:
-        """One that shares nothing, and whose copies are new walks from now on."""
+        """Return a new matcher that shares no lexer, and put another new one in the cache."""
         matcher = self._compile(schema)
         with self._lock:
             if schema in self._compiled:
@@ -70,12 +70,12 @@ class Grammars:
         return matcher
 
     def _compile(self, schema: str) -> llguidance.LLMatcher:
-        if self._words is None:  # a second, where the vocabulary is large
+        if self._words is None:  # takes a second for a large vocabulary
             self._words = llguidance.hf.from_tokenizer(
                 self._tokenizer, n_vocab=self.n_ids, eos_token=self._eos_ids
             )
         try:
-            # Between tokens of JSON at most one blank: a model may otherwise write blanks for ever.
+            # At most one space or newline between JSON tokens: a model may else write them forever.
             options: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
             grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
         except ValueError as error:
@@ -87,7 +87,7 @@ class Grammars:
 
 
 class GrammarState:
-    """One text on its way through a grammar."""
+    """The position of one text in a grammar."""
 
     def __init__(
         self, matcher: llguidance.LLMatcher, n_ids: int, renew: Callable[[], llguidance.LLMatcher]
@@ -95,20 +95,20 @@ class GrammarState:
         self._matcher = matcher
         self._n_ids = n_ids
         self._renew: Callable[[], llguidance.LLMatcher] | None = renew
-        """makes a matcher that shares nothing; None when this is one"""
+        """creates a matcher with a lexer of its own; None once `_matcher` is one"""
         self._taken: list[int] = []
 
     def restrict(self, logits: Tensor) -> None:
-        """[V], in place: -inf for every token that may not come next.
+        """Set the logits [V] of every token that may not come next to -inf, in place.
 
-        Raises GrammarError where finding out takes too much work.
+        Raises GrammarError if computing the mask takes too much work.
         """
         bits = np.frombuffer(self._bits(), np.uint8)
         may = np.unpackbits(bits, count=self._n_ids, bitorder="little").astype(bool)
         logits.masked_fill_(torch.from_numpy(~may).to(logits.device), -torch.inf)
 
     def take(self, token: int) -> None:
-        """This one came."""
+        """Advance by the sampled token."""
         self._taken.append(token)
         self._matcher.consume_token(token)
 
@@ -125,7 +125,7 @@ class GrammarState:
 
 
 def restrict(walks: Mapping[int, GrammarState], logits: Tensor) -> dict[int, GrammarError]:
-    """Each of these rows of logits [R, V], in place; why, of rows that cannot go on."""
+    """Mask these rows of logits [R, V] in place; return the errors of rows that cannot go on."""
     failed: dict[int, GrammarError] = {}
     for row, walk in walks.items():
         try:

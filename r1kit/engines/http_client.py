@@ -1,9 +1,9 @@
-"""JSON over HTTP to one server that may be slow, busy, down or talking nonsense.
+"""JSON over HTTP to one server that may be slow, busy, down or sending invalid responses.
 
-What may pass (no connection, a timeout, HTTP 408, 409, 425, 429 and 5xx, an answer that is damaged)
-is tried again after waits that double and are the same in every run; a server that names its own
-wait is obeyed, up to a minute. What will not pass is said at once, in the server's own words. The
-key is sent in one header and stands in no error.
+Transient failures (no connection, a timeout, HTTP 408, 409, 425, 429 and 5xx, a damaged response)
+are retried with exponential backoff without jitter, so the waits are the same in every run; a
+Retry-After header takes precedence, up to a minute. Permanent failures are raised at once with the
+server's own message. The API key is sent in one header and appears in no error.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from r1kit.types import Json
 T = TypeVar("T")
 
 PASSING = frozenset({408, 409, 425, 429})
-"""statuses after which the same request may succeed, besides all from 500 on"""
+"""statuses that are retried, besides all from 500 on"""
 REFUSALS = frozenset({400, 413, 422})
-"""statuses that speak of the one request, not of the server"""
+"""statuses that reject one request and say nothing about the server"""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 LONGEST_OBEYED_S = 60.0
-"""of what a server asks for in Retry-After"""
+"""maximum wait accepted from a Retry-After header"""
 CONNECT_S = 10.0
 MAX_BODY_BYTES = 64_000_000
 MAX_SAID = 300
-"""characters of a server's own words in an error"""
+"""maximum number of characters of a server's message in an error"""
 
 _HINTS = {
     401: "Give the key that this server wants.",
@@ -43,11 +43,11 @@ _HINTS = {
 
 
 class RefusedError(EngineError):
-    """The server works and says no to this very request; others may be answered."""
+    """The server works but refuses this request; other requests may succeed."""
 
 
 class _PassingError(Exception):
-    """A try that failed in a way another may not."""
+    """A failed attempt that may succeed when retried."""
 
     def __init__(self, why: str, wait_s: float | None = None) -> None:
         super().__init__(why)
@@ -55,7 +55,7 @@ class _PassingError(Exception):
 
 
 class HttpClient:
-    """One server. Safe to use from several threads at once."""
+    """A client for one server. Safe to use from several threads at once."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class HttpClient:
         )
 
     def call(self, method: str, path: str, body: Json | None, read: Callable[[Json], T]) -> T:
-        """What `read` makes of the JSON object the server answers; a ValueError of it is damage.
+        """Send a request and return `read(response)`; a ValueError from `read` causes a retry.
 
-        Raises RefusedError when the server refuses this request, EngineError for all else.
+        Raises RefusedError if the server refuses this request, EngineError for all other failures.
         """
         failure = _PassingError("never tried")
         for place in range(self._retries + 1):
@@ -100,9 +100,9 @@ class HttpClient:
         )
 
     def events(self, path: str, body: Json) -> Iterator[Json]:
-        """The events of a streamed answer; asked once, for what was shown cannot be taken back.
+        """Yield the events of a streamed response; no retries, as shown text cannot be taken back.
 
-        Raises EngineError when the server refuses, goes, or ends without saying that it is done.
+        Raises EngineError if the server refuses, disconnects, or ends the stream without `[DONE]`.
         """
         reader = EventReader()
         content = json.dumps(body).encode()
@@ -123,7 +123,7 @@ class HttpClient:
         raise EngineError(f"The server at {self.address} gave no whole answer ({why}); ask again.")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         self._client.close()
 
     def _try(self, method: str, path: str, body: Json | None, read: Callable[[Json], T]) -> T:
@@ -153,7 +153,7 @@ class HttpClient:
             raise _PassingError(self._shown(str(error))) from None
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
-        """The body; the deadline is one of the whole, for some servers send blanks meanwhile."""
+        """Return the body. The deadline covers all of it, as some servers send blanks meanwhile."""
         parts, size = [], 0
         for part in response.iter_bytes():
             parts.append(part)
@@ -165,7 +165,7 @@ class HttpClient:
         return b"".join(parts)
 
     def _refuse(self, response: httpx.Response, data: bytes) -> None:
-        """Raises unless the answer is one."""
+        """Raises an error unless the status is 2xx."""
         status = response.status_code
         if 200 <= status < 300:
             return
@@ -178,7 +178,7 @@ class HttpClient:
         raise kind(f"{told} {_HINTS[status]}" if status in _HINTS else told)
 
     def _shown(self, text: str) -> str:
-        """For people: on one line, without the key, should a server say it."""
+        """Return the text on one line, cut to MAX_SAID, with the API key masked if it occurs."""
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         if self._key:
             text = text.replace(self._key, "***")
@@ -186,12 +186,12 @@ class HttpClient:
 
 
 def is_url(text: str) -> bool:
-    """Whether this names a server, not a folder."""
+    """True if the text is the URL of a server and not a folder."""
     return text.startswith(("http://", "https://"))
 
 
 def _address(url: str) -> str:
-    """Raises ConfigError; an address may hold a secret, so it is not repeated."""
+    """Validate and normalise a URL. The ConfigError omits it because it may hold a secret."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -213,7 +213,7 @@ def _checked(api_key: str | None) -> str:
 
 
 def _said(response: httpx.Response, data: bytes) -> str:
-    """The server's own sentence, wherever it stands."""
+    """Return the server's error message, wherever the response has it."""
     try:
         body = read_mended(data)
     except ValueError:
@@ -226,7 +226,7 @@ def _said(response: httpx.Response, data: bytes) -> str:
 
 
 def _wait_s(response: httpx.Response) -> float | None:
-    """Seconds the server wants us to wait: a number, or until a date."""
+    """Return the wait in seconds from Retry-After, which holds a number or a date."""
     asked = response.headers.get("Retry-After")
     if asked is None:
         return None

@@ -1,30 +1,31 @@
 """The local engine: continuous batching in this process, on the very module the learner trains.
 
-A step machine: `submit` queues a request, `step` decodes one token of every row, `abort` ends a
-request; `generate` is a short loop over it. The life of a request:
+`submit` queues a request, `step` decodes one token of every row, `abort` ends a request; `generate`
+is a short loop over these. The life of a request:
 
-1. `submit` checks it and puts it at the end of the queue.
-2. When rows are free, prompts are prefilled together, all but their last token (prefill.py); the
-   n completions of a request share one prefill. A step reads only so much, and of a long prompt one
-   piece (waiting.py), so that a short prompt, the completions in flight and an abort need not wait.
-3. Each completion takes a row, which starts with the last prompt token. The rows of a request begin
-   on one branch: one row of the cache holds what they have in common.
-4. `step` reads one token a branch and draws one a row; rows of a branch that draw alike stay
-   together, the others part with a copy. Rows and branches that end leave no gaps: the last ones
-   and those of step 2 take their places at once.
+1. `submit` validates it and puts it at the end of the queue.
+2. When rows are free, prompts are prefilled in batches, all but their last token (prefill.py); the
+   n completions of a request share one prefill. A step prefills a limited number of tokens, and at
+   most one chunk per prompt (waiting.py), so that a long prompt does not delay short ones,
+   completions in flight or an abort.
+3. Each completion takes a row, which starts with the last prompt token. All rows of a request start
+   on one branch: one row of the KV cache holds their common prefix.
+4. `step` runs the model on one token per branch and samples one per row. Rows of a branch that
+   sample the same token stay together, the others get a copy. Finished rows and branches leave no
+   gaps: the last ones and those of step 2 take their places at once.
 
-Scheduling depends on the requests alone, never on time. A completion depends on (weights, prompt,
-seed, index) alone: to the bit where small models are read in loops (model/small.py), elsewhere up
-to the rounding of matrix products that differ with the batch size.
+Scheduling depends only on the requests, never on time. A completion depends only on (weights,
+prompt, seed, index): bit for bit if the model is small enough for model/numba_model.py, otherwise
+up to the rounding of matrix products, which depends on the batch size.
 
-Branches are the tree of prefixes that the learner knows (model/tree.py), grown while sampling: a
-policy sure of itself lets the completions of a group go on alike for long.
+Branches are the prefix tree that the learner uses too (model/tree.py), built while sampling: with a
+low-entropy policy, the completions of a group stay identical for long.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Counters, OnGroup, RequestState, TokenLogprobs, check
+from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
 from r1kit.engines.counter_rng import uniform
 from r1kit.engines.grammar import Grammars, GrammarState, restrict
 from r1kit.engines.prefill import Prefill, PrefillState
@@ -47,25 +48,25 @@ from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 _FIRST_LENGTH = 64
-"""tokens a row of an empty cache starts with"""
+"""initial tokens per row of an empty cache"""
 
 
 class _Owner(NamedTuple):
-    """Whose completion a row is."""
+    """The completion that a row samples."""
 
     job: PrefillState
     place: int
     version: int
-    """of the policy when the row began"""
+    """policy version when the row started"""
     walk: GrammarState | None
-    """through the grammar it follows"""
-    top_logprobs: list[TopLogprobs]
+    """grammar state if the completion follows a JSON schema"""
+    tops: list[TopLogprobs]
 
 
 class LocalEngine:
-    """Samples from `model` with at most `max_rows` completions in flight; see `base.Engine`.
+    """A `base.StreamingSampler` that keeps up to `max_rows` completions in flight.
 
-    Keeps the keys and values of at most `prefix_tokens` tokens of earlier prompts, to read on from.
+    The prefix cache holds the keys and values of at most `prefix_tokens` tokens of earlier prompts.
     """
 
     def __init__(
@@ -104,35 +105,22 @@ class LocalEngine:
 
     @property
     def max_positions(self) -> int | None:
-        """Longest prompt + completion in tokens; None if the model states none."""
+        """Maximum length of prompt + completion in tokens; None if the model states none."""
         return getattr(self.model.config, "max_position_embeddings", None)
 
-    def generate(
-        self, requests: Sequence[Request], on_group: OnGroup | None = None
-    ) -> list[list[Completion]]:
-        for request in requests:
-            check(request, self._vocab_size, self.max_positions)
-        jobs = [self.submit(request) for request in requests]
-        places = {id(job): place for place, job in enumerate(jobs)}
-        try:
-            while any(job.n_left for job in jobs):
-                for job in self.step():
-                    if on_group is not None and id(job) in places:
-                        on_group(places[id(job)], job.results())
-        finally:
-            for job in jobs:
-                self.abort(job)
-        return [job.results() for job in jobs]
-
     def publish(self, version: int) -> None:
-        """Completions in flight keep the version they began with."""
+        """Discard all state computed with the old weights; call it after the weights have changed.
+
+        Completions that start from now on carry `policy_version=version`; those in flight keep
+        theirs.
+        """
         self.version = version
         self._prompts.forget()
         for job in self._queue:
             job.forget()
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
-        """Queue a request, `ahead` of all that wait. Raises EngineError if it cannot be served."""
+        """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
         if request.sampling.json_schema is not None:
             self._grammars.walk(request.sampling.json_schema)
@@ -141,7 +129,7 @@ class LocalEngine:
         return job
 
     def step(self) -> list[RequestState]:
-        """Decode one token of every row, after filling free rows; the jobs that are done by it."""
+        """Fill free rows, decode one token of every row, and return the requests that finished."""
         start = time.perf_counter()
         with torch.inference_mode(), _evaluating(self.model):
             self._read()
@@ -151,7 +139,7 @@ class LocalEngine:
         return done
 
     def abort(self, job: RequestState) -> None:
-        """End a job now: what it has sampled becomes completions that finish by "abort"."""
+        """End a request now: open completions keep their tokens and finish with "abort"."""
         if not job.n_left:
             return
         with torch.inference_mode():
@@ -163,7 +151,7 @@ class LocalEngine:
             job.n_left = 0
 
     def cut(self, job: RequestState, index: int) -> Completion:
-        """End one completion now, by "abort"; the others of the job go on.
+        """End one completion now, with "abort"; the other completions of the request continue.
 
         Raises EngineError if it is not being sampled.
         """
@@ -177,7 +165,7 @@ class LocalEngine:
         return completion
 
     def sampled(self, job: RequestState, index: int) -> list[int]:
-        """Token ids of completion `index` so far. Raises EngineError if it has failed."""
+        """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         if index in job.errors:
             raise job.errors[index]
         done, row = job.completions[index], self._row(job, index)
@@ -186,7 +174,7 @@ class LocalEngine:
         return [] if row is None else self._rows.ids(row)
 
     def odds(self, job: RequestState, index: int) -> TokenLogprobs:
-        """Of the tokens of completion `index` so far."""
+        """Return the log-probabilities of completion `index` so far."""
         done, row = job.completions[index], self._row(job, index)
         if done is not None:
             return TokenLogprobs(done.logprobs, done.tops)
@@ -195,7 +183,7 @@ class LocalEngine:
         return TokenLogprobs(self._rows.logprobs_of(row), self._owners[row].tops)
 
     def newest(self) -> list[tuple[RequestState, int, int, float]]:
-        """What the last step sampled of completions that go on: job, place, token, log-prob."""
+        """Return (job, index, token, log-probability) of the last step, for open completions."""
         rows, n = self._rows, self._rows.n
         tokens = rows.token[:n].tolist()
         logprobs = rows.logprobs[:n].gather(1, rows.count[:n, None] - 1)[:, 0].tolist()
@@ -209,7 +197,7 @@ class LocalEngine:
         return None
 
     def _read(self) -> None:
-        """Read pieces of prompts, for rows that are free or soon will be."""
+        """Prefill chunks of prompts for rows that are free or soon will be."""
         jobs = self._queue.next_pieces(self.max_rows - self._rows.n, self.max_rows // 8)
         new = [job for job in jobs if job.n_read is None]
         self._prompts.advance(jobs, self._queue.pace.piece)
@@ -217,7 +205,7 @@ class LocalEngine:
         self.counters.cached_tokens += sum(job.n_cached for job in new)
 
     def _admit(self) -> None:
-        """Let the jobs whose prompts have been read take the free rows."""
+        """Give the free rows to requests whose prompts have been prefilled."""
         while self._rows.n < self.max_rows and (job := self._queue.first_read()):
             self._begin(job, min(self.max_rows - self._rows.n, job.n_waiting))
             if not job.n_waiting:
@@ -237,10 +225,10 @@ class LocalEngine:
         job.n_begun += n
 
     def _make_room(self, rows: int, length: int) -> None:
-        """Grow the cache to hold rows x length: a quarter longer at a time, never beyond need.
+        """Grow the cache to at least rows x length: a quarter longer at a time, never beyond need.
 
-        A quarter, because decoding reads keys as far as they are allocated. Growing while nothing
-        waits also shrinks to the rows that are left.
+        The step is only a quarter because decoding reads all allocated keys. Growing while the
+        queue is empty also shrinks the cache to the rows that are left.
         """
         cache, kept = self._cache, self._n_branches
         if rows <= cache.rows and length <= cache.length:
@@ -258,7 +246,7 @@ class LocalEngine:
     def _decode(self) -> list[RequestState]:
         rows, branch = self._rows, self._rows.branch[: self._rows.n]
         one = torch.empty(self._n_branches, dtype=torch.int64, device=self._device)
-        one[branch] = torch.arange(rows.n, device=self._device)  # any row speaks for its branch
+        one[branch] = torch.arange(rows.n, device=self._device)  # any row represents its branch
         positions = rows.position[one]
         used = int(positions.max()) + 1
         self._make_room(rows.n, used)
@@ -300,7 +288,7 @@ class LocalEngine:
                 self._owners[row].tops.append(top)
 
     def _stopped(self) -> set[int]:
-        """Rows whose last token has completed a stop string."""
+        """Return the rows whose last token completed a stop string."""
         rows = set()
         for row, (job, *_) in enumerate(self._owners):
             stop = job.request.sampling.stop
@@ -309,9 +297,9 @@ class LocalEngine:
         return rows
 
     def _end(self, gone: list[int], otherwise: Finish) -> list[RequestState]:
-        """Complete these rows (ascending) and close the gaps; the jobs that are done by it.
+        """End these rows (ascending), close the gaps, and return the requests that finished.
 
-        They finish by "stop" if they end in an EOS token or a stop string.
+        A row finishes with "stop" if it ends in an EOS token or a stop string.
         """
         done: list[RequestState] = []
         for row in gone:
@@ -328,7 +316,7 @@ class LocalEngine:
         return done
 
     def _close(self, gone: list[int]) -> None:
-        """Take rows out, and let those that drew differently part."""
+        """Remove rows, and split branches whose rows sampled different tokens."""
         sources, targets = self._rows.remove(gone)
         for source, target in zip(sources, targets, strict=True):
             self._owners[target] = self._owners[source]
@@ -337,10 +325,10 @@ class LocalEngine:
             self._branch_out()
 
     def _branch_out(self) -> None:
-        """A branch for every history of the rows, at the front of the cache.
+        """Give every distinct history of the rows a branch, compact at the front of the cache.
 
-        The first of the rows that part keeps the branch where it is, if that is among the first n;
-        the others move or are copied to the places in between.
+        The first of the histories that split from a branch keeps its place if that is among the
+        first n; the others move or are copied to the free places in between.
         """
         rows = self._rows
         histories = rows.branch[: rows.n] * self._vocab_size + rows.token[: rows.n]
@@ -362,7 +350,7 @@ class LocalEngine:
 
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode, and back: a learner's gradient checkpointing must not lose its mode."""
+    """Use evaluation mode, then restore training mode, which gradient checkpointing needs."""
     if not model.training:
         yield
         return

@@ -1,4 +1,4 @@
-"""Reading prompts, a piece at a time; each that begins with a known text, on from there."""
+"""Chunked prefill of prompts; a prompt with a cached prefix continues after that prefix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from r1kit.types import Request
 
 
 class PrefillState(RequestState):
-    """A job whose prompt is being read: all but its last token, which decoding reads."""
+    """A request whose prompt is being prefilled, except the last token, which decoding reads."""
 
     def __init__(self, request: Request, n_known: int = 0) -> None:
         super().__init__(request)
@@ -20,9 +20,9 @@ class PrefillState(RequestState):
         self.known: KeyValues = {}
         """keys and values of the first `n_read` tokens"""
         self.n_read: int | None = None
-        """None before anything has been looked up or read"""
+        """number of prefilled tokens; None before the prefix cache was searched"""
         self._n_known = n_known
-        """tokens that earlier prompts will spare, as far as one could tell when it was submitted"""
+        """number of tokens found in the prefix cache when the request was submitted"""
 
     @property
     def is_read(self) -> bool:
@@ -30,32 +30,32 @@ class PrefillState(RequestState):
 
     @property
     def n_unread(self) -> int:
-        """Tokens that are left to read."""
+        """Number of prompt tokens left to prefill."""
         return len(self.prompt) - (self._n_known if self.n_read is None else self.n_read)
 
     @property
     def n_waiting(self) -> int:
-        """Completions that have not begun."""
+        """Number of completions that have not started."""
         return self.request.n - self.n_begun
 
     def forget(self) -> None:
-        """Give back what was read."""
+        """Drop the keys and values, so that the prompt is prefilled anew."""
         self.known, self.n_read, self._n_known = {}, None, 0
 
 
 class Prefill:
-    """Reads prompts with a model; remembers at most `prefix_tokens` tokens of them."""
+    """Prefills prompts with a model and keeps up to `prefix_tokens` tokens in a prefix cache."""
 
     def __init__(self, inference: Inference, prefix_tokens: int) -> None:
         self._inference = inference
         self._known = PrefixCache(prefix_tokens)
 
     def n_known(self, request: Request) -> int:
-        """Tokens of a prompt that earlier prompts began with."""
+        """Return the number of leading prompt tokens in the prefix cache."""
         return self._known.count(request.prompt_ids[:-1])
 
     def advance(self, jobs: Sequence[PrefillState], most: int) -> None:
-        """Read on, at most so many tokens of each; each begins with what earlier prompts left."""
+        """Prefill up to `most` more tokens of each prompt, after its longest cached prefix."""
         for job in jobs:
             if job.n_read is None:
                 job.n_read, job.known = self._known.longest(job.prompt)
@@ -66,9 +66,9 @@ class Prefill:
             read = self._inference.read(pieces, [job.known for job, _ in left])
             for (job, start), piece, known in zip(left, pieces, read, strict=True):
                 job.known, job.n_read = known, start + len(piece)
-        for job in jobs:  # also of a prompt that is not read yet: another may begin like it
+        for job in jobs:  # also of unfinished prompts: another may share the prefix
             self._known.keep(job.prompt[: job.n_read], job.known)
 
     def forget(self) -> None:
-        """The weights have changed."""
+        """Clear the prefix cache, because the weights have changed."""
         self._known.clear()

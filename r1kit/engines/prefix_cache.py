@@ -1,8 +1,8 @@
-"""Beginnings of prompts that have been read before: their keys and values, to read on from.
+"""The prefix cache: keys and values of prompt prefixes that have been prefilled before.
 
-Kept in blocks of 64 tokens, as DeepSeek's API does: less than that is read again as fast as it is
-found. A block is known by the block before it and its own tokens, never by a hash of them, so that
-no prompt can be made that finds the keys of another.
+Blocks have 64 tokens, as in DeepSeek's API; shorter prefixes are prefilled again as fast as they
+are found. The key of a block is the number of the block before it and its tokens, not a hash of
+them, so that no prompt can be crafted to collide with another's keys and values.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from r1kit.model.cache import KeyValues
 
 BLOCK = 64
-"""tokens"""
+"""tokens per block"""
 _ROOT = 0
 
 _Key = tuple[int, tuple[int, ...]]
-"""number of the block before, and the tokens"""
+"""(number of the preceding block, tokens of the block)"""
 
 
 class _Block(NamedTuple):
@@ -29,7 +29,7 @@ class _Block(NamedTuple):
 
 
 class PrefixCache:
-    """At most `max_tokens` tokens of beginnings; those not used for longest leave first."""
+    """An LRU cache of at most `max_tokens` tokens of prompt prefixes."""
 
     def __init__(self, max_tokens: int) -> None:
         self._most = max_tokens // BLOCK
@@ -37,21 +37,21 @@ class PrefixCache:
         self._n_made = _ROOT
 
     def __len__(self) -> int:
-        """Tokens kept."""
+        """Number of cached tokens."""
         return len(self._blocks) * BLOCK
 
     def count(self, ids: Sequence[int]) -> int:
-        """How many of the first ids are known."""
+        """Return the number of leading ids that are cached."""
         return len(self._path(ids)) * BLOCK
 
     def longest(self, ids: Sequence[int]) -> tuple[int, KeyValues]:
-        """How many of the first ids are known, and the keys and values of those."""
+        """Return the number of leading ids that are cached, and their keys and values."""
         path = self._path(ids)
         self._touch(path)
         return len(path) * BLOCK, _joined([self._blocks[key].keys_values for key in path])
 
     def keep(self, ids: Sequence[int], keys_values: KeyValues) -> None:
-        """Remember the whole blocks of a prompt that was read."""
+        """Add the complete blocks of a prefilled prompt, then evict down to the limit."""
         if not self._most:
             return
         keys: list[_Key] = []
@@ -68,11 +68,11 @@ class PrefixCache:
             self._blocks.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget all: the weights have changed."""
+        """Remove all blocks, because the weights have changed."""
         self._blocks.clear()
 
     def _path(self, ids: Sequence[int]) -> list[_Key]:
-        """The blocks that the ids begin with."""
+        """Return the keys of the cached blocks that the ids start with."""
         path: list[_Key] = []
         before = _ROOT
         for tokens in _blocks(ids):
@@ -84,7 +84,7 @@ class PrefixCache:
         return path
 
     def _touch(self, path: list[_Key]) -> None:
-        """The last first, so that no block leaves before those that only it leads to."""
+        """Mark blocks as used, last first, so that none is evicted before its successors."""
         for key in reversed(path):
             self._blocks.move_to_end(key)
 
@@ -95,7 +95,7 @@ def _blocks(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def _part(keys_values: KeyValues, start: int) -> KeyValues:
-    """One block, as a copy: a view would keep the whole prompt alive."""
+    """Copy one block; a view would keep the whole prompt's tensors alive."""
     end = start + BLOCK
     return {
         layer: (keys[:, start:end].clone(), values[:, start:end].clone())

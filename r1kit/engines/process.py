@@ -1,7 +1,7 @@
-"""A local engine in a process of its own (worker.py), so that it shares no lock with the server.
+"""A local engine in a process of its own (worker.py), so that it shares no GIL with the server.
 
-In one process, the engine and whoever writes its answers would take Python's lock from each other a
-hundred times a step (docs/log.md). And whatever kills the engine leaves the server alive.
+In one process, the engine and the threads that write its answers would take the GIL from each other
+a hundred times per step (docs/log.md). And a crash of the engine leaves the server alive.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from r1kit.processes.child import Child
 from r1kit.types import Completion, Finish
 
 _STEP_S = 0.01
-"""how long a step waits for a token before others have a say"""
+"""maximum time that a step waits for a token before it returns"""
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What the process is to open, and how it is to sample."""
+    """The model that the process loads, and the settings of its `LocalEngine`."""
 
     model: Path | str
-    """a folder, or a hub id (a str)"""
+    """a folder (Path) or a hub id (str)"""
     max_rows: int
     prefix_tokens: int
 
 
 class EngineProcess(Child):
-    """A process that opens a model, while we do something else."""
+    """A child process that loads a model in the background."""
 
     def __init__(self, wish: EngineConfig) -> None:
         super().__init__("r1kit.engines.worker")
         self.wish = wish
         told = {**asdict(wish), "model": str(wish.model)}
         asked = {"wish": told, "is_folder": isinstance(wish.model, Path)}
-        with contextlib.suppress(OSError):  # it has ended: `facts` says so
+        with contextlib.suppress(OSError):  # it has ended: `facts` raises
             self.line.send_bytes(to_bytes(asked))
 
     def facts(self) -> dict[str, Any]:
-        """What it knows of the model, once it is open. Raises the R1Error that it does not with."""
+        """Wait for the model and return its facts. Raises the R1Error with which loading failed."""
         try:
             told: dict[str, Any] = read_json(self.line.recv_bytes())
         except (EOFError, OSError):
@@ -61,12 +61,12 @@ class EngineProcess(Child):
 
 
 class ProcessEngine(RemoteEngine):
-    """See `base.Stepped`; `close` ends the process."""
+    """A `base.StreamingSampler` that runs in an `EngineProcess`; `close` ends that process."""
 
     def __init__(
         self, opening: EngineProcess, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]
     ) -> None:
-        """Returns when the model is open. Raises the R1Error that it does not open with."""
+        """Wait until the model is loaded. Raises the R1Error with which loading failed."""
         self._opening, self._line = opening, opening.line
         try:
             opened = opening.facts()
@@ -78,16 +78,16 @@ class ProcessEngine(RemoteEngine):
         )
         self._numbers = count()
         self._number_of: dict[RequestState, int] = {}
-        """of jobs that are not done"""
+        """numbers of the jobs that are not done"""
         self._job_of: dict[int, RequestState] = {}
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the engine's process."""
         return self._opening.pid
 
     def step(self) -> list[RequestState]:
-        """Takes all that has been sampled; raises EngineError when the process is gone."""
+        """Receive new tokens; return finished requests. Raises EngineError if the process died."""
         done: list[RequestState] = []
         try:
             if not self._line.poll(_STEP_S):
@@ -102,16 +102,16 @@ class ProcessEngine(RemoteEngine):
             ) from None
 
     def close(self) -> None:
-        """End the process; nothing may be asked afterwards."""
+        """End the process; the engine cannot be used afterwards."""
         self._opening.close()
 
     def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[RequestState]:
-        """The jobs that are done by it."""
+        """Apply a message from the process and return the jobs that it finished."""
         if isinstance(told, dict):
             raise EngineError(told["said"])
         done = []
         for number, place, *rest in told:
-            job = self._job_of.get(number)  # none, if it was ended here meanwhile
+            job = self._job_of.get(number)  # None if it was ended on this side meanwhile
             if job is not None and self._take(self._rows[job][place], _news(*rest)):
                 done.append(job)
         return done
@@ -131,12 +131,12 @@ class ProcessEngine(RemoteEngine):
         return done
 
     def _say(self, asked: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # it has ended: `step` says so
+        with contextlib.suppress(OSError):  # it has ended: `step` raises
             self._line.send_bytes(orjson.dumps(asked))
 
 
 def _news(told: Any, *rest: Any) -> CompletionUpdate | EngineError:
-    """Tokens and all about them, or the sentence why there will be none."""
+    """Decode an update: new tokens with their details, or the error that ended the completion."""
     if not rest:
         return GrammarError(told)
     logprobs, finish, n_cached, tops = rest

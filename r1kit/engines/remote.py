@@ -1,10 +1,10 @@
-"""A model behind any OpenAI-compatible server: DeepSeek's, vLLM, llama.cpp, our own. No torch.
+"""A client for any OpenAI-compatible server: DeepSeek's API, vLLM, llama.cpp, r1kit's. No torch.
 
-Unlike the engines of `base.py` it is asked in messages, for only the server knows its tokenizer: a
-`Completion` from here has its text, in this house's form, and how it ended, and no token ids.
+Unlike the engines of `base.py` it takes messages, because only the server has the tokenizer: a
+`Completion` from here has its text, in r1kit's format, and its finish reason, but no token ids.
 
-Servers tell thinking in fields, typed parts or tags (sse.py); all become the one text that
-`template.parse` reads.
+Servers return thinking in fields, typed parts or tags (sse.py); each is converted to the text
+format that `template.parse` reads.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Json, Message, Sampling
 
 TIMEOUT_S = 600.0
-"""of one try: a reasoning model may think for minutes"""
+"""timeout of one attempt; a reasoning model may think for minutes"""
 RETRIES = 4
 CONCURRENCY = 8
 LEAST_PATIENCE = 4
-"""failures in a row after which a server is taken for gone"""
+"""minimum number of failures in a row after which a server counts as down"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class EndpointRequest:
 
 
 CompletionsOrError = list[Completion] | EngineError
-"""n completions, or why there are none"""
+"""n completions, or the error that prevented them"""
 
 
 class Endpoint:
-    """A model on a server. Threads may share it; the key is never shown."""
+    """A model on a server. Safe to use from several threads; the API key is never shown."""
 
     def __init__(
         self,
@@ -61,26 +61,26 @@ class Endpoint:
         concurrency: int = CONCURRENCY,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`url` is what `/chat/completions` follows; without `model` the only one there is taken.
+        """`url` is the base URL before `/chat/completions`; `model` may be None for a single model.
 
-        Raises ConfigError for an address or a key that cannot be meant; the server is not asked.
+        Raises ConfigError for an invalid address or key; no request is sent.
         """
         self.counters = Counters()
         self._caller = HttpClient(url, api_key, timeout_s, retries, sleep)
         self._concurrency = concurrency
         self._model = model
         self._one_by_one = False
-        """the server gives no n completions at once"""
+        """True if the server does not support n > 1"""
         self._lock = threading.Lock()
 
     @property
     def address(self) -> str:
-        """Without key and trailing slash."""
+        """The base URL, without API key and trailing slash."""
         return self._caller.address
 
     @property
     def model(self) -> str:
-        """Its name on the server. Raises EngineError if none was given and there are several."""
+        """The model's name. Raises EngineError if none was given and the server has several."""
         with self._lock:
             if self._model is None:
                 self._model = self._caller.call("GET", "/models", None, self._only)
@@ -89,16 +89,16 @@ class Endpoint:
     def complete(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int = 1
     ) -> list[Completion]:
-        """n completions of a conversation; where the server gives one at a time, by seed + i.
+        """Return n completions of a conversation, one by one with seed + i if n > 1 is unsupported.
 
-        Raises RefusedError when the server says no to this request, EngineError for all else.
+        Raises RefusedError if the server refuses this request, EngineError for all other failures.
         """
         found: list[Completion] = []
         if n > 1 and not self._one_by_one:
             try:
                 found = self._ask(messages, sampling, seed, n)[:n]
             except RefusedError:
-                found = []  # of n, or of the request itself: the next one shows which
+                found = []  # refuses n, or the request itself: the next attempt shows which
         was_short = n > 1 and len(found) < n
         while len(found) < n:
             found += self._ask(messages, sampling, seed + len(found), 1)[:1]
@@ -110,11 +110,11 @@ class Endpoint:
         asked: Sequence[EndpointRequest],
         on_done: Callable[[int, CompletionsOrError], None] | None = None,
     ) -> list[CompletionsOrError]:
-        """An answer for each, in order; a failure is an answer too, so that no other is lost.
+        """Return completions or an error for every request, in order; failures are not raised.
 
-        `on_done(place, answer)` is called in this thread as they come. When as many in a row fail
-        as are asked at once, or four if that is more, the server is taken for gone, and the rest
-        fail without being asked.
+        `on_done(index, result)` is called in this thread as results arrive. After
+        max(concurrency, 4) failures in a row the server counts as down, and the remaining requests
+        fail without being sent.
         """
         answers: list[CompletionsOrError | None] = [None] * len(asked)
         try:
@@ -144,9 +144,9 @@ class Endpoint:
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool = True
     ) -> Iterator[Piece | Finish]:
-        """One completion as it comes, and last how it ended. Raises EngineError, also midway.
+        """Stream one completion, then yield its finish reason. Raises EngineError, also midway.
 
-        That thinking is off is said in DeepSeek's field, and only then: others may not know it.
+        DeepSeek's field `thinking` is sent only if thinking is off; other servers may not know it.
         """
         body = self._body(messages, sampling, seed, 1) | {"stream": True}
         if not thinks:
@@ -154,21 +154,21 @@ class Endpoint:
         yield from pieces(self._caller.events("/chat/completions", body))
 
     def for_model(self, name: str) -> Endpoint:
-        """The same server, asked for another of its models."""
+        """Return a copy of this endpoint for another model of the same server."""
         other = copy.copy(self)
         other._model = name
         return other
 
     def models(self) -> list[str]:
-        """The names of the models there. Raises EngineError."""
+        """Return the names of the server's models. Raises EngineError."""
         return [str(one["id"]) for one in self.listed()]
 
     def listed(self) -> list[Json]:
-        """The model objects of the server's list. Raises EngineError."""
+        """Return the model objects of `/models`. Raises EngineError."""
         return self._caller.call("GET", "/models", None, _listed)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         self._caller.close()
 
     def __enter__(self) -> Endpoint:
@@ -205,12 +205,12 @@ class Endpoint:
             "top_p": sampling.top_p,
             "seed": seed,
         }
-        # Not every server knows these: they are said only where they mean something.
+        # Not every server knows these fields: they are sent only if they have an effect.
         extra = {"n": n if n > 1 else None, "top_k": sampling.top_k, "stop": list(sampling.stop)}
         return body | {key: value for key, value in extra.items() if value}
 
     def _only(self, listed: Json) -> str:
-        """The one model of /models; several names of one model (`root`) count once."""
+        """Return the only model of /models; several names of one model (`root`) count as one."""
         models = _listed(listed)
         names = [str(one["id"]) for one in models]
         if not names:
@@ -224,7 +224,7 @@ class Endpoint:
 
 
 class _WorkerPool:
-    """Threads that ask. They are daemons: Ctrl-C need not wait for a server that hangs."""
+    """Threads that send requests; daemons, so that Ctrl-C need not wait for a hung server."""
 
     def __init__(
         self,
@@ -240,7 +240,7 @@ class _WorkerPool:
         self._patience = patience
         self._next = iter(range(len(asked)))
         self._failed = 0
-        """in a row"""
+        """number of failures in a row"""
         self._failure = EngineError("nothing failed")
         self._lock = threading.Lock()
 
@@ -263,7 +263,7 @@ class _WorkerPool:
             answer = self._endpoint.complete(asked.messages, asked.sampling, asked.seed, asked.n)
         except EngineError as error:
             answer = error
-        except BaseException as error:  # a bug: told where somebody waits, not lost in a thread
+        except BaseException as error:  # a bug: raised in the caller, not lost in a thread
             answer = error
         with self._lock:
             if isinstance(answer, EngineError) and not isinstance(answer, RefusedError):
@@ -274,14 +274,14 @@ class _WorkerPool:
 
 
 def _listed(answer: Json) -> list[Json]:
-    """The models of /models that have a name."""
+    """Return the model objects of /models that have a name."""
     data = answer.get("data")
     models = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
     return [one for one in models if isinstance(one.get("id"), str)]
 
 
 def _read(answer: Json) -> tuple[list[Completion], Json]:
-    """The choices and the usage. Raises ValueError for an answer that is none."""
+    """Return the choices and the usage. Raises ValueError for an invalid response."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         error = answer.get("error")
@@ -300,16 +300,16 @@ def _completion(choice: Any) -> Completion:
 
 
 def _text(reasoning: str, content: str, finish: Finish) -> str:
-    """The completion as our own models write it.
+    """Return the completion in the format that r1kit's own models write.
 
-    Tags inside a part cannot be told from ours again: such a text stays readable, is not well
-    formed, and curation takes it.
+    Tags inside a part cannot be told apart from the added ones: such a text stays readable, but
+    does not parse as well-formed, and curation accepts it.
     """
     if not reasoning and (THINK in content or END_THINK in content):
-        # Where the prompt opened the thinking, servers without a parser show only its end.
+        # If the prompt opens the thinking, servers without a parser return only the closing tag.
         return content if THINK in content else f"{THINK}{content}"
     if reasoning and not content.strip() and finish != "stop":
-        return f"{THINK}{reasoning}"  # cut while it thought
+        return f"{THINK}{reasoning}"  # cut inside the thinking
     try:
         return completion_text(reasoning or None, content)
     except ValueError:

@@ -1,7 +1,7 @@
-"""An engine whose tokens are sampled elsewhere: what has come of each completion is kept here.
+"""The base class of engines that sample elsewhere; it holds the tokens received so far.
 
-In a process of its own (process.py) or in a vLLM (vllm.py), it may be ahead of us; what comes after
-a completion was ended here is not looked at any more.
+The sampler, a process (process.py) or a vLLM server (vllm.py), may be ahead of this side; tokens
+that arrive after a completion was ended here are ignored.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 @dataclass(frozen=True, slots=True)
 class CompletionUpdate:
-    """What was sampled of a completion since the last time."""
+    """The tokens of a completion sampled since the last update."""
 
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: Finish | None = None
     n_cached: int = 0
-    """tokens of the prompt that were known, as far as that has been said"""
+    """number of prompt tokens found in the prefix cache; 0 if not reported"""
     tops: list[TopLogprobs] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
 class RemoteCompletion:
-    """One completion, as far as it has come."""
+    """The tokens of one completion received so far."""
 
     job: RequestState
     place: int
@@ -45,12 +45,12 @@ class RemoteCompletion:
 
 
 class RemoteEngine(ABC):
-    """Most of `base.Stepped`; who derives from it sends, fetches (`step`) and lets go."""
+    """A partial `base.StreamingSampler`; subclasses implement `step`, `_send` and `_let_go`."""
 
     def __init__(
         self, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int], max_positions: int | None
     ) -> None:
-        """`n_ids` is the size of the model's vocabulary."""
+        """`n_ids` is the vocabulary size of the model."""
         self.counters = Counters()
         self.eos_ids = frozenset(eos_ids)
         self._n_ids = n_ids
@@ -60,11 +60,11 @@ class RemoteEngine(ABC):
 
     @property
     def max_positions(self) -> int | None:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.max_positions`."""
         return self._max_positions
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.submit`."""
         check(request, self._n_ids, self._max_positions)
         job = RequestState(request)
         self.counters.prompt_tokens += len(request.prompt_ids)
@@ -73,14 +73,14 @@ class RemoteEngine(ABC):
         return job
 
     def abort(self, job: RequestState) -> None:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.abort`."""
         for row in self._rows.pop(job, []):
             if row.is_open:
                 self._let_go(row)
                 self._end(row, "abort")
 
     def cut(self, job: RequestState, index: int) -> Completion:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.cut`."""
         if job.completions[index] is not None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
         row = self._rows[job][index]
@@ -88,31 +88,31 @@ class RemoteEngine(ABC):
         return self._end(row, "abort")
 
     def sampled(self, job: RequestState, index: int) -> list[int]:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.sampled`."""
         if index in job.errors:
             raise job.errors[index]
         done = job.completions[index]
         return self._rows[job][index].token_ids if done is None else done.token_ids
 
     def odds(self, job: RequestState, index: int) -> TokenLogprobs:
-        """See `base.Stepped`."""
+        """Implements `StreamingSampler.odds`."""
         told = job.completions[index] or self._rows[job][index]
         return TokenLogprobs(told.logprobs, told.tops)
 
     @abstractmethod
     def step(self) -> list[RequestState]:
-        """See `base.Stepped`."""
+        """Receive new tokens; see `StreamingSampler.step`."""
 
     @abstractmethod
     def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        """Have it sampled."""
+        """Send the request to the sampler, one completion for each of `rows`."""
 
     @abstractmethod
     def _let_go(self, row: RemoteCompletion) -> None:
-        """Nobody wants more of it."""
+        """Tell the sampler to stop sampling this completion."""
 
     def _take(self, row: RemoteCompletion, news: CompletionUpdate | EngineError) -> bool:
-        """Whether the job is done by it."""
+        """Apply an update; return True if it finished the request."""
         if not row.is_open:
             return False
         row.job.n_begun = max(row.job.n_begun, row.place + 1)

@@ -1,7 +1,7 @@
-"""From logits to tokens: the sampling law and its exact log-probabilities.
+"""Sampling: from logits to tokens and their exact log-probabilities.
 
-The law is temperature, then top-k, then top-p (the order of transformers and vLLM). Its randomness
-is counter_rng.py's.
+The order is temperature, then top-k, then top-p, as in transformers and vLLM. The random numbers
+come from counter_rng.py.
 Departure: temperature 0 is greedy, and its log-probabilities are those of temperature 1.
 """
 
@@ -18,33 +18,33 @@ from r1kit.model import kernels
 from r1kit.types import TopLogprobs
 
 LOOPED = 200_000
-"""logits of all rows together that are drawn from in one loop on a CPU; with more, torch's many
-operations are faster, or as fast, and have all threads"""
+"""maximum number of logits of all rows that one compiled loop samples from on a CPU; with more,
+torch's operations are as fast or faster, and use all threads"""
 _HEADS = (8, 64)
-"""how many of the likeliest tokens are looked at before all of them are"""
+"""numbers of likeliest tokens to try before the whole vocabulary is sorted"""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSamplingParams:
-    """How each of R rows draws."""
+    """The sampling parameters of R rows."""
 
     temperature: Tensor
-    """[R] float32, 1 where greedy"""
+    """[R] float32; 1 for greedy rows"""
     greedy: Tensor | None
-    """[R] bool; None when no row is"""
+    """[R] bool; None if no row is greedy"""
     cut: Tensor | None
-    """[R'] rows that truncate; None when no row does"""
+    """[R'] indices of rows with top-k or top-p; None if there are none"""
     top_k: Tensor
-    """[R] int64, vocabulary size or more cuts nothing"""
+    """[R] int64; vocabulary size or more disables it"""
     top_p: Tensor
-    """[R] float32, 2 cuts nothing (1 would, by rounding)"""
+    """[R] float32; 2 disables it (1 could still truncate, because of rounding)"""
 
 
 def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
-    """One token a row by inverting the distribution at u.
+    """Sample one token per row by inverting the cumulative distribution at u.
 
-    logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 under the
-    law; NaN where a row's logits are not finite.
+    logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 after
+    temperature, top-k and top-p; NaN if the logits of a row are not finite.
     """
     if law.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
         return _looped(logits, law, u)
@@ -56,8 +56,8 @@ def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor,
     tokens = _invert(probs, u[:, None])
     if law.greedy is not None:
         tokens = torch.where(law.greedy[:, None], logits.argmax(-1, keepdim=True), tokens)
-    # By way of the likeliest token, because the probability of the drawn one may be too small to
-    # hold its digits.
+    # Relative to the likeliest token, because the sampled token's probability may be too small to
+    # keep its precision.
     below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
     return tokens[:, 0], below + probs.amax(-1).log()
 
@@ -65,9 +65,9 @@ def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor,
 def top_logprobs(
     logits: Tensor, law: BatchSamplingParams, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
 ) -> list[TopLogprobs]:
-    """Of the rows that want them (row → how many), the likeliest tokens that can be drawn.
+    """Return the likeliest tokens that can be sampled, for the rows in `wanted` (row → how many).
 
-    `drawn` is the result of `sample` for all rows; its log-probabilities are repeated exactly.
+    `drawn` is the result of `sample` for all rows; its log-probabilities are copied exactly.
     """
     rows = torch.tensor(list(wanted), device=logits.device)
     scores = logits[rows] / law.temperature[rows, None]
@@ -96,9 +96,9 @@ def _looped(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor
 
 
 def _invert(probs: Tensor, u: Tensor) -> Tensor:
-    """[R, 1] where the running sum of probs [R, V] passes u [R, 1].
+    """Return [R, 1] the tokens at which the cumulative sum of probs [R, V] passes u [R, 1].
 
-    In two levels, blocks and tokens, because a running sum is slow: 2 sqrt(V) terms instead of V.
+    Two levels, blocks and tokens, because a cumulative sum is slow: 2 sqrt(V) terms instead of V.
     """
     vocab = probs.shape[-1]
     size = 2 ** (vocab.bit_length() // 2)
@@ -106,16 +106,16 @@ def _invert(probs: Tensor, u: Tensor) -> Tensor:
     sums = blocks.sum(-1).cumsum(-1)
     block, rest = _pass(sums, u * sums[:, -1:])
     token, _ = _pass(blocks.take_along_dim(block[:, :, None], 1)[:, 0].cumsum(-1), rest)
-    # Beyond the vocabulary only if the row is NaN, which the log-probability will show.
+    # Beyond the vocabulary only if the row is NaN, which its log-probability will show.
     place: Tensor = block * size + token
     return place.clamp_(max=vocab - 1)
 
 
 def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
-    """The first place [R, 1] where running sums pass the point, and how far into it the point is.
+    """Return [R, 1] the first index whose cumulative sum passes the point, and the remainder.
 
-    A point that rounding has put at the last sum or past it counts as just below, so that the place
-    found always has weight.
+    The remainder is the point minus the previous sum. A point that rounding put at or past the last
+    sum is moved just below it, so that the entry found always has a positive probability.
     """
     last = sums[:, -1:]
     point = torch.minimum(point, torch.nextafter(last, torch.zeros_like(last)))
@@ -125,10 +125,10 @@ def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
-    """-inf, in place, for what is not among the k likeliest or comes after probability p.
+    """Apply top-k, then top-p: set the scores of all other tokens to -inf, in place.
 
-    The likeliest few tell the end of it in most rows; sorting a whole vocabulary takes longer than
-    the model does.
+    In most rows a few of the likeliest tokens determine the threshold; sorting the whole vocabulary
+    takes longer than the model.
     """
     left = torch.arange(len(scores), device=scores.device)
     for size in _HEADS:
@@ -144,10 +144,10 @@ def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
 
 
 def _least(scores: Tensor, top_k: Tensor, top_p: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """[R, 1] the lowest score that is kept, and [R] whether the `size` likeliest tokens tell.
+    """Return [R, 1] the lowest score kept, and [R] True if `size` likeliest tokens determine it.
 
-    They do not where more are kept, where the weight of all that are kept is not known, and where
-    the last one is as likely as the next.
+    They do not if more tokens are kept, if the total probability of the top k is unknown, or if
+    the last token kept is as likely as the next.
     """
     head = scores.topk(size).values
     among = torch.arange(size, device=scores.device) < top_k[:, None]

@@ -1,45 +1,56 @@
-"""The test double: an engine that answers from a function, for tests and documentation."""
+"""A test double: an engine that answers from a function, for tests and documentation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from r1kit.engines.base import Counters, OnGroup, check
+from r1kit.engines.base import Counters, RequestState, check
 from r1kit.engines.text import Text
 from r1kit.types import Completion, Finish, Request
 
 Script = Callable[[Request, int], str]
-"""(request, place among its n completions) -> text"""
+"""(request, index among its n completions) -> text"""
 
 
 class ScriptedEngine:
-    """Says what `script` says, tokenised by `tokenizer`, with log-probabilities of 0.
+    """An engine that returns the text of `script`, with log-probabilities of 0.
 
-    An answer longer than max_tokens is cut ("length"); otherwise it ends in the tokenizer's EOS
-    token ("stop"). Stop strings cut the text, as in every engine.
+    An answer of more than max_tokens tokens is cut ("length"); otherwise it ends in the tokenizer's
+    EOS token ("stop"). Stop strings cut the text, as in every engine.
     """
 
     def __init__(self, script: Script, tokenizer: Any) -> None:
         self.counters = Counters()
         self.version = 0
+        self._queue: list[RequestState] = []
         self._script = script
         self._tokenizer = tokenizer
         self._eos_id: int = tokenizer.eos_token_id
         self._text = Text(tokenizer, {self._eos_id})
 
-    def generate(
-        self, requests: Sequence[Request], on_group: OnGroup | None = None
-    ) -> list[list[Completion]]:
-        for request in requests:
-            check(request, len(self._tokenizer), None)
-        groups = []
-        for place, request in enumerate(requests):
-            self.counters.prompt_tokens += len(request.prompt_ids)
-            groups.append([self._complete(request, index) for index in range(request.n)])
-            if on_group is not None:
-                on_group(place, groups[-1])
-        return groups
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
+        """Implements `Sampler.submit`."""
+        check(request, len(self._tokenizer), None)
+        job = RequestState(request)
+        self._queue.insert(0 if ahead else len(self._queue), job)
+        return job
+
+    def step(self) -> list[RequestState]:
+        """Implements `Sampler.step`: every queued request finishes."""
+        done, self._queue = self._queue, []
+        for job in done:
+            self.counters.prompt_tokens += len(job.request.prompt_ids)
+            job.completions = [self._complete(job.request, i) for i in range(job.request.n)]
+            job.n_begun, job.n_left = job.request.n, 0
+        return done
+
+    def abort(self, job: RequestState) -> None:
+        """Implements `Sampler.abort`."""
+        if job.n_left:
+            self._queue.remove(job)
+            job.completions = [Completion([], [], "", "abort", self.version)] * job.request.n
+            job.n_left = 0
 
     def publish(self, version: int) -> None:
         self.version = version

@@ -1,7 +1,7 @@
-"""The rows being decoded: one tensor a property, compact at the front, no Python a token.
+"""The state of the rows being decoded: one tensor per property, compact at the front.
 
 A row is one completion in flight. Its sampled tokens stay in preallocated buffers on the device
-until it ends; only rows that end cost Python.
+until it ends, so that no Python runs per token, only per finished row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NO_TOP_K, _NO_TOP_P = 2**62, 2.0
 
 
 class Slots:
-    """The state of R rows, R changing; row r is entry r of every tensor."""
+    """The state of `n` rows, up to `capacity`; row r is entry r of every tensor."""
 
     def __init__(self, capacity: int, device: torch.device) -> None:
         def column(dtype: torch.dtype) -> Tensor:
@@ -27,16 +27,16 @@ class Slots:
 
         self.n = 0
         self.branch = column(torch.int64)
-        """row of the cache that holds its history; completions with one history share it"""
+        """row of the KV cache with the completion's history; equal histories share one"""
         self.token = column(torch.int64)
-        """last token, the next to be read"""
+        """last token, which the model reads next"""
         self.position = column(torch.int64)
-        """of that token in prompt + completion"""
+        """position of that token in prompt + completion"""
         self.count = column(torch.int64)
-        """tokens sampled so far"""
+        """number of tokens sampled so far"""
         self.limit = column(torch.int64)
         self.least = column(torch.int64)
-        """tokens before which no EOS is drawn"""
+        """minimum number of tokens before EOS may be sampled"""
         self.key = column(torch.int64)
         self.temperature = column(torch.float32)
         self.greedy = column(torch.bool)
@@ -46,7 +46,7 @@ class Slots:
         self.logprobs = torch.zeros(capacity, 0, device=device)
 
     def add(self, request: Request, first: int, n: int, branch: int) -> None:
-        """Append the rows of completions first..first+n of a request."""
+        """Append rows for completions first..first+n-1 of a request."""
         rows, sampling = slice(self.n, self.n + n), request.sampling
         greedy = sampling.temperature == 0
         self._widen(sampling.max_tokens)
@@ -64,7 +64,10 @@ class Slots:
         self.n += n
 
     def law(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
-        """How the rows draw; `samplings` are all that occur, so that the common case is cheap."""
+        """Return the sampling parameters of all rows.
+
+        `samplings` are all that occur among the rows; they make the common case cheap.
+        """
         n, greedy, cut = self.n, None, None
         if any(s.temperature == 0 for s in samplings):
             greedy = self.greedy[:n]
@@ -75,14 +78,14 @@ class Slots:
         )
 
     def early(self, samplings: Collection[Sampling]) -> Tensor | None:
-        """Rows that may not end yet; None when there are none. `samplings` as for `law`."""
+        """Return the rows below min_tokens, None if there are none. `samplings` as for `law`."""
         if not any(s.min_tokens for s in samplings):
             return None
         early = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
         return early if len(early) else None
 
     def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
-        """Take one token a row; [R] bool: which rows have reached their limit."""
+        """Append one token per row; return [R] bool, True for rows that have reached max_tokens."""
         n = self.n
         count = self.count[:n]
         self.tokens[:n].scatter_(1, count[:, None], tokens[:, None])
@@ -93,19 +96,19 @@ class Slots:
         return count >= self.limit[:n]
 
     def ids(self, row: int) -> list[int]:
-        """Tokens sampled so far."""
+        """Return the token ids that a row has sampled so far."""
         ids: list[int] = self.tokens[row, : self.count[row]].tolist()
         return ids
 
     def logprobs_of(self, row: int) -> list[float]:
-        """Of the tokens sampled so far."""
+        """Return the log-probabilities of the tokens that a row has sampled so far."""
         logprobs: list[float] = self.logprobs[row, : self.count[row]].tolist()
         return logprobs
 
     def remove(self, gone: list[int]) -> tuple[list[int], list[int]]:
-        """Fill the places of the rows `gone` (ascending) with rows from the end.
+        """Remove the rows `gone` (ascending) and fill their places with rows from the end.
 
-        Returns (sources, targets) for whoever keeps more about the rows.
+        Returns (sources, targets), the moves that a caller with its own per-row state must repeat.
         """
         self.n -= len(gone)
         leaving = set(gone)

@@ -1,6 +1,6 @@
-"""Streams of OpenAI-compatible servers: bytes → events → thinking, answer, how it ended. No torch.
+"""Streams of OpenAI-compatible servers: bytes → events → thinking, answer, finish. No torch.
 
-Shared by the chat, which shows what is said, and the load client, which measures when.
+Used by the remote engines, the proxy, the chat and the load test.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from r1kit.types import Finish
 Event = dict[str, Any]
 
 MAX_LINE_BYTES = 4_000_000
-"""of one event; a server that sends more in one line is not one to listen to"""
+"""maximum size of one line; a server that sends more is treated as broken"""
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
     "length": "length", "max_tokens": "length", "model_length": "length",
     "max_output_tokens": "length",
 }  # fmt: skip
-"""what servers call it; all else (a filter of contents, nothing) is "abort" """
+"""finish reasons of servers; all others (such as a content filter, or none) are "abort" """
 BROKEN = frozenset({"abort", "aborted", "cancelled", "error", "network_error"})
-"""the server gave up, and says so as if that were an end"""
+"""finish reasons with which a server reports its own failure"""
 _CALLS = frozenset({"tool_calls", "function_call", "tool_use"})
 _WORDS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
-"""where the text of a part stands, whatever its type"""
+"""keys under which a content part may hold its text, whatever its type"""
 
 
 class EventReader:
-    """Server-sent events as JSON objects, however the bytes are cut; comments are passed over."""
+    """Parses server-sent events, in chunks of any size, into JSON objects; skips comments."""
 
     def __init__(self) -> None:
         self.is_done = False
-        """`[DONE]` has come; without it the stream was cut"""
+        """True once `[DONE]` has arrived; without it the stream was cut"""
         self._held = b""
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises EngineError for what is none."""
+        """Return the events that `data` completes. Raises EngineError for malformed events."""
         *lines, self._held = (self._held + data).split(b"\n")
         if len(self._held) > MAX_LINE_BYTES:
             raise EngineError("The server sends a line without end.")
@@ -52,19 +52,19 @@ class EventReader:
 
 @dataclass(frozen=True, slots=True)
 class StreamedText:
-    """What one event adds: `StreamedText(content="x = 5")`."""
+    """The text in one event: `StreamedText(content="x = 5")`."""
 
     reasoning: str = ""
     content: str = ""
     finish: str | None = None
-    """in the server's own word"""
+    """finish reason, as the server gave it"""
 
 
 def said(event: Event) -> StreamedText:
-    """The first choice of an event.
+    """Return the text of an event's first choice.
 
-    Raises EngineError, in the server's words, for an error, and for a call of a tool: nobody here
-    offers one, and what it says is lost.
+    Raises EngineError for an error event, with the server's message, and for a tool call: r1kit
+    offers no tools, and the text of the call would be lost.
     """
     if event.get("error"):
         raise EngineError(f"The server gave up: {reason(event) or 'no reason given'}.")
@@ -82,10 +82,10 @@ def said(event: Event) -> StreamedText:
 
 
 def spoken(told: Event) -> tuple[str, str]:
-    """Thinking and answer of a message, or of what is new in one.
+    """Return the thinking and the answer of a message or a delta.
 
-    Thinking is a field of its own (DeepSeek, vLLM, OpenRouter), or a typed part of the content
-    (Mistral); a server that has it in several ways says the same in each. A refusal is an answer.
+    Thinking is a field of its own (DeepSeek, vLLM, OpenRouter) or a typed part of the content
+    (Mistral); a server that uses several ways sends the same text in each. A refusal is an answer.
     """
     names = ("reasoning_content", "reasoning", "reasoning_details")
     thinking = next((text for text in map(_words, map(told.get, names)) if text), "")
@@ -103,7 +103,7 @@ def _is_thought(part: Event) -> bool:
 
 
 def _words(value: Any) -> str:
-    """A text, or those of typed parts, which may hold others."""
+    """Return the text of a string or of typed parts, which may be nested."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -114,9 +114,9 @@ def _words(value: Any) -> str:
 
 
 def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
-    """Thinking and answer as they come, and last how it ended.
+    """Yield thinking and answer as they arrive, then the finish reason.
 
-    Thinking has a field of its own, or stands in tags in the content; both are read.
+    Thinking may be in a field of its own or between tags in the content.
     """
     parser, finish = StreamParser(), "abort"
     for event in events:
@@ -130,9 +130,9 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
 
 
 def reason(body: Any, most: int = 300) -> str:
-    """An error's own sentence, wherever it stands in a server's JSON; "" where there is none.
+    """Return the message in a server's error JSON, wherever it is; "" if there is none.
 
-    On one line of at most so many characters, without its full stop.
+    The result is one line of at most `most` characters, without the full stop.
     """
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, dict):
@@ -142,7 +142,7 @@ def reason(body: Any, most: int = 300) -> str:
 
 
 def count(usage: Event, key: str) -> int:
-    """A number of tokens as a server tells it; 0 for what is none."""
+    """Return a token count from a server's usage; 0 if it is missing or invalid."""
     value = usage.get(key)
     return value if isinstance(value, int) and 0 < value < 2**53 else 0
 

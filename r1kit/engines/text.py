@@ -1,8 +1,8 @@
-"""From token ids to text: whole completions, stop strings, streams of whole characters.
+"""Detokenisation: whole completions, stop strings, and streams of complete characters.
 
 Streaming follows the two-offset method of Hugging Face text-generation-inference and vLLM
-(`detokenize_incrementally`): decode a little before the new tokens, so that tokenizers that treat
-the first token of a text differently say the same as they would at once.
+(`detokenize_incrementally`): decode from a little before the new tokens, so that tokenizers that
+treat the first token of a text differently give the same text as when decoding all at once.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from r1kit.engines.base import Delta
 from r1kit.types import Completion
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
-"""what half a character decodes to"""
+"""text to which an incomplete character decodes"""
 
 
 class Text:
-    """Decodes for one tokenizer and one set of EOS ids."""
+    """A decoder for one tokenizer and one set of EOS ids."""
 
     def __init__(self, tokenizer: Any, eos_ids: Collection[int]) -> None:
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Everything as it is, thinking tags too, but for an EOS token at the end."""
+        """Decode all tokens, including thinking tags, except an EOS token at the end."""
         if ids and ids[-1] in self._eos_ids:
             ids = ids[:-1]
         text: str = self._tokenizer.decode(
@@ -34,34 +34,34 @@ class Text:
         return text
 
     def complete(self, ids: Sequence[int], stop: Sequence[str]) -> tuple[str, bool]:
-        """The text cut before the first stop string, and whether there was one."""
+        """Return the text cut before the first stop string, and True if there was one."""
         text = self.decode(ids)
-        # Half a character, which only an end without EOS can leave, matches no stop string.
+        # An incomplete character, possible only at an end without EOS, matches no stop string.
         is_ended = bool(ids) and ids[-1] in self._eos_ids
         sure = text if is_ended else text.rstrip(_BROKEN)
         found = [place for string in stop if (place := sure.find(string)) >= 0]
         return (text[: min(found)], True) if found else (text, False)
 
     def stops(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
-        """Whether the last of these ids has completed a stop string."""
-        # A token is at least one byte, so a stop string cannot reach back further than its bytes.
+        """True if the last of these ids completes a stop string."""
+        # A token is at least one byte, so a stop string spans no more tokens than it has bytes.
         reach = max(len(string.encode()) for string in stop)
         tail = self.decode(ids[-reach:]).rstrip(_BROKEN)
         return any(string in tail for string in stop) and self.complete(ids, stop)[1]
 
 
 class UntilStop:
-    """A text that comes in chunks, up to its first stop string."""
+    """A filter that passes streamed text up to the first stop string."""
 
     def __init__(self, stop: Sequence[str]) -> None:
         self.is_stopped = False
-        """a stop string has come"""
+        """True once a stop string has been found"""
         self._stop = stop
         self._held = ""
-        """may still turn out to begin a stop string"""
+        """text held back because it may be the start of a stop string"""
 
     def feed(self, chunk: str) -> str:
-        """What is certain now; nothing comes after a stop string."""
+        """Add a chunk; return the text that is now certain, which is "" after a stop string."""
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
         text = self._held + chunk
@@ -72,27 +72,27 @@ class UntilStop:
         return text[:sure]
 
     def finish(self) -> str:
-        """The text has ended: what was held back began no stop string."""
+        """Return the text held back, which at the end of the text starts no stop string."""
         held, self._held = self._held, ""
         return held
 
 
 class TextStream:
-    """The text of one completion, piece by piece."""
+    """The incremental decoder of one completion."""
 
     def __init__(self, text: Text, stop: Sequence[str]) -> None:
         self._text = text
         self._context = 0
-        """first token decoded again with the new ones"""
+        """index of the first token that is decoded again with the new ones"""
         self._read = 0
-        """tokens whose text is in `_held` or said"""
+        """number of tokens whose text has been decoded"""
         self._sent = 0
-        """tokens handed out"""
+        """number of tokens in the deltas returned so far"""
         self._said = ""
         self._until = UntilStop(stop)
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
-        """What can be said for sure of a completion that has `ids` so far and goes on."""
+        """Return the new text that is certain for an open completion with `ids` so far, if any."""
         before = self._text.decode(ids[self._context : self._read])
         after = self._text.decode(ids[self._context :])
         if len(after) <= len(before) or after.endswith(_BROKEN):
@@ -102,7 +102,7 @@ class TextStream:
         return self._say(ids, text) if text else None
 
     def finish(self, completion: Completion) -> Delta:
-        """The rest, with the reason it ended."""
+        """Return the rest of a finished completion, with its finish reason."""
         rest = completion.text[len(self._said) :]
         said = self._say(completion.token_ids, rest)
         return Delta(said.token_ids, said.text, completion.finish)
@@ -115,6 +115,6 @@ class TextStream:
 
 
 def _before(text: str, stop: str) -> int:
-    """How much of `text` cannot be part of a stop string that is still to come."""
+    """Return the length of `text` without an end that may be the start of `stop`."""
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
     return len(text) - next((size for size in sizes if text.endswith(stop[:size])), 0)

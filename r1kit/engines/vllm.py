@@ -1,8 +1,9 @@
-"""A running vLLM, asked in token ids: its tokens, our template, parser, budgets and stop strings.
+"""A running vLLM server used as an engine by token ids.
 
-Every completion is one stream of `/v1/completions`; vLLM batches them, and knows equal beginnings.
-A thread of its own reads the streams; `step` takes what has come since. Source: vLLM's
-`return_token_ids` (0.10.2 and later), without which text would have to be tokenised again.
+Template, parser, thinking budgets and stop strings of answers are r1kit's. Every completion is one
+stream of `/v1/completions`; vLLM batches them and caches common prefixes. A separate thread reads
+the streams; `step` takes the tokens received since the last one. Source: vLLM's `return_token_ids`
+(0.10.2 and later), without which text would have to be tokenised again.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from r1kit.errors import EngineError
 from r1kit.types import Completion, Finish, TopLogprobs
 
 _STEP_S = 0.01
-"""how long a step waits for a token before others have a say"""
+"""maximum time that a step waits for a token before it returns"""
 _SILENCE_S = 600.0
-"""a stream that says nothing for so long has been forgotten"""
+"""timeout after which a stream without data counts as lost"""
 _NEVER = -9999.0
-"""its log-probability of what cannot be drawn"""
+"""vLLM's log-probability of tokens that cannot be sampled"""
 _DEAD = r"EngineCore|EngineDead"
-"""what its front says when the process behind it, which has the model, is gone"""
+"""pattern in the errors of vLLM's API server after its engine process has died"""
 
 
 class VllmEngine(RemoteEngine):
-    """See `base.Stepped`. Only `submit` and its like may be called, and from one thread."""
+    """A `StreamingSampler` on a vLLM server; call its methods from one thread, except `lose`."""
 
     def __init__(
         self,
@@ -49,16 +50,16 @@ class VllmEngine(RemoteEngine):
         eos_ids: Collection[int],
         max_positions: int,
     ) -> None:
-        """`url` is the server's root, `n_ids` the size of the model's vocabulary."""
+        """`url` is the server's root, `n_ids` the vocabulary size of the model."""
         super().__init__(tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=max_positions)
         self._model = model
         self._news: SimpleQueue[tuple[RemoteCompletion, CompletionUpdate | EngineError]] = (
             SimpleQueue()
         )
         self._streams: dict[RemoteCompletion, Future[None]] = {}
-        """of the rows that are open"""
+        """streams of the open completions"""
         self._over: str | None = None
-        """why no stream can be opened any more"""
+        """reason that the server is gone; None while it works"""
         self._loop = asyncio.new_event_loop()
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -70,7 +71,7 @@ class VllmEngine(RemoteEngine):
         self._thread.start()
 
     def step(self) -> list[RequestState]:
-        """Raises EngineError when the server is gone."""
+        """Receive new tokens; return finished requests. Raises EngineError if the server died."""
         done: list[RequestState] = []
         try:
             row, news = self._news.get(timeout=_STEP_S)
@@ -85,11 +86,11 @@ class VllmEngine(RemoteEngine):
         return done
 
     def lose(self, why: str) -> None:
-        """The server is gone, as somebody else has seen; from any thread."""
+        """Report from any thread that the server is gone; the next `step` raises."""
         self._over = why
 
     def close(self) -> None:
-        """Hang up; nothing may be asked afterwards."""
+        """Abort all requests and close the connections; the engine cannot be used afterwards."""
         for job in list(self._rows):
             self.abort(job)
         asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(10)
@@ -98,7 +99,7 @@ class VllmEngine(RemoteEngine):
         self._loop.close()
 
     def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        """A stream each; who goes `ahead` is vLLM's to say: it has all of them."""
+        """Open a stream per completion; `ahead` is ignored because vLLM schedules all requests."""
         for row in rows:
             reading = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
             self._streams[row] = reading
@@ -134,7 +135,7 @@ class VllmEngine(RemoteEngine):
         }
 
     async def _read(self, row: RemoteCompletion) -> None:
-        """One stream, from beginning to end; in the thread of the streams."""
+        """Read one stream until it ends, in the event loop's thread."""
         try:
             finish, n_cached = None, 0
             async with self._client.stream(
@@ -160,12 +161,12 @@ class VllmEngine(RemoteEngine):
         except httpx.HTTPError as error:
             self._over = str(error) or type(error).__name__
             self._news.put((row, EngineError("vLLM ended while it was answering; ask again.")))
-        except Exception as error:  # told where somebody waits, not lost in a thread
+        except Exception as error:  # raised in the caller, not lost in a thread
             self._news.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
 
 
 def _news(event: dict[str, Any], n_top: int) -> CompletionUpdate:
-    """Raises EngineError for an error among the events, or a vLLM that says no token ids."""
+    """Decode an event. Raises EngineError for an error event, or text without token ids."""
     if "error" in event:
         raise EngineError(_refusal(500, event))
     usage = event.get("usage") or {}
@@ -189,14 +190,14 @@ def _news(event: dict[str, Any], n_top: int) -> CompletionUpdate:
 
 
 def _top(told: dict[str, float] | None, n: int) -> TopLogprobs:
-    """From `{"token_id:5": -0.1}`; it tells the sampled token besides."""
+    """Parse `{"token_id:5": -0.1}`, which may hold the sampled token as an extra entry."""
     pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (told or {}).items()]
     likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]
     return [(token, logprob) for token, logprob in likeliest if logprob > _NEVER]
 
 
 def _refusal(status: int, body: bytes | dict[str, Any]) -> str:
-    """Of the server's words only its sentence; the prompt does not stand in it."""
+    """Return an error message with the server's reason, which does not contain the prompt."""
     if isinstance(body, bytes):
         try:
             body = dict(json.loads(body))

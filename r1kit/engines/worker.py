@@ -1,6 +1,6 @@
-"""The process that a `ProcessEngine` asks: a `LocalEngine`, stepped as fast as it can.
+"""The child process of a `ProcessEngine`: steps a `LocalEngine` as fast as it can.
 
-Run by `child.py`, which ends it when the other side has ended; both sides write JSON.
+Run by `child.py`, which ends it when the parent process has ended; both sides send JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import torch
 
-from r1kit.engines.base import RequestState
+from r1kit.engines.base import RequestState, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.files.outside import read_json, to_bytes
@@ -28,27 +28,27 @@ from r1kit.model.parallel import auto_device
 from r1kit.types import Completion, Json, Request, Sampling
 
 SMALL = 30_000_000
-"""parameters; a product of fewer is over before a second thread has woken up, and that thread is
-missing where answers are written (docs/serving.md)"""
+"""parameters; below this one thread is used, because a matrix product ends before a second thread
+has woken up, and the server needs that core to write answers (docs/serving.md)"""
 
 EVERY_S = 1 / 30
-"""from one word about a completion to the next; text that grows so often grows smoothly"""
+"""interval between updates of a completion; often enough for text to grow smoothly"""
 
 EVENT_S = 1 / 1000
-"""of this time for every completion that is open, if that is longer: an event costs the server and
-its client more of the machine than a token of a small model does"""
+"""minimum of that interval per open completion: an event costs the server and its client more CPU
+time than a token of a small model"""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A completion that goes on, and what the other side does not know of it yet."""
+    """An open completion and the tokens that have not been sent yet."""
 
     n_told: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
     def told(self) -> tuple[list[int], list[float]]:
-        """What is to be said now."""
+        """Return the unsent tokens and log-probabilities and count them as sent."""
         token_ids, logprobs = self.token_ids, self.logprobs
         self.n_told += len(token_ids)
         self.token_ids, self.logprobs = [], []
@@ -57,16 +57,19 @@ class _Open:
 
 @dataclass(slots=True)
 class _Working:
-    """A job, and those of its completions that are of interest, by their places."""
+    """A request and its open completions that the parent still wants, by index."""
 
     job: RequestState
     number: int
-    """of the other side"""
+    """number of the request, given by the parent"""
     open: dict[int, _Open]
 
 
 class EngineWorker:
-    """Obeys between two steps; tells a beginning and an end at once, the rest at intervals."""
+    """The worker's loop: takes messages between steps, sends updates.
+
+    The first tokens and the end of a completion are sent at once, the rest at intervals.
+    """
 
     def __init__(self, engine: LocalEngine, line: Connection) -> None:
         self._engine = engine
@@ -77,7 +80,7 @@ class EngineWorker:
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
 
     def run(self) -> None:
-        """Until the engine fails, which the other side is told."""
+        """Step the engine until it fails, then send the error to the parent."""
         try:
             while True:
                 self._obey()
@@ -87,13 +90,13 @@ class EngineWorker:
             self._line.send_bytes(to_bytes({"said": str(error)}))
 
     def _listen(self) -> None:
-        # All the time, so that neither side waits for the other to read.
+        # Read continuously, so that neither side blocks on a full pipe.
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self._inbox.put(orjson.loads(self._line.recv_bytes()))
 
     def _obey(self) -> None:
-        """All that was asked; waits for something when there is nothing else to do."""
+        """Handle all queued messages; block for one if there are no open requests."""
         while not self._working or not self._inbox.empty():
             asked = self._inbox.get()
             number = asked["job"]
@@ -113,7 +116,7 @@ class EngineWorker:
 
     def _drop(self, working: _Working, place: int) -> None:
         if working.open.pop(place, None) is None:
-            return  # it has ended meanwhile
+            return  # it ended in the meantime
         if not working.open:
             self._close(working)
         elif place < working.job.n_begun and working.job.completions[place] is None:
@@ -173,12 +176,12 @@ def _request(told: Json) -> Request:
 
 
 def _warm_up(engine: LocalEngine) -> None:
-    """What the first answer would have to wait for: loops are compiled, weights are read."""
-    engine.generate([Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
+    """Compile the loops and read the weights, so that the first answer need not wait."""
+    generate(engine, [Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
 
 
 def main(line: Connection) -> None:
-    """Open what the first message names, say whether that went well, and serve."""
+    """Load the model named in the first message, reply with facts or the error, then serve."""
     asked = read_json(line.recv_bytes())
     wish = asked["wish"]
     where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
@@ -193,6 +196,6 @@ def main(line: Connection) -> None:
     except R1Error as error:
         line.send_bytes(to_bytes({"error": type(error).__name__, "said": str(error)}))
         return
-    gc.freeze()  # what is there stays, and need not be looked through
+    gc.freeze()  # these objects stay, so the garbage collector need not scan them
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))
     EngineWorker(engine, line).run()

@@ -1,1 +1,1 @@
-"""Reading and writing files: atomically, with checksums, and text that comes from outside."""
+"""Reading and writing files: atomic writes, checksums, text and JSON from outside."""

@@ -1,8 +1,8 @@
-"""Files that survive a kill: whatever the moment, a reader finds the old content or the new one.
+"""Files that survive a kill: at any moment a reader finds either the old content or the new.
 
-A file is replaced by writing a hidden sibling, flushing it to the disk and renaming it; a folder
-likewise. An append-only file loses at most the line being written, and that line is recognised. A
-record can carry a checksum of its own, its seal, so that damage is noticed.
+A file is replaced by writing a hidden temporary file next to it, flushing that to disk and renaming
+it; a folder likewise. An append-only file loses at most the line being written, and an incomplete
+line is detected. A record can carry its own checksum, the seal, so that damage is detected.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from r1kit.files.checksums import Checksum
 from r1kit.files.outside import to_json as to_json
 
 TEMPORARY = ".tmp-"
-"""prefix of everything half-written; whoever finds one may delete it"""
+"""prefix of temporary files and folders; leftovers may be deleted"""
 
 MARKER = "r1kit.json"
-"""the manifest inside a checkpoint folder: a folder without it is not one"""
+"""the manifest inside a checkpoint folder; a folder without it is not a checkpoint"""
 
 SEAL = "checksum"
-"""the entry of a record that is the checksum of the others"""
+"""key of a record's own checksum, computed over the other entries"""
 
 MEND_LINES = "delete that line, or move the run folder away and start again"
 
@@ -41,14 +41,14 @@ _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|qu
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with a checksum of the rest as its last entry."""
+    """Return the record with a checksum of its other entries added as the last entry."""
     return {**record, SEAL: str(Checksum(to_json(dict(record)).encode()))}
 
 
 def unsealed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record without its seal. Raises ValueError when the two do not fit.
+    """Return the record without its seal. Raises ValueError if the checksum does not match.
 
-    What has no seal was written by an earlier version, and is taken as it is.
+    A record without a seal was written by an earlier version and is accepted.
     """
     if SEAL not in record:
         return record
@@ -59,9 +59,9 @@ def unsealed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> None:
-    """Give `path` this content, all at once. `flush=False` survives a kill but not a power cut.
+    """Replace the content of `path` atomically. `flush=False` survives a kill but not a power cut.
 
-    Half a character, as odd file names have it, is written as its escape.
+    Lone surrogates, as found in some file names, are written as escapes.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
@@ -81,7 +81,7 @@ def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> Non
 
 
 def replace_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Give `path` these records, one JSON object a line, all at once."""
+    """Replace the content of `path` atomically by these records, one JSON object per line."""
     replace_file(path, "".join(to_json(record) + "\n" for record in records))
 
 
@@ -107,7 +107,7 @@ def flush_tree(path: Path) -> None:
 
 
 def replace_folder(temporary: Path, path: Path) -> None:
-    """Rename the finished folder `temporary` to `path`, which may exist and is then replaced."""
+    """Rename the finished folder `temporary` to `path`, replacing an existing folder."""
     flush_tree(temporary)
     remove_folder(path)
     temporary.replace(path)
@@ -115,7 +115,7 @@ def replace_folder(temporary: Path, path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder; killed midway it is gone under its name, never half there."""
+    """Delete a folder; it is renamed first, so a kill never leaves a partial folder at `path`."""
     if not path.exists():
         return
     doomed = path.with_name(f"{TEMPORARY}{path.name}-removed")
@@ -125,7 +125,7 @@ def remove_folder(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what earlier, killed processes left half-written in `folder`."""
+    """Delete temporary files and folders that killed processes left in `folder`."""
     for leftover in folder.glob(f"{TEMPORARY}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -134,16 +134,16 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a failed write means a full disk, in Python's words or in a native library's."""
+    """Return True if a write failed on a full disk, judged by errno or a native library's text."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return bool(_FULL_TEXT.search(str(error)))
 
 
 def file_trouble(error: BaseException, path: Path | None = None) -> RunError | None:
-    """What a person can mend about a file: a full disk, a missing right, a path that cannot be.
+    """Return an error for file problems the user can fix: full disk, permissions, invalid path.
 
-    None for all other errors. Without `path` the file is the one that the error names.
+    None for all other errors. Without `path`, the file is the one named in the exception.
     """
     code = error.errno if isinstance(error, OSError) else None
     named = getattr(error, "filename", None)
@@ -174,7 +174,7 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
 
 @contextlib.contextmanager
 def full_disk_said(path: Path) -> Iterator[None]:
-    """Turn a failed write below into a RunError that says what to do."""
+    """Turn a failed write in the block into a RunError that states the remedy."""
     try:
         yield
     except Exception as error:
@@ -185,9 +185,9 @@ def full_disk_said(path: Path) -> Iterator[None]:
 
 
 def lock(path: Path) -> int | None:
-    """An open file that this process alone holds until it ends, or None if another one has it.
+    """Lock a file until this process ends; None if another process holds the lock.
 
-    Made if it is not there. Raises RunError where no such file can be.
+    Returns the open descriptor; the file is created if missing. Raises RunError if it cannot be.
     """
     with full_disk_said(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -200,7 +200,7 @@ def lock(path: Path) -> int | None:
 
 
 class JsonLines:
-    """An append-only file of one JSON object a line."""
+    """An append-only file with one JSON object per line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -209,7 +209,7 @@ class JsonLines:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one line; on a full disk the part that did fit is taken back."""
+        """Append a line; if the disk is full, a partially written line is removed again."""
         line = (to_json(record) + "\n").encode()
         size = os.fstat(self._descriptor).st_size
         with full_disk_said(self.path):
@@ -223,29 +223,29 @@ class JsonLines:
         self._checksum.update(line)
 
     def sync(self) -> tuple[int, str]:
-        """Make all lines durable. Returns the size in bytes, and the checksum."""
+        """Make all lines durable. Returns the size in bytes and the checksum."""
         with full_disk_said(self.path):
             os.fsync(self._descriptor)
         return os.fstat(self._descriptor).st_size, str(self._checksum)
 
     def replace(self, content: bytes) -> None:
-        """Give the file this content, all at once, and go on appending to it."""
+        """Replace the content atomically; later appends go to the new content."""
         self.close()
         replace_file(self.path, content)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         self._checksum = Checksum(content)
 
     def close(self) -> None:
-        """Close the file; appending again is an error."""
+        """Close the file; appending afterwards is an error."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
-    """The content of a file, or None where none is.
+    """Return the content of a file, or None if it does not exist.
 
-    Raises `error`, with `mend` as what to do, when it is there and cannot be read.
+    Raises `error`, with `mend` as the remedy, if the file exists but cannot be read.
     """
     try:
         return path.read_bytes()
@@ -256,10 +256,10 @@ def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
 
 
 def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, dict[str, Any]]]:
-    """The lines of a JSON-lines file, raw and parsed, without a half-written end.
+    """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
 
-    Raises RunError, with `mend` as what to do, when it cannot be read or a line in the middle is
-    damaged.
+    Raises RunError, with `mend` as the remedy, if the file cannot be read or a line before the end
+    is damaged.
     """
     lines: list[tuple[bytes, dict[str, Any]]] = []
     damaged = 0

@@ -1,9 +1,9 @@
-"""Checksums: damage to a file is noticed when it is read again.
+"""Checksums that detect damaged files when they are read.
 
-CRC-32 finds every flipped bit and every burst of up to 32, which is what disks, copies and memory
-do to files; it is no protection against a person who means to deceive. It is in the standard
-library and needs no special processor: 2.5 GB/s on a core where SHA-256 with its own instructions
-does 1.2 (docs/log.md).
+CRC-32 detects any single flipped bit and any burst of up to 32 bits, the kind of damage that disks,
+copies and memory cause; it does not protect against deliberate tampering. It is in the standard
+library and needs no special CPU instructions: 2.5 GB/s per core, where SHA-256 with its own
+instructions reaches 1.2 GB/s (docs/log.md).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 _CHUNK = 1 << 20
 _THREADS = 4
-"""zlib works without the GIL, and large models are several files"""
+"""number of threads; zlib releases the GIL, and large models consist of several files"""
 
 
 class Checksum:
-    """The checksum of bytes as they come; its text is `crc32:` and eight hex digits."""
+    """A running checksum; its text is `crc32:` plus eight hex digits."""
 
     def __init__(self, data: bytes = b"") -> None:
         self._crc = zlib.crc32(data)
@@ -34,7 +34,7 @@ class Checksum:
 
 
 def of_file(path: Path, is_stopped: threading.Event | None = None) -> str:
-    """Read in pieces, so that a file may be larger than memory. Raises OSError."""
+    """Return the checksum of a file, which is read in chunks to bound memory. Raises OSError."""
     found, piece = Checksum(), memoryview(bytearray(_CHUNK))
     with path.open("rb", buffering=0) as file:
         while n_bytes := file.readinto(piece):
@@ -46,9 +46,9 @@ def of_file(path: Path, is_stopped: threading.Event | None = None) -> str:
 
 @contextmanager
 def of_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Future[str]]]:
-    """The checksums of files, computed in threads while the block runs.
+    """Compute the checksums of files in threads while the block runs.
 
-    Take the results inside the block: leaving it stops the computing.
+    Read the results inside the block: leaving it stops the computation.
     """
     is_stopped = threading.Event()
     with ThreadPoolExecutor(_THREADS, "checksum") as pool:
@@ -59,6 +59,6 @@ def of_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Future[st
 
 
 def names_below(folder: Path) -> list[str]:
-    """The files of a folder and its folders, in order: `["config.json", "resume/state.json"]`."""
+    """List all files below a folder, sorted: `["config.json", "resume/state.json"]`."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in found)

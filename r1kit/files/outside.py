@@ -1,10 +1,11 @@
-"""Text and JSON from outside: read so that it can be written again, and written without fail.
+"""External text and JSON, read so that it can be written again without errors.
 
-JSON can escape half of a surrogate pair (`"\\ud83d"`), which no file, socket, tokenizer or terminal
-takes, and Python's reader also takes NaN, integers of any size and hundreds of levels, which other
-writers refuse. A place that reads text from outside decides what happens to it there: `refuse` it
-(a request), `mended` (what another server says, what somebody types), or keep it as it is (the rows
-of a file), since `to_json` and `to_bytes` write whatever `read_json` has read.
+JSON can escape a lone surrogate (`"\\ud83d"`), which no file, socket, tokenizer or terminal
+accepts. Python's parser also accepts NaN, integers of any size and hundreds of nesting levels,
+which other JSON writers reject. Each place that reads external text decides how to handle it:
+reject it with `refuse_unwritable` (a request), replace lone surrogates with `mended` (text from
+another server or typed by a user), or keep it (the rows of a file), since `to_json` and `to_bytes`
+can write everything that `read_json` accepts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 
 MAX_DEPTH = 250
-"""levels of lists and objects; a little less than orjson writes"""
+"""maximum nesting depth of lists and objects, a little below orjson's limit"""
 HALF = "Half of a surrogate pair is no text"
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -27,7 +28,7 @@ Path = tuple[str | int, ...]
 
 
 class UnwritableError(Exception):
-    """A value that others cannot read once it is written: where it stands, and a sentence."""
+    """A value that would be unreadable once written, with its location and an error message."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(why)
@@ -36,7 +37,7 @@ class UnwritableError(Exception):
 
 
 def is_text(text: str) -> bool:
-    """Whether every character is a whole one."""
+    """Return True if the text has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -45,14 +46,14 @@ def is_text(text: str) -> bool:
 
 
 def mended(text: str) -> str:
-    """The text with a replacement character for each half of a pair."""
+    """Return the text with each lone surrogate replaced by a replacement character."""
     if is_text(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read_json(data: str | bytes) -> Any:
-    """A JSON value. Raises ValueError for what is none, and for more than `MAX_DEPTH` levels."""
+    """Parse a JSON value. Raises ValueError for invalid JSON or more than `MAX_DEPTH` levels."""
     text = data if isinstance(data, str) else data.decode("utf-8-sig")
     try:
         value = json.loads(text)
@@ -64,16 +65,16 @@ def read_json(data: str | bytes) -> Any:
 
 
 def read_mended(data: str | bytes) -> Any:
-    """A JSON value with all of its texts mended, keys too. Raises ValueError, as `read_json`."""
+    """Parse a JSON value and replace lone surrogates in strings and keys. Raises ValueError."""
     text = data if isinstance(data, str) else data.decode("utf-8-sig")
     value = read_json(text)
     return _mended(value) if _HALF_ESCAPED.search(text) else value
 
 
 def refuse_unwritable(value: Any) -> None:
-    """Raises UnwritableError for half a character anywhere, and for too many levels."""
+    """Raise UnwritableError if the value contains a lone surrogate or is nested too deeply."""
     try:
-        orjson.dumps(value)  # ten times faster than a look at every part
+        orjson.dumps(value)  # ten times faster than visiting every part
     except TypeError:
         for path, part in _parts(value):
             if isinstance(part, str) and not is_text(part):
@@ -81,16 +82,16 @@ def refuse_unwritable(value: Any) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON that every encoding of Unicode can hold: half a character is written as its escape.
+    """Serialize to JSON that any Unicode encoding can hold: lone surrogates are written as escapes.
 
-    Every float reads back bit-equal; NaN and infinities are null.
+    Every float reads back bit-identical; NaN and infinities become null.
     """
     text = json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
     return text if is_text(text) else text.encode("utf-8", "backslashreplace").decode()
 
 
 def to_bytes(value: Any) -> bytes:
-    """The same, compact, in UTF-8, and fast where nothing is odd."""
+    """Serialize to compact UTF-8 JSON, with orjson if it accepts the value, else like `to_json`."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -98,7 +99,7 @@ def to_bytes(value: Any) -> bytes:
 
 
 def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Every part of a JSON value with its place. Raises UnwritableError for too many levels."""
+    """Yield every part of a JSON value with its path. Raises UnwritableError if too deep."""
     level: list[tuple[Path, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level

@@ -1,7 +1,7 @@
-"""Text files that people write, in whatever program: recipes, questions, answers to verify.
+"""Text files written by users in any editor: recipes, questions, answers to verify.
 
-Editors on Windows begin a file with a byte order mark, and PowerShell writes UTF-16. Both are read
-as what they are; a file that is no text, or not there, is refused with a sentence.
+Editors on Windows write a byte order mark, and PowerShell writes UTF-16; both are decoded
+correctly. A missing file or one that is not text gives a readable error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, error: type[R1Error]) -> str:
-    """The text of a file without its byte order mark. Raises `error` with a sentence."""
+    """Return the text of a file without its byte order mark. Raises `error` if that fails."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -41,16 +41,16 @@ def read_text(path: Path, error: type[R1Error]) -> str:
 
 
 def did_you_mean(path: Path) -> str:
-    """`; did you mean runs/tiny?`, of what is there under almost this name, or a full stop."""
+    """Return `; did you mean runs/tiny?` if a file has a similar name, else a full stop."""
     names: dict[str, str] = {}
-    with contextlib.suppress(OSError):  # a common ending makes no two names alike
+    with contextlib.suppress(OSError):  # stems: a shared suffix is no similarity
         names = {Path(name).stem: name for name in os.listdir(path.parent)}
     close = difflib.get_close_matches(path.stem, names, n=1, cutoff=0.7)
     return f"; did you mean {path.parent / names[close[0]]}?" if close else "."
 
 
 def read_json_lines(path: Path, error: type[R1Error]) -> list[tuple[int, str]]:
-    """The lines of a file that are not blank, with their numbers. Raises as `read_text` does."""
-    # splitlines() would cut at characters that JSON may hold.
+    """Return the non-blank lines of a file with their numbers. Raises as `read_text` does."""
+    # splitlines() would also split at characters that JSON strings may contain.
     lines = enumerate(read_text(path, error).split("\n"), 1)
     return [(number, line) for number, line in lines if line.strip()]

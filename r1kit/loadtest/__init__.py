@@ -1,1 +1,1 @@
-"""How fast a server answers: the client, and the report."""
+"""Load tests of a server: the client and the report."""

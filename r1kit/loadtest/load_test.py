@@ -1,11 +1,11 @@
-"""A load client for any OpenAI-compatible server: how fast, how soon, how evenly, at what cost.
+"""A load client for any OpenAI-compatible server: throughput, latency, errors and cost.
 
-N streams are kept open at once, each a chat over HTTP, as its users have it. Measured here, at the
-client's side: tokens a second of all together; seconds to the first text of an answer; seconds
-between two events that carry text; what went wrong. A stream counts only if it ended as it should.
+N streams are kept open at once, each a chat completion over HTTP, as a user would send it. Measured
+on the client side: tokens per second of all streams; seconds to the first text of an answer;
+seconds between two events with text; errors. A stream counts only if it ended properly.
 
-It takes as little of the machine as it can, for it often shares that with the server: a thread a
-stream, the standard library's HTTP, and what has come is only looked at when all of it has.
+The client uses as little CPU as possible, because it often shares the machine with the server: one
+thread per stream, the standard library's HTTP, and no parsing until all responses have arrived.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ PROMPTS = (
     "Reach 24 with 3, 8, 4 and 2.",
     "한 수의 3배에 5를 더하면 26입니다. 그 수는?",
 )
-"""asked in turn"""
+"""prompts, sent in turn"""
 CONCURRENCY = (1, 8, 64)
 REQUESTS = (8, 32, 128)
-"""at each of these; at least two a stream, or the beginning would weigh too much"""
+"""requests for each CONCURRENCY; at least two per stream or the start would weigh too much"""
 WARM_UP = 2
 TIMEOUT_S = 600.0
 _MOST_BYTES = 65_536
-"""read at once"""
+"""maximum number of bytes per read"""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What every stream asks: `Load("http://127.0.0.1:8000/v1", "tiny", max_tokens=128)`."""
+    """The request of every stream: `Load("http://127.0.0.1:8000/v1", "tiny", max_tokens=128)`."""
 
     url: str
     model: str
@@ -56,10 +56,10 @@ class Load:
     max_tokens: int = 128
     temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
-    """fields that only this server knows, for example ignore_eos"""
+    """request fields that only this server knows, for example ignore_eos"""
 
     def body(self, place: int) -> dict[str, Any]:
-        """The request of a place: its prompt and its seed."""
+        """Return the request body for index `place`, which selects the prompt and the seed."""
         return {
             "model": self.model,
             "messages": [{"role": "user", "content": PROMPTS[place % len(PROMPTS)]}],
@@ -75,10 +75,10 @@ class Load:
 
 @dataclass
 class TimedStream:
-    """One answer, as it came."""
+    """The text and timing of one streamed answer."""
 
     text: str = ""
-    """thinking and content, one after the other"""
+    """thinking, then content"""
     tokens: int = 0
     first_s: float = math.nan
     gaps_s: list[float] = field(default_factory=list)
@@ -87,14 +87,14 @@ class TimedStream:
 
 @dataclass(frozen=True)
 class LoadLevel:
-    """What was measured with so many streams at once; times in seconds."""
+    """The measurements at one concurrency; times in seconds."""
 
     concurrency: int
     requests: int
     errors: int
     first_error: str | None
     seconds: float
-    """from the first request to the end of the last answer"""
+    """time between the first request and the end of the last answer"""
     tokens: int
     tokens_per_s: float
     first_p50_s: float
@@ -102,10 +102,10 @@ class LoadLevel:
     gap_p50_s: float
     gap_p99_s: float
     cost_per_million: float | None
-    """of output tokens, in the currency of the price an hour"""
+    """cost of a million output tokens, in the currency of `price_per_hour`"""
 
     def record(self) -> dict[str, Any]:
-        """For JSON, which knows no NaN."""
+        """Return the fields for JSON, with None for NaN."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()
@@ -115,7 +115,7 @@ class LoadLevel:
 def measure(
     load: Load, concurrency: int, requests: int, price_per_hour: float | None = None
 ) -> LoadLevel:
-    """One level, after a short warm-up that does not count."""
+    """Measure one level, after a short warm-up that is not counted."""
     n = len(PROMPTS)
     ask_all(load, range(n - min(WARM_UP, concurrency), n), concurrency)
     heard, seconds = _heard_all(load, range(requests), concurrency)
@@ -144,30 +144,30 @@ def measure(
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least so many percent do not exceed; NaN of none."""
+    """Return the smallest value that at least `percent` % do not exceed; NaN without values."""
     if not values:
         return math.nan
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[TimedStream]:
-    """A stream for every place, so many at once; what goes wrong is in it, and never raised."""
+    """Run a stream for every index, `concurrency` at once; errors are returned, never raised."""
     return [_understood(one, load) for one in _heard_all(load, places, concurrency)[0]]
 
 
 @dataclass
 class _Heard:
-    """An answer before anybody has looked at it."""
+    """An unparsed response."""
 
     asked_at: float
     parts: list[tuple[float, bytes]] = field(default_factory=list)
-    """when, and what"""
+    """(time of arrival, data)"""
     status: int = 0
     error: str | None = None
 
 
 class _Line:
-    """A connection, for one request after the other."""
+    """A connection that sends one request after the other."""
 
     def __init__(self, load: Load) -> None:
         where = urlsplit(load.url)
@@ -198,7 +198,7 @@ class _Line:
 
 
 def _heard_all(load: Load, places: Sequence[int], concurrency: int) -> tuple[list[_Heard], float]:
-    """In the order of the places; and the seconds from the first request to the last byte."""
+    """Return the responses in order, and the seconds from the first request to the last byte."""
     waiting: SimpleQueue[int] = SimpleQueue()
     for index in range(len(places)):
         waiting.put(index)
@@ -253,7 +253,7 @@ def _read(heard: _Heard, load: Load, stream: TimedStream) -> None:
 
 
 def _n_tokens(usage: Any, finish: str, max_tokens: int, events: int) -> int:
-    """As the server counts; else all of an answer that was cut; else an event for a token."""
+    """Return the server's count; else max_tokens if cut by length; else the number of events."""
     counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
     if isinstance(counted, int) and counted > 0:
         return counted
@@ -261,7 +261,7 @@ def _n_tokens(usage: Any, finish: str, max_tokens: int, events: int) -> int:
 
 
 def table(levels: Sequence[LoadLevel], title: str) -> Table:
-    """For the terminal."""
+    """Return the table for the terminal."""
     shown = Table(title=title, title_justify="left")
     for head in ("streams", "tokens/s", "first text, ms", "between, ms", "errors", "cost/M tokens"):
         shown.add_column(head, justify="right")
@@ -283,7 +283,7 @@ def _milliseconds(p50_s: float, p99_s: float) -> str:
 
 
 def to_json(load: Load, levels: Sequence[LoadLevel], price_per_hour: float | None) -> str:
-    """All of it but the key."""
+    """Return load, price and levels as JSON, without the API key."""
     asked = {key: value for key, value in asdict(load).items() if key != "key"}
     found = [level.record() for level in levels]
     record = {"load": asked, "price_per_hour": price_per_hour, "levels": found}

@@ -1,8 +1,8 @@
-"""`r1 serve --bench`: what a server gives on this machine, and what a million tokens cost there.
+"""`r1 serve --bench`: measure a server's speed on this machine and the cost per million tokens.
 
-The server is the same command without `--bench`, as a process of its own on a free port: the client
-takes no time from it but the processor's. An address in place of a model measures a server that
-runs already.
+The server is the same command without `--bench`, in a process of its own on a free port, so that it
+shares nothing but the CPU with the client. With an address instead of a model, a server that
+already runs is measured.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from r1kit.loadtest import load_test
 from r1kit.processes import process_guard
 
 STARTS_S = 300.0
-"""for the server to open its models"""
+"""timeout for the server to load its models"""
 _ADDRESS = re.compile(r" at (http://\S+:[0-9]+)")
 _OURS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
-"""options that the server is not given, and how many words follow each"""
+"""options removed from the server's command line, with the number of their values"""
 
 
 @dataclass(frozen=True)
 class LoadTestOptions:
-    """What to measure, beside whom."""
+    """The options of a load test."""
 
     price_per_hour: float | None
     out: Path | None
-    """file of the numbers, as JSON"""
+    """file for the results, as JSON"""
     key: str | None
     concurrency: Sequence[int] = load_test.CONCURRENCY
     requests: Sequence[int] = load_test.REQUESTS
@@ -48,10 +48,10 @@ class LoadTestOptions:
 
 @dataclass(frozen=True)
 class Started:
-    """A server that listens."""
+    """A server that accepts connections."""
 
     url: str
-    """without /v1"""
+    """base URL, without /v1"""
     pid: int
 
 
@@ -60,8 +60,8 @@ def run(
 ) -> None:
     """Measure, print the table, write the file. `arguments` is the command line after `r1`.
 
-    Raises EngineError when the server does not start or no request succeeds, ConfigError when the
-    file cannot be written.
+    Raises EngineError if the server does not start or any request fails, ConfigError if the file
+    cannot be written.
     """
     if not models:
         raise ConfigError("Name what to measure: a model to serve, or the address of a server.")
@@ -89,9 +89,9 @@ def run(
 
 @contextmanager
 def serving(arguments: Sequence[str]) -> Iterator[Started]:
-    """A server of its own, by its command line after `r1`; it ends with the block.
+    """Run a server, given its command line after `r1`, until the block ends.
 
-    Raises EngineError when it does not start.
+    Raises EngineError if it does not start.
     """
     command = [sys.executable, "-m", "r1kit", *arguments, "--port", "0"]
     with tempfile.TemporaryDirectory(prefix="r1-bench-") as folder:
@@ -107,7 +107,7 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where it listens, once it does. Raises EngineError with its last words if it ends before."""
+    """Wait for the server, return its URL. Raises EngineError with its last line if it exits."""
     end = time.monotonic() + STARTS_S
     while time.monotonic() < end:
         has_ended = process.poll() is not None
@@ -122,7 +122,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _without_ours(arguments: Sequence[str]) -> list[str]:
-    """The command line of the server alone."""
+    """Return the command line without the options of the load test."""
     kept: list[str] = []
     left = iter(arguments)
     for word in left:
@@ -136,7 +136,7 @@ def _without_ours(arguments: Sequence[str]) -> list[str]:
 
 
 def _refuse_unwritable(file: Path) -> None:
-    """At once, and not after minutes of measuring."""
+    """Raise ConfigError before the measurement if the file cannot be written."""
     is_new = not file.exists()
     try:
         file.open("a", encoding="utf-8").close()

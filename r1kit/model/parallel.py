@@ -38,7 +38,7 @@ COLLECTIVE_TIMEOUT = timedelta(hours=1)
 _LOOK_S = 0.1
 """interval at which rank 0 polls the other ranks while it waits for them to load"""
 _TELLS_S = 2.0
-"""timeout for a rank that broke a collective to be seen to have exited"""
+"""longest wait for the exit of a rank after a collective has failed because of it"""
 _ENDS_S = 0.5
 """grace period for a rendezvous to complete after an error"""
 

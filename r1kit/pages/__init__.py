@@ -1,1 +1,1 @@
-"""The chat in the browser: gradio over the public API, and nothing but the public API."""
+"""The browser chat: a gradio app that uses the public API and nothing else."""

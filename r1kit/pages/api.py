@@ -1,6 +1,7 @@
-"""The public API as the pages see it: over HTTP, with the reader's own key, and nothing else.
+"""The pages' client of the public API: HTTP, with the reader's own key, and nothing else.
 
-The page is no way around a key: it has none of its own, and the gate asks for the reader's.
+The page is no way around API keys: it has none of its own, and the access middleware checks the
+reader's.
 """
 
 from __future__ import annotations
@@ -18,44 +19,44 @@ import httpx
 from r1kit.pages.turns import Turn, well_formed
 
 _TICK_S = 0.1
-"""between two looks at the screen: the timer moves, also while nothing is said"""
+"""seconds between screen updates: the timer advances even if no chunk arrives"""
 _CONNECT_S = 5.0
 
 JsonObject = dict[str, Any]
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError)
-"""what reading a stream raises that has not the form of one"""
+"""errors that a malformed stream raises"""
 _ENDS = {"stop": "done", "length": "length"}
-"""finish_reason → state of a turn; all others are told as they are"""
+"""finish_reason → state of a turn; all others are shown as they are"""
 
 
 @dataclass
 class AnswerControl:
-    """What the reader wants of the answer that is being written."""
+    """The reader's control of the answer that is being written."""
 
     is_stop: bool = False
     is_answer: bool = False
-    """thinking is to end, and the answer to begin"""
+    """end the thinking and begin the answer"""
 
 
 class Api:
-    """One server. `url` has no path."""
+    """A client of one server. `url` has no path."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"Host": "localhost"},  # a name that the gate knows, whatever it listens on
-            timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the server has its own, and says so
+            headers={"Host": "localhost"},  # always allowed, whatever the address
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the server has and reports its own
             limits=httpx.Limits(max_connections=None),
-            trust_env=False,  # never through a proxy: it is this machine
+            trust_env=False,  # never through a proxy: the server is on this machine
         )
         self._capabilities: dict[str, frozenset[str]] = {}
-        """by model, as the server told last"""
+        """by model, from the latest model list"""
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def models(self, key: str) -> list[str]:
-        """Their own names, without the aliases; none without the right key."""
+        """Return the models' own names, without aliases; none without a valid key."""
         try:
             response = await self._client.get("/v1/models", headers=_bearer(key), timeout=10)
             listed = response.json().get("data", []) if response.is_success else []
@@ -66,18 +67,18 @@ class Api:
         return [one["id"] for one in listed if one.get("root", one["id"]) == one["id"]]
 
     def can_switch(self, model: str) -> bool:
-        """Whether its thinking can be turned on and off."""
+        """Return True if the model's thinking can be turned on and off."""
         return "thinking" in self._capabilities.get(model, ())
 
     def can_cut(self, model: str) -> bool:
-        """Whether its thinking can be ended for the answer."""
+        """Return True if the model's thinking can be ended to get the answer."""
         return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
         self, turn: Turn, messages: list[JsonObject], *, key: str, thinks: bool, wish: AnswerControl
     ) -> AsyncGenerator[None]:
-        """Write into `turn` what the model says; yields whenever there is something to see."""
-        if turn["model"] not in self._capabilities:  # chosen before this server was started
+        """Stream the model's answer into `turn`; yield whenever there is something to show."""
+        if turn["model"] not in self._capabilities:  # chosen before this server started
             await self.models(key)
         can_switch = self.can_switch(turn["model"])
         turn["state"] = "thinking" if thinks and can_switch else "answering"
@@ -109,7 +110,7 @@ class Api:
     async def _said(
         self, body: JsonObject, key: str, wish: AnswerControl
     ) -> AsyncGenerator[JsonObject]:
-        """Chunks of the stream, and {} where none has come for a tick. Raises RefusedError."""
+        """Yield chunks, and {} if none arrived for `_TICK_S`. Raises ApiRefusedError."""
         chunks: asyncio.Queue[JsonObject | Exception | None] = asyncio.Queue()
         was_answer = wish.is_answer
 
@@ -118,7 +119,7 @@ class Api:
                 async for chunk in self._chunks(body, key):
                     chunks.put_nowait(chunk)
                 chunks.put_nowait(None)
-            except Exception as error:  # whatever it is, the reader must learn of it
+            except Exception as error:  # any error must reach the reader
                 chunks.put_nowait(error)
 
         reading = asyncio.ensure_future(read())
@@ -134,7 +135,7 @@ class Api:
                     return
                 yield chunk
         finally:
-            reading.cancel()  # hangs up, which is how the server learns to stop
+            reading.cancel()  # disconnects, which tells the server to stop
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _chunks(self, body: JsonObject, key: str) -> AsyncIterator[JsonObject]:
@@ -153,7 +154,7 @@ class Api:
 
 
 class ApiRefusedError(Exception):
-    """The API answered with an error."""
+    """An error response of the API."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(well_formed(message))
@@ -161,16 +162,16 @@ class ApiRefusedError(Exception):
 
 
 class ChunkClock:
-    """Writes chunks into a turn, and how long everything took."""
+    """A recorder of chunks and elapsed times in a turn."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._began = time.monotonic()
         self._finish: str | None = None
-        """why the model ended, in the API's word; a stream without it has broken off"""
+        """the API's finish_reason; a stream without one was cut off"""
 
     def write(self, chunk: JsonObject) -> None:
-        """Counts deltas, until the usage at the end knows better."""
+        """Add a chunk. Tokens are counted as deltas until the usage comes at the end."""
         turn = self._turn
         turn["total_s"] = time.monotonic() - self._began
         for choice in chunk.get("choices", []):
@@ -192,12 +193,12 @@ class ChunkClock:
             turn["n_thinking"] = usage["completion_tokens_details"]["reasoning_tokens"]
 
     def cut(self) -> None:
-        """The thinking ends here; what comes now is the answer."""
+        """End the thinking; the next chunks are the answer."""
         self._turn["cut"] = True
         self._finish = None
 
     def end(self, wish: AnswerControl) -> None:
-        """The stream is over, by itself or because the reader wanted it."""
+        """Set the final state of the turn, after the stream has ended or been stopped."""
         if wish.is_stop:
             self._turn["state"] = "stopped"
         elif self._finish is None:
@@ -209,10 +210,10 @@ class ChunkClock:
 
 
 def _ended(body: JsonObject, turn: Turn) -> JsonObject:
-    """The same request, its thinking so far given back and its budget used up."""
+    """Return the request with the thinking so far as a prefix and its budget used up."""
     begun = {"role": "assistant", "content": "", "prefix": True,
              "reasoning_content": turn["thinking"]}  # fmt: skip
-    thinking = {"type": "enabled", "budget_tokens": 1}  # the least there is
+    thinking = {"type": "enabled", "budget_tokens": 1}  # the minimum
     return {**body, "messages": [*body["messages"], begun], "thinking": thinking}
 
 

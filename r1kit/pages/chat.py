@@ -1,4 +1,4 @@
-"""The chat: one model, a conversation, and everything one may do to it while it is written."""
+"""The chat tab: one model, one conversation, and the actions on it while it is written."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ QUIET: dict[str, Any] = {
     "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None,
     "preprocess": False,
 }  # fmt: skip
-"""of every event. gradio's checks of the inputs are off: they would refuse the name of a model that
-an open page still has from the server before this one, and the API says it better."""
+"""options of every event. gradio's input checks are off: they would refuse a model name that an
+open page still has from a previous server, and the API has a better error message."""
 NEWEST = QUIET | {"trigger_mode": "always_last"}
-"""of every event that shows how things stand: one that comes while another runs is not dropped"""
+"""options of events that show the current state: one that arrives during another is not dropped"""
 MAX_CHARS = 100_000
-"""of one message in the box"""
+"""most characters of a message in the box"""
 _KEEP_S = 1.0
-"""between two parts of an answer that the browser keeps; what is shown is newer"""
+"""seconds between the parts of an answer that the browser stores; the screen is more up to date"""
 
 
 def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
-    """A pane for hostile text: cleaned, no tags of its own, no files, no pictures (page.css).
+    """Return a pane for untrusted text, and a hidden textbox with its original text for page.js.
 
-    And, out of sight, the same text as it was written, for page.js.
+    The pane is sanitized and allows no tags, files or images (page.css).
     """
     pane = gr.Chatbot(
         show_label=False, container=False, sanitize_html=True, allow_tags=False,
@@ -45,7 +45,7 @@ def transcript(elem_id: str, **options: Any) -> tuple[gr.Chatbot, gr.Textbox]:
 
 
 class AnswerSettings(NamedTuple):
-    """How an answer is wanted, and by which session."""
+    """The settings of one answer, and the session that requests it."""
 
     model: str
     thinks: bool
@@ -57,29 +57,29 @@ class AnswerSettings(NamedTuple):
     def of(
         cls, model: object, thinks: object, language: object, key: object, request: gr.Request
     ) -> AnswerSettings:
-        """From what a browser sends, where anything can be."""
+        """Build the settings from a browser's input, which can be anything."""
         texts = [str(one) if one else "" for one in (model, language, key, request.session_hash)]
         return cls(texts[0], bool(thinks), *texts[1:])
 
 
 class ChatTab:
-    """The tab. `language` and `key` are of the whole page (site.py).
+    """The chat tab. `language` and `key` belong to the whole page (site.py).
 
-    The conversation is kept by the browser (chats.js), and comes with each event (talk.py).
+    The browser stores the conversation (chats.js) and sends it with each event (talk.py).
     """
 
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
         self._wishes: dict[str, AnswerControl] = {}
-        """by session: of the answer that is being written there"""
+        """by session: the control of the answer that is being written there"""
 
     def draw(self) -> None:
-        """The components, in the place where it is called."""
+        """Create the components in the current gradio layout."""
         self.talk = gr.Textbox(visible="hidden", label="")
-        """the place of the conversation among the inputs; chats.js fills it in"""
+        """placeholder of the conversation among the inputs; chats.js fills it in"""
         self.kept = gr.Textbox(visible="hidden", label="")
-        """the last part of the conversation, on its way to chats.js"""
+        """the latest part of the conversation, for chats.js to store"""
         self.reshow = gr.Button(visible="hidden", elem_id="r1-reshow")
         self.relist = gr.Button(visible="hidden", elem_id="r1-relist")
         self.model = gr.Dropdown(
@@ -103,7 +103,7 @@ class ChatTab:
             self.note = gr.Markdown(say("en", "note"), elem_id="r1-note")
 
     def draw_sidebar(self) -> None:
-        """What is about all chats."""
+        """Create the controls for all chats: new, list, delete and restore."""
         self.new = gr.Button(say("en", "new"), variant="primary", elem_id="r1-new")
         hidden = gr.Textbox(visible=False)
         self.chats = gr.Dataset(
@@ -117,7 +117,7 @@ class ChatTab:
         )
 
     def listen(self) -> None:
-        """What happens on which event."""
+        """Register the event handlers."""
         wishes = [self.model, self.deepthink, self._language, self._key]
         asking = [self.talk, *wishes]
         shown = [self.ask, self.model, self.pane, self.said, self.kept, self.end, self.stop]
@@ -154,7 +154,7 @@ class ChatTab:
         )  # fmt: skip
 
     def labels(self, language: str, written: list[Turn]) -> Updates:
-        """Every word on the tab."""
+        """Return updates that set all texts on the tab."""
         return {
             self.model: gr.update(label=say(language, "model")),
             self.pane: gr.update(
@@ -177,7 +177,7 @@ class ChatTab:
     async def _send(
         self, said: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
     ) -> AsyncIterator[Updates]:
-        """The browser has kept the question already."""
+        """Answer the last turn: the browser has already added the question."""
         now = talk.read(said)
         asked = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(now, now.turns, len(now.turns), asked):
@@ -215,7 +215,7 @@ class ChatTab:
             yield updates
 
     def _undo(self, said: str, language: str, event: gr.UndoData, request: gr.Request) -> Updates:
-        """The last question goes back into the box."""
+        """Move the last question back into the box."""
         self._displace(request.session_hash or "")
         now = talk.read(said)
         place = max(turns.before(now.ended, turns.owner(now.ended, _index(event))), 0)
@@ -226,9 +226,9 @@ class ChatTab:
     async def _answer(
         self, now: Talk, whole: list[Turn], first: int, asked: AnswerSettings
     ) -> AsyncIterator[Updates]:
-        """Writes the turn after `whole`; ends early when another takes its place.
+        """Write the turn after `whole`; end early when another answer replaces it.
 
-        `first` is the place of the first turn that the browser does not have as it is here.
+        `first` is the index of the first turn that the browser does not have in this form.
         """
         if not whole:
             yield {self.kept: gr.skip()}
@@ -264,7 +264,7 @@ class ChatTab:
         yield {**last, self.kept: now.part(first, [*whole, turn][first:])}
 
     async def _other_models(self, model: str, key: str) -> Updates:
-        """The choice anew, where the server has this model no more."""
+        """Return an update of the model list if the server no longer has this model."""
         names = await self._api.models(key)
         if not names or model in names:
             return {}
@@ -274,7 +274,7 @@ class ChatTab:
         return {**self._look(said, language), **self._buttons(said[-1])}
 
     def _show(self, said: str, language: str, request: gr.Request) -> Updates:
-        """The conversation that the browser has turned to; what is written elsewhere ends."""
+        """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
         return {**self._look(talk.read(said).ended, language), **self._buttons(None)}
 
@@ -282,7 +282,7 @@ class ChatTab:
         return {self.pane: turns.shown(said, language), self.said: turns.written(said, language)}
 
     def _buttons(self, turn: Turn | None) -> Updates:
-        """Those that only mean something while an answer is written."""
+        """Return updates of the buttons that are visible only while an answer is written."""
         state = turn["state"] if turn else "done"
         return {
             self.end: gr.update(
@@ -294,7 +294,7 @@ class ChatTab:
         }
 
     def fit(self, model: object) -> Updates:
-        """DeepThink is there for a model that can do without."""
+        """Show the DeepThink checkbox if the model's thinking can be turned off."""
         return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
 
     def _displace(self, session: str) -> None:
@@ -311,7 +311,7 @@ class ChatTab:
 
 
 def _with_talk(name: str) -> str:
-    """An event's `js`: the first of its inputs is what this function of chats.js returns."""
+    """Return an event's `js` that makes the result of a chats.js function its first input."""
     return f"(_, ...rest) => [r1.{name}(), ...rest]"
 
 
@@ -324,13 +324,13 @@ def _examples(language: str) -> list[Any]:
 
 
 def _index(event: Any) -> int:
-    """Of the message an event is about; of a group of messages the first."""
+    """Return the index of an event's message; of a group of messages, the first."""
     index = event.index[0] if isinstance(event.index, list | tuple) else event.index
     return int(index)
 
 
 def _text(value: Any) -> str:
-    """Of an edited message, whichever form it comes in."""
+    """Return the text of an edited message, in any of its forms."""
     if isinstance(value, list):
         return "".join(_text(part) for part in value)
     return str(value.get("text", "")) if isinstance(value, dict) else str(value)

@@ -1,4 +1,4 @@
-"""Compare: the same question to several models, answered side by side at the same time."""
+"""The compare tab: one question to several models, answered side by side at the same time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from r1kit.pages.i18n import EXAMPLES, say
 
 N_COLUMNS = 4
 _LOOK_S = 0.1
-"""between two looks at all of the answers"""
+"""seconds between screen updates of all answers"""
 
 
 class CompareTab:
-    """The tab. `language` and `key` are of the whole page (site.py)."""
+    """The compare tab. `language` and `key` belong to the whole page (site.py)."""
 
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
@@ -27,7 +27,7 @@ class CompareTab:
         self._wishes: dict[str, AnswerControl] = {}
 
     def draw(self) -> None:
-        """The components, in the place where it is called."""
+        """Create the components in the current gradio layout."""
         self.models = gr.CheckboxGroup([], label=say("en", "models"), elem_id="r1-models")
         with gr.Row(elem_id="r1-compare-ask", equal_height=True):
             self.ask = gr.Textbox(
@@ -55,7 +55,7 @@ class CompareTab:
                 self.columns.append(column)
 
     def listen(self) -> None:
-        """What happens on which event."""
+        """Register the event handlers."""
         asking = [self.ask, self.models, self.deepthink, self._language, self._key]
         shown = [*self.columns, *self.names, *self.panes, *self.said, self.stop]
         gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
@@ -64,7 +64,7 @@ class CompareTab:
         self.stop.click(self._wish_stop, None, None, **QUIET)
 
     def labels(self, language: str) -> Updates:
-        """Every word on the tab."""
+        """Return updates that set all texts on the tab."""
         return {
             self.models: gr.update(label=say(language, "models")),
             self.ask: gr.update(placeholder=EXAMPLES[language][0], label=say(language, "ask")),
@@ -74,7 +74,7 @@ class CompareTab:
         }
 
     def fit(self, models: list[str]) -> Updates:
-        """DeepThink is there where one of the models can do without."""
+        """Show the DeepThink checkbox if the thinking of any chosen model can be turned off."""
         can_switch = any(self._api.can_switch(model) for model in models)
         return {self.deepthink: gr.update(visible=can_switch)}
 
@@ -82,7 +82,7 @@ class CompareTab:
         self, text: str, models: list[str], thinks: bool, language: str, key: str,
         request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        """An empty box asks what its placeholder says."""
+        """Ask all chosen models; an empty box asks the question in its placeholder."""
         session = request.session_hash or ""
         if old := self._wishes.pop(session, None):
             old.is_stop = True
@@ -123,7 +123,7 @@ class CompareTab:
 
     def _look(self, written: list[turns.Turn], language: str) -> Updates:
         updates: Updates = {}
-        # Only as many panes as models were chosen.
+        # There may be more panes than chosen models.
         for pane, said, turn in zip(self.panes, self.said, written, strict=False):
             updates[pane] = turns.shown([turn], language, is_open=True)
             updates[said] = turns.written([turn], language)

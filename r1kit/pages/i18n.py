@@ -1,4 +1,4 @@
-"""What the pages say, in three languages; and which of them a browser asks for."""
+"""The texts of the pages in three languages, and the choice of one for a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS: dict[str, dict[str, str]] = {
         "gone": "The server does not answer; is `r1 serve` still running?",
         "you": "You", "try": "Try one of these",
         "note": "Models make mistakes. Nothing of this is kept on the server.",
-        # how an answer ended, and what the page says of itself (turns.py, chats.js)
+        # how an answer ended, and notices of the page (turns.py, chats.js)
         "interrupted": "The answer was interrupted. Retry below asks again.",
         "unanswered": "The model ended here without writing an answer. Retry below asks again.",
         "broken": "The answer broke off: the model or its server failed. Retry below asks again.",
@@ -94,8 +94,8 @@ EXAMPLES = {
     "ko": ["1+2+3+...+100은?", "x를 구하라: 7x+3=38", "47+38-21은?"],
     "zh": ["1+2+3+...+100等于多少？", "解方程 7x+3=38", "计算47+38-21"],
 }
-"""In the wordings of the generated world (r1kit/tasks/world), which the smallest models know; a
-large model knows them too."""
+"""questions worded like the generated tasks (r1kit/tasks/world), which the smallest models know;
+large models know the wordings too"""
 
 
 GRADIO_LABELS: dict[str, dict[str, str]] = {
@@ -128,16 +128,16 @@ GRADIO_LABELS: dict[str, dict[str, str]] = {
             "与服务器的连接已断开，正在重新连接。",
     },
 }  # fmt: skip
-"""gradio's own labels, by its English; those of English are only better ones (page.js)"""
+"""gradio's own labels by its English text; the English ones are only better wordings (page.js)"""
 
 
 def say(language: str, name: str, *values: float | str) -> str:
-    """One phrase; English for a language there is not."""
+    """Return a text in this language, or in English if the language is unknown."""
     return WORDS.get(language, WORDS["en"])[name].format(*values)
 
 
 def preferred(accepted: str) -> str:
-    """The first of our languages in an Accept-Language header, which lists the dearest first."""
+    """Return the first of our languages in an Accept-Language header (most preferred first)."""
     for wish in accepted.split(","):
         language = wish.strip()[:2].lower()
         if language in LANGUAGES:

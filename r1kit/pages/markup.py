@@ -1,9 +1,9 @@
-"""Text of people and models as the Markdown that gradio's Chatbot renders well.
+"""The conversion of user and model text to Markdown that gradio's Chatbot renders well.
 
-gradio takes everything between two dollar signs for mathematics, lets HTML through, and follows
-CommonMark where that fails Korean and Chinese. So what is mathematics and what is bold is decided
-here: mathematics leaves as \\(...\\) or \\[...\\] (the Chatbot knows no other delimiters), a tag as
-text, and bold that CommonMark would not close as <strong>, after the CJK-friendly amendments
+gradio takes everything between two dollar signs for math, passes HTML through, and follows
+CommonMark, whose rules for emphasis fail in Korean and Chinese. So math and emphasis are recognized
+here: math becomes \\(...\\) or \\[...\\] (the Chatbot has no other delimiters), a tag becomes text,
+and bold that CommonMark would not close becomes <strong>, after the CJK-friendly amendments
 (github.com/tats-u/markdown-cjk-friendly).
 """
 
@@ -16,13 +16,13 @@ DELIMITERS: list[dict[str, str | bool]] = [
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
 ]
-"""of mathematics, for the Chatbot"""
+"""math delimiters, for the Chatbot"""
 
 MAX_DEPTH = 16
-"""of braces in a box; without a limit, unclosed ones would take quadratic time"""
+"""most levels of braces in a box; without a limit, unclosed braces would take quadratic time"""
 _CJK = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _ATOM = "\ue000"
-"""stands for a span that Markdown must not look into"""
+"""placeholder of a span that Markdown must not parse"""
 _SPAN = re.compile(
     r"""
       (?P<code> ```.*?(?:```|\Z) | (?P<ticks>`+)(?!`)[^\n]*?(?<!`)(?P=ticks)(?!`) )
@@ -38,12 +38,12 @@ _SPAN = re.compile(
 )
 _COMMAND = re.compile(r"\\[a-zA-Z]+(?:\{[^{}]*\})?")
 _PRICE = re.compile(rf"\d.*?(?:\s[A-Za-z]{{2}}|[{_CJK}])")
-"""a number and then words: `$5 or US$`"""
+"""a number followed by words: `$5 or US$`"""
 _WORDS = re.compile(rf"[A-Za-z]{{2,}} +[A-Za-z]|[{_CJK}]")
-"""what KaTeX would set without its spaces, or with a warning"""
+"""text that KaTeX would render without its spaces, or with a warning"""
 _COMMENT = re.compile(r"(?<!\\)%")
 _TIMES = re.compile(r"(?<=[0-9A-Za-z)])\*(?=[0-9A-Za-z(])")
-"""50*101 multiplies; it does not emphasise"""
+"""50*101 is a product, not emphasis"""
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _EMPHASIS = re.compile(
     r"(?<![\\*])(?P<run>\*{1,3})(?![\s*])"
@@ -56,7 +56,7 @@ _TAGS = {1: ("<em>", "</em>"), 2: ("<strong>", "</strong>"),
 
 
 def readable(text: str) -> str:
-    """Markdown and mathematics, and no HTML: tags, products and prices are shown as written."""
+    """Return Markdown with math and no HTML; tags, products and prices are shown as written."""
     plain, atoms, end = [], [], 0
     for start, stop, atom in _atoms(text):
         plain += [text[end:start], _ATOM]
@@ -69,7 +69,7 @@ def readable(text: str) -> str:
 
 
 def _atoms(text: str) -> Iterator[tuple[int, int, str]]:
-    """(where it begins, where it ends, what is shown instead) of code, mathematics and escapes."""
+    """Yield (start, end, replacement) of each span of code, math and escapes."""
     end = 0
     while found := _SPAN.search(text, end):
         start, end = found.span()
@@ -82,7 +82,7 @@ def _atoms(text: str) -> Iterator[tuple[int, int, str]]:
         elif found["code"] or found["literal"]:
             yield start, end, found.group()
         elif found["dollar"] and _is_price(found["dollar"]):
-            end = start + 1  # only a sign; mathematics may begin behind it
+            end = start + 1  # only a dollar sign; math may begin after it
         elif body := found["display"] or found["dollars"]:
             yield start, end, _math(body, "[]")
         else:
@@ -90,7 +90,7 @@ def _atoms(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _closing(text: str, place: int) -> int | None:
-    """Behind the brace that closes the one before `place`; None where none does."""
+    """Return the index after the brace that closes the one before `place`, None if none does."""
     depth = 1
     for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, place):
         depth += {"{": 1, "}": -1}.get(found.group(), 0)
@@ -102,7 +102,7 @@ def _closing(text: str, place: int) -> int | None:
 
 
 def _in_box(body: str) -> str:
-    """What a box holds, as TeX: models also box sentences, programs, and formulas in dollars."""
+    """Return a box's content as TeX; models also box sentences, programs, and formulas in $...$."""
     if len(body) > 2 and body[0] == body[-1] == "$":
         body = body[1:-1]
     body = re.sub(r"(?<!\\)\$", r"\\$", body)
@@ -120,13 +120,13 @@ def _is_price(body: str) -> bool:
 
 
 def _math(body: str, brackets: str) -> str:
-    """gradio puts it into the page as HTML, where KaTeX reads it."""
+    """Return math in the Chatbot's delimiters, escaped, since gradio inserts it as HTML."""
     body = _COMMENT.sub(r"\\%", body).replace("&", "&amp;").replace("<", "&lt;")
     return f"\\{brackets[0]}{body}\\{brackets[1]}"
 
 
 def _emphasised(prose: str) -> str:
-    """With tags for emphasis beside Korean or Chinese that CommonMark would leave as asterisks."""
+    """Use tags for emphasis next to Korean or Chinese that CommonMark would leave as asterisks."""
 
     def tagged(found: re.Match[str]) -> str:
         before, after = prose[: found.start()][-1:], prose[found.end() :][:1]
@@ -142,5 +142,5 @@ def _emphasised(prose: str) -> str:
 
 
 def _is_mark(character: str) -> bool:
-    """Punctuation, in CommonMark's sense; a span of code or mathematics begins and ends with it."""
+    """Return True for punctuation in CommonMark's sense, such as the ends of code and math."""
     return not (character.isalnum() or character.isspace())

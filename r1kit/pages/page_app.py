@@ -1,10 +1,9 @@
-"""Between the gate and gradio: the few routes the pages need, and headers that make them safe.
+"""The ASGI app around gradio: only the routes that the pages need, with security headers.
 
-gradio has many routes: uploads, files, a proxy, a code assistant. Those not listed here do not
-exist. What a model says is hostile (script tags, images that report home); gradio's Chatbot cleans
-it, and a Content-Security-Policy is there for the day when the cleaning fails: nothing is loaded
-from elsewhere or sent there, and of scripts in the page only those run that gradio wrote itself,
-which are named by their hashes.
+gradio has many routes: uploads, files, a proxy, a code assistant. Routes not listed here do not
+exist. Model output is untrusted (script tags, images that report home). gradio's Chatbot sanitizes
+it, and a Content-Security-Policy protects the reader if that fails: nothing is loaded from or sent
+to other hosts, and of inline scripts only those of gradio's own page run, by their hashes.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ MAX_SESSION_CHARS = 64
 _EXACT = PAGES | {
     _JOIN, _DATA, "/config", "/theme.css", "/favicon.ico", f"{_API}/reset", f"{_API}/info",
     f"{_API}/startup-events", f"{_API}/cancel", f"{_API}/theme.css",
-    f"{_API}/app_id",  # by which an open page finds that the server has been restarted
+    f"{_API}/app_id",  # tells an open page that the server has restarted
 }  # fmt: skip
 _BELOW = ("/assets/", "/static/")
 _SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL)
@@ -46,11 +45,11 @@ _POLICY = (
     "'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "manifest-src 'self'; worker-src 'self' blob:; base-uri 'self'; form-action 'none'; "
     "frame-ancestors 'none'"
-)  # gradio makes its `js=` handlers with new Function, hence 'unsafe-eval'
+)  # gradio builds its `js=` handlers with new Function, hence 'unsafe-eval'
 
 
 class PageApp:
-    """An ASGI app for the paths that `has` says yes to."""
+    """An ASGI app for the paths that `has` accepts."""
 
     def __init__(
         self,
@@ -58,13 +57,13 @@ class PageApp:
         lifespan: AbstractAsyncContextManager[None],
         forget: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`forget(session)` frees what gradio holds for a session."""
+        """`forget(session)` frees everything that gradio holds for a session."""
         self._app = app
         self._sessions = Sessions(forget)
         self.lifespan = lifespan
 
     def has(self, path: str) -> bool:
-        """Whether a path is one of the pages or of what they are made of."""
+        """Return True if the path is a page, or an asset or gradio route of the pages."""
         return path in _EXACT or (path.startswith(_BELOW) and ".." not in path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +77,7 @@ class PageApp:
             await self._app(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The messages of a session; who stops reading them has left."""
+        """Send the messages of a session; a client that stops reading them counts as gone."""
         asked = parse_qs(scope["query_string"].decode("latin-1"))
         session = asked.get("session_hash", [""])[0]
         has_left = False
@@ -101,7 +100,7 @@ class PageApp:
         await self._app(scope, arrive, deliver)
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An event: whose it is stands in the body, which gradio is then given again."""
+        """Accept an event. Its session is in the body, which is then replayed to gradio."""
         body = await Request(scope, receive).body()
         try:
             session = json.loads(body)["session_hash"]
@@ -122,7 +121,7 @@ class PageApp:
         await self._app(scope, replay, send)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The page as gradio writes it, without what it would load from elsewhere."""
+        """Send gradio's page without anything that it would load from other hosts."""
         parts: list[bytes] = []
         head: Message = {}
 
@@ -133,7 +132,7 @@ class PageApp:
             else:
                 parts.append(message.get("body", b""))
 
-        # Uncompressed, since it is read here.
+        # Uncompressed, since the page is edited here.
         plain = [(k, v) for k, v in scope["headers"] if k != b"accept-encoding"]
         await self._app({**scope, "headers": plain}, receive, keep)
         page = _OUTSIDE.sub(b"", b"".join(parts)).replace(b"<head>", b"<head>" + HEAD.encode(), 1)
@@ -148,12 +147,12 @@ class PageApp:
 
 
 def refusal(why: str, status: int) -> Response:
-    """In the form that gradio's page shows to the reader."""
+    """Return an error in the format that gradio's page shows to the reader."""
     return JSONResponse({"detail": why}, status)
 
 
 def policy(page: bytes) -> str:
-    """What a page may do: its own inline scripts by their hashes, and no others."""
+    """Return the page's Content-Security-Policy: only its own inline scripts run, by hash."""
     texts = [
         found["text"] for found in _SCRIPT.finditer(page) if b"src=" not in found["attributes"]
     ]

@@ -1,4 +1,4 @@
-"""page.js and chats.js with their texts, as the page carries them: before gradio, by their hash."""
+"""page.js and chats.js with their texts, inlined before gradio's scripts and allowed by hash."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from r1kit.pages.i18n import GRADIO_LABELS, LANGUAGES, say
 
 _HERE = Path(__file__).parent
 _NOTICES = ("away", "unkept", "next")
-"""what chats.js says by itself: without a server nobody else can"""
+"""texts that chats.js shows by itself, since it must work without a server"""
 
 
 def _filled(file: str, name: str, texts: object) -> str:
-    """The script, its empty constant of this name filled in."""
+    """Return the script with its empty constant `name` filled in."""
     script = (_HERE / file).read_text(encoding="utf-8")
     literal = json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c")
     return script.replace(f"const {name} = {{}}", f"const {name} = {literal}", 1)
@@ -23,4 +23,4 @@ _WORDS = {code: {name: say(code, name) for name in _NOTICES} for code in LANGUAG
 _SCRIPTS = (_filled("page.js", "LABELS", GRADIO_LABELS), _filled("chats.js", "WORDS", _WORDS))
 HEAD = "".join(f"<script>{script}</script>" for script in _SCRIPTS)
 SPEAK = "language => r1.speak(language)"
-"""for an event of the choice of a language"""
+"""the `js` of the event that changes the language"""

@@ -1,10 +1,10 @@
-"""What nobody fetches must not fill the memory: gradio keeps messages until they are read.
+"""Limits on unread messages, which gradio keeps in memory until they are fetched.
 
-A browser opens the stream of its messages right after it has asked for something, and is then heard
-from: its account is settled. What a session asks for and does not fetch is on its account. A single
-session may have only so much on it; when all accounts together come to too much, and when one has
-been open for too long, the oldest is given up: gradio forgets the session, its messages and its
-answers. So an ordinary reader is never refused because of others.
+Events that a session sends without fetching its messages are charged to its account. A browser
+opens its message stream right after it sends an event, and its account is cleared as soon as it
+fetches a message. Each account has a limit. When all accounts together are too large, the oldest
+is dropped, and so is one that stays open for too long: gradio forgets the session, its messages and
+its answers. So an ordinary reader is never refused because of others.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 MAX_EVENTS = 64
-"""of one session; a person never has more than a few"""
+"""unfetched events per session; a person never has more than a few"""
 MAX_BYTES = 16_000_000
-"""of one session's requests; the longest chat is a quarter of this"""
+"""unfetched request bytes per session; the longest chat is a quarter of this"""
 MAX_TOTAL_BYTES = 48_000_000
 EVENT_BYTES = 20_000
-"""what an event costs in any case: every word of the page"""
+"""base cost of an event: all texts of the page"""
 PATIENCE_S = 60.0
-"""gradio sends a sign of life every 15 s to whoever listens"""
+"""seconds until an account is dropped; gradio sends each stream a heartbeat every 15 s"""
 
 
 @dataclass
@@ -33,12 +33,12 @@ class _Account:
 
 
 class Sessions:
-    """Accounts of what was asked and not yet fetched; all in one event loop."""
+    """The accounts of events whose messages are not fetched yet; all in one event loop."""
 
     def __init__(
         self, forget: Callable[[str], Awaitable[None]], patience_s: float = PATIENCE_S
     ) -> None:
-        """`forget(session)` frees all that gradio holds for it."""
+        """`forget(session)` frees everything that gradio holds for a session."""
         self._forget = forget
         self._patience_s = patience_s
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
@@ -46,7 +46,7 @@ class Sessions:
         self._forgetting: set[asyncio.Future[None]] = set()
 
     def may_ask(self, session: str, n_bytes: int) -> bool:
-        """Puts an event on the session's account; False if it is to be refused."""
+        """Charge an event to the session's account; return False if it must be refused."""
         account = self._accounts.get(session)
         if account is None:
             loop = asyncio.get_running_loop()
@@ -63,13 +63,13 @@ class Sessions:
         return True
 
     def heard(self, session: str) -> None:
-        """It has fetched a message."""
+        """Clear the account of a session that has fetched a message."""
         if account := self._accounts.pop(session, None):
             account.expiry.cancel()
             self._total -= account.n_bytes
 
     def give_up(self, session: str) -> None:
-        """It fetches nothing: nothing is kept for it any more."""
+        """Drop a session that fetches nothing and free what gradio holds for it."""
         self.heard(session)
         task = asyncio.ensure_future(self._forget(session))
         self._forgetting.add(task)

@@ -1,4 +1,4 @@
-"""The whole page: chat and compare, what both share, and gradio told to keep to itself."""
+"""The whole page: the chat and compare tabs, their shared settings, and gradio's options."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from r1kit.pages.talk import read
 from r1kit.pages.theme import CSS, theme
 
 MAX_WAITING = 64
-"""events in gradio's queue; more are refused. What an answer costs is limited by the API."""
+"""events in gradio's queue; more are refused. The API limits the cost of answers."""
 _DOWNLOAD = """(text) => { const a = document.createElement('a');
   a.href = URL.createObjectURL(new Blob([text], {type: 'text/plain;charset=utf-8'}));
   a.download = 'chat.%s'; a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); }"""
@@ -34,7 +34,7 @@ _ARRIVE = """() => { r1.dark();
 
 
 def open_page(url: str) -> PageApp:
-    """The page for a server whose API is at `url`."""
+    """Return the page for a server whose API is at `url`."""
     api = Api(url)
     app = FastAPI(openapi_url=None)
     blocks = asyncio.run(_mount(app, api))
@@ -55,19 +55,19 @@ def open_page(url: str) -> PageApp:
 
 
 async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
-    """Where no event loop runs, gradio would make several and leave them open."""
+    """Mount gradio in an event loop; without one it would make several and leave them open."""
     blocks: gr.Blocks = Site(api).blocks
     blocks.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=10)
     gr.mount_gradio_app(
         app, blocks, path="/", theme=theme(), css=CSS, footer_links=[],
         ssr_mode=False, show_error=False, max_file_size="1kb", blocked_paths=["/"],
-        mcp_server=False, run_history=False,  # it would keep what was said, and the key, once more
+        mcp_server=False, run_history=False,  # it would store conversations and the key
     )  # fmt: skip
     return blocks
 
 
 def merged(*updates: Updates) -> Updates:
-    """All of them; what several say of one component is put together."""
+    """Return all updates; several updates of one component are merged."""
     whole: Updates = {}
     for update in updates:
         for component, change in update.items():
@@ -76,7 +76,7 @@ def merged(*updates: Updates) -> Updates:
 
 
 class Site:
-    """The components, and what happens when somebody comes, or wants another language."""
+    """The components, and the handlers of page loads and changed settings."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -139,7 +139,7 @@ class Site:
             ).then(None, self._file, js=_DOWNLOAD % ending)  # fmt: skip
 
     async def _come(self, wishes: str, said: str, request: gr.Request) -> Updates:
-        """What a browser sees that has just opened the page."""
+        """Return the updates for a browser that has just opened the page."""
         language, key = _settings(wishes)
         if language not in LANGUAGES:
             language = preferred(request.headers.get("accept-language", ""))
@@ -178,7 +178,7 @@ class Site:
 
 
 def _settings(kept: str) -> tuple[str, str]:
-    """Language and key, as the browser remembers them."""
+    """Return the language and key that the browser stored."""
     try:
         wishes = json.loads(kept)
     except (ValueError, TypeError, RecursionError):

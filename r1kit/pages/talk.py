@@ -1,7 +1,7 @@
-"""The open conversation, as it travels between the browser, which keeps it, and the server.
+"""The open conversation, as sent between the browser, which stores it, and the server.
 
-The browser (chats.js) sends the whole conversation with each question, and gets back the turns that
-follow, also while they are written. The server keeps nothing, so that a new one can go on.
+The browser (chats.js) sends the whole conversation with each question and gets back the turns that
+follow, also while they are written. The server stores nothing, so that a restarted one can go on.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ class Talk:
 
     ident: str = ""
     round: int = 0
-    """the number of the question in its tab; goes back with every part of the answer"""
+    """number of the question in its tab; returned with every part of the answer"""
     turns: list[Turn] = field(default_factory=list)
     is_live: bool = False
-    """another tab is writing the last turn right now"""
+    """True if another tab is writing the last turn right now"""
 
     @property
     def ended(self) -> list[Turn]:
-        """The turns; a question without an answer has one that says that it was interrupted."""
+        """The turns; a question without an answer is followed by an interrupted answer."""
         if self.is_live or not self.turns or self.turns[-1]["role"] != "user":
             return self.turns
         return [*self.turns, assistant("") | {"state": "interrupted"}]
 
     def part(self, place: int, turns: Sequence[Turn]) -> str:
-        """For the browser: from this place on, the conversation has these turns."""
+        """Return JSON for the browser: the turns of the conversation from index `place` on."""
         part = {"id": self.ident, "round": self.round, "place": place, "turns": list(turns)}
         return json.dumps(part)
 
 
 def read(text: object) -> Talk:
-    """What a browser has sent, where anybody can have changed it; empty if it has no such form."""
+    """Parse untrusted input from a browser; return an empty Talk if it is malformed."""
     try:
         sent = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):

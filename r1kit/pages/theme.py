@@ -1,4 +1,4 @@
-"""How the pages look: ink on paper, one accent, system fonts (no font is ever loaded)."""
+"""The look of the pages: ink on paper, one accent colour, system fonts (none is ever loaded)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _NIGHT, _NIGHT_CARD, _NIGHT_LINE, _CHALK, _DIM = (
     "#171615", "#201f1d", "#34322e", "#ebe8e1", "#a09a8e",
 )  # fmt: skip
 _EDGE, _NIGHT_EDGE = "#8c867a", "#7a756b"
-"""of what can be typed into or ticked: at least 3 to 1 against what is around it (WCAG 1.4.11)"""
+"""borders of inputs and checkboxes: contrast of at least 3:1 to adjacent colours (WCAG 1.4.11)"""
 _ACCENT, _NIGHT_ACCENT = "#2f5d62", "#7fb8b0"
 
 
 def theme() -> gr.themes.Base:
-    """Base, with every colour that shows set for light and for dark."""
+    """Return gradio's Base theme with every visible colour set for light and dark mode."""
     base = gr.themes.Base(
         font=_FONTS, font_mono=_MONO, radius_size="lg", neutral_hue="stone", primary_hue="teal"
     )
@@ -51,7 +51,7 @@ def theme() -> gr.themes.Base:
         "link_text_color": (_ACCENT, _NIGHT_ACCENT),
     }
     values = {name: light for name, (light, _) in colours.items()}
-    values["color_accent"] = _ACCENT  # at night: page.css, since gradio has no name for it
+    values["color_accent"] = _ACCENT  # dark mode: in page.css, since gradio has no name for it
     values |= {f"{name}_dark": dark for name, (_, dark) in colours.items()}
     return base.set(**values, block_shadow="none", button_primary_shadow="none",
                     button_secondary_shadow="none", input_shadow="none")  # fmt: skip

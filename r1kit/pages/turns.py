@@ -1,7 +1,7 @@
-"""A conversation as data, and its three readings: for the API, for the screen, for a file.
+"""A conversation as data, and its three renderings: for the API, the screen and a file.
 
-Turns are plain dictionaries, since they live in the browser's storage and come back from it, where
-anybody can have changed them: `clean` is what lets them in.
+Turns are plain dictionaries, since they live in the browser's storage, where anyone can change
+them: `clean` validates them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Turn = dict[str, Any]
 ApiMessage = dict[str, Any]
 
 BETWEEN_ROWS = "\x1e"
-"""the record separator of ASCII, which nobody types"""
+"""the ASCII record separator, which nobody types"""
 _TEXTS = ("role", "content", "thinking", "state", "error", "model")
 _NUMBERS = ("seconds", "total_s", "n_tokens", "n_thinking")
 _MAX_NUMBER = 1e12
 WRITING = ("thinking", "answering")
 """states of a turn that is being written"""
 ENDS = ("done", "stopped", "length", "filtered", "interrupted", "error")
-"""states of one that is over"""
+"""states of a finished turn"""
 FAILURES = ("gone", "unkeyed", "broken")
-"""what can stand at `error`, besides a sentence of the API"""
+"""possible values of `error`, besides a message of the API"""
 
 
 def user(text: str) -> Turn:
@@ -35,20 +35,20 @@ def user(text: str) -> Turn:
 
 
 def assistant(model: str) -> Turn:
-    """One that has said nothing yet. Its `state` is one of WRITING or ENDS."""
+    """Return an empty answer. Its `state` is one of WRITING or ENDS."""
     texts = {"model": model, "content": "", "thinking": "", "state": "answering", "error": ""}
     return {"role": "assistant", **texts, **dict.fromkeys(_NUMBERS, 0)}
 
 
 def well_formed(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON can hold and nothing can send on or show."""
+    """Replace lone surrogates, which JSON can hold but nothing can send on or show."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean(kept: object, *, is_live: bool = False) -> list[Turn]:
-    """The turns in what a browser kept; whatever has not their form is left out.
+    """Return the turns that a browser stored, without malformed ones.
 
-    An answer that was being written has been interrupted, unless it is live.
+    An answer that was being written becomes interrupted, unless it is live.
     """
     turns = []
     for one in kept if isinstance(kept, list) else []:
@@ -72,18 +72,18 @@ def _is_number(value: object) -> bool:
 
 
 def asked(turns: Sequence[Turn]) -> list[ApiMessage]:
-    """What the API is told: texts, without past thinking and without turns that failed."""
+    """Return the messages for the API, without past thinking and empty answers."""
     said = [t for t in turns if t["role"] == "user" or t["content"]]
     return [{"role": turn["role"], "content": turn["content"]} for turn in said]
 
 
 def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> list[ApiMessage]:
-    """Messages of gradio's Chatbot; thinking that is over is folded, or stays open."""
+    """Return messages for gradio's Chatbot; finished thinking is folded unless `is_open`."""
     return [message for turn in turns for message in _shown(turn, language, is_open)]
 
 
 def written(turns: Sequence[Turn], language: str) -> str:
-    """What page.js copies and edits: the text of each row of the screen, as it was written."""
+    """Return the original text of each row on the screen, which page.js copies and edits."""
     texts = [
         "\n".join(turn["content"] or failure(turn, language) for turn in row)
         for _, row in itertools.groupby(turns, lambda turn: turn["role"])
@@ -92,19 +92,19 @@ def written(turns: Sequence[Turn], language: str) -> str:
 
 
 def owner(turns: Sequence[Turn], index: int) -> int:
-    """The turn that the message at this place of `shown` belongs to."""
+    """Return the index of the turn to which the message at `index` of `shown` belongs."""
     places = [i for i, turn in enumerate(turns) for _ in _shown(turn, "en")]
     return places[index] if 0 <= index < len(places) else len(turns) - 1
 
 
 def before(turns: Sequence[Turn], place: int) -> int:
-    """The place of the user's turn at or before this one, -1 where there is none."""
+    """Return the index of the last user turn at or before `place`, -1 if there is none."""
     users = [i for i, turn in enumerate(turns[: place + 1]) if turn["role"] == "user"]
     return users[-1] if users else -1
 
 
 def numbers(turn: Turn, language: str) -> str:
-    """Tokens, speed and share of the thinking, in one line; how it ended, if not by itself."""
+    """Return tokens, speed and thinking share in one line, and how the answer was cut short."""
     parts = []
     if turn["n_tokens"] and turn["total_s"]:
         parts = [
@@ -118,7 +118,7 @@ def numbers(turn: Turn, language: str) -> str:
 
 
 def failure(turn: Turn, language: str) -> str:
-    """Why this is not a whole answer; "" where it is one, or where `numbers` says it."""
+    """Return why the answer is incomplete; "" if it is complete or `numbers` shows why."""
     match turn.get("state"):
         case "error":
             error = turn["error"] or "broken"
@@ -133,7 +133,7 @@ def failure(turn: Turn, language: str) -> str:
 
 
 def markdown(turns: Sequence[Turn], language: str) -> str:
-    """The conversation as a page; thinking is quoted."""
+    """Return the conversation as a Markdown document; thinking is quoted."""
     parts = []
     for turn in turns:
         if turn["role"] == "user":
@@ -146,7 +146,7 @@ def markdown(turns: Sequence[Turn], language: str) -> str:
 
 
 def as_json(turns: Sequence[Turn]) -> str:
-    """The conversation with all that is known of it."""
+    """Return the conversation as JSON, with all fields."""
     return json.dumps(list(turns), ensure_ascii=False, indent=2) + "\n"
 
 

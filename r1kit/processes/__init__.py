@@ -1,1 +1,1 @@
-"""Processes of ours: children, signals, guards, quick imports."""
+"""Child processes, signals, process guards and fast imports."""

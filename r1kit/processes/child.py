@@ -1,11 +1,11 @@
-"""A Python process of ours that ends when we do.
+"""A Python child process that ends when its parent does.
 
     Child("r1kit.engines.worker") ── pipe ── python -m r1kit.processes.child MODULE DESCRIPTOR
 
-The child is a process group of its own, so that Ctrl-C in a terminal does not reach it, and it
-ignores the signals that an init system sends to everybody: its parent decides. Before it imports
-anything large it begins to watch the line. When the other end is closed, be it by `kill -9` of the
-parent, it ends at once, whatever it is doing.
+The child has its own process group, so that Ctrl-C in a terminal does not reach it, and it ignores
+the signals that an init system sends to every process: only its parent ends it. The child starts
+watching the pipe before it imports anything large. When the other end is closed, even by `kill -9`
+of the parent, the child exits immediately, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from r1kit.processes.signals import ENDING
 
 
 class Child:
-    """Runs `main(line)` of a module in a process of its own; `line` is our end of the pipe."""
+    """Runs `main(line)` of a module in a child process; `line` is the parent's end of the pipe."""
 
     def __init__(self, module: str) -> None:
         self.line, theirs = multiprocessing.Pipe()
@@ -40,11 +40,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id of the child."""
         return self._process.pid
 
     def how(self) -> str:
-        """How it ended, which the system may not know at once: `" (signal 9)"`."""
+        """Describe how the child ended, as in `" (signal 9)"`; empty if not known within 1 s."""
         try:
             code = self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -52,14 +52,14 @@ class Child:
         return f" (signal {-code})" if code < 0 else f" (exit code {code})"
 
     def close(self) -> None:
-        """End the process; it has nothing to put away."""
+        """Kill the process; it has no state to save."""
         self.line.close()
         self._process.kill()
         self._process.wait()
 
 
 def main(module: str, descriptor: int) -> None:
-    """In the child."""
+    """Run the module in the child process."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     line = Connection(descriptor)
@@ -71,7 +71,7 @@ def main(module: str, descriptor: int) -> None:
 
 
 def _end_with(descriptor: int) -> None:
-    """Wait until the other end is closed, without reading what is sent."""
+    """Wait until the other end is closed, without reading its messages, and exit."""
     hung_up = select.poll()
     hung_up.register(descriptor, 0)
     hung_up.poll()

@@ -1,4 +1,4 @@
-"""Importing what is large."""
+"""Faster imports of large packages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused_imports() -> Iterator[None]:
-    """For the imports of torch and transformers: a fifth faster.
+    """Pause garbage collection while torch and transformers are imported: a fifth faster.
 
-    They make a million objects that live as long as the process, and the garbage collector would
-    look through them hundreds of times, then and ever after.
+    They create a million objects that live as long as the process; the garbage collector would scan
+    them hundreds of times during the import, and again later. They are frozen afterwards.
     """
     gc.disable()
     try:

@@ -1,10 +1,11 @@
-"""A command that ends when we do: `python -m r1kit.processes.process_guard COMMAND ...`.
+"""A command that ends when its parent does: `python -m r1kit.processes.process_guard COMMAND ...`.
 
-    we ── stdin of the leash ── leash ── the command and all that it starts, one session
+    parent ── stdin of the guard ── guard ── the command and its child processes, one session
 
-When standard input of the leash ends, because we let go or have died, be it by `kill -9`, the
-command is told to end and is killed if it does not. If the leash itself is killed, the system tells
-the command (Linux). Ctrl-C in a terminal reaches neither: we decide.
+When the guard's standard input is closed, because the parent called `let_go` or has died, even by
+`kill -9`, the guard sends SIGTERM to the command and later SIGKILL if it has not ended. If the
+guard itself is killed, the kernel sends SIGTERM to the command (Linux). Ctrl-C in a terminal
+reaches neither: the parent decides.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from collections.abc import Sequence
 from typing import Any
 
 GRACE_S = 10.0
-"""for the command to end by itself"""
+"""seconds for the command to end after SIGTERM"""
 _PR_SET_PDEATHSIG = 1
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-    """Run a command on a leash; options as for Popen. It ends with `let_go`, or when we do."""
+    """Run a command under a guard, until `let_go` or our end; options as for Popen."""
     leash = [sys.executable, "-m", "r1kit.processes.process_guard", *command]
     return subprocess.Popen(leash, stdin=subprocess.PIPE, process_group=0, **options)
 
 
 def let_go(leash: subprocess.Popen[Any]) -> None:
-    """End the command and wait until it has ended."""
+    """End the command and wait for its exit."""
     assert leash.stdin is not None
     leash.stdin.close()
     try:
@@ -42,7 +43,7 @@ def let_go(leash: subprocess.Popen[Any]) -> None:
 
 
 def main() -> int:
-    """The exit code of the command."""
+    """Run the command, and return its exit code."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
     leash = os.getpid()
@@ -55,20 +56,20 @@ def main() -> int:
     threading.Thread(target=_end_with_stdin, args=(child,), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: _tell(child, signal.SIGTERM))
     code = child.wait()
-    _tell(child, signal.SIGKILL)  # what it started and left
-    return code if code >= 0 else 128 - code  # by a signal, as shells say it
+    _tell(child, signal.SIGKILL)  # processes it left behind
+    return code if code >= 0 else 128 - code  # ended by a signal: as in shells
 
 
 def _end_with(leash: int) -> None:
-    """In the command, before its first instruction."""
+    """Tie the command to the guard's life; runs in the command before its first instruction."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != leash:  # it has died meanwhile
+        if os.getppid() != leash:  # the guard has died meanwhile
             os._exit(1)
 
 
 def _end_with_stdin(child: subprocess.Popen[bytes]) -> None:
-    while os.read(0, 1024):  # not sys.stdin, whose lock this thread would hold at our own end
+    while os.read(0, 1024):  # not sys.stdin: this thread would hold its lock at exit
         pass
     _tell(child, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,13 +1,13 @@
 """Signals that end a command: Ctrl-C, SIGTERM, and SIGHUP when the terminal is closed.
 
-The main thread gets an exception, closes what is open, and says one sentence
-(`error_reporting.py`). It cannot be relied on alone: it may wait in native code for minutes, a
-library may swallow the exception, or a pool may wait for its threads. Therefore a thread listens as
-well: a command that has not ended after GRACE_S seconds is ended by it, and a second signal ends a
-command at once.
+The main thread gets an exception, closes what is open, and prints one sentence
+(`error_reporting.py`). That alone is not reliable: the main thread may be in native code for
+minutes, a library may swallow the exception, or a pool may wait for its threads. A listener thread
+therefore ends a command that is still running after GRACE_S seconds, and a second signal ends it
+immediately.
 
-That is safe at any moment: what a run keeps survives `kill -9` (`atomic.py`), and the processes we
-have started end when we do (`child.py`, `process_guard.py`).
+Ending a command is safe at any moment: the files of a run survive `kill -9` (`atomic.py`), and
+child processes end with their parent (`child.py`, `process_guard.py`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from typing import Any, NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 1.5
-"""for the main thread to end the command by itself"""
+"""seconds for the main thread to end the command itself"""
 ONE_KEY_S = 0.25
-"""signals so close together are one: a tool may pass on the Ctrl-C that the terminal sent too"""
+"""seconds within which two signals count as one: a tool may forward the Ctrl-C that the terminal
+also sent"""
 _DISMISSED = 0
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Terminated(SystemExit):
-    """SIGTERM or SIGHUP has come; like SystemExit, it passes every `except Exception`."""
+    """SIGTERM or SIGHUP has arrived; like SystemExit, it is not caught by `except Exception`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -42,14 +43,14 @@ class Terminated(SystemExit):
 
 
 def as_exception(number: int) -> KeyboardInterrupt | Terminated:
-    """What the main thread gets when a signal has come."""
+    """Return the exception that the main thread raises for a signal."""
     return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 def exit_code(error: BaseException) -> int | None:
-    """128 and the number of the signal, as shells have it; None if no signal is behind `error`.
+    """Return 128 plus the signal number, as shells do; None if no signal caused `error`.
 
-    A library may have made another error of the exception that the signal caused.
+    A library may have replaced the signal's exception, so the listener is checked too.
     """
     if isinstance(error, Terminated):
         return 128 + error.number
@@ -60,7 +61,7 @@ def exit_code(error: BaseException) -> int | None:
 
 
 class _Listener:
-    """Of this process; there is one while a command runs."""
+    """The signal handler of this process; it exists while a command runs."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -74,7 +75,7 @@ class _Listener:
         threading.Thread(target=self._watch, name="signals", daemon=True).start()
 
     def listen(self) -> None:
-        """From now on; signals that whoever started us wants ignored (nohup) stay so."""
+        """Start handling signals; those ignored at startup (nohup) stay ignored."""
         signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -82,17 +83,17 @@ class _Listener:
         sys.unraisablehook = self._unraisable
 
     def _unraisable(self, args: sys.UnraisableHookArgs) -> None:
-        """Python prints exceptions that native code swallows; one of ours ends the command soon."""
+        """Do not print a signal's exception that native code swallowed: the command ends soon."""
         if self.number is None or not isinstance(args.exc_value, (KeyboardInterrupt, Terminated)):
             sys.__unraisablehook__(args)
 
     def dismiss(self) -> None:
-        """The signal is dealt with, and the command goes on."""
+        """Mark the signal as handled; the command continues."""
         self.number = None
         self._note(_DISMISSED)
 
     def say(self, write: Callable[[str], Any]) -> None:
-        """The last words, once, whichever thread is first."""
+        """Write the final message once, from whichever thread is first."""
         if self._saying.acquire(timeout=1):
             try:
                 if not self._has_said:
@@ -102,7 +103,7 @@ class _Listener:
                 self._saying.release()
 
     def end(self, number: int) -> NoReturn:
-        """End the process as it is."""
+        """End the process without cleanup."""
         try:
             _restore_terminal(self._terminal)
             self.say(lambda words: os.write(2, f"{words}\n".encode()))
@@ -110,9 +111,9 @@ class _Listener:
             os._exit(128 + number)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        """In the main thread, between two of its instructions."""
+        """Raise the signal's exception; runs in the main thread between two Python instructions."""
         if signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False) != self._writing:
-            self._note(number)  # an event loop had taken it over, and the thread has heard nothing
+            self._note(number)  # an event loop replaced our fd: the thread saw nothing
         if self.number is None:
             self.number = number
             raise as_exception(number)
@@ -142,9 +143,9 @@ _listener: _Listener | None = None
 
 
 def run(command: Callable[[], object]) -> None:
-    """Run a command until it ends or is ended by a signal, which ends the process.
+    """Run a command until it ends, or until a signal ends the process.
 
-    For the entry point of a program; whatever the command loads should be imported inside it.
+    Call this from the entry point of a program; import large modules inside the command.
     """
     global _listener
     _listener = listener = _Listener()
@@ -163,7 +164,7 @@ def run(command: Callable[[], object]) -> None:
 
 
 def _leave(listener: _Listener, number: int) -> NoReturn:
-    """At once: the end of the interpreter would wait for threads, which may wait for a network."""
+    """End the process now: the interpreter's exit would wait for threads blocked on the network."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -172,18 +173,18 @@ def _leave(listener: _Listener, number: int) -> NoReturn:
 
 @contextlib.contextmanager
 def last_words(words: Callable[[], str]) -> Iterator[None]:
-    """What is said if a signal ends the command inside the block."""
+    """Set the message to print if a signal ends the command inside the block."""
     listener = _listener
     if listener is None:
         yield
         return
     before, listener.words = listener.words, words
     yield
-    listener.words = before  # but not after an exception: it is about what was inside
+    listener.words = before  # not after an exception, which this message is about
 
 
 def say(words: str) -> None:
-    """Say that the command has ended, on standard error, if nobody has said it yet."""
+    """Print the final message on standard error, unless one was already printed."""
 
     def write(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -196,13 +197,13 @@ def say(words: str) -> None:
 
 
 def dismiss() -> None:
-    """A Ctrl-C was meant for something smaller than the command, which goes on."""
+    """Clear a Ctrl-C that stopped only a part of the command; the command continues."""
     if _listener is not None:
         _listener.dismiss()
 
 
 def end_now(number: int) -> NoReturn:
-    """What a second signal does, for those who handle signals by themselves."""
+    """End the process as a second signal would, for callers that handle signals themselves."""
     if _listener is None:
         os._exit(128 + number)
     _listener.end(number)
@@ -211,7 +212,7 @@ def end_now(number: int) -> NoReturn:
 def _or_stopped(words: Callable[[], str]) -> str:
     try:
         return words()
-    except Exception:  # they look into a folder, which may be damaged
+    except Exception:  # it may read a damaged run folder
         return "Stopped."
 
 
@@ -222,9 +223,9 @@ def _terminal_state() -> list[Any] | None:
 
 
 def _restore_terminal(state: list[Any] | None) -> None:
-    """As it was before libraries hid its cursor and took its keys."""
+    """Restore the cursor and terminal settings, which libraries may have changed."""
     with contextlib.suppress(OSError, termios.error):
         if os.isatty(1):
             os.write(1, _SHOW_CURSOR)
-        if state is not None and os.tcgetpgrp(0) == os.getpgrp():  # else we would be halted
+        if state is not None and os.tcgetpgrp(0) == os.getpgrp():  # else SIGTTOU would stop us
             termios.tcsetattr(0, termios.TCSANOW, state)

@@ -1,6 +1,6 @@
-"""The report: what a run reached, in the terminal, as report.md and as report.html.
+"""The report of a run's results: in the terminal, as report.md and as report.html.
 
-Made from the run folder alone, without torch, as often as wanted, also while the run goes on.
+It is made from the run folder alone, without torch, any number of times, also during the run.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PICTURE = "curves"
 
 
 def show(run: Path, console: Console) -> None:
-    """Print the summary of the run at `run`, and write its reports again, which takes seconds.
+    """Print the summary of the run at `run` and rewrite its reports, which takes seconds.
 
-    Raises RunError when the folder is not a run.
+    Raises RunError if the folder is not a run.
     """
     evidence = read(run)
     facts = gather(evidence)
@@ -69,7 +69,7 @@ def _table(item: tables.Table) -> Table:
 
 
 def _fitting(item: tables.Table, console: Console) -> Table | Text:
-    """A table where the terminal is wide enough for it, else a line a number."""
+    """Return a table if the terminal is wide enough for it, else text with one line per number."""
     table = _table(item)
     if (
         console.measure(table, options=console.options.update(width=1000)).maximum + 4

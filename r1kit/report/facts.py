@@ -1,4 +1,4 @@
-"""What a run says about itself, computed once, before anything is laid out."""
+"""The content of a report, computed once, independent of its format."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from r1kit.runs.run_reader import SIDE_STAGES, Evidence
 
 HOUR_S = 3600.0
 MARKS = {True: "✓", False: "✗", "undecided": "?"}
-"""of a claim that holds, one that does not, one that is undecided"""
+"""symbols of a claim that holds, one that does not, and one that is undecided"""
 
 
 @dataclass(frozen=True)
 class ClaimLine:
-    """Something the paper reports, and whether this run shows it."""
+    """A claim of the paper, and whether this run confirms it."""
 
     mark: str
     claim: str
@@ -31,7 +31,7 @@ class ClaimLine:
 
 @dataclass(frozen=True)
 class AnswerParts:
-    """One completion, split into its parts."""
+    """A completion, split into its parts."""
 
     stage: str
     text: str
@@ -53,7 +53,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Facts:
-    """The whole report, before it has a form."""
+    """The whole content of a report, before formatting."""
 
     name: str
     promise: str
@@ -68,7 +68,7 @@ class Facts:
 
 
 def gather(evidence: Evidence) -> Facts:
-    """All a report needs, from the run folder alone."""
+    """Collect the content of a report from a run folder."""
     stages = evidence.results.get("stages", {})
     return Facts(
         name=evidence.manifest.get("name", evidence.path.name),
@@ -85,7 +85,7 @@ def gather(evidence: Evidence) -> Facts:
 
 
 def promise(stages: dict[str, Any]) -> str:
-    """`pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words.`"""
+    """Return `pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words.`"""
     pair = _first_and_last(stages)
     if pair is None:
         done = ", ".join(stages) or "nothing yet"
@@ -101,14 +101,14 @@ def promise(stages: dict[str, Any]) -> str:
 
 
 def claim_line(row: dict[str, Any]) -> ClaimLine:
-    """A row of the claims table as people read it."""
+    """Format a row of the claims table for display."""
     number = f"{row['value']:.1f} ± {row['stderr']:.1f} {row['unit']}"
     paper = f"{row['paper']} (section {row['section']})"
     return ClaimLine(MARKS[row["holds"]], row["claim"], number, paper, row["rule"])
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
-    """What is no trouble is said once for all stages it is said of."""
+    """Merge equal findings of several stages into one, except for warnings."""
     found: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         is_alone = finding.level == "warning"
@@ -125,7 +125,7 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def costs(evidence: Evidence) -> list[tuple[str, str]]:
-    """Tokens, machine time and money."""
+    """Return tokens, machine time and money."""
     learned, sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
     prices = evidence.recipe.get("cost", {})
@@ -152,7 +152,7 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
-    """Showcase records of the main path, by question."""
+    """Group the showcase records of the main path by question."""
     found: dict[str, Comparison] = {}
     for record in main_showcase(samples):
         question = record["question"]
@@ -162,7 +162,7 @@ def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
 
 
 def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Answers to the same questions by the stages from the base to R1."""
+    """Return the showcase records of the stages from the base to R1."""
     return [
         record
         for record in samples
@@ -171,7 +171,7 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
-    """A rollout record, with what may be missing filled in."""
+    """Convert a rollout record, filling in missing values."""
     return AnswerParts(
         stage=stage,
         text=record["text"],
@@ -184,7 +184,7 @@ def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
 
 
 def environment(evidence: Evidence) -> list[tuple[str, str]]:
-    """Where and with what it ran; of several sessions, the last."""
+    """Describe hardware and software of the run; of several sessions, the last."""
     manifest = evidence.manifest
     last = manifest["sessions"][-1] if manifest["sessions"] else {}
     keys = ("r1kit", "git_commit", "torch", "transformers", "python", "platform", "cpu_count")
@@ -201,7 +201,7 @@ def environment(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def command(evidence: Evidence) -> str:
-    """The command that made the run."""
+    """Return the command that made the run."""
     sessions = evidence.manifest["sessions"]
     return shlex.join(sessions[0]["command"]) if sessions else ""
 
@@ -212,7 +212,7 @@ def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _machines(evidence: Evidence) -> tuple[int, int]:
-    """(GPUs, CPU cores) the run used, as far as its recipe and manifest tell."""
+    """Return the (GPUs, CPU cores) that the run used, according to its recipe and manifest."""
     compute = evidence.recipe.get("compute", {})
     sessions = evidence.manifest["sessions"] or [{}]
     gpus = len(sessions[-1].get("gpus") or []) if compute.get("device") in ("auto", "cuda") else 0

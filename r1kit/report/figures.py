@@ -1,8 +1,8 @@
-"""Pictures of the whole recipe: what every stage does, how a learned reward is hacked, students.
+"""Figures of the whole recipe: results of every stage, hacking of a learned reward, students.
 
-A picture is of one run or of several seeds. A point of several seeds is their mean, with the error
-bar that judges claims (claims/judge.py); a curve is their mean in a band from the lowest to the
-highest seed.
+A figure shows one run or several seeds. A point of several seeds is their mean, with the error bar
+that judges claims (claims/judge.py); a curve is their mean in a band from the lowest to the highest
+seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATHS = (
     ("cold start, reasoning RL", ("base", "cold_start", "reasoning")),
     ("rejection SFT, final RL", ("base", "rejection", "final")),
 )
-"""by weights: every one begins with the base"""
+"""paths of weights through the stages; every path begins with the base"""
 LABELS = {
     "base": "base",
     "zero": "Zero",
@@ -47,31 +47,31 @@ CURVES = (
     ("Entropy (nats per token)", "entropy", 1.0),
 )
 SMOOTHED = 5
-"""steps"""
+"""window of the smoothing, steps"""
 SQUARES = (8.4, 6.2)
-"""inches of four panels, two by two; a README shows them about as large"""
+"""size of four panels, two by two, inches; a README shows them at about this size"""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure, and the words under it."""
+    """A figure and its caption."""
 
     key: str
     title: str
     caption: str
     size: tuple[float, float]
-    """inches"""
+    """width and height, inches"""
     paint: Paint
 
 
 def pictures(runs: Sequence[Evidence]) -> list[Picture]:
-    """Those that the runs have something for."""
+    """Return the figures that the runs have data for."""
     found = [_recipe(runs), _hacking(runs), _students(runs)]
     return [picture for picture in found if picture is not None]
 
 
 def curves(runs: Sequence[Evidence], stage: str) -> Picture:
-    """The course of a stage of RL: the mean of the seeds, in a band of all of them."""
+    """Plot the curves of an RL stage: the mean of the seeds, in a band over all of them."""
 
     def paint(figure: Figure, ink: str) -> None:
         for ax, (title, key, factor) in zip(_squares(figure, len(CURVES)), CURVES, strict=True):
@@ -186,7 +186,7 @@ Points = dict[str, Reading]
 
 
 def _points(runs: Sequence[Evidence], names: Sequence[str], key: str) -> Points:
-    """Of the stages that have it."""
+    """Return the values of those stages that have this metric."""
     found = {}
     for name in names:
         try:
@@ -226,7 +226,7 @@ def _finish(ax: Axes, title: str, below: str, ink: str) -> None:
 
 
 def _legend(figure: Figure, ax: Axes, ink: str, n_columns: int = 3) -> None:
-    """One legend above all axes, where no line can run through it."""
+    """Draw one legend above all axes, where it covers no line."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(
         handles, labels, frameon=False, fontsize=9, labelcolor=ink, ncols=n_columns,
@@ -235,7 +235,7 @@ def _legend(figure: Figure, ax: Axes, ink: str, n_columns: int = 3) -> None:
 
 
 def _squares(figure: Figure, n: int) -> list[Axes]:
-    """The axes of `n` panels in rows of two, as wide as a page of text shows them legibly."""
+    """Return the axes of `n` panels in rows of two, legible at the width of a text page."""
     axes = list(figure.subplots(-(-n // 2), 2, squeeze=False).flat)
     for ax in axes[n:]:
         ax.set_axis_off()
@@ -243,7 +243,7 @@ def _squares(figure: Figure, n: int) -> list[Axes]:
 
 
 def _band(ax: Axes, series: Sequence[dict[int, float]], color: str, label: str = "") -> None:
-    """A curve per seed, {step: value}, as the smoothed mean and the range of all of them."""
+    """Plot a curve per seed, {step: value}, as the smoothed mean and the range over seeds."""
     steps = sorted(set.intersection(*(set(values) for values in series)))
     if not steps:
         return

@@ -1,6 +1,6 @@
-"""report.md: the same facts for a terminal, a pull request or a repository.
+"""report.md: the content of the report for a terminal, a pull request or a repository.
 
-Model text stands in fences longer than any run of backticks it holds; other outside text is
+Model output is put in fences longer than any run of backticks in it; other external text is
 escaped, so that none of it is read as markup.
 """
 
@@ -17,11 +17,11 @@ CLAIMS_NOTE = (
     "✓ holds, ✗ does not, ? undecided: the number is within two standard errors of its threshold."
 )
 MAX_COMPARISONS = 6
-"""shown here; report.html has all"""
+"""maximum number of comparisons shown here; report.html has all"""
 
 
 def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str:
-    """The whole text. The pictures lie beside it as <key>.png; `curves` is a file name as well."""
+    """Render the whole text; it links the figures <key>.png and the file `curves` next to it."""
     parts = [f"# {escape(facts.name)}", f"**{facts.promise}**"]
     for item in facts.tables:
         parts += [f"## {item.title}", table(item.head, item.rows)]
@@ -45,25 +45,25 @@ def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str
 
 
 def escape(text: str) -> str:
-    """One line of text that Markdown and HTML leave alone."""
+    """Return the text as one line, escaped for Markdown and HTML."""
     return re.sub(r"([\\`*_\[\]<>|~&$])", r"\\\1", " ".join(printable(text).split()))
 
 
 def fenced(text: str) -> str:
-    """A code block that the text cannot end."""
+    """Return a code block that the text cannot close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{printable(text)}\n{fence}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; its cells are escaped."""
+    """Return a Markdown table; its cells are escaped."""
     lines = [head, ["---"] * len(head), *([escape(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def claims(lines: Sequence[ClaimLine]) -> str:
-    """The claims as a table, with the rule that decides each."""
+    """Return the claims as a table, with the rule that decides each of them."""
     rows = [(line.mark, line.claim, line.ours, line.rule, line.paper) for line in lines]
     head = ("", "claim", "here", "what is counted, and when it holds", "in the paper")
     return table(head, rows) + f"\n\n{CLAIMS_NOTE}"

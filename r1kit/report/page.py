@@ -1,7 +1,8 @@
-"""report.html: one self-contained page, light and dark, readable on a phone.
+"""report.html: a self-contained page, light and dark, readable on a phone.
 
-Model text is data: Jinja escapes every value, and the page's own policy forbids scripts, so that
-nothing a model writes can run. Only the curves, which matplotlib drew, are inserted as markup.
+Model output is untrusted: Jinja escapes every value, and the page's content security policy forbids
+scripts, so that nothing a model writes can run. Only the figures, which matplotlib drew, are
+inserted as markup.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from r1kit.report.markdown import CLAIMS_NOTE
 from r1kit.template import parse
 
 MAX_ROLLOUTS = 8
-"""of each group that are shown, right and wrong ones in turn; all are in samples.jsonl"""
+"""maximum number of completions shown per group, chosen from right and wrong ones in turn;
+samples.jsonl has all of them"""
 
 
 Drawn = list[tuple[str, str, str]]
-"""(title, caption, svg)"""
+"""figures as (title, caption, svg)"""
 
 
 def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
-    """The page; pictures are shown large, curves side by side."""
+    """Render the page; pictures are shown large, curves side by side."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -41,7 +43,7 @@ def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
 
 
 def _parts(item: AnswerParts) -> dict[str, Any]:
-    """Thinking and answer of a completion; an answer of None never came."""
+    """Split a completion into thinking and answer; the answer is None if there is none."""
     parsed = parse(item.text)
     return {"thinking": parsed.thinking, "answer": parsed.answer}
 
@@ -59,7 +61,7 @@ def _group(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _both_kinds(answers: list[AnswerParts]) -> list[AnswerParts]:
-    """Up to MAX_ROLLOUTS answers of a group in their order, as many right as not if it has them."""
+    """Return up to MAX_ROLLOUTS answers in their order, half of them right if there are enough."""
     kinds = (
         [a for a in answers if a.correct is not True],
         [a for a in answers if a.correct is True],

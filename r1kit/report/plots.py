@@ -1,6 +1,7 @@
-"""The curves of a run: SVG in the colours of the page around it, and files for README and mail.
+"""The curves of a run: SVG in the colours of the surrounding page, and files for README and mail.
 
-matplotlib draws; nothing global is set, and the same metrics give the same bytes.
+The plots are drawn with matplotlib without changing its global settings; the same metrics give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -23,38 +24,38 @@ from r1kit.files.atomic import replace_file
 from r1kit.runs.run_reader import Evidence
 
 INK = "#010203"
-"""stands for the page's text colour; `svg` turns it into `currentColor`"""
+"""placeholder for the page's text colour; `as_svg` replaces it by `currentColor`"""
 COLORS = ("#3b82c4", "#d97b29", "#3f9b63", "#b8568f", "#8577c9", "#9a8a2f")
-"""readable on white and on near-black"""
+"""line colours, readable on white and on near-black"""
 SIZE_IN = (5.2, 2.9)
 MARGINS_IN = {"left": 0.66, "right": 0.12, "bottom": 0.48, "top": 0.28}
-"""around the axes of a panel; to measure what is written there would take longer than to draw it"""
+"""margins around a panel's axes, inches; fixed, since measuring labels is slower than drawing"""
 LEGEND_IN = 1.06
-"""width of the legend of a panel; it stands right of the axes, where no line can run through it"""
+"""width of a panel's legend, inches; it is right of the axes, where it covers no line"""
 PAPER = "#222222"
-"""ink of the pictures on white"""
+"""text colour of pictures on white"""
 
 MetricsRows = list[dict[str, Any]]
 Draw = Callable[[Axes, MetricsRows], None]
 Paint = Callable[[Figure, str], None]
-"""draws a whole picture, with ink of this colour"""
+"""draws a whole picture; the second argument is the text colour"""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: what it shows, and how it is drawn from one stage's metrics."""
+    """A plot of one stage's metrics: its texts and the function that draws it."""
 
     key: str
     title: str
     caption: str
     needs: str
-    """a metric without which there is nothing to draw"""
+    """the metric without which there is nothing to draw"""
     draw: Draw
     has_legend: bool = False
 
 
 def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
-    """The panels this run has data for, RL first, each with its rows."""
+    """Return the panels this run has data for, in the order of PANELS, each with its rows."""
     found = []
     for panel in PANELS:
         for stage in dict.fromkeys(row["stage"] for row in evidence.metrics):
@@ -67,7 +68,7 @@ def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
 
 
 def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
-    """The rows without the parts of the reward that have no weight in this stage."""
+    """Return the rows without the reward parts whose weight is 0 in this stage."""
     settings = settings_of(evidence.recipe, stage)
     sections = [settings.get("rewards"), settings.get("general_rewards")]
     weights: dict[str, float] = {}
@@ -78,7 +79,7 @@ def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
 
 
 def svg(panel: Panel, rows: MetricsRows) -> str:
-    """One panel as an `<svg>` element in the colours of the page around it."""
+    """Return a panel as an `<svg>` element in the colours of the surrounding page."""
 
     def draw(figure: Figure, ink: str) -> None:
         paint_panel(figure, panel, rows, ink)
@@ -87,19 +88,19 @@ def svg(panel: Panel, rows: MetricsRows) -> str:
 
 
 def paint_panel(figure: Figure, panel: Panel, rows: MetricsRows, ink: str) -> None:
-    """One panel as a whole picture."""
+    """Draw a panel as a whole picture."""
     [ax] = _grid(figure, [panel], 1)
     _draw_panel(ax, panel, rows, ink)
 
 
 def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
-    """A picture as an `<svg>` element; `salt` makes its ids its own, and always the same."""
+    """Return a picture as an `<svg>` element; `salt` makes its ids unique and reproducible."""
     text = _svg(_drawn(size, draw, INK, "none"), salt)
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
 def save(evidence: Evidence, path: Path) -> bool:
-    """All panels in one picture on white: `path`.png and `path`.svg. False when there are none."""
+    """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
     found = panels(evidence)
     if not found:
         return False
@@ -115,7 +116,7 @@ def save(evidence: Evidence, path: Path) -> bool:
 
 
 def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
-    """A picture on white, for eyes and mail as `path`.png and sharp at any size as `path`.svg."""
+    """Save a picture on white as `path`.png, for viewers and mail, and as scalable `path`.svg."""
     figure = _drawn(size, draw, PAPER, "white")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
@@ -140,10 +141,10 @@ def _svg(figure: Figure, salt: str) -> str:
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
-    """Centred mean over up to `window` values.
+    """Return the centred mean over up to `window` values.
 
-    Towards the ends the window shrinks on both sides alike, so that a curve begins with its first
-    value and ends with its last: a mean of later values alone would hide where it began.
+    Near both ends the window shrinks symmetrically, so that a curve begins with its first value and
+    ends with its last: a mean of only later values would hide the start.
     """
     smoothed = []
     for place in range(len(values)):
@@ -154,7 +155,7 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
 
 
 def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
-    """The axes of the panels, row by row from the top."""
+    """Return the axes of the panels, row by row from the top."""
     figure.set_layout_engine("none")
     n_rows = -(-len(shown) // n_columns)
     total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
@@ -183,7 +184,7 @@ def _draw_panel(ax: Axes, panel: Panel, rows: MetricsRows, ink: str) -> None:
 
 
 def style(ax: Axes, ink: str) -> None:
-    """The look of all pictures: quiet axes, faint lines across."""
+    """Apply the style of all pictures: plain axes, faint horizontal lines."""
     ax.tick_params(colors=ink, labelsize=9, length=3)
     ax.margins(x=0.01)
     for side, spine in ax.spines.items():
@@ -197,7 +198,7 @@ def style(ax: Axes, ink: str) -> None:
 def _line(
     ax: Axes, rows: MetricsRows, key: str, color: str, label: str = "", scale: float = 1.0
 ) -> None:
-    """The readings, faint, under their moving mean."""
+    """Plot the values faintly, under their moving mean."""
     points = [(row["step"], scale * row[key]) for row in rows if row.get(key) is not None]
     if not points:
         return
@@ -205,7 +206,7 @@ def _line(
     window = max(1, len(values) // 20)
     if window > 1:
         ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
-    # A single reading makes no line.
+    # A single value draws no line, so it gets a marker.
     marker = "o" if len(values) == 1 else None
     ax.plot(steps, smooth(values, window), color=color, linewidth=1.8, label=label, marker=marker)
 
@@ -245,7 +246,7 @@ def _phases(ax: Axes, rows: MetricsRows) -> None:
 
 
 def ascii_only(text: str) -> str:
-    """matplotlib's own font has no Korean or Chinese."""
+    """Replace other characters by `?`: matplotlib's default font has no Korean or Chinese."""
     return text.encode("ascii", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Tables of what runs reached, as text, whatever lays them out: one run, or one a seed.
+"""Tables of results as text, independent of the output format: of one run, or of one run per seed.
 
 A number of several runs is their mean; its error is the one that judges claims (claims/judge.py).
 """
@@ -19,32 +19,32 @@ ERROR_NOTE = "± is one standard error"
 
 @dataclass(frozen=True)
 class Table:
-    """`Table("Stages", ("stage", "pass@1"), [("base", "19.0 ± 1.6 %")], "On held-out ...")`."""
+    """A table of text: `Table("Stages", ("stage", "pass@1"), [("base", "19.0 ± 1.6 %")])`."""
 
     title: str
     head: tuple[str, ...]
-    """the first column names the row, the others are numbers"""
+    """column headings; the first column names the row, the others are numbers"""
     rows: list[tuple[str, ...]]
     note: str = ""
 
 
 Column = tuple[str, Callable[[Sequence[Evidence], str], str]]
-"""(its head, (runs, stage) → cell)"""
+"""heading, and a function (runs, stage) → cell"""
 
 
 def tables(runs: Sequence[Evidence]) -> list[Table]:
-    """Those that the runs have something for."""
+    """Return the tables that the runs have data for."""
     found = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
     return [table for table in found if table.rows]
 
 
 def main_path(runs: Sequence[Evidence]) -> list[str]:
-    """The stages from the base to R1 that all runs have measured."""
+    """Return the stages from the base to R1 that all runs have measured."""
     return [name for name in _names(runs) if name.split("/")[0] not in SIDE_STAGES]
 
 
 def taught(runs: Sequence[Evidence]) -> list[str]:
-    """The students that all runs have measured, by size."""
+    """Return the students that all runs have measured, by size."""
     names = [n for n in _names(runs) if n.startswith("distill/") and n.count("/") == 1]
     return sorted(names, key=lambda name: int(_stage(runs[0], name)["n_parameters"]))
 
@@ -96,7 +96,7 @@ def _table(
     runs: Sequence[Evidence],
     note: str = "",
 ) -> Table:
-    """Columns that are empty for every row are left out."""
+    """Build a table without the columns that are empty in every row."""
     cells = [[_try(cell, runs, name) for _, cell in columns] for name in names]
     filled = [place for place in range(len(columns)) if any(row[place] for row in cells)]
     head = (of, *(columns[place][0] for place in filled))
@@ -115,13 +115,13 @@ def _try(cell: Callable[..., str], runs: Sequence[Evidence], name: str) -> str:
 
 
 def _names(runs: Sequence[Evidence]) -> list[str]:
-    """Stages that all runs have measured, in the order of the first."""
+    """Return the stages that all runs have measured, in the order of the first run."""
     found = [run.results.get("stages", {}) for run in runs]
     return [name for name in found[0] if all(name in stages for stages in found)]
 
 
 def _note(runs: Sequence[Evidence]) -> str:
-    """How it was measured."""
+    """Return a note on how the stages were measured."""
     bench = runs[0].recipe.get("bench", {})
     drawn = f"{bench.get('samples', 1)} answers a problem at temperature {bench.get('temperature')}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
@@ -144,7 +144,7 @@ def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
 
 
 def _rate(key: str, after: str = "") -> Callable[[Sequence[Evidence], str], str]:
-    """A share with its error."""
+    """Return a cell function for a share with its error."""
 
     def cell(runs: Sequence[Evidence], name: str) -> str:
         found = combine([measured(name + after, key)(run) for run in runs])
@@ -162,7 +162,7 @@ def _number(key: str, digits: int) -> Callable[[Sequence[Evidence], str], str]:
 
 
 def _vote(runs: Sequence[Evidence], name: str) -> str:
-    """Nothing where one answer a problem was drawn."""
+    """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
     is_one = _mean(runs, name, "samples") < 2
     return "" if is_one else _percent(_mean(runs, name, "cons_at_k"))
 
@@ -194,8 +194,8 @@ MAIN: tuple[Column, ...] = (
     ("form", _share("general", "well_formed")),
     ("liked", _liked),
 )
-"""general: right answers to prompts that are not reasoning; form: well-formed ones; liked: what the
-reward models give them"""
+"""general: correct answers to non-reasoning prompts; form: well-formed answers to them; liked:
+score given by the reward models"""
 
 STUDENT: tuple[Column, ...] = (
     ("parameters", lambda runs, name: f"{_mean(runs, name, 'n_parameters'):,.0f}"),

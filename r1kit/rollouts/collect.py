@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from r1kit.engines.base import Engine
+from r1kit.engines.base import Sampler, generate
 from r1kit.rollouts.rewards import reward
 from r1kit.template import is_prefilled, parse, render_prompt
 from r1kit.types import Completion, Group, Problem, Request, Rollout, Sampling, Verdict
@@ -131,7 +131,7 @@ class Scoring:
 
 
 def collect_rollouts(
-    engine: Engine,
+    engine: Sampler,
     exam: Rubric,
     problems: Sequence[tuple[int, Problem]],
     n: int,
@@ -158,7 +158,7 @@ def collect_rollouts(
             if on_sampled is not None:
                 on_sampled(scoring.n_added)
 
-        engine.generate(requests, on_group=score)
+        generate(engine, requests, on_group=score)
         sample_s = time.perf_counter() - started
         found = scoring.wait(budget_s)
     found.sample_s = sample_s

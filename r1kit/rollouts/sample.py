@@ -73,8 +73,8 @@ class SampleOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampler:
-    """A model that is ready to be sampled from, local or remote."""
+class SamplingRun:
+    """The sample function of a local or remote model, and its settings."""
 
     name: str
     sample: rejection.SampleFunction
@@ -156,7 +156,7 @@ def from_checkpoint(
     problems: Sequence[tuple[int, Problem]],
     wish: SampleOptions,
     console: Console,
-) -> Sampler:
+) -> SamplingRun:
     """Open a local model. Raises CheckpointError if it does not exist or cannot be opened."""
     from r1kit.model.find import find_model
 
@@ -177,12 +177,12 @@ def from_checkpoint(
 
     prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
-    return Sampler(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
+    return SamplingRun(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 
 
 def from_endpoint(
     endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
-) -> Sampler:
+) -> SamplingRun:
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
@@ -227,7 +227,7 @@ def from_endpoint(
             )
         return found
 
-    return Sampler(name, sample, REMOTE_CHUNK, is_repeatable=False)
+    return SamplingRun(name, sample, REMOTE_CHUNK, is_repeatable=False)
 
 
 def _lasting(failures: Sequence[EngineError]) -> EngineError:

@@ -1,1 +1,1 @@
-"""A run's folder: how it is written, resumed, read and checked."""
+"""The run folder: writing, resuming, reading and checking it."""

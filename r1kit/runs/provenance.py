@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, machine, command and commit, gathered without torch."""
+"""Provenance of a run: versions, machine, command and commit, gathered without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import r1kit
 
 
 def session() -> dict[str, Any]:
-    """One process that worked on the run: when, where, with which versions, by which command."""
+    """Describe this process as a session of the run: start time, versions, machine and command."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "pid": os.getpid(),
@@ -33,7 +33,7 @@ def session() -> dict[str, Any]:
 
 
 def new_manifest(name: str, recipe_hash: str, seed: int, first: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a run that begins with the session `first`, which is not in it yet."""
+    """Create the manifest of a new run; the session `first` is not added to it yet."""
     return {
         "name": name,
         "recipe_hash": recipe_hash,
@@ -53,7 +53,7 @@ def _version(package: str) -> str | None:
 
 
 def _gpus() -> list[str]:
-    """Names of the NVIDIA GPUs of the machine, as its driver tells them."""
+    """Return the names of the machine's NVIDIA GPUs, as reported by nvidia-smi."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -63,7 +63,7 @@ def _gpus() -> list[str]:
 
 
 def _git_commit() -> str | None:
-    """The commit r1kit itself runs from, with `-dirty` when files differ; None when installed."""
+    """Return the commit r1kit runs from, with `-dirty` if files differ; None if it is installed."""
     source = Path(r1kit.__file__).resolve().parent
     git = shutil.which("git")
     if git is None or not (source.parent / ".git").exists():

@@ -1,4 +1,4 @@
-"""A run that was made with other settings: what differs, and whether it may."""
+"""Changed settings of an existing run: which ones differ, and whether they may."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from r1kit.errors import RunError
 from r1kit.runs.run_reader import STAGES, read_manifest, read_recipe, stage_and_step, stage_order
 
 FREE_SETTINGS = ("compute", "cost")
-"""sections that may change between the sessions of one run"""
+"""sections that may change between the sessions of a run"""
 MAX_CHANGES = 5
-"""settings of another recipe that are told one by one"""
+"""maximum number of changed settings listed one by one"""
 
 
 def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
-    """A setting may change until a stage that depends on it has begun, or if that is made again."""
+    """Raise RunError if a changed setting affects a stage that has begun and is not made again."""
     if not (path / "manifest.json").exists():
         return
     manifest = read_manifest(path)
@@ -49,7 +49,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
 
 
 def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
-    """Decisive settings that differ → what they were and are."""
+    """Map each changed setting that affects the result to its old and new value."""
     before, after = _flat(old), _flat(recipe.model_dump(mode="json"))
     return {
         key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
@@ -59,13 +59,13 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
 
 
 def _stage_of(key: str) -> str:
-    """The first stage that a setting decides; what is of no stage decides them all."""
+    """Return the first stage a setting affects; one outside all sections affects every stage."""
     section = key.split(".")[0].removesuffix("s")
     return section if section in STAGES and section != "bench" else STAGES[0]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"zero": {"n_steps": 5}}` as `{"zero.n_steps": 5}`; lists of plain values stay whole."""
+    """Flatten `{"zero": {"n_steps": 5}}` to `{"zero.n_steps": 5}`; plain lists stay whole."""
     if isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):

@@ -1,7 +1,7 @@
-"""The records of a run: metrics.jsonl and samples.jsonl, appended to and cut back.
+"""The records of a run, metrics.jsonl and samples.jsonl: appending and truncating them.
 
-A checkpoint remembers how long both were and the checksum of what was in them: what was lost or
-changed since is noticed.
+A checkpoint stores the size and the checksum of both files, so that lines lost or changed since
+then are detected.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import Checksum
-from r1kit.files.atomic import MEND_LINES, JsonLines, read_file
 from r1kit.errors import RunError
+from r1kit.files.atomic import MEND_LINES, JsonLines, read_file
+from r1kit.files.checksums import Checksum
 from r1kit.runs.run_reader import RECORDS, is_later
 from r1kit.runs.schemas import Line, Mark, MetricsLine, read_records
 from r1kit.runs.vouched import Lines, changed
 
 Position = Mapping[str, Mark | int]
-"""of each record file; an earlier version knew its size alone"""
+"""size and checksum of each record file; earlier versions stored the size alone"""
 
 
 class Records:
-    """The writer's side of both files."""
+    """Write access to both record files."""
 
     def __init__(self, run: Path) -> None:
         self._files = {name: JsonLines(run / name) for name in RECORDS}
@@ -31,12 +31,12 @@ class Records:
         self._files[name].append(record)
 
     def lines(self, name: str) -> Lines:
-        """Raises RunError when a line is damaged."""
+        """Return the lines of a record file. Raises RunError if a line is damaged."""
         shape = MetricsLine if name == "metrics.jsonl" else Line
         return read_records(self._files[name].path, shape, MEND_LINES)
 
     def sync(self) -> dict[str, Mark]:
-        """Make every line durable. Returns what `rewind` takes as a position."""
+        """Make every line durable. Returns a position for `rewind`."""
         return {name: file.sync() for name, file in self._files.items()}
 
     def all_lines(self) -> dict[str, Lines]:
@@ -54,7 +54,7 @@ class Records:
                 )
 
     def forget(self, is_kept: Callable[[str], bool]) -> None:
-        """Drop the lines of all stages but these."""
+        """Drop the lines of all stages that `is_kept` rejects."""
         for name in RECORDS:
             self._keep(name, lambda line: is_kept(line["stage"]))
 
@@ -68,7 +68,7 @@ class Records:
 
 
 def _beginning(path: Path, stage: str, mark: Mark | int) -> bytes:
-    """The content of a record file when a checkpoint was written."""
+    """Return the content that a record file had when the checkpoint was written."""
     size, checksum = (mark, None) if isinstance(mark, int) else mark
     data = (read_file(path, RunError, MEND_LINES) or b"")[:size]
     if len(data) < size or (checksum is not None and str(Checksum(data)) != checksum):

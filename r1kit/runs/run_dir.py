@@ -1,17 +1,17 @@
-"""EVIDENCE on disk: one folder holds all a run did, and all it needs to go on after a kill.
+"""The run folder on disk: everything a run did, and everything it needs to resume after a kill.
 
-    manifest.json   recipe hash, versions, machine, seed, commit, stages finished, lineage
+    manifest.json   recipe hash, versions, machine, seed, commit, finished stages, lineage
     recipe.json     the resolved recipe
-    metrics.jsonl   one line a step: {"stage", "step", ...}; clock readings under time/, memory/
+    metrics.jsonl   one line per step: {"stage", "step", ...}; timings in time/, memory in memory/
     samples.jsonl   readable groups and showcase answers
-    results.json    what each stage reached
+    results.json    the results of each stage
     clock.json      seconds spent in each stage, over all restarts
     checkpoints/    <stage>-<step>, plain Hugging Face folders (`model/checkpoint.py`)
-    lock            held while a process writes here; dies with it
+    lock            held while a process writes to the folder; released when the process ends
 
-Everything is replaced atomically or appended line by line, so a kill at any moment leaves a folder
-that resumes. Only clock.json, manifest.json and the keys named above may depend on the clock: the
-rest of a resumed run equals, bit for bit, the rest of an uninterrupted one.
+Every file is replaced atomically or appended to line by line, so a run can be resumed after a kill
+at any moment. Only clock.json, manifest.json and the metrics under time/ and memory/ may depend on
+the clock: the rest of a resumed run is bit-identical to that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import Checksum
 from r1kit.config import Recipe
+from r1kit.errors import RunError
 from r1kit.files.atomic import (
     TEMPORARY,
     full_disk_said,
@@ -34,7 +34,10 @@ from r1kit.files.atomic import (
     seal,
     to_json,
 )
-from r1kit.errors import RunError
+from r1kit.files.checksums import Checksum
+from r1kit.runs.provenance import new_manifest, session
+from r1kit.runs.recipe_changes import refuse_other_recipe
+from r1kit.runs.records import Position, Records
 from r1kit.runs.run_reader import (
     checkpoints,
     is_later,
@@ -44,16 +47,13 @@ from r1kit.runs.run_reader import (
     stage_and_step,
     stage_order,
 )
-from r1kit.runs.recipe_changes import refuse_other_recipe
-from r1kit.runs.provenance import new_manifest, session
-from r1kit.runs.records import Position, Records
 from r1kit.runs.vouched import gone, refuse_other_data, refuse_other_lines, vouch
 
 _CLOCK_EVERY_S = 2.0
 
 
 class RunDir:
-    """The writer's side of a run folder. One process at a time; make it with `create_or_resume`."""
+    """Write access to a run folder, for one process at a time; open it with `create_or_resume`."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -66,11 +66,11 @@ class RunDir:
 
     @classmethod
     def create_or_resume(cls, path: Path, recipe: Recipe, again: str | None = None) -> RunDir:
-        """Open `path` for writing: a new run, or the continuation of the same one.
+        """Open `path` for writing, as a new run or to resume the same run.
 
-        `again` is a stage: it and all that follow are forgotten, to be made once more. Raises
-        RunError when another process writes there, when the folder is not a run or is damaged, and
-        when stages that are not forgotten were made with other decisive settings.
+        If the stage `again` is given, it and all later stages are deleted, to be made again. Raises
+        RunError if another process is writing there, if the folder is not a run or is damaged, or
+        if settings that affect a stage that is kept have changed.
         """
         with full_disk_said(path):
             _refuse_foreign(path)
@@ -89,7 +89,7 @@ class RunDir:
                 raise
 
     def close(self) -> None:
-        """Make all durable and let others in."""
+        """Make everything durable and release the lock."""
         if self._lock < 0:
             return
         self.sync()
@@ -106,37 +106,37 @@ class RunDir:
     # Records
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line to metrics.jsonl; NaN and infinities are written as null."""
+        """Append a line to metrics.jsonl; NaN and infinities are written as null."""
         self._records.append("metrics.jsonl", {"stage": stage, "step": step, **metrics})
         self.tick(stage)
 
     def sample(self, record: Mapping[str, Any]) -> None:
-        """Append one readable record to samples.jsonl; it names its `stage` and `step`."""
+        """Append a readable record to samples.jsonl; it contains its `stage` and `step`."""
         self._records.append("samples.jsonl", dict(record))
 
     def has_shown(self, stage: str) -> bool:
-        """Whether samples.jsonl has the answers that a stage shows when it is measured."""
+        """Return True if samples.jsonl contains the showcase answers of `stage`."""
         lines = self._records.lines("samples.jsonl")
         return any(row["stage"] == stage and row.get("kind") == "showcase" for _, row in lines)
 
     def metrics(self, stage: str) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl of one stage."""
+        """Return the lines of metrics.jsonl of one stage."""
         lines = self._records.lines("metrics.jsonl")
         return [record for _, record in lines if record["stage"] == stage]
 
     def sync(self) -> Position:
-        """Make every record durable; do it before a checkpoint is saved."""
+        """Make every record durable; call it before a checkpoint is saved."""
         self._save_clock()
         return self._records.sync()
 
     def rewind(self, stage: str, step: int, position: Position | None = None) -> None:
-        """Forget all that came after the checkpoint of `stage` at `step`.
+        """Delete everything written after the checkpoint of `stage` at `step`.
 
-        Drops records of `stage` above `step` and of later stages, any half-written last line,
-        their checkpoints and their marks of being finished. A sample without a step counts as
-        written at the very end of its stage. With `position` (what `sync` returned before that
-        checkpoint) the records are cut exactly there, so that lines written after it under the
-        same step are forgotten too.
+        Drops the records of `stage` above `step` and of later stages, an incomplete last line, the
+        checkpoints of later points and their entries among the finished stages. A sample without a
+        step counts as written at the very end of its stage. With `position` (returned by `sync`
+        before that checkpoint) the records are truncated exactly there, which also drops lines
+        written later under the same step.
         """
         self._records.rewind(stage, step, position)
         for later in self.path.joinpath("checkpoints").glob("*-*"):
@@ -145,7 +145,7 @@ class RunDir:
         self._forget_finished(stage)
 
     def _forget_what_was_to_be(self) -> None:
-        """Finishes what `_write_manifest` has noted, also after a kill."""
+        """Delete the stages that `_write_manifest` marked for deletion, also after a kill."""
         first = self.manifest.get("forgetting")
         if first is None:
             return
@@ -176,52 +176,52 @@ class RunDir:
     # Checkpoints
 
     def checkpoint_path(self, stage: str, step: int) -> Path:
-        """Where the checkpoint of `stage` after `step` steps belongs."""
+        """Return the path for the checkpoint of `stage` after `step` steps."""
         return self.path / "checkpoints" / f"{stage.replace('/', '.')}-{step:06d}"
 
     def checkpoints(self, stage: str) -> list[Path]:
-        """The valid checkpoints of `stage`, oldest first."""
+        """Return the valid checkpoints of `stage`, oldest first."""
         return checkpoints(self.path, stage)
 
     def latest(self, stage: str) -> Path | None:
-        """The newest valid checkpoint of `stage`."""
+        """Return the newest valid checkpoint of `stage`."""
         found = self.checkpoints(stage)
         return found[-1] if found else None
 
     def needed(self, stage: str) -> Path:
-        """The checkpoint that a finished stage has left, or the newest of an unfinished one.
+        """Return the final checkpoint of a finished stage, or the newest of an unfinished one.
 
-        Raises RunError when it is gone.
+        Raises RunError if it is missing.
         """
         self.refuse_gone(stage)
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         return self.path / "checkpoints" / name if name else self.checkpoints(stage)[-1]
 
     def refuse_gone(self, stage: str) -> None:
-        """Raises RunError when what a stage has left is not there any more, or in part."""
+        """Raise RunError if the checkpoint that a stage left is missing or incomplete."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         if self.lacking(stage) or not self.checkpoints(stage):
             raise gone(self.path / "checkpoints" / (name or stage), stage)
 
     def lacking(self, stage: str) -> str:
-        """A word about the checkpoint of a finished stage, if it is gone, else ""."""
+        """Return a remark if the checkpoint of a finished stage is missing, else ""."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         is_there = name is None or name in [path.name for path in self.checkpoints(stage)]
         return "" if is_there else f", but its checkpoint {name} is gone"
 
     def refuse_changed_data(self, stage: str) -> None:
-        """Raises RunError when the conversations of a finished stage are not what they were."""
+        """Raise RunError if the conversations of a finished stage have changed."""
         refuse_other_data(self.path, stage, self.manifest["finished"].get(stage, {}))
 
     def prune(self, stage: str, keep: int) -> None:
-        """Delete all but the newest `keep` (at least one) checkpoints of `stage`."""
+        """Delete all checkpoints of `stage` but the newest `keep` (at least one)."""
         for path in self.checkpoints(stage)[: -max(keep, 1)]:
             remove_folder(path)
 
     # Results, stages, time
 
     def results(self) -> dict[str, Any]:
-        """results.json, or `{}` before the first `write_results`."""
+        """Return the content of results.json, or `{}` before the first `write_results`."""
         return read_results(self.path)
 
     def write_results(self, results: Mapping[str, Any]) -> None:
@@ -229,12 +229,12 @@ class RunDir:
         replace_file(self.path / "results.json", to_json(seal(results), indent=2) + "\n")
 
     def finished(self, stage: str) -> bool:
-        """Whether `mark_finished` was called for `stage`."""
+        """Return True if `mark_finished` was called for `stage`."""
         return stage in self.manifest["finished"]
 
     def mark_finished(self, stage: str, facts: Mapping[str, Any]) -> None:
-        """Record that `stage` is done. `facts` may name `checkpoint`, `weights_from`, `data_from`:
-        they become the stage's line in the lineage."""
+        """Record that `stage` is finished. `checkpoint`, `weights_from` and `data_from` of `facts`
+        become the stage's entry in the lineage."""
         self.tick(stage)
         self.sync()
         vouched = vouch(self.path, stage, self._records.all_lines())
@@ -245,7 +245,7 @@ class RunDir:
         self._save_manifest()
 
     def tick(self, stage: str) -> None:
-        """Count the time since the last tick as spent in `stage`; the first tick starts it."""
+        """Count the time since the last tick as spent in `stage`; the first tick only starts it."""
         now = time.monotonic()
         if self._ticking is not None and self._ticking[0] == stage:
             self._clock[stage] = self._clock.get(stage, 0.0) + now - self._ticking[1]
@@ -254,7 +254,7 @@ class RunDir:
             self._save_clock()
 
     def wall_s(self, stage: str) -> float:
-        """Seconds spent in `stage` so far, over all restarts, lost work included."""
+        """Return the seconds spent in `stage` so far, over all restarts, including lost work."""
         if self._ticking is not None and self._ticking[0] == stage:
             self.tick(stage)
         return self._clock.get(stage, 0.0)
@@ -285,7 +285,7 @@ def _refuse_foreign(path: Path) -> None:
         raise RunError(f"{path} is a file; name a folder with --out.")
     if not path.exists() or (path / "manifest.json").exists():
         return
-    # What a process killed while creating the run may have left.
+    # A process killed while creating the run may have left these files.
     ours = {"lock", "recipe.json", "checkpoints"}
     foreign = [
         entry.name
@@ -319,8 +319,12 @@ def _chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str
 
 
 def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
-    """Of a new run last: with it the folder is a run. Of an old one first: it notes what is to be
-    forgotten, so that a kill before that is done cannot leave half of it."""
+    """Write manifest.json and recipe.json.
+
+    For a new run the manifest is written last, since it makes the folder a run. For an existing run
+    it is written first: it marks the stages to delete, so that a kill cannot leave the deletion
+    half done.
+    """
     file, recipe_file = path / "manifest.json", path / "recipe.json"
     this = session()
     is_new = not file.exists()
@@ -330,7 +334,7 @@ def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
         else read_manifest(path)
     )
     manifest["sessions"].append(this)
-    # On resume the settings that may differ are the new ones.
+    # Settings that may differ are taken from the resuming recipe.
     manifest["recipe_hash"] = recipe.hash()
     if again is not None:
         first = min((again, manifest.get("forgetting", again)), key=stage_order)

@@ -1,6 +1,6 @@
-"""Reading a run folder: the layout, the checkpoints, and all that was written. Torch-free.
+"""Reading a run folder: layout, checkpoints and records. Does not import torch.
 
-`run_dir.py` is the writer's side; report, diagnosis and chat only read.
+Writing is in `run_dir.py`; report, diagnosis and chat only read.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import of_file
-from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
 from r1kit.errors import RunError
+from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
+from r1kit.files.checksums import of_file
+from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import (
     Clock,
     Manifest,
@@ -24,7 +25,6 @@ from r1kit.runs.schemas import (
     read_json,
     read_records,
 )
-from r1kit.files.text_files import did_you_mean
 from r1kit.runs.vouched import refuse_other_lines
 
 STAGES = (
@@ -39,17 +39,17 @@ STAGES = (
     "ablation",
     "bench",
 )
-"""In the order of the paper; `distill/<student>` counts as distill."""
+"""stages in the order of the paper; `distill/<student>` counts as distill"""
 
 SIDE_STAGES = ("preference", "distill", "ablation")
-"""stages whose models are not the one a run is about"""
+"""stages whose models are not on the path from the base to R1"""
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All a run wrote, for readers. `metrics` and `samples` are in the order of writing."""
+    """The content of a run folder. `metrics` and `samples` are in the order of writing."""
 
     path: Path
     manifest: dict[str, Any]
@@ -61,7 +61,7 @@ class Evidence:
 
 
 def read(path: Path) -> Evidence:
-    """Read a run folder, also while it is being written. Raises RunError when it is not one."""
+    """Read a run folder, also while it is being written. Raises RunError if it is not one."""
     if not path.is_dir():
         near = did_you_mean(path)
         raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
@@ -83,14 +83,14 @@ def read(path: Path) -> Evidence:
 
 
 def checkpoints(run: Path, stage: str) -> list[Path]:
-    """The valid checkpoints of `stage` in the folder of a run, oldest first."""
+    """Return the valid checkpoints of `stage` in a run folder, oldest first."""
     found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
     mine = [path for path in found if stage_and_step(path)[0] == stage]
     return sorted(mine, key=lambda path: stage_and_step(path)[1])
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """The newest valid checkpoint of the latest stage on the main path in the folder of a run."""
+    """Return the newest valid checkpoint of the latest main-path stage in a run folder."""
     found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
     visible = [
         path
@@ -103,26 +103,26 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def stage_and_step(path: Path) -> tuple[str, int]:
-    """What the name of a checkpoint says; step -1 when it says none."""
+    """Parse the name of a checkpoint folder; the step is -1 if the name has none."""
     stage, _, step = path.name.rpartition("-")
     return stage.replace(".", "/"), int(step) if step.isdecimal() else -1
 
 
 def stage_order(stage: str) -> int:
-    """The place of a stage in the order of the paper; unknown ones come last."""
+    """Return the rank of a stage in the order of the paper; unknown stages come last."""
     family = stage.replace(".", "/").split("/")[0].split("-")[0]
     return STAGES.index(family) if family in STAGES else len(STAGES)
 
 
 def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> bool:
-    """Whether a record of (stage, step) was written after the given point; no step is the end."""
+    """Return True if (stage, step) is after the given point; step None is the end of a stage."""
     if stage == than_stage:
         return step is None or step > than_step
     return stage_order(stage) > stage_order(than_stage)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """manifest.json of the run at `path`. Raises RunError when it is not there or damaged."""
+    """Read manifest.json of the run at `path`. Raises RunError if it is missing or damaged."""
     mend = "restore it from a copy, or use another --out"
     manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, mend)
     if manifest is None:
@@ -131,7 +131,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """recipe.json of a run, or {}. Raises RunError when it is damaged."""
+    """Read recipe.json of a run; {} if missing. Raises RunError if it is damaged."""
     file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
     found = read_json(file, ResolvedRecipe, mend) or {}
     if found and manifest.get("recipe_file") not in (None, of_file(file)):
@@ -140,16 +140,17 @@ def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """results.json of a run, or {}. Raises RunError when it is damaged."""
+    """Read results.json of a run; {} if missing. Raises RunError if it is damaged."""
     mend = "delete it: the command that made the run measures its finished stages again"
     found: dict[str, Any] | None = read_json(path / "results.json", Results, mend)
     return found or {}
 
 
 def read_clock(path: Path) -> dict[str, float]:
-    """Seconds by stage. What clock.json has lost is known of finished stages from their results.
+    """Return the seconds spent in each stage; missing stages are filled in from results.json.
 
-    It is not flushed to the disk, so that nothing depends on it: damaged, it is made again.
+    clock.json is not flushed to disk and nothing depends on it; a damaged file is ignored and
+    written anew.
     """
     try:
         kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}

@@ -1,8 +1,7 @@
-"""What the files of a run folder must look like, and the one place where they are read.
+"""Schemas of the files in a run folder, and the only functions that read them.
 
-A file that is damaged, whatever the damage, is a sentence that names it and says what to do. What
-has a seal (atomic.py) and still fits it needs no further look; the shapes are for what somebody
-has edited, for files of earlier versions, and for whatever a checksum cannot know.
+Any damaged file gives an error that names the file and the remedy. The schemas catch what the
+checksum of a sealed file (atomic.py) cannot: manual edits and files of earlier versions.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from r1kit.files.atomic import read_file, read_lines, unsealed
 from r1kit.errors import R1Error, RunError
+from r1kit.files.atomic import read_file, read_lines, unsealed
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Section = dict[str, Any] | None
@@ -34,7 +33,7 @@ Section = dict[str, Any] | None
 
 
 class CheckpointFile(TypedDict):
-    """`types.Checkpoint`, and a checksum of every other file of the folder."""
+    """`types.Checkpoint`, plus a checksum of every other file in the folder."""
 
     path: str
     stage: str
@@ -51,19 +50,19 @@ class CheckpointFile(TypedDict):
 
 
 class Finished(TypedDict, total=False):
-    """What is known of a finished stage."""
+    """The manifest's record of a finished stage."""
 
     checkpoint: str
     weights_from: str | None
     data_from: str | None
     records: dict[str, str]
-    """name of a record file → checksum of the lines of this stage"""
+    """maps a record file to the checksum of this stage's lines"""
     data: dict[str, str]
-    """name of a file in data/ → checksum"""
+    """maps a file in data/ to its checksum"""
 
 
 class Born(TypedDict):
-    """A line of the lineage."""
+    """An entry of the lineage."""
 
     stage: str
     weights_from: NotRequired[str | None]
@@ -71,7 +70,7 @@ class Born(TypedDict):
 
 
 class Session(TypedDict, total=False):
-    """One process that worked on the run; see provenance.py."""
+    """A process that worked on the run; see provenance.py."""
 
     command: Required[list[str]]
     gpus: list[str]
@@ -88,7 +87,7 @@ class Manifest(TypedDict):
     started: NotRequired[str]
     forgetting: NotRequired[str]
     recipe_file: NotRequired[str]
-    """the checksum of recipe.json, which has no seal so that it is a recipe"""
+    """checksum of recipe.json, which is not sealed so that it stays a valid recipe"""
 
 
 # recipe.json, clock.json, results.json
@@ -108,7 +107,7 @@ class Compute(TypedDict, total=False):
 
 
 class ResolvedRecipe(TypedDict, total=False):
-    """As much of it as reports read, in this version's words or an earlier one's."""
+    """The parts of a recipe that reports read, in the format of this or an earlier version."""
 
     cost: Cost
     compute: Compute
@@ -141,7 +140,7 @@ class GeneralScore(TypedDict, total=False):
 
 
 class StageResult(TypedDict, total=False):
-    """What a stage reached."""
+    """The results of a stage."""
 
     pass_at_1: Required[Number]
     stderr: Required[Number]
@@ -184,7 +183,7 @@ class Results(TypedDict, total=False):
 # metrics.jsonl, samples.jsonl
 
 Mark = tuple[int, str]
-"""how long a file was in bytes, and the checksum of what was in it"""
+"""size of a file in bytes, and the checksum of its content"""
 
 
 class MetricsLine(BaseModel):
@@ -196,7 +195,7 @@ class MetricsLine(BaseModel):
 
 
 class Answered(TypedDict, total=False):
-    """A completion as people read it."""
+    """A completion as shown to readers."""
 
     text: Required[str]
     correct: bool | None
@@ -230,7 +229,7 @@ class SampledGroup(TypedDict):
 
 
 class Line(TypedDict):
-    """All that the writer of a record must know of it."""
+    """The keys that every record has."""
 
     stage: str
     step: NotRequired[int | None]
@@ -301,7 +300,7 @@ class ConversationTurn(TypedDict):
 
 
 class ConversationRow(TypedDict):
-    """What is learned from; its last turn is an answer."""
+    """A training conversation; its last turn is an answer."""
 
     messages: Annotated[list[ConversationTurn], Field(min_length=1)]
     provenance: NotRequired[dict[str, Any]]
@@ -311,9 +310,9 @@ class ConversationRow(TypedDict):
 
 
 def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
-    """A JSON object in its shape and without its seal, or None where no file is.
+    """Read a JSON object, check its schema and remove its seal; None if the file is missing.
 
-    Raises `error`, with `mend` as what to do, when it cannot be read or has another shape.
+    Raises `error`, with `mend` as the remedy, if the file is unreadable or does not fit the schema.
     """
     data = read_file(path, error, mend)
     if data is None:
@@ -330,9 +329,9 @@ def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError
 
 
 def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[str, Any]]]:
-    """The lines of a JSON-lines file, raw and parsed, without a half-written end.
+    """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
 
-    Raises RunError when it cannot be read, or a line is damaged or has another shape.
+    Raises RunError if the file cannot be read, or if a line is damaged or does not fit the schema.
     """
     lines = read_lines(path, mend)
     lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in enumerate(lines)]
@@ -358,12 +357,12 @@ def _damaged_line(path: Path, number: int, told: str, mend: str) -> RunError:
 def damaged(
     path: Path, reason: BaseException, mend: str, error: type[R1Error] = RunError
 ) -> R1Error:
-    """The sentence for a file whose content cannot be meant."""
+    """Return the error for a damaged file."""
     return error(f"{path} is damaged ({_told(reason)}); {mend}.")
 
 
 def _told(reason: BaseException, skip: int = 0) -> str:
-    """`zero.step: it should be a valid integer`, without the first parts of the place."""
+    """Describe a failure: `zero.step: it should be a valid integer`; `skip` drops place parts."""
     if isinstance(reason, ValidationError):
         [first, *_] = reason.errors()
         place = ".".join(map(str, first["loc"][skip:]))

@@ -1,7 +1,7 @@
-"""What a finished stage has left behind, and whether it is still that.
+"""Checksums of a finished stage's output, and the check that it is unchanged.
 
-The manifest of a run keeps checksums of each finished stage: of its lines in the records, and of
-its files in data/. Those of weights are in the manifests of checkpoints (model/folder.py).
+The manifest of a run stores checksums of each finished stage: of its lines in the records, and of
+its files in data/. The checksums of weights are in the manifests of checkpoints (model/folder.py).
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from r1kit.files.checksums import Checksum, of_file
-from r1kit.files.atomic import MARKER
 from r1kit.errors import RunError
+from r1kit.files.atomic import MARKER
+from r1kit.files.checksums import Checksum, of_file
 
 Lines = Sequence[tuple[bytes, dict[str, Any]]]
-"""of a record file, raw and parsed"""
+"""the lines of a record file, raw and parsed"""
 _NO_LINES = str(Checksum())
 
 
 def vouch(run: Path, stage: str, records: Mapping[str, Lines]) -> dict[str, dict[str, str]]:
-    """The checksums of what a stage has left, as the manifest keeps them."""
+    """Return the checksums of a stage's output, as stored in the manifest."""
     lines = {name: _by_stage(found).get(stage, _NO_LINES) for name, found in records.items()}
     return {"records": lines, "data": _data(run, stage)}
 
 
 def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines: Lines) -> None:
-    """Raises RunError when lines of a finished stage are not those it was finished with."""
+    """Raise RunError if the lines of a finished stage have changed since it was finished."""
     found = _by_stage(lines)
     for stage, facts in finished.items():
         wanted = facts.get("records", {}).get(name)
@@ -35,7 +35,7 @@ def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines:
 
 
 def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
-    """Raises RunError when the conversations of a finished stage are not what they were."""
+    """Raise RunError if the conversations of a finished stage have changed."""
     wanted = facts.get("data", {})
     if wanted and _data(run, stage) != wanted:
         raise RunError(
@@ -46,7 +46,7 @@ def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
 
 
 def changed(path: Path, stage: str, when: str) -> RunError:
-    """The error for a record file in which other lines stand than before."""
+    """Return the error for a record file with lost or changed lines."""
     return RunError(
         f"{path} has lost lines, or other lines stand in it, since {when}. Restore it from a copy, "
         f"or {_again(stage)}."
@@ -54,7 +54,7 @@ def changed(path: Path, stage: str, when: str) -> RunError:
 
 
 def gone(path: Path, stage: str) -> RunError:
-    """The error for a checkpoint that is needed and not there."""
+    """Return the error for a checkpoint that is needed but missing."""
     return RunError(
         f"{path}, with which later stages begin, is gone or has no {MARKER}. Restore it from a "
         f"copy, or {_again(stage)}."

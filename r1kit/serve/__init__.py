@@ -1,1 +1,1 @@
-"""The API over an engine: what OpenAI and DeepSeek clients expect (docs/serving.md)."""
+"""The HTTP API over an engine, compatible with OpenAI and DeepSeek clients (docs/serving.md)."""

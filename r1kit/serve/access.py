@@ -1,9 +1,9 @@
-"""In front of every route: who asks, from where, and how much, before anything is parsed.
+"""ASGI middleware that checks every request before its body is parsed.
 
-Plain ASGI, since wrappers of requests hide a client that has gone. In order: the Host header (a
-page on the web can resolve its own name to 127.0.0.1: DNS rebinding, CVE-2024-28224 of Ollama), the
-Origin header (a page on the web can post here), the key, the size of the body. One list of open
-routes, everything else is closed. Nothing of a body is ever logged.
+It is plain ASGI, since middleware that wraps requests hides client disconnects. The checks, in
+order: the Host header (a web page can resolve its own name to 127.0.0.1: DNS rebinding,
+CVE-2024-28224 in Ollama), the Origin header (a web page can send a POST here), the API key, the
+size of the body. Only the routes on one list need no key. Request bodies are never logged.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ log = logging.getLogger("r1kit.serve")
 
 
 class AccessMiddleware:
-    """Wraps `app`. `hosts` None lets any Host header pass; no `keys` lets anybody pass.
+    """Middleware around `app`.
 
-    `is_open` names paths beyond `OPEN_ROUTES` that need no key: those of the page. `on_end` gets
-    the method, path and status of every request that is over; the status is the one that says how
-    it ended, also where another one had been sent by then (`outcome` in the state of the scope).
+    Any Host header passes if `hosts` is None, and no key is needed if there are no `keys`.
+    `is_open` is True for paths beyond `OPEN_ROUTES` that need no key: those of the page. `on_end`
+    is called with the method, path and status of every finished request. That status describes how
+    the request ended, even if another one was sent before (`outcome` in the scope's state).
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class AccessMiddleware:
         except Exception as error:
             scope["state"].setdefault("outcome", 500)
             if not status:
-                raise  # uvicorn says 500, and logs what it was
+                raise  # uvicorn responds with 500 and logs the error
             log.error("something unexpected happened", exc_info=error)
         finally:
             outcome = scope["state"].get("outcome", status or GONE)
@@ -137,7 +138,7 @@ class AccessMiddleware:
             )
 
     def _has_key(self, headers: Headers) -> bool:
-        """Compares with all keys, always, in a time that does not depend on them."""
+        """Compare with every key, in constant time and without an early exit."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         given = _digest(key.strip() if scheme.lower() == "bearer" else "")
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
@@ -145,7 +146,7 @@ class AccessMiddleware:
 
 
 async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) -> bytes:
-    """The whole body. Raises ApiError when it is too large (413) or takes too long (408)."""
+    """Read the whole body. Raises ApiError if it is too large (413) or takes too long (408)."""
     too_large = ApiError(413, f"The body is larger than {limits.max_body_bytes} bytes.")
     length = headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length[:20]) > limits.max_body_bytes:
@@ -168,7 +169,7 @@ async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) ->
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Gives the body once, then whatever comes: the news that the client has gone."""
+    """Return a `receive` that replays the body once, then passes messages on (the disconnect)."""
     is_given = False
 
     async def again() -> Message:
@@ -182,7 +183,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _hostname(host: str) -> str:
-    """Without port and brackets, in lower case."""
+    """Return the host in lower case, without port and brackets; "" if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

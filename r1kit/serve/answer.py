@@ -1,7 +1,7 @@
-"""The answer to one request, whole or as a stream of server-sent events.
+"""The answer to one request, as one JSON object or as a stream of server-sent events.
 
-A client that has gone, a wait that is too long and an end of any kind all come to the same: the
-flow is cancelled, and the engine drops it within one step.
+A client disconnect, a timeout and any other end are handled alike: the response stream is
+cancelled, and the engine drops its completions within one step.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, JsonResponse, Usage, Wr
 from r1kit.types import Json
 
 _SEND_S = 30.0
-"""for the last of a stream to leave, after the flow's own time"""
+"""seconds for the rest of a stream to be sent, after `total_timeout_s`"""
 
 log = logging.getLogger("r1kit.serve")
 
 
 class ApiResponse:
-    """What is said to one request, as its route writes it."""
+    """The answer to one request, formatted by the writer of its route."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class ApiResponse:
         self.flow = flow
         self.limits = limits
         self.outcome = GONE
-        """the status that says how it ended; the one that was sent may have come too early"""
+        """status that describes how the request ended; another one may have been sent before"""
         self._on_done = on_done
         self._writer = writer
         self._usage = Usage()
 
     async def whole(self, request: Request) -> Json:
-        """All of it. Raises ApiError, or CancelledError when the client has gone."""
+        """Return the whole answer. Raises ApiError (499 if the client disconnects)."""
         work = asyncio.ensure_future(self._collect())
         gone = asyncio.ensure_future(_gone(request))
         try:
@@ -64,7 +64,7 @@ class ApiResponse:
             await asyncio.gather(work, gone, return_exceptions=True)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Server-sent events; an error is an event too, the last one."""
+        """Yield server-sent events. An error is sent as the last event."""
         writer = self._writer
         try:
             yield writer.begin()
@@ -81,7 +81,7 @@ class ApiResponse:
             self.flow.cancel()
 
     def failed(self, error: Exception) -> ApiError:
-        """What the client is told of it; what nobody expected is logged."""
+        """Return the error to send to the client and set `outcome`; log an unexpected error."""
         if not isinstance(error, ApiError):
             log.error("something unexpected happened", exc_info=error)
         known = error if isinstance(error, ApiError) else unexpected(error)
@@ -96,7 +96,10 @@ class ApiResponse:
         return wholes
 
     async def _saids(self) -> AsyncIterator[list[Chunk]]:
-        """All that is said; nothing after a long silence. Raises ApiError, also when time is up."""
+        """Yield new chunks, or an empty list after `keepalive_s` without any.
+
+        Raises ApiError, also on a timeout.
+        """
         left = self.flow.n
         while left:
             wait = min(self.limits.keepalive_s, self._time_left())
@@ -114,7 +117,7 @@ class ApiResponse:
         self._on_done(self.flow)
 
     def _time_left(self) -> float:
-        """Seconds until the next deadline. Raises ApiError when it has passed."""
+        """Return the seconds until the next deadline. Raises ApiError if it has passed."""
         flow, limits = self.flow, self.limits
         spent = time.monotonic() - flow.asked_at
         if spent >= limits.total_timeout_s:
@@ -137,7 +140,7 @@ class ApiResponse:
 
 
 class EventStream(StreamingResponse):
-    """The response of a stream; however it ends, also before it began, nothing is left behind."""
+    """The HTTP response of a stream. It always cancels the generation, even if it never starts."""
 
     def __init__(self, answer: ApiResponse) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -147,7 +150,7 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         most = self._answer.limits.total_timeout_s + _SEND_S
         try:
-            with contextlib.suppress(TimeoutError):  # a client that does not read: hang up
+            with contextlib.suppress(TimeoutError):  # a client that does not read: close
                 async with asyncio.timeout(most):
                     await super().__call__(scope, receive, send)
         finally:
@@ -158,9 +161,9 @@ class EventStream(StreamingResponse):
 async def whole(
     answer: ApiResponse, request: Request, on_late: Callable[[ApiError], None]
 ) -> Response:
-    """The response that is not a stream. Raises ApiError while its status can still be told.
+    """Return the response without streaming. Raises ApiError for an error within `keepalive_s`.
 
-    `on_late` gets the error that comes after that.
+    After that, status 200 has been sent, and an error is passed to `on_late`.
     """
     work = asyncio.ensure_future(answer.whole(request))
     try:
@@ -174,10 +177,10 @@ async def whole(
 
 
 class KeepAliveResponse(Response):
-    """Blank lines, so that nobody in between hangs up, and then the JSON.
+    """A JSON response after blank lines, which keep proxies from closing the connection.
 
-    200 has been said by then. An error is written too, but the body never ends: the server closes
-    the connection in its middle, and no client takes what it has for an answer.
+    Status 200 is sent before the result is known. An error is written too, but the body is never
+    completed: the server closes the connection, so that no client takes the error for an answer.
     """
 
     media_type = "application/json"
@@ -186,7 +189,7 @@ class KeepAliveResponse(Response):
         self, work: asyncio.Future[Json], answer: ApiResponse, on_late: Callable[[ApiError], None]
     ) -> None:
         super().__init__()
-        del self.headers["content-length"]  # which nobody knows yet
+        del self.headers["content-length"]  # not known yet
         self._work = work
         self._answer = answer
         self._on_late = on_late

@@ -1,9 +1,9 @@
-"""What a client is told when it gets no answer, in the shape OpenAI's clients read.
+"""Error responses, in the format of OpenAI's API.
 
     {"error": {"message": "...", "type": "invalid_request_error", "param": "messages[0].role",
                "code": null}}
 
-409 is never used: clients older than 1.0 ask again on it without end.
+409 is never used: OpenAI clients before version 1.0 retry it forever.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from r1kit.errors import GrammarError
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 GONE = 499
-"""the status of what nobody waited for; no client sees it"""
+"""status that is logged for a client that disconnected; never sent"""
 
 
 class ApiError(Exception):
-    """A sentence for the client, the status it comes with, and the field it is about."""
+    """An error response: a message for the client, the HTTP status and the field at fault."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """The JSON of it."""
+        """Return the JSON body."""
         server = "server_error" if self.status >= 500 else "invalid_request_error"
         kind = _TYPES.get(self.status, server)
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
@@ -46,27 +46,27 @@ class ApiError(Exception):
 
 
 def schema_refused(error: GrammarError) -> ApiError:
-    """The schema of the answer cannot be followed, or not any further."""
+    """Return the error for a schema that cannot be followed, or not any further."""
     param = "response_format.json_schema.schema"
     return ApiError(400, f"{param}: {error}.", param=param)
 
 
 def busy(message: str) -> ApiError:
-    """There is no room now; clients wait as long as told and ask again."""
+    """Return the error of a full server (429); clients retry after the time in Retry-After."""
     return ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "2"})
 
 
 def unexpected(error: Exception) -> ApiError:
-    """What a client is told of a bug of ours."""
+    """Return the error for a bug in the server; it names only the exception's type."""
     return ApiError(500, f"Something unexpected happened ({type(error).__name__}).")
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiError:
-    """From pydantic's list of errors; `known` are the names of all fields there are.
+    """Return the error for pydantic's list of errors; `known` holds the names of all fields.
 
-    What was sent is never repeated, but for the name of an unknown field.
+    It never repeats what the client sent, except for the name of an unknown field.
     """
-    # Of a union, every branch complains; the one that got deepest is the one that was meant.
+    # Every branch of a union reports errors; the deepest one is the branch the client meant.
     error = max(errors, key=lambda error: len(_place(error, known)))
     place = _place(error, known)
     param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".") or None
@@ -80,7 +80,7 @@ def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiE
 
 
 def _place(error: Mapping[str, Any], known: Collection[str]) -> list[int | str]:
-    """Where in the body: the names of fields and places in lists, without the types of unions."""
+    """Return the path in the body: field names and list indices, without the types of unions."""
     if error["type"] == "json_invalid":
         return []
     *inner, last = list(error["loc"])[1:] or [None]

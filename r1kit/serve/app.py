@@ -1,4 +1,4 @@
-"""The routes. Behind them: models.py, engine_loop.py, proxy.py; before them: access.py."""
+"""The routes. They call models.py, engine_loop.py and proxy.py; access.py runs before them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText,
 from r1kit.types import Json
 
 PREFIXES = ("/v1", "", "/beta")
-"""the same routes under each; /beta is where DeepSeek has prefix completion"""
+"""the routes exist under each of these; DeepSeek has prefix completion under /beta"""
 _COMPLETING = {
     prefix + path
     for prefix in PREFIXES
@@ -41,19 +41,19 @@ _KNOWN = schema.field_names(MODELS)
 
 
 class Page(Protocol):
-    """Pages for people, beside the API (r1kit/pages/page_app.py)."""
+    """The web pages served beside the API (r1kit/pages/page_app.py)."""
 
     lifespan: AbstractAsyncContextManager[None]
 
     def has(self, path: str) -> bool:
-        """Whether a path is the page's; everybody may open these, they hold nothing."""
+        """Return True if the path is the page's; it needs no key, since it holds no data."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Routes:
-    """The handlers."""
+    """The route handlers."""
 
     def __init__(self, models: Models, limits: ServeLimits, is_launch_day: bool) -> None:
         self._models = models
@@ -63,7 +63,7 @@ class Routes:
         self._metrics = ServerMetrics(models.served)
 
     def router(self) -> APIRouter:
-        """Those that exist under each of `PREFIXES`."""
+        """Return the routes that exist under each of `PREFIXES`."""
         router = APIRouter(default_response_class=JsonResponse)
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
@@ -73,7 +73,7 @@ class Routes:
         return router
 
     async def chat(self, body: schema.ChatRequest, request: Request) -> Response:
-        """A turn of a conversation."""
+        """Generate the next turn of a conversation."""
         served, by_name = self._models.find(body.model)
         most = None
         if self._is_launch_day:
@@ -83,13 +83,13 @@ class Routes:
         return await self._answer(ask, writer, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
-        """A text, continued."""
+        """Continue a text."""
         served, _ = self._models.find(body.model)
         writer = ChoicesWriter(PlainText(served.decoder), body)
         return await self._answer(partial(served.complete, body), writer, body.stream, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
-        """A turn of a conversation, by OpenAI's newer route."""
+        """Generate the next turn of a conversation, in OpenAI's Responses API."""
         served, by_name = self._models.find(body.model)
         try:
             ask = partial(served.chat, body.as_chat(), by_name)
@@ -98,21 +98,21 @@ class Routes:
             raise renamed(error) from None
 
     async def list_models(self) -> Json:
-        """All models by all their names."""
+        """List all models under all their names."""
         return {"object": "list", "data": self._models.list()}
 
     async def get_model(self, name: str) -> Json:
-        """One model."""
+        """Return one model."""
         return self._models.find(name)[0].describe(name)
 
     async def health(self) -> Response:
-        """Whether every model is served; says no more, since everybody may ask."""
+        """Report whether every model is served, and no more, since this route needs no key."""
         is_well = all(one.vitals.is_healthy for one in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
         return JsonResponse(body, 200 if is_well else 503)
 
     async def metrics(self) -> Response:
-        """The numbers of metrics.py."""
+        """Return the metrics of metrics.py."""
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer(
@@ -130,7 +130,7 @@ class Routes:
         return await whole(answer, request, lambda error: self._late.keep(same, error))
 
     def count(self, method: str, path: str, status: int) -> None:
-        """Of every request for completions, also of those that no handler has seen."""
+        """Count a request for completions, even if no handler has seen it."""
         if method == "POST" and path in _COMPLETING:
             self._metrics.requests.labels(str(status)).inc()
 
@@ -150,9 +150,9 @@ def build(
     page: Page | None = None,
     is_launch_day: bool = False,
 ) -> ASGIApp:
-    """The whole server as an ASGI app; its lifespan starts and stops the engines.
+    """Return the whole server as an ASGI app; its lifespan starts and stops the engines.
 
-    `is_launch_day` is the API profile of deepseek_r1_profile.py.
+    `is_launch_day` selects the API profile of deepseek_r1_profile.py.
     """
 
     @asynccontextmanager
@@ -166,7 +166,7 @@ def build(
         for one in served:
             await one.stop()
 
-    # No pages of documentation: they would load scripts from elsewhere.
+    # No documentation pages: they would load scripts from other hosts.
     app = FastAPI(title="r1kit", docs_url=None, redoc_url=None, lifespan=lifespan)
     routes = Routes(Models(served), limits, is_launch_day)
     for prefix in PREFIXES:
@@ -189,7 +189,7 @@ def _beside(app: ASGIApp, page: Page) -> ASGIApp:
 
 
 def _teller(told: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
-    """A handler that tells an exception as an error of the API."""
+    """Return an exception handler that responds with an API error."""
 
     async def tell(_: Request, error: Exception) -> JsonResponse:
         known = told(error)

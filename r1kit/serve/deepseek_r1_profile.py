@@ -1,9 +1,10 @@
 """`--api-profile deepseek-r1`: DeepSeek's API of January 2025, for clients written against it.
 
-Source: its guide for `deepseek-reasoner` of that month, and the errors people reported. What
-differs from this server's own contract: thinking that is sent back is refused, `max_tokens` is of
-the answer alone, the sampling parameters have no effect on a reasoner and log-probabilities are an
-error, turns alternate, and errors have its words, types and codes. What came later does not exist.
+Source: DeepSeek's guide for `deepseek-reasoner` of that month, and errors that users reported. It
+differs from this server's own API: thinking that is sent back is refused, `max_tokens` limits the
+answer alone, sampling parameters have no effect on a reasoner and log-probabilities are an error,
+turns must alternate, errors have DeepSeek's messages, types and codes, and fields that it got later
+are refused.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ THINKING_TOKENS = 32_768
 ANSWER_TOKENS, MOST_ANSWER_TOKENS = 4_096, 8_192
 _NO_EFFECT = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _UNKNOWN = ("response_format", "thinking", "reasoning_effort", "max_completion_tokens", "top_k")
-"""of those it did not have, the ones that would change the answer"""
+"""fields that API did not have, if they would change the answer"""
 
 
 def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
-    """The request as it is meant, and the most tokens of its answer. Raises ApiError (400)."""
+    """Return the request as that API read it, and the token limit of its answer.
+
+    Raises ApiError (400) for a request that API refused.
+    """
     for place, message in enumerate(request.messages):
         has_thinking = message.reasoning_content is not None or message.reasoning is not None
         if has_thinking and not message.prefix:
@@ -47,7 +51,7 @@ def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
 
 
 def body(error: ApiError) -> tuple[int, dict[str, Any]]:
-    """An error as it was told then."""
+    """Return the status and body of an error in that API."""
     if error.code == "model_not_found":
         error = _refused("Model Not Exist")
     told = error.body()["error"] | {"param": None}

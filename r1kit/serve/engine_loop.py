@@ -1,19 +1,19 @@
-"""One thread that drives one engine for all requests of a model: continuous batching.
+"""One thread per model that steps its engine for all requests: continuous batching.
 
 The life of a generation:
 
-1. A handler (event loop) enters `room`, where it is refused if too many wait, and calls `ask`.
-2. The thread takes it between two steps and submits it to the engine.
-3. After every step the thread asks each of its completions what is new (engines/completion.py),
-   and hands all of that to the event loop in one call, which sorts it into the generations' queues.
-   It waits until the loop has written it out: both at once would fight for Python's lock, and each
-   step of a small model takes and gives it a hundred times (docs/log.md).
+1. A handler (event loop) enters `room`, which refuses it if too many wait, and calls `ask`.
+2. Between two steps, the thread submits it to the engine.
+3. After every step, the thread collects the new chunks of each completion (engines/completion.py)
+   and passes them all to the event loop in one call, which puts them into the generations' queues.
+   The thread waits until the event loop has written them out: otherwise both would compete for the
+   GIL, which each step of a small model releases and acquires a hundred times (docs/log.md).
 4. `cancel` takes effect before the next step.
 
-What goes wrong for one generation ends that one. When the engine itself fails, with or without
-something to do, all in flight are told so and a new engine is made. `/health` says so after
-`_MOST_FAILURES` without a good step in between, until there is one; and for good when no new engine
-can be made.
+An error in one generation ends only that one. If the engine itself fails, busy or idle, all
+generations in flight end with an error and a new engine is made. `/health` reports it after
+`_MOST_FAILURES` failures without a successful step in between, until one succeeds, and for good if
+no new engine can be made.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from r1kit.engines.base import StepEngine
+from r1kit.engines.base import StreamingSampler
 from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest, begin
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
@@ -39,135 +39,135 @@ if TYPE_CHECKING:
 
 _MOST_FAILURES = 3
 _LOOK_S = 1.0
-"""how often an engine that has nothing to do is looked at"""
+"""seconds between steps of an idle engine, which reveal whether it still runs"""
 _TURNS = 4
-"""rounds of the event loop from a delivery to the last byte it has written"""
+"""iterations of the event loop from a delivery until its last byte is written"""
 _SAY_S = 0.02
-"""most that the engine waits for it"""
+"""most seconds that the engine waits for this"""
 _DEAD = "The engine has failed and could not be started again; see the server's log."
 
 log = logging.getLogger("r1kit.serve")
 
 
 class Generation:
-    """The n completions of one request, as the event loop sees them."""
+    """The n completions of one request, as seen by the event loop."""
 
     def __init__(self, driver: EngineLoop, ask: GenerationRequest) -> None:
         self.ask = ask
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
-        """when its first token came"""
+        """time of the first token"""
         self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self.n_open = ask.request.n
-        """completions that have not ended"""
+        """number of completions that have not ended"""
         self._driver = driver
 
     @property
     def n(self) -> int:
-        """Completions."""
+        """Number of completions."""
         return self.ask.request.n
 
     @property
     def n_prompt_tokens(self) -> int:
-        """Of the prompt."""
+        """Number of prompt tokens."""
         return len(self.ask.request.prompt_ids)
 
     async def next(self) -> list[Chunk]:
-        """All that was said since the last time, once there is something.
+        """Wait for chunks and return all since the last call.
 
-        Raises ApiError when there will be nothing more.
+        Raises ApiError if the generation has failed.
         """
         return await all_said(self.events)
 
     def cancel(self) -> None:
-        """Nobody listens any more; the engine stops within one step. May be called twice."""
+        """Cancel the generation; the engine stops within one step. May be called twice."""
         self._driver.cancel(self)
 
 
 class EngineLoop:
-    """Drives the engine that `make_engine` makes; its public face belongs to the event loop."""
+    """The thread that steps an engine. Its public methods are called from the event loop."""
 
     def __init__(
         self,
-        make_engine: Callable[[], StepEngine],
+        make_engine: Callable[[], StreamingSampler],
         tokenizer: PreTrainedTokenizerBase,
         limits: ServeLimits,
     ) -> None:
         self.live: set[Generation] = set()
-        """asked for and not over"""
+        """generations that are not over"""
         self.n_failures = 0
         self.is_dead = False
         self._n_held = 0
-        """completions that have room and are not asked for yet"""
+        """number of completions that have room but are not submitted yet"""
         self._make_engine = make_engine
         self._tokenizer = tokenizer
         self._limits = limits
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._engine = make_engine()
         self._working: dict[Generation, list[CompletionStream]] = {}
-        """of the thread alone"""
+        """accessed by the thread only"""
         self._failures_in_a_row = 0
         self._is_broken = False
-        """between an engine that failed and the next"""
+        """True between the failure of an engine and the next engine"""
         self._read_before = self._cached_before = self._sampled_before = 0
-        """tokens of engines that failed"""
+        """token counts of the engines that failed"""
         self._stopping = False
         self._said = threading.Event()
-        """set when what was posted last is on its way to the clients"""
+        """set when the chunks posted last are on their way to the clients"""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
-    def engine(self) -> StepEngine:
-        """The engine now; belongs to the thread, look only when it is idle."""
+    def engine(self) -> StreamingSampler:
+        """The current engine. It belongs to the thread; access it only while it is idle."""
         return self._engine
 
     @property
     def is_healthy(self) -> bool:
-        """Whether requests are being served."""
+        """True if requests are being served."""
         is_failing = self._is_broken or self._failures_in_a_row >= _MOST_FAILURES
         return self._thread.is_alive() and not self.is_dead and not is_failing
 
     @property
     def n_waiting(self) -> int:
-        """Completions that have no token yet."""
+        """Number of completions that have no token yet."""
         return sum(g.ask.request.n for g in self.live if g.first_at is None)
 
     @property
     def n_running(self) -> int:
-        """Completions that have begun and not ended."""
+        """Number of completions that have begun and not ended."""
         return sum(g.n_open for g in self.live if g.first_at is not None)
 
     @property
     def n_prompt_tokens(self) -> int:
-        """Read, by the engines that failed too."""
+        """Number of prompt tokens, including cached ones and those of failed engines."""
         return self._read_before + self._engine.counters.prompt_tokens
 
     @property
     def n_cached_tokens(self) -> int:
-        """Of those read, known from earlier prompts."""
+        """Number of prompt tokens found in the prefix cache."""
         return self._cached_before + self._engine.counters.cached_tokens
 
     @property
     def n_completion_tokens(self) -> int:
-        """Sampled, by the engines that failed too."""
+        """Number of sampled tokens, including those of failed engines."""
         return self._sampled_before + self._engine.counters.completion_tokens
 
     def start(self) -> None:
-        """Begin, for the running event loop."""
+        """Start the thread, for the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is in flight is told."""
+        """Stop the thread; generations in flight end with an error."""
         self._inbox.put(self._stop)
         self._thread.join(timeout=30)
 
     @contextmanager
     def room(self, n: int) -> Iterator[None]:
-        """Holds room for n completions, from before their prompt is encoded until they are asked.
+        """Reserve room for n completions while their prompt is encoded and until `ask` is called.
 
-        Raises ApiError (429, 503) when there is none.
+        Raises ApiError if the server is full (429) or the engine is dead (503).
         """
         if self.is_dead:
             raise ApiError(503, _DEAD, headers={"Retry-After": "30"})
@@ -181,14 +181,14 @@ class EngineLoop:
             self._n_held -= n
 
     def ask(self, ask: GenerationRequest) -> Generation:
-        """Have something generated, inside `room`."""
+        """Submit a request; must be called inside `room`."""
         generation = Generation(self, ask)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))
         return generation
 
     def cancel(self, generation: Generation) -> None:
-        """End a generation; does nothing to one that is over."""
+        """Cancel a generation; has no effect on one that is over."""
         if generation in self.live:
             self.live.remove(generation)
             self._inbox.put(lambda: self._drop(generation))
@@ -205,14 +205,14 @@ class EngineLoop:
                 self._fail(error)
 
     def _take_commands(self) -> None:
-        """All that have come; waits for one when there is nothing else to do."""
+        """Run all queued commands; wait for one if there is nothing else to do."""
         if not self._working:
             self._wait()()
         while not self._inbox.empty():
             self._inbox.get()()
 
     def _wait(self) -> Callable[[], None]:
-        """The next command; an engine that has ended meanwhile fails before anybody asks it."""
+        """Wait for the next command. Idle engines are stepped too, so that failures show early."""
         while True:
             try:
                 return self._inbox.get(timeout=_LOOK_S)
@@ -248,7 +248,7 @@ class EngineLoop:
             self._post(news)
 
     def _fail(self, error: Exception) -> None:
-        """The engine is not to be trusted any more: tell everybody, make a new one."""
+        """End all generations of the failed engine with an error and make a new engine."""
         log.error("the engine failed", exc_info=error)
         self.n_failures += 1
         self._failures_in_a_row += 1
@@ -280,11 +280,11 @@ class EngineLoop:
             self._said.clear()
             self._loop.call_soon_threadsafe(self._deliver, news)
             self._said.wait(_SAY_S)
-        except RuntimeError:  # the event loop is closed: nobody is left to tell
+        except RuntimeError:  # the event loop is closed: no client is left
             log.info("told nobody: the event loop is closed")
 
     def _deliver(self, news: list[tuple[Generation, Chunk | ApiError]]) -> None:
-        """In the event loop."""
+        """Put the events into their generations' queues; runs in the event loop."""
         for generation, event in news:
             if isinstance(event, ApiError):
                 generation.n_open = 0
@@ -297,7 +297,7 @@ class EngineLoop:
         self._when_said(_TURNS)
 
     def _when_said(self, turns: int) -> None:
-        """The handlers have run when the event loop has come round so many times."""
+        """Set `_said` after `turns` iterations of the event loop: by then the handlers have run."""
         assert self._loop is not None
         if turns:
             self._loop.call_soon(self._when_said, turns - 1)

@@ -1,4 +1,4 @@
-"""What a vLLM of our own is started with, as the command takes it. Imports no torch."""
+"""Options of `r1 serve` for the vLLM that it starts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from r1kit.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What vLLM is started with, besides the model."""
+    """Options that vLLM is started with, besides the model."""
 
     tensor_parallel_size: int = 1
     max_model_len: int | None = None
     enforce_eager: bool = False
     others: str = ""
-    """as one would write them in a shell"""
+    """further vLLM options, written as in a shell"""
 
     def arguments(self) -> list[str]:
-        """As vLLM takes them. Raises ConfigError for a quote that is never closed."""
+        """Return vLLM's command-line arguments. Raises ConfigError for an unclosed quote."""
         try:
             others = shlex.split(self.others)
         except ValueError as error:

@@ -1,9 +1,9 @@
-"""Errors that came when their status could not be told any more, for whoever asks again.
+"""Errors that occurred after status 200 was sent, kept for the client's retry.
 
-An answer that is not streamed and takes long begins with blank lines, and with the status 200; what
-goes wrong after that ends it in the middle, which every client takes for a broken connection.
-OpenAI's clients ask again then, and say so in a header: they get the error that was meant, with its
-status, in place of another answer that takes as long.
+A long answer without streaming begins with status 200 and blank lines. An error after that cuts the
+body off, which every client takes for a broken connection. OpenAI's clients then retry and say so
+in a header: the retry gets the original error with its status, instead of another answer that takes
+as long.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from r1kit.serve.api_error import ApiError
 
 _MAX_KEPT = 256
 _KEPT_S = 60.0
-"""clients ask again within eight seconds"""
+"""seconds; clients retry within eight"""
 
 
 class LateErrors:
-    """The newest of one server, each told once."""
+    """The newest late errors of one server, each raised once."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, tuple[float, ApiError]] = OrderedDict()
 
     def keep(self, asked: bytes, error: ApiError) -> None:
-        """Only of errors that say when to ask again, or not to: any other may pass at once."""
+        """Store an error that says when to retry, or not to; any other may not occur again."""
         if error.headers:
             self._kept[asked] = (time.monotonic(), error)
             while len(self._kept) > _MAX_KEPT:
                 self._kept.popitem(last=False)
 
     def raise_kept(self, asked: bytes, request: Request) -> None:
-        """Raises the ApiError of the same request, if this is a second try of it."""
+        """Raise the stored ApiError of the same request, if this is a retry."""
         if request.headers.get("x-stainless-retry-count", "0") == "0":
             return
         at, error = self._kept.pop(asked, (0.0, None))
@@ -44,7 +44,7 @@ class LateErrors:
 
 
 async def fingerprint(request: Request) -> bytes:
-    """The same for the same request of the same client."""
+    """Return a digest that is equal for equal requests of the same client."""
     told = [request.url.path, request.headers.get("authorization", "")]
     digest = hashlib.sha256("\n".join([*told, ""]).encode("utf-8", "surrogatepass"))
     digest.update(await request.body())

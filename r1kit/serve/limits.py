@@ -1,7 +1,7 @@
-"""Every cap and every timeout of the server. Imports no torch.
+"""All limits and timeouts of the server. Imports no torch.
 
-What a request may ask is checked before any work is done for it: an unbounded `n` has stopped other
-servers with one request (vLLM, CVE-2026-34756).
+Requests are checked before any work is done for them: a single request with an unbounded `n` has
+stopped other servers (vLLM, CVE-2026-34756).
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from dataclasses import dataclass
 
 MAX_MESSAGES = 512
 MAX_CHARS = 400_000
-"""of a prompt, all messages together"""
+"""characters of a prompt, all messages together"""
 MAX_N = 8
 MAX_INT = 2**31 - 1
-"""of a limit in tokens, whatever is asked; no model comes near"""
+"""cap on any token limit in a request; no model comes near it"""
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_TOP = 20
-"""of the likeliest tokens that are told beside a sampled one"""
+"""most of the likeliest tokens that are returned with a sampled one"""
 MAX_SCHEMA_DEPTH = 32
 MAX_SCHEMA_PARTS = 4_000
-"""values in a JSON schema, at all depths"""
+"""number of values in a JSON schema, at all depths"""
 MAX_TOKENS = 32_768
-"""of a completion that names no limit of its own"""
+"""default token limit of a completion"""
 ANSWER_SHARE = 4
-"""a thinking budget leaves at least one of so many tokens to the answer"""
+"""a thinking budget leaves at least 1/ANSWER_SHARE of max_tokens to the answer"""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeLimits:
-    """What one server gives, to all of its clients together."""
+    """The limits of one server, shared by all of its clients."""
 
     max_rows: int = 32
-    """completions being sampled at once, a model"""
+    """number of completions sampled at once, per model"""
     max_waiting: int = 256
-    """completions waiting for a row, a model; more are refused with 429"""
+    """number of completions waiting for a row, per model; more are refused with 429"""
     queue_timeout_s: float = 600.0
-    """from the request to its first token"""
+    """seconds from a request to its first token"""
     total_timeout_s: float = 1800.0
-    """from the request to its last token"""
+    """seconds from a request to its last token"""
     keepalive_s: float = 10.0
-    """silence on a stream before a comment is sent, so that nobody in between hangs up"""
+    """seconds without output before a keep-alive is sent, so that no proxy closes the connection"""
     prefix_tokens: int = 32_768
-    """most tokens of earlier prompts whose keys and values are kept, a model"""
+    """most tokens in the prefix cache (keys and values of earlier prompts), per model"""
     max_body_bytes: int = 4_000_000
     body_timeout_s: float = 30.0
-    """for a client to send its request"""
+    """seconds for a client to send its request body"""

@@ -1,6 +1,6 @@
-"""`--engine local`: models of this machine, each in a process of its own.
+"""`--engine local`: models on this machine, each in a process of its own.
 
-A process that ends, whatever ended it, is started again within a second.
+A process that ends for any reason is started again within a second.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from r1kit.serve.models import Served, ServedModel
 
 
 class Process:
-    """At most one engine at a time; a call gives a new one, and ends the one before."""
+    """A factory of engine processes: each call ends the previous engine and makes a new one."""
 
     def __init__(
         self, make: Callable[[EngineProcess], ProcessEngine], opening: EngineProcess
     ) -> None:
-        """The first engine is made from `opening`."""
+        """The first call makes its engine from `opening`."""
         self._make = make
         self._wish = opening.wish
         self._opening: EngineProcess | None = opening
         self._engine: ProcessEngine | None = None
 
     def __call__(self) -> ProcessEngine:
-        """Raises an R1Error when it does not start."""
+        """Return a new engine. Raises an R1Error if it does not start."""
         opening, self._opening = self._opening, None
         self.close()
         self._engine = self._make(opening or EngineProcess(self._wish))
         return self._engine
 
     def close(self) -> None:
-        """End it, if there is one."""
+        """End the process, if there is one."""
         for one in (self._opening, self._engine):
             if one is not None:
                 one.close()
@@ -44,11 +44,11 @@ class Process:
 
 
 def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list[ServedModel]:
-    """Checkpoints by their names. Raises CheckpointError for a folder that does not open."""
+    """Open checkpoint folders by model name. Raises CheckpointError if one does not open."""
     served: list[ServedModel] = []
     with ExitStack() as opened:
         openings: list[EngineProcess] = []
-        for folder in folders.values():  # all at once, and we meanwhile
+        for folder in folders.values():  # they load while this process imports
             openings.append(
                 EngineProcess(EngineConfig(folder, limits.max_rows, limits.prefix_tokens))
             )

@@ -1,4 +1,4 @@
-"""`/metrics`: what the server has done, in the text format of Prometheus."""
+"""`/metrics`: the server's metrics in the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 class ServerMetrics:
-    """The numbers of one server; each server has its own registry."""
+    """The metrics of one server; each server has its own registry."""
 
     def __init__(self, served: Iterable[ServedModel]) -> None:
         self._registry = CollectorRegistry()
@@ -43,12 +43,12 @@ class ServerMetrics:
         )  # fmt: skip
 
     def text(self) -> bytes:
-        """All of them."""
+        """Return all metrics as text."""
         return generate_latest(self._registry)
 
 
 class _Engines(Collector):
-    """What the drivers and engines count themselves, read when asked."""
+    """A collector of what engine loops and engines count themselves, read on each scrape."""
 
     def __init__(self, served: list[ServedModel]) -> None:
         self._served = served

@@ -1,6 +1,6 @@
-"""The models a server has, by the names clients know: from a request to what the engine is asked.
+"""The models of a server by name, and the conversion of API requests to engine requests.
 
-The first model also answers to the names of DeepSeek's API, which say whether there is thinking.
+The first model also answers to DeepSeek's model names, which turn thinking on or off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
-from r1kit.engines.base import StepEngine, as_schema
+from r1kit.engines.base import StreamingSampler, as_schema
 from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import deepseek_r1_profile
@@ -38,68 +38,68 @@ if TYPE_CHECKING:
     from r1kit.engines.grammar import Grammars
 
 ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": False}
-"""name → whether it thinks"""
+"""name → True if it thinks"""
 CAPABILITIES = ("thinking", "thinking_budget")
-"""of a model whose thinking can be turned on and off, and ended"""
+"""capabilities of a model whose thinking can be turned on and off, and ended"""
 TEMPERATURE, TOP_P = 0.6, 0.95
-"""as recommended for DeepSeek-R1"""
+"""defaults, as recommended for DeepSeek-R1"""
 _GREEDY_BELOW = 1e-4
-"""temperature; dividing by less overflows float32"""
+"""lower temperatures are greedy, since dividing by them overflows float32"""
 _LEAST_TOP_P = 1e-6
-"""less is 0 in float32; either leaves the likeliest token alone"""
+"""smaller values are 0 in float32; both keep only the likeliest token"""
 _LEGACY_MAX_TOKENS = 16
-"""OpenAI's default of the older route"""
+"""OpenAI's default for /v1/completions"""
 
 
 class ServedModel(Protocol):
-    """One model that clients may ask."""
+    """A model that clients can request."""
 
     name: str
 
     @property
     def vitals(self) -> EngineStats:
-        """How it is."""
+        """Health and counters of the model."""
         ...
 
     @property
     def decoder(self) -> Decoder | None:
-        """For tokens with their log-probabilities; None where there are none."""
+        """Decoder of tokens that have log-probabilities; None if the model has none."""
         ...
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
-        """Whether the answer is written in the form that has thinking."""
+        """Return True if the answer is in the format with thinking."""
         ...
 
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
     ) -> ResponseStream:
-        """Has a turn written; `answer_tokens` count without thinking. Raises ApiError."""
+        """Start the next turn; `answer_tokens` limits the answer alone. Raises ApiError."""
         ...
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
-        """Has a text continued. Raises ApiError."""
+        """Start the continuation of a text. Raises ApiError."""
         ...
 
     def describe(self, name: str) -> Json:
-        """The model object of OpenAI's API, for one of its names."""
+        """Return the model object of OpenAI's API, for one of the model's names."""
         ...
 
     def start(self) -> None:
-        """Begin, in the running event loop."""
+        """Start the model in the running event loop."""
         ...
 
     async def stop(self) -> None:
-        """End; what is in flight is told."""
+        """Stop the model; requests in flight end with an error."""
         ...
 
 
 class Served:
-    """A model whose tokens we handle: its tokenizer, the driver of its engine, its name."""
+    """A model that is prompted with token ids: its name, tokenizer and engine loop."""
 
     def __init__(
         self,
         name: str,
-        make_engine: Callable[[], StepEngine],
+        make_engine: Callable[[], StreamingSampler],
         tokenizer: PreTrainedTokenizerBase,
         grammars: Grammars,
         limits: ServeLimits,
@@ -117,7 +117,7 @@ class Served:
         self._n_ids = grammars.n_ids
         self._on_stop = on_stop
         self._pen = ThreadPoolExecutor(1, "tokenizer")
-        """encodes prompts, one at a time and off the event loop"""
+        """thread that encodes prompts one at a time, off the event loop"""
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
         return self.has_thinking and request.thinks(by_name)
@@ -146,7 +146,7 @@ class Served:
         await asyncio.to_thread(self._on_stop)
 
     async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
-        """Room is held before any work is done for the request."""
+        """Reserve room before any work is done for the request."""
         with self.driver.room(n):
             ask = await asyncio.get_running_loop().run_in_executor(self._pen, prepare)
             return self.driver.ask(ask)
@@ -154,12 +154,12 @@ class Served:
     def _chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None
     ) -> GenerationRequest:
-        """What a chat asks of the engine. Raises ApiError."""
+        """Convert a chat request for the engine. Raises ApiError."""
         thinks = self._thinks(request, by_name)
         turns, begun = request.conversation()
         try:
             opening = template.open_turn(self._tokenizer, turns, thinks, begun)
-        except Exception as error:  # templates raise what they like on turns they do not know
+        except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
                 f"messages: The model's chat template refuses them ({type(error).__name__}).",
@@ -175,7 +175,7 @@ class Served:
             asked,
             opening,
             close_ids=self._close_ids,
-            stop=request.stops() if schema is None else (),  # none ends JSON in the middle
+            stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
         )
         if schema is not None or answer_tokens is not None:
@@ -186,7 +186,7 @@ class Served:
         return ask if budget is None or not is_thinking else self._with_budget(ask, budget)
 
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
-        """What a plain text, or token ids, ask of the engine. Raises ApiError."""
+        """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
         if isinstance(prompt, str):
             ids = template.encode_prompt(self._tokenizer, prompt)
         else:
@@ -243,7 +243,7 @@ class Served:
         return Request(ids, request.n or 1, sampling, seed)
 
     def _schema(self, request: ChatRequest) -> str | None:
-        """What the answer follows. Raises ApiError for a schema that cannot be followed."""
+        """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""
         wanted = request.response_format and request.response_format.schema_to_follow()
         if not wanted:
             return None
@@ -257,21 +257,24 @@ class Served:
     def _with_answer(
         self, ask: GenerationRequest, schema: str | None, most: int
     ) -> GenerationRequest:
-        """What binds the answer, from its first token on: after the thinking, if there is some."""
+        """Apply the schema and token limit to the answer alone, which begins after any thinking."""
         sampling = ask.request.sampling
         answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=most)
         assert ask.opening is not None
         if ask.opening.part != "thinking":
             answer = dataclasses.replace(answer, max_tokens=min(most, sampling.max_tokens))
             opening = ask.opening
-            if schema is not None:  # a tag in a string of the JSON is text
+            if schema is not None:  # a tag in a JSON string is plain text
                 opening = dataclasses.replace(opening, part="answer")
             return dataclasses.replace(ask, request=_drawn_by(ask.request, answer), opening=opening)
         free = dataclasses.replace(sampling, stop=(template.END_THINK,))
         return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
 
     def _with_budget(self, ask: GenerationRequest, budget: int) -> GenerationRequest:
-        """As much of the budget as leaves a share of max_tokens to the answer, or its own limit."""
+        """Set the thinking budget, reduced if the answer would have too few tokens.
+
+        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less.
+        """
         most = ask.request.sampling.max_tokens
         share = max(1, most // ANSWER_SHARE)
         room = (
@@ -292,7 +295,7 @@ def _drawn_by(request: Request, sampling: Sampling) -> Request:
 
 
 class Models:
-    """All that are served; the first also answers to `ALIASES`."""
+    """All served models; the first also answers to `ALIASES`."""
 
     def __init__(self, served: Iterable[ServedModel]) -> None:
         self.served = list(served)
@@ -303,12 +306,12 @@ class Models:
                     f"Two models would be called {one.name}; rename a folder, or serve one of them."
                 )
             self._by_name[one.name] = (one, ALIASES.get(one.name, True))
-        for alias, thinks in ALIASES.items():  # a model that is called so keeps its name
+        for alias, thinks in ALIASES.items():  # a model of that name keeps it
             for first in self.served[:1]:
                 self._by_name.setdefault(alias, (first, thinks))
 
     def find(self, name: str) -> tuple[ServedModel, bool]:
-        """The model of a name, and whether the name says that it thinks. Raises ApiError (404)."""
+        """Return the model of a name, and whether it implies thinking. Raises ApiError (404)."""
         if name not in self._by_name:
             raise ApiError(
                 404,
@@ -319,6 +322,6 @@ class Models:
         return self._by_name[name]
 
     def list(self) -> list[Json]:
-        """A model object for every name, the models' own before the aliases."""
+        """Return a model object for every name, the models' own names before the aliases."""
         names = sorted(self._by_name, key=lambda name: name in ALIASES)
         return [self._by_name[name][0].describe(name) for name in names]

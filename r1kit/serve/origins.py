@@ -1,9 +1,9 @@
-"""Which pages may ask, and what their browsers must be told for it (CORS).
+"""Allowed origins of web pages, and the CORS headers for their browsers.
 
-A browser says in the header Origin which page asks. Without leave none of the web may: such a page
-could use a model of this machine behind the back of whoever looks at it. Programs of this machine
-that are written as pages may, since no page of the web can have an origin of theirs; the list is
-that of Ollama, without its local web servers.
+The Origin header names the page that sends a request. By default no web page is allowed: it could
+use a model on this machine without the user's knowledge. Desktop apps built from web pages are
+allowed, since no web page can have their origins; the list is Ollama's, without its local web
+servers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r1kit.errors import ConfigError
 APPS = ("app://*", "file://*", "tauri://*", "vscode-file://*", "vscode-webview://*")
 """Obsidian and others, Electron, Tauri, VS Code"""
 _ANYBODY = ("null", "https://anybody.example")
-"""any page of the web can have the first one: that of a frame in a sandbox"""
+"""origins that stand for any web page; each can have the first one, that of a sandboxed frame"""
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _WORDS = re.compile(r"[A-Za-z0-9_, -]{1,2000}")
 _EXPOSED = "Retry-After, X-Request-Id, X-Should-Retry"
@@ -27,10 +27,10 @@ _KNOWN_FOR_S = 600
 
 
 class Origins:
-    """Those that are allowed; `*` stands for any characters but a slash."""
+    """The allowed origins; `*` matches any characters except a slash."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
-        """Raises ConfigError for what is no origin."""
+        """Raises ConfigError for an invalid origin."""
         self._patterns = [_pattern(one) for one in (*APPS, *allowed)]
 
     def has(self, origin: str) -> bool:
@@ -38,12 +38,12 @@ class Origins:
 
     @property
     def are_everybody(self) -> bool:
-        """Whether any page of the web may ask."""
+        """True if every web page is allowed."""
         return any(map(self.has, _ANYBODY))
 
 
 def is_own(origin: str, host: str | None) -> bool:
-    """Whether a page comes from the server it asks."""
+    """Return True if the page comes from this server."""
     try:
         return urlsplit(origin).netloc == host
     except ValueError:
@@ -51,12 +51,12 @@ def is_own(origin: str, host: str | None) -> bool:
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
-    """Whether a browser asks if it may ask; it sends no key then."""
+    """Return True for a CORS preflight request, which carries no key."""
     return method == "OPTIONS" and {"origin", "access-control-request-method"} <= set(headers)
 
 
 def granted(origin: str) -> dict[str, str]:
-    """Headers of every answer to a page that is allowed. Cookies are never part of it."""
+    """Return the CORS headers of every response to an allowed page. They never allow cookies."""
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Expose-Headers": _EXPOSED,
@@ -64,7 +64,7 @@ def granted(origin: str) -> dict[str, str]:
 
 
 def preflight(headers: Headers) -> dict[str, str]:
-    """What such a page may send, and for how long the browser need not ask again."""
+    """Return the headers of a preflight response: what the page may send, and how long it holds."""
     wanted = headers.get("access-control-request-headers", "")
     told = {
         "Access-Control-Allow-Methods": "GET, POST",
@@ -78,7 +78,7 @@ def preflight(headers: Headers) -> dict[str, str]:
 
 
 def _pattern(told: str) -> re.Pattern[str]:
-    """Raises ConfigError for what no browser sends."""
+    """Compile a pattern. Raises ConfigError for an origin that no browser sends."""
     origin = told.strip().lower()
     if origin == "*":
         return re.compile(".*")

@@ -1,8 +1,8 @@
-"""`r1 serve --engine URL`: any OpenAI-compatible server behind our API, its thinking normalised.
+"""`r1 serve --engine URL`: a proxy for any OpenAI-compatible server that normalises its thinking.
 
-Only that server knows its tokenizer, so conversations are passed on as messages. Thinking in a
-field of its own, in typed parts of the content or in tags becomes `reasoning_content`.
-What needs tokens is refused: a thinking budget, `prefix`, log-probabilities, prompts of token ids.
+Only the upstream server has the tokenizer, so conversations are passed on as messages. Thinking in
+a separate field, in typed content parts or in tags becomes `reasoning_content`. Features that need
+tokens are refused: a thinking budget, `prefix`, log-probabilities, prompts of token ids.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from r1kit.types import Json
 
 _CONNECT_S = 10.0
 _ASK_S = 30.0
-"""for the list of models, when we start"""
+"""seconds for the list of models at startup"""
 
 
 class ProxyModel:
-    """One model of a server behind us."""
+    """A model of an upstream server."""
 
     decoder = None
 
@@ -72,7 +72,7 @@ class ProxyModel:
             )
         if request.reasoning_effort is not None and request.thinking is None:
             body["reasoning_effort"] = request.reasoning_effort
-        elif not thinks:  # said only then, and in DeepSeek's way: others may not know the field
+        elif not thinks:  # sent only then (DeepSeek's field): other servers may not know it
             body["thinking"] = {"type": "disabled"}
         form: Form = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
@@ -91,7 +91,7 @@ class ProxyModel:
         return {**facts, "root": self.name, "capabilities": self._capabilities}
 
     def start(self) -> None:
-        """It runs already."""
+        """Do nothing: the upstream server already runs."""
 
     async def stop(self) -> None:
         for relay in list(self.vitals.live):
@@ -112,7 +112,10 @@ class ProxyModel:
 
 
 def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedModel]:
-    """All models of a running server. Raises an R1Error when it is none, or is not there."""
+    """Return all models of a running upstream server.
+
+    Raises an R1Error if it cannot be reached or is not OpenAI-compatible.
+    """
     with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
         listed, address = behind.listed(), behind.address
     if not listed:
@@ -138,13 +141,13 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 
 
 def _capabilities(model: Json) -> list[str]:
-    """`thinking` where the server says that it can be turned on and off; a budget we refuse."""
+    """Return `thinking` if the server declares that it can be toggled; budgets are unsupported."""
     told = [model.get("capabilities"), model.get("supported_parameters")]
     return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
 
 
 def _drawn(request: CompletionParams) -> Json:
-    """What routes share, as it was asked; what was not said is left to the server."""
+    """Return the parameters that both routes share; the upstream has defaults for unset ones."""
     return {
         "temperature": request.temperature,
         "top_p": request.top_p,

@@ -1,6 +1,6 @@
-"""One answer of the server behind us (proxy.py), said as our own engines would say it.
+"""One answer of an upstream server (proxy.py), converted to the chunks of our own engines.
 
-What it has cost comes last on such streams, so the ends of all completions wait for it.
+Token usage comes last in such streams, so the final chunks of all completions wait for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from r1kit.types import Finish, Json
 
 _GONE = "The server behind this one is gone; ask again in a minute."
 _PASSED_ON = {400, 404, 413, 422}
-"""statuses that are about the request"""
+"""upstream statuses about the request, which are passed on"""
 _ENDINGS = {
     "content_filter": "content_filter",
     "safety": "content_filter",
@@ -34,23 +34,23 @@ _ENDINGS = {
     "refusal": "content_filter",
     "insufficient_system_resource": "insufficient_system_resource",
 }
-"""other ends than ours, and what OpenAI and DeepSeek call them"""
+"""finish reasons that our engines never give → their names in OpenAI's and DeepSeek's APIs"""
 
 log = logging.getLogger("r1kit.serve")
 
 Form = Literal["text", "stream", "whole"]
-"""a text that is continued, or a chat: streamed, or not and so read from its end"""
+"""a continued text, a streamed chat, or a whole chat, which is parsed only at its end"""
 
 
 class UpstreamStats:
-    """How the server behind is, as far as its answers tell."""
+    """Health and counters of the upstream server, as far as its answers show them."""
 
     def __init__(self) -> None:
         self.live: set[ProxyStream] = set()
         self.n_failures = 0
         self.n_prompt_tokens = self.n_cached_tokens = self.n_completion_tokens = 0
         self.is_healthy = True
-        """it answered when it was last asked"""
+        """True if the server answered the last request"""
 
     @property
     def n_waiting(self) -> int:
@@ -62,7 +62,7 @@ class UpstreamStats:
 
 
 class ProxyStream:
-    """The n completions of one request, read from another server's stream."""
+    """The n completions of one request, read from the upstream server's stream."""
 
     def __init__(self, n: int, vitals: UpstreamStats, form: Form) -> None:
         self.n = n
@@ -75,7 +75,7 @@ class ProxyStream:
         self._work: asyncio.Task[None] | None = None
 
     async def open(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
-        """Raises ApiError when the server refuses, or is not there."""
+        """Send the request. Raises ApiError if the upstream refuses it or cannot be reached."""
         self._vitals.live.add(self)
         try:
             reply = await client.send(request, stream=True)
@@ -103,7 +103,7 @@ class ProxyStream:
             self._work.cancel()
 
     def fail(self, error: ApiError) -> None:
-        """It is over, and why."""
+        """End the stream with an error."""
         self.cancel()
         self._events.put_nowait(error)
 
@@ -129,7 +129,7 @@ class ProxyStream:
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
-        now = said(event)  # raises for an error among the events
+        now = said(event)  # raises EngineError for an error event
         choices = event.get("choices") or [{}]
         place = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(place, int) or not 0 <= place < self.n:
@@ -146,7 +146,7 @@ class ProxyStream:
             self._events.put_nowait(Chunk(place, pieces, 0, 0, []))
 
     def _end(self, usage: Json) -> None:
-        """Counts come last, and for all completions together: the first one carries them."""
+        """Emit the final chunks. Usage covers all completions together, so the first carries it."""
         if any(choice.finish is None for choice in self._choices):
             raise EngineError("The stream of the server behind ended in the middle; ask again.")
         vitals, n, n_cached = self._vitals, count(usage, "completion_tokens"), _cached(usage)
@@ -163,7 +163,7 @@ class ProxyStream:
             self._events.put_nowait(replace(last, ending=choice.ending))
 
     def _n_thinking(self, usage: Json, n: int) -> int:
-        """As the server says; where it does not, the share of the characters."""
+        """Return the reported thinking tokens, or an estimate by the share of characters."""
         details = usage.get("completion_tokens_details")
         if isinstance(details, dict) and isinstance(details.get("reasoning_tokens"), int):
             return count(details, "reasoning_tokens")
@@ -178,7 +178,7 @@ class ProxyStream:
 
 
 class _Choice:
-    """What one completion has said so far."""
+    """The state of one completion."""
 
     def __init__(self, place: int, form: Form) -> None:
         self.place = place
@@ -201,14 +201,17 @@ class _Choice:
         return self._counted(pieces)
 
     def rest(self) -> list[Piece]:
-        """Where the prompt opened the thinking, servers without a parser show only its end."""
+        """Return the pieces still held, at the end of the stream.
+
+        If the prompt opened the thinking, servers without a reasoning parser send only its end tag.
+        """
         is_begun = THINK not in self._held and END_THINK in self._held and not self.n_thought
         parser = StreamParser(prefilled=True) if is_begun else self._parser
         return self._counted([*parser.feed(self._held), *parser.finish()])
 
     @property
     def thought(self) -> ThinkingEnd | None:
-        """How thinking ended, if there was any."""
+        """Reason why thinking ended; None if there was none."""
         if not self.n_thought:
             return None
         return "length" if self._is_thinking and self.finish == "length" else "stop"
@@ -222,7 +225,7 @@ class _Choice:
 
 
 async def _events(reply: httpx.Response) -> AsyncIterator[Json]:
-    """Raises EngineError for a stream that is damaged, or ends before it says so."""
+    """Yield events. Raises EngineError if the stream is damaged or ends without `[DONE]`."""
     reader = EventReader()
     async for part in reply.aiter_bytes():
         for event in reader.feed(part):
@@ -233,7 +236,7 @@ async def _events(reply: httpx.Response) -> AsyncIterator[Json]:
 
 
 def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
-    """The server's own sentence, with a status that says whose fault it is."""
+    """Return the upstream's error message, with a status that says whose fault it is."""
     status = reply.status_code
     try:
         body: Any = read_mended(data)

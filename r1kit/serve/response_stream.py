@@ -1,4 +1,4 @@
-"""What a route sees of whoever answers: an answer on its way, and how the answerer is. No torch."""
+"""Protocols for a response in progress and a model's stats, local or upstream. No torch."""
 
 from __future__ import annotations
 
@@ -10,79 +10,79 @@ from r1kit.serve.api_error import ApiError
 
 
 class ResponseStream(Protocol):
-    """The n completions of one request on their way."""
+    """The n completions of one request while they are generated."""
 
     asked_at: float
-    """by `time.monotonic`"""
+    """start time, from `time.monotonic`"""
 
     @property
     def first_at(self) -> float | None:
-        """When its first token came."""
+        """Time of the first token, None before it."""
         ...
 
     @property
     def n(self) -> int:
-        """Completions."""
+        """Number of completions."""
         ...
 
     @property
     def n_prompt_tokens(self) -> int:
-        """Of the prompt; may be known only when the answer is over."""
+        """Number of prompt tokens; may be unknown until the answer is over."""
         ...
 
     async def next(self) -> list[Chunk]:
-        """All that was said since the last time, once there is something.
+        """Wait for chunks and return all since the last call.
 
-        Raises ApiError when there will be nothing more.
+        Raises ApiError if the request has failed.
         """
         ...
 
     def cancel(self) -> None:
-        """Nobody listens any more. May be called twice."""
+        """Cancel the request. May be called twice."""
         ...
 
 
 class EngineStats(Protocol):
-    """How a model is, and what it has done."""
+    """Health and counters of a model."""
 
     @property
     def n_failures(self) -> int:
-        """Engines that failed."""
+        """Number of engine failures."""
         ...
 
     @property
     def is_healthy(self) -> bool:
-        """Whether requests are being served."""
+        """True if requests are being served."""
         ...
 
     @property
     def n_waiting(self) -> int:
-        """Completions that have no token yet."""
+        """Number of completions that have no token yet."""
         ...
 
     @property
     def n_running(self) -> int:
-        """Completions that have begun and not ended."""
+        """Number of completions that have begun and not ended."""
         ...
 
     @property
     def n_prompt_tokens(self) -> int:
-        """Read."""
+        """Number of prompt tokens, including cached ones."""
         ...
 
     @property
     def n_cached_tokens(self) -> int:
-        """Of those read, known from earlier prompts."""
+        """Number of prompt tokens found in the prefix cache."""
         ...
 
     @property
     def n_completion_tokens(self) -> int:
-        """Sampled."""
+        """Number of sampled tokens."""
         ...
 
 
 async def all_said(events: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
-    """What waits there, once there is something. Raises the error that ends it."""
+    """Wait for chunks and return all in the queue. Raises the ApiError that ends the stream."""
     found = [await events.get()]
     while not events.empty() and not isinstance(found[-1], ApiError):
         found.append(events.get_nowait())

@@ -1,6 +1,6 @@
-"""`POST /v1/responses`: OpenAI's newer route, as far as it is a chat, and asked as one.
+"""`POST /v1/responses`: OpenAI's newer route, converted to a chat request.
 
-Source: OpenAI's openapi 2.3. Departures: nothing is kept between requests (`store`,
+Source: OpenAI's openapi 2.3. Departures: nothing is stored between requests (`store`,
 `previous_response_id` and `conversation` are refused), and there are no tools.
 """
 
@@ -27,12 +27,12 @@ from r1kit.serve.schema import (
 
 
 class InputPart(Wire):
-    """A part of a message; there are only texts."""
+    """A part of a message; only text is supported."""
 
     type: Literal["input_text", "output_text", "text"]
-    """what it is: of the user, or of an answer that is sent back"""
+    """type of the part: a text of the user, or of an answer that is sent back"""
     text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
-    """what it says"""
+    """the text"""
     annotations: list[Any] | None = None
     """accepted, no effect"""
     logprobs: list[Any] | None = None
@@ -40,23 +40,23 @@ class InputPart(Wire):
 
 
 class ReasoningPart(Wire):
-    """A part of thinking that is sent back."""
+    """A part of thinking that is sent back; it is dropped."""
 
     type: Literal["reasoning_text"]
-    """what it is"""
+    """type of the part"""
     text: str
-    """dropped"""
+    """accepted and dropped"""
 
 
 class InputItem(Wire):
-    """A message, or the thinking of an answer that is sent back: that is dropped."""
+    """A message, or the thinking of an answer that is sent back; the thinking is dropped."""
 
     type: Literal["message", "reasoning"] | None = None
-    """`message` if not said"""
+    """`message` if not given"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
-    """who speaks"""
+    """author of the message"""
     content: str | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
-    """what is said; parts are joined"""
+    """text of the message; parts are joined"""
     id: str | None = None
     """accepted, no effect"""
     status: str | None = None
@@ -70,33 +70,33 @@ class InputItem(Wire):
 
 
 class Reasoning(Wire):
-    """How much is thought."""
+    """The amount of thinking."""
 
     effort: Effort | None = None
     """`none` turns thinking off, all others turn it on"""
     summary: str | None = None
-    """accepted, no effect: the thinking itself is told"""
+    """accepted, no effect: the thinking itself is returned"""
     generate_summary: str | None = None
     """accepted, no effect"""
 
 
 class TextFormat(Wire):
-    """The form of the answer."""
+    """The format of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
-    """`json_object` is any JSON object"""
+    """`json_object` allows any JSON object"""
     name: str | None = None
-    """of the schema"""
+    """accepted, no effect"""
     schema_: dict[str, Any] | None = Field(None, alias="schema")
-    """with `json_schema`: which"""
+    """the schema, required for `json_schema`"""
     description: str | None = None
     """accepted, no effect"""
     strict: bool | None = None
-    """accepted, no effect: it is always followed to the letter"""
+    """accepted, no effect: the schema is always enforced"""
 
 
 class TextOptions(Wire):
-    """How the answer is written."""
+    """Options for the text of the answer."""
 
     format: TextFormat | None = None
     """plain text if not given"""
@@ -108,41 +108,41 @@ class ResponsesRequest(Body):
     """`POST /v1/responses`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    """one of /v1/models"""
+    """a name from /v1/models"""
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES - 1)]
-    """a user's text, or the conversation"""
+    """a user message, or the conversation"""
     instructions: str | None = None
-    """said before it, by the system"""
+    """system message before the conversation"""
     max_output_tokens: Most | None = None
-    """longest answer, thinking included"""
+    """most tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
-    """0 is greedy; 0.6 if not said"""
+    """0 is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)
-    """0.95 if not said"""
+    """default 0.95"""
     stream: bool | None = None
-    """named server-sent events"""
+    """stream the answer as named server-sent events"""
     reasoning: Reasoning | None = None
     """thinking on or off"""
     text: TextOptions | None = None
-    """the form of the answer"""
+    """format of the answer"""
     top_k: int | None = Field(None, ge=-1)
-    """as in a chat; not OpenAI's"""
+    """same as in a chat request; not in OpenAI's API"""
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    """as in a chat; not OpenAI's"""
+    """same as in a chat request; not in OpenAI's API"""
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
-    """as in a chat; not OpenAI's"""
+    """same as in a chat request; not in OpenAI's API"""
     thinking: Thinking | None = None
-    """as in a chat, with its budget; not OpenAI's"""
+    """same as in a chat request, with its budget; not in OpenAI's API"""
     store: Literal[False] | None = None
-    """refused unless false: nothing is kept"""
+    """refused unless false: nothing is stored"""
     previous_response_id: None = None
-    """refused unless empty: nothing is kept"""
+    """refused unless empty: nothing is stored"""
     conversation: None = None
-    """refused unless empty: nothing is kept"""
+    """refused unless empty: nothing is stored"""
     background: Literal[False] | None = None
     """refused unless false"""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not yet"""
+    """refused unless empty: not supported yet"""
     tool_choice: Literal["none", "auto"] | None = None
     """accepted, no effect without tools"""
     parallel_tool_calls: bool | None = None
@@ -150,12 +150,13 @@ class ResponsesRequest(Body):
     max_tool_calls: int | None = None
     """accepted, no effect without tools"""
     truncation: Literal["disabled"] | None = None
-    """refused unless `disabled`: what is too long is refused"""
+    """refused unless `disabled`: input that is too long is refused"""
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
-    """log-probabilities of the answer's tokens, and of as many of the likeliest in their places"""
+    """return log-probabilities of the answer's tokens, and of this many likeliest tokens per
+    position"""
     include: Annotated[list[str], Field(max_length=16)] | None = None
-    """`message.output_text.logprobs`: log-probabilities of the answer's tokens; others are accepted
-    and have no effect"""
+    """`message.output_text.logprobs` returns log-probabilities of the answer's tokens; other values
+    are accepted and have no effect"""
     metadata: dict[str, Any] | None = None
     """accepted, no effect"""
     stream_options: dict[str, Any] | None = None
@@ -172,7 +173,10 @@ class ResponsesRequest(Body):
     """accepted, no effect"""
 
     def as_chat(self) -> ChatRequest:
-        """The same as a request for a chat. Raises ApiError for a message that says nothing."""
+        """Convert to a chat request.
+
+        Raises ApiError for an incomplete message, or if the last one is the assistant's.
+        """
         messages = []
         if self.instructions:
             messages.append(ChatMessage(role="system", content=self.instructions))
@@ -222,11 +226,11 @@ PARAMS = {
     "response_format.json_schema": "text.format",
     "response_format.json_schema.schema": "text.format.schema",
 }
-"""fields of a chat → of a response, for errors"""
+"""field of a chat request → field of this route, for error messages"""
 
 
 def renamed(error: ApiError) -> ApiError:
-    """An error about a chat's field as one about ours."""
+    """Return the error with a chat request's field renamed to the field of this route."""
     if error.param is None or error.param.split("[")[0] not in PARAMS:
         return error
     param = PARAMS[error.param.split("[")[0]]

@@ -1,7 +1,7 @@
-"""What `/v1/responses` answers: items of thinking and of text, whole or as named events.
+"""The output of `/v1/responses`: items of thinking and text, whole or as named events.
 
-Source: OpenAI's openapi 2.3, and what its client reads. Thinking is told as `reasoning_text`, which
-OpenAI's own models keep to themselves and open models do not.
+Source: OpenAI's openapi 2.3, and what its client reads. Thinking is sent as `reasoning_text`, which
+OpenAI's own models do not expose and open models do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ITEM = {"thinking": "reasoning", "answer": "message"}
 
 
 class Items:
-    """The writer of one response; see `wire.Writer`."""
+    """The writer of one response (a `wire.Writer`)."""
 
     def __init__(self, request: ResponsesRequest, decoder: Decoder | None) -> None:
         self._request = request
@@ -32,15 +32,15 @@ class Items:
         self._created = int(time.time())
         self._n_events = 0
         self._done: list[Json] = []
-        """items that are over"""
+        """finished items"""
         self._open: Json | None = None
         self._kind = ""
         self._text = ""
-        """of the open item"""
+        """text of the open item"""
         self._logprobs: list[Json] = []
-        """of its tokens, if it is an answer and they are asked for"""
+        """log-probabilities of its tokens, if it is an answer and they are requested"""
         self._n_told = 0
-        """how many of them an event has told"""
+        """number of them that events have already sent"""
         self._finish: str | None = None
 
     def begin(self) -> bytes:
@@ -56,7 +56,7 @@ class Items:
         return b"".join(event for piece in said.pieces for event in self._piece(piece))
 
     def end(self, usage: Usage) -> bytes:
-        """A response that has stopped has a message, be it empty."""
+        """Close the response. A completed one always has a message, even an empty one."""
         events = list(self._close())
         if self._status() == "completed" and not any(i["type"] == "message" for i in self._done):
             events += [*self._opened("answer"), *self._close()]
@@ -115,7 +115,7 @@ class Items:
         return part | (more if self._kind == "answer" else {})
 
     def _at(self, kind: str, **fields: Any) -> bytes:
-        """An event about the text of the open item."""
+        """Return an event about the text of the open item."""
         assert self._open is not None
         place = {"item_id": self._open["id"], "output_index": len(self._done), "content_index": 0}
         return self._event(kind, **place, **fields)

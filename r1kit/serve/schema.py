@@ -1,9 +1,10 @@
-"""What may be asked: the bodies of requests, field by field. Imports no torch.
+"""The request bodies, field by field. Imports no torch.
 
 Source: OpenAI's chat and legacy completions (openapi 2.3), DeepSeek's additions to it (`thinking`,
 `prefix`, `reasoning_content`). Departures: an unknown field is an error, so that a misspelt one is
-never silently without effect; fields that others serve and this server does not are refused unless
-they are empty. docs/serving.md is written from here (scripts/serving_reference.py).
+never silently ignored; fields that other servers support and this one does not are refused unless
+they are empty. The tables in docs/serving.md are made from this file
+(scripts/serving_reference.py).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from r1kit.types import Message
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
 Most = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
-"""a limit, of which no more is kept than other programs can read"""
+"""a token limit, capped to an integer that other programs can read"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -48,39 +49,37 @@ class Wire(BaseModel):
 
 
 class Body(Wire):
-    """A whole request. What could not be written again is refused before any work is done."""
+    """A whole request. Values that cannot be serialized are refused before any work is done."""
 
     @model_validator(mode="before")
     @classmethod
     def _is_writable(cls, body: Any) -> Any:
-        refuse_unwritable(
-            body
-        )  # its error is no ValueError: it leaves pydantic, and keeps its place
+        refuse_unwritable(body)  # not a ValueError, so pydantic passes it on with its path
         return body
 
 
 class TextPart(Wire):
-    """A part of a message; there are only texts."""
+    """A part of a message; only text is supported."""
 
     type: Literal["text"]
-    """what it is"""
+    """type of the part"""
     text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
-    """what it says"""
+    """the text"""
 
 
 class ChatMessage(Wire):
-    """One turn. A message of an answer can be sent back as it came."""
+    """A turn. The message of an answer can be sent back unchanged."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    """who speaks; `developer` is read as `system`"""
+    """author of the message; `developer` is treated as `system`"""
     content: str | Annotated[list[TextPart], Field(max_length=64)] | None = None
-    """what is said; parts are joined; none only for the assistant"""
+    """text of the message; parts are joined; only the assistant's may be missing"""
     reasoning_content: str | None = None
     """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
     reasoning: str | None = None
-    """the same by the name other servers give it"""
+    """other servers' name of `reasoning_content`"""
     prefix: bool | None = None
-    """true in the last message, an assistant's: the completion continues its text"""
+    """true in the last message, which must be the assistant's: the completion continues its text"""
     name: Annotated[str, StringConstraints(max_length=64)] | None = None
     """accepted, no effect"""
     refusal: str | None = None
@@ -95,53 +94,56 @@ class ChatMessage(Wire):
     """accepted, no effect"""
 
     def text(self) -> str:
-        """The content as one text."""
+        """Return the content as one string."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content)
         return self.content or ""
 
 
 class StreamOptions(Wire):
-    """What a stream also says."""
+    """Options of a stream."""
 
     include_usage: bool | None = None
-    """a last chunk without choices that has `usage`"""
+    """end the stream with a chunk that has `usage` and no choices"""
     include_obfuscation: bool | None = None
     """accepted, no effect"""
 
 
 class Thinking(Wire):
-    """Thinking on or off; wins over `reasoning_effort` and the model's name."""
+    """Thinking on or off; overrides `reasoning_effort` and the model's name."""
 
     type: Literal["enabled", "disabled"]
-    """whether there is thinking before the answer"""
+    """thinking before the answer, or none"""
     budget_tokens: Most | None = None
-    """most thinking tokens; thinking that is longer is closed, and the answer begins"""
+    """most thinking tokens; longer thinking is closed, and the answer begins"""
 
 
 class JsonSchema(Wire):
-    """What an answer is to be, as a JSON schema."""
+    """A JSON schema for the answer."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     """accepted, no effect"""
     schema_: dict[str, Any] | None = Field(None, alias="schema")
-    """the schema; any object if not given"""
+    """the schema; any JSON object if not given"""
     description: str | None = None
     """accepted, no effect"""
     strict: bool | None = None
-    """accepted, no effect: it is always followed to the letter"""
+    """accepted, no effect: the schema is always enforced"""
 
 
 class ResponseFormat(Wire):
-    """The form of the answer; the thinking before it is free."""
+    """The format of the answer; the thinking before it is unconstrained."""
 
     type: Literal["text", "json_object", "json_schema"]
-    """`json_object` is any JSON object"""
+    """`json_object` allows any JSON object"""
     json_schema: JsonSchema | None = None
-    """with `json_schema`: which"""
+    """the schema, required for `json_schema`"""
 
     def schema_to_follow(self) -> dict[str, Any] | None:
-        """None for plain text. Raises ApiError for a schema that is missing, deep or large."""
+        """Return the JSON schema of the answer, None for plain text.
+
+        Raises ApiError for a schema that is missing, too deep or too large.
+        """
         if self.type == "text":
             return None
         if self.type == "json_object":
@@ -155,28 +157,29 @@ class ResponseFormat(Wire):
 
 
 class CompletionParams(Body):
-    """What both routes for completions share."""
+    """The fields that both completion routes share."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    """one of /v1/models"""
+    """a name from /v1/models"""
     stream: bool | None = None
-    """server-sent events, ended by `data: [DONE]`"""
+    """stream the answer as server-sent events, ended by `data: [DONE]`"""
     stream_options: StreamOptions | None = None
-    """only with `stream`"""
+    """options of the stream; allowed only with `stream`"""
     n: int | None = Field(None, ge=1, le=MAX_N)
-    """completions; 1 if not said"""
+    """number of completions; default 1"""
     max_tokens: Most | None = None
-    """longest completion, thinking included; less where the model's context ends before"""
+    """most tokens per completion, thinking included; fewer if the model's context ends first"""
     temperature: float | None = Field(None, ge=0, le=2)
-    """0 (or less than 0.0001) is greedy; 0.6 if not said"""
+    """0 (or less than 0.0001) is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)
-    """0.95 if not said"""
+    """default 0.95"""
     top_k: int | None = Field(None, ge=-1)
-    """the k likeliest tokens; 0 or -1 cuts nothing; 0 if not said"""
+    """sample from the k likeliest tokens only; 0 or -1 turns this off; default 0"""
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    """the same seed gives the same text, alone or among others, streamed or not"""
+    """the same seed gives the same text, alone or batched with other requests, streamed or not"""
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
-    """strings the text ends before; in a chat only the answer does, and not one in JSON"""
+    """strings that end the text and are left out of it; in a chat they end only the answer, and
+    never one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     """accepted, no effect"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)
@@ -187,11 +190,11 @@ class CompletionParams(Body):
     """accepted, no effect"""
 
     def stops(self) -> tuple[str, ...]:
-        """The stop strings."""
+        """Return the stop strings."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     def wants_usage(self) -> bool:
-        """Whether the stream is to end in a chunk with the usage."""
+        """Return True if the stream should end with a usage chunk."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
@@ -201,27 +204,27 @@ class ChatRequest(CompletionParams):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
     max_completion_tokens: Most | None = None
-    """newer name of `max_tokens`, and wins over it"""
+    """newer name of `max_tokens`, which it overrides"""
     thinking: Thinking | None = None
     """thinking on or off, and its budget"""
     reasoning_effort: Effort | None = None
     """`none` turns thinking off, all others turn it on"""
     logprobs: bool | None = None
-    """log-probabilities of the sampled tokens, under the law they were drawn from (temperature,
-    top_p and top_k applied)"""
+    """return log-probabilities of the sampled tokens, under the distribution they were sampled from
+    (temperature, top_p and top_k applied)"""
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
-    """as many of the likeliest tokens in the place of each, with `logprobs`; fewer where top_p or
-    top_k leaves fewer"""
+    """number of likeliest tokens returned per position, with `logprobs`; fewer if top_p or top_k
+    leaves fewer"""
     response_format: ResponseFormat | None = None
-    """JSON, if wanted: an object, or what a schema says"""
+    """format of the answer: text, any JSON object, or JSON that follows a schema"""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not yet"""
+    """refused unless empty: not supported yet"""
     tool_choice: Literal["none", "auto"] | None = None
     """accepted, no effect without tools"""
     parallel_tool_calls: bool | None = None
     """accepted, no effect without tools"""
     store: Literal[False] | None = None
-    """refused unless false: nothing is kept"""
+    """refused unless false: nothing is stored"""
     metadata: dict[str, Any] | None = None
     """accepted, no effect"""
     service_tier: str | None = None
@@ -232,7 +235,7 @@ class ChatRequest(CompletionParams):
     """accepted, no effect"""
 
     def conversation(self) -> tuple[list[Message], Message | None]:
-        """The turns before the completion, without their thinking, and the turn it continues."""
+        """Return the turns before the completion, without thinking, and the turn it continues."""
         turns = [_turn(message) for message in self.messages]
         if self.messages[-1].prefix:
             last = self.messages[-1]
@@ -241,30 +244,31 @@ class ChatRequest(CompletionParams):
         return turns, None
 
     def thinks(self, by_name: bool) -> bool:
-        """Whether there is to be thinking; `by_name` is what the model's name says."""
+        """Return True if thinking is on; `by_name` is the default of the model's name."""
         if self.thinking is not None:
             return self.thinking.type == "enabled"
         return by_name if self.reasoning_effort is None else self.reasoning_effort != "none"
 
 
 class CompletionRequest(CompletionParams):
-    """`POST /v1/completions`: a text is continued as it is, thinking tags and all."""
+    """`POST /v1/completions`: continues a text as it is, thinking tags included."""
 
     prompt: str | Annotated[list[Any], Field(min_length=1)]
-    """a text, in which nothing is a control token; or token ids, which may be; or a list of one
-    text"""
+    """a text, in which nothing becomes a control token; or token ids, which may be control tokens;
+    or a list of one text"""
     logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
-    """log-probabilities of the sampled tokens, and of as many of the likeliest in their places"""
+    """return log-probabilities of the sampled tokens, and of this many likeliest tokens per
+    position"""
     echo: Literal[False] | None = None
-    """refused unless false: not yet"""
+    """refused unless false: not supported yet"""
     best_of: Literal[1] | None = None
     """refused unless 1"""
     suffix: None = None
-    """refused unless empty: not yet"""
+    """refused unless empty: not supported yet"""
 
 
 def check_chat(request: ChatRequest) -> None:
-    """Raises ApiError for what no single field can know, and for what is not there yet."""
+    """Raise ApiError for invalid combinations of fields and for ones that are not supported."""
     for place, message in enumerate(request.messages):
         at = f"messages[{place}]"
         if message.content is None and message.role != "assistant":
@@ -289,7 +293,7 @@ def check_chat(request: ChatRequest) -> None:
 
 
 def check_completion(request: CompletionRequest) -> str | list[int]:
-    """The prompt, as a text or as token ids. Raises ApiError."""
+    """Return the prompt, as a text or as token ids. Raises ApiError if it is invalid."""
     _check_stream(request)
     prompt = request.prompt
     if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
@@ -304,7 +308,7 @@ def check_completion(request: CompletionRequest) -> str | list[int]:
 
 
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
-    """Of all fields there are, in these models and in others."""
+    """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
         TextPart, ChatMessage, StreamOptions, Thinking, JsonSchema, ResponseFormat, ChatRequest,
         CompletionRequest, *others,
@@ -324,7 +328,7 @@ def _sizes(request: ChatRequest) -> Iterator[int]:
 
 
 def _check_schema(schema: dict[str, Any], param: str) -> None:
-    """Caps before any work: a schema that nests or grows without end stops whoever compiles it."""
+    """Limit depth and size before any work: an unlimited schema would stall its compiler."""
     level: list[Any] = [schema]
     n = 0
     for _ in range(MAX_SCHEMA_DEPTH):

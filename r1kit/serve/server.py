@@ -1,4 +1,4 @@
-"""`r1 serve`: open the models, refuse what would expose them, and run uvicorn."""
+"""`r1 serve`: refuses an exposed address, opens the models and runs uvicorn."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from r1kit.serve.models import ServedModel
 from r1kit.serve.origins import Origins
 
 _GRACE_S = 5
-"""for answers in flight when the server is stopped"""
+"""seconds for answers in flight to finish when the server is stopped"""
 _TELL_S = 2
-"""for the others to be told; who hears nothing then is cut off"""
+"""seconds to send the other clients an error; then they are cut off"""
 
 log = logging.getLogger("r1kit.serve")
 
@@ -45,10 +45,10 @@ def run(
     is_launch_day: bool = False,
     open_page: Callable[[str], app.Page] | None = None,
 ) -> None:
-    """Serve models until interrupted; they are opened once the address is safe, and ours.
+    """Serve models until interrupted; they are opened once the address is checked and bound.
 
-    `open_page` makes the pages for people, from the API's own address.
-    Raises ConfigError for an address that would be open to others without a key.
+    `open_page` makes the web pages, from the API's own address.
+    Raises ConfigError for an address that others could reach without a key.
     """
     refuse_exposure(host, keys, insecure, Origins(origins))
     allowed = {*LOOPBACK, *hosts} if is_loopback(host) or hosts else None
@@ -57,7 +57,7 @@ def run(
     with listening(host, port) as listener:
         port = listener.getsockname()[1]
         log.info("opening the models; the first time on a machine takes some seconds longer")
-        with ThreadPoolExecutor(1) as aside:  # models load in processes of their own, the page here
+        with ThreadPoolExecutor(1) as aside:  # models load in other processes, the page in this one
             opening = aside.submit(open_page, reached_at(host, port)) if open_page else None
             served = open_models()
         page = opening.result() if opening else None
@@ -72,13 +72,13 @@ def run(
                 page=page,
                 is_launch_day=is_launch_day,
             ),
-            access_log=False,  # access.py has a line for each request, without its query
+            access_log=False,  # access.py logs each request, without its query string
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S + _TELL_S,
         )
-        # Nothing of what is there now will go: looking through it again and again took a fifth of
-        # the server's time.
+        # Objects that exist now are never freed: scanning them in every garbage collection took a
+        # fifth of the server's time.
         gc.collect()
         gc.freeze()
         name = f"[{host}]" if ":" in host else host
@@ -90,7 +90,7 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """Ends in order by any signal that ends a command, and at once by a second one."""
+    """A server that shuts down gracefully on an ending signal, and at once on a second one."""
 
     def __init__(self, config: uvicorn.Config, served: Sequence[ServedModel]) -> None:
         super().__init__(config)
@@ -107,7 +107,7 @@ class _Server(uvicorn.Server):
             telling.cancel()
 
     async def _tell_the_late(self) -> None:
-        """Answers that are still being written end with an error, rather than in the middle."""
+        """End answers that outlast the grace period with an error instead of cutting them off."""
         await asyncio.sleep(_GRACE_S)
         for one in self._served:
             await one.stop()
@@ -131,28 +131,28 @@ class _Server(uvicorn.Server):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """answer.py leaves a body without its end on purpose, and the gate has logged why."""
+    """Drop the record of a body that answer.py left incomplete; the middleware has logged it."""
     return "without completing response" not in record.getMessage()
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """That a request was cut off at the end of the server is no error of a handler."""
+    """Drop the record of a request cut off by the shutdown, which is no handler error."""
     kind = record.exc_info[0] if record.exc_info else None
     return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
 def reached_at(host: str, port: int) -> str:
-    """The address by which this machine reaches its own server."""
+    """Return the URL at which this machine reaches its own server."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     name = everywhere.get(host, host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket at this address, 0 for any free port. Raises ConfigError when it is taken.
+    """Return a listening socket; port 0 is any free port. Raises ConfigError if it is taken.
 
-    Connections inherit TCP_NODELAY, which asyncio sets only on those it knows to be TCP: without,
-    every piece of a stream waits for the client to have acknowledged the last one.
+    Connections inherit TCP_NODELAY, which asyncio sets only on sockets that it recognizes as TCP.
+    Without it, every chunk of a stream waits until the client has acknowledged the previous one.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -169,7 +169,7 @@ def listening(host: str, port: int) -> socket.socket:
 def refuse_exposure(
     host: str, keys: Collection[str], insecure: bool, origins: Origins | None = None
 ) -> None:
-    """Raises ConfigError when others could reach a server that asks for no key."""
+    """Raise ConfigError if others could reach a server that requires no key."""
     if any(not key.strip() for key in keys):
         raise ConfigError("An API key cannot be empty; give one, or none.")
     if not is_loopback(host) and not keys and not insecure:
@@ -185,7 +185,7 @@ def refuse_exposure(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Return True if only this machine can reach the address."""
     if host == "localhost":
         return True
     try:

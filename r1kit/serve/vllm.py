@@ -1,7 +1,7 @@
-"""`r1 serve --engine vllm`: a vLLM of our own, started, watched, started again, ended with us.
+"""`r1 serve --engine vllm`: a vLLM process that this server starts, watches, restarts and ends.
 
-It listens on this machine alone, under a key nobody else knows, and we ask it in token ids
-(engines/vllm.py). What it said last is kept for the error when it does not start.
+It listens on this machine only, with a random key, and is prompted with token ids
+(engines/vllm.py). Its last output is kept for the error message if it does not start.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from r1kit.serve.vllm_startup_errors import explained
 
 _LOOK_S = 0.25
 _ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""unless the user says otherwise"""
+"""defaults, which the environment of the user overrides"""
 
 log = logging.getLogger("r1kit.serve")
 
 
 class Vllm:
-    """One vLLM process; a call gives an engine on it, and starts it anew when it is not well."""
+    """A vLLM process. Each call ends the old one and returns an engine on a new one."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Vllm:
         ask: Callable[[str, str], VllmEngine],
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`ask` makes an engine from address and key; `told` is called with lines while it loads.
+        """`ask` makes an engine from URL and key; `told` is called with each line of output.
 
         `command` lacks the port.
         """
@@ -65,11 +65,11 @@ class Vllm:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that holds vLLM."""
+        """PID of the process guard that runs vLLM; None if there is none."""
         return self._process.pid if self._process else None
 
     def __call__(self) -> VllmEngine:
-        """Raises EngineError, with its last words and the likely cause, when it does not start."""
+        """Start vLLM. Raises EngineError with its last output and the likely cause if it fails."""
         if self._process is not None:
             log.error("vLLM is started again. %s", explained(list(self._words)))
         self._end()
@@ -81,7 +81,7 @@ class Vllm:
         return self._engine
 
     def close(self) -> None:
-        """End it, and for good."""
+        """End vLLM for good."""
         self._is_over = True
         self._end()
 
@@ -124,20 +124,20 @@ class Vllm:
         process, self._process = self._process, None
         if process is None:
             return
-        process_guard.let_go(process)  # the whole group ends
+        process_guard.let_go(process)  # ends its whole process group
 
 
 def open_vllm(
     names: Mapping[str, Path | str], flags: Flags, limits: ServeLimits, console: Console
 ) -> list[ServedModel]:
-    """One model on a vLLM of our own; while it loads, the console shows what it says.
+    """Start a vLLM with one model; the console shows its output while it loads.
 
-    Raises an R1Error when it does not start.
+    Raises an R1Error if it does not start.
     """
     if len(names) != 1:
         raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
     [(name, model)] = names.items()
-    with folder.unchanged(model):  # vLLM itself would not notice
+    with folder.unchanged(model):  # vLLM itself would not notice changed files
         tokenizer = folder.open_tokenizer(model)
         n_ids, eos_ids = folder.vocab_and_eos(model, tokenizer)
 
@@ -159,9 +159,9 @@ def open_vllm(
 
 
 def program() -> list[str]:
-    """How vLLM is started: R1_VLLM, this Python, .venv-vllm (`make vllm`), or `vllm` on the path.
+    """Return vLLM's command: R1_VLLM, this Python, .venv-vllm (`make vllm`), or `vllm` on PATH.
 
-    Raises ConfigError when there is none.
+    Raises ConfigError if there is none.
     """
     module = ["-m", "vllm.entrypoints.openai.api_server"]
     named = os.environ.get("R1_VLLM")
@@ -181,7 +181,7 @@ def program() -> list[str]:
 
 
 def arguments(name: str, model: Path | str, flags: Flags, limits: ServeLimits) -> list[str]:
-    """All of vLLM's, but for the port; log-probabilities are those of the law of sampling."""
+    """Return vLLM's arguments except the port; logprobs are those of the sampling distribution."""
     return [
         "--model", str(model), "--served-model-name", name, "--host", "127.0.0.1",
         "--max-num-seqs", str(limits.max_rows), "--logprobs-mode", "processed_logprobs",

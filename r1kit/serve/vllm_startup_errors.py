@@ -1,4 +1,4 @@
-"""Why a vLLM did not start, or ended: its last words, and what to do about them."""
+"""Explanations of why a vLLM did not start, or ended: its last output and what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 N_LAST_WORDS = 6
-"""lines shown"""
+"""number of output lines shown"""
 CAUSES = (
     (
         r"No module named '?vllm",
@@ -56,18 +56,18 @@ CAUSES = (
     ),
     (r"Address already in use", "Its port was taken in the last moment; try again."),
 )
-"""a pattern in what it said, and what to do; the first that fits counts"""
+"""(pattern in the output, advice); the first match counts"""
 
 
 def explained(words: Sequence[str]) -> str:
-    """What it said last, and what that is known to mean."""
+    """Return the likely cause and the last lines of the output."""
     last = "\n".join(f"  {line[:200]}" for line in _telling(words))
     cause = likely_cause(words) or "These words should say why."
     return f"{cause} Its last words:\n{last}"
 
 
 def likely_cause(words: Sequence[str]) -> str | None:
-    """What to do about the last words, if they are known."""
+    """Return the advice for this output, None if no pattern matches."""
     text = "\n".join(words)
     for pattern, told in CAUSES:
         if found := re.search(pattern, text):
@@ -76,7 +76,7 @@ def likely_cause(words: Sequence[str]) -> str | None:
 
 
 def _telling(words: Sequence[str]) -> list[str]:
-    """The last lines, those that name errors if some do; tracebacks are left out."""
+    """Return the last lines, only those that name errors if any do; tracebacks are left out."""
     said = [line for line in words if not re.search(r'File "|Traceback|\^\^\^', line)]
     errors = [line for line in said if "rror" in line]
     return (errors or said)[-N_LAST_WORDS:]

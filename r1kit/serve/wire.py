@@ -1,9 +1,9 @@
-"""From what completions say to the objects OpenAI's and DeepSeek's clients read.
+"""The conversion of chunks to the JSON objects that OpenAI's and DeepSeek's clients read.
 
-Two forms, one for each route: `ChatWriter` and `PlainText`. In a chat that thinks, every delta has
-both `content` and `reasoning_content`, one of them null, and the first one opens the thinking with
-""; in one that does not, there is no `reasoning_content` at all. Source: DeepSeek's own client,
-deepseek-harness.
+Each route has its format: `ChatWriter` and `PlainText`. In a chat with thinking, every delta has
+both `content` and `reasoning_content`, one of them null, and the first one has "" as its
+`reasoning_content`; in a chat without thinking, there is no `reasoning_content` at all. Source:
+DeepSeek's own client, deepseek-harness.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class JsonResponse(Response):
-    """JSON, whatever is in it."""
+    """A JSON response for any content, even lone surrogates."""
 
     media_type = "application/json"
 
@@ -36,20 +36,20 @@ class JsonResponse(Response):
 
 
 class Decoder(Protocol):
-    """The part of a tokenizer that is needed here."""
+    """The part of a tokenizer that this module needs."""
 
     def decode(self, ids: list[int], **options: Any) -> Any: ...
 
 
 @dataclass(slots=True)
 class Usage:
-    """What a request has cost, in tokens."""
+    """The token usage of a request."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
-    """of the prompt"""
+    """prompt tokens found in the prefix cache"""
 
     def add(self, said: Chunk) -> None:
         self.completion_tokens += said.n_tokens
@@ -57,7 +57,7 @@ class Usage:
         self.cached_tokens = said.n_cached
 
     def json(self) -> Json:
-        """OpenAI's names, and DeepSeek's for the cache."""
+        """Return the usage with OpenAI's field names, and DeepSeek's for the cache."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -71,7 +71,7 @@ class Usage:
 
 @dataclass
 class FullCompletion:
-    """Everything one completion has said."""
+    """The chunks of one completion and their text."""
 
     thinking: str = ""
     answer: str = ""
@@ -91,22 +91,22 @@ class FullCompletion:
 
 
 class ChunkFormat(Protocol):
-    """How a route writes choices."""
+    """The format of a route's choices."""
 
     object: str
     chunk_object: str
     id_prefix: str
 
     def first(self, index: int) -> list[Json]:
-        """Choices before a completion says anything."""
+        """Return the choices before the first chunk of a completion."""
         ...
 
     def chunks(self, said: Chunk) -> list[Json]:
-        """Choices that say this, none where there is nothing to say."""
+        """Return the choices for a chunk, none if it is empty."""
         ...
 
     def whole(self, whole: FullCompletion) -> Json:
-        """The choice of a completion that is over."""
+        """Return the choice of a finished completion."""
         ...
 
 
@@ -157,7 +157,7 @@ class ChatWriter:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
     def _logprobs(self, saids: Sequence[Chunk]) -> Json:
-        """Tokens of the answer, and of the thinking apart, as DeepSeek does."""
+        """Return the answer's tokens and, separately, the thinking's, as DeepSeek does."""
         content, thinking = (
             token_logprobs((s for s in saids if bool(s.n_thinking) is is_thought), self._decoder)
             for is_thought in (False, True)
@@ -177,7 +177,7 @@ class PlainText:
     def __init__(self, decoder: Decoder | None) -> None:
         self._decoder = decoder
         self._offsets: dict[int, int] = {}
-        """characters said, by completion"""
+        """characters sent so far, by completion index"""
 
     def first(self, index: int) -> list[Json]:
         return []
@@ -209,7 +209,7 @@ class PlainText:
                 "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
 
     def _top(self, token: SampledToken) -> dict[str, float]:
-        """With the sampled one; of several that are written alike the likeliest counts."""
+        """Return likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
         told: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:
             told.setdefault(_token_text(self._decoder, token_id), logprob)
@@ -217,31 +217,31 @@ class PlainText:
 
 
 class Writer(Protocol):
-    """How an answer is written, whole or as a stream."""
+    """The format of an answer, whole or as a stream."""
 
     def begin(self) -> bytes:
-        """Before anything is said."""
+        """Return the bytes before the first chunk."""
         ...
 
     def say(self, said: Chunk) -> bytes:
-        """What this adds; empty where there is nothing to say."""
+        """Return the bytes for a chunk, none if it is empty."""
         ...
 
     def end(self, usage: Usage) -> bytes:
-        """After everything."""
+        """Return the bytes after the last chunk."""
         ...
 
     def error(self, error: ApiError) -> bytes:
-        """In place of the rest."""
+        """Return the bytes that end the stream with an error."""
         ...
 
     def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
-        """All n completions in one object."""
+        """Return all n completions in one object."""
         ...
 
 
 class ChoicesWriter:
-    """The writer of both older routes: choices in what all objects of an answer share."""
+    """The writer of both older routes: choices, and the fields that all objects share."""
 
     def __init__(self, form: ChunkFormat, asked: CompletionParams) -> None:
         self._form = form
@@ -272,18 +272,18 @@ class ChoicesWriter:
         return {**self._head, "choices": choices, "usage": usage.json()}
 
     def _chunk(self, choices: list[Json], usage: Json | None) -> bytes:
-        """A server-sent event; who asked for usage finds the key there, also while it is null."""
+        """Return a server-sent event; if usage is requested, it has `usage`, null until the end."""
         body = {**self._head, "choices": choices}
         return event({**body, "usage": usage} if self._with_usage else body)
 
 
 def event(body: Json) -> bytes:
-    """One server-sent event; without a name, for which old clients would skip it."""
+    """Return a server-sent event; it has no name, since old clients would skip a named one."""
     return b"data: " + to_bytes(body) + b"\n\n"
 
 
 def token_logprobs(saids: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
-    """Every sampled token as OpenAI's newer routes tell it."""
+    """Return every sampled token in the format of OpenAI's newer routes."""
     return [
         {
             **_told(token.id, token.logprob, decoder),
@@ -315,5 +315,5 @@ def _finish(said: Chunk) -> str | None:
 
 
 def _token_text(decoder: Decoder | None, token_id: int) -> str:
-    assert decoder is not None  # without one nobody says tokens
+    assert decoder is not None  # without a decoder there are no tokens
     return str(decoder.decode([token_id], skip_special_tokens=False))

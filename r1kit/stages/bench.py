@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from r1kit.engines.base import Engine
+from r1kit.engines.base import Sampler
 from r1kit.engines.local import LocalEngine
 from r1kit.rollouts.collect import Rubric, collect_rollouts
 from r1kit.stages import preference
@@ -104,7 +104,7 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     return {"preference": found}
 
 
-def _general(context: Context, stage: str, engine: Engine, exam: Rubric) -> dict[str, Any]:
+def _general(context: Context, stage: str, engine: Sampler, exam: Rubric) -> dict[str, Any]:
     """Evaluate a checkpoint on held-out general prompts."""
     task = mix.general(context.recipe, "held_out")
     groups = _talked(context, stage, engine, dataclasses.replace(exam, verify=task.verify))
@@ -117,7 +117,7 @@ def _general(context: Context, stage: str, engine: Engine, exam: Rubric) -> dict
     }
 
 
-def _talked(context: Context, stage: str, engine: Engine, exam: Rubric) -> list[Group]:
+def _talked(context: Context, stage: str, engine: Sampler, exam: Rubric) -> list[Group]:
     recipe = context.recipe
     task = mix.general(recipe, "held_out")
     problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
@@ -127,7 +127,7 @@ def _talked(context: Context, stage: str, engine: Engine, exam: Rubric) -> list[
 
 
 def _sat(
-    context: Context, stage: str, engine: Engine, exam: Rubric, problems: Sequence[Problem]
+    context: Context, stage: str, engine: Sampler, exam: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
     """Sample the problems; return this rank's groups."""
     config = context.recipe.bench
@@ -214,7 +214,7 @@ def _by_task(context: Context, groups: Sequence[Group]) -> dict[str, float]:
 def _showcase(
     context: Context,
     stage: str,
-    engine: Engine,
+    engine: Sampler,
     exam: Rubric,
     tasks: mix.TaskMixture,
 ) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import RLConfig
-from r1kit.engines.base import Engine
+from r1kit.engines.base import Sampler
 from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge, preferred
 from r1kit.model.parallel import Ranks
@@ -91,7 +91,7 @@ class Collector:
     """Chooses the problems of a step, and has them sampled and rewarded, split over the ranks."""
 
     ranks: Ranks
-    engine: Engine
+    engine: Sampler
     tokenizer: PreTrainedTokenizerBase
     config: RLConfig
     lesson: Curriculum

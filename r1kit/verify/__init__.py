@@ -1,1 +1,4 @@
-"""Is this text right? Verdicts from text alone, bounded in time, with no eval of anybody's text."""
+"""Verifiers: decide if an answer is correct from its text, in bounded time and without `eval`.
+
+Programs run only in the sandbox.
+"""

@@ -2,7 +2,7 @@
 
 Source: the R1 paper, section 2.2.2 of its first version (the final answer within a box).
 Departures: an answer without a box may follow a marker such as "Answer:"; numbers compare as
-fractions, never as floats; everything is linear in the text, so hostile answers cost nothing.
+fractions, never as floats; all scans are linear in the text length, so hostile answers are cheap.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from fractions import Fraction
 from r1kit.types import Verdict
 
 MAX_NUMBER_CHARS = 200
-"""A longer number is not read at all."""
+"""maximum length of a number; a longer one is not parsed"""
 MAX_BOXES = 1000
 MAX_BOX_CHARS = 500_000
-"""How much is read in search of the end of a box, all boxes together."""
+"""maximum number of characters read in search of closing braces, over all boxes"""
 MAX_LINE_CHARS = 1000
-"""How much of a line is looked at for a marker and its answer."""
+"""maximum number of characters of a line searched for a marker and its answer"""
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -41,18 +41,20 @@ _NUMBER = re.compile(
 
 
 def final_answer(text: str) -> str | None:
-    """What the last `\\boxed{...}` holds, or what follows the last "Answer:", "답:", "答案:".
+    """Return the content of the last `\\boxed{...}`, else the text after the last "Answer:".
 
-    Braces must balance; empty boxes do not count; of nested boxes the inner one is the answer.
+    "답:", "答案:" and similar markers count as well. Braces must balance, empty boxes are skipped,
+    and the inner one of nested boxes is the answer.
     """
     boxed = last_boxed(text)
     return _last_marked(text) if boxed is None else boxed
 
 
 def last_boxed(text: str) -> str | None:
-    """What the last box holds that closes and is not empty; `\\fbox` is a box too.
+    """Return the content of the last box that is closed and not empty; `\\fbox` counts as a box.
 
-    Of MAX_BOXES boxes, tried from the end as long as MAX_BOX_CHARS have not been read in vain.
+    Tries the last MAX_BOXES boxes, starting from the end, until MAX_BOX_CHARS characters have been
+    read without finding an answer.
     """
     budget = MAX_BOX_CHARS
     for opened in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
@@ -66,7 +68,7 @@ def last_boxed(text: str) -> str | None:
 
 
 def _to_closing_brace(text: str, start: int, limit: int) -> str | None:
-    """From behind an opening brace to its partner; None where there is none within `limit`."""
+    """Return the text up to the matching closing brace; None if it is not within `limit`."""
     depth = 1
     for match in _BRACES.finditer(text, start, start + limit):
         depth += _STEPS.get(match.group(), 0)
@@ -76,9 +78,9 @@ def _to_closing_brace(text: str, start: int, limit: int) -> str | None:
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The exact value of a text that is one number and nothing else, or None.
+    """Return the exact value of a text that is one number and nothing else, or None.
 
-    Reads `5`, `-1,000`, `0.25`, `3/4`, `\\frac{3}{4}`, `x = 5`, `$5$`, full-width digits.
+    Parses `5`, `-1,000`, `0.25`, `3/4`, `\\frac{3}{4}`, `x = 5`, `$5$`, full-width digits.
     """
     if len(text) > MAX_NUMBER_CHARS:
         return None
@@ -96,15 +98,16 @@ def parse_number(text: str) -> Fraction | None:
 
 
 def same_number(extracted: str, gold: str) -> bool:
-    """Whether both are numbers and exactly equal; a gold that is no number equals nothing."""
+    """Return True if both are numbers and exactly equal; a non-numeric gold equals nothing."""
     value = parse_number(extracted)
     return value is not None and value == parse_number(gold)
 
 
 def check_number(text: str, gold: str) -> Verdict:
-    """The verdict on an answer whose gold is one number.
+    """Return the verdict on an answer whose gold is one number.
 
-    Undecided where `gold` is no number: nobody is rewarded or punished for a bad problem.
+    The verdict is undecided if `gold` is not a number, so that a broken problem is neither rewarded
+    nor punished.
     """
     extracted = final_answer(text)
     if parse_number(gold) is None:

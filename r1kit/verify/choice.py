@@ -1,8 +1,8 @@
-"""Which letter does an answer choose? For multiple choice as in MMLU, GPQA and C-Eval.
+"""Verify multiple-choice answers, as in MMLU, GPQA and C-Eval.
 
-A letter counts where it is stated as the answer: in a box, after "answer is", "정답은", "答案是",
-"选", before "is correct", or as a line of its own; never inside ordinary words. The last statement
-wins, and one that names several letters is wrong.
+A letter counts if it is stated as the answer: in a box, after "answer is", "정답은", "答案是",
+"选", before "is correct", or on a line of its own; never inside ordinary words. The last statement
+wins, and a statement that names several letters is wrong.
 
 Source: the prompts of simple-evals and C-Eval. Departure: simple-evals takes the first "Answer: X".
 """
@@ -52,9 +52,10 @@ _LABELLED = re.compile(rf"[\s*(]*(?P<letters>{_LETTER})[)*]*\s*[.):：．、]\s*
 
 
 def check_choice(text: str, gold: str, n_options: int = 4) -> Verdict:
-    """The verdict on an answer part whose gold is one of the first `n_options` letters (2 to 10).
+    """Return the verdict on an answer; `gold` is one of the first `n_options` letters (2 to 10).
 
-    Undecided where `gold` is no such letter; a letter that is no option is wrong.
+    The verdict is undecided if `gold` is not such a letter. An answer letter beyond the options is
+    wrong.
     """
     if not 2 <= n_options <= len(LETTERS):
         raise ValueError(f"n_options is 2 to {len(LETTERS)}, not {n_options}")
@@ -72,7 +73,7 @@ def check_choice(text: str, gold: str, n_options: int = 4) -> Verdict:
 
 
 def stated_letters(text: str) -> str | None:
-    """The letters of the last statement, each once, in order: "B", "AB", or None."""
+    """Return the letters of the last statement, deduplicated, in order: "B", "AB", or None."""
     tail = text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER).rstrip()
     lines = [line for line in tail.splitlines() if line.strip()]
     if lines and (alone := _ALONE.match(lines[-1])):
@@ -93,10 +94,11 @@ def stated_letters(text: str) -> str | None:
 def shuffle_options(
     options: Sequence[T], gold_index: int, seed: int, problem_id: str = ""
 ) -> tuple[list[T], str]:
-    """The options in an order that (seed, problem_id) alone decides, and the gold one's letter.
+    """Shuffle the options; return them and the letter of the gold option.
 
+    The order depends only on (seed, problem_id).
     `shuffle_options(["4", "5"], 1, seed=0, problem_id="mmlu/7")` → `(["5", "4"], "A")`, or the
-    other way round. Raises ValueError for more than ten options or an index outside.
+    other way round. Raises ValueError unless there are 2 to 10 options and the index is in range.
     """
     if not 2 <= len(options) <= len(LETTERS) or not 0 <= gold_index < len(options):
         raise ValueError(f"no option {gold_index} among {len(options)}; there are 2 to 10")
@@ -106,5 +108,5 @@ def shuffle_options(
 
 
 def _distinct(letters: str) -> str:
-    """`(A) or B` → "AB": capitals only, words such as "or" have none."""
+    """Return the distinct capital letters: `(A) or B` → "AB"; words such as "or" have none."""
     return "".join(dict.fromkeys(letter for letter in letters if letter in LETTERS))

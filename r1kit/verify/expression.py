@@ -1,8 +1,8 @@
-"""Countdown: does this expression use exactly the given numbers and reach the target?
+"""Verify Countdown answers: the expression uses exactly the given numbers and makes the target.
 
-Source: the game of TinyZero. Departures: its verifier and two more that were measured evaluate the
-model's text with `eval` and pay for `2.5*4` with the numbers 2, 5, 4, for `2**3` and `7//2`; here
-the text is tokenised, parsed by hand and computed in exact fractions.
+Source: the game of TinyZero. Departures: its verifier and two others that were measured run `eval`
+on the model's text and reward `2.5*4` for the numbers 2, 5, 4, as well as `2**3` and `7//2`; here
+the text is tokenized, parsed by hand and evaluated in exact fractions.
 
     sum     = ["-"] product {("+" | "-") product}
     product = operand {("*" | "/") operand}
@@ -30,10 +30,10 @@ _SAME_OPERATOR = {
 
 
 def check_countdown(text: str, numbers: Sequence[int], target: int) -> Verdict:
-    """Whether the answer in `text` makes `target` from each of `numbers` (>= 0) exactly once.
+    """Verify that the answer makes `target` from `numbers` (all >= 0), each used exactly once.
 
-    The answer is the boxed or marked one (`final_answer`), else the whole text. A closing
-    "= target" is welcome if it is true.
+    The answer is the boxed or marked one (`final_answer`), else the whole text. A trailing
+    "= target" is accepted if it is true.
     """
     marked = final_answer(text)
     expression = (text if marked is None else marked).strip()
@@ -57,7 +57,7 @@ def check_countdown(text: str, numbers: Sequence[int], target: int) -> Verdict:
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of an expression of whole numbers; None if it is none."""
+    """Return the exact value of an expression of integers; None if `text` is not one."""
     if len(text) > MAX_CHARS:
         return None
     try:
@@ -67,7 +67,7 @@ def evaluate(text: str) -> Fraction | None:
 
 
 class _NotAnExpressionError(Exception):
-    """Says in a phrase what is wrong with the text."""
+    """The text is not a valid expression; the message says why in a phrase."""
 
 
 def _tokenize(text: str) -> list[str]:
@@ -98,7 +98,7 @@ def _signed_integer(tokens: list[str]) -> int:
 
 
 class _Parser:
-    """One left-to-right pass over the tokens; every method consumes what it has read."""
+    """A recursive-descent parser and evaluator; every method consumes the tokens it parses."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens

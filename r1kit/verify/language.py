@@ -1,19 +1,19 @@
-"""How much of a text is in the language of the question.
+"""Language consistency: the share of words in a text that are in the language of the question.
 
 Source: the language consistency reward of the R1 paper (section 2.3.2 of its first version), the
-proportion of target language words in the thinking. Departures: words are told apart by script,
-so English stands for every language written in Latin letters, and a Latin name in Korean text is a
-foreign word; what has no language is not counted at all.
+proportion of target language words in the thinking. Departures: the language of a word is its
+script, so English stands for every language written in Latin letters, and a Latin name in Korean
+text is a foreign word; tokens that belong to no language are not counted.
 
 A word is a run of two or more Latin letters, a run of Hangul, or ONE Han character (Chinese writes
 no spaces; a run would count a whole sentence as one word). Runs of any other script are words of
 none of the three languages.
 
-No language have: numbers, single Latin letters, Greek letters; formulas between `$` or in `\\(` and
-`\\[`, LaTeX commands, what stands in a `\\boxed{}`; code in backticks, names with a digit or an
-underscore in them (`x1`, `5cm`, `max_tokens`), functions called (`sin(x)`); URLs. Only what is
-closed counts as formula or code: an opening mark alone takes nothing away. Code without marks
-looks like words.
+These belong to no language: numbers, single Latin letters, Greek letters; formulas between `$` or
+in `\\(` and `\\[`, LaTeX commands, the content of a `\\boxed{}`; code in backticks, names that
+contain a digit or an underscore (`x1`, `5cm`, `max_tokens`), called functions (`sin(x)`); URLs. A
+formula or code span must be closed: an opening delimiter alone excludes nothing. Code without
+backticks is counted as words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import regex
 
 _WORD = regex.compile(
-    # No body below can run over the next opening mark: the search stays linear on hostile text.
+    # No alternative matches past the next opening delimiter: the search stays linear on any text.
     r"```(?:[^`]|`(?!``))*+```"
     r"|`[^`\n]++`"
     r"|\$\$[^$]++\$\$"
@@ -45,9 +45,9 @@ LANGUAGES = ("en", "ko", "zh")
 
 
 def language_share(text: str, language: str) -> float | None:
-    """Share of the words of `text` that are in `language` ("en", "ko" or "zh"), 0 to 1.
+    """Return the share of the words of `text` that are in `language` ("en", "ko" or "zh"), 0 to 1.
 
-    None if no word of the text has a language.
+    None if the text has no words, as defined above.
     """
     if language not in LANGUAGES:
         raise ValueError(f"language is one of {', '.join(LANGUAGES)}, not {language!r}")
@@ -56,5 +56,5 @@ def language_share(text: str, language: str) -> float | None:
 
 
 def language_of(text: str) -> str:
-    """The language most words of `text` are in; "en" if none has one."""
+    """Return the most frequent of the three languages in `text`; "en" if it has none of them."""
     return max(LANGUAGES, key=lambda language: language_share(text, language) or 0.0)

@@ -1,13 +1,14 @@
-"""Count the words by which a text looks back at itself.
+"""Count the reflective words in a text, such as "wait" or "check".
 
 Source: the R1 paper (second version, appendix C, behaviour of R1-Zero) counts wait, mistake,
 however, but, retry, error, verify, wrong, evaluate, check. Departures: their Korean and Chinese
-counterparts, chosen here word for word; words that ordinary mathematics needs for something else
-are left out (실수 is also a real number; 再 also "then", as in "then add 3"; 不对 also plain "no").
+counterparts, chosen here one word at a time; words that have another meaning in ordinary
+mathematics are left out (실수 is also a real number; 再 is also "then", as in "then add 3"; 不对 is
+also plain "no").
 
-English words count whole, without inflections, as in the paper; Korean ones where a word begins
-with them, whatever ending follows; Chinese ones anywhere but after 不 (不错 is "not bad"). Letter
-case does not matter.
+English words match as whole words, without inflections, as in the paper; Korean ones match at the
+start of a word, with any ending; Chinese ones match anywhere except after 不 (不错 is "not bad").
+Case is ignored.
 """
 
 from __future__ import annotations
@@ -42,5 +43,5 @@ _REFLECTION = regex.compile(
 
 
 def count_reflections(text: str) -> int:
-    """Reflective words in `text`, in all three languages together."""
+    """Return the number of reflective words in `text`, in all three languages together."""
     return sum(1 for _ in _REFLECTION.finditer(text))

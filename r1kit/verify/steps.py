@@ -1,8 +1,8 @@
-"""How many of the steps written down are true: the part of a text that can be checked on the way.
+"""Check the intermediate steps of a text: the share of its written equations that are true.
 
-A step is an equation of whole numbers, such as `4*7=28` or `28 + 3 = 31`; it is true if both sides
-are equal, exactly. Departure from process reward models (R1 paper, section 4.2 of its first
-version): rules instead of a model, so nothing here can be wrong, but words are not judged.
+A step is an equation of integers, such as `4*7=28` or `28 + 3 = 31`; it is true if both sides are
+exactly equal. Departure from process reward models (R1 paper, section 4.2 of its first version):
+rules instead of a model, so a score is never wrong, but prose is not judged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import islice
 from r1kit.verify.expression import evaluate
 
 MAX_STEPS = 1_000
-"""of one text that are looked at"""
+"""maximum number of equations checked per text"""
 
 _NUMBER = r"[0-9]{1,12}"
 _STEP = re.compile(
@@ -23,7 +23,7 @@ _STEP = re.compile(
 
 
 def true_steps(text: str) -> float | None:
-    """Share of the equations of numbers in `text` that are true, 0 to 1; None without any."""
+    """Return the share of the integer equations in `text` that are true, 0 to 1; None if none."""
     steps = [
         evaluate(match["left"]) == int(match["right"])
         for match in islice(_STEP.finditer(text), MAX_STEPS)

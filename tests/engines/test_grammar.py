@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 import torch
 
-from r1kit.engines.base import as_schema
+from r1kit.engines.base import as_schema, generate
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import GrammarError
@@ -53,7 +53,7 @@ def engine(opened: Any) -> LocalEngine:
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
 def test_it_follows_the_schema(engine: LocalEngine, schema: Any, temperature: float) -> None:
     sampling = Sampling(200, temperature, json_schema=as_schema(schema))
-    [found] = engine.generate([Request([5, 6, 7], 6, sampling, seed=3)])
+    [found] = generate(engine, [Request([5, 6, 7], 6, sampling, seed=3)])
     for completion in found:
         assert completion.finish == "stop"
         jsonschema_rs.validate(schema, json.loads(completion.text))
@@ -63,8 +63,8 @@ def test_it_follows_the_schema(engine: LocalEngine, schema: Any, temperature: fl
 def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: LocalEngine) -> None:
     free = Sampling(30)
     bound = dataclasses.replace(free, json_schema=as_schema(SCHEMAS[4]))
-    alone = [engine.generate([Request([5, 6], 3, s, seed=1)])[0] for s in (free, bound)]
-    together = engine.generate([Request([5, 6], 3, s, seed=1) for s in (free, bound)])
+    alone = [generate(engine, [Request([5, 6], 3, s, seed=1)])[0] for s in (free, bound)]
+    together = generate(engine, [Request([5, 6], 3, s, seed=1) for s in (free, bound)])
     for one, other in zip(alone, together, strict=True):
         assert [c.token_ids for c in one] == [c.token_ids for c in other]
 
@@ -126,7 +126,7 @@ def test_a_walk_that_reaches_a_limit_takes_no_other_along(tokenizer: Any) -> Non
 
 def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: LocalEngine) -> None:
     bound = [Sampling(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])]
-    alone = engine.generate([Request([5, 6], 2, bound[1], seed=1)])[0]
+    alone = generate(engine, [Request([5, 6], 2, bound[1], seed=1)])[0]
     jobs = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
     while any(job.n_left for job in jobs):
         engine.step()
@@ -153,7 +153,7 @@ def test_no_text_ends_before_its_least_length(opened: Any, temperature: float) -
             for n in (0, 1, 4)
             for top_p in (1.0, 0.9)
         ]
-        lengths = [[len(c.token_ids) for c in group] for group in engine.generate(asked)]
+        lengths = [[len(c.token_ids) for c in group] for group in generate(engine, asked)]
     finally:
         model.lm_head.bias = None
     assert lengths == [[n + 1] * 2 for n in (0, 1, 4) for _ in range(2)]

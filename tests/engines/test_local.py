@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import scored_logits, token_logprobs
@@ -40,7 +41,7 @@ def test_the_learner_scores_what_was_sampled_the_same(
 ) -> None:
     engine = LocalEngine(any_model, byte_tokenizer, max_rows=5)
     requests = _requests(temperature=temperature)
-    for request, group in zip(requests, engine.generate(requests), strict=True):
+    for request, group in zip(requests, generate(engine, requests), strict=True):
         for completion in group:
             again = _relearned(any_model, request, completion, temperature)
             assert completion.logprobs == pytest.approx(again, abs=1e-4)
@@ -51,7 +52,7 @@ def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
 ) -> None:
     engine = LocalEngine(model.to(torch.bfloat16), byte_tokenizer, max_rows=5)
     requests = _requests()
-    for request, group in zip(requests, engine.generate(requests), strict=True):
+    for request, group in zip(requests, generate(engine, requests), strict=True):
         for completion in group:
             again = _relearned(model, request, completion, 1.0)
             # Logits near 8 have steps of 1/32 in bfloat16.
@@ -124,12 +125,12 @@ def test_a_completion_does_not_depend_on_its_neighbours(
     together = _ids(LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests))
     for max_rows in (1, 2, 5, 12):
         engine = LocalEngine(model, byte_tokenizer, max_rows=max_rows)
-        assert _ids(engine.generate(requests)) == together
+        assert _ids(generate(engine, requests)) == together
     alone = [LocalEngine(model, byte_tokenizer, max_rows=9).generate([r])[0] for r in requests]
     assert _ids(alone) == together
     fewer = [dataclasses.replace(request, n=2) for request in requests]
     engine = LocalEngine(model, byte_tokenizer, max_rows=7)
-    assert _ids(engine.generate(fewer[::-1]))[::-1] == [group[:2] for group in together]
+    assert _ids(generate(engine, fewer[::-1]))[::-1] == [group[:2] for group in together]
 
 
 def test_completions_with_one_history_are_decoded_once(
@@ -141,7 +142,7 @@ def test_completions_with_one_history_are_decoded_once(
     engine = LocalEngine(model, byte_tokenizer, max_rows=64)
     read, decode = [], engine._inference.decode
     engine._inference.decode = lambda ids, *rest: (read.append(len(ids)), decode(ids, *rest))[1]
-    groups = engine.generate(requests)
+    groups = generate(engine, requests)
     histories = [
         {(place, *c.token_ids[:step]) for place, group in enumerate(groups) for c in group
          if len(c.token_ids) > step}
@@ -168,8 +169,8 @@ def test_greedy_completions_never_part(model: PreTrainedModel, byte_tokenizer: A
 
 def test_the_same_engine_says_the_same_twice(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
-    first = engine.generate(_requests())
-    assert engine.generate(_requests()) == first
+    first = generate(engine, _requests())
+    assert generate(engine, _requests()) == first
 
 
 def test_completions_of_a_request_differ(model: PreTrainedModel, byte_tokenizer: Any) -> None:
@@ -195,7 +196,7 @@ def test_frequencies_follow_the_model(model: PreTrainedModel, byte_tokenizer: An
 def test_every_eos_id_ends_and_is_kept(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     ends = set(range(0, 250, 5))
     engine = LocalEngine(model, byte_tokenizer, max_rows=8, eos_ids=ends)
-    completions = [c for group in engine.generate(_requests(n=8)) for c in group]
+    completions = [c for group in generate(engine, _requests(n=8)) for c in group]
     stopped = [c for c in completions if c.finish == "stop"]
     assert len({c.token_ids[-1] for c in stopped}) > 3
     for completion in completions:
@@ -220,7 +221,7 @@ def test_a_tokenizer_that_does_not_fit_is_a_sentence(
 
 def test_truncated_completions_say_so(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
-    for group in engine.generate(_requests(max_tokens=7)):
+    for group in generate(engine, _requests(max_tokens=7)):
         assert [(c.finish, len(c.token_ids)) for c in group] == [("length", 7)] * 3
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import token_logprobs
@@ -38,16 +39,16 @@ def test_the_cache_never_exceeds_what_is_needed(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
-    engine.generate(_requests(n=1, max_tokens=70))
+    generate(engine, _requests(n=1, max_tokens=70))
     assert engine._cache.length == 100
     assert engine._cache.rows <= 4
-    engine.generate(_requests(n=2, max_tokens=5))
+    generate(engine, _requests(n=2, max_tokens=5))
     assert (engine._cache.rows, engine._cache.length) == (6, 35)
 
 
 def test_one_prefill_serves_a_group(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
-    groups = engine.generate(_requests(n=5))
+    groups = generate(engine, _requests(n=5))
     assert engine.counters.prompt_tokens == sum(map(len, PROMPTS))
     sampled = sum(len(completion.token_ids) for group in groups for completion in group)
     assert engine.counters.completion_tokens == sampled
@@ -65,7 +66,7 @@ def test_groups_are_handed_over_as_they_are_done(
         handed[place] = group
         tokens.append(engine.counters.completion_tokens)
 
-    groups = engine.generate(_requests(), on_group)
+    groups = generate(engine, _requests(), on_group)
     assert [handed[place] for place in range(len(groups))] == groups
     assert tokens[0] < engine.counters.completion_tokens
 
@@ -74,26 +75,26 @@ def test_an_error_of_the_caller_leaves_the_engine_clean(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
-    expected = engine.generate(_requests())
+    expected = generate(engine, _requests())
 
     def fail(place: int, group: list[Completion]) -> None:
         raise KeyError(place)
 
     with pytest.raises(KeyError):
-        engine.generate(_requests(), fail)
-    assert engine.generate(_requests()) == expected
+        generate(engine, _requests(), fail)
+    assert generate(engine, _requests()) == expected
 
 
 def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
-    old = engine.generate(_requests())
+    old = generate(engine, _requests())
     model.requires_grad_(True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     ids = torch.tensor([1, 2, 3])
     token_logprobs(model, ids, [3], torch.tensor([False, True, True])).sum().backward()
     optimizer.step()
     engine.publish(3)
-    new = engine.generate(_requests())
+    new = generate(engine, _requests())
     assert {c.policy_version for group in old for c in group} == {0}
     assert {c.policy_version for group in new for c in group} == {3}
     assert _ids(old) != _ids(new)
@@ -160,7 +161,7 @@ def test_a_diverged_model_is_a_sentence(model: PreTrainedModel, byte_tokenizer: 
         model.get_output_embeddings().weight[3] = torch.nan
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     with pytest.raises(EngineError, match="not finite"):
-        engine.generate(_requests())
+        generate(engine, _requests())
 
 
 @pytest.mark.parametrize(
@@ -184,13 +185,13 @@ def test_a_request_that_cannot_be_served_is_a_sentence(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     with pytest.raises(EngineError, match=says):
-        engine.generate([Request([1], 1, Sampling(5), 0), request_])
+        generate(engine, [Request([1], 1, Sampling(5), 0), request_])
     assert engine.counters.completion_tokens == 0
 
 
 def test_the_longest_request_fits(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
-    [[completion]] = engine.generate([Request([1] * 250, 1, Sampling(6), 0)])
+    [[completion]] = generate(engine, [Request([1] * 250, 1, Sampling(6), 0)])
     assert len(completion.token_ids) == 6
 
 

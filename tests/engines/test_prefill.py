@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import Prefill, PrefillState
 from r1kit.engines.prefix_cache import BLOCK, PrefixCache
@@ -76,7 +77,7 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, prefix_tokens=512)
     for n_known in (0, (length - 1) // BLOCK * BLOCK):
         before = engine.counters.cached_tokens
-        [group] = engine.generate([request])
+        [group] = generate(engine, [request])
         assert [c.token_ids for c in group] == [c.token_ids for c in alone]
         assert engine.counters.cached_tokens - before == n_known
 
@@ -84,11 +85,11 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
 def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
     request = Request(WORDS, 1, Sampling(2), seed=4)
-    engine.generate([request])
+    generate(engine, [request])
     engine.publish(1)
-    engine.generate([request])
+    generate(engine, [request])
     assert engine.counters.cached_tokens == 0
-    engine.generate([request])
+    generate(engine, [request])
     assert engine.counters.cached_tokens == 3 * BLOCK
 
 
@@ -134,7 +135,7 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
         engine.step()
     engine.abort(job)
     assert [c.finish for c in job.results()] == ["abort"]
-    [[again]] = engine.generate([request])
+    [[again]] = generate(engine, [request])
     assert again.token_ids == alone.token_ids
     assert engine.counters.cached_tokens == 16 * n_steps // BLOCK * BLOCK
 

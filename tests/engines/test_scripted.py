@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from r1kit.engines.base import Engine
+from r1kit.engines.base import Sampler, generate
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import EngineError
 from r1kit.types import Completion, Request, Sampling
@@ -15,10 +15,12 @@ def _engine(byte_tokenizer: Any) -> ScriptedEngine:
 
 
 def test_it_says_what_the_script_says(byte_tokenizer: Any) -> None:
-    engine: Engine = _engine(byte_tokenizer)
+    engine = _engine(byte_tokenizer)
     engine.publish(4)
+    sampler: Sampler = engine
     handed: list[tuple[int, list[Completion]]] = []
-    groups = engine.generate(
+    groups = generate(
+        sampler,
         [Request([1, 2], 2, Sampling(30), 0), Request([3], 1, Sampling(30), 0)],
         lambda place, group: handed.append((place, group)),
     )
@@ -32,16 +34,16 @@ def test_it_says_what_the_script_says(byte_tokenizer: Any) -> None:
 
 
 def test_long_answers_are_cut(byte_tokenizer: Any) -> None:
-    [[cut]] = _engine(byte_tokenizer).generate([Request([1], 1, Sampling(3), 0)])
+    [[cut]] = generate(_engine(byte_tokenizer), [Request([1], 1, Sampling(3), 0)])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1 0", "length", 3)
 
 
 def test_stop_strings_cut(byte_tokenizer: Any) -> None:
     request = Request([1], 1, Sampling(30, stop=(" 0",)), 0)
-    [[cut]] = _engine(byte_tokenizer).generate([request])
+    [[cut]] = generate(_engine(byte_tokenizer), [request])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1", "stop", 3)
 
 
 def test_it_refuses_what_every_engine_refuses(byte_tokenizer: Any) -> None:
     with pytest.raises(EngineError, match="empty"):
-        _engine(byte_tokenizer).generate([Request([], 1, Sampling(3), 0)])
+        generate(_engine(byte_tokenizer), [Request([], 1, Sampling(3), 0)])

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from r1kit.engines.base import Delta
+from r1kit.engines.base import Delta, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.engines.text import Text, TextStream
@@ -46,10 +46,10 @@ def test_stop_strings_end_a_row_at_once(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
     free = Request([65, 66], 6, Sampling(40, temperature), 1)
-    [longer] = engine.generate([free])
+    [longer] = generate(engine, [free])
     stop = longer[0].text[8:10]
     assert len(stop.encode()) >= 2
-    [cut] = engine.generate([Request([65, 66], 6, Sampling(40, temperature, stop=(stop,)), 1)])
+    [cut] = generate(engine, [Request([65, 66], 6, Sampling(40, temperature, stop=(stop,)), 1)])
     for whole, short in zip(longer, cut, strict=True):
         n = len(short.token_ids)
         assert short.token_ids == whole.token_ids[:n]
@@ -68,7 +68,7 @@ def test_streamed_is_generated(
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
     for seed in range(4):
         request = Request([65, 66, seed], 1, Sampling(30, stop=stop), seed)
-        [[completion]] = engine.generate([request])
+        [[completion]] = generate(engine, [request])
         deltas = streamed(Text(byte_tokenizer, engine.eos_ids), completion, stop)
         assert "".join(delta.text for delta in deltas) == completion.text
         assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
@@ -89,7 +89,7 @@ def test_streams_never_split_a_character(
 ) -> None:
     engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
     request = Request([1], 1, Sampling(max_tokens, stop=stop), 0)
-    [[completion]] = engine.generate([request])
+    [[completion]] = generate(engine, [request])
     deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, stop)
     assert "".join(delta.text for delta in deltas) == completion.text
     assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
@@ -103,7 +103,7 @@ def test_streams_never_split_a_character(
 
 def test_text_comes_while_it_is_sampled(byte_tokenizer: Any) -> None:
     engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
-    [[completion]] = engine.generate([Request([1], 1, Sampling(30, stop=("bc",)), 0)])
+    [[completion]] = generate(engine, [Request([1], 1, Sampling(30, stop=("bc",)), 0)])
     deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",))
     assert [delta.text for delta in deltas] == ["가", "나", " ", "a", "b"]
     assert [len(delta.token_ids) for delta in deltas] == [3, 3, 1, 1, 2]

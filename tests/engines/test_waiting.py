@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.prefill import PrefillState
 from r1kit.engines.waiting import Pace, PrefillQueue, pace
@@ -27,7 +28,7 @@ def _engine(model: PreTrainedModel, tokenizer: Any, max_rows: int) -> LocalEngin
 
 
 def _alone(model: PreTrainedModel, tokenizer: Any, request: Request) -> list[list[int]]:
-    [group] = _engine(model, tokenizer, request.n).generate([request])
+    [group] = generate(_engine(model, tokenizer, request.n), [request])
     return _ids(group)
 
 
@@ -82,7 +83,7 @@ def test_prompts_that_go_on_from_a_known_text_count_as_short(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
-    engine.generate([LONG])
+    generate(engine, [LONG])
     engine._queue.pace = Pace(PIECE, PIECE)
     other = engine.submit(_short(3, length=200))
     engine.step()

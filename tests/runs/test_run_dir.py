@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from r1kit.runs import run_dir
 from r1kit.config import Recipe, parse
-from r1kit.files.atomic import MARKER, JsonLines, read_lines, replace_file, to_json
 from r1kit.errors import RunError
-from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
+from r1kit.files.atomic import MARKER, JsonLines, read_lines, replace_file, to_json
+from r1kit.runs import run_dir
 from r1kit.runs.run_dir import RunDir
+from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
 
 MEASURED = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
 

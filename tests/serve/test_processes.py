@@ -18,6 +18,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from r1kit.engines import worker
+from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.engines.worker import EngineWorker
@@ -72,7 +73,7 @@ def requests() -> list[Request]:
 def test_it_draws_what_the_same_engine_draws_here(engine, folder):
     here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
     there = run(engine, *requests())
-    for theirs, ours in zip(there, here.generate(requests()), strict=True):
+    for theirs, ours in zip(there, generate(here, requests()), strict=True):
         for one, other in zip(theirs, ours, strict=True):
             assert (one.token_ids, one.text, one.finish) == (
                 other.token_ids, other.text, other.finish

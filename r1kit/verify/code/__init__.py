@@ -1,9 +1,9 @@
-"""Does this program do what is asked? Tests are run in the sandbox; verdicts are made out here.
+"""Code verifier: runs a program against tests in the sandbox and decides outside it.
 
-Source: what LiveCodeBench, HumanEval and Codeforces ask, without what their graders get wrong
-(measured in docs/verifiers.md): the candidate never shares a process with an expected output, its
-results arrive as data, and whoever fails is told apart: a broken test, checker or sandbox makes the
-verdict undecided, never wrong.
+Source: the test formats of LiveCodeBench, HumanEval and Codeforces, without the faults of their
+graders (measured in docs/verifiers.md): the candidate never shares a process with an expected
+output, its results arrive as data, and failures are attributed: a broken test, checker or sandbox
+makes the verdict undecided, never wrong.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PYTHON = {"", "python", "py", "python3"}
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """`TestResult(False, "returns 8, not 7")`; passed is None when the grader failed."""
+    """A test result: `TestResult(False, "returns 8, not 7")`; None if the grader failed."""
 
     passed: bool | None
     why: str
@@ -54,27 +54,27 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What came of testing a program."""
+    """The results of testing a program."""
 
     results: tuple[TestResult, ...]
-    """in the order of the tests, up to the first failure unless all were asked for"""
+    """results in the order of the tests, up to the first failing run unless `run_all` was set"""
     n_tests: int
 
     @property
     def score(self) -> float | None:
-        """Share of the tests that passed; None when the grader failed at one."""
+        """The share of the tests that passed; None if the grader failed on one."""
         if any(result.passed is None for result in self.results):
             return None
         return sum(bool(result.passed) for result in self.results) / self.n_tests
 
     @property
     def first_failure(self) -> int | None:
-        """Place of the first test that did not pass."""
+        """The index of the first test that did not pass."""
         places = (place for place, result in enumerate(self.results) if not result.passed)
         return next(places, None)
 
     def verdict(self, program: str) -> Verdict:
-        """Right when every test passed; undecided when the grader failed before any test did."""
+        """Return "correct" if all tests passed, "undecided" if a grader failure came first."""
         place = self.first_failure
         if place is None:
             return Verdict(True, program, f"passes {self.n_tests} of {self.n_tests} tests")
@@ -91,10 +91,10 @@ def check_code(
     total_s: float = TOTAL_S,
     run_all: bool = False,
 ) -> TestReport:
-    """Test a program; `limits` are those of one run, a test or a series of calls.
+    """Test a program; `limits` apply to each run (one test, or one series of calls).
 
-    Stops at the first test that does not pass, unless `run_all` (for partial scores).
-    Raises ValueError when there is no test.
+    Stops after the first run with a failure, unless `run_all` is set (for partial scores).
+    Raises ValueError if there are no tests.
     """
     if not tests:
         raise ValueError("a program without tests cannot be judged")
@@ -124,7 +124,7 @@ class _Run:
     deadline: float
 
     def tests(self, tests: Sequence[Test]) -> list[TestResult]:
-        """Results of tests of one kind."""
+        """Run tests of one kind and return their results."""
         first = tests[0]
         if isinstance(first, CallTest):
             return self._calls([test for test in tests if isinstance(test, CallTest)])
@@ -170,7 +170,7 @@ class _Run:
         return TestResult(False, output.first_difference(got, test.stdout))
 
     def _special(self, test: StdioTest, got: str) -> TestResult:
-        """The verdict of the test's own checker, which runs in the sandbox, too."""
+        """Run the test's own checker, also in the sandbox, and return its result."""
         assert test.checker is not None
         names = ("input.txt", "answer.txt", "output.txt")
         files = dict(zip(names, (test.stdin, test.stdout, got), strict=True))
@@ -184,7 +184,7 @@ class _Run:
 
 
 def _share(ending: RunResult) -> float | None:
-    """What a checker printed: a number from 0 to 1, or nothing that counts."""
+    """Return the score that a checker printed, from 0 to 1; None if it is invalid."""
     words = ending.stdout[:1000].decode("utf-8", "replace").split()
     try:
         share = float(words[-1]) if words and ending.how == "exit" and not ending.code else -1.0
@@ -194,7 +194,7 @@ def _share(ending: RunResult) -> float | None:
 
 
 def _alike(tests: Sequence[Test]) -> list[list[Test]]:
-    """Calls of one function in a row are made by one process; every other test stands alone."""
+    """Group consecutive calls of one function, which share a process; other tests run alone."""
     series: list[list[Test]] = []
     for test in tests:
         before = series[-1][-1] if series else None
@@ -207,9 +207,10 @@ def _alike(tests: Sequence[Test]) -> list[list[Test]]:
 
 
 def extract_program(text: str) -> str | None:
-    """The program in an answer: its last fenced block of Python, closed or cut at the end.
+    """Return the program in an answer: its last fenced Python block, closed or cut off at the end.
 
-    A text with no fence at all that reads like a program is one. None when there is none.
+    A text without any fence counts as a program if a line starts like Python code. None if there is
+    no program.
     """
     blocks, position = [], 0
     while opening := _FENCE.search(text, position):
@@ -228,7 +229,7 @@ def extract_program(text: str) -> str | None:
 
 @cache
 def default_sandbox() -> Sandbox:
-    """This process's sandbox, opened at the first need and closed with the process."""
+    """Return the sandbox of this process, opened on first use and closed at exit."""
     opened = Sandbox().__enter__()
     atexit.register(opened.__exit__, None, None, None)
     return opened

@@ -1,9 +1,9 @@
-"""Call a candidate's function in the sandbox and bring back what it returned, as data.
+"""Call a candidate's function in the sandbox and return its results as data.
 
-The calling program reads arguments from stdin, runs the candidate's source as a module of its own,
-calls, and writes one line a call. Expected values are nowhere in that process. The candidate may
-print (to stderr, where nobody looks), patch what it likes or leave early: then a line is missing,
-and the call it was at has failed.
+The calling program reads the arguments from stdin, runs the candidate's source as a separate
+module, calls the function, and writes one line per call. That process holds no expected values. The
+candidate may print (to stderr, which is ignored), patch anything or exit early: then a line is
+missing, and the current call counts as failed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NO_TIME = "its tests together take too long"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call came to: a value, or the reason there is none."""
+    """The result of a call: a value, or the reason why there is none."""
 
     value: Any = None
-    """encoded; None when there is an error, too"""
+    """the encoded return value; also None if there is an error"""
     error: str | None = None
-    """in a phrase, for people"""
+    """a readable phrase"""
     exception: str | None = None
-    """the type, where the candidate raised one"""
+    """name of the exception type, if the candidate raised one"""
     is_graders_fault: bool = False
 
 
@@ -70,10 +70,10 @@ def call(
     limits: Limits,
     deadline: float,
 ) -> list[Result]:
-    """One result a call, in order; `limits` hold for each run of the program.
+    """Return one result per call, in order; `limits` apply to each run of the program.
 
-    A call that ends the process costs itself alone: the rest is called in another one, as long as
-    `time.monotonic()` is before the deadline.
+    A call that ends the process fails alone: the remaining calls run in a new process, until
+    `time.monotonic()` reaches the deadline.
     """
     results: list[Result] = []
     while len(results) < len(calls):
@@ -87,7 +87,7 @@ def call(
         results += found
         if len(found) < len(left):
             lost = Result(error=why(ending), is_graders_fault=ending.how == "sandbox")
-            # A program that ends by itself before the first call would do so every time.
+            # A program that exits before the first call would do so every time.
             is_hopeless = not found and ending.how in ("exit", "sandbox")
             results += [lost] * (len(left) - len(found) if is_hopeless else 1)
     return results
@@ -98,7 +98,7 @@ def _roomy(limits: Limits, n_calls: int) -> Limits:
 
 
 def _read(stdout: bytes, n_calls: int) -> list[Result]:
-    """Results as far as whole, well-formed lines go."""
+    """Parse results up to the first incomplete or malformed line."""
     results = []
     for line in stdout.split(b"\n")[:-1][:n_calls]:
         try:
@@ -115,7 +115,7 @@ def _read(stdout: bytes, n_calls: int) -> list[Result]:
 
 
 def why(ending: RunResult) -> str:
-    """What ended a run that should have gone on, in a phrase."""
+    """Describe why a run ended too early, in a phrase."""
     said = {
         "wall": "takes too long",
         "cpu": "uses too much time",

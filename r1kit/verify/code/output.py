@@ -1,8 +1,8 @@
-"""Is what a program wrote what it should have written?
+"""Compare the output of a program with the expected output.
 
-Lines compare without blanks at their ends and without empty lines at the end of the output; a line
-that differs may still hold the same numbers, written otherwise (`0.50` for `0.5`).
-Source: LiveCodeBench's rule. Departure: every line counts; a right first line is not enough.
+Trailing white space of lines and empty lines at the end of the output are ignored; numbers may be
+written differently (`0.50` for `0.5`).
+Source: LiveCodeBench's rule. Departure: every line counts; a correct first line is not enough.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _NUMBER = re.compile(
 
 
 def same_output(got: str, expected: str) -> bool:
-    """Whether two outputs are the same, line by line."""
+    """Return True if two outputs are the same, line by line."""
     mine, theirs = _lines(got), _lines(expected)
     return len(mine) == len(theirs) and all(map(_same_line, mine, theirs))
 
 
 def first_difference(got: str, expected: str) -> str:
-    """Where two outputs that are not the same part, in a phrase."""
+    """Describe the first difference between two different outputs, in a phrase."""
     mine, theirs = _lines(got), _lines(expected)
     for number, (a, b) in enumerate(zip(mine, theirs, strict=False), start=1):
         if not _same_line(a, b):

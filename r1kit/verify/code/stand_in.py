@@ -1,16 +1,16 @@
-"""Run test code that calls a function, without that function: HumanEval's `check(candidate)`.
+"""Run test code such as HumanEval's `check(candidate)` in a process without the candidate.
 
-Test code knows the right answers, so the candidate must not share its process. It runs alone in
-the sandbox, twice at least, and its `candidate` is a stand-in:
+Test code contains the correct answers, so the candidate must not share its process. The test code
+runs alone in the sandbox, at least twice, with a stand-in as its `candidate`:
 
-1. Rehearsal: no assertion counts, and the stand-in writes down which calls there are. What it
-   returns lets everything be done with it.
-2. The candidate makes these calls in a process of its own (calls.py).
-3. The stand-in gives the results back, and the assertions decide. A call that was not foreseen
-   (its arguments depend on earlier results) is rehearsed again, with what is known by then.
+1. Rehearsal: assertions are ignored, and the stand-in records the calls. It returns an object that
+   supports every operation.
+2. The candidate executes these calls in a separate process (calls.py).
+3. The stand-in returns the recorded results, and the assertions decide. If there is a new call (its
+   arguments depend on earlier results), the rehearsal is repeated with the results known so far.
 
-Only data passes in between. Departure: the candidate cannot change its arguments in place as seen
-by the test code, and functions as arguments or results do not travel.
+Only data passes between the processes. Departure: the test code does not see in-place changes of
+arguments by the candidate, and functions cannot be arguments or results.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from r1kit.verify.code.tests import CheckTest
 from r1kit.verify.sandbox import Job, Limits, Sandbox
 
 MAX_ROUNDS = 32
-"""of calls whose arguments depend on earlier results"""
+"""maximum number of rounds of calls whose arguments depend on earlier results"""
 MAX_CALLS = 10_000
 LIMITS = Limits(wall_s=20.0, cpu_s=20.0, memory_mb=1024, output_bytes=1 << 25)
-"""of the test code, which is trusted to be slow"""
+"""limits of the test code, which may be slow"""
 
 _CHECKER = (
     values.BEGIN
@@ -137,21 +137,21 @@ _main()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the test code came to."""
+    """The outcome of the test code."""
 
     passed: bool | None
-    """None where the test code, not the candidate, is at fault"""
+    """None if the test code, not the candidate, is at fault"""
     why: str
 
 
 class _FaultError(Exception):
-    """The test code cannot be run; says why in a phrase."""
+    """The test code cannot be run; the message says why in a phrase."""
 
 
 def run_check(
     sandbox: Sandbox, program: str, test: CheckTest, limits: Limits, deadline: float
 ) -> Checked:
-    """Whether the program's function passes the test code."""
+    """Test the program's function with the test code."""
     try:
         asked = _first_calls(sandbox, test)
         for _ in range(MAX_ROUNDS):
@@ -171,7 +171,7 @@ def run_check(
     return Checked(None, f"its calls depend on results more than {MAX_ROUNDS} times over")
 
 
-@lru_cache(maxsize=512)  # the completions of a group are tested alike
+@lru_cache(maxsize=512)  # the completions of a group share their tests
 def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[Args]:
     calls: list[Args] = _run(sandbox, test, [], is_rehearsal=True)["calls"]
     return calls
@@ -180,7 +180,7 @@ def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[Args]:
 def _run(
     sandbox: Sandbox, test: CheckTest, known: list[tuple[Args, Result]], *, is_rehearsal: bool
 ) -> dict[str, Any]:
-    """Runs the test code against a stand-in that knows these results."""
+    """Run the test code with a stand-in that returns the known results."""
     asked = {
         "code": test.check,
         "entry_point": test.entry_point,

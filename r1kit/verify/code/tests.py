@@ -1,11 +1,11 @@
-"""What a program is tested with: its input and output, calls of a function, or a checking program.
+"""The kinds of tests for a program: input and output, function calls, or a checking program.
 
     {"stdin": "3 4\\n", "stdout": "7\\n"}
     {"function": "add", "args": [3, 4], "expected": 7}
     {"check": "def check(candidate):\\n    assert candidate(3, 4) == 7", "entry_point": "add"}
 
-Expected outputs stay on this side; what of a test goes where the candidate runs is said in each
-type.
+Expected outputs never enter the sandbox process of the candidate; the docstring of each type says
+what the candidate receives.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from r1kit.verify.code import values
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """The program reads `stdin`, alone, and must write `stdout`."""
+    """A test by input and output: the program receives only `stdin` and must write `stdout`."""
 
     stdin: str
     stdout: str
     checker: str | None = None
-    """A program that judges outputs where several are right. It runs in the sandbox with
-    `sys.argv[1:] = ["input.txt", "answer.txt", "output.txt"]` and prints 1 (or a share) or 0."""
+    """A program that grades the output if several outputs are correct. It runs in the sandbox with
+    `sys.argv[1:] = ["input.txt", "answer.txt", "output.txt"]` and prints a score from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallTest:
-    """`CallTest("add", (3, 4), 7)`: a function or a method of `Solution`; it gets the arguments."""
+    """A call of a function or a method of `Solution`: `CallTest("add", (3, 4), 7)`.
+
+    The candidate receives only the arguments.
+    """
 
     function: str
     args: tuple[Any, ...]
@@ -45,8 +48,8 @@ class CallTest:
 class CheckTest:
     """Test code that defines `check(candidate)`, as in HumanEval, for the function `entry_point`.
 
-    It runs in a process of its own, which the candidate never sees, and calls a stand-in; the
-    candidate gets the arguments of those calls and nothing else.
+    It runs in a separate process that the candidate cannot access, and calls a stand-in; the
+    candidate receives only the arguments of those calls.
     """
 
     check: str
@@ -60,11 +63,11 @@ _KEYS: dict[type[Test], tuple[dict[str, type], dict[str, type]]] = {
     CallTest: ({"function": str, "args": list, "expected": object}, {}),
     CheckTest: ({"check": str, "entry_point": str}, {}),
 }
-"""what a test is written with: needed and optional keys"""
+"""required and optional keys of each kind of test, with their types"""
 
 
 def read(rows: Any) -> list[Test]:
-    """Tests as they stand in a file. Raises ValueError with a sentence that names what is off."""
+    """Parse tests from the rows of a file. Raises ValueError; its message names the fault."""
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
         raise ValueError("tests is a list of at least one test")
     return [_read(row, place) for place, row in enumerate(rows)]

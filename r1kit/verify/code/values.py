@@ -1,15 +1,16 @@
-"""Plain values of Python as JSON and back, between processes that do not trust each other.
+"""Encode plain Python values as JSON and back, between processes that do not trust each other.
 
-A candidate's result is encoded in its own process, which it owns: whatever it forges there, what
-arrives is data. Only exact types are read (an `int` subclass with a lying `__eq__` arrives as the
-number it is), so a comparison outside runs no code of the candidate.
+A candidate's result is encoded in the candidate's own process; whatever it forges there arrives as
+data. Only exact types are decoded (an `int` subclass with a false `__eq__` arrives as the plain
+number), so the comparison outside never runs the candidate's code.
 
-    5 · "a" · None · 0.5       as they are
+    5 · "a" · None · 0.5       unchanged
     (1, [2])                   ["tuple", [1, ["list", [2]]]]
     2**60                      ["int", "0x1000000000000000"]
     object()                   ["other", "object"], equal to nothing
 
-`SOURCE` is `encode` and `decode` as text, `BEGIN` how programs of ours begin in the sandbox.
+`SOURCE` is the source of `encode` and `decode`; `BEGIN` is the prologue of r1kit's own programs in
+the sandbox.
 """
 
 from __future__ import annotations
@@ -83,13 +84,13 @@ sys.stdin = io.StringIO()
 """
     + SOURCE
 )
-"""What is asked is read, stdout is kept for the answer, and whatever else is printed is an error
-message."""
+"""Prologue: reads the request from stdin, reserves stdout for the reply and redirects all other
+prints to stderr."""
 
 MAX_SHOWN = 200
-"""characters of a value in a sentence"""
+"""maximum length of a value shown in a message"""
 MAX_DEPTH = 200
-"""containers inside containers"""
+"""maximum nesting of containers"""
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("list", "tuple", "set", "frozenset", "dict", "complex"), list),
     **dict.fromkeys(("int", "bytes", "other"), str),
@@ -97,7 +98,7 @@ _KINDS: dict[str, type] = {
 
 
 def coded(value: Any) -> Any:
-    """A plain value as JSON. Raises ValueError for anything that is not plain data."""
+    """Encode a plain value as JSON data. Raises ValueError for anything that is not plain data."""
     if value is None or isinstance(value, bool | str | float):
         return value
     if isinstance(value, int):
@@ -116,7 +117,7 @@ def coded(value: Any) -> Any:
 
 
 def check(value: Any, depth: int = 0) -> None:
-    """Raises ValueError unless this is an encoded value; nothing else may be compared or shown."""
+    """Raise ValueError unless `value` is an encoded value; only such may be compared or shown."""
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if value is None or isinstance(value, bool | str | float | int):
@@ -143,11 +144,11 @@ def _is_tagged(value: Any) -> bool:
 
 
 def same(got: Any, expected: Any) -> bool:
-    """Whether an encoded result is an encoded expected value.
+    """Return True if an encoded result equals an encoded expected value.
 
-    As `==` of Python on plain data, with two liberties that test sets take: lists and tuples are
-    one, and where a float is expected it may be off by 1e-6 (absolutely or relatively). Both have
-    passed `check`.
+    Compares like Python's `==` on plain data, with two relaxations that test sets assume: a list
+    equals a tuple with the same items, and an expected float allows an error of 1e-6 (absolute or
+    relative). Both values must have passed `check`.
     """
     if _is_number(got) and _is_number(expected):
         return _same_number(got, expected)
@@ -167,7 +168,7 @@ def same(got: Any, expected: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """An encoded value as Python would write it, cut to a readable length."""
+    """Return an encoded value as Python source, truncated to MAX_SHOWN characters."""
     text = _written(value, MAX_SHOWN)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
@@ -195,7 +196,7 @@ def _same_number(got: Any, expected: Any) -> bool:
     if isinstance(b, float) and isinstance(a, int | float):
         try:
             close = math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
-        except OverflowError:  # an int beyond every float
+        except OverflowError:  # an int too large for a float
             return False
         return close or (math.isnan(b) and isinstance(a, float) and math.isnan(a))
     return bool(a == b)
@@ -206,7 +207,7 @@ def _sorted(values: list[Any]) -> list[str]:
 
 
 def _hashed(value: Any) -> Any:
-    """Numbers that are equal look equal: as Python hashes 1, 1.0 and True alike."""
+    """Normalize numbers so that equal ones are written alike, as 1, 1.0 and True hash alike."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Mathematical answers: exact where it can be, Math-Verify in a killable process where it must."""
+"""Math verifier: exact arithmetic where possible, else Math-Verify in a killable process."""
 
 from r1kit.verify.math.check import check_math
 from r1kit.verify.math.pool import Pool

@@ -1,12 +1,12 @@
-"""Exact numbers and rational expressions with a normal form, so that equal is a comparison.
+"""Exact numbers and rational expressions in a normal form, so that equality is a comparison.
 
 Source: textbook. A polynomial is a sum of terms c · √r · x^a · y^b ... with rational c and
 square-free r (negative r carries i); such terms are linearly independent, so two polynomials are
-equal if and only if their terms are. An expression is a quotient of two; quotients compare by
-cross product.
-Departures: π and e count as free symbols. What has no place in the normal form (sin x, 2^n, ∛2) is
-an opaque symbol that begins with "?": it can prove equal, and never different. Powers and
-factorials beyond MAX_BITS are opaque too, and begin with "?!".
+equal if and only if their terms are. An expression is a quotient of two polynomials; quotients are
+compared by cross-multiplication.
+Departures: π and e count as free symbols. Expressions without a normal form (sin x, 2^n, ∛2) are
+opaque symbols, whose names begin with "?": they can prove equality but never inequality. Powers and
+factorials beyond MAX_BITS are opaque too; their names begin with "?!".
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from functools import reduce
 from r1kit.verify.math.refusals import LimitError, UndefinedError, UnsureError
 
 MAX_BITS = 64_000
-"""of the numerator or denominator of a coefficient"""
+"""maximum size of the numerator or denominator of a coefficient"""
 MAX_TERMS = 120
-"""of a polynomial"""
+"""maximum number of terms of a polynomial"""
 MAX_POWER = 60
-"""to which a sum is expanded"""
+"""maximum power to which a sum is expanded"""
 MAX_EXPONENT = 10**6
-"""of a single symbol"""
+"""maximum exponent of a single symbol"""
 MAX_SURE_ROOT = 10**12
-"""Below this, dividing by the primes up to 10^4 leaves no hidden square."""
+"""Below this, division by the primes up to 10^4 finds every square factor."""
 
 Term = tuple[int, tuple[tuple[str, int], ...]]
 """(square-free radicand, ((symbol, exponent), ...) sorted)"""
 Polynomial = dict[Term, Fraction]
-"""no zero coefficients"""
+"""coefficients by term, none of them zero"""
 
 UNIT: Term = (1, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`√3 / 2` is `Ratio({(3, ()): 1}, {(1, ()): 2})`."""
+    """A quotient of polynomials: `√3 / 2` is `Ratio({(3, ()): 1}, {(1, ()): 2})`."""
 
     top: Polynomial
     bottom: Polynomial
@@ -60,7 +60,7 @@ def imaginary_unit() -> Ratio:
 
 
 def opaque(name: str, *arguments: Ratio) -> Ratio:
-    """A function nothing is known of but its name and arguments."""
+    """Return a symbol for a function of which only the name and the arguments are known."""
     return symbol(f"?{name}({','.join(map(written, arguments))})")
 
 
@@ -80,14 +80,14 @@ def multiply(a: Ratio, b: Ratio) -> Ratio:
 
 
 def divide(a: Ratio, b: Ratio) -> Ratio:
-    """Raises UndefinedError where b is zero."""
+    """Return a / b. Raises UndefinedError if b is zero."""
     if not b.top:
         raise UndefinedError("divides by zero")
     return _ratio(_product(a.top, b.bottom), _product(a.bottom, b.top))
 
 
 def power(base: Ratio, exponent: Ratio) -> Ratio:
-    """Whole powers are exact, halves are square roots, the rest is opaque."""
+    """Return base^exponent: exact for integer exponents, by `root` for fractions, else opaque."""
     n = constant(exponent)
     if n is None:
         return opaque("pow", base, exponent)
@@ -101,7 +101,7 @@ def power(base: Ratio, exponent: Ratio) -> Ratio:
 
 
 def root(base: Ratio, degree: int) -> Ratio:
-    """The principal root: square roots of rational numbers are exact, others where they end."""
+    """Return the principal root: exact for square roots of rationals and for rational results."""
     value = constant(base)
     if value is not None and degree == 2:
         return _square_root(value)
@@ -113,7 +113,7 @@ def root(base: Ratio, degree: int) -> Ratio:
 
 
 def factorial(a: Ratio) -> Ratio:
-    """Raises UnsureError unless `a` is a whole number >= 0 (or has symbols: then opaque)."""
+    """Return a!, opaque if `a` has symbols. Raises UnsureError for other non-integers and a < 0."""
     value = constant(a)
     if value is None:
         return opaque("factorial", a)
@@ -125,7 +125,7 @@ def factorial(a: Ratio) -> Ratio:
 
 
 def constant(a: Ratio) -> Fraction | None:
-    """The rational number it is, if it is one."""
+    """Return the value of a constant expression; None if it is not a rational number."""
     if not a.top:
         return Fraction(0)
     if a.top.keys() == {UNIT} == a.bottom.keys():
@@ -134,7 +134,7 @@ def constant(a: Ratio) -> Fraction | None:
 
 
 def binomial(a: Ratio, b: Ratio) -> Ratio:
-    """Exact for whole numbers, opaque for others."""
+    """Return the binomial coefficient: exact for integers >= 0, opaque otherwise."""
     n, k = constant(a), constant(b)
     if n is None or k is None or n < 0 or k < 0 or n.denominator > 1 or k.denominator > 1:
         return opaque("binomial", a, b)
@@ -144,7 +144,7 @@ def binomial(a: Ratio, b: Ratio) -> Ratio:
 
 
 def same(a: Ratio, b: Ratio) -> bool | None:
-    """Whether two expressions are equal, None where the normal form cannot tell."""
+    """Return True if two expressions are equal; None if the normal form cannot decide."""
     left, right = _product(a.top, b.bottom), _product(b.top, a.bottom)
     if left == right:
         return True
@@ -162,13 +162,13 @@ def has_huge(a: Ratio) -> bool:
 
 
 def symbols(a: Ratio) -> set[str]:
-    """Every symbol that occurs, opaque ones included."""
+    """Return the names of all symbols, including opaque ones."""
     terms = (*a.top, *a.bottom)
     return {name for _, powers in terms for name, _ in powers}
 
 
 def is_name(a: Ratio) -> bool:
-    """Whether it is one symbol, or a product of two as `f(x)` reads; never a number."""
+    """Return True for one symbol or a product of two, as `f(x)` is parsed; never for a number."""
     if a.bottom != {UNIT: Fraction(1)} or len(a.top) != 1:
         return False
     [((radicand, powers), coefficient)] = a.top.items()
@@ -177,7 +177,7 @@ def is_name(a: Ratio) -> bool:
 
 
 def are_proportional(a: Ratio, b: Ratio) -> bool:
-    """Whether one is the other times a rational number that is not zero."""
+    """Return True if one expression is a nonzero rational multiple of the other."""
     left, right = _product(a.top, b.bottom), _product(b.top, a.bottom)
     if left.keys() != right.keys():
         return False
@@ -185,18 +185,21 @@ def are_proportional(a: Ratio, b: Ratio) -> bool:
 
 
 def is_linear(a: Ratio) -> bool:
-    """Whether every term has at most one symbol, to the first power and not below."""
+    """Return True if every term has at most one symbol, to the first power in the numerator."""
     is_whole = a.bottom.keys() == {UNIT}
     return is_whole and all(sum(n for _, n in powers) <= 1 for _, powers in a.top)
 
 
 def written(a: Ratio) -> str:
-    """A text that equal normal forms share; whole numbers in base 16, which has no length limit."""
+    """Return a text that is the same for equal normal forms.
+
+    Integers are in base 16, which has no length limit in Python.
+    """
     return f"{_written(a.top)}/{_written(a.bottom)}"
 
 
 def n_bits(a: Ratio) -> int:
-    """How much there is of it: a measure of the work it causes."""
+    """Return the size of an expression in bits, a measure of the work it causes."""
     coefficients = (*a.top.values(), *a.bottom.values())
     return sum(_bits(c) + 64 for c in coefficients)
 
@@ -215,7 +218,7 @@ def _bits(c: Fraction) -> int:
 def _ratio(top: Polynomial, bottom: Polynomial) -> Ratio:
     if not bottom:
         raise UndefinedError("divides by zero")
-    if len(bottom) == 1:  # a number below is moved into the coefficients above
+    if len(bottom) == 1:  # move the coefficient of the denominator into the numerator
         [((radicand, powers), c)] = bottom.items()
         if c != 1 and radicand == 1:
             top = {term: _checked(value / c) for term, value in top.items()}
@@ -287,7 +290,7 @@ def _whole_power(base: Ratio, n: int) -> Ratio:
 
 
 def _term_power(polynomial: Polynomial, n: int) -> Polynomial:
-    """(c √r x^a)^n, where √r^n is r^(n // 2) and, for odd n, one √r more."""
+    """Return (c √r x^a)^n, where √r^n is r^(n // 2), times √r if n is odd."""
     [((radicand, powers), c)] = polynomial.items()
     if max((k for _, k in powers), default=1) * n > MAX_EXPONENT:
         raise LimitError("too large an exponent")
@@ -299,7 +302,7 @@ def _term_power(polynomial: Polynomial, n: int) -> Polynomial:
 
 
 def _huge_power(value: Fraction, n: int) -> Ratio:
-    """More than MAX_BITS: a power of the smallest possible base, 4^n as 2^2n."""
+    """Return a power beyond MAX_BITS as an opaque symbol with the smallest base: 4^n as 2^2n."""
     if value.denominator > 1 or value < 0:
         raise LimitError("a power of too many digits")
     base = value.numerator
@@ -311,7 +314,7 @@ def _huge_power(value: Fraction, n: int) -> Ratio:
 
 
 def _is_huge(a: Ratio) -> bool:
-    """Plus or minus one huge power or factorial, and nothing else."""
+    """Return True for a single huge power or factorial, up to its sign."""
     if a.bottom != {UNIT: 1} or len(a.top) != 1:
         return False
     [((radicand, powers), c)] = a.top.items()
@@ -320,7 +323,7 @@ def _is_huge(a: Ratio) -> bool:
 
 
 def _whole_root(n: int, degree: int) -> int | None:
-    """r with r^degree = n, if there is one."""
+    """Return the integer r with r^degree = n; None if there is none or n exceeds 4096 bits."""
     if n < 2:
         return n
     if n.bit_length() > 4096:
@@ -336,7 +339,7 @@ def _whole_root(n: int, degree: int) -> int | None:
 
 
 def _square_root(value: Fraction) -> Ratio:
-    """√(p/q) = √(pq) / q, with the squares taken out of pq."""
+    """Return √(p/q) = √(pq) / q, with the square factors of pq taken out of the root."""
     n, sign = abs(value.numerator) * value.denominator, -1 if value < 0 else 1
     if n == 0:
         return rational(0)
@@ -352,7 +355,10 @@ def _square_root(value: Fraction) -> Ratio:
 
 
 def _without_squares(n: int) -> tuple[int, int]:
-    """n = outside² · left with square-free left. Raises UnsureError where that is too hard."""
+    """Return (outside, left) with n = outside² · left and square-free left.
+
+    Raises UnsureError if the factors of n are too large.
+    """
     outside, left, prime = 1, 1, 2
     while prime * prime <= n and prime < 10_000:
         count = 0

@@ -1,11 +1,11 @@
-"""Expressions in LaTeX or plain text → exact values, by recursive descent.
+"""A recursive-descent parser from expressions in LaTeX or plain text to exact values.
 
     sum      = [ "-" | "\\pm" ] product { ("+" | "-" | "\\pm") product }
-    product  = factor { [ "*" | "/" ] factor }             no operator multiplies too
+    product  = factor { [ "*" | "/" ] factor }             no operator means "*"
     factor   = primary [ "!" ] [ "^" exponent ]
     primary  = number | name | \\frac.. | \\sqrt.. | function factor | "(" list ")" | ...
 
-It reads only what has one meaning and raises UnsureError at the rest: `1/2x`, `2 3`, `a < b`.
+It accepts only unambiguous input and raises UnsureError for the rest: `1/2x`, `2 3`, `a < b`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _BRACKETS = ("(", "[", "\\{")
 
 
 class ArithmeticParser(Cursor, ABC):
-    """Sums and what they are made of."""
+    """A parser of sums and their parts."""
 
     def __init__(self, tokens: list[MathToken]) -> None:
         super().__init__(tokens)
         self.sign = 1
-        """what a \\pm stands for in this pass over an element"""
+        """the sign that \\pm stands for in this pass over an element"""
         self.n_signs = 0
 
     def sum(self) -> Value:
@@ -96,7 +96,7 @@ class ArithmeticParser(Cursor, ABC):
         return token.kind in ("number", "name") or token.text in ("(", "[", "\\{", "{")
 
     def _mixed_number(self) -> Value:
-        """`1\\frac{4}{5}` and `1 4/5` are sums; anything else is a factor."""
+        """Parse a mixed number (`1\\frac{4}{5}` and `1 4/5` are sums), else a factor."""
         token = self.peek()
         start = self.place
         value = self._factor()
@@ -111,7 +111,7 @@ class ArithmeticParser(Cursor, ABC):
         return self.do(algebra.add, plain(value), algebra.rational(part))
 
     def _fraction_of_integers(self) -> Fraction | None:
-        """`\\frac{4}{5}` or ` 4/5` here, consumed; None where there is no such thing."""
+        """Consume `\\frac{4}{5}` or ` 4/5` if it comes next; None otherwise."""
         shapes = (
             (("frac", "{", None, "}", "{", None, "}"), (2, 5)),
             ((None, "/", None), (0, 2)),
@@ -176,7 +176,7 @@ class ArithmeticParser(Cursor, ABC):
                 raise UnsureError("a subscript of a number that is no base")
             return Based(text.lstrip("0") or "0", int(base))
         if text.isdecimal() and text.startswith("00"):
-            raise UnsureError("a part of a number")  # (1,000) is no point
+            raise UnsureError("a part of a number")  # (1,000) is not a point
         return self.do(algebra.rational, Fraction(text))
 
     def _name(self, name: str) -> Ratio:
@@ -189,7 +189,7 @@ class ArithmeticParser(Cursor, ABC):
         return algebra.symbol(f"{name}_{token.text}")
 
     def _letters(self, word: str) -> Ratio:
-        """`xy` is x · y; an exponent behind it belongs to the last letter alone."""
+        """Parse `xy` as x · y; an exponent after it applies to the last letter only."""
         *first, last = map(self._letter, word)
         if self.is_mark("!", "_"):
             raise UnsureError("of which letter?")
@@ -210,7 +210,7 @@ class ArithmeticParser(Cursor, ABC):
 
     @abstractmethod
     def bracketed(self, opening: str) -> Value:
-        """Defined by the grammar of whole answers, where lists are."""
+        """Parse the rest of a bracketed value; implemented in grammar.py, which parses lists."""
 
     def _command(self, name: str) -> Value:
         if name == "pi" or name in _GREEK:
@@ -231,7 +231,7 @@ class ArithmeticParser(Cursor, ABC):
         raise UnsureError(f"\\{name}")
 
     def _argument(self) -> Ratio:
-        """Of \\frac, \\sqrt and the like: a group, or one token."""
+        """Parse an argument of \\frac, \\sqrt and similar commands: a group, or one token."""
         token = self.peek()
         if token is not None and token.kind == "number" and len(token.text) > 1:
             before = self.peek(-1)
@@ -249,7 +249,7 @@ class ArithmeticParser(Cursor, ABC):
         return self.do(algebra.root, self._argument(), int(degree))
 
     def _function(self, name: str) -> Ratio:
-        """`\\sin^2 x`, `\\log_2 (x)`, `\\cot 2x`: opaque, with what follows as its argument."""
+        """Parse `\\sin^2 x`, `\\log_2 (x)` or `\\cot 2x` to an opaque symbol with its argument."""
         base = self._argument() if self.take("_") else algebra.rational(0)
         exponent = self._exponent() if self.take("^") else None
         argument = plain(self._factor())
@@ -288,7 +288,7 @@ class ArithmeticParser(Cursor, ABC):
 
 
 def plain(value: Value) -> Ratio:
-    """The expression it is. Raises UnsureError for anything else."""
+    """Return `value` if it is an expression. Raises UnsureError otherwise."""
     if not isinstance(value, Ratio):
         raise UnsureError("computes with something that is no number")
     return value

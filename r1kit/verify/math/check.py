@@ -1,8 +1,9 @@
-"""Is the final answer of a text what the gold answer asks for?
+"""Verify that the final answer of a text matches the gold answer.
 
-First the exact part (grammar.py, algebra.py, same.py), which decides what it is sure of. What it
-cannot read goes to Math-Verify in a process that can be killed (pool.py), unless it has a shape on
-which Math-Verify is known to be wrong or slow. Policy and promises: docs/verifiers.md.
+The exact part (grammar.py, algebra.py, same.py) runs first and decides only the cases it is sure
+of. Answers that it cannot parse go to Math-Verify in a process that can be killed (pool.py), unless
+they have a form on which Math-Verify is known to be wrong or slow. Policy and guarantees:
+docs/verifiers.md.
 
 Source: inspect_ai's scorer (limits before any algebra, nothing evaluated, statuses) and the audit
 of Math-Verify 0.9.0 in docs/verifiers.md. Departure: most answers never reach computer algebra.
@@ -33,7 +34,7 @@ from r1kit.verify.math.values import Value
 MAX_ASKED_CHARS = 600
 MAX_ASKED_NESTING = 20
 MAX_SHOWN_CHARS = 200
-"""of what was extracted, in the verdict"""
+"""maximum number of characters of the extracted answer shown in the verdict"""
 
 _PLAIN = re.compile(r"-?[0-9]{1,18}")
 _CODE = re.compile(
@@ -44,7 +45,7 @@ _NOT_VALUES = re.compile(
     r"\\(?:sum|prod|i*int|oint|lim|limsup|liminf|bigcup|bigcap|approx|sime?q?|equiv|cong|p?mod|bmod"
     r"|phantom|hspace|neg|ne|neq)(?![A-Za-z])"
 )
-"""What an answer may hold only if the gold answer does."""
+"""commands that an answer may contain only if the gold answer does"""
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _LONG_DECIMAL = re.compile(r"\.[0-9]{7,}")
 _SUBSCRIPTED_NUMBER = re.compile(r"[0-9]\s*_")
@@ -52,8 +53,8 @@ _TOO_HARD = re.compile(
     r"\\ldots|[0-9]{2,}[\s}]*!|[)}!]\s*!|\^\s*\{?\s*-?\s*[0-9]{3,}"
     r"|\^\s*(?:[A-Za-z0-9]\s*\^|\{[^{}]*\^)|[0-9]{40,}|\.[0-9]{20,}|0\.0{5,}"
 )
-"""Ellipses, factorials, large powers, towers and tiny numbers, which Math-Verify compares as floats
-or computes for ever."""
+"""Ellipses, factorials, large powers, power towers and tiny numbers, which Math-Verify compares as
+floats or never finishes computing."""
 _NAMED = re.compile(r"^[A-Za-z](?:\([a-z]\))?\s*=\s*(?P<value>[^=<>]+)$")
 _FOR_MATH_VERIFY = (
     (re.compile(r"([0-9.]+)\s*\\degree(?![A-Za-z])"), r"(\\frac{\1\\pi}{180})"),
@@ -64,10 +65,10 @@ _FOR_MATH_VERIFY = (
 
 
 def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
-    """The verdict on the answer part of a completion, its thinking already taken off.
+    """Return the verdict on the answer part of a completion, with its thinking already removed.
 
-    Undecided where `gold` cannot be read or a limit is hit; `why` says which. Takes less than a
-    second; `pool` is the one of this process by default.
+    The verdict is undecided if `gold` cannot be parsed or a limit is hit; `why` says which. Takes
+    less than a second. `pool` defaults to the pool of this process.
     """
     extracted = extract(text)
     shown = extracted[:MAX_SHOWN_CHARS] if extracted else None
@@ -81,7 +82,7 @@ def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
     answer = clean(extracted)
     if answer == wanted:
         return Verdict(True, shown, "equal as written")
-    if _PLAIN.fullmatch(wanted) and _PLAIN.fullmatch(answer):  # most answers; spares a parse
+    if _PLAIN.fullmatch(wanted) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
         same = int(wanted) == int(answer)
         return Verdict(same, shown, "equal" if same else f"not {wanted}")
     opinion = decide(wanted, answer)
@@ -92,7 +93,7 @@ def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
 
 
 def decide(gold: str, answer: str) -> Decision | None:
-    """What can be said of two clean texts without Math-Verify, None where it has to be asked."""
+    """Decide on two cleaned texts without Math-Verify; None if Math-Verify is needed."""
     wanted, found = _value(gold), _value(answer)
     if isinstance(wanted, LimitError | OversizeError | UndefinedError):
         return Decision(None, f"the gold answer: {wanted}")
@@ -112,7 +113,7 @@ def decide(gold: str, answer: str) -> Decision | None:
     return _refused(gold, answer)
 
 
-@lru_cache(maxsize=1024)  # the completions of a group share a gold answer and many of their own
+@lru_cache(maxsize=1024)  # a group's completions share the gold answer and often their answers
 def _value(text: str) -> Value | RefusalError:
     try:
         return parse(text)
@@ -125,7 +126,7 @@ def _is_huge(value: Value | RefusalError) -> bool:
 
 
 def _refused(gold: str, answer: str) -> Decision | None:
-    """The verdict on what Math-Verify is not to be asked."""
+    """Decide on inputs that must not reach Math-Verify; None if they may."""
     if not is_formula(gold):
         return Decision(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
     if not is_formula(answer):
@@ -144,7 +145,7 @@ def _refused(gold: str, answer: str) -> Decision | None:
 
 
 def _without_names(gold: str, answer: str) -> tuple[str, str]:
-    """`x = 5` against something that is no equation is `5`."""
+    """Reduce `x = 5` to `5` if the other text is not an equation."""
     if ("=" in gold) == ("=" in answer):
         return gold, answer
     named = [_NAMED.match(text) for text in (gold, answer)]
@@ -153,7 +154,7 @@ def _without_names(gold: str, answer: str) -> tuple[str, str]:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a clean text may be shown to a parser of LaTeX at all."""
+    """Return True if a cleaned text is safe to pass to a LaTeX parser."""
     if len(text) > MAX_ASKED_CHARS or not text.isascii() or not text.isprintable():
         return False
     depth = deepest = 0
@@ -164,7 +165,7 @@ def is_formula(text: str) -> bool:
 
 
 def _is_prose(gold: str) -> bool:
-    """Words of any language: what is not written the same is another answer."""
+    """Return True for plain words in any language; these match only if spelled the same."""
     return len(gold) <= MAX_ASKED_CHARS and not any(c.isdigit() or c in "\\{}^=" for c in gold)
 
 

@@ -1,4 +1,4 @@
-"""A place in a list of tokens, and the budget of what is read from there."""
+"""A position in a token list, with limits on parsing depth and computation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from r1kit.verify.math.values import Value
 MAX_DEPTH = 30
 MAX_GROUPS = 400
 MAX_WORK = 1_500_000
-"""bits of all results together; about a tenth of a second"""
+"""maximum total size of all results in bits; about a tenth of a second of work"""
 ENDS = (")", "]", "}", "\\}", ",", ";", "=", "&", "\\\\")
-"""marks before which a side of an element ends"""
+"""marks that end a side of an element"""
 
 
 class Cursor:
-    """Every method that takes moves on; `peek` and `is_...` do not."""
+    """A token cursor. `take` and `expect` advance it; `peek`, `at_end` and `is_...` do not."""
 
     def __init__(self, tokens: list[MathToken]) -> None:
         self.tokens = tokens

@@ -1,12 +1,12 @@
-"""Which part of a text is its answer.
+"""Extract the final answer from a text.
 
-In this order: the last box that is not empty; what follows the last marker ("Answer:",
+In order of priority: the last box that is not empty; the text after the last marker ("Answer:",
 "the answer is", "####", "답은", "答案是"); the last formula of the closing sentence; its last
-number. The last two only where that sentence does not waver ("not", "or", "maybe"). A box is looked
-for in the whole text, the rest in its last MAX_TAIL_CHARS; all of it in linear time.
+number. The last two count only if that sentence has no negation or doubt ("not", "or", "maybe").
+Boxes are searched in the whole text, the rest in its last MAX_TAIL_CHARS, all in linear time.
 
-Source: the order is that of the peers (Math-Verify, inspect_ai). Departures: a later box always
-replaces an earlier one; nothing is guessed from a sentence that denies or doubts.
+Source: the order is that of Math-Verify and inspect_ai. Departures: a later box always replaces an
+earlier one; nothing is guessed from a sentence with a negation or doubt.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _COUNTERS = re.compile(r"(?<=[0-9])\s*(?:개|명|원|마리|살|번|시간|분|�
 
 
 def extract(text: str) -> str | None:
-    """The answer as it is written, None where there is none."""
+    """Return the answer as written; None if there is none."""
     if (boxed := last_boxed(text)) is not None:
         return boxed
     tail = text[-MAX_TAIL_CHARS:].rstrip()
@@ -87,7 +87,10 @@ def _is_comment(tail: str, place: int) -> bool:
 
 
 def _with_unit(formula: re.Match[str], rest: str) -> str:
-    """`$5$ cm` is `5 cm`; more than one formula in the clause is all of the clause."""
+    """Return a formula and its unit: `$5$ cm` → `5 cm`.
+
+    If the clause has a second formula, or words that change the value, return the whole clause.
+    """
     clause = rest[formula.end() :].split("\n", 1)[0]
     end = _CLAUSE_END.search(clause)
     clause = clause[: end.start()] if end else clause.rstrip(" .。*_")
@@ -98,7 +101,7 @@ def _with_unit(formula: re.Match[str], rest: str) -> str:
 
 
 def _closing(tail: str) -> str | None:
-    """From the last line that says something: its last formula, else its last number."""
+    """Return the last formula if it is near the end, else the last number of the last line."""
     lines = [line for line in tail.splitlines() if line.strip(" \t*_`-#>$\\[]()")]
     if not lines:
         return None

@@ -1,11 +1,11 @@
-"""Whole answers in LaTeX or plain text → exact values: lists, equations, intervals, units, words.
+"""Parse whole answers (LaTeX or plain text): lists, equations, intervals, units, words.
 
-    list     = element { "," element }                     "and", "or", ";" separate too
+    list     = element { "," element }                     "and", "or", ";" also separate
     element  = side [ "=" side | "\\in" side ]
     side     = words | whole { "\\cup" whole }
     whole    = [ "-" ] \\infty | [ "$" ] sum [ unit ]
 
-The sums are in arithmetic.py.
+Sums are parsed in arithmetic.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CLOSING = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",)}
 
 
 def parse(text: str) -> Value:
-    """The value of a clean text. Raises a RefusalError."""
+    """Return the value of a cleaned text. Raises a RefusalError if it declines to parse it."""
     return _Answer(tokenize(text)).whole()
 
 
@@ -47,7 +47,7 @@ class _Answer(ArithmeticParser):
         return items[0] if len(items) == 1 else Unordered(tuple(items), is_set=False)
 
     def _items(self) -> list[Value]:
-        """One or more elements; what a \\pm stands for is two of them."""
+        """Parse one or more elements; an element with \\pm yields two."""
         items = self._element()
         while self.take(",", ";"):
             self.take(",")  # "1, 2, and 3"
@@ -92,7 +92,7 @@ class _Answer(ArithmeticParser):
         return parts[0] if len(parts) == 1 else Union(tuple(parts))
 
     def _bound(self) -> Value:
-        """An infinity, a set, a matrix, or a sum with its unit."""
+        """Parse an infinity, a set, a matrix, or a sum with an optional unit."""
         infinity = self._infinity()
         if infinity is not None:
             return infinity
@@ -115,7 +115,7 @@ class _Answer(ArithmeticParser):
         return Infinity(sign or 1)
 
     def _words(self) -> Value | None:
-        """Words up to the next separator; one letter is a name, `xy` may be a product."""
+        """Parse words up to the next separator; None if they can be a name or product like `xy`."""
         n = 0
         while (token := self.peek(n)) and token.kind in ("word", "text", "name"):
             n += 1
@@ -146,7 +146,7 @@ class _Answer(ArithmeticParser):
         return unit
 
     def bracketed(self, opening: str) -> Value:
-        """A set, a point, an interval, or one thing in parentheses."""
+        """Parse the rest of a set, a point, an interval, or a parenthesized value."""
         if opening == "\\{":
             items = [] if self.is_mark("\\}") else self._items()
             self.expect("\\}")

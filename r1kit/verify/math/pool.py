@@ -1,13 +1,12 @@
-"""Worker processes that can be killed: Math-Verify with a budget of time an answer.
+"""Killable worker processes: run Math-Verify with a time budget per answer.
 
-A worker is a fresh interpreter (never a fork of ours) that runs worker.py. One question at a time
-goes to it; if it has worked for longer than its budget it is killed and replaced, and the verdict
-is undecided. What counts is its processor time, so that a busy machine decides as an idle one
-does. Its start, which is slow, counts on nobody's budget; a spare is kept so that it is seldom
-waited for.
+A worker is a fresh interpreter (never a fork of this process) that runs worker.py and handles one
+question at a time. If it exceeds its budget it is killed and replaced, and the verdict is
+undecided. The budget is CPU time, so that a busy machine decides as an idle one does. The slow
+start of a worker does not count against any budget; a spare worker makes waiting for it rare.
 
-Safe to use from many threads. A fork of our process gets a pool of its own. Workers end with the
-pool, with the end of their stdin, or by their own alarm.
+Thread-safe. A fork of this process gets a pool of its own. A worker ends with the pool, at the end
+of its stdin, or by its own alarm.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from types import TracebackType
 import psutil
 
 BUDGET_S = 0.8
-"""of a worker's processor time, for one answer"""
+"""CPU time of a worker per answer, in seconds"""
 PATIENCE = 10
-"""how many budgets of wall clock an answer may take, however busy the machine is"""
+"""wall-clock limit per answer, as a multiple of the budget, however busy the machine is"""
 START_S = 60.0
-"""for a worker to load, on a machine that is busy"""
+"""seconds allowed for a worker to load on a busy machine"""
 MAX_QUESTIONS = 5_000
-"""of one worker, whose caches grow"""
+"""number of questions after which a worker is replaced, because its caches grow"""
 MAX_REPLY_BYTES = 1 << 20
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -45,14 +44,17 @@ _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What Math-Verify says: the same, not the same, or None (with the reason)."""
+    """A comparison of two answers: the same, not the same, or undecided (None), with the reason."""
 
     same: bool | None
     why: str
 
 
 class Pool:
-    """At most `size` questions at a time, each with `budget_s` seconds; they run `worker`."""
+    """A pool that runs at most `size` questions at a time, each for at most `budget_s` seconds.
+
+    `worker` is the script that its processes run.
+    """
 
     def __init__(self, size: int = 1, budget_s: float = BUDGET_S, worker: Path = _WORKER) -> None:
         self.budget_s = budget_s
@@ -77,19 +79,19 @@ class Pool:
         self.close()
 
     def start(self) -> None:
-        """Have `size` workers and a spare, those at work included, without waiting for them."""
+        """Start processes up to `size` workers (busy ones included) and a spare; do not wait."""
         with self._lock:
             while not self._is_closed and len(self._idle) + self._n_busy <= self._size:
                 self._idle.append(_Worker(self._worker))
 
     def warm_up(self) -> None:
-        """Start, and wait until every worker is ready."""
+        """Start the workers and wait until every one is ready."""
         self.start()
         for worker in list(self._idle):
             worker.await_ready()
 
     def ask(self, gold: str, answer: str) -> Decision:
-        """Math-Verify's opinion; threads that wait for a worker are served in their order."""
+        """Return Math-Verify's decision; waiting threads are served in first-come order."""
         with self._turns:
             worker = self._take()
             reply = None
@@ -105,7 +107,7 @@ class Pool:
             return reply
 
     def close(self) -> None:
-        """End every worker; asking again raises RuntimeError. Does nothing in a fork."""
+        """Kill every worker; a later `ask` raises RuntimeError. Does nothing in a fork."""
         if self.process_id != os.getpid():
             return
         with self._lock:
@@ -136,7 +138,7 @@ class Pool:
 
 
 class _Turns:
-    """A semaphore that is fair: who has waited longest is next, so that no thread starves."""
+    """A fair (first-come, first-served) semaphore, so that no thread starves."""
 
     def __init__(self, n_free: int) -> None:
         self._n_free = n_free
@@ -170,7 +172,7 @@ class _Turns:
 
 
 class _Worker:
-    """One process and its two pipes."""
+    """A worker process and its two pipes."""
 
     def __init__(self, file: Path) -> None:
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
@@ -181,7 +183,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             env=environment,
-            process_group=0,  # Ctrl-C is for us
+            process_group=0,  # Ctrl-C must reach only this process
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -195,14 +197,14 @@ class _Worker:
         return self._is_ready or bool(_poll(self._output, 0))
 
     def await_ready(self) -> None:
-        """Wait until it is loaded. Raises OSError or TimeoutError where they fail."""
+        """Wait until the worker has loaded. Raises OSError or TimeoutError if it does not."""
         if not self._is_ready:
             end = time.monotonic() + START_S
             self._receive(lambda: end - time.monotonic())
             self._is_ready = True
 
     def ask(self, gold: str, answer: str, budget_s: float) -> Decision:
-        """Raises TimeoutError when the reply is late, OSError when the process has ended."""
+        """Ask one question. Raises TimeoutError for a late reply, OSError if the process ended."""
         self.n_questions += 1
         question = {"gold": gold, "answer": answer, "limit_s": int(budget_s) + 2}
         body = json.dumps(question).encode()
@@ -212,12 +214,12 @@ class _Worker:
         return Decision(reply["same"], str(reply["why"]))
 
     def _budget(self, budget_s: float) -> Callable[[], float]:
-        """What is left of it in seconds, from now on."""
+        """Return a function that gives the seconds left of a budget that starts now."""
         end, used = time.monotonic() + PATIENCE * budget_s, self._processor_s() + budget_s
         return lambda: min(used - self._processor_s(), end - time.monotonic())
 
     def _processor_s(self) -> float:
-        """How long the process has worked. Raises OSError when it has ended."""
+        """Return the CPU time used by the process. Raises OSError if it has ended."""
         try:
             times = self._times()
         except psutil.Error as error:
@@ -225,7 +227,7 @@ class _Worker:
         return float(times.user + times.system)
 
     def kill(self) -> None:
-        """End the process and reap it."""
+        """Kill the process and reap it."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -240,13 +242,13 @@ class _Worker:
         return dict(json.loads(self._read(n_bytes, left)))
 
     def _read(self, n_bytes: int, left: Callable[[], float]) -> bytes:
-        """Raises TimeoutError when no seconds are `left`, OSError when the process has ended."""
+        """Read `n_bytes`. Raises TimeoutError if no time is left, OSError at the end of output."""
         pieces = b""
         while len(pieces) < n_bytes:
             seconds = left()
             if seconds <= 0:
                 raise TimeoutError
-            if not _poll(self._output, max(seconds, 0.01)):  # as finely as processor time is told
+            if not _poll(self._output, max(seconds, 0.01)):  # the resolution of CPU time
                 continue
             piece = os.read(self._output, n_bytes - len(pieces))
             if not piece:
@@ -262,7 +264,7 @@ def _poll(descriptor: int, seconds: float) -> bool:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """Questions are far shorter than a pipe holds, so that writing never waits."""
+    """Write all bytes; never blocks, because a question is far smaller than the pipe buffer."""
     while data:
         data = data[os.write(descriptor, data) :]
 
@@ -272,7 +274,7 @@ _default_lock = threading.Lock()
 
 
 def default_pool() -> Pool:
-    """The pool of this process, made when it is first needed and closed when the process ends."""
+    """Return the pool of this process, created on first use and closed when the process ends."""
     global _default
     with _default_lock:
         if _default is None or _default.process_id != os.getpid():

@@ -1,27 +1,27 @@
-"""Why an exact part declines to decide; each says its reason in a phrase.
+"""Exceptions by which the exact part declines to decide; the message is the reason, as a phrase.
 
-UnsureError hands the question on (to Math-Verify), LimitError leaves it undecided, the other two
-make an answer wrong and a gold answer unusable.
+UnsureError passes the question on to Math-Verify, LimitError leaves it undecided; the other two
+make an answer wrong, or a gold answer unusable.
 """
 
 from __future__ import annotations
 
 
 class RefusalError(Exception):
-    """Base of the four."""
+    """The base class of the four exceptions below."""
 
 
 class UnsureError(RefusalError):
-    """Not in our grammar, or nothing our normal form can tell."""
+    """The text is outside the grammar, or the normal form cannot decide."""
 
 
 class LimitError(RefusalError):
-    """More work than one answer is given."""
+    """The answer needs more computation than the limits allow."""
 
 
 class OversizeError(RefusalError):
-    """Longer or deeper than any answer is."""
+    """The text is longer or more deeply nested than any real answer."""
 
 
 class UndefinedError(RefusalError):
-    """No value: 1/0, infinity minus infinity."""
+    """The expression has no value: 1/0, infinity minus infinity."""

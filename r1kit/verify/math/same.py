@@ -1,7 +1,7 @@
-"""Are two values the same answer? True, False, or None where the exact part cannot tell.
+"""Compare two parsed answers: True, False, or None if the exact part cannot decide.
 
-`same_value` is equality: symmetric and reflexive. `accepts` is equality with the house's policy on
-what a gold answer leaves open (docs/verifiers.md): variables, units, percent, bases.
+`same_value` is equality: symmetric and reflexive. `accepts` adds r1kit's policy on details that a
+gold answer may leave open (docs/verifiers.md): variables, units, percent, bases.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PERCENT = algebra.rational(100)
 
 
 def accepts(gold: Value, answer: Value) -> bool | None:
-    """Whether `answer` is what `gold` asks for. A set of one is that one."""
+    """Return True if `answer` satisfies `gold`. A set of one element counts as that element."""
     return _accepts(_only(gold), _only(answer))
 
 
@@ -52,14 +52,14 @@ def _accepts(gold: Value, answer: Value) -> bool | None:
 
 
 def same_value(a: Value, b: Value) -> bool | None:
-    """Whether two values are equal."""
+    """Return True if two values are equal; None if undecided."""
     if isinstance(a, Quantity) and isinstance(b, Quantity):
         return a.unit == b.unit and algebra.same(a.number, b.number)
     return _compare(a, b, same_value)
 
 
 def _accepts_side(gold: Value, answer: Value) -> bool | None:
-    """`x = 5` for `5` and `5` for `x = 5`, as long as the other side is only a name."""
+    """Accept `x = 5` for `5` and `5` for `x = 5`, provided the left side is just a name."""
     equation, other = (gold, answer) if isinstance(gold, EquationValue) else (answer, gold)
     assert isinstance(equation, EquationValue)
     if not _is_name(equation.left) or same_value(equation.left, equation.right):
@@ -73,7 +73,10 @@ def _is_name(value: Value) -> bool:
 
 
 def _accepts_measured(gold: Value, answer: Value) -> bool | None:
-    """Two units must agree; one unit is ignored; a percentage is itself or a hundredth of it."""
+    """Compare quantities: two units must agree, a unit on one side only is ignored.
+
+    A percentage also equals a hundredth of its number.
+    """
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return same_value(gold, answer)
     measured, other = (gold, answer) if isinstance(gold, Quantity) else (answer, gold)
@@ -87,7 +90,7 @@ def _accepts_measured(gold: Value, answer: Value) -> bool | None:
 
 
 def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
-    """By kind; `compare` is for what is inside."""
+    """Compare two values by their types; `compare` is applied to their elements."""
     if isinstance(a, Ratio) and isinstance(b, Ratio):
         return algebra.same(a, b)
     if isinstance(a, Unordered) and isinstance(b, Unordered):
@@ -116,7 +119,10 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
 
 
 def _different_kinds(a: Value, b: Value) -> bool | None:
-    """Numbers are no lists, words or intervals; of other pairs somebody else may know more."""
+    """Compare values of different types: a number is not a list, words or an interval.
+
+    None (undecided) if both have parts, or for words against an expression with letters.
+    """
     single = (Ratio, Quantity, Infinity, Based, Words)
     if isinstance(a, single) and isinstance(b, single):
         letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
@@ -125,7 +131,7 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
 
 
 def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | None:
-    """As sets if one of them is a set, else repetition counts."""
+    """Compare as sets if either is a set, else as lists in which repetition counts."""
     if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
     if a.is_set or b.is_set:
@@ -134,7 +140,7 @@ def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | N
 
 
 def _without_brackets(point: Ordered, items: Unordered, compare: ValueComparison) -> bool | None:
-    """`1, 2` for `(1, 2)`, in this order; a set is never a point or an interval."""
+    """Accept `1, 2` for `(1, 2)`, in the same order; a set never equals a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
     return is_bare and _pairwise(point.items, items.items, compare)
 
@@ -148,7 +154,7 @@ def _distinct(items: Sequence[Value]) -> list[Value]:
 
 
 def _matched(a: Sequence[Value], b: Sequence[Value], compare: ValueComparison) -> bool | None:
-    """Whether the items pair up, in whatever order."""
+    """Return True if the items can be paired in any order."""
     if len(a) != len(b):
         return False
     left, is_sure = list(b), True
@@ -170,7 +176,7 @@ def _pairwise(a: Sequence[Value], b: Sequence[Value], compare: ValueComparison) 
 
 
 def _equations(a: EquationValue, b: EquationValue, compare: ValueComparison) -> bool | None:
-    """Side by side, or, for two expressions each, left minus right up to a constant factor."""
+    """Compare side by side; between expressions, left minus right up to a constant factor."""
     if a.is_member != b.is_member:
         return None
     if compare(a.left, b.left) and compare(a.right, b.right):
@@ -179,7 +185,7 @@ def _equations(a: EquationValue, b: EquationValue, compare: ValueComparison) -> 
     if one is None or other is None:
         return _pairwise((a.left, a.right), (b.left, b.right), compare)
     if not one.top or not other.top:
-        return False  # x = x says nothing
+        return False  # x = x is no information
     if algebra.are_proportional(one, other):
         return True
     return False if algebra.is_linear(one) and algebra.is_linear(other) else None

@@ -1,7 +1,7 @@
-"""Answers as people and models write them (LaTeX, plain text, Unicode) → one list of tokens.
+"""Normalize and tokenize math answers written in LaTeX, plain text or Unicode.
 
-`clean` makes typographic variants the same text; two answers with the same clean text are the same
-answer. `tokenize` reads it in one pass and raises UnsureError at what it does not know.
+`clean` maps typographic variants to the same text; two answers with the same cleaned text are the
+same answer. `tokenize` makes one pass over that text and raises UnsureError at unknown input.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from r1kit.verify.answer import SAME_CHARACTER
 from r1kit.verify.math.refusals import OversizeError, UnsureError
 
 MAX_CHARS = 2000
-"""of an answer"""
+"""maximum length of an answer"""
 MAX_TOKENS = 600
 MAX_DIGITS = 400
-"""of one number"""
+"""maximum number of digits of one number"""
 
 TokenKind = Literal["number", "name", "word", "text", "command", "mark", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
 class MathToken:
-    """`MathToken("number", "12.5")`, `MathToken("text", "square inches")`."""
+    """A token: `MathToken("number", "12.5")`, `MathToken("text", "square inches")`."""
 
     kind: TokenKind
     text: str
     spaced: bool = False
-    """whether white space stands before it"""
+    """True if white space precedes it"""
 
 
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2069"
@@ -92,7 +92,7 @@ _TOKEN = re.compile(
     r"|\\text\{(?P<text>[^{}]*)\}|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
     r"|(?P<mark>\\\\|\\[{}%$|]|[-+*/^_=!,;:(){}\[\]|<>%$&]))"
 )
-"""Inside brackets a comma always separates, so `thousands` is undone there."""
+"""Inside brackets a comma is always a separator, so `tokenize` splits `thousands` there."""
 _COMMANDS = {
     **{word: word for word in ("sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc")},
     **{word: word for word in ("log", "ln", "exp", "arcsin", "arccos", "arctan", "infty")},
@@ -104,7 +104,7 @@ _SEPARATORS = {"and", "or"}
 
 
 def clean(text: str) -> str:
-    """One spelling for what looks the same; without wrapping `$`, `**` or a closing period."""
+    """Normalize typographic variants; strip a wrapping `$` or `**` and a final period."""
     if text.isalnum() and text.isascii():
         return text
     text = text.translate(SAME_CHARACTER).strip(_INVISIBLE + " \t\r\n")
@@ -120,7 +120,7 @@ def clean(text: str) -> str:
 
 
 def tokenize(text: str) -> list[MathToken]:
-    """The tokens of a clean text. Raises UnsureError, OversizeError."""
+    """Return the tokens of a cleaned text. Raises UnsureError or OversizeError."""
     if len(text) > MAX_CHARS:
         raise OversizeError(f"longer than {MAX_CHARS} characters")
     tokens: list[MathToken] = []
@@ -142,7 +142,7 @@ def tokenize(text: str) -> list[MathToken]:
 
 
 def _as_fraction(decimal: re.Match[str]) -> str:
-    """`0.1\\overline{6}` is (16 - 1) / 90."""
+    """Convert a repeating decimal to a fraction: `0.1\\overline{6}` is (16 - 1) / 90."""
     once, again = decimal[1] + decimal[2], decimal[3]
     top = int(once + again) - int(once)
     bottom = 10 ** len(decimal[2]) * (10 ** len(again) - 1)
@@ -173,7 +173,7 @@ def _token(match: re.Match[str]) -> MathToken:
 
 
 def _text_token(content: str, spaced: bool) -> MathToken:
-    """`\\text{...}` is words, except "and" and "or", which separate."""
+    """Return the token for `\\text{...}`: words, or a separator for "and" and "or"."""
     content = " ".join(content.split())
     if content.strip(", ") in _SEPARATORS:
         return MathToken("mark", ",", True)

@@ -1,7 +1,7 @@
-"""Units by one name each: `square inches`, `\\text{ in}^2` and `sq. in.` are `inch^2`.
+"""Canonical names of units: `square inches`, `\\text{ in}^2` and `sq. in.` are `inch^2`.
 
-A table of the units of school mathematics; an unknown word is a unit by its own name without the
-plural s. Nothing is converted: a metre is not a hundred centimetres here.
+The table holds the units of school mathematics; an unknown word is its own unit, without the plural
+s. Nothing is converted: a metre is not a hundred centimetres here.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ _NOT_UNITS = (
     *("is", "are", "was", "equals", "if", "then", "but", "no", "none", "either", "neither", "both"),
     *("except", "about", "approximately", "than", "more", "less", "at", "least", "most", "root"),
 )
-"""A number before one of these means something else."""
+"""words that change the meaning of a number before them"""
 _PART = re.compile(r"[a-z°$¢%]+|\^|[23{}/.-]")
 
 
 def is_known(word: str) -> bool:
-    """Whether a plain word is a unit and not a product of letters: `cm`, not `ab`."""
+    """Return True if a plain word is a unit and not a product of letters: `cm`, not `ab`."""
     return len(word) > 1 and word.lower().rstrip(".") in _NAMES
 
 
 def changes_value(text: str) -> bool:
-    """Whether words behind a number make it another one, or one of several: "million", "or so"."""
+    """Return True if words after a number change it or make it ambiguous: "million", "or so"."""
     return any(word in _NOT_UNITS for word in re.findall(r"[a-z]+", text.lower()))
 
 
 def canonical(text: str) -> str | None:
-    """The one name of a unit, None where the text is no unit.
+    """Return the canonical name of a unit; None if the text is not a unit.
 
     `" square inches"` → `"inch^2"`, `"miles per hour"` → `"mile/hour"`, `"apples"` → `"apple"`.
     """

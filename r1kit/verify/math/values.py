@@ -1,4 +1,4 @@
-"""What an answer can be, beside a number or an expression (`algebra.Ratio`)."""
+"""Types of parsed answers other than numbers and expressions (`algebra.Ratio`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from r1kit.verify.math.algebra import Ratio
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """`5.4 \\text{ cents}` is `Quantity(27/5, "cent")`; "%" is a unit too."""
+    """A number with a unit: `5.4 \\text{ cents}` is `Quantity(27/5, "cent")`; "%" is a unit too."""
 
     number: Ratio
     unit: str
@@ -17,21 +17,21 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Infinity:
-    """`-\\infty` is `Infinity(-1)`."""
+    """A signed infinity: `-\\infty` is `Infinity(-1)`."""
 
     sign: int
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`\\text{Evelyn}` is `Words("evelyn")`."""
+    """An answer in words: `\\text{Evelyn}` is `Words("evelyn")`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Based:
-    """`52_8` is `Based("52", 8)`."""
+    """A number in a given base: `52_8` is `Based("52", 8)`."""
 
     digits: str
     base: int
@@ -39,7 +39,7 @@ class Based:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """`\\ldots` in a list: what it stands for is anybody's guess."""
+    """An ellipsis, `\\ldots`, in a list; the omitted items are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +61,21 @@ class Unordered:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """`(0, 9) \\cup (9, 36)`."""
+    """A union such as `(0, 9) \\cup (9, 36)`."""
 
     parts: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Rows of equal length."""
+    """A matrix; all rows have the same length."""
 
     rows: tuple[tuple[Value, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EquationValue:
-    """`x = 5`, and `x \\in [0, 1]`."""
+    """An equation such as `x = 5`, or a membership such as `x \\in [0, 1]`."""
 
     left: Value
     right: Value

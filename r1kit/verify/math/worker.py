@@ -1,14 +1,14 @@
-"""The process that asks Math-Verify; it knows nothing of r1kit and is run as a file.
+"""The Math-Verify worker process; it is run as a file and imports nothing from r1kit.
 
-A question and an answer are JSON behind their length (4 bytes, big-endian) on stdin and stdout:
+Requests and replies are JSON with a length prefix (4 bytes, big-endian) on stdin and stdout:
 `{"gold": "2^n", "answer": "2 * 2^{n-1}", "limit_s": 2}` → `{"same": true, "why": "..."}`.
-The pool kills a worker that is late; where there is no pool left, the worker sees that nobody can
-write to its stdin any more, and ends, whatever it is doing. An alarm ends one that is stuck in
-native code after so many seconds of processor time.
+The pool kills a late worker. If the pool is gone, the worker detects that its stdin has no writer
+left and exits at once, even in the middle of a comparison. An alarm ends a worker that is stuck in
+native code after `limit_s` seconds of CPU time.
 
-Departures from Math-Verify's defaults: only its LaTeX reader (its reader of plain expressions runs
-them as Python), one formula and not a text, no alarms of its own, twelve digits instead of six
-where it compares decimals.
+Departures from Math-Verify's defaults: only its LaTeX parser (its parser of plain expressions runs
+them as Python), a single formula instead of a text, none of its alarms, twelve digits instead of
+six in the comparison of decimals.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ import threading
 from typing import Any, BinaryIO
 
 MEMORY_BYTES = 2 << 30
-"""address space; sympy needs a tenth of it"""
+"""limit of the address space; sympy needs a tenth of it"""
 DIGITS = 12
 FIRST = ("\\tan x", "\\frac{\\sin x}{\\cos x}")
-"""a worker's first question takes ten times as long as another, so it is asked in advance"""
+"""A warm-up comparison: a worker's first one takes ten times as long as later ones."""
 
 
 def main() -> None:
-    """Answer until stdin ends. The first message says that all is loaded."""
+    """Answer questions until stdin ends. The first message announces that the worker is ready."""
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not break the protocol
+    os.dup2(2, 1)  # prints go to stderr and cannot break the protocol
     for limit, value in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (value, value))
     threading.Thread(target=_end_with_stdin, daemon=True).start()
@@ -58,7 +58,7 @@ def _end_with_stdin() -> None:
 
 
 def compare(gold: str, answer: str) -> dict[str, bool | str | None]:
-    """Whether Math-Verify calls two formulas the same, in both directions."""
+    """Compare two formulas: they are the same if Math-Verify agrees in both directions."""
     read_gold, read_answer = _read(gold), _read(answer)
     if not read_gold:
         return {"same": None, "why": "the gold answer cannot be read"}

@@ -1,6 +1,7 @@
-"""Run somebody else's program and get its output back, whatever the program tries.
+"""A sandbox that runs untrusted programs and returns their output.
 
-`Job` in, `RunResult` out, `Sandbox` in between; docs/security.md says what each level promises.
+`Sandbox` runs a `Job` and returns a `RunResult`; docs/security.md lists the guarantees of each
+level.
 """
 
 from r1kit.verify.sandbox.job import Job, Limits, RunResult

@@ -1,8 +1,8 @@
-"""The first program of a worker, passed to `python -I -S -c` as text: serves modules from memory.
+"""The first program of a worker, passed to `python -I -S -c` as text; imports modules from memory.
 
-The worker may run as a user who cannot read this package, and must not import from a folder that a
-candidate could write. So the caller sends the sources it needs over the control socket (fd 0), and
-the import system loads them from there. No file of the package is opened by the worker.
+The worker may run under a uid that cannot read this package, and must not import from a folder that
+a candidate could write to. So the caller sends the sources of the needed modules over the control
+socket (fd 0), and an import hook loads them. The worker opens no file of the package.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class Sources(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]
-    """Finds and loads the modules it was given."""
+    """An import hook that finds and loads modules from the given sources."""
 
     def __init__(self, sources: dict[str, str]) -> None:
         self.sources = sources
@@ -44,7 +44,7 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type
 
 
 def receive_sources(control: socket.socket) -> dict[str, Any]:
-    """A u32 length and a JSON object: {"start": module, "sources": {module: source}}."""
+    """Receive a u32 length and a JSON object: {"start": module, "sources": {module: source}}."""
     data = control.recv(4, socket.MSG_WAITALL)
     text = control.recv(struct.unpack("!I", data)[0], socket.MSG_WAITALL)
     first: dict[str, Any] = json.loads(text)
@@ -53,7 +53,7 @@ def receive_sources(control: socket.socket) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)  # the caller may ignore them, and that is inherited
+        signal.signal(number, signal.SIG_DFL)  # undo an inherited SIG_IGN of the caller
     control = socket.socket(fileno=0)
     first = receive_sources(control)
     sys.meta_path.insert(0, Sources(first["sources"]))

@@ -1,11 +1,12 @@
-"""The cage: what a worker prepares once, and what a candidate puts on before its first line.
+"""The cage: restrictions that a worker prepares once and a candidate applies before its first line.
 
-    strict     its own network, process, mount, IPC and host-name namespaces (as root, or with a
-               user namespace); a root folder with nothing but Python; then all of standard
+    strict     private network, process, mount, IPC and host-name namespaces (as root, or with a
+               user namespace); a root folder that contains only Python; plus all of standard,
+               but with a writable work folder
     standard   an unused uid if we are root, Landlock, seccomp, rlimits, no capabilities,
-               no new privileges; the work folder is read only
+               no new privileges; the work folder is read-only
 
-Source: the manual pages of the mechanisms; docs/security.md says what each is for.
+Source: the manual pages of the mechanisms; docs/security.md gives the purpose of each.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from r1kit.verify.sandbox import cgroup, kernel, landlock, mounts, seccomp
 from r1kit.verify.sandbox.job import Limits
 
 _UIDS = range(61184, 65520)
-"""Those systemd gives to dynamic users: nobody's."""
+"""uids that systemd reserves for dynamic users, so no account has them"""
 _claims: list[socket.socket] = []
 NAMESPACES = (
     kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET
@@ -36,30 +37,31 @@ NAMESPACES = (
 
 @dataclass
 class Cage:
-    """Of one worker; one candidate at a time is in it."""
+    """The cage of one worker; it holds one candidate at a time."""
 
     box: str
     """the work folder"""
     is_strict: bool
     uid: int | None
-    """the candidate's, if not ours"""
+    """the candidate's uid; None if it is our own"""
     rules: int = -1
     """a Landlock ruleset"""
     library: list[int] = field(default_factory=list)
-    """descriptors of the entries of sys.path that the candidate's uid cannot walk to"""
+    """descriptors of the entries of sys.path, if the candidate's uid cannot reach them by path"""
     group: cgroup.ControlGroup | None = None
     fresh: tuple[int, int] | None = None
-    """disk_mb of the mounted box, and its change time as we left it"""
+    """disk_mb of the mounted box, and its ctime right after mounting"""
 
     def can_fork(self, limits: Limits) -> bool:
-        """Children are only allowed in a process namespace, which ends with its first process.
+        """Return True if the candidate may fork, which needs a process namespace (strict).
 
-        Anywhere else they outlive a supervisor that is killed: a death signal is not inherited.
+        The kernel ends all children with the first process of a namespace. Without a namespace they
+        outlive a killed supervisor, because the parent-death signal is not inherited.
         """
         return limits.processes > 1 and self.is_strict
 
     def fill_box(self, files: Mapping[str, bytes], disk_mb: int) -> None:
-        """Make the box hold these files and nothing else."""
+        """Make the box contain exactly these files."""
         if self.is_strict:
             self._renew_box(disk_mb)
         else:
@@ -73,7 +75,7 @@ class Cage:
                 os.chown(path, self.uid, self.uid)
 
     def _renew_box(self, disk_mb: int) -> None:
-        # Mounting costs as much as a fork, so a box that nobody touched is used again.
+        # Mounting costs as much as a fork, so an untouched box is reused.
         if self.fresh is not None:
             if self.fresh == (disk_mb, os.stat(self.box).st_ctime_ns):
                 return
@@ -82,7 +84,10 @@ class Cage:
         self.fresh = (disk_mb, os.stat(self.box).st_ctime_ns)
 
     def put_on(self, limits: Limits, kept_fd: int) -> None:
-        """In the candidate's process, irreversibly. Of the descriptors `kept_fd` survives."""
+        """Apply all restrictions to the calling process (the candidate), irreversibly.
+
+        Closes every descriptor except the standard streams, `kept_fd` and `library`.
+        """
         kernel.forbid_new_privileges()
         landlock.restrict(self.rules)
         _close_all_but([kept_fd, *self.library])
@@ -101,24 +106,24 @@ class Cage:
         kernel.install_filter(seccomp.build(os.getpid(), may_fork, self.is_strict))
 
     def kill_all(self, pid: int) -> None:
-        """Nobody of this run is alive afterwards; they are not reaped yet."""
+        """Kill all processes of this run, without reaping them."""
         with contextlib.suppress(ProcessLookupError):
-            # Strict: we are the first process of the namespace. Standard: nobody could fork.
+            # Strict: -1 is every process of the namespace except us. Standard: no child can exist.
             os.kill(-1 if self.is_strict else pid, signal.SIGKILL)
 
 
 def split(uid: int | None) -> int | None:
-    """Leave the namespaces of the machine; the next fork is the first process of the new ones.
+    """Enter new namespaces; the next fork becomes the first process of the process namespace.
 
-    Returns the candidate's uid: `uid`, or None where there is no choice. Raises OSError, with the
-    mechanism's name, where the machine does not allow it.
+    Returns the candidate's uid: `uid`, or None if only our own uid is available. Raises OSError
+    with the mechanism's name if the machine does not allow it.
     """
     if uid is not None:
         try:
             kernel.unshare(NAMESPACES)
             return uid
         except PermissionError:
-            pass  # root without its capabilities: as anybody else
+            pass  # root without capabilities needs a user namespace, like any user
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     kernel.unshare(NAMESPACES | kernel.CLONE_NEWUSER)
     _write("/proc/self/setgroups", "deny")
@@ -128,7 +133,7 @@ def split(uid: int | None) -> int | None:
 
 
 def strict(uid: int | None) -> Cage:
-    """Called by the first process of the new namespaces."""
+    """Return the cage for level strict; the first process of the new namespaces calls this."""
     folders = mounts.readable()
     mounts.enter_new_root(folders)
     cage = Cage(mounts.BOX, True, uid)
@@ -146,9 +151,10 @@ def standard(uid: int | None, box: str) -> Cage:
 
 
 def free_uid() -> int | None:
-    """A uid that nobody has, for the candidates of this worker; None if we cannot change ours.
+    """Reserve an unused uid for the candidates of this worker; None if we are not root.
 
-    A socket name without a file keeps it ours until the worker and its keeper have ended.
+    The claim is an abstract socket name, held until the worker and its keeper have ended. Raises
+    OSError if all uids are in use.
     """
     if os.geteuid() != 0:
         return None
@@ -170,12 +176,12 @@ def remove_box(box: str) -> None:
 
 
 def _limit(limits: Limits, cage: Cage) -> None:
-    """Hard and soft alike, so that nothing can be raised again."""
+    """Set hard and soft limits alike, so that the candidate cannot raise them."""
     memory = _address_space() + (limits.memory_mb << 20)
     counts = {
         resource.RLIMIT_AS: memory,
         resource.RLIMIT_STACK: memory,
-        resource.RLIMIT_CPU: int(limits.cpu_s) + 2,  # the supervisor is more exact
+        resource.RLIMIT_CPU: int(limits.cpu_s) + 2,  # the supervisor enforces the exact limit
         resource.RLIMIT_FSIZE: limits.disk_mb << 20,
         resource.RLIMIT_NOFILE: limits.files + len(cage.library),
         resource.RLIMIT_CORE: 0,
@@ -185,7 +191,7 @@ def _limit(limits: Limits, cage: Cage) -> None:
         resource.RLIMIT_NICE: 0,
         resource.RLIMIT_RTPRIO: 0,
     }
-    if cage.is_strict or cage.uid is not None:  # counted by uid and user namespace: ours alone
+    if cage.is_strict or cage.uid is not None:  # counted per uid and user namespace
         us = 0 if cage.uid is not None else 2
         counts[resource.RLIMIT_NPROC] = limits.processes + limits.threads + us
     for kind, most in counts.items():
@@ -195,7 +201,7 @@ def _limit(limits: Limits, cage: Cage) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space the interpreter has by itself, measured once before the first job."""
+    """Return the bytes of address space of the bare interpreter, measured before the first job."""
     global _own_address_space
     if _own_address_space == 0:
         raise RuntimeError("measure_address_space has not been called")
@@ -206,7 +212,7 @@ _own_address_space = 0
 
 
 def measure_address_space() -> None:
-    """While /proc is still there."""
+    """Measure this process's address space; must be called while /proc is still mounted."""
     global _own_address_space
     with open("/proc/self/statm", encoding="ascii") as file:
         _own_address_space = int(file.read().split()[0]) * resource.getpagesize()
@@ -220,7 +226,7 @@ def _close_all_but(kept: list[int]) -> None:
 
 
 def _is_public(path: str) -> bool:
-    """Whether everybody may walk to and read this folder; what is missing is no secret."""
+    """Return True if every user may reach and read this folder, or if it does not exist."""
     if not os.path.isdir(path):
         return True
     above = [path]

@@ -1,9 +1,9 @@
-"""A control group of a worker's own, where one can be made: what a job may use together.
+"""A control group per worker, if one can be created: limits for a job as a whole.
 
-rlimits hold each process; this holds the memory and the number of processes of a whole job, its
-files in the work folder included. The worker itself is in the group, so that its candidates are
-from birth: moving a process costs milliseconds. Version 1 (a folder a controller) and version 2.
-Source: the kernel's admin guide on control groups.
+rlimits apply to each process; the group limits the memory and the number of processes of a whole
+job, including its files in the work folder. The worker itself is in the group, so that its
+candidates are born in it: moving a process takes milliseconds. Supports version 1 (one folder per
+controller) and version 2. Source: the kernel's admin guide on control groups.
 """
 
 from __future__ import annotations
@@ -24,43 +24,46 @@ _VERSIONS = (
     (("memory", "memory.limit_in_bytes"), ("pids", "pids.max")),
     ((".", "memory.max"), (".", "pids.max")),
 )
-"""by version, for memory and processes: the folder below the root, and the file of the limit"""
+"""limit files by version, for memory and processes: (folder below the root, file name)"""
 
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """Descriptors, because the root folder changes under the keeper and the worker."""
+    """A control group, with its folders and limit files as open descriptors.
+
+    Paths would not do, because the root folder of the keeper and the worker changes.
+    """
 
     name: str
     above: tuple[int, ...]
-    """the folders that the group's folders are in"""
+    """descriptors of the parents of the group's folders"""
     memory: int
-    """the files of the limits"""
+    """descriptor of the file of the memory limit"""
     processes: int
 
     def enter(self) -> None:
-        """This process, and all that come of it, are in the group from now on."""
+        """Move this process, and so all its future children, into the group."""
         for place in self.above:
             procs = os.open(f"{self.name}/cgroup.procs", os.O_WRONLY, dir_fd=place)
             os.write(procs, b"0")
             os.close(procs)
 
     def hold(self, limits: Limits) -> None:
-        """The limits of the next job."""
+        """Set the limits of the next job."""
         memory = _OWN_BYTES + ((limits.memory_mb + limits.disk_mb) << 20)
         os.pwrite(self.memory, b"%d" % memory, 0)
         most = _OWN_PROCESSES + limits.processes + limits.threads
         os.pwrite(self.processes, b"%d" % most, 0)
 
     def remove(self) -> None:
-        """When nobody is in it any more."""
+        """Remove the group, which must be empty."""
         for place in self.above:
             with contextlib.suppress(OSError):
                 os.rmdir(self.name, dir_fd=place)
 
 
 def make() -> ControlGroup:
-    """A new group, named by this process. Raises OSError where none can be made."""
+    """Create a group named after this process. Raises OSError if that is impossible."""
     why = OSError("no controllers of memory and processes are mounted")
     for version in _VERSIONS:
         if not all(os.path.exists(f"{ROOT}/{folder}/cgroup.procs") for folder, _ in version):
@@ -90,7 +93,7 @@ def _made(name: str, version: tuple[tuple[str, str], ...]) -> ControlGroup:
 
 
 def _sweep(place: Path) -> None:
-    """Groups of keepers that were killed themselves."""
+    """Remove the groups of keepers that were killed."""
     for left in place.glob(_NAME.format("*")):
         if not os.path.exists(f"/proc/{left.name.rpartition('-')[2]}"):
             with contextlib.suppress(OSError):

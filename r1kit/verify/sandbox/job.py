@@ -1,7 +1,7 @@
-"""What goes into the sandbox and what comes out: `Limits`, `Job`, `RunResult`.
+"""The input and output types of the sandbox: `Limits`, `Job`, `RunResult`.
 
-Nothing here holds an expected answer, and nothing of it ever enters a worker: the comparison is the
-caller's, in another process, from `RunResult.stdout` alone.
+None of them holds an expected answer, and no expected answer ever enters a worker: the caller
+compares in its own process, from `RunResult.stdout` alone.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ How = Literal["exit", "signal", "wall", "cpu", "memory", "output", "sandbox"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use: `Limits(wall_s=2, memory_mb=512)`."""
+    """The resource limits of a run: `Limits(wall_s=2, memory_mb=512)`."""
 
     wall_s: float = 5.0
-    """seconds on the clock"""
+    """wall-clock seconds"""
     cpu_s: float = 5.0
-    """seconds of computing, of the program's own process"""
+    """CPU seconds of the program's own process"""
     memory_mb: int = 256
-    """MiB of address space a process, beyond what the interpreter has"""
+    """MiB of address space per process, in addition to the interpreter's own"""
     output_bytes: int = 1 << 20
-    """of stdout and of stderr, each"""
+    """maximum size of stdout and of stderr, each"""
     disk_mb: int = 16
-    """MiB of the work folder (level strict; at standard nothing can be written)"""
+    """size of the work folder in MiB (level strict; at standard it is not writable)"""
     processes: int = 1
-    """the program and its children; with 1, and at standard, it cannot fork"""
+    """number of processes, including the program; it cannot fork with 1, or at level standard"""
     threads: int = 16
-    """of all processes, where the kernel counts them for us (strict, or own uid)"""
+    """number of threads of all processes, if the kernel counts them (strict, or own uid)"""
     files: int = 64
-    """open files a process"""
+    """number of open files per process"""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -43,14 +43,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of one program: `Job("print(int(input()) + 1)", stdin=b"41\\n")`."""
+    """A single run of a program: `Job("print(int(input()) + 1)", stdin=b"41\\n")`."""
 
     program: str
-    """Python source; runs as `__main__`, with the standard library and nothing else"""
+    """Python source; runs as `__main__`, with only the standard library"""
     stdin: bytes = b""
     limits: Limits = Limits()
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """put into the work folder before the run; plain names"""
+    """contents of files written to the work folder before the run, by plain file name"""
 
     def __post_init__(self) -> None:
         for name in self.files:
@@ -60,13 +60,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended: `RunResult("exit", 0, b"42\\n", b"", 0.003, 0.002)`."""
+    """The result of a run: `RunResult("exit", 0, b"42\\n", b"", 0.003, 0.002)`."""
 
     how: How
-    """"exit" by itself, "signal" by one it caused; a limit by its name; "sandbox" is the grader's
-    own failure and never the solution's"""
+    """"exit" if the program exited, "signal" if a signal ended it, else the name of the limit it
+    hit; "sandbox" is a failure of the sandbox, never of the program"""
     code: int | None
-    """the exit code or the signal's number; None if the sandbox ended it"""
+    """the exit code or the signal number; None if the sandbox ended the run"""
     stdout: bytes
     stderr: bytes
     wall_s: float
@@ -74,5 +74,5 @@ class RunResult:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the program ran to its end and says that all went well."""
+        """True if the program exited with code 0."""
         return self.how == "exit" and self.code == 0

@@ -1,4 +1,4 @@
-"""The system calls the cage is built of, through ctypes: each raises OSError with its name.
+"""The system calls used by the cage, through ctypes; a failed call raises OSError with its name.
 
 Source: the manual pages mount(2), unshare(2), prctl(2), capabilities(7), mount_setattr(2).
 Linux only; on another system the module loads and its functions fail.
@@ -27,7 +27,7 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def syscall(name: str, number: int, *arguments: object) -> int:
-    """A call that libc has no function for. Integers travel as longs."""
+    """Make a system call that has no libc function. Integers are passed as longs."""
     longs = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     return _checked(name, _libc.syscall(ctypes.c_long(number), *longs))
 
@@ -40,19 +40,19 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
 
 
 def unmount(target: str) -> None:
-    """Lazily: what still holds it open does not keep it."""
+    """Unmount lazily: open files on the mount do not prevent it."""
     _checked(f"umount {target}", _libc.umount2(target.encode(), MNT_DETACH))
 
 
 def make_read_only(target: str) -> None:
-    """This mount and all below it: read only, no setuid, no devices. Never loosens a flag."""
+    """Make a mount and all mounts below it read-only, nosuid and nodev; never clears a flag."""
     attributes = struct.pack("=QQQQ", MS_RDONLY | MS_NOSUID | MS_NODEV, 0, 0, 0)
     path = os.fsencode(target)
     syscall("mount_setattr", _SYS_MOUNT_SETATTR, -100, path, _AT_RECURSIVE, attributes, 32)
 
 
 def pivot_root(new_root: str) -> None:
-    """Make `new_root` the root of this mount namespace and let go of the old one."""
+    """Make `new_root` the root of this mount namespace and unmount the old one."""
     os.chdir(new_root)
     _checked("pivot_root", _libc.pivot_root(b".", b"."))
     unmount(".")
@@ -64,12 +64,12 @@ def unshare(flags: int) -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL when the thread that started us ends."""
+    """Have the kernel send SIGKILL to this process when the thread that forked it ends."""
     _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, 9)
 
 
 def forbid_dumps() -> None:
-    """No core dump, no ptrace by equals, `/proc/<us>` belongs to root."""
+    """Forbid core dumps and ptrace by the same user; root then owns `/proc/<pid>`."""
     _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE, 0)
 
 
@@ -78,7 +78,7 @@ def forbid_new_privileges() -> None:
 
 
 def install_filter(program: bytes) -> None:
-    """A seccomp filter: `program` is an array of 8-byte BPF instructions."""
+    """Install a seccomp filter; `program` is an array of 8-byte BPF instructions."""
     code = ctypes.create_string_buffer(program, len(program))
     header = ctypes.create_string_buffer(
         struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
@@ -87,7 +87,7 @@ def install_filter(program: bytes) -> None:
 
 
 def drop_capabilities() -> None:
-    """All of them, and for good: the bounding set first, where we may."""
+    """Drop all capabilities irreversibly; first the bounding set, if permitted."""
     for capability in range(64):
         if _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
             break

@@ -1,7 +1,7 @@
-"""Landlock: what of the file system, the network and other processes a program may touch.
+"""Landlock: a program's access to the file system, the network and other processes.
 
-Source: the kernel's userspace-api/landlock.rst. A ruleset handles (denies) every right its ABI
-knows; rules give some back below a folder. Nothing is ever given for the network.
+Source: the kernel's userspace-api/landlock.rst. A ruleset handles (denies) every right of its ABI;
+rules grant some of them below a folder. No network access is ever granted.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ WRITE = (
     *(WRITE_FILE, 1 << 4, 1 << 5, 1 << 7, 1 << 8),  # remove folder, file; make folder, file
     *(1 << 10, 1 << 12, 1 << 13, 1 << 14),  # make fifo, symlink; move (ABI 2); truncate (ABI 3)
 )
-_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many rights an ABI knows; 16 from ABI 5 on
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # number of rights by ABI; 16 from ABI 5 on
 TCP, SCOPES = 4, 6
-"""The ABI from which TCP, and signals and abstract sockets, are handled."""
+"""first ABI that handles TCP, and first that handles signals and abstract sockets"""
 
 
 def abi() -> int:
-    """The version the kernel speaks. Raises OSError if it has none."""
+    """Return the Landlock ABI version of the kernel. Raises OSError if it has no Landlock."""
     return kernel.syscall("Landlock", _CREATE_RULESET, 0, 0, 1)
 
 
 def ruleset(readable: Iterable[str], devices: Iterable[str], writable: Iterable[str]) -> int:
-    """A descriptor of a ruleset, to be put on by `restrict`. Paths that are missing are skipped."""
+    """Return the descriptor of a ruleset, for `restrict`. Missing paths are skipped."""
     version = abi()
     handled = (1 << _FILE_RIGHTS.get(version, 16)) - 1
     attributes = struct.pack(
@@ -50,7 +50,10 @@ def ruleset(readable: Iterable[str], devices: Iterable[str], writable: Iterable[
 
 
 def restrict(rules: int) -> None:
-    """From now on, for good, and for every child. Needs no-new-privileges."""
+    """Apply the ruleset to this process and all its children, irreversibly.
+
+    Needs no-new-privileges.
+    """
     kernel.syscall("Landlock", _RESTRICT_SELF, rules, 0)
 
 

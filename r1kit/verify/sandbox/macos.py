@@ -1,8 +1,8 @@
-"""Level best-effort: macOS's own sandbox around an ordinary interpreter, one process a run.
+"""Level best-effort: macOS's own sandbox around an ordinary interpreter, one process per run.
 
-Source: sandbox-exec(1) and its profile language. Departures: nothing here has been tried by the
-tests, which run on Linux; memory is not limited (RLIMIT_AS does nothing there), a program may start
-threads without bound, and it sees other processes. `Sandbox("best-effort")` is the only way in.
+Source: sandbox-exec(1) and its profile language. Departures: this module is untested, because the
+tests run on Linux; memory is not limited (RLIMIT_AS has no effect on macOS), a program may start
+any number of threads, and it can see other processes. Only `Sandbox("best-effort")` uses it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _BLOCK = 512  # bytes, the unit of ulimit -f
 
 
 class Runner:
-    """Stands where a worker stands; keeps nothing between runs."""
+    """A replacement for a worker, without state between runs."""
 
     def __init__(self) -> None:
-        """Raises SandboxError where there is no sandbox-exec."""
+        """Raise SandboxError if there is no sandbox-exec."""
         if sys.platform != "darwin" or shutil.which("sandbox-exec") is None:
             raise SandboxError(
                 "the sandbox level best-effort is for macOS; use standard or strict on Linux"
@@ -45,7 +45,7 @@ class Runner:
             return _run(job, Path(folder).resolve())
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing; no resource is held between runs."""
 
 
 def _run(job: Job, folder: Path) -> RunResult:

@@ -1,8 +1,8 @@
-"""A root file system of its own: what Python needs, read only, and one small writable folder.
+"""A private root file system: the files Python needs, read-only, and one small writable folder.
 
-Source: the way bubblewrap builds a root (tmpfs, binds, pivot_root). Departures: done once a worker,
-not once a run; there is no /proc at all; sources are held open first, so that they are found even
-below the folder that the new root is built on.
+Source: bubblewrap's way to build a root (tmpfs, bind mounts, pivot_root). Departures: done once per
+worker, not once per run; there is no /proc at all; the bind sources are opened first, so that they
+are found even below the folder on which the new root is built.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import sysconfig
 from r1kit.verify.sandbox import kernel
 
 BOX = "/box/work"
-"""The work folder, in the new root. Landlock's rule is on its parent: a rule on a folder that
-something is mounted on is never met."""
+"""The work folder in the new root. Landlock's rule is on its parent: a rule on a folder that is a
+mount point never applies."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _STAGE = "/tmp"  # any folder that always exists
 _FIXED = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
 def readable() -> list[str]:
-    """What Python and the shared libraries it may load need, nothing twice."""
+    """Return the folders that Python and its shared libraries need, without nested duplicates."""
     library = os.path.join(sys.base_prefix, "lib")
     wanted = [
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib")),
@@ -36,7 +36,10 @@ def readable() -> list[str]:
 
 
 def enter_new_root(folders: list[str]) -> None:
-    """Needs CAP_SYS_ADMIN in a mount namespace of our own. Nothing of it outlives the namespace."""
+    """Build and enter a new root that contains `folders` and DEVICES.
+
+    Needs CAP_SYS_ADMIN in a private mount namespace; all mounts end with that namespace.
+    """
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     places = {path: os.open(path, os.O_PATH) for path in (*folders, *DEVICES)}
     links = {path: os.readlink(path) for path in ("/lib", "/lib64") if os.path.islink(path)}
@@ -52,7 +55,7 @@ def enter_new_root(folders: list[str]) -> None:
 
 
 def mount_box(disk_mb: int, owner: int | None) -> None:
-    """A fresh, empty work folder of at most this size; `owner` is a uid, None for our own."""
+    """Mount a new, empty work folder of at most `disk_mb` MiB; `owner` is a uid (None: our own)."""
     inodes = 256 + 16 * disk_mb
     whose = "" if owner is None else f",uid={owner},gid={owner}"
     flags = _FIXED | kernel.MS_NOEXEC

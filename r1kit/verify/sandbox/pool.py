@@ -1,10 +1,10 @@
-"""`Sandbox`: runs programs in workers, one at a time each, and replaces workers that fail.
+"""`Sandbox`: a pool of workers that each run one program at a time; failed workers are replaced.
 
     with Sandbox() as sandbox:
         sandbox.run(Job("print(input())", stdin=b"5"))
 
-The level that was asked for is had, or `SandboxError` says what is missing: a program never runs in
-less. Linux; macOS is told apart in `macos.py`.
+If the requested level is unavailable, `SandboxError` says what is missing: a program never runs at
+a lower level. This module is for Linux; macOS is handled in `macos.py`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _NEEDED = (
 )
 _START_S = 20.0
 _GRACE_S = 10.0
-"""How much longer than its wall limit a run may take before the worker counts as hung."""
+"""seconds beyond the wall limit of a run after which the worker counts as hung"""
 
 
 class SandboxWorker:
-    """The caller's end of one worker."""
+    """The caller's handle of one worker."""
 
     def __init__(self, level: Level) -> None:
-        """Raises SandboxError if the level cannot be had."""
+        """Start a worker. Raises SandboxError if the level is unavailable."""
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_START_S)
         with theirs:
@@ -70,7 +70,7 @@ class SandboxWorker:
             raise SandboxError(_refusal(level, head["error"]))
 
     def run(self, job: Job) -> RunResult:
-        """Raises OSError or EOFError if the worker is lost."""
+        """Run one job. Raises OSError or EOFError if the worker is lost."""
         limits = asdict(job.limits)
         self._control.settimeout(job.limits.wall_s + _GRACE_S)
         blobs = [job.program.encode(errors="replace"), job.stdin, *job.files.values()]
@@ -82,7 +82,7 @@ class SandboxWorker:
         return RunResult(head["how"], head["code"], stdout, stderr, head["wall"], head["cpu"])
 
     def close(self) -> None:
-        """Hang up, and wait: the keeper ends when the worker has, or makes a hung worker end."""
+        """Close the socket and wait for the keeper; on SIGTERM, it kills a hung worker."""
         self._control.close()
         try:
             self._process.wait(timeout=1)
@@ -92,7 +92,7 @@ class SandboxWorker:
 
 
 def layers() -> list[Layer]:
-    """What this machine gives, each mechanism tried once (`probe.py`)."""
+    """Probe the sandbox layers of this machine, each tried once (`probe.py`)."""
     control, theirs = socket.socketpair()
     with theirs:
         process = spawn(theirs)
@@ -110,12 +110,12 @@ def layers() -> list[Layer]:
 
 
 class Sandbox:
-    """A pool of workers at one level; may be used by many threads."""
+    """A thread-safe pool of workers at one level."""
 
     def __init__(
         self, level: Level | Literal["auto"] = "auto", n_workers: int | None = None
     ) -> None:
-        """`auto` is the best level that can be had, at least standard; one worker a core."""
+        """`auto` is the best available level, at least standard; by default one worker per core."""
         self._asked = level
         self._n_workers = n_workers or _n_cores()
         self._idle: queue.SimpleQueue[SandboxWorker | Runner | None] = queue.SimpleQueue()
@@ -143,7 +143,7 @@ class Sandbox:
         self.level = None
 
     def run(self, job: Job) -> RunResult:
-        """Waits for a free worker. One that is lost is replaced, and the job tried once more."""
+        """Wait for a free worker and run the job. A lost worker is replaced and the job retried."""
         if self.level is None:
             raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
         why = ""
@@ -160,7 +160,7 @@ class Sandbox:
         return RunResult("sandbox", None, b"", why.encode(), 0.0, 0.0)
 
     def map(self, jobs: Iterable[Job]) -> list[RunResult]:
-        """All jobs, by all workers; endings in the order of the jobs."""
+        """Run the jobs on all workers; return the results in the order of the jobs."""
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
@@ -177,7 +177,7 @@ class Sandbox:
 
     @contextmanager
     def _worker(self) -> Iterator[SandboxWorker | Runner]:
-        """A worker for one job; it comes back unless it failed."""
+        """Take a worker for one job; it returns to the pool unless it failed."""
         worker = self._idle.get()
         try:
             assert self.level is not None
@@ -202,7 +202,7 @@ def _n_cores() -> int:
 
 
 def spawn(control: socket.socket) -> subprocess.Popen[bytes]:
-    """A bare interpreter with an empty environment; of ours it has this socket, nothing else."""
+    """Start a bare interpreter with an empty environment; it inherits only this socket."""
     boot = (HERE / "boot.py").read_text(encoding="utf-8")
     environment: dict[str, str] = {}
     return subprocess.Popen(
@@ -217,7 +217,7 @@ def spawn(control: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def send_sources(control: socket.socket, start: str) -> None:
-    """What `boot.py` waits for: our modules, and which of them to begin with."""
+    """Send the module sources and the name of the start module, for which `boot.py` waits."""
     sources = {_PACKAGE.rsplit(".", depth)[0]: "" for depth in (1, 2)} | {_PACKAGE: ""}
     for name in (*_NEEDED, start):
         sources[f"{_PACKAGE}.{name}"] = (HERE / f"{name}.py").read_text(encoding="utf-8")

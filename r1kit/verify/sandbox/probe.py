@@ -1,7 +1,7 @@
-"""Which mechanisms this machine gives: each is used once, in a process of its own, and undone.
+"""Probe the sandbox mechanisms of this machine: each is tried once, in a separate process.
 
-`layers` asks a bare interpreter (no threads, no torch), which forks once for each mechanism. A
-mechanism counts only if it had its effect; that a call exists proves nothing.
+`layers` starts a bare interpreter (no threads, no torch), which forks once per mechanism. A
+mechanism counts only if it has its effect; the existence of a system call proves nothing.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from r1kit.verify.sandbox import cage, cgroup, kernel, landlock, mounts, seccomp
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`Layer("Landlock", True, "ABI 7: files, TCP, signals")`."""
+    """A sandbox mechanism: `Layer("Landlock", True, "ABI 7: files, TCP, signals")`."""
 
     name: str
     is_there: bool
     why: str
-    """what it gives here, or why it is missing"""
+    """a phrase: its effect on this machine, or the reason why it is missing"""
 
 
 def main(control: socket.socket) -> None:
-    """In the bare interpreter: try everything and tell."""
+    """Try every mechanism and send the results; runs in the bare interpreter."""
     tried = [[name, *_apart(attempt)] for name, attempt in _ATTEMPTS.items()]
     wire.send(control, {"layers": tried})
 
 
 def _apart(attempt: Callable[[], str]) -> tuple[bool, str]:
-    """What came of it in a child, which is gone afterwards."""
+    """Run an attempt in a forked child; return (True, its answer) or (False, the error)."""
     told, teller = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -143,7 +143,7 @@ _ATTEMPTS: dict[str, Callable[[], str]] = {
 
 
 def bubblewrap() -> Layer:
-    """Found and tried, not used: it starts an interpreter a run, which our own forks need not."""
+    """Find and try bubblewrap; it is not used, because it would start an interpreter per run."""
     path = shutil.which("bwrap")
     if path is None:
         return Layer("bubblewrap", False, "not installed, and not needed")

@@ -1,8 +1,8 @@
-"""The candidate's process: the one place in r1kit that executes somebody else's text.
+"""The candidate's process: the only place in r1kit that executes untrusted code.
 
-By the time `run` is called the cage is on: the process has no way out that it could give away.
-Behaves like `python program.py`: real standard streams, `__main__`, tracebacks with the program's
-own lines, exit codes, threads waited for, exit functions called.
+The restrictions of the cage are in force before `run` is called, so the process has no way out to
+give away. It behaves like `python program.py`: real standard streams, `__main__`, tracebacks with
+the program's own lines, exit codes, waiting for threads, exit functions.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import NoReturn
 
 NAME = "program.py"
 _SPARE = 4 << 20
-"""Bytes of address space that a program out of memory leaves to its own traceback."""
+"""bytes of address space reserved for the traceback of a program that runs out of memory"""
 
 
 def run(source: str, folder: str) -> NoReturn:
-    """Execute `source` as `__main__` with `folder` first on the path, and end the process."""
+    """Execute `source` as `__main__` with `folder` first on `sys.path`, then end the process."""
     _forget_the_worker()
     sys.argv, sys.path[:0] = [NAME], [folder]
     os.environ.update(HOME=folder, TMPDIR=folder, PATH="/usr/bin:/bin", LANG="C.UTF-8")
@@ -36,12 +36,12 @@ def run(source: str, folder: str) -> NoReturn:
     code = 1
     try:
         code = _finish(_execute(source))
-    finally:  # whatever happens, this process never returns into the worker's code
+    finally:  # this process must never return into the worker's code
         os._exit(code)
 
 
 def _open_streams() -> None:
-    """New objects on 0, 1 and 2, as an interpreter makes them."""
+    """Open new streams on descriptors 0, 1 and 2, like a starting interpreter."""
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
     errors = io.BufferedWriter(io.FileIO(2, "w", closefd=False))
@@ -75,7 +75,10 @@ def _exit_code(request: SystemExit) -> int:
 
 
 def _report(error: BaseException) -> None:
-    """The traceback, without our own frame; a program may have replaced stderr or the memory."""
+    """Print the traceback without our own frame, or just the type of the error if that fails.
+
+    It can fail because the program replaced stderr or used up its memory.
+    """
     try:
         inner = error.__traceback__.tb_next if error.__traceback__ else None
         traceback.print_exception(type(error), error.with_traceback(inner), inner)
@@ -84,7 +87,7 @@ def _report(error: BaseException) -> None:
 
 
 def _finish(code: int) -> int:
-    """What an interpreter does at its end, as far as a program can notice."""
+    """Run an interpreter's observable shutdown steps and return the exit code."""
     for last in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
         try:
             last()
@@ -94,12 +97,15 @@ def _finish(code: int) -> int:
         try:
             stream.flush()
         except BaseException:
-            code = code or 120  # as CPython
+            code = code or 120  # the code that CPython uses
     return code
 
 
 def _forget_the_worker() -> None:
-    """Not for safety, there is nothing to hide; a program expects a clean interpreter."""
+    """Remove r1kit's modules and import hook, because a program expects a clean interpreter.
+
+    This is not a security measure; they hold no secrets.
+    """
     for name in [name for name in sys.modules if name.split(".")[0] == "r1kit"]:
         del sys.modules[name]
     sys.meta_path[:] = [finder for finder in sys.meta_path if isinstance(finder, type)]

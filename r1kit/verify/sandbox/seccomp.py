@@ -1,11 +1,12 @@
-"""A seccomp filter built by hand: which system calls a candidate may make at all.
+"""A hand-built seccomp filter: the system calls that a candidate may make.
 
-Source: seccomp(2), and the numbers of the kernel's x86-64 and arm64 tables. An allow list: what is
-not named here does not exist for the candidate (ENOSYS, so that libc falls back), which covers
-mounts, namespaces, ptrace, bpf, io_uring, keys, perf, userfaultfd, modules, shared memory, memfd,
-priorities and every call of a future kernel. Foreign architectures, x32 among them, are killed.
+Source: seccomp(2), and the numbers of the kernel's x86-64 and arm64 tables. An allow list: a call
+that is not listed here does not exist for the candidate (ENOSYS, so that libc falls back), which
+covers mounts, namespaces, ptrace, bpf, io_uring, keys, perf, userfaultfd, modules, shared memory,
+memfd, priorities and every call of a future kernel. A call by another architecture's table, x32
+included, kills the process.
 
-A filter reads no memory, so it cannot look at paths: those are Landlock's and the mounts' work.
+A filter cannot read memory, so it cannot check paths: Landlock and the mounts do that.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ renameat 264 38 | renameat2 316 276 | symlink 88 - | symlinkat 266 36 | ftruncat
 truncate 76 45 | fallocate 285 47 | utimensat 280 88 | chmod 90 - | fchmod 91 52 |
 fchmodat 268 53 | copy_file_range 326 285 |
 """
-"""Where the work folder can be written. Landlock has no say over chmod and times."""
+"""Allowed only if the work folder is writable. Landlock does not control chmod and times."""
 _CHECKED = """
 clone 56 220 | clone3 435 435 | kill 62 129 | tgkill 234 131 | ioctl 16 29 | prctl 157 167 |
 prlimit64 302 261 | socketpair 53 199 | fcntl 72 25 |
@@ -62,7 +63,7 @@ setpgid 109 154 | setuid 105 146 | setgid 106 144 | chroot 161 51 | mount 165 40
 ptrace 101 117 | setpriority 141 140 | sched_setaffinity 203 122 | personality 135 92 |
 memfd_create 319 279 | fork 57 - | vfork 58 - | link 86 - | linkat 265 37 |
 """
-"""Would be unknown anyway; a refusal reads better than "function not implemented"."""
+"""Denied with EPERM instead of ENOSYS, which gives a clearer error than "not implemented"."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NUMBER, _ARCH, _ARGUMENT = 0, 4, 16
@@ -71,16 +72,17 @@ _X32 = 0x40000000
 
 _CLONE_THREAD, _CLONE_NAMESPACES = 0x10000, 0x7E020080
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: questions, and flags of descriptors"""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: queries and descriptor flags"""
 _PRCTLS = (15, 16)  # the name of a thread
-_OWNERS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to somebody else, by a detour
+_OWNERS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signal another process indirectly
 _AF_UNIX, _SOCK_STREAM, _TYPE_MASK = 1, 1, 0xF
 
 
 def build(own_pid: int, may_fork: bool, may_write: bool) -> bytes:
-    """The filter for a process that knows its pid. Raises KeyError on an unknown machine.
+    """Return the filter for the process `own_pid`. Raises KeyError on an unknown machine.
 
-    With `may_fork` signals go to any process the kernel lets it reach: its own namespace, or uid.
+    With `may_fork`, it may signal any process that the kernel allows: those of its own namespace or
+    uid.
     """
     column, arch = ARCHITECTURES[platform.machine()]
     checked = numbers(_CHECKED, column)
@@ -103,7 +105,7 @@ def build(own_pid: int, may_fork: bool, may_write: bool) -> bytes:
 
 
 def _checks(own_pid: int, may_fork: bool) -> dict[str, list[bytes]]:
-    """Bodies that look at arguments; each returns."""
+    """Return the filter code by call that checks arguments; each body ends with a return."""
     thread_or_nothing = [_op(_ANY_BIT, _CLONE_THREAD, 1, 0), _fail(errno.EAGAIN)]
     signals = [_op(_RETURN, _ALLOW)] if may_fork else _only_if(0, (own_pid,), errno.EPERM)
     return {
@@ -137,13 +139,13 @@ def _checks(own_pid: int, may_fork: bool) -> dict[str, list[bytes]]:
 
 
 def numbers(table: str, column: int) -> dict[str, int]:
-    """Names and numbers of one architecture, where it has the call."""
+    """Return names and numbers of the calls that one architecture (a column) has."""
     rows = [row.split() for row in table.split("|") if row.strip()]
     return {row[0]: int(row[1 + column]) for row in rows if row[1 + column] != "-"}
 
 
 def _only_if(argument: int, values: tuple[int, ...], otherwise: int) -> list[bytes]:
-    """Allowed if the lower half of this argument is one of the values."""
+    """Allow the call if the lower 32 bits of this argument are one of the values."""
     code = [_op(_LOAD, _ARGUMENT + 8 * argument)]
     for value in values:
         code += [_op(_EQUAL, value, 0, 1), _op(_RETURN, _ALLOW)]

@@ -1,7 +1,7 @@
-"""One run: fork a candidate, read what it says, hold it to its limits, leave nobody behind.
+"""One run: fork a candidate, read its output, enforce its limits, and kill all its processes.
 
-All of this is outside the candidate's process. What the candidate writes is bytes of stdout and
-stderr and can be nothing else.
+The supervisor is outside the candidate's process and treats the candidate's output as bytes of
+stdout and stderr only.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _ADD_SEALS = 1033
 
 @dataclass
 class _Pipes:
-    """The supervisor's ends, and the candidate's."""
+    """The pipes of a run: the supervisor's ends and the candidate's."""
 
     stdin: int
     stdout: tuple[int, int]
     stderr: tuple[int, int]
     ready: tuple[int, int]
-    """the candidate says "go" here when it is caged, or what went wrong; then it is closed"""
+    """The candidate writes "go" here once it is sandboxed, or an error; then it closes the pipe."""
     said: dict[int, bytearray] = field(default_factory=dict)
 
 
 def run(cage: Cage, job: Job) -> RunResult:
-    """Raises OSError if the cage cannot be prepared."""
+    """Run one job in the cage. Raises OSError if the cage cannot be prepared."""
     cage.fill_box(job.files, job.limits.disk_mb)
     if cage.group:
         cage.group.hold(job.limits)
@@ -68,7 +68,7 @@ def run(cage: Cage, job: Job) -> RunResult:
 
 
 def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:
-    """The child's whole life."""
+    """Turn the forked child into the candidate and run the program."""
     ready = pipes.ready[1]
     try:
         os.setsid()
@@ -84,7 +84,7 @@ def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:
 
 
 def _watch(pid: int, said: dict[int, bytearray], limits: Limits, started: float) -> How | None:
-    """Until the candidate ends (None) or has reached a limit (its name)."""
+    """Read output until the candidate ends (None) or reaches a limit (return its name)."""
     life = os.pidfd_open(pid)
     poll = select.poll()
     for place in (life, *said):
@@ -109,7 +109,7 @@ def _watch(pid: int, said: dict[int, bytearray], limits: Limits, started: float)
 
 
 def _end(cage: Cage, pid: int) -> tuple[int, float]:
-    """Kill whoever is left and reap everybody: the candidate's wait status and CPU seconds."""
+    """Kill and reap all processes of the run; return the candidate's status and CPU seconds."""
     cage.kill_all(pid)
     _, status, used = os.wait4(pid, 0)
     with contextlib.suppress(ChildProcessError):
@@ -119,7 +119,7 @@ def _end(cage: Cage, pid: int) -> tuple[int, float]:
 
 
 def _drain(place: int, said: bytearray, limits: Limits) -> bool:
-    """Read what is left in a pipe nobody writes to any more; whether it was too much."""
+    """Read the rest of a pipe that has no writer; return True if the output exceeds its limit."""
     while len(said) <= limits.output_bytes and (some := os.read(place, _CHUNK)):
         said += some
     is_over = len(said) > limits.output_bytes
@@ -145,7 +145,7 @@ def _judge(
 
 
 def _cpu_of(pid: int) -> float:
-    """Seconds of computing of a process that may have just ended."""
+    """Return the CPU seconds of a process; 0.0 if it has just ended."""
     try:
         return time.clock_gettime((~pid << 3) | 2)  # the kernel's name for a process's CPU clock
     except OSError:
@@ -153,7 +153,7 @@ def _cpu_of(pid: int) -> float:
 
 
 def _sealed(data: bytes) -> int:
-    """A file in memory that nobody can change, at its beginning."""
+    """Return a sealed (immutable) memory file with `data`, positioned at its start."""
     place = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data)
     while view:

@@ -1,8 +1,8 @@
-"""Messages between the caller and a worker: one JSON object and some bytes, over a socket.
+"""Messages between the caller and a worker over a socket: one JSON object and binary blobs.
 
     message = u32 length of head · head (JSON; its "sizes" are the lengths of the blobs) · blobs
 
-Both ends use this file. The candidate holds neither end of the socket.
+Both ends use this module. The candidate has neither end of the socket.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LENGTH = struct.Struct("!I")
 
 
 def send(to: socket.socket, head: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
-    """Raises OSError if the other end is gone."""
+    """Send one message. Raises OSError if the other end is gone."""
     text = json.dumps({**head, "sizes": [len(blob) for blob in blobs]}).encode()
     to.sendall(b"".join([_LENGTH.pack(len(text)), text, *blobs]))
 
 
 def receive(source: socket.socket) -> tuple[dict[str, Any], list[bytes]]:
-    """The next message. Raises EOFError if the other end is gone, OSError if it is late."""
+    """Receive one message. Raises EOFError if the other end is gone, OSError on a timeout."""
     length = _LENGTH.unpack(_exactly(source, _LENGTH.size))[0]
     if length > MAX_HEAD:
         raise EOFError("not a message")

@@ -1,11 +1,11 @@
-"""A worker: a small warm interpreter that makes a candidate by forking. Never a child of torch.
+"""A worker: a small warm interpreter that forks candidates; never itself forked from torch.
 
     caller ── socket ── worker ── fork ── candidate        at strict the worker is process 1 of
-       └─ keeper ─────────┘                                its namespace: all in it end with it
+       └─ keeper ─────────┘                                its namespace, which ends with it
 
-The keeper started as the caller's child, made the namespaces and the worker, and from then on does
-one thing: when the caller or the worker is gone, it ends the other's leftovers and itself. A worker
-has an empty environment and never sees an expected answer.
+The keeper starts as a child of the caller and creates the namespaces and the worker. Then it waits
+until the caller or the worker is gone, kills the worker, cleans up and exits. A worker has an empty
+environment and never receives an expected answer.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _WARM = """
 array bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools
 heapq io itertools json math operator os random re statistics string sys time typing
 """
-"""What programs import most, imported once."""
+"""the most common imports of programs, imported once in the worker"""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(control: socket.socket) -> None:
-    """Become the keeper of a worker at the level the caller asks for."""
+    """Start a worker at the requested level and become its keeper."""
     request, _ = wire.receive(control)
     caller = os.pidfd_open(request["caller"])
     if os.getppid() != request["caller"]:
@@ -44,7 +44,7 @@ def main(control: socket.socket) -> None:
             __import__(name)
         cage.measure_address_space()
         uid = cage.free_uid()
-        with contextlib.suppress(OSError):  # where it cannot be had, `r1 doctor` says why
+        with contextlib.suppress(OSError):  # if it is unavailable, `r1 doctor` says why
             group = cgroup.make()
         if request["level"] == "strict":
             uid = cage.split(uid)
@@ -67,7 +67,7 @@ def main(control: socket.socket) -> None:
 
 
 def _keep(caller: int, worker: int) -> None:
-    """Until one of them is gone, or a signal; afterwards the worker and all that came of it are."""
+    """Wait for the end of caller or worker, or for a signal; then kill and reap the worker."""
     poll = select.poll()
     for place in (caller, os.pidfd_open(worker)):
         poll.register(place, select.POLLIN)
@@ -89,7 +89,7 @@ def _work(
     box: str,
     group: cgroup.ControlGroup | None,
 ) -> NoReturn:
-    """Announce what was reached, then serve until the caller hangs up."""
+    """Enter the sandbox, report readiness or an error, and run jobs until the caller hangs up."""
     try:
         kernel.die_with_parent()
         if select.select([keeper], [], [], 0)[0]:
@@ -101,7 +101,7 @@ def _work(
         mine.group = group
         kernel.forbid_dumps()
         gc.collect()
-        gc.freeze()  # pages of the warm heap stay shared with the candidates
+        gc.freeze()  # keeps the pages of the warm heap shared with the candidates
         wire.send(control, {"ready": True})
         while True:
             head, blobs = wire.receive(control)

@@ -1,6 +1,6 @@
-"""The escape suite: programs that try to get out, and a judge who looks from outside.
+"""The escape suite: programs that try to escape the sandbox, and a judge that checks from outside.
 
-`r1 doctor --attack` runs it; so do the tests, at every level and as several users.
+`r1 doctor --attack` runs it; the tests run it at every level and under several uids.
 """
 
 from r1kit.verify.sandbox.attacks import files, honest, limits, reach, syscalls

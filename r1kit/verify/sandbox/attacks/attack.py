@@ -1,7 +1,7 @@
-"""What an attack is. Its program says MARK, or shows the secret, or leaves an effect, if it wins.
+"""The type of an attack. A successful program prints MARK or the secret, or leaves an effect.
 
-In a program @SECRET_FILE@ and the like stand for what the judge has set up (`scene.py`). A program
-may claim to have won and is believed; that it has failed is never taken from the program.
+In a program, placeholders such as @SECRET_FILE@ stand for objects that the judge has set up
+(`scene.py`). A program's claim of success is believed; its claim of failure is not.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ SHORT = Limits(wall_s=0.15, cpu_s=0.12, memory_mb=96, output_bytes=1 << 16, disk
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One program and what should become of it."""
+    """An attack program and its expected outcome."""
 
     name: str
     tries: str
     """a phrase that follows "tries to" """
     stopped_by: tuple[str, ...]
-    """the layers, the first one that meets it first"""
+    """the layers that stop the attack, in the order in which they apply"""
     program: str
     then: str = ""
-    """a second program, run next by the same worker; what it says counts as well"""
+    """a second program, run next by the same worker; its output counts as well"""
     limits: Limits = QUICK
     ends: tuple[How, ...] = ()
-    """endings that count as held; () is any but "sandbox" """
+    """endings that count as held; () means any ending except "sandbox" """
     only_strict: bool = False
-    """at standard the attack is known to work, and docs/security.md says so"""
+    """True if the attack is known to succeed at level standard (documented in docs/security.md)"""
     bites: bool = True
-    """wins when it is run without a cage (the tests try), so that its failure means something"""
+    """True if the attack succeeds without a cage, so that its failure in one is meaningful; the
+    tests check this"""
     expected: bytes | None = None
-    """what an honest program must print"""
+    """stdout that an honest program must print"""
     source: str = "common knowledge"

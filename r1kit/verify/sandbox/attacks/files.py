@@ -1,4 +1,4 @@
-"""Attacks on files, secrets and what belongs to others: read it, write it, find it."""
+"""Attacks that try to find, read or write files and secrets, and the data of other processes."""
 
 from r1kit.verify.sandbox.attacks.attack import Attack
 

@@ -1,4 +1,4 @@
-"""Programs that try nothing: a cage that breaks them is no use."""
+"""Honest programs, which must work unchanged in the cage."""
 
 from dataclasses import replace
 

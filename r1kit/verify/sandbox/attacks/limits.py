@@ -1,4 +1,4 @@
-"""Attacks on what is limited: time, memory, disk, processes, output, descriptors."""
+"""Attacks on the resource limits: time, memory, disk, processes, output, descriptors."""
 
 from dataclasses import replace
 
@@ -78,7 +78,7 @@ for _ in range(20):
 
 
 def _bomb(name: str, tries: str, layer: str, program: str, *ends: How) -> Attack:
-    # What is meant to run into a clock meets it soon; the others have time on a busy machine.
+    # Attacks that should hit a time limit get a short one; the others get slack for a busy machine.
     limits = SHORT if {"wall", "cpu"} & set(ends) else replace(QUICK, wall_s=5.0, cpu_s=5.0)
     return Attack(name, tries, (layer,), program, limits=limits, ends=ends, bites=False)
 

@@ -1,7 +1,7 @@
-"""The judge: sets up what can be stolen or harmed, runs an attack, and looks what came of it.
+"""The judge: sets up targets to steal or harm, runs an attack, and checks its effects.
 
-Secrets are random a run. Everything is looked at from outside the candidate: files, servers, a
-victim process, the process table. Linux, for it reads /proc.
+Secrets are random for each run. All checks are made from outside the candidate: files, servers, a
+victim process, the process table. Linux only, because it reads /proc.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from r1kit.verify.sandbox.pool import Sandbox
 STDIN = b"line 1\nline 2\n"
 _SLACK_S = 2.0
 _ANSWER_S = 2.0
-"""for the victim to answer, on a busy machine"""
+"""seconds allowed for the victim to answer on a busy machine"""
 _SHARED = (Path("/tmp"), Path("/dev/shm"))
 
 
 @dataclass(frozen=True, slots=True)
 class AttackOutcome:
-    """`AttackOutcome("TCP", True, "exit 1: PermissionError: ...")`."""
+    """The outcome of an attack: `AttackOutcome("TCP", True, "exit 1: PermissionError: ...")`."""
 
     attack: str
     held: bool
-    """the attack failed; an honest program worked"""
+    """True if the attack failed, or the honest program worked"""
     what: str
-    """how it ended, or by what it succeeded"""
+    """a phrase: the ending of the program, or the effect by which it succeeded"""
 
 
 @dataclass
 class Scene:
-    """What an attack may find."""
+    """The targets that an attack may find, and the checks of its effects."""
 
     folder: Path
     secret: str
     mark: str
     victim: subprocess.Popen[bytes]
     servers: dict[str, socket.socket]
-    strangers: set[int]  # processes as deep below us as an attack's would be, there before it
+    strangers: set[int]  # pids at the depth of candidates that existed before the attack
 
     def program(self, text: str) -> str:
-        """The program of an attack, aimed at this scene."""
+        """Return the program of an attack with its placeholders filled in for this scene."""
         tcp, udp = (self.servers[kind].getsockname()[1] for kind in ("tcp", "udp"))
         places = {
             "SECRET_FILE": self.folder / "secret",
@@ -74,8 +74,8 @@ class Scene:
         return text
 
     def harm(self, stdout: bytes, stderr: bytes) -> str:
-        """What an attack that said this has done, or ""."""
-        if self.mark.encode() in stdout:  # tracebacks quote it
+        """Describe the harm done by an attack with this output; "" if there is none."""
+        if self.mark.encode() in stdout:  # not in stderr: tracebacks quote the program
             return "the program got what it tried"
         if self.secret.encode() in stdout + stderr:
             return "the secret was read"
@@ -101,7 +101,7 @@ class Scene:
 
 @contextmanager
 def scene() -> Iterator[Scene]:
-    """Something to steal, somebody to harm, somebody to reach; gone afterwards."""
+    """Set up a secret and a file, a victim process, and servers; remove them all afterwards."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="r1-scene-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -122,9 +122,9 @@ def scene() -> Iterator[Scene]:
 
 
 def judge(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
-    """Run one attack in a scene of its own. The sandbox has one worker."""
+    """Run one attack in a scene of its own. The sandbox must have exactly one worker."""
     with scene() as around:
-        gold = around.secret  # in our frames and memory, for the attacks that look there
+        gold = around.secret  # a target in our frames and memory, for the attacks that search there
         programs = [attack.program, attack.then] if attack.then else [attack.program]
         endings = [
             sandbox.run(Job(around.program(text), STDIN, attack.limits)) for text in programs
@@ -188,7 +188,7 @@ def _was_reached(server: socket.socket) -> bool:
 
 
 def _left_behind(name: str, strangers: set[int]) -> str:
-    """Files with this name in shared places, and processes below our workers but the strangers."""
+    """Describe files with this name in shared folders and new processes below our workers."""
     for shared in _SHARED:
         if (shared / f"{name}-left").exists():
             return f"a file was left in {shared}"
@@ -196,7 +196,7 @@ def _left_behind(name: str, strangers: set[int]) -> str:
 
 
 def _below_workers() -> set[int]:
-    """We hold keepers, keepers hold workers; whoever is below them is a candidate still there."""
+    """Return our great-grandchildren: we start keepers, they fork workers, and those candidates."""
     parents = _parents()
     below = {os.getpid()}
     for _ in range(3):
@@ -205,7 +205,10 @@ def _below_workers() -> set[int]:
 
 
 def _parents() -> dict[int, int]:
-    """Of every process. Not /proc/PID/task/*/children: it misses those of a thread that ends."""
+    """Return the parent pid of every process.
+
+    Not read from /proc/PID/task/*/children, which misses the children of a thread that has ended.
+    """
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # ended meanwhile
@@ -214,7 +217,7 @@ def _parents() -> dict[int, int]:
 
 
 def _answers(victim: subprocess.Popen[bytes]) -> bool:
-    """Whether it is alive and running: a signal sent before takes effect before it answers."""
+    """Return True if the victim is running; an earlier signal takes effect before it answers."""
     assert victim.stdin is not None
     assert victim.stdout is not None
     try:

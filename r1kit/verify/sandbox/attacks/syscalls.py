@@ -1,4 +1,4 @@
-"""Attacks on the kernel: calls that make privileges, or that should not be within reach at all.
+"""Attacks on the kernel: system calls that gain privileges or should not be reachable at all.
 
 The numbers are those of x86-64 and arm64.
 """
