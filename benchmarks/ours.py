@@ -21,7 +21,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.judges import PART
 from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks, launch
-from r1kit.stages.reinforce import Collector, Curriculum
+from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
 from r1kit.tasks.base import Task
 from r1kit.tasks.mix import TaskMixture
 from r1kit.train.optim import make_optimizers
@@ -165,9 +165,9 @@ class Steps:
             sys.exit(0)
         self.started = time.perf_counter()
 
-    def end(self, state: RLState, metrics: Metrics, done: Step) -> None:
+    def end(self, state: RLState, metrics: Metrics, done: CollectedStep) -> None:
         seconds = time.perf_counter() - self.started
-        rollouts = [rollout for _, group in done.groups for rollout in group.rollouts]
+        rollouts = [rollout for group in done.rollouts for rollout in group.rollouts]
         tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
         total = self.ranks.sum({"tokens": tokens})["tokens"]
         if self.channel:

@@ -112,8 +112,8 @@ def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monke
     for answer, step in zip(answers, taken, strict=True):
         assert step.metrics.items() <= answer["metrics"].items()
         assert answer["tokens"] == step.metrics["n_completion_tokens"] > 0
-        texts = [rollout.completion.text for _, group in step.groups for rollout in group.rollouts]
-        rewards = [rollout.reward.total for _, group in step.groups for rollout in group.rollouts]
+        texts = [rollout.completion.text for group in step.rollouts for rollout in group.rollouts]
+        rewards = [rollout.reward.total for group in step.rollouts for rollout in group.rollouts]
         assert rewards == [coin(text) for text in texts], "as TRL is rewarded"
         assert set(rewards) == {0.0, 1.0}
         assert answer["metrics"]["n_tokens"] > 0, "something is learned from"

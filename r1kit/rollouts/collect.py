@@ -14,9 +14,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from r1kit.engines.base import Sampler, generate
-from r1kit.rollouts.rewards import reward
+from r1kit.judges import Judge, preferred
+from r1kit.rollouts.rewards import overlong_penalty, reward
 from r1kit.template import is_prefilled, parse, render_prompt
-from r1kit.types import Completion, Group, Problem, Request, Rollout, Sampling, Verdict
+from r1kit.types import (
+    Completion,
+    Group,
+    Problem,
+    Request,
+    Reward,
+    Rollout,
+    Sampling,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +52,12 @@ class Rubric:
     """weights of the parts of the reward"""
     weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task name -> weights, for tasks that override them"""
+    max_tokens: int = 0
+    overlong_buffer: int = 0
+    """number of tokens before `max_tokens` over which a length penalty grows; 0 turns it off"""
+    judge: Judge | None = None
+    judged: str = ""
+    """name of the task whose completions the judge scores"""
 
     def prompt(self, problem: Problem) -> list[int]:
         return render_prompt(self.tokenizer, problem.messages)
@@ -61,7 +77,20 @@ class Rubric:
         scored = reward(
             completion, verdict, problem.language, weights, prefilled, problem.needs_thinking
         )
+        if self.overlong_buffer:
+            n_tokens = len(completion.token_ids)
+            penalty = overlong_penalty(n_tokens, self.max_tokens, self.overlong_buffer)
+            scored = Reward(scored.total + penalty, scored.parts | {"length": penalty})
         return Rollout(problem, prompt_ids, completion, verdict, scored)
+
+    def judge_groups(self, groups: Sequence[Group]) -> list[Group]:
+        """Add the judge's score to the rewards of its task; drop rollouts it cannot decide."""
+        if self.judge is None:
+            return list(groups)
+        weight = self.weights_of.get(self.judged, {}).get("preference", 0.0)
+        judged = [group for group in groups if group.problem.task == self.judged]
+        scored = iter(preferred(judged, self.judge, weight))
+        return [next(scored) if group.problem.task == self.judged else group for group in groups]
 
 
 @dataclass
@@ -85,8 +114,8 @@ def request_seed(run_seed: int, problem_index: int) -> int:
 class Scoring:
     """A thread pool that scores completions while others are still being sampled."""
 
-    def __init__(self, exam: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
-        self._exam = exam
+    def __init__(self, rubric: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
+        self._exam = rubric
         self._problems = [problem for _, problem in problems]
         self._scored: dict[int, list[Future[Rollout | None]]] = {}
         self._pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
@@ -132,7 +161,7 @@ class Scoring:
 
 def collect_rollouts(
     engine: Sampler,
-    exam: Rubric,
+    rubric: Rubric,
     problems: Sequence[tuple[int, Problem]],
     n: int,
     sampling: Sampling,
@@ -146,12 +175,12 @@ def collect_rollouts(
     number of problems whose completions are all sampled.
     """
     requests = [
-        Request(exam.prompt(problem), n, sampling, request_seed(seed, index))
+        Request(rubric.prompt(problem), n, sampling, request_seed(seed, index))
         for index, problem in problems
     ]
-    prefilled = bool(requests) and is_prefilled(exam.tokenizer, requests[0].prompt_ids)
+    prefilled = bool(requests) and is_prefilled(rubric.tokenizer, requests[0].prompt_ids)
     started = time.perf_counter()
-    with Scoring(exam, problems) as scoring:
+    with Scoring(rubric, problems) as scoring:
 
         def score(place: int, completions: list[Completion]) -> None:
             scoring.add(place, completions, requests[place].prompt_ids, prefilled)
@@ -162,4 +191,7 @@ def collect_rollouts(
         sample_s = time.perf_counter() - started
         found = scoring.wait(budget_s)
     found.sample_s = sample_s
+    before = sum(len(group.rollouts) for group in found.groups)
+    found.groups = rubric.judge_groups(found.groups)
+    found.n_undecided += before - sum(len(group.rollouts) for group in found.groups)
     return found

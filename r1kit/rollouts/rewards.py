@@ -19,7 +19,7 @@ from r1kit.verify.language import language_share
 from r1kit.verify.steps import true_steps
 
 PARTS = ("accuracy", "format", "language", "process", "preference")
-"""parts of the reward; "preference" is added later, by a judge (judges/)"""
+"""parts that have a weight; "preference" is a judge's score, and "length" is a penalty"""
 
 
 def reward(
@@ -60,3 +60,14 @@ def consistency(text: str | None, language: str) -> float:
     """
     share = language_share(template.without_tags(text or ""), language)
     return float(bool(text)) if share is None else share
+
+
+def overlong_penalty(n_tokens: int, max_tokens: int, buffer: int) -> float:
+    """Return the penalty: 0 up to `max_tokens - buffer`, then linear to -1 at `max_tokens`.
+
+    `buffer=0` turns it off.
+    """
+    if buffer == 0:
+        return 0.0
+    n_over = n_tokens - (max_tokens - buffer)
+    return -min(max(n_over / buffer, 0.0), 1.0)

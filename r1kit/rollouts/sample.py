@@ -169,13 +169,13 @@ def from_checkpoint(
             from r1kit.template import is_prefilled
         model, tokenizer = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
     engine = LocalEngine(model, tokenizer, max_rows=wish.max_rows)
-    exam = Rubric(tokenizer, verify, WEIGHTS)
-    sampling = _fitting(exam, problems, wish.sampling, engine.max_positions)
+    rubric = Rubric(tokenizer, verify, WEIGHTS)
+    sampling = _fitting(rubric, problems, wish.sampling, engine.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(engine, exam, part, wish.n, sampling, wish.seed)
+        return collect_rollouts(engine, rubric, part, wish.n, sampling, wish.seed)
 
-    prefilled = is_prefilled(tokenizer, exam.prompt(problems[0][1]))
+    prefilled = is_prefilled(tokenizer, rubric.prompt(problems[0][1]))
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
     return SamplingRun(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 
@@ -186,7 +186,7 @@ def from_endpoint(
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
-    exam = Rubric(cast("Any", None), verify, WEIGHTS)
+    rubric = Rubric(cast("Any", None), verify, WEIGHTS)
     rollouts = rejection.rollouts_path(wish.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
@@ -199,7 +199,7 @@ def from_endpoint(
             )
             for index, problem in part
         ]
-        with Scoring(exam, part) as scoring:
+        with Scoring(rubric, part) as scoring:
 
             def score(place: int, answer: Any) -> None:
                 if not isinstance(answer, EngineError):
@@ -236,13 +236,14 @@ def _lasting(failures: Sequence[EngineError]) -> EngineError:
 
 
 def _fitting(
-    exam: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
+    rubric: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
 ) -> Sampling:
     """Limit max_tokens to the model's context after the longest prompt."""
     if most is None:
         return sampling
     size, problem = max(
-        ((len(exam.prompt(problem)), problem) for _, problem in problems), key=lambda pair: pair[0]
+        ((len(rubric.prompt(problem)), problem) for _, problem in problems),
+        key=lambda pair: pair[0],
     )
     if size >= most:
         raise EngineError(

@@ -50,10 +50,10 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     model, tokenizer = context.load(path)
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
     tasks = mix.load_tasks(recipe, "held_out")
-    exam = Rubric(tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
-    groups = _sat(context, stage, engine, exam, tasks.distinct(config.n_problems))
+    rubric = Rubric(tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
+    groups = _sat(context, stage, engine, rubric, tasks.distinct(config.n_problems))
     if context.run is not None and not context.run.has_shown(stage):
-        for record in _showcase(context, stage, engine, exam, tasks):
+        for record in _showcase(context, stage, engine, rubric, tasks):
             context.sample(record)
     rates, votes = _of_all(context, groups, _rate), _of_all(context, groups, _vote)
     gains = [vote - rate for vote, rate in zip(votes, rates, strict=True)]
@@ -72,7 +72,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     measured["errors"] |= {"cons_at_k": _stderr(votes), "cons_gain": _stderr(gains)}
     # Students are measured on reasoning alone, as in the paper (section 2.4).
     if recipe.general is not None and not stage.startswith("distill/"):
-        measured["general"] = _general(context, stage, engine, exam)
+        measured["general"] = _general(context, stage, engine, rubric)
     return measured
 
 
@@ -90,8 +90,8 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     for stage in stages:
         model, tokenizer = context.load(context.latest(stage))
         engine = LocalEngine(model, tokenizer, max_rows=context.recipe.compute.max_rows)
-        exam = Rubric(tokenizer, lambda *_: Verdict(False, None, ""), {})
-        groups = _talked(context, stage, engine, exam)
+        rubric = Rubric(tokenizer, lambda *_: Verdict(False, None, ""), {})
+        groups = _talked(context, stage, engine, rubric)
 
         def liked(group: Group) -> float | None:
             texts = [rollout.completion.text for rollout in group.rollouts]
@@ -104,10 +104,10 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     return {"preference": found}
 
 
-def _general(context: Context, stage: str, engine: Sampler, exam: Rubric) -> dict[str, Any]:
+def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> dict[str, Any]:
     """Evaluate a checkpoint on held-out general prompts."""
     task = mix.general(context.recipe, "held_out")
-    groups = _talked(context, stage, engine, dataclasses.replace(exam, verify=task.verify))
+    groups = _talked(context, stage, engine, dataclasses.replace(rubric, verify=task.verify))
     rates = _of_all(context, groups, _rate)
     return {
         "accuracy": statistics.fmean(rates),
@@ -117,17 +117,17 @@ def _general(context: Context, stage: str, engine: Sampler, exam: Rubric) -> dic
     }
 
 
-def _talked(context: Context, stage: str, engine: Sampler, exam: Rubric) -> list[Group]:
+def _talked(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> list[Group]:
     recipe = context.recipe
     task = mix.general(recipe, "held_out")
     problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
         recipe.bench.n_general
     )
-    return _sat(context, stage, engine, exam, problems)
+    return _sat(context, stage, engine, rubric, problems)
 
 
 def _sat(
-    context: Context, stage: str, engine: Sampler, exam: Rubric, problems: Sequence[Problem]
+    context: Context, stage: str, engine: Sampler, rubric: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
     """Sample the problems; return this rank's groups."""
     config = context.recipe.bench
@@ -135,7 +135,7 @@ def _sat(
     told = f"{len(problems)} held-out problems, {config.samples} answers each"
     found = collect_rollouts(
         engine,
-        exam,
+        rubric,
         mine,
         config.samples,
         Sampling(config.max_tokens, config.temperature, config.top_p),
@@ -215,7 +215,7 @@ def _showcase(
     context: Context,
     stage: str,
     engine: Sampler,
-    exam: Rubric,
+    rubric: Rubric,
     tasks: mix.TaskMixture,
 ) -> list[dict[str, Any]]:
     """Return greedy answers to the recipe's questions and some held-out problems.
@@ -240,7 +240,7 @@ def _showcase(
 
     found = collect_rollouts(
         engine,
-        dataclasses.replace(exam, verify=verify),
+        dataclasses.replace(rubric, verify=verify),
         list(enumerate(problems)),
         1,
         Sampling(context.recipe.bench.max_tokens, temperature=0.0),

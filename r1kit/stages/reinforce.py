@@ -16,16 +16,17 @@ from transformers import PreTrainedTokenizerBase
 from r1kit.config import RLConfig
 from r1kit.engines.base import Sampler
 from r1kit.engines.local import LocalEngine
-from r1kit.judges import Judge, preferred
+from r1kit.judges import Judge
 from r1kit.model.parallel import Ranks
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.measure import describe, group_record
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
-from r1kit.types import Problem, Sampling
+from r1kit.types import Group, Problem, Sampling
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> N
     engine.publish(state.step)
     collector = Collector(context.ranks, engine, tokenizer, config, lesson, recipe.seed)
 
-    def after_step(state: RLState, metrics: Metrics, step: Step) -> None:
-        if state.step % config.sample_every == 0 and step.groups:
-            context.sample(group_record(unit.name, state.step, step.groups[0][1]))
+    def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
+        if state.step % config.sample_every == 0 and step.rollouts:
+            context.sample(group_record(unit.name, state.step, step.rollouts[0]))
         context.log(unit.name, state.step, metrics)
         if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
             saved: dict[str, Any] = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
@@ -84,6 +85,14 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> N
         unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
     reinforce(learner, state, collector.step, engine.publish, after_step)
+
+
+@dataclass
+class CollectedStep(Step):
+    """A step of the learner together with the rollouts that it came from."""
+
+    rollouts: list[Group]
+    """this rank's groups, in the order of `groups`"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Collector:
     seed: int
     """seed of the run"""
 
-    def step(self, step: int, cursor: int) -> Step:
+    def step(self, step: int, cursor: int) -> CollectedStep:
         """Collect the groups of one step.
 
         With dynamic sampling only mixed groups count, from up to `dynamic_rounds` rounds.
@@ -125,30 +134,31 @@ class Collector:
         chosen = {index: place for place, index in enumerate(everybody[: config.n_problems])}
         sampled = [group for part in parts for group in part.groups]
         groups = [(chosen[index], sampled[place]) for place, index in kept if index in chosen]
+        trajectories = [(place, group_trajectories(group, config)) for place, group in groups]
         metrics = describe(sampled, ranks) | _times(parts, ranks)
-        return Step(groups, len(chosen), cursor, metrics)
+        rollouts = [group for _, group in groups]
+        return CollectedStep(trajectories, len(chosen), cursor, metrics, rollouts)
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, lesson = self.config, self.lesson
-        found = collect_rollouts(
+        rubric = Rubric(
+            self.tokenizer,
+            tasks.verify,
+            config.rewards.model_dump(),
+            lesson.weights_of,
+            config.max_tokens,
+            config.overlong_buffer,
+            lesson.judge,
+            lesson.judged,
+        )
+        return collect_rollouts(
             self.engine,
-            Rubric(self.tokenizer, tasks.verify, config.rewards.model_dump(), lesson.weights_of),
+            rubric,
             problems,
             config.n_completions,
             Sampling(config.max_tokens, config.temperature),
             self.seed,
         )
-        if lesson.judge is not None:
-            weight = lesson.weights_of.get(lesson.judged, {}).get("preference", 0.0)
-            judged = [group for group in found.groups if group.problem.task == lesson.judged]
-            scored = iter(preferred(judged, lesson.judge, weight))
-            before = sum(len(group.rollouts) for group in found.groups)
-            found.groups = [
-                next(scored) if group.problem.task == lesson.judged else group
-                for group in found.groups
-            ]
-            found.n_undecided += before - sum(len(group.rollouts) for group in found.groups)
-        return found
 
 
 def _is_mixed(found: RolloutBatch, place: int) -> bool:

@@ -30,7 +30,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     model, tokenizer = context.load(path)
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
     tasks, first = mix.load_tasks(recipe, "train"), FIRST_INDEX[unit.name]
-    exam = Rubric(tokenizer, tasks.verify, {})
+    rubric = Rubric(tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = mix.load_tasks(recipe, "held_out").distinct(recipe.bench.n_problems)
     asked = context.counting(
@@ -39,7 +39,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     kept = rejection_sampling(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
         lambda part: collect_rollouts(
-            engine, exam, part, config.n_completions, sampling, recipe.seed
+            engine, rubric, part, config.n_completions, sampling, recipe.seed
         ),
         context.data(unit.name),
         Provenance(path.name, recipe.seed),

@@ -1,8 +1,7 @@
 """Credit assignment: the advantages of a group's completions from their rewards.
 
 Source: DeepSeekMath §4.1.2 and R1 eq. 3, `(r - mean) / std` over the G completions of a problem;
-Dr. GRPO (arXiv 2503.20783) keeps only the difference; the overlong penalty is DAPO's
-(arXiv 2503.14476, "soft overlong punishment"). `loss.LOSSES` lists the scale of each loss.
+Dr. GRPO (arXiv 2503.20783) keeps only the difference. `loss.LOSSES` lists the scale of each loss.
 Departures: the papers specify neither the kind of standard deviation nor an epsilon. Here it is the
 unbiased one (G - 1) plus 1e-6, and a group whose rewards are all equal gets exactly 0.
 """
@@ -33,14 +32,3 @@ def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
     mean = math.fsum(rewards) / len(rewards)
     divisor = statistics.stdev(rewards) + EPSILON if scale == "std" else 1.0
     return [(reward - mean) / divisor for reward in rewards]
-
-
-def overlong_penalty(n_tokens: int, max_tokens: int, buffer: int) -> float:
-    """Return the penalty: 0 up to `max_tokens - buffer`, then linear to -1 at `max_tokens`.
-
-    `buffer=0` turns it off.
-    """
-    if buffer == 0:
-        return 0.0
-    n_over = n_tokens - (max_tokens - buffer)
-    return -min(max(n_over / buffer, 0.0), 1.0)

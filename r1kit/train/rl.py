@@ -22,6 +22,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -30,16 +31,12 @@ from transformers import PreTrainedModel
 from r1kit.config import RLConfig
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
-from r1kit.train.advantage import group_advantages, overlong_penalty
 from r1kit.train.batch import Batch, pack
 from r1kit.train.loss import LOSSES, k3
 from r1kit.train.optim import Optimizers, lr_scale
-from r1kit.types import Group, Rollout, Trajectory
+from r1kit.types import Trajectory
 
 Metrics = dict[str, float]
-
-IndexedGroup = tuple[int, Group]
-"""(index of the problem in this step over all ranks, its group)"""
 
 
 @dataclass
@@ -53,18 +50,20 @@ class RLState:
 
 @dataclass
 class Step:
-    """The result of `collect` for one step: this rank's groups, and the new problem cursor."""
+    """The result of `collect`: this rank's trajectories of one step, and the new cursor."""
 
-    groups: list[IndexedGroup]
+    groups: list[tuple[int, list[Trajectory]]]
+    """(index of the problem among those of this step over all ranks, trajectories of its group)"""
     n_groups: int
     """number of groups over all ranks"""
     cursor: int
     metrics: Metrics
 
 
-Collect = Callable[[int, int], Step]
-"""(step, cursor) → groups sampled by the current weights"""
-AfterStep = Callable[[RLState, Metrics, Step], None]
+S = TypeVar("S", bound=Step)
+Collect = Callable[[int, int], S]
+"""(step, cursor) → trajectories sampled by the current weights"""
+AfterStep = Callable[[RLState, Metrics, S], None]
 
 
 @dataclass
@@ -90,9 +89,9 @@ class Learner:
 def reinforce(
     learner: Learner,
     state: RLState,
-    collect: Collect,
+    collect: Collect[S],
     publish: Callable[[int], None],
-    after_step: AfterStep,
+    after_step: AfterStep[S],
 ) -> None:
     """Run the steps from `state.step` to `config.n_steps`."""
     config = learner.config
@@ -120,9 +119,10 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     learner.policy.train()
     for part in range(config.updates_per_step):
         mine = [
-            group
-            for place, group in collected.groups
-            if place * config.updates_per_step // max(1, collected.n_groups) == part
+            trajectory
+            for index, group in collected.groups
+            if index * config.updates_per_step // max(1, collected.n_groups) == part
+            for trajectory in group
         ]
         update(learner, mine, scale, totals, is_first=part == 0)
     learner.policy.eval()
@@ -131,14 +131,13 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
 
 def update(
     learner: Learner,
-    groups: Sequence[Group],
+    trajectories: Sequence[Trajectory],
     scale: float,
     totals: MetricAccumulator,
     is_first: bool,
 ) -> None:
-    """Make one optimizer step on this rank's share of the groups."""
+    """Make one optimizer step on this rank's share of the trajectories."""
     config, variant = learner.config, LOSSES[learner.config.loss]
-    trajectories = [t for group in groups for t in group_trajectories(group, config)]
     weights = _weights(trajectories, config, learner.ranks)
     learned_from = [
         pair
@@ -174,38 +173,6 @@ def update(
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
     learner.ranks.sum_gradients(learner.policy.parameters())
     totals.grad_norms.append(learner.optimizers.step(scale))
-
-
-def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
-    """Convert a group to trajectories: each completion is compared with the mean of the group."""
-    rewards = [
-        rollout.reward.total
-        + overlong_penalty(
-            len(rollout.completion.token_ids), config.max_tokens, config.overlong_buffer
-        )
-        for rollout in group.rollouts
-    ]
-    advantages = group_advantages(rewards, LOSSES[config.loss].scale)
-    return [
-        trajectory(rollout, advantage, is_masked=_is_masked(rollout, config))
-        for rollout, advantage in zip(group.rollouts, advantages, strict=True)
-    ]
-
-
-def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajectory:
-    """Join the token ids of prompt and completion; nothing is tokenised again."""
-    completion, n_prompt = rollout.completion, len(rollout.prompt_ids)
-    return Trajectory(
-        token_ids=rollout.prompt_ids + completion.token_ids,
-        loss_mask=[0] * n_prompt + [0 if is_masked else 1] * len(completion.token_ids),
-        advantage=advantage,
-        old_logprobs=[0.0] * n_prompt + completion.logprobs,
-        source=rollout.problem.id,
-    )
-
-
-def _is_masked(rollout: Rollout, config: RLConfig) -> bool:
-    return config.truncated == "mask" and rollout.completion.finish == "length"
 
 
 def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:

@@ -20,8 +20,8 @@ def collected(tokenizer, answer, verify=None, n=3, **more):
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in (4, 9)]
     engine = ScriptedEngine(answer(problems), tokenizer)
-    exam = Rubric(tokenizer, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
-    return problems, collect_rollouts(engine, exam, problems, n, Sampling(64), 1, **more)
+    rubric = Rubric(tokenizer, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
+    return problems, collect_rollouts(engine, rubric, problems, n, Sampling(64), 1, **more)
 
 
 def right_then_wrong(problems):
@@ -102,3 +102,26 @@ def test_thinking_that_never_ends_has_no_answer(tokenizer):
 def test_request_seeds_differ_by_place_and_run():
     seeds = {request_seed(run, index) for run in range(5) for index in range(1000)}
     assert len(seeds) == 5000
+
+
+def test_length_and_judge_are_parts_of_the_same_reward(tokenizer):
+    class Half:
+        def scores(self, problems, texts):
+            return [None if "999" in text else 0.5 for text in texts]
+
+    task = Equation(languages=["en"])
+    problems = [(index, task.problem(index)) for index in range(2)]
+    engine = ScriptedEngine(right_then_wrong([problem for _, problem in problems]), tokenizer)
+    weights = {task.name: {"accuracy": 1.0, "preference": 4.0}}
+    rubric = Rubric(
+        tokenizer, task.verify, {"accuracy": 1.0}, weights,
+        max_tokens=64, overlong_buffer=64, judge=Half(), judged=task.name,
+    )  # fmt: skip
+    found = collect_rollouts(engine, rubric, problems, 2, Sampling(64), seed=0)
+    for group in found.groups:
+        for rollout in group.rollouts:
+            length = -len(rollout.completion.token_ids) / 64
+            parts = rollout.reward.parts
+            assert (parts["length"], parts["preference"]) == (length, 0.5)
+            assert rollout.reward.total == pytest.approx(parts["accuracy"] + length + 4.0 * 0.5)
+    assert found.n_undecided == 4 - sum(len(group.rollouts) for group in found.groups) > 0

@@ -259,8 +259,8 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
     def sample(part: rejection.IndexedProblems):
         nonlocal n_asked
         n_asked += len(part)
-        exam = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
-        return collect_rollouts(ScriptedEngine(answer, tokenizer), exam, part, 9, SAMPLING, 5)
+        rubric = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
+        return collect_rollouts(ScriptedEngine(answer, tokenizer), rubric, part, 9, SAMPLING, 5)
 
     done = rejection.rejection_sampling(
         PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks

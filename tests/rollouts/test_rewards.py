@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.config import RewardConfig
-from r1kit.rollouts.rewards import PARTS, reward
+from r1kit.rollouts.rewards import PARTS, overlong_penalty, reward
 from r1kit.template import parse
 from r1kit.types import Completion, Finish, Reward, Verdict
 
@@ -114,3 +114,16 @@ def test_true_steps_are_counted_and_weighed_only_on_demand() -> None:
     text = "<think>4*7=28\n28+3=31 38-31=8</think>5"
     assert reward(completion(text), WRONG, "en", {"process": 3.0}).total == pytest.approx(2.0)
     assert reward(completion(text), WRONG, "en", EQUAL).total == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "expected"),
+    # DAPO's numbers: 20480 tokens at most, a buffer of 4096, so free up to 16384
+    [(1, 0), (16384, 0), (17408, -0.25), (18432, -0.5), (20480, -1), (30000, -1)],
+)
+def test_overlong_penalty_by_hand(n_tokens: int, expected: float) -> None:
+    assert overlong_penalty(n_tokens, 20480, 4096) == expected
+
+
+def test_no_buffer_no_penalty() -> None:
+    assert overlong_penalty(256, 256, 0) == 0.0

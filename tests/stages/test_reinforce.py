@@ -36,8 +36,8 @@ def collector(tokenizer, is_right, **settings):
 def test_a_step_has_the_groups_of_its_problems_and_describes_them(tokenizer):
     found = collector(tokenizer, lambda index, place: (index + place) % 2 == 0).step(0, 0)
     assert [place for place, _ in found.groups] == [0, 1]
-    assert [group.problem for _, group in found.groups] == TASKS.problems(0, 2)
-    assert [[r.verdict.correct for r in group.rollouts] for _, group in found.groups] == [
+    assert [group.problem for group in found.rollouts] == TASKS.problems(0, 2)
+    assert [[r.verdict.correct for r in group.rollouts] for group in found.rollouts] == [
         [True, False], [False, True],
     ]  # fmt: skip
     assert (found.n_groups, found.cursor) == (2, 2)
@@ -54,7 +54,7 @@ def test_dynamic_sampling_draws_until_enough_groups_are_mixed(tokenizer, rounds,
     dynamic = {"dynamic_sampling": True, "dynamic_rounds": rounds}
     made = collector(tokenizer, lambda index, place: index in (3, 5) and place == 0, **dynamic)
     found = made.step(0, 0)
-    assert [group.problem for _, group in found.groups] == [TASKS.problem(i) for i in kept]
+    assert [group.problem for group in found.rollouts] == [TASKS.problem(i) for i in kept]
     assert [place for place, _ in found.groups] == list(range(len(kept)))
     assert (found.n_groups, found.cursor) == (len(kept), 2 * rounds)
     assert found.metrics["n_problems"] == 2 * rounds, "what was thrown away is described too"

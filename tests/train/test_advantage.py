@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1kit.train.advantage import EPSILON, Scale, group_advantages, overlong_penalty
+from r1kit.train.advantage import EPSILON, Scale, group_advantages
 
 REWARDS = st.lists(st.integers(-20, 20).map(lambda n: n / 10), min_size=2, max_size=32)
 SCALES = st.sampled_from(["std", "none"])
@@ -91,16 +91,3 @@ def test_order_of_rewards_is_kept(rewards: list[float], scale: Scale) -> None:
     for a, x in zip(rewards, advantages, strict=True):
         for b, y in zip(rewards, advantages, strict=True):
             assert (a < b) == (x < y)
-
-
-@pytest.mark.parametrize(
-    ("n_tokens", "expected"),
-    # DAPO's numbers: 20480 tokens at most, a buffer of 4096, so free up to 16384
-    [(1, 0), (16384, 0), (17408, -0.25), (18432, -0.5), (20480, -1), (30000, -1)],
-)
-def test_overlong_penalty_by_hand(n_tokens: int, expected: float) -> None:
-    assert overlong_penalty(n_tokens, 20480, 4096) == expected
-
-
-def test_no_buffer_no_penalty() -> None:
-    assert overlong_penalty(256, 256, 0) == 0.0

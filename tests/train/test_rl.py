@@ -10,6 +10,7 @@ from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
 from r1kit.model import policy
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
+from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.train import rl
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import LOSSES
@@ -63,8 +64,13 @@ def learner(model, micro_batch_tokens=1024, **config):
     return rl.Learner(model, optimizers, config, Ranks(), micro_batch_tokens)
 
 
-def step_of(groups):
-    return rl.Step(groups, len(groups), cursor=len(groups), metrics={})
+def step_of(groups, config, **more):
+    made = [(place, group_trajectories(group, config)) for place, group in groups]
+    return rl.Step(made, len(made), **({"cursor": len(made), "metrics": {}} | more))
+
+
+def learn(held, groups):
+    return rl.learn(held, step_of(groups, held.config), 1.0)
 
 
 def gradients(model, groups, **config):
@@ -80,7 +86,7 @@ def gradients(model, groups, **config):
             return 0.0
 
     held.optimizers = Capture()
-    metrics = rl.learn(held, step_of(groups), 1.0)
+    metrics = learn(held, groups)
     return kept, metrics
 
 
@@ -119,7 +125,7 @@ def test_first_update_is_the_plain_policy_gradient(model, loss, temperature):
 def test_equal_rewards_change_nothing(model, loss):
     groups = sampled_groups(model, [[1.0] * 4, [0.1] * 4, [0.0] * 4])
     before = copy.deepcopy(model.state_dict())
-    rl.learn(learner(model, loss=loss), step_of(groups), 1.0)
+    learn(learner(model, loss=loss), groups)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -159,18 +165,18 @@ def test_masked_truncated_rows_are_absent(model):
 def test_kl_is_zero_at_first_and_pulls_back_later(model):
     groups = sampled_groups(model, MIXED)
     held = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
-    first = rl.learn(held, step_of(groups), 1.0)
+    first = learn(held, groups)
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
-    later = rl.learn(held, step_of(groups), 1.0)
+    later = learn(held, groups)
     assert later["kl"] > 1e-4
     held.refresh_reference()
-    assert rl.learn(held, step_of(groups), 1.0)["kl"] == pytest.approx(0.0, abs=1e-7)
+    assert learn(held, groups)["kl"] == pytest.approx(0.0, abs=1e-7)
     assert not any(p.requires_grad for p in held.reference.parameters())
 
 
 def test_without_kl_there_is_no_reference(model):
     held = learner(model)
-    metrics = rl.learn(held, step_of(sampled_groups(model, MIXED)), 1.0)
+    metrics = learn(held, sampled_groups(model, MIXED))
     assert held.reference is None
     assert "kl" not in metrics
     assert all(math.isfinite(value) for value in metrics.values())
@@ -191,7 +197,7 @@ def test_learning_raises_what_was_rewarded(model, loss):
         return sums[True] - sums[False]
 
     before = gap()
-    metrics = [rl.learn(held, step_of(groups), 1.0) for _ in range(8)]
+    metrics = [learn(held, groups) for _ in range(8)]
     assert gap() > before + 0.5
     assert metrics[-1]["clip_ratio"] > 0.0
 
@@ -207,10 +213,11 @@ def test_updates_per_step_share_out_the_groups(model):
             seen.append(list(mine)),
             original(learner, mine, *rest, **more),
         )
-        rl.learn(held, step_of(groups), 1.0)
+        learn(held, groups)
     finally:
         rl.update = original
-    assert seen == [[groups[0][1], groups[1][1]], [groups[2][1], groups[3][1]]]
+    [first, second, third, fourth] = [group for _, group in step_of(groups, held.config).groups]
+    assert seen == [[*first, *second], [*third, *fourth]]
 
 
 def test_reinforce_counts_steps_and_publishes(model):
@@ -218,9 +225,8 @@ def test_reinforce_counts_steps_and_publishes(model):
     published, steps = [], []
 
     def collect(step, cursor):
-        return rl.Step(
-            sampled_groups(model, MIXED, seed=step), 3, cursor + 3, {"reward": float(step)}
-        )
+        groups = sampled_groups(model, MIXED, seed=step)
+        return step_of(groups, held.config, cursor=cursor + 3, metrics={"reward": float(step)})
 
     state = rl.RLState(step=1, cursor=3)
     rl.reinforce(
