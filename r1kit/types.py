@@ -184,22 +184,3 @@ class Checkpoint:
     template: str
     tokenizer_hash: str
     config_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class BenchScore:
-    """The score of a checkpoint on a benchmark, with its standard error."""
-
-    benchmark: str
-    checkpoint: str
-    n_problems: int
-    samples: int
-    """completions per problem"""
-    pass_at_1: float
-    stderr: float
-    """standard error of pass_at_1, clustered by problem"""
-    mean_tokens: float
-    reflection_per_answer: float
-    language_consistency: float
-    truncated: float
-    unanswered: float

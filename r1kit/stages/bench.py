@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.rollouts.collect import Rubric, collect_rollouts
 from r1kit.stages import preference
 from r1kit.stages.context import Context
-from r1kit.stages.measure import facts, rollout_record
+from r1kit.stages.measure import mean, mean_fact, pass_rate, rollout_record, stderr, vote
 from r1kit.stages.plan import JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.types import Group, Message, Problem, Sampling, Verdict
@@ -55,11 +54,11 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     if context.run is not None and not context.run.has_shown(stage):
         for record in _showcase(context, stage, engine, rubric, tasks):
             context.sample(record)
-    rates, votes = _of_all(context, groups, _rate), _of_all(context, groups, _vote)
-    gains = [vote - rate for vote, rate in zip(votes, rates, strict=True)]
+    rates, votes = _of_all(context, groups, pass_rate), _of_all(context, groups, vote)
+    gains = [voted - rate for voted, rate in zip(votes, rates, strict=True)]
     measured = {
         "pass_at_1": statistics.fmean(rates),
-        "stderr": _stderr(rates),
+        "stderr": stderr(rates),
         "cons_at_k": statistics.fmean(votes),
         "cons_gain": statistics.fmean(gains),
         "n_problems": len(rates),
@@ -69,7 +68,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
         "by_task": _by_task(context, groups),
         "checkpoint": path.name,
     }
-    measured["errors"] |= {"cons_at_k": _stderr(votes), "cons_gain": _stderr(gains)}
+    measured["errors"] |= {"cons_at_k": stderr(votes), "cons_gain": stderr(gains)}
     # Students are measured on reasoning alone, as in the paper (section 2.4).
     if recipe.general is not None and not stage.startswith("distill/"):
         measured["general"] = _general(context, stage, engine, rubric)
@@ -96,10 +95,10 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
         def liked(group: Group) -> float | None:
             texts = [rollout.completion.text for rollout in group.rollouts]
             scores = reward_models.scores([group.problem] * len(texts), texts)
-            return _mean(score for score in scores if score is not None)
+            return mean(score for score in scores if score is not None)
 
         scores = _of_all(context, groups, liked)
-        found[stage] = {"value": statistics.fmean(scores), "stderr": _stderr(scores)}
+        found[stage] = {"value": statistics.fmean(scores), "stderr": stderr(scores)}
         context.note(f"{stage}: the reward models give its answers {found[stage]['value']:.2f}.")
     return {"preference": found}
 
@@ -108,10 +107,10 @@ def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> d
     """Evaluate a checkpoint on held-out general prompts."""
     task = mix.general(context.recipe, "held_out")
     groups = _talked(context, stage, engine, dataclasses.replace(rubric, verify=task.verify))
-    rates = _of_all(context, groups, _rate)
+    rates = _of_all(context, groups, pass_rate)
     return {
         "accuracy": statistics.fmean(rates),
-        "stderr": _stderr(rates),
+        "stderr": stderr(rates),
         "n_problems": len(rates),
         **_measures(context, groups),
     }
@@ -156,55 +155,18 @@ def _of_all(
     return [item for part in context.ranks.gather(mine) for item in part if item is not None]
 
 
-def _stderr(values: Values) -> float:
-    """Return the standard error of the mean."""
-    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-
-
 def _measures(context: Context, groups: Sequence[Group]) -> dict[str, Any]:
     """Return the measures, and the standard error of each under `errors`."""
     found: dict[str, Any] = {"errors": {}}
     for name, fact in MEASURES.items():
-        values = _of_all(context, groups, partial(_fact, name=fact))
+        values = _of_all(context, groups, partial(mean_fact, name=fact))
         found[name] = statistics.fmean(values) if values else 0.0
-        found["errors"][name] = _stderr(values)
+        found["errors"][name] = stderr(values)
     return found
 
 
-def _fact(group: Group, name: str) -> float | None:
-    """Return the mean of a fact over the completions that have it.
-
-    A completion without words has no language.
-    """
-    found = map(facts, group.rollouts)
-    return _mean(row[name] for row in found if name != "language" or row["with_language"])
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return statistics.fmean(listed) if listed else None
-
-
-def _rate(group: Group) -> float:
-    """Return the share of correct completions."""
-    return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
-
-
-def _vote(group: Group) -> float:
-    """Return 1 if the majority answer of the group is correct, else 0.
-
-    Answers are compared as text; ties go to the first one.
-    """
-    verdicts = [rollout.verdict for rollout in group.rollouts]
-    counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
-    if not counts:
-        return 0.0
-    [(answer, _)] = counts.most_common(1)
-    return float(next(bool(v.correct) for v in verdicts if v.extracted == answer))
-
-
 def _by_task(context: Context, groups: Sequence[Group]) -> dict[str, float]:
-    mine = [(group.problem.task, _rate(group)) for group in groups if group.rollouts]
+    mine = [(group.problem.task, pass_rate(group)) for group in groups if group.rollouts]
     rates: dict[str, Values] = {}
     for task, rate in sorted(item for part in context.ranks.gather(mine) for item in part):
         rates.setdefault(task, []).append(rate)

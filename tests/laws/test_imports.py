@@ -39,6 +39,8 @@ MAY_IMPORT = {
         "curate",
         "model",
         "engines",
+        "train",
+        "judges",
     },
     "loadtest": {"errors", "processes", "engines"},
     "serve": {"types", "errors", "files", "processes", "template", "model", "engines"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = runpy.run_path(str(ROOT / "scripts" / "run_reader.py"))
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "evidence.py"))
 FOLDERS = sorted(path.parent for path in ROOT.glob("results/*/claims.json"))
 
 

@@ -20,7 +20,7 @@ def test_the_fields_are_up_to_date():
 
 
 def test_every_status_is_told():
-    told = PAGE.split("## Errors")[1].split("## Who may ask")[0]
+    told = PAGE.split("## Errors")[1].split("## Access")[0]
     source = "".join(path.read_text() for path in (ROOT / "r1kit" / "serve").glob("*.py"))
     statuses = set(re.findall(r"ApiError\(\s*(\d{3}),", source)) | {"405"}
     assert len(statuses) > 8
