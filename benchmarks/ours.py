@@ -25,7 +25,7 @@ from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
 from r1kit.tasks.base import Task
 from r1kit.tasks.mix import TaskMixture
 from r1kit.train.optim import make_optimizers
-from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
+from r1kit.train.rl import Learner, Metrics, RLState, reinforce
 from r1kit.types import Message, Problem, Request, Sampling, Verdict
 
 Run = Callable[[], Answer]
@@ -108,7 +108,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
     collector = Collector(ranks, engine, tokenizer, config, lesson, SEED)
     steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
 
-    def collect_when_asked(step: int, cursor: int) -> Step:
+    def collect_when_asked(step: int, cursor: int) -> CollectedStep:
         steps.begin()
         return collector.step(step, cursor)
 

@@ -38,11 +38,12 @@ class ScriptedEngine:
 
     def step(self) -> list[RequestState]:
         """Implements `Sampler.step`: every queued request finishes."""
-        done, self._queue = self._queue, []
+        done = list(self._queue)
         for job in done:
             self.counters.prompt_tokens += len(job.request.prompt_ids)
             job.completions = [self._complete(job.request, i) for i in range(job.request.n)]
             job.n_begun, job.n_left = job.request.n, 0
+            self._queue.remove(job)
         return done
 
     def abort(self, job: RequestState) -> None:

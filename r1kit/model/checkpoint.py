@@ -94,7 +94,7 @@ def load(
     half-written or foreign, or if model and tokenizer do not fit each other.
     """
     if isinstance(path, Path):
-        folder.refuse_missing(path)
+        folder.require_existing(path)
     model = policy.load(path, device, dtype)
     tokenizer = folder.open_tokenizer(path)
     check_fits(_n_embeddings(model), tokenizer)

@@ -16,7 +16,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from r1kit.errors import CheckpointError
 from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import of_files
-from r1kit.model.find import require_existing as refuse_missing
+from r1kit.model.find import require_existing as require_existing
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
 from r1kit.runs.schemas import CheckpointFile, read_json
 from r1kit.types import Checkpoint
@@ -31,7 +31,7 @@ WEIGHTS, RESUME = ".safetensors", "resume/"
 
 def load_manifest(path: Path) -> Checkpoint:
     """Read the manifest of a checkpoint. Raises CheckpointError if it is missing or damaged."""
-    refuse_missing(path)
+    require_existing(path)
     told = _marker(path)
     if told is None:
         raise CheckpointError(
@@ -86,7 +86,7 @@ def _refuse_changed(
 def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
-        refuse_missing(path)
+        require_existing(path)
     with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
         tokenizer = load_tokenizer(path)
         if isinstance(path, Path):

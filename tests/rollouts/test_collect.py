@@ -111,7 +111,7 @@ def test_length_and_judge_are_parts_of_the_same_reward(tokenizer):
 
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in range(2)]
-    engine = ScriptedEngine(right_then_wrong([problem for _, problem in problems]), tokenizer)
+    engine = ScriptedEngine(right_then_wrong(problems), tokenizer)
     weights = {task.name: {"accuracy": 1.0, "preference": 4.0}}
     rubric = Rubric(
         tokenizer, task.verify, {"accuracy": 1.0}, weights,
