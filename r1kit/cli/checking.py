@@ -60,36 +60,41 @@ def sample(
         ),
     ],
     problems: Annotated[Path, typer.Option(help="A recipe, or questions (.jsonl).")],
-    out: Annotated[Path, typer.Option(help="File of the conversations (.jsonl).")],
-    n: Annotated[int, typer.Option(min=1, help="Completions a problem.")] = 4,
+    out: Annotated[Path, typer.Option(help="File for the conversations (.jsonl).")],
+    n: Annotated[int, typer.Option(min=1, help="Completions per problem.")] = 4,
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="Problems at most; by default all of a file, 1000 of a recipe."),
+        typer.Option(
+            min=1, help="Maximum number of problems; default: all of a file, 1000 of a recipe."
+        ),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")
+    ] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 1.0,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="Longest completion, thinking included.")
+        int, typer.Option(min=1, help="Maximum tokens per completion, thinking included.")
     ] = 1024,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    split: Annotated[str, typer.Option(help="Of a recipe: train or held_out.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of a recipe: train or held_out.")] = "train",
     benchmark: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=FILE.jsonl", help="Leave out what stands in it; may be repeated."
+            metavar="NAME=FILE.jsonl",
+            help="Drop problems that overlap with this benchmark; may be repeated.",
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Its name on the server; by default the only one there.")
+        str | None, typer.Option(help="Model name on the server; default: its only model.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="R1_TEACHER_KEY", help="Key of the server.")
+        str | None, typer.Option(envvar="R1_TEACHER_KEY", help="API key of the server.")
     ] = None,
     max_rows: Annotated[
-        int, typer.Option(min=1, help="Completions a model here samples at once.")
+        int, typer.Option(min=1, help="Completions that a local model samples at once.")
     ] = 64,
 ) -> None:
-    """Draw completions, verify them, and keep what is worth learning from."""
+    """Sample completions, verify them, and keep the good ones as training data."""
     from r1kit.types import Sampling
 
     console = Console()
@@ -115,12 +120,14 @@ def sample(
 @app.command(epilog=VERIFY_EXAMPLES)
 def verify(
     kind: Annotated[str, typer.Argument(help="math, choice or code.")],
-    jsonl: Annotated[Path, typer.Option(help="One JSON object a line; below is what it holds.")],
+    jsonl: Annotated[
+        Path, typer.Option(help="One JSON object per line; its fields are listed below.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="File of the verdicts; by default they are printed.")
+        Path | None, typer.Option(help="File for the verdicts; default: standard output.")
     ] = None,
 ) -> None:
-    """Say of each answer in a file whether it is right."""
+    """Verify each answer in a file."""
     from r1kit import verify_file
 
     console = Console(stderr=True)
@@ -139,10 +146,10 @@ def verify(
 @app.command(epilog=DOCTOR_EXAMPLES)
 def doctor(
     attack: Annotated[
-        bool, typer.Option("--attack", help="Try to break out of the sandbox, in every known way.")
+        bool, typer.Option("--attack", help="Run the escape suite against the sandbox.")
     ] = False,
 ) -> None:
-    """Show what this machine gives: versions, memory, and how well programs can be caged."""
+    """Show versions, memory and the sandbox level of this machine."""
     console = Console()
     with sentences(console):
         from r1kit import doctor as ward

@@ -61,20 +61,22 @@ def chat(
             help="A checkpoint, the folder of a run, a hub id, or an OpenAI-compatible server.",
         ),
     ],
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")
+    ] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 0.95,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="Longest answer, thinking included.")
+        int, typer.Option(min=1, help="Maximum tokens per answer, thinking included.")
     ] = 512,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     model: Annotated[
-        str | None, typer.Option(help="Its name on the server; by default the only one there.")
+        str | None, typer.Option(help="Model name on the server; default: its only model.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="R1_CHAT_KEY", help="Key of the server.")
+        str | None, typer.Option(envvar="R1_CHAT_KEY", help="API key of the server.")
     ] = None,
 ) -> None:
-    """Talk to a model; its thinking is shown apart from its answer."""
+    """Chat with a model; its thinking is shown apart from its answer."""
     from r1kit.types import Sampling
 
     console = Console()
@@ -89,26 +91,25 @@ EngineOption = Annotated[
     str,
     typer.Option(
         metavar="local|vllm|URL",
-        help="Who samples: a process of ours, a vLLM of ours, or a running server.",
+        help="Engine: local, vllm (started here), or the URL of a running server.",
     ),
 ]
 EngineKey = Annotated[
-    str | None, typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: its key.")
+    str | None,
+    typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: API key of that server."),
 ]
-GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: GPUs that share the model.")]
+GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: number of GPUs per model.")]
 Longest = Annotated[
-    int | None, typer.Option(min=1, help="For --engine vllm: longest prompt and answer.")
+    int | None, typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and answer.")
 ]
 Eager = Annotated[
-    bool, typer.Option("--enforce-eager", help="For --engine vllm: start sooner, run slower.")
+    bool, typer.Option("--enforce-eager", help="For --engine vllm: faster start, slower sampling.")
 ]
 Profile = Annotated[
     str,
-    typer.Option(
-        metavar="r1kit|deepseek-r1", help="deepseek-r1: strictly the API of January 2025."
-    ),
+    typer.Option(metavar="r1kit|deepseek-r1", help="deepseek-r1: only the API of January 2025."),
 ]
-Others = Annotated[str, typer.Option(help="For --engine vllm: what else it is started with.")]
+Others = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
 
 
 @app.command(epilog=SERVE_EXAMPLES)
@@ -120,17 +121,17 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     api_key: Annotated[
         list[str] | None,
-        typer.Option(envvar="R1_API_KEY", help="Key that clients must send; may be repeated."),
+        typer.Option(envvar="R1_API_KEY", help="API key that clients must send; may be repeated."),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Name clients may call this machine by.")
+        list[str] | None, typer.Option(help="Allowed Host header; may be repeated.")
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Page that may ask: https://example.org, http://localhost:*."),
+        typer.Option(help="Allowed origin: https://example.org, http://localhost:*."),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let other machines ask without a key.")
+        bool, typer.Option("--insecure", help="Accept requests from other machines without a key.")
     ] = False,
     engine: EngineOption = "local",
     engine_key: EngineKey = None,
@@ -139,23 +140,31 @@ def serve(
     enforce_eager: Eager = False,
     vllm_args: Others = "",
     api_profile: Profile = "r1kit",
-    max_rows: Annotated[int, typer.Option(min=1, help="Completions sampled at once.")] = 32,
-    max_waiting: Annotated[int, typer.Option(min=8, help="Completions that may wait.")] = 256,
+    max_rows: Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")] = 32,
+    max_waiting: Annotated[
+        int, typer.Option(min=8, help="Maximum completions in the queue.")
+    ] = 256,
     prefix_tokens: Annotated[
-        int, typer.Option(min=0, help="Tokens of earlier prompts kept to read on from; 0 for none.")
+        int, typer.Option(min=0, help="Size of the prefix cache in tokens; 0 turns it off.")
     ] = 32_768,
-    queue_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a first token.")] = 600,
-    total_timeout: Annotated[float, typer.Option(min=1, help="Seconds to a last token.")] = 1800,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="The chat at /.")] = True,
+    queue_timeout: Annotated[
+        float, typer.Option(min=1, help="Time limit for the first token (s).")
+    ] = 600,
+    total_timeout: Annotated[
+        float, typer.Option(min=1, help="Time limit for the whole answer (s).")
+    ] = 1800,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Serve the chat page at /.")
+    ] = True,
     bench: Annotated[
         bool,
-        typer.Option("--bench", help="Measure speed and cost, and end; a URL is measured too."),
+        typer.Option("--bench", help="Measure speed and cost, then exit; also accepts a URL."),
     ] = False,
     price_per_hour: Annotated[
-        float | None, typer.Option(min=0, help="For --bench: what the machine costs.")
+        float | None, typer.Option(min=0, help="For --bench: price of the machine per hour.")
     ] = None,
     bench_out: Annotated[
-        Path | None, typer.Option(help="For --bench: file of the numbers (.json).")
+        Path | None, typer.Option(help="For --bench: file for the numbers (.json).")
     ] = None,
 ) -> None:
     """Serve models to OpenAI and DeepSeek clients, by default to this machine only."""

@@ -48,11 +48,11 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; by default runs/<recipe name>.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
+    only: Annotated[str | None, typer.Option(help="Run only this stage.")] = None,
     to: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
     from_: Annotated[
         str | None,
-        typer.Option("--from", help="Make this stage and all that follow again."),
+        typer.Option("--from", help="Run this stage and all later ones again."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -60,7 +60,7 @@ def run(
     ] = None,
     track: Annotated[
         str | None,
-        typer.Option(help="Send the metrics to trackio, tensorboard or wandb as well."),
+        typer.Option(help="Also send metrics to trackio, tensorboard or wandb."),
     ] = None,
 ) -> None:
     """Run a recipe, or resume its run; ends with a report."""
@@ -88,7 +88,7 @@ def run(
 
 @app.command(epilog=SHOW_EXAMPLES)
 def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
-    """Show what a run reached, and write its report.md and report.html again."""
+    """Show the results of a run, and rewrite its report.md and report.html."""
     from r1kit import report
 
     console = Console()
@@ -99,7 +99,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
 @app.command(epilog=RECIPES_EXAMPLES)
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="Print this one, to keep it as a file and change it.")
+        str | None, typer.Argument(help="Print this recipe, to save and change it.")
     ] = None,
 ) -> None:
     """List the recipes that come with r1kit: what each makes, how long it takes, what it needs."""
