@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from r1kit.runs.stage_specs import STAGES
 from r1kit.stages.plan import merged
 
 WORLD = ("equation", "series", "countdown", "arithmetic", "program")
@@ -63,12 +64,12 @@ class Settings:
 
 def settings_of(recipe: dict[str, Any], unit: str) -> Settings:
     """Return the settings of a unit of the plan (stages/plan.py); empty if the recipe lacks it."""
-    family, _, rest = unit.partition("/")
-    if family == "distill":
+    stage, _, rest = unit.partition("/")
+    if stage == "distill":
         return _student_settings(recipe, rest)
-    if family == "ablation":
+    if stage == "ablation":
         return _ablation_settings(recipe, rest)
-    section = {"cold_start": "cold_start.sft", "rejection": "rejection.sft"}.get(family, family)
+    section = STAGES[stage].section if stage in STAGES else stage
     return Settings(section, _section(recipe, section), recipe, {}, _pretraining(recipe))
 
 

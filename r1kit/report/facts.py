@@ -11,7 +11,8 @@ from r1kit import claims
 from r1kit.console.progress import duration
 from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
-from r1kit.runs.run_reader import SIDE_STAGES, Evidence
+from r1kit.runs.run_reader import Evidence
+from r1kit.runs.stage_specs import is_main
 
 HOUR_S = 3600.0
 MARKS = {True: "✓", False: "✗", "undecided": "?"}
@@ -166,7 +167,7 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         record
         for record in samples
-        if record.get("kind") == "showcase" and record["stage"].split("/")[0] not in SIDE_STAGES
+        if record.get("kind") == "showcase" and is_main(record["stage"])
     ]
 
 
@@ -207,7 +208,7 @@ def command(evidence: Evidence) -> str:
 
 
 def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    names = [name for name in stages if name.split("/")[0] not in SIDE_STAGES]
+    names = [name for name in stages if is_main(name)]
     return (stages[names[0]], stages[names[-1]]) if len(names) > 1 else None
 
 

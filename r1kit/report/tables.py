@@ -12,7 +12,8 @@ from typing import Any
 
 from r1kit.claims.judge import combine
 from r1kit.claims.reading import MissingError, measured
-from r1kit.runs.run_reader import SIDE_STAGES, Evidence
+from r1kit.runs.run_reader import Evidence
+from r1kit.runs.stage_specs import is_main
 
 ERROR_NOTE = "± is one standard error"
 
@@ -40,7 +41,7 @@ def tables(runs: Sequence[Evidence]) -> list[Table]:
 
 def main_path(runs: Sequence[Evidence]) -> list[str]:
     """Return the stages from the base to R1 that all runs have measured."""
-    return [name for name in _names(runs) if name.split("/")[0] not in SIDE_STAGES]
+    return [name for name in _names(runs) if is_main(name)]
 
 
 def taught(runs: Sequence[Evidence]) -> list[str]:

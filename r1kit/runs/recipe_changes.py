@@ -7,7 +7,8 @@ from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.errors import RunError
-from r1kit.runs.run_reader import STAGES, read_manifest, read_recipe, stage_and_step, stage_order
+from r1kit.runs.run_reader import read_manifest, read_recipe, stage_and_step
+from r1kit.runs.stage_specs import SPECS, stage_order
 
 FREE_SETTINGS = ("compute", "cost")
 """sections that may change between the sessions of a run"""
@@ -23,7 +24,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
     if manifest["recipe_hash"] == recipe.hash():
         return
     changes = _changes(read_recipe(path, manifest), recipe)
-    first = min(map(_stage_of, changes), key=stage_order, default=STAGES[0])
+    first = min(map(_stage_of, changes), key=stage_order, default=SPECS[0].name)
     begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
     made = [
         stage
@@ -60,8 +61,9 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
 
 def _stage_of(key: str) -> str:
     """Return the first stage a setting affects; one outside all sections affects every stage."""
-    section = key.split(".")[0].removesuffix("s")
-    return section if section in STAGES and section != "bench" else STAGES[0]
+    section = key.split(".")[0]
+    named = (spec.name for spec in SPECS if spec.section.split(".")[0] == section != "bench")
+    return next(named, SPECS[0].name)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -45,8 +45,8 @@ from r1kit.runs.run_reader import (
     read_manifest,
     read_results,
     stage_and_step,
-    stage_order,
 )
+from r1kit.runs.stage_specs import stage_order
 from r1kit.runs.vouched import gone, refuse_other_data, refuse_other_lines, vouch
 
 _CLOCK_EVERY_S = 2.0

@@ -25,24 +25,8 @@ from r1kit.runs.schemas import (
     read_json,
     read_records,
 )
+from r1kit.runs.stage_specs import is_main, stage_order
 from r1kit.runs.vouched import refuse_other_lines
-
-STAGES = (
-    "base",
-    "zero",
-    "cold_start",
-    "reasoning",
-    "rejection",
-    "preference",
-    "final",
-    "distill",
-    "ablation",
-    "bench",
-)
-"""stages in the order of the paper; `distill/<student>` counts as distill"""
-
-SIDE_STAGES = ("preference", "distill", "ablation")
-"""stages whose models are not on the path from the base to R1"""
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 
@@ -95,8 +79,7 @@ def newest_checkpoint(run: Path) -> Path | None:
     visible = [
         path
         for path in found
-        if not path.name.startswith(TEMPORARY)
-        and stage_and_step(path)[0].split("/")[0] not in SIDE_STAGES
+        if not path.name.startswith(TEMPORARY) and is_main(stage_and_step(path)[0])
     ]
     ranked = sorted(visible, key=lambda path: (stage_order(path.name), stage_and_step(path)[1]))
     return ranked[-1] if ranked else None
@@ -106,12 +89,6 @@ def stage_and_step(path: Path) -> tuple[str, int]:
     """Parse the name of a checkpoint folder; the step is -1 if the name has none."""
     stage, _, step = path.name.rpartition("-")
     return stage.replace(".", "/"), int(step) if step.isdecimal() else -1
-
-
-def stage_order(stage: str) -> int:
-    """Return the rank of a stage in the order of the paper; unknown stages come last."""
-    family = stage.replace(".", "/").split("/")[0].split("-")[0]
-    return STAGES.index(family) if family in STAGES else len(STAGES)
 
 
 def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> bool:

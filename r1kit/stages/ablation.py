@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from r1kit.config import FinalConfig
+from r1kit.runs.stage_specs import first_index
 from r1kit.stages import final, reinforce
-from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit, changed
 
 
@@ -16,4 +17,4 @@ def run(context: Context, unit: Unit) -> None:
     if isinstance(config, FinalConfig):
         final.train(context, unit, config)
     else:
-        reinforce.by_rules(context, unit, config, FIRST_INDEX[wanted.of])
+        reinforce.by_rules(context, unit, config, first_index(wanted.of))

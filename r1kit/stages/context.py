@@ -31,15 +31,6 @@ from r1kit.types import Checkpoint
 
 KEPT_CHECKPOINTS = 2
 """number of resume points kept per stage; older ones are deleted"""
-FIRST_INDEX = {
-    "zero": 0,
-    "cold_start": 1_000_000,
-    "reasoning": 2_000_000,
-    "rejection": 3_000_000,
-    "final": 4_000_000,
-}
-"""index of each stage's first problem in the endless sequence of the train split; the ranges are
-disjoint, so that no stage samples problems that its weights were trained on"""
 
 
 @dataclass(frozen=True)

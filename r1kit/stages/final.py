@@ -14,8 +14,9 @@ from r1kit.config import FinalConfig
 from r1kit.engines.remote import Endpoint
 from r1kit.judges import Judge
 from r1kit.judges.remote import RemoteJudge
+from r1kit.runs.stage_specs import first_index
 from r1kit.stages import preference, reinforce
-from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 
@@ -43,7 +44,7 @@ def train(context: Context, unit: Unit, config: FinalConfig) -> None:
         {general: config.general_rewards.model_dump()} if general else {},
         judge,
         general,
-        FIRST_INDEX["final"],
+        first_index("final"),
     )
     reinforce.run(context, unit, config, lesson)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
-from r1kit.runs.run_reader import SIDE_STAGES, stage_order
+from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
 
 OWN = "its own samples"
 HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
@@ -23,7 +23,7 @@ HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
 class Unit:
     """A step of the plan, a box in the paper's figure.
 
-    `Unit("rejection", "rejection.run", "base", "reasoning")`
+    `_unit("rejection", "base", "reasoning")`
     """
 
     name: str
@@ -52,28 +52,34 @@ def plan(recipe: Recipe) -> list[Unit]:
     """
     if is_students_alone(recipe):
         return _students(recipe)
-    units = [Unit("base", "base.run", None, "corpus"), Unit("zero", "zero.run", "base", OWN)]
+    units = [_unit("base", None, "corpus"), _unit("zero", "base", OWN)]
     if recipe.cold_start is not None:
-        units.append(Unit("cold_start", "cold_start.run", "base", "zero", ("zero",)))
+        units.append(_unit("cold_start", "base", "zero", ("zero",)))
     if recipe.reasoning is not None:
-        units.append(Unit("reasoning", "reasoning.run", "cold_start", OWN))
+        units.append(_unit("reasoning", "cold_start", OWN))
     if recipe.rejection is not None:
-        units.append(Unit("rejection", "rejection.run", "base", "reasoning", ("reasoning",)))
+        units.append(_unit("rejection", "base", "reasoning", ("reasoning",)))
     if recipe.final is not None:
         judges = JUDGES if _needs_reward_models(recipe) else ()
         made = "made preferences"
-        units += [Unit(name, "preference.run", "rejection", made) for name in judges]
-        units.append(Unit("final", "final.run", "rejection", OWN, judges))
+        units += [_unit(name, "rejection", made) for name in judges]
+        units.append(_unit("final", "rejection", OWN, judges))
     units += _students(recipe)
     named = {unit.name: unit for unit in units}
     for item in recipe.ablations:
         changed(recipe, item)
         name = f"ablation/{item.name}"
-        units.append(replace(named[item.of], name=name, program="ablation.run"))
+        units.append(replace(named[item.of], name=name, program=STAGES["ablation"].entry_point))
     if _needs_reward_models(recipe):
-        units.append(Unit("bench", "bench.judge", None, None, _judged(recipe, units)))
+        units.append(_unit("bench", None, None, _judged(recipe, units)))
     _refuse_gaps(units)
     return units
+
+
+def _unit(
+    name: str, weights_from: str | None, data_from: str | None, needs: tuple[str, ...] = ()
+) -> Unit:
+    return Unit(name, STAGES[family(name)].entry_point, weights_from, data_from, needs)
 
 
 def is_students_alone(recipe: Recipe) -> bool:
@@ -133,7 +139,7 @@ def _students(recipe: Recipe) -> list[Unit]:
         name = f"distill/{student.name}"
         base = f"{name}/base"
         units.append(Unit(base, "distill.make_base", None, "corpus"))
-        units.append(Unit(name, "distill.run", base, file or "rejection", taught))
+        units.append(_unit(name, base, file or "rejection", taught))
         if student.twin:
             units.append(Unit(f"{name}/zero", "distill.make_twin", base, OWN))
     return units
@@ -141,7 +147,7 @@ def _students(recipe: Recipe) -> list[Unit]:
 
 def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
     """Return the units that the reward models score, and the reward models themselves."""
-    main = [unit.name for unit in units if unit.name.split("/")[0] not in SIDE_STAGES]
+    main = [unit.name for unit in units if is_main(unit.name)]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
     return (*main, *finals, *JUDGES)
 

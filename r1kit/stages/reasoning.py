@@ -7,12 +7,13 @@ language added to the reward. Weights from `cold_start`; data are the policy's o
 from __future__ import annotations
 
 from r1kit.config import ReasoningConfig
+from r1kit.runs.stage_specs import first_index
 from r1kit.stages import reinforce
-from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:
     """Run stage `reasoning`; leaves its finished checkpoint."""
     config = context.recipe.reasoning or ReasoningConfig()
-    reinforce.by_rules(context, unit, config, FIRST_INDEX["reasoning"])
+    reinforce.by_rules(context, unit, config, first_index("reasoning"))

@@ -9,7 +9,8 @@ from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
 from r1kit.rollouts.collect import Rubric, collect_rollouts
 from r1kit.rollouts.rejection import rejection_sampling
-from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.runs.stage_specs import first_index
+from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General
@@ -29,7 +30,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     path = context.latest(teacher)
     model, tokenizer = context.load(path)
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
-    tasks, first = mix.load_tasks(recipe, "train"), FIRST_INDEX[unit.name]
+    tasks, first = mix.load_tasks(recipe, "train"), first_index(unit.name)
     rubric = Rubric(tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = mix.load_tasks(recipe, "held_out").distinct(recipe.bench.n_problems)

@@ -6,12 +6,13 @@ no reward model, no instruction to reflect.
 
 from __future__ import annotations
 
+from r1kit.runs.stage_specs import first_index
 from r1kit.stages import reinforce
-from r1kit.stages.context import FIRST_INDEX, Context
+from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 
 
 def run(context: Context, unit: Unit) -> None:
     """Run stage `zero`; leaves its finished checkpoint."""
     config = context.recipe.zero
-    reinforce.by_rules(context, unit, config, FIRST_INDEX["zero"])
+    reinforce.by_rules(context, unit, config, first_index("zero"))
