@@ -57,7 +57,7 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
 
 def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
     recipe = context.recipe
-    tasks = mix.load_tasks(recipe, "train")
+    tasks = context.tasks("train")
     resumed = context.resume(unit.name)
     tokenizer = train_tokenizer(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
     _refuse_long(context, unit, tokenizer, shape.max_positions)
@@ -85,7 +85,7 @@ def _refuse_long(
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
     mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
-    problems = mix.load_tasks(recipe, "train").problems(0, N_MEASURED_PROMPTS)
+    problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
     prompts = [len(render_prompt(tokenizer, problem.messages)) for problem in problems]
     refuse_long(sampled_from(recipe, mine), positions, max(prompts))
 

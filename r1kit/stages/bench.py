@@ -48,7 +48,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     path = context.latest(stage)
     model, tokenizer = context.load(path)
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
-    tasks = mix.load_tasks(recipe, "held_out")
+    tasks = context.tasks("held_out")
     rubric = Rubric(tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
     groups = _sat(context, stage, engine, rubric, tasks.distinct(config.n_problems))
     if context.run is not None and not context.run.has_shown(stage):
@@ -105,7 +105,7 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
 
 def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> dict[str, Any]:
     """Evaluate a checkpoint on held-out general prompts."""
-    task = mix.general(context.recipe, "held_out")
+    task = context.general("held_out")
     groups = _talked(context, stage, engine, dataclasses.replace(rubric, verify=task.verify))
     rates = _of_all(context, groups, pass_rate)
     return {
@@ -118,7 +118,7 @@ def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> d
 
 def _talked(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> list[Group]:
     recipe = context.recipe
-    task = mix.general(recipe, "held_out")
+    task = context.general("held_out")
     problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
         recipe.bench.n_general
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import RECORDS, stage_and_step
 from r1kit.stages.plan import Unit
-from r1kit.types import Checkpoint
+from r1kit.tasks import mix
+from r1kit.tasks.base import Task
+from r1kit.types import Checkpoint, Split
 
 KEPT_CHECKPOINTS = 2
 """number of resume points kept per stage; older ones are deleted"""
@@ -53,6 +55,20 @@ class Context:
     run: RunDir | None
     """None on every rank except the first"""
     observer: Observer | None
+    _tasks: dict[Split, mix.TaskMixture] = field(default_factory=dict, init=False)
+    _general: dict[Split, Task] = field(default_factory=dict, init=False)
+
+    def tasks(self, split: Split) -> mix.TaskMixture:
+        """Return the recipe's tasks, loaded and validated once per process."""
+        if split not in self._tasks:
+            self._tasks[split] = mix.load_tasks(self.recipe, split)
+        return self._tasks[split]
+
+    def general(self, split: Split) -> Task:
+        """Return the task for general prompts, loaded and validated once per process."""
+        if split not in self._general:
+            self._general[split] = mix.general(self.recipe, split)
+        return self._general[split]
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """Log a step; call it on every rank, as the memory of all ranks is added to the metrics."""

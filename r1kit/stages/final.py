@@ -18,7 +18,6 @@ from r1kit.runs.stage_specs import first_index
 from r1kit.stages import preference, reinforce
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
-from r1kit.tasks import mix
 
 JUDGE_KEY = "R1_JUDGE_KEY"
 """environment variable with the key of a remote judge"""
@@ -32,10 +31,10 @@ def run(context: Context, unit: Unit) -> None:
 def train(context: Context, unit: Unit, config: FinalConfig) -> None:
     """Run the stage with the given settings, possibly those of an ablation."""
     recipe = context.recipe
-    reasoning = mix.load_tasks(recipe, "train")
+    reasoning = context.tasks("train")
     mixed, general, judge = reasoning, "", None
     if recipe.general is not None and config.preference_share and config.general_share:
-        task = mix.general(recipe, "train")
+        task = context.general("train")
         mixed, general = reasoning.with_share(task, config.general_share), task.name
         judge = find_judge(context, config) if config.general_rewards.preference else None
     n_rules_only = round(config.n_steps * (1 - config.preference_share))

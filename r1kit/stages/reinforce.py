@@ -49,7 +49,7 @@ def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 
 
     Leaves its finished checkpoint.
     """
-    tasks = mix.load_tasks(context.recipe, "train")
+    tasks = context.tasks("train")
     run(context, unit, config, Curriculum(lambda step: tasks, first_index=first_index))
 
 

@@ -12,7 +12,6 @@ from r1kit.rollouts.rejection import rejection_sampling
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
-from r1kit.tasks import mix
 from r1kit.tasks.general import General
 from r1kit.types import Sampling
 
@@ -30,10 +29,10 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     path = context.latest(teacher)
     model, tokenizer = context.load(path)
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
-    tasks, first = mix.load_tasks(recipe, "train"), first_index(unit.name)
+    tasks, first = context.tasks("train"), first_index(unit.name)
     rubric = Rubric(tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
-    held_out = mix.load_tasks(recipe, "held_out").distinct(recipe.bench.n_problems)
+    held_out = context.tasks("held_out").distinct(recipe.bench.n_problems)
     asked = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
@@ -61,7 +60,7 @@ def general(context: Context, n: int) -> list[TrainingRow]:
     """Return the first `n` conversations of the general task. Raises TaskError if it has none."""
     if not n:
         return []
-    task = mix.general(context.recipe, "train")
+    task = context.general("train")
     if not isinstance(task, General):
         raise TaskError(f"Task {task.name!r} has no conversation(index); set n_general to 0.")
     rows = []
