@@ -104,8 +104,8 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
     tasks = TaskMixture([Questions(work.questions)], [1.0], SEED, "train")
     name = Questions.name
     weights = {name: {PART: 1.0}}
-    lesson = Curriculum(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
-    collector = Collector(ranks, engine, tokenizer, config, lesson, SEED)
+    curriculum = Curriculum(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
+    collector = Collector(ranks, engine, tokenizer, config, curriculum, SEED)
     steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
 
     def collect_when_asked(step: int, cursor: int) -> CollectedStep:

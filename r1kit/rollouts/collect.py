@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from r1kit.engines.base import Sampler, generate
+from r1kit.errors import R1Error
 from r1kit.judges import Judge, preferred
 from r1kit.rollouts.rewards import overlong_penalty, reward
 from r1kit.template import is_prefilled, parse, render_prompt
@@ -42,6 +43,10 @@ SEED_STRIDE = 1_000_003
 """a prime, so that request seeds of different runs do not line up"""
 
 
+class VerifierError(Exception):
+    """A verifier failed on one answer; the completion counts as undecided."""
+
+
 @dataclass(frozen=True)
 class Rubric:
     """The rules for rendering problems as prompts and for scoring completions."""
@@ -65,12 +70,15 @@ class Rubric:
     def score(
         self, problem: Problem, prompt_ids: list[int], completion: Completion, prefilled: bool
     ) -> Rollout | None:
-        """Verify and reward a completion; return None if the verdict is undecided."""
+        """Verify and reward a completion; return None if the verdict is undecided.
+
+        Raises VerifierError if the verifier fails in another way than by an R1Error.
+        """
         parsed = parse(completion.text, prefilled)
         if parsed.answer is None:
             verdict = Verdict(False, None, "no answer: the thinking never ended")
         else:
-            verdict = self.verify(problem, parsed.answer)
+            verdict = self._verify(problem, parsed.answer)
         if verdict.correct is None:
             return None
         weights = self.weights_of.get(problem.task, self.weights)
@@ -82,6 +90,15 @@ class Rubric:
             penalty = overlong_penalty(n_tokens, self.max_tokens, self.overlong_buffer)
             scored = Reward(scored.total + penalty, scored.parts | {"length": penalty})
         return Rollout(problem, prompt_ids, completion, verdict, scored)
+
+    def _verify(self, problem: Problem, answer: str) -> Verdict:
+        try:
+            return self.verify(problem, answer)
+        except R1Error:
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise VerifierError(f"The verifier of {problem.task} failed ({cause}).") from error
 
     def judge_groups(self, groups: Sequence[Group]) -> list[Group]:
         """Add the judge's score to the rewards of its task; drop rollouts it cannot decide."""
@@ -101,6 +118,10 @@ class RolloutBatch:
     n_undecided: int = 0
     n_late: int = 0
     """number of undecided completions whose verdict did not arrive within the budget"""
+    n_failed: int = 0
+    """number of undecided completions on which the verifier failed"""
+    failure: str = ""
+    """the first of these failures, as a sentence"""
     sample_s: float = 0.0
     verify_s: float = 0.0
     """time spent waiting for verdicts after sampling had ended"""
@@ -115,7 +136,7 @@ class Scoring:
     """A thread pool that scores completions while others are still being sampled."""
 
     def __init__(self, rubric: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
-        self._exam = rubric
+        self._rubric = rubric
         self._problems = [problem for _, problem in problems]
         self._scored: dict[int, list[Future[Rollout | None]]] = {}
         self._pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
@@ -132,7 +153,7 @@ class Scoring:
         """Start scoring the completions of the problem at index `place`."""
         problem = self._problems[place]
         self._scored[place] = [
-            self._pool.submit(self._exam.score, problem, prompt_ids, completion, prefilled)
+            self._pool.submit(self._rubric.score, problem, prompt_ids, completion, prefilled)
             for completion in completions
         ]
 
@@ -148,15 +169,25 @@ class Scoring:
         """
         started = time.perf_counter()
         wait([future for futures in self._scored.values() for future in futures], budget_s)
-        found = RolloutBatch(verify_s=time.perf_counter() - started)
+        batch = RolloutBatch(verify_s=time.perf_counter() - started)
         for place, problem in enumerate(self._problems):
             futures = self._scored.get(place, [])
             in_time = [future for future in futures if future.done() and not future.cancelled()]
-            rollouts = [rollout for future in in_time if (rollout := future.result()) is not None]
-            found.n_late += len(futures) - len(in_time)
-            found.n_undecided += len(futures) - len(rollouts)
-            found.groups.append(Group(problem, rollouts))
-        return found
+            rollouts = [rollout for f in in_time if (rollout := _result(f, batch)) is not None]
+            batch.n_late += len(futures) - len(in_time)
+            batch.n_undecided += len(futures) - len(rollouts)
+            batch.groups.append(Group(problem, rollouts))
+        return batch
+
+
+def _result(future: Future[Rollout | None], batch: RolloutBatch) -> Rollout | None:
+    """Return the rollout, if it is decided; count a failed verifier in `batch`."""
+    try:
+        return future.result()
+    except VerifierError as error:
+        batch.n_failed += 1
+        batch.failure = batch.failure or str(error)
+        return None
 
 
 def collect_rollouts(
@@ -189,9 +220,9 @@ def collect_rollouts(
 
         generate(engine, requests, on_group=score)
         sample_s = time.perf_counter() - started
-        found = scoring.wait(budget_s)
-    found.sample_s = sample_s
-    before = sum(len(group.rollouts) for group in found.groups)
-    found.groups = rubric.judge_groups(found.groups)
-    found.n_undecided += before - sum(len(group.rollouts) for group in found.groups)
-    return found
+        batch = scoring.wait(budget_s)
+    batch.sample_s = sample_s
+    n_verified = sum(len(group.rollouts) for group in batch.groups)
+    batch.groups = rubric.judge_groups(batch.groups)
+    batch.n_undecided += n_verified - sum(len(group.rollouts) for group in batch.groups)
+    return batch

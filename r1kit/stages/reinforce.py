@@ -53,13 +53,13 @@ def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 
     run(context, unit, config, Curriculum(lambda step: tasks, first_index=first_index))
 
 
-def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> None:
+def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) -> None:
     """Train `unit` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
     model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
     optimizers = make_optimizers(model, config.optim)
-    state = RLState(cursor=lesson.first_index)
+    state = RLState(cursor=curriculum.first_index)
     learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
     if resumed:
         with resumed.restoring():
@@ -69,9 +69,11 @@ def run(context: Context, unit: Unit, config: RLConfig, lesson: Curriculum) -> N
                 learner.reference.load_state_dict(resumed.state["reference"])
     engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
     engine.publish(state.step)
-    collector = Collector(context.ranks, engine, tokenizer, config, lesson, recipe.seed)
+    collector = Collector(context.ranks, engine, tokenizer, config, curriculum, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
+        if step.failure:
+            context.note(f"{step.failure} Such completions count as undecided.")
         if state.step % config.sample_every == 0 and step.rollouts:
             context.sample(group_record(unit.name, state.step, step.rollouts[0]))
         context.log(unit.name, state.step, metrics)
@@ -93,6 +95,8 @@ class CollectedStep(Step):
 
     rollouts: list[Group]
     """this rank's groups, in the order of `groups`"""
+    failure: str
+    """the first failure of a verifier on any rank; empty without one"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Collector:
     engine: Sampler
     tokenizer: PreTrainedTokenizerBase
     config: RLConfig
-    lesson: Curriculum
+    curriculum: Curriculum
     seed: int
     """seed of the run"""
 
@@ -112,44 +116,44 @@ class Collector:
 
         With dynamic sampling only mixed groups count, from up to `dynamic_rounds` rounds.
         """
-        config, ranks, tasks = self.config, self.ranks, self.lesson.tasks_at(step)
+        config, ranks, tasks = self.config, self.ranks, self.curriculum.tasks_at(step)
         rounds = config.dynamic_rounds if config.dynamic_sampling else 1
-        parts: list[RolloutBatch] = []
-        kept: list[tuple[int, int]] = []  # (index among this rank's groups, problem index)
-        everybody: list[int] = []
+        batches: list[RolloutBatch] = []
+        selected: list[tuple[int, Group]] = []  # this rank's groups by problem index
+        all_indices: list[int] = []
         for _ in range(rounds):
             indices = ranks.share(range(cursor, cursor + config.n_problems))
-            found = self._collect(tasks, [(index, tasks.problem(index)) for index in indices])
+            batches.append(self._collect(tasks, [(i, tasks.problem(i)) for i in indices]))
             cursor += config.n_problems
-            offset = sum(len(part.groups) for part in parts)
-            parts.append(found)
-            kept += [
-                (offset + place, index)
-                for place, index in enumerate(indices)
-                if not config.dynamic_sampling or _is_mixed(found, place)
+            selected += [
+                (index, group)
+                for index, group in zip(indices, batches[-1].groups, strict=True)
+                if not config.dynamic_sampling or _is_mixed(group)
             ]
-            everybody = sorted(i for part in ranks.gather([i for _, i in kept]) for i in part)
-            if len(everybody) >= config.n_problems:
+            all_indices = sorted(i for part in ranks.gather([i for i, _ in selected]) for i in part)
+            if len(all_indices) >= config.n_problems:
                 break
-        chosen = {index: place for place, index in enumerate(everybody[: config.n_problems])}
-        sampled = [group for part in parts for group in part.groups]
-        groups = [(chosen[index], sampled[place]) for place, index in kept if index in chosen]
+        places = {index: place for place, index in enumerate(all_indices[: config.n_problems])}
+        groups = [(places[index], group) for index, group in selected if index in places]
         trajectories = [(place, group_trajectories(group, config)) for place, group in groups]
-        metrics = describe(sampled, ranks) | _times(parts, ranks)
+        sampled = [group for batch in batches for group in batch.groups]
+        metrics = describe(sampled, ranks) | _times(batches, ranks)
         rollouts = [group for _, group in groups]
-        return CollectedStep(trajectories, len(chosen), cursor, metrics, rollouts)
+        failures = [batch.failure for batch in batches if batch.failure]
+        failure = next((text for part in ranks.gather(failures) for text in part), "")
+        return CollectedStep(trajectories, len(places), cursor, metrics, rollouts, failure)
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
-        config, lesson = self.config, self.lesson
+        config, curriculum = self.config, self.curriculum
         rubric = Rubric(
             self.tokenizer,
             tasks.verify,
             config.rewards.model_dump(),
-            lesson.weights_of,
+            curriculum.weights_of,
             config.max_tokens,
             config.overlong_buffer,
-            lesson.judge,
-            lesson.judged,
+            curriculum.judge,
+            curriculum.judged,
         )
         return collect_rollouts(
             self.engine,
@@ -161,20 +165,22 @@ class Collector:
         )
 
 
-def _is_mixed(found: RolloutBatch, place: int) -> bool:
-    return len({rollout.verdict.correct for rollout in found.groups[place].rollouts}) > 1
+def _is_mixed(group: Group) -> bool:
+    return len({rollout.verdict.correct for rollout in group.rollouts}) > 1
 
 
-def _times(parts: list[RolloutBatch], ranks: Ranks) -> Metrics:
+def _times(batches: list[RolloutBatch], ranks: Ranks) -> Metrics:
     """Return the times of the slowest rank, and the counts of undecided and late completions."""
     mine = {
-        "time/sample_s": sum(part.sample_s for part in parts),
-        "time/verify_s": sum(part.verify_s for part in parts),
+        "time/sample_s": sum(batch.sample_s for batch in batches),
+        "time/verify_s": sum(batch.verify_s for batch in batches),
     }
     everybody = ranks.gather(mine)
     counts = {
-        "n_undecided": float(sum(part.n_undecided for part in parts)),
-        "n_late": float(sum(part.n_late for part in parts)),
+        "n_undecided": float(sum(batch.n_undecided for batch in batches)),
+        "n_late": float(sum(batch.n_late for batch in batches)),
     }
+    if n_failed := sum(batch.n_failed for batch in batches):
+        counts["n_failed"] = float(n_failed)
     slowest = {key: max(rank[key] for rank in everybody) for key in mine}
     return slowest | ranks.sum(counts)

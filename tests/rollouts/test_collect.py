@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from r1kit.engines.scripted import ScriptedEngine
+from r1kit.errors import SandboxError
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.rollouts.collect import Rubric, collect_rollouts, request_seed
 from r1kit.tasks.world import Equation
@@ -83,12 +84,24 @@ def test_verification_overlaps_sampling(tokenizer):
     assert [len(group.rollouts) for group in found.groups] == [1, 1]
 
 
-def test_an_error_of_a_verifier_is_not_swallowed(tokenizer):
+def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(tokenizer):
     def broken(problem: Problem, answer: str) -> Verdict:
-        raise ZeroDivisionError("in verify")
+        if answer.endswith("{999}"):
+            raise ZeroDivisionError("in verify")
+        return Verdict(True, answer, "right")
 
-    with pytest.raises(ZeroDivisionError, match="in verify"):
-        collected(tokenizer, right_then_wrong, broken)
+    _, found = collected(tokenizer, right_then_wrong, broken)
+    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+    assert (found.n_undecided, found.n_failed, found.n_late) == (4, 4, 0)
+    assert found.failure == "The verifier of equation failed (ZeroDivisionError: in verify)."
+
+
+def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer):
+    def uncaged(problem: Problem, answer: str) -> Verdict:
+        raise SandboxError("This machine cannot confine programs.")
+
+    with pytest.raises(SandboxError):
+        collected(tokenizer, right_then_wrong, uncaged)
 
 
 def test_thinking_that_never_ends_has_no_answer(tokenizer):

@@ -1,5 +1,7 @@
 """What a step of reinforcement learning collects: real tasks and verdicts, scripted answers."""
 
+from dataclasses import replace
+
 import pytest
 
 from r1kit.config import RLConfig
@@ -29,8 +31,10 @@ def collector(tokenizer, is_right, **settings):
         gold = TASKS.problem(index).answer
         return f"<think>try wait</think>\\boxed{{{gold if is_right(index, place) else 999}}}"
 
-    lesson = Curriculum(lambda step: TASKS)
-    return Collector(Ranks(), ScriptedEngine(answer, tokenizer), tokenizer, config, lesson, seed=0)
+    curriculum = Curriculum(lambda step: TASKS)
+    return Collector(
+        Ranks(), ScriptedEngine(answer, tokenizer), tokenizer, config, curriculum, seed=0
+    )
 
 
 def test_a_step_has_the_groups_of_its_problems_and_describes_them(tokenizer):
@@ -46,6 +50,21 @@ def test_a_step_has_the_groups_of_its_problems_and_describes_them(tokenizer):
     assert found.metrics["reflection_per_answer"] == 1.0
     assert found.metrics["n_undecided"] == found.metrics["n_late"] == 0.0
     assert found.metrics["time/sample_s"] > 0
+
+
+def test_a_failing_verifier_is_counted_and_reported(tokenizer):
+    class Fragile(Equation):
+        def verify(self, problem, answer):
+            if "999" in answer:
+                raise KeyError("no such answer")
+            return super().verify(problem, answer)
+
+    made = collector(tokenizer, lambda index, place: place == 0)
+    tasks = TaskMixture([Fragile(languages=["en"])], [1.0], 0, "train")
+    step = replace(made, curriculum=Curriculum(lambda step: tasks)).step(0, 0)
+    assert [len(group.rollouts) for group in step.rollouts] == [1, 1]
+    assert step.metrics["n_failed"] == step.metrics["n_undecided"] == 2.0
+    assert "KeyError: 'no such answer'" in step.failure
 
 
 @pytest.mark.parametrize(("rounds", "kept"), [(1, []), (2, [3]), (3, [3, 5])])
