@@ -113,7 +113,7 @@ def main():
 def test_ctrl_c_is_heard_while_a_rank_hangs(n, tmp_path):
     """The first process waits in native code then, for an hour if it must."""
     (tmp_path / "hanging.py").write_text(HANGING, encoding="utf-8")
-    command = "import hanging; from r1kit import signals; signals.run(hanging.main)"
+    command = "import hanging; from r1kit.processes import signals; signals.run(hanging.main)"
     with Terminal("-c", command, cwd=tmp_path) as terminal:
         terminal.wait_until(lambda: b"waiting" in terminal.said)
         time.sleep(0.3)

@@ -137,10 +137,10 @@ tokens, greedy, one, zero = np.zeros(2, np.int64), np.zeros(0, np.bool_), *np.fl
 
 def step():
     kernels.layer(x, parameters, turn, stores, where, one, one, 0)
-    kernels.remember(x, parameters, turn, stores, where, one)
+    kernels.write_kv(x, parameters, turn, stores, where, one)
     kernels.attend(x.reshape(2, 2, 4), stores, where, one, 0, zero, np.zeros((2, 2, 4), np.float32))
     kernels.unembed(x, norms, (square, none), one, np.empty((2, 8), np.float32))
-    kernels.draw(square[:2], norms[:2], greedy, norms[:2], tokens, np.empty(2, np.float32))
+    kernels.sample(square[:2], norms[:2], greedy, norms[:2], tokens, np.empty(2, np.float32))
 
 step()
 signal.signal(signal.SIGALRM, signal.default_int_handler)

@@ -13,8 +13,8 @@ from r1kit.processes import process_guard
 NAP = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
 HOLD = f"""
 import sys, time
-from r1kit import leash
-print(leash.start([sys.executable, "-c", {NAP!r}]).pid, flush=True)
+from r1kit.processes import process_guard
+print(process_guard.start([sys.executable, "-c", {NAP!r}]).pid, flush=True)
 time.sleep(60)
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 HEAD = """
 import asyncio, signal, sys, threading, time
-from r1kit import signals
+from r1kit.processes import signals
 def ready():
     print("ready", flush=True)
 """

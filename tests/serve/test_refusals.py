@@ -260,8 +260,8 @@ def test_a_bug_is_told_counted_and_logged(server, monkeypatch, caplog, stream):
     def fails(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("r1kit.serve.wire.Chat.chunks", fails)
-    monkeypatch.setattr("r1kit.serve.wire.Chat.whole", fails)
+    monkeypatch.setattr("r1kit.serve.wire.ChatWriter.chunks", fails)
+    monkeypatch.setattr("r1kit.serve.wire.ChatWriter.whole", fails)
     before = counted(server, 500)
     answer = server.ask(stream=stream)
     assert answer.status_code == (200 if stream else 500)
