@@ -110,6 +110,15 @@ Profile = Annotated[
     typer.Option(metavar="r1kit|deepseek-r1", help="deepseek-r1: only the API of January 2025."),
 ]
 Others = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
+AllowHost = Annotated[list[str] | None, typer.Option(help="Allowed Host header; may be repeated.")]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(help="Allowed origin: https://example.org, http://localhost:*."),
+]
+PricePerHour = Annotated[
+    float | None, typer.Option(min=0, help="For --bench: price of the machine per hour.")
+]
+BenchOut = Annotated[Path | None, typer.Option(help="For --bench: file for the numbers (.json).")]
 
 
 @app.command(epilog=SERVE_EXAMPLES)
@@ -123,13 +132,8 @@ def serve(
         list[str] | None,
         typer.Option(envvar="R1_API_KEY", help="API key that clients must send; may be repeated."),
     ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="Allowed Host header; may be repeated.")
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(help="Allowed origin: https://example.org, http://localhost:*."),
-    ] = None,
+    allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept requests from other machines without a key.")
     ] = False,
@@ -160,12 +164,8 @@ def serve(
         bool,
         typer.Option("--bench", help="Measure speed and cost, then exit; also accepts a URL."),
     ] = False,
-    price_per_hour: Annotated[
-        float | None, typer.Option(min=0, help="For --bench: price of the machine per hour.")
-    ] = None,
-    bench_out: Annotated[
-        Path | None, typer.Option(help="For --bench: file for the numbers (.json).")
-    ] = None,
+    price_per_hour: PricePerHour = None,
+    bench_out: BenchOut = None,
 ) -> None:
     """Serve models to OpenAI and DeepSeek clients, by default to this machine only."""
     console = Console(stderr=True)

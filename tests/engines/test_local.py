@@ -65,7 +65,7 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
     laws: list[dict[str, Any]] = [{"n_top": 258}, {}, {"n_top": 3, "temperature": 0}, {"top_k": 4}]
     laws[3]["n_top"] = 9
     requests = [Request([7, 8], 2, Sampling(**{"max_tokens": 12, **law}), 5) for law in laws]
-    groups = LocalEngine(model, byte_tokenizer, max_rows=5).generate(requests)
+    groups = generate(LocalEngine(model, byte_tokenizer, max_rows=5), requests)
     assert _ids([groups[0]]) == _ids([groups[1]]), "to be told changes nothing"
     for group, law in zip(groups, laws, strict=True):
         for one in group:
@@ -85,7 +85,7 @@ def test_log_probabilities_are_of_the_processed_law(
     model: PreTrainedModel, byte_tokenizer: Any, law: dict[str, Any]
 ) -> None:
     request = Request([7, 8, 9], 4, Sampling(12, temperature=0.8, **law), 0)
-    [group] = LocalEngine(model, byte_tokenizer, max_rows=4).generate([request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=4), [request])
     for completion in group:
         ids = torch.tensor(request.prompt_ids + completion.token_ids)
         with torch.no_grad():
@@ -104,8 +104,9 @@ def test_greedy_is_the_greedy_of_transformers(
     any_model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     prompt = [5, 6, 7, 8]
-    [[ours]] = LocalEngine(any_model, byte_tokenizer, max_rows=3).generate(
-        [Request(prompt, 1, Sampling(15, temperature=0), 0)]
+    [[ours]] = generate(
+        LocalEngine(any_model, byte_tokenizer, max_rows=3),
+        [Request(prompt, 1, Sampling(15, temperature=0), 0)],
     )
     softcapped = any_model.config.model_type == "gemma2"
     any_model.set_attn_implementation("eager" if softcapped else "sdpa")
@@ -122,11 +123,11 @@ def test_a_completion_does_not_depend_on_its_neighbours(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     requests = _requests()
-    together = _ids(LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests))
+    together = _ids(generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests))
     for max_rows in (1, 2, 5, 12):
         engine = LocalEngine(model, byte_tokenizer, max_rows=max_rows)
         assert _ids(generate(engine, requests)) == together
-    alone = [LocalEngine(model, byte_tokenizer, max_rows=9).generate([r])[0] for r in requests]
+    alone = [generate(LocalEngine(model, byte_tokenizer, max_rows=9), [r])[0] for r in requests]
     assert _ids(alone) == together
     fewer = [dataclasses.replace(request, n=2) for request in requests]
     engine = LocalEngine(model, byte_tokenizer, max_rows=7)
@@ -151,7 +152,7 @@ def test_completions_with_one_history_are_decoded_once(
     assert read == [len(some) for some in histories if some]
     assert max(read) > len(PROMPTS)  # some have parted
     assert sum(read) < sum(len(c.token_ids) for group in groups for c in group)
-    one_by_one = LocalEngine(model, byte_tokenizer, max_rows=1).generate(requests)
+    one_by_one = generate(LocalEngine(model, byte_tokenizer, max_rows=1), requests)
     assert _ids(one_by_one) == _ids(groups)
     for request, group in zip(requests, groups, strict=True):
         for completion in group:
@@ -174,14 +175,14 @@ def test_the_same_engine_says_the_same_twice(model: PreTrainedModel, byte_tokeni
 
 
 def test_completions_of_a_request_differ(model: PreTrainedModel, byte_tokenizer: Any) -> None:
-    [group] = LocalEngine(model, byte_tokenizer, max_rows=8).generate(_requests(n=8)[:1])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=8), _requests(n=8)[:1])
     assert len({tuple(completion.token_ids) for completion in group}) == 8
 
 
 def test_frequencies_follow_the_model(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     prompt, n = [65, 66, 67], 4000
     request = Request(prompt, n, Sampling(1, temperature=0.5), 5)
-    [group] = LocalEngine(model, byte_tokenizer, max_rows=n).generate([request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=n), [request])
     with torch.no_grad():
         probs = (model(torch.tensor([prompt])).logits[0, -1] / 0.5).softmax(-1)
     counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=258)
@@ -230,7 +231,7 @@ def test_pad_and_eos_may_be_one_id_inside_a_prompt(
 ) -> None:
     assert model.config.pad_token_id == byte_tokenizer.eos_token_id == 257
     request = Request([257, 257, 5, 257, 6], 3, Sampling(10), 2)
-    [group] = LocalEngine(model, byte_tokenizer, max_rows=3).generate([request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
     for completion in group:
         again = _relearned(model, request, completion, 1.0)
         assert completion.logprobs == pytest.approx(again, abs=1e-4)

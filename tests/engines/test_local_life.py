@@ -100,7 +100,7 @@ def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokeniz
     assert _ids(old) != _ids(new)
     assert new == [
         [dataclasses.replace(c, policy_version=3) for c in group]
-        for group in LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+        for group in generate(LocalEngine(model, byte_tokenizer, max_rows=4), _requests())
     ]
 
 
@@ -120,14 +120,14 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
     engine.publish(1)
     while second.n_left:
         engine.step()
-    [[fresh]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([second.request])
+    [[fresh]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [second.request])
     assert second.results()[0].token_ids == fresh.token_ids
     assert second.results()[0].policy_version == 1
 
 
 def test_sampling_leaves_the_learner_as_it_was(model: PreTrainedModel, byte_tokenizer: Any) -> None:
     model.train()
-    LocalEngine(model, byte_tokenizer, max_rows=4).generate(_requests())
+    generate(LocalEngine(model, byte_tokenizer, max_rows=4), _requests())
     assert model.training
     token_logprobs(model, torch.tensor([1, 2]), [2], torch.tensor([False, True])).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -137,7 +137,7 @@ def test_an_aborted_request_ends_and_the_others_go_on(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     requests = _requests()
-    expected = LocalEngine(model, byte_tokenizer, max_rows=64).generate(requests)
+    expected = generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests)
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids={257})
     jobs = [engine.submit(request) for request in requests]
     for _ in range(3):
@@ -199,7 +199,7 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     model: PreTrainedModel, byte_tokenizer: Any
 ) -> None:
     request = Request([7, 8], 3, Sampling(20), 1)
-    [alone] = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()).generate([request])
+    [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
     job = engine.submit(request)
     for _ in range(5):
@@ -229,7 +229,7 @@ def test_a_request_ahead_begins_before_those_that_wait(
     while len(done) < 3:
         done += [jobs.index(job) for job in engine.step()]
     assert done == [2, 0, 1]
-    alone = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()).generate(
-        [job.request for job in jobs]
+    alone = generate(
+        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()), [job.request for job in jobs]
     )
     assert _ids([job.results() for job in jobs]) == _ids(alone)

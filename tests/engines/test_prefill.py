@@ -73,7 +73,7 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
     model: PreTrainedModel, byte_tokenizer: Any, length: int
 ) -> None:
     request = Request(WORDS[:length], 3, Sampling(24), seed=4)
-    [alone] = LocalEngine(model, byte_tokenizer, max_rows=3).generate([request])
+    [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, prefix_tokens=512)
     for n_known in (0, (length - 1) // BLOCK * BLOCK):
         before = engine.counters.cached_tokens
@@ -98,7 +98,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
 ) -> None:
     long, short = Request(WORDS, 2, Sampling(9), seed=4), Request([7, 8], 1, Sampling(40), seed=5)
     [one], [other] = (
-        LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]).generate([request])
+        generate(LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]), [request])
         for request in (long, short)
     )
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
@@ -127,7 +127,7 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     model: PreTrainedModel, byte_tokenizer: Any, n_steps: int
 ) -> None:
     request = Request(WORDS, 1, Sampling(6), seed=4)
-    [[alone]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([request])
+    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
     engine._queue.pace = Pace(16, 16)
     job = engine.submit(request)
@@ -151,7 +151,7 @@ def test_new_weights_read_a_prompt_again(model: PreTrainedModel, byte_tokenizer:
     engine.publish(1)
     while job.n_left:
         engine.step()
-    [[alone]] = LocalEngine(model, byte_tokenizer, max_rows=1).generate([request])
+    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     assert job.results()[0].token_ids == alone.token_ids
     assert job.results()[0].policy_version == 1
 

@@ -46,7 +46,7 @@ ALL = (
           "/proc/@CALLER@/cwd/../../../../../../@SECRET_FILE@"),
     _read("worker's root", "read through the parent's /proc/PID/root",
           "/proc/self/root@SECRET_FILE@"),
-    _read("a file of somebody", "read a world-readable file", "@SECRET_FILE@"),
+    _read("another user's file", "read a world-readable file", "@SECRET_FILE@"),
     _read("a path with dots", "climb out of the work folder",
           "../../../../../../../../@SECRET_FILE@"),
     Attack("a symbolic link", "read through a link in the work folder", _FS,

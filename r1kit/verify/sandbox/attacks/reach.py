@@ -39,8 +39,9 @@ ALL = (
     _signal("kill the parent", "end the worker", "os.kill(os.getppid(), 9)"),
     _signal("stop the parent", "halt the worker", "os.kill(os.getppid(), 19)"),
     _signal("interrupt the parent", "Ctrl-C for the worker", "os.kill(os.getppid(), 2)"),
-    _signal("kill the first", "end process 1", "os.kill(1, 9); os.kill(1, 2); os.kill(1, 19)"),
-    _signal("kill everybody", "signal -1", "os.kill(-1, 9)"),
+    _signal("kill the first process", "end process 1",
+            "os.kill(1, 9); os.kill(1, 2); os.kill(1, 19)"),
+    _signal("kill all processes", "signal -1", "os.kill(-1, 9)"),
     _signal("kill the group", "signal its process group", "os.killpg(0, 2); os.kill(0, 19)"),
     _signal("signals by a detour", "have a pipe signal somebody",
             "import fcntl\nr, w = os.pipe()\nfcntl.fcntl(r, 10, 9)\nfcntl.fcntl(r, 8, @VICTIM@)\n"
