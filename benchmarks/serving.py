@@ -198,7 +198,7 @@ def _anywhere(command: Sequence[str], model: Path) -> list[str]:
     places = {str(model): "MODEL", sys.executable: "python", f"{rl_step.ROOT}/": ""}
     for here, there in places.items():
         command = [word.replace(here, there) for word in command]
-    return list(command)
+    return [Path(word).name if Path(word).is_absolute() else word for word in command]
 
 
 def endless(given: Path, folder: Path) -> Path:

@@ -84,6 +84,14 @@ def test_a_server_of_another_checkout_runs_its_own_code(tmp_path):
     assert server.error == "False True"
 
 
+def test_results_name_no_path_of_this_machine(tmp_path):
+    racers = serving.contenders(tmp_path / "model", tmp_path / "old" / "bin" / "python")
+    for racer in racers:
+        command = serving._anywhere(racer.command, tmp_path / "model")
+        assert not [word for word in command if word.startswith("/")]
+        assert "MODEL" in " ".join(command)
+
+
 @pytest.mark.parametrize("n", [1, 5])
 def test_ports_are_different(n):
     assert len(set(serving.free_ports(n))) == n
