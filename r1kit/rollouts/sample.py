@@ -77,7 +77,7 @@ class SamplingRun:
     """The sample function of a local or remote model, and its settings."""
 
     name: str
-    sample: rejection.SampleFunction
+    sample: Callable[[rejection.IndexedProblems], RolloutBatch]
     chunk: int
     is_repeatable: bool
     prefilled: bool = False
@@ -100,6 +100,12 @@ def run(
     def note(text: str) -> None:
         errors.print(Text(printable(text), "yellow"))
 
+    def sample(part: rejection.IndexedProblems) -> RolloutBatch:
+        batch = sampler.sample(part)
+        if batch.failure:
+            note(f"{batch.failure} {batch.n_failed} such completions count as undecided.")
+        return batch
+
     with ExitStack() as stack:
         if is_url(who):
             endpoint = stack.enter_context(Endpoint(who, model, api_key))
@@ -110,7 +116,7 @@ def run(
         bar = progress.add_task("sample", total=len(problems))
         done = rejection.rejection_sampling(
             problems,
-            sampler.sample,
+            sample,
             wish.out,
             Provenance(sampler.name, wish.seed),
             benchmarks=benchmarks,

@@ -141,6 +141,7 @@ def _sat(
         context.recipe.seed + BENCH_SEED,
         on_sampled=context.counting(stage, len(mine), told),
     )
+    context.note_failure([found.failure] if found.failure else [])
     return found.groups
 
 

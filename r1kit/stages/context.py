@@ -6,7 +6,7 @@ so that the code of a stage is the same on every rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,11 @@ class Context:
     def note(self, text: str) -> None:
         if self.observer is not None:
             self.observer.note(text)
+
+    def note_failure(self, failures: Sequence[str]) -> None:
+        """Report the first failure of a verifier on any rank; call it on every rank."""
+        if found := [failure for part in self.ranks.gather(list(failures)) for failure in part]:
+            self.note(f"{found[0]} Such completions count as undecided.")
 
     def started(self, unit: Unit, n_steps: int, what: str) -> None:
         if self.observer is not None:

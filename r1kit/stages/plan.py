@@ -118,7 +118,7 @@ class StageSelection:
 
     def check(self, names: Sequence[str]) -> None:
         """Raises ConfigError if an option names a stage that is not among these units."""
-        families = list(dict.fromkeys(name.split("/")[0] for name in names))
+        families = list(dict.fromkeys(map(family, names)))
         for option, stage, known in (
             ("--only", self.only, [*families, *names]),
             ("--to", self.last, families),

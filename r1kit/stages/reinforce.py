@@ -72,8 +72,7 @@ def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) 
     collector = Collector(context.ranks, engine, tokenizer, config, curriculum, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
-        if step.failure:
-            context.note(f"{step.failure} Such completions count as undecided.")
+        context.note_failure(step.failures)
         if state.step % config.sample_every == 0 and step.rollouts:
             context.sample(group_record(unit.name, state.step, step.rollouts[0]))
         context.log(unit.name, state.step, metrics)
@@ -95,8 +94,8 @@ class CollectedStep(Step):
 
     rollouts: list[Group]
     """this rank's groups, in the order of `groups`"""
-    failure: str
-    """the first failure of a verifier on any rank; empty without one"""
+    failures: list[str]
+    """failures of verifiers on this rank, the first of each round"""
 
 
 @dataclass(frozen=True)
@@ -140,8 +139,7 @@ class Collector:
         metrics = describe(sampled, ranks) | _times(batches, ranks)
         rollouts = [group for _, group in groups]
         failures = [batch.failure for batch in batches if batch.failure]
-        failure = next((text for part in ranks.gather(failures) for text in part), "")
-        return CollectedStep(trajectories, len(places), cursor, metrics, rollouts, failure)
+        return CollectedStep(trajectories, len(places), cursor, metrics, rollouts, failures)
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, curriculum = self.config, self.curriculum

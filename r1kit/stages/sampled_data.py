@@ -7,8 +7,8 @@ from r1kit.curate import Benchmark, Provenance, TrainingRow, conversation
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
-from r1kit.rollouts.collect import Rubric, collect_rollouts
-from r1kit.rollouts.rejection import rejection_sampling
+from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -36,11 +36,16 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     asked = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
+    failures: list[str] = []
+
+    def sample(part: IndexedProblems) -> RolloutBatch:
+        batch = collect_rollouts(engine, rubric, part, config.n_completions, sampling, recipe.seed)
+        failures.extend([batch.failure] if batch.failure else [])
+        return batch
+
     kept = rejection_sampling(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
-        lambda part: collect_rollouts(
-            engine, rubric, part, config.n_completions, sampling, recipe.seed
-        ),
+        sample,
         context.data(unit.name),
         Provenance(path.name, recipe.seed),
         config.rules,
@@ -51,6 +56,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         ranks=context.ranks,
         on_chunk=lambda done, total: asked(done) if done else None,
     )
+    context.note_failure(failures)
     rows = [row for _, row in read_lines(kept.data)]
     context.note(f"{unit.name}: {len(rows):,} of {kept.n_rollouts:,} samples are kept.")
     return rows

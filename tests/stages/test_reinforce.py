@@ -64,7 +64,7 @@ def test_a_failing_verifier_is_counted_and_reported(tokenizer):
     step = replace(made, curriculum=Curriculum(lambda step: tasks)).step(0, 0)
     assert [len(group.rollouts) for group in step.rollouts] == [1, 1]
     assert step.metrics["n_failed"] == step.metrics["n_undecided"] == 2.0
-    assert "KeyError: 'no such answer'" in step.failure
+    assert step.failures == ["The verifier of equation failed (KeyError: 'no such answer')."]
 
 
 @pytest.mark.parametrize(("rounds", "kept"), [(1, []), (2, [3]), (3, [3, 5])])
