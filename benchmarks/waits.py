@@ -33,7 +33,7 @@ from benchmarks import rl_step, serving, workload
 from benchmarks.serving import Server
 from r1kit.config import ComputeConfig, ModelConfig, load
 from r1kit.loadtest import load_test as client
-from r1kit.model import policy
+from r1kit.model import causal_lm
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
 from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
@@ -90,7 +90,7 @@ def random_model(folder: Path) -> Path:
     tasks = mix.load_tasks(recipe, "train")
     tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)
     ids = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
-    policy.build(SHAPE, len(tokenizer), *ids, seed=0).save_pretrained(folder)
+    causal_lm.build(SHAPE, len(tokenizer), *ids, seed=0).save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     return folder
 

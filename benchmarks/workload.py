@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from benchmarks.protocol import Work
 from r1kit import template
 from r1kit.config import Recipe, load
-from r1kit.model import policy
+from r1kit.model import causal_lm
 from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from r1kit.tasks import mix
 
@@ -38,7 +38,7 @@ def make(folder: Path, given: str | None) -> Work:
     else:
         folder = Path(given).resolve()
         tokenizer = load_tokenizer(folder)
-        model = policy.load(folder, "cpu", torch.float32)
+        model = causal_lm.load(folder, "cpu", torch.float32)
     questions = [problem.messages for problem in tasks.problems(0, recipe.zero.n_problems)]
     prompt_ids = [template.render_prompt(tokenizer, messages) for messages in questions]
     return Work(
@@ -46,7 +46,7 @@ def make(folder: Path, given: str | None) -> Work:
         questions=[messages[-1].content for messages in questions],
         prompts=[tokenizer.decode(ids) for ids in prompt_ids],
         prompt_ids=prompt_ids,
-        eos_ids=sorted(policy.eos_ids(model, tokenizer)),
+        eos_ids=sorted(causal_lm.eos_ids(model, tokenizer)),
         pad_id=tokenizer.pad_token_id,
         n_completions=recipe.zero.n_completions,
         max_tokens=recipe.zero.max_tokens,
@@ -55,7 +55,7 @@ def make(folder: Path, given: str | None) -> Work:
 
 
 def _random_model(tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> PreTrainedModel:
-    model = policy.build(
+    model = causal_lm.build(
         recipe.model,
         len(tokenizer),
         tokenizer.eos_token_id,

@@ -43,8 +43,8 @@ from r1kit.engines.text import Text
 from r1kit.engines.waiting import PrefillQueue, pace
 from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache
+from r1kit.model.causal_lm import eos_ids as stated_eos_ids
 from r1kit.model.fused import inference
-from r1kit.model.policy import eos_ids as stated_eos_ids
 from r1kit.types import Completion, Finish, Request, TopLogprobs
 
 _FIRST_LENGTH = 64

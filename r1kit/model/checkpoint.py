@@ -40,7 +40,7 @@ from r1kit.files.atomic import (
     to_json,
 )
 from r1kit.files.checksums import names_below, of_files
-from r1kit.model import folder, policy
+from r1kit.model import causal_lm, folder
 from r1kit.model.tokenizer import check_fits
 from r1kit.types import Checkpoint
 
@@ -72,7 +72,7 @@ def save(
         temporary = path.with_name(f"{TEMPORARY}{path.name}")
         temporary.mkdir()
         try:
-            with policy.quiet():
+            with causal_lm.quiet():
                 _write_model(temporary, model, tokenizer)
             if state is not None:
                 _write_state(temporary / "resume", state)
@@ -95,7 +95,7 @@ def load(
     """
     if isinstance(path, Path):
         folder.require_existing(path)
-    model = policy.load(path, device, dtype)
+    model = causal_lm.load(path, device, dtype)
     tokenizer = folder.open_tokenizer(path)
     check_fits(_n_embeddings(model), tokenizer)
     return model, tokenizer

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from r1kit.errors import CheckpointError
-from r1kit.model import policy
+from r1kit.model import causal_lm
 from r1kit.model.attention import no_mask
 from r1kit.model.logprobs import shared
 from r1kit.model.tree import starts
@@ -31,14 +31,14 @@ def from_policy(
 ) -> PreTrainedModel:
     """Build a new scorer on the body of the causal LM in a folder or under a hub id.
 
-    Raises CheckpointError as `policy.load` does, and if transformers has no scalar head for the
+    Raises CheckpointError as `causal_lm.load` does, and if transformers has no scalar head for the
     architecture.
     """
     with torch.random.fork_rng(devices=[]):
-        model, lacking = policy.opened(
+        model, lacking = causal_lm.opened(
             AutoModelForSequenceClassification, path, dtype, num_labels=1
         )
-    policy.require_weights(path, [name for name in lacking if name != HEAD])
+    causal_lm.require_weights(path, [name for name in lacking if name != HEAD])
     _refuse_other_head(path, model)
     nn.init.zeros_(model.score.weight)
     # Otherwise transformers would treat EOS as padding, and score the token before it.
@@ -50,10 +50,10 @@ def from_policy(
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
     """Load the scorer in a folder, on `device` in `dtype`.
 
-    Raises CheckpointError as `policy.load` does, and if the folder lacks the scalar head.
+    Raises CheckpointError as `causal_lm.load` does, and if the folder lacks the scalar head.
     """
-    model, lacking = policy.opened(AutoModelForSequenceClassification, path, dtype)
-    policy.require_weights(path, lacking)
+    model, lacking = causal_lm.opened(AutoModelForSequenceClassification, path, dtype)
+    causal_lm.require_weights(path, lacking)
     _refuse_other_head(path, model)
     return _prepared(model, path, device)
 
@@ -96,4 +96,4 @@ def _refuse_other_head(path: str | Path, model: Any) -> None:
 
 
 def _prepared(model: Any, path: str | Path, device: torch.device | str) -> PreTrainedModel:
-    return policy.prepared(model.to(device), str(path))
+    return causal_lm.prepared(model.to(device), str(path))

@@ -13,7 +13,7 @@ from itertools import count
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
-from r1kit.model import folder, policy
+from r1kit.model import causal_lm, folder
 from r1kit.model.find import find_model
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.stages import supervised
@@ -49,7 +49,7 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
     """Use an existing model as the base, unchanged."""
     found = find_model(path)
     context.resume(unit.name)  # rewinds what was recorded before a kill
-    model = policy.load(found, context.ranks.device, context.dtype)
+    model = causal_lm.load(found, context.ranks.device, context.dtype)
     tokenizer = folder.open_tokenizer(found)
     _refuse_long(context, unit, tokenizer, getattr(model.config, "max_position_embeddings", None))
     context.save(replace(unit, weights_from=path), 0, model, tokenizer, {})
@@ -64,7 +64,7 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
     model = (
         context.load(resumed.path)[0]
         if resumed
-        else policy.build(
+        else causal_lm.build(
             shape,
             len(tokenizer),
             eos_id=tokenizer.eos_token_id,

@@ -17,7 +17,7 @@ from r1kit.chat.screen import Screen
 from r1kit.config import ModelConfig, parse
 from r1kit.console.error_reporting import sentences
 from r1kit.errors import CheckpointError, EngineError
-from r1kit.model import checkpoint, policy
+from r1kit.model import causal_lm, checkpoint
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.runs.run_dir import RunDir
 from r1kit.template import Piece, StreamParser
@@ -39,7 +39,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_kv_heads=1,
         max_positions=64,
     )
-    model = policy.build(
+    model = causal_lm.build(
         shape,
         len(tokenizer),
         tokenizer.eos_token_id,

@@ -9,7 +9,7 @@ from r1kit import template
 from r1kit.config import ModelConfig
 from r1kit.judges import preferred
 from r1kit.judges.learned import Reader, RewardModels
-from r1kit.model import policy, scorer
+from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
 from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
 
@@ -45,7 +45,7 @@ def judge(tmp_path_factory):
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     models = []
     for seed in (1, 2):
-        policy.build(
+        causal_lm.build(
             shape, len(TOKENIZER), eos_id=1, pad_id=2, bos_id=0, seed=seed
         ).save_pretrained(folder)
         model = scorer.from_policy(folder, "cpu")

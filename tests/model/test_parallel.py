@@ -8,7 +8,7 @@ import torch
 
 from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
-from r1kit.model import parallel, policy
+from r1kit.model import causal_lm, parallel
 from r1kit.model.parallel import RankError, Ranks
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
@@ -49,7 +49,7 @@ def test_one_process_needs_nobody():
 def train_a_little(ranks):
     """Five steps of pretraining, the documents of each step shared out over the ranks."""
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
-    model = policy.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
+    model = causal_lm.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
     from r1kit.config import BaseConfig
 
     config = BaseConfig(batch_tokens=64)

@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from r1kit.errors import CheckpointError
-from r1kit.model import attention, checkpoint, policy, scorer
+from r1kit.model import attention, causal_lm, checkpoint, scorer
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
 from tests.conftest import ARCHITECTURES, EOS, tiny_model
@@ -128,7 +128,7 @@ def test_a_policy_is_no_scorer_and_a_damaged_policy_no_start(tmp_path: Path) -> 
 
 
 def test_more_than_one_label_is_no_scorer(tmp_path: Path) -> None:
-    model, _ = policy.opened(
+    model, _ = causal_lm.opened(
         AutoModelForSequenceClassification, folder(tmp_path / "p"), torch.float32, num_labels=3
     )
     model.save_pretrained(tmp_path / "c")

@@ -12,7 +12,7 @@ from r1kit.config import Recipe, parse
 from r1kit.errors import CheckpointError
 from r1kit.files import atomic
 from r1kit.judges.learned import RewardModels
-from r1kit.model import checkpoint, folder, policy, scorer
+from r1kit.model import causal_lm, checkpoint, folder, scorer
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
 from r1kit.runs.run_dir import RunDir
@@ -53,7 +53,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "t",
     ).model  # fmt: skip
-    model = policy.build(shape, len(tokenizer), eos_id=1, pad_id=2, bos_id=0, seed=0)
+    model = causal_lm.build(shape, len(tokenizer), eos_id=1, pad_id=2, bos_id=0, seed=0)
     facts = Checkpoint("", "rejection", 7, None, None, "r1", tokenizer_hash(tokenizer), "")
     checkpoint.save(path, model, tokenizer, facts)
     return path

@@ -7,7 +7,7 @@ import pytest
 
 from r1kit.config import SFTConfig, parse
 from r1kit.errors import ConfigError
-from r1kit.model import checkpoint, policy
+from r1kit.model import causal_lm, checkpoint
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.runs.run_dir import RunDir
@@ -52,7 +52,7 @@ def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
     long = ROW | {"messages": [ROW["messages"][0], {"role": "assistant", "content": "5 " * 80}]}
     with RunDir.create_or_resume(tmp_path / "run", made) as run:
         path = run.checkpoint_path("base", 1)
-        model = policy.build(
+        model = causal_lm.build(
             made.model, len(tokenizer), eos_id=tokenizer.eos_token_id,
             pad_id=tokenizer.pad_token_id, bos_id=tokenizer.bos_token_id, seed=0,
         )  # fmt: skip

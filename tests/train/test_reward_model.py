@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
-from r1kit.model import parallel, policy, scorer
+from r1kit.model import causal_lm, parallel, scorer
 from r1kit.model.parallel import Ranks
 from r1kit.train.optim import make_optimizers
 from r1kit.train.reward_model import (
@@ -27,7 +27,7 @@ CPU = ComputeConfig(device="cpu")
 
 def new_scorer(folder, seed=0):
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
-    policy.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=seed).save_pretrained(folder)
+    causal_lm.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=seed).save_pretrained(folder)
     model = scorer.from_policy(folder, "cpu")
     torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(seed))
     return model

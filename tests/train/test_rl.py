@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
-from r1kit.model import policy
+from r1kit.model import causal_lm
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
 from r1kit.rollouts.trajectories import group_trajectories
@@ -24,7 +24,7 @@ PROBLEM = Problem("p", "t", (Message("user", "?"),), "1", "en")
 @pytest.fixture
 def model():
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
-    return policy.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=3)
+    return causal_lm.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=3)
 
 
 def sampled_groups(model, rewards, seed=0, temperature=1.0):

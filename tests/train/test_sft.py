@@ -3,7 +3,7 @@
 import torch
 
 from r1kit.config import ModelConfig, SFTOptimConfig
-from r1kit.model import policy
+from r1kit.model import causal_lm
 from r1kit.model.parallel import Ranks
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
@@ -29,7 +29,7 @@ def test_every_example_once_an_epoch_in_new_orders():
 
 def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact():
     shape = ModelConfig(n_layers=1, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
-    model = policy.build(shape, 40, eos_id=2, pad_id=0, bos_id=1, seed=0)
+    model = causal_lm.build(shape, 40, eos_id=2, pad_id=0, bos_id=1, seed=0)
     examples = [example([1, 5, 6], [7, 2]), example([1, 9], [8, 8, 8, 3, 2])]
     by_hand, n = 0.0, 0
     with torch.no_grad():

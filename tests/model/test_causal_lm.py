@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel
 
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError
-from r1kit.model import attention, policy
+from r1kit.model import attention, causal_lm
 
 SMALL = ModelConfig(
     n_layers=2, hidden=32, intermediate=48, n_heads=4, n_kv_heads=2, max_positions=64
@@ -20,7 +20,7 @@ SMALL = ModelConfig(
 
 def _new(family: str = "qwen3", seed: int = 0) -> PreTrainedModel:
     config = SMALL.model_copy(update={"family": family})
-    return policy.build(config, 300, eos_id=2, pad_id=0, bos_id=1, seed=seed)
+    return causal_lm.build(config, 300, eos_id=2, pad_id=0, bos_id=1, seed=seed)
 
 
 @pytest.mark.parametrize("family", ["qwen3", "llama"])
@@ -45,7 +45,7 @@ def test_a_saved_policy_opens_here_and_in_plain_transformers(tmp_path: Path) -> 
     ids = torch.tensor([[1, 5, 9, 7]])
     with torch.no_grad():
         expected = model(ids).logits
-        loaded = policy.load(tmp_path, "cpu", torch.float32)
+        loaded = causal_lm.load(tmp_path, "cpu", torch.float32)
         plain = AutoModelForCausalLM.from_pretrained(tmp_path)
         assert torch.equal(loaded(ids).logits, expected)
         assert torch.equal(plain(ids).logits, expected)
@@ -58,7 +58,7 @@ def test_loaded_weights_lie_as_new_ones_do(tmp_path: Path) -> None:
     # On a CPU the last digits of a product depend on it: a resumed run would not be the same run.
     new = _new("llama")
     new.save_pretrained(tmp_path)
-    loaded = policy.load(tmp_path, "cpu", torch.float32)
+    loaded = causal_lm.load(tmp_path, "cpu", torch.float32)
     for model in (new, loaded):
         assert {parameter.data_ptr() % 64 for parameter in model.parameters()} == {0}
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
@@ -67,7 +67,7 @@ def test_loaded_weights_lie_as_new_ones_do(tmp_path: Path) -> None:
 def test_dropout_of_a_loaded_model_is_off(tmp_path: Path) -> None:
     shape = GPT2Config(n_layer=1, n_head=2, n_embd=16, vocab_size=50, n_positions=32)
     AutoModelForCausalLM.from_config(shape).save_pretrained(tmp_path)
-    model = policy.load(tmp_path, "cpu", torch.float32).train()
+    model = causal_lm.load(tmp_path, "cpu", torch.float32).train()
     ids = torch.arange(20)[None]
     assert torch.equal(model(ids).logits, model(ids).logits)
 
@@ -76,9 +76,9 @@ def test_every_eos_id_counts() -> None:
     model = _new()
     model.generation_config.eos_token_id = [2, 17]
     tokenizer = SimpleNamespace(eos_token_id=9)
-    assert policy.eos_ids(model, tokenizer) == {2, 9, 17}
+    assert causal_lm.eos_ids(model, tokenizer) == {2, 9, 17}
     model.generation_config.eos_token_id = None
-    assert policy.eos_ids(model, SimpleNamespace()) == {2}
+    assert causal_lm.eos_ids(model, SimpleNamespace()) == {2}
 
 
 def _missing(folder: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_damaged_folder_is_a_sentence(tmp_path: Path, damage: object) -> None:
     assert callable(damage)
     damage(tmp_path)
     with pytest.raises(CheckpointError) as caught:
-        policy.load(tmp_path, "cpu", torch.float32)
+        causal_lm.load(tmp_path, "cpu", torch.float32)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -148,5 +148,5 @@ def test_code_in_a_folder_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(CheckpointError):
-        policy.load(tmp_path, "cpu", torch.float32)
+        causal_lm.load(tmp_path, "cpu", torch.float32)
     assert not (tmp_path / "ran").exists()

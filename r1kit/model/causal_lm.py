@@ -1,4 +1,4 @@
-"""The policy: any Hugging Face causal LM, new or loaded, that uses r1kit's attention.
+"""Causal LMs: any of Hugging Face, new or loaded, that uses r1kit's attention.
 
 Architecture and folder format are those of transformers; a saved checkpoint opens in
 `AutoModelForCausalLM` anywhere.
