@@ -99,21 +99,25 @@ def encoded(text: str) -> list[int]:
         ("thinking", "안녕하세요 😀", len(encoded("안녕하세요 😀"))),
     ],
 )
-def test_tags_divide_the_count_even_when_all_comes_at_once(part, text, n_thinking):
+def test_tags_divide_the_count_even_when_all_comes_at_once(
+    part: str, text: str, n_thinking: int
+) -> None:
     ids = encoded(text)
     assert counted(said([ids], part))[:2] == (len(ids), n_thinking)
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=12), st.sampled_from(["thinking", "start"]),
        st.sampled_from(["", "<think>"]), st.sampled_from([(), ("is 5",)]))  # fmt: skip
-def test_any_cut_says_and_counts_the_same(places, part, before, stop):
+def test_any_cut_says_and_counts_the_same(
+    places: list[int], part: str, before: str, stop: tuple[str, ...]
+) -> None:
     ids = encoded(f"{before}try 4: 다시 😀 wait</think>\n안녕 😀 the answer is 5")
     alone = said([[one] for one in ids], part, stop)
     together = said(cut(ids, places), part, stop)
     assert counted(together) == counted(alone)
 
 
-def test_log_probabilities_stand_where_their_tokens_do():
+def test_log_probabilities_stand_where_their_tokens_do() -> None:
     ids = encoded("wait</think>5")
     whole = FullCompletion()
     for one in said([ids], "thinking"):
@@ -128,7 +132,7 @@ CUTS = st.lists(st.integers(0, 10**6), max_size=12)
 
 @pytest.mark.parametrize("eos", EOS)
 @given(CUTS)
-def test_an_end_of_text_inside_the_thinking_closes_it(eos, places):
+def test_an_end_of_text_inside_the_thinking_closes_it(eos: int, places: list[int]) -> None:
     thinking, answer = encoded("try 4: wait 다시"), encoded("the answer is 5")
     engine = Fed(cut([*thinking, eos], places), cut([*answer, EOS[0]], places))
     saids = said(engine, "thinking")
@@ -145,7 +149,7 @@ def test_an_end_of_text_inside_the_thinking_closes_it(eos, places):
 
 
 @given(CUTS)
-def test_an_end_of_text_right_behind_the_thinking_is_not_an_answer(places):
+def test_an_end_of_text_right_behind_the_thinking_is_not_an_answer(places: list[int]) -> None:
     thought = encoded("try 4</think>\n")
     engine = Fed(cut([*thought, EOS[1]], places), cut([*encoded("5"), EOS[0]], places))
     saids = said(engine, "thinking", budget=len(thought) - 1)
@@ -154,7 +158,7 @@ def test_an_end_of_text_right_behind_the_thinking_is_not_an_answer(places):
     assert engine.asked[1].prompt_ids == [*PROMPT, *thought]
 
 
-def test_an_answer_that_is_asked_for_again_may_be_empty():
+def test_an_answer_that_is_asked_for_again_may_be_empty() -> None:
     engine = Fed([[EOS[0]]], [encoded(" "), [EOS[0]]])
     saids = said(engine, "thinking")
     assert counted(saids)[2:] == ("", "")
@@ -162,7 +166,7 @@ def test_an_answer_that_is_asked_for_again_may_be_empty():
     assert len(engine.asked) == 2
 
 
-def test_without_room_for_an_answer_thinking_that_ends_is_cut():
+def test_without_room_for_an_answer_thinking_that_ends_is_cut() -> None:
     thinking = encoded("try 4")
     request = Sampling(len(thinking) + len(CLOSE))
     engine = Fed([[*thinking, EOS[0]]])
@@ -178,7 +182,7 @@ def test_without_room_for_an_answer_thinking_that_ends_is_cut():
 
 
 @given(CUTS, st.sampled_from([("4: w",), ("wait", "4"), ("\n\n", "try"), ("</think>",)]))
-def test_stop_strings_in_the_thinking_are_text(places, stop):
+def test_stop_strings_in_the_thinking_are_text(places: list[int], stop: tuple[str, ...]) -> None:
     ids = encoded("try 4: wait</think>\n\nthe answer")
     saids = said(cut(ids, places), "thinking", stop)
     assert counted(saids) == (len(ids), len(encoded("try 4: wait</think>")), "try 4: wait",
@@ -187,7 +191,9 @@ def test_stop_strings_in_the_thinking_are_text(places, stop):
 
 
 @given(CUTS, st.sampled_from(["thinking", "start", "answer"]))
-def test_a_stop_string_ends_the_answer_and_the_count_where_it_is_complete(places, part):
+def test_a_stop_string_ends_the_answer_and_the_count_where_it_is_complete(
+    places: list[int], part: str
+) -> None:
     thought = {"thinking": "4 is 4</think>", "start": "<think>4 is 4</think>", "answer": ""}[part]
     ids = encoded(f"{thought}the answer is 4, or 5")
     saids = said(cut(ids, places), part, ("is 4", "or"))
@@ -199,12 +205,12 @@ def test_a_stop_string_ends_the_answer_and_the_count_where_it_is_complete(places
     assert len([token for one in saids for token in one.tokens]) == n_tokens
 
 
-def test_text_that_could_begin_a_stop_string_is_said_when_it_does_not():
+def test_text_that_could_begin_a_stop_string_is_said_when_it_does_not() -> None:
     saids = said(cut([*encoded("the answer"), EOS[0]], [3]), "answer", ("answers",))
     assert counted(saids)[3] == "the answer"
 
 
-def test_chats_tell_the_engine_no_stop_strings():
+def test_chats_tell_the_engine_no_stop_strings() -> None:
     engine = Fed([[*encoded("5"), EOS[0]]], [encoded("wait 5")])
     said(engine, "thinking", ("5",))
     assert {request.sampling.stop for request in engine.asked} == {()}

@@ -3,21 +3,22 @@
 import dataclasses
 import json
 import random
-from typing import Any
 
 import jsonschema_rs
 import pytest
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.engines.base import as_schema, generate
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import GrammarError
 from r1kit.model import checkpoint
-from r1kit.types import Request, Sampling
+from r1kit.types import Json, Request, Sampling
 from tests.serve.conftest import untrained
 
-SCHEMAS: list[dict[str, Any]] = [
+Opened = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+SCHEMAS: list[Json] = [
     {"type": "integer", "minimum": -3, "maximum": 12},
     {"enum": ["yes", "no", "다시"]},
     {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
@@ -34,24 +35,24 @@ SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     folder = untrained(tmp_path_factory.mktemp("grammar") / "tiny", hidden_size=32, heads=4)
     return checkpoint.load(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(opened: Any) -> Any:
+def tokenizer(opened: Opened) -> PreTrainedTokenizerBase:
     return opened[1]
 
 
 @pytest.fixture(scope="module")
-def engine(opened: Any) -> LocalEngine:
+def engine(opened: Opened) -> LocalEngine:
     return LocalEngine(*opened, max_rows=4)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: as_schema(schema)[:24])
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
-def test_it_follows_the_schema(engine: LocalEngine, schema: Any, temperature: float) -> None:
+def test_it_follows_the_schema(engine: LocalEngine, schema: Json, temperature: float) -> None:
     sampling = Sampling(200, temperature, json_schema=as_schema(schema))
     [found] = generate(engine, [Request([5, 6, 7], 6, sampling, seed=3)])
     for completion in found:
@@ -74,13 +75,13 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
     [{"type": "nonsense"}, {"$ref": "https://example.org/x.json"}, {"$ref": "file:///etc/passwd"},
      {"type": "string", "pattern": "("}],
 )  # fmt: skip
-def test_what_cannot_be_followed_is_told(tokenizer: Any, schema: Any) -> None:
+def test_what_cannot_be_followed_is_told(tokenizer: PreTrainedTokenizerBase, schema: Json) -> None:
     with pytest.raises(GrammarError) as told:
         Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]).walk(as_schema(schema))
     assert 10 < len(str(told.value)) <= 200
 
 
-def test_a_schema_is_compiled_once_and_walked_apart(tokenizer: Any) -> None:
+def test_a_schema_is_compiled_once_and_walked_apart(tokenizer: PreTrainedTokenizerBase) -> None:
     grammars = Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
     first, second = (grammars.walk(as_schema({"enum": ["ab", "cd"]})) for _ in range(2))
     assert len(grammars._compiled) == 1
@@ -99,7 +100,7 @@ HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
 """Its automaton grows with every token, beyond the limit after some dozens."""
 
 
-def n_followed(grammars: Grammars, schema: Any, seed: int) -> int:
+def n_followed(grammars: Grammars, schema: Json, seed: int) -> int:
     """How far a random text gets, of 200 tokens."""
     walk, rng = grammars.walk(as_schema(schema)), random.Random(seed)
     for n in range(200):
@@ -113,7 +114,9 @@ def n_followed(grammars: Grammars, schema: Any, seed: int) -> int:
     return 200
 
 
-def test_a_walk_that_reaches_a_limit_takes_no_other_along(tokenizer: Any) -> None:
+def test_a_walk_that_reaches_a_limit_takes_no_other_along(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
     """Copies of a matcher share its lexer, and a lexer that has failed fails for all of them."""
     alone = [
         n_followed(Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]), HOSTILE, seed)
@@ -140,7 +143,7 @@ def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: Local
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_no_text_ends_before_its_least_length(opened: Any, temperature: float) -> None:
+def test_no_text_ends_before_its_least_length(opened: Opened, temperature: float) -> None:
     """Of a model that always ends its text."""
     model, tokenizer = opened
     lean = torch.zeros(len(tokenizer))

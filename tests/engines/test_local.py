@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
@@ -37,7 +37,7 @@ def _relearned(
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_the_learner_scores_what_was_sampled_the_same(
-    any_model: PreTrainedModel, byte_tokenizer: Any, temperature: float
+    any_model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, temperature: float
 ) -> None:
     engine = LocalEngine(any_model, byte_tokenizer, max_rows=5)
     requests = _requests(temperature=temperature)
@@ -48,7 +48,7 @@ def test_the_learner_scores_what_was_sampled_the_same(
 
 
 def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model.to(torch.bfloat16), byte_tokenizer, max_rows=5)
     requests = _requests()
@@ -60,7 +60,7 @@ def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
 
 
 def test_the_likeliest_tokens_are_told_to_whom_asks(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     laws: list[dict[str, Any]] = [{"n_top": 258}, {}, {"n_top": 3, "temperature": 0}, {"top_k": 4}]
     laws[3]["n_top"] = 9
@@ -82,7 +82,7 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
 
 @pytest.mark.parametrize("law", [{"top_k": 5}, {"top_p": 0.6}, {"top_k": 9, "top_p": 0.8}])
 def test_log_probabilities_are_of_the_processed_law(
-    model: PreTrainedModel, byte_tokenizer: Any, law: dict[str, Any]
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, law: dict[str, Any]
 ) -> None:
     request = Request([7, 8, 9], 4, Sampling(12, temperature=0.8, **law), 0)
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=4), [request])
@@ -101,7 +101,7 @@ def test_log_probabilities_are_of_the_processed_law(
 
 
 def test_greedy_is_the_greedy_of_transformers(
-    any_model: PreTrainedModel, byte_tokenizer: Any
+    any_model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     prompt = [5, 6, 7, 8]
     [[ours]] = generate(
@@ -120,7 +120,7 @@ def test_greedy_is_the_greedy_of_transformers(
 
 
 def test_a_completion_does_not_depend_on_its_neighbours(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     requests = _requests()
     together = _ids(generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests))
@@ -135,14 +135,22 @@ def test_a_completion_does_not_depend_on_its_neighbours(
 
 
 def test_completions_with_one_history_are_decoded_once(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel,
+    byte_tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The forward pass reads a token a distinct history, no more; what comes out is the same."""
     cold = Sampling(16, temperature=0.15)
     requests = [Request(prompt, 6, cold, seed) for seed, prompt in enumerate(PROMPTS)]
     engine = LocalEngine(model, byte_tokenizer, max_rows=64)
-    read, decode = [], engine._inference.decode
-    engine._inference.decode = lambda ids, *rest: (read.append(len(ids)), decode(ids, *rest))[1]
+    read: list[int] = []
+    decode = engine._inference.decode
+
+    def counted(ids: torch.Tensor, *rest: Any) -> torch.Tensor:
+        read.append(len(ids))
+        return decode(ids, *rest)
+
+    monkeypatch.setattr(engine._inference, "decode", counted)
     groups = generate(engine, requests)
     histories = [
         {(place, *c.token_ids[:step]) for place, group in enumerate(groups) for c in group
@@ -160,7 +168,9 @@ def test_completions_with_one_history_are_decoded_once(
             assert completion.logprobs == pytest.approx(again, abs=1e-3)
 
 
-def test_greedy_completions_never_part(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_greedy_completions_never_part(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
     job = engine.submit(Request([5, 6, 7], 8, Sampling(10, temperature=0), 0))
     while engine.step() == []:
@@ -168,18 +178,24 @@ def test_greedy_completions_never_part(model: PreTrainedModel, byte_tokenizer: A
     assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
 
 
-def test_the_same_engine_says_the_same_twice(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_the_same_engine_says_the_same_twice(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     first = generate(engine, _requests())
     assert generate(engine, _requests()) == first
 
 
-def test_completions_of_a_request_differ(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_completions_of_a_request_differ(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=8), _requests(n=8)[:1])
     assert len({tuple(completion.token_ids) for completion in group}) == 8
 
 
-def test_frequencies_follow_the_model(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_frequencies_follow_the_model(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     prompt, n = [65, 66, 67], 4000
     request = Request(prompt, n, Sampling(1, temperature=0.5), 5)
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=n), [request])
@@ -194,7 +210,9 @@ def test_frequencies_follow_the_model(model: PreTrainedModel, byte_tokenizer: An
     assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
 
 
-def test_every_eos_id_ends_and_is_kept(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_every_eos_id_ends_and_is_kept(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     ends = set(range(0, 250, 5))
     engine = LocalEngine(model, byte_tokenizer, max_rows=8, eos_ids=ends)
     completions = [c for group in generate(engine, _requests(n=8)) for c in group]
@@ -208,26 +226,30 @@ def test_every_eos_id_ends_and_is_kept(model: PreTrainedModel, byte_tokenizer: A
         assert len(completion.logprobs) == len(completion.token_ids)
 
 
-def test_eos_ids_come_from_model_and_tokenizer(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_eos_ids_come_from_model_and_tokenizer(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model.generation_config.eos_token_id = [3, 4]
     assert LocalEngine(model, byte_tokenizer, max_rows=1).eos_ids == {3, 4, 257}
 
 
 def test_a_tokenizer_that_does_not_fit_is_a_sentence(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     with pytest.raises(EngineError, match="Token 258 .* only 258 tokens"):
         LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[258])
 
 
-def test_truncated_completions_say_so(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_truncated_completions_say_so(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
     for group in generate(engine, _requests(max_tokens=7)):
         assert [(c.finish, len(c.token_ids)) for c in group] == [("length", 7)] * 3
 
 
 def test_pad_and_eos_may_be_one_id_inside_a_prompt(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     assert model.config.pad_token_id == byte_tokenizer.eos_token_id == 257
     request = Request([257, 257, 5, 257, 6], 3, Sampling(10), 2)

@@ -1,11 +1,10 @@
 """The local engine: how requests come and go, and what they leave behind."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
@@ -16,7 +15,7 @@ from tests.engines.test_local import PROMPTS, _ids, _requests
 
 
 def test_the_batch_is_full_while_work_waits_and_shrinks_after(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=5, eos_ids=range(0, 250, 9))
     jobs = [engine.submit(request) for request in _requests(n=4)]
@@ -36,7 +35,7 @@ def test_the_batch_is_full_while_work_waits_and_shrinks_after(
 
 
 def test_the_cache_never_exceeds_what_is_needed(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
     generate(engine, _requests(n=1, max_tokens=70))
@@ -46,7 +45,9 @@ def test_the_cache_never_exceeds_what_is_needed(
     assert (engine._cache.rows, engine._cache.length) == (6, 35)
 
 
-def test_one_prefill_serves_a_group(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_one_prefill_serves_a_group(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
     groups = generate(engine, _requests(n=5))
     assert engine.counters.prompt_tokens == sum(map(len, PROMPTS))
@@ -56,7 +57,7 @@ def test_one_prefill_serves_a_group(model: PreTrainedModel, byte_tokenizer: Any)
 
 
 def test_groups_are_handed_over_as_they_are_done(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=range(0, 250, 9))
     handed: dict[int, list[Completion]] = {}
@@ -72,7 +73,7 @@ def test_groups_are_handed_over_as_they_are_done(
 
 
 def test_an_error_of_the_caller_leaves_the_engine_clean(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     expected = generate(engine, _requests())
@@ -85,7 +86,9 @@ def test_an_error_of_the_caller_leaves_the_engine_clean(
     assert generate(engine, _requests()) == expected
 
 
-def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_published_weights_are_sampled_next(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     old = generate(engine, _requests())
     model.requires_grad_(True)
@@ -105,7 +108,7 @@ def test_published_weights_are_sampled_next(model: PreTrainedModel, byte_tokeniz
 
 
 def test_publishing_forgets_prefixes_read_with_the_old_weights(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
     first, second = [engine.submit(request) for request in _requests(n=1)[1:3]]
@@ -125,7 +128,9 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
     assert second.results()[0].policy_version == 1
 
 
-def test_sampling_leaves_the_learner_as_it_was(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_sampling_leaves_the_learner_as_it_was(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     model.train()
     generate(LocalEngine(model, byte_tokenizer, max_rows=4), _requests())
     assert model.training
@@ -134,7 +139,7 @@ def test_sampling_leaves_the_learner_as_it_was(model: PreTrainedModel, byte_toke
 
 
 def test_an_aborted_request_ends_and_the_others_go_on(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     requests = _requests()
     expected = generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests)
@@ -156,7 +161,9 @@ def test_an_aborted_request_ends_and_the_others_go_on(
     assert engine.step() == []
 
 
-def test_a_diverged_model_is_a_sentence(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_a_diverged_model_is_a_sentence(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     with torch.no_grad():
         model.get_output_embeddings().weight[3] = torch.nan
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
@@ -181,7 +188,7 @@ def test_a_diverged_model_is_a_sentence(model: PreTrainedModel, byte_tokenizer: 
     ],
 )
 def test_a_request_that_cannot_be_served_is_a_sentence(
-    model: PreTrainedModel, byte_tokenizer: Any, request_: Request, says: str
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, request_: Request, says: str
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     with pytest.raises(EngineError, match=says):
@@ -189,14 +196,16 @@ def test_a_request_that_cannot_be_served_is_a_sentence(
     assert engine.counters.completion_tokens == 0
 
 
-def test_the_longest_request_fits(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_the_longest_request_fits(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
     [[completion]] = generate(engine, [Request([1] * 250, 1, Sampling(6), 0)])
     assert len(completion.token_ids) == 6
 
 
 def test_one_completion_can_be_cut_and_the_others_go_on(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     request = Request([7, 8], 3, Sampling(20), 1)
     [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()), [request])
@@ -218,7 +227,7 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
 
 
 def test_a_request_ahead_begins_before_those_that_wait(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     law = Sampling(6)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())

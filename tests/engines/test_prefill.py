@@ -1,13 +1,12 @@
 """Reading on from what is known = reading everything; what is kept, and for how long."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
@@ -70,7 +69,7 @@ def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
 
 @pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
 def test_the_same_text_whether_the_prompt_is_known_or_not(
-    model: PreTrainedModel, byte_tokenizer: Any, length: int
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, length: int
 ) -> None:
     request = Request(WORDS[:length], 3, Sampling(24), seed=4)
     [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
@@ -82,7 +81,9 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
         assert engine.counters.cached_tokens - before == n_known
 
 
-def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_new_weights_know_no_prompt(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
     request = Request(WORDS, 1, Sampling(2), seed=4)
     generate(engine, [request])
@@ -94,7 +95,7 @@ def test_new_weights_know_no_prompt(model: PreTrainedModel, byte_tokenizer: Any)
 
 
 def test_others_go_on_while_a_long_prompt_is_read(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     long, short = Request(WORDS, 2, Sampling(9), seed=4), Request([7, 8], 1, Sampling(40), seed=5)
     [one], [other] = (
@@ -124,7 +125,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
 
 @pytest.mark.parametrize("n_steps", [1, 5, 11])
 def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
-    model: PreTrainedModel, byte_tokenizer: Any, n_steps: int
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
 ) -> None:
     request = Request(WORDS, 1, Sampling(6), seed=4)
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
@@ -140,7 +141,9 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     assert engine.counters.cached_tokens == 16 * n_steps // BLOCK * BLOCK
 
 
-def test_new_weights_read_a_prompt_again(model: PreTrainedModel, byte_tokenizer: Any) -> None:
+def test_new_weights_read_a_prompt_again(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
     request = Request(WORDS, 1, Sampling(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
     engine._queue.pace = Pace(16, 16)

@@ -3,15 +3,17 @@
 import email.utils
 import socket
 import time
+from typing import Any
 
 import pytest
 
 from r1kit.engines.http_client import RefusedError
-from r1kit.engines.remote import Endpoint, EndpointRequest
+from r1kit.engines.remote import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
 from r1kit.template import parse
 from r1kit.types import Message, Sampling
-from tests.servers import Reply, refusal, said, scripted
+from tests.serve.conftest import Server
+from tests.servers import Body, Reply, refusal, said, scripted
 
 QUESTION = (Message("user", "7x + 3 = 38"),)
 SAMPLING = Sampling(24)
@@ -23,8 +25,9 @@ def waits() -> list[float]:
     return []
 
 
-def asking(url: str, waits: list[float], **options) -> Endpoint:
-    return Endpoint(url, **{"model": "m", "sleep": waits.append, "timeout_s": 20.0} | options)
+def asking(url: str, waits: list[float], **options: Any) -> Endpoint:
+    settings: dict[str, Any] = {"model": "m", "sleep": waits.append, "timeout_s": 20.0} | options
+    return Endpoint(url, **settings)
 
 
 def closed_port() -> str:
@@ -36,7 +39,7 @@ def closed_port() -> str:
 # Our own server
 
 
-def test_our_server_is_understood(server):
+def test_our_server_is_understood(server: Server) -> None:
     with Endpoint(f"{server.url}/v1/") as endpoint:
         assert endpoint.model == "tiny"  # its aliases are no other models
         [one] = endpoint.complete(QUESTION, SAMPLING, seed=5)
@@ -52,14 +55,14 @@ def test_our_server_is_understood(server):
     assert counters.prompt_tokens == 2 * body["usage"]["prompt_tokens"]
 
 
-def test_an_answer_of_our_server_parses_back(server):
+def test_an_answer_of_our_server_parses_back(server: Server) -> None:
     with Endpoint(server.url, "deepseek-chat") as endpoint:
         [plain] = endpoint.complete(QUESTION, SAMPLING, seed=5)
     body = server.ask(model="deepseek-chat", temperature=1.0, top_p=1.0).json()
     assert plain.text == body["choices"][0]["message"]["content"]
 
 
-def test_more_completions_than_the_server_gives_at_once(server):
+def test_more_completions_than_the_server_gives_at_once(server: Server) -> None:
     with Endpoint(f"{server.url}/v1", "tiny") as endpoint:
         three = endpoint.complete(QUESTION, SAMPLING, seed=5, n=3)
         nine = endpoint.complete(QUESTION, SAMPLING, seed=5, n=9)
@@ -68,7 +71,7 @@ def test_more_completions_than_the_server_gives_at_once(server):
     assert nine[0] == three[0]
 
 
-def test_our_server_refuses_in_its_own_words(server):
+def test_our_server_refuses_in_its_own_words(server: Server) -> None:
     with Endpoint(server.url, "other") as endpoint, pytest.raises(EngineError) as told:
         endpoint.complete(QUESTION, SAMPLING, seed=5)
     assert "There is no such model here; /v1/models lists " in str(told.value)
@@ -83,7 +86,7 @@ def test_our_server_refuses_in_its_own_words(server):
 # What is asked, and what comes back
 
 
-def test_the_request_says_what_matters_and_no_more(waits):
+def test_the_request_says_what_matters_and_no_more(waits: list[float]) -> None:
     with scripted([said("5")]) as server, asking(server.url, waits, api_key=KEY) as endpoint:
         past = (
             Message("system", "be brief"),
@@ -124,7 +127,9 @@ def test_the_request_says_what_matters_and_no_more(waits):
         (said("5\ud800", reasoning={"no": "text"}), "5\N{REPLACEMENT CHARACTER}", "stop"),
     ],
 )  # fmt: skip
-def test_every_dialect_becomes_one_text(reply, text, finish, waits):
+def test_every_dialect_becomes_one_text(
+    reply: Reply, text: str, finish: str, waits: list[float]
+) -> None:
     with scripted([reply]) as server, asking(server.url, waits) as endpoint:
         [one] = endpoint.complete(QUESTION, SAMPLING, 0)
     assert (one.text, one.finish) == (text, finish)
@@ -134,7 +139,9 @@ def test_every_dialect_becomes_one_text(reply, text, finish, waits):
 @pytest.mark.parametrize(
     ("reasoning", "content"), [("a</think>b", "5"), ("a", "5</think>6"), ("a", "<think>b</think>5")]
 )
-def test_tags_inside_parts_are_not_well_formed_and_crash_nothing(reasoning, content, waits):
+def test_tags_inside_parts_are_not_well_formed_and_crash_nothing(
+    reasoning: str, content: str, waits: list[float]
+) -> None:
     reply = said(content, reasoning_content=reasoning)
     with scripted([reply]) as server, asking(server.url, waits) as endpoint:
         [one] = endpoint.complete(QUESTION, SAMPLING, 0)
@@ -142,8 +149,8 @@ def test_tags_inside_parts_are_not_well_formed_and_crash_nothing(reasoning, cont
 
 
 @pytest.mark.parametrize("first", [refusal(400, "n must be 1"), said("0")])
-def test_a_server_without_n_is_asked_one_by_one(first, waits):
-    def script(place, body):
+def test_a_server_without_n_is_asked_one_by_one(first: Reply, waits: list[float]) -> None:
+    def script(place: int, body: Body) -> Reply:
         return first if "n" in body else said(str(body["seed"]))
 
     with scripted(script) as server, asking(server.url, waits) as endpoint:
@@ -157,7 +164,7 @@ def test_a_server_without_n_is_asked_one_by_one(first, waits):
 # Servers in trouble
 
 
-def test_trouble_that_passes_is_waited_for(waits):
+def test_trouble_that_passes_is_waited_for(waits: list[float]) -> None:
     replies = [Reply("", 503), refusal(500, "boom"), Reply('{"choices": [', 200), said("5")]
     with scripted(replies) as server, asking(server.url, waits) as endpoint:
         [one] = endpoint.complete(QUESTION, SAMPLING, 0)
@@ -166,7 +173,7 @@ def test_trouble_that_passes_is_waited_for(waits):
     assert len(server.asked) == 4
 
 
-def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits):
+def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits: list[float]) -> None:
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
     replies = [refusal(429, "slow", Retry_After=asked) for asked in ("2", "9999", soon, "later")]
     with scripted([*replies, said("5")]) as server, asking(server.url, waits) as endpoint:
@@ -188,7 +195,9 @@ def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits):
         (Reply([1]), "an answer without choices"),
     ],
 )
-def test_trouble_that_stays_is_told_after_the_last_try(reply, told, waits):
+def test_trouble_that_stays_is_told_after_the_last_try(
+    reply: Reply, told: str, waits: list[float]
+) -> None:
     with (
         scripted([reply]) as server,
         asking(server.url, waits, retries=2) as endpoint,
@@ -209,7 +218,9 @@ def test_trouble_that_stays_is_told_after_the_last_try(reply, told, waits):
         (Reply({"detail": "moved"}, 301, {"Location": "/x"}), "HTTP 301"),
     ],
 )
-def test_trouble_that_will_not_pass_is_told_at_once(reply, told, waits):
+def test_trouble_that_will_not_pass_is_told_at_once(
+    reply: Reply, told: str, waits: list[float]
+) -> None:
     with (
         scripted([reply]) as server,
         asking(server.url, waits, api_key=KEY) as endpoint,
@@ -221,7 +232,7 @@ def test_trouble_that_will_not_pass_is_told_at_once(reply, told, waits):
 
 
 @pytest.mark.parametrize("reply", [Reply(after_s=60), Reply({}, blanks=600)])
-def test_a_server_that_hangs_is_left(reply, waits):
+def test_a_server_that_hangs_is_left(reply: Reply, waits: list[float]) -> None:
     started = time.monotonic()
     with (
         scripted([reply]) as server,
@@ -232,7 +243,7 @@ def test_a_server_that_hangs_is_left(reply, waits):
     assert time.monotonic() - started < 5
 
 
-def test_nobody_listens(waits):
+def test_nobody_listens(waits: list[float]) -> None:
     url = closed_port()
     with asking(url, waits, retries=1) as endpoint, pytest.raises(EngineError) as failure:
         endpoint.complete(QUESTION, SAMPLING, 0)
@@ -240,7 +251,7 @@ def test_nobody_listens(waits):
     assert "refused" in str(failure.value)
 
 
-def test_several_models_are_named(waits):
+def test_several_models_are_named(waits: list[float]) -> None:
     with (
         scripted([said("5")], models=("a", "b")) as server,
         asking(server.url, waits, model=None) as endpoint,
@@ -260,13 +271,13 @@ def test_several_models_are_named(waits):
         ("http://host/v1", f"{KEY}é"),
     ],
 )
-def test_an_address_and_a_key_must_be_possible(url, key):
+def test_an_address_and_a_key_must_be_possible(url: str, key: str | None) -> None:
     with pytest.raises(ConfigError) as failure:
         Endpoint(url, "m", key)
     assert KEY not in str(failure.value)
 
 
-def test_the_route_may_stand_in_the_address(waits):
+def test_the_route_may_stand_in_the_address(waits: list[float]) -> None:
     with (
         scripted([said("5")]) as server,
         asking(f"{server.url}/chat/completions", waits) as endpoint,
@@ -277,14 +288,14 @@ def test_the_route_may_stand_in_the_address(waits):
 # Many at once
 
 
-def test_many_are_asked_at_once_and_answered_in_order(waits):
-    def script(place, body):
+def test_many_are_asked_at_once_and_answered_in_order(waits: list[float]) -> None:
+    def script(place: int, body: Body) -> Reply:
         refused = refusal(400, "too long")
         reply = said(str(body["seed"]))
         return refused if body["seed"] == 4 else Reply(reply.body, after_s=0.02 * (place % 3))
 
     asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(12)]
-    seen = {}
+    seen: dict[int, CompletionsOrError] = {}
     with scripted(script) as server, asking(server.url, waits, concurrency=3) as endpoint:
         answers = endpoint.complete_many(asked, seen.__setitem__)
         assert endpoint.complete_many([]) == []
@@ -295,7 +306,7 @@ def test_many_are_asked_at_once_and_answered_in_order(waits):
     assert 1 < server.most_at_once <= 3
 
 
-def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits):
+def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits: list[float]) -> None:
     asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(100)]
     with (
         scripted([refusal(500, "gone")]) as server,
@@ -307,7 +318,7 @@ def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits):
     assert 4 <= len(server.asked) <= 6
 
 
-def test_no_model_is_told_once_for_all(waits):
+def test_no_model_is_told_once_for_all(waits: list[float]) -> None:
     endpoint = asking(closed_port(), waits, model=None, retries=1)
     answers = endpoint.complete_many(
         [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(9)]
@@ -317,6 +328,6 @@ def test_no_model_is_told_once_for_all(waits):
     endpoint.close()
 
 
-def test_a_bug_is_not_swallowed_by_a_thread(waits):
+def test_a_bug_is_not_swallowed_by_a_thread(waits: list[float]) -> None:
     with asking(closed_port(), waits) as endpoint, pytest.raises(AttributeError):
         endpoint.complete_many([EndpointRequest(QUESTION, None, 0)])  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -62,7 +63,8 @@ def test_the_likeliest_are_told_under_the_law_of_their_row() -> None:
     assert [token for token, _ in first] == [1, 2, 0]  # the fourth cannot be drawn
     assert [p for _, p in first] == pytest.approx([math.log(1 / 2), -0.25, math.log(1 / 6)])
     assert first[1] == (2, -0.25)  # as it was said of the drawn one
-    assert second == [(1, pytest.approx(math.log(9 / 14)))]
+    likely: list[Any] = [(1, pytest.approx(math.log(9 / 14)))]
+    assert second == likely
     assert third == [(1, -9.0), (2, pytest.approx(math.log(2 / 5)))]
 
 

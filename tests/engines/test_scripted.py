@@ -1,8 +1,7 @@
 """The test double keeps the contract of a real engine."""
 
-from typing import Any
-
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from r1kit.engines.base import Sampler, generate
 from r1kit.engines.scripted import ScriptedEngine
@@ -10,11 +9,11 @@ from r1kit.errors import EngineError
 from r1kit.types import Completion, Request, Sampling
 
 
-def _engine(byte_tokenizer: Any) -> ScriptedEngine:
+def _engine(byte_tokenizer: PreTrainedTokenizerFast) -> ScriptedEngine:
     return ScriptedEngine(lambda request, i: f"{len(request.prompt_ids)} {i} 가", byte_tokenizer)
 
 
-def test_it_says_what_the_script_says(byte_tokenizer: Any) -> None:
+def test_it_says_what_the_script_says(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     engine = _engine(byte_tokenizer)
     engine.publish(4)
     sampler: Sampler = engine
@@ -33,17 +32,17 @@ def test_it_says_what_the_script_says(byte_tokenizer: Any) -> None:
     assert (engine.counters.prompt_tokens, engine.counters.completion_tokens) == (3, 24)
 
 
-def test_long_answers_are_cut(byte_tokenizer: Any) -> None:
+def test_long_answers_are_cut(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     [[cut]] = generate(_engine(byte_tokenizer), [Request([1], 1, Sampling(3), 0)])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1 0", "length", 3)
 
 
-def test_stop_strings_cut(byte_tokenizer: Any) -> None:
+def test_stop_strings_cut(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     request = Request([1], 1, Sampling(30, stop=(" 0",)), 0)
     [[cut]] = generate(_engine(byte_tokenizer), [request])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1", "stop", 3)
 
 
-def test_it_refuses_what_every_engine_refuses(byte_tokenizer: Any) -> None:
+def test_it_refuses_what_every_engine_refuses(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(EngineError, match="empty"):
         generate(_engine(byte_tokenizer), [Request([], 1, Sampling(3), 0)])

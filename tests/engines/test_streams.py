@@ -8,14 +8,14 @@ from r1kit.engines.remote import Endpoint
 from r1kit.engines.sse import MAX_LINE_BYTES, EventReader, pieces, said
 from r1kit.errors import EngineError
 from r1kit.template import Piece
-from r1kit.types import Message, Sampling
+from r1kit.types import Json, Message, Sampling
 from tests.servers import Reply, refusal, scripted
 
 TEXT = ': keep-alive\n\ndata: {"a": "다시"}\r\n\r\nevent: x\ndata:{"b": 2}\n\ndata: [DONE]\n\n'
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_events_are_the_same_however_they_are_cut(size):
+def test_events_are_the_same_however_they_are_cut(size: int) -> None:
     reader, data = EventReader(), TEXT.encode()
     found = [e for at in range(0, len(data), size) for e in reader.feed(data[at : at + size])]
     assert found == [{"a": "다시"}, {"b": 2}]
@@ -23,17 +23,17 @@ def test_events_are_the_same_however_they_are_cut(size):
 
 
 @pytest.mark.parametrize("line", ["[1]", "{", "null", "[" * 100_000])
-def test_what_is_no_object_is_damage(line):
+def test_what_is_no_object_is_damage(line: str) -> None:
     with pytest.raises(EngineError, match="damaged"):
         EventReader().feed(f"data: {line}\n".encode())
 
 
-def test_a_line_without_end_is_not_kept():
+def test_a_line_without_end_is_not_kept() -> None:
     with pytest.raises(EngineError, match="without end"):
         EventReader().feed(b"data: " + b"x" * MAX_LINE_BYTES)
 
 
-def event(finish: str | None = None, **delta: object) -> dict:
+def event(finish: str | None = None, **delta: object) -> Json:
     return {"choices": [{"delta": delta, "finish_reason": finish}]}
 
 
@@ -47,11 +47,11 @@ def event(finish: str | None = None, **delta: object) -> dict:
          event(reasoning_content="hm"), event(content="5", reasoning_content=None), event("eos")],
     ],
 )  # fmt: skip
-def test_every_dialect_says_the_same(events):
+def test_every_dialect_says_the_same(events: list[Json]) -> None:
     assert list(pieces(events)) == [Piece("thinking", "hm"), Piece("answer", "5"), "stop"]
 
 
-def test_nonsense_says_nothing():
+def test_nonsense_says_nothing() -> None:
     for odd in ({}, {"choices": "x"}, {"choices": [3]}, event(content=3), event(content=["x"])):
         assert said(odd).content == ""
     [half] = EventReader().feed(b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n')
@@ -63,7 +63,7 @@ def test_nonsense_says_nothing():
 MESSAGES = [Message("user", "x?")]
 
 
-def test_thinking_is_turned_off_only_when_it_is_asked_for():
+def test_thinking_is_turned_off_only_when_it_is_asked_for() -> None:
     reply = Reply(f"data: {json.dumps(event('stop', content='5'))}\n\ndata: [DONE]\n\n")
     with scripted([reply]) as server, Endpoint(server.url, "m") as endpoint:
         for thinks in (True, False):
@@ -86,7 +86,7 @@ def test_thinking_is_turned_off_only_when_it_is_asked_for():
         (refusal(400, "no such field"), "no such field"),
     ],
 )
-def test_a_stream_that_is_no_whole_answer_is_a_sentence(reply, why):
+def test_a_stream_that_is_no_whole_answer_is_a_sentence(reply: Reply, why: str) -> None:
     with (
         scripted([reply]) as server,
         Endpoint(server.url, "m", "sk-secret") as endpoint,

@@ -1,11 +1,9 @@
 """Text of completions: stop strings, whole characters, and streams equal to generation."""
 
-from typing import Any
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import Delta, generate
 from r1kit.engines.local import LocalEngine
@@ -23,7 +21,7 @@ def streamed(text: Text, completion: Completion, stop: tuple[str, ...]) -> list[
     return [*deltas, stream.finish(completion)]
 
 
-def test_text_is_all_but_the_end_token(byte_tokenizer: Any) -> None:
+def test_text_is_all_but_the_end_token(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     text = Text(byte_tokenizer, {EOS})
     ids = byte_tokenizer.encode("<think>가 나</think>")
     assert text.decode([*ids, EOS]) == "<think>가 나</think>"
@@ -31,7 +29,7 @@ def test_text_is_all_but_the_end_token(byte_tokenizer: Any) -> None:
     assert text.decode([]) == ""
 
 
-def test_the_earliest_stop_string_cuts(byte_tokenizer: Any) -> None:
+def test_the_earliest_stop_string_cuts(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     text = Text(byte_tokenizer, {EOS})
     ids = byte_tokenizer.encode("one two three")
     assert text.complete(ids, ("three", "two")) == ("one ", True)
@@ -42,7 +40,7 @@ def test_the_earliest_stop_string_cuts(byte_tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_stop_strings_end_a_row_at_once(
-    model: PreTrainedModel, byte_tokenizer: Any, temperature: float
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, temperature: float
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
     free = Request([65, 66], 6, Sampling(40, temperature), 1)
@@ -63,7 +61,7 @@ def test_stop_strings_end_a_row_at_once(
 
 @pytest.mark.parametrize("stop", [(), ("\x05", "ab"), ("e",)])
 def test_streamed_is_generated(
-    model: PreTrainedModel, byte_tokenizer: Any, stop: tuple[str, ...]
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, stop: tuple[str, ...]
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
     for seed in range(4):
@@ -86,7 +84,7 @@ def test_streamed_is_generated(
 @example("0l0", ("l", "0l0"), 2)
 @settings(max_examples=100, deadline=None)
 def test_streams_never_split_a_character(
-    byte_tokenizer: Any, said: str, stop: tuple[str, ...], max_tokens: int
+    byte_tokenizer: PreTrainedTokenizerFast, said: str, stop: tuple[str, ...], max_tokens: int
 ) -> None:
     engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
     request = Request([1], 1, Sampling(max_tokens, stop=stop), 0)
@@ -104,7 +102,7 @@ def test_streams_never_split_a_character(
         assert completion.text == said[:cut]
 
 
-def test_text_comes_while_it_is_sampled(byte_tokenizer: Any) -> None:
+def test_text_comes_while_it_is_sampled(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
     [[completion]] = generate(engine, [Request([1], 1, Sampling(30, stop=("bc",)), 0)])
     deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",))
@@ -113,7 +111,7 @@ def test_text_comes_while_it_is_sampled(byte_tokenizer: Any) -> None:
 
 
 def test_a_stop_string_in_the_middle_of_what_came_is_never_said(
-    byte_tokenizer: Any,
+    byte_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     # An engine elsewhere may have ended, and its tokens come before the word of it.
     text = Text(byte_tokenizer, ())

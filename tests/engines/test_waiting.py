@@ -1,11 +1,9 @@
 """Short prompts do not wait for long ones, nor are those held up; and no number changes by it."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
@@ -21,13 +19,17 @@ def _short(seed: int, length: int = 3, n: int = 1) -> Request:
     return Request([seed % 250 + 1] * length, n, Sampling(4), seed)
 
 
-def _engine(model: PreTrainedModel, tokenizer: Any, max_rows: int) -> LocalEngine:
+def _engine(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int
+) -> LocalEngine:
     engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
     engine._queue.pace = Pace(PIECE, PIECE)
     return engine
 
 
-def _alone(model: PreTrainedModel, tokenizer: Any, request: Request) -> list[list[int]]:
+def _alone(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, request: Request
+) -> list[list[int]]:
     [group] = generate(_engine(model, tokenizer, request.n), [request])
     return _ids(group)
 
@@ -37,10 +39,11 @@ def _ids(group: list[Completion]) -> list[list[int]]:
 
 
 def test_a_short_prompt_begins_in_the_next_step_but_one(
-    any_model: PreTrainedModel, byte_tokenizer: Any
+    any_model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = _engine(any_model, byte_tokenizer, 4)
     long = engine.submit(LONG)
+    assert isinstance(long, PrefillState)
     for n_read in (1, 2):
         engine.step()
         assert long.n_read == n_read * PIECE
@@ -61,7 +64,7 @@ def test_a_short_prompt_begins_in_the_next_step_but_one(
 
 @pytest.mark.parametrize(("max_rows", "ahead"), [(1, False), (2, False), (8, False), (8, True)])
 def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
-    model: PreTrainedModel, byte_tokenizer: Any, max_rows: int, ahead: bool
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, max_rows: int, ahead: bool
 ) -> None:
     engine = _engine(model, byte_tokenizer, max_rows)
     shorts = [engine.submit(_short(0), ahead)]
@@ -80,7 +83,7 @@ def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
 
 
 def test_prompts_that_go_on_from_a_known_text_count_as_short(
-    model: PreTrainedModel, byte_tokenizer: Any
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
     generate(engine, [LONG])
