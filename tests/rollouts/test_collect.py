@@ -1,23 +1,33 @@
 """From problems to scored groups, with the scripted engine in place of a model."""
 
 import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
-from r1kit.engines.scripted import ScriptedEngine
+from r1kit.engines.scripted import Script, ScriptedEngine
 from r1kit.errors import SandboxError
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.rollouts.collect import Rubric, collect_rollouts, request_seed
+from r1kit.rollouts.collect import RolloutBatch, Rubric, Verify, collect_rollouts, request_seed
+from r1kit.rollouts.rejection import IndexedProblems
 from r1kit.tasks.world import Equation
-from r1kit.types import Problem, Sampling, Verdict
+from r1kit.types import Problem, Request, Sampling, Verdict
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
 
 
-def collected(tokenizer, answer, verify=None, n=3, **more):
+def collected(
+    tokenizer: PreTrainedTokenizerFast,
+    answer: Callable[[IndexedProblems], Script],
+    verify: Verify | None = None,
+    n: int = 3,
+    **more: Any,
+) -> tuple[IndexedProblems, RolloutBatch]:
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in (4, 9)]
     engine = ScriptedEngine(answer(problems), tokenizer)
@@ -25,10 +35,10 @@ def collected(tokenizer, answer, verify=None, n=3, **more):
     return problems, collect_rollouts(engine, rubric, problems, n, Sampling(64), 1, **more)
 
 
-def right_then_wrong(problems):
-    prompts = {}
+def right_then_wrong(problems: IndexedProblems) -> Script:
+    prompts: dict[tuple[int, ...], int] = {}
 
-    def answer(request, i):
+    def answer(request: Request, i: int) -> str:
         place = prompts.setdefault(tuple(request.prompt_ids), len(prompts))
         gold = problems[place][1].answer
         return f"<think>try</think>\\boxed{{{gold if i == 0 else 999}}}"
@@ -36,7 +46,7 @@ def right_then_wrong(problems):
     return answer
 
 
-def test_groups_keep_the_order_of_their_problems(tokenizer):
+def test_groups_keep_the_order_of_their_problems(tokenizer: PreTrainedTokenizerFast) -> None:
     problems, found = collected(tokenizer, right_then_wrong)
     assert [group.problem for group in found.groups] == [problem for _, problem in problems]
     for group in found.groups:
@@ -46,7 +56,7 @@ def test_groups_keep_the_order_of_their_problems(tokenizer):
         assert group.rollouts[0].reward.parts == parts
 
 
-def test_undecided_completions_are_dropped_and_counted(tokenizer):
+def test_undecided_completions_are_dropped_and_counted(tokenizer: PreTrainedTokenizerFast) -> None:
     def undecided(problem: Problem, answer: str) -> Verdict:
         return Verdict(None if "999" in answer else True, None, "")
 
@@ -55,7 +65,9 @@ def test_undecided_completions_are_dropped_and_counted(tokenizer):
     assert found.n_undecided == 4
 
 
-def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(tokenizer):
+def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     is_over = threading.Event()
 
     def slow(problem: Problem, answer: str) -> Verdict:
@@ -72,7 +84,7 @@ def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(tokenizer):
     assert 0.3 <= found.verify_s < 10
 
 
-def test_verification_overlaps_sampling(tokenizer):
+def test_verification_overlaps_sampling(tokenizer: PreTrainedTokenizerFast) -> None:
     """Both groups are being verified at once: neither waits for the verdicts of the other."""
     both = threading.Barrier(2, timeout=30)
 
@@ -84,7 +96,9 @@ def test_verification_overlaps_sampling(tokenizer):
     assert [len(group.rollouts) for group in found.groups] == [1, 1]
 
 
-def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(tokenizer):
+def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     def broken(problem: Problem, answer: str) -> Verdict:
         if answer.endswith("{999}"):
             raise ZeroDivisionError("in verify")
@@ -96,7 +110,7 @@ def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(token
     assert found.failure == "The verifier of equation failed (ZeroDivisionError: in verify)."
 
 
-def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer):
+def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer: PreTrainedTokenizerFast) -> None:
     def uncaged(problem: Problem, answer: str) -> Verdict:
         raise SandboxError("This machine cannot confine programs.")
 
@@ -104,7 +118,7 @@ def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer):
         collected(tokenizer, right_then_wrong, uncaged)
 
 
-def test_thinking_that_never_ends_has_no_answer(tokenizer):
+def test_thinking_that_never_ends_has_no_answer(tokenizer: PreTrainedTokenizerFast) -> None:
     _, found = collected(tokenizer, lambda _: lambda request, i: "<think>\\boxed{5}")
     for group in found.groups:
         for rollout in group.rollouts:
@@ -112,14 +126,14 @@ def test_thinking_that_never_ends_has_no_answer(tokenizer):
             assert rollout.reward.total == 0.0
 
 
-def test_request_seeds_differ_by_place_and_run():
+def test_request_seeds_differ_by_place_and_run() -> None:
     seeds = {request_seed(run, index) for run in range(5) for index in range(1000)}
     assert len(seeds) == 5000
 
 
-def test_length_and_judge_are_parts_of_the_same_reward(tokenizer):
+def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedTokenizerFast) -> None:
     class Half:
-        def scores(self, problems, texts):
+        def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
             return [None if "999" in text else 0.5 for text in texts]
 
     task = Equation(languages=["en"])

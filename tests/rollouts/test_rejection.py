@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.model.parallel import Ranks, launch
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.rollouts import rejection
-from r1kit.rollouts.collect import Rubric, collect_rollouts
-from r1kit.tasks.world import FAMILIES, Equation
-from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
+from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.tasks.world import FAMILIES, Equation, Family
+from r1kit.types import Completion, Group, Problem, Request, Reward, Rollout, Sampling, Verdict
 
 SAMPLING = Sampling(64, 0.7)
 ORIGIN = Provenance("runs/tiny/zero-000040", seed=5)
@@ -55,11 +56,14 @@ class Teacher:
 
 
 def kept(
-    out: Path, teacher: rejection.SampleFunction, problems=PROBLEMS, **options
+    out: Path,
+    teacher: rejection.SampleFunction,
+    problems: rejection.IndexedProblems = PROBLEMS,
+    **options: Any,
 ) -> rejection.KeptSamples:
-    options = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
+    settings: dict[str, Any] = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
     return rejection.rejection_sampling(
-        problems, teacher, out, options.pop("origin", ORIGIN), **options
+        problems, teacher, out, settings.pop("origin", ORIGIN), **settings
     )
 
 
@@ -76,7 +80,7 @@ def whole(tmp_path: Path) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("task", [family(level=2) for family in FAMILIES.values()],
                          ids=lambda task: task.name)  # fmt: skip
-def test_a_group_is_read_back_as_it_was(task):
+def test_a_group_is_read_back_as_it_was(task: Family) -> None:
     problem = task.problem(1)
     group = Group(problem, [rollout(1, problem, i) for i in range(3)])
     record = json.loads(json.dumps(rejection.group_record(1, group)))
@@ -85,7 +89,7 @@ def test_a_group_is_read_back_as_it_was(task):
     assert rejection.group_from(rejection.group_record(1, empty), problem) == empty
 
 
-def test_rows_say_where_they_are_from(tmp_path):
+def test_rows_say_where_they_are_from(tmp_path: Path) -> None:
     teacher, seen = Teacher(), []
     out = tmp_path / "new" / "data.jsonl"
     done = kept(out, teacher, on_chunk=lambda *at: seen.append(at))
@@ -95,7 +99,9 @@ def test_rows_say_where_they_are_from(tmp_path):
     assert rows[0]["provenance"]["seed"] == 5
     assert rows[0]["provenance"]["verdict"]["outcome"] == "correct"
     assert rows[0]["provenance"]["filters"][0] == "correct"
-    assert messages_of(rows[0])[-1].reasoning.startswith("try 3 and ")
+    reasoning = messages_of(rows[0])[-1].reasoning
+    assert reasoning is not None
+    assert reasoning.startswith("try 3 and ")
     assert seen == [(0, 20), (4, 20), (8, 20), (12, 20), (16, 20), (20, 20)]
     assert (done.n_problems, done.n_rollouts, done.n_undecided) == (20, 60, 0)
     settings, first, *_ = map(json.loads, rejection.rollouts_path(out).read_text().splitlines())
@@ -104,7 +110,9 @@ def test_rows_say_where_they_are_from(tmp_path):
 
 
 @pytest.mark.parametrize("dies_at", [3, 9, 22])
-def test_a_killed_run_goes_on_and_leaves_the_same_bytes(tmp_path, whole, dies_at):
+def test_a_killed_run_goes_on_and_leaves_the_same_bytes(
+    tmp_path: Path, whole: tuple[bytes, bytes], dies_at: int
+) -> None:
     out = tmp_path / "data.jsonl"
     killed, again, idle = Teacher(dies_at), Teacher(), Teacher()
     with pytest.raises(KeyboardInterrupt):
@@ -120,7 +128,7 @@ def test_a_killed_run_goes_on_and_leaves_the_same_bytes(tmp_path, whole, dies_at
     assert files(out) == whole
 
 
-def test_a_torn_line_is_sampled_again(tmp_path, whole):
+def test_a_torn_line_is_sampled_again(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
     out = tmp_path / "data.jsonl"
     path = rejection.rollouts_path(out)
     content = whole[1]
@@ -150,7 +158,9 @@ def test_a_torn_line_is_sampled_again(tmp_path, whole):
         ({"problems": PROBLEMS[1:]}, "other problems"),
     ],
 )
-def test_rollouts_of_other_settings_are_left_alone(tmp_path, changed, told):
+def test_rollouts_of_other_settings_are_left_alone(
+    tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
     before = files(out)
@@ -159,7 +169,7 @@ def test_rollouts_of_other_settings_are_left_alone(tmp_path, changed, told):
     assert files(out) == before
 
 
-def test_rules_may_change_without_sampling_again(tmp_path):
+def test_rules_may_change_without_sampling_again(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     n_all = kept(out, Teacher()).report.n_out
     idle = Teacher()
@@ -169,7 +179,7 @@ def test_rules_may_change_without_sampling_again(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"thesis", b'{"kind": "groups"}\n', b'{"a": 1}\n{"b": 2}\n'])
-def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = rejection.rollouts_path(tmp_path / "data.jsonl")
     path.write_bytes(content)
     with pytest.raises(RunError, match="was not written by r1kit; use another --out"):
@@ -177,7 +187,9 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def test_a_changed_token_is_noticed_and_its_line_sampled_again(tmp_path, whole):
+def test_a_changed_token_is_noticed_and_its_line_sampled_again(
+    tmp_path: Path, whole: tuple[bytes, bytes]
+) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
     path = rejection.rollouts_path(out)
@@ -190,7 +202,7 @@ def test_a_changed_token_is_noticed_and_its_line_sampled_again(tmp_path, whole):
     assert files(out)[0] == whole[0]
 
 
-def test_only_one_process_writes(tmp_path):
+def test_only_one_process_writes(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
     lock = os.open(rejection.rollouts_path(out), os.O_RDWR)
@@ -201,7 +213,7 @@ def test_only_one_process_writes(tmp_path):
     kept(out, Teacher())
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.jsonl").mkdir()
     for out in (tmp_path / "file" / "data.jsonl", tmp_path / "folder.jsonl", Path("/proc/no/x")):
@@ -211,7 +223,9 @@ def test_places_that_cannot_be_written(tmp_path):
         assert teacher.asked == []
 
 
-def test_what_was_answered_is_kept_when_the_rest_fails(tmp_path, whole):
+def test_what_was_answered_is_kept_when_the_rest_fails(
+    tmp_path: Path, whole: tuple[bytes, bytes]
+) -> None:
     out = tmp_path / "data.jsonl"
 
     def half(part: rejection.IndexedProblems) -> Teacher:
@@ -229,7 +243,7 @@ def test_what_was_answered_is_kept_when_the_rest_fails(tmp_path, whole):
     assert sorted(files(out)[1].splitlines()) == sorted(whole[1].splitlines())
 
 
-def test_undecided_completions_are_counted(tmp_path):
+def test_undecided_completions_are_counted(tmp_path: Path) -> None:
     def unsure(part: rejection.IndexedProblems) -> Teacher:
         found = Teacher(n=1)(part)
         found.groups[0] = Group(part[0][1], [])
@@ -241,7 +255,7 @@ def test_undecided_completions_are_counted(tmp_path):
         kept(tmp_path / "none.jsonl", Teacher(n=0))
 
 
-def test_nothing_left_says_where_the_rollouts_are(tmp_path):
+def test_nothing_left_says_where_the_rollouts_are(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     with pytest.raises(CurationError, match=r"No conversation is left .* are in .*data.jsonl.roll"):
         kept(out, Teacher(), rules=Rules(lowest_pass_rate=1.0))
@@ -253,10 +267,10 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
     tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
     n_asked = 0
 
-    def answer(request, i):
+    def answer(request: Request, i: int) -> str:
         return f"<think>by {request.seed}</think>\\boxed{{{i}}}"
 
-    def sample(part: rejection.IndexedProblems):
+    def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         nonlocal n_asked
         n_asked += len(part)
         rubric = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
@@ -269,7 +283,7 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
 
 
 @pytest.mark.slow
-def test_two_ranks_write_what_one_writes(tmp_path):
+def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
     alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
     _, n_alone = answered(None, alone)
     done, n_mine = launch(2, ComputeConfig(device="cpu"), answered, both)

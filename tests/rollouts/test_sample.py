@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from r1kit import cli
 from r1kit.engines import http_client
-from tests.servers import Reply, refusal, said, scripted
+from r1kit.types import Json
+from tests.serve.conftest import Server
+from tests.servers import Body, Reply, refusal, said, scripted
 
 KEY = "sk-secret-0123"
 QUESTIONS = [
@@ -24,7 +25,7 @@ def sample(*arguments: object) -> Result:
     return CliRunner().invoke(cli.app, ["sample", *map(str, arguments)])
 
 
-def rows(path: Path) -> list[dict]:
+def rows(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -37,14 +38,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("little.toml").write_text(RECIPE)
 
 
-def teacher(place: int, body: dict) -> Reply:
+def teacher(place: int, body: Body) -> Reply:
     """Right at every other seed, by adding in its head."""
     number = int(re.findall(r"\d+", body["messages"][0]["content"])[0])
     told = 2 * number if body["seed"] % 2 else 99
     return said(f"\\boxed{{{told}}}", reasoning_content=f"{number} and {number} make {told}")
 
 
-def test_a_teacher_on_a_server_writes_rows_with_their_origin():
+def test_a_teacher_on_a_server_writes_rows_with_their_origin() -> None:
     with scripted(
         lambda i, body: refusal(400, "n must be 1") if "n" in body else teacher(i, body)
     ) as server:
@@ -70,12 +71,12 @@ def test_a_teacher_on_a_server_writes_rows_with_their_origin():
     assert KEY not in written + done.output
 
 
-def test_a_teacher_that_goes_away_costs_nothing_that_was_answered():
+def test_a_teacher_that_goes_away_costs_nothing_that_was_answered() -> None:
     arguments = ("--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1)
     alone = ("--problems", "q.jsonl", "--out", "alone.jsonl", "--n", 1)
     is_down = False
 
-    def moody(place: int, body: dict) -> Reply:
+    def moody(place: int, body: Body) -> Reply:
         return (
             refusal(500, f"boom {KEY}")
             if is_down and "has 5" in str(body)
@@ -99,8 +100,8 @@ def test_a_teacher_that_goes_away_costs_nothing_that_was_answered():
     assert Path("data.jsonl").read_bytes() == Path("alone.jsonl").read_bytes()
 
 
-def test_a_request_that_is_refused_does_not_stop_the_others():
-    def strict(place: int, body: dict) -> Reply:
+def test_a_request_that_is_refused_does_not_stop_the_others() -> None:
+    def strict(place: int, body: Body) -> Reply:
         return refusal(400, "no fives") if "has 5" in str(body) else teacher(place, body)
 
     with scripted(strict) as server:
@@ -111,7 +112,7 @@ def test_a_request_that_is_refused_does_not_stop_the_others():
     assert "7 completions with a verdict, 1 undecided" in done.stdout
 
 
-def test_a_server_that_refuses_everything_is_asked_in_a_wrong_way():
+def test_a_server_that_refuses_everything_is_asked_in_a_wrong_way() -> None:
     with scripted([refusal(400, "max_tokens is too large")]) as server:
         done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl")
     assert done.exit_code == 5
@@ -119,7 +120,7 @@ def test_a_server_that_refuses_everything_is_asked_in_a_wrong_way():
     assert len(Path("data.jsonl.rollouts").read_text().splitlines()) == 1
 
 
-def test_questions_of_a_benchmark_are_left_out():
+def test_questions_of_a_benchmark_are_left_out() -> None:
     Path("bench.jsonl").write_text(json.dumps({"question": QUESTIONS[2]["problem"]}))
     with scripted(teacher) as server:
         done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1,
@@ -129,7 +130,7 @@ def test_questions_of_a_benchmark_are_left_out():
     assert "q/3" not in {row["provenance"]["problem"] for row in rows(Path("data.jsonl"))}
 
 
-def test_our_own_server_can_be_the_teacher(server):
+def test_our_own_server_can_be_the_teacher(server: Server) -> None:
     done = sample(f"{server.url}/v1", "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2,
                   "--max-tokens", 8, "--count", 3)  # fmt: skip
     assert done.exit_code == 8  # noise has no right answer
@@ -139,7 +140,7 @@ def test_our_own_server_can_be_the_teacher(server):
     assert len({one["text"] for group in groups for one in group["rollouts"]}) == 6
 
 
-def test_a_checkpoint_samples_the_problems_of_a_recipe(folder):
+def test_a_checkpoint_samples_the_problems_of_a_recipe(folder: Path) -> None:
     arguments = (folder, "--problems", "little.toml", "--n", 2, "--max-tokens", 8, "--count", 5)
     done = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-rows", 3)
     assert done.exit_code == 8
@@ -155,7 +156,9 @@ def test_a_checkpoint_samples_the_problems_of_a_recipe(folder):
     assert len(first["rollouts"][0]["token_ids"]) == 8
 
 
-def test_a_recipe_without_so_many_problems_gives_those_it_has(folder, monkeypatch):
+def test_a_recipe_without_so_many_problems_gives_those_it_has(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from r1kit.rollouts import sample as sampling
 
     monkeypatch.setattr(sampling, "PATIENCE", 30)
@@ -172,7 +175,7 @@ def test_a_recipe_without_so_many_problems_gives_those_it_has(folder, monkeypatc
     assert len(rows(Path("data.jsonl.rollouts"))) == 3
 
 
-def test_help_has_examples():
+def test_help_has_examples() -> None:
     assert "r1 sample https://api.deepseek.com/v1 --model" in sample("--help").stdout
 
 
@@ -217,7 +220,9 @@ BAD_TOLD = (
         (["http://me:sk-secret-0123@h/v1", "q.jsonl", "d.jsonl"], 2, "holds no key"),
     ],
 )  # fmt: skip
-def test_what_a_user_can_mend_is_one_sentence(folder, arguments, code, told):
+def test_what_a_user_can_mend_is_one_sentence(
+    folder: Path, arguments: list[str], code: int, told: str
+) -> None:
     Path("bad.jsonl").write_text(BAD)
     Path("empty.jsonl").write_text("\n")
     Path("thesis.tex").write_text("mine")
