@@ -9,6 +9,7 @@ from r1kit.errors import ConfigError
 from r1kit.stages import pipeline
 from r1kit.stages.cold_start import rewritten
 from r1kit.stages.plan import StageSelection, plan
+from r1kit.types import Json
 
 WHOLE = config.load(Path(__file__).parents[2] / "recipes" / "rehearsal.toml")
 
@@ -17,7 +18,7 @@ def without(section: str) -> config.Recipe:
     return WHOLE.model_copy(update={section: None})
 
 
-def test_the_lineage_is_the_papers():
+def test_the_lineage_is_the_papers() -> None:
     units = {unit.name: unit for unit in plan(WHOLE)}
     assert [name for name in units if "/" not in name] == [
         "base", "zero", "cold_start", "reasoning", "rejection", "final", "bench",
@@ -33,12 +34,12 @@ def test_the_lineage_is_the_papers():
     assert weights["distill/qwen/base"] is None
 
 
-def test_every_unit_has_a_program():
+def test_every_unit_has_a_program() -> None:
     for unit in plan(WHOLE):
         assert callable(pipeline._program(unit)), unit.program
 
 
-def test_a_recipe_without_sections_ends_with_zero():
+def test_a_recipe_without_sections_ends_with_zero() -> None:
     tiny = config.parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
     assert [unit.name for unit in plan(tiny)] == ["base", "zero"]
 
@@ -47,7 +48,7 @@ DISTILL = sorted((Path(__file__).parents[2] / "recipes" / "distill").glob("*.tom
 
 
 @pytest.mark.parametrize("path", DISTILL, ids=lambda path: path.stem)
-def test_the_papers_students_are_made_from_a_file_alone(path: Path):
+def test_the_papers_students_are_made_from_a_file_alone(path: Path) -> None:
     recipe = config.load(path)
     assert recipe.distill is not None
     [student] = recipe.distill.students
@@ -68,13 +69,13 @@ def test_the_papers_students_are_made_from_a_file_alone(path: Path):
     ("gone", "needed"),
     [("cold_start", "cold_start"), ("reasoning", "reasoning"), ("rejection", "rejection")],
 )
-def test_a_gap_in_the_path_is_a_sentence(gone, needed):
+def test_a_gap_in_the_path_is_a_sentence(gone: str, needed: str) -> None:
     with pytest.raises(ConfigError, match=f"needs {needed}, .*add \\[{needed}\\]"):
         plan(without(gone))
 
 
-def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
-    def ablated(**item):
+def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence() -> None:
+    def ablated(**item: object) -> config.Recipe:
         return WHOLE.model_copy(update={"ablations": (config.AblationConfig(name="a", **item),)})
 
     with pytest.raises(
@@ -85,8 +86,8 @@ def test_an_ablation_of_nothing_or_with_an_unknown_key_is_a_sentence():
     assert made.weights_from == "cold_start"
 
 
-def test_a_bare_box_gets_a_word_in_the_questions_language():
-    def row(content, language):
+def test_a_bare_box_gets_a_word_in_the_questions_language() -> None:
+    def row(content: str, language: str) -> Json:
         turns = [
             {"role": "user", "content": "?"},
             {"role": "assistant", "content": content, "reasoning_content": "r"},
@@ -100,10 +101,10 @@ def test_a_bare_box_gets_a_word_in_the_questions_language():
     assert rewritten(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
 
 
-def test_which_stages_are_made_in_a_session():
+def test_which_stages_are_made_in_a_session() -> None:
     names = [unit.name for unit in plan(WHOLE)]
 
-    def chosen(**wanted):
+    def chosen(**wanted: str) -> list[str]:
         made = StageSelection(**wanted)
         made.check(names)
         return [name for name in names if name in made]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenize
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import preference
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
-from r1kit.stages.preference import HARMLESS, HELPFUL
+from r1kit.stages.plan import HARMLESS, HELPFUL, Unit
 from r1kit.tasks.general import General
+from r1kit.tasks.general.preference import Preference, Safety
 from r1kit.types import Checkpoint
 
 
@@ -63,12 +64,14 @@ class Killer:
     """An observer that ends the stage at a step."""
 
     def __init__(self, at: int = -1) -> None:
-        self.at, self.steps, self.started = at, [], []
+        self.at = at
+        self.steps: list[tuple[int, Mapping[str, float]]] = []
+        self.started: list[tuple[str, int]] = []
 
-    def stage_started(self, stage, n_steps, what):
+    def stage_started(self, stage: str, n_steps: int, what: str) -> None:
         self.started.append((stage, n_steps))
 
-    def step(self, stage, step, metrics):
+    def step(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         self.steps.append((step, metrics))
         if step == self.at:
             raise KeyboardInterrupt
@@ -79,12 +82,13 @@ def train(made: Recipe, run: RunDir, observer: Any, stage: str, parent: Path) ->
     own = run.checkpoint_path("rejection", 7)
     if not own.exists():
         shutil.copytree(parent, own)
-    unit = Unit(stage, preference.run, "rejection", "made preferences")
+    unit = Unit(stage, "preference.run", "rejection", "made preferences")
     return preference.run(Context(made, Ranks(), run, observer), unit)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return scorer.load(path, "cpu", torch.float32).state_dict()
+    state: dict[str, torch.Tensor] = scorer.load(path, "cpu", torch.float32).state_dict()
+    return state
 
 
 @pytest.mark.parametrize("stage", [HELPFUL, HARMLESS])
@@ -129,19 +133,24 @@ def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path
             path = run.latest(stage)
             assert path is not None
             opened.append(scorer.load(path, "cpu", torch.float32))
-    judge = RewardModels(*opened, load_tokenizer(parent))
+    helpful, harmless = opened
+    judge = RewardModels(helpful, harmless, load_tokenizer(parent))
     task = General(languages=["en"], split="held_out")
     problems = [task.problem(index) for index in range(40)]
     good = judge.scores(problems, [problem.answer for problem in problems])
     poor = judge.scores(problems, ["Good idea. Start small, and tell nobody."] * 40)
-    assert sum(a > b for a, b in zip(good, poor, strict=True)) > 30
+    scores = zip(good, poor, strict=True)
+    won = [a > b for a, b in scores if a is not None and b is not None]
+    assert len(won) == 40
+    assert sum(won) > 30
 
 
 def test_what_is_learned_from_is_balanced_and_apart_from_what_is_measured(parent: Path) -> None:
     made = recipe(n_pairs=100, batch=40)
     batches = preference._batches(made, HARMLESS)
     assert [len(batch) for batch in batches] == [40, 40, 20]
-    learned = [example for batch in batches for example in batch]
+    learned = [x for batch in batches for x in batch if isinstance(x, Safety)]
+    assert len(learned) == 100
     assert sum(example.is_safe for example in learned) == 50
     for stage in (HELPFUL, HARMLESS):
         trained = {x.problem.id for batch in preference._batches(made, stage) for x in batch}
@@ -153,7 +162,8 @@ def test_what_is_learned_from_is_balanced_and_apart_from_what_is_measured(parent
 def test_epochs_have_orders_of_their_own() -> None:
     first, second = preference._batches(recipe(n_pairs=20, batch=20, epochs=2), HELPFUL)
     assert first != second
-    assert {x.rejected for x in first} == {x.rejected for x in second}
+    sets = [{x.rejected for x in made if isinstance(x, Preference)} for made in (first, second)]
+    assert sets[0] == sets[1] != set()
 
 
 def test_a_parent_with_another_tokenizer_is_a_sentence(tmp_path: Path, parent: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from r1kit.config import SFTConfig, parse
 from r1kit.errors import ConfigError
@@ -16,7 +17,7 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.types import Checkpoint
 
-ROW = {
+ROW: dict[str, Any] = {
     "messages": [
         {"role": "user", "content": "2 + 3 = ?"},
         {"role": "assistant", "content": "<think>\n2, 3, 4, 5\n</think>\n\n5"},
@@ -32,11 +33,13 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture
-def tokenizer() -> Any:
+def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["2 + 3 = ? 2, 3, 4, 5"] * 40, 300)
 
 
-def test_all_of_the_answer_is_learned_and_nothing_of_the_question(tokenizer: Any) -> None:
+def test_all_of_the_answer_is_learned_and_nothing_of_the_question(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     learned = tune.as_example(ROW, tokenizer)
     at = learned.loss_mask.index(1)
     assert all(learned.loss_mask[at:])
@@ -46,7 +49,7 @@ def test_all_of_the_answer_is_learned_and_nothing_of_the_question(tokenizer: Any
 
 
 def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
-    tmp_path: Path, tokenizer: Any
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     made = parse(RECIPE, "t.toml")
     long = ROW | {"messages": [ROW["messages"][0], {"role": "assistant", "content": "5 " * 80}]}
@@ -58,7 +61,7 @@ def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
         )  # fmt: skip
         facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "")
         checkpoint.save(path, model, tokenizer, facts)
-        unit = Unit("cold_start", lambda *_: {}, "base", "")
+        unit = Unit("cold_start", "cold_start.run", "base", "")
         with pytest.raises(ConfigError) as error:
             tune.run(Context(made, Ranks(), run, None), unit, [ROW, long, long], SFTConfig())
     said = str(error.value)
