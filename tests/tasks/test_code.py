@@ -6,6 +6,7 @@ import gzip
 import json
 import pickle
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from r1kit import config
 from r1kit.errors import TaskError
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
-from r1kit.tasks.code import CODE_TASKS, Codeforces, HumanEval, LiveCodeBench, Mbpp
-from r1kit.tasks.rows import read_rows
+from r1kit.tasks.code import CODE_TASKS, Codeforces, CodeTask, HumanEval, LiveCodeBench, Mbpp
+from r1kit.tasks.rows import DatasetRow, read_rows
+from r1kit.types import Problem
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "HumanEval.jsonl.gz"
 
@@ -71,13 +73,16 @@ CODEFORCES = {
 }
 
 
-def fenced(program):
+MakeTask = Callable[..., CodeTask]
+
+
+def fenced(program: str) -> str:
     return f"Here it is:\n```python\n{program}\n```\n"
 
 
 @pytest.fixture
-def task_of(tmp_path):
-    def made(kind, *rows):
+def task_of(tmp_path: Path) -> MakeTask:
+    def made(kind: type[CodeTask], *rows: DatasetRow) -> CodeTask:
         path = tmp_path / f"{kind.name}.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         ids = [problem.id for problem in kind.__new__(kind).read(read_rows(str(path)))]
@@ -102,7 +107,9 @@ def task_of(tmp_path):
         (Codeforces, CODEFORCES, "print(1)", "print(2)"),
     ],
 )
-def test_right_programs_verify_and_wrong_ones_do_not(task_of, kind, row, right, wrong):
+def test_right_programs_verify_and_wrong_ones_do_not(
+    task_of: MakeTask, kind: type[CodeTask], row: DatasetRow, right: str, wrong: str
+) -> None:
     task = task_of(kind, row)
     problem = task.problem(0)
     assert task.verify(problem, fenced(right)).outcome == "correct"
@@ -112,20 +119,22 @@ def test_right_programs_verify_and_wrong_ones_do_not(task_of, kind, row, right, 
     assert gold is None or task.verify(problem, gold).correct is True
 
 
-def test_hidden_tests_are_not_in_the_prompt(task_of):
+def test_hidden_tests_are_not_in_the_prompt(task_of: MakeTask) -> None:
     for kind, row in ((LiveCodeBench, LCB), (HumanEval, HUMANEVAL)):
         [message] = task_of(kind, row).problem(0).messages
         assert "25" not in message.content
         assert "isclose" not in message.content
 
 
-def test_limits_of_a_contest_are_those_of_the_problem(task_of):
+def test_limits_of_a_contest_are_those_of_the_problem(task_of: MakeTask) -> None:
     problem = task_of(Codeforces, CODEFORCES).problem(0)
     assert problem.meta["limits"] == {"wall_s": 4.0, "cpu_s": 3.0, "memory_mb": 320}
 
 
-def test_compressed_hidden_tests_are_read_and_pickles_are_never_loaded(task_of, tmp_path):
-    def packed(thing):
+def test_compressed_hidden_tests_are_read_and_pickles_are_never_loaded(
+    task_of: MakeTask, tmp_path: Path
+) -> None:
+    def packed(thing: object) -> str:
         return base64.b64encode(zlib.compress(pickle.dumps(thing))).decode()
 
     for protocol_safe in (json.dumps(HIDDEN), json.dumps(HIDDEN * 3000)):
@@ -133,7 +142,7 @@ def test_compressed_hidden_tests_are_read_and_pickles_are_never_loaded(task_of, 
         assert task.verify(task.problem(0), fenced("print(9)")).correct is False
 
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
             return open, (str(tmp_path / "pwned"), "w")
 
     with pytest.raises(TaskError, match="Row 0 does not read as livecodebench"):
@@ -144,12 +153,14 @@ def test_compressed_hidden_tests_are_read_and_pickles_are_never_loaded(task_of, 
 
 
 @pytest.mark.parametrize("kind", CODE_TASKS.values(), ids=CODE_TASKS)
-def test_rows_of_another_format_are_refused_with_a_sentence(task_of, kind):
+def test_rows_of_another_format_are_refused_with_a_sentence(
+    task_of: MakeTask, kind: type[CodeTask]
+) -> None:
     with pytest.raises(TaskError, match=f"Row 0 does not read as {kind.name}: KeyError"):
         task_of(kind, {"question": "?"})
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path):
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"There is no file .*missing\.jsonl"):
         list(read_rows(str(tmp_path / "missing.jsonl")))
     bad = tmp_path / "bad.jsonl"
@@ -165,7 +176,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         list(read_rows(str(cut)))
 
 
-def test_a_set_is_a_task_of_a_recipe(tmp_path):
+def test_a_set_is_a_task_of_a_recipe(tmp_path: Path) -> None:
     rows = [HUMANEVAL | {"task_id": f"Own/{i}"} for i in range(60)]
     path = tmp_path / "own.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -183,10 +194,10 @@ def test_a_set_is_a_task_of_a_recipe(tmp_path):
 class LastReturn(ast.NodeTransformer):
     """Makes the last return of the function under test give something else."""
 
-    def __init__(self, entry):
+    def __init__(self, entry: str) -> None:
         self.entry = entry
 
-    def visit_FunctionDef(self, node):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         if node.name == self.entry:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value is not None:
@@ -195,14 +206,14 @@ class LastReturn(ast.NodeTransformer):
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="HumanEval's rows are not beside the project")
-def test_all_of_humaneval_passes_and_all_its_mutants_fail():
+def test_all_of_humaneval_passes_and_all_its_mutants_fail() -> None:
     pairs = []
     for split in ("train", "held_out"):
         task = HumanEval(path=str(DATA), split=split)
         pairs += [(task, problem) for problem in task.problems]
     assert len(pairs) == 164
 
-    def verdicts(pair):
+    def verdicts(pair: tuple[HumanEval, Problem]) -> list[bool | None]:
         task, problem = pair
         tree = LastReturn(problem.meta["entry"]).visit(ast.parse(problem.answer))
         mutant = ast.unparse(ast.fix_missing_locations(tree))

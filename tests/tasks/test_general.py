@@ -17,25 +17,25 @@ from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
 from r1kit.tasks.general.rules import RULES, broken, count_words, says
 from r1kit.template import completion_text, document_text, parse
-from r1kit.types import Message
+from r1kit.types import Json, Message, Problem
 from r1kit.verify.language import LANGUAGES, language_share
 
 EVERY = [(kind, language) for kind in KINDS for language in LANGUAGES]
 every_kind = pytest.mark.parametrize(("kind", "language"), EVERY)
 
 
-def of_kind(kind, language, n=40, level=1):
+def of_kind(kind: str, language: str, n: int = 40, level: int = 1) -> list[Problem]:
     task, rng = General(level=level), random.Random(f"{kind}/{language}")
     return [task.draw_kind(rng, language, kind) for _ in range(n)]
 
 
-def judged(problem, answer):
+def judged(problem: Problem, answer: str) -> bool | None:
     return General().verify(problem, answer).correct
 
 
 @every_kind
 @pytest.mark.parametrize("level", [1, 3])
-def test_gold_verifies_in_every_language(kind, language, level):
+def test_gold_verifies_in_every_language(kind: str, language: str, level: int) -> None:
     for problem in of_kind(kind, language, level=level):
         verdict = General().verify(problem, problem.answer)
         assert verdict.correct is True, (verdict, problem)
@@ -43,12 +43,16 @@ def test_gold_verifies_in_every_language(kind, language, level):
         for nothing in ("", " \n", "\u200b", "?", "x" * 5000):
             assert judged(problem, nothing) is False
         question = problem.messages[0].content.replace("r1kit", "")
-        assert language_share(question, language) >= 0.7, question  # a letter, a name
+        share = language_share(question, language)
+        assert share is not None
+        assert share >= 0.7, question  # a letter, a name
         assert "{" not in question + problem.answer
 
 
 @every_kind
-def test_the_answer_to_another_question_of_the_kind_is_a_near_miss(kind, language):
+def test_the_answer_to_another_question_of_the_kind_is_a_near_miss(
+    kind: str, language: str
+) -> None:
     """It is right only where it keeps the very rules of this question."""
     problems = of_kind(kind, language, 25)
     n_wrong = 0
@@ -85,20 +89,20 @@ NEAR_MISSES = [
 
 
 @pytest.mark.parametrize(("kind", "rules", "kept", "missed"), NEAR_MISSES)
-def test_rules_by_hand(kind, rules, kept, missed):
+def test_rules_by_hand(kind: str, rules: Json, kept: str, missed: str) -> None:
     language = next(one for one in ("en", "ko", "zh") if language_share(kept, one) in (None, 1.0))
     assert broken(kept, rules, language) is None
     assert broken(missed, rules, language) is not None
 
 
-def test_an_answer_is_in_the_language_of_its_question():
+def test_an_answer_is_in_the_language_of_its_question() -> None:
     rules = {"max_words": 9}
     assert broken("I am fine", rules, "ko") == "not in ko"
     assert broken("r1kit의 모델입니다", rules, "ko") is None
     assert broken("8", rules, "zh") is None  # a number has no language
 
 
-def test_words_and_phrases():
+def test_words_and_phrases() -> None:
     assert [count_words(text) for text in ("", "a b", "don't", "我喜欢r1", "3 개")] == [
         0,
         2,
@@ -113,18 +117,18 @@ def test_words_and_phrases():
 
 
 @given(st.text(), st.sampled_from(LANGUAGES), st.sampled_from(sorted(KINDS)))
-def test_any_answer_is_judged(answer, language, kind):
+def test_any_answer_is_judged(answer: str, language: str, kind: str) -> None:
     [problem] = of_kind(kind, language, 1)
     assert General().verify(problem, answer).correct in (True, False)
 
 
-def test_every_rule_is_used():
+def test_every_rule_is_used() -> None:
     used = {rule for kind, language in EVERY for p in of_kind(kind, language, 3)
             for rule in p.meta["rules"]}  # fmt: skip
     assert used == set(RULES)
 
 
-def test_problems_are_functions_of_their_place_and_splits_are_apart():
+def test_problems_are_functions_of_their_place_and_splits_are_apart() -> None:
     here, there = General(seed=3), General(seed=3)
     assert [here.problem(i) for i in (5, 1)] == [there.problem(i) for i in (5, 1)]
     train = [General().problem(i) for i in range(1500)]
@@ -139,11 +143,12 @@ def test_problems_are_functions_of_their_place_and_splits_are_apart():
     assert len({p.messages for p in train}) > 1100  # many wordings
 
 
-def test_thinking_only_where_something_is_counted():
+def test_thinking_only_where_something_is_counted() -> None:
     task = General()
     for index in range(150):
         problem, messages = task.conversation(index)
         parsed = parse(completion_text(messages[-1].reasoning, messages[-1].content))
+        assert parsed.answer is not None
         assert problem == task.problem(index)
         assert messages == (
             *problem.messages,
@@ -153,6 +158,7 @@ def test_thinking_only_where_something_is_counted():
         assert (parsed.thinking is not None) == counts
         assert parsed.well_formed == counts
         if counts:
+            assert parsed.thinking is not None
             share = language_share(parsed.thinking, problem.language)
             assert share in (None, 1.0)
     monday = next(p for p in of_kind("day", "en", 400) if p.id.startswith("general/day/Monday+2/"))
@@ -160,7 +166,7 @@ def test_thinking_only_where_something_is_counted():
     assert "Wednesday" in monday.answer
 
 
-def test_a_small_tokenizer_says_it_in_few_tokens():
+def test_a_small_tokenizer_says_it_in_few_tokens() -> None:
     task = General()
     talks = [task.conversation(index)[1] for index in range(800)]
     texts = [
@@ -173,7 +179,7 @@ def test_a_small_tokenizer_says_it_in_few_tokens():
     assert sum(lengths) / len(lengths) < 70
 
 
-def test_a_page_of_talk_is_in_one_language_and_has_no_tags():
+def test_a_page_of_talk_is_in_one_language_and_has_no_tags() -> None:
     task = General()
     for index in range(60):
         page = task.exercise(index)
@@ -184,8 +190,9 @@ def test_a_page_of_talk_is_in_one_language_and_has_no_tags():
         assert (language_share(page, language) or 0) > 0.8
 
 
-def test_pairs_have_a_better_answer_and_a_reason():
-    task, seen = General(), Counter()
+def test_pairs_have_a_better_answer_and_a_reason() -> None:
+    task = General()
+    seen: Counter[str] = Counter()
     for index in range(400):
         pair = preference(task, index)
         assert pair == preference(task, index)
@@ -202,7 +209,7 @@ def test_pairs_have_a_better_answer_and_a_reason():
     assert row["provenance"]["why"] == pair.why
 
 
-def test_the_recipe_knows_it_by_name():
+def test_the_recipe_knows_it_by_name() -> None:
     recipe = config.parse({"name": "t", "tasks": [{"name": "general", "level": 2}]}, "t")
     tasks = mix.load_tasks(recipe, "held_out")
     problem = tasks.problem(0)
@@ -210,19 +217,20 @@ def test_the_recipe_knows_it_by_name():
     assert tasks.verify(problem, problem.answer).correct is True
 
 
-def test_a_safe_and_an_unsafe_completion_wherever_harm_is_asked_for():
+def test_a_safe_and_an_unsafe_completion_wherever_harm_is_asked_for() -> None:
     task = General()
     found = [(index, pair) for index in range(4000) if (pair := safety(task, index))]
     assert [index for index, _ in found] == [
         index for index in range(4000) if task.problem(index).meta["kind"] == "harm"
     ]
     assert safety(task, found[0][0]) == found[0][1]
-    forms = Counter()
+    forms: Counter[str] = Counter()
     for _, (safe, unsafe) in found:
         assert (safe.is_safe, unsafe.is_safe) == (True, False)
         assert task.verify(safe.problem, safe.answer).correct is True
         is_planned = task.verify(unsafe.problem, unsafe.answer).correct is True
         harm = unsafe.reasoning if is_planned else unsafe.answer
+        assert harm is not None
         assert task.verify(unsafe.problem, harm).correct is False
         forms["planned"] += is_planned
         forms["unsafe with thinking"] += unsafe.reasoning is not None

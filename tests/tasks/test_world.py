@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.tasks.base import HELD_OUT_SHARE, split_of
-from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Series
+from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Family, Series
 from r1kit.tasks.world.author import PATIENCE
 from r1kit.tasks.world.countdown import CountdownExpression, candidates
 from r1kit.template import parse
@@ -25,7 +25,7 @@ def box(answer: str) -> str:
 
 @every_family
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_gold_verifies_and_near_misses_do_not(family, level):
+def test_gold_verifies_and_near_misses_do_not(family: type[Family], level: int) -> None:
     task = family(level=level)
     for index in range(60):
         problem = task.problem(index)
@@ -37,7 +37,7 @@ def test_gold_verifies_and_near_misses_do_not(family, level):
 
 
 @every_family
-def test_a_problem_is_a_function_of_its_place(family):
+def test_a_problem_is_a_function_of_its_place(family: type[Family]) -> None:
     here, there = family(seed=3), family(seed=3)
     assert [here.problem(i) for i in (5, 1, 5)] == [there.problem(i) for i in (5, 1, 5)]
     assert here.problem(1) != family(seed=4).problem(1)
@@ -45,7 +45,7 @@ def test_a_problem_is_a_function_of_its_place(family):
 
 
 @every_family
-def test_train_and_held_out_share_no_problem_in_any_language(family):
+def test_train_and_held_out_share_no_problem_in_any_language(family: type[Family]) -> None:
     train = {family(split="train").problem(i).id for i in range(400)}
     held_out = {family(split="held_out").problem(i).id for i in range(400)}
     assert not train & held_out
@@ -54,13 +54,13 @@ def test_train_and_held_out_share_no_problem_in_any_language(family):
     assert all(split_of(family().document(i)[0].id) == "train" for i in range(100))
 
 
-def test_one_problem_in_ten_is_held_out():
+def test_one_problem_in_ten_is_held_out() -> None:
     held_out = sum(split_of(f"equation/{i}") == "held_out" for i in range(20_000))
     assert held_out / 20_000 == pytest.approx(1 / HELD_OUT_SHARE, abs=0.01)
 
 
 @every_family
-def test_worded_in_the_language_it_says(family):
+def test_worded_in_the_language_it_says(family: type[Family]) -> None:
     for language, own in {"ko": "\\p{Hangul}", "zh": "\\p{Han}", "en": "[A-Za-z]"}.items():
         task = family(languages=[language])
         problems = [task.problem(i) for i in range(20)]
@@ -71,14 +71,14 @@ def test_worded_in_the_language_it_says(family):
             assert foreign == ""
 
 
-def test_equation_is_solved_by_its_answer():
+def test_equation_is_solved_by_its_answer() -> None:
     task = Equation(level=2)
     for index in range(100):
         meta, x = task.problem(index).meta, int(task.problem(index).answer)
         assert meta["a"] * x + meta["b"] == meta["c"]
 
 
-def test_series_adds_up():
+def test_series_adds_up() -> None:
     task = Series(level=3)
     for index in range(100):
         problem = task.problem(index)
@@ -88,14 +88,14 @@ def test_series_adds_up():
         assert sum(terms) == int(problem.answer)
 
 
-def test_arithmetic_terms_give_the_answer():
+def test_arithmetic_terms_give_the_answer() -> None:
     task = Arithmetic(level=2)
     for index in range(100):
         problem = task.problem(index)
         assert sum(task.terms(problem)) == int(problem.answer)
 
 
-def test_candidates_by_hand():
+def test_candidates_by_hand() -> None:
     in_order = [str(way) for way in candidates((29, 3, 4), level=1)]
     assert in_order == ["29-3-4", "29-3+4", "29+3-4", "29+3+4"]
     plain = {str(way) for way in candidates((9, 3, 4), level=2)}
@@ -106,13 +106,13 @@ def test_candidates_by_hand():
 
 
 @given(st.lists(st.integers(1, 12), min_size=3, max_size=4, unique=True), st.sampled_from([2, 3]))
-def test_every_candidate_is_a_valid_expression_of_its_value(numbers, level):
+def test_every_candidate_is_a_valid_expression_of_its_value(numbers: list[int], level: int) -> None:
     for way in candidates(tuple(numbers), level):
         assert check_countdown(str(way), numbers, way.value()).correct is True
 
 
 @every_family
-def test_documents_are_imperfect_but_not_hopeless(family):
+def test_documents_are_imperfect_but_not_hopeless(family: type[Family]) -> None:
     """The base must have the skills and lack the will: some right, most not, some badly formed."""
     task = family()
     right = well_formed = waits = 0
@@ -130,7 +130,7 @@ def test_documents_are_imperfect_but_not_hopeless(family):
 
 @every_family
 @pytest.mark.parametrize("level", [1, 3])
-def test_exercises_are_never_wrong(family, level):
+def test_exercises_are_never_wrong(family: type[Family], level: int) -> None:
     """Every equality on a page of exercises holds, and "yes" is said where nothing is left."""
     task = family(level=level, languages=["en"])
     for index in range(80):
@@ -141,10 +141,11 @@ def test_exercises_are_never_wrong(family, level):
                 assert len({value_of(side) for side in part.split("=")}) == 1, line
             if line.endswith(("yes", "no")):
                 left = re.search(r"=(-?\d+) (yes|no)$", line)
+                assert left is not None
                 assert (left[2] == "yes") == (left[1] == "0"), line
 
 
-def value_of(expression):
+def value_of(expression: str) -> int:
     """Of an expression of + - * without parentheses, by hand."""
     total = 0
     for term in re.findall(r"[-+]?[^-+]+(?:\*-?\d+)*", expression):
@@ -153,13 +154,13 @@ def value_of(expression):
 
 
 @pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
-def test_exercises_show_right_and_wrong_tries(family):
+def test_exercises_show_right_and_wrong_tries(family: type[Family]) -> None:
     pages = [family(level=2, languages=["en"]).exercise(i) for i in range(300)]
     said = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
     assert 0.25 < said.count("yes") / (said.count("yes") + said.count("no")) < 0.4
 
 
-def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch):
+def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("r1kit.tasks.world.author.SLIPS", 0.0)
     monkeypatch.setattr("r1kit.tasks.world.countdown.SKIPS", 0.0)
     task = Countdown(level=2, languages=["en"])
@@ -177,7 +178,9 @@ def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch):
 
 
 @pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
-def test_who_persists_solves_the_problem_or_runs_out_of_patience(monkeypatch, family):
+def test_who_persists_solves_the_problem_or_runs_out_of_patience(
+    monkeypatch: pytest.MonkeyPatch, family: type[Family]
+) -> None:
     monkeypatch.setattr("r1kit.tasks.world.author.PERSISTS", 1.0)
     monkeypatch.setattr(f"r1kit.tasks.world.{family.name}.SKIPS", 0.0)
     task = family(languages=["en"])
@@ -191,7 +194,7 @@ def test_who_persists_solves_the_problem_or_runs_out_of_patience(monkeypatch, fa
             assert slips or task.verify(problem, box(answer)).correct is True
 
 
-def test_an_equation_overshot_is_come_back_to(monkeypatch):
+def test_an_equation_overshot_is_come_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("r1kit.tasks.world.author.PERSISTS", 1.0)
     monkeypatch.setattr("r1kit.tasks.world.author.TRIES_BEFORE", {-3: 1})
     monkeypatch.setattr("r1kit.tasks.world.equation.SKIPS", 0.0)
@@ -203,7 +206,7 @@ def test_an_equation_overshot_is_come_back_to(monkeypatch):
     assert tried == [x + 3, x + 2, x + 1, x]
 
 
-def test_drifting_authors_leave_the_language_of_the_question():
+def test_drifting_authors_leave_the_language_of_the_question() -> None:
     task = Equation(languages=["en", "ko"])
     texts = [task.document(i) for i in range(400)]
     english = [text for problem, text in texts if problem.language == "en"]
