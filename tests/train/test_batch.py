@@ -119,7 +119,7 @@ def test_one_weight_a_trajectory() -> None:
         pack([sampled([1], [2], 1.0)], [], micro_batch_tokens=64)
 
 
-def test_filling_by_hand():
+def test_filling_by_hand() -> None:
     """Longest first, equal ones in their order, a longer one alone."""
     items = ["bb", "a", "cc", "ddddd", "eee"]
     assert list(fill(items, 4, len)) == [["ddddd"], ["eee"], ["bb", "cc"], ["a"]]

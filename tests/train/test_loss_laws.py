@@ -203,7 +203,8 @@ def test_a_small_step_down_the_gradient_raises_the_good_completions() -> None:
         update(model, name, rows)
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter -= 0.05 * parameter.grad
+                assert parameter.grad is not None
+                parameter.sub_(0.05 * parameter.grad)
         good, bad = (
             model(torch.tensor(row.token_ids), torch.tensor(row.loss_mask).bool()).sum().item()
             - sum(row.old_logprobs or [])

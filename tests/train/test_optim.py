@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -141,8 +142,9 @@ def test_first_muon_step_is_the_scaled_orthogonal_factor() -> None:
     # An orthogonal gradient is its own orthogonal factor; five Newton-Schulz steps bring singular
     # values to between about 0.7 and 1.2. Muon multiplies by sqrt(rows / columns) = 2 here.
     model = nn.Module()
-    model.layers = nn.ModuleList([nn.Linear(4, 16, bias=False)])
-    weight = model.layers[0].weight
+    layer = nn.Linear(4, 16, bias=False)
+    model.layers = nn.ModuleList([layer])
+    weight = layer.weight
     before = weight.detach().clone()
     optimizers = make_optimizers(model, OptimConfig(optimizer="muon", muon_lr=0.5))
     torch.manual_seed(0)
@@ -161,7 +163,7 @@ def test_batched_muon_steps_as_torch_does(
     torch.manual_seed(0)
     shapes = [(8, 8), (16, 8), (8, 16), (8, 8), (12, 8)]
     ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in shapes] for _ in range(2))
-    settings = {"lr": 0.1, "weight_decay": 0.05}
+    settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.05}
     pair = (muon.BatchedMuon(ours, **settings), torch.optim.Muon(theirs, **settings))
     for step in range(3):
         for mine, other in zip(ours, theirs, strict=True):

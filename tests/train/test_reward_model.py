@@ -3,15 +3,20 @@
 import copy
 import math
 import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import causal_lm, parallel, scorer
 from r1kit.model.parallel import Ranks
-from r1kit.train.optim import make_optimizers
+from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (
+    Example,
     Labelled,
     PreferencePair,
     measure,
@@ -22,10 +27,11 @@ from r1kit.train.reward_model import (
 from r1kit.train.train_loop import train_loop
 
 VOCAB, EOS = 24, 1
+Make = Callable[..., list[Example]]
 CPU = ComputeConfig(device="cpu")
 
 
-def new_scorer(folder, seed=0):
+def new_scorer(folder: Path, seed: int = 0) -> PreTrainedModel:
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     causal_lm.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=seed).save_pretrained(folder)
     model = scorer.from_policy(folder, "cpu")
@@ -33,27 +39,36 @@ def new_scorer(folder, seed=0):
     return model
 
 
-def ids(rng, *last):
+def ids(rng: random.Random, *last: int) -> list[int]:
     return [rng.randrange(3, VOCAB) for _ in range(rng.randint(1, 6))] + list(last)
 
 
-def pairs(n, seed=0):
+def pairs(n: int, seed: int = 0) -> list[Example]:
     """Completions that end in 3 are better than those that end in 4."""
     rng = random.Random(seed)
     return [PreferencePair(ids(rng, 3, EOS), ids(rng, 4, EOS)) for _ in range(n)]
 
 
-def labelled(n, seed=0):
+def labelled(n: int, seed: int = 0) -> list[Example]:
     rng = random.Random(seed)
     return [Labelled(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
 
 
-def trained(model, steps, config, ranks=None, *, first_step=0, micro=64, optimizers=None):
-    seen = []
+def trained(
+    model: PreTrainedModel,
+    steps: Sequence[Sequence[Example]],
+    config: OptimConfig,
+    ranks: Ranks | None = None,
+    *,
+    first_step: int = 0,
+    micro: int = 64,
+    optimizers: "Optimizers | Capture | None" = None,
+) -> list[tuple[int, dict[str, float]]]:
+    seen: list[tuple[int, dict[str, float]]] = []
     train_loop(
         preference_loss,
         model,
-        optimizers or make_optimizers(model, config),
+        optimizers or make_optimizers(model, config),  # type: ignore[arg-type]  # a Capture
         steps,
         config,
         ranks or Ranks(),
@@ -67,22 +82,25 @@ def trained(model, steps, config, ranks=None, *, first_step=0, micro=64, optimiz
 class Capture:
     """Keeps the gradients instead of using them."""
 
-    def __init__(self, model):
-        self.model, self.grads = model, {}
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.grads: dict[str, torch.Tensor] = {}
 
-    def step(self, scale):
+    def step(self, scale: float) -> float:
         self.grads = {name: p.grad.clone() for name, p in self.model.named_parameters()}
         self.model.zero_grad()
         return 0.0
 
 
-def gradients(model, examples, micro=64):
+def gradients(
+    model: PreTrainedModel, examples: Sequence[Example], micro: int = 64
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     capture = Capture(model)
     [(_, metrics)] = trained(model, [examples], OptimConfig(), micro=micro, optimizers=capture)
     return capture.grads, metrics
 
 
-def test_losses_by_hand():
+def test_losses_by_hand() -> None:
     chosen, rejected = torch.tensor([0.0, 2.0, -1.0, 90.0]), torch.tensor([0.0, 1.0, 1.0, -90.0])
     expected = [math.log(2), math.log(1 + math.exp(-1)), math.log(1 + math.exp(2)), 0.0]
     assert pairwise_loss(chosen, rejected).tolist() == pytest.approx(expected, abs=1e-6)
@@ -92,34 +110,40 @@ def test_losses_by_hand():
     assert pointwise_loss(scores, safe).tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_gradients_of_the_losses_by_hand():
+def test_gradients_of_the_losses_by_hand() -> None:
     chosen = torch.tensor([0.5, 2.0], requires_grad=True)
     rejected = torch.tensor([1.5, -1.0], requires_grad=True)
     pairwise_loss(chosen, rejected).sum().backward()
     expected = [-1 / (1 + math.exp(-1)), -1 / (1 + math.exp(3))]  # -sigmoid(rejected - chosen)
+    assert chosen.grad is not None
+    assert rejected.grad is not None
     assert chosen.grad.tolist() == pytest.approx(expected)
     assert rejected.grad.tolist() == pytest.approx([-g for g in expected])
     scores = torch.tensor([0.7, 0.7], requires_grad=True)
     pointwise_loss(scores, torch.tensor([True, False])).sum().backward()
     sigmoid = 1 / (1 + math.exp(-0.7))
+    assert scores.grad is not None
     assert scores.grad.tolist() == pytest.approx([sigmoid - 1, sigmoid])
 
 
 @pytest.mark.parametrize("make", [pairs, labelled])
-def test_the_gradient_of_a_step_is_that_of_the_mean_whatever_the_micro_batch(tmp_path, make):
+def test_the_gradient_of_a_step_is_that_of_the_mean_whatever_the_micro_batch(
+    tmp_path: Path, make: Make
+) -> None:
     model, examples = new_scorer(tmp_path), make(7)
     expected = copy.deepcopy(model)
 
-    def score(token_ids):
-        return expected(torch.tensor([token_ids])).logits[0, 0]
+    def score(token_ids: list[int]) -> torch.Tensor:
+        logit: torch.Tensor = expected(torch.tensor([token_ids])).logits[0, 0]
+        return logit
 
-    if make is pairs:
-        losses = [-(score(e.chosen_ids) - score(e.rejected_ids)).sigmoid().log() for e in examples]
-    else:
-        losses = [
-            -(score(e.token_ids) * (1 if e.is_safe else -1)).sigmoid().log() for e in examples
-        ]
-    loss = sum(losses) / len(losses)
+    def loss_of(e: Example) -> torch.Tensor:
+        if isinstance(e, PreferencePair):
+            return -(score(e.chosen_ids) - score(e.rejected_ids)).sigmoid().log()
+        return -(score(e.token_ids) * (1 if e.is_safe else -1)).sigmoid().log()
+
+    losses = [loss_of(example) for example in examples]
+    loss = sum(losses[1:], losses[0]) / len(losses)
     loss.backward()
     for micro in (1, 20, 1000):
         got, metrics = gradients(model, examples, micro)
@@ -129,12 +153,14 @@ def test_the_gradient_of_a_step_is_that_of_the_mean_whatever_the_micro_batch(tmp
             torch.testing.assert_close(got[name], parameter.grad, atol=2e-6, rtol=2e-4)
 
 
-def test_pairs_and_labels_are_not_mixed(tmp_path):
+def test_pairs_and_labels_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not from both"):
         gradients(new_scorer(tmp_path), [*pairs(1), *labelled(1)])
 
 
-def train_a_little(ranks, folder):
+def train_a_little(
+    ranks: Ranks, folder: Path
+) -> tuple[dict[str, list[float]], list[dict[str, float]], dict[str, float]]:
     """Gradient of one step, then three steps with nothing for the second rank in the last."""
     model = scorer.load(folder, "cpu", torch.float32)
     found = {}
@@ -152,7 +178,7 @@ def train_a_little(ranks, folder):
     return found, metrics, held_out
 
 
-def test_two_processes_train_as_one(tmp_path):
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
     new_scorer(tmp_path / "p").save_pretrained(tmp_path / "c")
     one, one_metrics, one_held_out = parallel.launch(1, CPU, train_a_little, tmp_path / "c")
     two, two_metrics, two_held_out = parallel.launch(2, CPU, train_a_little, tmp_path / "c")
@@ -166,7 +192,7 @@ def test_two_processes_train_as_one(tmp_path):
 
 
 @pytest.mark.parametrize("make", [pairs, labelled])
-def test_an_easy_distinction_is_learned(tmp_path, make):
+def test_an_easy_distinction_is_learned(tmp_path: Path, make: Make) -> None:
     model, config = new_scorer(tmp_path), OptimConfig(lr=1e-2)
     seen = trained(model, [make(32, seed) for seed in range(20)], config, micro=1024)
     assert seen[-1][1]["loss"] < 0.1 < seen[0][1]["loss"]
@@ -179,7 +205,7 @@ def test_an_easy_distinction_is_learned(tmp_path, make):
     assert not model.training
 
 
-def test_no_opinion_is_not_right(tmp_path):
+def test_no_opinion_is_not_right(tmp_path: Path) -> None:
     model = new_scorer(tmp_path)
     torch.nn.init.zeros_(model.score.weight)
     _, metrics = gradients(model, pairs(4))
@@ -188,15 +214,16 @@ def test_no_opinion_is_not_right(tmp_path):
     assert gradients(model, labelled(4))[1]["accuracy"] == 0.5
 
 
-def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path):
+def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None:
     config = OptimConfig(lr=1e-3, schedule="cosine", warmup_steps=2)
     steps = [pairs(8, seed) for seed in range(6)]
     whole = new_scorer(tmp_path)
     cut = copy.deepcopy(whole)
     all_metrics = trained(whole, steps, config)
-    optimizers, kept = make_optimizers(cut, config), {}
+    optimizers = make_optimizers(cut, config)
+    kept: dict[str, Any] = {}
 
-    def after_step(step, metrics):
+    def after_step(step: int, metrics: dict[str, float]) -> None:
         if step == 4:
             kept["weights"] = copy.deepcopy(cut.state_dict())
             kept["optimizers"] = copy.deepcopy(optimizers.state_dict())

@@ -2,11 +2,15 @@
 
 import copy
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
+from r1kit.config.sections import LossName
 from r1kit.model import causal_lm
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
@@ -14,20 +18,37 @@ from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.train import rl
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import LOSSES
-from r1kit.train.optim import make_optimizers
-from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
+from r1kit.train.optim import Optimizers, make_optimizers
+from r1kit.train.rl import MetricAccumulator
+from r1kit.types import (
+    Completion,
+    Finish,
+    Group,
+    Message,
+    Problem,
+    Reward,
+    Rollout,
+    Trajectory,
+    Verdict,
+)
 
 VOCAB, EOS, MAX_TOKENS = 24, 1, 8
+Groups = Sequence[tuple[int, Group]]
 PROBLEM = Problem("p", "t", (Message("user", "?"),), "1", "en")
 
 
 @pytest.fixture
-def model():
+def model() -> PreTrainedModel:
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     return causal_lm.build(shape, VOCAB, eos_id=EOS, pad_id=0, bos_id=2, seed=3)
 
 
-def sampled_groups(model, rewards, seed=0, temperature=1.0):
+def sampled_groups(
+    model: PreTrainedModel,
+    rewards: Sequence[Sequence[float]],
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Groups:
     """Groups of random completions with the log-probabilities the policy gives them."""
     generator = torch.Generator().manual_seed(seed)
     groups = []
@@ -42,13 +63,19 @@ def sampled_groups(model, rewards, seed=0, temperature=1.0):
     return groups
 
 
-def rollout(model, prompt, ids, reward, temperature=1.0):
+def rollout(
+    model: PreTrainedModel,
+    prompt: list[int],
+    ids: list[int],
+    reward: float,
+    temperature: float = 1.0,
+) -> Rollout:
     mask = torch.tensor([False] * len(prompt) + [True] * len(ids))
     with torch.no_grad():
         logprobs = token_logprobs(
             model, torch.tensor(prompt + ids), [len(mask)], mask, temperature=temperature
         )
-    finish = "length" if len(ids) == MAX_TOKENS else "stop"
+    finish: Finish = "length" if len(ids) == MAX_TOKENS else "stop"
     return Rollout(
         PROBLEM,
         prompt,
@@ -58,34 +85,40 @@ def rollout(model, prompt, ids, reward, temperature=1.0):
     )
 
 
-def learner(model, micro_batch_tokens=1024, **config):
-    config = RLConfig(max_tokens=MAX_TOKENS, **config)
+def learner(
+    model: PreTrainedModel, micro_batch_tokens: int = 1024, **settings: object
+) -> rl.Learner:
+    config = RLConfig(max_tokens=MAX_TOKENS, **settings)
     optimizers = make_optimizers(model, config.optim)
     return rl.Learner(model, optimizers, config, Ranks(), micro_batch_tokens)
 
 
-def step_of(groups, config, **more):
+def step_of(
+    groups: Groups, config: RLConfig, cursor: int | None = None, metrics: rl.Metrics | None = None
+) -> rl.Step:
     made = [(place, group_trajectories(group, config)) for place, group in groups]
-    return rl.Step(made, len(made), **({"cursor": len(made), "metrics": {}} | more))
+    return rl.Step(made, len(made), len(made) if cursor is None else cursor, metrics or {})
 
 
-def learn(held, groups):
+def learn(held: rl.Learner, groups: Groups) -> rl.Metrics:
     return rl.learn(held, step_of(groups, held.config), 1.0)
 
 
-def gradients(model, groups, **config):
+def gradients(
+    model: PreTrainedModel, groups: Groups, **config: Any
+) -> tuple[dict[str, torch.Tensor], rl.Metrics]:
     """The gradient the first update of a step applies."""
     model = copy.deepcopy(model)
     held = learner(model, **config)
-    kept = {}
+    kept: dict[str, torch.Tensor] = {}
 
-    class Capture:
-        def step(self, scale):
+    class Capture(Optimizers):
+        def step(self, lr_scale: float) -> float:
             kept.update({n: p.grad.clone() for n, p in model.named_parameters()})
             model.zero_grad()
             return 0.0
 
-    held.optimizers = Capture()
+    held.optimizers = Capture({}, 0.0)
     metrics = learn(held, groups)
     return kept, metrics
 
@@ -95,7 +128,9 @@ MIXED = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_first_update_is_the_plain_policy_gradient(model, loss, temperature):
+def test_first_update_is_the_plain_policy_gradient(
+    model: PreTrainedModel, loss: LossName, temperature: float
+) -> None:
     """With ratio 1 every variant is  -sum_t weight * advantage * grad log p."""
     groups = sampled_groups(model, MIXED, temperature=temperature)
     got, metrics = gradients(model, groups, loss=loss, temperature=temperature)
@@ -122,7 +157,7 @@ def test_first_update_is_the_plain_policy_gradient(model, loss, temperature):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_equal_rewards_change_nothing(model, loss):
+def test_equal_rewards_change_nothing(model: PreTrainedModel, loss: LossName) -> None:
     groups = sampled_groups(model, [[1.0] * 4, [0.1] * 4, [0.0] * 4])
     before = copy.deepcopy(model.state_dict())
     learn(learner(model, loss=loss), groups)
@@ -131,7 +166,9 @@ def test_equal_rewards_change_nothing(model, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_gradient_does_not_depend_on_micro_batches_or_order(model, loss):
+def test_gradient_does_not_depend_on_micro_batches_or_order(
+    model: PreTrainedModel, loss: LossName
+) -> None:
     groups = sampled_groups(model, MIXED)
     whole, _ = gradients(model, groups, loss=loss)
     split, _ = gradients(model, groups[::-1], loss=loss, micro_batch_tokens=16)
@@ -139,7 +176,7 @@ def test_gradient_does_not_depend_on_micro_batches_or_order(model, loss):
         torch.testing.assert_close(whole[name], split[name], atol=1e-6, rtol=1e-4)
 
 
-def test_skipping_zero_advantages_skips_nothing_that_counts(model):
+def test_skipping_zero_advantages_skips_nothing_that_counts(model: PreTrainedModel) -> None:
     """A KL term of almost nothing forces every completion through the model."""
     groups = sampled_groups(model, MIXED)
     skipped, _ = gradients(model, groups, loss="dapo")
@@ -148,7 +185,7 @@ def test_skipping_zero_advantages_skips_nothing_that_counts(model):
         torch.testing.assert_close(skipped[name], everything[name], atol=1e-6, rtol=1e-4)
 
 
-def test_masked_truncated_rows_are_absent(model):
+def test_masked_truncated_rows_are_absent(model: PreTrainedModel) -> None:
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
     cut = [
         (place, Group(PROBLEM, [r for r in group.rollouts if r.completion.finish == "stop"]))
@@ -162,7 +199,7 @@ def test_masked_truncated_rows_are_absent(model):
         assert any(not torch.allclose(with_mask[n], kept[n]) for n in kept)
 
 
-def test_kl_is_zero_at_first_and_pulls_back_later(model):
+def test_kl_is_zero_at_first_and_pulls_back_later(model: PreTrainedModel) -> None:
     groups = sampled_groups(model, MIXED)
     held = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
     first = learn(held, groups)
@@ -171,10 +208,11 @@ def test_kl_is_zero_at_first_and_pulls_back_later(model):
     assert later["kl"] > 1e-4
     held.refresh_reference()
     assert learn(held, groups)["kl"] == pytest.approx(0.0, abs=1e-7)
+    assert held.reference is not None
     assert not any(p.requires_grad for p in held.reference.parameters())
 
 
-def test_without_kl_there_is_no_reference(model):
+def test_without_kl_there_is_no_reference(model: PreTrainedModel) -> None:
     held = learner(model)
     metrics = learn(held, sampled_groups(model, MIXED))
     assert held.reference is None
@@ -183,13 +221,13 @@ def test_without_kl_there_is_no_reference(model):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_learning_raises_what_was_rewarded(model, loss):
+def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossName) -> None:
     """Several updates on one rollout phase: rewarded completions become likelier, clips act."""
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
     held = learner(model, loss=loss, optim=RLOptimConfig(lr=3e-3))
 
-    def gap():
-        sums = {True: 0.0, False: 0.0}
+    def gap() -> float:
+        sums: dict[bool | None, float] = {True: 0.0, False: 0.0}
         for _, group in groups:
             for r in group.rollouts:
                 again = rollout(model, r.prompt_ids, r.completion.token_ids, 0.0)
@@ -202,17 +240,25 @@ def test_learning_raises_what_was_rewarded(model, loss):
     assert metrics[-1]["clip_ratio"] > 0.0
 
 
-def test_updates_per_step_share_out_the_groups(model):
+def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
     """Two updates see each group once, in order of place, whatever rank they are on."""
     groups = sampled_groups(model, [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    seen = []
+    seen: list[list[Trajectory]] = []
     held = learner(model, updates_per_step=2)
     original = rl.update
+
+    def recorded(
+        learner: rl.Learner,
+        trajectories: Sequence[Trajectory],
+        scale: float,
+        totals: MetricAccumulator,
+        is_first: bool,
+    ) -> None:
+        seen.append(list(trajectories))
+        original(learner, trajectories, scale, totals, is_first)
+
     try:
-        rl.update = lambda learner, mine, *rest, **more: (
-            seen.append(list(mine)),
-            original(learner, mine, *rest, **more),
-        )
+        rl.update = recorded
         learn(held, groups)
     finally:
         rl.update = original
@@ -220,11 +266,12 @@ def test_updates_per_step_share_out_the_groups(model):
     assert seen == [[*first, *second], [*third, *fourth]]
 
 
-def test_reinforce_counts_steps_and_publishes(model):
+def test_reinforce_counts_steps_and_publishes(model: PreTrainedModel) -> None:
     held = learner(model, n_steps=3, optim=RLOptimConfig(lr=1e-3))
-    published, steps = [], []
+    published: list[int] = []
+    steps: list[tuple[int, int, float]] = []
 
-    def collect(step, cursor):
+    def collect(step: int, cursor: int) -> rl.Step:
         groups = sampled_groups(model, MIXED, seed=step)
         return step_of(groups, held.config, cursor=cursor + 3, metrics={"reward": float(step)})
 

@@ -11,14 +11,14 @@ from r1kit.train.sft import example, updates
 from r1kit.train.train_loop import train_loop
 
 
-def test_only_the_turn_is_scored():
+def test_only_the_turn_is_scored() -> None:
     made = example([1, 5, 6], [7, 2], "p")
     assert made.token_ids == [1, 5, 6, 7, 2]
     assert made.loss_mask == [0, 0, 0, 1, 1]
     assert made.advantage is None
 
 
-def test_every_example_once_an_epoch_in_new_orders():
+def test_every_example_once_an_epoch_in_new_orders() -> None:
     plan = updates(10, batch=4, epochs=2, seed=0)
     assert [len(update) for update in plan] == [4, 4, 2, 4, 4, 2]
     first, second = ([i for update in part for i in update] for part in (plan[:3], plan[3:]))
@@ -27,7 +27,7 @@ def test_every_example_once_an_epoch_in_new_orders():
     assert plan == updates(10, batch=4, epochs=2, seed=0) != updates(10, 4, 2, seed=1)
 
 
-def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact():
+def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> None:
     shape = ModelConfig(n_layers=1, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     model = causal_lm.build(shape, 40, eos_id=2, pad_id=0, bos_id=1, seed=0)
     examples = [example([1, 5, 6], [7, 2]), example([1, 9], [8, 8, 8, 3, 2])]
