@@ -79,11 +79,11 @@ STATED = {
 
 
 @pytest.mark.parametrize(("text", "letters"), STATED.items())
-def test_stated_letters(text: str, letters: str | None):
+def test_stated_letters(text: str, letters: str | None) -> None:
     assert stated_letters(text) == letters
 
 
-def test_the_four_outcomes():
+def test_the_four_outcomes() -> None:
     assert check_choice("Answer: B", "B").outcome == "correct"
     assert check_choice("Answer: B", "(b)").outcome == "correct"
     assert check_choice("Answer: A", "B").outcome == "incorrect"
@@ -98,12 +98,12 @@ def test_the_four_outcomes():
 
 
 @given(st.text(), st.sampled_from("ABCD"))
-def test_any_text_gets_a_verdict(text: str, gold: str):
+def test_any_text_gets_a_verdict(text: str, gold: str) -> None:
     assert check_choice(text, gold).correct in (True, False)
 
 
 @given(st.sampled_from("ABCD"), st.sampled_from("ABCD"))
-def test_the_last_statement_wins(first: str, last: str):
+def test_the_last_statement_wins(first: str, last: str) -> None:
     for form in (
         "Answer: {}",
         "The answer is ({}).",
@@ -115,7 +115,7 @@ def test_the_last_statement_wins(first: str, last: str):
         assert stated_letters(text) == last
 
 
-def test_hostile_text_is_bounded_in_time():
+def test_hostile_text_is_bounded_in_time() -> None:
     start = time.process_time()
     for part in (
         "A",
@@ -134,7 +134,7 @@ def test_hostile_text_is_bounded_in_time():
     assert time.process_time() - start < 5
 
 
-def test_options_are_shuffled_by_seed_and_problem_alone():
+def test_options_are_shuffled_by_seed_and_problem_alone() -> None:
     options = ["red", "green", "blue", "black"]
     shuffled, letter = shuffle_options(options, 2, seed=0, problem_id="mmlu/7")
     assert sorted(shuffled) == sorted(options)

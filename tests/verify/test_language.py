@@ -65,15 +65,21 @@ texts = st.lists(st.sampled_from(ANY + MUTE), max_size=8)
 
 
 @given(texts, st.integers(0, 8), languages, st.data())
-def test_what_each_addition_does(pieces, place, language, data):
+def test_what_each_addition_does(
+    pieces: list[str], place: int, language: str, data: st.DataObject
+) -> None:
     def share(addition: list[str]) -> float | None:
         return language_share(" ".join(pieces[:place] + addition + pieces[place:]), language)
 
     before = share([])
     assert share([data.draw(st.sampled_from(MUTE))]) == before
-    assert share([data.draw(st.sampled_from(WORDS[language]))]) >= (before or 0)
+    own = share([data.draw(st.sampled_from(WORDS[language]))])
+    assert own is not None
+    assert own >= (before or 0)
     ceiling = 1 if before is None else before
-    assert share([data.draw(st.sampled_from(OTHERS[language]))]) <= ceiling
+    foreign = share([data.draw(st.sampled_from(OTHERS[language]))])
+    assert foreign is not None
+    assert foreign <= ceiling
 
 
 def test_an_unknown_language_is_refused() -> None:
@@ -94,5 +100,5 @@ def test_hostile_text_is_bounded_in_time() -> None:
     [("1+2+3+...+100은?", "ko"), ("计算47+38", "zh"), ("Solve 3x+1=10", "en"), ("3x+1=10", "en"),
      ("", "en")],
 )  # fmt: skip
-def test_the_language_of_a_question(text, language):
+def test_the_language_of_a_question(text: str, language: str) -> None:
     assert language_of(text) == language

@@ -56,7 +56,7 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", POLICY)
-def test_policy(name: str, patient: Pool):
+def test_policy(name: str, patient: Pool) -> None:
     gold, right, wrong = POLICY[name]
     for answer in right:
         assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is True, answer
@@ -64,19 +64,19 @@ def test_policy(name: str, patient: Pool):
         assert check_math(f"\\boxed{{{answer}}}", gold, patient).correct is False, answer
 
 
-def test_every_policy_is_on_the_page():
+def test_every_policy_is_on_the_page() -> None:
     for name in POLICY:
         assert f"| {name} |" in PAGE
 
 
-def test_labelled_answers(patient: Pool):
+def test_labelled_answers(patient: Pool) -> None:
     assert len(LABELLED) >= 250
     verdicts = [check_math(row["text"], row["gold"], patient).correct for row in LABELLED]
     wrong = [row for row, v in zip(LABELLED, verdicts, strict=True) if v is not row["label"]]
     assert wrong == []
 
 
-def test_the_four_outcomes(pool: Pool):
+def test_the_four_outcomes(pool: Pool) -> None:
     assert check_math("\\boxed{x = 5}", "5", pool) == Verdict(True, "x = 5", "equal")
     assert check_math("\\boxed{4}", "5", pool) == Verdict(False, "4", "not 5")
     assert check_math("hm", "5", pool) == Verdict(False, None, "no final answer")
@@ -111,7 +111,7 @@ EXTRACTED = {
 
 
 @pytest.mark.parametrize(("text", "answer"), EXTRACTED.items())
-def test_extract(text: str, answer: str | None):
+def test_extract(text: str, answer: str | None) -> None:
     assert extract(text) == answer
 
 
@@ -158,7 +158,7 @@ def finite_decimal(value: Fraction) -> str | None:
 @given(rationals, st.data())
 def test_a_rational_equals_itself_in_every_form_and_not_its_neighbour(
     value: Fraction, data: st.DataObject
-):
+) -> None:
     gold, answer = (data.draw(st.sampled_from(renderings(value))) for _ in range(2))
     neighbour = data.draw(st.sampled_from(renderings(value + Fraction(1, 400))))
     assume("cm" not in gold + answer or "%" not in gold + answer)
@@ -188,7 +188,7 @@ def value_of(text: str) -> Value | None:
 
 @settings(max_examples=300)
 @given(SOUP, SOUP)
-def test_equality_is_reflexive_and_symmetric(a: str, b: str):
+def test_equality_is_reflexive_and_symmetric(a: str, b: str) -> None:
     left, right = value_of(a), value_of(b)
     if left is not None:
         assert same_value(left, left) in (True, None)
@@ -198,7 +198,7 @@ def test_equality_is_reflexive_and_symmetric(a: str, b: str):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(SOUP, st.text(max_size=200)), SOUP)
-def test_any_text_gets_a_verdict_in_bounded_time(pool: Pool, text: str, gold: str):
+def test_any_text_gets_a_verdict_in_bounded_time(pool: Pool, text: str, gold: str) -> None:
     start = time.perf_counter()
     verdict = check_math(f"\\boxed{{{text}}}", gold, pool)
     assert verdict.outcome in ("correct", "incorrect", "no answer", "undecided")
@@ -206,12 +206,12 @@ def test_any_text_gets_a_verdict_in_bounded_time(pool: Pool, text: str, gold: st
 
 
 @given(st.text())
-def test_extraction_never_fails(text: str):
+def test_extraction_never_fails(text: str) -> None:
     assert extract(text) is None or extract(text)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
-def test_powers_are_exact(a: int, b: int):
+def test_powers_are_exact(a: int, b: int) -> None:
     assume(a != b)
     left, right = value_of(f"2^{{-{a}}}"), value_of(f"2^{{-{b}}}")
     assert left is not None
@@ -220,7 +220,7 @@ def test_powers_are_exact(a: int, b: int):
     assert same_value(left, value_of(f"\\frac{{1}}{{2^{{{a}}}}}") or right) is True
 
 
-def test_the_caller_loads_neither_torch_nor_sympy():
+def test_the_caller_loads_neither_torch_nor_sympy() -> None:
     code = (
         "import sys, r1kit.verify.math, r1kit.verify.choice;"
         "r1kit.verify.math.check_math('\\\\boxed{\\\\sqrt8}', '2\\\\sqrt2');"

@@ -50,14 +50,14 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def test_math_verify_answers(pool: Pool):
+def test_math_verify_answers(pool: Pool) -> None:
     assert pool.ask("\\cot x", "\\frac{\\cos x}{\\sin x}").same is True
     assert pool.ask("\\cot x", "\\tan x").same is False
     assert pool.ask("}{", "5").same is None
     assert pool.ask("5", "}{").same is False
 
 
-def test_a_late_worker_is_killed_and_replaced(slow_worker: Path):
+def test_a_late_worker_is_killed_and_replaced(slow_worker: Path) -> None:
     before = children()
     with Pool(budget_s=0.2, worker=slow_worker) as pool:
         pool.warm_up()
@@ -77,7 +77,7 @@ def test_a_late_worker_is_killed_and_replaced(slow_worker: Path):
         pool.ask("5", "5")
 
 
-def test_many_threads_share_a_pool(slow_worker: Path):
+def test_many_threads_share_a_pool(slow_worker: Path) -> None:
     before = children()
     n_threads = threading.active_count()
     with Pool(size=2, budget_s=0.3, worker=slow_worker) as pool:
@@ -90,7 +90,7 @@ def test_many_threads_share_a_pool(slow_worker: Path):
     assert threading.active_count() == n_threads
 
 
-def test_no_thread_starves(slow_worker: Path):
+def test_no_thread_starves(slow_worker: Path) -> None:
     waits: list[float] = []
 
     def ask(pool: Pool) -> None:
@@ -135,7 +135,7 @@ def workers_of(ending: str, beginning: str = SCRIPT) -> list[int]:
 
 
 @pytest.mark.parametrize("ending", ["", "os._exit(0)", "import time; time.sleep(60)"])
-def test_workers_end_with_their_parent(ending: str, slow_worker: Path):
+def test_workers_end_with_their_parent(ending: str, slow_worker: Path) -> None:
     workers = workers_of(ending, with_pool(slow_worker))
     assert len(workers) == 2  # one and a spare
     assert_gone(workers)
@@ -163,12 +163,12 @@ def assert_gone(workers: list[int]) -> None:
 def is_alive(process_id: int) -> bool:
     """Orphans that have ended stay until the first process of the machine looks after them."""
     try:
-        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def test_a_busy_worker_ends_by_its_alarm_when_its_parent_is_killed(slow_worker: Path):
+def test_a_busy_worker_ends_by_its_alarm_when_its_parent_is_killed(slow_worker: Path) -> None:
     busy = """
 import signal, threading, time
 threading.Thread(target=module._default.ask, args=("5", "late")).start()
@@ -178,7 +178,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert_gone(workers_of(busy, with_pool(slow_worker)))
 
 
-def test_a_fork_gets_workers_of_its_own(slow_worker: Path):
+def test_a_fork_gets_workers_of_its_own(slow_worker: Path) -> None:
     forked = """
 child = os.fork()
 if child == 0:
@@ -190,7 +190,7 @@ assert ask() is False
     assert_gone(workers_of(forked, with_pool(slow_worker)))
 
 
-def test_a_worker_sees_nothing_of_the_environment(pool: Pool):
+def test_a_worker_sees_nothing_of_the_environment(pool: Pool) -> None:
     [worker, *_] = [child for child in psutil.Process().children() if "-I" in child.cmdline()]
     assert set(worker.environ()) <= {"PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LC_CTYPE"}
     assert os.environ.keys() - worker.environ().keys()

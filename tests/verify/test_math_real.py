@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from r1kit.types import Json
 from r1kit.verify.math import Pool, check_math
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ OURS_IS_RIGHT: dict[str, str] = {}
 """id of a MATH-500 row → why our verdict on the next row's answer, and not Math-Verify's, holds."""
 
 
-def rows(name: str) -> list[dict]:
+def rows(name: str) -> list[Json]:
     if not (DATA / name).exists():
         pytest.skip(f"{name} is not in {DATA}")
     with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
@@ -31,7 +32,7 @@ def alone() -> Iterator[Pool]:
         yield pool
 
 
-def test_every_answer_of_math500_is_itself(patient: Pool):
+def test_every_answer_of_math500_is_itself(patient: Pool) -> None:
     for row in rows("math500_test.jsonl.gz"):
         gold = row["answer"]
         for text in (
@@ -42,7 +43,7 @@ def test_every_answer_of_math500_is_itself(patient: Pool):
             assert check_math(text, gold, patient).correct is True, (gold, text)
 
 
-def test_the_next_answer_of_math500_is_judged_as_by_math_verify(patient: Pool, alone: Pool):
+def test_the_next_answer_of_math500_is_judged_as_by_math_verify(patient: Pool, alone: Pool) -> None:
     all_rows = rows("math500_test.jsonl.gz")
     differ = []
     for row, following in zip(all_rows, [*all_rows[1:], all_rows[0]], strict=True):
@@ -54,13 +55,13 @@ def test_the_next_answer_of_math500_is_judged_as_by_math_verify(patient: Pool, a
 
 
 @pytest.mark.parametrize("name", ["gsm8k_test.jsonl.gz", "gsm8k_train.jsonl.gz"])
-def test_every_solution_of_gsm8k_is_right(name: str, patient: Pool):
+def test_every_solution_of_gsm8k_is_right(name: str, patient: Pool) -> None:
     for row in rows(name):
         gold = row["answer"].rpartition("####")[2].strip()
         assert check_math(row["answer"], gold, patient).correct is True, row["answer"]
 
 
-def test_every_choice_of_mmlu_is_its_letter():
+def test_every_choice_of_mmlu_is_its_letter() -> None:
     from r1kit.verify.choice import check_choice
 
     for row in rows("mmlu_sample_12x40.jsonl.gz"):

@@ -1,5 +1,8 @@
 """Programs against tests, in the real sandbox; and candidates that try to be paid for nothing."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import pytest
 
 from r1kit.verify import code
@@ -23,12 +26,14 @@ SHORT = Limits(wall_s=1.0, cpu_s=1.0, memory_mb=256)
 
 
 @pytest.fixture(scope="module")
-def sandbox():
+def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as made:
         yield made
 
 
-def tried(sandbox, program, tests, **more):
+def tried(
+    sandbox: Sandbox, program: str, tests: Sequence[code.Test], **more: Any
+) -> code.TestReport:
     return check_code(program, tests, sandbox, SHORT, **more)
 
 
@@ -48,7 +53,7 @@ RIGHT = "def add(a, b):\n    return a + b\n"
         ("import sys\nprint(sum(map(int, open(0).read().split())))\nsys.exit()", SUM),
     ],
 )
-def test_right_programs_pass(sandbox, program, tests):
+def test_right_programs_pass(sandbox: Sandbox, program: str, tests: Sequence[code.Test]) -> None:
     report = tried(sandbox, program, tests)
     assert report.score == 1.0
     assert report.verdict(program).outcome == "correct"
@@ -75,7 +80,9 @@ def test_right_programs_pass(sandbox, program, tests):
         ("", SUM, "0 lines, not 1"),
     ],
 )
-def test_wrong_programs_fail_and_it_is_told_why(sandbox, program, tests, why):
+def test_wrong_programs_fail_and_it_is_told_why(
+    sandbox: Sandbox, program: str, tests: Sequence[code.Test], why: str
+) -> None:
     verdict = tried(sandbox, program, tests).verdict(program)
     assert verdict.outcome == "incorrect"
     assert why in verdict.why
@@ -147,27 +154,27 @@ EXPLOITS = {
 
 @pytest.mark.parametrize("tests", [ADD, CHECK], ids=["calls", "check"])
 @pytest.mark.parametrize("name", EXPLOITS)
-def test_no_exploit_is_paid(sandbox, name, tests):
+def test_no_exploit_is_paid(sandbox: Sandbox, name: str, tests: Sequence[code.Test]) -> None:
     assert tried(sandbox, EXPLOITS[name], tests).verdict("").outcome == "incorrect"
 
 
-def test_partial_scores_and_the_first_failure(sandbox):
-    tests = [CallTest("half", (n,), n / 2) for n in range(10)]
+def test_partial_scores_and_the_first_failure(sandbox: Sandbox) -> None:
+    tests: list[code.Test] = [CallTest("half", (n,), n / 2) for n in range(10)]
     program = "def half(n):\n    if n == 5:\n        import os; os._exit(3)\n    return n // 2"
     report = tried(sandbox, program, tests, run_all=True)
     assert [result.passed for result in report.results] == [n % 2 == 0 for n in range(10)]
     assert report.results[5].why == "ends with code 3"
     assert report.score == 0.5
     assert report.first_failure == 1
-    stopped = tried(sandbox, program, tests[:2] + SUM)
+    stopped = tried(sandbox, program, [*tests[:2], *SUM])
     assert len(stopped.results) == 2
     assert stopped.n_tests == 4
 
 
-def test_all_tests_together_have_a_limit(sandbox):
+def test_all_tests_together_have_a_limit(sandbox: Sandbox) -> None:
     program = "import time\ndef slow(n): time.sleep(0.4)"
     calls = [CallTest("slow", (n,), None) for n in range(2)]
-    tests = [*calls, *(StdioTest("", "") for _ in range(50))]
+    tests: list[code.Test] = [*calls, *(StdioTest("", "") for _ in range(50))]
     report = tried(sandbox, "import time; time.sleep(0.3)", tests, total_s=1.0, run_all=True)
     assert report.results[-1].why == "its tests together take too long"
     assert len(report.results) == 52
@@ -186,14 +193,14 @@ def test_all_tests_together_have_a_limit(sandbox):
         StdioTest("3 4\n", "7\n", checker="print(2)"),
     ],
 )
-def test_a_broken_test_is_nobodys_failure(sandbox, broken):
+def test_a_broken_test_is_nobodys_failure(sandbox: Sandbox, broken: code.Test) -> None:
     program = RIGHT if isinstance(broken, CheckTest) else "print(7)"
     report = tried(sandbox, program, [broken])
     assert report.score is None
     assert report.verdict(program).outcome == "undecided"
 
 
-def test_a_special_checker_decides(sandbox):
+def test_a_special_checker_decides(sandbox: Sandbox) -> None:
     checker = (
         "import sys\n"
         "given, answer, output = (open(name).read().split() for name in sys.argv[1:])\n"
@@ -205,7 +212,7 @@ def test_a_special_checker_decides(sandbox):
     assert tried(sandbox, "print('open everything')", [test]).verdict("").outcome != "correct"
 
 
-def test_calls_that_depend_on_results_are_found(sandbox):
+def test_calls_that_depend_on_results_are_found(sandbox: Sandbox) -> None:
     test = CheckTest(
         "def check(candidate):\n"
         "    value = 1\n"
@@ -241,11 +248,11 @@ def test_calls_that_depend_on_results_are_found(sandbox):
         ("", None),
     ],
 )
-def test_the_program_of_an_answer(text, program):
+def test_the_program_of_an_answer(text: str, program: str | None) -> None:
     assert extract_program(text) == program
 
 
-def test_tests_are_read_from_json():
+def test_tests_are_read_from_json() -> None:
     rows = [
         {"stdin": "1", "stdout": "2"},
         {"function": "f", "args": [1], "expected": [1]},
@@ -269,16 +276,16 @@ def test_tests_are_read_from_json():
         ([{"function": "f", "args": 1, "expected": 1}], "test 0: args is not a list"),
     ],
 )
-def test_what_is_no_test_is_named(rows, sentence):
+def test_what_is_no_test_is_named(rows: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         code.read(rows)
 
 
-def test_a_program_without_tests_is_refused(sandbox):
+def test_a_program_without_tests_is_refused(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="without tests"):
         check_code("print(1)", [], sandbox)
 
 
-def test_a_huge_program_is_refused_without_running(sandbox):
+def test_a_huge_program_is_refused_without_running(sandbox: Sandbox) -> None:
     report = tried(sandbox, "#" * 300_000, SUM)
     assert report.verdict("").outcome == "incorrect"

@@ -29,10 +29,10 @@ from r1kit.verify.code.output import first_difference, same_output
         ("1e999", "1e998", False),
     ],
 )
-def test_same_output_by_hand(got, expected, is_same):
+def test_same_output_by_hand(got: str, expected: str, is_same: bool) -> None:
     assert same_output(got, expected) is is_same
 
 
-def test_the_difference_is_told():
+def test_the_difference_is_told() -> None:
     assert first_difference("1\n5\n", "1\n2\n") == "line 2 is '5', not '2'"
     assert first_difference("1\n", "1\n2\n") == "1 lines, not 2"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 
 from r1kit.verify.code import values
 
-SCOPE: dict = {}
+SCOPE: dict[str, Any] = {}
 exec(values.SOURCE, SCOPE)  # our own text, run here as it is run in the sandbox
 encode, decode = SCOPE["encode"], SCOPE["decode"]
 
-atoms = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+atoms: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+)
 atoms |= st.binary() | st.complex_numbers(allow_nan=False)
 keys = st.integers() | st.text() | st.tuples(st.integers(), st.text())
 plain = st.recursive(
@@ -30,7 +33,7 @@ plain = st.recursive(
 
 
 @given(plain)
-def test_what_is_encoded_over_there_is_what_is_meant_here(value):
+def test_what_is_encoded_over_there_is_what_is_meant_here(value: object) -> None:
     over = json.loads(json.dumps(encode(value)))
     values.check(over)
     assert over == json.loads(json.dumps(values.coded(value)))
@@ -41,12 +44,12 @@ def test_what_is_encoded_over_there_is_what_is_meant_here(value):
 
 
 @given(plain, plain)
-def test_same_is_symmetric_but_for_floats_and_agrees_with_python(a, b):
+def test_same_is_symmetric_but_for_floats_and_agrees_with_python(a: object, b: object) -> None:
     if a == b:
         assert values.same(values.coded(a), values.coded(b)) or _holds(a, bool) != _holds(b, bool)
 
 
-def _holds(value, kind):
+def _holds(value: object, kind: type) -> bool:
     return isinstance(value, kind) or (
         isinstance(value, list | tuple | dict | set | frozenset)
         and any(_holds(item, kind) for item in value)
@@ -82,19 +85,19 @@ def _holds(value, kind):
         (1j, 1j, True),
     ],
 )
-def test_same_by_hand(got, expected, is_same):
+def test_same_by_hand(got: object, expected: object, is_same: bool) -> None:
     assert values.same(values.coded(got), values.coded(expected)) is is_same
 
 
-def test_a_lying_number_arrives_as_the_number_it_is():
+def test_a_lying_number_arrives_as_the_number_it_is() -> None:
     class Always(int):
-        def __eq__(self, other):
+        def __eq__(self, other: object) -> bool:
             return True
 
         __hash__ = int.__hash__
 
     class Forged:
-        def __eq__(self, other):
+        def __eq__(self, other: object) -> bool:
             return True
 
     assert encode(Always(3)) == 3
@@ -122,25 +125,25 @@ def test_a_lying_number_arrives_as_the_number_it_is():
         [["list"], []],
     ],
 )
-def test_what_is_no_encoded_value_is_refused(forged):
+def test_what_is_no_encoded_value_is_refused(forged: object) -> None:
     with pytest.raises(ValueError, match=r"encoded value|invalid literal"):
         values.check(forged)
 
 
-def test_nesting_is_bounded():
-    deep = 1
+def test_nesting_is_bounded() -> None:
+    deep: object = 1
     for _ in range(values.MAX_DEPTH + 2):
         deep = ["list", [deep]]
     with pytest.raises(ValueError, match="nested deeper"):
         values.check(deep)
 
 
-def test_what_is_not_data_cannot_be_expected():
+def test_what_is_not_data_cannot_be_expected() -> None:
     with pytest.raises(ValueError, match="object is not plain data"):
         values.coded([object()])
 
 
-def test_values_are_shown_short():
+def test_values_are_shown_short() -> None:
     assert values.shown(values.coded((1, "a", {2: None}))) == "(1, 'a', {2: None})"
     assert values.shown(values.coded((1,))) == "(1,)"
     assert len(values.shown(values.coded(list(range(10_000))))) <= values.MAX_SHOWN

@@ -8,18 +8,20 @@ Its own file because it runs as other users, whose interpreter has no pytest.
 
 import errno
 import json
+import platform
 import sys
 from dataclasses import asdict
+from typing import Any, cast
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox import Job, Sandbox, kernel, seccomp
+from r1kit.verify.sandbox import Job, Level, Sandbox, kernel, seccomp
 from r1kit.verify.sandbox.attacks import ATTACKS
 from r1kit.verify.sandbox.attacks.scene import judge
 
 
-def refuse_namespaces():
+def refuse_namespaces() -> None:
     """unshare, setns, mount and clone with CLONE_NEW* answer EPERM, clone3 ENOSYS."""
-    column, _ = seccomp.ARCHITECTURES[seccomp.platform.machine()]
+    column, _ = seccomp.ARCHITECTURES[platform.machine()]
     op, case, fail = seccomp._op, seccomp._case, seccomp._fail
     code = [op(seccomp._LOAD, seccomp._NUMBER)]
     for number in ((272, 97), (308, 268), (165, 40)):
@@ -32,9 +34,10 @@ def refuse_namespaces():
     kernel.install_filter(b"".join(code))
 
 
-def main(level, *where):
+def main(level: Level, *where: str) -> None:
     if "docker" in where:
         refuse_namespaces()
+    answer: dict[str, Any]
     try:
         with Sandbox(level, n_workers=1) as sandbox:
             attacks = [a for a in ATTACKS if not a.only_strict or sandbox.level == "strict"]
@@ -47,4 +50,4 @@ def main(level, *where):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(cast(Level, sys.argv[1]), *sys.argv[2:])

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox import Sandbox
+from r1kit.types import Json
+from r1kit.verify.sandbox import Level, Sandbox
 from r1kit.verify.sandbox.attacks import ATTACKS
+from r1kit.verify.sandbox.attacks.attack import Attack
 from r1kit.verify.sandbox.attacks.scene import STDIN, judge, scene
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
@@ -25,7 +28,7 @@ NOBODY = 65534
 
 
 @functools.cache
-def why_not(level):
+def why_not(level: Level) -> str:
     """Why this machine does not give the level, or ""."""
     try:
         with Sandbox(level, n_workers=1):
@@ -35,7 +38,7 @@ def why_not(level):
 
 
 @pytest.fixture(scope="module", params=["strict", "standard"])
-def sandbox(request):
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if why_not(request.param):
         pytest.skip(why_not(request.param))
     with Sandbox(request.param, n_workers=1) as sandbox:
@@ -43,7 +46,7 @@ def sandbox(request):
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
-def test_the_cage_holds(sandbox, attack):
+def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
     if attack.only_strict and sandbox.level != "strict":
         pytest.skip("not promised at this level")
     finding = judge(sandbox, attack)
@@ -54,7 +57,7 @@ def test_the_cage_holds(sandbox, attack):
 @pytest.mark.parametrize(
     "attack", [a for a in ATTACKS if a.bites], ids=lambda attack: attack.name.replace(" ", "-")
 )
-def test_without_a_cage_the_attack_wins(attack, tmp_path):
+def test_without_a_cage_the_attack_wins(attack: Attack, tmp_path: Path) -> None:
     with scene() as around:
         said = [b"", b""]
         for program in filter(None, (attack.program, attack.then)):
@@ -72,7 +75,7 @@ def test_without_a_cage_the_attack_wins(attack, tmp_path):
             pytest.skip("the machine itself does not allow it")
 
 
-def test_the_attacks_that_the_documentation_names_exist():
+def test_the_attacks_that_the_documentation_names_exist() -> None:
     page = (PACKAGE.parent / "docs" / "security.md").read_text(encoding="utf-8")
     table = page.split("### Layers")[1].split("An attack tells")[0]
     rows = [line.split("|")[3] for line in table.splitlines() if line.startswith("| ")][1:]
@@ -80,22 +83,23 @@ def test_the_attacks_that_the_documentation_names_exist():
     assert named <= {attack.name for attack in ATTACKS}
 
 
-def run_suite(command, *arguments):
+def run_suite(command: list[str], *arguments: str) -> Json:
     """The text of the suite travels by -c: the other user cannot read this folder."""
     code = SUITE.read_text(encoding="utf-8")
     done = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    answer: Json = json.loads(done.stdout)
+    return answer
 
 
-def assert_held(answer, level):
+def assert_held(answer: Json, level: Level) -> None:
     assert answer.get("level") == level, answer
     assert [f for f in answer["found"] if not f["held"]] == []
     assert answer["after"] == "42\n"
 
 
 @pytest.fixture
-def as_nobody():
+def as_nobody() -> Iterator[list[str]]:
     """An interpreter run by an ordinary user, with copies of what that user cannot read here.
 
     Not below pytest's own folder, which pytest keeps to its user.
@@ -107,7 +111,7 @@ def as_nobody():
         yield interpreter_of_nobody(Path(folder))
 
 
-def interpreter_of_nobody(home):
+def interpreter_of_nobody(home: Path) -> list[str]:
     home.chmod(0o755)
     shutil.copytree(PACKAGE, home / "src" / "r1kit")
     (home / "python").mkdir()
@@ -125,14 +129,14 @@ def interpreter_of_nobody(home):
 
 
 @pytest.mark.parametrize("level", ["strict", "standard"])
-def test_the_cage_holds_as_an_ordinary_user(as_nobody, level):
+def test_the_cage_holds_as_an_ordinary_user(as_nobody: list[str], level: Level) -> None:
     answer = run_suite(as_nobody, level)
     if "refused" in answer:
         pytest.skip(answer["refused"])
     assert_held(answer, level)
 
 
-def test_in_a_container_strict_refuses_and_standard_holds():
+def test_in_a_container_strict_refuses_and_standard_holds() -> None:
     if why_not("standard"):
         pytest.skip(why_not("standard"))
     command = ["env", f"PYTHONPATH={PACKAGE.parent}", sys.executable]

@@ -5,28 +5,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox import Job, Limits, Sandbox, layers, pool
+from r1kit.verify.sandbox import Job, Level, Limits, RunResult, Sandbox, layers, pool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
 
 
 @pytest.fixture(scope="module")
-def sandbox():
+def sandbox() -> Iterator[Sandbox]:
     with Sandbox("auto", n_workers=2) as sandbox:
         yield sandbox
 
 
-def outcome(ending):
+def outcome(ending: RunResult) -> tuple[str, int | None, bytes]:
     return ending.how, ending.code, ending.stdout
 
 
-def test_streams_and_exit_codes(sandbox):
+def test_streams_and_exit_codes(sandbox: Sandbox) -> None:
     assert outcome(sandbox.run(Job("print(int(input()) + 1)", b"41"))) == ("exit", 0, b"42\n")
     assert outcome(sandbox.run(Job("import sys; sys.exit(7)"))) == ("exit", 7, b"")
     assert outcome(sandbox.run(Job("import os; os._exit(9)"))) == ("exit", 9, b"")
@@ -34,7 +35,7 @@ def test_streams_and_exit_codes(sandbox):
     assert (spoken.code, spoken.stderr) == (1, b"no\n")
 
 
-def test_a_traceback_shows_the_programs_own_lines_and_not_ours(sandbox):
+def test_a_traceback_shows_the_programs_own_lines_and_not_ours(sandbox: Sandbox) -> None:
     text = sandbox.run(Job("def f():\n    return 1 / 0\nf()")).stderr.decode()
     assert text.startswith('Traceback (most recent call last):\n  File "program.py", line 3')
     assert "return 1 / 0" in text
@@ -59,14 +60,16 @@ def test_a_traceback_shows_the_programs_own_lines_and_not_ours(sandbox):
         ("print('x' * 1000, end='')", Limits(output_bytes=999), "output", None),
     ],
 )
-def test_endings(sandbox, program, limits, how, code):
+def test_endings(
+    sandbox: Sandbox, program: str, limits: Limits, how: str, code: int | None
+) -> None:
     ending = sandbox.run(Job(program, limits=limits))
     assert (ending.how, ending.code) == (how, code)
     assert len(ending.stdout) <= limits.output_bytes
     assert ending.is_clean == (how == "exit")
 
 
-def test_files_of_a_job_are_there_and_gone_in_the_next(sandbox):
+def test_files_of_a_job_are_there_and_gone_in_the_next(sandbox: Sandbox) -> None:
     look = "import os; print(sorted(os.listdir()))"
     program = f"import extra; print(extra.x, open('a.txt').read()); {look}"
     files = {"extra.py": b"x = 5", "a.txt": b"hi"}
@@ -75,24 +78,24 @@ def test_files_of_a_job_are_there_and_gone_in_the_next(sandbox):
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/b", "", "..", "a\0"])
-def test_files_have_plain_names(name):
+def test_files_have_plain_names(name: str) -> None:
     with pytest.raises(ValueError, match="plain name"):
         Job("", files={name: b""})
 
 
-def test_limits_are_positive():
+def test_limits_are_positive() -> None:
     with pytest.raises(ValueError, match="wall_s is positive"):
         Limits(wall_s=0)
 
 
-def test_map_keeps_the_order_and_large_input_arrives_whole(sandbox):
+def test_map_keeps_the_order_and_large_input_arrives_whole(sandbox: Sandbox) -> None:
     jobs = [Job(f"print({n})") for n in range(40)]
     assert [e.stdout for e in sandbox.map(jobs)] == [b"%d\n" % n for n in range(40)]
     echo = Job("import sys; print(len(sys.stdin.buffer.read()))", b"x" * 5_000_000)
     assert sandbox.run(echo).stdout == b"5000000\n"
 
 
-def test_a_family_may_fork_when_it_is_allowed_to(sandbox):
+def test_a_family_may_fork_when_it_is_allowed_to(sandbox: Sandbox) -> None:
     if sandbox.level != "strict":
         pytest.skip("children need a process namespace")
     program = (
@@ -102,7 +105,7 @@ def test_a_family_may_fork_when_it_is_allowed_to(sandbox):
     assert b"BlockingIOError" in sandbox.run(Job(program)).stderr
 
 
-def test_a_family_shares_the_memory_of_one():
+def test_a_family_shares_the_memory_of_one() -> None:
     has_group = any(layer.is_there for layer in layers() if layer.name == "cgroup")
     before = set(children(os.getpid()))
     with Sandbox("auto", n_workers=1) as sandbox:
@@ -123,7 +126,7 @@ def test_a_family_shares_the_memory_of_one():
     assert not [group for group in groups if group.exists()]
 
 
-def test_a_lost_worker_is_replaced():
+def test_a_lost_worker_is_replaced() -> None:
     before = set(children(os.getpid()))
     with Sandbox("auto", n_workers=1) as sandbox:
         assert sandbox.run(Job("print(1)")).is_clean
@@ -133,7 +136,7 @@ def test_a_lost_worker_is_replaced():
         assert sandbox.run(Job("print(2)")).stdout == b"2\n"
 
 
-def test_a_worker_that_hangs_is_ended_and_its_box_removed(monkeypatch):
+def test_a_worker_that_hangs_is_ended_and_its_box_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_GRACE_S", 0.3)
     before = set(children(os.getpid()))
     with Sandbox("standard", n_workers=1) as sandbox:
@@ -148,18 +151,18 @@ def test_a_worker_that_hangs_is_ended_and_its_box_removed(monkeypatch):
     assert not box.exists()
 
 
-def test_a_closed_sandbox_says_so():
+def test_a_closed_sandbox_says_so() -> None:
     with pytest.raises(SandboxError, match="with Sandbox"):
         Sandbox("auto").run(Job(""))
 
 
-def test_every_layer_is_told_with_a_reason():
+def test_every_layer_is_told_with_a_reason() -> None:
     told = {layer.name: layer.why for layer in layers()}
     assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= told.keys()
     assert all(told.values())
 
 
-def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs():
+def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs() -> None:
     before = children(os.getpid()), os.listdir("/proc/self/fd")
     with Sandbox("auto", n_workers=2) as sandbox:
         spawn = "import os, time\nif os.fork() == 0: time.sleep(60)"
@@ -176,7 +179,7 @@ def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs():
 
 
 @pytest.mark.parametrize("level", ["strict", "standard"])
-def test_killing_the_caller_leaves_nothing(level):
+def test_killing_the_caller_leaves_nothing(level: Level) -> None:
     may_fork = level == "strict"
     program = "import os\n" + "os.fork()\n" * may_fork + "while True: pass"
     code = (
@@ -192,6 +195,8 @@ def test_killing_the_caller_leaves_nothing(level):
         stderr=subprocess.PIPE,
     )  # fmt: skip
     with caller:
+        assert caller.stdout is not None
+        assert caller.stderr is not None
         if caller.stdout.readline() != b"running\n":
             pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
         family = descendants(caller.pid)
@@ -207,7 +212,7 @@ def test_killing_the_caller_leaves_nothing(level):
 
 
 @pytest.mark.parametrize("level", ["strict", "standard"])
-def test_a_fork_bomb_ends_with_its_supervisors(level):
+def test_a_fork_bomb_ends_with_its_supervisors(level: Level) -> None:
     """Where children could outlive a supervisor that is killed, there are none."""
     code = (
         "from r1kit.verify.sandbox import *; import threading\n"
@@ -222,6 +227,8 @@ def test_a_fork_bomb_ends_with_its_supervisors(level):
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment,
         stderr=subprocess.PIPE,
     ) as caller:  # fmt: skip
+        assert caller.stdout is not None
+        assert caller.stderr is not None
         if caller.stdout.readline() != b"running\n":
             pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
         family = descendants(caller.pid)
@@ -234,16 +241,16 @@ def test_a_fork_bomb_ends_with_its_supervisors(level):
     assert [pid for pid in family if is_alive(pid)] == []
 
 
-def children(pid):
+def children(pid: int) -> list[int]:
     # Not /proc/PID/task/*/children: it misses those of a thread that ends just now.
     return sorted(child.pid for child in psutil.Process(pid).children())
 
 
-def descendants(pid):
+def descendants(pid: int) -> list[int]:
     return [p for child in children(pid) for p in (child, *descendants(child))]
 
 
-def is_alive(pid):
+def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
