@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def manifest(**changes: object) -> Checkpoint:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_transformers_opens_it_with_equal_logits(tmp_path: Path, tied: bool):
+def test_transformers_opens_it_with_equal_logits(tmp_path: Path, tied: bool) -> None:
     original = model(tied=tied)
     save(tmp_path / "c", original, tokenizer(), manifest())
     ids = torch.tensor([[2, 3, 5, 7, 11]])
@@ -89,7 +90,7 @@ def test_transformers_opens_it_with_equal_logits(tmp_path: Path, tied: bool):
     assert its_tokenizer.chat_template == tokenizer().chat_template
 
 
-def test_every_end_of_sequence_id_is_in_the_generation_config(tmp_path: Path):
+def test_every_end_of_sequence_id_is_in_the_generation_config(tmp_path: Path) -> None:
     policy = model()
     policy.generation_config.eos_token_id = 7
     save(tmp_path / "c", policy, tokenizer(), manifest())
@@ -97,13 +98,13 @@ def test_every_end_of_sequence_id_is_in_the_generation_config(tmp_path: Path):
     assert policy.generation_config.eos_token_id == 7
 
 
-def test_manifest_and_state_read_back_bit_equal(tmp_path: Path):
+def test_manifest_and_state_read_back_bit_equal(tmp_path: Path) -> None:
     policy = model()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1 / 3)
     policy(torch.tensor([[2, 3, 4]])).logits.logsumexp(-1).sum().backward()
     optimizer.step()
     weight = torch.randn(3, 4)
-    state = {
+    state: dict[str, Any] = {
         "optimizer": optimizer.state_dict(),
         "torch_rng": torch.get_rng_state(),
         "python_rng": random.Random(1).getstate(),
@@ -128,7 +129,7 @@ def test_manifest_and_state_read_back_bit_equal(tmp_path: Path):
     assert fresh.param_groups[0]["lr"] == 1 / 3
 
 
-def test_no_state_is_none_and_unknown_state_is_refused(tmp_path: Path):
+def test_no_state_is_none_and_unknown_state_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest())
     assert load_state(tmp_path / "c") is None
     with pytest.raises(TypeError, match="no set"):
@@ -136,20 +137,20 @@ def test_no_state_is_none_and_unknown_state_is_refused(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
 
 
-def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path: Path):
+def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest(), {"x": torch.ones(1)})
     kinds = {path.suffix for path in (tmp_path / "c").rglob("*") if path.is_file()}
     assert kinds <= {".json", ".safetensors", ".jinja"}
 
 
-def test_saving_again_replaces(tmp_path: Path):
+def test_saving_again_replaces(tmp_path: Path) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest(step=1), {"n": 1})
     save(tmp_path / "c", model(), tokenizer(), manifest(step=2), {"n": 2})
     assert load_manifest(tmp_path / "c").step == 2
     assert load_state(tmp_path / "c") == {"n": 2}
 
 
-def test_leftovers_of_a_killed_save_are_cleaned(tmp_path: Path):
+def test_leftovers_of_a_killed_save_are_cleaned(tmp_path: Path) -> None:
     (tmp_path / ".tmp-old").mkdir()
     (tmp_path / ".tmp-old/model.safetensors").write_text("half")
     save(tmp_path / "c", model(), tokenizer(), manifest())
@@ -157,7 +158,7 @@ def test_leftovers_of_a_killed_save_are_cleaned(tmp_path: Path):
 
 
 @pytest.mark.parametrize("broken", ["missing", "empty", "no weights", "cut weights", "bad config"])
-def test_a_folder_that_is_no_model_is_a_sentence(tmp_path: Path, broken: str):
+def test_a_folder_that_is_no_model_is_a_sentence(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "c"
     if broken != "missing":
         save(path, model(), tokenizer(), manifest())
@@ -177,7 +178,7 @@ def test_a_folder_that_is_no_model_is_a_sentence(tmp_path: Path, broken: str):
     assert "\n" not in str(caught.value)
 
 
-def test_foreign_and_damaged_manifests_are_sentences(tmp_path: Path):
+def test_foreign_and_damaged_manifests_are_sentences(tmp_path: Path) -> None:
     model().save_pretrained(tmp_path / "c")
     with pytest.raises(CheckpointError, match="not written by r1kit"):
         load_manifest(tmp_path / "c")
@@ -188,7 +189,7 @@ def test_foreign_and_damaged_manifests_are_sentences(tmp_path: Path):
 
 
 @pytest.mark.parametrize("file", ["state.json", "tensors.safetensors"])
-def test_a_damaged_state_is_a_sentence(tmp_path: Path, file: str):
+def test_a_damaged_state_is_a_sentence(tmp_path: Path, file: str) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest(), {"x": torch.ones(3)})
     target = tmp_path / "c/resume" / file
     target.write_bytes(target.read_bytes()[:-2])
@@ -199,7 +200,7 @@ def test_a_damaged_state_is_a_sentence(tmp_path: Path, file: str):
         load_state(tmp_path / "c")
 
 
-def test_one_bit_in_any_file_is_noticed(tmp_path: Path):
+def test_one_bit_in_any_file_is_noticed(tmp_path: Path) -> None:
     save(tmp_path / "whole", model(), tokenizer(), manifest(), {"x": torch.ones(3), "cursor": 48})
     names = names_below(tmp_path / "whole")
     assert {"config.json", "model.safetensors", MARKER, "resume/state.json"} <= set(names)
@@ -217,7 +218,7 @@ def test_one_bit_in_any_file_is_noticed(tmp_path: Path):
         shutil.rmtree(tmp_path / "c")
 
 
-def test_a_config_changed_on_purpose_opens_as_a_foreign_folder(tmp_path: Path):
+def test_a_config_changed_on_purpose_opens_as_a_foreign_folder(tmp_path: Path) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest())
     file = tmp_path / "c" / "config.json"
     config = json.loads(file.read_text())
@@ -230,7 +231,7 @@ def test_a_config_changed_on_purpose_opens_as_a_foreign_folder(tmp_path: Path):
     assert opened.config.rope_parameters["rope_theta"] == 500_000.0
 
 
-def test_a_checkpoint_of_an_earlier_version_opens(tmp_path: Path):
+def test_a_checkpoint_of_an_earlier_version_opens(tmp_path: Path) -> None:
     save(tmp_path / "c", model(), tokenizer(), manifest(), {"n": 1})
     without_checksums(tmp_path / "c")
     load(tmp_path / "c")
@@ -244,7 +245,7 @@ def without_checksums(path: Path) -> None:
     (path / MARKER).write_text(json.dumps(old))
 
 
-def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path):
+def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match="token 19, but the model only has embeddings 0 to 18"
     ):
@@ -289,7 +290,7 @@ while True:
 """
 
 
-def test_a_full_disk_and_kill_9_while_saving_leave_all_or_nothing(tmp_path: Path):
+def test_a_full_disk_and_kill_9_while_saving_leave_all_or_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, __file__, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as writer:

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,13 +18,13 @@ from r1kit.stages import base
 from r1kit.stages.plan import Unit
 
 
-def test_a_folder_is_itself(tmp_path: Path):
+def test_a_folder_is_itself(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     assert find_model(tmp_path) == tmp_path
     assert find_model(str(tmp_path)) == tmp_path
 
 
-def test_a_run_without_checkpoint_is_a_sentence(tmp_path: Path):
+def test_a_run_without_checkpoint_is_a_sentence(tmp_path: Path) -> None:
     recipe = parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
     RunDir.create_or_resume(tmp_path / "run", recipe).close()
     with pytest.raises(CheckpointError, match="has no checkpoint yet"):
@@ -34,7 +35,9 @@ def test_a_run_without_checkpoint_is_a_sentence(tmp_path: Path):
     "name",
     ["./org/name", "/abs", "a/b/c", "name", "../x", "~/none", "org/", "here/nmae", "a\nb/c"],
 )
-def test_a_missing_path_is_refused_and_nobody_is_asked(name, tmp_path, monkeypatch):
+def test_a_missing_path_is_refused_and_nobody_is_asked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("the network was asked"))
     (tmp_path / "here").mkdir()
@@ -42,7 +45,9 @@ def test_a_missing_path_is_refused_and_nobody_is_asked(name, tmp_path, monkeypat
         find_model(name)
 
 
-def test_a_path_without_a_model_is_refused_before_torch_is_loaded(tmp_path, monkeypatch):
+def test_a_path_without_a_model_is_refused_before_torch_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/tiny").mkdir(parents=True)
     (tmp_path / "file").write_text("")
@@ -74,7 +79,7 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub of our own, in a folder without models."""
     monkeypatch.chdir(tmp_path)
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
@@ -87,7 +92,7 @@ def hub(tmp_path, monkeypatch):
     server.server_close()
 
 
-def at(monkeypatch, address: str) -> None:
+def at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -102,13 +107,15 @@ def at(monkeypatch, address: str) -> None:
         ("org/broken", "the hub cannot be asked"),
     ],
 )
-def test_a_hub_id_that_cannot_be_had_is_a_sentence_at_once(hub, name, told):
+def test_a_hub_id_that_cannot_be_had_is_a_sentence_at_once(hub: None, name: str, told: str) -> None:
     assert find_model("org/there") == "org/there"
     with pytest.raises(CheckpointError, match=told):
         find_model(name)
 
 
-def test_without_a_network_or_offline_nothing_is_tried_again_and_again(hub, monkeypatch, capfd):
+def test_without_a_network_or_offline_nothing_is_tried_again_and_again(
+    hub: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         at(monkeypatch, f"http://127.0.0.1:{closed.getsockname()[1]}")
@@ -121,7 +128,7 @@ def test_without_a_network_or_offline_nothing_is_tried_again_and_again(hub, monk
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
-def test_a_recipe_whose_model_is_not_there_is_refused_at_once():
+def test_a_recipe_whose_model_is_not_there_is_refused_at_once() -> None:
     shape = ModelConfig(path="./none")
     with pytest.raises(CheckpointError, match="no checkpoint at ./none"):
-        base.make(None, Unit("base", base.run), shape, BaseConfig(tokens=1))
+        base.make(None, Unit("base", "base.run"), shape, BaseConfig(tokens=1))  # type: ignore[arg-type]

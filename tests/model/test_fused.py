@@ -9,7 +9,7 @@ from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
-from r1kit.model.cache import RowCache
+from r1kit.model.cache import KeyValues, RowCache
 from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
 from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
@@ -102,8 +102,12 @@ def test_long_texts_are_read_by_torch_whoever_else_is_read(
     both, plain, loops = inference(model), _LlamaLike(model), NumbaModel(model)
     ids = list(range(7))
     [known] = loops.read([ids[:4]], [{}])
-    texts = ((ids[:5], {}, loops), (ids[:6], {}, plain), (ids[4:5], known, loops),
-             (ids[4:6], known, plain))  # fmt: skip
+    texts: list[tuple[list[int], KeyValues, Inference]] = [
+        (ids[:5], {}, loops),
+        (ids[:6], {}, plain),
+        (ids[4:5], known, loops),
+        (ids[4:6], known, plain),
+    ]
     together = both.read([one for one, *_ in texts], [before for _, before, _ in texts])
     for (one, before, way), read in zip(texts, together, strict=True):
         [expected] = way.read([one], [before])

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from r1kit.model import kernels
 from r1kit.model.attention import Scores
@@ -65,7 +67,7 @@ def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
     query, keys, values = _random(9, 4, 16), _random(9, 2, 20, 16), _random(9, 2, 20, 16)
     slots, places = np.arange(9)[::-1].copy(), np.arange(9) * 2
     logits, u = _random(9, 77) * 3, np.linspace(0, 0.99, 9, dtype=np.float32)
-    calls = [
+    calls: list[Callable[[slice], kernels.Array]] = [
         lambda rows: kernels.linear(x[rows], weight, bias),
         lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
         lambda rows: _seen(query[rows], (keys, values), (slots[rows], places[rows])),
@@ -107,7 +109,7 @@ def test_looking_back_in_a_loop_is_torchs_attention(
 def test_what_is_not_a_number_stays_so() -> None:
     odd = np.array([[0.0, np.nan], [np.inf, 0.0], [-np.inf, 0.0]], np.float32)
     ones = np.ones(3, np.float32)
-    tokens, logprobs = _drawn(odd, ones / 3)
+    tokens, logprobs = _drawn(odd, ones / np.float32(3))
     assert np.isnan(logprobs).tolist() == [True, True, False]
     assert tokens[2] == 1
     assert np.isnan(kernels.linear(odd[:1], ones[None, :2], NONE)).all()
@@ -164,12 +166,10 @@ def test_a_ctrl_c_in_a_loop_is_a_ctrl_c() -> None:
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = kernels.njit
-
     def refusing(function: object, **options: bool) -> object:
         if options.pop("cache", False):
             raise RuntimeError("cannot cache function: no locator available")
-        return real(function, **options)
+        return njit(function, **options)
 
     monkeypatch.setattr(kernels, "njit", refusing)
 

@@ -3,17 +3,22 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.autograd import gradcheck
 from transformers import PreTrainedModel
 
 from r1kit.model.norm import RMSNorm, _Norm, replace_norms
 
 
+def normed(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    y: Tensor = _Norm.apply(x, weight, eps)  # type: ignore[no-untyped-call]
+    return y
+
+
 def test_by_hand() -> None:
     """rms(1, 7) = 5; d/dx1 of y1 = 1/5 - 1 * 1 / (2 * 125) = 0.196."""
     x = torch.tensor([[1.0, 7.0]], dtype=torch.float64, requires_grad=True)
-    y = _Norm.apply(x, torch.tensor([1.0, 2.0], dtype=torch.float64), 0.0)
+    y = normed(x, torch.tensor([1.0, 2.0], dtype=torch.float64), 0.0)
     torch.testing.assert_close(y, torch.tensor([[0.2, 2.8]], dtype=torch.float64))
     y[0, 0].backward()
     assert x.grad is not None
@@ -24,7 +29,7 @@ def test_its_gradient_is_that_of_its_value() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(lambda x, w: _Norm.apply(x, w, 1e-3), (x, weight), atol=1e-6, rtol=1e-5)
+    assert gradcheck(lambda x, w: normed(x, w, 1e-3), (x, weight), atol=1e-6, rtol=1e-5)
 
 
 def test_a_model_with_it_is_the_same_model(any_model: PreTrainedModel) -> None:
@@ -44,6 +49,6 @@ def test_a_model_with_it_is_the_same_model(any_model: PreTrainedModel) -> None:
 def test_half_precision_norms_in_full() -> None:
     norm = nn.RMSNorm(4)
     x = torch.tensor([300.0, 1.0, 2.0, 3.0]).bfloat16()
-    mine = _Norm.apply(x, norm.weight.detach().bfloat16(), 1e-6)
+    mine = normed(x, norm.weight.detach().bfloat16(), 1e-6)
     assert mine.dtype == torch.bfloat16
     torch.testing.assert_close(mine.float(), norm(x.float()), atol=1e-2, rtol=1e-2)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from r1kit.train.train_loop import train_loop
 CPU = ComputeConfig(device="cpu")
 
 
-def talk(ranks, greeting):
+def talk(
+    ranks: Ranks, greeting: str
+) -> tuple[list[tuple[str, int]], dict[str, float], list[float], list[list[float]], list[int]]:
     everybody = ranks.gather((greeting, ranks.rank))
     sums = ranks.sum({"n": 1.0, f"rank{ranks.rank}": 2.0})
     parameter = torch.nn.Parameter(torch.zeros(3))
@@ -27,10 +30,11 @@ def talk(ranks, greeting):
         parameter.grad = torch.tensor([1.0, 2.0, 3.0])
     other.grad = torch.full((2, 2), float(ranks.rank + 1))
     ranks.sum_gradients([parameter, other])
+    assert parameter.grad is not None
     return everybody, sums, parameter.grad.tolist(), other.grad.tolist(), ranks.share(range(5))
 
 
-def test_two_processes_gather_and_sum():
+def test_two_processes_gather_and_sum() -> None:
     everybody, sums, first, second, share = parallel.launch(2, CPU, talk, "hello")
     assert everybody == [("hello", 0), ("hello", 1)]
     assert sums == {"n": 2.0, "rank0": 2.0, "rank1": 2.0}
@@ -39,14 +43,14 @@ def test_two_processes_gather_and_sum():
     assert share == [0, 2, 4]
 
 
-def test_one_process_needs_nobody():
+def test_one_process_needs_nobody() -> None:
     everybody, sums, first, *_ = parallel.launch(1, CPU, talk, "hello")
     assert everybody == [("hello", 0)]
     assert sums == {"n": 1.0, "rank0": 2.0}
     assert first == [0.0, 0.0, 0.0]
 
 
-def train_a_little(ranks):
+def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
     """Five steps of pretraining, the documents of each step shared out over the ranks."""
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     model = causal_lm.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
@@ -63,7 +67,7 @@ def train_a_little(ranks):
         [documents[i] for i in chunk if i % ranks.size == ranks.rank]
         for chunk in chunks(lengths, config.batch_tokens, 320)
     ]
-    losses = []
+    losses: list[float] = []
     train_loop(
         cross_entropy,
         model,
@@ -79,7 +83,7 @@ def train_a_little(ranks):
     return losses, flat.tolist()
 
 
-def test_two_processes_train_as_one():
+def test_two_processes_train_as_one() -> None:
     one_losses, one = parallel.launch(1, CPU, train_a_little)
     two_losses, two = parallel.launch(2, CPU, train_a_little)
     assert len(one_losses) == 5
@@ -87,97 +91,97 @@ def test_two_processes_train_as_one():
     torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=2e-4, rtol=1e-3)
 
 
-def test_chunks_by_hand():
+def test_chunks_by_hand() -> None:
     lengths = [4, 4, 3, 9, 2, 2, 2, 2]
     assert chunks(lengths, batch_tokens=8, tokens=20) == [range(2), range(2, 4)]
     assert chunks(lengths, batch_tokens=8, tokens=21) == [range(2), range(2, 4), range(4, 8)]
     assert chunks(lengths, batch_tokens=100, tokens=10) == []
 
 
-def killed(ranks):
+def killed(ranks: Ranks) -> None:
     if ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.barrier()
 
 
-def test_a_killed_rank_is_named():
+def test_a_killed_rank_is_named() -> None:
     """The third fails as well, but only because its neighbour is gone."""
     with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\).*resumes the run"):
         parallel.launch(3, CPU, killed)
 
 
-def die_here():
+def die_here() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Deadly:
     """Kills the process that receives it, before it comes to the rendezvous."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return die_here, ()
 
 
-def test_a_rank_that_is_killed_while_it_loads_is_not_waited_for():
+def test_a_rank_that_is_killed_while_it_loads_is_not_waited_for() -> None:
     with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\)"):
         parallel.launch(2, CPU, killed, Deadly())
 
 
-def complaining(ranks):
+def complaining(ranks: Ranks) -> None:
     if ranks.rank == 1:
         raise EngineError("The weights are damaged; use another checkpoint.")
     ranks.barrier()
 
 
-def test_what_another_rank_says_is_said_by_the_first(capfd):
+def test_what_another_rank_says_is_said_by_the_first(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EngineError, match="The weights are damaged; use another checkpoint."):
         parallel.launch(2, CPU, complaining)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def crashing(ranks):
+def crashing(ranks: Ranks) -> None:
     if ranks.rank == 1:
         raise KeyError("no such thing")
     ranks.barrier()
 
 
-def test_a_bug_in_another_rank_comes_with_its_traceback(capfd):
+def test_a_bug_in_another_rank_comes_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RankError, match="rank 1: KeyError: 'no such thing'") as raised:
         parallel.launch(2, CPU, crashing)
     assert "in crashing" in "".join(raised.value.__notes__)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def failing(ranks):
+def failing(ranks: Ranks) -> None:
     if ranks.rank == 0:
         raise RuntimeError("of the first rank")
     ranks.barrier()
 
 
-def test_a_bug_in_the_first_rank_is_not_laid_at_the_door_of_another():
+def test_a_bug_in_the_first_rank_is_not_laid_at_the_door_of_another() -> None:
     with pytest.raises(RuntimeError, match="of the first rank"):
         parallel.launch(2, CPU, failing)
 
 
-def test_the_number_of_processes():
+def test_the_number_of_processes() -> None:
     assert parallel.n_processes(ComputeConfig(n_processes=7), at_most=4) == 4
     assert parallel.n_processes(ComputeConfig(n_processes=3), at_most=4) == 3
     assert 1 <= parallel.n_processes(CPU, at_most=8) <= (os.cpu_count() or 1)
 
 
-def test_a_device_that_is_not_there():
+def test_a_device_that_is_not_there() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ComputeError, match="no cuda device for torch; set compute.device to cpu"):
         parallel.device_kind(ComputeConfig(device="cuda"))
 
 
-def test_ranks_alone():
+def test_ranks_alone() -> None:
     ranks = Ranks()
     assert ranks.is_first
     assert ranks.share([1, 2, 3]) == [1, 2, 3]
 
 
-def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch):
+def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
     assert parallel.crowd(ComputeConfig(device="cpu"), 2) is None
     asked = ComputeConfig(device="cpu", n_processes=64)
@@ -187,7 +191,7 @@ def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch):
     assert "compute.threads to 1" in (parallel.crowd(threads, 1) or "")
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
     monkeypatch.setattr(parallel, "device_kind", lambda config: "cuda")
     assert parallel.n_processes(ComputeConfig(n_processes=2), at_most=8) == 2
@@ -195,7 +199,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch):
         parallel.n_processes(ComputeConfig(n_processes=3), at_most=8)
 
 
-def test_the_message_names_the_setting_that_was_used():
+def test_the_message_names_the_setting_that_was_used() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(ComputeError, match="set --device to cpu"):
