@@ -1,6 +1,7 @@
 """What a judge adds to rewards, and what the learned one sees."""
 
 import copy
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -18,11 +19,11 @@ TOKENIZER = tokenizers.train_tokenizer(
 )
 
 
-def problem(kind="chat", question="I am Mina. Hello!"):
+def problem(kind: str = "chat", question: str = "I am Mina. Hello!") -> Problem:
     return Problem(question, "general", (Message("user", question),), "x", "en", {"kind": kind})
 
 
-def group(*texts, kind="chat"):
+def group(*texts: str, kind: str = "chat") -> Group:
     asked = problem(kind)
     return Group(
         asked,
@@ -40,7 +41,7 @@ def group(*texts, kind="chat"):
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
+def judge(tmp_path_factory: pytest.TempPathFactory) -> RewardModels:
     folder = tmp_path_factory.mktemp("policy")
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     models = []
@@ -51,18 +52,19 @@ def judge(tmp_path_factory):
         model = scorer.from_policy(folder, "cpu")
         torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(seed))
         models.append(model)
-    return RewardModels(*models, TOKENIZER, micro_batch_tokens=64)
+    helpful, harmless = models
+    return RewardModels(helpful, harmless, TOKENIZER, micro_batch_tokens=64)
 
 
 class Said:
     """A judge that says what the texts say."""
 
-    def scores(self, problems, texts):
+    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
         assert [asked.meta["kind"] for asked in problems] == ["chat", "chat", "harm", "harm"]
         return [None if text == "?" else float(text) for text in texts]
 
 
-def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped():
+def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> None:
     first, second = preferred([group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0)
     assert [rollout.completion.text for rollout in first.rollouts] == ["0.25"]
     assert first.rollouts[0].reward == Reward(
@@ -72,7 +74,7 @@ def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped():
     assert second.problem.meta["kind"] == "harm"
 
 
-def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing():
+def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing() -> None:
     undecided = type("Undecided", (), {"scores": lambda self, problems, texts: [None] * len(texts)})
     assert [left.rollouts for left in preferred([group("a"), group()], undecided(), 1.0)] == [
         [],
@@ -82,13 +84,15 @@ def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing():
 
 
 @pytest.mark.parametrize("scores", [[1.01], [-0.1], [float("nan")], [], [0.5, 0.5]])
-def test_what_is_no_score_is_refused(scores):
+def test_what_is_no_score_is_refused(scores: list[float]) -> None:
     wrong = type("Wrong", (), {"scores": lambda self, problems, texts: scores})
     with pytest.raises(ValueError, match="judge"):
         preferred([group("a")], wrong(), 1.0)
 
 
-def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(judge):
+def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(
+    judge: RewardModels,
+) -> None:
     texts = [
         "<think>a</think>Hello, Mina!",
         "<think>Good idea.</think>Hello, Mina!",
@@ -96,6 +100,7 @@ def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(judge
     ]
     helpful = judge.scores([problem()] * 3, texts)
     assert len(set(helpful)) == 1
+    assert helpful[0] is not None
     assert 0 < helpful[0] < 1
     assert judge.scores([problem()], ["<think>a</think>Hello!"])[0] != helpful[0]
     asked_otherwise = judge.scores([problem(question="How can I help?")], texts[:1])
@@ -104,7 +109,9 @@ def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(judge
     assert len(set(harmless)) == 3
 
 
-def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(judge):
+def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
+    judge: RewardModels,
+) -> None:
     kinds = ["chat", "harm", "chat", "harm", "chat"]
     asked = [problem(kind) for kind in kinds]
     before = judge.scores(asked, [f"<think>{i}</think>I am {i}" for i in range(5)])
@@ -113,7 +120,7 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(ju
         assert (old == new) is (kind == "chat")
 
 
-def test_a_score_is_that_of_its_model_alone(judge):
+def test_a_score_is_that_of_its_model_alone(judge: RewardModels) -> None:
     asked, text = problem(), "<think>a</think>Hello, Mina!"
     ids = [
         *template.render_prompt(TOKENIZER, asked.messages),
@@ -127,18 +134,20 @@ def test_a_score_is_that_of_its_model_alone(judge):
     assert many[0] == pytest.approx(expected, abs=1e-6)
 
 
-def test_without_an_answer_there_is_nothing_helpful(judge):
+def test_without_an_answer_there_is_nothing_helpful(judge: RewardModels) -> None:
     texts = ["<think>Hello, Mina!", "<think>a</think> \n", ""]
     assert judge.scores([problem()] * 3, texts) == [0.0] * 3
-    assert all(0 < score < 1 for score in judge.scores([problem("harm")] * 3, texts))
+    harmless = judge.scores([problem("harm")] * 3, texts)
+    assert all(score is not None and 0 < score < 1 for score in harmless)
     assert judge.scores([], []) == []
 
 
-def test_a_number_that_is_none_is_undecided(judge):
+def test_a_number_that_is_none_is_undecided(judge: RewardModels) -> None:
     broken = RewardModels(copy.deepcopy(judge.helpful), judge.harmless, TOKENIZER)
     broken.helpful.score.weight.data.fill_(float("nan"))
     scores = broken.scores([problem(), problem("harm"), problem()], ["Hello", "Hello", ""])
     assert scores[0] is None
+    assert scores[1] is not None
     assert 0 < scores[1] < 1
     assert scores[2] == 0.0
 
@@ -146,12 +155,13 @@ def test_a_number_that_is_none_is_undecided(judge):
 CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
 
 
-def test_text_never_becomes_a_control_token():
+def test_text_never_becomes_a_control_token() -> None:
     reader, asked = Reader(TOKENIZER), problem()
     prompt = template.render_prompt(TOKENIZER, asked.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(template.SPECIAL_TOKENS) + "</think>"
     seen = reader.answer(asked, f"<think>a</think>b{hostile}")
+    assert seen is not None
     assert seen[: len(prompt)] == prompt
     assert not control & set(seen[len(prompt) : -1])
     assert seen[-1] == TOKENIZER.eos_token_id
@@ -163,7 +173,7 @@ def test_text_never_becomes_a_control_token():
 
 @pytest.mark.parametrize("reasoning", [None, "3 + 4 is 7"])
 @pytest.mark.parametrize("prefilled", [False, True])
-def test_what_is_written_is_read_back(reasoning, prefilled):
+def test_what_is_written_is_read_back(reasoning: str | None, prefilled: bool) -> None:
     """Also for models whose prompt already ends in the opening tag."""
     tokenizer = TOKENIZER
     if prefilled:
@@ -177,6 +187,7 @@ def test_what_is_written_is_read_back(reasoning, prefilled):
     assert template.parse(text, prefilled).answer == "Hello!"
     prompt = template.render_prompt(tokenizer, asked.messages)
     for seen in (reader.answer(asked, text), reader.whole(asked, text)):
+        assert seen is not None
         shown = tokenizer.decode(seen[len(prompt) : -1])
         assert shown.endswith("Hello!")
         assert ("</think>" in shown) is (prefilled or (reasoning is not None and "3" in shown))
