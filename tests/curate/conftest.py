@@ -1,12 +1,22 @@
 """Groups made by hand."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
-from r1kit.types import Completion, Finish, Group, Message, Problem, Reward, Rollout, Verdict
+from r1kit.types import Completion, Finish, Group, Json, Message, Problem, Reward, Rollout, Verdict
 
-MakeGroup = Callable[..., Group]
+
+class MakeGroup(Protocol):
+    """Makes a group from texts, or from (text, changes of the rollout)."""
+
+    def __call__(
+        self,
+        *texts: str | tuple[str, Json],
+        id: str = "t/1",
+        question: str = "2+3?",
+        language: str = "en",
+    ) -> Group: ...
 
 
 def rollout(
@@ -21,7 +31,7 @@ def rollout(
 def make_group() -> MakeGroup:
     """A group from texts, or from (text, changes of the rollout)."""
 
-    def make(*texts: str | tuple[str, dict], id: str = "t/1", question: str = "2+3?",
+    def make(*texts: str | tuple[str, Json], id: str = "t/1", question: str = "2+3?",
              language: str = "en") -> Group:  # fmt: skip
         problem = Problem(id, "t", (Message("user", question),), "5", language)
         pairs = [(text, {}) if isinstance(text, str) else text for text in texts]

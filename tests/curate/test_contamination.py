@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from r1kit.curate.candidate import drafts
 from r1kit.curate.contamination import Benchmark, uncontaminated
 from r1kit.curate.words import ngrams, words
+from r1kit.types import Json
+from tests.curate.conftest import MakeGroup
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CLIPS = (
@@ -23,7 +25,7 @@ THETA = (
 )
 
 
-def modes(question, *questions):
+def modes(question: str, *questions: str) -> list[str]:
     """Without the template of what is there word for word."""
     found = [overlap.mode for overlap in Benchmark("b", questions).overlaps(question)]
     return [mode for mode in found if mode != "template" or "exact" not in found]
@@ -43,17 +45,17 @@ def modes(question, *questions):
         ("\\leftarrow \\sin x", ["leftarrow", "sin", "x"]),
     ],
 )
-def test_words(text, expected):
+def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-def test_signs_are_words_on_request():
+def test_signs_are_words_on_request() -> None:
     assert words("7x − 3 \\le 2\\cdot 4", with_signs=True) == list("7x-3≤2*4")
     assert ngrams(["a", "b", "c"], 2) == [("a", "b"), ("b", "c")]
     assert ngrams(["a"], 2) == []
 
 
-def test_eight_words_in_a_row_are_an_overlap_and_seven_are_none():
+def test_eight_words_in_a_row_are_an_overlap_and_seven_are_none() -> None:
     eight = "Yesterday a boy sold clips to 48 of her friends in the rain"
     assert modes(eight, CLIPS) == ["8-gram"]
     seven = "Yesterday a boy sold clips to 48 of her friends on the road"
@@ -62,11 +64,11 @@ def test_eight_words_in_a_row_are_an_overlap_and_seven_are_none():
     assert modes(thirteen, CLIPS) == ["13-gram", "8-gram"]
 
 
-def test_a_free_rewording_is_not_found():
+def test_a_free_rewording_is_not_found() -> None:
     assert modes("In April, 48 friends bought a clip each from Natalia; in May 24.", CLIPS) == []
 
 
-def test_spacing_case_and_punctuation_hide_nothing():
+def test_spacing_case_and_punctuation_hide_nothing() -> None:
     other = (
         "FIND \\(\\frac{\\sin\\,\\theta}{2}\\), if\\quad 0\\leq\\theta<2\\pi; and cos theta = 1/2"
     )
@@ -74,7 +76,7 @@ def test_spacing_case_and_punctuation_hide_nothing():
     assert modes(THETA.replace(" ", "  ").replace("$", "$$"), THETA)[0] == "exact"
 
 
-def test_short_questions_are_compared_as_a_whole():
+def test_short_questions_are_compared_as_a_whole() -> None:
     assert modes("what is 2 + 2", "What is $2+2$?") == ["exact"]
     assert modes("What is 2*2?", "What is $2+2$?") == []  # signs count
     assert modes("What is 2 \\times 2?", "What is $2 \\cdot 2$?") == ["exact"]
@@ -85,7 +87,7 @@ def test_short_questions_are_compared_as_a_whole():
     assert modes("", "", "?!") == []
 
 
-def test_a_template_is_a_mode_of_its_own():
+def test_a_template_is_a_mode_of_its_own() -> None:
     assert modes("What is 17+25?", "What is 2+2?") == ["template"]
     assert modes("What is 17-25?", "What is 2+2?") == []
     assert modes("What is two?", "What is 2?") == []
@@ -93,7 +95,7 @@ def test_a_template_is_a_mode_of_its_own():
     assert "template" in modes(sheep.format(5, 1200), sheep.format(3.5, 4))
 
 
-def test_chinese_by_characters_and_korean_by_words():
+def test_chinese_by_characters_and_korean_by_words() -> None:
     chinese = "小明有三个苹果，又买了五个苹果，现在一共有几个？"
     assert modes("昨天小红有七个，又买了五个苹果，现在想睡觉", chinese) == ["8-gram"]
     assert modes("又买了五个苹果", chinese) == []  # seven
@@ -103,7 +105,7 @@ def test_chinese_by_characters_and_korean_by_words():
     ]
 
 
-def test_the_filter_names_benchmark_mode_and_what_matched(make_group):
+def test_the_filter_names_benchmark_mode_and_what_matched(make_group: MakeGroup) -> None:
     text = "<think>a</think>5"
     benchmarks = [Benchmark("clips", [THETA, CLIPS]), Benchmark("sums", ["What is 2+2?"])]
     groups = [
@@ -116,21 +118,23 @@ def test_the_filter_names_benchmark_mode_and_what_matched(make_group):
     told = [remark and (remark.why, remark.is_note) for remark in remarks]
     assert told == [("clips 8-gram", False), ("clips 8-gram", False), ("sums template", True), None,
                     ("sums exact", False)]  # fmt: skip
+    assert remarks[0] is not None
     assert remarks[0].example == "“sold clips to 48 of her friends in” is in question 1"
     # A looser rule only notes what a stricter one takes.
     loose = uncontaminated(drafts(groups), benchmarks, ("13-gram",))
     assert [remark.is_note for remark in loose if remark] == [True] * 4
 
 
-def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group):
+def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group: MakeGroup) -> None:
     group = make_group("<think>a</think>5", question=CLIPS)
     for mode in ("exact", "13-gram", "8-gram", "template"):
         [remark] = uncontaminated(drafts([group]), [Benchmark("clips", [CLIPS])], (mode,))
+        assert remark is not None
         assert (remark.why, remark.is_note) == (f"clips {mode}", False)
 
 
 @given(st.lists(st.sampled_from(["alpha", "beta", "7", "x", "求", "어느"]), max_size=30))
-def test_modes_imply_each_other(tokens):
+def test_modes_imply_each_other(tokens: list[str]) -> None:
     text = " ".join(tokens)
     found = modes(f"{text} .", text)
     assert ("exact" in found) == bool(tokens)
@@ -138,14 +142,14 @@ def test_modes_imply_each_other(tokens):
     assert ("8-gram" in found) == (len(words(text)) >= 8)
 
 
-def rows(name):
+def rows(name: str) -> list[Json]:
     if not (DATA / name).exists():
         pytest.skip(f"{name} is not in {DATA}")
     with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
-def disguised(question, rng):
+def disguised(question: str, rng: random.Random) -> str:
     """Reformatted: spacing, case, LaTeX delimiters, fractions, punctuation."""
     text = question.replace("$", rng.choice(("$$", " ", "$ "))).replace("\\frac", "\\dfrac")
     text = re.sub(r"\s+", lambda _: rng.choice((" ", "  ", "\n", "\t")), text)
@@ -162,7 +166,7 @@ def disguised(question, rng):
         ("HumanEval.jsonl.gz", "prompt"),
     ],
 )
-def test_known_questions_are_caught_in_disguise(name, field):
+def test_known_questions_are_caught_in_disguise(name: str, field: str) -> None:
     rng = random.Random(0)
     known = rng.sample([row[field] for row in rows(name)], 150)
     benchmark = Benchmark(name, known)
@@ -171,7 +175,7 @@ def test_known_questions_are_caught_in_disguise(name, field):
         assert set(found) & {"exact", "8-gram"}, question
 
 
-def test_the_training_set_of_gsm8k_hardly_meets_its_test_set():
+def test_the_training_set_of_gsm8k_hardly_meets_its_test_set() -> None:
     benchmark = Benchmark("gsm8k", [row["question"] for row in rows("gsm8k_test.jsonl.gz")])
     train = [row["question"] for row in rows("gsm8k_train.jsonl.gz")[:1500]]
     hits = [next(benchmark.overlaps(question), None) for question in train]

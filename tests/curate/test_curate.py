@@ -1,6 +1,8 @@
 """The whole funnel: counts by hand, rows, order, and the sentence for an empty result."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,8 @@ from r1kit.curate.candidate import drafts
 from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
 from r1kit.errors import ConfigError, CurationError
 from r1kit.files.atomic import read_lines, replace_lines
-from r1kit.types import Message
+from r1kit.types import Group, Message
+from tests.curate.conftest import MakeGroup
 
 ORIGIN = Provenance("runs/tiny/reasoning", seed=7)
 WRONG = {"correct": False}
@@ -27,12 +30,12 @@ ALL = ["correct", "finished", "readable", "language", "pass rate", "benchmarks",
        "near copies", "per problem"]  # fmt: skip
 
 
-def text(thinking, answer="\\boxed{5}"):
+def text(thinking: str, answer: str = "\\boxed{5}") -> str:
     return f"<think>{thinking}</think>{answer}"
 
 
 @pytest.fixture
-def groups(make_group):
+def groups(make_group: MakeGroup) -> list[Group]:
     """14 rollouts of 4 problems; what takes each stands beside it."""
     long = " ".join(f"step {i} gives {i * i}" for i in range(40))
     return [
@@ -58,7 +61,7 @@ def groups(make_group):
     ]
 
 
-def test_every_filter_counts_what_it_takes(groups):
+def test_every_filter_counts_what_it_takes(groups: list[Group]) -> None:
     benchmarks = [Benchmark("sums", ["what is 2+2"])]
     rows, report = (
         (done := curate(groups, ORIGIN, Rules(per_problem=2), benchmarks)).rows,
@@ -82,7 +85,7 @@ def test_every_filter_counts_what_it_takes(groups):
         "two and three make five", "three and two is five then"]  # fmt: skip
 
 
-def test_a_row_says_where_it_is_from(make_group):
+def test_a_row_says_where_it_is_from(make_group: MakeGroup) -> None:
     group = make_group(text("two and three"), (text("six"), WRONG), question="2+3?")
     [row] = curate([group], ORIGIN).rows
     assert row == {
@@ -110,7 +113,7 @@ def test_a_row_says_where_it_is_from(make_group):
     }
 
 
-def test_rows_go_to_a_file_and_come_back(tmp_path):
+def test_rows_go_to_a_file_and_come_back(tmp_path: Path) -> None:
     said = (Message("user", "Hi\n안녕"), Message("assistant", "", None), Message("user", "7?"),
             Message("assistant", "\\boxed{7}", "try"))  # fmt: skip
     rows = [conversation(said, task="general"), conversation(said[:1])]
@@ -122,13 +125,13 @@ def test_rows_go_to_a_file_and_come_back(tmp_path):
     assert messages_of({"messages": [other]}) == (Message("assistant", "a", "b"),)
 
 
-def test_the_same_in_gives_the_same_out(groups):
+def test_the_same_in_gives_the_same_out(groups: list[Group]) -> None:
     one, two = curate(groups, ORIGIN), curate(groups, ORIGIN)
     assert json.dumps(one.rows) == json.dumps(two.rows)
     assert one.report == two.report
 
 
-def test_a_prefilled_prompt_opened_the_thinking(make_group):
+def test_a_prefilled_prompt_opened_the_thinking(make_group: MakeGroup) -> None:
     group = make_group("two and three</think>5")
     [row] = curate([group], ORIGIN, prefilled=True).rows
     assert row["messages"][-1]["reasoning_content"] == "two and three"
@@ -136,7 +139,7 @@ def test_a_prefilled_prompt_opened_the_thinking(make_group):
         curate([group], ORIGIN)
 
 
-def test_pass_rates_choose_the_problems(make_group):
+def test_pass_rates_choose_the_problems(make_group: MakeGroup) -> None:
     hard = make_group(text("lucky"), *[(text(f"n{i}"), WRONG) for i in range(9)], id="t/hard")
     easy = make_group(text("one"), text("two"), id="t/easy")
     fair = make_group(text("fair"), (text("no"), WRONG), id="t/fair")
@@ -146,7 +149,7 @@ def test_pass_rates_choose_the_problems(make_group):
     assert count.taken == {"too easy": 2, "too hard": 1}
 
 
-def test_nothing_left_is_an_error_that_says_who_took_it(make_group):
+def test_nothing_left_is_an_error_that_says_who_took_it(make_group: MakeGroup) -> None:
     group = make_group((text("a"), WRONG), (text("b"), {"finish": "length"}), text("다시"))
     with pytest.raises(CurationError) as raised:
         curate([group], ORIGIN)
@@ -159,7 +162,7 @@ def test_nothing_left_is_an_error_that_says_who_took_it(make_group):
         curate([], ORIGIN)
 
 
-def test_the_table_and_the_dict(make_group):
+def test_the_table_and_the_dict(make_group: MakeGroup) -> None:
     group = make_group(text("fine"), (text("a"), WRONG), question="What is 3+2?")
     report = curate([group], ORIGIN, benchmarks=[Benchmark("sums", ["what is 2+2"])]).report
     lines = report.table().splitlines()
@@ -174,9 +177,13 @@ def test_the_table_and_the_dict(make_group):
 
 
 @given(st.lists(st.sampled_from(["take", "note", "both", "pass"]), max_size=12))
-def test_a_funnel_keeps_order_and_adds_up(kinds):
-    remarks = {"take": Rejection("a"), "note": Rejection("b", "e", is_note=True), "pass": None,
-               "both": Rejection("c")}  # fmt: skip
+def test_a_funnel_keeps_order_and_adds_up(kinds: list[Any]) -> None:
+    remarks: dict[Any, Rejection | None] = {  # strings do for candidates
+        "take": Rejection("a"),
+        "note": Rejection("b", "e", is_note=True),
+        "pass": None,
+        "both": Rejection("c"),
+    }
     step = Filter("any", lambda given: [remarks[kind] for kind in given])
     kept, report = run(kinds, [step, step])
     assert kept == [kind for kind in kinds if kind in ("note", "pass")]
@@ -187,11 +194,11 @@ def test_a_funnel_keeps_order_and_adds_up(kinds):
     assert first.noted.get("b", 0) == kinds.count("note")
 
 
-def test_an_empty_group_is_no_draft(make_group):
+def test_an_empty_group_is_no_draft(make_group: MakeGroup) -> None:
     assert drafts([make_group()]) == []
 
 
-def test_conversations_are_read_as_people_write_them(tmp_path):
+def test_conversations_are_read_as_people_write_them(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"}]
     line = json.dumps({"messages": turns})
     file = tmp_path / "taught.jsonl"

@@ -2,26 +2,29 @@
 
 import string
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.candidate import drafts
+from r1kit.curate.candidate import Candidate, drafts
 from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
-from r1kit.tasks.world import FAMILIES
+from r1kit.tasks.world import FAMILIES, Family
 from r1kit.template import parse
+from r1kit.types import Finish, Group
+from tests.curate.conftest import MakeGroup
 
 GOOD = "<think>try 5, yes</think>\\boxed{5}"
 
 
-def judged(look, group):
-    return [remark and remark.why for remark in map(look, drafts([group]))]
+def judged(look: Callable[[Candidate], Rejection | None], group: Group) -> list[str | None]:
+    return [remark.why if remark else None for remark in map(look, drafts([group]))]
 
 
-def test_correct_is_a_right_verdict(make_group):
+def test_correct_is_a_right_verdict(make_group: MakeGroup) -> None:
     group = make_group(GOOD, (GOOD, {"correct": False}))
     assert judged(correct, group) == [None, "no answer"]
 
@@ -41,7 +44,9 @@ def test_correct_is_a_right_verdict(make_group):
         ("<think>a</think>5</think>", "stop", "malformed"),
     ],
 )
-def test_finished_means_thought_then_answered(make_group, text, finish, why):
+def test_finished_means_thought_then_answered(
+    make_group: MakeGroup, text: str, finish: Finish, why: str | None
+) -> None:
     assert judged(finished, make_group((text, {"finish": finish}))) == [why]
 
 
@@ -72,12 +77,12 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("text", "why"), UNREADABLE)
-def test_unreadable(text, why):
+def test_unreadable(text: str, why: str | None) -> None:
     found = unreadable(text)
     assert (found and found[0]) == why
 
 
-def test_thinking_is_prose_and_answers_may_be_code(make_group):
+def test_thinking_is_prose_and_answers_may_be_code(make_group: MakeGroup) -> None:
     code = "```python\nif a:\n    return False\nif b:\n    return False\n```"
     returns = "\n".join(f"if a == {i}:\n    return False # {i % 2}" for i in range(12))
     assert judged(readable, make_group(f"<think>try it</think>{code}\n{returns}")) == [None]
@@ -92,35 +97,36 @@ def test_thinking_is_prose_and_answers_may_be_code(make_group):
     assert untidy(wall.replace(" 600 ", "\n600 ")) is None
 
 
-def test_a_loop_is_seen_in_the_answer_too(make_group):
+def test_a_loop_is_seen_in_the_answer_too(make_group: MakeGroup) -> None:
     assert judged(readable, make_group(f"<think>try</think>{'5 and ' * 60}")) == ["repeats itself"]
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_what_the_world_writes_is_readable(family):
+def test_what_the_world_writes_is_readable(family: type[Family]) -> None:
     task = family(level=3)
     for index in range(60):
         parsed = parse(task.document(index)[1])
+        assert parsed.answer is not None
         assert unreadable(parsed.answer) is None
         assert untidy(parsed.thinking or "") is None
         assert unreadable(task.exercise(index)) is None
 
 
 @given(st.text())
-def test_any_text_is_judged(text):
+def test_any_text_is_judged(text: str) -> None:
     unreadable(text), untidy(text)
     assert 0 <= repeated_ngrams(text) <= 1
     assert compression(text) > 0
 
 
 @given(st.text(string.ascii_lowercase + " \n", min_size=1, max_size=30), st.integers(60, 90))
-def test_a_long_loop_of_anything_is_unreadable(unit, n):
+def test_a_long_loop_of_anything_is_unreadable(unit: str, n: int) -> None:
     if unit.strip():
         text = (unit + " ") * n * (1 + 30 // len(unit))
         assert unreadable(text) is not None
 
 
-def test_hostile_text_is_judged_in_bounded_time():
+def test_hostile_text_is_judged_in_bounded_time() -> None:
     started = time.process_time()
     for unit in ("a", "\\", "\\begin{", "a1", "\n", "字", "1,", "{,}", "\\hspace{"):
         text = unit * (100_000 // len(unit))
@@ -144,17 +150,19 @@ def test_hostile_text_is_judged_in_bounded_time():
         ),
     ],
 )
-def test_consistent_in_thinking_and_answer(make_group, text, language, why):
+def test_consistent_in_thinking_and_answer(
+    make_group: MakeGroup, text: str, language: str, why: str | None
+) -> None:
     group = make_group(text, language=language)
     assert judged(lambda draft: consistent(draft, 0.9), group) == [why]
 
 
-def test_one_foreign_word_in_ten_passes(make_group):
+def test_one_foreign_word_in_ten_passes(make_group: MakeGroup) -> None:
     group = make_group(f"<think>{'wait ' * 9}다시</think>5", f"<think>{'wait ' * 8}다시</think>5")
     assert judged(lambda draft: consistent(draft, 0.9), group) == [None, "mixed thinking"]
 
 
-def test_pass_rate_bounds_are_included(make_group):
+def test_pass_rate_bounds_are_included(make_group: MakeGroup) -> None:
     group = make_group(GOOD, (GOOD, {"correct": False}), GOOD, (GOOD, {"correct": False}))
     [draft, *_] = drafts([group])
     assert (draft.pass_rate, draft.n_samples) == (0.5, 4)
@@ -163,11 +171,11 @@ def test_pass_rate_bounds_are_included(make_group):
     assert difficult(draft, 0.0, 0.4) == Rejection("too easy", "50%")
 
 
-def test_the_shortest_of_each_problem_stay(make_group):
+def test_the_shortest_of_each_problem_stay(make_group: MakeGroup) -> None:
     lengths = [30, 10, 20, 10]
     one = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
     two = make_group((GOOD, {"n_tokens": 99}), id="t/2")
     remarks = shortest(drafts([one, two]), 2)
-    assert [remark and remark.why for remark in remarks] == [
+    assert [remark.why if remark else None for remark in remarks] == [
         "more than 2 of a problem", None, "more than 2 of a problem", None, None]  # fmt: skip
     assert [remark is None for remark in shortest(drafts([one]), 1)] == [False, True, False, False]
