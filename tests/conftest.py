@@ -56,7 +56,7 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def signals_as_in_a_terminal():
+def signals_as_in_a_terminal() -> None:
     """Behind `nohup` or an `&` the tests would ignore signals, and so would all they start."""
     for number, handler in (
         (signal.SIGINT, signal.default_int_handler),
