@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from r1kit.model.folder import vocab_and_eos
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.serve import app
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import Served
+from r1kit.serve.models import Served, ServedModel
 from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
@@ -60,12 +60,14 @@ class Server:
     """A running one, with a look inside."""
 
     url: str
-    served: list[Served]
+    served: Sequence[ServedModel]
     client: httpx.Client
 
     @property
     def one(self) -> Served:
-        return self.served[0]
+        served = self.served[0]
+        assert isinstance(served, Served)
+        return served
 
     def ask(self, content: str = "7x + 3 = 38", **fields: Any) -> httpx.Response:
         """A chat of one message."""
@@ -102,7 +104,9 @@ def opened(
 
 
 @contextlib.contextmanager
-def running(served: list[Served], limits: ServeLimits = LIMITS, **options: Any) -> Iterator[Server]:
+def running(
+    served: Sequence[ServedModel], limits: ServeLimits = LIMITS, **options: Any
+) -> Iterator[Server]:
     listener = listening("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(
