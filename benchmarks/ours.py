@@ -9,18 +9,18 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
 from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
 from r1kit.engines.base import generate
-from r1kit.engines.local import LocalEngine
+from r1kit.engines.open import OpenedSampler, open_sampler
 from r1kit.judges import PART
-from r1kit.model import checkpoint
 from r1kit.model.parallel import Ranks, launch
+from r1kit.model.policy import Policy
 from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
 from r1kit.tasks.base import Task
 from r1kit.tasks.mix import TaskMixture
@@ -63,7 +63,7 @@ def _together(ranks: Ranks, run: Run) -> Answer:
 
 def sample(ranks: Ranks, answers: int, work: Work) -> None:
     """Measure sampling alone, with the engine of the training loop."""
-    model, engine, _ = _engine(ranks, work)
+    policy, (sampler, _) = _open(ranks, work)
     sampling = Sampling(work.max_tokens)
     seed = 0
 
@@ -77,12 +77,12 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
         ]
         ranks.barrier()
         started = time.perf_counter()
-        done = generate(engine, requests)
+        done = generate(sampler, requests)
         tokens = sum(len(completion.token_ids) for group in done for completion in group)
         total = ranks.sum({"tokens": tokens})["tokens"]
         return {"seconds": time.perf_counter() - started, "tokens": int(total)}
 
-    serve(ranks, answers, {"parameters": model.num_parameters()}, run)
+    serve(ranks, answers, {"parameters": policy.n_parameters}, run)
 
 
 def step(ranks: Ranks, answers: int, work: Work) -> None:
@@ -90,7 +90,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
     Only the logging and saving after a step are left out; TRL does not do them here either.
     """
-    model, engine, tokenizer = _engine(ranks, work)
+    policy, (sampler, weights) = _open(ranks, work)
     config = RLConfig(
         n_steps=1_000_000,
         n_problems=len(work.questions),
@@ -99,20 +99,21 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         loss="dapo",
         optim=RLOptimConfig(lr=work.lr),
     )
-    optimizers = make_optimizers(model, config.optim)
-    learner = Learner(model, optimizers, config, ranks, COMPUTE.micro_batch_tokens)
+    optimizers = make_optimizers(policy.trainable(), config.optim)
+    learner = Learner(policy, optimizers, config, ranks, COMPUTE.micro_batch_tokens)
     tasks = TaskMixture([Questions(work.questions)], [1.0], SEED, "train")
     name = Questions.name
-    weights = {name: {PART: 1.0}}
-    curriculum = Curriculum(lambda step: tasks, weights_of=weights, judge=Coin(), judged=name)
-    collector = Collector(ranks, engine, tokenizer, config, curriculum, SEED)
-    steps = Steps(ranks, answers, {"parameters": model.num_parameters()})
+    rewards = {name: {PART: 1.0}}
+    curriculum = Curriculum(lambda step: tasks, weights_of=rewards, judge=Coin(), judged=name)
+    collector = Collector(ranks, sampler, policy.tokenizer, config, curriculum, SEED)
+    steps = Steps(ranks, answers, {"parameters": policy.n_parameters})
 
     def collect_when_asked(step: int, cursor: int) -> CollectedStep:
         steps.begin()
         return collector.step(step, cursor)
 
-    reinforce(learner, RLState(), collect_when_asked, engine.publish, steps.end)
+    publish = partial(weights.publish, policy)
+    reinforce(learner, RLState(), collect_when_asked, publish, steps.end)
 
 
 class Questions(Task):
@@ -199,12 +200,10 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
     return ranks.sum({"rate": rate})["rate"]
 
 
-def _engine(
-    ranks: Ranks, work: Work
-) -> tuple[PreTrainedModel, LocalEngine, PreTrainedTokenizerBase]:
-    """Load model, engine and tokenizer as a stage does."""
-    model, tokenizer = checkpoint.load(Path(work.model), ranks.device, torch.float32)
-    return model, LocalEngine(model, tokenizer, max_rows=COMPUTE.max_rows), tokenizer
+def _open(ranks: Ranks, work: Work) -> tuple[Policy, OpenedSampler]:
+    """Open the policy and its sampler as a stage does."""
+    policy = Policy.load(Path(work.model), ranks.device, torch.float32)
+    return policy, open_sampler(policy, max_rows=COMPUTE.max_rows)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention
+from r1kit.model.policy import Policy
 from tests.serve.conftest import folder as folder
 from tests.serve.conftest import server as server
 
@@ -79,6 +80,14 @@ def model() -> PreTrainedModel:
 
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> PreTrainedTokenizerFast:
+    return make_byte_tokenizer()
+
+
+def policy_of(model: PreTrainedModel) -> Policy:
+    return Policy(model, make_byte_tokenizer())
+
+
+def make_byte_tokenizer() -> PreTrainedTokenizerFast:
     """Ids 0..255 are the bytes in the order of the byte-level alphabet, 256 BOS, 257 EOS = pad."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))

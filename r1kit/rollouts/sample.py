@@ -169,19 +169,19 @@ def from_checkpoint(
     found = find_model(name)
     with console.status(f"Opening {found} …"):
         with gc_paused_imports():
-            from r1kit.engines.local import LocalEngine
-            from r1kit.model import checkpoint
+            from r1kit.engines.open import open_sampler
             from r1kit.model.parallel import device_kind
+            from r1kit.model.policy import Policy
             from r1kit.template import is_prefilled
-        model, tokenizer = checkpoint.load(found, device=device_kind(config.ComputeConfig()))
-    engine = LocalEngine(model, tokenizer, max_rows=wish.max_rows)
-    rubric = Rubric(tokenizer, verify, WEIGHTS)
-    sampling = _fitting(rubric, problems, wish.sampling, engine.max_positions)
+        policy = Policy.load(found, device_kind(config.ComputeConfig()))
+    sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
+    rubric = Rubric(policy.tokenizer, verify, WEIGHTS)
+    sampling = _fitting(rubric, problems, wish.sampling, policy.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(engine, rubric, part, wish.n, sampling, wish.seed)
+        return collect_rollouts(sampler, rubric, part, wish.n, sampling, wish.seed)
 
-    prefilled = is_prefilled(tokenizer, rubric.prompt(problems[0][1]))
+    prefilled = is_prefilled(policy.tokenizer, rubric.prompt(problems[0][1]))
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
     return SamplingRun(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
 

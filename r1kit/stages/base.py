@@ -13,8 +13,9 @@ from itertools import count
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import BaseConfig, ModelConfig
-from r1kit.model import causal_lm, folder
+from r1kit.model import causal_lm
 from r1kit.model.find import find_model
+from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
@@ -49,10 +50,9 @@ def _adopt(context: Context, unit: Unit, path: str) -> None:
     """Use an existing model as the base, unchanged."""
     found = find_model(path)
     context.resume(unit.name)  # rewinds what was recorded before a kill
-    model = causal_lm.load(found, context.ranks.device, context.dtype)
-    tokenizer = folder.open_tokenizer(found)
-    _refuse_long(context, unit, tokenizer, getattr(model.config, "max_position_embeddings", None))
-    context.save(replace(unit, weights_from=path), 0, model, tokenizer, {})
+    policy = Policy.load(found, context.ranks.device, context.dtype)
+    _refuse_long(context, unit, policy.tokenizer, policy.max_positions)
+    context.save(replace(unit, weights_from=path), 0, policy, {})
 
 
 def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
@@ -61,21 +61,21 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
     resumed = context.resume(unit.name)
     tokenizer = train_tokenizer(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
     _refuse_long(context, unit, tokenizer, shape.max_positions)
-    model = (
-        context.load(resumed.path)[0]
-        if resumed
-        else causal_lm.build(
+    if resumed:
+        policy = context.load(resumed.path)
+    else:
+        module = causal_lm.build(
             shape,
             len(tokenizer),
             eos_id=tokenizer.eos_token_id,
             pad_id=tokenizer.pad_token_id,
             bos_id=tokenizer.bos_token_id,
             seed=recipe.seed,
-        ).to(context.ranks.device)
-    )
+        )
+        policy = Policy(module.to(context.ranks.device), tokenizer)
     steps = _steps(context, tasks, tokenizer, config)
-    what = f"pretraining {model.num_parameters():,} parameters on {config.tokens:,} tokens"
-    supervised.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
+    what = f"pretraining {policy.n_parameters:,} parameters on {config.tokens:,} tokens"
+    supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
 
 
 def _refuse_long(

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from r1kit.engines.base import Sampler
-from r1kit.engines.local import LocalEngine
 from r1kit.rollouts.collect import Rubric, collect_rollouts
 from r1kit.stages import preference
 from r1kit.stages.context import Context
@@ -46,13 +45,13 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     recipe, config = context.recipe, context.recipe.bench
     path = context.latest(stage)
-    model, tokenizer = context.load(path)
-    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
+    policy = context.load(path)
+    sampler = context.open_sampler(policy).sampler
     tasks = context.tasks("held_out")
-    rubric = Rubric(tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
-    groups = _sat(context, stage, engine, rubric, tasks.distinct(config.n_problems))
+    rubric = Rubric(policy.tokenizer, tasks.verify, recipe.zero.rewards.model_dump())
+    groups = _sat(context, stage, sampler, rubric, tasks.distinct(config.n_problems))
     if context.run is not None and not context.run.has_shown(stage):
-        for record in _showcase(context, stage, engine, rubric, tasks):
+        for record in _showcase(context, stage, sampler, rubric, tasks):
             context.sample(record)
     rates, votes = _of_all(context, groups, pass_rate), _of_all(context, groups, vote)
     gains = [voted - rate for voted, rate in zip(votes, rates, strict=True)]
@@ -62,7 +61,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
         "cons_at_k": statistics.fmean(votes),
         "cons_gain": statistics.fmean(gains),
         "n_problems": len(rates),
-        "n_parameters": model.num_parameters(),
+        "n_parameters": policy.n_parameters,
         "samples": config.samples,
         **_measures(context, groups),
         "by_task": _by_task(context, groups),
@@ -71,7 +70,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     measured["errors"] |= {"cons_at_k": stderr(votes), "cons_gain": stderr(gains)}
     # Students are measured on reasoning alone, as in the paper (section 2.4).
     if recipe.general is not None and not stage.startswith("distill/"):
-        measured["general"] = _general(context, stage, engine, rubric)
+        measured["general"] = _general(context, stage, sampler, rubric)
     return measured
 
 
@@ -87,10 +86,10 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     reward_models, found = preference.reward_models(context), {}
     stages = [name for name in unit.needs if name not in JUDGES]
     for stage in stages:
-        model, tokenizer = context.load(context.latest(stage))
-        engine = LocalEngine(model, tokenizer, max_rows=context.recipe.compute.max_rows)
-        rubric = Rubric(tokenizer, lambda *_: Verdict(False, None, ""), {})
-        groups = _talked(context, stage, engine, rubric)
+        policy = context.load(context.latest(stage))
+        sampler = context.open_sampler(policy).sampler
+        rubric = Rubric(policy.tokenizer, lambda *_: Verdict(False, None, ""), {})
+        groups = _talked(context, stage, sampler, rubric)
 
         def liked(group: Group) -> float | None:
             texts = [rollout.completion.text for rollout in group.rollouts]
@@ -103,10 +102,10 @@ def judge(context: Context, unit: Unit) -> dict[str, Any]:
     return {"preference": found}
 
 
-def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> dict[str, Any]:
+def _general(context: Context, stage: str, sampler: Sampler, rubric: Rubric) -> dict[str, Any]:
     """Evaluate a checkpoint on held-out general prompts."""
     task = context.general("held_out")
-    groups = _talked(context, stage, engine, dataclasses.replace(rubric, verify=task.verify))
+    groups = _talked(context, stage, sampler, dataclasses.replace(rubric, verify=task.verify))
     rates = _of_all(context, groups, pass_rate)
     return {
         "accuracy": statistics.fmean(rates),
@@ -116,24 +115,24 @@ def _general(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> d
     }
 
 
-def _talked(context: Context, stage: str, engine: Sampler, rubric: Rubric) -> list[Group]:
+def _talked(context: Context, stage: str, sampler: Sampler, rubric: Rubric) -> list[Group]:
     recipe = context.recipe
     task = context.general("held_out")
     problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
         recipe.bench.n_general
     )
-    return _sat(context, stage, engine, rubric, problems)
+    return _sat(context, stage, sampler, rubric, problems)
 
 
 def _sat(
-    context: Context, stage: str, engine: Sampler, rubric: Rubric, problems: Sequence[Problem]
+    context: Context, stage: str, sampler: Sampler, rubric: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
     """Sample the problems; return this rank's groups."""
     config = context.recipe.bench
     mine = context.ranks.share(list(enumerate(problems)))
     told = f"{len(problems)} held-out problems, {config.samples} answers each"
     found = collect_rollouts(
-        engine,
+        sampler,
         rubric,
         mine,
         config.samples,
@@ -177,7 +176,7 @@ def _by_task(context: Context, groups: Sequence[Group]) -> dict[str, float]:
 def _showcase(
     context: Context,
     stage: str,
-    engine: Sampler,
+    sampler: Sampler,
     rubric: Rubric,
     tasks: mix.TaskMixture,
 ) -> list[dict[str, Any]]:
@@ -202,7 +201,7 @@ def _showcase(
         return check_number(answer, problem.answer) if is_asked else tasks.verify(problem, answer)
 
     found = collect_rollouts(
-        engine,
+        sampler,
         dataclasses.replace(rubric, verify=verify),
         list(enumerate(problems)),
         1,

@@ -15,13 +15,15 @@ from typing import Any
 import psutil
 import torch
 from pydantic import TypeAdapter
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
+from r1kit.engines.open import OpenedSampler, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.model import checkpoint, folder
 from r1kit.model.parallel import Ranks
+from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir
@@ -161,8 +163,7 @@ class Context:
         self,
         unit: Unit,
         step: int,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        model: TrainableModel,
         state: dict[str, Any],
     ) -> None:
         """Write a resume point, on the first rank, while the others wait at the next step."""
@@ -176,22 +177,21 @@ class Context:
             weights_from=unit.weights_from,
             data_from=unit.data_from,
             template="r1",
-            tokenizer_hash=tokenizer_hash(tokenizer),
+            tokenizer_hash=tokenizer_hash(model.tokenizer),
             config_hash=self.recipe.hash(),
         )
-        checkpoint.save(
-            self.run.checkpoint_path(unit.name, step),
-            model,
-            tokenizer,
-            manifest,
-            state | {"position": position},
-        )
+        path = self.run.checkpoint_path(unit.name, step)
+        model.save(path, manifest, state | {"position": position})
         self.run.prune(unit.name, KEPT_CHECKPOINTS)
 
-    def load(self, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """Load the model of a checkpoint on this rank's device, and its tokenizer."""
+    def load(self, path: Path) -> Policy:
+        """Load the policy of a checkpoint on this rank's device."""
         with self.opening(path):
-            return checkpoint.load(path, self.ranks.device, self.dtype)
+            return Policy.load(path, self.ranks.device, self.dtype)
+
+    def open_sampler(self, policy: Policy) -> OpenedSampler:
+        """Open the sampler of a policy, as the recipe configures it."""
+        return open_sampler(policy, max_rows=self.recipe.compute.max_rows)
 
     def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
         """Load the tokenizer of a checkpoint. Raises CheckpointError if it has been replaced."""

@@ -21,6 +21,7 @@ from r1kit.errors import TaskError
 from r1kit.judges import is_harmful
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import scorer
+from r1kit.model.policy import TrainableModel
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
@@ -49,17 +50,18 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     tokenizer = context.tokenizer(parent)
     if resumed:
         with context.opening(resumed.path):
-            model = scorer.load(resumed.path, ranks.device, torch.float32)
+            module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
-        model = scorer.from_policy(parent, ranks.device)
+        module = scorer.from_policy(parent, ranks.device)
     reader = Reader(tokenizer)
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
-    supervised.run(context, unit, preference_loss, model, tokenizer, steps, config, resumed, what)
-    return _measured(context, stage, model, reader)
+    model = TrainableModel(module, tokenizer)
+    supervised.run(context, unit, preference_loss, model, steps, config, resumed, what)
+    return _measured(context, stage, module, reader)
 
 
 def again(context: Context, unit: Unit) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import partial
 
 from pydantic import TypeAdapter
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import RLConfig
 from r1kit.engines.base import Sampler
-from r1kit.engines.local import LocalEngine
 from r1kit.judges import Judge
 from r1kit.model.parallel import Ranks
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
@@ -57,19 +56,18 @@ def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) 
     """Train `unit` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
-    model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
-    optimizers = make_optimizers(model, config.optim)
+    policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=curriculum.first_index)
-    learner = Learner(model, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
+    learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
     if resumed:
         with resumed.restoring():
             optimizers.load_state_dict(resumed.state["optimizers"])
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
-            if learner.reference is not None:
-                learner.reference.load_state_dict(resumed.state["reference"])
-    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
-    engine.publish(state.step)
-    collector = Collector(context.ranks, engine, tokenizer, config, curriculum, recipe.seed)
+            policy.load_reference(resumed.state)
+    sampler, weights = context.open_sampler(policy)
+    weights.publish(policy, state.step)
+    collector = Collector(context.ranks, sampler, policy.tokenizer, config, curriculum, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
@@ -77,15 +75,14 @@ def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) 
             context.sample(group_record(unit.name, state.step, step.rollouts[0]))
         context.log(unit.name, state.step, metrics)
         if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
-            saved: dict[str, Any] = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
-            if learner.reference is not None:
-                saved["reference"] = learner.reference.state_dict()
-            context.save(unit, state.step, model, tokenizer, saved)
+            saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
+            context.save(unit, state.step, policy, saved | policy.reference_state())
 
     context.started(
         unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
-    reinforce(learner, state, collector.step, engine.publish, after_step)
+    publish = partial(weights.publish, policy)
+    reinforce(learner, state, collector.step, publish, after_step)
 
 
 @dataclass
@@ -103,7 +100,7 @@ class Collector:
     """Chooses the problems of a step, and has them sampled and rewarded, split over the ranks."""
 
     ranks: Ranks
-    engine: Sampler
+    sampler: Sampler
     tokenizer: PreTrainedTokenizerBase
     config: RLConfig
     curriculum: Curriculum
@@ -154,7 +151,7 @@ class Collector:
             curriculum.judged,
         )
         return collect_rollouts(
-            self.engine,
+            self.sampler,
             rubric,
             problems,
             config.n_completions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from r1kit.config import KeepConfig
 from r1kit.curate import Benchmark, Provenance, TrainingRow, conversation
-from r1kit.engines.local import LocalEngine
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
@@ -27,10 +26,10 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     """
     recipe = context.recipe
     path = context.latest(teacher)
-    model, tokenizer = context.load(path)
-    engine = LocalEngine(model, tokenizer, max_rows=recipe.compute.max_rows)
+    policy = context.load(path)
+    sampler = context.open_sampler(policy).sampler
     tasks, first = context.tasks("train"), first_index(unit.name)
-    rubric = Rubric(tokenizer, tasks.verify, {})
+    rubric = Rubric(policy.tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.bench.n_problems)
     asked = context.counting(
@@ -39,7 +38,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     failures: list[str] = []
 
     def sample(part: IndexedProblems) -> RolloutBatch:
-        batch = collect_rollouts(engine, rubric, part, config.n_completions, sampling, recipe.seed)
+        batch = collect_rollouts(sampler, rubric, part, config.n_completions, sampling, recipe.seed)
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
+from r1kit.model.policy import TrainableModel
 from r1kit.stages.context import Context, Resumed
 from r1kit.stages.plan import Unit
 from r1kit.train.optim import make_optimizers
 from r1kit.train.train_loop import Gradients, train_loop
 
 T = TypeVar("T")
+M = TypeVar("M", bound=TrainableModel)
 
 
 def run(
     context: Context,
     unit: Unit,
-    gradients: Gradients[T],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    gradients: Gradients[M, T],
+    model: M,
     steps: Sequence[Sequence[T]],
     config: BaseConfig | SFTConfig | PreferenceConfig,
     resumed: Resumed | None,
@@ -31,7 +30,7 @@ def run(
 
     `model` is that of `resumed` if there is one. `what` describes the stage in the live view.
     """
-    optimizers = make_optimizers(model, config.optim)
+    optimizers = make_optimizers(model.trainable(), config.optim)
     if resumed:
         with resumed.restoring():
             optimizers.load_state_dict(resumed.state["optimizers"])
@@ -40,7 +39,7 @@ def run(
     def after_step(step: int, metrics: dict[str, float]) -> None:
         context.log(unit.name, step, metrics)
         if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(unit, step, model, tokenizer, {"optimizers": optimizers.state_dict()})
+            context.save(unit, step, model, {"optimizers": optimizers.state_dict()})
 
     train_loop(
         gradients,

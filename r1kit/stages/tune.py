@@ -24,13 +24,13 @@ def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTCo
     Every rank gets all rows. Raises ConfigError if one is longer than the model's context.
     """
     resumed = context.resume(unit.name)
-    model, tokenizer = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
-    examples = [as_example(row, tokenizer) for row in rows]
-    _refuse_long(examples, model.config.max_position_embeddings, unit.name)
+    policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    examples = [as_example(row, policy.tokenizer) for row in rows]
+    _refuse_long(examples, policy.max_positions, unit.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
     what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
-    supervised.run(context, unit, cross_entropy, model, tokenizer, steps, config, resumed, what)
+    supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
 
 
 def as_example(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
@@ -42,9 +42,9 @@ def as_example(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Trajecto
     )
 
 
-def _refuse_long(examples: Sequence[Trajectory], longest: int, name: str) -> None:
+def _refuse_long(examples: Sequence[Trajectory], longest: int | None, name: str) -> None:
     lengths = [len(item.token_ids) for item in examples]
-    too_long = sum(length > longest for length in lengths)
+    too_long = sum(longest is not None and length > longest for length in lengths)
     if too_long:
         raise ConfigError(
             f"{too_long} of {len(lengths)} conversations for {name} are longer than the {longest} "

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedModel
-
-from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
+from r1kit.model.policy import Policy
 from r1kit.train.batch import pack
 from r1kit.types import Trajectory
 
 
 def cross_entropy(
-    model: PreTrainedModel, mine: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
+    policy: Policy, mine: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
     """Compute gradients of the mean loss over all ranks' scored tokens.
 
@@ -32,7 +30,7 @@ def cross_entropy(
     weight = 1 / counts["n_scored"]
     total = 0.0
     for batch in pack(mine, [weight] * len(mine), micro_batch_tokens, ranks.device):
-        logprobs = token_logprobs(model, batch.input_ids, batch.lengths, batch.mask)
+        logprobs = policy.logprobs(batch.input_ids, batch.lengths, batch.mask)
         loss = -(logprobs * batch.weights).sum()
         loss.backward()
         total += loss.item()

@@ -2,7 +2,8 @@
 
 Source: Jordan et al. 2024, as `torch.optim.Muon`, whose state and settings it keeps. That one
 processes matrices one by one, always in bf16: for a model of a million parameters its step takes 25
-ms and this one 8 ms; on a CPU without bf16, half a second and 40 ms (docs/log.md).
+ms and this one 8 ms; on a CPU without bf16, half a second and 40 ms (docs/log.md). Departure: a
+3-D parameter, which holds the matrices of all experts of a layer, is a batch of matrices.
 """
 
 from __future__ import annotations
@@ -13,43 +14,53 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Muon
+from torch import Tensor, nn
+from torch.optim import Muon, Optimizer
 
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 """keys of `torch.cpu.get_capabilities` for bf16 matrix products"""
 
 
-class BatchedMuon(Muon):
-    """A batched `torch.optim.Muon`: bit-equal momenta, weights equal up to rounding."""
+class BatchedMuon(Optimizer):
+    """A batched `torch.optim.Muon`: bit-equal momenta, weights equal up to rounding.
+
+    It also takes 3-D parameters. Its state opens in torch's Muon and the other way round.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float = 1e-3, weight_decay: float = 0.1):
+        defaults = Muon([nn.Parameter(torch.empty(1, 1))], lr, weight_decay).defaults
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update every matrix that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             moved = [matrix for matrix in group["params"] if matrix.grad is not None]
             for _, alike in groupby(sorted(moved, key=_wide_shape), _wide_shape):
                 self._step_together(group, list(alike))
 
-    def _step_together(self, group: dict[str, Any], matrices: list[Tensor]) -> None:
-        updates = torch.stack([self._update(group, matrix) for matrix in matrices])
-        turned = orthogonal(updates, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        for matrix, update in zip(matrices, turned, strict=True):
-            rows, columns = matrix.shape
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+    def _step_together(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+        updates = [self._update(group, parameter) for parameter in parameters]
+        batch = torch.cat([update.view(-1, *update.shape[-2:]) for update in updates])
+        turned = orthogonal(batch, group["ns_coefficients"], group["ns_steps"], group["eps"])
+        parts = turned.split([update[..., 0, 0].numel() for update in updates])
+        for parameter, part in zip(parameters, parts, strict=True):
+            rows, columns = parameter.shape[-2:]
+            update = part.mT if rows > columns else part
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
             lr = group["lr"] * math.sqrt(max(1, rows / columns))
-            matrix.add_(update.mT if rows > columns else update, alpha=-lr)
+            parameter.add_(update.view(parameter.shape), alpha=-lr)
 
-    def _update(self, group: dict[str, Any], matrix: Tensor) -> Tensor:
-        """Return the momentum including the newest gradient, transposed if taller than wide."""
-        grad = matrix.grad
+    def _update(self, group: dict[str, Any], parameter: Tensor) -> Tensor:
+        """Return the momentum including the newest gradient, with no matrix taller than wide."""
+        grad = parameter.grad
         assert grad is not None
-        state = self.state[matrix]
+        state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(grad)
         momentum: Tensor = state["momentum_buffer"].lerp_(grad, 1 - group["momentum"])
         update = grad.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
-        return update.mT if matrix.shape[0] > matrix.shape[1] else update
+        return update.mT if parameter.shape[-2] > parameter.shape[-1] else update
 
 
 def orthogonal(matrices: Tensor, coefficients: Iterable[float], n_steps: int, eps: float) -> Tensor:
@@ -63,8 +74,8 @@ def orthogonal(matrices: Tensor, coefficients: Iterable[float], n_steps: int, ep
     return x.to(matrices.dtype)
 
 
-def _wide_shape(matrix: Tensor) -> tuple[int, int]:
-    rows, columns = matrix.shape
+def _wide_shape(parameter: Tensor) -> tuple[int, int]:
+    rows, columns = parameter.shape[-2:]
     return min(rows, columns), max(rows, columns)
 
 

@@ -1,5 +1,8 @@
 """Optimizer step: clipping, Muon for the matrices inside the layers, AdamW for everything else.
 
+Who gets which optimizer follows from a parameter's role (model/roles.py): with Muon, matrices and
+experts; routers are matrices too, but their rows are independent scores, so AdamW trains them.
+
 Source: Muon, Jordan et al. 2024, in muon.py (learning rate times sqrt(max(1, rows /
 columns)), Nesterov momentum 0.95); warmup-stable-decay, MiniCPM arXiv 2404.06395.
 Departures: vectors (norms, biases) are never decayed. If a gradient is not finite, weights and
@@ -9,6 +12,7 @@ optimizer state stay unchanged, and the returned norm is not finite either.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +21,7 @@ from torch.optim import AdamW, Optimizer
 
 from r1kit.config import OptimConfig
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.model.roles import Role
 from r1kit.train.muon import BatchedMuon
 
 
@@ -76,22 +81,27 @@ class Optimizers:
                 ) from None
 
 
-def make_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
-    """Create optimizers for every parameter of `model` that requires a gradient.
+def make_optimizers(roles: Mapping[nn.Parameter, Role], config: OptimConfig) -> Optimizers:
+    """Create optimizers for parameters, which are given with their roles.
 
     Raises ConfigError if Muon is selected and the model has no matrices inside layers.
     """
-    matrices = _layer_matrices(model) if config.optimizer == "muon" else []
-    if config.optimizer == "muon" and not matrices:
+    uses_muon = config.optimizer == "muon"
+    matrices = [p for p, role in roles.items() if uses_muon and role in ("matrix", "expert")]
+    if uses_muon and not matrices:
         raise ConfigError(
             'This model has no layers with matrices to train; set optim.optimizer = "adamw".'
         )
-    taken = set(map(id, matrices))
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+    rest = {
+        p: role for p, role in roles.items() if not uses_muon or role not in ("matrix", "expert")
+    }
     adamw = AdamW(
         [
-            {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+            {
+                "params": [p for p in rest if rest[p] != "vector"],
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [p for p in rest if rest[p] == "vector"], "weight_decay": 0.0},
         ],
         betas=config.betas,
         fused=True,
@@ -119,17 +129,6 @@ def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:
     if config.schedule == "cosine":
         done = (1 - math.cos(math.pi * done)) / 2
     return 1 - (1 - config.final_lr) * done
-
-
-def _layer_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """Return the 2-D weights inside the repeated layers: neither the embeddings nor the head."""
-    inside = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, nn.ModuleList)
-        for parameter in module.parameters()
-    }
-    return [p for p in model.parameters() if p.requires_grad and p.ndim == 2 and id(p) in inside]
 
 
 def _set_lr(optimizer: Optimizer, lr: float) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.model.parallel import Ranks
+from r1kit.model.policy import TrainableModel
 from r1kit.model.scorer import score_all
 from r1kit.train.batch import fill
 
@@ -81,7 +82,7 @@ def measure(
 
 
 def preference_loss(
-    model: PreTrainedModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
+    model: TrainableModel, examples: Sequence[Example], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
     """Compute gradients of the mean loss over all ranks' examples; return the mean and accuracy.
 
@@ -90,7 +91,7 @@ def preference_loss(
     n = ranks.sum({"n": float(len(examples))})["n"]
     mine = {"loss": 0.0, "accuracy": 0.0, "n_tokens": 0.0}
     for batch in _batches(examples, micro_batch_tokens):
-        losses, correct = _outcomes(model, batch, ranks.device)
+        losses, correct = _outcomes(model.module, batch, ranks.device)
         loss = losses.sum() / n
         loss.backward()
         mine["loss"] += loss.item()

@@ -18,7 +18,6 @@ Departures from the R1 paper:
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,12 +25,11 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from r1kit.config import RLConfig
-from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import Ranks
-from r1kit.train.batch import Batch, pack
+from r1kit.model.policy import Policy
+from r1kit.train.batch import pack
 from r1kit.train.loss import LOSSES, k3
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.types import Trajectory
@@ -68,22 +66,17 @@ AfterStep = Callable[[RLState, Metrics, S], None]
 
 @dataclass
 class Learner:
-    """A policy in training, its optimizer and, with a KL term, its reference."""
+    """A policy in training and its optimizers; with a KL term the policy has a reference."""
 
-    policy: PreTrainedModel
+    policy: Policy
     optimizers: Optimizers
     config: RLConfig
     ranks: Ranks
     micro_batch_tokens: int
-    reference: PreTrainedModel | None = None
 
     def __post_init__(self) -> None:
-        if self.config.kl_beta and self.reference is None:
-            self.refresh_reference()
-
-    def refresh_reference(self) -> None:
-        """Replace the reference with a frozen copy of the current policy."""
-        self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
+        if self.config.kl_beta and not self.policy.has_reference:
+            self.policy.refresh_reference()
 
 
 def reinforce(
@@ -103,8 +96,8 @@ def reinforce(
         learned = time.perf_counter()
         state.step, state.cursor = state.step + 1, collected.cursor
         publish(state.step)
-        if learner.reference is not None and state.step % config.reference_every == 0:
-            learner.refresh_reference()
+        if learner.policy.has_reference and state.step % config.reference_every == 0:
+            learner.policy.refresh_reference()
         metrics |= collected.metrics | {
             "time/learn_s": learned - sampled,
             "time/publish_s": time.perf_counter() - learned,
@@ -116,7 +109,7 @@ def reinforce(
 def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     """Update the policy on the groups of one step, in `updates_per_step` parts."""
     config, totals = learner.config, MetricAccumulator()
-    learner.policy.train()
+    learner.policy.module.train()
     for part in range(config.updates_per_step):
         mine = [
             trajectory
@@ -125,7 +118,7 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
             for trajectory in group
         ]
         update(learner, mine, scale, totals, is_first=part == 0)
-    learner.policy.eval()
+    learner.policy.module.eval()
     return totals.metrics(learner.ranks) | {"lr": scale * config.optim.lr}
 
 
@@ -152,7 +145,8 @@ def update(
     )
     for batch in batches:
         totals.add("n_tokens", torch.tensor(float(batch.input_ids.numel())))
-        logprobs = _logprobs(learner.policy, batch, config)
+        scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
+        logprobs = learner.policy.logprobs(*scored)
         token_loss, stats = variant.objective(
             logprobs,
             batch.old_logprobs,
@@ -162,16 +156,14 @@ def update(
             config.clip_low,
             config.clip_high,
         )
-        if learner.reference is not None:
-            with torch.no_grad():
-                reference = _logprobs(learner.reference, batch, config)
-            kl = k3(reference - logprobs)
+        if learner.policy.has_reference:
+            kl = k3(learner.policy.reference_logprobs(*scored) - logprobs)
             token_loss = token_loss + config.kl_beta * kl
             totals.add("kl", kl.detach())
         loss = (token_loss * batch.weights).sum()
         loss.backward()
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
-    learner.ranks.sum_gradients(learner.policy.parameters())
+    learner.ranks.sum_gradients(learner.policy.trainable())
     totals.grad_norms.append(learner.optimizers.step(scale))
 
 
@@ -182,12 +174,6 @@ def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks)
     weights = LOSSES[config.loss].weighting(everybody, config.max_tokens)
     start = sum(len(part) for part in lengths[: ranks.rank])
     return weights[start : start + len(trajectories)]
-
-
-def _logprobs(model: PreTrainedModel, batch: Batch, config: RLConfig) -> Tensor:
-    return token_logprobs(
-        model, batch.input_ids, batch.lengths, batch.mask, temperature=config.temperature
-    )
 
 
 class MetricAccumulator:

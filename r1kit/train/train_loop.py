@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from transformers import PreTrainedModel
-
 from r1kit.config import OptimConfig
 from r1kit.model.parallel import Ranks
+from r1kit.model.policy import TrainableModel
 from r1kit.train.optim import Optimizers, lr_scale
 
 T = TypeVar("T")
+M = TypeVar("M", bound=TrainableModel)
 
-Gradients = Callable[[PreTrainedModel, Sequence[T], Ranks, int], dict[str, float]]
+Gradients = Callable[[M, Sequence[T], Ranks, int], dict[str, float]]
 """(model, this rank's examples, ranks, tokens per micro-batch) → metrics of all ranks, including
 `n_tokens`; leaves this rank's part of the gradients of the step's mean loss"""
 AfterUpdate = Callable[[int, dict[str, float]], None]
@@ -26,8 +26,8 @@ AfterUpdate = Callable[[int, dict[str, float]], None]
 
 
 def train_loop(
-    gradients: Gradients[T],
-    model: PreTrainedModel,
+    gradients: Gradients[M, T],
+    model: M,
     optimizers: Optimizers,
     steps: Sequence[Sequence[T]],
     config: OptimConfig,
@@ -42,12 +42,12 @@ def train_loop(
     All ranks have the same number of steps; a rank may have no example in a step, but not all ranks
     at once.
     """
-    model.train()
+    model.module.train()
     for step in range(first_step, len(steps)):
         started = time.perf_counter()
         scale = lr_scale(step, len(steps), config)
         metrics = gradients(model, steps[step], ranks, micro_batch_tokens)
-        ranks.sum_gradients(model.parameters())
+        ranks.sum_gradients(model.trainable())
         grad_norm = optimizers.step(scale)
         seconds = time.perf_counter() - started
         metrics |= {
@@ -57,4 +57,4 @@ def train_loop(
             "time/tokens_per_s": metrics["n_tokens"] / seconds,
         }
         after_step(step + 1, metrics)
-    model.eval()
+    model.module.eval()

@@ -15,6 +15,7 @@ from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
 from r1kit.train.train_loop import train_loop
+from tests.conftest import policy_of
 
 CPU = ComputeConfig(device="cpu")
 
@@ -54,6 +55,7 @@ def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
     """Five steps of pretraining, the documents of each step shared out over the ranks."""
     shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     model = causal_lm.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
+    policy = policy_of(model)
     from r1kit.config import BaseConfig
 
     config = BaseConfig(batch_tokens=64)
@@ -70,8 +72,8 @@ def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
     losses: list[float] = []
     train_loop(
         cross_entropy,
-        model,
-        make_optimizers(model, config.optim),
+        policy,
+        make_optimizers(policy.trainable(), config.optim),
         steps,
         config.optim,
         ranks,

@@ -11,6 +11,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from r1kit.config import OptimConfig
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.model.roles import roles_of
 from r1kit.train import muon
 from r1kit.train.optim import Optimizers, lr_scale, make_optimizers
 
@@ -99,7 +100,7 @@ def test_schedules_stay_in_range_past_the_end_and_within_warmup(schedule: str) -
 @pytest.mark.parametrize("tied", [True, False])
 def test_muon_has_the_matrices_of_the_layers_and_adamw_the_rest(tied: bool) -> None:
     model = tiny(tied)
-    optimizers = make_optimizers(model, MUON)
+    optimizers = make_optimizers(roles_of(model), MUON)
     matrices = names_of(model, optimizers, "muon", 0)
     decayed = names_of(model, optimizers, "adamw", 0)
     vectors = names_of(model, optimizers, "adamw", 1)
@@ -113,7 +114,7 @@ def test_muon_has_the_matrices_of_the_layers_and_adamw_the_rest(tied: bool) -> N
 def test_adamw_alone_has_everything_once_and_frozen_parameters_are_nobodys() -> None:
     model = tiny()
     model.model.embed_tokens.weight.requires_grad_(False)
-    optimizers = make_optimizers(model, ADAMW)
+    optimizers = make_optimizers(roles_of(model), ADAMW)
     groups = optimizers.parts["adamw"].optimizer.param_groups
     assert list(optimizers.parts) == ["adamw"]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters())) - 1
@@ -121,7 +122,7 @@ def test_adamw_alone_has_everything_once_and_frozen_parameters_are_nobodys() -> 
 
 def test_muon_without_layers_is_refused() -> None:
     with pytest.raises(ConfigError, match="adamw"):
-        make_optimizers(nn.Linear(4, 4), MUON)
+        make_optimizers(roles_of(nn.Linear(4, 4)), MUON)
 
 
 def test_first_adamw_step_by_hand() -> None:
@@ -130,7 +131,7 @@ def test_first_adamw_step_by_hand() -> None:
     nn.init.constant_(model.weight, 1.0)
     nn.init.constant_(model.bias, 1.0)
     config = OptimConfig(lr=0.1, weight_decay=0.5, grad_clip=100)
-    optimizers = make_optimizers(model, config)
+    optimizers = make_optimizers(roles_of(model), config)
     model.weight.grad, model.bias.grad = torch.tensor([[3.0, -4.0]]), torch.tensor([12.0])
     assert optimizers.step(lr_scale=0.5) == pytest.approx(13.0)  # 3, 4, 12 -> 13
     assert model.weight.tolist()[0] == pytest.approx([1 - 0.025 - 0.05, 1 - 0.025 + 0.05])
@@ -146,7 +147,7 @@ def test_first_muon_step_is_the_scaled_orthogonal_factor() -> None:
     model.layers = nn.ModuleList([layer])
     weight = layer.weight
     before = weight.detach().clone()
-    optimizers = make_optimizers(model, OptimConfig(optimizer="muon", muon_lr=0.5))
+    optimizers = make_optimizers(roles_of(model), OptimConfig(optimizer="muon", muon_lr=0.5))
     torch.manual_seed(0)
     weight.grad = torch.linalg.qr(torch.randn(16, 4)).Q * 1e-3
     optimizers.step(lr_scale=1.0)
@@ -194,7 +195,7 @@ def test_what_torchs_muon_has_saved_goes_on_in_ours() -> None:
 def test_gradients_are_clipped_to_one_global_norm(scale: float) -> None:
     # Plain SGD would show the clipped gradient; Adam's first moment, (1 - beta1) * g, shows it too.
     model = tiny()
-    optimizers = make_optimizers(model, OptimConfig(grad_clip=1.0))
+    optimizers = make_optimizers(roles_of(model), OptimConfig(grad_clip=1.0))
     fill_gradients(model, seed=1)
     raw = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     for parameter in model.parameters():
@@ -210,7 +211,10 @@ def test_gradients_are_clipped_to_one_global_norm(scale: float) -> None:
 @pytest.mark.parametrize("config", [MUON, ADAMW])
 def test_a_gradient_that_is_not_finite_changes_nothing(config: OptimConfig, bad: float) -> None:
     model, twin = tiny(), tiny()
-    optimizers, twins = make_optimizers(model, config), make_optimizers(twin, config)
+    optimizers, twins = (
+        make_optimizers(roles_of(model), config),
+        make_optimizers(roles_of(twin), config),
+    )
     train(model, optimizers, range(2))
     train(twin, twins, range(2))
     fill_gradients(model, seed=9)
@@ -225,7 +229,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(config: OptimConfig, bad:
 @pytest.mark.parametrize("config", [MUON, ADAMW])
 def test_resuming_changes_no_bit(config: OptimConfig) -> None:
     whole = tiny()
-    optimizers = make_optimizers(whole, config)
+    optimizers = make_optimizers(roles_of(whole), config)
     train(whole, optimizers, range(3))
     file = io.BytesIO()
     torch.save({"model": whole.state_dict(), "optim": optimizers.state_dict()}, file)
@@ -235,7 +239,7 @@ def test_resuming_changes_no_bit(config: OptimConfig) -> None:
     saved = torch.load(file, weights_only=True)
     resumed = tiny()
     resumed.load_state_dict(saved["model"])
-    again = make_optimizers(resumed, config)
+    again = make_optimizers(roles_of(resumed), config)
     again.load_state_dict(saved["optim"])
     train(resumed, again, range(3, 6))
     assert all(map(torch.equal, weights(whole), weights(resumed)))
@@ -243,18 +247,18 @@ def test_resuming_changes_no_bit(config: OptimConfig) -> None:
 
 def test_without_its_state_a_resume_differs() -> None:
     whole, fresh = tiny(), tiny()
-    optimizers = make_optimizers(whole, MUON)
+    optimizers = make_optimizers(roles_of(whole), MUON)
     train(whole, optimizers, range(3))
     fresh.load_state_dict(whole.state_dict())
     train(whole, optimizers, range(3, 4))
-    train(fresh, make_optimizers(fresh, MUON), range(3, 4))
+    train(fresh, make_optimizers(roles_of(fresh), MUON), range(3, 4))
     assert not all(map(torch.equal, weights(whole), weights(fresh)))
 
 
 def test_state_of_other_optimizers_is_refused() -> None:
     model = tiny()
-    state = make_optimizers(model, ADAMW).state_dict()
+    state = make_optimizers(roles_of(model), ADAMW).state_dict()
     with pytest.raises(CheckpointError, match="resume with the recipe"):
-        make_optimizers(model, MUON).load_state_dict(state)
+        make_optimizers(roles_of(model), MUON).load_state_dict(state)
     with pytest.raises(CheckpointError, match="does not fit"):
-        make_optimizers(nn.Sequential(), ADAMW).load_state_dict(state)
+        make_optimizers(roles_of(nn.Sequential()), ADAMW).load_state_dict(state)

@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import causal_lm, parallel, scorer
 from r1kit.model.parallel import Ranks
+from r1kit.model.policy import TrainableModel
+from r1kit.model.roles import roles_of
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (
     Example,
@@ -25,6 +27,7 @@ from r1kit.train.reward_model import (
     preference_loss,
 )
 from r1kit.train.train_loop import train_loop
+from tests.conftest import make_byte_tokenizer
 
 VOCAB, EOS = 24, 1
 Make = Callable[..., list[Example]]
@@ -54,6 +57,10 @@ def labelled(n: int, seed: int = 0) -> list[Example]:
     return [Labelled(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
 
 
+def trainable_model(module: PreTrainedModel) -> TrainableModel:
+    return TrainableModel(module, make_byte_tokenizer())
+
+
 def trained(
     model: PreTrainedModel,
     steps: Sequence[Sequence[Example]],
@@ -67,8 +74,8 @@ def trained(
     seen: list[tuple[int, dict[str, float]]] = []
     train_loop(
         preference_loss,
-        model,
-        optimizers or make_optimizers(model, config),  # type: ignore[arg-type]  # a Capture
+        trainable_model(model),
+        optimizers or make_optimizers(roles_of(model), config),  # type: ignore[arg-type]  # a Capture
         steps,
         config,
         ranks or Ranks(),
@@ -220,7 +227,7 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None
     whole = new_scorer(tmp_path)
     cut = copy.deepcopy(whole)
     all_metrics = trained(whole, steps, config)
-    optimizers = make_optimizers(cut, config)
+    optimizers = make_optimizers(roles_of(cut), config)
     kept: dict[str, Any] = {}
 
     def after_step(step: int, metrics: dict[str, float]) -> None:
@@ -230,7 +237,7 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None
 
     train_loop(
         preference_loss,
-        cut,
+        trainable_model(cut),
         optimizers,
         steps,
         config,
@@ -241,7 +248,7 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None
     )
     resumed = new_scorer(tmp_path, seed=5)
     resumed.load_state_dict(kept["weights"])
-    again = make_optimizers(resumed, config)
+    again = make_optimizers(roles_of(resumed), config)
     again.load_state_dict(kept["optimizers"])
     metrics = trained(resumed, steps, config, first_step=4, optimizers=again)
     assert [step for step, _ in metrics] == [5, 6]

@@ -31,6 +31,7 @@ from r1kit.types import (
     Trajectory,
     Verdict,
 )
+from tests.conftest import policy_of
 
 VOCAB, EOS, MAX_TOKENS = 24, 1, 8
 Groups = Sequence[tuple[int, Group]]
@@ -88,9 +89,9 @@ def rollout(
 def learner(
     model: PreTrainedModel, micro_batch_tokens: int = 1024, **settings: object
 ) -> rl.Learner:
-    config = RLConfig(max_tokens=MAX_TOKENS, **settings)
-    optimizers = make_optimizers(model, config.optim)
-    return rl.Learner(model, optimizers, config, Ranks(), micro_batch_tokens)
+    config, policy = RLConfig(max_tokens=MAX_TOKENS, **settings), policy_of(model)
+    optimizers = make_optimizers(policy.trainable(), config.optim)
+    return rl.Learner(policy, optimizers, config, Ranks(), micro_batch_tokens)
 
 
 def step_of(
@@ -206,16 +207,15 @@ def test_kl_is_zero_at_first_and_pulls_back_later(model: PreTrainedModel) -> Non
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
     later = learn(held, groups)
     assert later["kl"] > 1e-4
-    held.refresh_reference()
+    held.policy.refresh_reference()
     assert learn(held, groups)["kl"] == pytest.approx(0.0, abs=1e-7)
-    assert held.reference is not None
-    assert not any(p.requires_grad for p in held.reference.parameters())
+    assert list(map(id, held.policy.trainable())) == list(map(id, model.parameters()))
 
 
 def test_without_kl_there_is_no_reference(model: PreTrainedModel) -> None:
     held = learner(model)
     metrics = learn(held, sampled_groups(model, MIXED))
-    assert held.reference is None
+    assert not held.policy.has_reference
     assert "kl" not in metrics
     assert all(math.isfinite(value) for value in metrics.values())
 

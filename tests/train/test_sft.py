@@ -9,6 +9,7 @@ from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.sft import example, updates
 from r1kit.train.train_loop import train_loop
+from tests.conftest import policy_of
 
 
 def test_only_the_turn_is_scored() -> None:
@@ -30,6 +31,7 @@ def test_every_example_once_an_epoch_in_new_orders() -> None:
 def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> None:
     shape = ModelConfig(n_layers=1, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
     model = causal_lm.build(shape, 40, eos_id=2, pad_id=0, bos_id=1, seed=0)
+    policy = policy_of(model)
     examples = [example([1, 5, 6], [7, 2]), example([1, 9], [8, 8, 8, 3, 2])]
     by_hand, n = 0.0, 0
     with torch.no_grad():
@@ -43,8 +45,8 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> N
     seen = []
     train_loop(
         cross_entropy,
-        model,
-        make_optimizers(model, SFTOptimConfig()),
+        policy,
+        make_optimizers(policy.trainable(), SFTOptimConfig()),
         [examples],
         SFTOptimConfig(),
         Ranks(),
