@@ -14,7 +14,6 @@ import httpx
 import openai
 import pytest
 
-from r1kit.engines.base import RequestState
 from r1kit.serve.limits import ServeLimits
 from tests.serve.conftest import Server, opened, running
 
@@ -28,13 +27,14 @@ SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."
 def slow(folder: Path) -> Iterator[Server]:
     """Every answer is too long for its time."""
     served = opened(folder, limits=LIMITS)
-    step = served.driver.engine.step
+    engine: Any = served.driver.engine
+    step = engine.step
 
-    def slowly() -> list[RequestState]:
+    def slowly() -> Any:
         time.sleep(0.05)
         return step()
 
-    served.driver.engine.step = slowly  # type: ignore[method-assign]
+    engine.step = slowly
     with running([served], LIMITS) as server:
         yield server
 
