@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,18 +14,19 @@ from r1kit import template
 from r1kit.loadtest.load_test import Load, measure
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import load_tokenizer
-from r1kit.stages.reinforce import Collector
-from tests.serve.conftest import opened, running
+from r1kit.stages.reinforce import CollectedStep, Collector
+from r1kit.types import Json
+from tests.serve.conftest import Server, opened, running
 
 
-def test_200_that_go_and_200_that_stay_leave_nothing_behind(server):
+def test_200_that_go_and_200_that_stay_leave_nothing_behind(server: Server) -> None:
     work = Load(f"{server.url}/v1", "tiny", max_tokens=24)
     assert soak.soak(work, os.getpid(), 200, 200) == []
     assert soak.left_behind(server.url) == []
     server.wait_idle()
 
 
-def test_the_soak_sees_answers_that_differ(server, monkeypatch):
+def test_the_soak_sees_answers_that_differ(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = iter(range(10_000))
     body = Load.body
     monkeypatch.setattr(Load, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
@@ -33,7 +35,7 @@ def test_the_soak_sees_answers_that_differ(server, monkeypatch):
     assert any("said something else" in failure for failure in failures)
 
 
-def test_the_endless_copy_ends_at_its_padding_token_alone(folder, tmp_path):
+def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path: Path) -> None:
     copy = serving.endless(folder, tmp_path / "copy")
     with running([opened(copy)]) as server:
         tokenizer = server.one.decoder
@@ -44,8 +46,8 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder, tmp_path):
     assert (level.errors, level.tokens) == (0, 12 * 32)
 
 
-def test_the_table_has_ratios_and_failures():
-    def run(rate: float) -> dict:
+def test_the_table_has_ratios_and_failures() -> None:
+    def run(rate: float) -> Json:
         times = {"first_p50_s": 0.01, "first_p99_s": 0.02, "gap_p50_s": None}
         return {"concurrency": 8, "requests": 32, "errors": 1, "tokens_per_s": rate, **times}
 
@@ -64,7 +66,7 @@ def test_the_table_has_ratios_and_failures():
     assert "| other | failed: `no memory`" in text
 
 
-def test_a_server_that_does_not_start_says_why(tmp_path):
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     server = serving.Server("x", ["sh", "-c", "echo starting; echo out of luck; exit 1"], "m", 1)
     server.start(tmp_path)
     assert server.error == "out of luck"
@@ -73,7 +75,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
     assert server.runs == []
 
 
-def test_a_server_of_another_checkout_runs_its_own_code(tmp_path):
+def test_a_server_of_another_checkout_runs_its_own_code(tmp_path: Path) -> None:
     """And so do the processes it starts, although all begin in the folder of this checkout."""
     child = "import sys; print('' in sys.path, sys.flags.safe_path)"
     parent = (
@@ -84,7 +86,7 @@ def test_a_server_of_another_checkout_runs_its_own_code(tmp_path):
     assert server.error == "False True"
 
 
-def test_results_name_no_path_of_this_machine(tmp_path):
+def test_results_name_no_path_of_this_machine(tmp_path: Path) -> None:
     racers = serving.contenders(tmp_path / "model", tmp_path / "old" / "bin" / "python")
     for racer in racers:
         command = serving._anywhere(racer.command, tmp_path / "model")
@@ -93,15 +95,17 @@ def test_results_name_no_path_of_this_machine(tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 5])
-def test_ports_are_different(n):
+def test_ports_are_different(n: int) -> None:
     assert len(set(serving.free_ports(n))) == n
 
 
-def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monkeypatch):
-    taken = []
+def test_the_step_that_is_measured_is_that_of_the_stages(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[CollectedStep] = []
 
-    def step(self, *asked):
-        taken.append(product(self, *asked))
+    def step(self: Collector, *place: int) -> CollectedStep:
+        taken.append(product(self, *place))
         return taken[-1]
 
     product = Collector.step
@@ -117,11 +121,15 @@ def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monke
     about, *answers = map(json.loads, path.read_text().splitlines())
     assert about["parameters"] > 0
     assert len(answers) == len(taken) == 2
-    for answer, step in zip(answers, taken, strict=True):
-        assert step.metrics.items() <= answer["metrics"].items()
-        assert answer["tokens"] == step.metrics["n_completion_tokens"] > 0
-        texts = [rollout.completion.text for group in step.rollouts for rollout in group.rollouts]
-        rewards = [rollout.reward.total for group in step.rollouts for rollout in group.rollouts]
+    for answer, collected in zip(answers, taken, strict=True):
+        assert collected.metrics.items() <= answer["metrics"].items()
+        assert answer["tokens"] == collected.metrics["n_completion_tokens"] > 0
+        texts = [
+            rollout.completion.text for group in collected.rollouts for rollout in group.rollouts
+        ]
+        rewards = [
+            rollout.reward.total for group in collected.rollouts for rollout in group.rollouts
+        ]
         assert rewards == [coin(text) for text in texts], "as TRL is rewarded"
         assert set(rewards) == {0.0, 1.0}
         assert answer["metrics"]["n_tokens"] > 0, "something is learned from"
@@ -129,7 +137,9 @@ def test_the_step_that_is_measured_is_that_of_the_stages(folder, tmp_path, monke
 
 
 @pytest.mark.parametrize("what", ["sample", "step"])
-def test_two_processes_are_measured_by_the_command_of_the_benchmark(folder, tmp_path, what):
+def test_two_processes_are_measured_by_the_command_of_the_benchmark(
+    folder: Path, tmp_path: Path, what: str
+) -> None:
     prompts = [[1], [2], [3], [4]]
     work = Work(
         str(folder), ["1+1?"] * 4, [], prompts, [0], 0, n_completions=4, max_tokens=8, lr=1e-6
@@ -146,8 +156,10 @@ def test_two_processes_are_measured_by_the_command_of_the_benchmark(folder, tmp_
         racer.stop()
 
 
-def test_the_waits_of_a_real_server_are_measured(server, folder):
-    racer = serving.Server("now", [], "tiny", server.client.base_url.port)
+def test_the_waits_of_a_real_server_are_measured(server: Server, folder: Path) -> None:
+    port = server.client.base_url.port
+    assert port is not None
+    racer = serving.Server("now", [], "tiny", port)
     prompts = waits.long_prompts(load_tokenizer(folder), 300)
     texts = [next(prompts) for _ in range(3)]
     assert len({text[:40] for text in texts}) == 3

@@ -13,12 +13,13 @@ from r1kit.claims import paper, reading
 from r1kit.claims.judge import Claim, combine, judge
 from r1kit.claims.reading import MissingError, Reading
 from r1kit.runs.run_reader import Evidence
+from r1kit.types import Json
 
 ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistency": 0.01,
           "cons_gain": 0.01, "well_formed": 0.01}  # fmt: skip
 
 
-def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: float) -> dict:
+def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: float) -> Json:
     numbers = {"mean_tokens": 30.0, "reflection_per_answer": 0.5, "language_consistency": 0.9,
                "cons_gain": 0.03, "well_formed": 0.9}  # fmt: skip
     return {
@@ -33,11 +34,11 @@ def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: 
     }
 
 
-def run(metrics: list[dict] | None = None, **results: object) -> Evidence:
+def run(metrics: list[Json] | None = None, **results: object) -> Evidence:
     return Evidence(Path(), {}, {}, metrics or [], [], results, {})
 
 
-def rows(*runs: Evidence) -> dict[str, dict]:
+def rows(*runs: Evidence) -> dict[str, Json]:
     return {row["id"]: row for row in claims.table(runs)}
 
 
@@ -45,7 +46,7 @@ def claim(threshold: float) -> Claim:
     return Claim("c", "", "", "", "", "x", threshold, lambda run: Reading(0, 0))
 
 
-def test_a_ratio_and_its_error():
+def test_a_ratio_and_its_error() -> None:
     found = Reading(0.9, 0.03).over(Reading(0.3, 0.02))
     assert isclose(found.value, 3.0)
     assert isclose(found.stderr, sqrt(0.03**2 + (3 * 0.02) ** 2) / 0.3)
@@ -53,14 +54,14 @@ def test_a_ratio_and_its_error():
         Reading(1.0, 0.0).over(Reading(0.0, 0.1))
 
 
-def test_one_seed_has_the_error_within_it():
+def test_one_seed_has_the_error_within_it() -> None:
     assert judge(claim(1.0), [Reading(1.5, 0.2)]).holds is True
     assert judge(claim(1.0), [Reading(1.3, 0.2)]).holds == "undecided"
     assert judge(claim(1.0), [Reading(0.5, 0.2)]).holds is False
     assert judge(claim(1.0), [Reading(1.0, 0.0)]).holds == "undecided"
 
 
-def test_three_seeds_have_the_larger_error():
+def test_three_seeds_have_the_larger_error() -> None:
     apart = combine([Reading(1.0, 0.1), Reading(2.0, 0.1), Reading(3.0, 0.1)])
     assert apart.value == 2.0
     assert isclose(apart.stderr, 1 / sqrt(3))  # stdev 1 between seeds
@@ -71,7 +72,9 @@ def test_three_seeds_have_the_larger_error():
 
 
 @given(st.floats(-10, 10), st.floats(0, 5), st.floats(-10, 10))
-def test_nothing_within_two_errors_is_decided(value: float, stderr: float, threshold: float):
+def test_nothing_within_two_errors_is_decided(
+    value: float, stderr: float, threshold: float
+) -> None:
     holds = judge(claim(threshold), [Reading(value, stderr)]).holds
     if abs(value - threshold) <= 2 * stderr:
         assert holds == "undecided"
@@ -79,7 +82,7 @@ def test_nothing_within_two_errors_is_decided(value: float, stderr: float, thres
         assert holds is (value > threshold)
 
 
-def test_claims_about_what_was_not_measured_are_not_there():
+def test_claims_about_what_was_not_measured_are_not_there() -> None:
     zero = stage(0.9, mean_tokens=60.0, language_consistency=0.7)
     found = rows(run(stages={"base": stage(0.2), "zero": zero}))
     assert list(found) == [
@@ -98,13 +101,13 @@ def test_claims_about_what_was_not_measured_are_not_there():
     assert json.dumps(list(found.values()))
 
 
-def test_a_claim_needs_every_seed():
+def test_a_claim_needs_every_seed() -> None:
     whole = run(stages={"base": stage(0.2), "zero": stage(0.9)})
     assert rows(whole, run(stages={"base": stage(0.2)})) == {}
     assert rows(whole, whole)["zero_accuracy"]["per_seed"] == pytest.approx([4.5, 4.5])
 
 
-def test_a_twin_with_less_compute_does_not_count():
+def test_a_twin_with_less_compute_does_not_count() -> None:
     stages = {
         "distill/a/base": stage(0.1),
         "distill/a": stage(0.8, n_parameters=10, flops=5.0),
@@ -119,7 +122,7 @@ def test_a_twin_with_less_compute_does_not_count():
     assert "distilled_beats_rl" not in rows(run(stages=stages))
 
 
-def test_hacking_is_truth_lost_while_the_reward_models_gain():
+def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
     stages = {
         "rejection": stage(0.8),
         "ablation/judged": stage(0.4),
@@ -139,7 +142,7 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain():
     assert "preference_hacked" not in rows(run(stages=stages))
 
 
-def test_a_curve_of_truth_and_reward_is_that_of_its_stage():
+def test_a_curve_of_truth_and_reward_is_that_of_its_stage() -> None:
     metrics = [
         {"stage": "ablation/ruled", "step": 1, "accuracy/general": 0.8, "rewards/accuracy": 0.1},
         {"stage": "ablation/ruled", "step": 2, "accuracy/general": 0.9, "rewards/accuracy": 0.2},
@@ -149,12 +152,12 @@ def test_a_curve_of_truth_and_reward_is_that_of_its_stage():
     assert found == [(1, 0.8, 0.1), (2, 0.9, 0.2)]
 
 
-def test_claims_have_ids_of_their_own_and_say_their_rule():
+def test_claims_have_ids_of_their_own_and_say_their_rule() -> None:
     assert len({item.id for item in paper.CLAIMS}) == len(paper.CLAIMS) >= 19
     assert all(item.rule and item.paper and item.section for item in paper.CLAIMS)
 
 
-def test_a_base_that_mixes_languages_already_decides_nothing_about_zero():
+def test_a_base_that_mixes_languages_already_decides_nothing_about_zero() -> None:
     mixed = rows(run(stages={"base": stage(0.2), "zero": stage(0.9), "final": stage(0.9)}))
     for claim_id in ("zero_mixes", "r1_one_language"):
         assert mixed[claim_id]["value"] == pytest.approx(0.0)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from r1kit import cli
 from r1kit.config import load
@@ -69,7 +68,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_shows_examples_and_loads_no_torch():
+def test_help_shows_examples_and_loads_no_torch() -> None:
     for command in ("run tiny", "show r", "recipes tiny", "chat r", "verify math"):
         shown = r1(command.split()[0], "--help")
         assert shown.exit_code == 0
@@ -78,7 +77,7 @@ def test_help_shows_examples_and_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_command_itself_is_quiet_and_exact():
+def test_the_command_itself_is_quiet_and_exact() -> None:
     version = r1_alone("--version")
     assert re.fullmatch(r"r1kit \d+\.\d+\.\d+\n", version.stdout)
     missing = r1_alone("run", "none.toml")
@@ -113,7 +112,7 @@ def test_what_a_user_can_mend_is_one_sentence(
     code: int,
     told: str,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     monkeypatch.chdir(recipe.parent)
     (recipe.parent / "mine").mkdir()
     (recipe.parent / "mine/thesis.tex").write_text("mine")
@@ -126,7 +125,7 @@ def test_what_a_user_can_mend_is_one_sentence(
     assert [path.name for path in (recipe.parent / "mine").iterdir()] == ["thesis.tex"]
 
 
-def test_a_run_in_use_is_left_alone(recipe: Path):
+def test_a_run_in_use_is_left_alone(recipe: Path) -> None:
     out = recipe.parent / "out"
     with RunDir.create_or_resume(out, load(recipe)):
         answer = r1("run", recipe, "--out", out)
@@ -134,7 +133,7 @@ def test_a_run_in_use_is_left_alone(recipe: Path):
     assert f"in use by process {os.getpid()}" in answer.stderr
 
 
-def test_show_writes_the_report(recipe: Path):
+def test_show_writes_the_report(recipe: Path) -> None:
     run = recipe.parent / "runs/little"
     with RunDir.create_or_resume(run, load(recipe)) as folder:
         folder.log("zero", 1, {"reward": 1.0, "rewards/accuracy": 0.5})
@@ -146,7 +145,7 @@ def test_show_writes_the_report(recipe: Path):
 
 def test_the_unexpected_is_written_to_the_run_folder(
     recipe: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     run = recipe.parent / "run"
     with RunDir.create_or_resume(run, load(recipe)) as folder:
         folder.checkpoint_path("zero", 40).mkdir()
@@ -163,7 +162,7 @@ def test_the_unexpected_is_written_to_the_run_folder(
 
 def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     with pytest.raises(typer.Exit), error_reporting.sentences(Console(), tmp_path / "none"):
         raise ValueError
     found = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
@@ -172,14 +171,15 @@ def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
     Path(found[1]).unlink()
 
 
-def test_every_error_has_an_exit_code_that_is_not_zero():
-    codes = [kind.exit_code for kind in (R1Error, *R1Error.__subclasses__())]
+def test_every_error_has_an_exit_code_that_is_not_zero() -> None:
+    kinds: list[type[R1Error]] = [R1Error, *R1Error.__subclasses__()]
+    codes = [kind.exit_code for kind in kinds]
     assert 0 not in codes
     assert max(codes) < error_reporting.UNEXPECTED
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path):
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path) -> None:
     run = recipe.parent / "runs/little"
     said, shown, code = interrupted([*R1, "run", str(recipe)], run)
     assert code == 130, said
@@ -217,7 +217,7 @@ def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:
     return said, shown.decode(errors="replace"), process.returncode
 
 
-def test_doctor_tells_the_machine_and_the_sandbox():
+def test_doctor_tells_the_machine_and_the_sandbox() -> None:
     assert "r1 doctor --attack" in r1("doctor", "--help").stdout
     answer = r1_alone("doctor")
     assert answer.returncode == 0

@@ -25,7 +25,7 @@ def refused(tmp_path: Path, text: str, overrides: list[str] | None = None) -> st
     return message
 
 
-def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path):
+def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
     recipe = load(
         write(tmp_path, MINIMAL),
         ["zero.n_steps=7", "zero.optim.lr=3e-4", "zero.loss=dapo", 'languages=["ko"]'],
@@ -71,31 +71,31 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path):
         ("[model]\nn_kv_heads = 3", "must be a multiple of n_kv_heads (3)"),
     ],
 )
-def test_a_key_that_cannot_be_meant_is_named(tmp_path: Path, extra: str, told: str):
+def test_a_key_that_cannot_be_meant_is_named(tmp_path: Path, extra: str, told: str) -> None:
     message = refused(tmp_path, f"{MINIMAL}{extra}\n")
     assert told in message
     assert "recipe.toml" in message
 
 
-def test_an_unknown_key_in_a_list_names_its_nearest(tmp_path: Path):
+def test_an_unknown_key_in_a_list_names_its_nearest(tmp_path: Path) -> None:
     message = refused(tmp_path, 'name = "t"\n[[tasks]]\nname = "equation"\nlevels = 2\n')
     assert "did you mean 'level'?" in message
 
 
-def test_missing_keys_are_named(tmp_path: Path):
+def test_missing_keys_are_named(tmp_path: Path) -> None:
     message = refused(tmp_path, '[[tasks]]\nname = "equation"\n')
     assert "'name' is missing: write name = \"...\"." in message
     message = refused(tmp_path, 'name = "t"\n')
     assert "'tasks' is missing: write [[tasks]] and its keys below." in message
 
 
-def test_several_errors_are_told_together(tmp_path: Path):
+def test_several_errors_are_told_together(tmp_path: Path) -> None:
     message = refused(tmp_path, f"{MINIMAL}[zero]\nn_step = 5\ntemperature = 0\n")
     assert "n_steps" in message
     assert "zero.temperature" in message
 
 
-def test_files_that_are_not_recipes(tmp_path: Path):
+def test_files_that_are_not_recipes(tmp_path: Path) -> None:
     assert "not valid TOML" in refused(tmp_path, "name = ")
     (tmp_path / "bytes.toml").write_bytes(b"name = '\xe9'")
     with pytest.raises(
@@ -126,11 +126,11 @@ def test_files_that_are_not_recipes(tmp_path: Path):
         ("tasks.level=2", "tasks is not a section"),
     ],
 )
-def test_a_bad_override_is_a_sentence(tmp_path: Path, override: str, told: str):
+def test_a_bad_override_is_a_sentence(tmp_path: Path, override: str, told: str) -> None:
     assert told in refused(tmp_path, MINIMAL, [override])
 
 
-def test_the_hash_sees_what_decides_the_result_and_nothing_else():
+def test_the_hash_sees_what_decides_the_result_and_nothing_else() -> None:
     def recipe(**extra: object) -> Recipe:
         return parse({"name": "t", "tasks": [{"name": "equation"}], **extra}, "t")
 
@@ -140,7 +140,7 @@ def test_the_hash_sees_what_decides_the_result_and_nothing_else():
     assert recipe(zero={"n_steps": 5}).hash() != recipe().hash()
 
 
-def test_a_table_written_in_part_keeps_the_defaults_of_its_stage():
+def test_a_table_written_in_part_keeps_the_defaults_of_its_stage() -> None:
     recipe = parse(
         {
             "name": "t",
@@ -155,7 +155,7 @@ def test_a_table_written_in_part_keeps_the_defaults_of_its_stage():
     assert (recipe.zero.optim.optimizer, recipe.zero.optim.schedule) == ("adamw", "constant")
 
 
-def test_there_is_at_least_one_process():
+def test_there_is_at_least_one_process() -> None:
     with pytest.raises(ConfigError, match="n_processes"):
         parse({"name": "t", "tasks": [{"name": "series"}], "compute": {"n_processes": 0}}, "t")
 
@@ -169,12 +169,12 @@ def test_there_is_at_least_one_process():
     ],
     ids=["byte order mark", "UTF-16", "CRLF"],
 )
-def test_a_recipe_written_on_windows_is_read(tmp_path: Path, data: bytes):
+def test_a_recipe_written_on_windows_is_read(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "windows.toml").write_bytes(data)
     assert load(tmp_path / "windows.toml") == load(write(tmp_path, MINIMAL))
 
 
-def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, MINIMAL)
     for given, near in (

@@ -11,8 +11,9 @@ from r1kit.config import Recipe, load, parse
 from r1kit.diagnose import Finding, diagnose
 from r1kit.diagnose.settings import settings_of
 from r1kit.stages.plan import Unit, plan
+from r1kit.types import Json
 
-RECIPE = {
+RECIPE: Json = {
     "zero": {"max_tokens": 256, "n_completions": 16, "optim": {"lr": 3e-4}},
     "base": {"optim": {"lr": 3e-3}},
     "compute": {"dtype": "float32"},
@@ -58,14 +59,14 @@ def only_warning(findings: list[Finding]) -> Finding:
     return warning
 
 
-def test_a_healthy_run_is_fine_and_its_loss_near_zero_is_explained():
+def test_a_healthy_run_is_fine_and_its_loss_near_zero_is_explained() -> None:
     assert [(f.level, f.title) for f in run()] == [
         ("fine", "Healthy"),
         ("note", "A loss near 0 is normal"),
     ]
 
 
-def test_no_reward_has_three_causes():
+def test_no_reward_has_three_causes() -> None:
     cut = only_warning(run(rewards__accuracy=0.0, completions__clipped_ratio=0.97))
     assert cut.title == "No reward"
     assert "97% of the answers are cut off" in cut.cause
@@ -77,7 +78,7 @@ def test_no_reward_has_three_causes():
     assert weak.seen == "Accuracy is 0.2% over the last 10 steps."
 
 
-def test_equal_groups_are_a_trouble_early_and_a_success_late():
+def test_equal_groups_are_a_trouble_early_and_a_success_late() -> None:
     hard = only_warning(run(frac_reward_zero_std=0.85, rewards__accuracy=0.2))
     assert hard.title == "Few groups teach"
     assert hard.seen.startswith("In 85% of the groups")
@@ -86,14 +87,14 @@ def test_equal_groups_are_a_trouble_early_and_a_success_late():
     assert "warning" not in [f.level for f in easy]
 
 
-def test_collapse_names_the_best_step_and_a_lower_rate():
+def test_collapse_names_the_best_step_and_a_lower_rate() -> None:
     fall = only_warning(run(rewards__accuracy=lambda s: 0.5 if s <= 30 else 0.1))
     assert fall.title == "Collapse"
     assert fall.seen == "Accuracy fell from 50.0% (around step 10) to 10.0%."
     assert "(0.0003 → 0.0001)" in fall.action
 
 
-def test_a_judge_that_likes_wrong_answers_is_hacked():
+def test_a_judge_that_likes_wrong_answers_is_hacked() -> None:
     found = only_warning(
         run(rewards__preference=lambda s: s / 60, rewards__accuracy=lambda s: 0.6 - s / 120)
     )
@@ -101,7 +102,7 @@ def test_a_judge_that_likes_wrong_answers_is_hacked():
     assert "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in found.seen
 
 
-def test_new_kinds_of_problems_are_no_collapse():
+def test_new_kinds_of_problems_are_no_collapse() -> None:
     rows = []
     for step in range(1, 61):
         row = healthy(step) | {"accuracy/equation": 0.9, "rewards/accuracy": 0.9}
@@ -111,7 +112,7 @@ def test_new_kinds_of_problems_are_no_collapse():
     assert [f.title for f in diagnose(rows, RECIPE) if f.level == "warning"] == []
 
 
-def test_a_wobble_is_no_collapse():
+def test_a_wobble_is_no_collapse() -> None:
     assert not [
         f for f in run(rewards__accuracy=lambda s: 0.5 + 0.02 * (s % 2)) if f.level == "warning"
     ]
@@ -150,7 +151,7 @@ def test_a_wobble_is_no_collapse():
         ),
     ],
 )
-def test_trouble_is_named_with_its_numbers(changes: dict[str, Any], title: str, seen: str):
+def test_trouble_is_named_with_its_numbers(changes: dict[str, Any], title: str, seen: str) -> None:
     warning = only_warning(run(**changes))
     assert warning.title == title
     assert seen in warning.seen
@@ -158,20 +159,22 @@ def test_trouble_is_named_with_its_numbers(changes: dict[str, Any], title: str, 
     assert warning.action
 
 
-def test_sixteen_bit_sampling_may_differ_a_little():
+def test_sixteen_bit_sampling_may_differ_a_little() -> None:
     rows = [healthy(step) | {"mismatch/mean_abs": 0.01} for step in range(1, 30)]
     recipe = {**RECIPE, "compute": {"dtype": "bfloat16"}}
     assert diagnose(rows, recipe)[0].level == "fine"
 
 
-def test_pretraining_that_does_not_learn():
-    rows = [{"stage": "base", "step": s, "loss": 6.0, "grad_norm": 1.0} for s in range(1, 50)]
+def test_pretraining_that_does_not_learn() -> None:
+    rows: list[Json] = [
+        {"stage": "base", "step": s, "loss": 6.0, "grad_norm": 1.0} for s in range(1, 50)
+    ]
     assert only_warning(diagnose(rows, RECIPE)).title == "It does not learn"
     falling = [row | {"loss": 6 / row["step"]} for row in rows]
     assert [f.title for f in diagnose(falling, RECIPE)] == ["Healthy"]
 
 
-def test_no_metrics_no_findings():
+def test_no_metrics_no_findings() -> None:
     assert diagnose([], {}) == []
 
 
@@ -195,7 +198,7 @@ UNTAUGHT = {"reward": 0.0, "frac_reward_zero_std": 1.0, "n_tokens": 0.0, "grad_n
         {"frac_reward_zero_std": 1.0},
     ],
 )
-def test_a_run_that_learned_nothing_is_never_healthy(n_steps: int, changes: dict[str, Any]):
+def test_a_run_that_learned_nothing_is_never_healthy(n_steps: int, changes: dict[str, Any]) -> None:
     findings = run(n_steps, **changes)
     titles = [finding.title for finding in findings]
     assert "Nothing was learned" in titles
@@ -204,19 +207,19 @@ def test_a_run_that_learned_nothing_is_never_healthy(n_steps: int, changes: dict
     assert "No reward" not in titles  # one trouble, said once
 
 
-def test_one_step_that_taught_is_enough():
+def test_one_step_that_taught_is_enough() -> None:
     titles = [f.title for f in run(4, **UNTAUGHT | {"reward": lambda s: s, "n_tokens": 10,
               "grad_norm": lambda s: float(s == 2), "frac_reward_zero_std": 0.5})]  # fmt: skip
     assert "Nothing was learned" not in titles
 
 
-def test_a_length_penalty_may_teach_where_rewards_are_equal():
+def test_a_length_penalty_may_teach_where_rewards_are_equal() -> None:
     recipe = {**RECIPE, "zero": {**RECIPE["zero"], "overlong_buffer": 32}}
     rows = [healthy(step) | {"frac_reward_zero_std": 1.0} for step in range(1, 9)]
     assert "Nothing was learned" not in [f.title for f in diagnose(rows, recipe)]
 
 
-def test_supervised_training_without_a_gradient_is_not_healthy():
+def test_supervised_training_without_a_gradient_is_not_healthy() -> None:
     rows = [{"stage": "cold_start", "step": s, "loss": 0.0, "grad_norm": 0.0} for s in range(1, 4)]
     assert only_warning(diagnose(rows, RECIPE)).title == "Nothing was learned"
 
@@ -286,7 +289,7 @@ UNITS = [(name, unit) for name, unit in UNITS if unit.name != "bench"]  # it tra
 
 
 @pytest.mark.parametrize(("name", "unit"), UNITS, ids=lambda v: v if isinstance(v, str) else v.name)
-def test_advice_names_settings_that_the_recipe_has(name: str, unit: Unit):
+def test_advice_names_settings_that_the_recipe_has(name: str, unit: Unit) -> None:
     recipe = RECIPES[name].model_dump(mode="json")
     is_rl = unit.program in ("zero.run", "reasoning.run", "final.run", "ablation.run",
                              "distill.make_twin")  # fmt: skip
@@ -352,7 +355,7 @@ def look_up(recipe: dict[str, Any], key: str, section: str = "", entry: str = ""
     return value[last]
 
 
-def test_a_foreign_base_has_no_corpus_to_make_longer():
+def test_a_foreign_base_has_no_corpus_to_make_longer() -> None:
     recipe = RECIPES["foreign"].model_dump(mode="json")
     rows = [healthy(s) | UNTAUGHT | {"rewards/accuracy": 0.0} for s in range(1, 9)]
     action = only_warning(diagnose(rows, recipe)).action
@@ -361,7 +364,7 @@ def test_a_foreign_base_has_no_corpus_to_make_longer():
     assert "model.path" in action
 
 
-def test_the_settings_of_each_kind_of_unit_are_those_it_is_trained_with():
+def test_the_settings_of_each_kind_of_unit_are_those_it_is_trained_with() -> None:
     recipe = RECIPES["tiny"].model_dump(mode="json")
     assert settings_of(recipe, "ablation/judged").get("optim.lr") == 5e-4
     assert settings_of(recipe, "ablation/judged").get("max_tokens") == 160

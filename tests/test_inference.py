@@ -15,7 +15,7 @@ def run(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_it_answers_and_the_same_seed_says_the_same(folder):
+def test_it_answers_and_the_same_seed_says_the_same(folder: Path) -> None:
     ask = ["--model", str(folder), "--max-tokens", "12", "--temperature", "1", "--device", "cpu"]
     first, second, other = (
         run(*ask, "--prompt", "7x + 3 = 38", "--seed", seed) for seed in ("5", "5", "6")
@@ -30,7 +30,7 @@ def test_it_answers_and_the_same_seed_says_the_same(folder):
     assert "Thought" not in piped.stdout
 
 
-def test_what_cannot_be_is_a_sentence_at_once():
+def test_what_cannot_be_is_a_sentence_at_once() -> None:
     missing = run("--model", "./none", "--prompt", "hi")
     assert missing.returncode == 3
     assert "There is no checkpoint at ./none" in missing.stderr

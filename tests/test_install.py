@@ -21,13 +21,13 @@ Successfully installed rich-15.0.0 torch-2.13.0+cpu
 """
 
 
-def test_a_log_is_told_of_what_is_large():
+def test_a_log_is_told_of_what_is_large() -> None:
     shown = SCRIPT["Shown"](is_terminal=False)
     said = "".join(map(shown.told, PIP.splitlines(keepends=True))) + shown.end()
     assert said == "  torch, 186.9 MB\n  installing ...\n"
 
 
-def test_a_terminal_has_one_line_that_changes():
+def test_a_terminal_has_one_line_that_changes() -> None:
     shown = SCRIPT["Shown"](is_terminal=True)
     said = "".join(map(shown.told, PIP.splitlines(keepends=True))) + shown.end()
     assert "\n" not in said
@@ -36,7 +36,7 @@ def test_a_terminal_has_one_line_that_changes():
     assert lines[-3:] == ["  rich, 310 kB", "  installing ...", ""]
 
 
-def test_what_pip_cannot_do_is_shown_in_its_own_words(tmp_path: Path):
+def test_what_pip_cannot_do_is_shown_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         SCRIPT["install"](sys.executable, ["--no-index", str(tmp_path / "none")])
     assert "none" in str(ended.value)

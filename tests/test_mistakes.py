@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from r1kit import cli
 from r1kit.config import load
@@ -145,7 +144,7 @@ def contents() -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize(("line", "code", "told"), MISTAKES)
-def test_a_mistake_is_told_in_a_sentence(line: str, code: int, told: str):
+def test_a_mistake_is_told_in_a_sentence(line: str, code: int, told: str) -> None:
     before = contents()
     answer = r1(line)
     assert (answer.exit_code, told in answer.stderr) == (code, True), answer.stderr
@@ -154,7 +153,7 @@ def test_a_mistake_is_told_in_a_sentence(line: str, code: int, told: str):
     assert contents() == before
 
 
-def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys():
+def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys() -> None:
     changes = [f"--set zero.{key}" for key in ("n_steps=7", "n_problems=7", "n_completions=7",
                "max_tokens=7", "temperature=0.7", "kl_beta=1")]  # fmt: skip
     more = "--set base.tokens=9 --set bench.n_problems=3"
@@ -164,8 +163,9 @@ def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys():
     assert answer.stderr.count(", now ") == 5
 
 
-def test_every_exit_code_is_explained():
+def test_every_exit_code_is_explained() -> None:
     page = (Path(__file__).parents[1] / "docs/runs.md").read_text(encoding="utf-8")
     told = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
-    codes = {kind.exit_code for kind in (R1Error, *R1Error.__subclasses__())}
+    kinds: list[type[R1Error]] = [R1Error, *R1Error.__subclasses__()]
+    codes = {kind.exit_code for kind in kinds}
     assert told == codes | {0, UNEXPECTED} | {128 + number for number in ENDING}

@@ -24,7 +24,7 @@ BUILD = "from setuptools import build_meta; print(build_meta.build_wheel({!r}))"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Unpacked, as pip would leave it in site-packages."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
@@ -43,8 +43,8 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_wheel_runs_its_recipes_in_any_folder(wheel, tmp_path):
-    def r1(*arguments):
+def test_a_wheel_runs_its_recipes_in_any_folder(wheel: Path, tmp_path: Path) -> None:
+    def r1(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(wheel)}
         code = "import sys; from r1kit.cli import main; sys.argv[0] = 'r1'; main()"
         return subprocess.run(
@@ -66,7 +66,7 @@ def test_a_wheel_runs_its_recipes_in_any_folder(wheel, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_package_page_leads_nowhere_that_is_not_there(wheel):
+def test_the_package_page_leads_nowhere_that_is_not_there(wheel: Path) -> None:
     [metadata] = wheel.glob("*.dist-info/METADATA")
     text = metadata.read_text(encoding="utf-8")
     for line in ("License-Expression: MIT", "Author: The r1kit developers", "Typing :: Typed"):
@@ -77,12 +77,12 @@ def test_the_package_page_leads_nowhere_that_is_not_there(wheel):
         assert name in {"recipes", "run", "chat", "serve"}
 
 
-def test_versions_agree():
+def test_versions_agree() -> None:
     for name in ("CITATION.cff", "CHANGELOG.md"):
         assert r1kit.__version__ in (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs():
+def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs() -> None:
     assert {path.name for path in FOLDER.rglob("*.toml")} == {
         path.name for path in (ROOT / "recipes").rglob("*.toml")
     }
@@ -93,7 +93,9 @@ def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs():
         assert all(recipe.about())
 
 
-def test_a_file_comes_before_a_recipe_of_that_name(tmp_path, monkeypatch):
+def test_a_file_comes_before_a_recipe_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     assert config.load(Path("tiny")).name == "tiny"
@@ -113,8 +115,8 @@ def test_a_file_comes_before_a_recipe_of_that_name(tmp_path, monkeypatch):
     ],
 )
 def test_commands_are_written_as_this_shell_finds_them(
-    program, path, expected, tmp_path, monkeypatch
-):
+    program: str, path: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/r1").write_text("#!/bin/sh\n")
@@ -124,7 +126,9 @@ def test_commands_are_written_as_this_shell_finds_them(
     assert after.called() == expected
 
 
-def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(tmp_path, capsys, monkeypatch):
+def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["r1"])
     recipe, out = config.load(Path("smoke"), ["seed=3"]), Path("my runs/a")

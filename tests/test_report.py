@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from r1kit.report.facts import costs, gather, promise, together
 from r1kit.report.markdown import escape, fenced
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
+from r1kit.types import Json
 
 HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
 BASE = {
@@ -54,7 +56,7 @@ ZERO = BASE | {
 }
 
 
-def rollout(text: str, correct: bool | None) -> dict:
+def rollout(text: str, correct: bool | None) -> Json:
     reward = {"accuracy": float(bool(correct)), "format": 1.0}
     return {"text": text, "correct": correct, "reward": reward, "n_tokens": 9, "finish": "stop"}
 
@@ -102,7 +104,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_promise_is_computed():
+def test_the_promise_is_computed() -> None:
     assert promise({"base": BASE, "zero": ZERO}) == (
         "pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words."
     )
@@ -111,7 +113,7 @@ def test_the_promise_is_computed():
     assert promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, answers 3.1x as long."
 
 
-def test_claims_are_told_with_their_numbers(written: Path):
+def test_claims_are_told_with_their_numbers(written: Path) -> None:
     facts = gather(read(written))
     accuracy = facts.claims[0]
     assert (accuracy.mark, accuracy.ours) == ("✓", "6.3 ± 0.9 x")
@@ -120,7 +122,7 @@ def test_claims_are_told_with_their_numbers(written: Path):
     assert "| ✓ | Pure RL lifts accuracy several-fold | 6.3 ± 0.9 x |" in text
 
 
-def test_what_is_no_trouble_is_said_once():
+def test_what_is_no_trouble_is_said_once() -> None:
     fine = [Finding("fine", stage, "Healthy", f"of {stage}", "", "") for stage in ("base", "zero")]
     bad = [Finding("warning", stage, "Late", "", "", "") for stage in ("base", "zero")]
     said = together([*bad, *fine])
@@ -131,7 +133,7 @@ def test_what_is_no_trouble_is_said_once():
     ]
 
 
-def test_cost_is_tokens_core_hours_and_money(written: Path):
+def test_cost_is_tokens_core_hours_and_money(written: Path) -> None:
     evidence = read(written)
     evidence.clock.clear()
     evidence.clock.update(base=1800.0, zero=1800.0)
@@ -146,7 +148,7 @@ def test_cost_is_tokens_core_hours_and_money(written: Path):
     ]
 
 
-def test_the_terminal_shows_the_summary(written: Path):
+def test_the_terminal_shows_the_summary(written: Path) -> None:
     console = Console(file=io.StringIO(), width=80, record=True)
     report.show(written, console)
     text = console.export_text()
@@ -161,7 +163,7 @@ def test_the_terminal_shows_the_summary(written: Path):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_in_forty_columns_no_number_is_cut_off(written: Path):
+def test_in_forty_columns_no_number_is_cut_off(written: Path) -> None:
     console = Console(width=40, file=io.StringIO(), record=True)
     report.show(written, console)
     text = console.export_text()
@@ -171,7 +173,7 @@ def test_in_forty_columns_no_number_is_cut_off(written: Path):
                 assert re.search(rf"(?<!\S){re.escape(cell)}\s", text), f"{cell} in {table.title}"
 
 
-def test_markdown_has_everything(written: Path):
+def test_markdown_has_everything(written: Path) -> None:
     text = (written / "report.md").read_text()
     for expected in (
         "**pass@1 14 % → 88 %",
@@ -206,7 +208,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_and_needs_no_network(written: Path):
+def test_the_page_is_whole_and_needs_no_network(written: Path) -> None:
     text = (written / "report.html").read_text()
     page = Page(text)
     assert page.tags.count("svg") == len(plots.panels(read(written))) == 8
@@ -224,7 +226,7 @@ def test_the_page_is_whole_and_needs_no_network(written: Path):
     assert "default-src 'none'" in text
 
 
-def test_hostile_text_stays_text(tmp_path: Path):
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", HOSTILE, n_steps=0)
     report.show(path, Console(file=io.StringIO()))
     page = Page((path / "report.html").read_text())
@@ -237,7 +239,7 @@ def test_hostile_text_stays_text(tmp_path: Path):
     assert "\n# not a heading" not in outside
 
 
-def test_curves_follow_the_page_and_repeat_to_the_byte(written: Path):
+def test_curves_follow_the_page_and_repeat_to_the_byte(written: Path) -> None:
     for panel, rows in plots.panels(read(written)):
         svg = plots.svg(panel, rows)
         assert svg == plots.svg(panel, rows)
@@ -246,7 +248,7 @@ def test_curves_follow_the_page_and_repeat_to_the_byte(written: Path):
         assert ElementTree.fromstring(svg).tag.endswith("svg")
 
 
-def test_smoothing_by_hand():
+def test_smoothing_by_hand() -> None:
     assert plots.smooth([1.0, 2.0, 6.0, 3.0], 3) == [1.0, 3.0, 11 / 3, 3.0]
     assert plots.smooth([1.0, 2.0, 3.0, 4.0, 9.0, 2.0], 5) == [1.0, 2.0, 19 / 5, 4.0, 5.0, 2.0]
     assert plots.smooth([1.0, 2.0], 1) == [1.0, 2.0]
@@ -256,7 +258,7 @@ def test_smoothing_by_hand():
 @given(st.lists(st.floats(-10, 10), min_size=1), st.integers(1, 9))
 def test_a_curve_begins_with_its_first_value_and_ends_with_its_last(
     values: list[float], window: int
-):
+) -> None:
     smoothed = plots.smooth(values, window)
     assert (smoothed[0], smoothed[-1]) == (values[0], values[-1])
     assert len(smoothed) == len(values)
@@ -266,10 +268,12 @@ def drawn_lines(draw: Callable[[Figure], None]) -> list[list[list[float]]]:
     """The y values of every line of every axes."""
     figure = Figure()
     draw(figure)
-    return [[[float(y) for y in line.get_ydata()] for line in ax.lines] for ax in figure.axes]
+    return [
+        [np.asarray(line.get_ydata(), float).tolist() for line in ax.lines] for ax in figure.axes
+    ]
 
 
-def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path):
+def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path) -> None:
     one, two = read(written), read(written)
     two = replace(two, metrics=[row | {"rewards/accuracy": 0.5} for row in two.metrics])
     picture = figures.curves([one, two], "zero")
@@ -279,7 +283,7 @@ def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path):
     assert mean[-1] == pytest.approx(75.0)
 
 
-def test_parts_without_weight_are_not_among_the_rewards(tmp_path: Path):
+def test_parts_without_weight_are_not_among_the_rewards(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run")
     evidence = read(path)
     rows = [row | {"rewards/language": 0.3, "rewards/process": 0.2} for row in evidence.metrics]
@@ -296,7 +300,7 @@ def test_parts_without_weight_are_not_among_the_rewards(tmp_path: Path):
     assert parts() == ["accuracy", "format", "language"]
 
 
-def test_legends_stand_beside_the_lines(written: Path):
+def test_legends_stand_beside_the_lines(written: Path) -> None:
     for panel, rows in plots.panels(read(written)):
         figure = Figure()
         plots.paint_panel(figure, panel, rows, "black")
@@ -307,7 +311,7 @@ def test_legends_stand_beside_the_lines(written: Path):
             assert legend.get_window_extent().x1 <= figure.bbox.x1
 
 
-def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path):
+def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path) -> None:
     wrong = [rollout(f"<think>bad {i}</think>0", False) for i in range(2)]
     right = [rollout(f"<think>good {i}</think>5", True) for i in range(14)]
     right[0]["reward"]["language"] = 0.42857142857142855
@@ -327,7 +331,7 @@ def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path):
     assert "0.42857" not in page.text
 
 
-def test_every_picture_is_there_for_print_and_for_the_screen(written: Path):
+def test_every_picture_is_there_for_print_and_for_the_screen(written: Path) -> None:
     pngs = {path.stem for path in written.glob("*.png")}
     assert pngs
     assert pngs == {path.stem for path in written.glob("*.svg")}
@@ -336,7 +340,7 @@ def test_every_picture_is_there_for_print_and_for_the_screen(written: Path):
         assert "currentColor" not in path.read_text()  # it stands on white, whoever shows it
 
 
-def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path):
+def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path) -> None:
     recipe = parse({"name": "새것", "tasks": [{"name": "내 과제"}]}, "t.toml")
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
         report.show(run.path, Console(file=io.StringIO()))
@@ -346,24 +350,24 @@ def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path):
     assert "Accuracy (%)" in (run.path / "report.html").read_text()
 
 
-def test_the_same_run_gives_the_same_facts(written: Path):
+def test_the_same_run_gives_the_same_facts(written: Path) -> None:
     assert gather(read(written)) == gather(read(written))
 
 
-def test_reporting_loads_no_torch():
+def test_reporting_loads_no_torch() -> None:
     code = "import sys, r1kit.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @given(st.text(alphabet="`a\n<"))
-def test_no_text_ends_its_fence(text: str):
+def test_no_text_ends_its_fence(text: str) -> None:
     first, *middle, last = fenced(text).split("\n")
     assert first == f"{last}text"
     assert not [line for line in middle if line.strip("`") == "" and len(line) >= len(last)]
 
 
 @given(st.text())
-def test_escaped_text_is_one_line_without_tags(text: str):
+def test_escaped_text_is_one_line_without_tags(text: str) -> None:
     escaped = escape(text)
     assert "\n" not in escaped
     assert "<" not in escaped.replace("\\\\", "").replace("\\<", "")

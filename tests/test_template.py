@@ -2,6 +2,7 @@
 
 import time
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from r1kit.types import Message
 TOKENIZER = tokenizers.train_tokenizer(
     ["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320
 )
+Part = Literal["start", "thinking", "answer"]
 CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
 
 fragments = st.sampled_from(
@@ -214,7 +216,7 @@ def test_hostile_text_is_parsed_in_linear_time() -> None:
     assert time.process_time() - start < 5
 
 
-def test_an_exchange_ends_and_a_page_goes_on():
+def test_an_exchange_ends_and_a_page_goes_on() -> None:
     assert template.document_text("1+1=?", "2") == (
         f"{template.BOS}{template.USER}1+1=?{template.ASSISTANT}2{template.EOS}"
     )
@@ -237,13 +239,15 @@ OPEN, CLOSE = ids(template.THINK), ids(template.END_THINK)
         (True, Message("assistant", "x", "try"), [OPEN, "try", CLOSE, "x"], "answer", True),
     ],
 )
-def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(thinks, turn, expected, part, begun):
+def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(
+    thinks: bool, turn: Message | None, expected: list[str | list[int]], part: Part, begun: bool
+) -> None:
     opening = template.open_turn(TOKENIZER, QUESTION, thinks, turn)
     parts = [template.encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
     assert opening == template.RenderedPrompt(sum(parts, PROMPT), part, begun)
 
 
-def test_a_turn_of_a_model_without_thinking_has_no_tags():
+def test_a_turn_of_a_model_without_thinking_has_no_tags() -> None:
     plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
     opening = template.open_turn(plain, QUESTION, True)
     assert opening == template.RenderedPrompt(template.render_prompt(plain, QUESTION), "start")
@@ -251,8 +255,8 @@ def test_a_turn_of_a_model_without_thinking_has_no_tags():
     assert template.has_thinking(TOKENIZER)
 
 
-def test_a_stream_goes_on_where_the_turn_was_opened():
-    def said(part, begun, *chunks):
+def test_a_stream_goes_on_where_the_turn_was_opened() -> None:
+    def said(part: Part, begun: bool, *chunks: str) -> list[Piece]:
         parser = StreamParser.after(template.RenderedPrompt([], part, begun))
         return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
 
@@ -269,16 +273,17 @@ def test_a_stream_goes_on_where_the_turn_was_opened():
     ]
 
 
-def test_thinking_can_be_closed_without_a_tag():
+def test_thinking_can_be_closed_without_a_tag() -> None:
     parser = StreamParser(prefilled=True)
     assert parser.feed("try </thi") == [Piece("thinking", "try ")]
-    assert parser.is_thinking
+    is_thinking = parser.is_thinking
+    assert is_thinking
     assert parser.close() == [Piece("thinking", "</thi")]
     assert not parser.is_thinking
     assert parser.feed("5 <think> </think>") == [Piece("answer", "5 <think> </think>")]
 
 
-def test_a_whole_completion_has_tags_and_plain_text():
+def test_a_whole_completion_has_tags_and_plain_text() -> None:
     text = "<think>5 </thi<｜User｜></think>\\boxed{5}<think>"
     ids = template.encode_completion(TOKENIZER, text)
     assert TOKENIZER.decode(ids) == text

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from r1kit import cli, verify_file
 from r1kit.errors import ConfigError
-from r1kit.types import Verdict
+from r1kit.types import Json, Verdict
 from tests import hostile
 
-ROWS = [
+ROWS: list[Json] = [
     {"id": 1, "gold": "\\frac{1}{2}", "text": "<think>1?</think>\\boxed{0.5}"},
     {"id": "b", "gold": "5", "text": "\\boxed{9}</think>\\boxed{5}"},
     {"id": "c", "gold": "5", "text": "<think>\\boxed{5}"},
@@ -29,7 +29,7 @@ ROWS = [
 OUTCOMES = ["correct", "correct", "no answer", "no answer", "undecided", "incorrect"]
 
 
-def verify(*arguments: object) -> tuple[int, list[dict], str]:
+def verify(*arguments: object) -> tuple[int, list[Json], str]:
     done = CliRunner().invoke(cli.app, ["verify", *map(str, arguments)])
     return (
         done.exit_code,
@@ -45,7 +45,7 @@ def answers(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_verdict_a_row(answers: Path):
+def test_a_verdict_a_row(answers: Path) -> None:
     code, verdicts, said = verify("math", "--jsonl", answers)
     assert (code, said) == (0, "")
     assert [verdict["id"] for verdict in verdicts] == [row["id"] for row in ROWS]
@@ -58,7 +58,7 @@ def test_a_verdict_a_row(answers: Path):
     assert 0 < verdicts[0]["ms"] < 1000
 
 
-def test_verdicts_go_to_a_file(answers: Path, tmp_path: Path):
+def test_verdicts_go_to_a_file(answers: Path, tmp_path: Path) -> None:
     out = tmp_path / "verdicts.jsonl"
     assert verify("math", "--jsonl", answers, "--out", out) == (0, [], "")
     assert [json.loads(line)["outcome"] for line in out.read_text().splitlines()] == OUTCOMES
@@ -67,7 +67,7 @@ def test_verdicts_go_to_a_file(answers: Path, tmp_path: Path):
     assert "cannot be written" in said
 
 
-def test_choices(tmp_path: Path):
+def test_choices(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     row = {"id": 1, "gold": "E", "text": "Answer: E"}
     path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"n_options": 5}))
@@ -79,7 +79,7 @@ def test_choices(tmp_path: Path):
     assert 'line 1 has no number from 2 to 10 at "n_options"' in said
 
 
-def test_programs(tmp_path: Path):
+def test_programs(tmp_path: Path) -> None:
     path = tmp_path / "programs.jsonl"
     tests = [{"stdin": "3 4", "stdout": "7"}, {"stdin": "1 1", "stdout": "2"}]
     right = "print(sum(map(int, input().split())))"
@@ -102,7 +102,7 @@ def test_programs(tmp_path: Path):
     assert 'line 7 has no text at "program" or "text"' in said
 
 
-def test_bad_rows_are_told_and_the_others_are_kept(answers: Path):
+def test_bad_rows_are_told_and_the_others_are_kept(answers: Path) -> None:
     bad = ['{"id": 7', "[]", '{"id": 9, "gold": [5], "text": ""}', '{"id": 9, "gold": "5"}']
     with answers.open("a") as file:
         file.write("\n".join(["", *bad]))
@@ -119,7 +119,9 @@ def test_bad_rows_are_told_and_the_others_are_kept(answers: Path):
         assert phrase in said
 
 
-def test_progress_is_shown_only_when_it_takes_long(answers: Path, monkeypatch: pytest.MonkeyPatch):
+def test_progress_is_shown_only_when_it_takes_long(
+    answers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[str] = []
     for seconds in (60.0, 0.0):
         monkeypatch.setattr(verify_file, "SHOW_PROGRESS_AFTER_S", seconds)
@@ -131,13 +133,15 @@ def test_progress_is_shown_only_when_it_takes_long(answers: Path, monkeypatch: p
     assert "verify" in shown[1]
 
 
-def test_an_unknown_kind_is_told_before_the_file_is_read():
+def test_an_unknown_kind_is_told_before_the_file_is_read() -> None:
     with pytest.raises(ConfigError, match="no verifier 'maths'; there are math, choice"):
         verify_file.run("maths", Path("none"), io.StringIO(), Console())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_file_from_windows_is_read_and_a_gold_may_be_a_number(tmp_path: Path, encoding: str):
+def test_a_file_from_windows_is_read_and_a_gold_may_be_a_number(
+    tmp_path: Path, encoding: str
+) -> None:
     rows = [(5, "5"), (0.5, r"\\boxed{\\frac{1}{2}}"), (1e-7, "0.0000001"), (5, "6")]
     lines = [f'{{"id": 1, "gold": {gold}, "text": "{text}"}}' for gold, text in rows]
     file = tmp_path / "windows.jsonl"
@@ -156,7 +160,7 @@ ROW: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("kind", "n_times"), [("math", 6), ("choice", 6), ("code", 2)])
-def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: int):
+def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: int) -> None:
     """A file of what nobody means, and a good row at its end."""
 
     @settings(
@@ -179,7 +183,7 @@ def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: 
     graded()
 
 
-def test_a_verdict_has_the_id_of_its_row_whatever_that_is(tmp_path: Path):
+def test_a_verdict_has_the_id_of_its_row_whatever_that_is(tmp_path: Path) -> None:
     ids = [hostile.HALF, [hostile.HALF, {"a\udc00": 2**70}], 10**30, hostile.nested(200), "\u2028"]
     path = tmp_path / "rows.jsonl"
     rows = [ROW["math"] | {"id": name} for name in ids]
@@ -190,7 +194,7 @@ def test_a_verdict_has_the_id_of_its_row_whatever_that_is(tmp_path: Path):
 
 
 @pytest.mark.parametrize("part", ["stdin", "stdout", "checker"])
-def test_a_test_that_is_no_text_decides_nothing(tmp_path: Path, part: str):
+def test_a_test_that_is_no_text_decides_nothing(tmp_path: Path, part: str) -> None:
     path = tmp_path / "rows.jsonl"
     test = {"stdin": "3", "stdout": "7", part: f"print(1) # {hostile.HALF}"}
     rows = [
@@ -204,7 +208,9 @@ def test_a_test_that_is_no_text_decides_nothing(tmp_path: Path, part: str):
     assert verdicts[0]["why"] == "test 0: the test has half of a surrogate pair, which is no text"
 
 
-def test_a_verifier_that_fails_costs_one_verdict(answers: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_verifier_that_fails_costs_one_verdict(
+    answers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     math = verify_file.KINDS["math"]
 
     def fails_at(row: dict[str, Any]) -> Verdict:

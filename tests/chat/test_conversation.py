@@ -2,8 +2,9 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,12 +17,14 @@ from r1kit.chat.keyboard import history
 from r1kit.chat.screen import Screen
 from r1kit.config import ModelConfig, parse
 from r1kit.console.error_reporting import sentences
+from r1kit.engines.base import RequestState
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import causal_lm, checkpoint
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.runs.run_dir import RunDir
 from r1kit.template import Piece, StreamParser
-from r1kit.types import Checkpoint, Finish, Message, Sampling
+from r1kit.types import Checkpoint, Finish, Message, Request, Sampling
+from tests.serve.conftest import Server
 
 TEXTS = ["7x + 3 = 38 <think>try 4</think> wait 다시 5"] * 3
 
@@ -107,7 +110,7 @@ def hearing(*chunks: str, then: BaseException | None = None) -> Conversation:
     return Conversation(Saying(*chunks, then=then), Sampling(8), 0, console())
 
 
-def test_thinking_its_time_and_the_answer_are_apart():
+def test_thinking_its_time_and_the_answer_are_apart() -> None:
     chat = hearing("<thi", "nk>try 4", " wait</th", "ink>x = ", "5")
     assert chat.ask("x?") == "x = 5"
     thinking, time, told = said(chat.console).rstrip("\n").split("\n")
@@ -116,17 +119,18 @@ def test_thinking_its_time_and_the_answer_are_apart():
     assert told == "x = 5"
 
 
-def test_an_answer_without_thinking_tells_no_time():
+def test_an_answer_without_thinking_tells_no_time() -> None:
     chat = hearing("Hello!")
     chat.ask("hi")
     assert said(chat.console) == "Hello!\n"
 
 
-def test_on_a_terminal_thinking_is_dimmed_under_a_running_timer():
+def test_on_a_terminal_thinking_is_dimmed_under_a_running_timer() -> None:
     output = terminal()
     with Screen(output) as screen:
         for text in ("first line\nsecond 다시 다시 다시", " and more"):
             screen.show(Piece("thinking", text))
+        assert screen._live is not None
         screen._live.refresh()
         screen.show(Piece("answer", "5"))
     text = said(output)
@@ -139,7 +143,7 @@ def test_on_a_terminal_thinking_is_dimmed_under_a_running_timer():
 
 
 @pytest.mark.parametrize("make", [console, terminal])
-def test_model_text_cannot_steer_the_terminal(make):
+def test_model_text_cannot_steer_the_terminal(make: Callable[[], Console]) -> None:
     output = make()
     with Screen(output) as screen:
         screen.show(Piece("thinking", "\x1b[2J\u202egnp"))
@@ -160,23 +164,24 @@ def test_model_text_cannot_steer_the_terminal(make):
         (("<think>try 4",), "length", "(cut off at the limit; --max-tokens raises it)"),
     ],
 )
-def test_every_end_is_explained(chunks: tuple[str, ...], finish: Finish, why: str):
+def test_every_end_is_explained(chunks: tuple[str, ...], finish: Finish, why: str) -> None:
     chat = Conversation(Saying(*chunks, finish=finish), Sampling(8), 0, console())
     chat.ask("x?")
     assert said(chat.console).rstrip("\n").split("\n")[-1] == why
 
 
-def test_a_stopped_answer_keeps_what_was_said():
+def test_a_stopped_answer_keeps_what_was_said() -> None:
     chat = hearing("<think>a</think>x =", then=KeyboardInterrupt())
     assert chat.ask("x?") == "x ="
     assert "(stopped)" in said(chat.console)
     assert chat.messages[-1] == Message("assistant", "x =", "a")
 
 
-def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversation):
+def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversation) -> None:
     whole = chat.ask("hello"), chat.messages[-1].reasoning
     chat.messages = []
-    engine = chat.voice.engine
+    assert isinstance(chat.voice, Local)
+    engine: Any = chat.voice.engine
     step, steps = engine.step, iter(range(3))
 
     def interrupted() -> object:
@@ -192,7 +197,7 @@ def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversati
     assert (chat.ask("hello"), chat.messages[-1].reasoning) == whole
 
 
-def test_a_failure_is_said_and_the_conversation_is_as_it_was():
+def test_a_failure_is_said_and_the_conversation_is_as_it_was() -> None:
     chat = hearing("half", then=EngineError("The server is gone."))
     chat.converse(["x?"])
     assert "The server is gone." in said(chat.console)
@@ -201,7 +206,7 @@ def test_a_failure_is_said_and_the_conversation_is_as_it_was():
         chat.answer_each(["x?"])
 
 
-def test_a_conversation_grows_until_it_is_new(chat: Conversation):
+def test_a_conversation_grows_until_it_is_new(chat: Conversation) -> None:
     chat.converse(["hello", "", "again", "/help"])
     assert [m.role for m in chat.messages] == ["user", "assistant", "user", "assistant"]
     assert "forget the conversation" in said(chat.console)
@@ -209,33 +214,37 @@ def test_a_conversation_grows_until_it_is_new(chat: Conversation):
     assert [m.content for m in chat.messages if m.role == "user"] == ["new"]
 
 
-def test_the_same_seed_gives_the_same_answers(chat: Conversation):
+def test_the_same_seed_gives_the_same_answers(chat: Conversation) -> None:
     first = chat.ask("hello")
     chat.messages = []
     assert chat.ask("hello") == first
 
 
-def test_a_full_conversation_says_so(chat: Conversation):
+def test_a_full_conversation_says_so(chat: Conversation) -> None:
     chat.messages = [Message("user", "x " * 100)]
     chat.converse(["more"])
     assert "/new begins another" in said(chat.console)
     assert len(chat.messages) == 1
 
 
-def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch):
-    asked = []
+def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(chat.voice, Local)
+    asked: list[Request] = []
     engine = chat.voice.engine
     submit = engine.submit
-    monkeypatch.setattr(
-        engine, "submit", lambda request: (asked.append(request), submit(request))[1]
-    )
+
+    def heard(request: Request) -> RequestState:
+        asked.append(request)
+        return submit(request)
+
+    monkeypatch.setattr(engine, "submit", heard)
     chat.converse(["hi", "/new", "/think off", "hi", "/think"])
     free, closed = (chat.voice.tokenizer.decode(request.prompt_ids) for request in asked)
     assert closed == free + "<think></think>"
     assert said(chat.console).count("Thinking is off.") == 2
 
 
-def test_another_model_answers(chat: Conversation, a_run: Path):
+def test_another_model_answers(chat: Conversation, a_run: Path) -> None:
     chat.converse(["/model", "/model nothing", "/model base-000001"])
     text = said(chat.console)
     assert "base-000001\n" in text
@@ -243,7 +252,7 @@ def test_another_model_answers(chat: Conversation, a_run: Path):
     assert chat.voice.name == str(a_run / "checkpoints" / "base-000001")
 
 
-def test_a_conversation_is_saved_but_never_over_a_file(tmp_path: Path):
+def test_a_conversation_is_saved_but_never_over_a_file(tmp_path: Path) -> None:
     chat = hearing("<think>a\nb</think>5")
     file = tmp_path / "talk.md"
     chat.converse(
@@ -257,14 +266,14 @@ def test_a_conversation_is_saved_but_never_over_a_file(tmp_path: Path):
     assert "cannot be written" in text
 
 
-def test_an_unknown_command_is_not_a_question():
+def test_an_unknown_command_is_not_a_question() -> None:
     chat = hearing("5")
     chat.converse(["/thnk on"])
     assert "There is no /thnk." in said(chat.console)
     assert chat.messages == []
 
 
-def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = io.BytesIO("\ufeff7x + 3 = 38\n\n다시\n".encode() + b"\xff!\n")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, "utf-8", "surrogateescape"))
     output = console()
@@ -275,17 +284,18 @@ def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.Monk
     assert "? ?!\n" in said(output)
 
 
-def test_a_server_is_talked_to_and_says_what_the_model_says(server):
+def test_a_server_is_talked_to_and_says_what_the_model_says(server: Server) -> None:
     voice = open_voice(f"{server.url}/v1")
     assert isinstance(voice, Remote)
     asked = [Message("user", "7x + 3 = 38")]
-    *pieces, finish = voice.say(asked, Sampling(24, temperature=1.0), 5, True)
+    *parts, finish = voice.say(asked, Sampling(24, temperature=1.0), 5, True)
     assert finish == "length"
     whole = server.ask(temperature=1, top_p=1).json()["choices"][0]["message"]
+    pieces = cast("list[Piece]", parts)
     heard = "".join(piece.text for piece in pieces if piece.kind == "thinking")
     assert heard == whole["reasoning_content"]
-    *pieces, _ = voice.say(asked, Sampling(24), 5, False)
-    assert {piece.kind for piece in pieces} == {"answer"}
+    *parts, _ = voice.say(asked, Sampling(24), 5, False)
+    assert {piece.kind for piece in cast("list[Piece]", parts)} == {"answer"}
     assert "deepseek-chat" in voice.others()
     assert voice.turn_to("deepseek-r1").name.startswith("deepseek-r1 at ")
     with pytest.raises(CheckpointError, match="it has tiny"):
@@ -293,12 +303,12 @@ def test_a_server_is_talked_to_and_says_what_the_model_says(server):
     voice.close()
 
 
-def test_a_server_that_is_not_there_is_a_sentence():
+def test_a_server_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(EngineError, match="gave no answer"):
         open_voice("http://127.0.0.1:9/v1")
 
 
-def test_what_is_typed_in_another_encoding_is_answered(chat, tmp_path):
+def test_what_is_typed_in_another_encoding_is_answered(chat: Conversation, tmp_path: Path) -> None:
     """A terminal and a command line give a byte that is no text as half a character."""
     chat.ask("7x \udcff")
     assert [message.content for message in chat.messages[:1]] == ["7x \N{REPLACEMENT CHARACTER}"]
@@ -309,7 +319,7 @@ def test_what_is_typed_in_another_encoding_is_answered(chat, tmp_path):
     assert list(kept.load_history_strings()) == ["7x \N{REPLACEMENT CHARACTER}"]
 
 
-def test_no_character_ends_a_command(monkeypatch):
+def test_no_character_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither one that is no text, nor one that the terminal's encoding has no place for."""
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"7x \xff"), encoding="utf-8"))

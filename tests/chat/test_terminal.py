@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from r1kit.chat.keyboard import history, history_file
+from r1kit.types import Json
 from tests.servers import Reply, scripted
 
 R1 = [sys.executable, "-m", "r1kit", "chat"]
@@ -74,7 +75,9 @@ class Terminal:
 
 
 def stream(*deltas: dict[str, str]) -> str:
-    events = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in deltas]
+    events: list[Json] = [
+        {"choices": [{"delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
     events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
 
@@ -92,7 +95,7 @@ def opened(tmp_path: Path) -> Iterator[list[Terminal]]:
         terminal.close()
 
 
-def test_a_talk_on_a_terminal(tmp_path, opened):
+def test_a_talk_on_a_terminal(tmp_path: Path, opened: list[Terminal]) -> None:
     with scripted([Reply(HOSTILE, headers={"Content-Type": "text/event-stream"})]) as server:
         terminal = Terminal([*R1, server.url], tmp_path)
         opened.append(terminal)
@@ -118,7 +121,9 @@ def test_a_talk_on_a_terminal(tmp_path, opened):
     assert "안녕 你好" in file.read_text()
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path, opened):
+def test_ctrl_c_stops_the_answer_and_not_the_program(
+    tmp_path: Path, opened: list[Terminal]
+) -> None:
     kind = {"Content-Type": "text/event-stream"}
     replies = [Reply(HOSTILE, headers=kind, blanks=600), Reply(HOSTILE, headers=kind)]
     with scripted(replies) as server:
@@ -142,7 +147,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path, opened):
         ]
 
 
-def test_without_a_terminal_it_is_plain_text(folder):
+def test_without_a_terminal_it_is_plain_text(folder: Path) -> None:
     command = [*R1, str(folder), "--max-tokens", "6"]
     done = subprocess.run(command, input="7x + 3 = 38\n다시\n", capture_output=True, text=True)
     assert done.returncode == 0
@@ -153,7 +158,7 @@ def test_without_a_terminal_it_is_plain_text(folder):
     assert "\x1b" not in done.stdout
 
 
-def test_a_missing_model_is_refused_at_once():
+def test_a_missing_model_is_refused_at_once() -> None:
     started = time.monotonic()
     done = subprocess.run([*R1, "runs/nothing/here"], input="", capture_output=True, text=True)
     assert done.returncode == 3
@@ -161,7 +166,9 @@ def test_a_missing_model_is_refused_at_once():
     assert time.monotonic() - started < 15
 
 
-def test_the_history_is_kept_where_the_system_has_such_files(tmp_path, monkeypatch):
+def test_the_history_is_kept_where_the_system_has_such_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert history_file() == tmp_path / ".local" / "state" / "r1kit" / "chat_history"
@@ -170,7 +177,7 @@ def test_the_history_is_kept_where_the_system_has_such_files(tmp_path, monkeypat
     assert list(history(file).load_history_strings()) == ["다시\nagain"]
 
 
-def test_a_history_that_cannot_be_written_costs_nothing_else(tmp_path):
+def test_a_history_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     kept = history(tmp_path / "file" / "chat_history")
     kept.store_string("hi")

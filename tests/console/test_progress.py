@@ -66,7 +66,7 @@ def fed_view(console: Console) -> LiveView:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_picture_shows_stage_bar_numbers_curves_and_a_sample(width: int):
+def test_the_picture_shows_stage_bar_numbers_curves_and_a_sample(width: int) -> None:
     console = Console(width=width, force_terminal=True, file=io.StringIO(), record=True)
     console.print(fed_view(console).picture())
     text = console.export_text()
@@ -89,7 +89,7 @@ def test_the_picture_shows_stage_bar_numbers_curves_and_a_sample(width: int):
     assert "loss" not in text
 
 
-def test_in_forty_columns_every_number_can_be_read():
+def test_in_forty_columns_every_number_can_be_read() -> None:
     console = Console(width=40, force_terminal=True, file=io.StringIO(), record=True)
     console.print(fed_view(console).picture())
     text = console.export_text()
@@ -98,7 +98,7 @@ def test_in_forty_columns_every_number_can_be_read():
         assert expected in text
 
 
-def test_a_wrong_or_unfinished_sample_says_so():
+def test_a_wrong_or_unfinished_sample_says_so() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     view = LiveView(console, "tiny")
     endless = {"text": "<think>wait wait", "correct": False}
@@ -108,7 +108,7 @@ def test_a_wrong_or_unfinished_sample_says_so():
     assert "(never stopped thinking)  ✗ wrong  (5 expected)" in text
 
 
-def test_the_view_leaves_the_terminal_as_it_was():
+def test_the_view_leaves_the_terminal_as_it_was() -> None:
     file = io.StringIO()
     console = Console(width=80, height=40, force_terminal=True, file=file)
     with observer(console, "tiny") as view:
@@ -118,7 +118,7 @@ def test_the_view_leaves_the_terminal_as_it_was():
     assert file.getvalue().count("\x1b[?25l") == file.getvalue().count("\x1b[?25h") == 1
 
 
-def test_without_a_terminal_there_is_a_line_every_few_steps():
+def test_without_a_terminal_there_is_a_line_every_few_steps() -> None:
     file = io.StringIO()
     with observer(Console(file=file, width=40), "tiny") as lines:
         assert isinstance(lines, PlainLines)
@@ -138,7 +138,7 @@ def test_without_a_terminal_there_is_a_line_every_few_steps():
     assert "\x1b" not in file.getvalue()
 
 
-def test_time_left_is_by_the_speed_of_this_session():
+def test_time_left_is_by_the_speed_of_this_session() -> None:
     progress = Progress("zero", 100, "")
     assert progress.seconds_left(1001.0) is None
     progress.add(51, {}, 1010.0)
@@ -148,7 +148,7 @@ def test_time_left_is_by_the_speed_of_this_session():
     assert progress.seconds_left(1030.0) == 48 * 10.0 - 10.0
 
 
-def test_time_left_is_not_taken_in_by_a_slow_beginning_or_by_counts_that_jump():
+def test_time_left_is_not_taken_in_by_a_slow_beginning_or_by_counts_that_jump() -> None:
     progress = Progress("bench", 400, "")
     progress.add(16, {}, 30.0)  # half a minute of loading, then 16 problems a tenth of a second
     assert progress.seconds_left(30.0) is None
@@ -160,7 +160,7 @@ def test_time_left_is_not_taken_in_by_a_slow_beginning_or_by_counts_that_jump():
     assert progress.seconds_left(progress.ticks[-1][1]) == pytest.approx(1.0)
 
 
-def test_numbers_as_people_read_them():
+def test_numbers_as_people_read_them() -> None:
     assert duration(247.4) == "4:07"
     assert duration(3723) == "1:02:03"
     assert value_text(0.5234, "percent") == "52.3 %"
@@ -168,7 +168,7 @@ def test_numbers_as_people_read_them():
     assert value_text(float("nan"), "number") == value_text(None, "number") == "–"
 
 
-def test_sparklines_go_from_smallest_to_largest():
+def test_sparklines_go_from_smallest_to_largest() -> None:
     assert sparkline([1.0, 2.0, 3.0], 20) == "▁▅█"
     assert sparkline([5.0, 5.0], 20) == "▁▁"
     assert sparkline([float("nan")], 20) == ""
@@ -176,18 +176,18 @@ def test_sparklines_go_from_smallest_to_largest():
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.integers(1, 40))
-def test_a_sparkline_fits(values: list[float], width: int):
+def test_a_sparkline_fits(values: list[float], width: int) -> None:
     assert len(sparkline(values, width)) == min(width, len(values))
 
 
 @given(st.text())
-def test_printable_text_cannot_steer_a_terminal(text: str):
+def test_printable_text_cannot_steer_a_terminal(text: str) -> None:
     shown = printable(text)
     assert len(shown) == len(text)
     assert not set(shown) & set("\x1b\r\b\x07\x9b\u202e\u2066")
 
 
-def test_what_is_only_counted_is_a_line_every_ten_seconds():
+def test_what_is_only_counted_is_a_line_every_ten_seconds() -> None:
     file, clock = io.StringIO(), Clock()
     lines = PlainLines(Console(file=file, width=80), clock)
     lines.stage_started("bench", 40, "300 held-out problems")
@@ -199,7 +199,7 @@ def test_what_is_only_counted_is_a_line_every_ten_seconds():
     assert said[1] == "bench 11/40 · 0:29 left"
 
 
-def test_many_finished_stages_do_not_fill_the_terminal():
+def test_many_finished_stages_do_not_fill_the_terminal() -> None:
     console = Console(width=80, force_terminal=True, file=io.StringIO(), record=True)
     view = LiveView(console, "tiny")
     for place in range(20):

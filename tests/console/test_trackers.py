@@ -11,16 +11,17 @@ from rich.console import Console
 from r1kit.console.progress import PlainLines
 from r1kit.console.trackers import Tracked, open_sink, scalars
 from r1kit.errors import ConfigError
+from r1kit.types import Json
 
 
-def write(path: Path, *lines: dict) -> None:
+def write(path: Path, *lines: Json) -> None:
     with (path / "metrics.jsonl").open("a") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path):
+def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path) -> None:
     said = io.StringIO()
-    sent: list = []
+    sent: list[tuple[int, Json | None]] = []
     write(tmp_path, {"stage": "base", "step": 1, "loss": 2.0})
     with Tracked(
         PlainLines(Console(file=said)), tmp_path, lambda n, line: sent.append((n, line))
@@ -42,8 +43,8 @@ def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path):
     assert "base 2/2 · loss 1.00" in said.getvalue()
 
 
-def test_a_run_that_wrote_nothing_is_finished_all_the_same(tmp_path: Path):
-    sent: list = []
+def test_a_run_that_wrote_nothing_is_finished_all_the_same(tmp_path: Path) -> None:
+    sent: list[Json | None] = []
     with Tracked(
         PlainLines(Console(file=io.StringIO())), tmp_path, lambda n, line: sent.append(line)
     ):
@@ -51,12 +52,12 @@ def test_a_run_that_wrote_nothing_is_finished_all_the_same(tmp_path: Path):
     assert sent == [None]
 
 
-def test_scalars_carry_their_stage_and_leave_out_nulls():
+def test_scalars_carry_their_stage_and_leave_out_nulls() -> None:
     line = {"stage": "zero", "step": 3, "reward": 1.5, "kl": None}
     assert scalars(line) == {"zero/step": 3, "zero/reward": 1.5}
 
 
-def test_unknown_and_missing_trackers_are_sentences(tmp_path: Path):
+def test_unknown_and_missing_trackers_are_sentences(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="knows trackio, tensorboard, wandb; got 'mlflow'"):
         open_sink("mlflow", tmp_path, "tiny")
     missing = [
@@ -68,7 +69,7 @@ def test_unknown_and_missing_trackers_are_sentences(tmp_path: Path):
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is optional")
-def test_tensorboard_reads_back(tmp_path: Path):
+def test_tensorboard_reads_back(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for _ in range(2):

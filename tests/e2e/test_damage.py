@@ -24,6 +24,7 @@ from r1kit.chat.backends import Local
 from r1kit.console.progress import observer
 from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
+from r1kit.report.facts import gather
 from r1kit.runs.run_reader import read
 from r1kit.stages import pipeline
 from r1kit.types import Message, Sampling
@@ -191,9 +192,9 @@ def without_root() -> Iterator[None]:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    before, less = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+    before = (ctypes.c_uint32 * 6)()
     assert libc.capget(header, before) == 0
-    less[:] = before[:]
+    less = (ctypes.c_uint32 * 6)(*before)
     less[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
     assert libc.capset(header, less) == 0
     try:
@@ -241,7 +242,7 @@ def outcome(run: Path) -> dict[str, object]:
 
 def is_told(code: int, said: str, run: Path, name: str) -> bool:
     """Whether this is a sentence that names the thing, or what it is in."""
-    inside = [str(run / up) for up in (name, *Path(name).parents)]
+    inside = [str(run / up) for up in (Path(name), *Path(name).parents)]
     return code in SENTENCES and "\n" not in said and any(one in said for one in inside)
 
 
@@ -294,7 +295,7 @@ def test_a_report_is_made_of_what_was_written_or_not_at_all(home: Path) -> None:
 
     def show(run: Path) -> str:
         found = replace(read(run), path=whole.path)
-        report.gather(found)
+        gather(found)
         others = [name for name, item in vars(found).items() if item != vars(whole)[name]]
         if others and others[0] not in drawn:  # to draw takes a second
             drawn.update(others)

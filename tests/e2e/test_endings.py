@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def check(ended: Ended, code: int = 130) -> None:
 
 
 @pytest.mark.parametrize("what", ["run", "serve"])
-def test_ctrl_c_at_any_moment_ends_it(what, folder, tmp_path):
+def test_ctrl_c_at_any_moment_ends_it(what: str, folder: Path, tmp_path: Path) -> None:
     def at(moment: float) -> Ended:
         command = run_command(tmp_path / f"{moment}") if what == "run" else serve_command(folder)
         return interrupted(command, moment)
@@ -60,7 +61,7 @@ def test_ctrl_c_at_any_moment_ends_it(what, folder, tmp_path):
             check(ended)
 
 
-def test_a_rank_that_is_killed_while_it_loads_is_named(tmp_path):
+def test_a_rank_that_is_killed_while_it_loads_is_named(tmp_path: Path) -> None:
     with Terminal(*run_command(tmp_path / "run")) as terminal:
         terminal.wait_until(lambda: terminal.started("r1kit.model.parallel"))
         [rank] = terminal.started("r1kit.model.parallel")
@@ -73,14 +74,16 @@ def test_a_rank_that_is_killed_while_it_loads_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_signals_to_the_first_process_end_all(number, folder, tmp_path):
+def test_signals_to_the_first_process_end_all(
+    number: signal.Signals, folder: Path, tmp_path: Path
+) -> None:
     """While the others load; SIGHUP is what a window sends that is closed."""
     for command, other in (
         (run_command(tmp_path / "run"), "r1kit.model.parallel"),
         (serve_command(folder), "r1kit.engines.worker"),
     ):
         with Terminal(*command) as terminal:
-            terminal.wait_until(lambda name=other: terminal.started(name))
+            terminal.wait_until(partial(terminal.started, other))
             if number == signal.SIGHUP:
                 terminal.close()
             else:
@@ -110,7 +113,7 @@ def main():
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_ctrl_c_is_heard_while_a_rank_hangs(n, tmp_path):
+def test_ctrl_c_is_heard_while_a_rank_hangs(n: int, tmp_path: Path) -> None:
     """The first process waits in native code then, for an hour if it must."""
     (tmp_path / "hanging.py").write_text(HANGING, encoding="utf-8")
     command = "import hanging; from r1kit.processes import signals; signals.run(hanging.main)"

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,33 +25,33 @@ SMALLER = [
 ]  # fmt: skip
 
 
-def command(out, *more, recipe=SMOKE, settings=()):
+def command(out: Path, *more: str, recipe: Path = SMOKE, settings: Sequence[str] = ()) -> list[str]:
     sets = [word for setting in settings for word in ("--set", setting)]
     return [sys.executable, "-m", "r1kit", "run", str(recipe), "--out", str(out), *sets, *more]
 
 
-def run(out, *more, **how):
+def run(out: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(out, *more, **how), capture_output=True, text=True, timeout=300, check=False
     )
 
 
-def lines(path):
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def without_clocks(record):
+def without_clocks(record: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in record.items() if not k.startswith(("time/", "memory/"))}
 
 
-def without_wall(value):
+def without_wall(value: Any) -> Any:
     """Without seconds, and the checksum over them."""
     if isinstance(value, dict):
         return {k: without_wall(v) for k, v in value.items() if k not in ("wall_s", "checksum")}
     return value
 
 
-def evidence(out):
+def evidence(out: Path) -> dict[str, Any]:
     """Everything of a run that must not depend on how often it was killed."""
     results = without_wall(json.loads((out / "results.json").read_text(encoding="utf-8")))
     weights = {
@@ -66,7 +68,7 @@ def evidence(out):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke recipe, run to its end with as many processes as this machine has cores."""
     out = tmp_path_factory.mktemp("smoke") / "run"
     done = run(out)
@@ -74,7 +76,7 @@ def finished(tmp_path_factory):
     return out
 
 
-def test_smoke_run_reaches_its_report(finished):
+def test_smoke_run_reaches_its_report(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     assert list(results["stages"]) == ["base", "zero"]
     for stage in results["stages"].values():
@@ -91,14 +93,14 @@ def test_smoke_run_reaches_its_report(finished):
     ).read_text(encoding="utf-8")
 
 
-def test_sampler_and_learner_agree_in_a_real_run(finished):
+def test_sampler_and_learner_agree_in_a_real_run(finished: Path) -> None:
     for record in lines(finished / "metrics.jsonl"):
         if record["stage"] == "zero":
             assert record["mismatch/max"] < 1e-3
             assert record["clip_ratio"] == 0.0
 
 
-def test_a_finished_run_stays_as_it_is(finished):
+def test_a_finished_run_stays_as_it_is(finished: Path) -> None:
     before = evidence(finished)
     again = run(finished)
     assert again.returncode == 0
@@ -115,7 +117,7 @@ def test_a_finished_run_stays_as_it_is(finished):
     ]  # fmt: skip
 
 
-def test_checkpoints_are_plain_hugging_face_folders(finished):
+def test_checkpoints_are_plain_hugging_face_folders(finished: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -131,7 +133,7 @@ def test_checkpoints_are_plain_hugging_face_folders(finished):
     assert out.shape[1] > prompt.shape[1]
 
 
-def test_killed_at_random_moments_it_ends_bit_identical(tmp_path):
+def test_killed_at_random_moments_it_ends_bit_identical(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     assert run(whole, settings=SMALLER).returncode == 0
     killed, rng = tmp_path / "killed", random.Random(time.time_ns())
@@ -162,7 +164,7 @@ def test_killed_at_random_moments_it_ends_bit_identical(tmp_path):
     assert evidence(killed) == evidence(whole)
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
+def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
         command(out, settings=["zero.n_steps=500"]),
@@ -180,7 +182,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
     assert "Traceback" not in said
 
 
-def test_two_runs_on_one_folder(tmp_path):
+def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = subprocess.Popen(
         command(out, settings=["zero.n_steps=500"]),
@@ -211,7 +213,9 @@ def test_two_runs_on_one_folder(tmp_path):
         (["compute.device='cuda'"], 6, "no cuda device"),
     ],
 )
-def test_mistakes_are_sentences(tmp_path, settings, code, says):
+def test_mistakes_are_sentences(
+    tmp_path: Path, settings: Sequence[str], code: int, says: str
+) -> None:
     done = run(tmp_path / "run", settings=settings)
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == code, said
@@ -219,13 +223,13 @@ def test_mistakes_are_sentences(tmp_path, settings, code, says):
     assert "Traceback" not in said
 
 
-def test_another_recipe_on_the_same_folder_is_refused(finished):
+def test_another_recipe_on_the_same_folder_is_refused(finished: Path) -> None:
     done = run(finished, settings=["zero.n_steps=7"])
     assert done.returncode == 4
     assert "zero.n_steps was 6, now 7" in " ".join(done.stderr.split())
 
 
-def test_only_a_stage_whose_source_is_missing(tmp_path):
+def test_only_a_stage_whose_source_is_missing(tmp_path: Path) -> None:
     done = run(tmp_path / "run", "--only", "zero")
     assert done.returncode == 2
     assert "starts from base" in " ".join(done.stderr.split())

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from r1kit.types import Json
 from tests.e2e.test_run import ROOT, command, evidence, lines, run
 
 pytestmark = pytest.mark.xdist_group("whole recipe")
@@ -31,23 +33,26 @@ STAGES = [
 ]  # fmt: skip
 
 
-def whole_recipe(out, *more, settings=()):
+def whole_recipe(
+    out: Path, *more: str, settings: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     return run(out, *more, recipe=WHOLE, settings=[*SETTINGS, *settings])
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "run"
     done = whole_recipe(out)
     assert done.returncode == 0, done.stderr
     return out
 
 
-def manifest(out):
-    return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+def manifest(out: Path) -> Json:
+    content: Json = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    return content
 
 
-def test_every_stage_is_made_and_measured(finished: Path):
+def test_every_stage_is_made_and_measured(finished: Path) -> None:
     assert list(manifest(finished)["finished"]) == STAGES
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     aside = ("preference", "bench")
@@ -68,13 +73,15 @@ def test_every_stage_is_made_and_measured(finished: Path):
     assert {path.name for path in finished.glob("*.png")} >= {"recipe.png", "curves.png"}
 
 
-def test_killed_inside_and_between_stages_it_ends_bit_identical(finished: Path, tmp_path: Path):
+def test_killed_inside_and_between_stages_it_ends_bit_identical(
+    finished: Path, tmp_path: Path
+) -> None:
     killed = tmp_path / "killed"
 
-    def is_finished(stage):
+    def is_finished(stage: str) -> Callable[[], bool]:
         return lambda: (killed / "manifest.json").exists() and stage in manifest(killed)["finished"]
 
-    def there(pattern):
+    def there(pattern: str) -> Callable[[], bool]:
         return lambda: any(path.stat().st_size for path in killed.glob(pattern))
 
     moments = [
@@ -103,7 +110,9 @@ def test_killed_inside_and_between_stages_it_ends_bit_identical(finished: Path, 
     assert evidence(killed) == evidence(finished)
 
 
-def test_a_stage_is_made_again_with_other_settings_and_all_after_it(finished: Path, tmp_path: Path):
+def test_a_stage_is_made_again_with_other_settings_and_all_after_it(
+    finished: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "again"
     subprocess.run(["cp", "-r", finished, out], check=True)
     refused = whole_recipe(out, settings=["final.n_steps=3"])
@@ -128,7 +137,7 @@ def test_a_stage_is_made_again_with_other_settings_and_all_after_it(finished: Pa
     )
 
 
-def test_students_learn_from_a_file_alone(finished: Path, tmp_path: Path):
+def test_students_learn_from_a_file_alone(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "students"
     data = finished / "data" / "rejection.taught.jsonl"
     done = whole_recipe(out, settings=[f"distill.data='{data}'"])

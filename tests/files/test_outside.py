@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def depth(value: Any) -> int:
 
 
 @given(hostile.values)
-def test_what_is_read_can_be_written_and_read_again(value: Any):
+def test_what_is_read_can_be_written_and_read_again(value: Any) -> None:
     try:
         found = read_json(hostile.as_bytes(value))
     except ValueError:
@@ -50,7 +51,7 @@ def test_what_is_read_can_be_written_and_read_again(value: Any):
 
 
 @given(hostile.values)
-def test_what_is_not_refused_is_written_in_whole_characters(value: Any):
+def test_what_is_not_refused_is_written_in_whole_characters(value: Any) -> None:
     try:
         refuse_unwritable(value)
     except UnwritableError as error:
@@ -63,7 +64,7 @@ def test_what_is_not_refused_is_written_in_whole_characters(value: Any):
 
 
 @given(hostile.values)
-def test_what_is_mended_has_whole_characters_alone(value: Any):
+def test_what_is_mended_has_whole_characters_alone(value: Any) -> None:
     try:
         found = read_mended(hostile.as_bytes(value))
     except ValueError:
@@ -72,7 +73,7 @@ def test_what_is_mended_has_whole_characters_alone(value: Any):
     assert is_text(to_json(found))
 
 
-def test_what_is_whole_stays_as_it_is():
+def test_what_is_whole_stays_as_it_is() -> None:
     for text in ("", "5", "가😀\0\u2028", "\ufeffx"):
         assert mended(text) is text
     assert mended("a\ud83d") == "a\N{REPLACEMENT CHARACTER}"
@@ -82,12 +83,12 @@ def test_what_is_whole_stays_as_it_is():
 
 
 @pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"[" * 100_000, b"[" * 300 + b"]" * 300])
-def test_what_is_no_json_is_a_value_error(data: bytes):
+def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"nested|Expect|decode"):
         read_json(data)
 
 
-def test_files_hold_whatever_there_is(tmp_path):
+def test_files_hold_whatever_there_is(tmp_path: Path) -> None:
     replace_lines(tmp_path / "a.jsonl", [{"a": hostile.HALF}])
     assert json.loads((tmp_path / "a.jsonl").read_text()) == {"a": hostile.HALF}
     replace_file(tmp_path / "a.md", "\udcff")
@@ -95,7 +96,7 @@ def test_files_hold_whatever_there_is(tmp_path):
 
 
 @pytest.mark.parametrize("value", [hostile.HALF, hostile.nested(300)])
-def test_a_row_of_a_data_set_that_is_none_is_named(tmp_path, value):
+def test_a_row_of_a_data_set_that_is_none_is_named(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n' + hostile.as_bytes({"a": value}))
     with pytest.raises(TaskError, match="line 2"):

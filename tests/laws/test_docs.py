@@ -12,7 +12,9 @@ from r1kit.tasks import mix
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_worked_example_of_a_task_works(tmp_path, monkeypatch):
+def test_the_worked_example_of_a_task_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n# clocks.py\n(.*?)```", text, re.DOTALL)
     (tmp_path / "clocks.py").write_text(code, encoding="utf-8")
@@ -25,7 +27,9 @@ def test_the_worked_example_of_a_task_works(tmp_path, monkeypatch):
     assert len([line for line in code.splitlines() if line.strip()]) <= 25
 
 
-def test_the_worked_example_of_curation_prints_what_the_page_shows(tmp_path, capsys):
+def test_the_worked_example_of_curation_prints_what_the_page_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = (ROOT / "docs" / "curation.md").read_text(encoding="utf-8")
     [(code, printed)] = re.findall(
         r"```python\n(# curated.py\n.*?)```.*?```\n(.*?)```", text, re.DOTALL
@@ -36,12 +40,12 @@ def test_the_worked_example_of_curation_prints_what_the_page_shows(tmp_path, cap
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda p: p.name)
-def test_every_recipe_is_valid_and_its_tasks_prove_themselves(path):
+def test_every_recipe_is_valid_and_its_tasks_prove_themselves(path: Path) -> None:
     recipe = config.load(path)
     mix.load_tasks(recipe, "train")
 
 
-def test_links_between_pages_lead_somewhere():
+def test_links_between_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -57,11 +57,11 @@ def room(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     """Rooms of r1kit this file imports at run time."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = []
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("r1kit"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("r1kit"):
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
@@ -71,18 +71,18 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
-def test_imports_go_one_way(name):
+def test_imports_go_one_way(name: str) -> None:
     for path in PACKAGE.rglob("*.py"):
         if room(path) == name:
             assert imports(path) - {name} <= MAY_IMPORT[name], path
 
 
-def test_nothing_but_the_command_knows_the_server():
+def test_nothing_but_the_command_knows_the_server() -> None:
     knowing = {room(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
     assert knowing == {"cli", "serve"}
 
 
-def test_the_learner_is_blind_to_tasks_and_rewards():
+def test_the_learner_is_blind_to_tasks_and_rewards() -> None:
     text = "".join(path.read_text() for path in (PACKAGE / "train").glob("*.py"))
     for word in (
         "r1kit.tasks",
@@ -120,16 +120,16 @@ LIGHT = [
 
 
 @pytest.mark.parametrize("module", LIGHT)
-def test_light_rooms_load_no_torch(module):
+def test_light_rooms_load_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_no_file_promises_nothing():
+def test_no_file_promises_nothing() -> None:
     assert not FORBIDDEN_NAMES & {path.name for path in PACKAGE.rglob("*.py")}
 
 
-def test_files_and_functions_stay_one_room():
+def test_files_and_functions_stay_one_room() -> None:
     for path in PACKAGE.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert len(source.splitlines()) <= 400, path
@@ -143,7 +143,7 @@ THE_CANDIDATE = PACKAGE / "verify" / "sandbox" / "program.py"
 """Executes a candidate, inside the cage, in a process that ends with it."""
 
 
-def test_outside_text_is_never_executed():
+def test_outside_text_is_never_executed() -> None:
     for path in set(PACKAGE.rglob("*.py")) - {THE_CANDIDATE}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):

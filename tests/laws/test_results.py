@@ -12,7 +12,7 @@ FOLDERS = sorted(path.parent for path in ROOT.glob("results/*/claims.json"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_claims_and_tables_are_those_of_the_kept_numbers(folder: Path, tmp_path: Path):
+def test_claims_and_tables_are_those_of_the_kept_numbers(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.png", "*.svg"))
     SCRIPT["redraw"](copy)

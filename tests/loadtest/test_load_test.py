@@ -2,16 +2,20 @@
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from r1kit.errors import ConfigError, EngineError
 from r1kit.loadtest.load_test import Load, ask_all, measure, percentile
 from r1kit.loadtest.serve_bench import LoadTestOptions, _without_ours, run
+from r1kit.types import Json
+from tests.serve.conftest import Server
 from tests.servers import Reply, refusal, scripted
 
 
-def test_percentiles_are_values_that_were_measured():
+def test_percentiles_are_values_that_were_measured() -> None:
     values = [float(n) for n in range(100, 0, -1)]
     assert (percentile(values, 50), percentile(values, 99), percentile(values, 100)) == (
         50,
@@ -22,7 +26,7 @@ def test_percentiles_are_values_that_were_measured():
     assert math.isnan(percentile([], 50))
 
 
-def test_what_is_measured_adds_up(server):
+def test_what_is_measured_adds_up(server: Server) -> None:
     level = measure(Load(f"{server.url}/v1", "tiny", max_tokens=12), 8, 16, price_per_hour=0.72)
     assert (level.errors, level.concurrency, level.requests) == (0, 8, 16)
     assert 16 <= level.tokens <= 16 * 12
@@ -33,7 +37,7 @@ def test_what_is_measured_adds_up(server):
     assert level.cost_per_million == pytest.approx(200 / level.tokens_per_s)
 
 
-def test_64_streams_lose_no_token_and_say_what_they_say_alone(server):
+def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) -> None:
     asked = Load(f"{server.url}/v1", "tiny", max_tokens=24)
     together, alone = (ask_all(asked, range(64), n) for n in (64, 1))
     assert [(s.error, s.text, s.tokens) for s in together] == [
@@ -42,12 +46,12 @@ def test_64_streams_lose_no_token_and_say_what_they_say_alone(server):
     server.wait_idle()
 
 
-def events(*parts: dict) -> Reply:
+def events(*parts: Json) -> Reply:
     text = "".join(f"data: {json.dumps(part)}\n\n" for part in parts)
     return Reply(f"{text}data: [DONE]\n\n", headers={"Content-Type": "text/event-stream"})
 
 
-def part(text: str | None, finish: str | None = None, **more) -> dict:
+def part(text: str | None, finish: str | None = None, **more: Any) -> Json:
     return {"choices": [{"delta": {"content": text}, "finish_reason": finish}], **more}
 
 
@@ -64,7 +68,7 @@ def part(text: str | None, finish: str | None = None, **more) -> dict:
         (events(part("a"), part("b"), part(None, "stop")), 2),
     ],
 )
-def test_tokens_are_counted_by_the_server_or_by_what_came(reply, tokens):
+def test_tokens_are_counted_by_the_server_or_by_what_came(reply: Reply, tokens: int) -> None:
     with scripted([reply]) as server:
         level = measure(Load(server.url, "m"), 1, 1)
     assert (level.errors, level.tokens) == (0, tokens)
@@ -79,7 +83,7 @@ def test_tokens_are_counted_by_the_server_or_by_what_came(reply, tokens):
         (Reply("data: {oops\n\n"), "damaged"),
     ],
 )
-def test_what_goes_wrong_is_counted_and_not_its_tokens(reply, why):
+def test_what_goes_wrong_is_counted_and_not_its_tokens(reply: Reply, why: str) -> None:
     with scripted([reply]) as server:
         level = measure(Load(server.url, "m"), 2, 4)
     assert (level.errors, level.tokens, level.tokens_per_s) == (4, 0, 0)
@@ -87,7 +91,9 @@ def test_what_goes_wrong_is_counted_and_not_its_tokens(reply, why):
     assert level.record()["first_p50_s"] is None
 
 
-def test_a_running_server_is_measured_and_the_numbers_are_kept(server, tmp_path, capsys):
+def test_a_running_server_is_measured_and_the_numbers_are_kept(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from rich.console import Console
 
     wish = LoadTestOptions(0.5, tmp_path / "b.json", "sk-key", (1, 4), (2, 8), max_tokens=8)
@@ -106,7 +112,7 @@ def test_a_running_server_is_measured_and_the_numbers_are_kept(server, tmp_path,
         )
 
 
-def test_a_server_of_its_own_is_started_and_ended(folder, tmp_path):
+def test_a_server_of_its_own_is_started_and_ended(folder: Path, tmp_path: Path) -> None:
     from rich.console import Console
 
     arguments = ["serve", str(folder), "--bench", "--price-per-hour", "1", "--bench-out=x"]
@@ -123,7 +129,7 @@ def test_a_server_of_its_own_is_started_and_ended(folder, tmp_path):
         )
 
 
-def test_the_server_is_given_only_its_own_options():
+def test_the_server_is_given_only_its_own_options() -> None:
     line = ["serve", "a", "--bench", "--price-per-hour", "0.5", "b", "--bench-out=c"]
     line += ["--port", "80", "--max-rows", "8"]
     assert _without_ours(line) == ["serve", "a", "b", "--max-rows", "8"]

@@ -1,5 +1,7 @@
 """A real browser on the real pages, over an API that says what a test wants, piece by piece."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import shutil
@@ -8,15 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from r1kit.pages.site import open_page
 from r1kit.serve import app
 from r1kit.serve.server import listening
 from tests.serve.conftest import LIMITS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 
 Body = dict[str, Any]
 FLAGS = [
@@ -103,8 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 
+Upstream = tuple[type[_Handler], str]
+"""the scripted API, and an address that leads to it"""
+
+
 @contextlib.contextmanager
-def serving(asgi: Any) -> Iterator[str]:
+def serving(asgi: ASGIApp) -> Iterator[str]:
     listener = listening("127.0.0.1", 0)
     config = uvicorn.Config(asgi, log_level="error", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -120,7 +130,7 @@ def serving(asgi: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def upstream() -> Iterator[tuple[type[_Handler], str]]:
+def upstream() -> Iterator[Upstream]:
     """The scripted API, and its address."""
     handler = type("Handler", (_Handler,), {"api": Api()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -131,21 +141,21 @@ def upstream() -> Iterator[tuple[type[_Handler], str]]:
 
 
 @pytest.fixture(scope="session")
-def scripted(upstream: tuple[type[_Handler], str]) -> Iterator[tuple[type[_Handler], str]]:
+def scripted(upstream: Upstream) -> Iterator[Upstream]:
     handler, address = upstream
     with serving(app.build([], LIMITS, page=open_page(address))) as url:
         yield handler, url
 
 
 @pytest.fixture
-def api(scripted: tuple[type[_Handler], str]) -> Api:
+def api(scripted: Upstream) -> Api:
     handler, _ = scripted
     handler.api = Api()
     return handler.api
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
@@ -156,18 +166,22 @@ def browser() -> Iterator[Any]:
         one.close()
 
 
-Visit = Callable[..., Any]
+Visit = Callable[..., "Page"]
 
 
 @pytest.fixture
-def visit(browser: Any, scripted: tuple[type[_Handler], str]) -> Iterator[Visit]:
+def visit(browser: Browser, scripted: Upstream) -> Iterator[Visit]:
     """Opens the page as somebody: `visit(locale="ko-KR")`. Fails if it reaches out or breaks."""
     _, url = scripted
-    contexts: list[Any] = []
+    contexts: list[BrowserContext] = []
     troubles: list[str] = []
 
-    def open_as(address: str = url, wait: bool = True, **somebody: Any) -> Any:
-        context = somebody.pop("context", None)
+    def refuse(dialog: Dialog) -> None:
+        troubles.append("a dialog")
+        dialog.dismiss()
+
+    def open_as(address: str = url, wait: bool = True, **somebody: Any) -> Page:
+        context: BrowserContext | None = somebody.pop("context", None)
         if context is None:
             context = browser.new_context(**{"locale": "en-US", **somebody})
             contexts.append(context)
@@ -175,7 +189,7 @@ def visit(browser: Any, scripted: tuple[type[_Handler], str]) -> Iterator[Visit]
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
-        page.on("dialog", lambda dialog: (troubles.append("a dialog"), dialog.dismiss()))
+        page.on("dialog", refuse)
         page.on("requestfinished", lambda asked: _note(asked, address, troubles))
         page.on("requestfailed", lambda asked: _note(asked, address, troubles))
         page.goto(address)
@@ -190,7 +204,7 @@ def visit(browser: Any, scripted: tuple[type[_Handler], str]) -> Iterator[Visit]
     assert troubles == []
 
 
-def _note(asked: Any, address: str, troubles: list[str]) -> None:
+def _note(asked: Request, address: str, troubles: list[str]) -> None:
     """What the policy has blocked never left the browser; all else that went out is trouble."""
     if not asked.url.startswith((address, "data:", "blob:")) and asked.failure != "csp":
         troubles.append(f"asked for {asked.url} ({asked.failure})")

@@ -1,7 +1,9 @@
 """axe finds nothing serious: chat, comparison and report, by day and by night, desk and phone."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,10 +16,16 @@ from tests.pages.test_chat_page import answered, ask, settings
 from tests.pages.test_look import RICH
 from tests.test_report import write_run
 
-SIZES = {"desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 780}}
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, ViewportSize
+
+SIZES: dict[str, ViewportSize] = {
+    "desk": {"width": 1280, "height": 800},
+    "phone": {"width": 390, "height": 780},
+}
 
 
-def serious(page: Any) -> list[str]:
+def serious(page: Page) -> list[str]:
     """What axe calls serious or critical, in light and in dark."""
     found = []
     for scheme in ("light", "dark"):
@@ -67,7 +75,7 @@ def test_the_pages(visit: Visit, api: Api, size: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_report(browser: Any, tmp_path: Path, size: str) -> None:
+def test_the_report(browser: Browser, tmp_path: Path, size: str) -> None:
     evidence = read(write_run(tmp_path / "run"))
     write(evidence, gather(evidence))
     context = browser.new_context(viewport=SIZES[size])

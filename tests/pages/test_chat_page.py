@@ -1,13 +1,18 @@
 """Every control of the chat, in a real browser."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.pages.conftest import Api, Visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ANSWER = "#r1-chat .bot .katex"
 WATCH = """() => {
@@ -23,24 +28,24 @@ WATCH = """() => {
 """of what is there for a moment only, which a busy machine may miss"""
 
 
-def ask(page: Any, text: str) -> None:
+def ask(page: Page, text: str) -> None:
     page.fill("#r1-ask textarea", text)
     page.press("#r1-ask textarea", "Enter")
 
 
-def is_idle(page: Any) -> None:
+def is_idle(page: Page) -> None:
     """An answer is over when its event is, which comes a moment after its last words."""
     page.wait_for_selector("#r1-stop", state="hidden")
     page.wait_for_function("!r1.isBusy()")
 
 
-def answered(page: Any, text: str = "7x + 3 = 38?") -> None:
+def answered(page: Page, text: str = "7x + 3 = 38?") -> None:
     ask(page, text)
     page.wait_for_selector(ANSWER)
     is_idle(page)
 
 
-def until(page: Any, holds: Callable[[], bool]) -> None:
+def until(page: Page, holds: Callable[[], bool]) -> None:
     for _ in range(600):
         if holds():
             return
@@ -48,7 +53,7 @@ def until(page: Any, holds: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to that in a minute")
 
 
-def settings(page: Any) -> None:
+def settings(page: Page) -> None:
     page.click("#r1-settings button.label-wrap")
     page.wait_for_selector("#r1-language input")
 
@@ -64,6 +69,7 @@ def test_thinking_streams_apart_and_folds_when_it_is_over(visit: Visit, api: Api
     assert timers > 1
     assert was_seen
     page.wait_for_selector("text=wait, 5:", state="hidden")
+    assert title is not None
     title.click()
     page.wait_for_selector("text=wait, 5:", state="visible")
     page.wait_for_selector("text=/6 tokens · [0-9]+ tokens.s · 67% thinking/")
@@ -213,6 +219,7 @@ def test_dark_is_kept_and_a_phone_needs_no_sideways_scrolling(visit: Visit, api:
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
     box = page.locator("#r1-ask").bounding_box()
+    assert box is not None
     assert box["y"] < 780
     assert box["width"] > 350  # of 390: no margin is lost
     desk = visit()

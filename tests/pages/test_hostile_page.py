@@ -1,13 +1,11 @@
 """What a model says is shown and does nothing; what gradio could do beyond that is not there."""
 
-from typing import Any
-
 import httpx
 import pytest
 
 from r1kit.pages.page_app import policy
 from r1kit.pages.turns import clean
-from tests.pages.conftest import Api, Visit
+from tests.pages.conftest import Api, Upstream, Visit
 from tests.pages.test_chat_page import ask, is_idle
 
 HOSTILE = [
@@ -49,7 +47,7 @@ def test_hostile_text_is_text(visit: Visit, api: Api, place: str) -> None:
     assert page.evaluate("getComputedStyle(document.body).display") != "none"
 
 
-def test_the_page_carries_a_policy(scripted: Any) -> None:
+def test_the_page_carries_a_policy(scripted: Upstream) -> None:
     _, url = scripted
     page = httpx.get(url)
     sent = page.headers["content-security-policy"]
@@ -72,13 +70,13 @@ def test_scripts_are_known_by_their_hashes() -> None:
      "/gradio_api/call/_send", "/gradio_api/mcp/", "/gradio_api/deep_link", "/assets/../../x",
      "/gradio_api/component_server", "/docs", "/monitoring"],
 )  # fmt: skip
-def test_gradios_other_routes_are_not_there(scripted: Any, path: str) -> None:
+def test_gradios_other_routes_are_not_there(scripted: Upstream, path: str) -> None:
     _, url = scripted
     for ask_by in (httpx.get, httpx.post):
         assert ask_by(f"{url}{path}").status_code in (404, 405)
 
 
-def test_a_stranger_is_not_let_in_by_name_or_origin(scripted: Any) -> None:
+def test_a_stranger_is_not_let_in_by_name_or_origin(scripted: Upstream) -> None:
     _, url = scripted
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code in (400, 403, 421)
     asked = httpx.post(f"{url}/gradio_api/queue/join", headers={"Origin": "http://evil.example"})

@@ -1,8 +1,10 @@
 """What the page looks like and is called, and what leaves it by the clipboard."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gradio
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from r1kit.pages.i18n import EXAMPLES, GRADIO_LABELS, WORDS
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import answered, ask, is_idle, settings, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 RICH = (
     "**답(5)**은 It costs $5 and then $10, 2 < 3 <b>x</b> 50*101; $x<y$ and \\boxed{5}.\n\n"
@@ -49,7 +54,7 @@ def test_an_answer_is_shown_as_it_was_meant(visit: Visit, api: Api) -> None:
     assert page.locator("#r1-chat .user-row").inner_text().strip() == "$5 or $6?"
 
 
-def copied(page: Any, button: str) -> str:
+def copied(page: Page, button: str) -> str:
     page.evaluate("navigator.clipboard.writeText('nothing yet')")
     page.click(button)
     page.wait_for_function("async () => (await navigator.clipboard.readText()) !== 'nothing yet'")
@@ -146,7 +151,7 @@ def test_every_label_is_in_the_readers_language(
     assert set(foreign) == set()
 
 
-def seen_in_latin(page: Any) -> list[str]:
+def seen_in_latin(page: Page) -> list[str]:
     texts = page.evaluate(WORDS_SHOWN)
     assert len(texts) > 20
     return [text for text in texts if LATIN.search(NAMES.sub("", text)) and text != "English"]

@@ -1,13 +1,20 @@
 """Twenty questions, many tabs, reloads, a server that dies: nothing is lost, every end is said."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pages.conftest import Api, Visit
+from tests.pages.conftest import Api, Body, Upstream, Visit
 from tests.pages.server import PageServer, page_server
 from tests.pages.test_chat_page import ANSWER, ask, is_idle, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
 
 RETRY = "#r1-chat button[aria-label='Retry']"
 INTERRUPTED = "text=The answer was interrupted."
@@ -18,11 +25,11 @@ FULL_STORAGE = """Storage.prototype.setItem = () => {
   throw new DOMException('full', 'QuotaExceededError'); };"""
 
 
-def questions(body: Any) -> list[str]:
+def questions(body: Body) -> list[str]:
     return [one["content"] for one in body["messages"] if one["role"] == "user"]
 
 
-def answered(page: Any, text: str) -> None:
+def answered(page: Page, text: str) -> None:
     """Asks, and waits for one answer more than there were."""
     before = page.locator(ANSWER).count()
     ask(page, text)
@@ -39,7 +46,7 @@ def test_twenty_questions_as_fast_as_one_can_type(visit: Visit, api: Api) -> Non
         page.keyboard.type(question)
         page.keyboard.press("Enter")
     for number in range(20):  # each in the time of one
-        until(page, lambda n=number: page.locator(ANSWER).count() > n)
+        until(page, partial(lambda n: page.locator(ANSWER).count() > n, number))
     assert [questions(body)[-1] for body in api.asked] == asked
     assert len(api.asked[-1]["messages"]) == 39
     assert page.locator(".toast-body").count() == 0
@@ -120,7 +127,12 @@ def test_nothing_is_missed_behind_a_slow_connection(visit: Visit, api: Api) -> N
     other = visit(context=one.context)
     other.click("#r1-chats >> text=shared")
     other.wait_for_selector(ANSWER)
-    one.route("**/queue/join*", lambda route: (time.sleep(0.3), route.continue_()))
+
+    def late(route: Route) -> None:
+        time.sleep(0.3)
+        route.continue_()
+
+    one.route("**/queue/join*", late)
     answered(other, "from here too")
     one.wait_for_selector("#r1-chat .user >> text=from here too")
     until(one, lambda: one.locator(ANSWER).count() == 2)
@@ -235,7 +247,7 @@ def test_compare_explains_ends_too(visit: Visit, api: Api) -> None:
 
 
 @pytest.fixture
-def server(upstream: Any, api: Api) -> Any:
+def server(upstream: Upstream, api: Api) -> Iterator[PageServer]:
     with page_server(upstream[1]) as one:
         yield one
 
@@ -270,6 +282,7 @@ def test_the_server_dies_in_the_middle_of_an_answer(
     server.kill()
     page.wait_for_selector("#r1-notice >> text=서버가 응답하지 않습니다")
     send = page.locator("#r1-ask").bounding_box()
+    assert send is not None
     assert (
         send["y"] + send["height"] <= 780
     )  # what the page says does not push the box out of sight

@@ -5,15 +5,16 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message as ASGIMessage
+from starlette.types import Receive, Scope, Send
 
 from r1kit.pages import page_app, sessions
 from r1kit.pages.page_app import PageApp
 from r1kit.pages.sessions import EVENT_BYTES, MAX_EVENTS, Sessions
-from tests.pages.conftest import Api, Visit
+from tests.pages.conftest import Api, Upstream, Visit
 from tests.pages.test_chat_page import ask, is_idle
 
 
@@ -90,22 +91,23 @@ def test_who_stops_reading_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_app, "PATIENCE_S", 0.05)
     forgotten, seen = Forgotten(), []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for number in range(3):
             await send({"type": "http.response.body", "number": number})
         seen.append((await receive())["type"])
 
-    async def stuck(message: Any) -> None:
+    async def stuck(message: ASGIMessage) -> None:
         if message["number"]:
             await asyncio.Event().wait()
 
-    async def connected() -> Any:
+    async def connected() -> ASGIMessage:
         await asyncio.Event().wait()
+        raise AssertionError
 
     scope = {"path": "/gradio_api/queue/data", "method": "GET", "query_string": b"session_hash=a"}
 
     async def check() -> None:
-        page = PageApp(app, nullcontext(), forgotten)  # type: ignore[arg-type]
+        page = PageApp(app, nullcontext(), forgotten)
         await page(scope, connected, stuck)
         await asyncio.sleep(0)
 
@@ -114,7 +116,7 @@ def test_who_stops_reading_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert forgotten == ["a"]
 
 
-def test_what_is_refused_is_a_sentence(scripted: Any) -> None:
+def test_what_is_refused_is_a_sentence(scripted: Upstream) -> None:
     _, url = scripted
     config = httpx.get(f"{url}/config").json()
     assert config["run_history"] is False
@@ -126,17 +128,18 @@ def test_what_is_refused_is_a_sentence(scripted: Any) -> None:
     assert 429 not in [answer.status_code for answer in asked[:-1]]
     assert asked[-1].status_code == 429
     assert "질문이 한꺼번에 너무 많이" in asked[-1].json()["detail"]
+    wrong: object
     for wrong in ({}, {"session_hash": 5}, {"session_hash": "x" * 65}, [], "x"):
         refused = httpx.post(join, json=wrong)
         assert refused.status_code == 400
         assert refused.json()["detail"]
 
 
-def test_the_page_shows_why_it_was_refused(visit: Visit, api: Api, scripted: Any) -> None:
+def test_the_page_shows_why_it_was_refused(visit: Visit, api: Api, scripted: Upstream) -> None:
     _, url = scripted
     page = visit()
     hashes: list[str] = []
-    page.on("request", lambda one: one.post_data and hashes.append(one.post_data))
+    page.on("request", lambda one: hashes.extend([one.post_data] if one.post_data else []))
     ask(page, "first")
     page.wait_for_selector("#r1-chat .bot .katex")
     is_idle(page)
@@ -152,7 +155,7 @@ def test_the_page_shows_why_it_was_refused(visit: Visit, api: Api, scripted: Any
 
 
 def test_an_answer_that_nobody_fetches_ends(
-    api: Api, scripted: Any, monkeypatch: pytest.MonkeyPatch
+    api: Api, scripted: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way through gradio: given up, the generation ends and its messages are gone."""
     _, url = scripted

@@ -21,6 +21,7 @@ time.sleep(60)
 
 def held_by(pid: int) -> list[psutil.Process]:
     """The command on this leash and what it has started."""
+    held: list[psutil.Process]
     deadline = time.monotonic() + 20
     while len(held := psutil.Process(pid).children(recursive=True)) < 2:
         assert time.monotonic() < deadline
@@ -29,7 +30,7 @@ def held_by(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_it_ends_with_whoever_holds_it(number):
+def test_it_ends_with_whoever_holds_it(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as one:
         assert one.stdout is not None
         pid = int(one.stdout.readline())
@@ -39,7 +40,7 @@ def test_it_ends_with_whoever_holds_it(number):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells it on Linux alone")
-def test_a_leash_that_is_killed_takes_the_command_along():
+def test_a_leash_that_is_killed_takes_the_command_along() -> None:
     process = process_guard.start([sys.executable, "-c", "import time; time.sleep(60)"])
     deadline = time.monotonic() + 20
     while not (held := psutil.Process(process.pid).children()):
@@ -49,7 +50,7 @@ def test_a_leash_that_is_killed_takes_the_command_along():
     process_guard.let_go(process)
 
 
-def test_a_command_has_its_own_exit_code():
+def test_a_command_has_its_own_exit_code() -> None:
     process = process_guard.start([sys.executable, "-c", "raise SystemExit(7)"])
     assert process.wait(20) == 7
     process_guard.let_go(process)

@@ -15,7 +15,9 @@ def ready():
 """
 
 
-def ended(body: str, *numbers: int, after_s: float = 0.4, wrapper: tuple[str, ...] = ()) -> tuple:
+def ended(
+    body: str, *numbers: int, after_s: float = 0.4, wrapper: tuple[str, ...] = ()
+) -> tuple[int, float, str, str]:
     """(exit code, seconds from the first signal, stderr, stdout) of a command with this body."""
     lines = [HEAD, "def command():", *(f"    {line}" for line in body.splitlines())]
     code = "\n".join([*lines, "signals.run(command)"])
@@ -50,18 +52,18 @@ while True:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_it_ends_with_the_code_of_the_signal(number, code):
+def test_it_ends_with_the_code_of_the_signal(number: signal.Signals, code: int) -> None:
     assert ended(WAITING, number)[::2] == (code, "Stopped.\n")
 
 
-def test_an_exception_that_is_swallowed_is_not_the_end_of_it():
+def test_an_exception_that_is_swallowed_is_not_the_end_of_it() -> None:
     code, seconds, said, _ = ended(DEAF, signal.SIGINT)
     assert (code, said) == (130, "Stopped.\n")
     assert seconds > 1  # the main thread has its time
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_exception_that_python_cannot_raise_is_not_printed(number):
+def test_an_exception_that_python_cannot_raise_is_not_printed(number: signal.Signals) -> None:
     """In a finalizer or below native code; those of others are printed as always."""
     finalized = """
 class Finalized:
@@ -82,20 +84,20 @@ time.sleep(60)"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_it_at_once(number):
+def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
     patient = "signals.GRACE_S = 60\n" + DEAF.strip()
     code, seconds, said, _ = ended(patient, signal.SIGINT, number)
     assert (code, said) == (128 + number, "Stopped.\n")
     assert seconds < 10
 
 
-def test_two_signals_of_one_key_are_one():
+def test_two_signals_of_one_key_are_one() -> None:
     careful = "try:\n    ready(); time.sleep(60)\nfinally:\n    time.sleep(0.5); print('closed')"
     code, _, said, shown = ended(careful, signal.SIGINT, signal.SIGINT, after_s=0.02)
     assert (code, said, shown) == (130, "Stopped.\n", "closed\n")
 
 
-def test_one_that_was_meant_for_something_smaller_is_not_the_end():
+def test_one_that_was_meant_for_something_smaller_is_not_the_end() -> None:
     chat = """
 try:
     ready(); time.sleep(60)
@@ -106,7 +108,7 @@ print("goes on")"""
     assert ended(chat.strip(), signal.SIGINT)[::3] == (0, "goes on\n")
 
 
-def test_an_event_loop_that_takes_the_signals_does_not_keep_them():
+def test_an_event_loop_that_takes_the_signals_does_not_keep_them() -> None:
     loop = """
 async def nothing():
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
@@ -115,14 +117,14 @@ asyncio.run(nothing())
     assert ended(loop.strip(), signal.SIGINT)[0] == 130
 
 
-def test_what_a_thread_does_is_not_waited_for():
+def test_what_a_thread_does_is_not_waited_for() -> None:
     pool = "threading.Thread(target=time.sleep, args=(60,)).start(); " + WAITING
     code, seconds, _, _ = ended(pool, signal.SIGINT)
     assert code == 130
     assert seconds < 10
 
 
-def test_nohup_is_respected():
+def test_nohup_is_respected() -> None:
     body = "ready(); time.sleep(1.5); print('done')"
     ignoring = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
     assert ended(body, signal.SIGHUP, wrapper=ignoring)[::3] == (0, "done\n")

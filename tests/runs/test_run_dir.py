@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from r1kit.files.atomic import MARKER, JsonLines, read_lines, replace_file, to_j
 from r1kit.runs import run_dir
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
+from r1kit.types import Json
 
 MEASURED = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
 
@@ -26,16 +28,16 @@ def recipe(**zero: object) -> Recipe:
 
 
 @pytest.fixture
-def run(tmp_path: Path):
+def run(tmp_path: Path) -> Iterator[RunDir]:
     with RunDir.create_or_resume(tmp_path / "run", recipe()) as run:
         yield run
 
 
-def lines(run: RunDir, name: str = "metrics.jsonl") -> list[dict]:
+def lines(run: RunDir, name: str = "metrics.jsonl") -> list[Json]:
     return [json.loads(line) for line in (run.path / name).read_text().splitlines()]
 
 
-def child(code: str, *arguments: object) -> subprocess.Popen:
+def child(code: str, *arguments: object) -> subprocess.Popen[str]:
     prelude = (
         "import sys, time, pathlib\n"
         "from r1kit.config import parse\n"
@@ -58,7 +60,7 @@ def make_checkpoint(run: RunDir, stage: str, step: int) -> Path:
     return path
 
 
-def test_a_new_run_says_where_it_comes_from(run: RunDir):
+def test_a_new_run_says_where_it_comes_from(run: RunDir) -> None:
     manifest = json.loads((run.path / "manifest.json").read_text())
     assert manifest["recipe_hash"] == recipe().hash()
     (session,) = manifest["sessions"]
@@ -71,14 +73,14 @@ def test_a_new_run_says_where_it_comes_from(run: RunDir):
     assert parse(resolved, "recipe.json") == recipe()
 
 
-def test_records_read_back_bit_equal_and_nan_is_null(run: RunDir):
+def test_records_read_back_bit_equal_and_nan_is_null(run: RunDir) -> None:
     run.log("zero", 1, {"reward": 0.1 + 0.2, "kl": float("nan"), "loss": float("-inf")})
     assert lines(run) == [
         {"stage": "zero", "step": 1, "reward": 0.30000000000000004, "kl": None, "loss": None}
     ]
 
 
-def test_resume_appends_and_counts_the_sessions(tmp_path: Path):
+def test_resume_appends_and_counts_the_sessions(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         run.log("base", 1, {"loss": 2.0})
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
@@ -87,7 +89,7 @@ def test_resume_appends_and_counts_the_sessions(tmp_path: Path):
         assert len(run.manifest["sessions"]) == 2
 
 
-def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir):
+def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir) -> None:
     for stage, step in [("base", 1), ("base", 2), ("zero", 1), ("zero", 2), ("zero", 3)]:
         run.log(stage, step, {"loss": 1.0})
         run.sample({"stage": stage, "step": step, "kind": "group"})
@@ -104,7 +106,9 @@ def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir):
     assert lines(run)[-1] == {"stage": "zero", "step": 3, "loss": 5.0}
 
 
-def test_rewind_by_position_forgets_lines_written_after_the_checkpoint_under_its_step(run: RunDir):
+def test_rewind_by_position_forgets_lines_written_after_the_checkpoint_under_its_step(
+    run: RunDir,
+) -> None:
     run.log("base", 5, {"loss": 1.0})
     position = run.sync()
     run.log("base", 5, {"eval/pass_at_1": 0.5})
@@ -114,7 +118,7 @@ def test_rewind_by_position_forgets_lines_written_after_the_checkpoint_under_its
         run.rewind("base", 5, {"metrics.jsonl": 10_000, "samples.jsonl": 0})
 
 
-def test_rewind_takes_back_later_checkpoints_and_finished_stages(run: RunDir):
+def test_rewind_takes_back_later_checkpoints_and_finished_stages(run: RunDir) -> None:
     for stage, step in [("base", 10), ("base", 20), ("zero", 10)]:
         make_checkpoint(run, stage, step)
         run.mark_finished(stage, {"checkpoint": f"{stage}-{step}"})
@@ -126,7 +130,7 @@ def test_rewind_takes_back_later_checkpoints_and_finished_stages(run: RunDir):
     assert run.latest("zero") is None
 
 
-def test_a_damaged_line_in_the_middle_is_named(run: RunDir):
+def test_a_damaged_line_in_the_middle_is_named(run: RunDir) -> None:
     run.log("base", 1, {})
     with (run.path / "metrics.jsonl").open("ab") as file:
         file.write(b"\x00\x00\n")
@@ -135,7 +139,7 @@ def test_a_damaged_line_in_the_middle_is_named(run: RunDir):
         run.rewind("base", 1)
 
 
-def test_checkpoints_count_only_with_their_marker(run: RunDir):
+def test_checkpoints_count_only_with_their_marker(run: RunDir) -> None:
     run.checkpoint_path("zero", 30).mkdir()
     for step in (20, 100, 5):
         make_checkpoint(run, "zero", step)
@@ -153,7 +157,7 @@ def test_checkpoints_count_only_with_their_marker(run: RunDir):
     assert newest_checkpoint(run.path) == run.checkpoint_path("zero", 100)
 
 
-def test_stages_finish_with_a_lineage(run: RunDir):
+def test_stages_finish_with_a_lineage(run: RunDir) -> None:
     run.mark_finished("base", {"checkpoint": "checkpoints/base-000010", "tokens": 5})
     run.mark_finished("zero", {"checkpoint": "z", "weights_from": "checkpoints/base-000010"})
     assert run.finished("base")
@@ -166,13 +170,13 @@ def test_stages_finish_with_a_lineage(run: RunDir):
     }
 
 
-def test_results_are_replaced_whole(run: RunDir):
+def test_results_are_replaced_whole(run: RunDir) -> None:
     assert run.results() == {}
     run.write_results({"stages": {"base": MEASURED}})
     assert run.results() == {"stages": {"base": MEASURED}}
 
 
-def test_wall_clock_adds_up_over_restarts(tmp_path: Path):
+def test_wall_clock_adds_up_over_restarts(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         run.tick("base")
         time.sleep(0.05)
@@ -185,7 +189,7 @@ def test_wall_clock_adds_up_over_restarts(tmp_path: Path):
         assert first + 0.05 <= run.wall_s("base") < first + 5
 
 
-def test_a_lost_clock_is_known_from_the_results(run: RunDir):
+def test_a_lost_clock_is_known_from_the_results(run: RunDir) -> None:
     run.write_results({"stages": {"base": MEASURED | {"wall_s": 7.5}}})
     (run.path / "clock.json").write_text('{"base": 9')
     assert read_clock(run.path) == {"base": 7.5}
@@ -195,7 +199,7 @@ def test_a_lost_clock_is_known_from_the_results(run: RunDir):
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl"])
-def test_records_of_a_finished_stage_are_still_those(tmp_path: Path, name: str):
+def test_records_of_a_finished_stage_are_still_those(tmp_path: Path, name: str) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         for stage in ("base", "zero"):
             run.log(stage, 1, {"loss": 0.25})
@@ -213,7 +217,7 @@ def test_records_of_a_finished_stage_are_still_those(tmp_path: Path, name: str):
     RunDir.create_or_resume(tmp_path, recipe(), again="base").close()
 
 
-def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path):
+def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         (run.path / "data").mkdir()
         taught = run.path / "data" / "rejection.taught.jsonl"
@@ -231,13 +235,13 @@ def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path)
             run.needed("rejection")
 
 
-def test_a_second_process_is_refused_and_told_who_is_there(run: RunDir):
+def test_a_second_process_is_refused_and_told_who_is_there(run: RunDir) -> None:
     second = child("RunDir.create_or_resume(path, recipe)", run.path)
     _, error = second.communicate(timeout=30)
     assert f"in use by process {os.getpid()}; wait for it" in error
 
 
-def test_the_lock_dies_with_its_process(tmp_path: Path):
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     code = "RunDir.create_or_resume(path, recipe); print('in', flush=True); time.sleep(60)"
     holder = child(code, tmp_path / "run")
     assert holder.stdout is not None
@@ -249,7 +253,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path):
     RunDir.create_or_resume(tmp_path / "run", recipe()).close()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(RunError, match=r"not empty and not a run .*thesis.tex"):
         RunDir.create_or_resume(tmp_path, recipe())
@@ -263,13 +267,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"recipe_hash": "x"}'])
-def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str):
+def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(RunError, match=r"manifest.json is damaged.*use another --out"):
         RunDir.create_or_resume(tmp_path, recipe())
 
 
-def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path):
+def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
         make_checkpoint(run, "zero", 10)
     told = r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to make that stage"
@@ -279,7 +283,7 @@ def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200), again="reasoning")
 
 
-def test_a_setting_may_change_until_a_stage_depends_on_it(tmp_path: Path):
+def test_a_setting_may_change_until_a_stage_depends_on_it(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
         make_checkpoint(run, "base", 10)
         run.mark_finished("base", {})
@@ -293,7 +297,7 @@ def test_a_setting_may_change_until_a_stage_depends_on_it(tmp_path: Path):
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_killed: bool):
+def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_killed: bool) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         (run.path / "data").mkdir()
         for stage in ("base", "zero", "cold_start", "preference/helpful", "distill/small"):
@@ -324,7 +328,7 @@ def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_kil
         assert "forgetting" not in run.manifest
 
 
-def test_compute_and_cost_may_change_between_sessions(tmp_path: Path):
+def test_compute_and_cost_may_change_between_sessions(tmp_path: Path) -> None:
     RunDir.create_or_resume(tmp_path, recipe()).close()
     data = {**recipe().model_dump(mode="json"), "compute": {"n_processes": 1}}
     RunDir.create_or_resume(tmp_path, parse(data, "t.toml")).close()
@@ -334,7 +338,7 @@ def test_compute_and_cost_may_change_between_sessions(tmp_path: Path):
 # Kills and full disks
 
 
-def test_kill_9_at_any_moment_leaves_a_run_that_resumes(tmp_path: Path):
+def test_kill_9_at_any_moment_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     code = """
 run = RunDir.create_or_resume(path, recipe)
 done = [r for r in __import__("r1kit.runs.run_reader", fromlist=["read"]).read(path).metrics]
@@ -353,6 +357,7 @@ while True:
     for n_kills in range(1, 7):
         writer = child(code, tmp_path)
         assert writer.stdout is not None
+        assert writer.stderr is not None
         assert writer.stdout.readline() == "up\n", writer.stderr.read()
         while (tmp_path / "metrics.jsonl").stat().st_size <= written:
             assert writer.poll() is None, writer.stderr.read()
@@ -370,7 +375,7 @@ while True:
     assert len(steps) >= 6
 
 
-def test_a_full_disk_is_a_sentence_and_keeps_whole_lines(tmp_path: Path):
+def test_a_full_disk_is_a_sentence_and_keeps_whole_lines(tmp_path: Path) -> None:
     code = """
 import resource
 from r1kit.errors import RunError
@@ -391,7 +396,7 @@ except RunError as error:
     assert len(read_lines(tmp_path / "metrics.jsonl")) == 19
 
 
-def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path):
+def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path) -> None:
     code = """
 import resource
 from r1kit.files.atomic import replace_file
@@ -405,7 +410,7 @@ replace_file(path, "x" * 2000)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
 
 
-def test_a_half_written_end_is_not_a_record(tmp_path: Path):
+def test_a_half_written_end_is_not_a_record(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     file = JsonLines(path)
     file.append({"text": "한\u2028글"})
@@ -415,7 +420,7 @@ def test_a_half_written_end_is_not_a_record(tmp_path: Path):
     assert [record for _, record in read_lines(path)] == [{"text": "한\u2028글"}]
 
 
-def test_replacing_and_json(tmp_path: Path):
+def test_replacing_and_json(tmp_path: Path) -> None:
     replace_file(tmp_path / "f", "one")
     replace_file(tmp_path / "f", b"two")
     assert (tmp_path / "f").read_text() == "two"

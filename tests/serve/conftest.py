@@ -142,7 +142,9 @@ def closing(folder: Path) -> Iterator[Server]:
 
 def leaning(served: Served, token: str, by: float) -> Served:
     """A model that says a token always, or never."""
-    model: Any = served.driver.engine.model  # type: ignore[attr-defined]
+    engine = served.driver.engine
+    assert isinstance(engine, LocalEngine)
+    model: Any = engine.model
     bias = torch.zeros(model.lm_head.out_features)
     bias[served.decoder.convert_tokens_to_ids(token)] = by
     model.lm_head.bias = torch.nn.Parameter(bias, requires_grad=False)

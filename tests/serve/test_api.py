@@ -2,19 +2,23 @@
 
 import json
 import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
-from tests.serve.conftest import opened, running
+from r1kit.serve.models import Served
+from tests.serve.conftest import Server, opened, running
 
-QUESTION = [{"role": "user", "content": "7x + 3 = 38, x = ?"}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "7x + 3 = 38, x = ?"}]
 
 
 @pytest.fixture(scope="module")
-def client(server):
+def client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
         yield one
 
@@ -32,7 +36,7 @@ def joined(parts: list[dict[str, Any]], key: str, index: int = 0) -> str:
     return "".join(c["delta"].get(key) or "" for c in choices if c["index"] == index)
 
 
-def test_openai_client_whole_and_streamed_say_the_same(client):
+def test_openai_client_whole_and_streamed_say_the_same(client: openai.OpenAI) -> None:
     extra = {"thinking": {"type": "enabled", "budget_tokens": 9}}
     ask: dict[str, Any] = dict(
         model="deepseek-reasoner", messages=QUESTION, seed=4, max_tokens=40, extra_body=extra
@@ -58,13 +62,14 @@ def test_openai_client_whole_and_streamed_say_the_same(client):
     assert part.usage == whole.usage
 
 
-def test_openai_client_models_completions_and_errors(client):
+def test_openai_client_models_completions_and_errors(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
     assert names == ["tiny", "deepseek-reasoner", "deepseek-r1", "deepseek-chat"]
     assert client.models.retrieve("tiny").owned_by == "r1kit"
     legacy = client.completions.create(model="tiny", prompt="7x", seed=1, logprobs=2)
+    assert legacy.usage is not None
     assert legacy.usage.completion_tokens == 16
-    told = legacy.choices[0].logprobs
+    told: Any = legacy.choices[0].logprobs
     for token, logprob, top in zip(
         told.tokens, told.token_logprobs, told.top_logprobs, strict=True
     ):
@@ -77,25 +82,30 @@ def test_openai_client_models_completions_and_errors(client):
     assert caught.value.code == "model_not_found"
 
 
-def test_an_answer_can_be_sent_back_as_it_came(client):
+def test_an_answer_can_be_sent_back_as_it_came(client: openai.OpenAI) -> None:
     first = client.chat.completions.create(
         model="deepseek-r1", messages=QUESTION, seed=1, max_tokens=8
     )
-    again = [*QUESTION, first.choices[0].message, {"role": "user", "content": "sure?"}]
+    again: list[Any] = [*QUESTION, first.choices[0].message, {"role": "user", "content": "sure?"}]
     second = client.chat.completions.create(
         model="deepseek-r1", messages=again, max_tokens=4, seed=1
     )
-    bare = [*QUESTION, {"role": "assistant", "content": first.choices[0].message.content},
-            {"role": "user", "content": "sure?"}]  # fmt: skip
+    bare: list[Any] = [
+        *QUESTION,
+        {"role": "assistant", "content": first.choices[0].message.content},
+        {"role": "user", "content": "sure?"},
+    ]
     dropped = client.chat.completions.create(
         model="deepseek-r1", messages=bare, max_tokens=4, seed=1
     )
+    assert second.usage is not None
+    assert dropped.usage is not None
     assert second.usage.prompt_tokens == dropped.usage.prompt_tokens
     assert second.choices[0].message == dropped.choices[0].message
 
 
-def test_the_order_of_a_stream_that_thinks(server):
-    ask = {"thinking": {"type": "enabled", "budget_tokens": 5}, "stream": True}
+def test_the_order_of_a_stream_that_thinks(server: Server) -> None:
+    ask: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 5}, "stream": True}
     parts = chunks(server.ask(**ask, stream_options={"include_usage": True}))
     first, *middle, last, usage = parts
     assert first["choices"][0]["delta"] == {
@@ -113,7 +123,7 @@ def test_the_order_of_a_stream_that_thinks(server):
     assert "usage" not in chunks(server.ask(stream=True))[0]
 
 
-def test_thinking_by_name_by_field_and_by_effort(server):
+def test_thinking_by_name_by_field_and_by_effort(server: Server) -> None:
     def thinks(**fields: Any) -> bool:
         message = server.ask(max_tokens=3, **fields).json()["choices"][0]["message"]
         return "reasoning_content" in message
@@ -130,7 +140,7 @@ def test_thinking_by_name_by_field_and_by_effort(server):
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
 
 
-def test_a_budget_leaves_a_quarter_to_the_answer_and_is_not_felt_before(server):
+def test_a_budget_leaves_a_quarter_to_the_answer_and_is_not_felt_before(server: Server) -> None:
     free = server.ask(max_tokens=40).json()["choices"][0]["message"]["reasoning_content"]
     ample = {"type": "enabled", "budget_tokens": 10_000}
     tight = server.ask(max_tokens=40, thinking=ample).json()
@@ -144,8 +154,12 @@ def test_a_budget_leaves_a_quarter_to_the_answer_and_is_not_felt_before(server):
     assert short.json()["error"]["param"] == "thinking.budget_tokens"
 
 
-def test_n_completions_have_their_budgets_each(server):
-    ask = {"n": 3, "thinking": {"type": "enabled", "budget_tokens": 6}, "logprobs": True}
+def test_n_completions_have_their_budgets_each(server: Server) -> None:
+    ask: dict[str, Any] = {
+        "n": 3,
+        "thinking": {"type": "enabled", "budget_tokens": 6},
+        "logprobs": True,
+    }
     whole = server.ask(**ask).json()
     messages = [choice["message"] for choice in whole["choices"]]
     assert len({message["content"] for message in messages}) == 3
@@ -176,7 +190,7 @@ ANYTHING: dict[str, list[Any]] = {
 }
 
 
-def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server):
+def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server: Server) -> None:
     rng = random.Random(0)
     for _ in range(40):
         names = rng.sample(sorted(ANYTHING), rng.randrange(1, 7))
@@ -197,13 +211,18 @@ def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server):
             assert {key: mine[-1][key] for key in keys} == {key: choice[key] for key in keys}
 
 
-def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client):
-    ask = {"messages": QUESTION, "model": "tiny", "max_tokens": 30, "logprobs": True}
+def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client: openai.OpenAI) -> None:
+    ask: dict[str, Any] = {
+        "messages": QUESTION,
+        "model": "tiny",
+        "max_tokens": 30,
+        "logprobs": True,
+    }
     budget = {"thinking": {"type": "enabled", "budget_tokens": 6}}
     whole = client.chat.completions.create(
         **ask, top_logprobs=4, temperature=1, top_p=1, seed=3, extra_body=budget
     )
-    told = whole.choices[0].logprobs
+    told: Any = whole.choices[0].logprobs
     assert len(told.reasoning_content) == 6
     for one in told.content:
         values = [top.logprob for top in one.top_logprobs]
@@ -212,12 +231,13 @@ def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client):
         same = [top.logprob for top in one.top_logprobs if top.token == one.token]
         assert one.logprob in same or one.logprob <= values[-1]
     greedy = client.chat.completions.create(**ask, top_logprobs=1, temperature=0)
-    for one in greedy.choices[0].logprobs.reasoning_content:
+    told = greedy.choices[0].logprobs
+    for one in told.reasoning_content:
         assert one["top_logprobs"] == [{key: one[key] for key in ("token", "logprob", "bytes")}]
 
 
-def test_logprobs_of_a_stream_are_those_of_the_whole(server):
-    ask = {"logprobs": True, "top_logprobs": 2, "model": "deepseek-chat"}
+def test_logprobs_of_a_stream_are_those_of_the_whole(server: Server) -> None:
+    ask: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "model": "deepseek-chat"}
     [whole] = server.ask(**ask).json()["choices"]
     parts = chunks(server.ask(**ask, stream=True))
     streamed = [
@@ -238,7 +258,7 @@ def test_logprobs_of_a_stream_are_those_of_the_whole(server):
     assert all(token["logprob"] <= 0 for token in streamed)
 
 
-def test_stop_strings_end_the_text_before_them(server):
+def test_stop_strings_end_the_text_before_them(server: Server) -> None:
     text = server.ask(model="deepseek-chat").json()["choices"][0]["message"]["content"]
     mark = text[5]
     for stop in (mark, ["never there", mark]):
@@ -249,7 +269,7 @@ def test_stop_strings_end_the_text_before_them(server):
         assert joined(parts, "content") == text[: text.index(mark)]
 
 
-def test_a_prefix_is_continued_not_repeated(server):
+def test_a_prefix_is_continued_not_repeated(server: Server) -> None:
     def complete(*turns: dict[str, Any], **fields: Any) -> Any:
         body = {"model": "tiny", "messages": [*QUESTION, *turns], "seed": 2, "max_tokens": 8}
         return server.client.post("/beta/chat/completions", json={**body, **fields}).json()
@@ -268,7 +288,7 @@ def test_a_prefix_is_continued_not_repeated(server):
     assert refused["error"]["param"] == "messages[1]"
 
 
-def test_what_openai_0_28_sends(server):
+def test_what_openai_0_28_sends(server: Server) -> None:
     body = {
         "model": "deepseek-r1",
         "messages": [{"role": "user", "content": "7x + 3 = 38일 때 x의 값을 구하세요."}],
@@ -282,7 +302,7 @@ def test_what_openai_0_28_sends(server):
     assert joined(chunks(response), "reasoning_content")
 
 
-def test_plain_texts_and_token_ids(server):
+def test_plain_texts_and_token_ids(server: Server) -> None:
     def text(prompt: Any) -> Any:
         body = {"model": "tiny", "prompt": prompt, "seed": 3, "max_tokens": 9}
         return server.client.post("/completions", json=body).json()
@@ -298,7 +318,7 @@ def test_plain_texts_and_token_ids(server):
         assert text(wrong)["error"]["param"] == "prompt", wrong
 
 
-def test_max_tokens_is_what_the_context_leaves(server):
+def test_max_tokens_is_what_the_context_leaves(server: Server) -> None:
     whole = server.ask(max_tokens=100_000).json()
     assert whole["usage"]["total_tokens"] == 512
     newer = server.ask(max_tokens=9, max_completion_tokens=4).json()
@@ -308,7 +328,7 @@ def test_max_tokens_is_what_the_context_leaves(server):
     assert long.json()["error"]["code"] == "context_length_exceeded"
 
 
-def test_health_metrics_and_request_ids(server):
+def test_health_metrics_and_request_ids(server: Server) -> None:
     assert server.client.get("/health").json() == {"status": "ok"}
     given = server.client.get("/models", headers={"x-request-id": "abc-1"})
     assert given.headers["x-request-id"] == "abc-1"
@@ -320,20 +340,22 @@ def test_health_metrics_and_request_ids(server):
     assert 'r1_completion_tokens_total{model="tiny"}' in metrics.text
 
 
-def test_two_models_answer_by_their_names(folder):
+def test_two_models_answer_by_their_names(folder: Path) -> None:
     with running([opened(folder), opened(folder, "other")]) as server:
         names = [model["id"] for model in server.client.get("/models").json()["data"]]
         assert names[:2] == ["tiny", "other"]
         one, other = (server.ask(model=name).json() for name in names[:2])
         assert one["choices"] == other["choices"]
         assert [one["model"], other["model"]] == names[:2]
-        assert server.served[1].driver.n_completion_tokens == 24
+        second = server.served[1]
+        assert isinstance(second, Served)
+        assert second.driver.n_completion_tokens == 24
         assert (
             'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text
         )
 
 
-def test_a_conversation_that_goes_on_is_read_on(server):
+def test_a_conversation_that_goes_on_is_read_on(server: Server) -> None:
     turns = [{"role": "user", "content": "다시 x = ? " * 60}]
     first = server.ask(messages=turns, max_tokens=8, seed=1).json()
     answer = first["choices"][0]["message"]["content"]

@@ -8,25 +8,39 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from r1kit.engines.base import RequestState, StreamingSampler
+from r1kit.engines.completion import Chunk, CompletionStream
 from r1kit.errors import EngineError
-from tests.serve.conftest import LIMITS, opened, running
+from tests.serve.conftest import LIMITS, Server, opened, running
 from tests.serve.test_api import chunks, joined
+
+Slow = Callable[[Server, float], AbstractContextManager[None]]
 
 
 @pytest.fixture
-def slow():
+def slow() -> Slow:
     """A server whose engine takes so many seconds a step."""
 
     @contextlib.contextmanager
-    def slowed(server, seconds):
-        engine = server.one.driver.engine
+    def slowed(server: Server, seconds: float) -> Iterator[None]:
+        engine: Any = server.one.driver.engine
         step = engine.step
-        engine.step = lambda: (time.sleep(seconds), step())[1]
+
+        def slow_step() -> list[RequestState]:
+            time.sleep(seconds)
+            finished: list[RequestState] = step()
+            return finished
+
+        engine.step = slow_step
         try:
             yield
         finally:
@@ -35,12 +49,12 @@ def slow():
     return slowed
 
 
-def test_64_streams_lose_no_token_and_say_what_they_say_alone(server):
+def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) -> None:
     def ask(seed: int, stream: bool) -> httpx.Response:
         return server.ask(seed=seed, stream=stream, temperature=1, top_p=1)
 
     alone = [ask(seed, False).json()["choices"][0]["message"] for seed in range(8)]
-    usage = {"stream_options": {"include_usage": True}}
+    usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
     with ThreadPoolExecutor(64) as pool:
         asked = [
             pool.submit(server.ask, seed=seed % 8, stream=True, temperature=1, top_p=1, **usage)
@@ -77,7 +91,9 @@ async def leave(port: int, rng: random.Random, gate: asyncio.Semaphore, seed: in
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_goes_is_dropped_within_a_step(server, slow, stream):
+def test_a_client_that_goes_is_dropped_within_a_step(
+    server: Server, slow: Slow, stream: bool
+) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     with slow(server, 0.05), contextlib.closing(socket.create_connection(("127.0.0.1", port))) as s:
         s.sendall(request_bytes(stream, seed=1))
@@ -89,7 +105,7 @@ def test_a_client_that_goes_is_dropped_within_a_step(server, slow, stream):
         assert server.one.driver.n_completion_tokens - sampled <= 2 * 4
 
 
-def test_a_client_that_goes_while_it_waits_never_begins(folder, slow):
+def test_a_client_that_goes_while_it_waits_never_begins(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1)
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         port = int(server.url.rsplit(":", 1)[1])
@@ -111,7 +127,7 @@ def test_a_client_that_goes_while_it_waits_never_begins(folder, slow):
         assert driver.n_completion_tokens == 40
 
 
-def test_200_clients_that_go_leave_nothing_behind(server):
+def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
     async def all_of_them() -> None:
         rng, gate = random.Random(1), asyncio.Semaphore(24)
         port = int(server.url.rsplit(":", 1)[1])
@@ -129,7 +145,7 @@ def test_200_clients_that_go_leave_nothing_behind(server):
     assert server.ask().status_code == 200
 
 
-def test_a_full_queue_says_when_to_come_back(folder):
+def test_a_full_queue_says_when_to_come_back(folder: Path) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1, max_waiting=8)
     with running([opened(folder, limits=limits)], limits) as server:
         with ThreadPoolExecutor(16) as pool:
@@ -143,7 +159,7 @@ def test_a_full_queue_says_when_to_come_back(folder):
         server.wait_idle()
 
 
-def test_waits_end_and_are_kept_alive(folder, slow):
+def test_waits_end_and_are_kept_alive(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(
         LIMITS, max_rows=1, queue_timeout_s=0.6, total_timeout_s=1.2, keepalive_s=0.1
     )
@@ -164,7 +180,7 @@ def test_waits_end_and_are_kept_alive(folder, slow):
         server.wait_idle()
 
 
-def test_a_wait_that_ends_before_a_blank_line_has_a_status(folder, slow):
+def test_a_wait_that_ends_before_a_blank_line_has_a_status(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(LIMITS, total_timeout_s=1)
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         late = server.ask(max_tokens=400)
@@ -173,13 +189,13 @@ def test_a_wait_that_ends_before_a_blank_line_has_a_status(folder, slow):
         server.wait_idle()
 
 
-def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
+def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: Path) -> None:
     with running([opened(folder)]) as server:
 
         def broken() -> None:
             raise EngineError("The weights are damaged.")
 
-        driver = server.one.driver
+        driver: Any = server.one.driver
         steps, step = iter(range(5)), driver.engine.step
         driver.engine.step = lambda: step() if next(steps, None) is not None else broken()
         error = json.loads(server.ask(stream=True).text.split("data: ")[-2])["error"]
@@ -189,7 +205,7 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
         assert server.client.get("/health").status_code == 200
         make = driver._make_engine
 
-        def make_broken():
+        def make_broken() -> Any:
             engine = make()
             engine.step = broken
             return engine
@@ -213,12 +229,13 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder):
         assert server.client.get("/health").status_code == 503
 
 
-def test_one_request_that_fails_fails_alone(server, monkeypatch):
-    from r1kit.engines.completion import CompletionStream
+def test_one_request_that_fails_fails_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     advance = CompletionStream.advance
 
-    def sometimes(self, engine):
+    def sometimes(self: CompletionStream, engine: StreamingSampler) -> list[Chunk]:
         if self._ask.request.seed == 13 and self.job.n_begun and engine.sampled(self.job, 0)[3:]:
             raise RuntimeError("a bug")
         return advance(self, engine)
@@ -231,7 +248,7 @@ def test_one_request_that_fails_fails_alone(server, monkeypatch):
     server.wait_idle()
 
 
-def test_stopping_ends_what_is_in_flight(folder, slow):
+def test_stopping_ends_what_is_in_flight(folder: Path, slow: Slow) -> None:
     before = threading.active_count()
     body = {"model": "tiny", "messages": [{"role": "user", "content": "7"}], "stream": True}
     with running([opened(folder)]) as server, slow(server, 0.01):

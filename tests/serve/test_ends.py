@@ -1,13 +1,15 @@
 """How a turn ends: there is an answer after all thinking, and stop strings end the answer alone."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from r1kit import template
-from tests.serve.conftest import leaning, opened, running
+from tests.serve.conftest import Server, leaning, opened, running
 from tests.serve.test_api import chunks, joined
 from tests.serve.test_schema import POINT, check, form
 
@@ -16,18 +18,20 @@ HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
 
 
 @pytest.fixture(scope="module")
-def ending(folder):
+def ending(folder: Path) -> Iterator[Server]:
     """A model that ends its text wherever it may."""
     with running([leaning(opened(folder), template.EOS, 1e4)]) as server:
         yield server
 
 
-BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 8}}
+BUDGET: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 8}}
 
 
 @pytest.mark.parametrize("fields", [{}, BUDGET, {"thinking": {"type": "disabled"}}, {"n": 3},
                                     {"logprobs": True, "top_logprobs": 2}])  # fmt: skip
-def test_a_model_that_ends_its_text_at_once_answers_nevertheless(ending, fields):
+def test_a_model_that_ends_its_text_at_once_answers_nevertheless(
+    ending: Server, fields: dict[str, Any]
+) -> None:
     whole = ending.ask(**fields).json()
     parts = chunks(ending.ask(**fields, stream=True, stream_options={"include_usage": True}))
     for choice in whole["choices"]:
@@ -43,14 +47,16 @@ def test_a_model_that_ends_its_text_at_once_answers_nevertheless(ending, fields)
 
 
 @pytest.mark.parametrize("stop", [None, ["x", "}", ":"]])
-def test_with_a_schema_it_answers_in_json_whatever_the_stop_strings(ending, stop):
+def test_with_a_schema_it_answers_in_json_whatever_the_stop_strings(
+    ending: Server, stop: list[str] | None
+) -> None:
     answer = ending.ask(response_format=form(POINT), n=4, max_tokens=200, stop=stop).json()
     for choice in answer["choices"]:
         assert choice["finish_reason"] == "stop"
         check(choice["message"]["content"])
 
 
-def test_the_other_routes_answer_too(ending):
+def test_the_other_routes_answer_too(ending: Server) -> None:
     fields = {"model": "tiny", "seed": 3}
     told = ending.client.post("/v1/responses", json={**fields, "input": "7x + 3 = 38"}).json()
     [message] = [item for item in told["output"] if item["type"] == "message"]
@@ -59,14 +65,14 @@ def test_the_other_routes_answer_too(ending):
     assert plain["choices"][0]["text"] == "", "a plain text may end at once"
 
 
-def test_without_room_for_an_answer_the_thinking_is_cut(ending):
+def test_without_room_for_an_answer_the_thinking_is_cut(ending: Server) -> None:
     [choice] = ending.ask(max_tokens=1).json()["choices"]
     assert (choice["finish_reason"], choice["reasoning_finish_reason"]) == ("length", "length")
     assert choice["message"]["content"] == ""
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_stop_strings_do_not_end_the_thinking(server, stream):
+def test_stop_strings_do_not_end_the_thinking(server: Server, stream: bool) -> None:
     def ask(**more: Any) -> dict[str, Any]:
         fields = {"max_tokens": 60, "stream": stream, **BUDGET, **more}
         answer = server.ask(**fields)
@@ -86,8 +92,8 @@ def test_stop_strings_do_not_end_the_thinking(server, stream):
     assert stopped["finish"] == "stop"
 
 
-def test_a_stopped_answer_counts_up_to_its_stop_string(server):
-    fields = {"max_tokens": 60, "logprobs": True, **BUDGET}
+def test_a_stopped_answer_counts_up_to_its_stop_string(server: Server) -> None:
+    fields: dict[str, Any] = {"max_tokens": 60, "logprobs": True, **BUDGET}
     text = server.ask(**fields).json()["choices"][0]["message"]["content"]
     told = server.ask(**fields, stop=text[6:9]).json()
     spent = told["usage"]["completion_tokens"]
@@ -98,7 +104,7 @@ def test_a_stopped_answer_counts_up_to_its_stop_string(server):
     server.wait_idle()
 
 
-def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server):
+def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server: Server) -> None:
     asked: list[dict[str, Any]] = [
         {"response_format": form(schema), "max_tokens": 400, "seed": seed, "temperature": 1.5,
          "thinking": {"type": "disabled"}, "stream": seed % 2 == 0}

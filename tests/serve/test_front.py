@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from r1kit.errors import EngineError
-from r1kit.serve.proxy import open_front
+from r1kit.serve.proxy import ProxyModel, open_front
 from tests.serve.conftest import LIMITS, Server, opened, running
 from tests.serve.test_api import chunks, joined
 from tests.servers import Reply, Script, refusal, scripted
@@ -54,7 +55,7 @@ def as_stream(*events: Event, done: bool = True) -> Reply:
     return Reply(body + ("data: [DONE]\n\n" if done else ""), headers=headers)
 
 
-def test_in_front_says_what_behind_says(pair):
+def test_in_front_says_what_behind_says(pair: tuple[Server, Server]) -> None:
     behind, front = pair
     for fields in ({}, {"thinking": {"type": "disabled"}}, {"n": 3, "temperature": 1}):
         direct, through = (one.ask(**fields).json() for one in (behind, front))
@@ -69,7 +70,7 @@ def test_in_front_says_what_behind_says(pair):
         )
 
 
-def test_streamed_or_not_it_is_the_same(pair):
+def test_streamed_or_not_it_is_the_same(pair: tuple[Server, Server]) -> None:
     _, front = pair
     whole = front.ask(seed=3).json()["choices"][0]["message"]
     parts = chunks(front.ask(seed=3, stream=True))
@@ -89,21 +90,21 @@ def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path)
     assert plain.describe("tiny")["capabilities"] == []
 
 
-def test_all_its_models_are_listed_and_its_key_is_not_ours(pair):
+def test_all_its_models_are_listed_and_its_key_is_not_ours(pair: tuple[Server, Server]) -> None:
     _, front = pair
     names = {model["id"] for model in front.client.get("/v1/models").json()["data"]}
     assert {"tiny", "deepseek-reasoner", "deepseek-chat"} <= names
     assert "secret" not in front.client.get("/v1/models").text
 
 
-def test_a_text_is_continued(pair):
+def test_a_text_is_continued(pair: tuple[Server, Server]) -> None:
     behind, front = pair
     body = {"model": "tiny", "prompt": "7x + 3 =", "max_tokens": 9, "seed": 1}
     direct, through = (s.client.post("/v1/completions", json=body).json() for s in (behind, front))
     assert through["choices"][0]["text"] == direct["choices"][0]["text"]
 
 
-def test_who_leaves_in_front_leaves_behind(pair):
+def test_who_leaves_in_front_leaves_behind(pair: tuple[Server, Server]) -> None:
     behind, front = pair
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 400}
     with front.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
@@ -133,7 +134,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_thinking_has_one_form(form, stream):
+def test_thinking_has_one_form(form: str, stream: bool) -> None:
     with before(streamed({"role": "assistant", "content": ""}, *FORMS[form])) as front:
         answer = front.ask(stream=stream)
         if stream:
@@ -147,7 +148,7 @@ def test_thinking_has_one_form(form, stream):
         assert (said["reasoning_content"], said["content"]) == ("7 times 5", "5")
 
 
-def test_thinking_without_its_opening_tag_is_known_by_its_end():
+def test_thinking_without_its_opening_tag_is_known_by_its_end() -> None:
     with before(streamed({"content": "7 times 5</th"}, {"content": "ink>5"})) as front:
         message = front.ask().json()["choices"][0]["message"]
     assert (message["reasoning_content"], message["content"]) == ("7 times 5", "5")
@@ -165,7 +166,7 @@ def test_thinking_without_its_opening_tag_is_known_by_its_end():
         ("something new", "stop"),
     ],
 )
-def test_how_it_ended_is_passed_on(said, ending, stream):
+def test_how_it_ended_is_passed_on(said: str, ending: str, stream: bool) -> None:
     with before(streamed({"content": "5"}, finish=said)) as front:
         answer = front.ask(stream=stream)
         choice = (chunks(answer)[-1] if stream else answer.json())["choices"][0]
@@ -189,7 +190,7 @@ CALL = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}
         (streamed({"content": "5"}, finish="abort"), "broke the answer off (abort)"),
     ],
 )
-def test_an_end_that_is_none_is_an_error(reply, why, stream):
+def test_an_end_that_is_none_is_an_error(reply: Reply, why: str, stream: bool) -> None:
     with before(reply) as front:
         answer = front.ask(stream=stream)
         error = (chunks(answer)[-1] if stream else answer.json())["error"]
@@ -197,20 +198,21 @@ def test_an_end_that_is_none_is_an_error(reply, why, stream):
         assert answer.status_code == (200 if stream else 502)
 
 
-def test_a_refusal_is_an_answer():
+def test_a_refusal_is_an_answer() -> None:
     with before(streamed({"content": None, "refusal": "I may not."})) as front:
         assert front.ask().json()["choices"][0]["message"]["content"] == "I may not."
 
 
-def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair):
+def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server, Server]) -> None:
     _, front = pair
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "5",
                 "prefix": True}]  # fmt: skip
-    for fields, param in [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking.budget_tokens"),
         ({"logprobs": True}, "logprobs"),
         ({"messages": messages}, "messages[1].prefix"),
-    ]:
+    ]
+    for fields, param in refused:
         answer = front.ask(**fields)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     body = {"model": "tiny", "prompt": [1, 2]}
@@ -232,7 +234,7 @@ def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair):
         (as_stream({"choices": [5], "usage": [1]}), 502, ""),
     ],
 )
-def test_what_goes_wrong_behind_is_an_error_of_ours(reply, status, said):
+def test_what_goes_wrong_behind_is_an_error_of_ours(reply: Reply, status: int, said: str) -> None:
     with before(reply) as front:
         answer = front.ask()
         assert answer.status_code == status
@@ -242,14 +244,14 @@ def test_what_goes_wrong_behind_is_an_error_of_ours(reply, status, said):
         assert all(model.vitals.n_running + model.vitals.n_waiting == 0 for model in front.served)
 
 
-def test_a_stream_that_breaks_ends_in_an_error_event():
+def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
     with before(streamed({"content": "5"}, finish=None), streamed({"content": "6"})) as front:
         *_, last = chunks(front.ask(stream=True))
         assert "ended in the middle" in last["error"]["message"]
         assert front.ask().json()["choices"][0]["message"]["content"] == "6"
 
 
-def test_a_server_that_goes_is_said_to_be_gone_and_may_come_back(folder):
+def test_a_server_that_goes_is_said_to_be_gone_and_may_come_back(folder: Path) -> None:
     with running([opened(folder)]) as behind:
         models = open_front(f"{behind.url}/v1", None, LIMITS)
         port = int(behind.url.rsplit(":", 1)[1])
@@ -260,12 +262,14 @@ def test_a_server_that_goes_is_said_to_be_gone_and_may_come_back(folder):
         with socket.create_server(("127.0.0.1", port)):
             pass  # free again
         with scripted([streamed({"content": "5"})], ("tiny",)) as other:
-            models[0]._client.base_url = other.url
+            model = models[0]
+            assert isinstance(model, ProxyModel)
+            model._client.base_url = httpx.URL(other.url)
             assert front.ask().status_code == 200
             assert front.client.get("/health").status_code == 200
 
 
-def test_what_is_no_server_is_refused_in_a_sentence():
+def test_what_is_no_server_is_refused_in_a_sentence() -> None:
     with pytest.raises(EngineError, match="gave no answer"):
         open_front("http://127.0.0.1:9/v1", None, LIMITS)
     with scripted([Reply("x")], ()) as empty, pytest.raises(EngineError, match="no model"):

@@ -7,6 +7,8 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
+from tests.serve.conftest import Server
+
 ROUTES = [
     ("/v1/chat/completions", "POST"),
     ("/v1/completions", "POST"),
@@ -21,7 +23,7 @@ SHORT = {"max_tokens": 3, "max_output_tokens": 3, "max_completion_tokens": 3}
 
 
 @pytest.fixture(scope="module")
-def api(server: Any) -> Any:
+def api(server: Server) -> Any:
     return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
 
 
@@ -35,7 +37,7 @@ def test_all_routes_are_asked(api: Any) -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("path", "method"), ROUTES)
 def test_nothing_breaks_it(
-    server: Any, api: Any, path: str, method: str, mode: GenerationMode
+    server: Server, api: Any, path: str, method: str, mode: GenerationMode
 ) -> None:
     if mode is GenerationMode.NEGATIVE and method == "GET":
         return  # there is nothing to get wrong

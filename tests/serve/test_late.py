@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,17 @@ SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."
 
 
 @pytest.fixture(scope="module")
-def slow(folder: Path) -> Any:
+def slow(folder: Path) -> Iterator[Server]:
     """Every answer is too long for its time."""
     served = opened(folder, limits=LIMITS)
-    step = served.driver.engine.step
+    engine: Any = served.driver.engine
+    step = engine.step
 
     def slowly() -> Any:
         time.sleep(0.05)
         return step()
 
-    served.driver.engine.step = slowly  # type: ignore[method-assign]
+    engine.step = slowly
     with running([served], LIMITS) as server:
         yield server
 
@@ -85,7 +87,7 @@ def test_another_client_is_not_told_of_it(slow: Server) -> None:
     again = {"x-stainless-retry-count": "1"}
     with pytest.raises(httpx.RemoteProtocolError):
         slow.client.post("/v1/chat/completions", json=BODY)
-    others = (
+    others: tuple[tuple[dict[str, Any], dict[str, str]], ...] = (
         (BODY, {**again, "Authorization": "Bearer other"}),
         ({**BODY, "seed": 9}, again),
         (BODY, {}),

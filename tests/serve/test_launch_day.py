@@ -1,19 +1,24 @@
 """`--api-profile deepseek-r1`: what clients of January 2025 were told."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 
 from r1kit import template
-from tests.serve.conftest import leaning, opened, running
+from tests.serve.conftest import Server, leaning, opened, running
 
 
 @pytest.fixture(scope="module")
-def old(folder):
+def old(folder: Path) -> Iterator[Server]:
     """Its noise has no end, so that thinking is as long as there is room for."""
     with running([leaning(opened(folder), template.EOS, -1e4)], is_launch_day=True) as server:
         yield server
 
 
-def ask(old, **fields):
+def ask(old: Server, **fields: Any) -> httpx.Response:
     messages = [{"role": "user", "content": "7x + 3 = 38"}]
     body = {
         "model": "deepseek-reasoner",
@@ -25,7 +30,7 @@ def ask(old, **fields):
     return old.client.post("/chat/completions", json=body)
 
 
-def test_max_tokens_is_of_the_answer_alone(old):
+def test_max_tokens_is_of_the_answer_alone(old: Server) -> None:
     answer = ask(old).json()
     [choice] = answer["choices"]
     usage = answer["usage"]
@@ -36,13 +41,13 @@ def test_max_tokens_is_of_the_answer_alone(old):
     assert spent == 5
 
 
-def test_a_chat_model_has_its_tokens_for_the_answer(old):
+def test_a_chat_model_has_its_tokens_for_the_answer(old: Server) -> None:
     answer = ask(old, model="deepseek-chat").json()
     assert answer["usage"]["completion_tokens"] == 5
     assert "reasoning_content" not in answer["choices"][0]["message"]
 
 
-def test_sampling_parameters_are_accepted_and_have_no_effect(old):
+def test_sampling_parameters_are_accepted_and_have_no_effect(old: Server) -> None:
     plain, warm = ask(old, seed=3), ask(old, seed=3, temperature=2, top_p=0.1, presence_penalty=1)
     assert plain.json()["choices"] == warm.json()["choices"]
     cold = ask(old, seed=3, temperature=0, model="deepseek-chat")
@@ -66,7 +71,9 @@ USER, ASSISTANT = ({"role": role, "content": "5"} for role in ("user", "assistan
         ({"messages": []}, "messages"),
     ],
 )
-def test_refusals_have_the_words_and_codes_of_then(old, fields, said):
+def test_refusals_have_the_words_and_codes_of_then(
+    old: Server, fields: dict[str, Any], said: str
+) -> None:
     answer = ask(old, **fields)
     assert answer.status_code == 400
     error = answer.json()["error"]

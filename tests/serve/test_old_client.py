@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.serve.conftest import Server
 
 PYTHON = Path(os.environ.get("R1_OLD_CLIENT", ".venv-old-client/bin/python")).absolute()
 ASK = """
@@ -34,7 +35,7 @@ print(json.dumps(said))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PYTHON.exists(), reason="no openai==0.28 here; make old-client")
-def test_openai_0_28_works_unchanged(server: Any) -> None:
+def test_openai_0_28_works_unchanged(server: Server) -> None:
     command = [str(PYTHON), "-c", ASK, f"{server.url}/v1", "none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

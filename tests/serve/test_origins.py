@@ -22,7 +22,7 @@ PAGES = ("null", "https://evil.example", "http://localhost:8401", "http://127.0.
          "app:evil", "https://app://x", "", "file:", "vscode-webview.example")  # fmt: skip
 
 
-def test_programs_may_ask_and_pages_need_leave():
+def test_programs_may_ask_and_pages_need_leave() -> None:
     nobody = Origins()
     assert [one for one in (*APPS, *PAGES) if nobody.has(one)] == list(APPS)
     assert not nobody.are_everybody
@@ -44,7 +44,7 @@ def test_programs_may_ask_and_pages_need_leave():
         ("*", [*APPS, *PAGES], []),
     ],
 )  # fmt: skip
-def test_what_an_origin_stands_for(told, has, has_not):
+def test_what_an_origin_stands_for(told: str, has: list[str], has_not: list[str]) -> None:
     allowed = Origins([told])
     assert all(map(allowed.has, has))
     assert not any(map(allowed.has, has_not))
@@ -54,13 +54,13 @@ def test_what_an_origin_stands_for(told, has, has_not):
     "told",
     ["", "ok.example", "https://", "https://ok.example/chat", "https://a@ok.example", "://x"],
 )
-def test_what_is_no_origin_is_refused_at_the_start(told):
+def test_what_is_no_origin_is_refused_at_the_start(told: str) -> None:
     with pytest.raises(ConfigError, match="An origin is"):
         Origins([told])
 
 
 @pytest.mark.parametrize("told", ["*", "null", "https://*"])
-def test_all_pages_of_the_web_need_a_key(told):
+def test_all_pages_of_the_web_need_a_key(told: str) -> None:
     with pytest.raises(ConfigError, match="any page of the web"):
         refuse_exposure("127.0.0.1", [], False, Origins([told]))
     refuse_exposure("127.0.0.1", ["key"], False, Origins([told]))
@@ -80,7 +80,7 @@ def guarded(folder: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("origin", ["https://ok.example", *APPS])
-def test_a_browser_is_told_what_it_needs(guarded: Server, origin: str):
+def test_a_browser_is_told_what_it_needs(guarded: Server, origin: str) -> None:
     headers = {"Origin": origin, **PREFLIGHT}
     told = guarded.client.options("/v1/chat/completions", headers=headers)
     assert (told.status_code, told.content) == (204, b"")
@@ -98,7 +98,7 @@ def test_a_browser_is_told_what_it_needs(guarded: Server, origin: str):
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1"])
-def test_all_else_stays_shut(guarded: Server, origin: str):
+def test_all_else_stays_shut(guarded: Server, origin: str) -> None:
     key = {"Origin": origin, "Authorization": "Bearer key"}
     for answer in (
         guarded.client.options("/v1/chat/completions", headers={"Origin": origin, **PREFLIGHT}),
@@ -147,7 +147,7 @@ def pages() -> Iterator[list[str]]:
         one.server_close()
 
 
-def test_a_page_asks_in_a_real_browser(browser: Any, pages: list[str], folder: Path):  # noqa: F811
+def test_a_page_asks_in_a_real_browser(browser: Any, pages: list[str], folder: Path) -> None:  # noqa: F811
     allowed, other = pages
     with running([opened(folder)], keys=["key"], origins=[allowed]) as server:
         context = browser.new_context()

@@ -53,6 +53,13 @@ def served(folder: Path) -> Iterator[Server]:
         yield server
 
 
+def pid_of(served: Server) -> int:
+    """The process of its engine."""
+    engine = served.one.driver.engine
+    assert isinstance(engine, ProcessEngine)
+    return engine.pid
+
+
 def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
     jobs = [engine.submit(request) for request in requests]
     while any(job.n_left for job in jobs):
@@ -70,7 +77,7 @@ def requests() -> list[Request]:
     return [Request([5, 6, 7 + i], 1 + 2 * i, law, 11 + i) for i, law in enumerate(laws * 2)]
 
 
-def test_it_draws_what_the_same_engine_draws_here(engine, folder):
+def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder: Path) -> None:
     here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
     there = run(engine, *requests())
     for theirs, ours in zip(there, generate(here, requests()), strict=True):
@@ -88,7 +95,7 @@ def test_it_draws_what_the_same_engine_draws_here(engine, folder):
     assert engine.counters.completion_tokens == counted
 
 
-def test_one_that_is_cut_ends_and_its_kin_go_on(engine):
+def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
     request = Request([5, 6, 7], 3, Sampling(200), 3)
     [whole] = run(engine, request)
     job = engine.submit(request)
@@ -104,7 +111,7 @@ def test_one_that_is_cut_ends_and_its_kin_go_on(engine):
     assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in whole[::2]]
 
 
-def test_aborted_jobs_leave_the_rows_to_others(engine):
+def test_aborted_jobs_leave_the_rows_to_others(engine: ProcessEngine) -> None:
     first = [engine.submit(Request([5, 6, 7], 4, Sampling(500), seed)) for seed in range(6)]
     engine.step()
     for job in first:
@@ -114,17 +121,17 @@ def test_aborted_jobs_leave_the_rows_to_others(engine):
     assert one.finish == "length"
 
 
-def test_an_answer_by_a_schema(engine):
+def test_an_answer_by_a_schema(engine: ProcessEngine) -> None:
     [[one]] = run(engine, Request([5, 6, 7], 1, Sampling(60, json_schema=SCHEMA), 3))
     assert one.text.lstrip().startswith("{")
 
 
-def test_a_request_that_cannot_be_served_is_refused_here(engine):
+def test_a_request_that_cannot_be_served_is_refused_here(engine: ProcessEngine) -> None:
     with pytest.raises(EngineError, match="the model ends at 512"):
         engine.submit(Request([5] * 500, 1, Sampling(100), 3))
 
 
-def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
+def test_what_a_checkpoint_lacks_is_said_as_here(folder: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "model.safetensors").unlink()
     before = psutil.Process().children()
@@ -134,7 +141,7 @@ def test_what_a_checkpoint_lacks_is_said_as_here(folder, tmp_path):
 
 
 @pytest.fixture
-def damaged(folder, tmp_path):
+def damaged(folder: Path, tmp_path: Path) -> Path:
     """A foreign folder, without the checksums by which ours is found to be damaged."""
     copy = shutil.copytree(folder, tmp_path / "damaged", ignore=shutil.ignore_patterns(MARKER))
     weights = load_file(copy / "model.safetensors")
@@ -145,12 +152,12 @@ def damaged(folder, tmp_path):
     return copy
 
 
-def test_damaged_weights_are_said_before_anybody_asks(damaged):
+def test_damaged_weights_are_said_before_anybody_asks(damaged: Path) -> None:
     with pytest.raises(EngineError, match="not finite"):
         started(damaged)
 
 
-def test_what_ends_the_engine_is_said(damaged):
+def test_what_ends_the_engine_is_said(damaged: Path) -> None:
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
     EngineWorker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
@@ -158,14 +165,14 @@ def test_what_ends_the_engine_is_said(damaged):
     ours.close()
 
 
-def test_killed_in_the_middle_it_says_so_and_comes_back(served):
+def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
     before = served.ask(max_tokens=40).json()["choices"][0]["message"]
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
             "n": 8, "stream": True}  # fmt: skip
     with served.client.stream("POST", "/v1/chat/completions", json=body) as one:
         lines = one.iter_lines()
         next(lines)
-        os.kill(served.one.driver.engine.pid, signal.SIGKILL)
+        os.kill(pid_of(served), signal.SIGKILL)
         rest = "\n".join(lines)
     assert "signal 9" in rest
     assert rest.rstrip().endswith("data: [DONE]")
@@ -176,9 +183,9 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served):
     assert "r1_engine_failures_total" in served.client.get("/metrics").text
 
 
-def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
+def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
     before, failures = served.one.driver.engine, served.one.driver.n_failures
-    os.kill(before.pid, signal.SIGKILL)
+    os.kill(pid_of(served), signal.SIGKILL)
     deadline = time.monotonic() + 60
     while served.one.driver.engine is before and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -187,7 +194,7 @@ def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
     assert served.client.get("/health").status_code == 200
 
 
-def test_budget_and_streams_say_what_whole_answers_say(served):
+def test_budget_and_streams_say_what_whole_answers_say(served: Server) -> None:
     fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6},
                               "max_tokens": 40, "temperature": 1.0}  # fmt: skip
     [choice] = served.ask(**fields).json()["choices"]
@@ -197,7 +204,7 @@ def test_budget_and_streams_say_what_whole_answers_say(served):
         assert joined(parts, key) == choice["message"][key]
 
 
-def test_it_ends_with_us_even_when_we_are_killed(folder):
+def test_it_ends_with_us_even_when_we_are_killed(folder: Path) -> None:
     hold = (
         "import time; from tests.serve.test_processes import started; from pathlib import Path\n"
         f"print(started(Path({str(folder)!r})).pid, flush=True); time.sleep(60)"
@@ -226,7 +233,9 @@ def asked_by_hand() -> bytes:
 
 
 @pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
-def test_a_beginning_and_an_end_are_told_at_once(folder, monkeypatch, every_s, told):
+def test_a_beginning_and_an_end_are_told_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, told: list[int]
+) -> None:
     monkeypatch.setattr(worker, "EVERY_S", every_s)
     monkeypatch.setattr(worker, "EVENT_S", 0)
     ours, theirs = multiprocessing.Pipe()

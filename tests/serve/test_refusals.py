@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ USER = {"role": "user", "content": "hi"}
 
 def error_of(response: httpx.Response) -> dict[str, Any]:
     assert 400 <= response.status_code < 500, response.text
-    error = response.json()["error"]
+    error: dict[str, Any] = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"].endswith(".")
     assert response.headers["x-request-id"]
@@ -86,7 +87,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip
-def test_the_field_is_named(server, change, param):
+def test_the_field_is_named(server: Server, change: dict[str, Any], param: str) -> None:
     body = {"model": "tiny", "messages": [USER], **change}
     body = {key: value for key, value in body.items() if key == "top_logprobs" or value is not None}
     data = json.dumps(body).encode()
@@ -107,12 +108,12 @@ def test_the_field_is_named(server, change, param):
     ids=range(13),
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/completions"])
-def test_what_is_no_json_object_is_refused(server, data, path):
+def test_what_is_no_json_object_is_refused(server: Server, data: bytes, path: str) -> None:
     headers = {"Content-Type": "application/json"}
     error_of(server.client.post(path, content=data, headers=headers))
 
 
-def test_too_much_is_refused_before_it_is_read(server):
+def test_too_much_is_refused_before_it_is_read(server: Server) -> None:
     def send(content: Any) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         return server.client.post("/v1/chat/completions", content=content, headers=headers)
@@ -122,7 +123,7 @@ def test_too_much_is_refused_before_it_is_read(server):
     assert send(b" " * 2_999_999).status_code == 400
 
 
-def test_routes_and_types_that_are_not_there(server):
+def test_routes_and_types_that_are_not_there(server: Server) -> None:
     assert error_of(server.client.get("/v1/chat/completions"))
     assert error_of(server.client.post("/v1/embeddings", json={}))
     assert error_of(server.client.get("/v1/models/none"))["code"] == "model_not_found"
@@ -130,7 +131,7 @@ def test_routes_and_types_that_are_not_there(server):
     assert server.client.get("/docs").status_code == 404
 
 
-def test_names_of_hosts_and_origins_of_pages(server):
+def test_names_of_hosts_and_origins_of_pages(server: Server) -> None:
     def status(**headers: str) -> int:
         return server.client.get("/v1/models", headers=headers).status_code
 
@@ -148,7 +149,7 @@ def test_names_of_hosts_and_origins_of_pages(server):
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_keys_guard_everything_but_health(folder):
+def test_keys_guard_everything_but_health(folder: Path) -> None:
     with running([opened(folder)], keys=["one", "둘"]) as server:
         get = server.client.get
         for path in ("/v1/models", "/models", "/metrics", "/openapi.json", "/nope", "/v1/health"):
@@ -165,20 +166,20 @@ def test_keys_guard_everything_but_health(folder):
             "Bearer \xff",
         )
         for value in wrong:
-            headers = {"Authorization": value.encode("latin-1")}
+            headers = {b"Authorization": value.encode("latin-1")}
             assert get("/models", headers=headers).status_code == 401
         assert get("/models", headers={"x-api-key": "one"}).status_code == 401
         assert get("/models", headers={"Authorization": "Bearer one"}).status_code == 200
         assert server.ask().status_code == 401
 
 
-def test_a_page_that_is_allowed_may_ask(folder):
+def test_a_page_that_is_allowed_may_ask(folder: Path) -> None:
     with running([opened(folder)], origins=["https://ok.example"], hosts=None) as server:
         headers = {"Origin": "https://ok.example", "Host": "anything.example"}
         assert server.client.get("/models", headers=headers).status_code == 200
 
 
-def test_no_text_of_users_in_the_log(server, caplog):
+def test_no_text_of_users_in_the_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         server.ask("a secret nobody should read", max_tokens=3)
         server.ask("a secret nobody should read", temperature="x")
@@ -189,7 +190,7 @@ def test_no_text_of_users_in_the_log(server, caplog):
     assert not any("secret" in line for line in ours)
 
 
-def test_what_would_be_open_to_others_needs_a_key(folder):
+def test_what_would_be_open_to_others_needs_a_key(folder: Path) -> None:
     for host in ("127.0.0.1", "localhost", "::1"):
         assert is_loopback(host)
         refuse_exposure(host, [], False)
@@ -202,7 +203,7 @@ def test_what_would_be_open_to_others_needs_a_key(folder):
         refuse_exposure("127.0.0.1", [" "], False)
 
 
-def test_a_model_keeps_its_own_name_and_shares_it_with_none(folder):
+def test_a_model_keeps_its_own_name_and_shares_it_with_none(folder: Path) -> None:
     first, second = opened(folder, "tiny"), opened(folder, "deepseek-chat")
     models = Models([first, second])
     assert models.find("deepseek-chat") == (second, False)
@@ -211,7 +212,7 @@ def test_a_model_keeps_its_own_name_and_shares_it_with_none(folder):
         Models([first, first])
 
 
-def test_extreme_but_legal_numbers_are_answered(server):
+def test_extreme_but_legal_numbers_are_answered(server: Server) -> None:
     for field, values in {
         "temperature": (0, 5e-324, 1e-300, 1e-5, 2),
         "top_p": (5e-324, 1e-30, 1e-9, 1),
@@ -220,7 +221,8 @@ def test_extreme_but_legal_numbers_are_answered(server):
         "max_tokens": (1, 2, 3),
     }.items():
         for value in values:
-            response = server.ask(**{"max_tokens": 3, "n": 2, field: value})
+            fields: dict[str, Any] = {"max_tokens": 3, "n": 2, field: value}
+            response = server.ask(**fields)
             assert response.status_code == 200, (field, value, response.text)
 
 
@@ -238,7 +240,7 @@ def wait_for_count(server: Server, status: int, number: float) -> None:
         time.sleep(0.02)
 
 
-def test_every_refusal_is_counted(server):
+def test_every_refusal_is_counted(server: Server) -> None:
     post = server.client.post
     before = {status: counted(server, status) for status in (400, 404, 413)}
     for path in ("/v1/chat/completions", "/completions", "/beta/responses"):
@@ -254,7 +256,9 @@ def test_every_refusal_is_counted(server):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_bug_is_told_counted_and_logged(server, monkeypatch, caplog, stream):
+def test_a_bug_is_told_counted_and_logged(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
     """Of ours, in the middle of an answer: no stream is cut, no status lies in the numbers."""
 
     def fails(*_: Any) -> Any:

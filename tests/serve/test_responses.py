@@ -1,25 +1,27 @@
 """`/v1/responses`, by OpenAI's own client."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from tests.serve.conftest import Server
 from tests.serve.test_schema import POINT, check
 
 
 @pytest.fixture
-def client(server):
+def client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
         yield one
 
 
 FIELDS: dict[str, Any] = {"model": "tiny", "input": "7x + 3 = 38", "max_output_tokens": 40}
-BUDGET = {"seed": 5, "thinking": {"type": "enabled", "budget_tokens": 9}}
+BUDGET: dict[str, Any] = {"seed": 5, "thinking": {"type": "enabled", "budget_tokens": 9}}
 
 
-def test_it_says_what_a_chat_says(client, server):
+def test_it_says_what_a_chat_says(client: openai.OpenAI, server: Server) -> None:
     response = client.responses.create(**FIELDS, extra_body=BUDGET)
     chat = server.ask(max_tokens=40, **BUDGET).json()
     message = chat["choices"][0]["message"]
@@ -36,7 +38,7 @@ def test_it_says_what_a_chat_says(client, server):
     assert usage.output_tokens_details.reasoning_tokens == details["reasoning_tokens"]
 
 
-def test_streamed_it_is_the_same(client):
+def test_streamed_it_is_the_same(client: openai.OpenAI) -> None:
     whole = client.responses.create(**FIELDS, extra_body=BUDGET)
     thinking = text = ""
     numbers = []
@@ -53,8 +55,8 @@ def test_streamed_it_is_the_same(client):
     assert event.response.usage == whole.usage
 
 
-def test_log_probabilities_are_those_of_a_chat(client, server):
-    asked = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+def test_log_probabilities_are_those_of_a_chat(client: openai.OpenAI, server: Server) -> None:
+    asked: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
     response = client.responses.create(**FIELDS, **asked, extra_body=BUDGET)
     [content] = response.output[1].content
     chat = server.ask(max_tokens=40, logprobs=True, top_logprobs=2, **BUDGET).json()
@@ -73,7 +75,7 @@ def test_log_probabilities_are_those_of_a_chat(client, server):
     assert content.logprobs == []
 
 
-def test_the_clients_own_accumulator_agrees(client):
+def test_the_clients_own_accumulator_agrees(client: openai.OpenAI) -> None:
     form = {"format": {"type": "json_schema", "name": "point", "schema": POINT}}
     fields = {**FIELDS, "max_output_tokens": 200, "text": form, "extra_body": BUDGET}
     with client.responses.stream(**fields) as stream:
@@ -84,7 +86,7 @@ def test_the_clients_own_accumulator_agrees(client):
     check(final.output_text)
 
 
-def test_a_conversation_goes_on_with_what_was_answered(client):
+def test_a_conversation_goes_on_with_what_was_answered(client: openai.OpenAI) -> None:
     first = client.responses.create(**FIELDS, extra_body=BUDGET)
     question = [{"role": "user", "content": "7x + 3 = 38"}]
     again = [*question, *first.output, {"role": "user", "content": [
@@ -93,7 +95,7 @@ def test_a_conversation_goes_on_with_what_was_answered(client):
     assert second.usage.input_tokens > first.usage.input_tokens
 
 
-def test_effort_none_is_no_thinking_and_a_format_is_followed(client):
+def test_effort_none_is_no_thinking_and_a_format_is_followed(client: openai.OpenAI) -> None:
     response = client.responses.create(
         **{**FIELDS, "max_output_tokens": 200}, reasoning={"effort": "none"},
         text={"format": {"type": "json_schema", "name": "point", "schema": POINT}},
@@ -122,24 +124,26 @@ def test_effort_none_is_no_thinking_and_a_format_is_followed(client):
         ({"no_such": 1}, "no_such"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_by_its_field(server, fields, param):
+def test_what_cannot_be_is_refused_by_its_field(
+    server: Server, fields: dict[str, Any], param: str
+) -> None:
     answer = server.client.post("/v1/responses", json={**FIELDS, **fields})
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
 
 
-def test_an_error_in_the_middle_is_an_event(server):
-    driver = server.one.driver
-    step = driver.engine.step
+def test_an_error_in_the_middle_is_an_event(server: Server) -> None:
+    engine: Any = server.one.driver.engine
+    step = engine.step
     count = [0]
 
-    def fail():
+    def fail() -> Any:
         count[0] += 1
         if count[0] == 5:
             raise RuntimeError("as if by chance")
         return step()
 
-    driver.engine.step = fail
+    engine.step = fail
     body = {**FIELDS, "stream": True}
     lines = server.client.post("/v1/responses", json=body).text.strip().split("\n\n")
     last = json.loads(lines[-1].split("data: ")[1])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.serve.conftest import Server
 from tests.serve.test_api import chunks, joined
 
 POINT = {
@@ -30,7 +31,9 @@ def check(text: str) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
-def test_without_thinking_the_answer_follows_from_its_first_token(server, temperature):
+def test_without_thinking_the_answer_follows_from_its_first_token(
+    server: Server, temperature: float
+) -> None:
     answer = server.ask(
         response_format=form(POINT), thinking={"type": "disabled"}, n=4,
         temperature=temperature, max_tokens=200,
@@ -41,10 +44,12 @@ def test_without_thinking_the_answer_follows_from_its_first_token(server, temper
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_thinking_is_free_and_the_answer_is_not(server, stream):
+def test_thinking_is_free_and_the_answer_is_not(server: Server, stream: bool) -> None:
     # Noise never closes its thinking by itself: the budget does.
-    fields = {"response_format": form(POINT), "max_tokens": 300, "stream": stream,
-              "thinking": {"type": "enabled", "budget_tokens": 12}}  # fmt: skip
+    fields: dict[str, Any] = {
+        "response_format": form(POINT), "max_tokens": 300, "stream": stream,
+        "thinking": {"type": "enabled", "budget_tokens": 12},
+    }  # fmt: skip
     answer = server.ask(**fields)
     if stream:
         parts = chunks(answer)
@@ -58,7 +63,7 @@ def test_thinking_is_free_and_the_answer_is_not(server, stream):
     check(text)
 
 
-def test_thinking_that_ends_by_itself_is_followed_by_the_schema(closing):
+def test_thinking_that_ends_by_itself_is_followed_by_the_schema(closing: Server) -> None:
     """A model whose likeliest token is the closing tag."""
     [choice] = closing.ask(
         response_format=form(POINT), max_tokens=300, temperature=0
@@ -69,13 +74,13 @@ def test_thinking_that_ends_by_itself_is_followed_by_the_schema(closing):
     check(choice["message"]["content"])
 
 
-def test_without_room_for_an_answer_it_is_cut(closing):
+def test_without_room_for_an_answer_it_is_cut(closing: Server) -> None:
     answer = closing.ask(response_format=form(POINT), max_tokens=2, temperature=0).json()
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] <= 2
 
 
-def test_any_object(server):
+def test_any_object(server: Server) -> None:
     answer = server.ask(
         response_format={"type": "json_object"}, thinking={"type": "disabled"}, max_tokens=400,
     ).json()  # fmt: skip
@@ -85,7 +90,7 @@ def test_any_object(server):
     assert choice["message"]["content"].lstrip().startswith("{")
 
 
-def test_neighbours_are_not_bound(server):
+def test_neighbours_are_not_bound(server: Server) -> None:
     plain = server.ask(seed=4).json()["choices"][0]["message"]
     mixed = [
         server.ask(seed=4).json()["choices"][0]["message"],
@@ -117,13 +122,15 @@ for _ in range(50):
         ),
     ],
 )
-def test_what_cannot_be_followed_is_refused_by_its_field(server, response_format, param):
+def test_what_cannot_be_followed_is_refused_by_its_field(
+    server: Server, response_format: dict[str, Any], param: str
+) -> None:
     answer = server.ask(response_format=response_format)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
 
 
-def test_a_prefix_follows_no_schema(server):
+def test_a_prefix_follows_no_schema(server: Server) -> None:
     messages = [{"role": "user", "content": "hi"},
                 {"role": "assistant", "content": "{", "prefix": True}]  # fmt: skip
     answer = server.ask(messages=messages, response_format={"type": "json_object"})

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from r1kit.serve.server import listening
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
 
 
-def test_a_process_serves_until_it_is_stopped(folder):
+def test_a_process_serves_until_it_is_stopped(folder: Path) -> None:
     command, env = [*R1, str(folder), "--port", "0"], {**os.environ, "R1_API_KEY": "one"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
@@ -42,7 +43,7 @@ def test_a_process_serves_until_it_is_stopped(folder):
 
 
 @pytest.mark.slow
-def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder):
+def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder: Path) -> None:
     """Nothing of it is in the log but its line: it was no error of the server."""
     command = [*R1, str(folder), "--port", "0", "--max-rows", "1", "--no-page"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -70,7 +71,7 @@ def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder):
     assert log.rstrip().endswith("Stopped. The same command starts it again.")
 
 
-def test_connections_do_not_wait_for_acknowledgements():
+def test_connections_do_not_wait_for_acknowledgements() -> None:
     with (
         listening("127.0.0.1", 0) as listener,
         socket.create_connection(listener.getsockname()),
@@ -79,7 +80,7 @@ def test_connections_do_not_wait_for_acknowledgements():
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_what_cannot_be_served_is_one_sentence(folder, tmp_path):
+def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     def refused(*arguments: str) -> str:
         done = CliRunner().invoke(cli.app, ["serve", *arguments])
         assert done.exit_code in (2, 3), done.output

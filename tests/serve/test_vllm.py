@@ -1,5 +1,6 @@
 """`--engine vllm`, against a real vLLM that the tests start (`make vllm`)."""
 
+import inspect
 import re
 import time
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
 from r1kit.serve import vllm
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.vllm import open_vllm
+from r1kit.serve.vllm import Vllm, open_vllm
 from r1kit.serve.vllm_startup_errors import likely_cause
 from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
@@ -55,13 +57,23 @@ def served(folder: Path) -> Iterator[Server]:
         yield server
 
 
+def pid_of(served: Server) -> int:
+    """The process that holds vLLM's."""
+    close = served.one._on_stop
+    assert inspect.ismethod(close)
+    assert isinstance(close.__self__, Vllm)
+    pid = close.__self__.pid
+    assert pid is not None
+    return pid
+
+
 def below(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
+    return list(psutil.Process(pid).children(recursive=True))
 
 
 @needs_vllm
 @pytest.mark.slow
-def test_greedy_it_says_what_our_engine_says(served, ours):
+def test_greedy_it_says_what_our_engine_says(served: Server, ours: Server) -> None:
     for content in ("7x + 3 = 38", "안녕하세요", "try 5"):
         asked = {"temperature": 0, "logprobs": True, "top_logprobs": 3}
         mine, theirs = (s.ask(content, **asked) for s in (ours, served))
@@ -86,7 +98,7 @@ def test_greedy_it_says_what_our_engine_says(served, ours):
 
 @needs_vllm
 @pytest.mark.slow
-def test_streamed_with_a_budget_stops_and_n(served):
+def test_streamed_with_a_budget_stops_and_n(served: Server) -> None:
     fields: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 6}, "n": 2,
                               "temperature": 1.0, "max_tokens": 40}  # fmt: skip
     drawn = served.ask(**fields).json()["choices"]
@@ -109,7 +121,9 @@ def test_streamed_with_a_budget_stops_and_n(served):
 
 @needs_vllm
 @pytest.mark.slow
-def test_a_model_that_ends_its_text_in_its_thinking_answers(served, monkeypatch):
+def test_a_model_that_ends_its_text_in_its_thinking_answers(
+    served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tokens beyond ASCII end its text, and blanks do where no JSON needs them."""
     tokenizer = served.one.decoder
     texts_of = {i: tokenizer.decode([i]) for i in range(len(tokenizer))}
@@ -119,6 +133,7 @@ def test_a_model_that_ends_its_text_in_its_thinking_answers(served, monkeypatch)
     for fields in forms:
         ends = foreign if "response_format" in fields else foreign | blank
         engine = served.one.driver.engine
+        assert isinstance(engine, VllmEngine)
         monkeypatch.setattr(engine, "eos_ids", frozenset(ends))
         monkeypatch.setattr(engine._text, "_eos_ids", frozenset(ends))
         answer = served.ask(temperature=1.0, n=4, max_tokens=200, **fields)
@@ -134,7 +149,7 @@ def test_a_model_that_ends_its_text_in_its_thinking_answers(served, monkeypatch)
 
 @needs_vllm
 @pytest.mark.slow
-def test_what_was_read_before_is_known(served):
+def test_what_was_read_before_is_known(served: Server) -> None:
     long = "7x + 3 = 38, x = ? " * 12
     served.ask(long, max_tokens=1)
     assert served.ask(long, max_tokens=1).json()["usage"]["prompt_tokens_details"]["cached_tokens"]
@@ -142,11 +157,11 @@ def test_what_was_read_before_is_known(served):
 
 @needs_vllm
 @pytest.mark.slow
-def test_killed_in_the_middle_it_says_so_and_comes_back(served):
-    holder = served.one._on_stop.__self__
+def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
+    pid = pid_of(served)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
             "n": 8}  # fmt: skip
-    processes = below(holder.pid)
+    processes = below(pid)
     with served.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
         lines = one.iter_lines()
         next(lines)
@@ -164,9 +179,9 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served):
 
 @needs_vllm
 @pytest.mark.slow
-def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
+def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
     before = served.one.driver.engine
-    for process in below(served.one._on_stop.__self__.pid):
+    for process in below(pid_of(served)):
         process.kill()
     deadline = time.monotonic() + 180
     while served.one.driver.engine is before and time.monotonic() < deadline:
@@ -176,7 +191,7 @@ def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served):
 
 @needs_vllm
 @pytest.mark.slow
-def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder):
+def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder: Path) -> None:
     flags = Flags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
     with pytest.raises(EngineError, match="--max-model-len; lower it") as told:
         open_vllm({"tiny": folder}, flags, LIMITS, Console(quiet=True))
@@ -185,7 +200,7 @@ def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder):
         open_vllm({"tiny": folder}, Flags(others="--no-such-flag"), LIMITS, Console(quiet=True))
 
 
-def test_the_command_of_the_paper_sized_model(monkeypatch):
+def test_the_command_of_the_paper_sized_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R1_VLLM", "/opt/python")
     flags = Flags(2, 32768, True, "--quantization fp8")
     name = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
@@ -202,7 +217,9 @@ def test_the_command_of_the_paper_sized_model(monkeypatch):
         Flags(others="'open").arguments()
 
 
-def test_without_vllm_it_is_told_how_to_get_one(monkeypatch, tmp_path):
+def test_without_vllm_it_is_told_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("R1_VLLM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -225,12 +242,12 @@ def test_without_vllm_it_is_told_how_to_get_one(monkeypatch, tmp_path):
         ("something else", None),
     ],
 )  # fmt: skip
-def test_last_words_are_understood(words, told):
+def test_last_words_are_understood(words: str, told: str | None) -> None:
     cause = likely_cause(["INFO starting", words])
-    assert (told in cause) if told else (cause is None)
+    assert (cause is not None and told in cause) if told else (cause is None)
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path):
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=str(tmp_path)):
         open_vllm({"x": tmp_path}, Flags(), LIMITS, Console(quiet=True))
     with pytest.raises(ConfigError, match="one model"):
