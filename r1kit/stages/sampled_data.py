@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from r1kit.config import KeepConfig
-from r1kit.curate import Benchmark, Provenance, TrainingRow, conversation
+from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
@@ -48,7 +48,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         context.data(unit.name),
         Provenance(path.name, recipe.seed),
         config.rules,
-        [Benchmark("held-out", [problem.messages[-1].content for problem in held_out])],
+        [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
         n=config.n_completions,
         sampling=sampling,
         chunk=CHUNK,

@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any
 
 from r1kit.engines.base import Sampler
+from r1kit.evals.metrics import mean, mean_fact, pass_rate, stderr, vote
 from r1kit.rollouts.collect import Rubric, collect_rollouts
+from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages import preference
 from r1kit.stages.context import Context
-from r1kit.stages.measure import mean, mean_fact, pass_rate, rollout_record, stderr, vote
 from r1kit.stages.plan import JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.types import Group, Message, Problem, Sampling, Verdict
@@ -35,7 +36,7 @@ MEASURES = {
     "well_formed": "rewards/format",
     "truncated": "clipped",
 }
-"""key in results.json → the fact about a completion (measure.facts) of which it is the mean"""
+"""key in results.json → the fact (rollouts.metrics.facts) whose mean over completions it is"""
 
 Values = list[float]
 """one value per problem, over all ranks"""

@@ -1,0 +1,1 @@
+"""Evaluation: the scores of a checkpoint on a benchmark."""
