@@ -132,7 +132,7 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
     def scored(judged: float) -> Evidence:
         scores = {"rejection": 0.6, "ablation/judged": judged}
         liked = {name: {"value": value, "stderr": 0.01} for name, value in scores.items()}
-        return run(stages=stages, bench={"preference": liked})
+        return run(stages=stages, preference_eval={"preference": liked})
 
     found = rows(scored(0.9))
     assert found["preference_hacked"]["value"] == pytest.approx(40.0)

@@ -61,7 +61,7 @@ def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
     """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 
     def read(run: Evidence) -> Reading:
-        scores = run.results["bench"]["preference"]
+        scores = run.results["preference_eval"]["preference"]
         above, below = (Reading(**scores[stage]) for stage in (more, less))
         return (above - below).times(100)
 

@@ -123,8 +123,9 @@ def _names(runs: Sequence[Evidence]) -> list[str]:
 
 def _note(runs: Sequence[Evidence]) -> str:
     """Return a note on how the stages were measured."""
-    bench = runs[0].recipe.get("bench", {})
-    drawn = f"{bench.get('samples', 1)} answers a problem at temperature {bench.get('temperature')}"
+    config = runs[0].recipe.get("eval", {})
+    samples, temperature = config.get("samples", 1), config.get("temperature")
+    drawn = f"{samples} answers a problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
     return f"On held-out problems, {drawn}; {over}{ERROR_NOTE}, problems as clusters."
 
@@ -169,7 +170,7 @@ def _vote(runs: Sequence[Evidence], name: str) -> str:
 
 
 def _liked(runs: Sequence[Evidence], name: str) -> str:
-    scores = [run.results["bench"]["preference"][name]["value"] for run in runs]
+    scores = [run.results["preference_eval"]["preference"][name]["value"] for run in runs]
     return f"{statistics.fmean(scores):.2f}"
 
 

@@ -111,7 +111,7 @@ class ResolvedRecipe(TypedDict, total=False):
 
     cost: Cost
     compute: Compute
-    bench: dict[str, Any]
+    eval: dict[str, Any]
     base: Section
     zero: Section
     cold_start: Section
@@ -176,7 +176,7 @@ class Judged(TypedDict, total=False):
 class Results(TypedDict, total=False):
     stages: dict[str, StageResult]
     preference: dict[str, RewardModel]
-    bench: Judged
+    preference_eval: Judged
     claims: list[dict[str, Any]]
 
 

@@ -1,4 +1,4 @@
-"""Stage bench: evaluate a checkpoint on held-out problems, with standard errors.
+"""Evaluate a checkpoint on held-out problems, with standard errors.
 
 Source: R1 paper, section 3: k samples per problem at temperature 0.6 and top-p 0.95, their mean as
 pass@1, their majority as cons@k. Standard errors are those of the mean over problems, so that
@@ -27,7 +27,7 @@ from r1kit.verify.language import language_of
 
 N_SHOWN = 6
 """number of held-out problems whose answers the report shows for every stage"""
-BENCH_SEED = 7_777
+EVAL_SEED = 7_777
 """added to the recipe's seed, so that seeds differ from those of training"""
 MEASURES = {
     "mean_tokens": "tokens",
@@ -44,7 +44,7 @@ Values = list[float]
 
 def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
-    recipe, config = context.recipe, context.recipe.bench
+    recipe, config = context.recipe, context.recipe.eval
     path = context.latest(stage)
     policy = context.load(path)
     sampler = context.open_sampler(policy).sampler
@@ -120,7 +120,7 @@ def _talked(context: Context, stage: str, sampler: Sampler, rubric: Rubric) -> l
     recipe = context.recipe
     task = context.general("held_out")
     problems = mix.TaskMixture([task], [1.0], recipe.seed, "held_out").distinct(
-        recipe.bench.n_general
+        recipe.eval.n_general
     )
     return _sat(context, stage, sampler, rubric, problems)
 
@@ -129,7 +129,7 @@ def _sat(
     context: Context, stage: str, sampler: Sampler, rubric: Rubric, problems: Sequence[Problem]
 ) -> list[Group]:
     """Sample the problems; return this rank's groups."""
-    config = context.recipe.bench
+    config = context.recipe.eval
     mine = context.ranks.share(list(enumerate(problems)))
     told = f"{len(problems)} held-out problems, {config.samples} answers each"
     found = collect_rollouts(
@@ -138,7 +138,7 @@ def _sat(
         mine,
         config.samples,
         Sampling(config.max_tokens, config.temperature, config.top_p),
-        context.recipe.seed + BENCH_SEED,
+        context.recipe.seed + EVAL_SEED,
         on_sampled=context.counting(stage, len(mine), told),
     )
     context.note_failure([found.failure] if found.failure else [])
@@ -206,7 +206,7 @@ def _showcase(
         dataclasses.replace(rubric, verify=verify),
         list(enumerate(problems)),
         1,
-        Sampling(context.recipe.bench.max_tokens, temperature=0.0),
+        Sampling(context.recipe.eval.max_tokens, temperature=0.0),
         context.recipe.seed,
     )
     return [

@@ -100,7 +100,7 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
 def _place(name: str) -> tuple[str, str]:
     """Return the keys of a unit's result in results.json: its family, and its name there or ""."""
     family, _, rest = name.partition("/")
-    return (family, rest) if family in ("preference", "bench") else ("stages", name)
+    return (family, rest) if family in ("preference", "preference_eval") else ("stages", name)
 
 
 def _result(results: Mapping[str, Any], name: str) -> Any:

@@ -31,7 +31,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     tasks, first = context.tasks("train"), first_index(unit.name)
     rubric = Rubric(policy.tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
-    held_out = context.tasks("held_out").distinct(recipe.bench.n_problems)
+    held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     asked = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke.toml"
 SMALLER = [
     "base.tokens=60_000", "base.checkpoint_every=4", "zero.n_steps=4", "zero.n_problems=4",
-    "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "bench.n_problems=12",
-    "bench.max_tokens=40", "compute.n_processes=1",
+    "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "eval.n_problems=12",
+    "eval.max_tokens=40", "compute.n_processes=1",
 ]  # fmt: skip
 
 
