@@ -12,7 +12,7 @@ def rollout(
     logprobs: tuple[float, ...] = (-1.0,), finish: Finish = "stop",
 ) -> Rollout:  # fmt: skip
     completion = Completion([7] * len(logprobs), list(logprobs), text, finish, 0)
-    parts = {"accuracy": float(is_right)}
+    parts = {"accuracy": float(is_right), "format": 1.0}
     verdict = Verdict(is_right, answer, "by hand")
     return Rollout(problem(task), [1, 2, 3], completion, verdict, Reward(reward, parts))
 

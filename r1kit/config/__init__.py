@@ -53,11 +53,11 @@ from r1kit.files.text_files import read_text
 __all__ = [
     "AblationConfig",
     "BaseConfig",
-    "BenchConfig",
     "ComputeConfig",
     "ContaminationMode",
     "CostConfig",
     "DistillConfig",
+    "EvalConfig",
     "FinalConfig",
     "GeneralConfig",
     "KeepConfig",

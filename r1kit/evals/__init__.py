@@ -1,1 +1,1 @@
-"""Evaluation: the scores of a checkpoint on a benchmark."""
+"""Evaluation: benchmarks, and the results of a model on them. It knows no stage and no recipe."""

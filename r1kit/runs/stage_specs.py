@@ -32,7 +32,7 @@ SPECS = (
     StageSpec("final", "final.run", "final", 4_000_000),
     StageSpec("distill", "distill.run", "distill.sft", is_main=False),
     StageSpec("ablation", "ablation.run", "ablations", is_main=False),
-    StageSpec("preference_eval", "evaluation.judge", "", is_main=False),
+    StageSpec("preference_eval", "preference_eval.run", "", is_main=False),
 )
 """in the order of the paper"""
 

@@ -109,7 +109,10 @@ def _result(results: Mapping[str, Any], name: str) -> Any:
     return (found or {}).get(inside) if inside else found
 
 
-MEASURED_AGAIN = {"preference.run": "preference.again", "evaluation.judge": "evaluation.judge"}
+MEASURED_AGAIN = {
+    "preference.run": "preference.again",
+    "preference_eval.run": "preference_eval.run",
+}
 """program of a unit → program that evaluates its finished checkpoint"""
 
 

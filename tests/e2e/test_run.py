@@ -80,11 +80,12 @@ def test_smoke_run_reaches_its_report(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     assert list(results["stages"]) == ["base", "zero"]
     for stage in results["stages"].values():
+        assert {"evals", "wall_s", "checkpoint", "n_parameters"} <= stage.keys()
         assert {
             "pass_at_1", "stderr", "n_problems", "mean_tokens", "reflection_per_answer",
-            "language_consistency", "truncated", "wall_s", "checkpoint",
-        } <= stage.keys()  # fmt: skip
-        assert stage["n_problems"] == 40
+            "language_consistency", "truncated",
+        } <= stage["evals"]["reasoning"].keys()  # fmt: skip
+        assert stage["evals"]["reasoning"]["n_problems"] == 40
     steps = [r["step"] for r in lines(finished / "metrics.jsonl") if r["stage"] == "zero"]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert (finished / "report.md").stat().st_size > 1000

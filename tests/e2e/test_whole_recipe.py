@@ -60,7 +60,7 @@ def test_every_stage_is_made_and_measured(finished: Path) -> None:
     assert list(results["preference"]) == ["helpful", "harmless"]
     judged = ["base", "zero", "cold_start", "reasoning", "rejection", "final",
               "ablation/judged"]  # fmt: skip
-    assert list(results["preference_eval"]["preference"]) == judged
+    assert list(results["preference_eval"]["scores"]) == judged
     twin, student = (results["stages"][name] for name in ("distill/qwen/zero", "distill/qwen"))
     assert twin["n_parameters"] == student["n_parameters"] > 10_000
     assert student["compute"]["sampled_tokens"] == 0
@@ -68,7 +68,7 @@ def test_every_stage_is_made_and_measured(finished: Path) -> None:
     for claim in ("zero_votes", "final_liked", "cold_start_format", "rejection_keeps"):
         assert claim in [row["id"] for row in results["claims"]]
     for name, stage in results["stages"].items():
-        general = stage.get("general", {"n_problems": 0})
+        general = stage["evals"].get("general", {"n_problems": 0})
         assert general["n_problems"] == (0 if name.startswith("distill/") else 6)
     assert {path.name for path in finished.glob("*.png")} >= {"recipe.png", "curves.png"}
 

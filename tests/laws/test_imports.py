@@ -116,6 +116,7 @@ LIGHT = [
     "r1kit.serve.schema",
     "r1kit.engines.remote",
     "r1kit.judges.remote",
+    "r1kit.evals.benchmark",
     "r1kit.rollouts.rewards",
     "r1kit.rollouts.rejection",
     "r1kit.rollouts.sample",
