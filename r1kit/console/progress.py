@@ -277,13 +277,12 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     """Format a result: `pass@1 14.0 ± 1.7 % · 29.0 tokens · 0.56 reflections · 3:20`."""
     evals = summary.get("evals", {})
     reasoning = evals.get("reasoning", {})
-    parts = []
-    if "pass_at_1" in reasoning:
-        error = 100 * reasoning.get("stderr", 0.0)
-        parts.append(f"pass@1 {100 * reasoning['pass_at_1']:.1f} ± {error:.1f} %")
-    if "accuracy" in summary:
-        error = 100 * summary.get("stderr", 0.0)
-        parts.append(f"held-out accuracy {100 * summary['accuracy']:.1f} ± {error:.1f} %")
+    rates = (("pass@1", "pass_at_1", reasoning), ("held-out accuracy", "accuracy", summary))
+    parts = [
+        f"{name} {100 * result[key]:.1f} ± {100 * result.get('stderr', 0.0):.1f} %"
+        for name, key, result in rates
+        if key in result
+    ]
     if "mean_tokens" in reasoning:
         parts.append(f"{reasoning['mean_tokens']:.1f} tokens")
     if "reflection_per_answer" in reasoning:

@@ -77,7 +77,7 @@ def evaluate(
     seed: int,
     on_sampled: Callable[[int], None] | None = None,
 ) -> BenchmarkResult:
-    """Sample the problems of a benchmark, split over the ranks, and summarize the groups."""
+    """Sample the problems of a benchmark, split over the ranks, and compute the results."""
     batch = sample_benchmark(sampler, tokenizer, benchmark, ranks, seed, on_sampled)
     return summarize(benchmark, batch.groups, ranks, batch.failure)
 

@@ -80,8 +80,8 @@ def eval_seed(context: Context) -> int:
 
 def counting(context: Context, stage: str, benchmark: Benchmark) -> Callable[[int], None]:
     """Show the progress of a benchmark; call the returned function with the number of problems."""
-    n_problems = len(benchmark.problems)
-    what = f"{n_problems} held-out problems, {benchmark.n_samples} answers each"
+    n_problems, n_samples = len(benchmark.problems), benchmark.n_samples
+    what = f"{n_problems} held-out problems, {n_samples} answer{'s' * (n_samples > 1)} each"
     return context.counting(stage, len(context.ranks.share(range(n_problems))), what)
 
 
