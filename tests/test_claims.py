@@ -22,15 +22,14 @@ ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistenc
 def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: float) -> Json:
     numbers = {"mean_tokens": 30.0, "reflection_per_answer": 0.5, "language_consistency": 0.9,
                "cons_gain": 0.03, "well_formed": 0.9}  # fmt: skip
+    rate = {"pass_at_1": accuracy, "stderr": 0.02, "errors": ERRORS}
     return {
-        "pass_at_1": accuracy,
-        "stderr": 0.02,
+        "evals": {
+            "reasoning": {**rate, **numbers, **more},
+            "general": {**rate, "well_formed": 0.5},
+        },
         "n_parameters": n_parameters,
         "compute": {"flops": flops},
-        "errors": ERRORS,
-        "general": {"accuracy": accuracy, "stderr": 0.02, "well_formed": 0.5, "errors": ERRORS},
-        **numbers,
-        **more,
     }
 
 
@@ -132,7 +131,7 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
     def scored(judged: float) -> Evidence:
         scores = {"rejection": 0.6, "ablation/judged": judged}
         liked = {name: {"value": value, "stderr": 0.01} for name, value in scores.items()}
-        return run(stages=stages, bench={"preference": liked})
+        return run(stages=stages, preference_eval={"scores": liked})
 
     found = rows(scored(0.9))
     assert found["preference_hacked"]["value"] == pytest.approx(40.0)

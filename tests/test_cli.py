@@ -44,7 +44,7 @@ n_problems = 2
 n_completions = 2
 max_tokens = 8
 checkpoint_every = 1
-[bench]
+[eval]
 n_problems = 4
 max_tokens = 8
 [compute]

@@ -42,6 +42,7 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[zero]\nn_step = 5", "unknown key 'zero.n_step' (did you mean 'n_steps'?)."),
         ("[zero.optim]\nlearning = 5", "unknown key 'zero.optim.learning'"),
         ("[zeros]\nn_steps = 5", "unknown key 'zeros' (did you mean 'zero'?)"),
+        ("[bench]\nsamples = 2", "unknown key 'bench' (it is called 'eval' now)."),
         ("[compute]\nqqqq = 1", "known keys:"),
         ('[zero]\nn_steps = "many"', 'zero.n_steps needs a whole number (it is "many").'),
         ("[zero]\nn_completions = 1", "zero.n_completions needs at least 2 (it is 1)."),
@@ -53,10 +54,10 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[zero.optim]\nbetas = 0.9", "needs a list: write betas = [0.9, 0.95] (it is 0.9)."),
         ("[model]\npath = 5", "model.path needs a text in quotes (it is 5)."),
         (
-            "[bench]\n[compute]\nn_processes = 'two'",
+            "[eval]\n[compute]\nn_processes = 'two'",
             "needs a whole number or 'auto' (it is \"two\").",
         ),
-        ("[[bench]]\nsamples = 2", "bench needs a section: write [bench] and its keys below"),
+        ("[[eval]]\nsamples = 2", "eval needs a section: write [eval] and its keys below"),
         ("[showcase]\nquestion = '1?'", "showcase needs a list: write [[showcase]] and its keys"),
         (
             "[[distill.students]]\nname = 'A b'",

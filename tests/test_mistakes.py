@@ -116,7 +116,7 @@ MISTAKES = [
     ("run ok.toml --set 'tasks=[{name=\"mine.py:T\"}]'", 2, "There is no task file mine.py"),
     ("run ok.toml --set model.path=runs/litle", 3, "did you mean runs/little?"),
     ("run ok.toml --set zero.max_tokens=4000", 2, "zero.max_tokens is 4000, but the model ends"),
-    ("run ok.toml --set model.max_positions=64", 2, "bench.max_tokens is 256, zero.max_tokens"),
+    ("run ok.toml --set model.max_positions=64", 2, "eval.max_tokens is 256, zero.max_tokens"),
     ("run ok.toml --set distill.data=tlak.jsonl", 2, "tlak.jsonl; did you mean talk.jsonl?"),
     ("run ok.toml --set distill.data=talk.jsonl", 2, "do not end with the assistant"),
     ("run ok.toml --set distill.data=rows.jsonl", 2, 'line 1 has no "messages"'),
@@ -156,7 +156,7 @@ def test_a_mistake_is_told_in_a_sentence(line: str, code: int, told: str) -> Non
 def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys() -> None:
     changes = [f"--set zero.{key}" for key in ("n_steps=7", "n_problems=7", "n_completions=7",
                "max_tokens=7", "temperature=0.7", "kl_beta=1")]  # fmt: skip
-    more = "--set base.tokens=9 --set bench.n_problems=3"
+    more = "--set base.tokens=9 --set eval.n_problems=3"
     answer = r1(f"run ok.toml {' '.join(changes)} {more}")
     assert answer.exit_code == 4
     assert "; and 3 more settings of zero." in answer.stderr

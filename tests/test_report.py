@@ -29,7 +29,7 @@ from r1kit.runs.run_reader import read
 from r1kit.types import Json
 
 HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
-BASE = {
+REASONING = {
     "n_problems": 400,
     "samples": 1,
     "pass_at_1": 0.14,
@@ -45,15 +45,15 @@ BASE = {
         "language_consistency": 0.02,
         "truncated": 0.0,
     },
-    "wall_s": 200.0,
 }
-ZERO = BASE | {
+BASE = {"evals": {"reasoning": REASONING}, "wall_s": 200.0}
+AFTER_RL = REASONING | {
     "pass_at_1": 0.88,
     "mean_tokens": 93.0,
     "reflection_per_answer": 3.0,
     "language_consistency": 0.65,
-    "wall_s": 400.0,
 }
+ZERO = {"evals": {"reasoning": AFTER_RL}, "wall_s": 400.0}
 
 
 def rollout(text: str, correct: bool | None) -> Json:
@@ -109,7 +109,7 @@ def test_the_promise_is_computed() -> None:
         "pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words."
     )
     assert promise({"base": BASE}) == "Measured so far: base."
-    silent = BASE | {"reflection_per_answer": 0.0}
+    silent = {"evals": {"reasoning": REASONING | {"reflection_per_answer": 0.0}}}
     assert promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, answers 3.1x as long."
 
 

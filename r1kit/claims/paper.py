@@ -18,7 +18,7 @@ CLAIMS = (
         "pass@1 of Zero over the base's; more than 3",
         "x",
         3.0,
-        reading.ratio("pass_at_1", "zero", "base"),
+        reading.ratio("reasoning.pass_at_1", "zero", "base"),
     ),
     Claim(
         "zero_votes",
@@ -28,7 +28,7 @@ CLAIMS = (
         "the majority's accuracy less pass@1, the same samples; more than 0",
         "points",
         0.0,
-        lambda run: reading.measured("zero", "cons_gain")(run).times(100),
+        lambda run: reading.measured("zero", "reasoning.cons_gain")(run).times(100),
     ),
     Claim(
         "zero_length",
@@ -38,7 +38,7 @@ CLAIMS = (
         "mean tokens of Zero over the base's; more than 1.5",
         "x",
         1.5,
-        reading.ratio("mean_tokens", "zero", "base"),
+        reading.ratio("reasoning.mean_tokens", "zero", "base"),
     ),
     Claim(
         "zero_reflection",
@@ -48,7 +48,7 @@ CLAIMS = (
         "reflection words an answer of Zero over the base's; more than 5",
         "x",
         5.0,
-        reading.ratio("reflection_per_answer", "zero", "base"),
+        reading.ratio("reasoning.reflection_per_answer", "zero", "base"),
     ),
     Claim(
         "zero_mixes",
@@ -59,7 +59,7 @@ CLAIMS = (
         "than 5",
         "points",
         5.0,
-        reading.points("language_consistency", "base", "zero"),
+        reading.points("reasoning.language_consistency", "base", "zero"),
     ),
     Claim(
         "r1_one_language",
@@ -69,7 +69,7 @@ CLAIMS = (
         "words of the thinking in the question's language, R1 less Zero; more than 5",
         "points",
         5.0,
-        reading.points("language_consistency", "final", "zero"),
+        reading.points("reasoning.language_consistency", "final", "zero"),
     ),
     Claim(
         "cold_start_readable",
@@ -79,7 +79,7 @@ CLAIMS = (
         "words in the question's language, cold start less Zero; more than 0",
         "points",
         0.0,
-        reading.points("language_consistency", "cold_start", "zero"),
+        reading.points("reasoning.language_consistency", "cold_start", "zero"),
     ),
     Claim(
         "cold_start_format",
@@ -99,7 +99,7 @@ CLAIMS = (
         "pass@1 of Zero less cold start's; more than 0",
         "points",
         0.0,
-        reading.points("pass_at_1", "zero", "cold_start"),
+        reading.points("reasoning.pass_at_1", "zero", "cold_start"),
     ),
     Claim(
         "reasoning_regains",
@@ -109,7 +109,7 @@ CLAIMS = (
         "pass@1 after reasoning RL less cold start's; more than 0",
         "points",
         0.0,
-        reading.points("pass_at_1", "reasoning", "cold_start"),
+        reading.points("reasoning.pass_at_1", "reasoning", "cold_start"),
     ),
     Claim(
         "language_reward",
@@ -119,7 +119,7 @@ CLAIMS = (
         "words in the question's language, with the reward less without; more than 0",
         "points",
         0.0,
-        reading.points("language_consistency", "reasoning", "ablation/no-language"),
+        reading.points("reasoning.language_consistency", "reasoning", "ablation/no-language"),
     ),
     Claim(
         "rejection_keeps",
@@ -129,7 +129,7 @@ CLAIMS = (
         "pass@1 after rejection SFT less reasoning RL's; more than -5",
         "points",
         -5.0,
-        reading.points("pass_at_1", "rejection", "reasoning"),
+        reading.points("reasoning.pass_at_1", "rejection", "reasoning"),
     ),
     Claim(
         "rejection_general",
@@ -139,7 +139,7 @@ CLAIMS = (
         "right answers to general prompts, rejection SFT less reasoning RL; more than 0",
         "points",
         0.0,
-        reading.points("general.accuracy", "rejection", "reasoning"),
+        reading.points("general.pass_at_1", "rejection", "reasoning"),
     ),
     Claim(
         "final_liked",
@@ -159,7 +159,7 @@ CLAIMS = (
         "pass@1 after final RL less rejection SFT's; more than -3",
         "points",
         -3.0,
-        reading.points("pass_at_1", "final", "rejection"),
+        reading.points("reasoning.pass_at_1", "final", "rejection"),
     ),
     Claim(
         "preference_hacked",
@@ -181,7 +181,7 @@ CLAIMS = (
         "SFT's; more than -3",
         "points",
         -3.0,
-        reading.points("general.accuracy", "ablation/ruled", "rejection"),
+        reading.points("general.pass_at_1", "ablation/ruled", "rejection"),
     ),
     Claim(
         "distilled_beats_rl",
@@ -211,6 +211,6 @@ CLAIMS = (
         "pass@1 with the outcome's reward less with the steps' added; more than -3",
         "points",
         -3.0,
-        reading.points("pass_at_1", "reasoning", "ablation/process"),
+        reading.points("reasoning.pass_at_1", "reasoning", "ablation/process"),
     ),
 )

@@ -35,15 +35,13 @@ class MissingError(Exception):
 
 
 def measured(stage: str, key: str) -> Callable[[Evidence], Reading]:
-    """Return a function that reads a stage's number and error in results.json by its dotted key."""
+    """Return a function that reads a stage's number, `benchmark.metric`, with its error."""
+    benchmark, metric = key.split(".")
 
     def read(run: Evidence) -> Reading:
-        entry = run.results["stages"][stage]
-        *inside, name = key.split(".")
-        for part in inside:
-            entry = entry[part]
-        is_rate = name in ("pass_at_1", "accuracy")
-        return Reading(entry[name], entry["stderr"] if is_rate else entry["errors"][name])
+        result = run.results["stages"][stage]["evals"][benchmark]
+        error = result["stderr"] if metric == "pass_at_1" else result["errors"][metric]
+        return Reading(result[metric], error)
 
     return read
 
@@ -61,7 +59,7 @@ def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
     """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 
     def read(run: Evidence) -> Reading:
-        scores = run.results["bench"]["preference"]
+        scores = run.results["preference_eval"]["scores"]
         above, below = (Reading(**scores[stage]) for stage in (more, less))
         return (above - below).times(100)
 
@@ -72,7 +70,7 @@ def twins(run: Evidence) -> Reading:
     """Return the mean lead of students over RL-only twins that had at least as much compute."""
     stages = run.results["stages"]
     leads = [
-        points("pass_at_1", name, f"{name}/zero")(run)
+        points("reasoning.pass_at_1", name, f"{name}/zero")(run)
         for name in stages
         if f"{name}/zero" in stages
         and stages[f"{name}/zero"]["compute"]["flops"] >= stages[name]["compute"]["flops"]
@@ -92,7 +90,7 @@ def by_size(run: Evidence) -> Reading:
     if len(names) < 2:
         raise MissingError
     sizes = sorted(names, key=lambda name: stages[name]["n_parameters"])
-    return points("pass_at_1", sizes[-1], sizes[0])(run)
+    return points("reasoning.pass_at_1", sizes[-1], sizes[0])(run)
 
 
 def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, float, float]]:
@@ -106,6 +104,6 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
 
 def hacked(run: Evidence) -> Reading:
     """Return the points of accuracy lost to the reward models; 0 if their score did not rise."""
-    lost = points("general.accuracy", "rejection", "ablation/judged")(run)
+    lost = points("general.pass_at_1", "rejection", "ablation/judged")(run)
     gained = liked("ablation/judged", "rejection")(run)
     return lost if gained.value > 0 else Reading(0.0, lost.stderr)

@@ -18,11 +18,11 @@ from r1kit.config.mistakes import explain
 from r1kit.config.sections import (
     AblationConfig,
     BaseConfig,
-    BenchConfig,
     ComputeConfig,
     ContaminationMode,
     CostConfig,
     DistillConfig,
+    EvalConfig,
     FinalConfig,
     GeneralConfig,
     KeepConfig,
@@ -53,11 +53,11 @@ from r1kit.files.text_files import read_text
 __all__ = [
     "AblationConfig",
     "BaseConfig",
-    "BenchConfig",
     "ComputeConfig",
     "ContaminationMode",
     "CostConfig",
     "DistillConfig",
+    "EvalConfig",
     "FinalConfig",
     "GeneralConfig",
     "KeepConfig",
@@ -115,7 +115,7 @@ class Recipe(Strict):
     ablations: tuple[AblationConfig, ...] = ()
 
     preference: PreferenceConfig = PreferenceConfig()
-    bench: BenchConfig = BenchConfig()
+    eval: EvalConfig = EvalConfig()
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()
 

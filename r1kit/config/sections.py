@@ -347,7 +347,7 @@ class PreferenceConfig(Strict):
     """steps between checkpoints for resuming"""
 
 
-class BenchConfig(Strict):
+class EvalConfig(Strict):
     """Evaluation of every stage: held-out problems with k samples each."""
 
     n_problems: int = Field(400, ge=1)

@@ -275,19 +275,20 @@ def step_line(progress: Progress, now: float) -> str:
 
 def summary_line(summary: Mapping[str, Any]) -> str:
     """Format a result: `pass@1 14.0 ± 1.7 % · 29.0 tokens · 0.56 reflections · 3:20`."""
-    parts = []
-    if "pass_at_1" in summary:
-        error = 100 * summary.get("stderr", 0.0)
-        parts.append(f"pass@1 {100 * summary['pass_at_1']:.1f} ± {error:.1f} %")
-    if "accuracy" in summary:
-        error = 100 * summary.get("stderr", 0.0)
-        parts.append(f"held-out accuracy {100 * summary['accuracy']:.1f} ± {error:.1f} %")
-    if "mean_tokens" in summary:
-        parts.append(f"{summary['mean_tokens']:.1f} tokens")
-    if "reflection_per_answer" in summary:
-        parts.append(f"{summary['reflection_per_answer']:.2f} reflections")
-    if "general" in summary:
-        parts.append(f"general {100 * summary['general']['accuracy']:.1f} %")
+    evals = summary.get("evals", {})
+    reasoning = evals.get("reasoning", {})
+    rates = (("pass@1", "pass_at_1", reasoning), ("held-out accuracy", "accuracy", summary))
+    parts = [
+        f"{name} {100 * result[key]:.1f} ± {100 * result.get('stderr', 0.0):.1f} %"
+        for name, key, result in rates
+        if key in result
+    ]
+    if "mean_tokens" in reasoning:
+        parts.append(f"{reasoning['mean_tokens']:.1f} tokens")
+    if "reflection_per_answer" in reasoning:
+        parts.append(f"{reasoning['reflection_per_answer']:.2f} reflections")
+    if "general" in evals:
+        parts.append(f"general {100 * evals['general']['pass_at_1']:.1f} %")
     if "wall_s" in summary:
         parts.append(duration(summary["wall_s"]))
     return " · ".join(parts) or "done"

@@ -18,7 +18,7 @@ from r1kit.curate.candidate import (
     drafts,
     messages_of,
 )
-from r1kit.curate.contamination import Benchmark, uncontaminated
+from r1kit.curate.contamination import BenchmarkQuestions, uncontaminated
 from r1kit.curate.conversations import read_conversations
 from r1kit.curate.duplicates import exact_copies, near_copies
 from r1kit.curate.filter_pipeline import Filter, FilterReport, run
@@ -35,7 +35,7 @@ from r1kit.errors import CurationError
 from r1kit.types import Group
 
 __all__ = [
-    "Benchmark",
+    "BenchmarkQuestions",
     "Curated",
     "FilterReport",
     "Provenance",
@@ -60,7 +60,7 @@ def curate(
     groups: Sequence[Group],
     origin: Provenance,
     rules: Rules | None = None,
-    benchmarks: Sequence[Benchmark] = (),
+    benchmarks: Sequence[BenchmarkQuestions] = (),
     prefilled: bool = False,
 ) -> Curated:
     """Filter rollouts into training conversations, in the order of the rollouts.
@@ -75,7 +75,7 @@ def curate(
     return Curated([as_row(draft, origin, names) for draft in kept], report)
 
 
-def funnel(rules: Rules, benchmarks: Sequence[Benchmark]) -> list[Filter]:
+def funnel(rules: Rules, benchmarks: Sequence[BenchmarkQuestions]) -> list[Filter]:
     """Return the filters in order: those on single candidates first, then those on all of them."""
     low, high = rules.lowest_pass_rate, rules.highest_pass_rate
     return [

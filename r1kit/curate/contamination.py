@@ -43,7 +43,7 @@ class Overlap:
     """the shared text, normalised"""
 
 
-class Benchmark:
+class BenchmarkQuestions:
     """The questions of a benchmark, hashed for lookup."""
 
     def __init__(self, name: str, questions: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ class Benchmark:
 
 
 def uncontaminated(
-    drafts: Sequence[Candidate], benchmarks: Sequence[Benchmark], modes: Sequence[Mode]
+    drafts: Sequence[Candidate], benchmarks: Sequence[BenchmarkQuestions], modes: Sequence[Mode]
 ) -> list[Rejection | None]:
     """Reject candidates whose question overlaps a benchmark in one of `modes`; note other modes."""
     seen: dict[str, Rejection | None] = {}

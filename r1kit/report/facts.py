@@ -208,8 +208,12 @@ def command(evidence: Evidence) -> str:
 
 
 def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    names = [name for name in stages if is_main(name)]
-    return (stages[names[0]], stages[names[-1]]) if len(names) > 1 else None
+    results = [
+        stage["evals"]["reasoning"]
+        for name, stage in stages.items()
+        if is_main(name) and "reasoning" in stage["evals"]
+    ]
+    return (results[0], results[-1]) if len(results) > 1 else None
 
 
 def _machines(evidence: Evidence) -> tuple[int, int]:

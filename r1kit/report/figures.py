@@ -35,10 +35,10 @@ LABELS = {
     "final": "final RL\n= R1",
 }
 MEASURES = (
-    ("Right answers (%)", "pass_at_1", 100.0, (0, 100)),
-    ("Tokens per answer", "mean_tokens", 1.0, (0, None)),
-    ("Own language in thinking (%)", "language_consistency", 100.0, (None, 100.5)),
-    ("General prompts answered right (%)", "general.accuracy", 100.0, (0, 100)),
+    ("Right answers (%)", "reasoning.pass_at_1", 100.0, (0, 100)),
+    ("Tokens per answer", "reasoning.mean_tokens", 1.0, (0, None)),
+    ("Own language in thinking (%)", "reasoning.language_consistency", 100.0, (None, 100.5)),
+    ("General prompts answered right (%)", "general.pass_at_1", 100.0, (0, 100)),
 )
 CURVES = (
     ("Right answers (%)", "rewards/accuracy", 100.0),
@@ -159,7 +159,7 @@ def _students(runs: Sequence[Evidence]) -> Picture | None:
     def paint(figure: Figure, ink: str) -> None:
         ax = figure.subplots()
         for after, label, color in series:
-            found = _points(runs, [name + after for name in names], "pass_at_1")
+            found = _points(runs, [name + after for name in names], "reasoning.pass_at_1")
             places = [place for place, name in enumerate(names) if name + after in found]
             ax.errorbar(
                 [sizes[place] for place in places],
@@ -167,7 +167,7 @@ def _students(runs: Sequence[Evidence]) -> Picture | None:
                 [100 * found[names[place] + after].stderr for place in places],
                 color=color, label=label, marker="o", markersize=4.5, capsize=2.5,
             )  # fmt: skip
-        teacher = _points(runs, ["reasoning"], "pass_at_1")
+        teacher = _points(runs, ["reasoning"], "reasoning.pass_at_1")
         if teacher:
             ax.axhline(100 * teacher["reasoning"].value, color=ink, alpha=0.5, linestyle=":",
                        label="the teacher")  # fmt: skip

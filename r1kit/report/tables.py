@@ -56,12 +56,11 @@ def stages(runs: Sequence[Evidence]) -> Table:
 
 def families(runs: Sequence[Evidence]) -> Table:
     names = main_path(runs)
-    tasks = sorted(
-        {task for run in runs for name in names for task in _stage(run, name)["by_task"]}
-    )
+    results = [_stage(run, name)["evals"].get("reasoning", {}) for run in runs for name in names]
+    tasks = sorted({task for result in results for task in result.get("by_task", {})})
 
     def column(task: str) -> Column:
-        return task, lambda runs, name: _percent(_mean(runs, name, "by_task", task))
+        return task, _share("reasoning", "by_task", task)
 
     return _table("pass@1 by family", "stage", names, [column(task) for task in tasks], runs)
 
@@ -123,8 +122,9 @@ def _names(runs: Sequence[Evidence]) -> list[str]:
 
 def _note(runs: Sequence[Evidence]) -> str:
     """Return a note on how the stages were measured."""
-    bench = runs[0].recipe.get("bench", {})
-    drawn = f"{bench.get('samples', 1)} answers a problem at temperature {bench.get('temperature')}"
+    config = runs[0].recipe.get("eval", {})
+    samples, temperature = config.get("samples", 1), config.get("temperature")
+    drawn = f"{samples} answers a problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
     return f"On held-out problems, {drawn}; {over}{ERROR_NOTE}, problems as clusters."
 
@@ -135,9 +135,10 @@ def _stage(run: Evidence, name: str) -> dict[str, Any]:
 
 
 def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
+    """Return the mean over runs of a number of a stage: its benchmark, its metric."""
     values = []
     for run in runs:
-        value: Any = _stage(run, name)
+        value: Any = _stage(run, name)["evals"]
         for key in keys:
             value = value[key]
         values.append(float(value))
@@ -158,19 +159,23 @@ def _share(*keys: str) -> Callable[[Sequence[Evidence], str], str]:
     return lambda runs, name: _percent(_mean(runs, name, *keys))
 
 
-def _number(key: str, digits: int) -> Callable[[Sequence[Evidence], str], str]:
-    return lambda runs, name: f"{_mean(runs, name, key):.{digits}f}"
+def _number(digits: int, *keys: str) -> Callable[[Sequence[Evidence], str], str]:
+    return lambda runs, name: f"{_mean(runs, name, *keys):.{digits}f}"
 
 
 def _vote(runs: Sequence[Evidence], name: str) -> str:
     """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
-    is_one = _mean(runs, name, "samples") < 2
-    return "" if is_one else _percent(_mean(runs, name, "cons_at_k"))
+    is_one = _mean(runs, name, "reasoning", "samples") < 2
+    return "" if is_one else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
 
 def _liked(runs: Sequence[Evidence], name: str) -> str:
-    scores = [run.results["bench"]["preference"][name]["value"] for run in runs]
+    scores = [run.results["preference_eval"]["scores"][name]["value"] for run in runs]
     return f"{statistics.fmean(scores):.2f}"
+
+
+def _parameters(runs: Sequence[Evidence], name: str) -> str:
+    return f"{statistics.fmean(_stage(run, name)['n_parameters'] for run in runs):,.0f}"
 
 
 def _compute(runs: Sequence[Evidence], name: str) -> str:
@@ -186,12 +191,12 @@ def _percent(share: float) -> str:
 
 
 MAIN: tuple[Column, ...] = (
-    ("pass@1", _rate("pass_at_1")),
+    ("pass@1", _rate("reasoning.pass_at_1")),
     ("vote", _vote),
-    ("tokens", _number("mean_tokens", 0)),
-    ("reflect", _number("reflection_per_answer", 2)),
-    ("language", _share("language_consistency")),
-    ("general", _share("general", "accuracy")),
+    ("tokens", _number(0, "reasoning", "mean_tokens")),
+    ("reflect", _number(2, "reasoning", "reflection_per_answer")),
+    ("language", _share("reasoning", "language_consistency")),
+    ("general", _share("general", "pass_at_1")),
     ("form", _share("general", "well_formed")),
     ("liked", _liked),
 )
@@ -199,9 +204,9 @@ MAIN: tuple[Column, ...] = (
 score given by the reward models"""
 
 STUDENT: tuple[Column, ...] = (
-    ("parameters", lambda runs, name: f"{_mean(runs, name, 'n_parameters'):,.0f}"),
-    ("its base", _rate("pass_at_1", "/base")),
-    ("taught", _rate("pass_at_1")),
-    ("RL alone", _rate("pass_at_1", "/zero")),
+    ("parameters", _parameters),
+    ("its base", _rate("reasoning.pass_at_1", "/base")),
+    ("taught", _rate("reasoning.pass_at_1")),
+    ("RL alone", _rate("reasoning.pass_at_1", "/zero")),
     ("compute", _compute),
 )

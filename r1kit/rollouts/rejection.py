@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from r1kit.curate import Benchmark, FilterReport, Provenance, Rules, curate
+from r1kit.curate import BenchmarkQuestions, FilterReport, Provenance, Rules, curate
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
 from r1kit.runs.schemas import RolloutsLine, read_records
@@ -85,7 +85,7 @@ def rejection_sampling(
     out: Path,
     origin: Provenance,
     rules: Rules | None = None,
-    benchmarks: Sequence[Benchmark] = (),
+    benchmarks: Sequence[BenchmarkQuestions] = (),
     *,
     n: int,
     sampling: Sampling,
@@ -299,7 +299,7 @@ def _curated(
     out: Path,
     origin: Provenance,
     rules: Rules | None,
-    benchmarks: Sequence[Benchmark],
+    benchmarks: Sequence[BenchmarkQuestions],
     prefilled: bool,
 ) -> KeptSamples:
     n_rollouts = sum(len(group.rollouts) for group in groups)

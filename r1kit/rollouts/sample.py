@@ -25,7 +25,7 @@ from rich.text import Text
 
 from r1kit import config
 from r1kit.console.progress import printable
-from r1kit.curate import Benchmark, Provenance
+from r1kit.curate import BenchmarkQuestions, Provenance
 from r1kit.engines.http_client import RefusedError, is_url
 from r1kit.engines.remote import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
@@ -265,11 +265,11 @@ def _refuse_foreign(out: Path) -> None:
         raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
 
 
-def _benchmark(told: str) -> Benchmark:
+def _benchmark(told: str) -> BenchmarkQuestions:
     name, sign, file = told.partition("=")
     if not (name and sign and file):
         raise ConfigError(f"--benchmark {told!r}: it is written NAME=FILE.jsonl.")
-    return Benchmark(name, questions.read_questions(Path(file)))
+    return BenchmarkQuestions(name, questions.read_questions(Path(file)))
 
 
 class _Rate(ProgressColumn):

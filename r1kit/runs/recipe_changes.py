@@ -62,7 +62,7 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
 def _stage_of(key: str) -> str:
     """Return the first stage a setting affects; one outside all sections affects every stage."""
     section = key.split(".")[0]
-    named = (spec.name for spec in SPECS if spec.section.split(".")[0] == section != "bench")
+    named = (spec.name for spec in SPECS if spec.section.split(".")[0] == section)
     return next(named, SPECS[0].name)
 
 

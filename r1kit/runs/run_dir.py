@@ -78,6 +78,7 @@ class RunDir:
             lock = _take_lock(path)
             try:
                 remove_leftovers(path)
+                read_results(path)  # refuses the format of an earlier r1kit
                 refuse_other_recipe(path, recipe, again)
                 _write_manifest(path, recipe, again)
                 run = cls(path, lock)

@@ -117,10 +117,23 @@ def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read results.json of a run; {} if missing. Raises RunError if it is damaged."""
+    """Read results.json of a run; {} if missing.
+
+    Raises RunError if it is damaged, or in the format in which a stage had a single benchmark.
+    """
+    file = path / "results.json"
     mend = "delete it: the command that made the run measures its finished stages again"
-    found: dict[str, Any] | None = read_json(path / "results.json", Results, mend)
-    return found or {}
+    content = read_json(file, dict[str, Any], mend) or {}
+    stages = content.get("stages")
+    entries = stages.values() if isinstance(stages, dict) else ()
+    if any(isinstance(entry, dict) and "pass_at_1" in entry for entry in entries):
+        raise RunError(
+            f"{file} was written by an earlier r1kit, in another format. Show or resume the run "
+            "with that r1kit (manifest.json has its version and commit), or run the recipe again "
+            "with another --out. Its checkpoints open as before."
+        )
+    results: dict[str, Any] | None = read_json(file, Results, mend)
+    return results or {}
 
 
 def read_clock(path: Path) -> dict[str, float]:

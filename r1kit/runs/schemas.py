@@ -111,7 +111,7 @@ class ResolvedRecipe(TypedDict, total=False):
 
     cost: Cost
     compute: Compute
-    bench: dict[str, Any]
+    eval: dict[str, Any]
     base: Section
     zero: Section
     cold_start: Section
@@ -133,22 +133,15 @@ class ComputeSpent(TypedDict, total=False):
     flops: Required[Number]
 
 
-class GeneralScore(TypedDict, total=False):
-    accuracy: Required[Number]
-    stderr: Required[Number]
-    errors: dict[str, Number]
-
-
-class StageResult(TypedDict, total=False):
-    """The results of a stage."""
+class EvalResult(TypedDict, total=False):
+    """The results of a checkpoint on one benchmark."""
 
     pass_at_1: Required[Number]
     stderr: Required[Number]
-    by_task: Required[dict[str, Number]]
+    by_task: dict[str, Number]
     cons_at_k: Number
     cons_gain: Number
     n_problems: int
-    n_parameters: int
     samples: int
     mean_tokens: Number
     reflection_per_answer: Number
@@ -156,10 +149,17 @@ class StageResult(TypedDict, total=False):
     well_formed: Number
     truncated: Number
     errors: dict[str, Number]
-    general: GeneralScore
+
+
+class StageResult(TypedDict, total=False):
+    """The results of a stage, and the checkpoint that has them."""
+
+    evals: Required[dict[str, EvalResult]]
+    """results by benchmark"""
+    checkpoint: str
+    n_parameters: int
     compute: ComputeSpent
     wall_s: Number
-    checkpoint: str
 
 
 class RewardModel(TypedDict, total=False):
@@ -169,14 +169,17 @@ class RewardModel(TypedDict, total=False):
     wall_s: Number
 
 
-class Judged(TypedDict, total=False):
-    preference: Required[dict[str, Scored]]
+class PreferenceEval(TypedDict, total=False):
+    """The scores that the reward models give the general answers of each stage."""
+
+    scores: Required[dict[str, Scored]]
+    wall_s: Number
 
 
 class Results(TypedDict, total=False):
     stages: dict[str, StageResult]
     preference: dict[str, RewardModel]
-    bench: Judged
+    preference_eval: PreferenceEval
     claims: list[dict[str, Any]]
 
 

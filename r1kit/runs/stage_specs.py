@@ -14,7 +14,7 @@ class StageSpec:
     entry_point: str
     """function in stages/ that runs a unit: `(Context, Unit) -> dict[str, Any] | None`"""
     section: str
-    """section of the recipe with its training settings"""
+    """section of the recipe with its training settings; empty if it trains nothing"""
     first_index: int | None = None
     """index of its first problem in the endless sequence of the train split; the ranges of stages
     are disjoint, so that no stage samples problems that its weights were trained on"""
@@ -32,7 +32,7 @@ SPECS = (
     StageSpec("final", "final.run", "final", 4_000_000),
     StageSpec("distill", "distill.run", "distill.sft", is_main=False),
     StageSpec("ablation", "ablation.run", "ablations", is_main=False),
-    StageSpec("bench", "bench.judge", "bench"),
+    StageSpec("preference_eval", "preference_eval.run", "", is_main=False),
 )
 """in the order of the paper"""
 

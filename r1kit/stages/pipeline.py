@@ -92,7 +92,7 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
     """Return the work left for a finished unit: an evaluation if results.json lacks its result."""
     if _result(folder.results(), unit.name) is None:
         observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
-        return [replace(unit, program=MEASURED_AGAIN.get(unit.program, "bench.again"))]
+        return [replace(unit, program=MEASURED_AGAIN.get(unit.program, "evaluation.again"))]
     observer.note(f"{unit.name} is finished{folder.lacking(unit.name)}.")
     return []
 
@@ -100,7 +100,7 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
 def _place(name: str) -> tuple[str, str]:
     """Return the keys of a unit's result in results.json: its family, and its name there or ""."""
     family, _, rest = name.partition("/")
-    return (family, rest) if family in ("preference", "bench") else ("stages", name)
+    return (family, rest) if family in ("preference", "preference_eval") else ("stages", name)
 
 
 def _result(results: Mapping[str, Any], name: str) -> Any:
@@ -109,7 +109,10 @@ def _result(results: Mapping[str, Any], name: str) -> Any:
     return (found or {}).get(inside) if inside else found
 
 
-MEASURED_AGAIN = {"preference.run": "preference.again", "bench.judge": "bench.judge"}
+MEASURED_AGAIN = {
+    "preference.run": "preference.again",
+    "preference_eval.run": "preference_eval.run",
+}
 """program of a unit → program that evaluates its finished checkpoint"""
 
 
@@ -155,16 +158,17 @@ def _program(unit: Unit) -> Callable[[Context, Unit], dict[str, Any] | None]:
 
 def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> None:
     """Write the result of a unit to results.json, and mark it finished; evaluate policies first."""
-    from r1kit.stages import bench, measure
+    from r1kit.stages import evaluation
+    from r1kit.stages.compute import compute_spent
 
-    measured = bench.run(context, unit.name) if outcome is None else outcome
+    measured = evaluation.run(context, unit.name) if outcome is None else outcome
     checkpoint = context.newest(unit.name)
     if context.run is None:
         return
     measured["wall_s"] = context.run.wall_s(unit.name)
     if outcome is None:
         metrics = context.run.metrics(unit.name)
-        measured["compute"] = measure.compute(metrics, measured["n_parameters"])
+        measured["compute"] = compute_spent(metrics, measured["n_parameters"])
     context.run.write_results(_with(context.run.results(), unit.name, measured, context.recipe))
     born = {"weights_from": unit.weights_from, "data_from": unit.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}

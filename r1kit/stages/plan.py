@@ -71,7 +71,7 @@ def plan(recipe: Recipe) -> list[Unit]:
         name = f"ablation/{item.name}"
         units.append(replace(named[item.of], name=name, program=STAGES["ablation"].entry_point))
     if _needs_reward_models(recipe):
-        units.append(_unit("bench", None, None, _judged(recipe, units)))
+        units.append(_unit("preference_eval", None, None, _judged(recipe, units)))
     _refuse_gaps(units)
     return units
 

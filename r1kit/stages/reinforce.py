@@ -18,9 +18,9 @@ from r1kit.engines.base import Sampler
 from r1kit.judges import Judge
 from r1kit.model.parallel import Ranks
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
-from r1kit.stages.measure import describe, group_record
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers

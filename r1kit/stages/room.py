@@ -11,7 +11,7 @@ SampledLengths = dict[str, int]
 
 def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
     """Return the lengths sampled from the main model and its descendants, or from a student."""
-    found = {"bench.max_tokens": recipe.bench.max_tokens}
+    found = {"eval.max_tokens": recipe.eval.max_tokens}
     if student is not None:
         twin = recipe.distill.twin if recipe.distill is not None and student.twin else None
         return found | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from r1kit.config import KeepConfig
-from r1kit.curate import Benchmark, Provenance, TrainingRow, conversation
+from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
@@ -31,7 +31,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     tasks, first = context.tasks("train"), first_index(unit.name)
     rubric = Rubric(policy.tokenizer, tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
-    held_out = context.tasks("held_out").distinct(recipe.bench.n_problems)
+    held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     asked = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
@@ -48,7 +48,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         context.data(unit.name),
         Provenance(path.name, recipe.seed),
         config.rules,
-        [Benchmark("held-out", [problem.messages[-1].content for problem in held_out])],
+        [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
         n=config.n_completions,
         sampling=sampling,
         chunk=CHUNK,

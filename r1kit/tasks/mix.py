@@ -96,7 +96,7 @@ class TaskMixture:
                 return list(found.values())
         raise TaskError(
             f"The tasks have fewer than {n} different {self.split} problems (found {len(found)}); "
-            "lower bench.n_problems or raise a task's level."
+            "lower eval.n_problems or raise a task's level."
         )
 
 

@@ -55,7 +55,8 @@ def fed_view(console: Console) -> LiveView:
     clock = Clock()
     view = LiveView(console, "tiny", clock)
     view.stage_started("base", 100, "pretraining")
-    view.stage_finished("base", {"pass_at_1": 0.14, "stderr": 0.017, "wall_s": 200.4})
+    result = {"pass_at_1": 0.14, "stderr": 0.017}
+    view.stage_finished("base", {"evals": {"reasoning": result}, "wall_s": 200.4})
     view.stage_started("zero", 100, "grpo: 32 problems x 16 completions a step")
     for step in range(1, 41):
         clock.now += 2.0
@@ -126,7 +127,8 @@ def test_without_a_terminal_there_is_a_line_every_few_steps() -> None:
         for step in range(1, 101):
             lines.step("zero", step, ZERO)
         lines.sample(GROUP)
-        lines.stage_finished("zero", {"pass_at_1": 0.88, "stderr": 0.016, "mean_tokens": 91.0})
+        result = {"pass_at_1": 0.88, "stderr": 0.016, "mean_tokens": 91.0}
+        lines.stage_finished("zero", {"evals": {"reasoning": result}})
     said = file.getvalue().splitlines()
     assert said[0] == "zero: grpo"
     assert said[1].startswith("zero 1/100 · accuracy 52.3 % · length 61.2 · reflection 2.10")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.curate.candidate import drafts
-from r1kit.curate.contamination import Benchmark, uncontaminated
+from r1kit.curate.contamination import BenchmarkQuestions, uncontaminated
 from r1kit.curate.words import ngrams, words
 from r1kit.types import Json
 from tests.curate.conftest import MakeGroup
@@ -27,7 +27,7 @@ THETA = (
 
 def modes(question: str, *questions: str) -> list[str]:
     """Without the template of what is there word for word."""
-    found = [overlap.mode for overlap in Benchmark("b", questions).overlaps(question)]
+    found = [overlap.mode for overlap in BenchmarkQuestions("b", questions).overlaps(question)]
     return [mode for mode in found if mode != "template" or "exact" not in found]
 
 
@@ -107,7 +107,10 @@ def test_chinese_by_characters_and_korean_by_words() -> None:
 
 def test_the_filter_names_benchmark_mode_and_what_matched(make_group: MakeGroup) -> None:
     text = "<think>a</think>5"
-    benchmarks = [Benchmark("clips", [THETA, CLIPS]), Benchmark("sums", ["What is 2+2?"])]
+    benchmarks = [
+        BenchmarkQuestions("clips", [THETA, CLIPS]),
+        BenchmarkQuestions("sums", ["What is 2+2?"]),
+    ]
     groups = [
         make_group(text, text, question="why she sold clips to 48 of her friends in may"),
         make_group(text, question="What is 3+2?"),
@@ -128,7 +131,7 @@ def test_the_filter_names_benchmark_mode_and_what_matched(make_group: MakeGroup)
 def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group: MakeGroup) -> None:
     group = make_group("<think>a</think>5", question=CLIPS)
     for mode in ("exact", "13-gram", "8-gram", "template"):
-        [remark] = uncontaminated(drafts([group]), [Benchmark("clips", [CLIPS])], (mode,))
+        [remark] = uncontaminated(drafts([group]), [BenchmarkQuestions("clips", [CLIPS])], (mode,))
         assert remark is not None
         assert (remark.why, remark.is_note) == (f"clips {mode}", False)
 
@@ -169,14 +172,16 @@ def disguised(question: str, rng: random.Random) -> str:
 def test_known_questions_are_caught_in_disguise(name: str, field: str) -> None:
     rng = random.Random(0)
     known = rng.sample([row[field] for row in rows(name)], 150)
-    benchmark = Benchmark(name, known)
+    benchmark = BenchmarkQuestions(name, known)
     for question in rng.sample(known, len(known)):
         found = [overlap.mode for overlap in benchmark.overlaps(disguised(question, rng))]
         assert set(found) & {"exact", "8-gram"}, question
 
 
 def test_the_training_set_of_gsm8k_hardly_meets_its_test_set() -> None:
-    benchmark = Benchmark("gsm8k", [row["question"] for row in rows("gsm8k_test.jsonl.gz")])
+    benchmark = BenchmarkQuestions(
+        "gsm8k", [row["question"] for row in rows("gsm8k_test.jsonl.gz")]
+    )
     train = [row["question"] for row in rows("gsm8k_train.jsonl.gz")[:1500]]
     hits = [next(benchmark.overlaps(question), None) for question in train]
     assert 0 < sum(hit is not None for hit in hits) / len(train) < 0.03

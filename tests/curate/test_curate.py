@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.curate import (
-    Benchmark,
+    BenchmarkQuestions,
     Provenance,
     Rules,
     conversation,
@@ -62,7 +62,7 @@ def groups(make_group: MakeGroup) -> list[Group]:
 
 
 def test_every_filter_counts_what_it_takes(groups: list[Group]) -> None:
-    benchmarks = [Benchmark("sums", ["what is 2+2"])]
+    benchmarks = [BenchmarkQuestions("sums", ["what is 2+2"])]
     rows, report = (
         (done := curate(groups, ORIGIN, Rules(per_problem=2), benchmarks)).rows,
         done.report,
@@ -164,7 +164,9 @@ def test_nothing_left_is_an_error_that_says_who_took_it(make_group: MakeGroup) -
 
 def test_the_table_and_the_dict(make_group: MakeGroup) -> None:
     group = make_group(text("fine"), (text("a"), WRONG), question="What is 3+2?")
-    report = curate([group], ORIGIN, benchmarks=[Benchmark("sums", ["what is 2+2"])]).report
+    report = curate(
+        [group], ORIGIN, benchmarks=[BenchmarkQuestions("sums", ["what is 2+2"])]
+    ).report
     lines = report.table().splitlines()
     assert lines[0].split() == ["filter", "in", "taken", "kept", "reasons"]
     assert lines[1].split(None, 4) == ["correct", "2", "1", "1", "no answer 1"]

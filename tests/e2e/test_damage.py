@@ -53,7 +53,7 @@ n_completions = 2
 max_tokens = 8
 checkpoint_every = 1
 sample_every = 1
-[bench]
+[eval]
 n_problems = 3
 max_tokens = 8
 [compute]

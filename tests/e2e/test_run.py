@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke.toml"
 SMALLER = [
     "base.tokens=60_000", "base.checkpoint_every=4", "zero.n_steps=4", "zero.n_problems=4",
-    "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "bench.n_problems=12",
-    "bench.max_tokens=40", "compute.n_processes=1",
+    "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "eval.n_problems=12",
+    "eval.max_tokens=40", "compute.n_processes=1",
 ]  # fmt: skip
 
 
@@ -80,11 +80,12 @@ def test_smoke_run_reaches_its_report(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     assert list(results["stages"]) == ["base", "zero"]
     for stage in results["stages"].values():
+        assert {"evals", "wall_s", "checkpoint", "n_parameters"} <= stage.keys()
         assert {
             "pass_at_1", "stderr", "n_problems", "mean_tokens", "reflection_per_answer",
-            "language_consistency", "truncated", "wall_s", "checkpoint",
-        } <= stage.keys()  # fmt: skip
-        assert stage["n_problems"] == 40
+            "language_consistency", "truncated",
+        } <= stage["evals"]["reasoning"].keys()  # fmt: skip
+        assert stage["evals"]["reasoning"]["n_problems"] == 40
     steps = [r["step"] for r in lines(finished / "metrics.jsonl") if r["stage"] == "zero"]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert (finished / "report.md").stat().st_size > 1000

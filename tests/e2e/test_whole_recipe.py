@@ -17,8 +17,8 @@ pytestmark = pytest.mark.xdist_group("whole recipe")
 """one process: what it starts is dear"""
 SETTINGS = [
     "base.tokens=250_000", "base.batch_tokens=2048", "zero.n_steps=2", "zero.n_problems=4",
-    "zero.n_completions=4", "zero.max_tokens=40", "bench.n_problems=8", "bench.n_general=6",
-    "bench.max_tokens=40", "bench.samples=2",
+    "zero.n_completions=4", "zero.max_tokens=40", "eval.n_problems=8", "eval.n_general=6",
+    "eval.max_tokens=40", "eval.samples=2",
     "reasoning.n_problems=4", "reasoning.n_completions=4",
     "reasoning.max_tokens=40", "reasoning.checkpoint_every=1", "final.n_problems=4",
     "final.n_completions=4", "final.max_tokens=40", "final.checkpoint_every=1",
@@ -29,7 +29,7 @@ WHOLE = ROOT / "recipes" / "rehearsal.toml"
 STAGES = [
     "base", "zero", "cold_start", "reasoning", "rejection", "preference/helpful",
     "preference/harmless", "final", "distill/qwen/base", "distill/qwen", "distill/qwen/zero",
-    "ablation/judged", "bench",
+    "ablation/judged", "preference_eval",
 ]  # fmt: skip
 
 
@@ -55,12 +55,12 @@ def manifest(out: Path) -> Json:
 def test_every_stage_is_made_and_measured(finished: Path) -> None:
     assert list(manifest(finished)["finished"]) == STAGES
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
-    aside = ("preference", "bench")
+    aside = ("preference", "preference_eval")
     assert list(results["stages"]) == [s for s in STAGES if s.split("/")[0] not in aside]
     assert list(results["preference"]) == ["helpful", "harmless"]
     judged = ["base", "zero", "cold_start", "reasoning", "rejection", "final",
               "ablation/judged"]  # fmt: skip
-    assert list(results["bench"]["preference"]) == judged
+    assert list(results["preference_eval"]["scores"]) == judged
     twin, student = (results["stages"][name] for name in ("distill/qwen/zero", "distill/qwen"))
     assert twin["n_parameters"] == student["n_parameters"] > 10_000
     assert student["compute"]["sampled_tokens"] == 0
@@ -68,7 +68,7 @@ def test_every_stage_is_made_and_measured(finished: Path) -> None:
     for claim in ("zero_votes", "final_liked", "cold_start_format", "rejection_keeps"):
         assert claim in [row["id"] for row in results["claims"]]
     for name, stage in results["stages"].items():
-        general = stage.get("general", {"n_problems": 0})
+        general = stage["evals"].get("general", {"n_problems": 0})
         assert general["n_problems"] == (0 if name.startswith("distill/") else 6)
     assert {path.name for path in finished.glob("*.png")} >= {"recipe.png", "curves.png"}
 

@@ -20,7 +20,8 @@ from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
 from r1kit.types import Json
 
-MEASURED = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
+REASONING = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
+MEASURED = {"evals": {"reasoning": REASONING}}
 
 
 def recipe(**zero: object) -> Recipe:
@@ -174,6 +175,19 @@ def test_results_are_replaced_whole(run: RunDir) -> None:
     assert run.results() == {}
     run.write_results({"stages": {"base": MEASURED}})
     assert run.results() == {"stages": {"base": MEASURED}}
+
+
+def test_results_of_an_earlier_format_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    RunDir.create_or_resume(tmp_path, recipe()).close()
+    flat: Json = {"stages": {"base": REASONING | {"general": {"accuracy": 0.5, "stderr": 0.1}}}}
+    replace_file(tmp_path / "results.json", to_json(flat))
+    with pytest.raises(RunError, match=r"results.json was written by an earlier r1kit.*--out"):
+        read(tmp_path)
+    with pytest.raises(RunError, match="was written by an earlier r1kit"):
+        RunDir.create_or_resume(tmp_path, recipe(n_steps=7))
+    replace_file(tmp_path / "results.json", to_json({"stages": {"base": {"wall_s": 1.0}}}))
+    with pytest.raises(RunError, match=r"damaged .stages.base.evals: Field required.; delete it"):
+        read(tmp_path)
 
 
 def test_wall_clock_adds_up_over_restarts(tmp_path: Path) -> None:

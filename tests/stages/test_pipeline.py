@@ -21,7 +21,8 @@ def without(section: str) -> config.Recipe:
 def test_the_lineage_is_the_papers() -> None:
     units = {unit.name: unit for unit in plan(WHOLE)}
     assert [name for name in units if "/" not in name] == [
-        "base", "zero", "cold_start", "reasoning", "rejection", "final", "bench",
+        "base", "zero", "cold_start", "reasoning", "rejection", "final",
+        "preference_eval",
     ]  # fmt: skip
     weights = {name: unit.weights_from for name, unit in units.items()}
     assert weights["zero"] == weights["cold_start"] == weights["rejection"] == "base"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from r1kit.model.parallel import Ranks
 from r1kit.template import without_tags
 from r1kit.types import Group, Rollout
 from r1kit.verify.language import language_share
 from r1kit.verify.reflection import count_reflections
+
+if TYPE_CHECKING:
+    from r1kit.model.parallel import Ranks
 
 RolloutMetrics = dict[str, float]
 
@@ -84,57 +85,6 @@ def facts(rollout: Rollout) -> RolloutMetrics:
     for part, value in rollout.reward.parts.items():
         found |= {f"rewards/{part}": value, f"n_rewards/{part}": 1.0}
     return found
-
-
-def pass_rate(group: Group) -> float:
-    """Return the share of correct completions."""
-    return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
-
-
-def vote(group: Group) -> float:
-    """Return 1 if the majority answer of the group is correct, else 0.
-
-    Answers are compared as text; ties go to the first one.
-    """
-    verdicts = [rollout.verdict for rollout in group.rollouts]
-    counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
-    if not counts:
-        return 0.0
-    [(answer, _)] = counts.most_common(1)
-    return float(next(bool(v.correct) for v in verdicts if v.extracted == answer))
-
-
-def stderr(values: Sequence[float]) -> float:
-    """Return the standard error of the mean."""
-    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-
-
-def mean_fact(group: Group, name: str) -> float | None:
-    """Return the mean of a fact over the completions that have it.
-
-    A completion without words has no language.
-    """
-    found = map(facts, group.rollouts)
-    return mean(row[name] for row in found if name != "language" or row["with_language"])
-
-
-def mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return statistics.fmean(listed) if listed else None
-
-
-def compute(records: Iterable[Mapping[str, Any]], n_parameters: int) -> dict[str, float]:
-    """Return the tokens trained on and sampled by a stage, from its step records, and its FLOPs.
-
-    FLOPs per parameter: 6 per token trained on, 2 per token prefilled or sampled (Kaplan et al.
-    2020, arXiv 2001.08361, section 2.1). Samples of other models, for its data, are not included.
-    """
-    learned = sampled = 0.0
-    for record in records:
-        learned += record["n_tokens"]
-        sampled += record.get("n_completion_tokens", 0.0) + record.get("n_prompt_tokens", 0.0)
-    flops = n_parameters * (6 * learned + 2 * sampled)
-    return {"learned_tokens": learned, "sampled_tokens": sampled, "flops": flops}
 
 
 def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
