@@ -13,7 +13,7 @@ from rich.console import Console
 
 from r1kit.engines.vllm import VllmEngine
 from r1kit.errors import ConfigError, EngineError
-from r1kit.serve import vllm
+from r1kit.serve import vllm_server
 from r1kit.serve.flags import Flags
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.vllm import Vllm, open_vllm
@@ -30,7 +30,7 @@ FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
 
 def has_vllm() -> bool:
     try:
-        return bool(vllm.program())
+        return bool(vllm_server.program())
     except ConfigError:
         return False
 
@@ -205,8 +205,8 @@ def test_the_command_of_the_paper_sized_model(monkeypatch: pytest.MonkeyPatch) -
     flags = Flags(2, 32768, True, "--quantization fp8")
     name = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
     command = [
-        *vllm.program(),
-        *vllm.arguments("DeepSeek-R1-Distill-Qwen-32B", name, flags, LIMITS),
+        *vllm_server.program(),
+        *vllm_server.arguments("DeepSeek-R1-Distill-Qwen-32B", name, flags, 16),
     ]
     line = " ".join(command)
     assert line.startswith("/opt/python -m vllm.entrypoints.openai.api_server --model deepseek-ai/")
@@ -224,7 +224,7 @@ def test_without_vllm_it_is_told_how_to_get_one(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="make vllm"):
-        vllm.program()
+        vllm_server.program()
 
 
 @pytest.mark.parametrize(
