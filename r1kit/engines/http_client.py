@@ -12,11 +12,11 @@ import email.utils
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-from r1kit.engines.sse import EventReader, reason
+from r1kit.engines.sse import EventReader
 from r1kit.errors import ConfigError, EngineError
 from r1kit.files.outside import read_mended
 from r1kit.types import Json
@@ -183,6 +183,18 @@ class HttpClient:
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def reason(body: Any, most: int = 300) -> str:
+    """Return the message in a server's error JSON, wherever it is; "" if there is none.
+
+    The result is one line of at most `most` characters, without the full stop.
+    """
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail")
+    words = error if isinstance(error, str) else ""
+    return " ".join(words.split())[:most].rstrip(".")
 
 
 def is_url(text: str) -> bool:

@@ -3,7 +3,7 @@
 Unlike the engines of `base.py` it takes messages, because only the server has the tokenizer: a
 `Completion` from here has its text, in r1kit's format, and its finish reason, but no token ids.
 
-Servers return thinking in fields, typed parts or tags (sse.py); each is converted to the text
+Servers return thinking in fields, typed parts or tags (choices.py); each is converted to the text
 format that `template.parse` reads.
 """
 
@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
+from r1kit.engines.choices import FINISHES, count, pieces, spoken
 from r1kit.engines.http_client import HttpClient, RefusedError
-from r1kit.engines.sse import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
 from r1kit.files.outside import mended
 from r1kit.template import END_THINK, THINK, Piece, completion_text

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from r1kit.engines.sse import EventReader, said
+from r1kit.engines.choices import said
+from r1kit.engines.sse import EventReader
 from r1kit.errors import EngineError
 
 PROMPTS = (

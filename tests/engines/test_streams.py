@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from r1kit.engines.choices import pieces, said
 from r1kit.engines.remote import Endpoint
-from r1kit.engines.sse import MAX_LINE_BYTES, EventReader, pieces, said
+from r1kit.engines.sse import MAX_LINE_BYTES, EventReader
 from r1kit.errors import EngineError
 from r1kit.template import Piece
 from r1kit.types import Json, Message, Sampling
