@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
+from r1kit.engines.vllm.flags import Flags
 from r1kit.errors import ConfigError
 from r1kit.files.outside import mended
-from r1kit.serve.flags import Flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,7 +207,7 @@ def _opener(
     console: Console,
 ) -> Callable[[], Sequence[ServedModel]]:
     """Return a function that opens the models. Raises ConfigError for an invalid command line."""
-    from r1kit.engines.http_client import is_url
+    from r1kit.http.client import is_url
 
     if engine not in ("local", "vllm") and not is_url(engine):
         raise ConfigError(f"There is no engine {engine!r}; it is local, vllm, or http(s)://...")

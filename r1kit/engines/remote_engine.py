@@ -1,6 +1,6 @@
 """The base class of engines that sample elsewhere; it holds the tokens received so far.
 
-The sampler, a process (process.py) or a vLLM server (vllm.py), may be ahead of this side; tokens
+The sampler, a process (process/) or a vLLM server (vllm/), may be ahead of this side; tokens
 that arrive after a completion was ended here are ignored.
 """
 

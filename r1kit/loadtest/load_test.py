@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from r1kit.engines.choices import said
-from r1kit.engines.sse import EventReader
+from r1kit.engines.openai.choices import said
 from r1kit.errors import EngineError
+from r1kit.http.sse import EventReader
 
 PROMPTS = (
     "7x + 3 = 38, x = ?",

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
+from r1kit.engines.process.engine import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import httpx
 
-from r1kit.engines.choices import BROKEN, FINISHES, count, said
 from r1kit.engines.completion import Chunk, ThinkingEnd
-from r1kit.engines.http_client import reason
-from r1kit.engines.sse import EventReader
+from r1kit.engines.openai.choices import BROKEN, FINISHES, count, said
 from r1kit.errors import EngineError
 from r1kit.files.outside import read_mended
+from r1kit.http.client import reason
+from r1kit.http.sse import EventReader
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
 from r1kit.template import END_THINK, THINK, Piece, StreamParser

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from r1kit.engines.grammar import Grammars
+from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.server import vllm_server
 from r1kit.errors import ConfigError
 from r1kit.model import folder
-from r1kit.serve.flags import Flags
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel
-from r1kit.serve.vllm_server import vllm_server
 
 
 def open_vllm(

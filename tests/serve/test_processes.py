@@ -17,11 +17,11 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from r1kit.engines import worker
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
-from r1kit.engines.worker import EngineWorker
+from r1kit.engines.process import worker
+from r1kit.engines.process.engine import EngineConfig, EngineProcess, ProcessEngine
+from r1kit.engines.process.worker import EngineWorker
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint

@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.choices import FINISHES, count, pieces, spoken
-from r1kit.engines.http_client import HttpClient, RefusedError
+from r1kit.engines.openai.choices import FINISHES, count, pieces, spoken
 from r1kit.errors import EngineError
 from r1kit.files.outside import mended
+from r1kit.http.client import HttpClient, RefusedError
 from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Json, Message, Sampling
 

@@ -1,7 +1,7 @@
 """A vLLM process that its owner starts, watches, restarts and ends.
 
 It listens on this machine only, with a random key, and is prompted with token ids
-(engines/vllm.py). Its last output is kept for the error message if it does not start.
+(engine.py). Its last output is kept for the error message if it does not start.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any
 
 import httpx
 
-from r1kit.engines.vllm import VllmEngine
+from r1kit.engines.vllm.engine import VllmEngine
+from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.startup_errors import explained
 from r1kit.errors import ConfigError, EngineError
 from r1kit.processes import process_guard
-from r1kit.serve.flags import Flags
-from r1kit.serve.vllm_startup_errors import explained
 
 _POLL_S = 0.25
 _ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}

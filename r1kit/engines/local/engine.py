@@ -6,7 +6,7 @@ is a short loop over these. The life of a request:
 1. `submit` validates it and puts it at the end of the queue.
 2. When rows are free, prompts are prefilled in batches, all but their last token (prefill.py); the
    n completions of a request share one prefill. A step prefills a limited number of tokens, and at
-   most one chunk per prompt (waiting.py), so that a long prompt does not delay short ones,
+   most one chunk per prompt (scheduler.py), so that a long prompt does not delay short ones,
    completions in flight or an abort.
 3. Each completion takes a row, which starts with the last prompt token. All rows of a request start
    on one branch: one row of the KV cache holds their common prefix.
@@ -34,13 +34,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
-from r1kit.engines.counter_rng import uniform
 from r1kit.engines.grammar import Grammars, GrammarState, restrict
-from r1kit.engines.prefill import Prefill, PrefillState
-from r1kit.engines.sampling import BatchSamplingParams, sample, top_logprobs
-from r1kit.engines.slots import Slots
+from r1kit.engines.local.counter_rng import uniform
+from r1kit.engines.local.prefill import Prefill, PrefillState
+from r1kit.engines.local.sampling import BatchSamplingParams, sample, top_logprobs
+from r1kit.engines.local.scheduler import PrefillQueue, pace
+from r1kit.engines.local.slots import Slots
 from r1kit.engines.text import Text
-from r1kit.engines.waiting import PrefillQueue, pace
 from r1kit.errors import EngineError
 from r1kit.model.cache import RowCache
 from r1kit.model.causal_lm import eos_ids as stated_eos_ids

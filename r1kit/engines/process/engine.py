@@ -41,7 +41,7 @@ class EngineProcess(Child):
     """A child process that loads a model in the background."""
 
     def __init__(self, wish: EngineConfig) -> None:
-        super().__init__("r1kit.engines.worker")
+        super().__init__("r1kit.engines.process.worker")
         self.wish = wish
         told = {**asdict(wish), "model": str(wish.model)}
         asked = {"wish": told, "is_folder": isinstance(wish.model, Path)}

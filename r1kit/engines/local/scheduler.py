@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.prefill import PrefillState
+from r1kit.engines.local.prefill import PrefillState
 
 _WORK = 34e9
 """parameters times tokens of a chunk on a CPU; takes about half a second on two cores"""

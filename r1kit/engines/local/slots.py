@@ -11,8 +11,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from r1kit.engines.counter_rng import keys
-from r1kit.engines.sampling import BatchSamplingParams
+from r1kit.engines.local.counter_rng import keys
+from r1kit.engines.local.sampling import BatchSamplingParams
 from r1kit.types import Request, Sampling
 
 _NO_TOP_K, _NO_TOP_P = 2**62, 2.0

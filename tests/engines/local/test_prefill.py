@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import Prefill, PrefillState
-from r1kit.engines.prefix_cache import BLOCK, PrefixCache
-from r1kit.engines.waiting import Pace
+from r1kit.engines.local.prefill import Prefill, PrefillState
+from r1kit.engines.local.prefix_cache import BLOCK, PrefixCache
+from r1kit.engines.local.scheduler import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
 from r1kit.types import Request, Sampling

@@ -21,11 +21,11 @@ from typing import Any
 import httpx
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.choices import FINISHES
-from r1kit.engines.http_client import reason
+from r1kit.engines.openai.choices import FINISHES
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
-from r1kit.engines.sse import EventReader
 from r1kit.errors import EngineError
+from r1kit.http.client import reason
+from r1kit.http.sse import EventReader
 from r1kit.types import Completion, Finish, TopLogprobs
 
 _STEP_S = 0.01

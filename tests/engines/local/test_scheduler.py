@@ -7,8 +7,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import PrefillState
-from r1kit.engines.waiting import Pace, PrefillQueue, pace
+from r1kit.engines.local.prefill import PrefillState
+from r1kit.engines.local.scheduler import Pace, PrefillQueue, pace
 from r1kit.types import Completion, Request, Sampling
 
 PIECE = 16

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.engines.http_client import reason
-from r1kit.engines.sse import Event
 from r1kit.errors import EngineError
+from r1kit.http.client import reason
+from r1kit.http.sse import Event
 from r1kit.template import Piece, StreamParser
 from r1kit.types import Finish
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.prefix_cache import PrefixCache
+from r1kit.engines.local.prefix_cache import PrefixCache
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import Inference
 from r1kit.types import Request

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from r1kit.engines.http_client import RefusedError
-from r1kit.engines.remote import CompletionsOrError, Endpoint, EndpointRequest
+from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
+from r1kit.http.client import RefusedError
 from r1kit.template import parse
 from r1kit.types import Message, Sampling
 from tests.serve.conftest import Server

@@ -11,7 +11,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import token_logprobs
 from r1kit.types import Completion, Request, Sampling
-from tests.engines.test_local import PROMPTS, _ids, _requests
+from tests.engines.local.test_engine import PROMPTS, _ids, _requests
 
 
 def test_the_batch_is_full_while_work_waits_and_shrinks_after(
