@@ -46,7 +46,7 @@ MAY_IMPORT = {
     },
     "loadtest": {"errors", "http", "processes", "engines"},
     "serve": {"types", "errors", "files", "http", "processes", "template", "model", "engines"},
-    "pages": set(),
+    "pages": {"errors", "http"},
 }
 """Rooms that are not listed (stages, cli, report, ...) may import what they like but the server."""
 
