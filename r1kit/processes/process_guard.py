@@ -20,6 +20,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from r1kit.processes.ending import wait_or_kill
+
 GRACE_S = 10.0
 """seconds for the command to end after SIGTERM"""
 _PR_SET_PDEATHSIG = 1
@@ -35,11 +37,7 @@ def let_go(leash: subprocess.Popen[Any]) -> None:
     """End the command and wait for its exit."""
     assert leash.stdin is not None
     leash.stdin.close()
-    try:
-        leash.wait(GRACE_S + 5)
-    except subprocess.TimeoutExpired:
-        leash.kill()
-        leash.wait()
+    wait_or_kill(leash, GRACE_S + 5)
 
 
 def main() -> int:
