@@ -39,10 +39,10 @@ def test_the_cache_never_exceeds_what_is_needed(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
     generate(engine, _requests(n=1, max_tokens=70))
-    assert engine._cache.length == 100
-    assert engine._cache.rows <= 4
+    assert engine._decoder.cache.length == 100
+    assert engine._decoder.cache.rows <= 4
     generate(engine, _requests(n=2, max_tokens=5))
-    assert (engine._cache.rows, engine._cache.length) == (6, 35)
+    assert (engine._decoder.cache.rows, engine._decoder.cache.length) == (6, 35)
 
 
 def test_one_prefill_serves_a_group(
