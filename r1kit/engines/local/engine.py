@@ -22,7 +22,7 @@ up to the rounding of matrix products, which depends on the batch size.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,13 +59,16 @@ class LocalEngine:
         eos_ids: Iterable[int] | None = None,
         prefix_tokens: int = 0,
         grammars: Grammars | None = None,
+        decode_text: bool = True,
     ) -> None:
+        """With `decode_text` off, completions have the text "": the caller decodes their tokens."""
         self.model = model
         self.max_rows = max_rows
         self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
         self.counters = Counters()
         self.version = 0
         self._text = Text(tokenizer, self.eos_ids)
+        self._decode_text = decode_text
         self._vocab_size: int = model.get_input_embeddings().num_embeddings
         if self.eos_ids and max(self.eos_ids) >= self._vocab_size:
             raise EngineError(
@@ -230,9 +233,9 @@ class LocalEngine:
             sequence = self._slots.sequences[row]
             job, version, tops = sequence.job, sequence.version, sequence.tops
             ids, logprobs = self._slots.ids(row), self._slots.logprobs_of(row)
-            text, stopped = self._text.complete(ids, job.request.sampling.stop)
-            stopped = stopped or (bool(ids) and ids[-1] in self.eos_ids)
-            finish = "stop" if stopped else otherwise
+            text, has_stop = self._complete(ids, job.request.sampling.stop)
+            is_stopped = has_stop or (bool(ids) and ids[-1] in self.eos_ids)
+            finish = "stop" if is_stopped else otherwise
             completion = Completion(ids, logprobs, text, finish, version, tops)
             job.completions[sequence.index] = completion
             job.n_left -= 1
@@ -242,6 +245,12 @@ class LocalEngine:
         if rows or self._decoder.n_branches < self._slots.n:
             self._decoder.split_branches()
         return finished
+
+    def _complete(self, ids: list[int], stop: Sequence[str]) -> tuple[str, bool]:
+        """Return the text up to the first stop string, and True if there was one."""
+        if self._decode_text:
+            return self._text.complete(ids, stop)
+        return "", bool(stop) and self._text.complete(ids, stop)[1]
 
 
 @contextmanager

@@ -190,7 +190,11 @@ def main(line: Connection) -> None:
         if model.num_parameters() < SMALL:
             torch.set_num_threads(1)
         engine = LocalEngine(
-            model, tokenizer, max_rows=wish["max_rows"], prefix_tokens=wish["prefix_tokens"]
+            model,
+            tokenizer,
+            max_rows=wish["max_rows"],
+            prefix_tokens=wish["prefix_tokens"],
+            decode_text=False,  # tokens are sent, and the parent decodes them
         )
         _warm_up(engine)
     except R1Error as error:

@@ -242,3 +242,18 @@ def test_a_request_ahead_begins_before_those_that_wait(
         LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()), [job.request for job in jobs]
     )
     assert _ids([job.results() for job in jobs]) == _ids(alone)
+
+
+def test_without_text_everything_else_is_the_same(
+    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {3, 9, 257}
+    plain, stopping = _requests(), _requests(stop=tuple("abcdefgh"))
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends)
+    expected = [c for group in generate(engine, plain + stopping) for c in group]
+    assert {c.finish for c in expected} == {"stop", "length"}
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends, decode_text=False)
+    completions = [c for group in generate(engine, plain + stopping) for c in group]
+    assert completions == [dataclasses.replace(c, text="") for c in expected]
+    monkeypatch.setattr(engine, "_text", None)
+    generate(engine, plain)
