@@ -19,16 +19,16 @@ class EventReader:
     def __init__(self) -> None:
         self.is_done = False
         """True once `[DONE]` has arrived; without it the stream was cut"""
-        self._held = b""
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes. Raises EngineError for malformed events."""
-        *lines, self._held = (self._held + data).split(b"\n")
-        if len(self._held) > MAX_LINE_BYTES:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
             raise EngineError("The server sends a line without end.")
-        said = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-        self.is_done |= b"[DONE]" in said
-        return [_event(text) for text in said if text and text != b"[DONE]"]
+        texts = [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        self.is_done |= b"[DONE]" in texts
+        return [_event(text) for text in texts if text and text != b"[DONE]"]
 
 
 def _event(text: bytes) -> Event:

@@ -103,7 +103,7 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
             [server] = psutil.Process(process.pid).children()
             yield Started(url, server.pid)
         finally:
-            process_guard.let_go(process)
+            process_guard.stop(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

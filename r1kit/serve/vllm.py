@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from r1kit.engines.grammar import Grammars
-from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.server import vllm_server
 from r1kit.errors import ConfigError
 from r1kit.model import folder
@@ -18,7 +18,7 @@ from r1kit.serve.models import Served, ServedModel
 
 
 def open_vllm(
-    names: Mapping[str, Path | str], flags: Flags, limits: ServeLimits, console: Console
+    names: Mapping[str, Path | str], flags: VllmFlags, limits: ServeLimits, console: Console
 ) -> list[ServedModel]:
     """Start a vLLM with one model; the console shows its output while it loads.
 
@@ -29,15 +29,15 @@ def open_vllm(
     [(name, model)] = names.items()
     with folder.unchanged(model):  # vLLM itself would not notice changed files
         tokenizer = folder.open_tokenizer(model)
-        n_ids, eos_ids = folder.vocab_and_eos(model, tokenizer)
+        vocab_size, eos_ids = folder.vocab_and_eos(model, tokenizer)
     with console.status("vLLM is starting ...") as status:
         vllm = vllm_server(
-            model, name, tokenizer, n_ids=n_ids, eos_ids=eos_ids, flags=flags,
+            model, name, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids, flags=flags,
             max_rows=limits.max_rows,
             on_output=lambda line: status.update(escape(f"vLLM: {line[-90:]}")),
         )  # fmt: skip
         try:
-            grammars = Grammars(tokenizer, n_ids, eos_ids)
+            grammars = Grammars(tokenizer, vocab_size, eos_ids)
             return [Served(name, vllm, tokenizer, grammars, limits, vllm.close)]
         except BaseException:
             vllm.close()

@@ -36,8 +36,8 @@ SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"
 
 def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
     opening, tokenizer = EngineProcess(EngineConfig(folder, max_rows, 4096)), open_tokenizer(folder)
-    n_ids, eos_ids = vocab_and_eos(folder, tokenizer)
-    return ProcessEngine(opening, tokenizer, n_ids=n_ids, eos_ids=eos_ids)
+    vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
+    return ProcessEngine(opening, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from r1kit.engines.vllm import server
 from r1kit.engines.vllm.engine import VllmEngine
-from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.server import VllmServer
 from r1kit.errors import ConfigError, EngineError
 from r1kit.serve.limits import ServeLimits
@@ -25,7 +25,7 @@ from tests.serve.test_schema import POINT, check, form
 pytestmark = pytest.mark.xdist_group("vllm")
 """one process: a vLLM takes half a minute to start"""
 LIMITS = ServeLimits(max_rows=16, max_waiting=64)
-FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
+FLAGS = VllmFlags(max_model_len=512, enforce_eager=True, others="--dtype float32")
 
 
 def has_vllm() -> bool:
@@ -192,16 +192,16 @@ def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server
 @needs_vllm
 @pytest.mark.slow
 def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder: Path) -> None:
-    flags = Flags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
+    flags = VllmFlags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
     with pytest.raises(EngineError, match="--max-model-len; lower it") as told:
         open_vllm({"tiny": folder}, flags, LIMITS, Console(quiet=True))
     assert "max_model_len" in str(told.value).split("Its last words:")[1]
     with pytest.raises(EngineError, match="does not know --no-such-flag"):
-        open_vllm({"tiny": folder}, Flags(others="--no-such-flag"), LIMITS, Console(quiet=True))
+        open_vllm({"tiny": folder}, VllmFlags(others="--no-such-flag"), LIMITS, Console(quiet=True))
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=str(tmp_path)):
-        open_vllm({"x": tmp_path}, Flags(), LIMITS, Console(quiet=True))
+        open_vllm({"x": tmp_path}, VllmFlags(), LIMITS, Console(quiet=True))
     with pytest.raises(ConfigError, match="one model"):
-        open_vllm({"x": tmp_path, "y": tmp_path}, Flags(), LIMITS, Console(quiet=True))
+        open_vllm({"x": tmp_path, "y": tmp_path}, VllmFlags(), LIMITS, Console(quiet=True))

@@ -107,7 +107,7 @@ class LocalEngine:
         """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
         check(request, self._vocab_size, self.max_positions)
         if request.sampling.json_schema is not None:
-            self._grammars.walk(request.sampling.json_schema)
+            self._grammars.start(request.sampling.json_schema)
         job = PrefillState(request, self._prefill.n_cached(request))
         self._scheduler.queue.add(job, ahead)
         return job
@@ -161,7 +161,7 @@ class LocalEngine:
         row = self._slots.find(job, index)
         return [] if row is None else self._slots.ids(row)
 
-    def odds(self, job: RequestState, index: int) -> TokenLogprobs:
+    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
         """Return the log-probabilities of completion `index` so far."""
         if (completion := job.completions[index]) is not None:
             return TokenLogprobs(completion.logprobs, completion.tops)
@@ -199,7 +199,7 @@ class LocalEngine:
     def _begin(self, job: PrefillState) -> RunningSequence:
         """Start the next completion of a request."""
         schema = job.request.sampling.json_schema
-        grammar = None if schema is None else self._grammars.walk(schema)
+        grammar = None if schema is None else self._grammars.start(schema)
         job.n_begun += 1
         return RunningSequence(job, job.n_begun - 1, self.version, grammar, [])
 

@@ -38,7 +38,7 @@ class StreamedText:
     """finish reason, as the server gave it"""
 
 
-def said(event: Event) -> StreamedText:
+def streamed_text(event: Event) -> StreamedText:
     """Return the text of an event's first choice.
 
     Raises EngineError for an error event, with the server's message, and for a tool call: r1kit
@@ -51,27 +51,27 @@ def said(event: Event) -> StreamedText:
     if not isinstance(choice, dict):
         return StreamedText()
     delta = choice.get("delta")
-    told = delta if isinstance(delta, dict) else {"content": choice.get("text")}
+    message = delta if isinstance(delta, dict) else {"content": choice.get("text")}
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else None
-    if told.get("tool_calls") or told.get("function_call") or finish in _CALLS:
+    if message.get("tool_calls") or message.get("function_call") or finish in _CALLS:
         raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
-    return StreamedText(*spoken(told), finish)
+    return StreamedText(*thinking_and_answer(message), finish)
 
 
-def spoken(told: Event) -> tuple[str, str]:
+def thinking_and_answer(message: Event) -> tuple[str, str]:
     """Return the thinking and the answer of a message or a delta.
 
     Thinking is a field of its own (DeepSeek, vLLM, OpenRouter) or a typed part of the content
     (Mistral); a server that uses several ways sends the same text in each. A refusal is an answer.
     """
     names = ("reasoning_content", "reasoning", "reasoning_details")
-    thinking = next((text for text in map(_words, map(told.get, names)) if text), "")
-    content, parts = told.get("content"), []
+    thinking = next((text for text in map(_words, map(message.get, names)) if text), "")
+    content, parts = message.get("content"), []
     if isinstance(content, list):
         parts = [part for part in content if isinstance(part, dict)]
         content = _words([part for part in parts if not _is_thought(part)])
-    answer = _words(content) or _words(told.get("refusal"))
+    answer = _words(content) or _words(message.get("refusal"))
     return thinking or _words([part for part in parts if _is_thought(part)]), answer
 
 
@@ -98,11 +98,11 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
     """
     parser, finish = StreamParser(), "abort"
     for event in events:
-        now = said(event)
-        finish = now.finish or finish
-        if now.reasoning:
-            yield Piece("thinking", now.reasoning)
-        yield from parser.feed(now.content)
+        text = streamed_text(event)
+        finish = text.finish or finish
+        if text.reasoning:
+            yield Piece("thinking", text.reasoning)
+        yield from parser.feed(text.content)
     yield from parser.finish()
     yield FINISHES.get(finish, "abort")
 

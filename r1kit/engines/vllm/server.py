@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 
 from r1kit.engines.vllm.engine import VllmEngine
-from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.startup_errors import explained
 from r1kit.errors import ConfigError, EngineError
 from r1kit.processes import process_guard
@@ -99,7 +99,7 @@ class VllmServer:
                     self._on_output(text)
         engine = self._engine
         if engine is not None and process is self._process:
-            engine.lose("its process has ended")
+            engine.mark_lost("its process has ended")
 
     def _wait(self, url: str) -> None:
         process = self._process
@@ -118,7 +118,7 @@ class VllmServer:
             engine.close()
         process, self._process = self._process, None
         if process is not None:
-            process_guard.let_go(process)  # ends its whole process group
+            process_guard.stop(process)  # ends its whole process group
 
 
 def vllm_server(
@@ -126,9 +126,9 @@ def vllm_server(
     name: str,
     tokenizer: Any,
     *,
-    n_ids: int,
+    vocab_size: int,
     eos_ids: Collection[int],
-    flags: Flags,
+    flags: VllmFlags,
     max_rows: int,
     on_output: Callable[[str], None] = lambda _: None,
 ) -> VllmServer:
@@ -137,7 +137,13 @@ def vllm_server(
     def connect(url: str, key: str) -> VllmEngine:
         max_positions = _max_model_len(url, key)
         return VllmEngine(
-            url, name, key, tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=max_positions
+            url,
+            name,
+            key,
+            tokenizer,
+            vocab_size=vocab_size,
+            eos_ids=eos_ids,
+            max_positions=max_positions,
         )
 
     command = [*program(), *arguments(name, model, flags, max_rows)]
@@ -165,7 +171,7 @@ def program() -> list[str]:
     )
 
 
-def arguments(name: str, model: Path | str, flags: Flags, max_rows: int) -> list[str]:
+def arguments(name: str, model: Path | str, flags: VllmFlags, max_rows: int) -> list[str]:
     """Return vLLM's arguments except the port; logprobs are those of the sampling distribution."""
     return [
         "--model", str(model), "--served-model-name", name, "--host", "127.0.0.1",

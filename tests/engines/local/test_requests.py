@@ -213,11 +213,11 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     job = engine.submit(request)
     for _ in range(5):
         engine.step()
-    so_far = engine.odds(job, 1).logprobs
+    so_far = engine.logprobs(job, 1).logprobs
     cut = engine.cut(job, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
-    assert cut.logprobs == so_far == engine.odds(job, 1).logprobs
+    assert cut.logprobs == so_far == engine.logprobs(job, 1).logprobs
     assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
     with pytest.raises(EngineError, match="not being sampled"):
         engine.cut(job, 1)

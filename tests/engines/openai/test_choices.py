@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from r1kit.engines.openai.choices import pieces, said
+from r1kit.engines.openai.choices import pieces, streamed_text
 from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.http.sse import EventReader
@@ -33,11 +33,11 @@ def test_every_dialect_says_the_same(events: list[Json]) -> None:
 
 def test_nonsense_says_nothing() -> None:
     for odd in ({}, {"choices": "x"}, {"choices": [3]}, event(content=3), event(content=["x"])):
-        assert said(odd).content == ""
+        assert streamed_text(odd).content == ""
     [half] = EventReader().feed(b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n')
-    assert said(half).content == "�"
+    assert streamed_text(half).content == "�"
     with pytest.raises(EngineError, match="gave up: no memory"):
-        said({"error": {"message": "no memory."}})
+        streamed_text({"error": {"message": "no memory."}})
 
 
 MESSAGES = [Message("user", "x?")]

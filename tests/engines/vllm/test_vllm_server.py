@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from r1kit.engines.vllm import server
-from r1kit.engines.vllm.flags import Flags
+from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.startup_errors import likely_cause
 from r1kit.errors import ConfigError
 
 
 def test_the_command_of_the_paper_sized_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R1_VLLM", "/opt/python")
-    flags = Flags(2, 32768, True, "--quantization fp8")
+    flags = VllmFlags(2, 32768, True, "--quantization fp8")
     name = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
     command = [
         *server.program(),
@@ -24,7 +24,7 @@ def test_the_command_of_the_paper_sized_model(monkeypatch: pytest.MonkeyPatch) -
     assert "--host 127.0.0.1" in line
     assert line.endswith("--quantization fp8")
     with pytest.raises(ConfigError, match="--vllm-args"):
-        Flags(others="'open").arguments()
+        VllmFlags(others="'open").arguments()
 
 
 def test_without_vllm_it_is_told_how_to_get_one(
