@@ -15,8 +15,8 @@ is a short loop over these. The life of a request:
    branches leave no gaps: the last ones and those of step 2 take their places at once.
 
 Scheduling depends only on the requests, never on time. A completion depends only on (weights,
-prompt, seed, index): bit for bit if the model is small enough for model/numba_model.py, otherwise
-up to the rounding of matrix products, which depends on the batch size.
+prompt, seed, index), up to rounding, which may depend on what else is sampled (docs/serving.md,
+"Seeds").
 """
 
 from __future__ import annotations
