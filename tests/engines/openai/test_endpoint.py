@@ -228,7 +228,7 @@ def test_trouble_that_will_not_pass_is_told_at_once(
     ):
         endpoint.complete(QUESTION, SAMPLING, 0)
     assert len(server.asked) == 1
-    assert KEY not in f"{failure.value}{endpoint!r}{endpoint._caller!r}"
+    assert KEY not in f"{failure.value}{endpoint!r}{endpoint._client!r}"
 
 
 @pytest.mark.parametrize("reply", [Reply(after_s=60), Reply({}, blanks=600)])
