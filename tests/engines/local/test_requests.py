@@ -245,7 +245,7 @@ def test_a_request_ahead_begins_before_those_that_wait(
 
 
 def test_without_text_everything_else_is_the_same(
-    model: PreTrainedModel, byte_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = {3, 9, 257}
     plain, stopping = _requests(), _requests(stop=tuple("abcdefgh"))
