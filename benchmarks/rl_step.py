@@ -35,6 +35,7 @@ from benchmarks.protocol import Answer
 from r1kit.config import ComputeConfig
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
+from r1kit.processes.ending import wait_or_kill
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers"
@@ -92,11 +93,7 @@ class Contender:
     def stop(self) -> None:
         if self.process is not None:
             _pipe(self.process.stdin).close()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            wait_or_kill(self.process, 10)
             _pipe(self.process.stdout).close()
 
     def _answer(self) -> Answer | None:

@@ -42,6 +42,7 @@ from r1kit.files.atomic import MARKER
 from r1kit.loadtest import load_test
 from r1kit.model.find import find_model
 from r1kit.model.parallel import n_processes
+from r1kit.processes.ending import wait_or_kill
 
 VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))
 MAX_TOKENS = 128
@@ -134,11 +135,7 @@ class Server:
             return
         for number in (signal.SIGCONT, signal.SIGTERM):
             self._signal(number)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self.process.wait()
+        wait_or_kill(self.process, 20, lambda: self._signal(signal.SIGKILL))
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -81,7 +81,7 @@ def make(command: list[str]) -> None:
         if code := running.wait():
             raise SystemExit(code)
     finally:
-        process_guard.let_go(running)
+        process_guard.stop(running)
 
 
 def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:

@@ -45,7 +45,7 @@ def main() -> None:
         try:
             take(address(server), arguments.out)
         finally:
-            process_guard.let_go(server)
+            process_guard.stop(server)
 
 
 def named(run: Path, stage: str, folder: Path) -> Path:

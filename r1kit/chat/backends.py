@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from r1kit import template
 from r1kit.engines.completion import GenerationRequest, begin
-from r1kit.engines.http_client import is_url
-from r1kit.engines.remote import Endpoint
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import CheckpointError, EngineError
+from r1kit.http.client import is_url
 from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.types import Finish, Message, Request, Sampling

@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
+from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.errors import ConfigError
 from r1kit.files.outside import mended
-from r1kit.serve.flags import Flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +183,7 @@ def serve(
         limits = ServeLimits(
             max_rows, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
         )
-        flags = Flags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
+        flags = VllmFlags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
         server.run(
             _opener(models or [], engine, engine_key, flags, limits, console),
             limits,
@@ -202,16 +202,16 @@ def _opener(
     models: list[str],
     engine: str,
     key: str | None,
-    flags: Flags,
+    flags: VllmFlags,
     limits: ServeLimits,
     console: Console,
 ) -> Callable[[], Sequence[ServedModel]]:
     """Return a function that opens the models. Raises ConfigError for an invalid command line."""
-    from r1kit.engines.http_client import is_url
+    from r1kit.http.client import is_url
 
     if engine not in ("local", "vllm") and not is_url(engine):
         raise ConfigError(f"There is no engine {engine!r}; it is local, vllm, or http(s)://...")
-    if engine != "vllm" and flags != Flags():
+    if engine != "vllm" and flags != VllmFlags():
         raise ConfigError("--tensor-parallel-size and the like need --engine vllm.")
     if is_url(engine):
         if models:

@@ -129,7 +129,7 @@ class StreamingSampler(Sampler, Protocol):
         """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         ...
 
-    def odds(self, job: RequestState, index: int) -> TokenLogprobs:
+    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
         """Return the log-probabilities of completion `index` so far."""
         ...
 

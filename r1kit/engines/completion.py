@@ -28,7 +28,7 @@ from r1kit.template import Piece, RenderedPrompt, StreamParser
 from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
-_UNTOLD = TokenLogprobs([], [])
+_NO_LOGPROBS = TokenLogprobs([], [])
 
 ThinkingEnd = Literal["stop", "budget", "length"]
 """reason the thinking ended: its closing tag or the end of the text ("stop"), its budget, or
@@ -108,7 +108,7 @@ class CompletionStream:
         self._asked = job
         self._ask = ask
         self._index = index
-        self._place = index
+        self._job_index = index
         """index of this completion in `job`"""
         self._text = text
         self._stream = TextStream(text, job.request.sampling.stop)
@@ -124,37 +124,39 @@ class CompletionStream:
 
     def advance(self, engine: StreamingSampler) -> list[Chunk]:
         """Return what is new since the last call."""
-        if self.is_over or self._place >= self.job.n_begun:
+        if self.is_over or self._job_index >= self.job.n_begun:
             return []
-        done = self.job.completions[self._place]
-        ids, saids = engine.sampled(self.job, self._place), []
+        done = self.job.completions[self._job_index]
+        ids, chunks = engine.sampled(self.job, self._job_index), []
         text_ids = _without_eos(engine, ids)
         is_ended = done is not None or len(text_ids) < len(ids)  # the engine may report it later
         if self._is_over_budget(len(ids), is_ended):
-            saids = self._look(engine, text_ids[: self._ask.budget])
+            chunks = self._advance_to(engine, text_ids[: self._ask.budget])
             if self._is_over_budget(len(ids), is_ended):
-                return [*saids, self._close(engine, by_budget=True)]
+                return [*chunks, self._close(engine, by_budget=True)]
         if done is None:
-            return saids + self._look(engine, text_ids)
+            return chunks + self._advance_to(engine, text_ids)
         if done.finish == "stop" and self._lacks_answer:
-            saids += self._look(engine, text_ids)
+            chunks += self._advance_to(engine, text_ids)
             if self._lacks_answer:
                 if self._has_room(text_ids):
-                    return [*saids, self._close(engine)]
+                    return [*chunks, self._close(engine)]
                 done = dataclasses.replace(done, finish="length")
-        return saids + self._finish(engine, done)
+        return chunks + self._finish(engine, done)
 
-    def _look(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
+    def _advance_to(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
-        odds = engine.odds(self.job, self._place) if self._ask.wants_logprobs else _UNTOLD
-        saids: list[Chunk] = []
-        for n in self._looks(ids):
+        logprobs = (
+            engine.logprobs(self.job, self._job_index) if self._ask.wants_logprobs else _NO_LOGPROBS
+        )
+        chunks: list[Chunk] = []
+        for n in self._token_counts(ids):
             if not self.is_over and (delta := self._stream.advance(ids[:n])):
-                said = self._say(delta.text, delta.token_ids, odds)
-                saids.append(self._stop(engine, said) if self._until.is_stopped else said)
-        return saids
+                chunk = self._chunk(delta.text, delta.token_ids, logprobs)
+                chunks.append(self._stop(engine, chunk) if self._until.is_stopped else chunk)
+        return chunks
 
-    def _looks(self, ids: list[int]) -> Iterable[int]:
+    def _token_counts(self, ids: list[int]) -> Iterable[int]:
         """Return the token counts at which to look at the text, in ascending order.
 
         All new tokens are taken at once, unless a thinking tag or a stop string may be among them.
@@ -177,36 +179,36 @@ class CompletionStream:
         return (tag, *stop) if tag else stop
 
     def _finish(self, engine: StreamingSampler, done: Completion) -> list[Chunk]:
-        *before, _ = self._looks(done.token_ids)
-        saids = [said for n in before for said in self._look(engine, done.token_ids[:n])]
+        *before, _ = self._token_counts(done.token_ids)
+        chunks = [chunk for n in before for chunk in self._advance_to(engine, done.token_ids[:n])]
         if self.is_over:
-            return saids
+            return chunks
         delta = self._stream.finish(done)
-        said = self._say(delta.text, delta.token_ids, done)
+        chunk = self._chunk(delta.text, delta.token_ids, done)
         rest = self._answered(self._parser.finish()) if self._parser else []
         if held := self._until.finish():
             rest.append(Piece("answer", held))
         finish = "stop" if self._until.is_stopped else done.finish
-        return [*saids, self._end(dataclasses.replace(said, pieces=said.pieces + rest), finish)]
+        return [*chunks, self._end(dataclasses.replace(chunk, pieces=chunk.pieces + rest), finish)]
 
-    def _stop(self, engine: StreamingSampler, said: Chunk) -> Chunk:
+    def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
-        if self.job.completions[self._place] is None:
-            engine.cut(self.job, self._place)
-        return self._end(said, "stop")
+        if self.job.completions[self._job_index] is None:
+            engine.cut(self.job, self._job_index)
+        return self._end(chunk, "stop")
 
-    def _end(self, said: Chunk, finish: Finish) -> Chunk:
+    def _end(self, chunk: Chunk, finish: Finish) -> Chunk:
         """Turn `said` into the completion's last chunk."""
         self.is_over = True
         thought: ThinkingEnd | None = None
         if self._has_thought:
             by_itself: ThinkingEnd = "budget" if self._over_budget else "stop"
             thought = "length" if self._is_thinking and finish == "length" else by_itself
-        return dataclasses.replace(said, finish=finish, thought=thought)
+        return dataclasses.replace(chunk, finish=finish, thought=thought)
 
     def _answered(self, pieces: list[Piece]) -> list[Piece]:
         """Return the part of the pieces that comes before the answer's first stop string."""
-        kept: list[Piece] = []
+        pieces_before_stop: list[Piece] = []
         for piece in pieces:
             text = piece.text
             if piece.kind == "answer":
@@ -215,10 +217,10 @@ class CompletionStream:
             elif self._until.is_stopped:
                 break
             if text:
-                kept.append(Piece(piece.kind, text))
-        return kept
+                pieces_before_stop.append(Piece(piece.kind, text))
+        return pieces_before_stop
 
-    def _say(self, text: str, ids: list[int], odds: TokenLogprobs | Completion) -> Chunk:
+    def _chunk(self, text: str, ids: list[int], scored: TokenLogprobs | Completion) -> Chunk:
         was_thinking = self._is_thinking
         if self._parser is not None:
             pieces = self._answered(self._parser.feed(text))
@@ -229,8 +231,8 @@ class CompletionStream:
         tokens: list[SampledToken] = []
         if self._ask.wants_logprobs:
             new = slice(self._n_sent, self._n_sent + len(ids))
-            tops = odds.tops[new] or [[]] * len(ids)
-            tokens = [SampledToken(*t) for t in zip(ids, odds.logprobs[new], tops, strict=True)]
+            tops = scored.tops[new] or [[]] * len(ids)
+            tokens = [SampledToken(*t) for t in zip(ids, scored.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
         return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
@@ -260,20 +262,20 @@ class CompletionStream:
         assert self._parser is not None
         cut, has_tag = self._cut(engine)
         delta = self._stream.finish(cut)
-        said = self._say(delta.text.rstrip(_BROKEN), delta.token_ids, cut)
+        chunk = self._chunk(delta.text.rstrip(_BROKEN), delta.token_ids, cut)
         close_ids: tuple[int, ...] = ()
-        pieces = said.pieces
+        pieces = chunk.pieces
         if self._is_thinking:
             pieces = pieces + self._parser.close()
             close_ids = self._ask.close_ids
             self._over_budget = by_budget and not has_tag
         self._has_closed = True
         self.job = engine.submit(self._rest(cut, close_ids), ahead=True)
-        self._place = self._n_sent = 0
+        self._job_index = self._n_sent = 0
         self._stream = TextStream(self._text, self.job.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
-            said, pieces=pieces, n_tokens=said.n_tokens + n, n_thinking=said.n_thinking + n
+            chunk, pieces=pieces, n_tokens=chunk.n_tokens + n, n_thinking=chunk.n_thinking + n
         )
 
     def _cut(self, engine: StreamingSampler) -> tuple[Completion, bool]:
@@ -281,8 +283,8 @@ class CompletionStream:
 
         The engine may have sampled more than that.
         """
-        done = self.job.completions[self._place]
-        whole = engine.cut(self.job, self._place) if done is None else done
+        done = self.job.completions[self._job_index]
+        whole = engine.cut(self.job, self._job_index) if done is None else done
         ids = _without_eos(engine, whole.token_ids)
         if self._is_thinking:
             ids = ids[: self._ask.budget]

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from r1kit.errors import GrammarError
 
-_KEPT = 32
+_MAX_SCHEMAS = 32
 """maximum number of compiled schemas in the cache; one takes up to a few megabytes"""
-_MAX_SAID = 200
+_MAX_ERROR = 200
 _LIMITS = llguidance.LLParserLimits(
     initial_lexer_fuel=1_000_000, step_lexer_fuel=200_000, verbose_errors=False
 )
@@ -38,16 +38,16 @@ _TOO_LARGE = (
 class Grammars:
     """A thread-safe cache of the schemas compiled for one tokenizer."""
 
-    def __init__(self, tokenizer: Any, n_ids: int, eos_ids: Collection[int]) -> None:
-        """`n_ids` is the width of the model's logits."""
+    def __init__(self, tokenizer: Any, vocab_size: int, eos_ids: Collection[int]) -> None:
+        """`vocab_size` is the width of the model's logits."""
         self._tokenizer = tokenizer
-        self.n_ids = n_ids
+        self.vocab_size = vocab_size
         self._eos_ids = sorted(eos_ids)
         self._words: llguidance.LLTokenizer | None = None
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
         self._lock = threading.Lock()
 
-    def walk(self, schema: str) -> GrammarState:
+    def start(self, schema: str) -> GrammarState:
         """Return the state at the start of a text that is to match the schema (JSON).
 
         Raises GrammarError, saying what is wrong, for a schema that cannot be compiled.
@@ -56,10 +56,10 @@ class Grammars:
             if schema not in self._compiled:
                 self._compiled[schema] = self._compile(schema)
             self._compiled.move_to_end(schema)
-            if len(self._compiled) > _KEPT:
+            if len(self._compiled) > _MAX_SCHEMAS:
                 self._compiled.popitem(last=False)
             matcher = self._compiled[schema].deep_copy()
-            return GrammarState(matcher, self.n_ids, lambda: self._renew(schema))
+            return GrammarState(matcher, self.vocab_size, lambda: self._renew(schema))
 
     def _renew(self, schema: str) -> llguidance.LLMatcher:
         """Return a new matcher that shares no lexer, and put another new one in the cache."""
@@ -72,17 +72,17 @@ class Grammars:
     def _compile(self, schema: str) -> llguidance.LLMatcher:
         if self._words is None:  # takes a second for a large vocabulary
             self._words = llguidance.hf.from_tokenizer(
-                self._tokenizer, n_vocab=self.n_ids, eos_token=self._eos_ids
+                self._tokenizer, n_vocab=self.vocab_size, eos_token=self._eos_ids
             )
         try:
             # At most one space or newline between JSON tokens: a model may else write them forever.
             options: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]?"}
             grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=options)
         except ValueError as error:
-            raise GrammarError(_told(str(error))) from None
+            raise GrammarError(_message(str(error))) from None
         matcher = llguidance.LLMatcher(self._words, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
-            raise GrammarError(_told(matcher.get_error()))
+            raise GrammarError(_message(matcher.get_error()))
         return matcher
 
 
@@ -90,10 +90,13 @@ class GrammarState:
     """The position of one text in a grammar."""
 
     def __init__(
-        self, matcher: llguidance.LLMatcher, n_ids: int, renew: Callable[[], llguidance.LLMatcher]
+        self,
+        matcher: llguidance.LLMatcher,
+        vocab_size: int,
+        renew: Callable[[], llguidance.LLMatcher],
     ) -> None:
         self._matcher = matcher
-        self._n_ids = n_ids
+        self._vocab_size = vocab_size
         self._renew: Callable[[], llguidance.LLMatcher] | None = renew
         """creates a matcher with a lexer of its own; None once `_matcher` is one"""
         self._taken: list[int] = []
@@ -104,8 +107,8 @@ class GrammarState:
         Raises GrammarError if computing the mask takes too much work.
         """
         bits = np.frombuffer(self._bits(), np.uint8)
-        may = np.unpackbits(bits, count=self._n_ids, bitorder="little").astype(bool)
-        logits.masked_fill_(torch.from_numpy(~may).to(logits.device), -torch.inf)
+        is_allowed = np.unpackbits(bits, count=self._vocab_size, bitorder="little").astype(bool)
+        logits.masked_fill_(torch.from_numpy(~is_allowed).to(logits.device), -torch.inf)
 
     def take(self, token: int) -> None:
         """Advance by the sampled token."""
@@ -124,17 +127,17 @@ class GrammarState:
         return self._bits()
 
 
-def restrict(walks: Mapping[int, GrammarState], logits: Tensor) -> dict[int, GrammarError]:
+def restrict(grammars: Mapping[int, GrammarState], logits: Tensor) -> dict[int, GrammarError]:
     """Mask these rows of logits [R, V] in place; return the errors of rows that cannot go on."""
     failed: dict[int, GrammarError] = {}
-    for row, walk in walks.items():
+    for row, grammar in grammars.items():
         try:
-            walk.restrict(logits[row])
+            grammar.restrict(logits[row])
         except GrammarError as error:
             failed[row] = error
     return failed
 
 
-def _told(error: str) -> str:
+def _message(error: str) -> str:
     line = next((line for line in error.splitlines() if line.strip()), "it cannot be compiled")
-    return line.strip()[:_MAX_SAID].rstrip(".")
+    return line.strip()[:_MAX_ERROR].rstrip(".")

@@ -38,9 +38,9 @@ class Text:
         text = self.decode(ids)
         # An incomplete character, possible only at an end without EOS, matches no stop string.
         is_ended = bool(ids) and ids[-1] in self._eos_ids
-        sure = text if is_ended else text.rstrip(_BROKEN)
-        found = [place for string in stop if (place := sure.find(string)) >= 0]
-        return (text[: min(found)], True) if found else (text, False)
+        certain = text if is_ended else text.rstrip(_BROKEN)
+        places = [place for string in stop if (place := certain.find(string)) >= 0]
+        return (text[: min(places)], True) if places else (text, False)
 
     def stops(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
         """True if the last of these ids completes a stop string."""
@@ -57,24 +57,24 @@ class UntilStop:
         self.is_stopped = False
         """True once a stop string has been found"""
         self._stop = stop
-        self._held = ""
+        self._rest = ""
         """text held back because it may be the start of a stop string"""
 
     def feed(self, chunk: str) -> str:
         """Add a chunk; return the text that is now certain, which is "" after a stop string."""
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
-        text = self._held + chunk
-        found = [place for string in self._stop if (place := text.find(string)) >= 0]
-        self.is_stopped = bool(found)
-        sure = min(found or (_before(text, string) for string in self._stop))
-        self._held = "" if found else text[sure:]
-        return text[:sure]
+        text = self._rest + chunk
+        places = [place for string in self._stop if (place := text.find(string)) >= 0]
+        self.is_stopped = bool(places)
+        certain = min(places or (_before(text, string) for string in self._stop))
+        self._rest = "" if places else text[certain:]
+        return text[:certain]
 
     def finish(self) -> str:
         """Return the text held back, which at the end of the text starts no stop string."""
-        held, self._held = self._held, ""
-        return held
+        rest, self._rest = self._rest, ""
+        return rest
 
 
 class TextStream:
@@ -88,7 +88,7 @@ class TextStream:
         """number of tokens whose text has been decoded"""
         self._sent = 0
         """number of tokens in the deltas returned so far"""
-        self._said = ""
+        self._text_so_far = ""
         self._until = UntilStop(stop)
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
@@ -99,18 +99,18 @@ class TextStream:
             return None
         self._context, self._read = self._read, len(ids)
         text = self._until.feed(after[len(before) :])
-        return self._say(ids, text) if text else None
+        return self._delta(ids, text) if text else None
 
     def finish(self, completion: Completion) -> Delta:
         """Return the rest of a finished completion, with its finish reason."""
-        rest = completion.text[len(self._said) :]
-        said = self._say(completion.token_ids, rest)
-        return Delta(said.token_ids, said.text, completion.finish)
+        rest = completion.text[len(self._text_so_far) :]
+        delta = self._delta(completion.token_ids, rest)
+        return Delta(delta.token_ids, delta.text, completion.finish)
 
-    def _say(self, ids: Sequence[int], text: str) -> Delta:
+    def _delta(self, ids: Sequence[int], text: str) -> Delta:
         new = list(ids[self._sent :])
         self._sent = len(ids)
-        self._said += text
+        self._text_so_far += text
         return Delta(new, text)
 
 

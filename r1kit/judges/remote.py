@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from r1kit.engines.remote import Endpoint, EndpointRequest
+from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import EngineError
 from r1kit.judges import is_harmful
 from r1kit.template import parse

@@ -23,8 +23,9 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from r1kit.engines.sse import EventReader, said
+from r1kit.engines.openai.choices import streamed_text
 from r1kit.errors import EngineError
+from r1kit.http.sse import EventReader
 
 PROMPTS = (
     "7x + 3 = 38, x = ?",
@@ -238,7 +239,7 @@ def _read(heard: _Heard, load: Load, stream: TimedStream) -> None:
     reader, usage, events, finish, last = EventReader(), None, 0, None, heard.asked_at
     for now, data in heard.parts:
         for event in reader.feed(data):
-            part = said(event)
+            part = streamed_text(event)
             usage, finish = event.get("usage") or usage, part.finish or finish
             if text := part.reasoning + part.content:
                 stream.text += text

@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from r1kit.engines.http_client import is_url
-from r1kit.engines.remote import Endpoint
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import ConfigError, EngineError
+from r1kit.http.client import is_url
 from r1kit.loadtest import load_test
 from r1kit.processes import process_guard
 
@@ -103,7 +103,7 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
             [server] = psutil.Process(process.pid).children()
             yield Started(url, server.pid)
         finally:
-            process_guard.let_go(process)
+            process_guard.stop(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

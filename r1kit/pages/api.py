@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from r1kit.errors import EngineError
+from r1kit.http.sse import EventReader
 from r1kit.pages.turns import Turn, well_formed
 
 _TICK_S = 0.1
@@ -23,7 +25,7 @@ _TICK_S = 0.1
 _CONNECT_S = 5.0
 
 JsonObject = dict[str, Any]
-_NONSENSE = (ValueError, LookupError, TypeError, AttributeError)
+_NONSENSE = (EngineError, ValueError, LookupError, TypeError, AttributeError)
 """errors that a malformed stream raises"""
 _ENDS = {"stop": "done", "length": "length"}
 """finish_reason → state of a turn; all others are shown as they are"""
@@ -144,13 +146,12 @@ class Api:
         async with asking as response:
             if not response.is_success:
                 raise ApiRefusedError(response.status_code, _reason(await response.aread()))
-            async for line in response.aiter_lines():
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                chunk = json.loads(line.removeprefix("data: "))
-                if "error" in chunk:
-                    raise ApiRefusedError(500, str(chunk["error"].get("message", "")))
-                yield chunk
+            reader = EventReader()
+            async for data in response.aiter_bytes():
+                for chunk in reader.feed(data):
+                    if "error" in chunk:
+                        raise ApiRefusedError(500, str(chunk["error"].get("message", "")))
+                    yield chunk
 
 
 class ApiRefusedError(Exception):

@@ -1,6 +1,6 @@
 """A Python child process that ends when its parent does.
 
-    Child("r1kit.engines.worker") ── pipe ── python -m r1kit.processes.child MODULE DESCRIPTOR
+    Child("package.module") ── pipe ── python -m r1kit.processes.child MODULE DESCRIPTOR
 
 The child has its own process group, so that Ctrl-C in a terminal does not reach it, and it ignores
 the signals that an init system sends to every process: only its parent ends it. The child starts

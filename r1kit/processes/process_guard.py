@@ -2,7 +2,7 @@
 
     parent ── stdin of the guard ── guard ── the command and its child processes, one session
 
-When the guard's standard input is closed, because the parent called `let_go` or has died, even by
+When the guard's standard input is closed, because the parent called `stop` or has died, even by
 `kill -9`, the guard sends SIGTERM to the command and later SIGKILL if it has not ended. If the
 guard itself is killed, the kernel sends SIGTERM to the command (Linux). Ctrl-C in a terminal
 reaches neither: the parent decides.
@@ -20,38 +20,36 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from r1kit.processes.ending import wait_or_kill
+
 GRACE_S = 10.0
 """seconds for the command to end after SIGTERM"""
 _PR_SET_PDEATHSIG = 1
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-    """Run a command under a guard, until `let_go` or our end; options as for Popen."""
-    leash = [sys.executable, "-m", "r1kit.processes.process_guard", *command]
-    return subprocess.Popen(leash, stdin=subprocess.PIPE, process_group=0, **options)
+    """Run a command under a guard, until `stop` or our end; options as for Popen."""
+    guarded = [sys.executable, "-m", "r1kit.processes.process_guard", *command]
+    return subprocess.Popen(guarded, stdin=subprocess.PIPE, process_group=0, **options)
 
 
-def let_go(leash: subprocess.Popen[Any]) -> None:
+def stop(guard: subprocess.Popen[Any]) -> None:
     """End the command and wait for its exit."""
-    assert leash.stdin is not None
-    leash.stdin.close()
-    try:
-        leash.wait(GRACE_S + 5)
-    except subprocess.TimeoutExpired:
-        leash.kill()
-        leash.wait()
+    assert guard.stdin is not None
+    guard.stdin.close()
+    wait_or_kill(guard, GRACE_S + 5)
 
 
 def main() -> int:
     """Run the command, and return its exit code."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
-    leash = os.getpid()
+    guard_pid = os.getpid()
     child = subprocess.Popen(
         sys.argv[1:],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: _end_with(leash),
+        preexec_fn=lambda: _end_with(guard_pid),
     )
     threading.Thread(target=_end_with_stdin, args=(child,), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: _tell(child, signal.SIGTERM))
@@ -60,11 +58,11 @@ def main() -> int:
     return code if code >= 0 else 128 - code  # ended by a signal: as in shells
 
 
-def _end_with(leash: int) -> None:
+def _end_with(guard_pid: int) -> None:
     """Tie the command to the guard's life; runs in the command before its first instruction."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != leash:  # the guard has died meanwhile
+        if os.getppid() != guard_pid:  # the guard has died meanwhile
             os._exit(1)
 
 

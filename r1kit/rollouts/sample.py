@@ -26,10 +26,10 @@ from rich.text import Text
 from r1kit import config
 from r1kit.console.progress import printable
 from r1kit.curate import BenchmarkQuestions, Provenance
-from r1kit.engines.http_client import RefusedError, is_url
-from r1kit.engines.remote import Endpoint, EndpointRequest
+from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.files.atomic import read_lines
+from r1kit.http.client import RefusedError, is_url
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
+from r1kit.engines.process.engine import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel
@@ -24,7 +24,7 @@ class Process:
     ) -> None:
         """The first call makes its engine from `opening`."""
         self._make = make
-        self._wish = opening.wish
+        self._config = opening.config
         self._opening: EngineProcess | None = opening
         self._engine: ProcessEngine | None = None
 
@@ -32,14 +32,14 @@ class Process:
         """Return a new engine. Raises an R1Error if it does not start."""
         opening, self._opening = self._opening, None
         self.close()
-        self._engine = self._make(opening or EngineProcess(self._wish))
+        self._engine = self._make(opening or EngineProcess(self._config))
         return self._engine
 
     def close(self) -> None:
         """End the process, if there is one."""
-        for one in (self._opening, self._engine):
-            if one is not None:
-                one.close()
+        for process in (self._opening, self._engine):
+            if process is not None:
+                process.close()
         self._opening = self._engine = None
 
 
@@ -58,10 +58,12 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
             from r1kit.model.folder import open_tokenizer, vocab_and_eos
         for (name, folder), opening in zip(folders.items(), openings, strict=True):
             tokenizer = open_tokenizer(folder)
-            n_ids, eos_ids = vocab_and_eos(folder, tokenizer)
-            make = partial(ProcessEngine, tokenizer=tokenizer, n_ids=n_ids, eos_ids=eos_ids)
+            vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
+            make = partial(
+                ProcessEngine, tokenizer=tokenizer, vocab_size=vocab_size, eos_ids=eos_ids
+            )
             process = Process(make, opening)
-            grammars = Grammars(tokenizer, n_ids, eos_ids)
+            grammars = Grammars(tokenizer, vocab_size, eos_ids)
             served.append(Served(name, process, tokenizer, grammars, limits, process.close))
         opened.pop_all()
     return served

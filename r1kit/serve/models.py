@@ -114,7 +114,7 @@ class Served:
         self._tokenizer = tokenizer
         self._created = int(time.time())
         self._grammars = grammars
-        self._n_ids = grammars.n_ids
+        self._vocab_size = grammars.vocab_size
         self._on_stop = on_stop
         self._pen = ThreadPoolExecutor(1, "tokenizer")
         """thread that encodes prompts one at a time, off the event loop"""
@@ -191,10 +191,10 @@ class Served:
             ids = template.encode_prompt(self._tokenizer, prompt)
         else:
             ids = prompt
-        if not ids or max(ids) >= self._n_ids:
+        if not ids or max(ids) >= self._vocab_size:
             raise ApiError(
                 400,
-                f"prompt: It needs at least one token, and ids below {self._n_ids}.",
+                f"prompt: It needs at least one token, and ids below {self._vocab_size}.",
                 param="prompt",
             )
         most = request.max_tokens or _LEGACY_MAX_TOKENS
@@ -236,8 +236,8 @@ class Served:
             max_tokens=min(most, room),
             temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
-            top_k=min(max(request.top_k or 0, 0), self._n_ids),
-            n_top=min(n_top or 0, self._n_ids),
+            top_k=min(max(request.top_k or 0, 0), self._vocab_size),
+            n_top=min(n_top or 0, self._vocab_size),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed
         return Request(ids, request.n or 1, sampling, seed)
@@ -249,7 +249,7 @@ class Served:
             return None
         schema = as_schema(wanted)
         try:
-            self._grammars.walk(schema)
+            self._grammars.start(schema)
         except GrammarError as error:
             raise schema_refused(error) from None
         return schema

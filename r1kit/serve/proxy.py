@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from r1kit.engines.remote import Endpoint
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import ApiError, busy

@@ -16,9 +16,11 @@ from typing import Any, Literal
 import httpx
 
 from r1kit.engines.completion import Chunk, ThinkingEnd
-from r1kit.engines.sse import BROKEN, FINISHES, EventReader, count, reason, said
+from r1kit.engines.openai.choices import BROKEN, FINISHES, count, streamed_text
 from r1kit.errors import EngineError
 from r1kit.files.outside import read_mended
+from r1kit.http.client import reason
+from r1kit.http.sse import EventReader
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
 from r1kit.template import END_THINK, THINK, Piece, StreamParser
@@ -129,7 +131,7 @@ class ProxyStream:
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
-        now = said(event)  # raises EngineError for an error event
+        now = streamed_text(event)  # raises EngineError for an error event
         choices = event.get("choices") or [{}]
         place = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(place, int) or not 0 <= place < self.n:

@@ -176,7 +176,7 @@ class CompletionParams(Body):
     top_k: int | None = Field(None, ge=-1)
     """sample from the k likeliest tokens only; 0 or -1 turns this off; default 0"""
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    """the same seed gives the same text, streamed or not, up to rounding that varies with load"""
+    """repeats a text, streamed or not, as far as the engine repeats texts (Seeds)"""
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
     """strings that end the text and are left out of it; in a chat they end only the answer, and
     never one in JSON"""

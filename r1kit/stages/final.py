@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from r1kit.config import FinalConfig
-from r1kit.engines.remote import Endpoint
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.judges import Judge
 from r1kit.judges.remote import RemoteJudge
 from r1kit.runs.stage_specs import first_index

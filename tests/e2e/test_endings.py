@@ -80,7 +80,7 @@ def test_signals_to_the_first_process_end_all(
     """While the others load; SIGHUP is what a window sends that is closed."""
     for command, other in (
         (run_command(tmp_path / "run"), "r1kit.model.parallel"),
-        (serve_command(folder), "r1kit.engines.worker"),
+        (serve_command(folder), "r1kit.engines.process.worker"),
     ):
         with Terminal(*command) as terminal:
             terminal.wait_until(partial(terminal.started, other))

@@ -31,7 +31,7 @@ class Fed(RemoteEngine):
     """Tells the tokens of one completion after the other as they are cut."""
 
     def __init__(self, *scripts: Iterable[list[int]]) -> None:
-        super().__init__(WORDS, n_ids=len(WORDS), eos_ids=EOS, max_positions=None)
+        super().__init__(WORDS, vocab_size=len(WORDS), eos_ids=EOS, max_positions=None)
         self.asked: list[Request] = []
         self._scripts = iter(scripts)
         self._parts: Iterator[list[int]] = iter(())
@@ -50,7 +50,7 @@ class Fed(RemoteEngine):
         self.asked.append(job.request)
         self._parts = iter(next(self._scripts))
 
-    def _let_go(self, row: RemoteCompletion) -> None: ...
+    def _cancel(self, row: RemoteCompletion) -> None: ...
 
 
 def said(

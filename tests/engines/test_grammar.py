@@ -77,13 +77,13 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
 )  # fmt: skip
 def test_what_cannot_be_followed_is_told(tokenizer: PreTrainedTokenizerBase, schema: Json) -> None:
     with pytest.raises(GrammarError) as told:
-        Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]).walk(as_schema(schema))
+        Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]).start(as_schema(schema))
     assert 10 < len(str(told.value)) <= 200
 
 
 def test_a_schema_is_compiled_once_and_walked_apart(tokenizer: PreTrainedTokenizerBase) -> None:
     grammars = Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id])
-    first, second = (grammars.walk(as_schema({"enum": ["ab", "cd"]})) for _ in range(2))
+    first, second = (grammars.start(as_schema({"enum": ["ab", "cd"]})) for _ in range(2))
     assert len(grammars._compiled) == 1
     before = torch.zeros(len(tokenizer))
     second.restrict(before)
@@ -102,9 +102,9 @@ HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
 
 def n_followed(grammars: Grammars, schema: Json, seed: int) -> int:
     """How far a random text gets, of 200 tokens."""
-    walk, rng = grammars.walk(as_schema(schema)), random.Random(seed)
+    walk, rng = grammars.start(as_schema(schema)), random.Random(seed)
     for n in range(200):
-        logits = torch.zeros(grammars.n_ids)
+        logits = torch.zeros(grammars.vocab_size)
         try:
             walk.restrict(logits)
         except GrammarError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from r1kit.engines.remote import Endpoint
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.judges.remote import RemoteJudge, verdict
 from r1kit.types import Message, Problem, Sampling
 from tests.serve.conftest import Server

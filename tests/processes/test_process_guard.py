@@ -47,10 +47,10 @@ def test_a_leash_that_is_killed_takes_the_command_along() -> None:
         assert time.monotonic() < deadline
     process.kill()
     assert not psutil.wait_procs(held, timeout=20)[1]
-    process_guard.let_go(process)
+    process_guard.stop(process)
 
 
 def test_a_command_has_its_own_exit_code() -> None:
     process = process_guard.start([sys.executable, "-c", "raise SystemExit(7)"])
     assert process.wait(20) == 7
-    process_guard.let_go(process)
+    process_guard.stop(process)

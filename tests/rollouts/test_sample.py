@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from r1kit import cli
-from r1kit.engines import http_client
+from r1kit.http import client
 from r1kit.types import Json
 from tests.serve.conftest import Server
 from tests.servers import Body, Reply, refusal, said, scripted
@@ -32,7 +32,7 @@ def rows(path: Path) -> list[Json]:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(http_client, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(client, "FIRST_WAIT_S", 0.001)
     monkeypatch.setenv("R1_TEACHER_KEY", KEY)
     Path("q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS))
     Path("little.toml").write_text(RECIPE)

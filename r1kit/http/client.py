@@ -12,13 +12,13 @@ import email.utils
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-from r1kit.engines.sse import EventReader, reason
 from r1kit.errors import ConfigError, EngineError
 from r1kit.files.outside import read_mended
+from r1kit.http.sse import EventReader
 from r1kit.types import Json
 
 T = TypeVar("T")
@@ -169,13 +169,13 @@ class HttpClient:
         status = response.status_code
         if 200 <= status < 300:
             return
-        said = self._shown(_said(response, data))
+        message = self._shown(_message(response, data))
         asks_no_more = response.headers.get("x-should-retry") == "false"
         if (status in PASSING or status >= 500) and not asks_no_more:
-            raise _PassingError(f"HTTP {status}: {said}", _wait_s(response))
+            raise _PassingError(f"HTTP {status}: {message}", _wait_s(response))
         kind = RefusedError if status in REFUSALS else EngineError
-        told = f"The server at {self.address} refuses (HTTP {status}): {said.rstrip('.')}."
-        raise kind(f"{told} {_HINTS[status]}" if status in _HINTS else told)
+        sentence = f"The server at {self.address} refuses (HTTP {status}): {message.rstrip('.')}."
+        raise kind(f"{sentence} {_HINTS[status]}" if status in _HINTS else sentence)
 
     def _shown(self, text: str) -> str:
         """Return the text on one line, cut to MAX_SAID, with the API key masked if it occurs."""
@@ -183,6 +183,18 @@ class HttpClient:
         if self._key:
             text = text.replace(self._key, "***")
         return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def reason(body: Any, most: int = 300) -> str:
+    """Return the message in a server's error JSON, wherever it is; "" if there is none.
+
+    The result is one line of at most `most` characters, without the full stop.
+    """
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail")
+    words = error if isinstance(error, str) else ""
+    return " ".join(words.split())[:most].rstrip(".")
 
 
 def is_url(text: str) -> bool:
@@ -212,7 +224,7 @@ def _checked(api_key: str | None) -> str:
     return key
 
 
-def _said(response: httpx.Response, data: bytes) -> str:
+def _message(response: httpx.Response, data: bytes) -> str:
     """Return the server's error message, wherever the response has it."""
     try:
         body = read_mended(data)
@@ -227,14 +239,14 @@ def _said(response: httpx.Response, data: bytes) -> str:
 
 def _wait_s(response: httpx.Response) -> float | None:
     """Return the wait in seconds from Retry-After, which holds a number or a date."""
-    asked = response.headers.get("Retry-After")
-    if asked is None:
+    header = response.headers.get("Retry-After")
+    if header is None:
         return None
     try:
-        seconds = float(asked)
+        seconds = float(header)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(asked).timestamp() - time.time()
+            seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
         except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), LONGEST_OBEYED_S) if seconds == seconds else None

@@ -40,41 +40,44 @@ class EngineConfig:
 class EngineProcess(Child):
     """A child process that loads a model in the background."""
 
-    def __init__(self, wish: EngineConfig) -> None:
-        super().__init__("r1kit.engines.worker")
-        self.wish = wish
-        told = {**asdict(wish), "model": str(wish.model)}
-        asked = {"wish": told, "is_folder": isinstance(wish.model, Path)}
-        with contextlib.suppress(OSError):  # it has ended: `facts` raises
-            self.line.send_bytes(to_bytes(asked))
+    def __init__(self, config: EngineConfig) -> None:
+        super().__init__("r1kit.engines.process.worker")
+        self.config = config
+        settings = {**asdict(config), "model": str(config.model)}
+        message = {"config": settings, "is_folder": isinstance(config.model, Path)}
+        with contextlib.suppress(OSError):  # it has ended: `wait_until_loaded` raises
+            self.line.send_bytes(to_bytes(message))
 
-    def facts(self) -> dict[str, Any]:
-        """Wait for the model and return its facts. Raises the R1Error with which loading failed."""
+    def wait_until_loaded(self) -> dict[str, Any]:
+        """Wait for the model and return its properties. Raises the R1Error of a failed load."""
         try:
-            told: dict[str, Any] = read_json(self.line.recv_bytes())
+            reply: dict[str, Any] = read_json(self.line.recv_bytes())
         except (EOFError, OSError):
-            words = f"The engine's process has ended{self.how()} while it loaded the model."
-            raise EngineError(words) from None
-        if "error" in told:
-            raise getattr(errors, told["error"])(told["said"])
-        return told
+            message = f"The engine's process has ended{self.how()} while it loaded the model."
+            raise EngineError(message) from None
+        if "error" in reply:
+            raise getattr(errors, reply["error"])(reply["message"])
+        return reply
 
 
 class ProcessEngine(RemoteEngine):
     """A `base.StreamingSampler` that runs in an `EngineProcess`; `close` ends that process."""
 
     def __init__(
-        self, opening: EngineProcess, tokenizer: Any, *, n_ids: int, eos_ids: Collection[int]
+        self, process: EngineProcess, tokenizer: Any, *, vocab_size: int, eos_ids: Collection[int]
     ) -> None:
         """Wait until the model is loaded. Raises the R1Error with which loading failed."""
-        self._opening, self._line = opening, opening.line
+        self._process, self._line = process, process.line
         try:
-            opened = opening.facts()
+            properties = process.wait_until_loaded()
         except BaseException:
             self.close()
             raise
         super().__init__(
-            tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=opened["max_positions"]
+            tokenizer,
+            vocab_size=vocab_size,
+            eos_ids=eos_ids,
+            max_positions=properties["max_positions"],
         )
         self._numbers = count()
         self._number_of: dict[RequestState, int] = {}
@@ -84,61 +87,61 @@ class ProcessEngine(RemoteEngine):
     @property
     def pid(self) -> int:
         """The id of the engine's process."""
-        return self._opening.pid
+        return self._process.pid
 
     def step(self) -> list[RequestState]:
         """Receive new tokens; return finished requests. Raises EngineError if the process died."""
-        done: list[RequestState] = []
+        finished: list[RequestState] = []
         try:
             if not self._line.poll(_STEP_S):
-                return done
+                return finished
             while True:
-                done += self._heard(orjson.loads(self._line.recv_bytes()))
+                finished += self._receive(orjson.loads(self._line.recv_bytes()))
                 if not self._line.poll(0):
-                    return done
+                    return finished
         except (EOFError, OSError):
             raise EngineError(
-                f"The engine's process has ended{self._opening.how()}; ask again."
+                f"The engine's process has ended{self._process.how()}; ask again."
             ) from None
 
     def close(self) -> None:
         """End the process; the engine cannot be used afterwards."""
-        self._opening.close()
+        self._process.close()
 
-    def _heard(self, told: list[list[Any]] | dict[str, str]) -> list[RequestState]:
+    def _receive(self, message: list[list[Any]] | dict[str, str]) -> list[RequestState]:
         """Apply a message from the process and return the jobs that it finished."""
-        if isinstance(told, dict):
-            raise EngineError(told["said"])
-        done = []
-        for number, place, *rest in told:
+        if isinstance(message, dict):
+            raise EngineError(message["message"])
+        finished = []
+        for number, index, *rest in message:
             job = self._job_of.get(number)  # None if it was ended on this side meanwhile
-            if job is not None and self._take(self._rows[job][place], _news(*rest)):
-                done.append(job)
-        return done
+            if job is not None and self._take(self._rows[job][index], _update(*rest)):
+                finished.append(job)
+        return finished
 
     def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         number = next(self._numbers)
         self._number_of[job], self._job_of[number] = number, job
-        self._say({"job": number, "request": job.request, "ahead": ahead})
+        self._tell({"job": number, "request": job.request, "ahead": ahead})
 
-    def _let_go(self, row: RemoteCompletion) -> None:
-        self._say({"job": self._number_of[row.job], "place": row.place})
+    def _cancel(self, row: RemoteCompletion) -> None:
+        self._tell({"job": self._number_of[row.job], "index": row.index})
 
     def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
-        done = super()._end(row, finish)
+        completion = super()._end(row, finish)
         if not row.job.n_left:
             del self._job_of[self._number_of.pop(row.job)]
-        return done
+        return completion
 
-    def _say(self, asked: dict[str, Any]) -> None:
+    def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has ended: `step` raises
-            self._line.send_bytes(orjson.dumps(asked))
+            self._line.send_bytes(orjson.dumps(message))
 
 
-def _news(told: Any, *rest: Any) -> CompletionUpdate | EngineError:
+def _update(first: Any, *rest: Any) -> CompletionUpdate | EngineError:
     """Decode an update: new tokens with their details, or the error that ended the completion."""
     if not rest:
-        return GrammarError(told)
+        return GrammarError(first)
     logprobs, finish, n_cached, tops = rest
     pairs = [[(token, logprob) for token, logprob in top] for top in tops]
-    return CompletionUpdate(told, logprobs, finish, n_cached, pairs)
+    return CompletionUpdate(first, logprobs, finish, n_cached, pairs)

@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
-from r1kit.engines.prefill import Prefill, PrefillState
-from r1kit.engines.prefix_cache import BLOCK, PrefixCache
-from r1kit.engines.waiting import Pace
+from r1kit.engines.local.prefill import Prefill, PrefillState
+from r1kit.engines.local.prefix_cache import BLOCK, PrefixCache
+from r1kit.engines.local.scheduler import Pace
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
 from r1kit.types import Request, Sampling
@@ -49,10 +49,10 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
         pieces = _read(cold, [WORDS, *others], most)
         for one, other, job in zip(known, whole, pieces, strict=True):
             assert other.n_cached == job.n_cached == 0
-            assert one.known.keys() == other.known.keys()
-            for layer, pair in other.known.items():
+            assert one.keys_values.keys() == other.keys_values.keys()
+            for layer, pair in other.keys_values.items():
                 for same in (one, job):
-                    torch.testing.assert_close(same.known[layer], pair, atol=2e-5, rtol=1e-4)
+                    torch.testing.assert_close(same.keys_values[layer], pair, atol=2e-5, rtol=1e-4)
     assert [job.n_cached for job in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
 
 
@@ -63,7 +63,7 @@ def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
     places = set()
     while not job.is_read:
         prefill.advance([job], 2)
-        places.add(job.known[0][0].data_ptr())
+        places.add(job.keys_values[0][0].data_ptr())
     assert len(places) <= 2 + math.log2(len(WORDS))
 
 
@@ -103,7 +103,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
         for request in (long, short)
     )
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
-    engine._queue.pace = Pace(16, 16)
+    engine._scheduler.queue.pace = Pace(16, 16)
     going = engine.submit(short)
     engine.step()
     job, gone = engine.submit(long), engine.submit(long)
@@ -130,7 +130,7 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     request = Request(WORDS, 1, Sampling(6), seed=4)
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
-    engine._queue.pace = Pace(16, 16)
+    engine._scheduler.queue.pace = Pace(16, 16)
     job = engine.submit(request)
     for _ in range(n_steps):
         engine.step()
@@ -146,7 +146,7 @@ def test_new_weights_read_a_prompt_again(
 ) -> None:
     request = Request(WORDS, 1, Sampling(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
-    engine._queue.pace = Pace(16, 16)
+    engine._scheduler.queue.pace = Pace(16, 16)
     job = engine.submit(request)
     engine.step()
     with torch.no_grad():

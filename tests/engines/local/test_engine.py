@@ -174,7 +174,7 @@ def test_greedy_completions_never_part(
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
     job = engine.submit(Request([5, 6, 7], 8, Sampling(10, temperature=0), 0))
     while engine.step() == []:
-        assert engine._n_branches == 1
+        assert engine._decoder.n_branches == 1
     assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
 
 

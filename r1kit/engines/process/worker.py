@@ -43,14 +43,14 @@ time than a token of a small model"""
 class _Open:
     """An open completion and the tokens that have not been sent yet."""
 
-    n_told: int = 0
+    n_sent: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
-    def told(self) -> tuple[list[int], list[float]]:
+    def take(self) -> tuple[list[int], list[float]]:
         """Return the unsent tokens and log-probabilities and count them as sent."""
         token_ids, logprobs = self.token_ids, self.logprobs
-        self.n_told += len(token_ids)
+        self.n_sent += len(token_ids)
         self.token_ids, self.logprobs = [], []
         return token_ids, logprobs
 
@@ -87,7 +87,7 @@ class EngineWorker:
                 self._engine.step()
                 self._tell()
         except EngineError as error:
-            self._line.send_bytes(to_bytes({"said": str(error)}))
+            self._line.send_bytes(to_bytes({"message": str(error)}))
 
     def _listen(self) -> None:
         # Read continuously, so that neither side blocks on a full pipe.
@@ -98,63 +98,67 @@ class EngineWorker:
     def _obey(self) -> None:
         """Handle all queued messages; block for one if there are no open requests."""
         while not self._working or not self._inbox.empty():
-            asked = self._inbox.get()
-            number = asked["job"]
-            if "request" in asked:
-                self._begin(number, _request(asked["request"]), asked["ahead"])
+            message = self._inbox.get()
+            number = message["job"]
+            if "request" in message:
+                self._begin(number, _request(message["request"]), message["ahead"])
             elif number in self._working:
-                self._drop(self._working[number], asked["place"])
+                self._drop(self._working[number], message["index"])
 
     def _begin(self, number: int, request: Request, ahead: bool) -> None:
-        places = range(request.n)
+        indices = range(request.n)
         try:
             job = self._engine.submit(request, ahead)
         except EngineError as error:
-            self._say([[number, place, str(error)] for place in places])
+            self._say([[number, index, str(error)] for index in indices])
             return
-        self._working[number] = _Working(job, number, {place: _Open() for place in places})
+        self._working[number] = _Working(job, number, {index: _Open() for index in indices})
 
-    def _drop(self, working: _Working, place: int) -> None:
-        if working.open.pop(place, None) is None:
+    def _drop(self, working: _Working, index: int) -> None:
+        if working.open.pop(index, None) is None:
             return  # it ended in the meantime
         if not working.open:
             self._close(working)
-        elif place < working.job.n_begun and working.job.completions[place] is None:
-            self._engine.cut(working.job, place)
+        elif index < working.job.n_begun and working.job.completions[index] is None:
+            self._engine.cut(working.job, index)
 
     def _tell(self) -> None:
         by_job = {working.job: working for working in self._working.values()}
-        for job, place, token, logprob in self._engine.newest():
-            if (one := by_job[job].open.get(place)) is not None:
-                one.token_ids.append(token)
-                one.logprobs.append(logprob)
+        for job, index, token, logprob in self._engine.newest():
+            if (completion := by_job[job].open.get(index)) is not None:
+                completion.token_ids.append(token)
+                completion.logprobs.append(logprob)
         now = time.monotonic()
         is_time = now >= self._tell_at
         if is_time:
             n_open = sum(len(working.open) for working in by_job.values())
             self._tell_at = now + max(EVERY_S, EVENT_S * n_open)
-        news = [one for working in by_job.values() for one in self._news(working, is_time)]
-        if news:
-            self._say(news)
+        updates = [
+            update for working in by_job.values() for update in self._updates(working, is_time)
+        ]
+        if updates:
+            self._say(updates)
 
-    def _news(self, working: _Working, is_time: bool) -> Iterator[list[Any]]:
+    def _updates(self, working: _Working, is_time: bool) -> Iterator[list[Any]]:
         job = working.job
-        for place, one in list(working.open.items()):
-            if place in job.errors:
-                del working.open[place]
-                yield [working.number, place, str(job.errors[place])]
-            elif (done := job.completions[place]) is not None:
-                del working.open[place]
-                rest = _rest(done, one.n_told)
-                yield [working.number, place, *rest, job.n_cached, done.tops[one.n_told :]]
-            elif one.token_ids and (is_time or not one.n_told):
-                tops = self._engine.odds(job, place).tops[one.n_told :] if _wants_tops(job) else []
-                yield [working.number, place, *one.told(), None, job.n_cached, tops]
+        for index, completion in list(working.open.items()):
+            if index in job.errors:
+                del working.open[index]
+                yield [working.number, index, str(job.errors[index])]
+            elif (done := job.completions[index]) is not None:
+                del working.open[index]
+                rest = _rest(done, completion.n_sent)
+                yield [working.number, index, *rest, job.n_cached, done.tops[completion.n_sent :]]
+            elif completion.token_ids and (is_time or not completion.n_sent):
+                has_tops = job.request.sampling.n_top > 0
+                tops = self._engine.logprobs(job, index).tops if has_tops else []
+                tops = tops[completion.n_sent :]
+                yield [working.number, index, *completion.take(), None, job.n_cached, tops]
         if not working.open:
             self._close(working)
 
-    def _say(self, news: list[list[Any]]) -> None:
-        self._line.send_bytes(orjson.dumps(news))
+    def _say(self, updates: list[list[Any]]) -> None:
+        self._line.send_bytes(orjson.dumps(updates))
 
     def _close(self, working: _Working) -> None:
         del self._working[working.number]
@@ -165,14 +169,10 @@ def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:
     return done.token_ids[start:], done.logprobs[start:], done.finish
 
 
-def _wants_tops(job: RequestState) -> bool:
-    return job.request.sampling.n_top > 0
-
-
-def _request(told: Json) -> Request:
-    sampling = told["sampling"]
-    law = Sampling(**{**sampling, "stop": tuple(sampling["stop"])})
-    return Request(told["prompt_ids"], told["n"], law, told["seed"])
+def _request(fields: Json) -> Request:
+    sampling = fields["sampling"]
+    sampling = Sampling(**{**sampling, "stop": tuple(sampling["stop"])})
+    return Request(fields["prompt_ids"], fields["n"], sampling, fields["seed"])
 
 
 def _warm_up(engine: LocalEngine) -> None:
@@ -182,19 +182,23 @@ def _warm_up(engine: LocalEngine) -> None:
 
 def main(line: Connection) -> None:
     """Load the model named in the first message, reply with facts or the error, then serve."""
-    asked = read_json(line.recv_bytes())
-    wish = asked["wish"]
-    where = Path(wish["model"]) if asked["is_folder"] else wish["model"]
+    message = read_json(line.recv_bytes())
+    config = message["config"]
+    source = Path(config["model"]) if message["is_folder"] else config["model"]
     try:
-        model, tokenizer = checkpoint.load(where, auto_device())
+        model, tokenizer = checkpoint.load(source, auto_device())
         if model.num_parameters() < SMALL:
             torch.set_num_threads(1)
         engine = LocalEngine(
-            model, tokenizer, max_rows=wish["max_rows"], prefix_tokens=wish["prefix_tokens"]
+            model,
+            tokenizer,
+            max_rows=config["max_rows"],
+            prefix_tokens=config["prefix_tokens"],
+            decode_text=False,  # tokens are sent, and the parent decodes them
         )
         _warm_up(engine)
     except R1Error as error:
-        line.send_bytes(to_bytes({"error": type(error).__name__, "said": str(error)}))
+        line.send_bytes(to_bytes({"error": type(error).__name__, "message": str(error)}))
         return
     gc.freeze()  # these objects stay, so the garbage collector need not scan them
     line.send_bytes(orjson.dumps({"max_positions": engine.max_positions}))

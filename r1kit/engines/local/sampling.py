@@ -40,22 +40,22 @@ class BatchSamplingParams:
     """[R] float32; 2 disables it (1 could still truncate, because of rounding)"""
 
 
-def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
+def sample(logits: Tensor, params: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
     """Sample one token per row by inverting the cumulative distribution at u.
 
     logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 after
     temperature, top-k and top-p; NaN if the logits of a row are not finite.
     """
-    if law.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
-        return _looped(logits, law, u)
-    scores = logits / law.temperature[:, None]
-    if law.cut is not None:
-        rows = law.cut
-        scores[rows] = _truncate(scores[rows], law.top_k[rows], law.top_p[rows])
+    if params.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
+        return _looped(logits, params, u)
+    scores = logits / params.temperature[:, None]
+    if params.cut is not None:
+        rows = params.cut
+        scores[rows] = _truncate(scores[rows], params.top_k[rows], params.top_p[rows])
     probs = scores.softmax(-1)
     tokens = _invert(probs, u[:, None])
-    if law.greedy is not None:
-        tokens = torch.where(law.greedy[:, None], logits.argmax(-1, keepdim=True), tokens)
+    if params.greedy is not None:
+        tokens = torch.where(params.greedy[:, None], logits.argmax(-1, keepdim=True), tokens)
     # Relative to the likeliest token, because the sampled token's probability may be too small to
     # keep its precision.
     below = (scores.gather(-1, tokens) - scores.amax(-1, keepdim=True))[:, 0]
@@ -63,34 +63,39 @@ def sample(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor,
 
 
 def top_logprobs(
-    logits: Tensor, law: BatchSamplingParams, wanted: dict[int, int], drawn: tuple[Tensor, Tensor]
+    logits: Tensor,
+    params: BatchSamplingParams,
+    n_tops: dict[int, int],
+    sampled: tuple[Tensor, Tensor],
 ) -> list[TopLogprobs]:
-    """Return the likeliest tokens that can be sampled, for the rows in `wanted` (row → how many).
+    """Return the likeliest tokens that can be sampled, for the rows in `n_tops` (row → how many).
 
-    `drawn` is the result of `sample` for all rows; its log-probabilities are copied exactly.
+    `sampled` is the result of `sample` for all rows; its log-probabilities are copied exactly.
     """
-    rows = torch.tensor(list(wanted), device=logits.device)
-    scores = logits[rows] / law.temperature[rows, None]
-    if law.cut is not None:
-        scores = _truncate(scores, law.top_k[rows], law.top_p[rows])
-    found = scores.log_softmax(-1).topk(max(wanted.values()))
-    columns = (*(column[rows] for column in drawn), found.indices, found.values)
-    told = zip(*(column.tolist() for column in columns), strict=True)
+    rows = torch.tensor(list(n_tops), device=logits.device)
+    scores = logits[rows] / params.temperature[rows, None]
+    if params.cut is not None:
+        scores = _truncate(scores, params.top_k[rows], params.top_p[rows])
+    likeliest = scores.log_softmax(-1).topk(max(n_tops.values()))
+    columns = (*(column[rows] for column in sampled), likeliest.indices, likeliest.values)
+    per_row = zip(*(column.tolist() for column in columns), strict=True)
     return [
         [
-            (token, logprob if token == one else value)
+            (token, logprob if token == sampled_token else value)
             for token, value in zip(tokens[:n], values[:n], strict=True)
             if value > -torch.inf
         ]
-        for n, (one, logprob, tokens, values) in zip(wanted.values(), told, strict=True)
+        for n, (sampled_token, logprob, tokens, values) in zip(
+            n_tops.values(), per_row, strict=True
+        )
     ]
 
 
-def _looped(logits: Tensor, law: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
-    greedy = np.zeros(0, np.bool_) if law.greedy is None else law.greedy.numpy()
+def _looped(logits: Tensor, params: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
+    greedy = np.zeros(0, np.bool_) if params.greedy is None else params.greedy.numpy()
     tokens, logprobs = np.empty(len(logits), np.int64), np.empty(len(logits), np.float32)
     kernels.sample(
-        logits.contiguous().numpy(), law.temperature.numpy(), greedy, u.numpy(), tokens, logprobs
+        logits.contiguous().numpy(), params.temperature.numpy(), greedy, u.numpy(), tokens, logprobs
     )
     return torch.from_numpy(tokens), torch.from_numpy(logprobs)
 
@@ -107,8 +112,8 @@ def _invert(probs: Tensor, u: Tensor) -> Tensor:
     block, rest = _pass(sums, u * sums[:, -1:])
     token, _ = _pass(blocks.take_along_dim(block[:, :, None], 1)[:, 0].cumsum(-1), rest)
     # Beyond the vocabulary only if the row is NaN, which its log-probability will show.
-    place: Tensor = block * size + token
-    return place.clamp_(max=vocab - 1)
+    tokens: Tensor = block * size + token
+    return tokens.clamp_(max=vocab - 1)
 
 
 def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,9 +124,9 @@ def _pass(sums: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
     """
     last = sums[:, -1:]
     point = torch.minimum(point, torch.nextafter(last, torch.zeros_like(last)))
-    place = torch.searchsorted(sums, point, right=True).clamp_(max=sums.shape[-1] - 1)
-    before = sums.gather(-1, (place - 1).clamp_(min=0))
-    return place, point - torch.where(place > 0, before, 0.0)
+    index = torch.searchsorted(sums, point, right=True).clamp_(max=sums.shape[-1] - 1)
+    before = sums.gather(-1, (index - 1).clamp_(min=0))
+    return index, point - torch.where(index > 0, before, 0.0)
 
 
 def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
@@ -130,16 +135,16 @@ def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
     In most rows a few of the likeliest tokens determine the threshold; sorting the whole vocabulary
     takes longer than the model.
     """
-    left = torch.arange(len(scores), device=scores.device)
+    undecided = torch.arange(len(scores), device=scores.device)
     for size in _HEADS:
-        if not len(left) or size >= scores.shape[-1]:
+        if not len(undecided) or size >= scores.shape[-1]:
             break
-        some = scores[left]
-        least, is_sure = _least(some, top_k[left], top_p[left], size)
-        scores[left[is_sure]] = some.masked_fill_(some < least, -torch.inf)[is_sure]
-        left = left[~is_sure]
-    if len(left):
-        scores[left] = _truncate_sorted(scores[left], top_k[left], top_p[left])
+        some = scores[undecided]
+        least, is_sure = _least(some, top_k[undecided], top_p[undecided], size)
+        scores[undecided[is_sure]] = some.masked_fill_(some < least, -torch.inf)[is_sure]
+        undecided = undecided[~is_sure]
+    if len(undecided):
+        scores[undecided] = _truncate_sorted(scores[undecided], top_k[undecided], top_p[undecided])
     return scores
 
 
@@ -151,12 +156,12 @@ def _least(scores: Tensor, top_k: Tensor, top_p: Tensor, size: int) -> tuple[Ten
     """
     head = scores.topk(size).values
     among = torch.arange(size, device=scores.device) < top_k[:, None]
-    all_of_it = torch.where(
+    total = torch.where(
         top_k[:, None] <= size,
         head.masked_fill(~among, -torch.inf).logsumexp(-1, keepdim=True),
         scores.logsumexp(-1, keepdim=True),
     )
-    probs = (head - all_of_it).exp()
+    probs = (head - total).exp()
     kept = among & (probs.cumsum(-1) - probs < top_p[:, None])
     n = kept.sum(-1, keepdim=True)
     least, after = (head.gather(-1, (n - back).clamp(0, size - 1)) for back in (1, 0))

@@ -1,4 +1,4 @@
-"""The scheduler of chunked prefill: the queue of requests that wait for a row.
+"""The scheduler: the queue of requests that wait for a row, and chunked prefill.
 
 Prompts are prefilled in chunks ("pieces"), as in vLLM and SGLang: a step reads chunks up to a token
 budget, prompts with the fewest tokens left first. The prompt that has waited longest gets a chunk
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.prefill import PrefillState
+from r1kit.engines.local.prefill import PrefillState
+from r1kit.engines.local.slots import Slots
 
 _WORK = 34e9
 """parameters times tokens of a chunk on a CPU; takes about half a second on two cores"""
@@ -105,3 +106,28 @@ class PrefillQueue:
             if job.n_unread <= self.pace.piece:
                 n_rows -= job.n_waiting
         return jobs
+
+
+class Scheduler:
+    """Decides which prompts a step prefills, and which completions get the free rows."""
+
+    def __init__(self, slots: Slots, pace: Pace) -> None:
+        self.queue = PrefillQueue(pace)
+        self._slots = slots
+
+    def next_pieces(self) -> list[PrefillState]:
+        """Return the jobs that get a chunk in this step, for rows that are free or soon will be."""
+        return self.queue.next_pieces(self._slots.n_free, self._slots.capacity // 8)
+
+    def next_rows(self) -> tuple[PrefillState, int] | None:
+        """Return the next job whose prompt is prefilled, and how many rows it gets now."""
+        if not self._slots.n_free or (job := self.queue.first_read()) is None:
+            return None
+        return job, min(self._slots.n_free, job.n_waiting)
+
+    def largest(self) -> tuple[int, int]:
+        """Return the most rows at once, and the longest sequence, of all requests so far."""
+        jobs = [sequence.job for sequence in self._slots.sequences] + list(self.queue)
+        n_waiting = sum(job.n_waiting for job in self.queue)
+        longest = max(len(j.request.prompt_ids) + j.request.sampling.max_tokens for j in jobs)
+        return min(self._slots.capacity, self._slots.n + n_waiting), longest

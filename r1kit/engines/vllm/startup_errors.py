@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-N_LAST_WORDS = 6
+N_LINES = 6
 """number of output lines shown"""
 CAUSES = (
     (
@@ -59,24 +59,24 @@ CAUSES = (
 """(pattern in the output, advice); the first match counts"""
 
 
-def explained(words: Sequence[str]) -> str:
+def explained(output: Sequence[str]) -> str:
     """Return the likely cause and the last lines of the output."""
-    last = "\n".join(f"  {line[:200]}" for line in _telling(words))
-    cause = likely_cause(words) or "These words should say why."
+    last = "\n".join(f"  {line[:200]}" for line in _telling_lines(output))
+    cause = likely_cause(output) or "These words should say why."
     return f"{cause} Its last words:\n{last}"
 
 
-def likely_cause(words: Sequence[str]) -> str | None:
+def likely_cause(output: Sequence[str]) -> str | None:
     """Return the advice for this output, None if no pattern matches."""
-    text = "\n".join(words)
-    for pattern, told in CAUSES:
-        if found := re.search(pattern, text):
-            return told.format(*found.groups())
+    text = "\n".join(output)
+    for pattern, advice in CAUSES:
+        if match := re.search(pattern, text):
+            return advice.format(*match.groups())
     return None
 
 
-def _telling(words: Sequence[str]) -> list[str]:
+def _telling_lines(output: Sequence[str]) -> list[str]:
     """Return the last lines, only those that name errors if any do; tracebacks are left out."""
-    said = [line for line in words if not re.search(r'File "|Traceback|\^\^\^', line)]
-    errors = [line for line in said if "rror" in line]
-    return (errors or said)[-N_LAST_WORDS:]
+    lines = [line for line in output if not re.search(r'File "|Traceback|\^\^\^', line)]
+    errors = [line for line in lines if "rror" in line]
+    return (errors or lines)[-N_LINES:]

@@ -11,7 +11,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import token_logprobs
 from r1kit.types import Completion, Request, Sampling
-from tests.engines.test_local import PROMPTS, _ids, _requests
+from tests.engines.local.test_engine import PROMPTS, _ids, _requests
 
 
 def test_the_batch_is_full_while_work_waits_and_shrinks_after(
@@ -39,10 +39,10 @@ def test_the_cache_never_exceeds_what_is_needed(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
     generate(engine, _requests(n=1, max_tokens=70))
-    assert engine._cache.length == 100
-    assert engine._cache.rows <= 4
+    assert engine._decoder.cache.length == 100
+    assert engine._decoder.cache.rows <= 4
     generate(engine, _requests(n=2, max_tokens=5))
-    assert (engine._cache.rows, engine._cache.length) == (6, 35)
+    assert (engine._decoder.cache.rows, engine._decoder.cache.length) == (6, 35)
 
 
 def test_one_prefill_serves_a_group(
@@ -213,11 +213,11 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     job = engine.submit(request)
     for _ in range(5):
         engine.step()
-    so_far = engine.odds(job, 1).logprobs
+    so_far = engine.logprobs(job, 1).logprobs
     cut = engine.cut(job, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
-    assert cut.logprobs == so_far == engine.odds(job, 1).logprobs
+    assert cut.logprobs == so_far == engine.logprobs(job, 1).logprobs
     assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
     with pytest.raises(EngineError, match="not being sampled"):
         engine.cut(job, 1)
@@ -242,3 +242,18 @@ def test_a_request_ahead_begins_before_those_that_wait(
         LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()), [job.request for job in jobs]
     )
     assert _ids([job.results() for job in jobs]) == _ids(alone)
+
+
+def test_without_text_everything_else_is_the_same(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {3, 9, 257}
+    plain, stopping = _requests(), _requests(stop=tuple("abcdefgh"))
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends)
+    expected = [c for group in generate(engine, plain + stopping) for c in group]
+    assert {c.finish for c in expected} == {"stop", "length"}
+    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends, decode_text=False)
+    completions = [c for group in generate(engine, plain + stopping) for c in group]
+    assert completions == [dataclasses.replace(c, text="") for c in expected]
+    monkeypatch.setattr(engine, "_text", None)
+    generate(engine, plain)

@@ -1,21 +1,38 @@
-"""The state of the rows being decoded: one tensor per property, compact at the front.
+"""The completions being decoded, one per row: one tensor per property, compact at the front.
 
-A row is one completion in flight. Its sampled tokens stay in preallocated buffers on the device
-until it ends, so that no Python runs per token, only per finished row.
+Sampled tokens stay in preallocated buffers on the device until a completion ends, so that no Python
+runs per token, only per finished row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from r1kit.engines.counter_rng import keys
-from r1kit.engines.sampling import BatchSamplingParams
-from r1kit.types import Request, Sampling
+from r1kit.engines.base import RequestState
+from r1kit.engines.grammar import GrammarState
+from r1kit.engines.local.counter_rng import keys
+from r1kit.engines.local.prefill import PrefillState
+from r1kit.engines.local.sampling import BatchSamplingParams
+from r1kit.types import Sampling, TopLogprobs
 
 _NO_TOP_K, _NO_TOP_P = 2**62, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSequence:
+    """The completion that a row samples."""
+
+    job: PrefillState
+    index: int
+    version: int
+    """policy version when the completion started"""
+    grammar: GrammarState | None
+    """set if the completion follows a JSON schema"""
+    tops: list[TopLogprobs]
 
 
 class Slots:
@@ -26,6 +43,8 @@ class Slots:
             return torch.zeros(capacity, dtype=dtype, device=device)
 
         self.n = 0
+        self.capacity = capacity
+        self.sequences: list[RunningSequence] = []
         self.branch = column(torch.int64)
         """row of the KV cache with the completion's history; equal histories share one"""
         self.token = column(torch.int64)
@@ -45,9 +64,16 @@ class Slots:
         self.tokens = torch.zeros(capacity, 0, dtype=torch.int64, device=device)
         self.logprobs = torch.zeros(capacity, 0, device=device)
 
-    def add(self, request: Request, first: int, n: int, branch: int) -> None:
-        """Append rows for completions first..first+n-1 of a request."""
-        rows, sampling = slice(self.n, self.n + n), request.sampling
+    @property
+    def n_free(self) -> int:
+        """Number of rows without a completion."""
+        return self.capacity - self.n
+
+    def add(self, sequences: list[RunningSequence], branch: int) -> None:
+        """Append rows for consecutive completions of one request."""
+        job, first, n = sequences[0].job, sequences[0].index, len(sequences)
+        request, sampling = job.request, job.request.sampling
+        rows = slice(self.n, self.n + n)
         greedy = sampling.temperature == 0
         self._widen(sampling.max_tokens)
         self.branch[rows] = branch
@@ -61,9 +87,22 @@ class Slots:
         self.greedy[rows] = greedy
         self.top_k[rows] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K
         self.top_p[rows] = sampling.top_p if sampling.top_p < 1 and not greedy else _NO_TOP_P
+        self.sequences += sequences
         self.n += n
 
-    def law(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
+    def find(self, job: RequestState, index: int) -> int | None:
+        """Return the row of a completion; None if it is not being decoded."""
+        for row, sequence in enumerate(self.sequences):
+            if sequence.job is job and sequence.index == index:
+                return row
+        return None
+
+    def samplings(self) -> list[Sampling]:
+        """Return the sampling parameters of every request that has a row."""
+        jobs = dict.fromkeys(sequence.job for sequence in self.sequences)
+        return [job.request.sampling for job in jobs]
+
+    def params(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
         """Return the sampling parameters of all rows.
 
         `samplings` are all that occur among the rows; they make the common case cheap.
@@ -77,12 +116,12 @@ class Slots:
             self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n]
         )
 
-    def early(self, samplings: Collection[Sampling]) -> Tensor | None:
-        """Return the rows below min_tokens, None if there are none. `samplings` as for `law`."""
+    def below_min_tokens(self, samplings: Collection[Sampling]) -> Tensor | None:
+        """Return the rows below min_tokens, None if there are none; `samplings` as in `params`."""
         if not any(s.min_tokens for s in samplings):
             return None
-        early = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
-        return early if len(early) else None
+        rows = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
+        return rows if len(rows) else None
 
     def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
         """Append one token per row; return [R] bool, True for rows that have reached max_tokens."""
@@ -105,21 +144,22 @@ class Slots:
         logprobs: list[float] = self.logprobs[row, : self.count[row]].tolist()
         return logprobs
 
-    def remove(self, gone: list[int]) -> tuple[list[int], list[int]]:
-        """Remove the rows `gone` (ascending) and fill their places with rows from the end.
-
-        Returns (sources, targets), the moves that a caller with its own per-row state must repeat.
-        """
-        self.n -= len(gone)
-        leaving = set(gone)
-        targets = [row for row in gone if row < self.n]
-        sources = [row for row in range(self.n, self.n + len(gone)) if row not in leaving]
+    def remove(self, rows: list[int]) -> None:
+        """Remove these rows (ascending) and fill their places with rows from the end."""
+        self.n -= len(rows)
+        leaving = set(rows)
+        targets = [row for row in rows if row < self.n]
+        sources = [row for row in range(self.n, self.n + len(rows)) if row not in leaving]
         if sources:
-            to, of = (torch.tensor(rows, device=self.branch.device) for rows in (targets, sources))
+            to, of = (
+                torch.tensor(moved, device=self.branch.device) for moved in (targets, sources)
+            )
             for column in vars(self).values():
                 if isinstance(column, Tensor):
                     column[to] = column[of]
-        return sources, targets
+        for source, target in zip(sources, targets, strict=True):
+            self.sequences[target] = self.sequences[source]
+        del self.sequences[self.n :]
 
     def _widen(self, width: int) -> None:
         missing = width - self.tokens.shape[1]

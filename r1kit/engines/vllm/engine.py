@@ -21,9 +21,11 @@ from typing import Any
 import httpx
 
 from r1kit.engines.base import RequestState
+from r1kit.engines.openai.choices import FINISHES
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
-from r1kit.engines.sse import FINISHES, EventReader, reason
 from r1kit.errors import EngineError
+from r1kit.http.client import reason
+from r1kit.http.sse import EventReader
 from r1kit.types import Completion, Finish, TopLogprobs
 
 _STEP_S = 0.01
@@ -37,7 +39,7 @@ _DEAD = r"EngineCore|EngineDead"
 
 
 class VllmEngine(RemoteEngine):
-    """A `StreamingSampler` on a vLLM server; call its methods from one thread, except `lose`."""
+    """A `StreamingSampler` on a vLLM server, used from one thread, except for `mark_lost`."""
 
     def __init__(
         self,
@@ -46,19 +48,21 @@ class VllmEngine(RemoteEngine):
         key: str,
         tokenizer: Any,
         *,
-        n_ids: int,
+        vocab_size: int,
         eos_ids: Collection[int],
         max_positions: int,
     ) -> None:
-        """`url` is the server's root, `n_ids` the vocabulary size of the model."""
-        super().__init__(tokenizer, n_ids=n_ids, eos_ids=eos_ids, max_positions=max_positions)
+        """`url` is the server's root, `vocab_size` the vocabulary size of the model."""
+        super().__init__(
+            tokenizer, vocab_size=vocab_size, eos_ids=eos_ids, max_positions=max_positions
+        )
         self._model = model
-        self._news: SimpleQueue[tuple[RemoteCompletion, CompletionUpdate | EngineError]] = (
+        self._updates: SimpleQueue[tuple[RemoteCompletion, CompletionUpdate | EngineError]] = (
             SimpleQueue()
         )
         self._streams: dict[RemoteCompletion, Future[None]] = {}
         """streams of the open completions"""
-        self._over: str | None = None
+        self._loss: str | None = None
         """reason that the server is gone; None while it works"""
         self._loop = asyncio.new_event_loop()
         self._client = httpx.AsyncClient(
@@ -72,22 +76,22 @@ class VllmEngine(RemoteEngine):
 
     def step(self) -> list[RequestState]:
         """Receive new tokens; return finished requests. Raises EngineError if the server died."""
-        done: list[RequestState] = []
+        finished: list[RequestState] = []
         try:
-            row, news = self._news.get(timeout=_STEP_S)
+            row, update = self._updates.get(timeout=_STEP_S)
             while True:
-                if self._take(row, news):
-                    done.append(row.job)
-                row, news = self._news.get_nowait()
+                if self._take(row, update):
+                    finished.append(row.job)
+                row, update = self._updates.get_nowait()
         except Empty:
             pass
-        if self._over is not None:
-            raise EngineError(f"vLLM is gone ({self._over}); ask again in a minute.")
-        return done
+        if self._loss is not None:
+            raise EngineError(f"vLLM is gone ({self._loss}); ask again in a minute.")
+        return finished
 
-    def lose(self, why: str) -> None:
+    def mark_lost(self, why: str) -> None:
         """Report from any thread that the server is gone; the next `step` raises."""
-        self._over = why
+        self._loss = why
 
     def close(self) -> None:
         """Abort all requests and close the connections; the engine cannot be used afterwards."""
@@ -101,10 +105,9 @@ class VllmEngine(RemoteEngine):
     def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
         """Open a stream per completion; `ahead` is ignored because vLLM schedules all requests."""
         for row in rows:
-            reading = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
-            self._streams[row] = reading
+            self._streams[row] = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
 
-    def _let_go(self, row: RemoteCompletion) -> None:
+    def _cancel(self, row: RemoteCompletion) -> None:
         self._streams[row].cancel()
 
     def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
@@ -122,7 +125,7 @@ class VllmEngine(RemoteEngine):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
-            "seed": (request.seed + row.place) % 2**63,
+            "seed": (request.seed + row.index) % 2**63,
             "stop": list(sampling.stop),
             "stop_token_ids": sorted(self.eos_ids),
             "min_tokens": sampling.min_tokens,
@@ -146,26 +149,26 @@ class VllmEngine(RemoteEngine):
                 reader = EventReader()
                 async for part in reply.aiter_bytes():
                     for event in reader.feed(part):
-                        news = _news(event, row.job.request.sampling.n_top)
-                        finish = news.finish or finish
-                        n_cached = max(n_cached, news.n_cached)
-                        if news.token_ids:
-                            self._news.put((row, dataclasses.replace(news, finish=None)))
+                        update = _update(event, row.job.request.sampling.n_top)
+                        finish = update.finish or finish
+                        n_cached = max(n_cached, update.n_cached)
+                        if update.token_ids:
+                            self._updates.put((row, dataclasses.replace(update, finish=None)))
             if not reader.is_done or finish is None:
                 raise httpx.ReadError("its stream ended in the middle")
-            self._news.put((row, CompletionUpdate(finish=finish, n_cached=n_cached)))
+            self._updates.put((row, CompletionUpdate(finish=finish, n_cached=n_cached)))
         except EngineError as error:
             if re.search(_DEAD, str(error)):
-                self._over = "its engine has ended"
-            self._news.put((row, error))
+                self._loss = "its engine has ended"
+            self._updates.put((row, error))
         except httpx.HTTPError as error:
-            self._over = str(error) or type(error).__name__
-            self._news.put((row, EngineError("vLLM ended while it was answering; ask again.")))
+            self._loss = str(error) or type(error).__name__
+            self._updates.put((row, EngineError("vLLM ended while it was answering; ask again.")))
         except Exception as error:  # raised in the caller, not lost in a thread
-            self._news.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
+            self._updates.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
 
 
-def _news(event: dict[str, Any], n_top: int) -> CompletionUpdate:
+def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:
     """Decode an event. Raises EngineError for an error event, or text without token ids."""
     if "error" in event:
         raise EngineError(_refusal(500, event))
@@ -178,20 +181,20 @@ def _news(event: dict[str, Any], n_top: int) -> CompletionUpdate:
     ids = choice.get("token_ids")
     if ids is None and choice.get("text"):
         raise EngineError("This vLLM says no token ids; 0.10.2 is the first that does.")
-    told = choice.get("logprobs") or {}
-    said = choice.get("finish_reason")
-    finish = FINISHES.get(said) if said else None
-    if said and finish is None:
-        raise EngineError(f"vLLM ended the answer ({said}); ask again.")
-    tops = [_top(top, n_top) for top in told.get("top_logprobs") or []] if n_top else []
+    logprobs = choice.get("logprobs") or {}
+    reason_ = choice.get("finish_reason")
+    finish = FINISHES.get(reason_) if reason_ else None
+    if reason_ and finish is None:
+        raise EngineError(f"vLLM ended the answer ({reason_}); ask again.")
+    tops = [_top(top, n_top) for top in logprobs.get("top_logprobs") or []] if n_top else []
     return CompletionUpdate(
-        list(ids or []), told.get("token_logprobs") or [], finish, n_cached, tops
+        list(ids or []), logprobs.get("token_logprobs") or [], finish, n_cached, tops
     )
 
 
-def _top(told: dict[str, float] | None, n: int) -> TopLogprobs:
+def _top(logprobs: dict[str, float] | None, n: int) -> TopLogprobs:
     """Parse `{"token_id:5": -0.1}`, which may hold the sampled token as an extra entry."""
-    pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (told or {}).items()]
+    pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (logprobs or {}).items()]
     likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]
     return [(token, logprob) for token, logprob in likeliest if logprob > _NEVER]
 

@@ -3,7 +3,7 @@
 Unlike the engines of `base.py` it takes messages, because only the server has the tokenizer: a
 `Completion` from here has its text, in r1kit's format, and its finish reason, but no token ids.
 
-Servers return thinking in fields, typed parts or tags (sse.py); each is converted to the text
+Servers return thinking in fields, typed parts or tags (choices.py); each is converted to the text
 format that `template.parse` reads.
 """
 
@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.http_client import HttpClient, RefusedError
-from r1kit.engines.sse import FINISHES, count, pieces, spoken
+from r1kit.engines.openai.choices import FINISHES, count, pieces, thinking_and_answer
 from r1kit.errors import EngineError
 from r1kit.files.outside import mended
+from r1kit.http.client import HttpClient, RefusedError
 from r1kit.template import END_THINK, THINK, Piece, completion_text
 from r1kit.types import Completion, Finish, Json, Message, Sampling
 
@@ -66,7 +66,7 @@ class Endpoint:
         Raises ConfigError for an invalid address or key; no request is sent.
         """
         self.counters = Counters()
-        self._caller = HttpClient(url, api_key, timeout_s, retries, sleep)
+        self._client = HttpClient(url, api_key, timeout_s, retries, sleep)
         self._concurrency = concurrency
         self._model = model
         self._one_by_one = False
@@ -76,14 +76,14 @@ class Endpoint:
     @property
     def address(self) -> str:
         """The base URL, without API key and trailing slash."""
-        return self._caller.address
+        return self._client.address
 
     @property
     def model(self) -> str:
         """The model's name. Raises EngineError if none was given and the server has several."""
         with self._lock:
             if self._model is None:
-                self._model = self._caller.call("GET", "/models", None, self._only)
+                self._model = self._client.call("GET", "/models", None, self._only)
             return self._model
 
     def complete(
@@ -93,21 +93,21 @@ class Endpoint:
 
         Raises RefusedError if the server refuses this request, EngineError for all other failures.
         """
-        found: list[Completion] = []
+        completions: list[Completion] = []
         if n > 1 and not self._one_by_one:
             try:
-                found = self._ask(messages, sampling, seed, n)[:n]
+                completions = self._ask(messages, sampling, seed, n)[:n]
             except RefusedError:
-                found = []  # refuses n, or the request itself: the next attempt shows which
-        was_short = n > 1 and len(found) < n
-        while len(found) < n:
-            found += self._ask(messages, sampling, seed + len(found), 1)[:1]
+                completions = []  # refuses n, or the request itself: the next attempt shows which
+        was_short = n > 1 and len(completions) < n
+        while len(completions) < n:
+            completions += self._ask(messages, sampling, seed + len(completions), 1)[:1]
         self._one_by_one |= was_short
-        return found
+        return completions
 
     def complete_many(
         self,
-        asked: Sequence[EndpointRequest],
+        requests: Sequence[EndpointRequest],
         on_done: Callable[[int, CompletionsOrError], None] | None = None,
     ) -> list[CompletionsOrError]:
         """Return completions or an error for every request, in order; failures are not raised.
@@ -116,29 +116,29 @@ class Endpoint:
         max(concurrency, 4) failures in a row the server counts as down, and the remaining requests
         fail without being sent.
         """
-        answers: list[CompletionsOrError | None] = [None] * len(asked)
+        answers: list[CompletionsOrError | None] = [None] * len(requests)
         try:
             _ = self.model  # once, not in every thread
         except EngineError as error:
             if on_done is not None:
-                for place in range(len(asked)):
-                    on_done(place, error)
-            return [error for _ in asked]
+                for index in range(len(requests)):
+                    on_done(index, error)
+            return [error for _ in requests]
         done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
             queue.SimpleQueue()
         )
-        crew = _WorkerPool(self, asked, done, max(self._concurrency, LEAST_PATIENCE))
+        pool = _WorkerPool(self, requests, done, max(self._concurrency, LEAST_PATIENCE))
         try:
-            crew.start(min(self._concurrency, len(asked)))
-            for _ in asked:
-                place, answer = done.get()
+            pool.start(min(self._concurrency, len(requests)))
+            for _ in requests:
+                index, answer = done.get()
                 if not isinstance(answer, (list, EngineError)):
                     raise answer
-                answers[place] = answer
+                answers[index] = answer
                 if on_done is not None:
-                    on_done(place, answer)
+                    on_done(index, answer)
         finally:
-            crew.is_over = True
+            pool.is_over = True
         return [answer for answer in answers if answer is not None]
 
     def stream(
@@ -151,7 +151,7 @@ class Endpoint:
         body = self._body(messages, sampling, seed, 1) | {"stream": True}
         if not thinks:
             body["thinking"] = {"type": "disabled"}
-        yield from pieces(self._caller.events("/chat/completions", body))
+        yield from pieces(self._client.events("/chat/completions", body))
 
     def for_model(self, name: str) -> Endpoint:
         """Return a copy of this endpoint for another model of the same server."""
@@ -165,11 +165,11 @@ class Endpoint:
 
     def listed(self) -> list[Json]:
         """Return the model objects of `/models`. Raises EngineError."""
-        return self._caller.call("GET", "/models", None, _listed)
+        return self._client.call("GET", "/models", None, _listed)
 
     def close(self) -> None:
         """Close all connections."""
-        self._caller.close()
+        self._client.close()
 
     def __enter__(self) -> Endpoint:
         return self
@@ -187,7 +187,7 @@ class Endpoint:
     ) -> list[Completion]:
         body = self._body(messages, sampling, seed, n)
         started = time.perf_counter()
-        completions, usage = self._caller.call("POST", "/chat/completions", body, _read)
+        completions, usage = self._client.call("POST", "/chat/completions", body, _read)
         with self._lock:
             self.counters.prompt_tokens += count(usage, "prompt_tokens")
             self.counters.completion_tokens += count(usage, "completion_tokens")
@@ -229,16 +229,16 @@ class _WorkerPool:
     def __init__(
         self,
         endpoint: Endpoint,
-        asked: Sequence[EndpointRequest],
+        requests: Sequence[EndpointRequest],
         done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
         patience: int,
     ) -> None:
         self.is_over = False
         self._endpoint = endpoint
-        self._asked = asked
+        self._requests = requests
         self._done = done
         self._patience = patience
-        self._next = iter(range(len(asked)))
+        self._next = iter(range(len(requests)))
         self._failed = 0
         """number of failures in a row"""
         self._failure = EngineError("nothing failed")
@@ -251,16 +251,18 @@ class _WorkerPool:
     def _work(self) -> None:
         while not self.is_over:
             with self._lock:
-                place = next(self._next, None)
+                index = next(self._next, None)
                 gone = self._failure if self._failed >= self._patience else None
-            if place is None:
+            if index is None:
                 return
-            self._done.put((place, gone or self._ask(self._asked[place])))
+            self._done.put((index, gone or self._ask(self._requests[index])))
 
-    def _ask(self, asked: EndpointRequest) -> CompletionsOrError | BaseException:
+    def _ask(self, request: EndpointRequest) -> CompletionsOrError | BaseException:
         answer: CompletionsOrError | BaseException
         try:
-            answer = self._endpoint.complete(asked.messages, asked.sampling, asked.seed, asked.n)
+            answer = self._endpoint.complete(
+                request.messages, request.sampling, request.seed, request.n
+            )
         except EngineError as error:
             answer = error
         except BaseException as error:  # a bug: raised in the caller, not lost in a thread
@@ -285,8 +287,10 @@ def _read(answer: Json) -> tuple[list[Completion], Json]:
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         error = answer.get("error")
-        said = error.get("message") if isinstance(error, dict) else error
-        raise ValueError(said if isinstance(said, str) and said else "an answer without choices")
+        message = error.get("message") if isinstance(error, dict) else error
+        raise ValueError(
+            message if isinstance(message, str) and message else "an answer without choices"
+        )
     usage = answer.get("usage")
     return [_completion(choice) for choice in choices], usage if isinstance(usage, dict) else {}
 
@@ -296,7 +300,7 @@ def _completion(choice: Any) -> Completion:
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
     finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
-    return Completion([], [], _text(*spoken(message), finish), finish, 0)
+    return Completion([], [], _text(*thinking_and_answer(message), finish), finish, 0)
 
 
 def _text(reasoning: str, content: str, finish: Finish) -> str:

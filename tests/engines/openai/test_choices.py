@@ -1,36 +1,16 @@
-"""Streams of servers, cut anywhere, of every dialect, and damaged."""
+"""Streams of servers, of every dialect, and damaged."""
 
 import json
 
 import pytest
 
-from r1kit.engines.remote import Endpoint
-from r1kit.engines.sse import MAX_LINE_BYTES, EventReader, pieces, said
+from r1kit.engines.openai.choices import pieces, streamed_text
+from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
+from r1kit.http.sse import EventReader
 from r1kit.template import Piece
 from r1kit.types import Json, Message, Sampling
 from tests.servers import Reply, refusal, scripted
-
-TEXT = ': keep-alive\n\ndata: {"a": "다시"}\r\n\r\nevent: x\ndata:{"b": 2}\n\ndata: [DONE]\n\n'
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_events_are_the_same_however_they_are_cut(size: int) -> None:
-    reader, data = EventReader(), TEXT.encode()
-    found = [e for at in range(0, len(data), size) for e in reader.feed(data[at : at + size])]
-    assert found == [{"a": "다시"}, {"b": 2}]
-    assert reader.is_done
-
-
-@pytest.mark.parametrize("line", ["[1]", "{", "null", "[" * 100_000])
-def test_what_is_no_object_is_damage(line: str) -> None:
-    with pytest.raises(EngineError, match="damaged"):
-        EventReader().feed(f"data: {line}\n".encode())
-
-
-def test_a_line_without_end_is_not_kept() -> None:
-    with pytest.raises(EngineError, match="without end"):
-        EventReader().feed(b"data: " + b"x" * MAX_LINE_BYTES)
 
 
 def event(finish: str | None = None, **delta: object) -> Json:
@@ -53,11 +33,11 @@ def test_every_dialect_says_the_same(events: list[Json]) -> None:
 
 def test_nonsense_says_nothing() -> None:
     for odd in ({}, {"choices": "x"}, {"choices": [3]}, event(content=3), event(content=["x"])):
-        assert said(odd).content == ""
+        assert streamed_text(odd).content == ""
     [half] = EventReader().feed(b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n')
-    assert said(half).content == "�"
+    assert streamed_text(half).content == "�"
     with pytest.raises(EngineError, match="gave up: no memory"):
-        said({"error": {"message": "no memory."}})
+        streamed_text({"error": {"message": "no memory."}})
 
 
 MESSAGES = [Message("user", "x?")]

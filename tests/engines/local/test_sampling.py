@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.engines import sampling
-from r1kit.engines.counter_rng import _elsewhere, keys, uniform
-from r1kit.engines.sampling import (
+from r1kit.engines.local import sampling
+from r1kit.engines.local.counter_rng import _elsewhere, keys, uniform
+from r1kit.engines.local.sampling import (
     BatchSamplingParams,
     _truncate,
     _truncate_sorted,

@@ -9,7 +9,7 @@ from r1kit.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Flags:
+class VllmFlags:
     """Options that vLLM is started with, besides the model."""
 
     tensor_parallel_size: int = 1
@@ -24,7 +24,7 @@ class Flags:
             others = shlex.split(self.others)
         except ValueError as error:
             raise ConfigError(f"--vllm-args cannot be read ({error}).") from None
-        told = ["--tensor-parallel-size", str(self.tensor_parallel_size)]
+        options = ["--tensor-parallel-size", str(self.tensor_parallel_size)]
         if self.max_model_len is not None:
-            told += ["--max-model-len", str(self.max_model_len)]
-        return [*told, *(["--enforce-eager"] if self.enforce_eager else []), *others]
+            options += ["--max-model-len", str(self.max_model_len)]
+        return [*options, *(["--enforce-eager"] if self.enforce_eager else []), *others]

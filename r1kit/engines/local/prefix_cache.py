@@ -56,11 +56,11 @@ class PrefixCache:
             return
         keys: list[_Key] = []
         before = _ROOT
-        for place, tokens in enumerate(_blocks(ids)):
+        for index, tokens in enumerate(_blocks(ids)):
             key = before, tokens
             if key not in self._blocks:
                 self._n_made += 1
-                self._blocks[key] = _Block(self._n_made, _part(keys_values, place * BLOCK))
+                self._blocks[key] = _Block(self._n_made, _part(keys_values, index * BLOCK))
             keys.append(key)
             before = self._blocks[key].number
         self._touch(keys)

@@ -1,4 +1,4 @@
-"""Streams of OpenAI-compatible servers: bytes → events → thinking, answer, finish. No torch.
+"""Choices of OpenAI-compatible servers, in every dialect: thinking, answer, finish. No torch.
 
 Used by the remote engines, the proxy, the chat and the load test.
 """
@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from r1kit.errors import EngineError
-from r1kit.files.outside import read_mended
+from r1kit.http.client import reason
+from r1kit.http.sse import Event
 from r1kit.template import Piece, StreamParser
 from r1kit.types import Finish
-
-Event = dict[str, Any]
-
-MAX_LINE_BYTES = 4_000_000
-"""maximum size of one line; a server that sends more is treated as broken"""
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
@@ -32,24 +28,6 @@ _WORDS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
 """keys under which a content part may hold its text, whatever its type"""
 
 
-class EventReader:
-    """Parses server-sent events, in chunks of any size, into JSON objects; skips comments."""
-
-    def __init__(self) -> None:
-        self.is_done = False
-        """True once `[DONE]` has arrived; without it the stream was cut"""
-        self._held = b""
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes. Raises EngineError for malformed events."""
-        *lines, self._held = (self._held + data).split(b"\n")
-        if len(self._held) > MAX_LINE_BYTES:
-            raise EngineError("The server sends a line without end.")
-        said = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-        self.is_done |= b"[DONE]" in said
-        return [_event(text) for text in said if text and text != b"[DONE]"]
-
-
 @dataclass(frozen=True, slots=True)
 class StreamedText:
     """The text in one event: `StreamedText(content="x = 5")`."""
@@ -60,7 +38,7 @@ class StreamedText:
     """finish reason, as the server gave it"""
 
 
-def said(event: Event) -> StreamedText:
+def streamed_text(event: Event) -> StreamedText:
     """Return the text of an event's first choice.
 
     Raises EngineError for an error event, with the server's message, and for a tool call: r1kit
@@ -73,27 +51,27 @@ def said(event: Event) -> StreamedText:
     if not isinstance(choice, dict):
         return StreamedText()
     delta = choice.get("delta")
-    told = delta if isinstance(delta, dict) else {"content": choice.get("text")}
+    message = delta if isinstance(delta, dict) else {"content": choice.get("text")}
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else None
-    if told.get("tool_calls") or told.get("function_call") or finish in _CALLS:
+    if message.get("tool_calls") or message.get("function_call") or finish in _CALLS:
         raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
-    return StreamedText(*spoken(told), finish)
+    return StreamedText(*thinking_and_answer(message), finish)
 
 
-def spoken(told: Event) -> tuple[str, str]:
+def thinking_and_answer(message: Event) -> tuple[str, str]:
     """Return the thinking and the answer of a message or a delta.
 
     Thinking is a field of its own (DeepSeek, vLLM, OpenRouter) or a typed part of the content
     (Mistral); a server that uses several ways sends the same text in each. A refusal is an answer.
     """
     names = ("reasoning_content", "reasoning", "reasoning_details")
-    thinking = next((text for text in map(_words, map(told.get, names)) if text), "")
-    content, parts = told.get("content"), []
+    thinking = next((text for text in map(_words, map(message.get, names)) if text), "")
+    content, parts = message.get("content"), []
     if isinstance(content, list):
         parts = [part for part in content if isinstance(part, dict)]
         content = _words([part for part in parts if not _is_thought(part)])
-    answer = _words(content) or _words(told.get("refusal"))
+    answer = _words(content) or _words(message.get("refusal"))
     return thinking or _words([part for part in parts if _is_thought(part)]), answer
 
 
@@ -120,38 +98,16 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
     """
     parser, finish = StreamParser(), "abort"
     for event in events:
-        now = said(event)
-        finish = now.finish or finish
-        if now.reasoning:
-            yield Piece("thinking", now.reasoning)
-        yield from parser.feed(now.content)
+        text = streamed_text(event)
+        finish = text.finish or finish
+        if text.reasoning:
+            yield Piece("thinking", text.reasoning)
+        yield from parser.feed(text.content)
     yield from parser.finish()
     yield FINISHES.get(finish, "abort")
-
-
-def reason(body: Any, most: int = 300) -> str:
-    """Return the message in a server's error JSON, wherever it is; "" if there is none.
-
-    The result is one line of at most `most` characters, without the full stop.
-    """
-    error = body.get("error", body) if isinstance(body, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail")
-    words = error if isinstance(error, str) else ""
-    return " ".join(words.split())[:most].rstrip(".")
 
 
 def count(usage: Event, key: str) -> int:
     """Return a token count from a server's usage; 0 if it is missing or invalid."""
     value = usage.get(key)
     return value if isinstance(value, int) and 0 < value < 2**53 else 0
-
-
-def _event(text: bytes) -> Event:
-    try:
-        event = read_mended(text)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        raise EngineError("The server's stream is damaged; ask again.")
-    return event

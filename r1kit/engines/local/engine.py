@@ -1,0 +1,266 @@
+"""The local engine: continuous batching in this process, on the very module the learner trains.
+
+`submit` queues a request, `step` decodes one token of every row, `abort` ends a request; `generate`
+is a short loop over these. The life of a request:
+
+1. `submit` validates it and puts it at the end of the queue.
+2. When rows are free, prompts are prefilled in batches, all but their last token (prefill.py); the
+   n completions of a request share one prefill. A step prefills a limited number of tokens, and at
+   most one chunk per prompt (scheduler.py), so that a long prompt does not delay short ones,
+   completions in flight or an abort.
+3. Each completion takes a row (slots.py), which starts with the last prompt token. All rows of a
+   request start on one branch: one row of the KV cache holds their common prefix (decoder.py).
+4. `step` runs the model on one token per branch and samples one per row (next_token.py). Rows of a
+   branch that sample the same token stay together, the others get a copy. Finished rows and
+   branches leave no gaps: the last ones and those of step 2 take their places at once.
+
+Scheduling depends only on the requests, never on time. A completion depends only on (weights,
+prompt, seed, index), up to rounding, which may depend on what else is sampled (docs/serving.md,
+"Seeds").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
+from r1kit.engines.grammar import Grammars
+from r1kit.engines.local.decoder import BatchDecoder
+from r1kit.engines.local.next_token import sample_next
+from r1kit.engines.local.prefill import Prefill, PrefillState
+from r1kit.engines.local.scheduler import Scheduler, pace
+from r1kit.engines.local.slots import RunningSequence, Slots
+from r1kit.engines.text import Text
+from r1kit.errors import EngineError
+from r1kit.model.causal_lm import eos_ids as stated_eos_ids
+from r1kit.model.fused import inference
+from r1kit.types import Completion, Finish, Request
+
+
+class LocalEngine:
+    """A `base.StreamingSampler` that keeps up to `max_rows` completions in flight.
+
+    The prefix cache holds the keys and values of at most `prefix_tokens` tokens of earlier prompts.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        *,
+        max_rows: int,
+        eos_ids: Iterable[int] | None = None,
+        prefix_tokens: int = 0,
+        grammars: Grammars | None = None,
+        decode_text: bool = True,
+    ) -> None:
+        """With `decode_text` off, completions have the text "": the caller decodes their tokens."""
+        self.model = model
+        self.max_rows = max_rows
+        self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
+        self.counters = Counters()
+        self.version = 0
+        self._text = Text(tokenizer, self.eos_ids)
+        self._decode_text = decode_text
+        self._vocab_size: int = model.get_input_embeddings().num_embeddings
+        if self.eos_ids and max(self.eos_ids) >= self._vocab_size:
+            raise EngineError(
+                f"Token {max(self.eos_ids)} should end a text, but the model has only "
+                f"{self._vocab_size} tokens; use the tokenizer that belongs to the model."
+            )
+        device: torch.device = model.device
+        self._is_eos = torch.zeros(self._vocab_size, dtype=torch.bool, device=device)
+        self._is_eos[sorted(self.eos_ids)] = True
+        self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
+        self._slots = Slots(max_rows, device)
+        self._scheduler = Scheduler(self._slots, pace(model.num_parameters(), device.type))
+        self._inference = inference(model)
+        self._prefill = Prefill(self._inference, prefix_tokens)
+        self._decoder = BatchDecoder(
+            self._inference, self._slots, self._vocab_size, self._scheduler.largest
+        )
+
+    @property
+    def max_positions(self) -> int | None:
+        """Maximum length of prompt + completion in tokens; None if the model states none."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    def publish(self, version: int) -> None:
+        """Discard all state computed with the old weights; call it after the weights have changed.
+
+        Completions that start from now on carry `policy_version=version`; those in flight keep
+        theirs.
+        """
+        self.version = version
+        self._prefill.forget()
+        for job in self._scheduler.queue:
+            job.forget()
+
+    def submit(self, request: Request, ahead: bool = False) -> RequestState:
+        """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
+        check(request, self._vocab_size, self.max_positions)
+        if request.sampling.json_schema is not None:
+            self._grammars.start(request.sampling.json_schema)
+        job = PrefillState(request, self._prefill.n_cached(request))
+        self._scheduler.queue.add(job, ahead)
+        return job
+
+    def step(self) -> list[RequestState]:
+        """Fill free rows, decode one token of every row, and return the requests that finished."""
+        start = time.perf_counter()
+        finished: list[RequestState] = []
+        with torch.inference_mode(), _evaluating(self.model):
+            self._prefill_pieces()
+            self._fill_rows()
+            if self._slots.n:
+                logits = self._decoder.decode()
+                rows = self._sample(logits)
+                finished = self._finish(rows, "length")
+        self.counters.seconds += time.perf_counter() - start
+        return finished
+
+    def abort(self, job: RequestState) -> None:
+        """End a request now: open completions keep their tokens and finish with "abort"."""
+        if not job.n_left:
+            return
+        with torch.inference_mode():
+            sequences = self._slots.sequences
+            self._finish([row for row, s in enumerate(sequences) if s.job is job], "abort")
+            self._scheduler.queue.remove(job)
+            for index in range(job.n_begun, job.request.n):
+                job.completions[index] = Completion([], [], "", "abort", self.version)
+            job.n_left = 0
+
+    def cut(self, job: RequestState, index: int) -> Completion:
+        """End one completion now, with "abort"; the other completions of the request continue.
+
+        Raises EngineError if it is not being sampled.
+        """
+        row = self._slots.find(job, index)
+        if row is None:
+            raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
+        with torch.inference_mode():
+            self._finish([row], "abort")
+        completion = job.completions[index]
+        assert completion is not None
+        return completion
+
+    def sampled(self, job: RequestState, index: int) -> list[int]:
+        """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
+        if index in job.errors:
+            raise job.errors[index]
+        if (completion := job.completions[index]) is not None:
+            return completion.token_ids
+        row = self._slots.find(job, index)
+        return [] if row is None else self._slots.ids(row)
+
+    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
+        """Return the log-probabilities of completion `index` so far."""
+        if (completion := job.completions[index]) is not None:
+            return TokenLogprobs(completion.logprobs, completion.tops)
+        row = self._slots.find(job, index)
+        if row is None:
+            return TokenLogprobs([], [])
+        return TokenLogprobs(self._slots.logprobs_of(row), self._slots.sequences[row].tops)
+
+    def newest(self) -> list[tuple[RequestState, int, int, float]]:
+        """Return (job, index, token, log-probability) of the last step, for open completions."""
+        slots, n = self._slots, self._slots.n
+        tokens = slots.token[:n].tolist()
+        logprobs = slots.logprobs[:n].gather(1, slots.count[:n, None] - 1)[:, 0].tolist()
+        rows = zip(slots.sequences, tokens, logprobs, strict=True)
+        return [(sequence.job, sequence.index, token, logprob) for sequence, token, logprob in rows]
+
+    def _prefill_pieces(self) -> None:
+        """Prefill chunks of prompts for rows that are free or soon will be."""
+        jobs = self._scheduler.next_pieces()
+        new = [job for job in jobs if job.n_read is None]
+        self._prefill.advance(jobs, self._scheduler.queue.pace.piece)
+        self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
+        self.counters.cached_tokens += sum(job.n_cached for job in new)
+
+    def _fill_rows(self) -> None:
+        """Give the free rows to requests whose prompts have been prefilled."""
+        while (next_rows := self._scheduler.next_rows()) is not None:
+            job, n = next_rows
+            branch = self._decoder.add(job.keys_values, n, len(job.request.prompt_ids))
+            self._slots.add([self._begin(job) for _ in range(n)], branch)
+            if not job.n_waiting:
+                self._scheduler.queue.remove(job)
+                job.forget()
+
+    def _begin(self, job: PrefillState) -> RunningSequence:
+        """Start the next completion of a request."""
+        schema = job.request.sampling.json_schema
+        grammar = None if schema is None else self._grammars.start(schema)
+        job.n_begun += 1
+        return RunningSequence(job, job.n_begun - 1, self.version, grammar, [])
+
+    def _sample(self, logits: Tensor) -> list[int]:
+        """Sample one token per row, logits [R, V], and return the rows that it ends."""
+        slots, samplings = self._slots, self._slots.samplings()
+        tokens, logprobs, failed = sample_next(slots, samplings, logits, self._is_eos)
+        self.counters.completion_tokens += slots.n
+        is_last = slots.record(tokens, logprobs) | self._is_eos[tokens]
+        rows = set(is_last.nonzero()[:, 0].tolist()) | failed
+        if any(sampling.stop for sampling in samplings):
+            rows |= self._stopped()
+        return sorted(rows)
+
+    def _stopped(self) -> set[int]:
+        """Return the rows whose last token completed a stop string."""
+        rows = set()
+        for row, sequence in enumerate(self._slots.sequences):
+            stop = sequence.job.request.sampling.stop
+            if stop and self._text.stops(self._slots.ids(row), stop):
+                rows.add(row)
+        return rows
+
+    def _finish(self, rows: list[int], otherwise: Finish) -> list[RequestState]:
+        """End these rows (ascending), close the gaps, and return the requests that finished.
+
+        A row finishes with "stop" if it ends in an EOS token or a stop string.
+        """
+        finished: list[RequestState] = []
+        for row in rows:
+            sequence = self._slots.sequences[row]
+            job, version, tops = sequence.job, sequence.version, sequence.tops
+            ids, logprobs = self._slots.ids(row), self._slots.logprobs_of(row)
+            text, has_stop = self._complete(ids, job.request.sampling.stop)
+            is_stopped = has_stop or (bool(ids) and ids[-1] in self.eos_ids)
+            finish = "stop" if is_stopped else otherwise
+            completion = Completion(ids, logprobs, text, finish, version, tops)
+            job.completions[sequence.index] = completion
+            job.n_left -= 1
+            if not job.n_left:
+                finished.append(job)
+        self._slots.remove(rows)
+        if rows or self._decoder.n_branches < self._slots.n:
+            self._decoder.split_branches()
+        return finished
+
+    def _complete(self, ids: list[int], stop: Sequence[str]) -> tuple[str, bool]:
+        """Return the text up to the first stop string, and True if there was one."""
+        if self._decode_text:
+            return self._text.complete(ids, stop)
+        return "", bool(stop) and self._text.complete(ids, stop)[1]
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Use evaluation mode, then restore training mode, which gradient checkpointing needs."""
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()

@@ -1,0 +1,54 @@
+"""The next token of every row: from logits, by the row's sampling parameters and grammar."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from r1kit.engines.grammar import restrict
+from r1kit.engines.local.counter_rng import uniform
+from r1kit.engines.local.sampling import BatchSamplingParams, sample, top_logprobs
+from r1kit.engines.local.slots import Slots
+from r1kit.errors import EngineError
+from r1kit.types import Sampling
+
+
+def sample_next(
+    slots: Slots, samplings: list[Sampling], logits: Tensor, is_eos: Tensor
+) -> tuple[Tensor, Tensor, set[int]]:
+    """Sample a token per row, logits [R, V] -> tokens [R], log-probabilities [R], failed rows.
+
+    A row fails if its grammar allows no token; `samplings` are all that occur among the rows, and
+    is_eos [V] marks the EOS tokens. Raises EngineError if the logits are not finite.
+    """
+    u = uniform(slots.key[: slots.n], slots.count[: slots.n])
+    params = slots.params(samplings)
+    if (early := slots.below_min_tokens(samplings)) is not None:
+        logits[early] = logits[early].masked_fill(is_eos, -torch.inf)
+    grammars = {}
+    if any(sampling.json_schema is not None for sampling in samplings):
+        grammars = {row: s.grammar for row, s in enumerate(slots.sequences) if s.grammar}
+    errors = restrict(grammars, logits)
+    tokens, logprobs = sample(logits, params, u)
+    for row in grammars.keys() - errors.keys():
+        grammars[row].take(int(tokens[row]))
+    for row, error in errors.items():
+        slots.sequences[row].job.errors[slots.sequences[row].index] = error
+    if not torch.isfinite(logprobs).all():
+        raise EngineError(
+            "The model's logits are not finite: its weights are damaged or training has "
+            "diverged; go back to an earlier checkpoint and lower the learning rate."
+        )
+    if any(sampling.n_top for sampling in samplings):
+        _note_tops(slots, logits, params, (tokens, logprobs))
+    return tokens, logprobs, set(errors)
+
+
+def _note_tops(
+    slots: Slots, logits: Tensor, params: BatchSamplingParams, sampled: tuple[Tensor, Tensor]
+) -> None:
+    sequences = slots.sequences
+    n_tops = {row: s.job.request.sampling.n_top for row, s in enumerate(sequences)}
+    n_tops = {row: n for row, n in n_tops.items() if n}
+    for row, top in zip(n_tops, top_logprobs(logits, params, n_tops, sampled), strict=True):
+        sequences[row].tops.append(top)

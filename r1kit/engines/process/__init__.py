@@ -1,0 +1,1 @@
+"""A local engine in a process of its own."""

@@ -1,0 +1,1 @@
+"""vLLM: its process, and an engine on it."""

@@ -1,0 +1,1 @@
+"""HTTP clients: JSON with retries, server-sent events."""
