@@ -26,11 +26,11 @@ from r1kit.config import load
 from r1kit.console.progress import duration
 from r1kit.files.atomic import read_lines, to_json
 from r1kit.processes import process_guard, signals
+from r1kit.renderers.thinking import parse
 from r1kit.report import figures, markdown, plots
 from r1kit.report.facts import claim_line, main_showcase
 from r1kit.report.tables import tables
 from r1kit.runs.run_reader import Evidence, read
-from r1kit.template import parse
 
 MACHINE = (
     "r1kit",

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
-from r1kit import template
 from r1kit.loadtest.load_test import Load, measure
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import load_tokenizer
+from r1kit.renderers.r1kit import PAD
 from r1kit.stages.reinforce import CollectedStep, Collector
 from r1kit.types import Json
 from tests.serve.conftest import Server, opened, running
@@ -39,7 +39,7 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path
     copy = serving.endless(folder, tmp_path / "copy")
     with running([opened(copy)]) as server:
         tokenizer = server.one.decoder
-        assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(template.PAD)}
+        assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
         asked = Load(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
         level = measure(asked, 4, 12)

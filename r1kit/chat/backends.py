@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from r1kit import template
 from r1kit.engines.completion import GenerationRequest, begin
 from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.http.client import is_url
 from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
+from r1kit.renderers.base import close_thinking, is_prefilled, open_turn, render_prompt
+from r1kit.renderers.stream_parser import Piece, RenderedPrompt
 from r1kit.types import Finish, Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ChatBackend(Protocol):
 
     def say(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[template.Piece | Finish]:
+    ) -> Iterator[Piece | Finish]:
         """Stream the next turn, then yield its finish reason. Raises EngineError."""
         ...
 
@@ -59,7 +60,7 @@ class Local:
 
         self.name = name
         self.tokenizer = tokenizer
-        self._close_ids = tuple(template.close_thinking(tokenizer))
+        self._close_ids = tuple(close_thinking(tokenizer))
         self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
         self.engine = self._new_engine()
 
@@ -81,7 +82,7 @@ class Local:
 
     def say(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[template.Piece | Finish]:
+    ) -> Iterator[Piece | Finish]:
         opening = self._open(messages, thinks)
         room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
         if room < 1:
@@ -96,7 +97,7 @@ class Local:
             self.engine = self._new_engine()
             raise
 
-    def _sample(self, ask: GenerationRequest) -> Iterator[template.Piece | Finish]:
+    def _sample(self, ask: GenerationRequest) -> Iterator[Piece | Finish]:
         [completing] = begin(self.engine, ask, self.tokenizer)
         while not completing.is_over:
             self.engine.step()
@@ -105,13 +106,13 @@ class Local:
                 if said.finish is not None:
                     yield said.finish
 
-    def _open(self, messages: Sequence[Message], thinks: bool) -> template.RenderedPrompt:
+    def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
         if not thinks:
-            return template.open_turn(self.tokenizer, messages, False)
-        ids = template.render_prompt(self.tokenizer, messages)
-        is_prefilled = template.is_prefilled(self.tokenizer, ids)
-        return template.RenderedPrompt(ids, "thinking" if is_prefilled else "start")
+            return open_turn(self.tokenizer, messages, False)
+        ids = render_prompt(self.tokenizer, messages)
+        begins_thinking = is_prefilled(self.tokenizer, ids)
+        return RenderedPrompt(ids, "thinking" if begins_thinking else "start")
 
     def others(self) -> list[str]:
         found = Path(self.name).parent.glob("*/r1kit.json")
@@ -135,7 +136,7 @@ class Remote:
 
     def say(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[template.Piece | Finish]:
+    ) -> Iterator[Piece | Finish]:
         return self._endpoint.stream(messages, sampling, seed, thinks)
 
     def others(self) -> list[str]:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from r1kit.console.progress import printable
-from r1kit.template import Piece
+from r1kit.renderers.stream_parser import Piece
 
 THINKING_STYLE = "dim italic"
 

@@ -22,7 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.template import parse
+from r1kit.renderers.thinking import parse
 
 MetricValues = Mapping[str, float]
 

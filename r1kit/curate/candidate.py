@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.template import Parsed, parse
+from r1kit.renderers.thinking import Parsed, parse
 from r1kit.types import Group, Message, Rollout
 
 TrainingRow = dict[str, Any]

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
-from r1kit.template import Piece, RenderedPrompt, StreamParser
+from r1kit.renderers.stream_parser import Piece, RenderedPrompt, StreamParser
 from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"

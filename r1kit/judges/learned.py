@@ -18,16 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.judges import is_harmful
 from r1kit.model.scorer import score_all
-from r1kit.template import (
-    THINK,
-    close_thinking,
-    completion_text,
-    encode_completion,
-    encode_text,
-    is_prefilled,
-    parse,
-    render_prompt,
-)
+from r1kit.renderers.base import close_thinking, is_prefilled, render_prompt
+from r1kit.renderers.encoding import encode_completion, encode_text
+from r1kit.renderers.thinking import THINK, completion_text, parse
 from r1kit.train.batch import fill
 from r1kit.types import Message, Problem
 

@@ -19,7 +19,7 @@ from typing import Any
 from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import EngineError
 from r1kit.judges import is_harmful
-from r1kit.template import parse
+from r1kit.renderers.thinking import parse
 from r1kit.types import Completion, Message, Problem, Sampling
 
 INSTRUCTIONS = """\

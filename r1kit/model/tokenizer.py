@@ -21,8 +21,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from r1kit import template
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.renderers.r1kit import ASSISTANT, BOS, CHAT_TEMPLATE, EOS, PAD, SPECIAL_TOKENS, USER
+from r1kit.renderers.thinking import THINKING_TAGS
 
 WORD = (
     r" ?\\[a-zA-Z]+\{?"  # a LaTeX command with the brace that opens its argument
@@ -31,7 +32,7 @@ WORD = (
     r"| ?[^\s\p{L}\p{M}\p{N}\\]+|\\"
     r"|\s+(?!\S)|\s+"
 )
-CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
+CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 AS_SAVED = PreTrainedTokenizerFast.__name__
 """The tokenizer_class of folders whose tokenizer.json defines the tokenizer completely."""
 SMALLEST_VOCAB = 256 + len(CONTROL)
@@ -57,22 +58,22 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(template.THINKING_TAGS),
-        special_tokens=[_control_token(text, special=True) for text in template.SPECIAL_TOKENS],
+        vocab_size=vocab_size - len(THINKING_TAGS),
+        special_tokens=[_control_token(text, special=True) for text in SPECIAL_TOKENS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     backend.train_from_iterator(_without_control(texts), trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        bos_token=template.BOS,
-        eos_token=template.EOS,
-        pad_token=template.PAD,
-        extra_special_tokens=[template.USER, template.ASSISTANT],
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        extra_special_tokens=[USER, ASSISTANT],
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.add_tokens([_control_token(tag, special=False) for tag in template.THINKING_TAGS])
-    tokenizer.chat_template = template.CHAT_TEMPLATE
+    tokenizer.add_tokens([_control_token(tag, special=False) for tag in THINKING_TAGS])
+    tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from r1kit.renderers.thinking import parse
 from r1kit.report.facts import AnswerParts, Facts, answer
 from r1kit.report.markdown import CLAIMS_NOTE
-from r1kit.template import parse
 
 MAX_ROLLOUTS = 8
 """maximum number of completions shown per group, chosen from right and wrong ones in turn;

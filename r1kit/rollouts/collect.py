@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from r1kit.engines.base import Sampler, generate
 from r1kit.errors import R1Error
 from r1kit.judges import Judge, preferred
+from r1kit.renderers.base import is_prefilled, render_prompt
+from r1kit.renderers.thinking import parse
 from r1kit.rollouts.rewards import overlong_penalty, reward
-from r1kit.template import is_prefilled, parse, render_prompt
 from r1kit.types import (
     Completion,
     Group,

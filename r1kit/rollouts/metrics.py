@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from r1kit.template import without_tags
+from r1kit.renderers.thinking import without_tags
 from r1kit.types import Group, Rollout
 from r1kit.verify.language import language_share
 from r1kit.verify.reflection import count_reflections

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from r1kit import template
+from r1kit.renderers.thinking import parse, without_tags
 from r1kit.types import Completion, Reward, Verdict
 from r1kit.verify.language import language_share
 from r1kit.verify.steps import true_steps
@@ -42,7 +42,7 @@ def reward(
         raise ValueError("an undecided verdict has no reward; drop the rollout")
     if unknown := sorted(set(weights) - set(PARTS)):
         raise ValueError(f"no such part of the reward: {', '.join(unknown)}")
-    parsed = template.parse(completion.text, prefilled)
+    parsed = parse(completion.text, prefilled)
     is_plain = parsed.thinking is None and not needs_thinking
     parts = {
         "accuracy": float(verdict.correct and parsed.answer is not None),
@@ -58,7 +58,7 @@ def consistency(text: str | None, language: str) -> float:
 
     Stray thinking tags are replaced with spaces; the words around them count like all others.
     """
-    share = language_share(template.without_tags(text or ""), language)
+    share = language_share(without_tags(text or ""), language)
     return float(bool(text)) if share is None else share
 
 

@@ -172,7 +172,7 @@ def from_checkpoint(
             from r1kit.engines.open import open_sampler
             from r1kit.model.parallel import device_kind
             from r1kit.model.policy import Policy
-            from r1kit.template import is_prefilled
+            from r1kit.renderers.base import is_prefilled
         policy = Policy.load(found, device_kind(config.ComputeConfig()))
     sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
     rubric = Rubric(policy.tokenizer, verify, WEIGHTS)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from r1kit import template
 from r1kit.engines.base import StreamingSampler, as_schema
 from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
+from r1kit.renderers.base import close_thinking, encode_prompt, has_thinking, open_turn
+from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
 from r1kit.serve.engine_loop import EngineLoop
@@ -109,8 +110,8 @@ class Served:
         self.decoder = tokenizer
         self.vitals = self.driver = EngineLoop(make_engine, tokenizer, limits)
         self.max_positions = self.driver.engine.max_positions
-        self.has_thinking = template.has_thinking(tokenizer)
-        self._close_ids = tuple(template.close_thinking(tokenizer))
+        self.has_thinking = has_thinking(tokenizer)
+        self._close_ids = tuple(close_thinking(tokenizer))
         self._tokenizer = tokenizer
         self._created = int(time.time())
         self._grammars = grammars
@@ -158,7 +159,7 @@ class Served:
         thinks = self._thinks(request, by_name)
         turns, begun = request.conversation()
         try:
-            opening = template.open_turn(self._tokenizer, turns, thinks, begun)
+            opening = open_turn(self._tokenizer, turns, thinks, begun)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -188,7 +189,7 @@ class Served:
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
         if isinstance(prompt, str):
-            ids = template.encode_prompt(self._tokenizer, prompt)
+            ids = encode_prompt(self._tokenizer, prompt)
         else:
             ids = prompt
         if not ids or max(ids) >= self._vocab_size:
@@ -267,7 +268,7 @@ class Served:
             if schema is not None:  # a tag in a JSON string is plain text
                 opening = dataclasses.replace(opening, part="answer")
             return dataclasses.replace(ask, request=_drawn_by(ask.request, answer), opening=opening)
-        free = dataclasses.replace(sampling, stop=(template.END_THINK,))
+        free = dataclasses.replace(sampling, stop=(END_THINK,))
         return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
 
     def _with_budget(self, ask: GenerationRequest, budget: int) -> GenerationRequest:

@@ -21,9 +21,10 @@ from r1kit.errors import EngineError
 from r1kit.files.outside import read_mended
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
+from r1kit.renderers.stream_parser import Piece, StreamParser
+from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
-from r1kit.template import END_THINK, THINK, Piece, StreamParser
 from r1kit.types import Finish, Json
 
 _GONE = "The server behind this one is gone; ask again in a minute."

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from r1kit.engines.completion import Chunk
+from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.responses import ResponsesRequest
 from r1kit.serve.wire import Decoder, FullCompletion, Usage, event, token_logprobs
-from r1kit.template import Piece
 from r1kit.types import Json
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}

@@ -17,12 +17,12 @@ from r1kit.model import causal_lm
 from r1kit.model.find import find_model
 from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers.base import render_prompt
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
-from r1kit.template import render_prompt
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.pretrain import chunks, document
 from r1kit.types import Trajectory

@@ -9,10 +9,10 @@ from transformers import PreTrainedTokenizerBase
 from r1kit.config import SFTConfig
 from r1kit.curate import TrainingRow, messages_of
 from r1kit.errors import ConfigError
+from r1kit.renderers.base import render_prompt, render_turn
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
-from r1kit.template import render_prompt, render_turn
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory

@@ -11,11 +11,11 @@ from typing import Any
 
 from r1kit.config import GeneralConfig, Recipe
 from r1kit.errors import TaskError
+from r1kit.renderers.r1kit import document_text
 from r1kit.tasks.base import Task
 from r1kit.tasks.code import CODE_TASKS
 from r1kit.tasks.general import General
 from r1kit.tasks.world import FAMILIES, Family
-from r1kit.template import document_text
 from r1kit.types import Problem, Split, Verdict
 from r1kit.verify.language import LANGUAGES
 

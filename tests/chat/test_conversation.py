@@ -21,8 +21,8 @@ from r1kit.engines.base import RequestState
 from r1kit.errors import CheckpointError, EngineError
 from r1kit.model import causal_lm, checkpoint
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
+from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.runs.run_dir import RunDir
-from r1kit.template import Piece, StreamParser
 from r1kit.types import Checkpoint, Finish, Message, Request, Sampling
 from tests.serve.conftest import Server
 

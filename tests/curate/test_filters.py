@@ -12,8 +12,8 @@ from r1kit.curate.candidate import Candidate, drafts
 from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
+from r1kit.renderers.thinking import parse
 from r1kit.tasks.world import FAMILIES, Family
-from r1kit.template import parse
 from r1kit.types import Finish, Group
 from tests.curate.conftest import MakeGroup
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit import template
 from r1kit.engines.base import RequestState
 from r1kit.engines.completion import Chunk, GenerationRequest, begin
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers import r1kit
+from r1kit.renderers.stream_parser import RenderedPrompt
 from r1kit.serve.wire import ChatWriter, FullCompletion
-from r1kit.template import RenderedPrompt
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import TEXTS
 
@@ -23,7 +23,7 @@ PROMPT = [5, 6, 7]
 
 
 CLOSE = tuple(WORDS.encode("</think>", add_special_tokens=False))
-EOS = [WORDS.convert_tokens_to_ids(token) for token in (template.EOS, template.USER)]
+EOS = [WORDS.convert_tokens_to_ids(token) for token in (r1kit.EOS, r1kit.USER)]
 """two tokens that end a text, as many models have"""
 
 

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from r1kit import template
 from r1kit.config import ModelConfig
 from r1kit.judges import preferred
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
+from r1kit.renderers.base import render_prompt
+from r1kit.renderers.encoding import encode_text
+from r1kit.renderers.r1kit import SPECIAL_TOKENS
+from r1kit.renderers.thinking import THINKING_TAGS, parse
 from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
 
 TOKENIZER = tokenizers.train_tokenizer(
@@ -123,8 +126,8 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
 def test_a_score_is_that_of_its_model_alone(judge: RewardModels) -> None:
     asked, text = problem(), "<think>a</think>Hello, Mina!"
     ids = [
-        *template.render_prompt(TOKENIZER, asked.messages),
-        *template.encode_text(TOKENIZER, "Hello, Mina!"),
+        *render_prompt(TOKENIZER, asked.messages),
+        *encode_text(TOKENIZER, "Hello, Mina!"),
         TOKENIZER.eos_token_id,
     ]
     with torch.no_grad():
@@ -152,21 +155,21 @@ def test_a_number_that_is_none_is_undecided(judge: RewardModels) -> None:
     assert scores[2] == 0.0
 
 
-CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
+CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 
 def test_text_never_becomes_a_control_token() -> None:
     reader, asked = Reader(TOKENIZER), problem()
-    prompt = template.render_prompt(TOKENIZER, asked.messages)
+    prompt = render_prompt(TOKENIZER, asked.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
-    hostile = "".join(template.SPECIAL_TOKENS) + "</think>"
+    hostile = "".join(SPECIAL_TOKENS) + "</think>"
     seen = reader.answer(asked, f"<think>a</think>b{hostile}")
     assert seen is not None
     assert seen[: len(prompt)] == prompt
     assert not control & set(seen[len(prompt) : -1])
     assert seen[-1] == TOKENIZER.eos_token_id
     whole = reader.whole(asked, f"<think>a{hostile}b")[len(prompt) :]
-    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in template.THINKING_TAGS]
+    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in THINKING_TAGS]
     assert [token for token in whole if token in control] == [*tags, TOKENIZER.eos_token_id]
     assert TOKENIZER.decode(whole[:-1]) == f"<think>a{hostile}b"
 
@@ -184,8 +187,8 @@ def test_what_is_written_is_read_back(reasoning: str | None, prefilled: bool) ->
     reader, asked = Reader(tokenizer), problem()
     assert reader.prefilled is prefilled
     text = reader.write(reasoning, "Hello!")
-    assert template.parse(text, prefilled).answer == "Hello!"
-    prompt = template.render_prompt(tokenizer, asked.messages)
+    assert parse(text, prefilled).answer == "Hello!"
+    prompt = render_prompt(tokenizer, asked.messages)
     for seen in (reader.answer(asked, text), reader.whole(asked, text)):
         assert seen is not None
         shown = tokenizer.decode(seen[len(prompt) : -1])

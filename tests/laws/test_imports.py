@@ -17,15 +17,15 @@ MAY_IMPORT = {
     "http": {"types", "errors", "files"},
     "config": {"types", "errors", "files"},
     "runs": {"errors", "files", "config"},
-    "template": {"types", "errors"},
-    "console": {"errors", "files", "processes", "runs", "template"},
+    "renderers": {"types", "errors"},
+    "console": {"errors", "files", "processes", "runs", "renderers"},
     "verify": {"types", "errors", "files"},
-    "tasks": {"types", "errors", "files", "config", "template", "verify"},
-    "curate": {"types", "errors", "files", "config", "template", "verify"},
-    "model": {"types", "errors", "files", "processes", "config", "runs", "template"},
-    "engines": {"types", "errors", "files", "http", "processes", "template", "model"},
+    "tasks": {"types", "errors", "files", "config", "renderers", "verify"},
+    "curate": {"types", "errors", "files", "config", "renderers", "verify"},
+    "model": {"types", "errors", "files", "processes", "config", "runs", "renderers"},
+    "engines": {"types", "errors", "files", "http", "processes", "renderers", "model"},
     "train": {"types", "errors", "config", "model"},
-    "judges": {"types", "errors", "engines", "template", "model", "train"},
+    "judges": {"types", "errors", "engines", "renderers", "model", "train"},
     "rollouts": {
         "types",
         "errors",
@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "config",
         "runs",
         "console",
-        "template",
+        "renderers",
         "verify",
         "tasks",
         "curate",
@@ -46,7 +46,7 @@ MAY_IMPORT = {
     },
     "evals": {"types", "errors", "verify", "tasks", "model", "engines", "rollouts"},
     "loadtest": {"errors", "http", "processes", "engines"},
-    "serve": {"types", "errors", "files", "http", "processes", "template", "model", "engines"},
+    "serve": {"types", "errors", "files", "http", "processes", "renderers", "model", "engines"},
     "pages": {"errors", "http"},
 }
 """Rooms that are not listed (stages, cli, report, ...) may import what they like but the server."""
@@ -88,7 +88,7 @@ def test_the_learner_is_blind_to_tasks_and_rewards() -> None:
     for word in (
         "r1kit.tasks",
         "r1kit.rollouts.rewards",
-        "r1kit.template",
+        "r1kit.renderers",
         "r1kit.rollouts.collect",
     ):
         assert word not in text
@@ -97,7 +97,7 @@ def test_the_learner_is_blind_to_tasks_and_rewards() -> None:
 LIGHT = [
     "r1kit.types",
     "r1kit.config",
-    "r1kit.template",
+    "r1kit.renderers.base",
     "r1kit.tasks.mix",
     "r1kit.judges",
     "r1kit.curate",

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
-from r1kit import template
 from r1kit.errors import CheckpointError, ConfigError
 from r1kit.model import tokenizer as tokenizers
+from r1kit.renderers.r1kit import CHAT_TEMPLATE, EOS, SPECIAL_TOKENS
 
 CORPUS = [
     "Solve 7 x + 3 = 38. <think>try 5: 35 + 3 = 38? yes.</think>\\boxed{5}",
@@ -37,11 +37,11 @@ def test_digits_stand_alone_and_commands_stay_whole() -> None:
 
 
 def test_nothing_is_added_and_the_tags_stay_visible() -> None:
-    ids = TOKENIZER.encode("<think>5</think>" + template.EOS)
-    tokens = ["<think>", "5", "</think>", template.EOS]
+    ids = TOKENIZER.encode("<think>5</think>" + EOS)
+    tokens = ["<think>", "5", "</think>", EOS]
     assert TOKENIZER.convert_ids_to_tokens(ids) == tokens
     assert TOKENIZER.decode(ids, skip_special_tokens=True) == "<think>5</think>"
-    assert set(TOKENIZER.all_special_tokens) == set(template.SPECIAL_TOKENS)
+    assert set(TOKENIZER.all_special_tokens) == set(SPECIAL_TOKENS)
     assert (TOKENIZER.bos_token_id, TOKENIZER.eos_token_id, TOKENIZER.pad_token_id) == (0, 1, 2)
 
 
@@ -69,7 +69,7 @@ def test_auto_tokenizer_opens_what_was_saved(tmp_path: Path, config: PretrainedC
     opened = AutoTokenizer.from_pretrained(tmp_path)
     assert opened.encode(SAMPLE) == TOKENIZER.encode(SAMPLE)
     assert opened.decode(opened.encode(SAMPLE)) == SAMPLE
-    assert opened.chat_template == template.CHAT_TEMPLATE
+    assert opened.chat_template == CHAT_TEMPLATE
     assert tokenizers.tokenizer_hash(opened) == tokenizers.tokenizer_hash(TOKENIZER)
 
 

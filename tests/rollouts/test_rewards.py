@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.config import RewardConfig
+from r1kit.renderers.thinking import parse
 from r1kit.rollouts.rewards import PARTS, overlong_penalty, reward
-from r1kit.template import parse
 from r1kit.types import Completion, Finish, Reward, Verdict
 
 RIGHT, WRONG = Verdict(True, "5", "equal"), Verdict(False, "4", "not 5")

@@ -16,12 +16,12 @@ import uvicorn
 from transformers import LlamaConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from r1kit import template
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.model import checkpoint
 from r1kit.model.folder import vocab_and_eos
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
+from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import app
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Served, ServedModel
@@ -137,7 +137,7 @@ def server(folder: Path) -> Iterator[Server]:
 def closing(folder: Path) -> Iterator[Server]:
     """A model whose likeliest next token is always the tag that closes thinking."""
     served = opened(folder)
-    with running([leaning(served, template.END_THINK, 1e4)]) as one:
+    with running([leaning(served, END_THINK, 1e4)]) as one:
         yield one
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from r1kit import template
+from r1kit.renderers.r1kit import EOS
 from tests.serve.conftest import Server, leaning, opened, running
 from tests.serve.test_api import chunks, joined
 from tests.serve.test_schema import POINT, check, form
@@ -20,7 +20,7 @@ HOSTILE = {"type": "string", "pattern": "^(.{1,99}){99}$"}
 @pytest.fixture(scope="module")
 def ending(folder: Path) -> Iterator[Server]:
     """A model that ends its text wherever it may."""
-    with running([leaning(opened(folder), template.EOS, 1e4)]) as server:
+    with running([leaning(opened(folder), EOS, 1e4)]) as server:
         yield server
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from r1kit import template
+from r1kit.renderers.r1kit import EOS
 from tests.serve.conftest import Server, leaning, opened, running
 
 
 @pytest.fixture(scope="module")
 def old(folder: Path) -> Iterator[Server]:
     """Its noise has no end, so that thinking is as long as there is room for."""
-    with running([leaning(opened(folder), template.EOS, -1e4)], is_launch_day=True) as server:
+    with running([leaning(opened(folder), EOS, -1e4)], is_launch_day=True) as server:
         yield server
 
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from r1kit import config
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers.r1kit import document_text
+from r1kit.renderers.thinking import completion_text, parse
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
 from r1kit.tasks.general import General, preference, safety
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
 from r1kit.tasks.general.rules import RULES, broken, count_words, says
-from r1kit.template import completion_text, document_text, parse
 from r1kit.types import Json, Message, Problem
 from r1kit.verify.language import LANGUAGES, language_share
 

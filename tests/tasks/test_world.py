@@ -9,11 +9,11 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r1kit.renderers.thinking import parse
 from r1kit.tasks.base import HELD_OUT_SHARE, split_of
 from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Family, Series
 from r1kit.tasks.world.author import PATIENCE
 from r1kit.tasks.world.countdown import CountdownExpression, candidates
-from r1kit.template import parse
 from r1kit.verify.expression import check_countdown
 
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)

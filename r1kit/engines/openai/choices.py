@@ -12,7 +12,7 @@ from typing import Any
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import Event
-from r1kit.template import Piece, StreamParser
+from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.types import Finish
 
 FINISHES: dict[str, Finish] = {

@@ -4,7 +4,7 @@ Unlike the engines of `base.py` it takes messages, because only the server has t
 `Completion` from here has its text, in r1kit's format, and its finish reason, but no token ids.
 
 Servers return thinking in fields, typed parts or tags (choices.py); each is converted to the text
-format that `template.parse` reads.
+format that `thinking.parse` reads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from r1kit.engines.openai.choices import FINISHES, count, pieces, thinking_and_a
 from r1kit.errors import EngineError
 from r1kit.files.outside import mended
 from r1kit.http.client import HttpClient, RefusedError
-from r1kit.template import END_THINK, THINK, Piece, completion_text
+from r1kit.renderers.stream_parser import Piece
+from r1kit.renderers.thinking import END_THINK, THINK, completion_text
 from r1kit.types import Completion, Finish, Json, Message, Sampling
 
 TIMEOUT_S = 600.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from r1kit.template import completion_text
+from r1kit.renderers.thinking import completion_text
 
 WORDS: dict[str, dict[str, str]] = {
     "en": {

@@ -8,7 +8,7 @@ from r1kit.engines.openai.choices import pieces, streamed_text
 from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.http.sse import EventReader
-from r1kit.template import Piece
+from r1kit.renderers.stream_parser import Piece
 from r1kit.types import Json, Message, Sampling
 from tests.servers import Reply, refusal, scripted
 

@@ -10,7 +10,7 @@ import pytest
 from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError
 from r1kit.http.client import RefusedError
-from r1kit.template import parse
+from r1kit.renderers.thinking import parse
 from r1kit.types import Message, Sampling
 from tests.serve.conftest import Server
 from tests.servers import Body, Reply, refusal, said, scripted

@@ -10,20 +10,23 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from r1kit import template
 from r1kit.model import tokenizer as tokenizers
-from r1kit.template import Parsed, Piece, StreamParser, parse
+from r1kit.renderers.base import has_thinking, is_prefilled, open_turn, render_prompt
+from r1kit.renderers.encoding import encode_completion, encode_text
+from r1kit.renderers.r1kit import ASSISTANT, BOS, EOS, SPECIAL_TOKENS, USER, document_text
+from r1kit.renderers.stream_parser import Piece, RenderedPrompt, StreamParser
+from r1kit.renderers.thinking import END_THINK, THINK, THINKING_TAGS, Parsed, completion_text, parse
 from r1kit.types import Message
 
 TOKENIZER = tokenizers.train_tokenizer(
     ["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320
 )
 Part = Literal["start", "thinking", "answer"]
-CONTROL = (*template.SPECIAL_TOKENS, *template.THINKING_TAGS)
+CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 fragments = st.sampled_from(
     [
-        *template.THINKING_TAGS,
+        *THINKING_TAGS,
         "<",
         "</",
         "<thi",
@@ -54,8 +57,8 @@ def hugging_face_prompt(messages: list[Message]) -> list[int]:
 
 def test_a_prompt_is_bos_system_user_assistant() -> None:
     messages = [Message("user", "Solve 7 x + 3 = 38."), Message("system", "be brief")]
-    text = TOKENIZER.decode(template.render_prompt(TOKENIZER, messages))
-    assert text == f"{template.BOS}be brief{template.USER}Solve 7 x + 3 = 38.{template.ASSISTANT}"
+    text = TOKENIZER.decode(render_prompt(TOKENIZER, messages))
+    assert text == f"{BOS}be brief{USER}Solve 7 x + 3 = 38.{ASSISTANT}"
 
 
 def test_past_thinking_is_dropped_and_past_turns_end() -> None:
@@ -64,22 +67,22 @@ def test_past_thinking_is_dropped_and_past_turns_end() -> None:
         Message("assistant", "<think>a</think> b</think>5", reasoning="never shown"),
         Message("user", "8"),
     ]
-    expected = ids(template.BOS, template.USER, "7", template.ASSISTANT, "5", template.EOS)
-    expected += ids(template.USER, "8", template.ASSISTANT)
-    assert template.render_prompt(TOKENIZER, messages) == expected
+    expected = ids(BOS, USER, "7", ASSISTANT, "5", EOS)
+    expected += ids(USER, "8", ASSISTANT)
+    assert render_prompt(TOKENIZER, messages) == expected
     assert hugging_face_prompt(messages) == expected
 
 
 @given(st.lists(st.builds(Message, roles, harmless), min_size=1, max_size=4))
 def test_harmless_prompts_equal_the_chat_template(messages: list[Message]) -> None:
-    assert template.render_prompt(TOKENIZER, messages) == hugging_face_prompt(messages)
+    assert render_prompt(TOKENIZER, messages) == hugging_face_prompt(messages)
 
 
 @given(st.lists(st.sampled_from(CONTROL) | st.text(max_size=4), max_size=6).map("".join))
 def test_people_cannot_write_control_tokens(text: str) -> None:
-    prompt = template.render_prompt(TOKENIZER, [Message("user", text)])
-    assert prompt[:2] == ids(template.BOS, template.USER)
-    assert prompt[-1:] == ids(template.ASSISTANT)
+    prompt = render_prompt(TOKENIZER, [Message("user", text)])
+    assert prompt[:2] == ids(BOS, USER)
+    assert prompt[-1:] == ids(ASSISTANT)
     assert not set(prompt[2:-1]) & set(ids(*CONTROL))
     assert TOKENIZER.decode(prompt[2:-1]) == text
 
@@ -96,14 +99,14 @@ def foreign_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
 
 def test_a_base_without_a_template_reads_question_and_answer() -> None:
     messages = [Message("system", "be brief"), Message("user", "hi")]
-    prompt = template.render_prompt(foreign_tokenizer(None), messages)
+    prompt = render_prompt(foreign_tokenizer(None), messages)
     assert prompt == [0, 5, 6, 2, 4, 3]
 
 
 @pytest.mark.parametrize("bos", ["", "<s>", "<s> <s>"])
 def test_a_foreign_template_is_obeyed_with_at_most_one_bos(bos: str) -> None:
     foreign = foreign_tokenizer(bos + " {{ '[user] ' + messages[0].content + ' [bot]' }}")
-    prompt = template.render_prompt(foreign, [Message("user", "hi")])
+    prompt = render_prompt(foreign, [Message("user", "hi")])
     assert prompt == ([0] if bos else []) + [7, 4, 8]
 
 
@@ -111,9 +114,9 @@ def test_a_prefilled_prompt_is_recognised() -> None:
     message = [Message("user", "hi <think>")]
     for ending, prefilled in ((" [bot] <think>\n", True), (" [bot]", False)):
         foreign = foreign_tokenizer(f"{{{{ messages[0].content }}}}{ending}")
-        prompt = template.render_prompt(foreign, message)
-        assert template.is_prefilled(foreign, prompt) is prefilled
-    assert not template.is_prefilled(TOKENIZER, template.render_prompt(TOKENIZER, message))
+        prompt = render_prompt(foreign, message)
+        assert is_prefilled(foreign, prompt) is prefilled
+    assert not is_prefilled(TOKENIZER, render_prompt(TOKENIZER, message))
 
 
 PARSED = {
@@ -155,16 +158,16 @@ def test_parse_after_a_prefilled_tag(text: str, parsed: Parsed) -> None:
 
 @given(harmless, harmless)
 def test_what_is_written_is_parsed_back(reasoning: str, answer: str) -> None:
-    parsed = parse(template.completion_text(reasoning, answer))
+    parsed = parse(completion_text(reasoning, answer))
     blank = not reasoning.strip() or not answer.strip()
     assert parsed == Parsed(reasoning.strip(), answer.strip(), not blank)
-    assert parse(template.completion_text(None, answer)) == Parsed(None, answer.strip(), False)
+    assert parse(completion_text(None, answer)) == Parsed(None, answer.strip(), False)
 
 
 @pytest.mark.parametrize(("reasoning", "answer"), [("a</think>", "5"), ("a", "<think>5")])
 def test_parts_with_tags_are_not_written(reasoning: str, answer: str) -> None:
     with pytest.raises(ValueError, match="thinking tags"):
-        template.completion_text(reasoning, answer)
+        completion_text(reasoning, answer)
 
 
 def stream(chunks: list[str], prefilled: bool) -> list[Piece]:
@@ -217,15 +220,13 @@ def test_hostile_text_is_parsed_in_linear_time() -> None:
 
 
 def test_an_exchange_ends_and_a_page_goes_on() -> None:
-    assert template.document_text("1+1=?", "2") == (
-        f"{template.BOS}{template.USER}1+1=?{template.ASSISTANT}2{template.EOS}"
-    )
-    assert template.document_text(None, "1+1=2") == f"{template.BOS}1+1=2"
+    assert document_text("1+1=?", "2") == (f"{BOS}{USER}1+1=?{ASSISTANT}2{EOS}")
+    assert document_text(None, "1+1=2") == f"{BOS}1+1=2"
 
 
 QUESTION = [Message("user", "7x + 3")]
-PROMPT = template.render_prompt(TOKENIZER, QUESTION)
-OPEN, CLOSE = ids(template.THINK), ids(template.END_THINK)
+PROMPT = render_prompt(TOKENIZER, QUESTION)
+OPEN, CLOSE = ids(THINK), ids(END_THINK)
 
 
 @pytest.mark.parametrize(
@@ -242,22 +243,22 @@ OPEN, CLOSE = ids(template.THINK), ids(template.END_THINK)
 def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(
     thinks: bool, turn: Message | None, expected: list[str | list[int]], part: Part, begun: bool
 ) -> None:
-    opening = template.open_turn(TOKENIZER, QUESTION, thinks, turn)
-    parts = [template.encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
-    assert opening == template.RenderedPrompt(sum(parts, PROMPT), part, begun)
+    opening = open_turn(TOKENIZER, QUESTION, thinks, turn)
+    parts = [encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
+    assert opening == RenderedPrompt(sum(parts, PROMPT), part, begun)
 
 
 def test_a_turn_of_a_model_without_thinking_has_no_tags() -> None:
     plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
-    opening = template.open_turn(plain, QUESTION, True)
-    assert opening == template.RenderedPrompt(template.render_prompt(plain, QUESTION), "start")
-    assert not template.has_thinking(plain)
-    assert template.has_thinking(TOKENIZER)
+    opening = open_turn(plain, QUESTION, True)
+    assert opening == RenderedPrompt(render_prompt(plain, QUESTION), "start")
+    assert not has_thinking(plain)
+    assert has_thinking(TOKENIZER)
 
 
 def test_a_stream_goes_on_where_the_turn_was_opened() -> None:
     def said(part: Part, begun: bool, *chunks: str) -> list[Piece]:
-        parser = StreamParser.after(template.RenderedPrompt([], part, begun))
+        parser = StreamParser.after(RenderedPrompt([], part, begun))
         return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
 
     assert said("thinking", False, " try 5</th", "ink> 5") == [
@@ -285,9 +286,9 @@ def test_thinking_can_be_closed_without_a_tag() -> None:
 
 def test_a_whole_completion_has_tags_and_plain_text() -> None:
     text = "<think>5 </thi<｜User｜></think>\\boxed{5}<think>"
-    ids = template.encode_completion(TOKENIZER, text)
+    ids = encode_completion(TOKENIZER, text)
     assert TOKENIZER.decode(ids) == text
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
-    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in template.THINKING_TAGS]
+    tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in THINKING_TAGS]
     assert [i for i in ids if i in control] == [*tags, tags[0]]
-    assert template.encode_completion(TOKENIZER, "") == []
+    assert encode_completion(TOKENIZER, "") == []

@@ -1,0 +1,1 @@
+"""Renderers: chat templates and thinking tags, from messages to tokens and back."""

@@ -1,0 +1,105 @@
+"""Streamed completions, split into thinking and answer as their text arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from r1kit.renderers.thinking import END_THINK, THINK
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt, and the part of the assistant's turn in which it ends.
+
+    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` is True if this part of the turn already
+    has text, which the completion continues.
+    """
+
+    ids: list[int]
+    part: Literal["start", "thinking", "answer"]
+    """"start": the turn is empty, and the model chooses whether to think"""
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of streamed text, classified as thinking or answer."""
+
+    kind: Literal["thinking", "answer"]
+    text: str
+
+
+class StreamParser:
+    """A streaming `parse`, for text that arrives in arbitrary chunks.
+
+    The joined pieces of a kind, without trailing whitespace, equal the result of `parse`, except
+    for the answer of unfinished thinking (`parse` returns None). Leading whitespace of each part is
+    dropped at once; only a possible prefix of a tag is held back.
+    """
+
+    def __init__(self, prefilled: bool = False) -> None:
+        self._kind: Literal["thinking", "answer"] = "thinking" if prefilled else "answer"
+        self.next_tag = END_THINK if prefilled else THINK
+        """the next tag that switches the part; empty if no tag does"""
+        self._held = ""
+        self._begun: set[str] = set()
+
+    @classmethod
+    def after(cls, opening: RenderedPrompt) -> StreamParser:
+        """Return a parser for the completion of an opened turn.
+
+        After a prompt that ends in the answer, tags are plain text.
+        """
+        parser = cls(prefilled=opening.part == "thinking")
+        if opening.part == "answer":
+            parser.next_tag = ""
+        if opening.begun:
+            parser._begun.add(parser._kind)
+        return parser
+
+    @property
+    def is_thinking(self) -> bool:
+        """True if the next text is thinking."""
+        return self._kind == "thinking"
+
+    def close(self) -> list[Piece]:
+        """End the thinking here, without a tag in the text, and return its remaining pieces."""
+        pieces = self.finish()
+        self._turn()
+        return pieces
+
+    def feed(self, chunk: str) -> list[Piece]:
+        """Return the pieces that `chunk` completes, in order; none of them is empty."""
+        text, pieces = self._held + chunk, []
+        while self.next_tag and self.next_tag in text:
+            before, _, text = text.partition(self.next_tag)
+            pieces += self._emit(before)
+            self._turn()
+        keep = len(text) - _partial_tag(text, self.next_tag)
+        self._held = text[keep:]
+        return pieces + self._emit(text[:keep])
+
+    def finish(self) -> list[Piece]:
+        """End the text and return held-back characters, which turned out not to begin a tag."""
+        held, self._held = self._held, ""
+        return self._emit(held)
+
+    def _turn(self) -> None:
+        starts_thinking = self.next_tag == THINK
+        self._kind = "thinking" if starts_thinking else "answer"
+        self.next_tag = END_THINK if starts_thinking else ""
+
+    def _emit(self, text: str) -> list[Piece]:
+        if self._kind not in self._begun:
+            text = text.lstrip()
+        if not text:
+            return []
+        self._begun.add(self._kind)
+        return [Piece(self._kind, text)]
+
+
+def _partial_tag(text: str, tag: str) -> int:
+    """Return the length of the longest suffix of `text` that is a proper prefix of `tag`."""
+    longest = min(len(text), max(len(tag) - 1, 0))
+    return next((n for n in range(longest, 0, -1) if tag.startswith(text[-n:])), 0)
