@@ -21,12 +21,13 @@ from r1kit.engines.open import OpenedSampler, open_sampler
 from r1kit.judges import PART
 from r1kit.model.parallel import Ranks, launch
 from r1kit.model.policy import Policy
+from r1kit.renderers import renderer_of
 from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
 from r1kit.tasks.base import Task
 from r1kit.tasks.mix import TaskMixture
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, reinforce
-from r1kit.types import Message, Problem, Request, Sampling, Verdict
+from r1kit.types import Attempt, Message, Problem, Request, Sampling, Verdict
 
 Run = Callable[[], Answer]
 COMPUTE = ComputeConfig()
@@ -105,7 +106,8 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
     name = Questions.name
     rewards = {name: {PART: 1.0}}
     curriculum = Curriculum(lambda step: tasks, weights_of=rewards, judge=Coin(), judged=name)
-    collector = Collector(ranks, sampler, policy.tokenizer, config, curriculum, SEED)
+    renderer = renderer_of(policy.tokenizer)
+    collector = Collector(ranks, sampler, renderer, config, curriculum, SEED)
     steps = Steps(ranks, answers, {"parameters": policy.n_parameters})
 
     def collect_when_asked(step: int, cursor: int) -> CollectedStep:
@@ -142,9 +144,9 @@ class Coin:
     answer.
     """
 
-    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
+    def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
         """See `judges.Judge`."""
-        return [coin(text) for text in texts]
+        return [coin(attempt.completion.text) for attempt in attempts]
 
 
 class Steps:

@@ -16,7 +16,7 @@ from benchmarks.protocol import Work
 from r1kit.config import Recipe, load
 from r1kit.model import causal_lm
 from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
-from r1kit.renderers.base import render_prompt
+from r1kit.renderers import renderer_of
 from r1kit.tasks import mix
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tiny.toml"
@@ -40,7 +40,7 @@ def make(folder: Path, given: str | None) -> Work:
         tokenizer = load_tokenizer(folder)
         model = causal_lm.load(folder, "cpu", torch.float32)
     questions = [problem.messages for problem in tasks.problems(0, recipe.zero.n_problems)]
-    prompt_ids = [render_prompt(tokenizer, messages) for messages in questions]
+    prompt_ids = [renderer_of(tokenizer).prompt(messages) for messages in questions]
     return Work(
         model=str(folder),
         questions=[messages[-1].content for messages in questions],

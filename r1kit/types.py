@@ -138,12 +138,34 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
-    """A completion with its verdict and reward."""
+class Parsed:
+    """A completion split into thinking and answer.
+
+    `<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`.
+    """
+
+    thinking: str | None
+    """text inside the first think block, stripped; None if no block was opened"""
+    answer: str | None
+    """everything outside that block, stripped; None if the thinking never ended"""
+    well_formed: bool
+    """True for a single think block at the very start and then an answer, neither of them blank"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A sampled completion of a problem, before it is graded."""
 
     problem: Problem
     prompt_ids: list[int]
     completion: Completion
+    parsed: Parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout(Attempt):
+    """An attempt with its verdict and reward."""
+
     verdict: Verdict
     reward: Reward
 

@@ -23,7 +23,7 @@ from rich.progress import Progress
 from r1kit.errors import ConfigError, R1Error
 from r1kit.files.outside import read_json, to_json
 from r1kit.files.text_files import read_json_lines
-from r1kit.renderers.thinking import END_THINK, THINK, parse
+from r1kit.renderers.thinking import parse_foreign
 from r1kit.types import Verdict
 
 AnswerRow = dict[str, Any]
@@ -148,8 +148,7 @@ def grade(kind: str, row: AnswerRow) -> AnswerRow:
 
 def answer_part(text: str) -> str | None:
     """Return the text after the thinking, even if the opening tag was part of the prompt."""
-    is_prefilled = END_THINK in text and THINK not in text
-    return parse(text, prefilled=is_prefilled).answer
+    return parse_foreign(text).answer
 
 
 def _row(line: str, kind: AnswerKind) -> AnswerRow | str:

@@ -1,5 +1,6 @@
 """Groups of completions written by hand."""
 
+from r1kit.renderers.thinking import parse
 from r1kit.types import Completion, Finish, Group, Message, Problem, Reward, Rollout, Verdict
 
 
@@ -14,7 +15,8 @@ def rollout(
     completion = Completion([7] * len(logprobs), list(logprobs), text, finish, 0)
     parts = {"accuracy": float(is_right), "format": 1.0}
     verdict = Verdict(is_right, answer, "by hand")
-    return Rollout(problem(task), [1, 2, 3], completion, verdict, Reward(reward, parts))
+    scored = Reward(reward, parts)
+    return Rollout(problem(task), [1, 2, 3], completion, parse(text), verdict, scored)
 
 
 def group(*rollouts: Rollout) -> Group:

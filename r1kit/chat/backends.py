@@ -15,8 +15,9 @@ from r1kit.errors import CheckpointError, EngineError
 from r1kit.http.client import is_url
 from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
-from r1kit.renderers.base import close_thinking, is_prefilled, open_turn, render_prompt
-from r1kit.renderers.stream_parser import Piece, RenderedPrompt
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import RenderedPrompt
+from r1kit.renderers.stream_parser import Piece
 from r1kit.types import Finish, Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Local:
 
         self.name = name
         self.tokenizer = tokenizer
-        self._close_ids = tuple(close_thinking(tokenizer))
+        self._renderer = renderer_of(tokenizer)
+        self._close_ids = tuple(self._renderer.close_thinking())
         self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
         self.engine = self._new_engine()
 
@@ -108,11 +110,8 @@ class Local:
 
     def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
-        if not thinks:
-            return open_turn(self.tokenizer, messages, False)
-        ids = render_prompt(self.tokenizer, messages)
-        begins_thinking = is_prefilled(self.tokenizer, ids)
-        return RenderedPrompt(ids, "thinking" if begins_thinking else "start")
+        renderer = self._renderer
+        return renderer.start_turn(messages) if thinks else renderer.open_turn(messages, False)
 
     def others(self) -> list[str]:
         found = Path(self.name).parent.glob("*/r1kit.json")

@@ -61,14 +61,13 @@ def curate(
     origin: Provenance,
     rules: Rules | None = None,
     benchmarks: Sequence[BenchmarkQuestions] = (),
-    prefilled: bool = False,
 ) -> Curated:
     """Filter rollouts into training conversations, in the order of the rollouts.
 
-    `prefilled` means that prompts already ended in `<think>`. Raises CurationError if none is left.
+    Raises CurationError if none is left.
     """
     filters = funnel(rules or Rules(), benchmarks)
-    kept, report = run(drafts(groups, prefilled), filters)
+    kept, report = run(drafts(groups), filters)
     if not kept:
         raise CurationError(report.explain_empty())
     names = [step.name for step in filters]

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.renderers.thinking import Parsed, parse
-from r1kit.types import Group, Message, Rollout
+from r1kit.types import Group, Message, Parsed, Rollout
 
 TrainingRow = dict[str, Any]
 
@@ -22,11 +21,14 @@ class Candidate:
     """A rollout with the data that filters need."""
 
     rollout: Rollout
-    parsed: Parsed
     pass_rate: float
     """correct share of its group, 0 to 1"""
     n_samples: int
     """number of rollouts in its group, without undecided ones"""
+
+    @property
+    def parsed(self) -> Parsed:
+        return self.rollout.parsed
 
     @property
     def question(self) -> str:
@@ -47,18 +49,13 @@ class Provenance:
     seed: int
 
 
-def drafts(groups: Sequence[Group], prefilled: bool = False) -> list[Candidate]:
-    """Return the rollouts as candidates, in order.
-
-    `prefilled` means that prompts already ended in `<think>`.
-    """
+def drafts(groups: Sequence[Group]) -> list[Candidate]:
+    """Return the rollouts as candidates, in order."""
     found = []
     for group in groups:
         n = len(group.rollouts)
         n_correct = sum(rollout.verdict.correct is True for rollout in group.rollouts)
-        for rollout in group.rollouts:
-            parsed = parse(rollout.completion.text, prefilled)
-            found.append(Candidate(rollout, parsed, n_correct / n, n))
+        found += [Candidate(rollout, n_correct / n, n) for rollout in group.rollouts]
     return found
 
 

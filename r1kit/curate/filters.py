@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from r1kit.curate.candidate import Candidate
 from r1kit.curate.filter_pipeline import Filter, Rejection
 from r1kit.curate.readable import unreadable, untidy
+from r1kit.renderers.thinking import is_well_formed
 from r1kit.types import Completion
 from r1kit.verify.language import language_share
 
@@ -36,7 +37,7 @@ def finished(draft: Candidate) -> Rejection | None:
     """
     if draft.rollout.completion.finish != "stop":
         return Rejection("cut" if draft.rollout.completion.finish == "length" else "aborted")
-    if draft.parsed.fits(draft.rollout.problem.needs_thinking):
+    if is_well_formed(draft.parsed, draft.rollout.problem.needs_thinking):
         return None
     if draft.parsed.thinking is None:
         return Rejection("no thinking")

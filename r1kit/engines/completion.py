@@ -24,7 +24,8 @@ from typing import Any, Literal, NamedTuple
 
 from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
-from r1kit.renderers.stream_parser import Piece, RenderedPrompt, StreamParser
+from r1kit.renderers.base import RenderedPrompt
+from r1kit.renderers.stream_parser import Piece
 from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
@@ -112,7 +113,7 @@ class CompletionStream:
         """index of this completion in `job`"""
         self._text = text
         self._stream = TextStream(text, job.request.sampling.stop)
-        self._parser = None if ask.opening is None else StreamParser.after(ask.opening)
+        self._parser = None if ask.opening is None else ask.opening.stream_parser()
         self._until = UntilStop(ask.stop)
         """matches the answer's stop strings"""
         self._n_sent = 0

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from r1kit.engines.base import Sampler
 from r1kit.evals.metrics import Estimate, by_task, estimates
-from r1kit.rollouts.collect import RolloutBatch, Rubric, Verify, collect_rollouts
+from r1kit.renderers.base import Renderer
+from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.types import Group, Problem, Sampling
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from r1kit.model.parallel import Ranks
 
 
@@ -71,20 +71,20 @@ class BenchmarkResult:
 
 def evaluate(
     sampler: Sampler,
-    tokenizer: PreTrainedTokenizerBase,
+    renderer: Renderer,
     benchmark: Benchmark,
     ranks: Ranks,
     seed: int,
     on_sampled: Callable[[int], None] | None = None,
 ) -> BenchmarkResult:
     """Sample the problems of a benchmark, split over the ranks, and compute the results."""
-    batch = sample_benchmark(sampler, tokenizer, benchmark, ranks, seed, on_sampled)
+    batch = sample_benchmark(sampler, renderer, benchmark, ranks, seed, on_sampled)
     return summarize(benchmark, batch.groups, ranks, batch.failure)
 
 
 def sample_benchmark(
     sampler: Sampler,
-    tokenizer: PreTrainedTokenizerBase,
+    renderer: Renderer,
     benchmark: Benchmark,
     ranks: Ranks,
     seed: int,
@@ -96,7 +96,8 @@ def sample_benchmark(
     """
     return collect_rollouts(
         sampler,
-        Rubric(tokenizer, benchmark.verify, {}),
+        renderer,
+        Rubric(benchmark.verify, {}),
         ranks.share(list(enumerate(benchmark.problems))),
         benchmark.n_samples,
         benchmark.sampling,

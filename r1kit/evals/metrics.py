@@ -41,16 +41,14 @@ def estimates(groups: Sequence[Group], ranks: Ranks, has_votes: bool) -> dict[st
     if has_votes:
         values |= {"cons_at_k": vote, "cons_gain": lambda group: vote(group) - pass_rate(group)}
     values |= {name: partial(mean_fact, name=fact) for name, fact in MEASURES.items()}
-    return {name: estimate(groups, ranks, value) for name, value in values.items()}
+    decided = [group for group in groups if group.rollouts]
+    return {name: estimate(map(value, decided), ranks) for name, value in values.items()}
 
 
-def estimate(
-    groups: Sequence[Group], ranks: Ranks, value: Callable[[Group], float | None]
-) -> Estimate:
-    """Return the mean of `value` over the problems of all ranks that have one; 0 if none has."""
-    shares = ranks.gather([value(group) for group in groups if group.rollouts])
-    values = [item for share in shares for item in share if item is not None]
-    return Estimate(mean(values) or 0.0, stderr(values))
+def estimate(values: Iterable[float | None], ranks: Ranks) -> Estimate:
+    """Return the mean of the values of all ranks, one per problem that has one; 0 if none has."""
+    found = [item for share in ranks.gather([*values]) for item in share if item is not None]
+    return Estimate(mean(found) or 0.0, stderr(found))
 
 
 def by_task(groups: Sequence[Group], ranks: Ranks) -> dict[str, float]:

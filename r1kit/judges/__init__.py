@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
-from r1kit.types import Group, Problem, Reward, Rollout
+from r1kit.types import Attempt, Group, Problem, Reward, Rollout
 
 PART = "preference"
 """name of a judge's score among the parts of a reward"""
@@ -23,11 +23,10 @@ def is_harmful(problem: Problem) -> bool:
 class Judge(Protocol):
     """A scorer of completions: r1kit's own reward models, or an LLM judge on a server."""
 
-    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        """Score each completion text, thinking tags included, from 0 to 1; None is undecided.
+    def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
+        """Score each attempt from 0 to 1; None is undecided.
 
-        `texts[i]` is a completion of `problems[i]`. Beyond rounding, a score does not depend on the
-        rest of the batch.
+        Beyond rounding, a score does not depend on the rest of the batch.
         """
         ...
 
@@ -39,10 +38,7 @@ def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Grou
     ValueError for a score that is not from 0 to 1, and for a wrong number of scores.
     """
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    scores = judge.scores(
-        [rollout.problem for rollout in rollouts],
-        [rollout.completion.text for rollout in rollouts],
-    )
+    scores = judge.scores(rollouts)
     if len(scores) != len(rollouts):
         raise ValueError(f"a judge gave {len(scores)} scores for {len(rollouts)} completions")
     left = iter(scores)

@@ -20,7 +20,7 @@ from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import EngineError
 from r1kit.judges import is_harmful
 from r1kit.renderers.thinking import parse
-from r1kit.types import Completion, Message, Problem, Sampling
+from r1kit.types import Attempt, Completion, Message, Sampling
 
 INSTRUCTIONS = """\
 You judge how well an answer serves the person who asked. Be strict and fair: is it helpful,
@@ -67,19 +67,19 @@ class RemoteJudge:
         self._seed = seed
         self._lock = threading.Lock()
 
-    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        """Score each completion text, thinking tags included, from 0 to 1; None is undecided.
+    def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
+        """Score each attempt from 0 to 1; None is undecided.
 
         The judge sees the question and the answer part, or the whole completion if the problem's
         kind is "harm". A completion without an answer part scores 0 and is not sent to the judge.
         """
         prompts = {
             place: messages
-            for place, (problem, text) in enumerate(zip(problems, texts, strict=True))
-            if (messages := self._prompt(problem, text)) is not None
+            for place, attempt in enumerate(attempts)
+            if (messages := self._prompt(attempt)) is not None
         }
         scores: list[float | None] = [
-            None if place in prompts else 0.0 for place in range(len(texts))
+            None if place in prompts else 0.0 for place in range(len(attempts))
         ]
         replies = self._ask(prompts, self._seed)
         again = {}
@@ -109,9 +109,10 @@ class RemoteJudge:
                 replies[place] = _said(answer)
         return replies
 
-    def _prompt(self, problem: Problem, text: str) -> tuple[Message, Message] | None:
+    def _prompt(self, attempt: Attempt) -> tuple[Message, Message] | None:
+        problem = attempt.problem
         is_harm = is_harmful(problem)
-        shown = text if is_harm else parse(text).answer
+        shown = attempt.completion.text if is_harm else attempt.parsed.answer
         if not (shown or "").strip():
             return None
         question = "\n".join(f"{message.role}: {message.content}" for message in problem.messages)

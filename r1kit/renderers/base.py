@@ -1,168 +1,175 @@
-"""Chat template and `<think>` tags, handled only here: render prompts, split completions.
-
-Source: the chat template published with DeepSeek-R1 (control tokens with U+FF5C and U+2581; system
-text without a role token; past thinking dropped). Departures: no `<think>` at the end of the
-prompt, so that the format reward sees the whole thinking of a completion; a separate pad token, so
-that padding is never mistaken for EOS; several system messages are joined, not replaced.
+"""The contract of renderers: messages to prompt tokens and target turns, completions to parts.
 
 Text never becomes a control token: message text is encoded separately from the template's tokens.
-Tokenizers other than r1kit's use their own template unchanged, and separate encoding only if the
-two results differ in control tokens. Slow tokenizers lack the backend for that: they are trusted.
 """
 
 from __future__ import annotations
 
-import re
-import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged
-from r1kit.renderers.r1kit import ASSISTANT, BOS, CHAT_TEMPLATE, EOS, USER
-from r1kit.renderers.stream_parser import RenderedPrompt
-from r1kit.renderers.thinking import END_THINK, THINK
-from r1kit.types import Message
+from r1kit.renderers.encoding import (
+    encode_completion,
+    encode_text,
+    with_one_bos,
+    without_forged,
+)
+from r1kit.renderers.stream_parser import StreamParser
+from r1kit.renderers.thinking import END_THINK, THINK, completion_text, parse
+from r1kit.types import Message, Parsed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """Render messages to the prompt tokens [P], with at most one BOS in front.
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt, and the part of the assistant's turn in which it ends.
 
-    A tokenizer of r1kit uses r1kit's template, with text encoded separately from control tokens;
-    any other uses its own chat template; for a base model without one the prompt is
-    "Question: ...\\nAnswer:".
+    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` is True if this part of the turn already
+    has text, which the completion continues.
     """
-    if tokenizer.chat_template == CHAT_TEMPLATE:
-        return _render(tokenizer, messages)
-    if tokenizer.chat_template is None:
-        return encode_prompt(tokenizer, _plain_prompt(messages))
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-    safe = without_forged(tokenizer, list(ids), lambda: _apart(tokenizer, messages))
-    return with_one_bos(safe, tokenizer.bos_token_id)
+
+    ids: list[int]
+    part: Literal["start", "thinking", "answer"]
+    """"start": the turn is empty, and the model chooses whether to think"""
+    begun: bool = False
+    parser_type: type[StreamParser] = StreamParser
+    """the kind of parser that reads the completion"""
+
+    def stream_parser(self) -> StreamParser:
+        """Return a parser for the completion."""
+        if self.part == "start":
+            return self.parser_type()
+        return self.parser_type.inside(self.part, self.begun)
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Encode a raw text prompt, after a BOS token if the tokenizer adds one."""
-    if tokenizer.chat_template == CHAT_TEMPLATE:
-        return [int(tokenizer.convert_tokens_to_ids(BOS)), *encode_text(tokenizer, text)]
-    begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
-    bos = [tokenizer.bos_token_id] if begins else []
-    ids = without_forged(
-        tokenizer, list(tokenizer.encode(text)), lambda: [*bos, *encode_text(tokenizer, text)]
-    )
-    return with_one_bos(ids, tokenizer.bos_token_id)
+class Tags(NamedTuple):
+    """The texts that a dialect writes around thinking and answer; by default those of R1."""
+
+    think: str = f"{THINK}\n"
+    end_think: str = f"\n{END_THINK}\n\n"
+    answer: str = ""
+    end_answer: str = ""
 
 
-def has_thinking(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """True if the model's chat template supports thinking, so that it can be turned on and off."""
-    return END_THINK in str(tokenizer.chat_template or "")
+class Renderer(ABC):
+    """Renders the prompts and turns of one chat dialect, and parses its completions."""
 
+    tags: ClassVar[Tags] = Tags()
+    parser_type: ClassVar[type[StreamParser]] = StreamParser
+    """the kind of parser that reads a streamed completion"""
 
-def open_turn(
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Message],
-    thinks: bool,
-    turn: Message | None = None,
-) -> RenderedPrompt:
-    """Render a prompt that ends inside the assistant's turn: in or after its think block.
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
 
-    Without `thinks` the think block is closed, empty if `turn` has no reasoning. `turn` is the text
-    of the turn so far. For a model without thinking (`has_thinking`) no tags are written, whatever
-    `thinks` is.
-    """
-    ids = render_prompt(tokenizer, messages)
-    content, reasoning = (turn.content, turn.reasoning or "") if turn else ("", "")
-    if has_thinking(tokenizer):
-        if not is_prefilled(tokenizer, ids):
-            ids += _tag(tokenizer, THINK)
-        ids += encode_text(tokenizer, reasoning)
-        if thinks and not content:
-            return RenderedPrompt(ids, "thinking", bool(reasoning))
-        ids += close_thinking(tokenizer)
-    elif not content:
-        return RenderedPrompt(ids, "thinking" if is_prefilled(tokenizer, ids) else "start")
-    return RenderedPrompt(ids + encode_text(tokenizer, content), "answer", bool(content))
+    @abstractmethod
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Render messages to the prompt tokens [P], with at most one BOS in front."""
 
+    def raw_prompt(self, text: str) -> list[int]:
+        """Encode a raw text prompt, after a BOS token if the tokenizer adds one."""
+        tokenizer = self.tokenizer
+        begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
+        bos = [tokenizer.bos_token_id] if begins else []
+        ids = without_forged(
+            tokenizer, list(tokenizer.encode(text)), lambda: [*bos, *encode_text(tokenizer, text)]
+        )
+        return with_one_bos(ids, tokenizer.bos_token_id)
 
-def close_thinking(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the tokens that close the thinking of a turn opened by `open_turn`."""
-    return _tag(tokenizer, END_THINK)
+    @property
+    def has_thinking(self) -> bool:
+        """True if the chat template supports thinking, so that it can be turned on and off."""
+        return True
 
+    @property
+    def opens_thinking(self) -> bool:
+        """True if prompts end in `<think>`, so that completions begin inside the thinking."""
+        return False
 
-def is_prefilled(tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int]) -> bool:
-    """True if a prompt already ends in `<think>`, as some other models' templates do."""
-    tail = tokenizer.decode(list(prompt_ids[-16:]), skip_special_tokens=False)
-    return bool(tail.rstrip().endswith(THINK))
+    def start_turn(self, messages: Sequence[Message]) -> RenderedPrompt:
+        """Render a prompt after which the model chooses whether to think, if it has the choice."""
+        part: Literal["start", "thinking"] = "thinking" if self.opens_thinking else "start"
+        return RenderedPrompt(self.prompt(messages), part, parser_type=self.parser_type)
 
+    def open_turn(
+        self, messages: Sequence[Message], thinks: bool, turn: Message | None = None
+    ) -> RenderedPrompt:
+        """Render a prompt that ends inside the assistant's turn: in or after its think block.
 
-def render_turn(
-    tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int], turn: Message
-) -> list[int]:
-    """Return the target tokens after the prompt: thinking, answer, EOS.
+        Without `thinks` the think block is closed, empty if `turn` has no reasoning. `turn` is the
+        text of the turn so far. For a model without thinking (`has_thinking`) no tags are written,
+        whatever `thinks` is.
+        """
+        content, reasoning = (turn.content, turn.reasoning or "") if turn else ("", "")
+        opening = self.start_turn(messages)
+        ids = [*opening.ids]
+        if self.has_thinking:
+            ids += self._open_thinking() + self.encode_text(reasoning)
+            if thinks and not content:
+                return RenderedPrompt(ids, "thinking", bool(reasoning), self.parser_type)
+            ids += self.close_thinking()
+        elif not content:
+            return opening
+        return RenderedPrompt(
+            ids + self.encode_text(content), "answer", bool(content), self.parser_type
+        )
 
-    Both are encoded separately from the tags, so that no text becomes one. A prompt that already
-    ends in `<think>` is continued inside the thinking, which is empty if the turn has none.
-    """
-    prefilled = is_prefilled(tokenizer, prompt_ids)
-    ids: list[int] = []
-    if turn.reasoning is not None or prefilled:
-        ids += [] if prefilled else _tag(tokenizer, THINK)
-        ids += encode_text(tokenizer, turn.reasoning or "") + close_thinking(tokenizer)
-    ids += encode_text(tokenizer, turn.content)
-    return ids if tokenizer.eos_token_id is None else [*ids, int(tokenizer.eos_token_id)]
+    def close_thinking(self) -> list[int]:
+        """Return the tokens that close the thinking of a turn and begin its answer."""
+        return self._control(self.tags.end_think + self.tags.answer)
 
+    def turn(self, message: Message) -> list[int]:
+        """Return the target tokens after a prompt: thinking, answer, EOS.
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    def control(token: str) -> int:
-        return int(tokenizer.convert_tokens_to_ids(token))
+        Both are encoded separately from the tags, so that no text becomes one. A prompt that has
+        opened the thinking is continued inside it; it is empty if the turn has none.
+        """
+        if message.reasoning is not None or self.opens_thinking:
+            ids = (
+                self._open_thinking()
+                + self.encode_text(message.reasoning or "")
+                + self.close_thinking()
+            )
+        else:
+            ids = self._control(self.tags.answer)
+        return [
+            *ids,
+            *self.encode_text(message.content),
+            *self._control(self.tags.end_answer),
+            *self._eos(),
+        ]
 
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
-    ids = [control(BOS), *encode_text(tokenizer, system)]
-    for message in messages:
-        if message.role == "user":
-            ids += [control(USER), *encode_text(tokenizer, message.content)]
-        elif message.role == "assistant":
-            answer = message.content.split(END_THINK)[-1]
-            ids += [control(ASSISTANT), *encode_text(tokenizer, answer), control(EOS)]
-    return [*ids, control(ASSISTANT)]
+    def write(self, reasoning: str | None, answer: str) -> str:
+        """Format a completion as a model of this dialect would have written it."""
+        if not self.opens_thinking:
+            return completion_text(reasoning, answer)
+        return completion_text(reasoning or "", answer).removeprefix(THINK)
 
+    def encode_completion(self, text: str) -> list[int]:
+        """Encode a whole completion as its model would have sampled it, and EOS."""
+        return [*encode_completion(self.tokenizer, text), *self._eos()]
 
-def _tag(tokenizer: PreTrainedTokenizerBase, tag: str) -> list[int]:
-    """Encode a thinking tag; templates other than r1kit's put it on its own line, as R1's does."""
-    if tokenizer.chat_template != CHAT_TEMPLATE:
-        tag = f"{tag}\n" if tag == THINK else f"\n{tag}\n\n"
-    return list(tokenizer.encode(tag, add_special_tokens=False))
+    def parse(self, text: str) -> Parsed:
+        """Split a whole completion into thinking and answer."""
+        return parse(text, self.opens_thinking)
 
+    def stream_parser(self) -> StreamParser:
+        """Return a parser for a completion that arrives in chunks."""
+        return self.parser_type(self.opens_thinking)
 
-def _apart(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """Render the template with a placeholder per message, then encode the texts separately."""
-    nonce = uuid.uuid4().hex
-    texts = {
-        f"{nonce}:{place}:": message.content.split(END_THINK)[-1]
-        if message.role == "assistant"
-        else message.content
-        for place, message in enumerate(messages)
-    }
-    turns = [
-        {"role": message.role, "content": mark}
-        for message, mark in zip(messages, texts, strict=True)
-    ]
-    frame = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    ids: list[int] = []
-    for part in re.split(f"({nonce}:[0-9]+:)", str(frame)):
-        if part in texts:
-            ids += encode_text(tokenizer, texts[part])
-        elif part:
-            ids += tokenizer.encode(part, add_special_tokens=False)
-    return ids
+    def encode_text(self, text: str) -> list[int]:
+        """Encode a part of a turn, or a message, as plain text."""
+        return encode_text(self.tokenizer, text)
 
+    def _open_thinking(self) -> list[int]:
+        return [] if self.opens_thinking else self._control(self.tags.think)
 
-def _plain_prompt(messages: Sequence[Message]) -> str:
-    lines = []
-    for message in messages:
-        name = {"system": "", "user": "Question: ", "assistant": "Answer: "}[message.role]
-        lines.append(name + message.content)
-    return "\n".join([*lines, "Answer:"])
+    def _control(self, tags: str) -> list[int]:
+        return list(self.tokenizer.encode(tags, add_special_tokens=False)) if tags else []
+
+    def _eos(self) -> list[int]:
+        eos = self.tokenizer.eos_token_id
+        return [] if eos is None else [int(eos)]

@@ -1,8 +1,18 @@
-"""r1kit's own chat template, and the documents of the base corpus."""
+"""r1kit's own chat template, and the documents of the base corpus.
+
+Source: the chat template published with DeepSeek-R1 (control tokens with U+FF5C and U+2581; system
+text without a role token; past thinking dropped). Departures: no `<think>` at the end of the
+prompt, so that the format reward sees the whole thinking of a completion; a separate pad token, so
+that padding is never mistaken for EOS; several system messages are joined, not replaced.
+"""
 
 from __future__ import annotations
 
-from r1kit.renderers.thinking import END_THINK
+from collections.abc import Sequence
+
+from r1kit.renderers.base import Renderer, Tags
+from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.types import Message
 
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
@@ -33,3 +43,26 @@ def document_text(question: str | None, text: str) -> str:
     thinking with EOS.
     """
     return f"{BOS}{text}" if question is None else f"{BOS}{USER}{question}{ASSISTANT}{text}{EOS}"
+
+
+class R1kitRenderer(Renderer):
+    """Renders r1kit's own chat template without a template engine."""
+
+    tags = Tags(THINK, END_THINK)
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        system = "\n\n".join(message.content for message in messages if message.role == "system")
+        ids = self.raw_prompt(system)
+        for message in messages:
+            if message.role == "user":
+                ids += [self._id(USER), *self.encode_text(message.content)]
+            elif message.role == "assistant":
+                answer = message.content.split(END_THINK)[-1]
+                ids += [self._id(ASSISTANT), *self.encode_text(answer), self._id(EOS)]
+        return [*ids, self._id(ASSISTANT)]
+
+    def raw_prompt(self, text: str) -> list[int]:
+        return [self._id(BOS), *self.encode_text(text)]
+
+    def _id(self, token: str) -> int:
+        return int(self.tokenizer.convert_tokens_to_ids(token))

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from r1kit.renderers.thinking import END_THINK, THINK
 
-
-@dataclass(frozen=True, slots=True)
-class RenderedPrompt:
-    """A prompt, and the part of the assistant's turn in which it ends.
-
-    `RenderedPrompt([1, 3, 8, 4, 5], "thinking")`. `begun` is True if this part of the turn already
-    has text, which the completion continues.
-    """
-
-    ids: list[int]
-    part: Literal["start", "thinking", "answer"]
-    """"start": the turn is empty, and the model chooses whether to think"""
-    begun: bool = False
+Part = Literal["thinking", "answer"]
+"""a part of a completion"""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A piece of streamed text, classified as thinking or answer."""
 
-    kind: Literal["thinking", "answer"]
+    kind: Part
     text: str
 
 
@@ -38,24 +27,25 @@ class StreamParser:
     dropped at once; only a possible prefix of a tag is held back.
     """
 
-    def __init__(self, prefilled: bool = False) -> None:
-        self._kind: Literal["thinking", "answer"] = "thinking" if prefilled else "answer"
-        self.next_tag = END_THINK if prefilled else THINK
+    def __init__(self, opened: bool = False) -> None:
+        """Begin in the thinking if the prompt has `opened` it."""
+        self._kind: Part = "thinking" if opened else "answer"
+        self.next_tag = END_THINK if opened else THINK
         """the next tag that switches the part; empty if no tag does"""
         self._held = ""
         self._begun: set[str] = set()
 
     @classmethod
-    def after(cls, opening: RenderedPrompt) -> StreamParser:
-        """Return a parser for the completion of an opened turn.
+    def inside(cls, part: Part, begun: bool = False) -> Self:
+        """Return a parser for text that continues a part, which may have text already.
 
-        After a prompt that ends in the answer, tags are plain text.
+        In an answer, thinking tags are plain text.
         """
-        parser = cls(prefilled=opening.part == "thinking")
-        if opening.part == "answer":
+        parser = cls(opened=part == "thinking")
+        if part == "answer":
             parser.next_tag = ""
-        if opening.begun:
-            parser._begun.add(parser._kind)
+        if begun:
+            parser._begun.add(part)
         return parser
 
     @property
@@ -76,7 +66,7 @@ class StreamParser:
             before, _, text = text.partition(self.next_tag)
             pieces += self._emit(before)
             self._turn()
-        keep = len(text) - _partial_tag(text, self.next_tag)
+        keep = len(text) - partial_tag(text, self.next_tag)
         self._held = text[keep:]
         return pieces + self._emit(text[:keep])
 
@@ -99,7 +89,7 @@ class StreamParser:
         return [Piece(self._kind, text)]
 
 
-def _partial_tag(text: str, tag: str) -> int:
+def partial_tag(text: str, tag: str) -> int:
     """Return the length of the longest suffix of `text` that is a proper prefix of `tag`."""
     longest = min(len(text), max(len(tag) - 1, 0))
     return next((n for n in range(longest, 0, -1) if tag.startswith(text[-n:])), 0)

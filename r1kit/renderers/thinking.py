@@ -1,8 +1,8 @@
-"""Thinking tags: completions split into thinking and answer, and joined from them."""
+"""The thinking tags: completions split into thinking and answer, and joined from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from r1kit.types import Finish, Parsed
 
 THINK = "<think>"
 END_THINK = "</think>"
@@ -10,32 +10,11 @@ THINKING_TAGS = (THINK, END_THINK)
 """tokens that are not special: they stay visible in decoded text"""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A completion split into thinking and answer.
-
-    `<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`.
-    """
-
-    thinking: str | None
-    """text inside the first think block, stripped; None if no block was opened"""
-    answer: str | None
-    """everything outside that block, stripped; None if the thinking never ended"""
-    well_formed: bool
-    """True for a single think block at the very start and then an answer, neither of them blank"""
-
-    def fits(self, needs_thinking: bool) -> bool:
-        """True if well formed, or a plain answer without tags and no thinking is needed."""
-        answer = self.answer or ""
-        is_plain = self.thinking is None and bool(answer) and END_THINK not in answer
-        return self.well_formed or (is_plain and not needs_thinking)
-
-
-def parse(text: str, prefilled: bool = False) -> Parsed:
-    """Split a whole completion; `prefilled` means that the prompt already ended in `<think>`."""
-    before, opened, rest = ("", True, text) if prefilled else _cut(text, THINK)
+def parse(text: str, opened: bool = False) -> Parsed:
+    """Split a whole completion; `opened` means that the prompt has opened the thinking."""
+    before, has_begun, rest = ("", True, text) if opened else _cut(text, THINK)
     inside, closed, after = _cut(rest, END_THINK)
-    if not opened:
+    if not has_begun:
         return Parsed(None, text.strip(), False)
     thinking = inside.strip()
     if not closed:
@@ -43,6 +22,23 @@ def parse(text: str, prefilled: bool = False) -> Parsed:
     answer = (before + after).strip()
     tags_fit = not before and THINK not in inside + after and END_THINK not in after
     return Parsed(thinking, answer, bool(tags_fit and thinking and answer))
+
+
+def is_well_formed(parsed: Parsed, needs_thinking: bool) -> bool:
+    """True if well formed, or a plain answer without tags and no thinking is needed."""
+    answer = parsed.answer or ""
+    is_plain = parsed.thinking is None and bool(answer) and END_THINK not in answer
+    return parsed.well_formed or (is_plain and not needs_thinking)
+
+
+def begins_inside(text: str) -> bool:
+    """True if a text closes thinking that it did not open: its prompt has opened it."""
+    return END_THINK in text and THINK not in text
+
+
+def parse_foreign(text: str) -> Parsed:
+    """Split a completion of unknown origin, whose prompt may have opened the thinking."""
+    return parse(text, opened=begins_inside(text))
 
 
 def completion_text(reasoning: str | None, answer: str) -> str:
@@ -53,6 +49,35 @@ def completion_text(reasoning: str | None, answer: str) -> str:
     if any(tag in part for tag in THINKING_TAGS for part in (reasoning or "", answer)):
         raise ValueError("reasoning and answer must not contain thinking tags")
     return answer if reasoning is None else f"{THINK}{reasoning}{END_THINK}{answer}"
+
+
+def server_text(reasoning: str, content: str, finish: Finish) -> str:
+    """Join the parts that a server returned into a completion that `parse` reads.
+
+    Tags inside a part cannot be told apart from the added ones: such a text stays readable, but
+    does not parse as well-formed, and curation accepts it.
+    """
+    if not reasoning and any(tag in content for tag in THINKING_TAGS):
+        return f"{THINK}{content}" if begins_inside(content) else content
+    if reasoning and not content.strip() and finish != "stop":
+        return f"{THINK}{reasoning}"  # cut inside the thinking
+    try:
+        return completion_text(reasoning or None, content)
+    except ValueError:
+        return f"{THINK}{reasoning}{END_THINK}{content}"
+
+
+def readable_text(text: str, parsed: Parsed) -> str:
+    """Return a completion of any dialect as a text that `parse` reads, for records.
+
+    A text that `parse` reads already, as all of r1kit's own dialect, is unchanged.
+    """
+    if parse(text) == parsed:
+        return text
+    if parsed.thinking is None:
+        return parsed.answer or ""
+    closing = "" if parsed.answer is None else f"{END_THINK}{parsed.answer}"
+    return f"{THINK}{parsed.thinking}{closing}"
 
 
 def without_tags(text: str) -> str:

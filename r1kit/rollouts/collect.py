@@ -8,33 +8,14 @@ budget; completions without a verdict by then are undecided.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from r1kit.engines.base import Sampler, generate
-from r1kit.errors import R1Error
-from r1kit.judges import Judge, preferred
-from r1kit.renderers.base import is_prefilled, render_prompt
-from r1kit.renderers.thinking import parse
-from r1kit.rollouts.rewards import overlong_penalty, reward
-from r1kit.types import (
-    Completion,
-    Group,
-    Problem,
-    Request,
-    Reward,
-    Rollout,
-    Sampling,
-    Verdict,
-)
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-Verify = Callable[[Problem, str], Verdict]
-"""(problem, answer part of the text) → verdict; called from several threads at once"""
+from r1kit.renderers.base import Renderer
+from r1kit.rollouts.rubric import Rubric, VerifierError
+from r1kit.types import Attempt, Completion, Group, Problem, Request, Rollout, Sampling
 
 VERIFIERS = 4
 """verification threads; slow verifiers run in processes that these threads wait for"""
@@ -42,73 +23,6 @@ BUDGET_S = 60.0
 """longest wait for verdicts, in seconds, after the last completion was sampled"""
 SEED_STRIDE = 1_000_003
 """a prime, so that request seeds of different runs do not line up"""
-
-
-class VerifierError(Exception):
-    """A verifier failed on one answer; the completion counts as undecided."""
-
-
-@dataclass(frozen=True)
-class Rubric:
-    """The rules for rendering problems as prompts and for scoring completions."""
-
-    tokenizer: PreTrainedTokenizerBase
-    verify: Verify
-    weights: Mapping[str, float]
-    """weights of the parts of the reward"""
-    weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """task name -> weights, for tasks that override them"""
-    max_tokens: int = 0
-    overlong_buffer: int = 0
-    """number of tokens before `max_tokens` over which a length penalty grows; 0 turns it off"""
-    judge: Judge | None = None
-    judged: str = ""
-    """name of the task whose completions the judge scores"""
-
-    def prompt(self, problem: Problem) -> list[int]:
-        return render_prompt(self.tokenizer, problem.messages)
-
-    def score(
-        self, problem: Problem, prompt_ids: list[int], completion: Completion, prefilled: bool
-    ) -> Rollout | None:
-        """Verify and reward a completion; return None if the verdict is undecided.
-
-        Raises VerifierError if the verifier fails in another way than by an R1Error.
-        """
-        parsed = parse(completion.text, prefilled)
-        if parsed.answer is None:
-            verdict = Verdict(False, None, "no answer: the thinking never ended")
-        else:
-            verdict = self._verify(problem, parsed.answer)
-        if verdict.correct is None:
-            return None
-        weights = self.weights_of.get(problem.task, self.weights)
-        scored = reward(
-            completion, verdict, problem.language, weights, prefilled, problem.needs_thinking
-        )
-        if self.overlong_buffer:
-            n_tokens = len(completion.token_ids)
-            penalty = overlong_penalty(n_tokens, self.max_tokens, self.overlong_buffer)
-            scored = Reward(scored.total + penalty, scored.parts | {"length": penalty})
-        return Rollout(problem, prompt_ids, completion, verdict, scored)
-
-    def _verify(self, problem: Problem, answer: str) -> Verdict:
-        try:
-            return self.verify(problem, answer)
-        except R1Error:
-            raise
-        except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
-            raise VerifierError(f"The verifier of {problem.task} failed ({cause}).") from error
-
-    def judge_groups(self, groups: Sequence[Group]) -> list[Group]:
-        """Add the judge's score to the rewards of its task; drop rollouts it cannot decide."""
-        if self.judge is None:
-            return list(groups)
-        weight = self.weights_of.get(self.judged, {}).get("preference", 0.0)
-        judged = [group for group in groups if group.problem.task == self.judged]
-        scored = iter(preferred(judged, self.judge, weight))
-        return [next(scored) if group.problem.task == self.judged else group for group in groups]
 
 
 @dataclass
@@ -148,14 +62,10 @@ class Scoring:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def add(
-        self, place: int, completions: list[Completion], prompt_ids: list[int], prefilled: bool
-    ) -> None:
-        """Start scoring the completions of the problem at index `place`."""
-        problem = self._problems[place]
+    def add(self, place: int, attempts: Sequence[Attempt]) -> None:
+        """Start grading the attempts at the problem at index `place`."""
         self._scored[place] = [
-            self._pool.submit(self._rubric.score, problem, prompt_ids, completion, prefilled)
-            for completion in completions
+            self._pool.submit(self._rubric.grade, attempt) for attempt in attempts
         ]
 
     @property
@@ -191,8 +101,42 @@ def _result(future: Future[Rollout | None], batch: RolloutBatch) -> Rollout | No
         return None
 
 
+def sample_attempts(
+    engine: Sampler,
+    renderer: Renderer,
+    problems: Sequence[tuple[int, Problem]],
+    n: int,
+    sampling: Sampling,
+    seed: int,
+    on_sampled: Callable[[int, list[Attempt]], None] | None = None,
+) -> list[list[Attempt]]:
+    """Sample n completions of each (index, problem), without grading them.
+
+    `on_sampled(place, attempts)` is called as soon as all completions of a problem are sampled;
+    `place` is the problem's position in `problems`.
+    """
+    requests = [
+        Request(renderer.prompt(problem.messages), n, sampling, request_seed(seed, index))
+        for index, problem in problems
+    ]
+    sampled: list[list[Attempt]] = [[] for _ in problems]
+
+    def parse(place: int, completions: list[Completion]) -> None:
+        problem, prompt_ids = problems[place][1], requests[place].prompt_ids
+        sampled[place] = [
+            Attempt(problem, prompt_ids, completion, renderer.parse(completion.text))
+            for completion in completions
+        ]
+        if on_sampled is not None:
+            on_sampled(place, sampled[place])
+
+    generate(engine, requests, on_group=parse)
+    return sampled
+
+
 def collect_rollouts(
     engine: Sampler,
+    renderer: Renderer,
     rubric: Rubric,
     problems: Sequence[tuple[int, Problem]],
     n: int,
@@ -206,20 +150,15 @@ def collect_rollouts(
     Undecided completions are dropped from their group and counted. `on_sampled` is called with the
     number of problems whose completions are all sampled.
     """
-    requests = [
-        Request(rubric.prompt(problem), n, sampling, request_seed(seed, index))
-        for index, problem in problems
-    ]
-    prefilled = bool(requests) and is_prefilled(rubric.tokenizer, requests[0].prompt_ids)
     started = time.perf_counter()
     with Scoring(rubric, problems) as scoring:
 
-        def score(place: int, completions: list[Completion]) -> None:
-            scoring.add(place, completions, requests[place].prompt_ids, prefilled)
+        def grade(place: int, attempts: list[Attempt]) -> None:
+            scoring.add(place, attempts)
             if on_sampled is not None:
                 on_sampled(scoring.n_added)
 
-        generate(engine, requests, on_group=score)
+        sample_attempts(engine, renderer, problems, n, sampling, seed, grade)
         sample_s = time.perf_counter() - started
         batch = scoring.wait(budget_s)
     batch.sample_s = sample_s

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from r1kit.renderers.thinking import without_tags
+from r1kit.renderers.thinking import readable_text, without_tags
 from r1kit.types import Group, Rollout
 from r1kit.verify.language import language_share
 from r1kit.verify.reflection import count_reflections
@@ -68,7 +68,8 @@ def _sums(groups: Sequence[Group]) -> RolloutMetrics:
 def facts(rollout: Rollout) -> RolloutMetrics:
     """Return numbers about one completion; `n` and `with_language` are counts."""
     completion = rollout.completion
-    share = language_share(without_tags(completion.text), rollout.problem.language)
+    text = readable_text(completion.text, rollout.parsed)
+    share = language_share(without_tags(text), rollout.problem.language)
     found = {
         "n": 1.0,
         "reward": rollout.reward.total,
@@ -101,7 +102,7 @@ def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
 def rollout_record(rollout: Rollout) -> dict[str, Any]:
     completion = rollout.completion
     return {
-        "text": completion.text,
+        "text": readable_text(completion.text, rollout.parsed),
         "correct": rollout.verdict.correct,
         "why": rollout.verdict.why,
         "reward": rollout.reward.parts,

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from r1kit.curate import BenchmarkQuestions, FilterReport, Provenance, Rules, curate
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
+from r1kit.renderers.thinking import parse
 from r1kit.runs.schemas import RolloutsLine, read_records
-from r1kit.types import Completion, Group, Problem, Reward, Rollout, Sampling, Verdict
+from r1kit.types import Completion, Group, Parsed, Problem, Reward, Rollout, Sampling, Verdict
 
 if TYPE_CHECKING:
     from r1kit.model.parallel import Ranks
@@ -89,7 +90,7 @@ def rejection_sampling(
     *,
     n: int,
     sampling: Sampling,
-    prefilled: bool = False,
+    parse: Callable[[str], Parsed] = parse,
     chunk: int = CHUNK,
     is_repeatable: bool = True,
     ranks: Ranks | None = None,
@@ -97,7 +98,8 @@ def rejection_sampling(
 ) -> KeptSamples:
     """Sample problems that have no line yet, curate all rollouts, write the conversations to `out`.
 
-    `n` and `sampling` are those of `sample`, and are recorded in the file's first line.
+    `n` and `sampling` are those of `sample`, and are recorded in the file's first line; `parse` is
+    that of the model's renderer, as the file has texts.
     `is_repeatable` means that `sample` returns the same for the same chunk: if a kill has left a
     chunk incomplete, the whole chunk is sampled again and the missing lines are written, because
     logits depend in their last bits on the batch. Without it no problem is ever sampled twice. With
@@ -129,8 +131,8 @@ def rejection_sampling(
             on_chunk(len(problems), len(problems))
         kept = None
         if file is not None:
-            groups = file.groups(by_index)
-            kept = _curated(groups, n, out, origin, rules, benchmarks, prefilled)
+            groups = file.groups(by_index, parse)
+            kept = _curated(groups, n, out, origin, rules, benchmarks)
     finally:
         if file is not None:
             file.close()
@@ -152,7 +154,9 @@ def group_record(index: int, group: Group) -> Record:
     }
 
 
-def group_from(record: Mapping[str, Any], problem: Problem) -> Group:
+def group_from(
+    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], Parsed] = parse
+) -> Group:
     """Rebuild the exact group that `group_record` wrote, with the given problem."""
     rollouts = []
     for entry in record["rollouts"]:
@@ -162,6 +166,7 @@ def group_from(record: Mapping[str, Any], problem: Problem) -> Group:
                 problem,
                 list(record["prompt_ids"]),
                 Completion(**completion),
+                parse(completion["text"]),
                 Verdict(**entry["verdict"]),
                 Reward(**entry["reward"]),
             )
@@ -196,10 +201,12 @@ class RolloutsFile:
                 self.indices.add(index)
         self._lines.sync()
 
-    def groups(self, problems: Mapping[int, Problem]) -> list[Group]:
+    def groups(
+        self, problems: Mapping[int, Problem], parse: Callable[[str], Parsed] = parse
+    ) -> list[Group]:
         """Read all groups from the file, in the order of `problems`."""
         records = {record["index"]: record for _, record in reversed(self._read()[1:])}
-        return [group_from(records[index], problem) for index, problem in problems.items()]
+        return [group_from(records[index], problem, parse) for index, problem in problems.items()]
 
     def close(self) -> None:
         self._lines.close()
@@ -300,7 +307,6 @@ def _curated(
     origin: Provenance,
     rules: Rules | None,
     benchmarks: Sequence[BenchmarkQuestions],
-    prefilled: bool,
 ) -> KeptSamples:
     n_rollouts = sum(len(group.rollouts) for group in groups)
     n_undecided = n * len(groups) - n_rollouts
@@ -311,7 +317,7 @@ def _curated(
             f"whether the verifier works and the problems are answered at all ({rollouts})."
         )
     try:
-        done = curate(groups, origin, rules, benchmarks, prefilled)
+        done = curate(groups, origin, rules, benchmarks)
     except CurationError as error:
         raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
     replace_lines(out, done.rows)

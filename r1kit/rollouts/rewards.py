@@ -2,19 +2,20 @@
 
 Source: the R1 paper, section 2.2.2 of its first version (accuracy and format, equal weight, no
 neural reward) and 2.3.2 (language consistency: the share of the thinking's words that are in the
-question's language, added directly). Departures: no `<answer>` tags; the answer is the text after
-the thinking. The paper does not specify the reward of a truncated completion; here it never gets
-the format reward, and accuracy only if its thinking had ended. Nor does it specify thinking without
-words: here it gets the full language reward, because nothing in it is foreign; a completion without
-thinking gets none. True steps are for comparison: the paper rewards outcomes alone (section 4.2).
+question's language, added directly). Departures: the format is that of the chat dialect, and only
+R1-Zero's has `<answer>` tags (renderers/). The paper does not specify the reward of a truncated
+completion; here it never gets the format reward, and accuracy only if its thinking had ended. Nor
+does it specify thinking without words: here it gets the full language reward, because nothing in it
+is foreign; a completion without thinking gets none. True steps are for comparison: the paper
+rewards outcomes alone (section 4.2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from r1kit.renderers.thinking import parse, without_tags
-from r1kit.types import Completion, Reward, Verdict
+from r1kit.renderers.thinking import is_well_formed, without_tags
+from r1kit.types import Attempt, Reward, Verdict
 from r1kit.verify.language import language_share
 from r1kit.verify.steps import true_steps
 
@@ -22,32 +23,25 @@ PARTS = ("accuracy", "format", "language", "process", "preference")
 """parts that have a weight; "preference" is a judge's score, and "length" is a penalty"""
 
 
-def reward(
-    completion: Completion,
-    verdict: Verdict,
-    language: str,
-    weights: Mapping[str, float],
-    prefilled: bool = False,
-    needs_thinking: bool = True,
-) -> Reward:
-    """Score a completion: each part is from 0 to 1 and unweighted; the total is weighted.
+def reward(attempt: Attempt, verdict: Verdict, weights: Mapping[str, float]) -> Reward:
+    """Score an attempt: each part is from 0 to 1 and unweighted; the total is weighted.
 
-    `language` is the question's; `prefilled` means that the prompt already ended in `<think>`.
-    Without `needs_thinking` an answer alone is also well formed, and the language reward then
-    scores the answer. A part without a weight is logged and does not count. Raises ValueError for
-    an undecided verdict (drop the rollout instead), for an unknown language and for the weight of
-    an unknown part.
+    If the problem needs no thinking, an answer alone is also well formed, and the language reward
+    then scores the answer. A part without a weight is logged and does not count. Raises ValueError
+    for an undecided verdict (drop the rollout instead), for an unknown language and for the weight
+    of an unknown part.
     """
     if verdict.correct is None:
         raise ValueError("an undecided verdict has no reward; drop the rollout")
     if unknown := sorted(set(weights) - set(PARTS)):
         raise ValueError(f"no such part of the reward: {', '.join(unknown)}")
-    parsed = parse(completion.text, prefilled)
-    is_plain = parsed.thinking is None and not needs_thinking
+    problem, parsed = attempt.problem, attempt.parsed
+    is_plain = parsed.thinking is None and not problem.needs_thinking
+    well_formed = is_well_formed(parsed, problem.needs_thinking)
     parts = {
         "accuracy": float(verdict.correct and parsed.answer is not None),
-        "format": float(completion.finish == "stop" and parsed.fits(needs_thinking)),
-        "language": consistency(parsed.answer if is_plain else parsed.thinking, language),
+        "format": float(attempt.completion.finish == "stop" and well_formed),
+        "language": consistency(parsed.answer if is_plain else parsed.thinking, problem.language),
         "process": true_steps(parsed.thinking or "") or 0.0,
     }
     return Reward(sum(weights.get(name, 0.0) * value for name, value in parts.items()), parts)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -26,22 +25,24 @@ from rich.text import Text
 from r1kit import config
 from r1kit.console.progress import printable
 from r1kit.curate import BenchmarkQuestions, Provenance
-from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
+from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.files.atomic import read_lines
 from r1kit.http.client import RefusedError, is_url
 from r1kit.processes.loading import gc_paused_imports
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import Renderer
+from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (
     RolloutBatch,
-    Rubric,
     Scoring,
-    Verify,
     collect_rollouts,
     request_seed,
 )
+from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.tasks import mix, questions
-from r1kit.types import Problem, Sampling, Split
+from r1kit.types import Attempt, Parsed, Problem, Sampling, Split
 
 RECIPE_PROBLEMS = 1000
 """number of problems of a recipe without --count: its tasks are endless"""
@@ -80,7 +81,7 @@ class SamplingRun:
     sample: Callable[[rejection.IndexedProblems], RolloutBatch]
     chunk: int
     is_repeatable: bool
-    prefilled: bool = False
+    parse: Callable[[str], Parsed] = parse
 
 
 def run(
@@ -122,7 +123,7 @@ def run(
             benchmarks=benchmarks,
             n=wish.n,
             sampling=wish.sampling,
-            prefilled=sampler.prefilled,
+            parse=sampler.parse,
             chunk=sampler.chunk,
             is_repeatable=sampler.is_repeatable,
             on_chunk=lambda at, total: progress.update(bar, completed=at, total=total),
@@ -172,18 +173,17 @@ def from_checkpoint(
             from r1kit.engines.open import open_sampler
             from r1kit.model.parallel import device_kind
             from r1kit.model.policy import Policy
-            from r1kit.renderers.base import is_prefilled
         policy = Policy.load(found, device_kind(config.ComputeConfig()))
     sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
-    rubric = Rubric(policy.tokenizer, verify, WEIGHTS)
-    sampling = _fitting(rubric, problems, wish.sampling, policy.max_positions)
+    renderer, rubric = renderer_of(policy.tokenizer), Rubric(verify, WEIGHTS)
+    sampling = _fitting(renderer, problems, wish.sampling, policy.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(sampler, rubric, part, wish.n, sampling, wish.seed)
+        return collect_rollouts(sampler, renderer, rubric, part, wish.n, sampling, wish.seed)
 
-    prefilled = is_prefilled(policy.tokenizer, rubric.prompt(problems[0][1]))
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
-    return SamplingRun(str(found), sample, max(8, 2 * wish.max_rows // wish.n), True, prefilled)
+    chunk = max(8, 2 * wish.max_rows // wish.n)
+    return SamplingRun(str(found), sample, chunk, True, renderer.parse)
 
 
 def from_endpoint(
@@ -191,8 +191,7 @@ def from_endpoint(
 ) -> SamplingRun:
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
-    # The server renders the prompts, so there is no tokenizer here; scoring needs none.
-    rubric = Rubric(cast("Any", None), verify, WEIGHTS)
+    rubric = Rubric(verify, WEIGHTS)
     rollouts = rejection.rollouts_path(wish.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
@@ -207,11 +206,12 @@ def from_endpoint(
         ]
         with Scoring(rubric, part) as scoring:
 
-            def score(place: int, answer: Any) -> None:
-                if not isinstance(answer, EngineError):
-                    scoring.add(place, answer, [], prefilled=False)
+            def grade(place: int, answer: CompletionsOrError) -> None:
+                if not isinstance(answer, EngineError):  # the server has rendered the prompt
+                    problem = part[place][1]
+                    scoring.add(place, [Attempt(problem, [], c, parse(c.text)) for c in answer])
 
-            answers = endpoint.complete_many(asked, score)
+            answers = endpoint.complete_many(asked, grade)
             found = scoring.wait()
         failures = [answer for answer in answers if isinstance(answer, EngineError)]
         has_answered |= len(failures) < len(part)
@@ -242,13 +242,16 @@ def _lasting(failures: Sequence[EngineError]) -> EngineError:
 
 
 def _fitting(
-    rubric: Rubric, problems: Sequence[tuple[int, Problem]], sampling: Sampling, most: int | None
+    renderer: Renderer,
+    problems: Sequence[tuple[int, Problem]],
+    sampling: Sampling,
+    most: int | None,
 ) -> Sampling:
     """Limit max_tokens to the model's context after the longest prompt."""
     if most is None:
         return sampling
     size, problem = max(
-        ((len(rubric.prompt(problem)), problem) for _, problem in problems),
+        ((len(renderer.prompt(problem.messages)), problem) for _, problem in problems),
         key=lambda pair: pair[0],
     )
     if size >= most:

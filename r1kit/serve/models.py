@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from r1kit.engines.base import StreamingSampler, as_schema
 from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
-from r1kit.renderers.base import close_thinking, encode_prompt, has_thinking, open_turn
+from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
@@ -110,9 +110,9 @@ class Served:
         self.decoder = tokenizer
         self.vitals = self.driver = EngineLoop(make_engine, tokenizer, limits)
         self.max_positions = self.driver.engine.max_positions
-        self.has_thinking = has_thinking(tokenizer)
-        self._close_ids = tuple(close_thinking(tokenizer))
-        self._tokenizer = tokenizer
+        self._renderer = renderer_of(tokenizer)
+        self.has_thinking = self._renderer.has_thinking
+        self._close_ids = tuple(self._renderer.close_thinking())
         self._created = int(time.time())
         self._grammars = grammars
         self._vocab_size = grammars.vocab_size
@@ -159,7 +159,7 @@ class Served:
         thinks = self._thinks(request, by_name)
         turns, begun = request.conversation()
         try:
-            opening = open_turn(self._tokenizer, turns, thinks, begun)
+            opening = self._renderer.open_turn(turns, thinks, begun)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -189,7 +189,7 @@ class Served:
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
         if isinstance(prompt, str):
-            ids = encode_prompt(self._tokenizer, prompt)
+            ids = self._renderer.raw_prompt(prompt)
         else:
             ids = prompt
         if not ids or max(ids) >= self._vocab_size:

@@ -22,7 +22,7 @@ from r1kit.files.outside import read_mended
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece, StreamParser
-from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.renderers.thinking import begins_inside
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
 from r1kit.types import Finish, Json
@@ -208,8 +208,8 @@ class _Choice:
 
         If the prompt opened the thinking, servers without a reasoning parser send only its end tag.
         """
-        is_begun = THINK not in self._held and END_THINK in self._held and not self.n_thought
-        parser = StreamParser(prefilled=True) if is_begun else self._parser
+        is_begun = begins_inside(self._held) and not self.n_thought
+        parser = StreamParser(opened=True) if is_begun else self._parser
         return self._counted([*parser.feed(self._held), *parser.finish()])
 
     @property

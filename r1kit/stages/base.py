@@ -17,7 +17,7 @@ from r1kit.model import causal_lm
 from r1kit.model.find import find_model
 from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.renderers.base import render_prompt
+from r1kit.renderers import renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -86,7 +86,8 @@ def _refuse_long(
     students = recipe.distill.students if recipe.distill is not None else ()
     mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
     problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
-    prompts = [len(render_prompt(tokenizer, problem.messages)) for problem in problems]
+    renderer = renderer_of(tokenizer)
+    prompts = [len(renderer.prompt(problem.messages)) for problem in problems]
     refuse_long(sampled_from(recipe, mine), positions, max(prompts))
 
 

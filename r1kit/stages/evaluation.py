@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
 from r1kit.evals.benchmark import Benchmark, evaluate, sample_benchmark
 from r1kit.model.parallel import Ranks
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import Renderer
 from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -29,15 +29,15 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     path = context.latest(stage)
     policy = context.load(path)
-    sampler = context.open_sampler(policy).sampler
+    sampler, renderer = context.open_sampler(policy).sampler, renderer_of(policy.tokenizer)
     evals = {}
     for benchmark in benchmarks(context, stage):
         seed, progress = eval_seed(context), counting(context, stage, benchmark)
-        result = evaluate(sampler, policy.tokenizer, benchmark, context.ranks, seed, progress)
+        result = evaluate(sampler, renderer, benchmark, context.ranks, seed, progress)
         context.note_failure([result.failure] if result.failure else [])
         evals[benchmark.name] = result.as_record()
     if context.run is not None and not context.run.has_shown(stage):
-        for record in _showcase(context, stage, sampler, policy.tokenizer):
+        for record in _showcase(context, stage, sampler, renderer):
             context.sample(record)
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
@@ -86,7 +86,7 @@ def counting(context: Context, stage: str, benchmark: Benchmark) -> Callable[[in
 
 
 def _showcase(
-    context: Context, stage: str, sampler: Sampler, tokenizer: PreTrainedTokenizerBase
+    context: Context, stage: str, sampler: Sampler, renderer: Renderer
 ) -> list[dict[str, Any]]:
     """Return greedy answers to the recipe's questions and some held-out problems.
 
@@ -113,7 +113,7 @@ def _showcase(
     problems = questions + tasks.problems(0, N_SHOWN)
     greedy = Sampling(recipe.eval.max_tokens, temperature=0.0)
     benchmark = Benchmark("showcase", problems, verify, greedy)
-    batch = sample_benchmark(sampler, tokenizer, benchmark, Ranks(), recipe.seed)
+    batch = sample_benchmark(sampler, renderer, benchmark, Ranks(), recipe.seed)
     return [
         {
             "kind": "showcase",

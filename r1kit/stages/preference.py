@@ -22,6 +22,7 @@ from r1kit.judges import is_harmful
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import scorer
 from r1kit.model.policy import TrainableModel
+from r1kit.renderers import renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
@@ -53,7 +54,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
             module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         module = scorer.from_policy(parent, ranks.device)
-    reader = Reader(tokenizer)
+    reader = Reader(renderer_of(tokenizer))
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
@@ -69,7 +70,7 @@ def again(context: Context, unit: Unit) -> dict[str, Any]:
     path = context.latest(unit.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
-    return _measured(context, unit.name, model, Reader(context.tokenizer(path)))
+    return _measured(context, unit.name, model, Reader(renderer_of(context.tokenizer(path))))
 
 
 def _measured(
@@ -87,7 +88,8 @@ def reward_models(context: Context) -> RewardModels:
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
     }
-    return RewardModels(models[HELPFUL], models[HARMLESS], context.tokenizer(paths[HELPFUL]))
+    renderer = renderer_of(context.tokenizer(paths[HELPFUL]))
+    return RewardModels(models[HELPFUL], models[HARMLESS], renderer)
 
 
 def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
@@ -139,11 +141,10 @@ def _task(recipe: Recipe, split: Split) -> General:
 def _example(reader: Reader, made: Made) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
     if isinstance(made, Safety):
-        text = reader.write(made.reasoning, made.answer)
+        text = reader.renderer.write(made.reasoning, made.answer)
         return Labelled(reader.whole(made.problem, text), made.is_safe)
     chosen, rejected = (
-        reader.answer(made.problem, reader.write(None, answer))
-        for answer in (made.chosen, made.rejected)
+        reader.answer(made.problem, answer.strip()) for answer in (made.chosen, made.rejected)
     )
     assert chosen, made
     assert rejected, made

@@ -5,37 +5,45 @@ The reward models are trained late in the run, so no stage can be scored when it
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
-from r1kit.evals.benchmark import sample_benchmark
 from r1kit.evals.metrics import estimate, mean
+from r1kit.renderers import renderer_of
+from r1kit.rollouts.collect import sample_attempts
 from r1kit.stages import evaluation, preference
 from r1kit.stages.context import Context
 from r1kit.stages.plan import JUDGES, Unit
-from r1kit.types import Group, Verdict
+from r1kit.types import Attempt
 
 
 def run(context: Context, unit: Unit) -> dict[str, Any]:
     """Score the stages in `unit.needs`; return the scores as an entry of results.json."""
     reward_models = preference.reward_models(context)
-    benchmark = replace(evaluation.general(context), verify=lambda *_: Verdict(False, None, ""))
 
-    def liked(group: Group) -> float | None:
-        texts = [rollout.completion.text for rollout in group.rollouts]
-        decided = reward_models.scores([group.problem] * len(texts), texts)
-        return mean(score for score in decided if score is not None)
+    def liked(attempts: Sequence[Attempt]) -> float | None:
+        return mean(score for score in reward_models.scores(attempts) if score is not None)
 
     scores = {}
     for stage in (name for name in unit.needs if name not in JUDGES):
-        policy = context.load(context.latest(stage))
-        sampler = context.open_sampler(policy).sampler
-        seed = evaluation.eval_seed(context)
-        progress = evaluation.counting(context, stage, benchmark)
-        batch = sample_benchmark(
-            sampler, policy.tokenizer, benchmark, context.ranks, seed, progress
-        )
-        context.note_failure([batch.failure] if batch.failure else [])
-        scores[stage] = estimate(batch.groups, context.ranks, liked)._asdict()
+        answers = _general_answers(context, stage)
+        scores[stage] = estimate(map(liked, answers), context.ranks)._asdict()
         context.note(f"{stage}: the reward models give its answers {scores[stage]['value']:.2f}.")
     return {"scores": scores}
+
+
+def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
+    """Sample this rank's share of the general benchmark, without grading."""
+    benchmark = evaluation.general(context)
+    policy = context.load(context.latest(stage))
+    progress, n_done = evaluation.counting(context, stage, benchmark), count(1)
+    return sample_attempts(
+        context.open_sampler(policy).sampler,
+        renderer_of(policy.tokenizer),
+        context.ranks.share(list(enumerate(benchmark.problems))),
+        benchmark.n_samples,
+        benchmark.sampling,
+        evaluation.eval_seed(context),
+        lambda place, attempts: progress(next(n_done)),
+    )

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from pydantic import TypeAdapter
-from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import RLConfig
 from r1kit.engines.base import Sampler
 from r1kit.judges import Judge
 from r1kit.model.parallel import Ranks
-from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import Renderer
+from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.metrics import describe, group_record
+from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -67,7 +69,8 @@ def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) 
             policy.load_reference(resumed.state)
     sampler, weights = context.open_sampler(policy)
     weights.publish(policy, state.step)
-    collector = Collector(context.ranks, sampler, policy.tokenizer, config, curriculum, recipe.seed)
+    renderer = renderer_of(policy.tokenizer)
+    collector = Collector(context.ranks, sampler, renderer, config, curriculum, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
@@ -101,7 +104,7 @@ class Collector:
 
     ranks: Ranks
     sampler: Sampler
-    tokenizer: PreTrainedTokenizerBase
+    renderer: Renderer
     config: RLConfig
     curriculum: Curriculum
     seed: int
@@ -141,7 +144,6 @@ class Collector:
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, curriculum = self.config, self.curriculum
         rubric = Rubric(
-            self.tokenizer,
             tasks.verify,
             config.rewards.model_dump(),
             curriculum.weights_of,
@@ -152,6 +154,7 @@ class Collector:
         )
         return collect_rollouts(
             self.sampler,
+            self.renderer,
             rubric,
             problems,
             config.n_completions,

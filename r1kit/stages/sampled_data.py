@@ -6,8 +6,10 @@ from r1kit.config import KeepConfig
 from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
 from r1kit.files.atomic import read_lines
-from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.renderers import renderer_of
+from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling
+from r1kit.rollouts.rubric import Rubric
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -29,7 +31,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     policy = context.load(path)
     sampler = context.open_sampler(policy).sampler
     tasks, first = context.tasks("train"), first_index(unit.name)
-    rubric = Rubric(policy.tokenizer, tasks.verify, {})
+    renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     asked = context.counting(
@@ -38,7 +40,9 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     failures: list[str] = []
 
     def sample(part: IndexedProblems) -> RolloutBatch:
-        batch = collect_rollouts(sampler, rubric, part, config.n_completions, sampling, recipe.seed)
+        batch = collect_rollouts(
+            sampler, renderer, rubric, part, config.n_completions, sampling, recipe.seed
+        )
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 
@@ -51,6 +55,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
         n=config.n_completions,
         sampling=sampling,
+        parse=renderer.parse,
         chunk=CHUNK,
         ranks=context.ranks,
         on_chunk=lambda done, total: asked(done) if done else None,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedTokenizerBase
-
 from r1kit.config import SFTConfig
 from r1kit.curate import TrainingRow, messages_of
 from r1kit.errors import ConfigError
-from r1kit.renderers.base import render_prompt, render_turn
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import Renderer
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -25,7 +24,8 @@ def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTCo
     """
     resumed = context.resume(unit.name)
     policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
-    examples = [as_example(row, policy.tokenizer) for row in rows]
+    renderer = renderer_of(policy.tokenizer)
+    examples = [as_example(row, renderer) for row in rows]
     _refuse_long(examples, policy.max_positions, unit.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
@@ -33,13 +33,11 @@ def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTCo
     supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
 
 
-def as_example(row: TrainingRow, tokenizer: PreTrainedTokenizerBase) -> Trajectory:
+def as_example(row: TrainingRow, renderer: Renderer) -> Trajectory:
     """Encode a conversation: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
-    prompt = render_prompt(tokenizer, before)
-    return example(
-        prompt, render_turn(tokenizer, prompt, last), str(row.get("provenance", {}).get("problem"))
-    )
+    source = str(row.get("provenance", {}).get("problem"))
+    return example(renderer.prompt(before), renderer.turn(last), source)
 
 
 def _refuse_long(examples: Sequence[Trajectory], longest: int | None, name: str) -> None:

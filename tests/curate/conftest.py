@@ -4,6 +4,7 @@ from typing import Protocol
 
 import pytest
 
+from r1kit.renderers.thinking import parse
 from r1kit.types import Completion, Finish, Group, Json, Message, Problem, Reward, Rollout, Verdict
 
 
@@ -24,7 +25,7 @@ def rollout(
 ) -> Rollout:
     verdict = Verdict(correct, problem.answer if correct else None, "by hand")
     completion = Completion([7] * n_tokens, [-0.1] * n_tokens, text, finish, 3)
-    return Rollout(problem, [1], completion, verdict, Reward(0.0, {}))
+    return Rollout(problem, [1], completion, parse(text), verdict, Reward(0.0, {}))
 
 
 @pytest.fixture

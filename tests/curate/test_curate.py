@@ -1,5 +1,6 @@
 """The whole funnel: counts by hand, rows, order, and the sentence for an empty result."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from r1kit.curate.candidate import drafts
 from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
 from r1kit.errors import ConfigError, CurationError
 from r1kit.files.atomic import read_lines, replace_lines
+from r1kit.renderers.thinking import parse
 from r1kit.types import Group, Message
 from tests.curate.conftest import MakeGroup
 
@@ -131,9 +133,13 @@ def test_the_same_in_gives_the_same_out(groups: list[Group]) -> None:
     assert one.report == two.report
 
 
-def test_a_prefilled_prompt_opened_the_thinking(make_group: MakeGroup) -> None:
+def test_the_prompt_opened_the_thinking(make_group: MakeGroup) -> None:
     group = make_group("two and three</think>5")
-    [row] = curate([group], ORIGIN, prefilled=True).rows
+    opened = [
+        dataclasses.replace(rollout, parsed=parse(rollout.completion.text, opened=True))
+        for rollout in group.rollouts
+    ]
+    [row] = curate([dataclasses.replace(group, rollouts=opened)], ORIGIN).rows
     assert row["messages"][-1]["reasoning_content"] == "two and three"
     with pytest.raises(CurationError, match="no thinking"):
         curate([group], ORIGIN)

@@ -13,7 +13,7 @@ from r1kit.engines.completion import Chunk, GenerationRequest, begin
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import r1kit
-from r1kit.renderers.stream_parser import RenderedPrompt
+from r1kit.renderers.base import RenderedPrompt
 from r1kit.serve.wire import ChatWriter, FullCompletion
 from r1kit.types import Request, Sampling
 from tests.serve.conftest import TEXTS

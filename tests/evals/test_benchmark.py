@@ -15,6 +15,7 @@ from r1kit.evals.benchmark import Benchmark, BenchmarkResult, evaluate, sample_b
 from r1kit.model import parallel
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import request_seed
 from r1kit.types import Message, Problem, Request, Sampling, Verdict
 
@@ -64,7 +65,9 @@ def scripted(
 
 def evaluated(ranks: Ranks, **changes: Any) -> BenchmarkResult:
     tokenizer = new_tokenizer()
-    return evaluate(scripted(tokenizer), tokenizer, replace(BENCHMARK, **changes), ranks, seed=7)
+    return evaluate(
+        scripted(tokenizer), renderer_of(tokenizer), replace(BENCHMARK, **changes), ranks, seed=7
+    )
 
 
 def test_problems_are_the_clusters_and_undecided_ones_do_not_count() -> None:
@@ -114,7 +117,7 @@ def test_problems_have_their_seeds_on_every_rank(tokenizer: PreTrainedTokenizerB
     for rank in range(2):
         engine = scripted(tokenizer, seeds)
         batch = sample_benchmark(
-            engine, tokenizer, BENCHMARK, Ranks(rank, 2), 7, on_sampled=sampled.append
+            engine, renderer_of(tokenizer), BENCHMARK, Ranks(rank, 2), 7, on_sampled=sampled.append
         )
         assert [group.problem for group in batch.groups] == PROBLEMS[rank::2]
     assert seeds == {question: request_seed(7, index) for index, question in enumerate(ANSWERS)}
@@ -123,7 +126,7 @@ def test_problems_have_their_seeds_on_every_rank(tokenizer: PreTrainedTokenizerB
 
 def test_where_nothing_is_decided_nothing_is_counted(tokenizer: PreTrainedTokenizerBase) -> None:
     undecided = replace(BENCHMARK, problems=PROBLEMS[3:])
-    batch = sample_benchmark(scripted(tokenizer), tokenizer, undecided, Ranks(), 7)
+    batch = sample_benchmark(scripted(tokenizer), renderer_of(tokenizer), undecided, Ranks(), 7)
     assert batch.n_undecided == 3
     result = summarize(undecided, batch.groups, Ranks())
     assert (result.n_problems, result.by_task) == (0, {})

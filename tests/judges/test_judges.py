@@ -11,15 +11,17 @@ from r1kit.judges import preferred
 from r1kit.judges.learned import Reader, RewardModels
 from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
-from r1kit.renderers.base import render_prompt
+from r1kit.renderers import renderer_of
 from r1kit.renderers.encoding import encode_text
 from r1kit.renderers.r1kit import SPECIAL_TOKENS
 from r1kit.renderers.thinking import THINKING_TAGS, parse
-from r1kit.types import Completion, Group, Message, Problem, Reward, Rollout, Verdict
+from r1kit.types import Attempt, Completion, Group, Message, Problem, Reward, Rollout, Verdict
+from tests.attempts import attempts
 
 TOKENIZER = tokenizers.train_tokenizer(
     ["I am Mina. Hello! Hello, Mina! How can I help you? Good idea."], 300
 )
+RENDERER = renderer_of(TOKENIZER)
 
 
 def problem(kind: str = "chat", question: str = "I am Mina. Hello!") -> Problem:
@@ -35,6 +37,7 @@ def group(*texts: str, kind: str = "chat") -> Group:
                 asked,
                 [1, 2],
                 Completion([3], [-0.1], text, "stop", 0),
+                parse(text),
                 Verdict(True, text, ""),
                 Reward(1.5, {"accuracy": 1.0, "format": 0.5}),
             )
@@ -56,14 +59,16 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> RewardModels:
         torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(seed))
         models.append(model)
     helpful, harmless = models
-    return RewardModels(helpful, harmless, TOKENIZER, micro_batch_tokens=64)
+    return RewardModels(helpful, harmless, RENDERER, micro_batch_tokens=64)
 
 
 class Said:
     """A judge that says what the texts say."""
 
-    def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-        assert [asked.meta["kind"] for asked in problems] == ["chat", "chat", "harm", "harm"]
+    def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
+        kinds = [attempt.problem.meta["kind"] for attempt in attempts]
+        assert kinds == ["chat", "chat", "harm", "harm"]
+        texts = [attempt.completion.text for attempt in attempts]
         return [None if text == "?" else float(text) for text in texts]
 
 
@@ -78,7 +83,7 @@ def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> 
 
 
 def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing() -> None:
-    undecided = type("Undecided", (), {"scores": lambda self, problems, texts: [None] * len(texts)})
+    undecided = type("Undecided", (), {"scores": lambda self, attempts: [None] * len(attempts)})
     assert [left.rollouts for left in preferred([group("a"), group()], undecided(), 1.0)] == [
         [],
         [],
@@ -88,7 +93,7 @@ def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing() -> None:
 
 @pytest.mark.parametrize("scores", [[1.01], [-0.1], [float("nan")], [], [0.5, 0.5]])
 def test_what_is_no_score_is_refused(scores: list[float]) -> None:
-    wrong = type("Wrong", (), {"scores": lambda self, problems, texts: scores})
+    wrong = type("Wrong", (), {"scores": lambda self, attempts: scores})
     with pytest.raises(ValueError, match="judge"):
         preferred([group("a")], wrong(), 1.0)
 
@@ -101,14 +106,14 @@ def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(
         "<think>Good idea.</think>Hello, Mina!",
         "Hello, Mina!",
     ]
-    helpful = judge.scores([problem()] * 3, texts)
+    helpful = judge.scores(attempts([problem()] * 3, texts))
     assert len(set(helpful)) == 1
     assert helpful[0] is not None
     assert 0 < helpful[0] < 1
-    assert judge.scores([problem()], ["<think>a</think>Hello!"])[0] != helpful[0]
-    asked_otherwise = judge.scores([problem(question="How can I help?")], texts[:1])
+    assert judge.scores(attempts([problem()], ["<think>a</think>Hello!"]))[0] != helpful[0]
+    asked_otherwise = judge.scores(attempts([problem(question="How can I help?")], texts[:1]))
     assert asked_otherwise[0] != helpful[0]
-    harmless = judge.scores([problem("harm")] * 3, texts)
+    harmless = judge.scores(attempts([problem("harm")] * 3, texts))
     assert len(set(harmless)) == 3
 
 
@@ -117,8 +122,10 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
 ) -> None:
     kinds = ["chat", "harm", "chat", "harm", "chat"]
     asked = [problem(kind) for kind in kinds]
-    before = judge.scores(asked, [f"<think>{i}</think>I am {i}" for i in range(5)])
-    after = judge.scores(asked, [f"<think>{i * 7} Good</think>I am {i}" for i in range(5)])
+    before = judge.scores(attempts(asked, [f"<think>{i}</think>I am {i}" for i in range(5)]))
+    after = judge.scores(
+        attempts(asked, [f"<think>{i * 7} Good</think>I am {i}" for i in range(5)])
+    )
     for kind, old, new in zip(kinds, before, after, strict=True):
         assert (old == new) is (kind == "chat")
 
@@ -126,29 +133,31 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
 def test_a_score_is_that_of_its_model_alone(judge: RewardModels) -> None:
     asked, text = problem(), "<think>a</think>Hello, Mina!"
     ids = [
-        *render_prompt(TOKENIZER, asked.messages),
+        *RENDERER.prompt(asked.messages),
         *encode_text(TOKENIZER, "Hello, Mina!"),
         TOKENIZER.eos_token_id,
     ]
     with torch.no_grad():
         expected = scorer.score_all(judge.helpful, [ids], "cpu").sigmoid().item()
-    assert judge.scores([asked], [text]) == [expected]
-    many = judge.scores([asked] * 9, [text, *[f"Hello {i}" * i for i in range(1, 9)]])
+    assert judge.scores(attempts([asked], [text])) == [expected]
+    many = judge.scores(attempts([asked] * 9, [text, *[f"Hello {i}" * i for i in range(1, 9)]]))
     assert many[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_without_an_answer_there_is_nothing_helpful(judge: RewardModels) -> None:
     texts = ["<think>Hello, Mina!", "<think>a</think> \n", ""]
-    assert judge.scores([problem()] * 3, texts) == [0.0] * 3
-    harmless = judge.scores([problem("harm")] * 3, texts)
+    assert judge.scores(attempts([problem()] * 3, texts)) == [0.0] * 3
+    harmless = judge.scores(attempts([problem("harm")] * 3, texts))
     assert all(score is not None and 0 < score < 1 for score in harmless)
-    assert judge.scores([], []) == []
+    assert judge.scores(attempts([], [])) == []
 
 
 def test_a_number_that_is_none_is_undecided(judge: RewardModels) -> None:
-    broken = RewardModels(copy.deepcopy(judge.helpful), judge.harmless, TOKENIZER)
+    broken = RewardModels(copy.deepcopy(judge.helpful), judge.harmless, RENDERER)
     broken.helpful.score.weight.data.fill_(float("nan"))
-    scores = broken.scores([problem(), problem("harm"), problem()], ["Hello", "Hello", ""])
+    scores = broken.scores(
+        attempts([problem(), problem("harm"), problem()], ["Hello", "Hello", ""])
+    )
     assert scores[0] is None
     assert scores[1] is not None
     assert 0 < scores[1] < 1
@@ -159,11 +168,11 @@ CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 
 def test_text_never_becomes_a_control_token() -> None:
-    reader, asked = Reader(TOKENIZER), problem()
-    prompt = render_prompt(TOKENIZER, asked.messages)
+    reader, asked = Reader(RENDERER), problem()
+    prompt = RENDERER.prompt(asked.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(SPECIAL_TOKENS) + "</think>"
-    seen = reader.answer(asked, f"<think>a</think>b{hostile}")
+    seen = reader.answer(asked, parse(f"<think>a</think>b{hostile}").answer)
     assert seen is not None
     assert seen[: len(prompt)] == prompt
     assert not control & set(seen[len(prompt) : -1])
@@ -175,22 +184,23 @@ def test_text_never_becomes_a_control_token() -> None:
 
 
 @pytest.mark.parametrize("reasoning", [None, "3 + 4 is 7"])
-@pytest.mark.parametrize("prefilled", [False, True])
-def test_what_is_written_is_read_back(reasoning: str | None, prefilled: bool) -> None:
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_written_is_read_back(reasoning: str | None, opened: bool) -> None:
     """Also for models whose prompt already ends in the opening tag."""
     tokenizer = TOKENIZER
-    if prefilled:
+    if opened:
         tokenizer = tokenizers.train_tokenizer(["I am Mina. Hello!"], 300)
         tokenizer.chat_template = (
             "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
         )
-    reader, asked = Reader(tokenizer), problem()
-    assert reader.prefilled is prefilled
-    text = reader.write(reasoning, "Hello!")
-    assert parse(text, prefilled).answer == "Hello!"
-    prompt = render_prompt(tokenizer, asked.messages)
-    for seen in (reader.answer(asked, text), reader.whole(asked, text)):
+    renderer, asked = renderer_of(tokenizer), problem()
+    reader = Reader(renderer)
+    assert renderer.opens_thinking is opened
+    text = renderer.write(reasoning, "Hello!")
+    assert renderer.parse(text).answer == "Hello!"
+    prompt = renderer.prompt(asked.messages)
+    for seen in (reader.answer(asked, renderer.parse(text).answer), reader.whole(asked, text)):
         assert seen is not None
         shown = tokenizer.decode(seen[len(prompt) : -1])
         assert shown.endswith("Hello!")
-        assert ("</think>" in shown) is (prefilled or (reasoning is not None and "3" in shown))
+        assert ("</think>" in shown) is (opened or (reasoning is not None and "3" in shown))

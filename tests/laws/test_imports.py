@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "train",
         "judges",
     },
-    "evals": {"types", "errors", "verify", "tasks", "model", "engines", "rollouts"},
+    "evals": {"types", "errors", "renderers", "verify", "tasks", "model", "engines", "rollouts"},
     "loadtest": {"errors", "http", "processes", "engines"},
     "serve": {"types", "errors", "files", "http", "processes", "renderers", "model", "engines"},
     "pages": {"errors", "http"},

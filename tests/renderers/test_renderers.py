@@ -11,17 +11,19 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from r1kit.model import tokenizer as tokenizers
-from r1kit.renderers.base import has_thinking, is_prefilled, open_turn, render_prompt
+from r1kit.renderers import renderer_of
+from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.encoding import encode_completion, encode_text
 from r1kit.renderers.r1kit import ASSISTANT, BOS, EOS, SPECIAL_TOKENS, USER, document_text
-from r1kit.renderers.stream_parser import Piece, RenderedPrompt, StreamParser
-from r1kit.renderers.thinking import END_THINK, THINK, THINKING_TAGS, Parsed, completion_text, parse
-from r1kit.types import Message
+from r1kit.renderers.stream_parser import Piece, StreamParser
+from r1kit.renderers.thinking import END_THINK, THINK, THINKING_TAGS, completion_text, parse
+from r1kit.types import Message, Parsed
 
 TOKENIZER = tokenizers.train_tokenizer(
     ["Solve 7 x + 3 = 38. 다시 확인 再试 be brief \\boxed{5}"] * 9, 320
 )
 Part = Literal["start", "thinking", "answer"]
+RENDERER = renderer_of(TOKENIZER)
 CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 fragments = st.sampled_from(
@@ -57,7 +59,7 @@ def hugging_face_prompt(messages: list[Message]) -> list[int]:
 
 def test_a_prompt_is_bos_system_user_assistant() -> None:
     messages = [Message("user", "Solve 7 x + 3 = 38."), Message("system", "be brief")]
-    text = TOKENIZER.decode(render_prompt(TOKENIZER, messages))
+    text = TOKENIZER.decode(RENDERER.prompt(messages))
     assert text == f"{BOS}be brief{USER}Solve 7 x + 3 = 38.{ASSISTANT}"
 
 
@@ -69,18 +71,18 @@ def test_past_thinking_is_dropped_and_past_turns_end() -> None:
     ]
     expected = ids(BOS, USER, "7", ASSISTANT, "5", EOS)
     expected += ids(USER, "8", ASSISTANT)
-    assert render_prompt(TOKENIZER, messages) == expected
+    assert RENDERER.prompt(messages) == expected
     assert hugging_face_prompt(messages) == expected
 
 
 @given(st.lists(st.builds(Message, roles, harmless), min_size=1, max_size=4))
 def test_harmless_prompts_equal_the_chat_template(messages: list[Message]) -> None:
-    assert render_prompt(TOKENIZER, messages) == hugging_face_prompt(messages)
+    assert RENDERER.prompt(messages) == hugging_face_prompt(messages)
 
 
 @given(st.lists(st.sampled_from(CONTROL) | st.text(max_size=4), max_size=6).map("".join))
 def test_people_cannot_write_control_tokens(text: str) -> None:
-    prompt = render_prompt(TOKENIZER, [Message("user", text)])
+    prompt = RENDERER.prompt([Message("user", text)])
     assert prompt[:2] == ids(BOS, USER)
     assert prompt[-1:] == ids(ASSISTANT)
     assert not set(prompt[2:-1]) & set(ids(*CONTROL))
@@ -99,24 +101,25 @@ def foreign_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
 
 def test_a_base_without_a_template_reads_question_and_answer() -> None:
     messages = [Message("system", "be brief"), Message("user", "hi")]
-    prompt = render_prompt(foreign_tokenizer(None), messages)
+    prompt = renderer_of(foreign_tokenizer(None)).prompt(messages)
     assert prompt == [0, 5, 6, 2, 4, 3]
 
 
 @pytest.mark.parametrize("bos", ["", "<s>", "<s> <s>"])
 def test_a_foreign_template_is_obeyed_with_at_most_one_bos(bos: str) -> None:
     foreign = foreign_tokenizer(bos + " {{ '[user] ' + messages[0].content + ' [bot]' }}")
-    prompt = render_prompt(foreign, [Message("user", "hi")])
+    prompt = renderer_of(foreign).prompt([Message("user", "hi")])
     assert prompt == ([0] if bos else []) + [7, 4, 8]
 
 
-def test_a_prefilled_prompt_is_recognised() -> None:
-    message = [Message("user", "hi <think>")]
-    for ending, prefilled in ((" [bot] <think>\n", True), (" [bot]", False)):
-        foreign = foreign_tokenizer(f"{{{{ messages[0].content }}}}{ending}")
-        prompt = render_prompt(foreign, message)
-        assert is_prefilled(foreign, prompt) is prefilled
-    assert not is_prefilled(TOKENIZER, render_prompt(TOKENIZER, message))
+@pytest.mark.parametrize(("ending", "opens"), [(" [bot] <think>\n", True), (" [bot]", False)])
+def test_a_template_that_opens_the_thinking_is_recognised(ending: str, opens: bool) -> None:
+    foreign = foreign_tokenizer(f"{{{{ messages[0].content }}}}{ending}")
+    renderer = renderer_of(foreign)
+    assert renderer.opens_thinking is opens
+    opening = renderer.start_turn([Message("user", "hi <think>")])
+    assert opening.part == ("thinking" if opens else "start")
+    assert not RENDERER.opens_thinking
 
 
 PARSED = {
@@ -143,7 +146,7 @@ def test_parse(text: str, parsed: Parsed) -> None:
     assert parse(text) == parsed
 
 
-PREFILLED = {
+OPENED = {
     "try 5</think>5": Parsed("try 5", "5", True),
     "try 5": Parsed("try 5", None, False),
     "<think>try 5</think>5": Parsed("<think>try 5", "5", False),
@@ -151,9 +154,9 @@ PREFILLED = {
 }
 
 
-@pytest.mark.parametrize(("text", "parsed"), PREFILLED.items())
-def test_parse_after_a_prefilled_tag(text: str, parsed: Parsed) -> None:
-    assert parse(text, prefilled=True) == parsed
+@pytest.mark.parametrize(("text", "parsed"), OPENED.items())
+def test_parse_after_a_tag_in_the_prompt(text: str, parsed: Parsed) -> None:
+    assert parse(text, opened=True) == parsed
 
 
 @given(harmless, harmless)
@@ -170,8 +173,8 @@ def test_parts_with_tags_are_not_written(reasoning: str, answer: str) -> None:
         completion_text(reasoning, answer)
 
 
-def stream(chunks: list[str], prefilled: bool) -> list[Piece]:
-    parser = StreamParser(prefilled)
+def stream(chunks: list[str], opened: bool) -> list[Piece]:
+    parser = StreamParser(opened)
     pieces = [piece for chunk in chunks for piece in parser.feed(chunk)]
     return pieces + parser.finish()
 
@@ -181,18 +184,16 @@ def joined(pieces: list[Piece], kind: str) -> str:
 
 
 @given(tagged_text, st.lists(st.integers(0, 60)), st.booleans())
-def test_streams_parse_like_the_whole_however_cut(
-    text: str, cuts: list[int], prefilled: bool
-) -> None:
+def test_streams_parse_like_the_whole_however_cut(text: str, cuts: list[int], opened: bool) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    pieces = stream([text[a:b] for a, b in pairwise(edges)], prefilled)
-    whole = parse(text, prefilled)
+    pieces = stream([text[a:b] for a, b in pairwise(edges)], opened)
+    whole = parse(text, opened)
     assert all(piece.text for piece in pieces)
     assert joined(pieces, "thinking").rstrip() == (whole.thinking or "")
     if whole.answer is not None:
         assert joined(pieces, "answer").rstrip() == whole.answer
     for kind in ("thinking", "answer"):
-        assert joined(pieces, kind) == joined(stream([text], prefilled), kind)
+        assert joined(pieces, kind) == joined(stream([text], opened), kind)
 
 
 def test_a_stream_holds_back_only_what_may_be_a_tag() -> None:
@@ -225,7 +226,7 @@ def test_an_exchange_ends_and_a_page_goes_on() -> None:
 
 
 QUESTION = [Message("user", "7x + 3")]
-PROMPT = render_prompt(TOKENIZER, QUESTION)
+PROMPT = RENDERER.prompt(QUESTION)
 OPEN, CLOSE = ids(THINK), ids(END_THINK)
 
 
@@ -243,22 +244,22 @@ OPEN, CLOSE = ids(THINK), ids(END_THINK)
 def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(
     thinks: bool, turn: Message | None, expected: list[str | list[int]], part: Part, begun: bool
 ) -> None:
-    opening = open_turn(TOKENIZER, QUESTION, thinks, turn)
+    opening = RENDERER.open_turn(QUESTION, thinks, turn)
     parts = [encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
     assert opening == RenderedPrompt(sum(parts, PROMPT), part, begun)
 
 
 def test_a_turn_of_a_model_without_thinking_has_no_tags() -> None:
     plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
-    opening = open_turn(plain, QUESTION, True)
-    assert opening == RenderedPrompt(render_prompt(plain, QUESTION), "start")
-    assert not has_thinking(plain)
-    assert has_thinking(TOKENIZER)
+    opening = renderer_of(plain).open_turn(QUESTION, True)
+    assert opening == RenderedPrompt(renderer_of(plain).prompt(QUESTION), "start")
+    assert not renderer_of(plain).has_thinking
+    assert RENDERER.has_thinking
 
 
 def test_a_stream_goes_on_where_the_turn_was_opened() -> None:
     def said(part: Part, begun: bool, *chunks: str) -> list[Piece]:
-        parser = StreamParser.after(RenderedPrompt([], part, begun))
+        parser = RenderedPrompt([], part, begun).stream_parser()
         return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
 
     assert said("thinking", False, " try 5</th", "ink> 5") == [
@@ -275,7 +276,7 @@ def test_a_stream_goes_on_where_the_turn_was_opened() -> None:
 
 
 def test_thinking_can_be_closed_without_a_tag() -> None:
-    parser = StreamParser(prefilled=True)
+    parser = StreamParser(opened=True)
     assert parser.feed("try </thi") == [Piece("thinking", "try ")]
     is_thinking = parser.is_thinking
     assert is_thinking
@@ -286,9 +287,9 @@ def test_thinking_can_be_closed_without_a_tag() -> None:
 
 def test_a_whole_completion_has_tags_and_plain_text() -> None:
     text = "<think>5 </thi<｜User｜></think>\\boxed{5}<think>"
-    ids = encode_completion(TOKENIZER, text)
-    assert TOKENIZER.decode(ids) == text
+    tokens = encode_completion(TOKENIZER, text)
+    assert TOKENIZER.decode(tokens) == text
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in THINKING_TAGS]
-    assert [i for i in ids if i in control] == [*tags, tags[0]]
+    assert [i for i in tokens if i in control] == [*tags, tags[0]]
     assert encode_completion(TOKENIZER, "") == []

@@ -10,10 +10,12 @@ from transformers import PreTrainedTokenizerFast
 from r1kit.engines.scripted import Script, ScriptedEngine
 from r1kit.errors import SandboxError
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.rollouts.collect import RolloutBatch, Rubric, Verify, collect_rollouts, request_seed
+from r1kit.renderers import renderer_of
+from r1kit.rollouts.collect import RolloutBatch, collect_rollouts, request_seed
 from r1kit.rollouts.rejection import IndexedProblems
+from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.tasks.world import Equation
-from r1kit.types import Problem, Request, Sampling, Verdict
+from r1kit.types import Attempt, Problem, Request, Sampling, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,12 @@ def collected(
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in (4, 9)]
     engine = ScriptedEngine(answer(problems), tokenizer)
-    rubric = Rubric(tokenizer, verify or task.verify, {"accuracy": 1.0, "format": 0.5})
-    return problems, collect_rollouts(engine, rubric, problems, n, Sampling(64), 1, **more)
+    renderer, rubric = (
+        renderer_of(tokenizer),
+        Rubric(verify or task.verify, {"accuracy": 1.0, "format": 0.5}),
+    )
+    batch = collect_rollouts(engine, renderer, rubric, problems, n, Sampling(64), 1, **more)
+    return problems, batch
 
 
 def right_then_wrong(problems: IndexedProblems) -> Script:
@@ -133,18 +139,20 @@ def test_request_seeds_differ_by_place_and_run() -> None:
 
 def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedTokenizerFast) -> None:
     class Half:
-        def scores(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float | None]:
-            return [None if "999" in text else 0.5 for text in texts]
+        def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
+            return [None if "999" in one.completion.text else 0.5 for one in attempts]
 
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in range(2)]
     engine = ScriptedEngine(right_then_wrong(problems), tokenizer)
     weights = {task.name: {"accuracy": 1.0, "preference": 4.0}}
     rubric = Rubric(
-        tokenizer, task.verify, {"accuracy": 1.0}, weights,
+        task.verify, {"accuracy": 1.0}, weights,
         max_tokens=64, overlong_buffer=64, judge=Half(), judged=task.name,
     )  # fmt: skip
-    found = collect_rollouts(engine, rubric, problems, 2, Sampling(64), seed=0)
+    found = collect_rollouts(
+        engine, renderer_of(tokenizer), rubric, problems, 2, Sampling(64), seed=0
+    )
     for group in found.groups:
         for rollout in group.rollouts:
             length = -len(rollout.completion.token_ids) / 64

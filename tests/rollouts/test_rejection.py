@@ -15,8 +15,11 @@ from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.model.parallel import Ranks, launch
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers import renderer_of
+from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
-from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
+from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.rubric import Rubric
 from r1kit.tasks.world import FAMILIES, Equation, Family
 from r1kit.types import Completion, Group, Problem, Request, Reward, Rollout, Sampling, Verdict
 
@@ -31,7 +34,8 @@ def rollout(index: int, problem: Problem, i: int) -> Rollout:
     text = f"<think>try {index} and {i}, né</think>\\boxed{{{problem.answer if is_right else 0}}}"
     completion = Completion([index, i], [-0.1 * i, -1 / 3], text, "stop", 2)
     verdict = Verdict(is_right, "5" if is_right else None, "by hand")
-    return Rollout(problem, [1, index], completion, verdict, Reward(1.1, {"accuracy": 0.1 + i}))
+    scored = Reward(1.1, {"accuracy": 0.1 + i})
+    return Rollout(problem, [1, index], completion, parse(text), verdict, scored)
 
 
 @dataclass
@@ -273,8 +277,9 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         nonlocal n_asked
         n_asked += len(part)
-        rubric = Rubric(tokenizer, TASK.verify, {"accuracy": 1.0})
-        return collect_rollouts(ScriptedEngine(answer, tokenizer), rubric, part, 9, SAMPLING, 5)
+        renderer, rubric = renderer_of(tokenizer), Rubric(TASK.verify, {"accuracy": 1.0})
+        engine = ScriptedEngine(answer, tokenizer)
+        return collect_rollouts(engine, renderer, rubric, part, 9, SAMPLING, 5)
 
     done = rejection.rejection_sampling(
         PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks

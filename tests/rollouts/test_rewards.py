@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from r1kit.config import RewardConfig
 from r1kit.renderers.thinking import parse
-from r1kit.rollouts.rewards import PARTS, overlong_penalty, reward
-from r1kit.types import Completion, Finish, Reward, Verdict
+from r1kit.rollouts import rewards
+from r1kit.rollouts.rewards import PARTS, overlong_penalty
+from r1kit.types import Attempt, Completion, Finish, Message, Problem, Reward, Verdict
 
 RIGHT, WRONG = Verdict(True, "5", "equal"), Verdict(False, "4", "not 5")
 EQUAL = {"accuracy": 1.0, "format": 1.0}
@@ -15,6 +16,19 @@ EQUAL = {"accuracy": 1.0, "format": 1.0}
 
 def completion(text: str, finish: Finish = "stop") -> Completion:
     return Completion([], [], text, finish, policy_version=0)
+
+
+def reward(
+    done: Completion,
+    verdict: Verdict,
+    language: str,
+    weights: dict[str, float],
+    opened: bool = False,
+    needs_thinking: bool = True,
+) -> Reward:
+    problem = Problem("p", "t", (Message("user", "?"),), "5", language, {}, needs_thinking)
+    attempt = Attempt(problem, [1], done, parse(done.text, opened))
+    return rewards.reward(attempt, verdict, weights)
 
 
 def parts(accuracy: float, well_formed: float, language: float = 1.0) -> dict[str, float]:
@@ -51,10 +65,10 @@ def test_weights_change_the_total_and_not_the_parts() -> None:
     assert reward(done, RIGHT, "en", {}) == Reward(0.0, parts(1, 1))
 
 
-def test_a_prefilled_tag_belongs_to_the_prompt() -> None:
-    assert reward(completion("a</think>5"), RIGHT, "en", EQUAL, prefilled=True).total == 2.0
-    assert reward(completion("5"), RIGHT, "en", EQUAL, prefilled=True).total == 0.0
-    assert reward(completion("<think>a</think>5"), RIGHT, "en", EQUAL, prefilled=True).total == 1.0
+def test_a_tag_of_the_prompt_belongs_to_the_prompt() -> None:
+    assert reward(completion("a</think>5"), RIGHT, "en", EQUAL, opened=True).total == 2.0
+    assert reward(completion("5"), RIGHT, "en", EQUAL, opened=True).total == 0.0
+    assert reward(completion("<think>a</think>5"), RIGHT, "en", EQUAL, opened=True).total == 1.0
 
 
 def test_the_undecided_is_never_scored() -> None:

@@ -16,6 +16,7 @@ from r1kit.judges.learned import RewardModels
 from r1kit.model import causal_lm, checkpoint, folder, scorer
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
+from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import preference
 from r1kit.stages.context import Context
@@ -23,6 +24,7 @@ from r1kit.stages.plan import HARMLESS, HELPFUL, Unit
 from r1kit.tasks.general import General
 from r1kit.tasks.general.preference import Preference, Safety
 from r1kit.types import Checkpoint
+from tests.attempts import attempts
 
 
 def recipe(**settings: object) -> Recipe:
@@ -134,11 +136,11 @@ def test_both_models_learn_and_the_judge_opens_them(tmp_path: Path, parent: Path
             assert path is not None
             opened.append(scorer.load(path, "cpu", torch.float32))
     helpful, harmless = opened
-    judge = RewardModels(helpful, harmless, load_tokenizer(parent))
+    judge = RewardModels(helpful, harmless, renderer_of(load_tokenizer(parent)))
     task = General(languages=["en"], split="held_out")
     problems = [task.problem(index) for index in range(40)]
-    good = judge.scores(problems, [problem.answer for problem in problems])
-    poor = judge.scores(problems, ["Good idea. Start small, and tell nobody."] * 40)
+    good = judge.scores(attempts(problems, [problem.answer for problem in problems]))
+    poor = judge.scores(attempts(problems, ["Good idea. Start small, and tell nobody."] * 40))
     scores = zip(good, poor, strict=True)
     won = [a > b for a, b in scores if a is not None and b is not None]
     assert len(won) == 40

@@ -10,6 +10,7 @@ from r1kit.config import RLConfig
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers import renderer_of
 from r1kit.stages.reinforce import Collector, Curriculum
 from r1kit.tasks.mix import TaskMixture
 from r1kit.tasks.world import Equation
@@ -37,8 +38,9 @@ def collector(
         return f"<think>try wait</think>\\boxed{{{gold if is_right(index, place) else 999}}}"
 
     curriculum = Curriculum(lambda step: TASKS)
+    renderer = renderer_of(tokenizer)
     return Collector(
-        Ranks(), ScriptedEngine(answer, tokenizer), tokenizer, config, curriculum, seed=0
+        Ranks(), ScriptedEngine(answer, tokenizer), renderer, config, curriculum, seed=0
     )
 
 

@@ -11,6 +11,7 @@ from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, checkpoint
 from r1kit.model.parallel import Ranks
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
+from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import tune
 from r1kit.stages.context import Context
@@ -40,7 +41,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def test_all_of_the_answer_is_learned_and_nothing_of_the_question(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    learned = tune.as_example(ROW, tokenizer)
+    learned = tune.as_example(ROW, renderer_of(tokenizer))
     at = learned.loss_mask.index(1)
     assert all(learned.loss_mask[at:])
     assert "2 + 3 = ?" in tokenizer.decode(learned.token_ids[:at])

@@ -25,6 +25,7 @@ from r1kit.types import (
     Finish,
     Group,
     Message,
+    Parsed,
     Problem,
     Reward,
     Rollout,
@@ -81,6 +82,7 @@ def rollout(
         PROBLEM,
         prompt,
         Completion(ids, logprobs.tolist(), "", finish, 0),
+        Parsed(None, "", False),
         Verdict(bool(reward), None, ""),
         Reward(reward, {"accuracy": reward}),
     )

@@ -24,7 +24,7 @@ from r1kit.errors import EngineError
 from r1kit.files.outside import mended
 from r1kit.http.client import HttpClient, RefusedError
 from r1kit.renderers.stream_parser import Piece
-from r1kit.renderers.thinking import END_THINK, THINK, completion_text
+from r1kit.renderers.thinking import server_text
 from r1kit.types import Completion, Finish, Json, Message, Sampling
 
 TIMEOUT_S = 600.0
@@ -301,21 +301,4 @@ def _completion(choice: Any) -> Completion:
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
     finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
-    return Completion([], [], _text(*thinking_and_answer(message), finish), finish, 0)
-
-
-def _text(reasoning: str, content: str, finish: Finish) -> str:
-    """Return the completion in the format that r1kit's own models write.
-
-    Tags inside a part cannot be told apart from the added ones: such a text stays readable, but
-    does not parse as well-formed, and curation accepts it.
-    """
-    if not reasoning and (THINK in content or END_THINK in content):
-        # If the prompt opens the thinking, servers without a parser return only the closing tag.
-        return content if THINK in content else f"{THINK}{content}"
-    if reasoning and not content.strip() and finish != "stop":
-        return f"{THINK}{reasoning}"  # cut inside the thinking
-    try:
-        return completion_text(reasoning or None, content)
-    except ValueError:
-        return f"{THINK}{reasoning}{END_THINK}{content}"
+    return Completion([], [], server_text(*thinking_and_answer(message), finish), finish, 0)

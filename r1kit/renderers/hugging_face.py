@@ -1,0 +1,63 @@
+"""A model's own chat template, as it is saved with the tokenizer.
+
+Messages are rendered with the template unchanged, and encoded separately from it only if the two
+results differ in control tokens. Slow tokenizers lack the backend for that: they are trusted.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from functools import cached_property
+
+from r1kit.renderers.base import Renderer
+from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged
+from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.types import Message
+
+
+class HuggingFaceRenderer(Renderer):
+    """Renders with the tokenizer's chat template."""
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        tokenizer = self.tokenizer
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        safe = without_forged(tokenizer, list(ids), lambda: self._apart(messages))
+        return with_one_bos(safe, tokenizer.bos_token_id)
+
+    @property
+    def has_thinking(self) -> bool:
+        return END_THINK in str(self.tokenizer.chat_template)
+
+    @cached_property
+    def opens_thinking(self) -> bool:
+        """True if the template ends a prompt in `<think>`, as R1's own does."""
+        ids = self.prompt([Message("user", "?")])
+        tail = self.tokenizer.decode(ids[-16:], skip_special_tokens=False)
+        return bool(tail.rstrip().endswith(THINK))
+
+    def _apart(self, messages: Sequence[Message]) -> list[int]:
+        """Render the template with a placeholder per message, then encode the texts separately."""
+        nonce = uuid.uuid4().hex
+        texts = {
+            f"{nonce}:{place}:": message.content.split(END_THINK)[-1]
+            if message.role == "assistant"
+            else message.content
+            for place, message in enumerate(messages)
+        }
+        turns = [
+            {"role": message.role, "content": mark}
+            for message, mark in zip(messages, texts, strict=True)
+        ]
+        frame = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False
+        )
+        ids: list[int] = []
+        for part in re.split(f"({nonce}:[0-9]+:)", str(frame)):
+            if part in texts:
+                ids += encode_text(self.tokenizer, texts[part])
+            else:
+                ids += self._control(part)
+        return ids

@@ -1,0 +1,20 @@
+"""The prompt of a base model without a chat template: "Question: ... Answer:" on lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from r1kit.renderers.base import Renderer
+from r1kit.types import Message
+
+NAMES = {"system": "", "user": "Question: ", "assistant": "Answer: "}
+
+
+class PlainRenderer(Renderer):
+    """Renders each message as a line of text."""
+
+    has_thinking = False
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        lines = [NAMES[message.role] + message.content for message in messages]
+        return self.raw_prompt("\n".join([*lines, "Answer:"]))

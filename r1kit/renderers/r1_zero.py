@@ -1,0 +1,127 @@
+"""R1-Zero's prompt, as a chat template that any base model can be given.
+
+Source: table 1 of the R1 paper's first version: the words of the prompt, and the tags around
+thinking and answer. Departures: a BOS in front if the tokenizer has one; the paper shows one
+question, here system messages follow the instruction, and in a conversation each turn follows the
+one before, past answers in their tags and without their thinking. The paper does not say how a
+malformed completion is read: here a missing `<answer>` tag costs the format alone, and what follows
+`</answer>`, where a base model often goes on with a question of its own, is not part of the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Self
+
+from r1kit.renderers.base import Tags
+from r1kit.renderers.hugging_face import HuggingFaceRenderer
+from r1kit.renderers.stream_parser import Part, Piece, StreamParser, partial_tag
+from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.types import Parsed
+
+ANSWER = "<answer>"
+END_ANSWER = "</answer>"
+INSTRUCTION = (
+    "A conversation between User and Assistant. The user asks a question, and the Assistant solves "
+    "it. The assistant first thinks about the reasoning process in the mind and then provides the "
+    "user with the answer. The reasoning process and answer are enclosed within "
+    f"{THINK} {END_THINK} and {ANSWER} {END_ANSWER} tags, respectively, i.e., "
+    f"{THINK} reasoning process here {END_THINK} {ANSWER} answer here {END_ANSWER}."
+)
+CHAT_TEMPLATE = (
+    "{{ bos_token or '' }}" + INSTRUCTION + "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ ' ' + message['content'] }}{% endif %}"
+    "{% endfor %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ ' User: ' + message['content'] + '.' }}"
+    "{% elif message['role'] == 'assistant' %}"
+    f"{{{{ ' Assistant: {ANSWER} ' + message['content'].split('{END_THINK}')[-1]"
+    f" + ' {END_ANSWER}' }}}}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ ' Assistant:' }}{% endif %}"
+)
+
+
+class R1ZeroStreamParser(StreamParser):
+    """Drops the answer tags from streamed answers, and what follows the closing one."""
+
+    def __init__(self, opened: bool = False) -> None:
+        super().__init__(opened)
+        self._answer = AnswerTags()
+
+    @classmethod
+    def inside(cls, part: Part, begun: bool = False) -> Self:
+        parser = super().inside(part, begun)
+        if part == "answer":
+            parser._answer.is_open = True
+        return parser
+
+    def close(self) -> list[Piece]:
+        pieces = super().close()
+        self._answer.is_open = True  # the closing tokens have opened it
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        pieces = super().finish()
+        return pieces if self.is_thinking else pieces + super()._emit(self._answer.finish())
+
+    def _emit(self, text: str) -> list[Piece]:
+        return super()._emit(text if self.is_thinking else self._answer.feed(text))
+
+
+class AnswerTags:
+    """Removes the answer tags from a text that arrives in chunks, and what follows the answer."""
+
+    def __init__(self) -> None:
+        self.is_open = self._is_over = False
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """Return the part of the answer that `chunk` makes certain."""
+        text, answer = self._held + chunk, ""
+        self._held = ""
+        while not self._is_over:
+            tags = (END_ANSWER,) if self.is_open else (ANSWER, END_ANSWER)
+            tag = re.search("|".join(tags), text)
+            if tag is None:
+                keep = len(text) - max(partial_tag(text, tag) for tag in tags)
+                self._held = text[keep:]
+                return answer + text[:keep]
+            answer, text = answer + text[: tag.start()], text[tag.end() :]
+            self.is_open, self._is_over = True, tag.group() == END_ANSWER
+        return answer
+
+    def finish(self) -> str:
+        """Return held-back characters, which turned out not to begin a tag."""
+        held, self._held = self._held, ""
+        return held
+
+
+class R1ZeroRenderer(HuggingFaceRenderer):
+    """Renders the prompt of R1-Zero; answers are between tags of their own."""
+
+    tags = Tags(f" {THINK}", f" {END_THINK}", f" {ANSWER}", f" {END_ANSWER}")
+    parser_type: ClassVar[type[StreamParser]] = R1ZeroStreamParser
+    opens_thinking = False
+
+    def write(self, reasoning: str | None, answer: str) -> str:
+        thinking = None if reasoning is None else f" {reasoning} "
+        return f" {super().write(thinking, f' {ANSWER} {answer} {END_ANSWER}').lstrip()}"
+
+    def parse(self, text: str) -> Parsed:
+        parsed = super().parse(text.lstrip())
+        if parsed.answer is None:
+            return parsed
+        tags = AnswerTags()
+        answer = (tags.feed(parsed.answer) + tags.finish()).strip()
+        is_tagged = parsed.answer == f"{ANSWER}{_between(parsed.answer)}{END_ANSWER}"
+        fits = is_tagged and _between(parsed.answer).strip() == answer and ANSWER not in answer
+        return Parsed(parsed.thinking, answer, parsed.well_formed and fits and bool(answer))
+
+    def encode_text(self, text: str) -> list[int]:
+        return super().encode_text(f" {text}" if text else "")
+
+
+def _between(text: str) -> str:
+    return text.removeprefix(ANSWER).removesuffix(END_ANSWER)

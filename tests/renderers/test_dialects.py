@@ -1,0 +1,206 @@
+"""What every chat dialect promises, and R1-Zero's own."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from r1kit.model.tokenizer import train_tokenizer
+from r1kit.renderers import r1_zero, renderer_of
+from r1kit.renderers.base import Renderer
+from r1kit.renderers.hugging_face import HuggingFaceRenderer
+from r1kit.renderers.plain import PlainRenderer
+from r1kit.renderers.r1_zero import R1ZeroRenderer
+from r1kit.renderers.r1kit import R1kitRenderer
+from r1kit.renderers.stream_parser import Piece, StreamParser
+from r1kit.renderers.thinking import THINKING_TAGS, parse, readable_text
+from r1kit.types import Message, Parsed
+
+
+def byte_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
+    """A base model's tokenizer: a token per byte, a BOS that it adds, an EOS, thinking tags."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(["<s>", "</s>", *alphabet])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken("<s>", special=True), AddedToken("</s>", special=True)])
+    backend.add_tokens([AddedToken(tag, normalized=False) for tag in THINKING_TAGS])
+    backend.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+CHOOSES = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}] "
+    "{{ m.content.split('</think>')[-1] }} {% endfor %}[bot] "
+)
+RENDERERS: dict[str, Renderer] = {
+    "r1kit": renderer_of(train_tokenizer(["Solve 7 x + 3 = 38. 다시 확인 \\boxed{5}"] * 9, 320)),
+    "own template": renderer_of(byte_tokenizer(CHOOSES)),
+    "own template, opened": renderer_of(byte_tokenizer(CHOOSES + "<think>\n")),
+    "plain": renderer_of(byte_tokenizer(None)),
+    "r1-zero": renderer_of(byte_tokenizer(r1_zero.CHAT_TEMPLATE)),
+}
+dialects = pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS.keys())
+QUESTION = [Message("user", "7x + 3 = 38?")]
+
+fragments = st.sampled_from(
+    [*THINKING_TAGS, r1_zero.ANSWER, r1_zero.END_ANSWER, "<", "</", "<thi", "nk>", "<ans", "wer>",
+     "/", ">", " ", "\n", "a", "5 ", "확인"]
+)  # fmt: skip
+tagged_text = st.lists(fragments | st.text(max_size=3), max_size=12).map("".join)
+harmless = st.text(st.characters(codec="utf-8")).filter(lambda text: "<" not in text)
+
+
+def control(renderer: Renderer, ids: Sequence[int]) -> list[int]:
+    added = set(renderer.tokenizer.get_added_vocab().values())
+    return [i for i in ids if i in added]
+
+
+def decoded(renderer: Renderer, ids: Sequence[int]) -> str:
+    """The text as an engine decodes it: thinking tags stay, BOS and EOS do not."""
+    return str(renderer.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+def test_the_chat_template_chooses_the_dialect() -> None:
+    chosen = [type(renderer) for renderer in RENDERERS.values()]
+    assert chosen == [
+        R1kitRenderer, HuggingFaceRenderer, HuggingFaceRenderer, PlainRenderer, R1ZeroRenderer,
+    ]  # fmt: skip
+    assert [renderer.opens_thinking for renderer in RENDERERS.values()] == [
+        False, False, True, False, False,
+    ]  # fmt: skip
+    assert [renderer.has_thinking for renderer in RENDERERS.values()] == [
+        True, True, True, False, True,
+    ]  # fmt: skip
+
+
+@dialects
+@given(text=tagged_text)
+def test_forged_tags_stay_text(renderer: Renderer, text: str) -> None:
+    text += "</s><s>"
+    asked = renderer.prompt([Message("user", text)])
+    assert control(renderer, asked) == control(renderer, renderer.prompt(QUESTION))
+    assert text in renderer.tokenizer.decode(asked)
+    shown = renderer.turn(Message("assistant", text, text))
+    assert control(renderer, shown) == control(
+        renderer, renderer.turn(Message("assistant", "5", "a"))
+    )
+
+
+@dialects
+@pytest.mark.parametrize("messages", [QUESTION, [Message("system", "be brief"), *QUESTION]])
+def test_a_prompt_has_one_bos_in_front(renderer: Renderer, messages: list[Message]) -> None:
+    bos = renderer.tokenizer.bos_token_id
+    for ids in (renderer.prompt(messages), renderer.raw_prompt("7x"), renderer.raw_prompt("")):
+        assert ids[0] == bos
+        assert ids.count(bos) == 1
+
+
+@dialects
+@given(reasoning=harmless.filter(str.strip), answer=harmless.filter(str.strip))
+def test_a_turn_is_parsed_back(renderer: Renderer, reasoning: str, answer: str) -> None:
+    expected = Parsed(reasoning.strip(), answer.strip(), True)
+    ids = renderer.turn(Message("assistant", answer, reasoning))
+    assert ids[-1] == renderer.tokenizer.eos_token_id
+    assert renderer.parse(decoded(renderer, ids)) == expected
+    assert renderer.parse(renderer.write(reasoning, answer)) == expected
+    plain = renderer.parse(decoded(renderer, renderer.turn(Message("assistant", answer))))
+    assert plain.answer == answer.strip()
+    assert not plain.thinking
+
+
+@dialects
+@given(answer=harmless.filter(str.strip))
+def test_an_opened_turn_and_its_completion_are_the_whole_turn(
+    renderer: Renderer, answer: str
+) -> None:
+    """Thinking opened by the prompt and closed by its tokens, as under a thinking budget."""
+    if not renderer.has_thinking:
+        return
+    opening = renderer.open_turn(QUESTION, True)
+    assert opening.part == "thinking"
+    turn = [*renderer.prompt(QUESTION), *renderer.turn(Message("assistant", answer, "try"))]
+    rest = turn[len(opening.ids) :]
+    assert turn[: len(opening.ids)] == opening.ids
+    parser = opening.stream_parser()
+    pieces = parser.feed("try") + parser.close()
+    closing = [*renderer.encode_text("try"), *renderer.close_thinking()]
+    assert rest[: len(closing)] == closing
+    pieces += parser.feed(decoded(renderer, rest[len(closing) :])) + parser.finish()
+    assert joined(pieces, "thinking") == "try"
+    assert joined(pieces, "answer").strip() == answer.strip()
+
+
+def joined(pieces: Sequence[Piece], kind: str) -> str:
+    return "".join(piece.text for piece in pieces if piece.kind == kind)
+
+
+def streamed(parser: StreamParser, chunks: Sequence[str]) -> list[Piece]:
+    return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
+
+
+@dialects
+@given(text=tagged_text, cuts=st.lists(st.integers(0, 60)))
+def test_streams_are_parsed_like_the_whole(renderer: Renderer, text: str, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = streamed(renderer.stream_parser(), [text[a:b] for a, b in pairwise(edges)])
+    whole = renderer.parse(text)
+    assert all(piece.text for piece in pieces)
+    assert joined(pieces, "thinking").rstrip() == (whole.thinking or "")
+    if whole.answer is not None:
+        assert joined(pieces, "answer").rstrip() == whole.answer
+
+
+@dialects
+@given(text=tagged_text)
+def test_records_of_any_dialect_are_read_with_one_parser(renderer: Renderer, text: str) -> None:
+    parsed = renderer.parse(text)
+    again = parse(readable_text(text, parsed))
+    assert again.thinking == parsed.thinking or any(
+        tag in f"{parsed.thinking}{parsed.answer}" for tag in THINKING_TAGS
+    )
+    if isinstance(renderer, R1kitRenderer):
+        assert readable_text(text, parsed) == text
+
+
+def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
+    renderer = RENDERERS["r1-zero"]
+    prompt = renderer.tokenizer.decode(renderer.prompt([Message("user", "What is 1+1?")]))
+    assert prompt == (
+        "<s>A conversation between User and Assistant. The user asks a question, and the Assistant "
+        "solves it. The assistant first thinks about the reasoning process in the mind and then "
+        "provides the user with the answer. The reasoning process and answer are enclosed within "
+        "<think> </think> and <answer> </answer> tags, respectively, i.e., <think> reasoning "
+        "process here </think> <answer> answer here </answer>. User: What is 1+1?. Assistant:"
+    )
+    talk = [Message("user", "1+1"), Message("assistant", "a</think>2"), Message("user", "2+2")]
+    assert renderer.tokenizer.decode(renderer.prompt(talk)).endswith(
+        " User: 1+1. Assistant: <answer> 2 </answer> User: 2+2. Assistant:"
+    )
+
+
+ZERO = {
+    " <think> try </think> <answer> 5 </answer>": Parsed("try", "5", True),
+    "<think>try</think>\n<answer>5</answer>\n": Parsed("try", "5", True),
+    "<think>try</think>5": Parsed("try", "5", False),
+    "<think>try</think><answer>5": Parsed("try", "5", False),
+    "<think>try</think>so <answer>5</answer>": Parsed("try", "so 5", False),
+    "<think>try</think><answer>5</answer> User: 6": Parsed("try", "5", False),
+    "<think>try</think><answer> </answer>": Parsed("try", "", False),
+    "<think>try</think><answer>5<answer>6</answer>": Parsed("try", "5<answer>6", False),
+    "<think>try <answer>5</answer>": Parsed("try <answer>5</answer>", None, False),
+    "<answer>5</answer>": Parsed(None, "5", False),
+    "5": Parsed(None, "5", False),
+}
+
+
+@pytest.mark.parametrize(("text", "parsed"), ZERO.items())
+def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: Parsed) -> None:
+    assert RENDERERS["r1-zero"].parse(text) == parsed
