@@ -45,6 +45,9 @@ class ModelConfig(Strict):
 
     path: str | None = None
     """folder or hub id of an existing base; None builds a new model of the shape below"""
+    chat_template: Literal["own", "r1-zero"] = "own"
+    """chat template of an existing base: "own": the one it has, or "Question: ... Answer:" without
+    one; "r1-zero": the prompt of table 1 of the R1 paper, with answers between `<answer>` tags"""
     family: Literal["llama", "qwen3"] = "llama"
     """architecture of a new model; qwen2 is not offered because transformers opens every qwen2
     folder with its own tokenizer class, whatever the folder contains"""
@@ -65,6 +68,11 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _shape_fits(self) -> ModelConfig:
+        if self.chat_template != "own" and self.path is None:
+            raise ValueError(
+                "chat_template is for an existing base, and a new model has r1kit's own; set path, "
+                "or leave chat_template out"
+            )
         if self.hidden % self.n_heads or (self.hidden // self.n_heads) % 2:
             raise ValueError(
                 f"hidden ({self.hidden}) must be an even multiple of n_heads ({self.n_heads})"

@@ -22,6 +22,8 @@ DIALECTS: dict[str | None, type[Renderer]] = {
     r1_zero.CHAT_TEMPLATE: r1_zero.R1ZeroRenderer,
 }
 """chat template → its renderer; all other templates are rendered by Hugging Face's engine"""
+CHAT_TEMPLATES = {"r1-zero": r1_zero.CHAT_TEMPLATE}
+"""chat templates that a recipe can give to an existing base (`model.chat_template`)"""
 
 
 def renderer_of(tokenizer: PreTrainedTokenizerBase) -> Renderer:

@@ -21,6 +21,8 @@ from r1kit.types import Parsed
 
 ANSWER = "<answer>"
 END_ANSWER = "</answer>"
+TAGGED = re.compile(f"{ANSWER}(?:(?!{ANSWER}|{END_ANSWER}).)*{END_ANSWER}", re.DOTALL)
+"""an answer in its tags, and nothing else"""
 INSTRUCTION = (
     "A conversation between User and Assistant. The user asks a question, and the Assistant solves "
     "it. The assistant first thinks about the reasoning process in the mind and then provides the "
@@ -83,13 +85,13 @@ class AnswerTags:
         self._held = ""
         while not self._is_over:
             tags = (END_ANSWER,) if self.is_open else (ANSWER, END_ANSWER)
-            tag = re.search("|".join(tags), text)
-            if tag is None:
+            found = re.search("|".join(tags), text)
+            if found is None:
                 keep = len(text) - max(partial_tag(text, tag) for tag in tags)
                 self._held = text[keep:]
                 return answer + text[:keep]
-            answer, text = answer + text[: tag.start()], text[tag.end() :]
-            self.is_open, self._is_over = True, tag.group() == END_ANSWER
+            answer, text = answer + text[: found.start()], text[found.end() :]
+            self.is_open, self._is_over = True, found.group() == END_ANSWER
         return answer
 
     def finish(self) -> str:
@@ -115,13 +117,8 @@ class R1ZeroRenderer(HuggingFaceRenderer):
             return parsed
         tags = AnswerTags()
         answer = (tags.feed(parsed.answer) + tags.finish()).strip()
-        is_tagged = parsed.answer == f"{ANSWER}{_between(parsed.answer)}{END_ANSWER}"
-        fits = is_tagged and _between(parsed.answer).strip() == answer and ANSWER not in answer
-        return Parsed(parsed.thinking, answer, parsed.well_formed and fits and bool(answer))
+        is_tagged = TAGGED.fullmatch(parsed.answer) is not None
+        return Parsed(parsed.thinking, answer, parsed.well_formed and is_tagged and bool(answer))
 
     def encode_text(self, text: str) -> list[int]:
         return super().encode_text(f" {text}" if text else "")
-
-
-def _between(text: str) -> str:
-    return text.removeprefix(ANSWER).removesuffix(END_ANSWER)

@@ -17,7 +17,7 @@ from r1kit.model import causal_lm
 from r1kit.model.find import find_model
 from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.renderers import renderer_of
+from r1kit.renderers import CHAT_TEMPLATES, renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
@@ -41,16 +41,18 @@ def run(context: Context, unit: Unit) -> None:
 def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
     """Make the base of any model, as each student has its own."""
     if shape.path is not None:
-        _adopt(context, unit, shape.path)
+        _adopt(context, unit, shape.path, shape.chat_template)
     else:
         _pretrain(context, unit, shape, config)
 
 
-def _adopt(context: Context, unit: Unit, path: str) -> None:
-    """Use an existing model as the base, unchanged."""
+def _adopt(context: Context, unit: Unit, path: str, chat_template: str) -> None:
+    """Use an existing model as the base, unchanged except for a chat template that is asked for."""
     found = find_model(path)
     context.resume(unit.name)  # rewinds what was recorded before a kill
     policy = Policy.load(found, context.ranks.device, context.dtype)
+    if chat_template != "own":
+        policy.tokenizer.chat_template = CHAT_TEMPLATES[chat_template]
     _refuse_long(context, unit, policy.tokenizer, policy.max_positions)
     context.save(replace(unit, weights_from=path), 0, policy, {})
 

@@ -1,0 +1,57 @@
+"""An adopted base, and the chat template that a recipe gives it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1kit.config import parse
+from r1kit.errors import ConfigError
+from r1kit.model import causal_lm, folder
+from r1kit.model.parallel import Ranks
+from r1kit.renderers import renderer_of
+from r1kit.renderers.plain import PlainRenderer
+from r1kit.renderers.r1_zero import R1ZeroRenderer
+from r1kit.runs.run_dir import RunDir
+from r1kit.stages import base
+from r1kit.stages.context import Context
+from r1kit.stages.plan import Unit
+from tests.renderers.test_dialects import byte_tokenizer
+
+SHAPE: dict[str, Any] = {
+    "n_layers": 1, "hidden": 32, "intermediate": 48, "n_heads": 2, "n_kv_heads": 2,
+}  # fmt: skip
+RECIPE: dict[str, Any] = {"name": "t", "tasks": [{"name": "arithmetic"}]}
+
+
+@pytest.fixture
+def adopted(tmp_path: Path) -> Path:
+    """A base model without a chat template."""
+    path = tmp_path / "adopted"
+    tokenizer = byte_tokenizer(None)
+    model = causal_lm.build(
+        parse(RECIPE | {"model": SHAPE}, "t.toml").model, len(tokenizer), eos_id=1, pad_id=1,
+        bos_id=0, seed=0,
+    )  # fmt: skip
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "dialect"), [({}, PlainRenderer), ({"chat_template": "r1-zero"}, R1ZeroRenderer)]
+)
+def test_a_recipe_chooses_the_chat_template_of_an_adopted_base(
+    tmp_path: Path, adopted: Path, settings: dict[str, str], dialect: type
+) -> None:
+    recipe = parse(RECIPE | {"model": {"path": str(adopted)} | settings}, "t.toml")
+    with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
+        base.run(Context(recipe, Ranks(), run, None), Unit("base", "base.run", None, ""))
+        tokenizer = folder.open_tokenizer(run.needed("base"))
+    assert type(renderer_of(tokenizer)) is dialect
+    assert folder.open_tokenizer(adopted).chat_template is None
+
+
+def test_a_new_model_has_the_chat_template_of_r1kit_alone() -> None:
+    with pytest.raises(ConfigError, match="chat_template is for an existing base"):
+        parse(RECIPE | {"model": {"chat_template": "r1-zero"}}, "t.toml")
