@@ -1,4 +1,4 @@
-"""What every chat dialect promises, and R1-Zero's own."""
+"""What every chat dialect promises."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,55 +6,22 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
 
-from r1kit.model.tokenizer import train_tokenizer
-from r1kit.renderers import r1_zero, renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.renderers.hugging_face import HuggingFaceRenderer
 from r1kit.renderers.plain import PlainRenderer
 from r1kit.renderers.r1_zero import R1ZeroRenderer
 from r1kit.renderers.r1kit import R1kitRenderer
-from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.renderers.thinking import THINKING_TAGS, parse, readable_text
 from r1kit.types import Message, Parsed
+from tests.renderers.dialects import RENDERERS, joined, streamed, tagged_text
 
-
-def byte_tokenizer(chat_template: str | None) -> PreTrainedTokenizerFast:
-    """A base model's tokenizer: a token per byte, a BOS that it adds, an EOS, thinking tags."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(["<s>", "</s>", *alphabet])}
-    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken("<s>", special=True), AddedToken("</s>", special=True)])
-    backend.add_tokens([AddedToken(tag, normalized=False) for tag in THINKING_TAGS])
-    backend.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
-    tokenizer.chat_template = chat_template
-    return tokenizer
-
-
-CHOOSES = (
-    "{{ bos_token }}{% for m in messages %}[{{ m.role }}] "
-    "{{ m.content.split('</think>')[-1] }} {% endfor %}[bot] "
-)
-RENDERERS: dict[str, Renderer] = {
-    "r1kit": renderer_of(train_tokenizer(["Solve 7 x + 3 = 38. 다시 확인 \\boxed{5}"] * 9, 320)),
-    "own template": renderer_of(byte_tokenizer(CHOOSES)),
-    "own template, opened": renderer_of(byte_tokenizer(CHOOSES + "<think>\n")),
-    "plain": renderer_of(byte_tokenizer(None)),
-    "r1-zero": renderer_of(byte_tokenizer(r1_zero.CHAT_TEMPLATE)),
-}
 dialects = pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS.keys())
+
+
 QUESTION = [Message("user", "7x + 3 = 38?")]
 
-fragments = st.sampled_from(
-    [*THINKING_TAGS, r1_zero.ANSWER, r1_zero.END_ANSWER, "<", "</", "<thi", "nk>", "<ans", "wer>",
-     "/", ">", " ", "\n", "a", "5 ", "확인"]
-)  # fmt: skip
-tagged_text = st.lists(fragments | st.text(max_size=3), max_size=12).map("".join)
+
 harmless = st.text(st.characters(codec="utf-8")).filter(lambda text: "<" not in text)
 
 
@@ -138,14 +105,6 @@ def test_an_opened_turn_and_its_completion_are_the_whole_turn(
     assert joined(pieces, "answer").strip() == answer.strip()
 
 
-def joined(pieces: Sequence[Piece], kind: str) -> str:
-    return "".join(piece.text for piece in pieces if piece.kind == kind)
-
-
-def streamed(parser: StreamParser, chunks: Sequence[str]) -> list[Piece]:
-    return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
-
-
 @dialects
 @given(text=tagged_text, cuts=st.lists(st.integers(0, 60)))
 def test_streams_are_parsed_like_the_whole(renderer: Renderer, text: str, cuts: list[int]) -> None:
@@ -168,39 +127,3 @@ def test_records_of_any_dialect_are_read_with_one_parser(renderer: Renderer, tex
     )
     if isinstance(renderer, R1kitRenderer):
         assert readable_text(text, parsed) == text
-
-
-def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
-    renderer = RENDERERS["r1-zero"]
-    prompt = renderer.tokenizer.decode(renderer.prompt([Message("user", "What is 1+1?")]))
-    assert prompt == (
-        "<s>A conversation between User and Assistant. The user asks a question, and the Assistant "
-        "solves it. The assistant first thinks about the reasoning process in the mind and then "
-        "provides the user with the answer. The reasoning process and answer are enclosed within "
-        "<think> </think> and <answer> </answer> tags, respectively, i.e., <think> reasoning "
-        "process here </think> <answer> answer here </answer>. User: What is 1+1?. Assistant:"
-    )
-    talk = [Message("user", "1+1"), Message("assistant", "a</think>2"), Message("user", "2+2")]
-    assert renderer.tokenizer.decode(renderer.prompt(talk)).endswith(
-        " User: 1+1. Assistant: <answer> 2 </answer> User: 2+2. Assistant:"
-    )
-
-
-ZERO = {
-    " <think> try </think> <answer> 5 </answer>": Parsed("try", "5", True),
-    "<think>try</think>\n<answer>5</answer>\n": Parsed("try", "5", True),
-    "<think>try</think>5": Parsed("try", "5", False),
-    "<think>try</think><answer>5": Parsed("try", "5", False),
-    "<think>try</think>so <answer>5</answer>": Parsed("try", "so 5", False),
-    "<think>try</think><answer>5</answer> User: 6": Parsed("try", "5", False),
-    "<think>try</think><answer> </answer>": Parsed("try", "", False),
-    "<think>try</think><answer>5<answer>6</answer>": Parsed("try", "5<answer>6", False),
-    "<think>try <answer>5</answer>": Parsed("try <answer>5</answer>", None, False),
-    "<answer>5</answer>": Parsed(None, "5", False),
-    "5": Parsed(None, "5", False),
-}
-
-
-@pytest.mark.parametrize(("text", "parsed"), ZERO.items())
-def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: Parsed) -> None:
-    assert RENDERERS["r1-zero"].parse(text) == parsed

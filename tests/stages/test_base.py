@@ -16,7 +16,7 @@ from r1kit.runs.run_dir import RunDir
 from r1kit.stages import base
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
-from tests.renderers.test_dialects import byte_tokenizer
+from tests.renderers.dialects import byte_tokenizer
 
 SHAPE: dict[str, Any] = {
     "n_layers": 1, "hidden": 32, "intermediate": 48, "n_heads": 2, "n_kv_heads": 2,
