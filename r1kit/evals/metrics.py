@@ -47,8 +47,10 @@ def estimates(groups: Sequence[Group], ranks: Ranks, has_votes: bool) -> dict[st
 
 def estimate(values: Iterable[float | None], ranks: Ranks) -> Estimate:
     """Return the mean of the values of all ranks, one per problem that has one; 0 if none has."""
-    found = [item for share in ranks.gather([*values]) for item in share if item is not None]
-    return Estimate(mean(found) or 0.0, stderr(found))
+    values_of_all = [
+        item for share in ranks.gather([*values]) for item in share if item is not None
+    ]
+    return Estimate(mean(values_of_all) or 0.0, stderr(values_of_all))
 
 
 def by_task(groups: Sequence[Group], ranks: Ranks) -> dict[str, float]:

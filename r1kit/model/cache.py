@@ -91,13 +91,13 @@ class RowCache(Cache):  # type: ignore[misc]
         self._decode = Decode(torch.zeros(0, dtype=torch.int64), 0)
         self._index = torch.zeros(0, dtype=torch.int64)
 
-    def reserve(self, rows: int, length: int, kept: int) -> None:
+    def reserve(self, rows: int, length: int, n_kept: int) -> None:
         """Resize to `rows` x `length`; the first `kept` rows keep their contents."""
         if (rows, length) == (self.rows, self.length):
             return
         self.rows, self.length = rows, length
         for layer, stores in self._stores.items():
-            self._stores[layer] = self._resized(stores, kept)
+            self._stores[layer] = self._resized(stores, n_kept)
 
     def at(self, positions: Tensor, used: int) -> Decode:
         """Set row r to `positions[r]`, all below `used`: the next forward pass writes there."""
@@ -141,11 +141,11 @@ class RowCache(Cache):  # type: ignore[misc]
             self._stores[layer] = self._resized((keys[:0], values[:0]), 0)
         return self._stores[layer]
 
-    def _resized(self, old: tuple[Tensor, Tensor], kept: int) -> tuple[Tensor, Tensor]:
+    def _resized(self, old: tuple[Tensor, Tensor], n_kept: int) -> tuple[Tensor, Tensor]:
         keys, values = (self._zeros(store) for store in old)
         shared = min(old[0].shape[2], self.length)
         for store, source in zip((keys, values), old, strict=True):
-            store[:kept, :, :shared] = source[:kept, :, :shared]
+            store[:n_kept, :, :shared] = source[:n_kept, :, :shared]
         return keys, values
 
     def _zeros(self, like: Tensor) -> Tensor:

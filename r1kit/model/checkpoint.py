@@ -132,9 +132,9 @@ def restoring(path: Path) -> Iterator[None]:
 
 def _checksums(path: Path) -> dict[str, str]:
     """Return the checksum of every file in a folder, computed while they are flushed to disk."""
-    with of_files(path, names_below(path)) as found:
+    with of_files(path, names_below(path)) as sums:
         flush_tree(path)
-        return {name: checksum.result() for name, checksum in found.items()}
+        return {name: checksum.result() for name, checksum in sums.items()}
 
 
 def _n_embeddings(model: PreTrainedModel) -> int:

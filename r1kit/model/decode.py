@@ -40,7 +40,7 @@ class Decode:
 
     def _looped(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
         scale = query.shape[-1] ** -0.5 if scores.scale is None else scores.scale
-        seen = np.zeros((*query.shape[:2], value.shape[3]), np.float32)
+        attended = np.zeros((*query.shape[:2], value.shape[3]), np.float32)
         kernels.attend(
             query.contiguous().numpy(),
             (key.contiguous().numpy(), value.contiguous().numpy()),
@@ -48,15 +48,15 @@ class Decode:
             np.float32(scale),
             scores.window or 0,
             np.float32(scores.softcap or 0),
-            seen,
+            attended,
         )
-        return torch.from_numpy(seen)
+        return torch.from_numpy(attended)
 
     def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
         """Return the additive mask [R, used]: 0 for visible keys, -inf for the others."""
         if window not in self._masks:
             back = self.positions[:, None] - torch.arange(self.used, device=self.positions.device)
-            seen = back >= 0 if window is None else (back >= 0) & (back < window)
-            unseen = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-            self._masks[window] = unseen.masked_fill_(~seen, -torch.inf)
+            attended = back >= 0 if window is None else (back >= 0) & (back < window)
+            unseen = torch.zeros(attended.shape, dtype=dtype, device=attended.device)
+            self._masks[window] = unseen.masked_fill_(~attended, -torch.inf)
         return self._masks[window]

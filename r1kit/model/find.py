@@ -90,8 +90,8 @@ def _why_not_on_hub(hub_id: str) -> str | None:
     except errors.EntryNotFoundError:
         return "on the hub it holds no model (no config.json)."
     except Exception as error:  # what the hub's client raises depends on its version
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"the hub cannot be asked ({said}); see whether path and network are right."
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"the hub cannot be asked ({reason}); see whether path and network are right."
     return None
 
 

@@ -62,14 +62,18 @@ class _ShortAndLong:
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
         pairs = list(zip(prompts, before, strict=True))
-        long = [len(ids) + (known[0][0].shape[1] if known else 0) > _LONG for ids, known in pairs]
+        long = [
+            len(ids) + (prefix[0][0].shape[1] if prefix else 0) > _LONG for ids, prefix in pairs
+        ]
         read: dict[int, KeyValues] = {}
         for way, is_long in ((self._loops, False), (self._torchs, True)):  # whatever the batch
-            places = [place for place, one in enumerate(long) if one is is_long]
-            if places:
-                found = way.read([prompts[i] for i in places], [before[i] for i in places])
-                read |= dict(zip(places, found, strict=True))
-        return [read[place] for place in range(len(pairs))]
+            indices = [
+                index for index, prompt_is_long in enumerate(long) if prompt_is_long is is_long
+            ]
+            if indices:
+                results = way.read([prompts[i] for i in indices], [before[i] for i in indices])
+                read |= dict(zip(indices, results, strict=True))
+        return [read[index] for index in range(len(pairs))]
 
 
 class _InLayouts(ABC):
@@ -79,11 +83,11 @@ class _InLayouts(ABC):
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
         """Implement `Inference.read`."""
-        new = [ids for ids, known in zip(prompts, before, strict=True) if not known]
+        new = [ids for ids, prefix in zip(prompts, before, strict=True) if not prefix]
         packed = iter(self._read_packed(new) if new else [])
         return [
-            self._read_on(known, ids) if known else next(packed)
-            for ids, known in zip(prompts, before, strict=True)
+            self._read_on(prefix, ids) if prefix else next(packed)
+            for ids, prefix in zip(prompts, before, strict=True)
         ]
 
     @abstractmethod

@@ -43,24 +43,24 @@ _C3, _C4, _C5, _C6 = (np.float32(1 / n) for n in (6, 24, 120, 720))
 
 def _compiled(function: _Function) -> _Function:
     """Compile; sums may be reordered, but NaN and infinities keep their meaning."""
-    return _kept(function, {"contract", "reassoc", "nsz", "arcp"})
+    return _njit(function, {"contract", "reassoc", "nsz", "arcp"})
 
 
 def _compiled_as_written(function: _Function) -> _Function:
-    return _kept(function, {"contract"})
+    return _njit(function, {"contract"})
 
 
-def _kept(function: _Function, freedom: set[str]) -> _Function:
+def _njit(function: _Function, freedom: set[str]) -> _Function:
     """Compile at the first call and cache on disk, or in this process only if that is impossible.
 
     Division by zero is no error: checking for it would prevent vectorisation.
     """
     how: dict[str, Any] = {"nogil": True, "fastmath": freedom, "error_model": "numpy"}
     try:
-        kept: _Function = njit(function, cache=True, **how)
+        compiled: _Function = njit(function, cache=True, **how)
     except RuntimeError:  # no writable place, beside this file or in the user's cache
-        kept = njit(function, **how)
-    return kept
+        compiled = njit(function, **how)
+    return compiled
 
 
 @_compiled_as_written
@@ -131,12 +131,12 @@ def norm(x: Array, weight: Array, eps: np.float32) -> Array:
 
 
 @_compiled
-def rotate(x: Array, turn: ArrayPair, places: IntArray) -> None:
+def rotate(x: Array, cos_sin: ArrayPair, positions: IntArray) -> None:
     """Rotate [R, heads, D] in place, with tables of cosines and sines, [L, D] each."""
-    cos, sin = turn
+    cos, sin = cos_sin
     half = x.shape[2] // 2
     for r in range(len(x)):
-        p = places[r]
+        p = positions[r]
         for h in range(x.shape[1]):
             for i in range(half):
                 a, b = x[r, h, i], x[r, h, half + i]
@@ -167,7 +167,7 @@ def _attend_row(
     scale: np.float32,
     softcap: np.float32,
     weights: Array,
-    seen: Array,
+    attended: Array,
 ) -> None:
     """Run `attend` for one row: [heads, D] against keys begin..end of [kv_heads, L, D].
 
@@ -191,31 +191,31 @@ def _attend_row(
         for kv in range(len(keys)):
             for head in range(kv * group, (kv + 1) * group):
                 for d in range(values.shape[2]):
-                    seen[head, d] += weights[head, t] * values[kv, t, d]
+                    attended[head, d] += weights[head, t] * values[kv, t, d]
 
 
 @_compiled
 def attend(
     query: Array,
-    stores: ArrayPair,
+    kv: ArrayPair,
     where: Where,
     scale: np.float32,
     window: int,
     softcap: np.float32,
-    seen: Array,
+    attended: Array,
 ) -> None:
     """Attend: [R, heads, D] against stores [S, kv_heads, L, D], row r to keys 0..its position.
 
     The output is added to `seen` [R, heads, D]. A window above 0 limits a row to that many of the
     last keys; a softcap above 0 bounds its scores.
     """
-    (keys, values), (slots, places) = stores, where
+    (keys, values), (slots, positions) = kv, where
     weights = np.empty((query.shape[1], keys.shape[2]), np.float32)
     for r in range(len(query)):
-        slot, end = slots[r], places[r] + 1
+        slot, end = slots[r], positions[r] + 1
         begin = max(0, end - window) if window > 0 else 0
         _attend_row(
-            query[r], keys[slot], values[slot], begin, end, scale, softcap, weights, seen[r]
+            query[r], keys[slot], values[slot], begin, end, scale, softcap, weights, attended[r]
         )
 
 
@@ -228,38 +228,38 @@ def gated(gates: Array, ups: Array) -> None:
 
 
 @_compiled
-def _turned(
-    x: Array, weight: Array, turn: ArrayPair, dim: int, where: Where, eps: np.float32
+def _rotated(
+    x: Array, weight: Array, cos_sin: ArrayPair, dim: int, where: Where, eps: np.float32
 ) -> Array:
     """Rotate [R, heads * D] -> [R, heads, D], after a per-head norm if the layer has one."""
     heads = x.reshape(-1, dim)
     if len(weight):
         heads = norm(heads, weight, eps)
-    turned = heads.reshape(len(x), -1, dim)
-    rotate(turned, turn, where[1])
-    return turned
+    rotated = heads.reshape(len(x), -1, dim)
+    rotate(rotated, cos_sin, where[1])
+    return rotated
 
 
 @_compiled
 def _written_kv(
     x: Array,
     parameters: Parameters,
-    turn: ArrayPair,
-    stores: ArrayPair,
+    cos_sin: ArrayPair,
+    kv: ArrayPair,
     where: Where,
     eps: np.float32,
 ) -> Array:
     """Run `write_kv` and return x after the input norm."""
     norms, weights, biases = parameters
-    (keys, values), (slots, places), dim = stores, where, stores[0].shape[3]
+    (keys, values), (slots, positions), dim = kv, where, kv[0].shape[3]
     normed = norm(x, norms[0], eps)
-    key = _turned(linear(normed, weights[1], biases[1]), norms[2], turn, dim, where, eps)
+    key = _rotated(linear(normed, weights[1], biases[1]), norms[2], cos_sin, dim, where, eps)
     value = linear(normed, weights[2], biases[2]).reshape(len(x), -1, dim)
     for r in range(len(x)):
         for h in range(key.shape[1]):
             for d in range(dim):  # slices would take seconds to compile
-                keys[slots[r], h, places[r], d] = key[r, h, d]
-                values[slots[r], h, places[r], d] = value[r, h, d]
+                keys[slots[r], h, positions[r], d] = key[r, h, d]
+                values[slots[r], h, positions[r], d] = value[r, h, d]
     return normed
 
 
@@ -267,28 +267,28 @@ def _written_kv(
 def write_kv(
     x: Array,
     parameters: Parameters,
-    turn: ArrayPair,
-    stores: ArrayPair,
+    cos_sin: ArrayPair,
+    kv: ArrayPair,
     where: Where,
     eps: np.float32,
 ) -> None:
     """Compute a layer's keys and values from its input [R, hidden] and write them to the stores."""
-    _written_kv(x, parameters, turn, stores, where, eps)
+    _written_kv(x, parameters, cos_sin, kv, where, eps)
 
 
 @_compiled
-def _add(x: Array, more: Array) -> None:
+def _add(x: Array, y: Array) -> None:
     for r in range(len(x)):
         for i in range(x.shape[1]):
-            x[r, i] += more[r, i]
+            x[r, i] += y[r, i]
 
 
 @_compiled
 def layer(
     x: Array,
     parameters: Parameters,
-    turn: ArrayPair,
-    stores: ArrayPair,
+    cos_sin: ArrayPair,
+    kv: ArrayPair,
     where: Where,
     scale: np.float32,
     eps: np.float32,
@@ -299,12 +299,12 @@ def layer(
     Rows may be tokens of the same sequence.
     """
     norms, weights, biases = parameters
-    normed = _written_kv(x, parameters, turn, stores, where, eps)
+    normed = _written_kv(x, parameters, cos_sin, kv, where, eps)
     query = linear(normed, weights[0], biases[0])
-    queries = _turned(query, norms[1], turn, stores[0].shape[3], where, eps)
-    seen = np.zeros((*queries.shape[:2], stores[1].shape[3]), np.float32)
-    attend(queries, stores, where, scale, window, _ZERO, seen)
-    _add(x, linear(seen.reshape(len(x), -1), weights[3], biases[3]))
+    queries = _rotated(query, norms[1], cos_sin, kv[0].shape[3], where, eps)
+    attended = np.zeros((*queries.shape[:2], kv[1].shape[3]), np.float32)
+    attend(queries, kv, where, scale, window, _ZERO, attended)
+    _add(x, linear(attended.reshape(len(x), -1), weights[3], biases[3]))
     normed = norm(x, norms[3], eps)
     gates = linear(normed, weights[4], biases[4])
     gated(gates, linear(normed, weights[5], biases[5]))
@@ -354,11 +354,11 @@ def _passes(weights: Array, point: np.float64) -> int:
 
     If rounding keeps the sum below it, that is the last index with a positive weight.
     """
-    running, place = np.float64(0), 0
+    running, index = np.float64(0), 0
     for v in range(len(weights)):
         if weights[v] > _ZERO:
             running += np.float64(weights[v])
-            place = v
+            index = v
             if running > point:
                 break
-    return place
+    return index

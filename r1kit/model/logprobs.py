@@ -57,22 +57,24 @@ def _predictions(
     predictors = mask.nonzero()[:, 0] - 1
     input_ids, predictors, layout = shared(input_ids, lengths, predictors)
     positions = layout.positions().to(input_ids.device)
-    kept, which = predictors.unique(return_inverse=True)
-    output = forward(model, input_ids[None], positions, layout, use_cache=False, keep=kept)
+    predictors_once, which = predictors.unique(return_inverse=True)
+    output = forward(
+        model, input_ids[None], positions, layout, use_cache=False, keep=predictors_once
+    )
     logits: Tensor = output.logits[0]
     return logits.float(), which
 
 
 def shared(
-    input_ids: Tensor, lengths: Sequence[int], places: Tensor
+    input_ids: Tensor, lengths: Sequence[int], indices: Tensor
 ) -> tuple[Tensor, Tensor, Packed]:
     """Deduplicate shared prefixes: return the stream, `places` [...] mapped into it, its layout."""
     tree = prefix_tree(input_ids.cpu().numpy(), lengths)
     if tree is not None:
         nodes = torch.from_numpy(tree.node).to(input_ids.device)
         input_ids = input_ids[torch.from_numpy(tree.first).to(input_ids.device)]
-        places = nodes[places]
-    return input_ids, places, Packed(lengths, input_ids.device, tree)
+        indices = nodes[indices]
+    return input_ids, indices, Packed(lengths, input_ids.device, tree)
 
 
 def forward(

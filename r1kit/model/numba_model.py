@@ -49,56 +49,56 @@ class NumbaModel:
         self._at: tuple[int, ...] = ()
         """addresses of the parameters that the arrays view"""
         self._layers: list[_Layer] = []
-        self._turn: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._cos_sin: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
         """Implement `fused.Inference.decode`."""
-        self._look_again()
-        stores = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
-        where = np.arange(len(tokens)), positions.numpy()
-        x = self._through(tokens.numpy(), stores, where, self._turns(used))
+        self._rebind()
+        kv = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
+        cells = np.arange(len(tokens)), positions.numpy()
+        x = self._through(tokens.numpy(), kv, cells, self._rotary(used))
         logits = np.empty((len(x), len(self._head[0])), np.float32)
         unembed(x, self._norm, self._head, self._layers[0].eps, logits)
         return torch.from_numpy(logits)
 
     def _through(
-        self, ids: Any, stores: Sequence[ArrayPair], where: Where, turn: ArrayPair
+        self, ids: Any, kv: Sequence[ArrayPair], cells: Where, cos_sin: ArrayPair
     ) -> Array:
         """Run tokens [R] through as many layers as there are stores -> [R, hidden]."""
         x: Array = self._embedded[ids]
-        for own, pair in zip(self._layers, stores, strict=False):
-            layer(x, own.parameters, turn, pair, where, own.scale, own.eps, own.window)
+        for own, pair in zip(self._layers, kv, strict=False):
+            layer(x, own.parameters, cos_sin, pair, cells, own.scale, own.eps, own.window)
         return x
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
         """Implement `fused.Inference.read`."""
-        self._look_again()
-        return [self._longer(ids, known) for ids, known in zip(prompts, before, strict=True)]
+        self._rebind()
+        return [self._longer(ids, prefix) for ids, prefix in zip(prompts, before, strict=True)]
 
-    def _longer(self, ids: list[int], known: KeyValues) -> KeyValues:
-        start = known[0][0].shape[1] if known else 0
+    def _longer(self, ids: list[int], prefix: KeyValues) -> KeyValues:
+        start = prefix[0][0].shape[1] if prefix else 0
         end = start + len(ids)
-        *stores, last = (
-            _stores(end, self._heads, known.get(index)) for index in range(len(self._layers))
+        *kv, last = (
+            _allocate(end, self._heads, prefix.get(index)) for index in range(len(self._layers))
         )
-        where, turn = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._turns(end)
-        x = self._through(np.array(ids), stores, where, turn)
+        cells, cos_sin = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._rotary(end)
+        x = self._through(np.array(ids), kv, cells, cos_sin)
         own = self._layers[-1]
-        write_kv(x, own.parameters, turn, last, where, own.eps)  # its output is not used
+        write_kv(x, own.parameters, cos_sin, last, cells, own.eps)  # its output is not used
         return {
             index: (torch.from_numpy(keys[0]), torch.from_numpy(values[0]))
-            for index, (keys, values) in enumerate([*stores, last])
+            for index, (keys, values) in enumerate([*kv, last])
         }
 
-    def _turns(self, length: int) -> ArrayPair:
+    def _rotary(self, length: int) -> ArrayPair:
         """Return rotary cosines and sines of at least the first `length` positions."""
-        if length > len(self._turn[0]):
+        if length > len(self._cos_sin[0]):
             like = torch.zeros(1, 1, 1)
             cos, sin = self._model.model.rotary_emb(like, torch.arange(2 * length)[None])
-            self._turn = cos[0].contiguous().numpy(), sin[0].contiguous().numpy()
-        return self._turn
+            self._cos_sin = cos[0].contiguous().numpy(), sin[0].contiguous().numpy()
+        return self._cos_sin
 
-    def _look_again(self) -> None:
+    def _rebind(self) -> None:
         """Recreate the array views if the parameters have moved: not every update is in place."""
         body = self._model.model
         at = (body.embed_tokens.weight.data_ptr(), body.norm.weight.data_ptr())
@@ -110,16 +110,18 @@ class NumbaModel:
         self._embedded = _array(body.embed_tokens.weight)
         head = self._model.lm_head
         self._norm, self._head = _array(body.norm.weight), (_array(head.weight), _array(head.bias))
-        self._layers = [_layer(one) for one in body.layers]
+        self._layers = [_layer(module) for module in body.layers]
 
 
-def _stores(length: int, heads: tuple[int, int], known: tuple[Tensor, Tensor] | None) -> ArrayPair:
+def _allocate(
+    length: int, heads: tuple[int, int], prefix: tuple[Tensor, Tensor] | None
+) -> ArrayPair:
     """Allocate keys and values of one slot, and copy the cached prefix into their beginning."""
     n_heads, dim = heads
     keys, values = (np.empty((1, n_heads, length, dim), np.float32) for _ in range(2))
-    if known is not None:
-        n_known = known[0].shape[1]
-        keys[0, :, :n_known], values[0, :, :n_known] = (x.numpy() for x in known)
+    if prefix is not None:
+        n_known = prefix[0].shape[1]
+        keys[0, :, :n_known], values[0, :, :n_known] = (x.numpy() for x in prefix)
     return keys, values
 
 
@@ -131,9 +133,9 @@ def _layer(module: Any) -> _Layer:
         own.q_proj, own.k_proj, own.v_proj, own.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj
     )  # fmt: skip
     parameters = (
-        tuple(_NONE if one is None else _array(one.weight) for one in norms),
-        tuple(_array(one.weight) for one in linears),
-        tuple(_array(one.bias) for one in linears),
+        tuple(_NONE if module is None else _array(module.weight) for module in norms),
+        tuple(_array(module.weight) for module in linears),
+        tuple(_array(module.bias) for module in linears),
     )
     window = getattr(own, "sliding_window", None) or 0
     return _Layer(parameters, np.float32(own.scaling), np.float32(first.variance_epsilon), window)

@@ -61,12 +61,12 @@ class Packed:
         return self._collect(cells)[None]
 
     def _spread(self, stream: Tensor) -> Tensor:
-        moved: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves[:3])  # type: ignore[no-untyped-call]
-        return moved
+        arranged: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves[:3])  # type: ignore[no-untyped-call]
+        return arranged
 
     def _collect(self, cells: Tensor) -> Tensor:
-        moved: Tensor = cells if self.moves is None else _Collect.apply(cells, self.moves.home)  # type: ignore[no-untyped-call]
-        return moved
+        arranged: Tensor = cells if self.moves is None else _Collect.apply(cells, self.moves.home)  # type: ignore[no-untyped-call]
+        return arranged
 
 
 class Moves(NamedTuple):
@@ -112,8 +112,8 @@ def _moves(
         by_node = np.argsort(tree.node, kind="stable")
         members, begins = home[by_node], starts(np.bincount(tree.node))
         source, home = tree.node[source], home[tree.first]
-    places = (source, members, begins, home)
-    return Moves(*(torch.from_numpy(place).to(device) for place in places))
+    tensors = (source, members, begins, home)
+    return Moves(*(torch.from_numpy(tensor).to(device) for tensor in tensors))
 
 
 def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Lengths]:

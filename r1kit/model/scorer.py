@@ -65,7 +65,7 @@ def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) ->
     once. Raises ValueError for an empty sequence.
     """
     last = torch.from_numpy(starts(lengths)) + torch.tensor(lengths) - 1
-    stream, places, layout = shared(input_ids, lengths, last.to(input_ids.device))
+    stream, indices, layout = shared(input_ids, lengths, last.to(input_ids.device))
     body = getattr(model, model.base_model_prefix)
     output = body(
         input_ids=stream[None],
@@ -74,7 +74,7 @@ def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) ->
         layout=layout,
         use_cache=False,
     )
-    scored: Tensor = model.score(output.last_hidden_state[0, places])
+    scored: Tensor = model.score(output.last_hidden_state[0, indices])
     return scored[:, 0].float()
 
 

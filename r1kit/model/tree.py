@@ -47,10 +47,10 @@ def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
     node = np.empty(len(token_ids), np.int64)
     first: list[Places] = []
     n_nodes = 0
-    for place, (row, n_shared) in enumerate(zip(order, shared, strict=True)):
+    for index, (row, n_shared) in enumerate(zip(order, shared, strict=True)):
         start, end = begins[row], begins[row] + lengths[row]
         if n_shared:
-            before = begins[order[place - 1]]
+            before = begins[order[index - 1]]
             node[start : start + n_shared] = node[before : before + n_shared]
         own = np.arange(start + n_shared, end)
         node[own] = n_nodes + np.arange(len(own))
@@ -66,6 +66,6 @@ def _neighbours(token_ids: Places, begins: Places, lengths: Places) -> tuple[Pla
         table[row, :length] = token_ids[start : start + length]
     order = np.lexsort(table.T[::-1])
     ordered = table[order]
-    alike = (ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0)
-    shared = np.cumprod(alike, axis=1).sum(1)
+    is_equal = (ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0)
+    shared = np.cumprod(is_equal, axis=1).sum(1)
     return order, np.concatenate([[0], shared])

@@ -12,9 +12,9 @@ from r1kit.stages.plan import Unit, changed
 def run(context: Context, unit: Unit) -> None:
     """Run an ablation; leaves its finished checkpoint."""
     name = unit.name.split("/")[1]
-    wanted = next(item for item in context.recipe.ablations if item.name == name)
-    config = changed(context.recipe, wanted)
+    ablation = next(item for item in context.recipe.ablations if item.name == name)
+    config = changed(context.recipe, ablation)
     if isinstance(config, FinalConfig):
         final.train(context, unit, config)
     else:
-        reinforce.by_rules(context, unit, config, first_index(wanted.of))
+        reinforce.by_rules(context, unit, config, first_index(ablation.of))

@@ -48,9 +48,9 @@ def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -
 
 def _adopt(context: Context, unit: Unit, path: str, chat_template: str) -> None:
     """Use an existing model as the base, unchanged except for a chat template that is asked for."""
-    found = find_model(path)
+    location = find_model(path)
     context.resume(unit.name)  # rewinds what was recorded before a kill
-    policy = Policy.load(found, context.ranks.device, context.dtype)
+    policy = Policy.load(location, context.ranks.device, context.dtype)
     if chat_template != "own":
         policy.tokenizer.chat_template = CHAT_TEMPLATES[chat_template]
     _refuse_long(context, unit, policy.tokenizer, policy.max_positions)
@@ -86,11 +86,11 @@ def _refuse_long(
     """Raises ConfigError if completions do not fit after the prompts of this recipe."""
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
-    mine = next((one for one in students if unit.name == f"distill/{one.name}/base"), None)
+    student = next((item for item in students if unit.name == f"distill/{item.name}/base"), None)
     problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
     renderer = renderer_of(tokenizer)
     prompts = [len(renderer.prompt(problem.messages)) for problem in problems]
-    refuse_long(sampled_from(recipe, mine), positions, max(prompts))
+    refuse_long(sampled_from(recipe, student), positions, max(prompts))
 
 
 def _steps(
@@ -98,7 +98,7 @@ def _steps(
 ) -> list[list[Trajectory]]:
     """Return this rank's documents for every optimizer step."""
     ranks = context.ranks
-    mine: list[list[int]] = []
+    documents: list[list[int]] = []
     lengths: list[int] = []
     block = 4096 * ranks.size
     for start in count(0, block):
@@ -106,12 +106,16 @@ def _steps(
         encoded = tokenizer.backend_tokenizer.encode_batch_fast(
             list(map(tasks.document, indices)), add_special_tokens=False
         )
-        mine += [encoding.ids for encoding in encoded]
+        documents += [encoding.ids for encoding in encoded]
         shares = ranks.gather([len(encoding.ids) for encoding in encoded])
         lengths += [length for row in zip(*shares, strict=True) for length in row]
         if sum(lengths) >= config.tokens + 2 * config.batch_tokens:
             break
     return [
-        [document(mine[place // ranks.size]) for place in chunk if place % ranks.size == ranks.rank]
+        [
+            document(documents[index // ranks.size])
+            for index in chunk
+            if index % ranks.size == ranks.rank
+        ]
         for chunk in chunks(lengths, config.batch_tokens, config.tokens)
     ]

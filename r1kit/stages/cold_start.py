@@ -30,5 +30,5 @@ def rewritten(row: TrainingRow) -> TrainingRow:
     *before, last = row["messages"]
     if not last["content"].startswith("\\boxed{"):
         return row
-    said = ANSWER[row["provenance"]["language"]] + last["content"]
-    return {**row, "messages": [*before, {**last, "content": said}]}
+    answer = ANSWER[row["provenance"]["language"]] + last["content"]
+    return {**row, "messages": [*before, {**last, "content": answer}]}

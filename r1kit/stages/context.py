@@ -98,8 +98,8 @@ class Context:
 
     def note_failure(self, failures: Sequence[str]) -> None:
         """Report the first failure of a verifier on any rank; call it on every rank."""
-        if found := [failure for part in self.ranks.gather(list(failures)) for failure in part]:
-            self.note(f"{found[0]} Such completions count as undecided.")
+        if reported := [failure for part in self.ranks.gather(list(failures)) for failure in part]:
+            self.note(f"{reported[0]} Such completions count as undecided.")
 
     def started(self, unit: Unit, n_steps: int, what: str) -> None:
         if self.observer is not None:
@@ -213,10 +213,12 @@ class Context:
             if self.run is None:
                 raise
             if self.run.finished(stage):
-                more = f"--from {stage.split('/')[0]} makes its stage and all that follow again."
+                advice = f"--from {stage.split('/')[0]} makes its stage and all that follow again."
             else:
-                more = "Without that folder the same command resumes from the checkpoint before it."
-            raise CheckpointError(f"{error} {more}") from None
+                advice = (
+                    "Without that folder the same command resumes from the checkpoint before it."
+                )
+            raise CheckpointError(f"{error} {advice}") from None
 
     def _from_first(self, item: Any) -> Any:
         return self.ranks.gather(item)[0]

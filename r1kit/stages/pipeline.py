@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    recipe: Recipe, out: Path, observer: Observer, wanted: StageSelection | None = None
+    recipe: Recipe, out: Path, observer: Observer, selection: StageSelection | None = None
 ) -> None:
     """Run or resume the recipe in the folder `out`, on all processes.
 
     Raises an R1Error if the recipe, the folder or the machine does not allow it.
     """
-    wanted, units = wanted or StageSelection(), plan(recipe)
-    wanted.check([unit.name for unit in units])
+    selection, units = selection or StageSelection(), plan(recipe)
+    selection.check([unit.name for unit in units])
     _refuse_missing(recipe)
-    with RunDir.create_or_resume(out, recipe, wanted.again) as folder:
-        left = _left(units, wanted, folder, observer)
-        if left:
-            _make(recipe, left, RankZero(folder, observer))
+    with RunDir.create_or_resume(out, recipe, selection.again) as folder:
+        remaining = _remaining(units, selection, folder, observer)
+        if remaining:
+            _make(recipe, remaining, RankZero(folder, observer))
         folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
 
 
@@ -61,31 +61,31 @@ def _refuse_missing(recipe: Recipe) -> None:
             refuse_long(sampled_from(recipe, student), shape.max_positions)
 
 
-def _left(
-    units: Sequence[Unit], wanted: StageSelection, folder: RunDir, observer: Observer
+def _remaining(
+    units: Sequence[Unit], selection: StageSelection, folder: RunDir, observer: Observer
 ) -> list[Unit]:
     """Return the selected units to run. Raises ConfigError if the source of one is not finished."""
-    left: list[Unit] = []
-    there = {unit.name for unit in units if folder.finished(unit.name)}
+    remaining: list[Unit] = []
+    finished = {unit.name for unit in units if folder.finished(unit.name)}
     for unit in units:
-        if unit.name not in wanted:
+        if unit.name not in selection:
             continue
         if folder.finished(unit.name):
-            left += _lost(unit, folder, observer)
+            remaining += _lost(unit, folder, observer)
             continue
         if not folder.checkpoints(unit.name):
-            for source in there.intersection(unit.sources):
+            for source in finished.intersection(unit.sources):
                 if folder.finished(source):
                     folder.refuse_gone(source)
         for source in unit.sources:
-            if source not in there:
+            if source not in finished:
                 raise ConfigError(
                     f"Stage {unit.name} starts from {source}, which is not finished in this run; "
                     f"run it without --only, or with --only {source} first."
                 )
-        there.add(unit.name)
-        left.append(unit)
-    return left
+        finished.add(unit.name)
+        remaining.append(unit)
+    return remaining
 
 
 def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
@@ -97,16 +97,16 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
     return []
 
 
-def _place(name: str) -> tuple[str, str]:
+def _result_keys(name: str) -> tuple[str, str]:
     """Return the keys of a unit's result in results.json: its family, and its name there or ""."""
     family, _, rest = name.partition("/")
     return (family, rest) if family in ("preference", "preference_eval") else ("stages", name)
 
 
 def _result(results: Mapping[str, Any], name: str) -> Any:
-    family, inside = _place(name)
-    found = results.get(family)
-    return (found or {}).get(inside) if inside else found
+    family, inside = _result_keys(name)
+    results_of_family = results.get(family)
+    return (results_of_family or {}).get(inside) if inside else results_of_family
 
 
 MEASURED_AGAIN = {
@@ -170,9 +170,9 @@ def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> Non
         metrics = context.run.metrics(unit.name)
         measured["compute"] = compute_spent(metrics, measured["n_parameters"])
     context.run.write_results(_with(context.run.results(), unit.name, measured, context.recipe))
-    born = {"weights_from": unit.weights_from, "data_from": unit.data_from}
+    parents = {"weights_from": unit.weights_from, "data_from": unit.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}
-    context.run.mark_finished(unit.name, saved | born)
+    context.run.mark_finished(unit.name, saved | parents)
     if context.observer is not None:
         context.observer.stage_finished(unit.name, measured)
 
@@ -181,10 +181,10 @@ def _with(
     results: Mapping[str, Any], name: str, measured: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
     """Add the result of a unit to the results, in the order of the plan."""
-    family, inside = _place(name)
+    family, inside = _result_keys(name)
     if not inside:
         return {**results, family: measured}
-    order = [_place(unit.name)[1] for unit in plan(recipe)]
-    found = {**results.get(family, {}), inside: measured}
-    names = sorted(found, key=lambda one: order.index(one) if one in order else len(order))
-    return {**results, family: {one: found[one] for one in names}}
+    order = [_result_keys(unit.name)[1] for unit in plan(recipe)]
+    entries = {**results.get(family, {}), inside: measured}
+    names = sorted(entries, key=lambda key: order.index(key) if key in order else len(order))
+    return {**results, family: {key: entries[key] for key in names}}

@@ -87,17 +87,17 @@ def is_students_alone(recipe: Recipe) -> bool:
     return recipe.distill is not None and recipe.distill.data is not None
 
 
-def changed(recipe: Recipe, wanted: AblationConfig) -> RLConfig:
+def changed(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
     """Return the settings of an ablation. Raises ConfigError if they are invalid."""
-    section: RLConfig | None = getattr(recipe, wanted.of)
+    section: RLConfig | None = getattr(recipe, ablation.of)
     if section is None:
         raise ConfigError(
-            f"Ablation {wanted.name} changes stage {wanted.of}, which the recipe has no section of."
+            f"Ablation {ablation.name} changes stage {ablation.of}, which is not in the recipe."
         )
     try:
-        return type(section).model_validate(merged(section.model_dump(), wanted.change))
+        return type(section).model_validate(merged(section.model_dump(), ablation.change))
     except ValidationError as error:
-        raise ConfigError(explain(error, f"Ablation {wanted.name}", type(section))) from None
+        raise ConfigError(explain(error, f"Ablation {ablation.name}", type(section))) from None
 
 
 @dataclass(frozen=True)

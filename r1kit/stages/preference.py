@@ -95,12 +95,13 @@ def reward_models(context: Context) -> RewardModels:
 def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
     """Return the examples of every step, over all ranks; each epoch is shuffled anew."""
     config = recipe.preference
-    found = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
+    examples = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
     batches = []
     for epoch in range(config.epochs):
-        random.Random(f"{stage}/{recipe.seed}/{epoch}").shuffle(found)
+        random.Random(f"{stage}/{recipe.seed}/{epoch}").shuffle(examples)
         batches += [
-            found[start : start + config.batch] for start in range(0, len(found), config.batch)
+            examples[start : start + config.batch]
+            for start in range(0, len(examples), config.batch)
         ]
     return batches
 

@@ -132,14 +132,14 @@ class Collector:
             all_indices = sorted(i for part in ranks.gather([i for i, _ in selected]) for i in part)
             if len(all_indices) >= config.n_problems:
                 break
-        places = {index: place for place, index in enumerate(all_indices[: config.n_problems])}
-        groups = [(places[index], group) for index, group in selected if index in places]
-        trajectories = [(place, group_trajectories(group, config)) for place, group in groups]
+        order = {index: position for position, index in enumerate(all_indices[: config.n_problems])}
+        groups = [(order[index], group) for index, group in selected if index in order]
+        trajectories = [(position, group_trajectories(group, config)) for position, group in groups]
         sampled = [group for batch in batches for group in batch.groups]
         metrics = describe(sampled, ranks) | _times(batches, ranks)
         rollouts = [group for _, group in groups]
         failures = [batch.failure for batch in batches if batch.failure]
-        return CollectedStep(trajectories, len(places), cursor, metrics, rollouts, failures)
+        return CollectedStep(trajectories, len(order), cursor, metrics, rollouts, failures)
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, curriculum = self.config, self.curriculum
@@ -169,16 +169,16 @@ def _is_mixed(group: Group) -> bool:
 
 def _times(batches: list[RolloutBatch], ranks: Ranks) -> Metrics:
     """Return the times of the slowest rank, and the counts of undecided and late completions."""
-    mine = {
+    times = {
         "time/sample_s": sum(batch.sample_s for batch in batches),
         "time/verify_s": sum(batch.verify_s for batch in batches),
     }
-    everybody = ranks.gather(mine)
+    times_by_rank = ranks.gather(times)
     counts = {
         "n_undecided": float(sum(batch.n_undecided for batch in batches)),
         "n_late": float(sum(batch.n_late for batch in batches)),
     }
     if n_failed := sum(batch.n_failed for batch in batches):
         counts["n_failed"] = float(n_failed)
-    slowest = {key: max(rank[key] for rank in everybody) for key in mine}
+    slowest = {key: max(rank[key] for rank in times_by_rank) for key in times}
     return slowest | ranks.sum(counts)

@@ -11,28 +11,28 @@ SampledLengths = dict[str, int]
 
 def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
     """Return the lengths sampled from the main model and its descendants, or from a student."""
-    found = {"eval.max_tokens": recipe.eval.max_tokens}
+    lengths = {"eval.max_tokens": recipe.eval.max_tokens}
     if student is not None:
         twin = recipe.distill.twin if recipe.distill is not None and student.twin else None
-        return found | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})
+        return lengths | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})
     for stage in ("zero", "reasoning", "final"):
         section = getattr(recipe, stage)
         if section is not None:
-            found[f"{stage}.max_tokens"] = section.max_tokens
+            lengths[f"{stage}.max_tokens"] = section.max_tokens
     for stage in ("cold_start", "rejection"):
         section = getattr(recipe, stage)
         if section is not None:
-            found[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
-    return found
+            lengths[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
+    return lengths
 
 
 def refuse_long(lengths: SampledLengths, positions: int | None, prompt: int = 1) -> None:
     """Raises ConfigError for completions that do not fit after a prompt of `prompt` tokens."""
     too_long = {key: n for key, n in lengths.items() if positions and prompt + n > positions}
     if too_long:
-        told = ", ".join(f"{key} is {n}" for key, n in too_long.items())
+        settings = ", ".join(f"{key} is {n}" for key, n in too_long.items())
         behind = f"; the longest prompt seen has {prompt} tokens" if prompt > 1 else ""
         raise ConfigError(
-            f"{told}, but the model ends at {positions} tokens, its prompt included{behind}. Lower "
-            "max_tokens, or raise max_positions of a model that is made here."
+            f"{settings}, but the model ends at {positions} tokens, its prompt included{behind}. "
+            "Lower max_tokens, or raise max_positions of a model that is made here."
         )

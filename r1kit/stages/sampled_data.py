@@ -34,7 +34,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
-    asked = context.counting(
+    report = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
     failures: list[str] = []
@@ -46,7 +46,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 
-    kept = rejection_sampling(
+    samples = rejection_sampling(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
         sample,
         context.data(unit.name),
@@ -58,11 +58,11 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
         parse=renderer.parse,
         chunk=CHUNK,
         ranks=context.ranks,
-        on_chunk=lambda done, total: asked(done) if done else None,
+        on_chunk=lambda done, total: report(done) if done else None,
     )
     context.note_failure(failures)
-    rows = [row for _, row in read_lines(kept.data)]
-    context.note(f"{unit.name}: {len(rows):,} of {kept.n_rollouts:,} samples are kept.")
+    rows = [row for _, row in read_lines(samples.data)]
+    context.note(f"{unit.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
     return rows
 
 

@@ -28,7 +28,7 @@ def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTCo
     examples = [as_example(row, renderer) for row in rows]
     _refuse_long(examples, policy.max_positions, unit.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
-    steps = [[examples[place] for place in context.ranks.share(places)] for places in plan]
+    steps = [[examples[index] for index in context.ranks.share(indices)] for indices in plan]
     what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
     supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
 

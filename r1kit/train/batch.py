@@ -70,14 +70,14 @@ def pack(
 def fill(items: Iterable[T], limit: int, n_tokens: Callable[[T], int]) -> Iterator[list[T]]:
     """Yield lists of at most `limit` tokens, longest items first; a longer item is alone."""
     chunk: list[T] = []
-    held = 0
+    n_held = 0
     for item in sorted(items, key=n_tokens, reverse=True):
         length = n_tokens(item)
-        if chunk and held + length > limit:
+        if chunk and n_held + length > limit:
             yield chunk
-            chunk, held = [], 0
+            chunk, n_held = [], 0
         chunk.append(item)
-        held += length
+        n_held += length
     if chunk:
         yield chunk
 

@@ -15,7 +15,7 @@ from r1kit.types import Trajectory
 
 
 def cross_entropy(
-    policy: Policy, mine: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
+    policy: Policy, trajectories: Sequence[Trajectory], ranks: Ranks, micro_batch_tokens: int
 ) -> dict[str, float]:
     """Compute gradients of the mean loss over all ranks' scored tokens.
 
@@ -23,13 +23,13 @@ def cross_entropy(
     """
     counts = ranks.sum(
         {
-            "n_scored": sum(sum(trajectory.loss_mask) for trajectory in mine),
-            "n_tokens": sum(len(trajectory.token_ids) for trajectory in mine),
+            "n_scored": sum(sum(trajectory.loss_mask) for trajectory in trajectories),
+            "n_tokens": sum(len(trajectory.token_ids) for trajectory in trajectories),
         }
     )
     weight = 1 / counts["n_scored"]
     total = 0.0
-    for batch in pack(mine, [weight] * len(mine), micro_batch_tokens, ranks.device):
+    for batch in pack(trajectories, [weight] * len(trajectories), micro_batch_tokens, ranks.device):
         logprobs = policy.logprobs(batch.input_ids, batch.lengths, batch.mask)
         loss = -(logprobs * batch.weights).sum()
         loss.backward()

@@ -35,15 +35,17 @@ class BatchedMuon(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            moved = [matrix for matrix in group["params"] if matrix.grad is not None]
-            for _, alike in groupby(sorted(moved, key=_wide_shape), _wide_shape):
-                self._step_together(group, list(alike))
+            matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
+            for _, same_shape in groupby(sorted(matrices, key=_wide_shape), _wide_shape):
+                self._step_together(group, list(same_shape))
 
     def _step_together(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         updates = [self._update(group, parameter) for parameter in parameters]
         batch = torch.cat([update.view(-1, *update.shape[-2:]) for update in updates])
-        turned = orthogonal(batch, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        parts = turned.split([update[..., 0, 0].numel() for update in updates])
+        orthogonalised = orthogonal(
+            batch, group["ns_coefficients"], group["ns_steps"], group["eps"]
+        )
+        parts = orthogonalised.split([update[..., 0, 0].numel() for update in updates])
         for parameter, part in zip(parameters, parts, strict=True):
             rows, columns = parameter.shape[-2:]
             update = part.mT if rows > columns else part

@@ -125,10 +125,10 @@ def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:
         return 1.0
     share = 1.0 if config.schedule == "cosine" else config.decay
     n_decay = max(min(round(share * n_steps), n_steps - config.warmup_steps), 0)
-    done = min(max(step + 1 - (n_steps - n_decay), 0) / max(n_decay, 1), 1.0)
+    progress = min(max(step + 1 - (n_steps - n_decay), 0) / max(n_decay, 1), 1.0)
     if config.schedule == "cosine":
-        done = (1 - math.cos(math.pi * done)) / 2
-    return 1 - (1 - config.final_lr) * done
+        progress = (1 - math.cos(math.pi * progress)) / 2
+    return 1 - (1 - config.final_lr) * progress
 
 
 def _set_lr(optimizer: Optimizer, lr: float) -> None:

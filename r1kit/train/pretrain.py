@@ -13,12 +13,12 @@ from r1kit.types import Trajectory
 
 def chunks(lengths: Sequence[int], batch_tokens: int, tokens: int) -> list[range]:
     """Split documents into steps of at least `batch_tokens`, until `tokens` is reached."""
-    ranges, start, held, total = [], 0, 0, 0
-    for place, length in enumerate(lengths):
-        held += length
-        if held >= batch_tokens:
-            ranges.append(range(start, place + 1))
-            start, total, held = place + 1, total + held, 0
+    ranges, start, n_tokens, total = [], 0, 0, 0
+    for index, length in enumerate(lengths):
+        n_tokens += length
+        if n_tokens >= batch_tokens:
+            ranges.append(range(start, index + 1))
+            start, total, n_tokens = index + 1, total + n_tokens, 0
         if total >= tokens:
             break
     return ranges

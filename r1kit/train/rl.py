@@ -111,13 +111,13 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     config, totals = learner.config, MetricAccumulator()
     learner.policy.module.train()
     for part in range(config.updates_per_step):
-        mine = [
+        trajectories = [
             trajectory
             for index, group in collected.groups
             if index * config.updates_per_step // max(1, collected.n_groups) == part
             for trajectory in group
         ]
-        update(learner, mine, scale, totals, is_first=part == 0)
+        update(learner, trajectories, scale, totals, is_first=part == 0)
     learner.policy.module.eval()
     return totals.metrics(learner.ranks) | {"lr": scale * config.optim.lr}
 
@@ -170,8 +170,8 @@ def update(
 def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:
     """Return the token weight of each of this rank's trajectories, computed over all ranks."""
     lengths = ranks.gather([sum(trajectory.loss_mask) for trajectory in trajectories])
-    everybody = [length for part in lengths for length in part]
-    weights = LOSSES[config.loss].weighting(everybody, config.max_tokens)
+    all_lengths = [length for part in lengths for length in part]
+    weights = LOSSES[config.loss].weighting(all_lengths, config.max_tokens)
     start = sum(len(part) for part in lengths[: ranks.rank])
     return weights[start : start + len(trajectories)]
 

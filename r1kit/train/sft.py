@@ -25,9 +25,9 @@ def example(prompt_ids: Sequence[int], turn_ids: Sequence[int], source: str = ""
 
 def updates(n: int, batch: int, epochs: int, seed: int) -> list[list[int]]:
     """Return the example indices of each update: all `n` once per epoch, in a new order."""
-    found = []
+    batches = []
     for epoch in range(epochs):
         order = list(range(n))
         random.Random(f"sft/{seed}/{epoch}").shuffle(order)
-        found += [order[start : start + batch] for start in range(0, n, batch)]
-    return found
+        batches += [order[start : start + batch] for start in range(0, n, batch)]
+    return batches
