@@ -12,7 +12,7 @@ from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
 from r1kit import template
 from r1kit.loadtest.load_test import Load, measure
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import load_tokenizer
 from r1kit.stages.reinforce import CollectedStep, Collector
 from r1kit.types import Json

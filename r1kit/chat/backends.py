@@ -72,7 +72,7 @@ class Local:
 
             from r1kit.config import ComputeConfig
             from r1kit.model import checkpoint
-            from r1kit.model.parallel import device_kind
+            from r1kit.model.devices import device_kind
 
         kind = device_kind(ComputeConfig.model_validate({"device": device}), "--device")
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")

@@ -18,7 +18,8 @@ from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import of_files
 from r1kit.model.find import require_existing as require_existing
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
-from r1kit.runs.schemas import CheckpointFile, read_json
+from r1kit.runs.schemas import CheckpointFile
+from r1kit.runs.validated import read_json
 from r1kit.types import Checkpoint
 
 MEND = "restore it from a copy, or use another checkpoint"

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.files.atomic import replace_file
 from r1kit.report import figures, markdown, page, plots, tables
 from r1kit.report.facts import Facts, gather

@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.text import Text
 
 from r1kit import config
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.curate import BenchmarkQuestions, Provenance
 from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
@@ -40,6 +40,7 @@ from r1kit.rollouts.collect import (
     collect_rollouts,
     request_seed,
 )
+from r1kit.rollouts.rollouts_file import rollouts_path
 from r1kit.tasks import mix, questions
 from r1kit.types import Problem, Sampling, Split
 
@@ -170,7 +171,7 @@ def from_checkpoint(
     with console.status(f"Opening {found} …"):
         with gc_paused_imports():
             from r1kit.engines.open import open_sampler
-            from r1kit.model.parallel import device_kind
+            from r1kit.model.devices import device_kind
             from r1kit.model.policy import Policy
             from r1kit.template import is_prefilled
         policy = Policy.load(found, device_kind(config.ComputeConfig()))
@@ -193,7 +194,7 @@ def from_endpoint(
     name = f"{endpoint.address} {endpoint.model}"
     # The server renders the prompts, so there is no tokenizer here; scoring needs none.
     rubric = Rubric(cast("Any", None), verify, WEIGHTS)
-    rollouts = rejection.rollouts_path(wish.out)
+    rollouts = rollouts_path(wish.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
@@ -261,7 +262,7 @@ def _fitting(
 
 def _refuse_foreign(out: Path) -> None:
     """Raises RunError if `out` exists without a rollouts file: r1kit did not write it."""
-    if out.is_file() and not rejection.rollouts_path(out).exists():
+    if out.is_file() and not rollouts_path(out).exists():
         raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
 
 

@@ -19,16 +19,11 @@ from r1kit.engines.completion import GenerationRequest
 from r1kit.errors import ConfigError, GrammarError
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
+from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
-from r1kit.serve.schema import (
-    ChatRequest,
-    CompletionParams,
-    CompletionRequest,
-    check_chat,
-    check_completion,
-)
+from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, Sampling
 

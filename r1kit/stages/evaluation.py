@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
 from r1kit.evals.benchmark import Benchmark, evaluate, sample_benchmark
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit

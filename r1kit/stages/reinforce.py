@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from r1kit.config import RLConfig
 from r1kit.engines.base import Sampler
 from r1kit.judges import Judge
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.rollouts.collect import RolloutBatch, Rubric, collect_rollouts
 from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.trajectories import group_trajectories

@@ -24,7 +24,7 @@ from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
 from r1kit.files.outside import read_json, to_bytes
 from r1kit.model import checkpoint
-from r1kit.model.parallel import auto_device
+from r1kit.model.devices import auto_device
 from r1kit.types import Completion, Json, Request, Sampling
 
 SMALL = 30_000_000
