@@ -22,8 +22,8 @@ from rich.progress import Progress
 
 from r1kit import template
 from r1kit.errors import ConfigError, R1Error
+from r1kit.files.json_lines import read_json_lines
 from r1kit.files.outside import read_json, to_json
-from r1kit.files.text_files import read_json_lines
 from r1kit.types import Verdict
 
 AnswerRow = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 
 from r1kit.curate.candidate import TrainingRow
 from r1kit.errors import ConfigError
+from r1kit.files.json_lines import read_json_lines
 from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
-from r1kit.files.text_files import read_json_lines
 
 MAX_TOLD = 5
 """number of bad lines listed individually in an error"""

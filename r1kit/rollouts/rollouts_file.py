@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
-from r1kit.files.atomic import JsonLines, full_disk_said, lock, seal, to_json
+from r1kit.files.atomic import full_disk_said, lock, seal, to_json
+from r1kit.files.json_lines import JsonLines
 from r1kit.runs.schemas import RolloutsLine
 from r1kit.runs.validated import read_records
 from r1kit.types import Completion, Group, Problem, Reward, Rollout, Verdict

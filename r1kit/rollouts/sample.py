@@ -28,7 +28,7 @@ from r1kit.console.formatting import printable
 from r1kit.curate import BenchmarkQuestions, Provenance
 from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
-from r1kit.files.atomic import read_lines
+from r1kit.files.json_lines import read_lines
 from r1kit.http.client import RefusedError, is_url
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.rollouts import rejection

@@ -17,7 +17,8 @@ from pydantic import (
 )
 
 from r1kit.errors import R1Error, RunError
-from r1kit.files.atomic import read_file, read_lines, unsealed
+from r1kit.files.atomic import read_file, unsealed
+from r1kit.files.json_lines import read_lines
 
 
 def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:

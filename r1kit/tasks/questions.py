@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.files.json_lines import read_json_lines
 from r1kit.files.outside import is_text, read_json
-from r1kit.files.text_files import read_json_lines
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.language import LANGUAGES, language_of
 from r1kit.verify.math import check_math

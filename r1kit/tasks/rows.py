@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
+from r1kit.files.json_lines import read_json_lines
 from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
-from r1kit.files.text_files import read_json_lines
 
 DatasetRow = dict[str, Any]
 

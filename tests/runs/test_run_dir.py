@@ -14,7 +14,8 @@ import pytest
 
 from r1kit.config import Recipe, parse
 from r1kit.errors import RunError
-from r1kit.files.atomic import MARKER, JsonLines, read_lines, replace_file, to_json
+from r1kit.files.atomic import MARKER, replace_file, to_json
+from r1kit.files.json_lines import JsonLines, read_lines
 from r1kit.runs.opening import write_manifest
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
