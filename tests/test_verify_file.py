@@ -112,7 +112,7 @@ def test_bad_rows_are_told_and_the_others_are_kept(answers: Path) -> None:
     for phrase in (
         "4 of 10 rows",
         "line 8 is not JSON",
-        'line 9 is not an object with an "id"',
+        "line 9 is not a JSON object",
         'line 10 has no text at "gold"',
         'line 11 has no text at "text"',
     ):

@@ -1,18 +1,30 @@
-"""Files with one JSON object per line."""
+"""Files with one JSON object per line: r1kit's own, which only grow, and those from outside.
+
+Every error has one form: the file, then each bad line with a phrase, then the remedy.
+
+    answers.jsonl: line 2 is not JSON; line 5 has no text at "gold". A line is ...
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from r1kit.errors import R1Error, RunError
 from r1kit.files.atomic import full_disk_said, read_file, replace_file
 from r1kit.files.checksums import Checksum
-from r1kit.files.outside import to_json
+from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable, to_json
 from r1kit.files.text_files import read_text
 
+T = TypeVar("T")
+JsonRow = dict[str, Any]
+
+MAX_TOLD = 5
+"""maximum number of bad lines listed individually in an error"""
 MEND_LINES = "delete that line, or move the run folder away and start again"
 
 
@@ -59,13 +71,13 @@ class JsonLines:
             self._descriptor = -1
 
 
-def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, dict[str, Any]]]:
-    """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
+def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, JsonRow]]:
+    """Read one of r1kit's own files: raw and parsed lines, without an incomplete last line.
 
     Raises RunError, with `mend` as the remedy, if the file cannot be read or a line before the end
     is damaged.
     """
-    lines: list[tuple[bytes, dict[str, Any]]] = []
+    lines: list[tuple[bytes, JsonRow]] = []
     damaged = 0
     data = read_file(path, RunError, mend) or b""
     for number, raw in enumerate(data.splitlines(keepends=True), start=1):
@@ -73,13 +85,19 @@ def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, dict[str
         if record is None:
             damaged = damaged or number
         elif damaged:
-            raise RunError(f"Line {damaged} of {path} is damaged; {mend}.")
+            raise damaged_line(path, damaged, mend)
         else:
             lines.append((raw, record))
     return lines
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
+def damaged_line(path: Path, number: int, mend: str, why: str = "") -> RunError:
+    """Return the error for a line of one of r1kit's own files."""
+    fault = f"is damaged ({why})" if why else "is damaged"
+    return RunError(f"{bad_lines(path, [(number, fault)])}; {mend}.")
+
+
+def _parse(raw: bytes) -> JsonRow | None:
     if not raw.endswith(b"\n"):
         return None
     try:
@@ -89,8 +107,67 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def read_json_lines(path: Path, error: type[R1Error]) -> list[tuple[int, str]]:
-    """Return the non-blank lines of a file with their numbers. Raises as `read_text` does."""
+def converted_rows(
+    path: Path, convert: Callable[[int, JsonRow], T], error: type[R1Error], content: str
+) -> list[T]:
+    """Read a file from outside; `convert(number, row)` raises ValueError with a phrase.
+
+    Raises `error`, which says what a line contains (`content`), if the file is empty or a line bad.
+    """
+    rows, bad = [], []
+    for number, line in numbered_lines(path, error):
+        try:
+            rows.append(convert(number, parse_row(line)))
+        except ValueError as fault:
+            bad.append((number, str(fault)))
+    if bad:
+        raise error(f"{bad_lines(path, bad)}. A line is a JSON object with {content}.")
+    if not rows:
+        raise error(f"{path} is empty; a line is a JSON object with {content}.")
+    return rows
+
+
+def numbered_lines(path: Path, error: type[R1Error]) -> Iterator[tuple[int, str]]:
+    """Yield the non-blank lines of a file, which may be zipped (.gz), with their numbers.
+
+    Raises `error` if the file cannot be read.
+    """
     # splitlines() would also split at characters that JSON strings may contain.
-    lines = enumerate(read_text(path, error).split("\n"), 1)
-    return [(number, line) for number, line in lines if line.strip()]
+    lines = _unzipped(path, error) if path.suffix == ".gz" else read_text(path, error).split("\n")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, line
+
+
+def _unzipped(path: Path, error: type[R1Error]) -> Iterator[str]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
+            yield from lines
+    except (OSError, EOFError, UnicodeDecodeError) as failure:
+        raise error(f"{path} cannot be read ({failure}); name another file.") from None
+
+
+def parse_row(line: str) -> JsonRow:
+    """Parse a line from outside. Raises ValueError with a phrase, as `bad_lines` takes."""
+    try:
+        row = read_json(line)
+    except ValueError:
+        raise ValueError("is not JSON") from None
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object")
+    return row
+
+
+def require_text(value: Any) -> None:
+    """Raise ValueError, as `parse_row` does, if the value contains a lone surrogate."""
+    try:
+        refuse_unwritable(value)
+    except UnwritableError:
+        raise ValueError("has half of a surrogate pair, which is no text") from None
+
+
+def bad_lines(path: Path, bad: Sequence[tuple[int, str]]) -> str:
+    """List the bad lines of a file, each by its number and a phrase such as "is not JSON"."""
+    more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+    listed = "; ".join(f"line {number} {fault}" for number, fault in bad[:MAX_TOLD])
+    return f"{path}: {listed}" + more

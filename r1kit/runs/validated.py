@@ -18,7 +18,7 @@ from pydantic import (
 
 from r1kit.errors import R1Error, RunError
 from r1kit.files.atomic import read_file, unsealed
-from r1kit.files.json_lines import read_lines
+from r1kit.files.json_lines import damaged_line, read_lines
 
 
 def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
@@ -46,12 +46,13 @@ def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[st
     Raises RunError if the file cannot be read, or if a line is damaged or does not fit the schema.
     """
     lines = read_lines(path, mend)
-    lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in enumerate(lines)]
+    numbered = enumerate(lines, start=1)
+    lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in numbered]
     try:
         _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
     except ValidationError as error:
         [number, *_] = error.errors()[0]["loc"]
-        raise _damaged_line(path, int(number), _told(error, skip=1), mend) from None
+        raise damaged_line(path, int(number) + 1, mend, _told(error, skip=1)) from None
     return lines
 
 
@@ -59,11 +60,7 @@ def _unsealed(path: Path, number: int, line: dict[str, Any], mend: str) -> dict[
     try:
         return unsealed(line)
     except ValueError as error:
-        raise _damaged_line(path, number, str(error), mend) from None
-
-
-def _damaged_line(path: Path, number: int, told: str, mend: str) -> RunError:
-    return RunError(f"Line {number + 1} of {path} is damaged ({told}); {mend}.")
+        raise damaged_line(path, number, mend, str(error)) from None
 
 
 def damaged(

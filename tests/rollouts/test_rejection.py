@@ -196,7 +196,7 @@ def test_a_changed_token_is_noticed_and_its_line_sampled_again(
     path = rollouts_file.rollouts_path(out)
     first, second, *rest = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([first, second.replace(b"x", b"y", 1), *rest]))
-    with pytest.raises(RunError, match=r"Line 2 of .*rollouts is damaged .*delete that line"):
+    with pytest.raises(RunError, match=r"rollouts: line 2 is damaged .*delete that line"):
         kept(out, Teacher())
     path.write_bytes(b"".join([first, *rest]))
     kept(out, Teacher())
