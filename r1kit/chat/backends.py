@@ -70,11 +70,10 @@ class Local:
         with gc_paused_imports():
             import torch
 
-            from r1kit.config import ComputeConfig
             from r1kit.model import checkpoint
-            from r1kit.model.devices import device_kind
+            from r1kit.model.devices import resolve_device
 
-        kind = device_kind(ComputeConfig.model_validate({"device": device}), "--device")
+        kind = resolve_device(device, "--device")
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")
         model, tokenizer = checkpoint.load(found, kind, torch.float32 if wide else torch.bfloat16)
         return cls(str(found), model, tokenizer)

@@ -16,7 +16,7 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
     there = _n_devices(config)
     if config.n_processes == "auto":
         return max(1, min(there, at_most))
-    if device_kind(config) == "cuda" and min(config.n_processes, at_most) > there:
+    if resolve_device(config.device) == "cuda" and min(config.n_processes, at_most) > there:
         raise ComputeError(
             f"compute.n_processes is {config.n_processes} and each needs a GPU of its own, but "
             f'this machine has {there}; lower it, or set it to "auto".'
@@ -27,7 +27,7 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
 def crowd(config: ComputeConfig, n: int) -> str | None:
     """Return a warning if n processes have to share the cores, else None."""
     cores = _n_devices(config)
-    if device_kind(config) != "cpu" or n * config.threads <= cores:
+    if resolve_device(config.device) != "cpu" or n * config.threads <= cores:
         return None
     return (
         f"{n} processes x {config.threads} threads share {cores} cores, which is slower than one a "
@@ -37,7 +37,7 @@ def crowd(config: ComputeConfig, n: int) -> str | None:
 
 def _n_devices(config: ComputeConfig) -> int:
     """Return the number of GPUs, or of physical cores this process may use."""
-    kind = device_kind(config)
+    kind = resolve_device(config.device)
     if kind == "cuda":
         return torch.cuda.device_count()
     if kind == "mps":
@@ -46,25 +46,20 @@ def _n_devices(config: ComputeConfig) -> int:
     return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
 
 
-def device_kind(config: ComputeConfig, setting: str = "compute.device") -> str:
-    """Return "cpu", "cuda" or "mps"; `setting` names the setting in the error.
+def resolve_device(device: str = "auto", setting: str = "compute.device") -> str:
+    """Return "cpu", "cuda" or "mps"; "auto" means CUDA if it is available, else the CPU.
 
-    Raises ComputeError if the configured device is not available.
+    Raises ComputeError, which names the `setting`, if the device is not available.
     """
-    if config.device == "auto":
-        return auto_device()
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
-    if not present[config.device]:
+    if device == "auto":
+        return "cuda" if present["cuda"] else "cpu"
+    if not present[device]:
         raise ComputeError(
-            f"This machine has no {config.device} device for torch; set {setting} to "
+            f"This machine has no {device} device for torch; set {setting} to "
             f"{' or '.join(kind for kind in present if present[kind])}."
         )
-    return config.device
-
-
-def auto_device() -> str:
-    """Return "cuda" if it is available, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
 def _has_mps() -> bool:

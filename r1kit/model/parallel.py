@@ -28,7 +28,7 @@ import torch.distributed as dist
 from r1kit import errors
 from r1kit.config import ComputeConfig
 from r1kit.errors import R1Error
-from r1kit.model.devices import device_kind
+from r1kit.model.devices import resolve_device
 from r1kit.model.ranks import Ranks
 from r1kit.processes.child import Child
 
@@ -51,7 +51,7 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
     import, which `__main__` is not. Raises the R1Error of another rank, ComputeError if one is
     killed, and RankError if one fails in another way.
     """
-    kind = device_kind(config)
+    kind = resolve_device(config.device)
     torch.set_num_threads(config.threads)
     if n == 1:
         return program(Ranks(0, 1, torch.device(kind)), *arguments)

@@ -171,10 +171,10 @@ def from_checkpoint(
     with console.status(f"Opening {found} …"):
         with gc_paused_imports():
             from r1kit.engines.open import open_sampler
-            from r1kit.model.devices import device_kind
+            from r1kit.model.devices import resolve_device
             from r1kit.model.policy import Policy
             from r1kit.template import is_prefilled
-        policy = Policy.load(found, device_kind(config.ComputeConfig()))
+        policy = Policy.load(found, resolve_device())
     sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
     rubric = Rubric(policy.tokenizer, verify, WEIGHTS)
     sampling = _fitting(rubric, problems, wish.sampling, policy.max_positions)

@@ -175,7 +175,7 @@ def test_a_device_that_is_not_there() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ComputeError, match="no cuda device for torch; set compute.device to cpu"):
-        devices.device_kind(ComputeConfig(device="cuda"))
+        devices.resolve_device("cuda")
 
 
 def test_ranks_alone() -> None:
@@ -196,7 +196,7 @@ def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_n_devices", lambda config: 2)
-    monkeypatch.setattr(devices, "device_kind", lambda config: "cuda")
+    monkeypatch.setattr(devices, "resolve_device", lambda device: "cuda")
     assert devices.n_processes(ComputeConfig(n_processes=2), at_most=8) == 2
     with pytest.raises(ComputeError, match="each needs a GPU of its own, but this machine has 2"):
         devices.n_processes(ComputeConfig(n_processes=3), at_most=8)
@@ -206,4 +206,4 @@ def test_the_message_names_the_setting_that_was_used() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(ComputeError, match="set --device to cpu"):
-        devices.device_kind(ComputeConfig(device="cuda"), "--device")
+        devices.resolve_device("cuda", "--device")
