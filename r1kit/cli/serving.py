@@ -13,7 +13,7 @@ from rich.markup import escape
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.engines.vllm.flags import VllmFlags
-from r1kit.errors import ConfigError
+from r1kit.errors import ConfigError, require
 from r1kit.files.outside import mended
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def serve(
             wish = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
             serve_bench.run(models or [], sys.argv[1:], wish, Console())
             return
+        if page:
+            require("gradio", "serve without the chat page: --no-page")
         from r1kit.serve import server
         from r1kit.serve.limits import ServeLimits
 
