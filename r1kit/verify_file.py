@@ -104,7 +104,7 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
     last row if any row is invalid: the verdicts of all other rows have been written by then.
     """
     if kind not in KINDS:
-        raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
+        raise ConfigError(f"There is no verifier {kind!r}; choose one of {', '.join(KINDS)}.")
     lines = list(numbered_lines(source, ConfigError))
     bad: list[tuple[int, str]] = []
     for number, line in _watched(lines, console):

@@ -73,7 +73,7 @@ MISTAKES = [
     ("run folder", 2, "folder is a folder; name a recipe file in it."),
     ("recipes tniy", 2, "did you mean tiny?"),
     ("run ok.toml --only zeor", 2, "There is no stage 'zeor' for --only; there are base, zero."),
-    ("run ok.toml --track mlflow", 2, "--track knows trackio, tensorboard, wandb"),
+    ("run ok.toml --track mlflow", 2, "--track takes trackio, tensorboard, wandb"),
     ("show runs/litle", 4, "There is no run at runs/litle; did you mean runs/little?"),
     ("show runs", 4, "runs is not a run"),
     ("show ok.toml", 4, "There is no run at ok.toml"),
@@ -90,7 +90,7 @@ MISTAKES = [
     ("sample runs/litle --problems questions.jsonl --out d.jsonl", 3, "did you mean runs/little?"),
     ("sample x --problems tniy --out d.jsonl", 2, "a name that `r1 recipes` lists"),
     ("sample x --problems question.jsonl --out d.jsonl", 2, "did you mean questions.jsonl?"),
-    ("verify maths --jsonl rows.jsonl", 2, "There is no verifier 'maths'; there are math, choice"),
+    ("verify maths --jsonl rows.jsonl", 2, "There is no verifier 'maths'; choose one of math"),
     ("verify math --jsonl row.jsonl", 2, "There is no file row.jsonl; did you mean rows.jsonl?"),
     # a file
     ("run half.toml", 2, "half.toml is not valid TOML"),

@@ -134,7 +134,7 @@ def test_progress_is_shown_only_when_it_takes_long(
 
 
 def test_an_unknown_kind_is_told_before_the_file_is_read() -> None:
-    with pytest.raises(ConfigError, match="no verifier 'maths'; there are math, choice"):
+    with pytest.raises(ConfigError, match="no verifier 'maths'; choose one of math, choice"):
         verify_file.run("maths", Path("none"), io.StringIO(), Console())
 
 

@@ -85,7 +85,7 @@ class Local:
         room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
         if room < 1:
             raise EngineError(
-                "The conversation is as long as the model can read; /new begins another."
+                "The conversation is longer than the model's context; start a new one with /new."
             )
         sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
         request = Request(opening.ids, 1, sampling, seed)

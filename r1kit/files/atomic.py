@@ -154,7 +154,7 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
         )
     if "No usable temporary directory" in str(error):
         return RunError(
-            "No folder for temporary files can be written; free some space in /tmp, or name "
+            "There is no writable folder for temporary files; free some space in /tmp, or name "
             "another folder with TMPDIR."
         )
     if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
@@ -162,10 +162,10 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
     verb, other = (
         ("used", "name another path") if path is None else ("written", "use another --out")
     )
-    right = "give yourself the right to it, or " if code in _BARRED else ""
+    right = "change its permissions, or " if code in _BARRED else ""
     why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
     if code in _TAKEN:
-        right = "move what is in its place away, or "
+        right = "move the existing file or folder away, or "
     return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
 
 

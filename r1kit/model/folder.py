@@ -36,7 +36,7 @@ def load_manifest(path: Path) -> Checkpoint:
     told = _marker(path)
     if told is None:
         raise CheckpointError(
-            f"{path} was not written by r1kit, or only in part: it has no {MARKER}. "
+            f"{path} is no complete checkpoint of r1kit: it has no {MARKER}. "
             "Name one of the folders in the run's checkpoints/."
         )
     facts = {key: value for key, value in told.items() if key != "files"}

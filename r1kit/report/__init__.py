@@ -39,12 +39,11 @@ def show(run: Path, console: Console) -> None:
     try:
         require("matplotlib")
     except DependencyError as missing:
-        told = f"No report is written. {missing}"
-    else:
-        with console.status("Drawing the report ..."):
-            write(evidence, facts)
-        told = f"Report: {run / 'report.html'}"
-    console.print(Padding(Text(told, "dim"), (1, 2)), soft_wrap=True)
+        console.print(Padding(Text(f"No report is written. {missing}"), (1, 2)))
+        return
+    with console.status("Drawing the report ..."):
+        write(evidence, facts)
+    console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
 
 
 def write(evidence: Evidence, facts: Facts) -> None:

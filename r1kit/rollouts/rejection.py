@@ -157,8 +157,8 @@ def _sample_chunk(
         file.add([(index, group) for (index, _), group in pairs if group is not None])
     if failures := [said for _, said in shares if said is not None]:
         raise EngineError(
-            f"{failures[0]} What was sampled is in {rollouts_path(out)}, and the same command "
-            "goes on from there."
+            f"{failures[0]} The rollouts sampled so far are in {rollouts_path(out)}; the same "
+            "command continues from there."
         )
 
 
@@ -176,8 +176,8 @@ def _curated(
     rollouts = rollouts_path(out)
     if not n_rollouts and n_undecided:
         raise CurationError(
-            f"None of {n_undecided} completions got a verdict, so there is nothing to keep; see "
-            f"whether the verifier works and the problems are answered at all ({rollouts})."
+            f"None of {n_undecided} completions got a verdict, so there is no training data; check "
+            f"in {rollouts} that the completions have answers, and that the verifier works."
         )
     try:
         done = curate(groups, origin, rules, benchmarks, prefilled)

@@ -255,7 +255,7 @@ def _fitting(
     if size >= most:
         raise EngineError(
             f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
-            "leave it out."
+            "remove the problem."
         )
     return Sampling(min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p)
 
@@ -269,7 +269,7 @@ def _refuse_foreign(out: Path) -> None:
 def _benchmark(told: str) -> BenchmarkQuestions:
     name, sign, file = told.partition("=")
     if not (name and sign and file):
-        raise ConfigError(f"--benchmark {told!r}: it is written NAME=FILE.jsonl.")
+        raise ConfigError(f"--benchmark {told!r}: write NAME=FILE.jsonl.")
     return BenchmarkQuestions(name, questions.read_questions(Path(file)))
 
 

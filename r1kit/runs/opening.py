@@ -39,7 +39,7 @@ def refuse_foreign(path: Path) -> None:
     if foreign or any(path.glob("checkpoints/*")):
         example = foreign[0] if foreign else "checkpoints"
         raise RunError(
-            f"{path} is not empty and not a run (it holds {example!r}, no manifest.json); "
+            f"{path} is not empty and not a run (it holds {example!r}, but no manifest.json); "
             "use another --out."
         )
 

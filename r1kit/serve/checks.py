@@ -16,7 +16,7 @@ def check_chat(request: ChatRequest) -> None:
     for place, message in enumerate(request.messages):
         at = f"messages[{place}]"
         if message.content is None and message.role != "assistant":
-            raise ApiError(400, f"{at}.content: A {message.role} must say something.",
+            raise ApiError(400, f"{at}.content: A {message.role} needs content.",
                           param=f"{at}.content")  # fmt: skip
         is_last = place == len(request.messages) - 1
         if message.prefix and not (is_last and message.role == "assistant"):
@@ -24,13 +24,14 @@ def check_chat(request: ChatRequest) -> None:
                           "the assistant's.", param=f"{at}.prefix")  # fmt: skip
     if request.messages[-1].role == "assistant" and not request.messages[-1].prefix:
         last = f"messages[{len(request.messages) - 1}]"
-        raise ApiError(400, f"{last}: The last message is the assistant's; let the user speak, or "
-                      'say "prefix": true to have it continued.', param=last)  # fmt: skip
+        raise ApiError(400, f"{last}: The last message is the assistant's; add a user message, or "
+                      'set "prefix": true to continue it.', param=last)  # fmt: skip
     if request.top_logprobs is not None and not request.logprobs:
         raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
     form = request.response_format
     if form is not None and form.schema_to_follow() and request.messages[-1].prefix:
-        raise ApiError(400, "response_format: A text that is continued follows no schema.",
+        raise ApiError(400, "response_format: It cannot be combined with a prefix; leave one "
+                      "of them out.",
                       param="response_format")  # fmt: skip
     _check_size(sum(_sizes(request)), "messages")
     _check_stream(request)
@@ -59,10 +60,10 @@ def _sizes(request: ChatRequest) -> Iterator[int]:
 
 def _check_size(size: int, param: str) -> None:
     if size > MAX_CHARS:
-        raise ApiError(400, f"{param}: {size} characters are more than the {MAX_CHARS} this server "
-                      "reads.", param=param, code="context_length_exceeded")  # fmt: skip
+        raise ApiError(400, f"{param}: {size} characters are more than the limit of "
+                      f"{MAX_CHARS}.", param=param, code="context_length_exceeded")  # fmt: skip
 
 
 def _check_stream(request: CompletionParams) -> None:
     if request.stream_options is not None and not request.stream:
-        raise ApiError(400, "stream_options: They need stream: true.", param="stream_options")
+        raise ApiError(400, "stream_options: It needs stream: true.", param="stream_options")

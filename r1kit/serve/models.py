@@ -209,7 +209,8 @@ class Served:
         if request.thinking is not None and thinks and not self.has_thinking:
             raise ApiError(
                 400,
-                f"thinking: The chat template of {self.name} knows no thinking; leave it out.",
+                f"thinking: The chat template of {self.name} does not support thinking; leave the "
+                "field out.",
                 param="thinking",
             )
         return thinks

@@ -163,4 +163,4 @@ def _refuse_tokens(request: ChatRequest) -> None:
 
 
 def _unknown(param: str, why: str) -> ApiError:
-    return ApiError(400, f"{param}: The server behind this one {why}.", param=param)
+    return ApiError(400, f"{param}: The upstream server {why}.", param=param)

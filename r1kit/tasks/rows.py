@@ -26,7 +26,7 @@ def _from_file(path: Path) -> Iterator[JsonRow]:
             require_text(row)
         except ValueError as error:
             told = bad_lines(path, [(number, str(error))])
-            raise TaskError(f"{told}; delete that line, or mend it.") from None
+            raise TaskError(f"{told}; delete that line, or correct it.") from None
         yield row
 
 

@@ -235,7 +235,9 @@ def test_what_was_answered_is_kept_when_the_rest_fails(
             raise rejection.UnfinishedError("Down.", [groups[0], None, groups[2], None])
         return Teacher()(part)
 
-    with pytest.raises(EngineError, match=r"Down\. What was sampled is in .*the same command"):
+    with pytest.raises(
+        EngineError, match=r"Down\. The rollouts sampled so far are in .*the same command"
+    ):
         kept(out, half)
     rest = Teacher()
     kept(out, rest, is_repeatable=False)

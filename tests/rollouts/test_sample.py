@@ -93,7 +93,7 @@ def test_a_teacher_that_goes_away_costs_nothing_that_was_answered() -> None:
         n_asked = len(server.asked) - n_before
     assert failed.exit_code == 5
     assert "HTTP 500: boom ***" in failed.stderr
-    assert "the same command goes on from there" in failed.stderr
+    assert "the same command continues from there" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert n_asked == 1
     assert done.exit_code == 0
