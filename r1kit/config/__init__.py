@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from r1kit.config.compute import ComputeConfig, CostConfig
 from r1kit.config.curation import ContaminationMode, KeepConfig, Rules, TunedConfig
 from r1kit.config.distill import DistillConfig, StudentConfig
+from r1kit.config.eval import EvalConfig
 from r1kit.config.mistakes import explain
 from r1kit.config.model import ModelConfig
 from r1kit.config.optim import (
@@ -34,7 +35,6 @@ from r1kit.config.rl import (
     RewardConfig,
     RLConfig,
 )
-from r1kit.config.sections import EvalConfig
 from r1kit.config.shipped import find_recipe, shipped
 from r1kit.config.strict import RunName, Strict
 from r1kit.config.supervised import BaseConfig, PreferenceConfig, SFTConfig

@@ -1,7 +1,4 @@
-"""The sections of a recipe, `config.Recipe`: every key with its unit and default.
-
-The docstring under a key documents it; docs/recipe.md is generated from these docstrings.
-"""
+"""Section `[eval]`: the evaluation of every stage."""
 
 from __future__ import annotations
 
