@@ -188,7 +188,7 @@ def test_a_set_is_a_task_of_a_recipe(tmp_path: Path) -> None:
     assert len(ids[0] | ids[1]) == 60
     assert not ids[0] & ids[1]
     wrong = config.parse({"name": "t", "tasks": [{"name": "equation", "path": str(path)}]}, "t")
-    with pytest.raises(TaskError, match="'equation' reads no rows"):
+    with pytest.raises(TaskError, match="'equation' reads no file"):
         mix.load_tasks(wrong, "train")
 
 
