@@ -19,8 +19,9 @@ from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
 from r1kit.engines.base import generate
 from r1kit.engines.open import OpenedSampler, open_sampler
 from r1kit.judges import PART
-from r1kit.model.parallel import Ranks, launch
+from r1kit.model.parallel import launch
 from r1kit.model.policy import Policy
+from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
 from r1kit.tasks.base import Task

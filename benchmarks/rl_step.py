@@ -33,8 +33,8 @@ from rich.markdown import Markdown
 from benchmarks import report, workload
 from benchmarks.protocol import Answer
 from r1kit.config import ComputeConfig
+from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
-from r1kit.model.parallel import n_processes
 from r1kit.processes.ending import wait_or_kill
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -40,8 +40,8 @@ from benchmarks import rl_step
 from r1kit.config import ComputeConfig
 from r1kit.files.atomic import MARKER
 from r1kit.loadtest import load_test
+from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
-from r1kit.model.parallel import n_processes
 from r1kit.processes.ending import wait_or_kill
 
 VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))

@@ -34,8 +34,8 @@ from benchmarks.serving import Server
 from r1kit.config import ComputeConfig, ModelConfig, load
 from r1kit.loadtest import load_test as client
 from r1kit.model import causal_lm
+from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
-from r1kit.model.parallel import n_processes
 from r1kit.model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from r1kit.tasks import mix
 

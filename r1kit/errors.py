@@ -9,11 +9,35 @@
     │   └── GrammarError  a schema that cannot be followed
     ├── ComputeError      processes, devices or memory that are not available
     ├── SandboxError      a machine that cannot isolate programs as strictly as requested
-    └── CurationError     filters that leave no training data
+    ├── CurationError     filters that leave no training data
+    └── DependencyError   a package that is not installed, and the extra of r1kit that brings it
 
 `error_reporting.py` catches all of these, prints them without a traceback, and exits with their
 `exit_code`. Any other exception that reaches the user is a bug.
 """
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "numpy": "train",
+    "numba": "train",
+    "llguidance": "train",
+    "datasketch": "train",
+    "fastapi": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "gradio": "pages",
+    "matplotlib": "report",
+    "math_verify": "math",
+}
+"""maps a package that r1kit imports only where it is needed to the extra that installs it"""
 
 
 class R1Error(Exception):
@@ -56,3 +80,28 @@ class SandboxError(R1Error):
 
 class CurationError(R1Error):
     exit_code = 8
+
+
+class DependencyError(R1Error):
+    exit_code = 9
+
+
+def require(package: str, otherwise: str = "") -> None:
+    """Raise DependencyError if a package of `EXTRAS` is not installed; does not import it.
+
+    `otherwise` names another remedy: "use --no-page".
+    """
+    if find_spec(package) is None:
+        raise _missing(package, otherwise)
+
+
+def failed_import(error: BaseException) -> DependencyError | None:
+    """Return the error to show for an import that failed because an extra is not installed."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    package = (name or "").partition(".")[0]
+    return _missing(package) if package in EXTRAS else None
+
+
+def _missing(package: str, otherwise: str = "") -> DependencyError:
+    remedy = f'pip install "r1kit[{EXTRAS[package]}]"' + (otherwise and f", or {otherwise}")
+    return DependencyError(f"The package {package} is needed and not installed: {remedy}.")

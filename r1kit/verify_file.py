@@ -21,16 +21,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from r1kit.errors import ConfigError, R1Error
-from r1kit.files.outside import read_json, to_json
-from r1kit.files.text_files import read_json_lines
+from r1kit.files.json_lines import bad_lines, numbered_lines, parse_row
+from r1kit.files.outside import to_json
 from r1kit.renderers.thinking import parse_foreign
 from r1kit.types import Verdict
 
 AnswerRow = dict[str, Any]
 
 SHOW_PROGRESS_AFTER_S = 2.0
-MAX_TOLD = 5
-"""maximum number of bad rows listed individually in the error message"""
 UNANSWERED = Verdict(False, None, "the thinking never ended")
 
 
@@ -106,26 +104,23 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
     last row if any row is invalid: the verdicts of all other rows have been written by then.
     """
     if kind not in KINDS:
-        raise ConfigError(f"There is no verifier {kind!r}; there are {', '.join(KINDS)}.")
-    lines = read_json_lines(source, ConfigError)
-    bad: list[str] = []
+        raise ConfigError(f"There is no verifier {kind!r}; choose one of {', '.join(KINDS)}.")
+    lines = list(numbered_lines(source, ConfigError))
+    bad: list[tuple[int, str]] = []
     for number, line in _watched(lines, console):
-        row = _row(line, KINDS[kind])
-        if isinstance(row, str):
-            bad.append(f"line {number} {row}")
+        try:
+            row = _row(line, KINDS[kind])
+        except ValueError as fault:
+            bad.append((number, str(fault)))
         else:
             print(to_json(grade(kind, row)), file=out, flush=True)
     if not lines:
-        raise ConfigError(f"{source} is empty; it needs one row per line.")
+        raise ConfigError(f"{source} is empty; `r1 verify --help` shows a line.")
     if bad:
-        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
-        rest = "A row is one JSON object on one line; `r1 verify --help` shows one."
+        rest = "A line is a JSON object; `r1 verify --help` shows one."
         if len(bad) < len(lines):
-            rest = "The verdicts of the others are written."
-        raise ConfigError(
-            f"{len(bad)} of {len(lines)} rows of {source} were left out: "
-            f"{'; '.join(bad[:MAX_TOLD])}{more}. {rest}"
-        )
+            rest = f"{len(bad)} of {len(lines)} rows are left out; the other verdicts are written."
+        raise ConfigError(f"{bad_lines(source, bad)}. {rest}")
 
 
 def grade(kind: str, row: AnswerRow) -> AnswerRow:
@@ -151,19 +146,18 @@ def answer_part(text: str) -> str | None:
     return parse_foreign(text).answer
 
 
-def _row(line: str, kind: AnswerKind) -> AnswerRow | str:
-    """Return the parsed row, or a phrase that says why the line is invalid."""
-    try:
-        row = read_json(line)
-    except ValueError:
-        return "is not JSON"
-    if not isinstance(row, dict) or "id" not in row:
-        return 'is not an object with an "id"'
+def _row(line: str, kind: AnswerKind) -> AnswerRow:
+    """Parse a row. Raises ValueError with a phrase that says why the line is invalid."""
+    row = parse_row(line)
+    if "id" not in row:
+        raise ValueError('has no "id"')
     row = {key: _as_text(value) if key == "gold" else value for key, value in row.items()}
     for key in kind.needs:
         if not isinstance(row.get(key), str):
-            return f'has no text at "{key}"'
-    return kind.fault(row) or row
+            raise ValueError(f'has no text at "{key}"')
+    if fault := kind.fault(row):
+        raise ValueError(fault)
+    return row
 
 
 def _as_text(gold: Any) -> Any:

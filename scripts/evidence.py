@@ -23,8 +23,9 @@ from typing import Any
 
 from r1kit import claims
 from r1kit.config import load
-from r1kit.console.progress import duration
-from r1kit.files.atomic import read_lines, to_json
+from r1kit.console.formatting import duration
+from r1kit.files.atomic import to_json
+from r1kit.files.json_lines import read_lines
 from r1kit.processes import process_guard, signals
 from r1kit.renderers.thinking import parse
 from r1kit.report import figures, markdown, plots

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
 from r1kit.loadtest.load_test import Load, measure
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import load_tokenizer
 from r1kit.renderers.r1kit import PAD
 from r1kit.stages.reinforce import CollectedStep, Collector

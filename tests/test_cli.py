@@ -99,7 +99,7 @@ def test_the_command_itself_is_quiet_and_exact() -> None:
         (["run", "little.toml", "--out", "mine"], 4, "not empty and not a run"),
         (["show", "none"], 4, "There is no run at none"),
         (["show", "mine"], 4, "is not a run"),
-        (["verify", "maths", "--jsonl", "little.toml"], 2, "there are math, choice"),
+        (["verify", "maths", "--jsonl", "little.toml"], 2, "choose one of math, choice"),
         (["verify", "math", "--jsonl", "none"], 2, "There is no file none."),
         (["verify", "math", "--jsonl", "little.toml"], 2, "line 2 is not JSON; line 3 is not JSON"),
         (["chat", "none"], 3, "There is no checkpoint at none"),

@@ -1,11 +1,13 @@
 """What `pip install r1kit` brings: a wheel as pip builds it, used away from the repository."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import r1kit
 from r1kit import config
 from r1kit.cli import after
 from r1kit.config.shipped import FOLDER, shipped
+from r1kit.errors import EXTRAS
 from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
 
@@ -75,6 +78,61 @@ def test_the_package_page_leads_nowhere_that_is_not_there(wheel: Path) -> None:
     for command in re.findall(r"^r1 .*?(?= #|$)", text, re.MULTILINE):
         name = shlex.split(command)[1]
         assert name in {"recipes", "run", "chat", "serve"}
+
+
+def requirements(extra: str) -> set[str]:
+    """Packages of an extra, and of the extras that it includes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    packages: set[str] = set()
+    for line in project["optional-dependencies"][extra]:
+        name, inner = re.findall(r"^([\w-]+)(?:\[(.*)\])?", line)[0]
+        parts = [requirements(part) for part in inner.split(",")] if inner else [{name}]
+        packages = packages.union(*parts)
+    return packages
+
+
+def test_every_package_is_in_the_extra_that_its_error_names() -> None:
+    # starlette comes with fastapi; uvicorn finds the other two by itself.
+    named = {extra: {p for p, e in EXTRAS.items() if e == extra} for extra in EXTRAS.values()}
+    silent = {"httptools", "uvloop"}
+    for extra, packages in named.items():
+        wanted = {package.replace("_", "-") for package in packages - {"starlette"}}
+        assert wanted <= requirements(extra), extra
+    every = {package.replace("-", "_") for package in requirements("all") - silent}
+    assert every == EXTRAS.keys() - {"starlette"}
+
+
+HIDING = "import sys; sys.modules.update(dict.fromkeys({!r})); from r1kit.cli import main; main()"
+"""a command in an install without some packages"""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "code", "told"),
+    [
+        ("torch", "run smoke", 9, 'torch is needed and not installed: pip install "r1kit[train]"'),
+        ("datasketch", "sample . --problems smoke --out d.jsonl", 9, 'pip install "r1kit[train]".'),
+        ("uvicorn", "serve .", 9, 'uvicorn is needed and not installed: pip install "r1kit[serve]'),
+        ("gradio", "serve .", 9, 'pip install "r1kit[pages]", or serve without the chat page: --n'),
+        ("matplotlib", "show run", 0, "No report is written. The package matplotlib is needed and"),
+        ("math_verify", "verify math --jsonl hard.jsonl", 9, 'pip install "r1kit[math]".'),
+        ("math_verify", "verify math --jsonl easy.jsonl", 0, '"outcome": "correct"'),
+    ],
+)  # fmt: skip
+def test_what_is_not_installed_is_named_with_its_extra(
+    package: str, arguments: str, code: int, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "easy.jsonl").write_text('{"id": 1, "gold": "5", "text": "\\\\boxed{5}"}\n')
+    hard = {"id": 1, "gold": "\\sin(x)^2", "text": "\\boxed{1-\\cos(x)^2}"}
+    (tmp_path / "hard.jsonl").write_text(json.dumps(hard) + "\n")
+    with RunDir.create_or_resume(tmp_path / "run", config.load(Path("smoke"))):
+        pass
+    done = subprocess.run(
+        [sys.executable, "-c", HIDING.format([package]), *arguments.split()],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert told in " ".join((done.stdout + done.stderr).split())
 
 
 def test_versions_agree() -> None:

@@ -112,7 +112,7 @@ def test_bad_rows_are_told_and_the_others_are_kept(answers: Path) -> None:
     for phrase in (
         "4 of 10 rows",
         "line 8 is not JSON",
-        'line 9 is not an object with an "id"',
+        "line 9 is not a JSON object",
         'line 10 has no text at "gold"',
         'line 11 has no text at "text"',
     ):
@@ -134,7 +134,7 @@ def test_progress_is_shown_only_when_it_takes_long(
 
 
 def test_an_unknown_kind_is_told_before_the_file_is_read() -> None:
-    with pytest.raises(ConfigError, match="no verifier 'maths'; there are math, choice"):
+    with pytest.raises(ConfigError, match="no verifier 'maths'; choose one of math, choice"):
         verify_file.run("maths", Path("none"), io.StringIO(), Console())
 
 

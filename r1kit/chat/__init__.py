@@ -14,7 +14,7 @@ from rich.text import Text
 
 from r1kit.chat.backends import open_voice
 from r1kit.chat.conversation import Conversation
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.types import Sampling
 
 

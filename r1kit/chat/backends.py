@@ -73,11 +73,10 @@ class Local:
         with gc_paused_imports():
             import torch
 
-            from r1kit.config import ComputeConfig
             from r1kit.model import checkpoint
-            from r1kit.model.parallel import device_kind
+            from r1kit.model.devices import resolve_device
 
-        kind = device_kind(ComputeConfig.model_validate({"device": device}), "--device")
+        kind = resolve_device(device, "--device")
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")
         model, tokenizer = checkpoint.load(found, kind, torch.float32 if wide else torch.bfloat16)
         return cls(str(found), model, tokenizer)
@@ -89,7 +88,7 @@ class Local:
         room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
         if room < 1:
             raise EngineError(
-                "The conversation is as long as the model can read; /new begins another."
+                "The conversation is longer than the model's context; start a new one with /new."
             )
         sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
         request = Request(opening.ids, 1, sampling, seed)

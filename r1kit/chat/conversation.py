@@ -10,7 +10,7 @@ from rich.text import Text
 
 from r1kit.chat.backends import ChatBackend
 from r1kit.chat.screen import Screen
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.errors import R1Error
 from r1kit.files.outside import mended
 from r1kit.processes import signals

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.renderers.stream_parser import Piece
 
 THINKING_STYLE = "dim italic"

@@ -102,7 +102,7 @@ def sample(
         from r1kit.rollouts import sample as sampling
 
         if split not in ("train", "held_out"):
-            raise ConfigError(f"There is no split {split!r}; there are train and held_out.")
+            raise ConfigError(f"There is no split {split!r}; choose train or held_out.")
         wish = sampling.SampleOptions(
             source=problems,
             out=out,

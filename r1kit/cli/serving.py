@@ -13,7 +13,7 @@ from rich.markup import escape
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.engines.vllm.flags import VllmFlags
-from r1kit.errors import ConfigError
+from r1kit.errors import ConfigError, require
 from r1kit.files.outside import mended
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def serve(
             wish = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
             serve_bench.run(models or [], sys.argv[1:], wish, Console())
             return
+        if page:
+            require("gradio", "serve without the chat page: --no-page")
         from r1kit.serve import server
         from r1kit.serve.limits import ServeLimits
 
@@ -210,12 +212,16 @@ def _opener(
     from r1kit.http.client import is_url
 
     if engine not in ("local", "vllm") and not is_url(engine):
-        raise ConfigError(f"There is no engine {engine!r}; it is local, vllm, or http(s)://...")
+        raise ConfigError(
+            f"There is no engine {engine!r}; choose local, vllm or the URL of a server."
+        )
     if engine != "vllm" and flags != VllmFlags():
-        raise ConfigError("--tensor-parallel-size and the like need --engine vllm.")
+        raise ConfigError("--tensor-parallel-size and other options of vLLM need --engine vllm.")
     if is_url(engine):
         if models:
-            raise ConfigError("A server behind --engine URL brings its own models; name none.")
+            raise ConfigError(
+                "The server of --engine URL has its own models; leave out the model names."
+            )
         from r1kit.serve.proxy import open_front
 
         return lambda: open_front(engine, key, limits)
@@ -235,11 +241,11 @@ def _opener(
 
 def _is_launch_day(profile: str, engine: str) -> bool:
     if profile not in ("r1kit", "deepseek-r1"):
-        raise ConfigError(f"There is no API profile {profile!r}; there are r1kit and deepseek-r1.")
+        raise ConfigError(f"There is no API profile {profile!r}; choose r1kit or deepseek-r1.")
     if profile == "deepseek-r1" and engine not in ("local", "vllm"):
         raise ConfigError(
-            "--api-profile deepseek-r1 limits the answer apart from the thinking, which another "
-            "server's max_tokens does not; use it with --engine local or vllm."
+            "--api-profile deepseek-r1 does not work with --engine URL, because that server's "
+            "max_tokens also counts the thinking; use --engine local or vllm."
         )
     return profile == "deepseek-r1"
 
@@ -252,7 +258,9 @@ def _found(models: list[str]) -> dict[str, Path | str]:
         raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
     names = [mended(Path(model).resolve().name) for model in models]
     if len(set(names)) < len(names):
-        raise ConfigError("Two models would have one name; rename a folder, or serve one.")
+        raise ConfigError(
+            "Two models would have the same name; rename a folder, or serve only one."
+        )
     return dict(zip(names, map(find_model, models), strict=True))
 
 

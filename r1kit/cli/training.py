@@ -65,7 +65,8 @@ def run(
 ) -> None:
     """Run a recipe, or resume its run; ends with a report."""
     from r1kit import config, report
-    from r1kit.console.progress import Observer, observer
+    from r1kit.console.live_view import observer
+    from r1kit.console.progress import Observer
     from r1kit.console.trackers import Tracked, open_sink
 
     console = Console()

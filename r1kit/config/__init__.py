@@ -14,39 +14,31 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from r1kit.config.compute import ComputeConfig, CostConfig
+from r1kit.config.curation import ContaminationMode, KeepConfig, Rules, TunedConfig
+from r1kit.config.distill import DistillConfig, StudentConfig
+from r1kit.config.eval import EvalConfig
 from r1kit.config.mistakes import explain
-from r1kit.config.sections import (
-    AblationConfig,
-    BaseConfig,
-    ComputeConfig,
-    ContaminationMode,
-    CostConfig,
-    DistillConfig,
-    EvalConfig,
-    FinalConfig,
-    GeneralConfig,
-    KeepConfig,
-    Language,
-    LossName,
-    ModelConfig,
+from r1kit.config.model import ModelConfig
+from r1kit.config.optim import (
     OptimConfig,
-    PreferenceConfig,
     PreferenceOptimConfig,
     PretrainOptimConfig,
+    RLOptimConfig,
+    SFTOptimConfig,
+)
+from r1kit.config.rl import (
+    AblationConfig,
+    FinalConfig,
+    LossName,
     ReasoningConfig,
     RewardConfig,
     RLConfig,
-    RLOptimConfig,
-    Rules,
-    SFTConfig,
-    SFTOptimConfig,
-    ShowcaseConfig,
-    StudentConfig,
-    TaskConfig,
-    TunedConfig,
 )
 from r1kit.config.shipped import find_recipe, shipped
 from r1kit.config.strict import RunName, Strict
+from r1kit.config.supervised import BaseConfig, PreferenceConfig, SFTConfig
+from r1kit.config.tasks import GeneralConfig, Language, ShowcaseConfig, TaskConfig
 from r1kit.errors import ConfigError
 from r1kit.files.text_files import read_text
 

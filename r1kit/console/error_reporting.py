@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from r1kit.errors import R1Error
+from r1kit.errors import R1Error, failed_import
 from r1kit.files.atomic import file_trouble
 from r1kit.processes import signals
 
@@ -55,7 +55,8 @@ def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
     errors = Console(stderr=True, soft_wrap=True)
     if isinstance(error, BrokenPipeError):
         return 1
-    if trouble := error if isinstance(error, R1Error) else file_trouble(error):
+    trouble = error if isinstance(error, R1Error) else failed_import(error) or file_trouble(error)
+    if trouble is not None:
         _say(errors, str(trouble))
         return trouble.exit_code
     said = str(error).strip().splitlines()

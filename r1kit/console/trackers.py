@@ -75,13 +75,14 @@ def open_sink(backend: str, run: Path, name: str) -> Sink:
     Raises ConfigError if the tracker is unknown or not installed.
     """
     if backend not in _BACKENDS:
-        raise ConfigError(f"--track knows {', '.join(_BACKENDS)}; got {backend!r}.")
+        raise ConfigError(f"--track takes {', '.join(_BACKENDS)}; got {backend!r}.")
     module, make = _BACKENDS[backend]
     try:
         library = importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"--track {backend} needs a package that is not there ({error}): pip install {backend}"
+            f"--track {backend} needs a package that is not installed ({error}): "
+            f"pip install {backend}"
         ) from None
     opened: list[Sink] = []
 

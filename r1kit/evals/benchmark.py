@@ -19,7 +19,7 @@ from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.types import Group, Problem, Sampling
 
 if TYPE_CHECKING:
-    from r1kit.model.parallel import Ranks
+    from r1kit.model.ranks import Ranks
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from r1kit.rollouts.metrics import facts
 from r1kit.types import Group
 
 if TYPE_CHECKING:
-    from r1kit.model.parallel import Ranks
+    from r1kit.model.ranks import Ranks
 
 MEASURES = {
     "mean_tokens": "tokens",

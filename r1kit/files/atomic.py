@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -30,8 +29,6 @@ MARKER = "r1kit.json"
 
 SEAL = "checksum"
 """key of a record's own checksum, computed over the other entries"""
-
-MEND_LINES = "delete that line, or move the run folder away and start again"
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -157,7 +154,7 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
         )
     if "No usable temporary directory" in str(error):
         return RunError(
-            "No folder for temporary files can be written; free some space in /tmp, or name "
+            "There is no writable folder for temporary files; free some space in /tmp, or name "
             "another folder with TMPDIR."
         )
     if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
@@ -165,10 +162,10 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
     verb, other = (
         ("used", "name another path") if path is None else ("written", "use another --out")
     )
-    right = "give yourself the right to it, or " if code in _BARRED else ""
+    right = "change its permissions, or " if code in _BARRED else ""
     why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
     if code in _TAKEN:
-        right = "move what is in its place away, or "
+        right = "move the existing file or folder away, or "
     return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
 
 
@@ -199,49 +196,6 @@ def lock(path: Path) -> int | None:
     return descriptor
 
 
-class JsonLines:
-    """An append-only file with one JSON object per line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._checksum = Checksum(read_file(path, RunError, MEND_LINES) or b"")
-        with full_disk_said(path):
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Append a line; if the disk is full, a partially written line is removed again."""
-        line = (to_json(record) + "\n").encode()
-        size = os.fstat(self._descriptor).st_size
-        with full_disk_said(self.path):
-            try:
-                left = line
-                while left:
-                    left = left[os.write(self._descriptor, left) :]
-            except OSError:
-                os.ftruncate(self._descriptor, size)
-                raise
-        self._checksum.update(line)
-
-    def sync(self) -> tuple[int, str]:
-        """Make all lines durable. Returns the size in bytes and the checksum."""
-        with full_disk_said(self.path):
-            os.fsync(self._descriptor)
-        return os.fstat(self._descriptor).st_size, str(self._checksum)
-
-    def replace(self, content: bytes) -> None:
-        """Replace the content atomically; later appends go to the new content."""
-        self.close()
-        replace_file(self.path, content)
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        self._checksum = Checksum(content)
-
-    def close(self) -> None:
-        """Close the file; appending afterwards is an error."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
     """Return the content of a file, or None if it does not exist.
 
@@ -253,33 +207,3 @@ def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
         return None
     except OSError as reason:
         raise error(f"{path} cannot be read ({reason.strerror}); {mend}.") from None
-
-
-def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, dict[str, Any]]]:
-    """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
-
-    Raises RunError, with `mend` as the remedy, if the file cannot be read or a line before the end
-    is damaged.
-    """
-    lines: list[tuple[bytes, dict[str, Any]]] = []
-    damaged = 0
-    data = read_file(path, RunError, mend) or b""
-    for number, raw in enumerate(data.splitlines(keepends=True), start=1):
-        record = _parse(raw)
-        if record is None:
-            damaged = damaged or number
-        elif damaged:
-            raise RunError(f"Line {damaged} of {path} is damaged; {mend}.")
-        else:
-            lines.append((raw, record))
-    return lines
-
-
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    if not raw.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None

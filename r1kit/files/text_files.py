@@ -47,10 +47,3 @@ def did_you_mean(path: Path) -> str:
         names = {Path(name).stem: name for name in os.listdir(path.parent)}
     close = difflib.get_close_matches(path.stem, names, n=1, cutoff=0.7)
     return f"; did you mean {path.parent / names[close[0]]}?" if close else "."
-
-
-def read_json_lines(path: Path, error: type[R1Error]) -> list[tuple[int, str]]:
-    """Return the non-blank lines of a file with their numbers. Raises as `read_text` does."""
-    # splitlines() would also split at characters that JSON strings may contain.
-    lines = enumerate(read_text(path, error).split("\n"), 1)
-    return [(number, line) for number, line in lines if line.strip()]

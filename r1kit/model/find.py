@@ -37,7 +37,7 @@ def find_model(name: str | Path) -> Path | str:
     newest = newest_checkpoint(path)
     if newest is None:
         raise CheckpointError(
-            f"The run {path} has no checkpoint yet; resume it with `r1 run`, then come back."
+            f"The run {path} has no checkpoint yet; resume it with `r1 run` first."
         )
     return newest
 
@@ -47,7 +47,7 @@ def require_existing(path: Path) -> None:
     if not os.path.isdir(path):
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise CheckpointError(f"{path} may not be read; give yourself the right to.")
+        raise CheckpointError(f"{path} cannot be read; change its permissions.")
     if not os.path.exists(path / "config.json"):
         raise CheckpointError(
             f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
@@ -70,8 +70,8 @@ def _refuse_missing(name: str) -> None:
         return
     if _is_offline():
         raise CheckpointError(
-            f"There is no folder {name}, and as a hub id it is not on this machine, which is to "
-            "stay offline (HF_HUB_OFFLINE); download it first, or name a folder."
+            f"There is no folder {name}, and the hub model of that name is not on this machine; "
+            "allow the download (HF_HUB_OFFLINE is set), copy it here, or name a folder."
         )
     if why := _why_not_on_hub(name):
         raise CheckpointError(f"There is no folder {name} here, and {why}")

@@ -18,7 +18,8 @@ from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import of_files
 from r1kit.model.find import require_existing as require_existing
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
-from r1kit.runs.schemas import CheckpointFile, read_json
+from r1kit.runs.schemas import CheckpointFile
+from r1kit.runs.validated import read_json
 from r1kit.types import Checkpoint
 
 MEND = "restore it from a copy, or use another checkpoint"
@@ -35,7 +36,7 @@ def load_manifest(path: Path) -> Checkpoint:
     told = _marker(path)
     if told is None:
         raise CheckpointError(
-            f"{path} was not written by r1kit, or only in part: it has no {MARKER}. "
+            f"{path} is no complete checkpoint of r1kit: it has no {MARKER}. "
             "Name one of the folders in the run's checkpoints/."
         )
     facts = {key: value for key, value in told.items() if key != "files"}

@@ -1,4 +1,4 @@
-"""Data parallelism by processes: the same program on every rank, one rank per core or GPU.
+"""Launches the processes of data parallelism: one program on every rank, a rank per core or GPU.
 
 For a model of a million parameters, two processes of one thread are 1.4 times as fast as one
 process of two threads, and a gradient is three megabytes: gloo over loopback is enough. Rank 0 is
@@ -14,21 +14,22 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import psutil
 import torch
 import torch.distributed as dist
 
 from r1kit import errors
 from r1kit.config import ComputeConfig
-from r1kit.errors import ComputeError, R1Error
+from r1kit.errors import R1Error
+from r1kit.model.devices import resolve_device
+from r1kit.model.ranks import Ranks
 from r1kit.processes.child import Child
 
 T = TypeVar("T")
@@ -43,116 +44,6 @@ _ENDS_S = 0.5
 """grace period for a rendezvous to complete after an error"""
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """This process's rank among those of the run, and their collective operations."""
-
-    rank: int = 0
-    size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    @property
-    def is_first(self) -> bool:
-        return self.rank == 0
-
-    def share(self, items: Iterable[T]) -> list[T]:
-        """Return every size-th item, beginning at this rank."""
-        return list(items)[self.rank :: self.size]
-
-    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all ranks in place; a parameter without one counts as zero."""
-        parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        if self.size == 1:
-            return
-        flat = torch.cat([parameter.grad.flatten() for parameter in parameters])  # type: ignore[union-attr]
-        dist.all_reduce(flat)
-        pieces = flat.split([parameter.numel() for parameter in parameters])
-        for parameter, piece in zip(parameters, pieces, strict=True):
-            parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
-
-    def gather(self, item: T) -> list[T]:
-        """Return the items of all ranks in rank order, on every rank. Small Python objects only."""
-        if self.size == 1:
-            return [item]
-        items: list[Any] = [None] * self.size
-        dist.all_gather_object(items, item)
-        return items
-
-    def sum(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Sum dicts of numbers over the ranks, key by key."""
-        totals: dict[str, float] = {}
-        for part in self.gather(numbers):
-            for key, value in part.items():
-                totals[key] = totals.get(key, 0.0) + value
-        return totals
-
-    def barrier(self) -> None:
-        self.gather(None)
-
-
-def n_processes(config: ComputeConfig, at_most: int) -> int:
-    """Return the number of ranks: as configured, or one per GPU or available physical core."""
-    there = _n_devices(config)
-    if config.n_processes == "auto":
-        return max(1, min(there, at_most))
-    if device_kind(config) == "cuda" and min(config.n_processes, at_most) > there:
-        raise ComputeError(
-            f"compute.n_processes is {config.n_processes} and each needs a GPU of its own, but "
-            f'this machine has {there}; lower it, or set it to "auto".'
-        )
-    return min(config.n_processes, at_most)
-
-
-def crowd(config: ComputeConfig, n: int) -> str | None:
-    """Return a warning if n processes have to share the cores, else None."""
-    cores = _n_devices(config)
-    if device_kind(config) != "cpu" or n * config.threads <= cores:
-        return None
-    return (
-        f"{n} processes x {config.threads} threads share {cores} cores, which is slower than one a "
-        'core: set compute.n_processes to "auto" and compute.threads to 1.'
-    )
-
-
-def _n_devices(config: ComputeConfig) -> int:
-    """Return the number of GPUs, or of physical cores this process may use."""
-    kind = device_kind(config)
-    if kind == "cuda":
-        return torch.cuda.device_count()
-    if kind == "mps":
-        return 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
-
-
-def device_kind(config: ComputeConfig, setting: str = "compute.device") -> str:
-    """Return "cpu", "cuda" or "mps"; `setting` names the setting in the error.
-
-    Raises ComputeError if the configured device is not available.
-    """
-    if config.device == "auto":
-        return auto_device()
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
-    if not present[config.device]:
-        raise ComputeError(
-            f"This machine has no {config.device} device for torch; set {setting} to "
-            f"{' or '.join(kind for kind in present if present[kind])}."
-        )
-    return config.device
-
-
-def auto_device() -> str:
-    """Return "cuda" if it is available, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()
-
-
 def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments: Any) -> T:
     """Run `program(ranks, *arguments)` on n ranks; return the result of rank 0, this process.
 
@@ -160,7 +51,7 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
     import, which `__main__` is not. Raises the R1Error of another rank, ComputeError if one is
     killed, and RankError if one fails in another way.
     """
-    kind = device_kind(config)
+    kind = resolve_device(config.device)
     torch.set_num_threads(config.threads)
     if n == 1:
         return program(Ranks(0, 1, torch.device(kind)), *arguments)

@@ -46,8 +46,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """
     if vocab_size < SMALLEST_VOCAB:
         raise ConfigError(
-            f"vocab_size is {vocab_size}, but the bytes and control tokens alone are "
-            f"{SMALLEST_VOCAB}; set model.vocab_size to that or more."
+            f"model.vocab_size is {vocab_size}, but bytes and control tokens alone need "
+            f"{SMALLEST_VOCAB}; set it to at least {SMALLEST_VOCAB}."
         )
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(

@@ -12,9 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
+from r1kit.errors import DependencyError, require
 from r1kit.files.atomic import replace_file
-from r1kit.report import figures, markdown, page, plots, tables
+from r1kit.report import tables
 from r1kit.report.facts import Facts, gather
 from r1kit.runs.run_reader import Evidence, read
 
@@ -24,7 +25,8 @@ PICTURE = "curves"
 def show(run: Path, console: Console) -> None:
     """Print the summary of the run at `run` and rewrite its reports, which takes seconds.
 
-    Raises RunError if the folder is not a run.
+    The reports contain pictures: without matplotlib only the summary is printed. Raises RunError if
+    the folder is not a run.
     """
     evidence = read(run)
     facts = gather(evidence)
@@ -34,6 +36,11 @@ def show(run: Path, console: Console) -> None:
     if facts.claims:
         console.print(Padding(_claims(facts), (1, 2, 0, 2)))
     console.print(Padding(_findings(facts), (1, 2, 0, 2)))
+    try:
+        require("matplotlib")
+    except DependencyError as missing:
+        console.print(Padding(Text(f"No report is written. {missing}"), (1, 2)))
+        return
     with console.status("Drawing the report ..."):
         write(evidence, facts)
     console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
@@ -41,6 +48,8 @@ def show(run: Path, console: Console) -> None:
 
 def write(evidence: Evidence, facts: Facts) -> None:
     """Write report.md, report.html and the pictures into the run folder."""
+    from r1kit.report import figures, markdown, page, plots
+
     drawn, pictures = plots.panels(evidence), figures.pictures([evidence])
     has_curves = plots.save(evidence, evidence.path / PICTURE)
     for item in pictures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from r1kit import claims
-from r1kit.console.progress import duration
+from r1kit.console.formatting import duration
 from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
 from r1kit.runs.run_reader import Evidence

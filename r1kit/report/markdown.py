@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.report.facts import AnswerParts, ClaimLine, Comparison, Facts
 from r1kit.report.figures import Picture
 

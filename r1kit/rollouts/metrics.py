@@ -12,7 +12,7 @@ from r1kit.verify.language import language_share
 from r1kit.verify.reflection import count_reflections
 
 if TYPE_CHECKING:
-    from r1kit.model.parallel import Ranks
+    from r1kit.model.ranks import Ranks
 
 RolloutMetrics = dict[str, float]
 

@@ -13,32 +13,23 @@ its first version.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from r1kit.curate import BenchmarkQuestions, FilterReport, Provenance, Rules, curate
 from r1kit.errors import CurationError, EngineError, RunError
-from r1kit.files.atomic import JsonLines, full_disk_said, lock, replace_lines, seal, to_json
+from r1kit.files.atomic import replace_lines
 from r1kit.renderers.thinking import parse
-from r1kit.runs.schemas import RolloutsLine, read_records
-from r1kit.types import Completion, Group, Parsed, Problem, Reward, Rollout, Sampling, Verdict
+from r1kit.rollouts.rollouts_file import Record, RolloutsFile, rollouts_path
+from r1kit.types import Group, Parsed, Problem, Sampling
 
 if TYPE_CHECKING:
-    from r1kit.model.parallel import Ranks
+    from r1kit.model.ranks import Ranks
 
 CHUNK = 64
 """number of problems sampled between two flushes to disk, the most that a kill can lose"""
-
-MEND = (
-    "delete that line, and its problem is sampled again, or the whole file, and all of them are "
-    "(also if it is the first line)"
-)
-
-Record = dict[str, Any]
 IndexedProblems = Sequence[tuple[int, Problem]]
 """(index, problem) pairs; the index identifies the problem in the file"""
 
@@ -73,11 +64,6 @@ class KeptSamples:
     n_undecided: int
     """completions without a verdict: they are not rollouts and not trained on"""
     report: FilterReport
-
-
-def rollouts_path(out: Path) -> Path:
-    """Return the path of the rollouts file that belongs to the conversations in `out`."""
-    return out.with_name(f"{out.name}.rollouts")
 
 
 def rejection_sampling(
@@ -140,134 +126,12 @@ def rejection_sampling(
     return found
 
 
-def group_record(index: int, group: Group) -> Record:
-    """Return the line of a group: all its rollouts, and the problem's record for readers."""
-    return {
-        "index": index,
-        "problem": group.problem.as_record(),
-        "prompt_ids": group.rollouts[0].prompt_ids if group.rollouts else [],
-        "rollouts": [
-            asdict(rollout.completion)
-            | {"verdict": asdict(rollout.verdict), "reward": asdict(rollout.reward)}
-            for rollout in group.rollouts
-        ],
-    }
-
-
-def group_from(
-    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], Parsed] = parse
-) -> Group:
-    """Rebuild the exact group that `group_record` wrote, with the given problem."""
-    rollouts = []
-    for entry in record["rollouts"]:
-        completion = {k: v for k, v in entry.items() if k not in ("verdict", "reward")}
-        rollouts.append(
-            Rollout(
-                problem,
-                list(record["prompt_ids"]),
-                Completion(**completion),
-                parse(completion["text"]),
-                Verdict(**entry["verdict"]),
-                Reward(**entry["reward"]),
-            )
-        )
-    return Group(problem, rollouts)
-
-
-class RolloutsFile:
-    """A rollouts file with one writer at a time: settings first, then one line per problem."""
-
-    KIND = "rollouts"
-
-    def __init__(self, path: Path, settings: Record) -> None:
-        """Open or create it. Raises RunError for a file in use, foreign, or with other settings."""
-        self.path = path
-        self._settings = {"kind": self.KIND, **settings}
-        self._lock = self._taken()
-        try:
-            self.indices = self._resumed()
-            self._lines = JsonLines(path)
-            if not path.stat().st_size:
-                self._lines.append(seal(self._settings))
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def add(self, groups: Sequence[tuple[int, Group]]) -> None:
-        """Append the groups that have no line yet, and flush them to disk."""
-        for index, group in groups:
-            if index not in self.indices:
-                self._lines.append(seal(group_record(index, group)))
-                self.indices.add(index)
-        self._lines.sync()
-
-    def groups(
-        self, problems: Mapping[int, Problem], parse: Callable[[str], Parsed] = parse
-    ) -> list[Group]:
-        """Read all groups from the file, in the order of `problems`."""
-        records = {record["index"]: record for _, record in reversed(self._read()[1:])}
-        return [group_from(records[index], problem, parse) for index, problem in problems.items()]
-
-    def close(self) -> None:
-        self._lines.close()
-        os.close(self._lock)
-
-    def _taken(self) -> int:
-        """Lock the file; the lock is released when this process exits."""
-        with full_disk_said(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        taken = lock(self.path)
-        if taken is None:
-            raise RunError(
-                f"Another process is writing {self.path}; wait for it, or use another --out."
-            )
-        return taken
-
-    def _read(self) -> list[tuple[bytes, Record]]:
-        return read_records(self.path, RolloutsLine, MEND)
-
-    def _resumed(self) -> set[int]:
-        """Return the indices of problems that have a line; truncate a half-written last line."""
-        self._refuse_foreign()
-        lines = self._read()
-        whole = sum(len(raw) for raw, _ in lines)
-        if self.path.stat().st_size > whole:
-            os.truncate(self.path, whole)
-        if not lines:
-            return set()
-        [(_, found), *groups] = lines
-        wanted = json.loads(to_json(self._settings))
-        if other := [key for key in wanted if found.get(key) != wanted[key]]:
-            told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in other)
-            raise RunError(
-                f"{self.path} was sampled with other settings ({told}); use another --out, or "
-                "delete that file to begin again."
-            )
-        return {record["index"] for _, record in groups}
-
-    def _refuse_foreign(self) -> None:
-        begin = f'{{"kind": "{self.KIND}", '.encode()
-        with self.path.open("rb") as file:
-            first = file.read(len(begin))
-        if not begin.startswith(first):
-            raise RunError(f"{self.path} was not written by r1kit; use another --out.")
-
-
 def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
     """Return the settings that determine the rollouts; the rules do not, and may change."""
     digest = hashlib.sha256()
     for pair in problems:
         digest.update(f"{pair!r}\n".encode("utf-8", "backslashreplace"))
     return {**asdict(origin), "n": n, "sampling": asdict(sampling), "problems": digest.hexdigest()}
-
-
-def _difference(key: str, found: Any, wanted: Any) -> str:
-    if key == "problems":
-        return "other problems"
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        pairs = [(part, found.get(part), wanted[part]) for part in wanted]
-        return ", ".join(_difference(*pair) for pair in pairs if pair[1] != pair[2])
-    return f"{key} {found}, now {wanted}"
 
 
 def _sample_chunk(
@@ -295,8 +159,8 @@ def _sample_chunk(
         file.add([(index, group) for (index, _), group in pairs if group is not None])
     if failures := [said for _, said in shares if said is not None]:
         raise EngineError(
-            f"{failures[0]} What was sampled is in {rollouts_path(out)}, and the same command "
-            "goes on from there."
+            f"{failures[0]} The rollouts sampled so far are in {rollouts_path(out)}; the same "
+            "command continues from there."
         )
 
 
@@ -313,8 +177,8 @@ def _curated(
     rollouts = rollouts_path(out)
     if not n_rollouts and n_undecided:
         raise CurationError(
-            f"None of {n_undecided} completions got a verdict, so there is nothing to keep; see "
-            f"whether the verifier works and the problems are answered at all ({rollouts})."
+            f"None of {n_undecided} completions got a verdict, so there is no training data; check "
+            f"in {rollouts} that the completions have answers, and that the verifier works."
         )
     try:
         done = curate(groups, origin, rules, benchmarks)

@@ -23,11 +23,11 @@ from rich.progress import (
 from rich.text import Text
 
 from r1kit import config
-from r1kit.console.progress import printable
+from r1kit.console.formatting import printable
 from r1kit.curate import BenchmarkQuestions, Provenance
 from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
-from r1kit.files.atomic import read_lines
+from r1kit.files.json_lines import read_lines
 from r1kit.http.client import RefusedError, is_url
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.renderers import renderer_of
@@ -40,6 +40,7 @@ from r1kit.rollouts.collect import (
     collect_rollouts,
     request_seed,
 )
+from r1kit.rollouts.rollouts_file import rollouts_path
 from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.tasks import mix, questions
 from r1kit.types import Attempt, Parsed, Problem, Sampling, Split
@@ -171,9 +172,9 @@ def from_checkpoint(
     with console.status(f"Opening {found} …"):
         with gc_paused_imports():
             from r1kit.engines.open import open_sampler
-            from r1kit.model.parallel import device_kind
+            from r1kit.model.devices import resolve_device
             from r1kit.model.policy import Policy
-        policy = Policy.load(found, device_kind(config.ComputeConfig()))
+        policy = Policy.load(found, resolve_device())
     sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(verify, WEIGHTS)
     sampling = _fitting(renderer, problems, wish.sampling, policy.max_positions)
@@ -192,7 +193,7 @@ def from_endpoint(
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
     rubric = Rubric(verify, WEIGHTS)
-    rollouts = rejection.rollouts_path(wish.out)
+    rollouts = rollouts_path(wish.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
@@ -257,21 +258,21 @@ def _fitting(
     if size >= most:
         raise EngineError(
             f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
-            "leave it out."
+            "remove the problem."
         )
     return Sampling(min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p)
 
 
 def _refuse_foreign(out: Path) -> None:
     """Raises RunError if `out` exists without a rollouts file: r1kit did not write it."""
-    if out.is_file() and not rejection.rollouts_path(out).exists():
+    if out.is_file() and not rollouts_path(out).exists():
         raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
 
 
 def _benchmark(told: str) -> BenchmarkQuestions:
     name, sign, file = told.partition("=")
     if not (name and sign and file):
-        raise ConfigError(f"--benchmark {told!r}: it is written NAME=FILE.jsonl.")
+        raise ConfigError(f"--benchmark {told!r}: write NAME=FILE.jsonl.")
     return BenchmarkQuestions(name, questions.read_questions(Path(file)))
 
 

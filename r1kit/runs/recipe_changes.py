@@ -45,7 +45,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
     more = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
     raise RunError(
         f"{path} holds a run of another recipe: {told}{more}. Use another --out, or the same "
-        f"settings to resume, or --from {first} to make that stage and all that follow again."
+        f"settings to resume, or --from {first} to repeat that stage and all later ones."
     )
 
 

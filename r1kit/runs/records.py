@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
-from r1kit.files.atomic import MEND_LINES, JsonLines, read_file
+from r1kit.files.atomic import read_file
 from r1kit.files.checksums import Checksum
+from r1kit.files.json_lines import MEND_LINES, JsonLines
 from r1kit.runs.run_reader import RECORDS, is_later
-from r1kit.runs.schemas import Line, Mark, MetricsLine, read_records
+from r1kit.runs.schemas import Line, Mark, MetricsLine
+from r1kit.runs.validated import read_records
 from r1kit.runs.vouched import Lines, changed
 
 Position = Mapping[str, Mark | int]

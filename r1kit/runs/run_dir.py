@@ -18,24 +18,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from r1kit.config import Recipe
-from r1kit.errors import RunError
 from r1kit.files.atomic import (
-    TEMPORARY,
     full_disk_said,
-    lock,
     remove_folder,
     remove_leftovers,
     replace_file,
     seal,
     to_json,
 )
-from r1kit.files.checksums import Checksum
-from r1kit.runs.provenance import new_manifest, session
+from r1kit.runs.opening import chosen, refuse_foreign, take_lock, write_manifest
 from r1kit.runs.recipe_changes import refuse_other_recipe
 from r1kit.runs.records import Position, Records
 from r1kit.runs.run_reader import (
@@ -73,14 +69,14 @@ class RunDir:
         if settings that affect a stage that is kept have changed.
         """
         with full_disk_said(path):
-            _refuse_foreign(path)
+            refuse_foreign(path)
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
+            lock = take_lock(path)
             try:
                 remove_leftovers(path)
                 read_results(path)  # refuses the format of an earlier r1kit
                 refuse_other_recipe(path, recipe, again)
-                _write_manifest(path, recipe, again)
+                write_manifest(path, recipe, again)
                 run = cls(path, lock)
                 run._forget_what_was_to_be()
                 run._refuse_changed()
@@ -146,7 +142,7 @@ class RunDir:
         self._forget_finished(stage)
 
     def _forget_what_was_to_be(self) -> None:
-        """Delete the stages that `_write_manifest` marked for deletion, also after a kill."""
+        """Delete the stages that `write_manifest` marked for deletion, also after a kill."""
         first = self.manifest.get("forgetting")
         if first is None:
             return
@@ -162,10 +158,10 @@ class RunDir:
                 path.unlink()
         self._records.forget(is_kept)
         if results := self.results():
-            results["stages"] = _chosen(results.get("stages", {}), is_kept)
+            results["stages"] = chosen(results.get("stages", {}), is_kept)
             aside = {key: value for key, value in results.items() if key != "claims"}
-            self.write_results(_chosen(aside, lambda key: key == "stages" or is_kept(key)))
-        self._clock = _chosen(self._clock, is_kept)
+            self.write_results(chosen(aside, lambda key: key == "stages" or is_kept(key)))
+        self._clock = chosen(self._clock, is_kept)
         self._save_clock()
         del self.manifest["forgetting"]
         self._save_manifest()
@@ -279,74 +275,3 @@ class RunDir:
                 entry for entry in self.manifest["lineage"] if entry["stage"] in before
             ]
             self._save_manifest()
-
-
-def _refuse_foreign(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} is a file; name a folder with --out.")
-    if not path.exists() or (path / "manifest.json").exists():
-        return
-    # A process killed while creating the run may have left these files.
-    ours = {"lock", "recipe.json", "checkpoints"}
-    foreign = [
-        entry.name
-        for entry in path.iterdir()
-        if entry.name not in ours and not entry.name.startswith(TEMPORARY)
-    ]
-    if foreign or any(path.glob("checkpoints/*")):
-        example = foreign[0] if foreign else "checkpoints"
-        raise RunError(
-            f"{path} is not empty and not a run (it holds {example!r}, no manifest.json); "
-            "use another --out."
-        )
-
-
-def _take_lock(path: Path) -> int:
-    file = path / "lock"
-    descriptor = lock(file)
-    if descriptor is None:
-        holder = file.read_bytes()[:32].decode(errors="replace").strip() or "unknown"
-        raise RunError(
-            f"{path} is in use by process {holder}; wait for it, stop it with `kill {holder}`, "
-            "or use another --out."
-        )
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
-
-
-def _chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
-    return {key: value for key, value in items.items() if wanted(key)}
-
-
-def _write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:
-    """Write manifest.json and recipe.json.
-
-    For a new run the manifest is written last, since it makes the folder a run. For an existing run
-    it is written first: it marks the stages to delete, so that a kill cannot leave the deletion
-    half done.
-    """
-    file, recipe_file = path / "manifest.json", path / "recipe.json"
-    this = session()
-    is_new = not file.exists()
-    manifest = (
-        new_manifest(recipe.name, recipe.hash(), recipe.seed, this)
-        if is_new
-        else read_manifest(path)
-    )
-    manifest["sessions"].append(this)
-    # Settings that may differ are taken from the resuming recipe.
-    manifest["recipe_hash"] = recipe.hash()
-    if again is not None:
-        first = min((again, manifest.get("forgetting", again)), key=stage_order)
-        manifest["forgetting"] = first
-        manifest["finished"] = _chosen(
-            manifest["finished"], lambda name: stage_order(name) < stage_order(first)
-        )
-        lineage = [entry for entry in manifest["lineage"] if entry["stage"] in manifest["finished"]]
-        manifest["lineage"] = lineage
-    resolved = to_json(recipe.model_dump(mode="json"), indent=2) + "\n"
-    manifest["recipe_file"] = str(Checksum(resolved.encode()))
-    texts = {file: to_json(seal(manifest), indent=2) + "\n", recipe_file: resolved}
-    for target in (recipe_file, file) if is_new else (file, recipe_file):
-        replace_file(target, texts[target])

@@ -11,21 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
-from r1kit.files.atomic import MARKER, MEND_LINES, TEMPORARY
+from r1kit.files.atomic import MARKER, TEMPORARY
 from r1kit.files.checksums import of_file
+from r1kit.files.json_lines import MEND_LINES
 from r1kit.files.text_files import did_you_mean
-from r1kit.runs.schemas import (
-    Clock,
-    Manifest,
-    MetricsLine,
-    ResolvedRecipe,
-    Results,
-    Sample,
-    damaged,
-    read_json,
-    read_records,
-)
+from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
+from r1kit.runs.validated import damaged, read_json, read_records
 from r1kit.runs.vouched import refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")

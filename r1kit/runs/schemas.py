@@ -1,14 +1,7 @@
-"""Schemas of the files in a run folder, and the only functions that read them.
-
-Any damaged file gives an error that names the file and the remedy. The schemas catch what the
-checksum of a sealed file (atomic.py) cannot: manual edits and files of earlier versions.
-"""
+"""Schemas of the files in a run folder; `validated.py` reads the files and checks them."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Required
 
 from pydantic import (
@@ -17,13 +10,8 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
-    ValidationError,
 )
 from typing_extensions import TypedDict
-
-from r1kit.errors import R1Error, RunError
-from r1kit.files.atomic import read_file, read_lines, unsealed
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Section = dict[str, Any] | None
@@ -307,74 +295,3 @@ class ConversationRow(TypedDict):
 
     messages: Annotated[list[ConversationTurn], Field(min_length=1)]
     provenance: NotRequired[dict[str, Any]]
-
-
-# Reading
-
-
-def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
-    """Read a JSON object, check its schema and remove its seal; None if the file is missing.
-
-    Raises `error`, with `mend` as the remedy, if the file is unreadable or does not fit the schema.
-    """
-    data = read_file(path, error, mend)
-    if data is None:
-        return None
-    try:
-        record = json.loads(data)
-        if not isinstance(record, dict):
-            raise ValueError(f"it is no object but a {type(record).__name__}")
-        content = unsealed(record)
-        _adapter(shape).validate_python(content, strict=True)
-        return content
-    except (ValueError, RecursionError) as reason:
-        raise damaged(path, reason, mend, error) from None
-
-
-def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[str, Any]]]:
-    """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
-
-    Raises RunError if the file cannot be read, or if a line is damaged or does not fit the schema.
-    """
-    lines = read_lines(path, mend)
-    lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in enumerate(lines)]
-    try:
-        _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
-    except ValidationError as error:
-        [number, *_] = error.errors()[0]["loc"]
-        raise _damaged_line(path, int(number), _told(error, skip=1), mend) from None
-    return lines
-
-
-def _unsealed(path: Path, number: int, line: dict[str, Any], mend: str) -> dict[str, Any]:
-    try:
-        return unsealed(line)
-    except ValueError as error:
-        raise _damaged_line(path, number, str(error), mend) from None
-
-
-def _damaged_line(path: Path, number: int, told: str, mend: str) -> RunError:
-    return RunError(f"Line {number + 1} of {path} is damaged ({told}); {mend}.")
-
-
-def damaged(
-    path: Path, reason: BaseException, mend: str, error: type[R1Error] = RunError
-) -> R1Error:
-    """Return the error for a damaged file."""
-    return error(f"{path} is damaged ({_told(reason)}); {mend}.")
-
-
-def _told(reason: BaseException, skip: int = 0) -> str:
-    """Describe a failure: `zero.step: it should be a valid integer`; `skip` drops place parts."""
-    if isinstance(reason, ValidationError):
-        [first, *_] = reason.errors()
-        place = ".".join(map(str, first["loc"][skip:]))
-        said = first["msg"].replace("Input should", "it should")
-        return f"{place}: {said}" if place else said
-    text = str(reason).strip() or type(reason).__name__
-    return text.splitlines()[0][:200].rstrip(".")
-
-
-@cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)

@@ -48,7 +48,7 @@ def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
 def changed(path: Path, stage: str, when: str) -> RunError:
     """Return the error for a record file with lost or changed lines."""
     return RunError(
-        f"{path} has lost lines, or other lines stand in it, since {when}. Restore it from a copy, "
+        f"{path} has lost lines or contains changed ones since {when}. Restore it from a copy, "
         f"or {_again(stage)}."
     )
 
@@ -56,13 +56,13 @@ def changed(path: Path, stage: str, when: str) -> RunError:
 def gone(path: Path, stage: str) -> RunError:
     """Return the error for a checkpoint that is needed but missing."""
     return RunError(
-        f"{path}, with which later stages begin, is gone or has no {MARKER}. Restore it from a "
+        f"{path}, from which later stages start, is missing or has no {MARKER}. Restore it from a "
         f"copy, or {_again(stage)}."
     )
 
 
 def _again(stage: str) -> str:
-    return f"make that stage and all that follow again with --from {stage.split('/')[0]}"
+    return f"repeat that stage and all later ones with --from {stage.split('/')[0]}"
 
 
 def _by_stage(lines: Lines) -> dict[str, str]:

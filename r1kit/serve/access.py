@@ -124,7 +124,7 @@ class AccessMiddleware:
         if origin is None or is_own(origin, headers.get("host")) or self._origins.has(origin):
             return
         raise ApiError(
-            403, "Pages of other origins may not ask; start with --allow-origin to allow one."
+            403, "Pages of this origin are not allowed; start with --allow-origin to allow one."
         )
 
     def _check_key(self, path: str, headers: Headers) -> None:
@@ -163,7 +163,7 @@ async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) ->
                     break
     except TimeoutError:
         raise ApiError(
-            408, "The body did not come in time.", headers={"x-should-retry": "false"}
+            408, "The body did not arrive in time.", headers={"x-should-retry": "false"}
         ) from None
     return b"".join(parts)
 

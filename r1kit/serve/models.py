@@ -20,16 +20,11 @@ from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import ApiError, schema_refused
+from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
-from r1kit.serve.schema import (
-    ChatRequest,
-    CompletionParams,
-    CompletionRequest,
-    check_chat,
-    check_completion,
-)
+from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, Sampling
 
@@ -215,7 +210,8 @@ class Served:
         if request.thinking is not None and thinks and not self.has_thinking:
             raise ApiError(
                 400,
-                f"thinking: The chat template of {self.name} knows no thinking; leave it out.",
+                f"thinking: The chat template of {self.name} does not support thinking; leave the "
+                "field out.",
                 param="thinking",
             )
         return thinks

@@ -16,17 +16,12 @@ from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.files.outside import to_bytes
 from r1kit.serve.api_error import ApiError, busy
+from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import ServedModel
 from r1kit.serve.proxy_stream import Form, ProxyStream, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
-from r1kit.serve.schema import (
-    ChatRequest,
-    CompletionParams,
-    CompletionRequest,
-    check_chat,
-    check_completion,
-)
+from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.types import Json
 
 _CONNECT_S = 10.0
@@ -168,4 +163,4 @@ def _refuse_tokens(request: ChatRequest) -> None:
 
 
 def _unknown(param: str, why: str) -> ApiError:
-    return ApiError(400, f"{param}: The server behind this one {why}.", param=param)
+    return ApiError(400, f"{param}: The upstream server {why}.", param=param)

@@ -27,7 +27,7 @@ from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
 from r1kit.types import Finish, Json
 
-_GONE = "The server behind this one is gone; ask again in a minute."
+_GONE = "The upstream server cannot be reached; ask again in a minute."
 _PASSED_ON = {400, 404, 413, 422}
 """upstream statuses about the request, which are passed on"""
 _ENDINGS = {
@@ -125,7 +125,9 @@ class ProxyStream:
             self._events.put_nowait(ApiError(502, str(error)))
         except Exception as error:
             log.error("a stream of the server behind cannot be read", exc_info=error)
-            self._events.put_nowait(ApiError(502, "The server behind says what cannot be read."))
+            self._events.put_nowait(
+                ApiError(502, "The upstream server sent a response that cannot be read.")
+            )
         finally:
             self._vitals.live.discard(self)
             with contextlib.suppress(httpx.HTTPError):
@@ -136,10 +138,10 @@ class ProxyStream:
         choices = event.get("choices") or [{}]
         place = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(place, int) or not 0 <= place < self.n:
-            raise EngineError("The server behind speaks of a completion nobody asked for.")
+            raise EngineError("The upstream server sent a completion that was not requested.")
         choice = self._choices[place]
         if now.finish in BROKEN:
-            raise EngineError(f"The server behind broke the answer off ({now.finish}); ask again.")
+            raise EngineError(f"The upstream server ended the answer ({now.finish}); ask again.")
         if now.finish:
             choice.finish = FINISHES.get(now.finish, "stop")
             choice.ending = _ENDINGS.get(now.finish.lower())
@@ -151,7 +153,7 @@ class ProxyStream:
     def _end(self, usage: Json) -> None:
         """Emit the final chunks. Usage covers all completions together, so the first carries it."""
         if any(choice.finish is None for choice in self._choices):
-            raise EngineError("The stream of the server behind ended in the middle; ask again.")
+            raise EngineError("The upstream server's stream ended too early; ask again.")
         vitals, n, n_cached = self._vitals, count(usage, "completion_tokens"), _cached(usage)
         self.n_prompt_tokens = count(usage, "prompt_tokens")
         vitals.n_prompt_tokens += self.n_prompt_tokens
@@ -235,7 +237,7 @@ async def _events(reply: httpx.Response) -> AsyncIterator[Json]:
             yield event
         if reader.is_done:
             return
-    raise EngineError("The stream of the server behind ended in the middle; ask again.")
+    raise EngineError("The upstream server's stream ended too early; ask again.")
 
 
 def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
@@ -254,7 +256,7 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
         wait = reply.headers.get("Retry-After", "")
         wait = wait if wait.isascii() and wait.isdigit() else "2"
         return ApiError(429, f"{told}.", code="rate_limit_exceeded", headers={"Retry-After": wait})
-    return ApiError(502, f"The server behind this one refuses (HTTP {status}): {told}.")
+    return ApiError(502, f"The upstream server refuses the request (HTTP {status}): {told}.")
 
 
 def _cached(usage: Json) -> int:

@@ -249,7 +249,7 @@ def _message(item: InputItem, at: str) -> ChatMessage:
     if item.role is None:
         raise ApiError(400, f"{at}.role: A message needs one.", param=f"{at}.role")
     if content is None:
-        raise ApiError(400, f"{at}.content: A message must say something.", param=f"{at}.content")
+        raise ApiError(400, f"{at}.content: A message needs content.", param=f"{at}.content")
     return ChatMessage(role=item.role, content=content)
 
 

@@ -159,8 +159,8 @@ def listening(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"{host}:{port} cannot be listened on ({error.strerror}); give another --port or "
-            "--host."
+            f"The server cannot listen on {host}:{port} ({error.strerror}); use another --port "
+            "or --host."
         ) from None
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -171,16 +171,16 @@ def refuse_exposure(
 ) -> None:
     """Raise ConfigError if others could reach a server that requires no key."""
     if any(not key.strip() for key in keys):
-        raise ConfigError("An API key cannot be empty; give one, or none.")
+        raise ConfigError("An API key cannot be empty; give a key, or leave --api-key out.")
     if not is_loopback(host) and not keys and not insecure:
         raise ConfigError(
-            f"{host} can be reached from other machines; set --api-key (or R1_API_KEY), or say "
+            f"{host} can be reached from other machines; set --api-key (or R1_API_KEY), or use "
             "--insecure if everybody there may use the model."
         )
     if origins is not None and origins.are_everybody and not keys and not insecure:
         raise ConfigError(
-            "--allow-origin lets any page of the web ask; set --api-key (or R1_API_KEY), say "
-            "--insecure, or name the pages that may."
+            "--allow-origin allows every web page; set --api-key (or R1_API_KEY), use "
+            "--insecure, or name the allowed pages."
         )
 
 

@@ -25,7 +25,7 @@ def open_vllm(
     Raises an R1Error if it does not start.
     """
     if len(names) != 1:
-        raise ConfigError("A vLLM has one model; let each of several have a server of its own.")
+        raise ConfigError("vLLM serves one model; start one server per model.")
     [(name, model)] = names.items()
     with folder.unchanged(model):  # vLLM itself would not notice changed files
         tokenizer = folder.open_tokenizer(model)

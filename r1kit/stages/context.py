@@ -22,8 +22,8 @@ from r1kit.console.progress import Observer
 from r1kit.engines.open import OpenedSampler, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.model import checkpoint, folder
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import Policy, TrainableModel
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir

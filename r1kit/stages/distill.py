@@ -11,7 +11,8 @@ from pathlib import Path
 from r1kit.config import DistillConfig, StudentConfig
 from r1kit.curate import TrainingRow, read_conversations
 from r1kit.errors import ConfigError
-from r1kit.runs.schemas import ConversationRow, read_records
+from r1kit.runs.schemas import ConversationRow
+from r1kit.runs.validated import read_records
 from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit

@@ -8,7 +8,7 @@ from typing import Any
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
 from r1kit.evals.benchmark import Benchmark, evaluate, sample_benchmark
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.metrics import rollout_record

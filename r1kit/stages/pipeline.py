@@ -26,7 +26,7 @@ from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 
 if TYPE_CHECKING:
-    from r1kit.model.parallel import Ranks
+    from r1kit.model.ranks import Ranks
     from r1kit.stages.context import Context
 
 
@@ -129,10 +129,10 @@ class RankZero:
 
 def _make(recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
     with gc_paused_imports():
-        from r1kit.model import parallel
+        from r1kit.model import devices, parallel
 
-    n = parallel.n_processes(recipe.compute, recipe.zero.n_problems)
-    crowd = parallel.crowd(recipe.compute, n)
+    n = devices.n_processes(recipe.compute, recipe.zero.n_problems)
+    crowd = devices.crowd(recipe.compute, n)
     if crowd and first.observer is not None:
         first.observer.note(crowd)
     parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from r1kit.config import RLConfig
 from r1kit.engines.base import Sampler
 from r1kit.judges import Judge
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts

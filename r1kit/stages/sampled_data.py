@@ -5,7 +5,7 @@ from __future__ import annotations
 from r1kit.config import KeepConfig
 from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
-from r1kit.files.atomic import read_lines
+from r1kit.files.json_lines import read_lines
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling

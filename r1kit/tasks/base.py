@@ -83,8 +83,8 @@ class GeneratedTask(Task):
             if split_of(problem.id) == self.split:
                 return problem
         raise TaskError(
-            f"Task {self.name!r} at level {self.level} drew {MAX_DRAWS} problems and none is "
-            f"{self.split}; it has too few different problems: widen what draw() chooses from."
+            f"Task {self.name!r} at level {self.level} drew {MAX_DRAWS} problems, but "
+            f"none is in the split {self.split}; let draw() choose from more problems."
         )
 
     def _rng(self, index: int, purpose: str = "problem") -> random.Random:

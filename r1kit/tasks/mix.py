@@ -107,7 +107,9 @@ def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
         given: dict[str, Any] = {} if config.path is None else {"path": config.path}
         if given and config.name not in CODE_TASKS:
             sets = ", ".join(sorted(CODE_TASKS))
-            raise TaskError(f"Task {config.name!r} reads no rows; `path` is for {sets}.")
+            raise TaskError(
+                f"Task {config.name!r} reads no file; remove its `path`, which is for {sets}."
+            )
         task = _find(config.name)(
             level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **given
         )
@@ -138,17 +140,17 @@ def validate(task: Task) -> None:
         problem = task.problem(index)
         if problem.language not in LANGUAGES:
             raise TaskError(
-                f"Task {task.name!r} asks in {problem.language!r}; a problem's language is one of "
-                f"{', '.join(LANGUAGES)}."
+                f"Task {task.name!r} has a problem in language {problem.language!r}; the languages "
+                f"are {', '.join(LANGUAGES)}."
             )
         gold = task.gold(problem)
         if gold is not None and task.verify(problem, gold).correct is not True:
             raise TaskError(
-                f"Task {task.name!r} refuses its own gold answer {problem.answer!r} to "
-                f"{problem.messages[-1].content!r}; mend its verify()."
+                f"Task {task.name!r} rejects its own gold answer {problem.answer!r} to "
+                f"{problem.messages[-1].content!r}; correct its verify()."
             )
         if task.verify(problem, "").correct:
-            raise TaskError(f"Task {task.name!r} accepts an empty answer; mend its verify().")
+            raise TaskError(f"Task {task.name!r} accepts an empty answer; correct its verify().")
 
 
 def _find(name: str) -> type[Task]:

@@ -13,51 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import TaskError
-from r1kit.files.outside import is_text, read_json
-from r1kit.files.text_files import read_json_lines
+from r1kit.files.json_lines import JsonRow, converted_rows, require_text
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.language import LANGUAGES, language_of
 from r1kit.verify.math import check_math
 
-QuestionFields = dict[str, Any]
-
 ROLES = ("system", "user", "assistant")
-MAX_TOLD = 5
-"""number of bad rows listed individually in an error"""
 
 
 def read_problems(path: Path) -> list[Problem]:
     """Read the problems in order. Raises TaskError that lists the invalid lines."""
-    problems: list[Problem] = []
-    seen: dict[str, int] = {}
-    bad: list[str] = []
-    for number, line in read_json_lines(path, TaskError):
-        try:
-            problem = _problem(_row(line), path.stem, number)
-            if problem.id in seen:
-                raise ValueError(f"has the id of line {seen[problem.id]}")
-            seen[problem.id] = number
-            problems.append(problem)
-        except ValueError as error:
-            bad.append(f"line {number} {error}")
-    _refuse(path, bad, '{"problem": "...", "answer": "..."}')
-    if not problems:
-        raise TaskError(f"{path} is empty; it needs a problem a line.")
-    return problems
+    lines: dict[str, int] = {}
+
+    def convert(number: int, row: JsonRow) -> Problem:
+        problem = _problem(row, path.stem, number)
+        if problem.id in lines:
+            raise ValueError(f"has the id of line {lines[problem.id]}")
+        lines[problem.id] = number
+        return problem
+
+    content = 'a problem: {"problem": "...", "answer": "..."}'
+    return converted_rows(path, convert, TaskError, content)
 
 
 def read_questions(path: Path) -> list[str]:
     """Read only the questions, answered or not. Raises TaskError that lists lines without one."""
-    questions, bad = [], []
-    for number, line in read_json_lines(path, TaskError):
-        try:
-            questions.append("\n".join(message.content for message in _messages(_row(line))))
-        except ValueError as error:
-            bad.append(f"line {number} {error}")
-    _refuse(path, bad, '{"question": "..."}')
-    if not questions:
-        raise TaskError(f"{path} is empty; it needs a question a line.")
-    return questions
+
+    def convert(_: int, row: JsonRow) -> str:
+        return "\n".join(message.content for message in _messages(row))
+
+    return converted_rows(path, convert, TaskError, 'a question: {"question": "..."}')
 
 
 def verify(problem: Problem, answer: str) -> Verdict:
@@ -65,17 +50,7 @@ def verify(problem: Problem, answer: str) -> Verdict:
     return check_math(answer, problem.answer)
 
 
-def _row(line: str) -> QuestionFields:
-    try:
-        row = read_json(line)
-    except ValueError:
-        raise ValueError("is not JSON") from None
-    if not isinstance(row, dict):
-        raise ValueError("is not a JSON object")
-    return row
-
-
-def _problem(row: QuestionFields, stem: str, number: int) -> Problem:
+def _problem(row: JsonRow, stem: str, number: int) -> Problem:
     messages = _messages(row)
     answer, name = row.get("answer"), row.get("id", f"{stem}/{number}")
     if isinstance(answer, (int, float)) and not isinstance(answer, bool):
@@ -90,7 +65,7 @@ def _problem(row: QuestionFields, stem: str, number: int) -> Problem:
     return Problem(_whole(str(name)), stem, messages, _whole(answer), language)
 
 
-def _messages(row: QuestionFields) -> tuple[Message, ...]:
+def _messages(row: JsonRow) -> tuple[Message, ...]:
     text = row.get("problem", row.get("question"))
     if isinstance(text, str) and text.strip():
         return (Message("user", _whole(text)),)
@@ -111,14 +86,5 @@ def _message(turn: Any) -> Message:
 
 
 def _whole(text: str) -> str:
-    if not is_text(text):
-        raise ValueError("has half of a surrogate pair, which is no text")
+    require_text(text)
     return text
-
-
-def _refuse(path: Path, bad: list[str], shape: str) -> None:
-    if bad:
-        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
-        raise TaskError(
-            f"{path}: {'; '.join(bad[:MAX_TOLD])}{more}. A line is a JSON object: {shape}"
-        )

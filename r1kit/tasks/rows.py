@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from r1kit.errors import TaskError
-from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable
-from r1kit.files.text_files import read_json_lines
-
-DatasetRow = dict[str, Any]
+from r1kit.files.json_lines import JsonRow, bad_lines, numbered_lines, parse_row, require_text
 
 
-def read_rows(source: str) -> Iterator[DatasetRow]:
+def read_rows(source: str) -> Iterator[JsonRow]:
     """Read the rows of `file.jsonl`, `file.jsonl.gz` or `repository[:configuration[:split]]`.
 
     Raises TaskError that names the file and line, or the package to install.
@@ -24,34 +19,18 @@ def read_rows(source: str) -> Iterator[DatasetRow]:
     return _from_hub(source)
 
 
-def _from_file(path: Path) -> Iterator[DatasetRow]:
-    if path.suffix != ".gz":
-        for number, line in read_json_lines(path, TaskError):
-            yield _row(line, f"{path}, line {number}")
-        return
-    try:
-        with gzip.open(path, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _row(line, f"{path}, line {number}")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path} cannot be read as JSON lines: {error}.") from None
+def _from_file(path: Path) -> Iterator[JsonRow]:
+    for number, line in numbered_lines(path, TaskError):
+        try:
+            row = parse_row(line)
+            require_text(row)
+        except ValueError as error:
+            told = bad_lines(path, [(number, str(error))])
+            raise TaskError(f"{told}; delete that line, or correct it.") from None
+        yield row
 
 
-def _row(line: str, where: str) -> DatasetRow:
-    try:
-        row = read_json(line)
-        refuse_unwritable(row)
-    except ValueError as error:
-        raise TaskError(f"{where}: not JSON ({error}).") from None
-    except UnwritableError as error:
-        raise TaskError(f"{where}: {error}; leave that row out, or mend it.") from None
-    if not isinstance(row, dict):
-        raise TaskError(f"{where}: a row is a JSON object.")
-    return row
-
-
-def _from_hub(source: str) -> Iterator[DatasetRow]:
+def _from_hub(source: str) -> Iterator[JsonRow]:
     try:
         from datasets import load_dataset
     except ImportError:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import Policy
+from r1kit.model.ranks import Ranks
 from r1kit.train.batch import pack
 from r1kit.types import Trajectory
 

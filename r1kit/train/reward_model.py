@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import TrainableModel
+from r1kit.model.ranks import Ranks
 from r1kit.model.scorer import score_all
 from r1kit.train.batch import fill
 

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from r1kit.config import RLConfig
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import Policy
+from r1kit.model.ranks import Ranks
 from r1kit.train.batch import pack
 from r1kit.train.loss import LOSSES, k3
 from r1kit.train.optim import Optimizers, lr_scale

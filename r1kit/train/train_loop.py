@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from r1kit.config import OptimConfig
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import TrainableModel
+from r1kit.model.ranks import Ranks
 from r1kit.train.optim import Optimizers, lr_scale
 
 T = TypeVar("T")

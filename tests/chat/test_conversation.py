@@ -223,7 +223,7 @@ def test_the_same_seed_gives_the_same_answers(chat: Conversation) -> None:
 def test_a_full_conversation_says_so(chat: Conversation) -> None:
     chat.messages = [Message("user", "x " * 100)]
     chat.converse(["more"])
-    assert "/new begins another" in said(chat.console)
+    assert "start a new one with /new" in said(chat.console)
     assert len(chat.messages) == 1
 
 

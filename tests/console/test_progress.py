@@ -8,17 +8,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from r1kit.console.progress import (
-    BLOCKS,
-    LiveView,
-    PlainLines,
-    Progress,
-    duration,
-    observer,
-    printable,
-    sparkline,
-    value_text,
-)
+from r1kit.console.formatting import BLOCKS, duration, printable, sparkline, value_text
+from r1kit.console.live_view import LiveView, observer
+from r1kit.console.plain_lines import PlainLines
+from r1kit.console.progress import Progress
 
 ZERO = {
     "reward": 1.5,

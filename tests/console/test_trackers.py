@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from r1kit.console.progress import PlainLines
+from r1kit.console.plain_lines import PlainLines
 from r1kit.console.trackers import Tracked, open_sink, scalars
 from r1kit.errors import ConfigError
 from r1kit.types import Json

@@ -21,7 +21,8 @@ from r1kit.curate import (
 from r1kit.curate.candidate import drafts
 from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
 from r1kit.errors import ConfigError, CurationError
-from r1kit.files.atomic import read_lines, replace_lines
+from r1kit.files.atomic import replace_lines
+from r1kit.files.json_lines import read_lines
 from r1kit.renderers.thinking import parse
 from r1kit.types import Group, Message
 from tests.curate.conftest import MakeGroup

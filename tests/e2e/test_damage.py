@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from r1kit import cli, config, report
 from r1kit.chat.backends import Local
-from r1kit.console.progress import observer
+from r1kit.console.live_view import observer
 from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
 from r1kit.report.facts import gather

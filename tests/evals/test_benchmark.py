@@ -13,7 +13,7 @@ from r1kit.config import ComputeConfig
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.evals.benchmark import Benchmark, BenchmarkResult, evaluate, sample_benchmark, summarize
 from r1kit.model import parallel
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import request_seed

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from r1kit.evals import metrics
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.types import Group
 from tests.groups import RIGHT, WRONG, group, rollout
 

@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_model_is_a_sentence(tmp_path: Path, broken: str) ->
 
 def test_foreign_and_damaged_manifests_are_sentences(tmp_path: Path) -> None:
     model().save_pretrained(tmp_path / "c")
-    with pytest.raises(CheckpointError, match="not written by r1kit"):
+    with pytest.raises(CheckpointError, match="no complete checkpoint"):
         load_manifest(tmp_path / "c")
     for content in ("{", '{"stage": "zero"}', "[]"):
         (tmp_path / "c/r1kit.json").write_text(content)

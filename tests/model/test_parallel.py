@@ -9,8 +9,9 @@ import torch
 
 from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
-from r1kit.model import causal_lm, parallel
-from r1kit.model.parallel import RankError, Ranks
+from r1kit.model import causal_lm, devices, parallel
+from r1kit.model.parallel import RankError
+from r1kit.model.ranks import Ranks
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
@@ -165,16 +166,16 @@ def test_a_bug_in_the_first_rank_is_not_laid_at_the_door_of_another() -> None:
 
 
 def test_the_number_of_processes() -> None:
-    assert parallel.n_processes(ComputeConfig(n_processes=7), at_most=4) == 4
-    assert parallel.n_processes(ComputeConfig(n_processes=3), at_most=4) == 3
-    assert 1 <= parallel.n_processes(CPU, at_most=8) <= (os.cpu_count() or 1)
+    assert devices.n_processes(ComputeConfig(n_processes=7), at_most=4) == 4
+    assert devices.n_processes(ComputeConfig(n_processes=3), at_most=4) == 3
+    assert 1 <= devices.n_processes(CPU, at_most=8) <= (os.cpu_count() or 1)
 
 
 def test_a_device_that_is_not_there() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ComputeError, match="no cuda device for torch; set compute.device to cpu"):
-        parallel.device_kind(ComputeConfig(device="cuda"))
+        devices.resolve_device("cuda")
 
 
 def test_ranks_alone() -> None:
@@ -184,25 +185,25 @@ def test_ranks_alone() -> None:
 
 
 def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
-    assert parallel.crowd(ComputeConfig(device="cpu"), 2) is None
+    monkeypatch.setattr(devices, "_n_devices", lambda config: 2)
+    assert devices.crowd(ComputeConfig(device="cpu"), 2) is None
     asked = ComputeConfig(device="cpu", n_processes=64)
-    assert parallel.n_processes(asked, at_most=8) == 8
-    assert "8 processes x 1 threads share 2 cores" in (parallel.crowd(asked, 8) or "")
+    assert devices.n_processes(asked, at_most=8) == 8
+    assert "8 processes x 1 threads share 2 cores" in (devices.crowd(asked, 8) or "")
     threads = ComputeConfig(device="cpu", threads=100)
-    assert "compute.threads to 1" in (parallel.crowd(threads, 1) or "")
+    assert "compute.threads to 1" in (devices.crowd(threads, 1) or "")
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_n_devices", lambda config: 2)
-    monkeypatch.setattr(parallel, "device_kind", lambda config: "cuda")
-    assert parallel.n_processes(ComputeConfig(n_processes=2), at_most=8) == 2
+    monkeypatch.setattr(devices, "_n_devices", lambda config: 2)
+    monkeypatch.setattr(devices, "resolve_device", lambda device: "cuda")
+    assert devices.n_processes(ComputeConfig(n_processes=2), at_most=8) == 2
     with pytest.raises(ComputeError, match="each needs a GPU of its own, but this machine has 2"):
-        parallel.n_processes(ComputeConfig(n_processes=3), at_most=8)
+        devices.n_processes(ComputeConfig(n_processes=3), at_most=8)
 
 
 def test_the_message_names_the_setting_that_was_used() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(ComputeError, match="set --device to cpu"):
-        parallel.device_kind(ComputeConfig(device="cuda"), "--device")
+        devices.resolve_device("cuda", "--device")

@@ -13,11 +13,12 @@ from r1kit.config import ComputeConfig
 from r1kit.curate import Provenance, Rules, messages_of
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import CurationError, EngineError, RunError
-from r1kit.model.parallel import Ranks, launch
+from r1kit.model.parallel import launch
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import parse
-from r1kit.rollouts import rejection
+from r1kit.rollouts import rejection, rollouts_file
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric
 from r1kit.tasks.world import FAMILIES, Equation, Family
@@ -72,7 +73,7 @@ def kept(
 
 
 def files(out: Path) -> tuple[bytes, bytes]:
-    return out.read_bytes(), rejection.rollouts_path(out).read_bytes()
+    return out.read_bytes(), rollouts_file.rollouts_path(out).read_bytes()
 
 
 @pytest.fixture
@@ -87,10 +88,10 @@ def whole(tmp_path: Path) -> tuple[bytes, bytes]:
 def test_a_group_is_read_back_as_it_was(task: Family) -> None:
     problem = task.problem(1)
     group = Group(problem, [rollout(1, problem, i) for i in range(3)])
-    record = json.loads(json.dumps(rejection.group_record(1, group)))
-    assert rejection.group_from(record, problem) == group
+    record = json.loads(json.dumps(rollouts_file.group_record(1, group)))
+    assert rollouts_file.group_from(record, problem) == group
     empty = Group(problem, [])
-    assert rejection.group_from(rejection.group_record(1, empty), problem) == empty
+    assert rollouts_file.group_from(rollouts_file.group_record(1, empty), problem) == empty
 
 
 def test_rows_say_where_they_are_from(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_rows_say_where_they_are_from(tmp_path: Path) -> None:
     assert reasoning.startswith("try 3 and ")
     assert seen == [(0, 20), (4, 20), (8, 20), (12, 20), (16, 20), (20, 20)]
     assert (done.n_problems, done.n_rollouts, done.n_undecided) == (20, 60, 0)
-    settings, first, *_ = map(json.loads, rejection.rollouts_path(out).read_text().splitlines())
+    settings, first, *_ = map(json.loads, rollouts_file.rollouts_path(out).read_text().splitlines())
     assert settings["sampling"]["temperature"] == 0.7
     assert first["problem"]["id"] == PROBLEMS[0][1].id
 
@@ -134,7 +135,7 @@ def test_a_killed_run_goes_on_and_leaves_the_same_bytes(
 
 def test_a_torn_line_is_sampled_again(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
     out = tmp_path / "data.jsonl"
-    path = rejection.rollouts_path(out)
+    path = rollouts_file.rollouts_path(out)
     content = whole[1]
     starts = [0, *(at + 1 for at, byte in enumerate(content) if byte == 10)]
     cuts = [1, starts[1] - 1, starts[1], starts[1] + 1, starts[8] - 1, starts[8] + 40, len(content)]
@@ -184,7 +185,7 @@ def test_rules_may_change_without_sampling_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"thesis", b'{"kind": "groups"}\n', b'{"a": 1}\n{"b": 2}\n'])
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
-    path = rejection.rollouts_path(tmp_path / "data.jsonl")
+    path = rollouts_file.rollouts_path(tmp_path / "data.jsonl")
     path.write_bytes(content)
     with pytest.raises(RunError, match="was not written by r1kit; use another --out"):
         kept(tmp_path / "data.jsonl", Teacher())
@@ -196,10 +197,10 @@ def test_a_changed_token_is_noticed_and_its_line_sampled_again(
 ) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
-    path = rejection.rollouts_path(out)
+    path = rollouts_file.rollouts_path(out)
     first, second, *rest = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([first, second.replace(b"x", b"y", 1), *rest]))
-    with pytest.raises(RunError, match=r"Line 2 of .*rollouts is damaged .*delete that line"):
+    with pytest.raises(RunError, match=r"rollouts: line 2 is damaged .*delete that line"):
         kept(out, Teacher())
     path.write_bytes(b"".join([first, *rest]))
     kept(out, Teacher())
@@ -209,7 +210,7 @@ def test_a_changed_token_is_noticed_and_its_line_sampled_again(
 def test_only_one_process_writes(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
-    lock = os.open(rejection.rollouts_path(out), os.O_RDWR)
+    lock = os.open(rollouts_file.rollouts_path(out), os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
     with pytest.raises(RunError, match="Another process is writing"):
         kept(out, Teacher())
@@ -238,7 +239,9 @@ def test_what_was_answered_is_kept_when_the_rest_fails(
             raise rejection.UnfinishedError("Down.", [groups[0], None, groups[2], None])
         return Teacher()(part)
 
-    with pytest.raises(EngineError, match=r"Down\. What was sampled is in .*the same command"):
+    with pytest.raises(
+        EngineError, match=r"Down\. The rollouts sampled so far are in .*the same command"
+    ):
         kept(out, half)
     rest = Teacher()
     kept(out, rest, is_repeatable=False)

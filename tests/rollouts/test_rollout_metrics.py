@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.rollouts import metrics
 from tests.groups import RIGHT, WRONG, group, rollout
 

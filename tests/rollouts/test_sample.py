@@ -93,7 +93,7 @@ def test_a_teacher_that_goes_away_costs_nothing_that_was_answered() -> None:
         n_asked = len(server.asked) - n_before
     assert failed.exit_code == 5
     assert "HTTP 500: boom ***" in failed.stderr
-    assert "the same command goes on from there" in failed.stderr
+    assert "the same command continues from there" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert n_asked == 1
     assert done.exit_code == 0
@@ -193,7 +193,8 @@ BAD_TOLD = (
     'line 2 is not JSON; line 3 is not a JSON object; line 4 has no text at "problem", and no '
     '"messages"; line 5 has "messages" that do not end with the user; line 6 has "messages" '
     "without "
-    "a role (system, user, assistant) or a content and 1 more. A line is a JSON object:"
+    "a role (system, user, assistant) or a content and 1 more. A line is a JSON object with a "
+    "problem:"
 )
 
 
@@ -204,7 +205,7 @@ BAD_TOLD = (
         (["MODEL", "none.jsonl", "d.jsonl"], 2, "There is no file none.jsonl."),
         (["MODEL", "none.toml", "d.jsonl"], 2, "There is no recipe at none.toml"),
         (["MODEL", "q.csv", "d.jsonl"], 2, "a name that `r1 recipes` lists) or a .jsonl file"),
-        (["MODEL", "empty.jsonl", "d.jsonl"], 2, "empty.jsonl is empty; it needs a problem"),
+        (["MODEL", "empty.jsonl", "d.jsonl"], 2, "empty.jsonl is empty; a line is a JSON"),
         (["MODEL", "bad.jsonl", "d.jsonl"], 2, BAD_TOLD),
         (["MODEL", "twice.jsonl", "d.jsonl"], 2, "line 2 has the id of line 1"),
         (["MODEL", "half.jsonl", "d.jsonl"], 2, "line 1 has half of a surrogate pair"),

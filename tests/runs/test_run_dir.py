@@ -14,8 +14,9 @@ import pytest
 
 from r1kit.config import Recipe, parse
 from r1kit.errors import RunError
-from r1kit.files.atomic import MARKER, JsonLines, read_lines, replace_file, to_json
-from r1kit.runs import run_dir
+from r1kit.files.atomic import MARKER, replace_file, to_json
+from r1kit.files.json_lines import JsonLines, read_lines
+from r1kit.runs.opening import write_manifest
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
 from r1kit.types import Json
@@ -136,7 +137,7 @@ def test_a_damaged_line_in_the_middle_is_named(run: RunDir) -> None:
     with (run.path / "metrics.jsonl").open("ab") as file:
         file.write(b"\x00\x00\n")
     run.log("base", 2, {})
-    with pytest.raises(RunError, match=r"Line 2 of .*metrics.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"metrics.jsonl: line 2 is damaged; delete that line"):
         run.rewind("base", 1)
 
 
@@ -324,7 +325,7 @@ def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_kil
         judge = {"helpful": {"accuracy": 0.8}}
         run.write_results({"stages": stages, "preference": judge, "claims": []})
     if is_killed:  # after the manifest, before anything else
-        run_dir._write_manifest(tmp_path, recipe(n_steps=7), "cold_start")
+        write_manifest(tmp_path, recipe(n_steps=7), "cold_start")
         run = RunDir.create_or_resume(tmp_path, recipe(n_steps=7))
     else:
         run = RunDir.create_or_resume(tmp_path, recipe(), again="cold_start")

@@ -187,7 +187,7 @@ CALL = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}
     [
         (streamed(CALL, finish="stop"), "calls a tool"),
         (streamed({"content": None}, finish="tool_calls"), "calls a tool"),
-        (streamed({"content": "5"}, finish="abort"), "broke the answer off (abort)"),
+        (streamed({"content": "5"}, finish="abort"), "ended the answer (abort)"),
     ],
 )
 def test_an_end_that_is_none_is_an_error(reply: Reply, why: str, stream: bool) -> None:
@@ -226,10 +226,10 @@ def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server
         (refusal(429, "slow down", Retry_After="7"), 429, "slow down"),
         (refusal(401, "wrong key"), 502, "HTTP 401"),
         (refusal(500, "out of memory"), 502, "out of memory"),
-        (streamed({"content": "5"}, finish=None), 502, "ended in the middle"),
-        (streamed({"content": "5"}, done=False), 502, "ended in the middle"),
+        (streamed({"content": "5"}, finish=None), 502, "ended too early"),
+        (streamed({"content": "5"}, done=False), 502, "ended too early"),
         (as_stream({"error": {"message": "the engine died"}}), 502, "the engine died"),
-        (as_stream({"choices": [{"index": 7, "delta": {}}]}), 502, "nobody asked for"),
+        (as_stream({"choices": [{"index": 7, "delta": {}}]}), 502, "was not requested"),
         (Reply("data: {{{\n\n"), 502, "damaged"),
         (as_stream({"choices": [5], "usage": [1]}), 502, ""),
     ],
@@ -247,7 +247,7 @@ def test_what_goes_wrong_behind_is_an_error_of_ours(reply: Reply, status: int, s
 def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
     with before(streamed({"content": "5"}, finish=None), streamed({"content": "6"})) as front:
         *_, last = chunks(front.ask(stream=True))
-        assert "ended in the middle" in last["error"]["message"]
+        assert "ended too early" in last["error"]["message"]
         assert front.ask().json()["choices"][0]["message"]["content"] == "6"
 
 

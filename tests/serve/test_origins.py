@@ -61,7 +61,7 @@ def test_what_is_no_origin_is_refused_at_the_start(told: str) -> None:
 
 @pytest.mark.parametrize("told", ["*", "null", "https://*"])
 def test_all_pages_of_the_web_need_a_key(told: str) -> None:
-    with pytest.raises(ConfigError, match="any page of the web"):
+    with pytest.raises(ConfigError, match="every web page"):
         refuse_exposure("127.0.0.1", [], False, Origins([told]))
     refuse_exposure("127.0.0.1", ["key"], False, Origins([told]))
     refuse_exposure("127.0.0.1", [], True, Origins([told]))

@@ -91,7 +91,7 @@ def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> 
         assert "give another --port" in refused(str(folder), "--port", port)
     assert "--api-key" in refused(str(folder), "--host", "0.0.0.0")
     assert "no checkpoint" in refused(str(tmp_path / "none"))
-    assert "one name" in refused(str(folder), str(folder))
+    assert "the same name" in refused(str(folder), str(folder))
     launch_day = ("--api-profile", "deepseek-r1")
     assert "use it with --engine local" in refused("--engine", "http://127.0.0.1:9", *launch_day)
     assert "There is no API profile" in refused(str(folder), "--api-profile", "deepseek-r2")

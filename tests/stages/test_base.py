@@ -8,7 +8,7 @@ import pytest
 from r1kit.config import parse
 from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, folder
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.plain import PlainRenderer
 from r1kit.renderers.r1_zero import R1ZeroRenderer

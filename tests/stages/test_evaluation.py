@@ -4,7 +4,7 @@ from pathlib import Path
 
 from r1kit import config
 from r1kit.config import Recipe
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.stages import evaluation
 from r1kit.stages.context import Context
 from r1kit.types import Sampling

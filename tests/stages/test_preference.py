@@ -14,7 +14,7 @@ from r1kit.errors import CheckpointError
 from r1kit.files import atomic
 from r1kit.judges.learned import RewardModels
 from r1kit.model import causal_lm, checkpoint, folder, scorer
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from r1kit.config import RLConfig
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.stages.reinforce import Collector, Curriculum

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from r1kit.config import SFTConfig, parse
 from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, checkpoint
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir

@@ -80,7 +80,9 @@ def test_a_language_nobody_measures_is_refused_before_a_run() -> None:
         def draw(self, rng: random.Random, language: str) -> Problem:
             return dataclasses.replace(super().draw(rng, "en"), language="fr")
 
-    with pytest.raises(TaskError, match="asks in 'fr'; a problem's language is one of en, ko, zh"):
+    with pytest.raises(
+        TaskError, match="has a problem in language 'fr'; the languages are en, ko, zh"
+    ):
         mix.validate(French())
 
 
@@ -91,7 +93,7 @@ def test_a_users_own_task(own: WriteOwn) -> None:
 
 
 def test_a_task_that_refuses_its_gold_is_refused(own: WriteOwn) -> None:
-    with pytest.raises(TaskError, match="refuses its own gold answer"):
+    with pytest.raises(TaskError, match="rejects its own gold answer"):
         mix.load_tasks(recipe({"name": f"{own('str(int(problem.answer) + 1)')}:Doubling"}), "train")
 
 

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from r1kit.config import ComputeConfig, ModelConfig, OptimConfig
 from r1kit.model import causal_lm, parallel, scorer
-from r1kit.model.parallel import Ranks
 from r1kit.model.policy import TrainableModel
+from r1kit.model.ranks import Ranks
 from r1kit.model.roles import roles_of
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (

@@ -10,10 +10,10 @@ import torch
 from transformers import PreTrainedModel
 
 from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
-from r1kit.config.sections import LossName
+from r1kit.config.rl import LossName
 from r1kit.model import causal_lm
 from r1kit.model.logprobs import token_logprobs
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.train import rl
 from r1kit.train.advantage import group_advantages

@@ -4,7 +4,7 @@ import torch
 
 from r1kit.config import ModelConfig, SFTOptimConfig
 from r1kit.model import causal_lm
-from r1kit.model.parallel import Ranks
+from r1kit.model.ranks import Ranks
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.sft import example, updates

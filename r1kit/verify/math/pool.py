@@ -28,6 +28,8 @@ from types import TracebackType
 
 import psutil
 
+from r1kit.errors import require
+
 BUDGET_S = 0.8
 """CPU time of a worker per answer, in seconds"""
 PATIENCE = 10
@@ -79,7 +81,11 @@ class Pool:
         self.close()
 
     def start(self) -> None:
-        """Start processes up to `size` workers (busy ones included) and a spare; do not wait."""
+        """Start processes up to `size` workers (busy ones included) and a spare; do not wait.
+
+        Raises DependencyError if Math-Verify is not installed.
+        """
+        require("math_verify")
         with self._lock:
             while not self._is_closed and len(self._idle) + self._n_busy <= self._size:
                 self._idle.append(_Worker(self._worker))

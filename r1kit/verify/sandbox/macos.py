@@ -37,7 +37,7 @@ class Runner:
         """Raise SandboxError if there is no sandbox-exec."""
         if sys.platform != "darwin" or shutil.which("sandbox-exec") is None:
             raise SandboxError(
-                "the sandbox level best-effort is for macOS; use standard or strict on Linux"
+                "The sandbox level best-effort is for macOS; use standard or strict on Linux."
             )
 
     def run(self, job: Job) -> RunResult:

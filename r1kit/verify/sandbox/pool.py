@@ -123,7 +123,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         if self.level is not None:
-            raise SandboxError("this sandbox is already open; open another one")
+            raise SandboxError("This sandbox is already open; create another one.")
         first = self._first()
         self._idle.put(first)
         for _ in range(self._n_workers - 1):
@@ -145,7 +145,7 @@ class Sandbox:
     def run(self, job: Job) -> RunResult:
         """Wait for a free worker and run the job. A lost worker is replaced and the job retried."""
         if self.level is None:
-            raise SandboxError("the sandbox is closed; use it as `with Sandbox() as sandbox:`")
+            raise SandboxError("The sandbox is closed; use it inside `with Sandbox() as sandbox:`.")
         why = ""
         for _ in range(2):
             try:

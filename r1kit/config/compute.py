@@ -1,0 +1,37 @@
+"""Sections `[compute]` and `[cost]`: the machine, and its prices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from r1kit.config.strict import Strict
+
+
+class ComputeConfig(Strict):
+    """Hardware settings. The result depends on n_processes only through float rounding."""
+
+    n_processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """data-parallel processes; auto: one per physical core on a CPU, else one per GPU"""
+    threads: int = Field(1, ge=1)
+    """torch threads per process"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto: CUDA if available, else the CPU"""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """precision of the model in RL and sampling; a new base is pretrained in float32"""
+    max_rows: int = Field(512, ge=1)
+    """maximum number of rows decoded at once by the engine of one process"""
+    micro_batch_tokens: int = Field(2048, ge=64)
+    """tokens per forward and backward pass of the learner; affects only speed and memory"""
+
+
+class CostConfig(Strict):
+    """Prices of the machine, for the report."""
+
+    core_hour: float = Field(0.04, ge=0)
+    """price of one CPU core per hour, in `currency`"""
+    gpu_hour: float = Field(2.0, ge=0)
+    """price of one GPU per hour, in `currency` (the R1 paper assumes 2 dollars per H800 hour)"""
+    currency: str = "USD"
+    """currency of both prices"""

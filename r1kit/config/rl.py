@@ -1,0 +1,107 @@
+"""Sections of reinforcement learning: `[zero]`, `[reasoning]`, `[final]` and `[[ablations]]`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from r1kit.config.optim import RLOptimConfig
+from r1kit.config.strict import Name, Strict
+
+LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+
+
+class RewardConfig(Strict):
+    """Weights of the reward parts; R1-Zero gives accuracy and format the same weight."""
+
+    accuracy: float = Field(1.0, ge=0)
+    """weight of a correct answer"""
+    format: float = Field(1.0, ge=0)
+    """weight of the format: thinking inside its tags, then an answer"""
+    language: float = Field(0.0, ge=0)
+    """weight of language consistency, the share of words in the thinking that are in the question's
+    language; R1-Zero does not use it, R1 adds it directly"""
+    process: float = Field(0.0, ge=0)
+    """weight of the share of equations in the thinking that are true: a process reward, not an
+    outcome reward; R1 has none"""
+    preference: float = Field(0.0, ge=0)
+    """weight of the judge's score; only stage `final` has a judge, for general prompts only"""
+
+
+class RLConfig(Strict):
+    """A stage of reinforcement learning: GRPO and its variants. The batch size is given as problems
+    per step and completions per problem."""
+
+    n_steps: int = Field(100, ge=1)
+    """number of rollout phases (sample, learn, publish)"""
+    n_problems: int = Field(32, ge=1)
+    """N, problems per step"""
+    n_completions: int = Field(16, ge=2)
+    """G, completions per problem"""
+    max_tokens: int = Field(256, ge=1)
+    """maximum length of a completion, tokens"""
+    temperature: float = Field(1.0, gt=0)
+    """sampling temperature; the learner scores tokens at the same temperature"""
+    updates_per_step: int = Field(1, ge=1)
+    """optimizer updates per rollout phase (R1: 16); the groups are split over them"""
+    loss: LossName = "grpo"
+    """loss of a token and how tokens are averaged; docs/zero.md has the formulas"""
+    clip_low: float = Field(0.2, gt=0)
+    """the ratio is clipped below at 1 - clip_low; 1 or more never clips"""
+    clip_high: float = Field(0.2, gt=0)
+    """the ratio is clipped to [1 - clip_low, 1 + clip_high]"""
+    kl_beta: float = Field(0.0, ge=0)
+    """weight of the k3 KL term in the loss; 0 keeps no reference model"""
+    reference_every: int = Field(400, ge=1)
+    """number of steps after which the reference is replaced by the current policy"""
+    dynamic_sampling: bool = False
+    """DAPO: sample more problems until N groups are mixed (neither all right nor all wrong)"""
+    dynamic_rounds: int = Field(3, ge=1)
+    """maximum number of sampling rounds per step; then the step uses the groups it has"""
+    truncated: Literal["keep", "mask"] = "keep"
+    """completions cut at max_tokens: keep them with their reward, or mask them out of the loss"""
+    overlong_buffer: int = Field(0, ge=0)
+    """DAPO: tokens before max_tokens over which a length penalty grows to -1; 0 is off"""
+    optim: RLOptimConfig = RLOptimConfig()
+    checkpoint_every: int = Field(10, ge=1)
+    """steps between checkpoints for resuming"""
+    sample_every: int = Field(5, ge=1)
+    """steps between groups logged to samples.jsonl"""
+    rewards: RewardConfig = RewardConfig()
+
+
+class ReasoningConfig(RLConfig):
+    """Stage `reasoning`: RL as in `zero`, from the cold start, with the language reward."""
+
+    rewards: RewardConfig = RewardConfig(language=1.0)
+
+
+class FinalConfig(RLConfig):
+    """Stage `final`: reasoning prompts rewarded by rules, and in the last share of the steps also
+    general prompts rewarded by a judge. R1: 1,700 steps, the last 400 with preferences, at
+    temperature 0.7."""
+
+    temperature: float = Field(0.7, gt=0)
+    rewards: RewardConfig = RewardConfig(language=1.0)
+    preference_share: float = Field(0.235, ge=0, le=1)
+    """share of the steps, at the end, that include general prompts and a judge"""
+    general_share: float = Field(0.5, ge=0, le=1)
+    """share of general prompts among the problems of those steps"""
+    general_rewards: RewardConfig = RewardConfig(accuracy=0, language=1.0, preference=1.0)
+    """reward weights of general prompts; accuracy is measured but has weight 0"""
+    judge_url: str | None = None
+    """URL of an OpenAI-compatible server used as judge; None: the reward models trained here"""
+    judge_model: str | None = None
+    """name of the judge on that server; None: the only model there"""
+
+
+class AblationConfig(Strict):
+    """An `[[ablations]]` entry: a stage repeated with other settings."""
+
+    name: Name
+    """name of the ablation; part of the names of its checkpoints"""
+    of: Literal["zero", "reasoning", "final"]
+    """the stage to repeat; settings that are not changed stay the same"""
+    change: dict[str, Any] = Field({})
+    """changed settings by their keys in that stage: { n_steps = 40, rewards = { language = 0 } }"""

@@ -1,0 +1,47 @@
+"""Sections of supervised training: pretraining, fine-tuning and the reward models."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from r1kit.config.optim import PreferenceOptimConfig, PretrainOptimConfig, SFTOptimConfig
+from r1kit.config.strict import Strict
+
+
+class BaseConfig(Strict):
+    """Stage `base`: pretrain a new model on the generated corpus (not if model.path is set)."""
+
+    tokens: int = Field(4_000_000, ge=1)
+    """number of training tokens"""
+    batch_tokens: int = Field(8192, ge=64)
+    """tokens per optimizer step, over all processes"""
+    checkpoint_every: int = Field(100, ge=1)
+    """steps between checkpoints for resuming"""
+    optim: PretrainOptimConfig = PretrainOptimConfig()
+
+
+class SFTConfig(Strict):
+    """Supervised fine-tuning on conversations; only the last turn counts in the loss."""
+
+    epochs: int = Field(2, ge=1)
+    """number of passes over the conversations (R1: 2 to 3)"""
+    batch: int = Field(128, ge=1)
+    """conversations per update, over all processes"""
+    checkpoint_every: int = Field(100, ge=1)
+    """updates between checkpoints for resuming"""
+    optim: SFTOptimConfig = SFTOptimConfig()
+
+
+class PreferenceConfig(Strict):
+    """Stages `preference/helpful` and `preference/harmless`: one reward model each."""
+
+    n_pairs: int = Field(4096, ge=2)
+    """number of answer pairs for the helpful model (R1: 66,000) and of labelled completions, half
+    of them safe, for the harmless model (R1: 106,000)"""
+    batch: int = Field(256, ge=1)
+    """pairs, or labelled completions, per optimizer step, over all processes"""
+    epochs: int = Field(1, ge=1)
+    """number of passes over the data"""
+    optim: PreferenceOptimConfig = PreferenceOptimConfig()
+    checkpoint_every: int = Field(100, ge=1)
+    """steps between checkpoints for resuming"""

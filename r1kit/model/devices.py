@@ -1,0 +1,66 @@
+"""The devices of this machine: which one a setting means, and how many ranks they carry."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import torch
+
+from r1kit.config import ComputeConfig
+from r1kit.errors import ComputeError
+
+
+def n_processes(config: ComputeConfig, at_most: int) -> int:
+    """Return the number of ranks: as configured, or one per GPU or available physical core."""
+    there = _n_devices(config)
+    if config.n_processes == "auto":
+        return max(1, min(there, at_most))
+    if resolve_device(config.device) == "cuda" and min(config.n_processes, at_most) > there:
+        raise ComputeError(
+            f"compute.n_processes is {config.n_processes} and each needs a GPU of its own, but "
+            f'this machine has {there}; lower it, or set it to "auto".'
+        )
+    return min(config.n_processes, at_most)
+
+
+def crowd(config: ComputeConfig, n: int) -> str | None:
+    """Return a warning if n processes have to share the cores, else None."""
+    cores = _n_devices(config)
+    if resolve_device(config.device) != "cpu" or n * config.threads <= cores:
+        return None
+    return (
+        f"{n} processes x {config.threads} threads share {cores} cores, which is slower than one a "
+        'core: set compute.n_processes to "auto" and compute.threads to 1.'
+    )
+
+
+def _n_devices(config: ComputeConfig) -> int:
+    """Return the number of GPUs, or of physical cores this process may use."""
+    kind = resolve_device(config.device)
+    if kind == "cuda":
+        return torch.cuda.device_count()
+    if kind == "mps":
+        return 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(psutil.cpu_count(logical=False) or 1, allowed or 1)
+
+
+def resolve_device(device: str = "auto", setting: str = "compute.device") -> str:
+    """Return "cpu", "cuda" or "mps"; "auto" means CUDA if it is available, else the CPU.
+
+    Raises ComputeError, which names the `setting`, if the device is not available.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
+    if device == "auto":
+        return "cuda" if present["cuda"] else "cpu"
+    if not present[device]:
+        raise ComputeError(
+            f"This machine has no {device} device for torch; set {setting} to "
+            f"{' or '.join(kind for kind in present if present[kind])}."
+        )
+    return device
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()

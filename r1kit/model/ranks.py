@@ -1,0 +1,62 @@
+"""Data parallelism: the rank of this process, and the collective operations of all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's rank among those of the run, and their collective operations."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, items: Iterable[T]) -> list[T]:
+        """Return every size-th item, beginning at this rank."""
+        return list(items)[self.rank :: self.size]
+
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Sum the gradients over all ranks in place; a parameter without one counts as zero."""
+        parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        if self.size == 1:
+            return
+        flat = torch.cat([parameter.grad.flatten() for parameter in parameters])  # type: ignore[union-attr]
+        dist.all_reduce(flat)
+        pieces = flat.split([parameter.numel() for parameter in parameters])
+        for parameter, piece in zip(parameters, pieces, strict=True):
+            parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
+
+    def gather(self, item: T) -> list[T]:
+        """Return the items of all ranks in rank order, on every rank. Small Python objects only."""
+        if self.size == 1:
+            return [item]
+        items: list[Any] = [None] * self.size
+        dist.all_gather_object(items, item)
+        return items
+
+    def sum(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Sum dicts of numbers over the ranks, key by key."""
+        totals: dict[str, float] = {}
+        for part in self.gather(numbers):
+            for key, value in part.items():
+                totals[key] = totals.get(key, 0.0) + value
+        return totals
+
+    def barrier(self) -> None:
+        self.gather(None)
