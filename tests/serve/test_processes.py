@@ -161,7 +161,7 @@ def test_what_ends_the_engine_is_said(damaged: Path) -> None:
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
     EngineWorker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
-    assert "not finite" in orjson.loads(ours.recv_bytes())["said"]
+    assert "not finite" in orjson.loads(ours.recv_bytes())["message"]
     ours.close()
 
 
