@@ -78,7 +78,7 @@ MISTAKES = [
     ("show runs", 4, "runs is not a run"),
     ("show ok.toml", 4, "There is no run at ok.toml"),
     ("chat runs/litle", 3, "no checkpoint at runs/litle; did you mean runs/little?"),
-    ("chat nobody/none", 3, "stay offline (HF_HUB_OFFLINE)"),
+    ("chat nobody/none", 3, "HF_HUB_OFFLINE is set"),
     ("chat folder", 3, "folder holds no model (no config.json)"),
     ("chat ok.toml", 3, "There is no checkpoint at ok.toml"),
     (f"chat {'x' * 300}", 3, f"There is no checkpoint at {'x' * 300}. Name a folder that"),

@@ -145,9 +145,7 @@ def serve(
     vllm_args: Others = "",
     api_profile: Profile = "r1kit",
     max_rows: Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")] = 32,
-    max_waiting: Annotated[
-        int, typer.Option(min=8, help="Maximum completions in the queue.")
-    ] = 256,
+    max_waiting: Annotated[int, typer.Option(min=8, help="Maximum queued completions.")] = 256,
     prefix_tokens: Annotated[
         int, typer.Option(min=0, help="Size of the prefix cache in tokens; 0 turns it off.")
     ] = 32_768,

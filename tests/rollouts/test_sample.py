@@ -215,7 +215,7 @@ BAD_TOLD = (
         (["MODEL", "q.jsonl", "."], 4, "is a folder"),
         (["MODEL", "long.jsonl", "d.jsonl"], 5, "long/1 has"),
         (["MODEL", "q.jsonl", "d.jsonl", "--split", "test"], 2, "There is no split 'test'"),
-        (["MODEL", "q.jsonl", "d.jsonl", "--benchmark", "x"], 2, "written NAME=FILE.jsonl"),
+        (["MODEL", "q.jsonl", "d.jsonl", "--benchmark", "x"], 2, "write NAME=FILE.jsonl"),
         (["MODEL", "q.jsonl", "d.jsonl", "--benchmark", "x=no"], 2, "There is no file no."),
         (["http://127.0.0.1:9/v1", "q.jsonl", "d.jsonl"], 5, "gave no answer in 5 tries"),
         (["http://me:sk-secret-0123@h/v1", "q.jsonl", "d.jsonl"], 2, "holds no key"),

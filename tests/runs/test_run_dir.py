@@ -246,7 +246,7 @@ def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path)
         with pytest.raises(RunError, match=r"rejection.taught.jsonl .*changed.*--from rejection"):
             run.refuse_changed_data("rejection")
         (run.checkpoint_path("rejection", 2) / MARKER).unlink()
-        with pytest.raises(RunError, match=r"rejection-000002.* is gone .*--from rejection"):
+        with pytest.raises(RunError, match=r"rejection-000002.* is missing .*--from rejection"):
             run.needed("rejection")
 
 
@@ -291,7 +291,9 @@ def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str) -> None:
 def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
         make_checkpoint(run, "zero", 10)
-    told = r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to make that stage"
+    told = (
+        r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to repeat that stage"
+    )
     with pytest.raises(RunError, match=told):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
     with pytest.raises(RunError, match="--from zero"):
