@@ -22,7 +22,7 @@ from r1kit.verify.math import check_math
 QuestionFields = dict[str, Any]
 
 ROLES = ("system", "user", "assistant")
-MAX_TOLD = 5
+MAX_LISTED = 5
 """number of bad rows listed individually in an error"""
 
 
@@ -30,7 +30,7 @@ def read_problems(path: Path) -> list[Problem]:
     """Read the problems in order. Raises TaskError that lists the invalid lines."""
     problems: list[Problem] = []
     seen: dict[str, int] = {}
-    bad: list[str] = []
+    faults: list[str] = []
     for number, line in read_json_lines(path, TaskError):
         try:
             problem = _problem(_row(line), path.stem, number)
@@ -39,8 +39,8 @@ def read_problems(path: Path) -> list[Problem]:
             seen[problem.id] = number
             problems.append(problem)
         except ValueError as error:
-            bad.append(f"line {number} {error}")
-    _refuse(path, bad, '{"problem": "...", "answer": "..."}')
+            faults.append(f"line {number} {error}")
+    _refuse(path, faults, '{"problem": "...", "answer": "..."}')
     if not problems:
         raise TaskError(f"{path} is empty; it needs a problem a line.")
     return problems
@@ -48,13 +48,13 @@ def read_problems(path: Path) -> list[Problem]:
 
 def read_questions(path: Path) -> list[str]:
     """Read only the questions, answered or not. Raises TaskError that lists lines without one."""
-    questions, bad = [], []
+    questions, faults = [], []
     for number, line in read_json_lines(path, TaskError):
         try:
             questions.append("\n".join(message.content for message in _messages(_row(line))))
         except ValueError as error:
-            bad.append(f"line {number} {error}")
-    _refuse(path, bad, '{"question": "..."}')
+            faults.append(f"line {number} {error}")
+    _refuse(path, faults, '{"question": "..."}')
     if not questions:
         raise TaskError(f"{path} is empty; it needs a question a line.")
     return questions
@@ -87,13 +87,13 @@ def _problem(row: QuestionFields, stem: str, number: int) -> Problem:
     language = row.get("language", language_of(messages[-1].content))
     if language not in LANGUAGES:
         raise ValueError(f'has a "language" that is not one of {", ".join(LANGUAGES)}')
-    return Problem(_whole(str(name)), stem, messages, _whole(answer), language)
+    return Problem(_valid_text(str(name)), stem, messages, _valid_text(answer), language)
 
 
 def _messages(row: QuestionFields) -> tuple[Message, ...]:
     text = row.get("problem", row.get("question"))
     if isinstance(text, str) and text.strip():
-        return (Message("user", _whole(text)),)
+        return (Message("user", _valid_text(text)),)
     turns = row.get("messages")
     if not isinstance(turns, list) or not turns:
         raise ValueError('has no text at "problem", and no "messages"')
@@ -107,18 +107,18 @@ def _message(turn: Any) -> Message:
     role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (0, 0)
     if role not in ROLES or not isinstance(content, str) or not content.strip():
         raise ValueError(f'has "messages" without a role ({", ".join(ROLES)}) or a content')
-    return Message(role, _whole(content))
+    return Message(role, _valid_text(content))
 
 
-def _whole(text: str) -> str:
+def _valid_text(text: str) -> str:
     if not is_text(text):
         raise ValueError("has half of a surrogate pair, which is no text")
     return text
 
 
-def _refuse(path: Path, bad: list[str], shape: str) -> None:
-    if bad:
-        more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
+def _refuse(path: Path, faults: list[str], shape: str) -> None:
+    if faults:
+        ending = f" and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
         raise TaskError(
-            f"{path}: {'; '.join(bad[:MAX_TOLD])}{more}. A line is a JSON object: {shape}"
+            f"{path}: {'; '.join(faults[:MAX_LISTED])}{ending}. A line is a JSON object: {shape}"
         )

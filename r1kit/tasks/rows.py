@@ -38,16 +38,16 @@ def _from_file(path: Path) -> Iterator[DatasetRow]:
         raise TaskError(f"{path} cannot be read as JSON lines: {error}.") from None
 
 
-def _row(line: str, where: str) -> DatasetRow:
+def _row(line: str, location: str) -> DatasetRow:
     try:
         row = read_json(line)
         refuse_unwritable(row)
     except ValueError as error:
-        raise TaskError(f"{where}: not JSON ({error}).") from None
+        raise TaskError(f"{location}: not JSON ({error}).") from None
     except UnwritableError as error:
-        raise TaskError(f"{where}: {error}; leave that row out, or mend it.") from None
+        raise TaskError(f"{location}: {error}; leave that row out, or mend it.") from None
     if not isinstance(row, dict):
-        raise TaskError(f"{where}: a row is a JSON object.")
+        raise TaskError(f"{location}: a row is a JSON object.")
     return row
 
 
