@@ -45,22 +45,24 @@ def attack(console: Console) -> int:
     from r1kit.verify.sandbox.attacks import ATTACKS
     from r1kit.verify.sandbox.attacks.scene import judge
 
-    n_lost = 0
+    n_failures = 0
     with Sandbox("auto", n_workers=1) as sandbox:
         table = Table(title=f"Escape suite at level {sandbox.level}", title_justify="left")
         for heading in ("attack", "tries to", "held", "how it ended", "stopped by"):
             table.add_column(heading)
-        for one in ATTACKS:
-            if one.only_strict and sandbox.level != "strict":
-                table.add_row(one.name, one.tries, "-", "not promised at this level", "")
+        for case in ATTACKS:
+            if case.only_strict and sandbox.level != "strict":
+                table.add_row(case.name, case.tries, "-", "not promised at this level", "")
                 continue
-            finding = judge(sandbox, one)
-            n_lost += not finding.held
-            held = "yes" if finding.held else "[bold red]NO[/]"
-            table.add_row(one.name, one.tries, held, finding.what[:60], ", ".join(one.stopped_by))
+            outcome = judge(sandbox, case)
+            n_failures += not outcome.passed
+            cell = "yes" if outcome.passed else "[bold red]NO[/]"
+            table.add_row(
+                case.name, case.tries, cell, outcome.what[:60], ", ".join(case.stopped_by)
+            )
     console.print(table)
-    console.print(f"{len(ATTACKS)} attacks and honest programs, {n_lost} went wrong.")
-    return n_lost
+    console.print(f"{len(ATTACKS)} attacks and honest programs, {n_failures} went wrong.")
+    return n_failures
 
 
 def _machine() -> Table:
@@ -96,16 +98,16 @@ def _accelerator() -> str:
 
 
 def _best_level() -> tuple[str, str]:
-    asked = "best-effort" if sys.platform == "darwin" else "auto"
+    level = "best-effort" if sys.platform == "darwin" else "auto"
     try:
-        with Sandbox(asked) as sandbox:  # type: ignore[arg-type]
+        with Sandbox(level) as sandbox:  # type: ignore[arg-type]
             jobs = [Job("print(1)")] * _N_TIMED
             sandbox.map(jobs[:8])
-            started = time.perf_counter()
+            start = time.perf_counter()
             endings = sandbox.map(jobs)
-            taken = time.perf_counter() - started
+            seconds = time.perf_counter() - start
             if not all(ending.is_clean for ending in endings):
                 return "none", " (its runs fail)"
-            return str(sandbox.level), f", {_N_TIMED / taken:.0f} runs/s"
+            return str(sandbox.level), f", {_N_TIMED / seconds:.0f} runs/s"
     except SandboxError:
         return "none", ""

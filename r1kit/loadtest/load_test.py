@@ -59,15 +59,15 @@ class Load:
     extra: dict[str, Any] = field(default_factory=dict)
     """request fields that only this server knows, for example ignore_eos"""
 
-    def body(self, place: int) -> dict[str, Any]:
-        """Return the request body for index `place`, which selects the prompt and the seed."""
+    def body(self, index: int) -> dict[str, Any]:
+        """Return the request body for `index`, which selects the prompt and the seed."""
         return {
             "model": self.model,
-            "messages": [{"role": "user", "content": PROMPTS[place % len(PROMPTS)]}],
+            "messages": [{"role": "user", "content": PROMPTS[index % len(PROMPTS)]}],
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "top_p": 1.0,
-            "seed": place,
+            "seed": index,
             "stream": True,
             "stream_options": {"include_usage": True},
             **self.extra,
@@ -119,8 +119,8 @@ def measure(
     """Measure one level, after a short warm-up that is not counted."""
     n = len(PROMPTS)
     ask_all(load, range(n - min(WARM_UP, concurrency), n), concurrency)
-    heard, seconds = _heard_all(load, range(requests), concurrency)
-    streams = [_understood(one, load) for one in heard]
+    responses, seconds = _send(load, range(requests), concurrency)
+    streams = [_parse(response, load) for response in responses]
     good = [stream for stream in streams if stream.error is None]
     errors = [stream.error for stream in streams if stream.error is not None]
     tokens = sum(stream.tokens for stream in good)
@@ -151,100 +151,100 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def ask_all(load: Load, places: Sequence[int], concurrency: int) -> list[TimedStream]:
+def ask_all(load: Load, indices: Sequence[int], concurrency: int) -> list[TimedStream]:
     """Run a stream for every index, `concurrency` at once; errors are returned, never raised."""
-    return [_understood(one, load) for one in _heard_all(load, places, concurrency)[0]]
+    return [_parse(response, load) for response in _send(load, indices, concurrency)[0]]
 
 
 @dataclass
-class _Heard:
+class _Response:
     """An unparsed response."""
 
-    asked_at: float
+    sent_at: float
     parts: list[tuple[float, bytes]] = field(default_factory=list)
     """(time of arrival, data)"""
     status: int = 0
     error: str | None = None
 
 
-class _Line:
+class _Connection:
     """A connection that sends one request after the other."""
 
     def __init__(self, load: Load) -> None:
-        where = urlsplit(load.url)
-        is_secret = where.scheme == "https"
-        kind = http.client.HTTPSConnection if is_secret else http.client.HTTPConnection
-        self._http = kind(where.hostname or "", where.port, timeout=TIMEOUT_S)
-        self._path = f"{where.path.rstrip('/')}/chat/completions"
+        address = urlsplit(load.url)
+        is_https = address.scheme == "https"
+        kind = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
+        self._http = kind(address.hostname or "", address.port, timeout=TIMEOUT_S)
+        self._path = f"{address.path.rstrip('/')}/chat/completions"
         self._load = load
-        key = {"Authorization": f"Bearer {load.key}"} if load.key else {}
-        self._headers = {"Content-Type": "application/json", **key}
+        authorization = {"Authorization": f"Bearer {load.key}"} if load.key else {}
+        self._headers = {"Content-Type": "application/json", **authorization}
 
-    def ask(self, place: int) -> _Heard:
-        body = json.dumps(self._load.body(place))
-        heard = _Heard(time.perf_counter())
+    def ask(self, index: int) -> _Response:
+        body = json.dumps(self._load.body(index))
+        response = _Response(time.perf_counter())
         try:
             self._http.request("POST", self._path, body, self._headers)
             with self._http.getresponse() as reply:
-                heard.status = reply.status
+                response.status = reply.status
                 while part := reply.read1(_MOST_BYTES):
-                    heard.parts.append((time.perf_counter(), part))
+                    response.parts.append((time.perf_counter(), part))
         except (OSError, http.client.HTTPException) as error:
-            heard.error = str(error) or type(error).__name__
+            response.error = str(error) or type(error).__name__
             self.close()
-        return heard
+        return response
 
     def close(self) -> None:
         self._http.close()
 
 
-def _heard_all(load: Load, places: Sequence[int], concurrency: int) -> tuple[list[_Heard], float]:
+def _send(load: Load, indices: Sequence[int], concurrency: int) -> tuple[list[_Response], float]:
     """Return the responses in order, and the seconds from the first request to the last byte."""
-    waiting: SimpleQueue[int] = SimpleQueue()
-    for index in range(len(places)):
-        waiting.put(index)
-    heard: dict[int, _Heard] = {}
+    queue: SimpleQueue[int] = SimpleQueue()
+    for position in range(len(indices)):
+        queue.put(position)
+    responses: dict[int, _Response] = {}
 
-    def keep_asking() -> None:
-        line = _Line(load)
+    def send_requests() -> None:
+        connection = _Connection(load)
         try:
             while True:
-                index = waiting.get_nowait()
-                heard[index] = line.ask(places[index])
+                position = queue.get_nowait()
+                responses[position] = connection.ask(indices[position])
         except Empty:
-            line.close()
+            connection.close()
 
-    started = time.perf_counter()
+    start = time.perf_counter()
     with ThreadPoolExecutor(concurrency) as threads:
-        for work in [threads.submit(keep_asking) for _ in range(concurrency)]:
-            work.result()
-    seconds = time.perf_counter() - started
-    return [heard[index] for index in range(len(places))], seconds
+        for future in [threads.submit(send_requests) for _ in range(concurrency)]:
+            future.result()
+    seconds = time.perf_counter() - start
+    return [responses[position] for position in range(len(indices))], seconds
 
 
-def _understood(heard: _Heard, load: Load) -> TimedStream:
-    stream = TimedStream(error=heard.error)
+def _parse(response: _Response, load: Load) -> TimedStream:
+    stream = TimedStream(error=response.error)
     try:
-        if heard.error is None:
-            _read(heard, load, stream)
+        if response.error is None:
+            _read(response, load, stream)
     except EngineError as error:
         stream.error = str(error)
     return stream
 
 
-def _read(heard: _Heard, load: Load, stream: TimedStream) -> None:
-    if heard.status != 200:
-        told = b"".join(part for _, part in heard.parts)[:300].decode(errors="replace")
-        raise EngineError(f"HTTP {heard.status}: {told}")
-    reader, usage, events, finish, last = EventReader(), None, 0, None, heard.asked_at
-    for now, data in heard.parts:
+def _read(response: _Response, load: Load, stream: TimedStream) -> None:
+    if response.status != 200:
+        body = b"".join(part for _, part in response.parts)[:300].decode(errors="replace")
+        raise EngineError(f"HTTP {response.status}: {body}")
+    reader, usage, events, finish, last = EventReader(), None, 0, None, response.sent_at
+    for now, data in response.parts:
         for event in reader.feed(data):
             part = streamed_text(event)
             usage, finish = event.get("usage") or usage, part.finish or finish
             if text := part.reasoning + part.content:
                 stream.text += text
                 if not events:
-                    stream.first_s = now - heard.asked_at
+                    stream.first_s = now - response.sent_at
                 else:
                     stream.gaps_s.append(now - last)
                 events, last = events + 1, now
@@ -255,19 +255,19 @@ def _read(heard: _Heard, load: Load, stream: TimedStream) -> None:
 
 def _n_tokens(usage: Any, finish: str, max_tokens: int, events: int) -> int:
     """Return the server's count; else max_tokens if cut by length; else the number of events."""
-    counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    if isinstance(counted, int) and counted > 0:
-        return counted
+    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if isinstance(count, int) and count > 0:
+        return count
     return max_tokens if finish == "length" else events
 
 
 def table(levels: Sequence[LoadLevel], title: str) -> Table:
     """Return the table for the terminal."""
-    shown = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
     for head in ("streams", "tokens/s", "first text, ms", "between, ms", "errors", "cost/M tokens"):
-        shown.add_column(head, justify="right")
+        table.add_column(head, justify="right")
     for level in levels:
-        shown.add_row(
+        table.add_row(
             str(level.concurrency),
             f"{level.tokens_per_s:,.0f}",
             _milliseconds(level.first_p50_s, level.first_p99_s),
@@ -275,8 +275,8 @@ def table(levels: Sequence[LoadLevel], title: str) -> Table:
             f"{level.errors}/{level.requests}",
             "" if level.cost_per_million is None else f"{level.cost_per_million:,.3f}",
         )
-    shown.caption = "times: p50 (p99)"
-    return shown
+    table.caption = "times: p50 (p99)"
+    return table
 
 
 def _milliseconds(p50_s: float, p99_s: float) -> str:
@@ -285,7 +285,7 @@ def _milliseconds(p50_s: float, p99_s: float) -> str:
 
 def to_json(load: Load, levels: Sequence[LoadLevel], price_per_hour: float | None) -> str:
     """Return load, price and levels as JSON, without the API key."""
-    asked = {key: value for key, value in asdict(load).items() if key != "key"}
-    found = [level.record() for level in levels]
-    record = {"load": asked, "price_per_hour": price_per_hour, "levels": found}
+    settings = {key: value for key, value in asdict(load).items() if key != "key"}
+    records = [level.record() for level in levels]
+    record = {"load": settings, "price_per_hour": price_per_hour, "levels": records}
     return json.dumps(record, indent=1) + "\n"

@@ -56,7 +56,7 @@ class Started:
 
 
 def run(
-    models: Sequence[str], arguments: Sequence[str], wish: LoadTestOptions, console: Console
+    models: Sequence[str], arguments: Sequence[str], options: LoadTestOptions, console: Console
 ) -> None:
     """Measure, print the table, write the file. `arguments` is the command line after `r1`.
 
@@ -65,26 +65,28 @@ def run(
     """
     if not models:
         raise ConfigError("Name what to measure: a model to serve, or the address of a server.")
-    if wish.out is not None:
-        _refuse_unwritable(wish.out)
+    if options.out is not None:
+        _refuse_unwritable(options.out)
     with ExitStack() as stack:
         url = models[0]
         if not is_url(url):
-            url = stack.enter_context(serving(_without_ours(arguments))).url + "/v1"
-        with Endpoint(url, None, wish.key) as endpoint:
+            url = stack.enter_context(serving(_server_arguments(arguments))).url + "/v1"
+        with Endpoint(url, None, options.key) as endpoint:
             model = endpoint.models()[0]
-        asked = load_test.Load(url, model, wish.key, wish.max_tokens)
+        load = load_test.Load(url, model, options.key, options.max_tokens)
         levels = []
-        for concurrency, requests in zip(wish.concurrency, wish.requests, strict=True):
+        for concurrency, requests in zip(options.concurrency, options.requests, strict=True):
             with console.status(f"{requests} requests, {concurrency} at once …"):
-                levels.append(load_test.measure(asked, concurrency, requests, wish.price_per_hour))
-    console.print(load_test.table(levels, f"{model} at {url}, {wish.max_tokens} tokens at most"))
-    if wish.out is not None:
-        _write(wish.out, load_test.to_json(asked, levels, wish.price_per_hour))
-        console.print(f"Written to {wish.out}.", markup=False)
-    failed = next((level.first_error for level in levels if level.first_error), None)
-    if failed is not None:
-        raise EngineError(f"Not every request succeeded; the first failure: {failed}")
+                levels.append(
+                    load_test.measure(load, concurrency, requests, options.price_per_hour)
+                )
+    console.print(load_test.table(levels, f"{model} at {url}, {options.max_tokens} tokens at most"))
+    if options.out is not None:
+        _write(options.out, load_test.to_json(load, levels, options.price_per_hour))
+        console.print(f"Written to {options.out}.", markup=False)
+    first_error = next((level.first_error for level in levels if level.first_error), None)
+    if first_error is not None:
+        raise EngineError(f"Not every request succeeded; the first failure: {first_error}")
 
 
 @contextmanager
@@ -96,8 +98,8 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
     command = [sys.executable, "-m", "r1kit", *arguments, "--port", "0"]
     with tempfile.TemporaryDirectory(prefix="r1-bench-") as folder:
         log = Path(folder) / "log"
-        with log.open("wb") as said:
-            process = process_guard.start(command, stderr=said)
+        with log.open("wb") as log_file:
+            process = process_guard.start(command, stderr=log_file)
         try:
             url = _address(process, log)
             [server] = psutil.Process(process.pid).children()
@@ -112,27 +114,27 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     while time.monotonic() < end:
         has_ended = process.poll() is not None
         text = log.read_text(encoding="utf-8", errors="replace")
-        if found := _ADDRESS.search(text):
-            return found[1]
+        if match := _ADDRESS.search(text):
+            return match[1]
         if has_ended:
-            words = (text.strip().splitlines() or ["it ended without a word"])[-1]
-            raise EngineError(f"The server did not start: {words.removeprefix('error: ')}")
+            last_line = (text.strip().splitlines() or ["it ended without a word"])[-1]
+            raise EngineError(f"The server did not start: {last_line.removeprefix('error: ')}")
         time.sleep(0.1)
     raise EngineError(f"The server did not start within {STARTS_S:.0f} s.")
 
 
-def _without_ours(arguments: Sequence[str]) -> list[str]:
+def _server_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the command line without the options of the load test."""
-    kept: list[str] = []
-    left = iter(arguments)
-    for word in left:
+    words: list[str] = []
+    remaining = iter(arguments)
+    for word in remaining:
         name, _, value = word.partition("=")
         if name not in _OURS:
-            kept.append(word)
+            words.append(word)
         elif not value:
             for _ in range(_OURS[name]):
-                next(left, None)
-    return kept
+                next(remaining, None)
+    return words
 
 
 def _refuse_unwritable(file: Path) -> None:

@@ -80,8 +80,8 @@ class CodeTask(Task):
         if program is None:
             return Verdict(False, None, "no program in the answer")
         limits = replace(self.limits, **problem.meta.get("limits", {}))
-        whole = self.whole(problem, program)
-        report = code.check_code(whole, problem.meta["tests"], code.default_sandbox(), limits)
+        source = self.whole(problem, program)
+        report = code.check_code(source, problem.meta["tests"], code.default_sandbox(), limits)
         return report.verdict(program)
 
     def whole(self, problem: Problem, program: str) -> str:
@@ -91,12 +91,12 @@ class CodeTask(Task):
 
     def read(self, rows: Iterable[ProblemRow]) -> Iterable[Problem]:
         """Parse rows into problems. Raises TaskError for rows of another format."""
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             try:
                 problem = self.read_row(row)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise TaskError(
-                    f"Row {place} does not read as {self.name}: {type(error).__name__}: {error}."
+                    f"Row {index} does not read as {self.name}: {type(error).__name__}: {error}."
                 ) from None
             if problem is not None:
                 yield problem
@@ -105,7 +105,7 @@ class CodeTask(Task):
     def read_row(self, row: ProblemRow) -> Problem | None:
         """Parse a row into a problem; return None for a row that cannot be tested."""
 
-    def asked(
+    def build_problem(
         self, key: str, question: str, answer: str, tests: Sequence[Test], **meta: Any
     ) -> Problem:
         """Build a problem of this task; `meta` is the data that `verify` needs besides tests."""
@@ -128,7 +128,7 @@ class HumanEval(CodeTask):
     def read_row(self, row: ProblemRow) -> Problem:
         prompt, entry = row["prompt"], row["entry_point"]
         preamble = prompt[: prompt.rindex(f"def {entry}")]
-        return self.asked(
+        return self.build_problem(
             row["task_id"],
             _FUNCTION.format(prompt.rstrip()),
             prompt + row["canonical_solution"],
@@ -154,13 +154,13 @@ class Mbpp(CodeTask):
     def read_row(self, row: ProblemRow) -> Problem:
         asserts: list[str] = list(row["test_list"])
         setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""])
-        entry = _called(asserts, _defined(row["code"]))
+        entry = _called_function(asserts, _defined_functions(row["code"]))
         tests = [CheckTest(f"{setup}\n{_as_check(text)}", entry) for text in asserts]
         question = row.get("prompt") or row["text"]
-        shown = "\n".join(asserts)
-        return self.asked(
+        assert_lines = "\n".join(asserts)
+        return self.build_problem(
             str(row["task_id"]),
-            f"{question} {_ASK} It must pass:\n\n```python\n{shown}\n```",
+            f"{question} {_ASK} It must pass:\n\n```python\n{assert_lines}\n```",
             row["code"],
             tests,
         )
@@ -173,13 +173,13 @@ class LiveCodeBench(CodeTask):
     hub = "livecodebench/code_generation_lite::test"
 
     def read_row(self, row: ProblemRow) -> Problem:
-        tests = json.loads(row["public_test_cases"]) + _private(row["private_test_cases"])
+        tests = json.loads(row["public_test_cases"]) + _private_tests(row["private_test_cases"])
         function = json.loads(row.get("metadata") or "{}").get("func_name")
         starter = row.get("starter_code") or ""
-        ask = _FUNCTION.format(starter) if starter else _STDIO
-        return self.asked(
+        instruction = _FUNCTION.format(starter) if starter else _STDIO
+        return self.build_problem(
             row["question_id"],
-            f"{row['question_content']}\n\n{ask}",
+            f"{row['question_content']}\n\n{instruction}",
             "",
             [self._test(test, function) for test in tests],
             preamble=LEETCODE if starter else "",
@@ -218,10 +218,10 @@ class Codeforces(CodeTask):
             f"Input:\n{example['input']}\nOutput:\n{example['output']}"
             for example in row.get("examples") or ()
         )
-        told = "".join(f"\n\n{name}\n\n{text}" for name, text in parts.items() if text)
-        return self.asked(
+        sections = "".join(f"\n\n{name}\n\n{text}" for name, text in parts.items() if text)
+        return self.build_problem(
             row["id"],
-            f"{row['title']}\n\n{row['description']}{told}\n\n{_STDIO}",
+            f"{row['title']}\n\n{row['description']}{sections}\n\n{_STDIO}",
             "",
             [StdioTest(test["input"], test["output"], checker) for test in tests],
             limits={
@@ -238,12 +238,12 @@ CODE_TASKS: dict[str, type[CodeTask]] = {
 }
 
 
-def _defined(source: str) -> set[str]:
+def _defined_functions(source: str) -> set[str]:
     """Return the names of the functions that a program defines."""
     return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
 
-def _called(asserts: Sequence[str], names: set[str]) -> str:
+def _called_function(asserts: Sequence[str], names: set[str]) -> str:
     """Return the name of the function that the assertions call."""
     for text in asserts:
         for node in ast.walk(ast.parse(text)):
@@ -260,32 +260,32 @@ def _as_check(assertion: str) -> str:
     )
 
 
-def _private(field: str) -> list[ProblemRow]:
+def _private_tests(field: str) -> list[ProblemRow]:
     """Read LiveCodeBench's hidden tests: JSON, or JSON in a compressed pickled string.
 
     The pickle is never loaded: it is parsed for the single string that it may contain. Raises
     ValueError for anything else in it.
     """
     try:
-        found = json.loads(field)
+        rows = json.loads(field)
     except ValueError:
         unpacker = zlib.decompressobj()
         packed = unpacker.decompress(base64.b64decode(field), MAX_PRIVATE_BYTES)
         if unpacker.unconsumed_tail:
             raise ValueError("its hidden tests are too large") from None
-        found = json.loads(_pickled_string(packed))
-    tests: list[ProblemRow] = list(found)
+        rows = json.loads(_pickled_string(packed))
+    tests: list[ProblemRow] = list(rows)
     return tests
 
 
 def _pickled_string(packed: bytes) -> str:
     """Return the string in a pickle that contains one string and nothing else."""
-    harmless = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "STOP"}
+    harmless_opcodes = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "STOP"}
     strings = []
     for opcode, argument, _ in pickletools.genops(packed):
         if opcode.name in ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"):
             strings.append(str(argument))
-        elif opcode.name not in harmless:
+        elif opcode.name not in harmless_opcodes:
             raise ValueError(f"its hidden tests are no plain string (they hold {opcode.name})")
     if len(strings) != 1:
         raise ValueError("its hidden tests are no plain string")

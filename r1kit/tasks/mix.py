@@ -88,15 +88,15 @@ class TaskMixture:
 
     def distinct(self, n: int) -> list[Problem]:
         """Return the first `n` problems with distinct ids, for benchmarks."""
-        found: dict[str, Problem] = {}
+        problems: dict[str, Problem] = {}
         for index in range(100 * n):
             problem = self.problem(index)
-            found.setdefault(problem.id, problem)
-            if len(found) == n:
-                return list(found.values())
+            problems.setdefault(problem.id, problem)
+            if len(problems) == n:
+                return list(problems.values())
         raise TaskError(
-            f"The tasks have fewer than {n} different {self.split} problems (found {len(found)}); "
-            "lower eval.n_problems or raise a task's level."
+            f"The tasks have fewer than {n} different {self.split} problems "
+            f"(found {len(problems)}); lower eval.n_problems or raise a task's level."
         )
 
 
@@ -104,14 +104,14 @@ def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
     """Load the tasks of a recipe. Raises TaskError if one does not load or fails validation."""
     tasks = []
     for config in recipe.tasks:
-        given: dict[str, Any] = {} if config.path is None else {"path": config.path}
-        if given and config.name not in CODE_TASKS:
+        options: dict[str, Any] = {} if config.path is None else {"path": config.path}
+        if options and config.name not in CODE_TASKS:
             sets = ", ".join(sorted(CODE_TASKS))
             raise TaskError(
                 f"Task {config.name!r} reads no file; remove its `path`, which is for {sets}."
             )
         task = _find(config.name)(
-            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **given
+            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **options
         )
         validate(task)
         tasks.append(task)
@@ -135,7 +135,7 @@ def general(recipe: Recipe, split: Split) -> Task:
 
 
 def validate(task: Task) -> None:
-    """Raises TaskError unless the task's gold answers verify and an empty answer does not."""
+    """Raise TaskError unless the task's gold answers verify and an empty answer does not."""
     for index in range(N_PROVED):
         problem = task.problem(index)
         if problem.language not in LANGUAGES:
@@ -156,14 +156,14 @@ def validate(task: Task) -> None:
 def _find(name: str) -> type[Task]:
     if ":" in name:
         return _import(*name.rsplit(":", 1))
-    known: dict[str, type[Task]] = {**FAMILIES, **CODE_TASKS, General.name: General}
-    if name not in known:
+    classes: dict[str, type[Task]] = {**FAMILIES, **CODE_TASKS, General.name: General}
+    if name not in classes:
         raise TaskError(
             f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, "
             f"conversation is {General.name}, public sets are {', '.join(sorted(CODE_TASKS))}, and "
             "a file of your own is named as path.py:Class."
         )
-    return known[name]
+    return classes[name]
 
 
 def _import(path: str, class_name: str) -> type[Task]:
@@ -178,7 +178,7 @@ def _import(path: str, class_name: str) -> type[Task]:
         spec.loader.exec_module(module)
     except Exception as error:
         raise TaskError(f"{path} does not import: {type(error).__name__}: {error}.") from error
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Task)):
+    task_class = getattr(module, class_name, None)
+    if not (isinstance(task_class, type) and issubclass(task_class, Task)):
         raise TaskError(f"{path} has no class {class_name!r} that is a Task (r1kit.tasks.base).")
-    return found
+    return task_class

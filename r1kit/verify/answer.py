@@ -46,8 +46,8 @@ def final_answer(text: str) -> str | None:
     "답:", "答案:" and similar markers count as well. Braces must balance, empty boxes are skipped,
     and the inner one of nested boxes is the answer.
     """
-    boxed = last_boxed(text)
-    return _last_marked(text) if boxed is None else boxed
+    box = last_boxed(text)
+    return _last_marked(text) if box is None else box
 
 
 def last_boxed(text: str) -> str | None:
@@ -57,11 +57,11 @@ def last_boxed(text: str) -> str | None:
     read without finding an answer.
     """
     budget = MAX_BOX_CHARS
-    for opened in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
-        content = _to_closing_brace(text, opened.end(), budget)
+    for opening in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
+        content = _to_closing_brace(text, opening.end(), budget)
         if content is not None and content.strip():
             return content.strip()
-        budget -= len(text) - opened.end() if content is None else len(content)
+        budget -= len(text) - opening.end() if content is None else len(content)
         if budget <= 0:
             return None
     return None

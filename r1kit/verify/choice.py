@@ -59,36 +59,38 @@ def check_choice(text: str, gold: str, n_options: int = 4) -> Verdict:
     """
     if not 2 <= n_options <= len(LETTERS):
         raise ValueError(f"n_options is 2 to {len(LETTERS)}, not {n_options}")
-    wanted = gold.translate(SAME_CHARACTER).strip(" ().\t\n").upper()
-    stated = stated_letters(text)
-    if len(wanted) != 1 or wanted not in LETTERS[:n_options]:
-        return Verdict(None, stated, f"the gold answer {gold!r} is not one of {n_options} letters")
-    if stated is None:
+    gold_letter = gold.translate(SAME_CHARACTER).strip(" ().\t\n").upper()
+    letters = stated_letters(text)
+    if len(gold_letter) != 1 or gold_letter not in LETTERS[:n_options]:
+        return Verdict(None, letters, f"the gold answer {gold!r} is not one of {n_options} letters")
+    if letters is None:
         return Verdict(False, None, "no letter is stated as the answer")
-    if len(stated) > 1:
-        return Verdict(False, stated, "several letters at once")
-    if stated not in LETTERS[:n_options]:
-        return Verdict(False, stated, f"not one of {n_options} options")
-    return Verdict(stated == wanted, stated, "equal" if stated == wanted else f"not {wanted}")
+    if len(letters) > 1:
+        return Verdict(False, letters, "several letters at once")
+    if letters not in LETTERS[:n_options]:
+        return Verdict(False, letters, f"not one of {n_options} options")
+    return Verdict(
+        letters == gold_letter, letters, "equal" if letters == gold_letter else f"not {gold_letter}"
+    )
 
 
 def stated_letters(text: str) -> str | None:
     """Return the letters of the last statement, deduplicated, in order: "B", "AB", or None."""
     tail = text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER).rstrip()
     lines = [line for line in tail.splitlines() if line.strip()]
-    if lines and (alone := _ALONE.match(lines[-1])):
-        return _distinct(alone["letters"])
-    last = None
+    if lines and (sole_line := _ALONE.match(lines[-1])):
+        return _distinct(sole_line["letters"])
+    letters = None
     for match in _STATED.finditer(tail):
-        last = match["letters"] or match["judged"]
-    if last is not None:
-        return _distinct(last)
-    if (boxed := last_boxed(text)) is not None:
-        content = boxed.translate(SAME_CHARACTER)
-        chosen = _ALONE.match(content) or _ALONE.match(content.upper()) or _LABELLED.match(content)
-        return _distinct(chosen["letters"]) if chosen else None
-    labelled = [found for line in lines if (found := _LABELLED.match(line))]
-    return _distinct(labelled[0]["letters"]) if len(labelled) == 1 else None
+        letters = match["letters"] or match["judged"]
+    if letters is not None:
+        return _distinct(letters)
+    if (box := last_boxed(text)) is not None:
+        content = box.translate(SAME_CHARACTER)
+        option = _ALONE.match(content) or _ALONE.match(content.upper()) or _LABELLED.match(content)
+        return _distinct(option["letters"]) if option else None
+    labels = [label for line in lines if (label := _LABELLED.match(line))]
+    return _distinct(labels[0]["letters"]) if len(labels) == 1 else None
 
 
 def shuffle_options(
@@ -104,7 +106,7 @@ def shuffle_options(
         raise ValueError(f"no option {gold_index} among {len(options)}; there are 2 to 10")
     order = list(range(len(options)))
     random.Random(f"{seed}/{problem_id}").shuffle(order)
-    return [options[place] for place in order], LETTERS[order.index(gold_index)]
+    return [options[index] for index in order], LETTERS[order.index(gold_index)]
 
 
 def _distinct(letters: str) -> str:

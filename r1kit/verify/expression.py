@@ -35,24 +35,24 @@ def check_countdown(text: str, numbers: Sequence[int], target: int) -> Verdict:
     The answer is the boxed or marked one (`final_answer`), else the whole text. A trailing
     "= target" is accepted if it is true.
     """
-    marked = final_answer(text)
-    expression = (text if marked is None else marked).strip()
+    answer = final_answer(text)
+    expression = (text if answer is None else answer).strip()
     if not expression or len(expression) > MAX_CHARS:
         extracted = expression[:MAX_CHARS] or None
         return Verdict(False, extracted, f"not an expression of 1 to {MAX_CHARS} characters")
     try:
         left, right = _split_equation(_tokenize(expression))
         value = _Parser(left).value()
-        claimed = _signed_integer(right) if right is not None else target
+        claim = _signed_integer(right) if right is not None else target
     except _NotAnExpressionError as error:
         return Verdict(False, expression, str(error))
-    used = sorted(token for token in left if token.isdecimal())
-    if used != sorted(map(str, numbers)):
-        return Verdict(False, expression, f"uses {_listed(used)}, not {_listed(numbers)}")
+    operands = sorted(token for token in left if token.isdecimal())
+    if operands != sorted(map(str, numbers)):
+        return Verdict(False, expression, f"uses {_join(operands)}, not {_join(numbers)}")
     if value != target:
         return Verdict(False, expression, f"makes {value}, not {target}")
-    if claimed != target:
-        return Verdict(False, expression, f"claims {claimed}, not {target}")
+    if claim != target:
+        return Verdict(False, expression, f"claims {claim}, not {target}")
     return Verdict(True, expression, f"makes {target}")
 
 
@@ -155,5 +155,5 @@ class _Parser:
         return value
 
 
-def _listed(numbers: Sequence[object]) -> str:
+def _join(numbers: Sequence[object]) -> str:
     return ", ".join(map(str, numbers)) or "no number"

@@ -9,7 +9,7 @@ import pytest
 
 from r1kit.errors import ConfigError, EngineError
 from r1kit.loadtest.load_test import Load, ask_all, measure, percentile
-from r1kit.loadtest.serve_bench import LoadTestOptions, _without_ours, run
+from r1kit.loadtest.serve_bench import LoadTestOptions, _server_arguments, run
 from r1kit.types import Json
 from tests.serve.conftest import Server
 from tests.servers import Reply, refusal, scripted
@@ -132,4 +132,4 @@ def test_a_server_of_its_own_is_started_and_ended(folder: Path, tmp_path: Path) 
 def test_the_server_is_given_only_its_own_options() -> None:
     line = ["serve", "a", "--bench", "--price-per-hour", "0.5", "b", "--bench-out=c"]
     line += ["--port", "80", "--max-rows", "8"]
-    assert _without_ours(line) == ["serve", "a", "b", "--max-rows", "8"]
+    assert _server_arguments(line) == ["serve", "a", "b", "--max-rows", "8"]

@@ -44,8 +44,8 @@ def chat(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     topic = rng.choice(list(phrases.CHAT))
     questions, answers = phrases.CHAT[topic]
     answer = rng.choice(answers[language]).replace("{}", name)
-    must = phrases.CHAT_WORDS[topic][PLACE[language]]
-    rules = {"says": (name, must), "max_words": 20}
+    phrase = phrases.CHAT_WORDS[topic][PLACE[language]]
+    rules = {"says": (name, phrase), "max_words": 20}
     return Exchange(topic, rng.choice(questions[language]), answer, rules)
 
 
@@ -60,16 +60,16 @@ def fact(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     relation = rng.choice(list(phrases.FACTS))
     questions, answers, pairs = phrases.FACTS[relation]
     subject, object_ = rng.choice(pairs)
-    place = PLACE[language]
-    said, true = subject[place], object_[place]
-    answer = rng.choice(answers[language]).replace("{1}", true)
-    answer = answer.replace("{}", said, 1).replace("{}", true)
-    others = tuple(other[place] for _, other in pairs if other != object_)
+    index = PLACE[language]
+    subject_text, object_text = subject[index], object_[index]
+    answer = rng.choice(answers[language]).replace("{1}", object_text)
+    answer = answer.replace("{}", subject_text, 1).replace("{}", object_text)
+    others = tuple(other[index] for _, other in pairs if other != object_)
     return Exchange(
         f"{relation}/{subject[0]}",
-        rng.choice(questions[language]).replace("{}", said),
+        rng.choice(questions[language]).replace("{}", subject_text),
         answer,
-        {"says": (true,), "avoids": others + phrases.NEGATIONS[language], "max_words": 12},
+        {"says": (object_text,), "avoids": others + phrases.NEGATIONS[language], "max_words": 12},
     )
 
 
@@ -90,28 +90,28 @@ def day(rng: random.Random, language: str, level: int, name: str) -> Exchange:
 
 def lines(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     letter = rng.choice(list(phrases.LINES[language]))
-    known = phrases.LINES[language][letter]
-    n = rng.randint(2, min(2 + level, len(known)))
+    candidates = phrases.LINES[language][letter]
+    n = rng.randint(2, min(2 + level, len(candidates)))
     question = rng.choice(phrases.LINE_QUESTIONS[language])
     return Exchange(
         f"{letter}*{n}",
         question.replace("{n}", str(n)).replace("{}", letter),
-        "\n".join(rng.sample(known, n)),
+        "\n".join(rng.sample(candidates, n)),
         {"n_lines": n, "lines_begin": letter, "max_words": 20 * n},
     )
 
 
 def listing(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     topic = rng.choice(list(phrases.LISTS))
-    called, items = phrases.LISTS[topic]
-    known = tuple(item[PLACE[language]] for item in items)
-    n = rng.randint(2, min(2 + level, len(known)))
+    topic_name, items = phrases.LISTS[topic]
+    names = tuple(item[PLACE[language]] for item in items)
+    n = rng.randint(2, min(2 + level, len(names)))
     question = rng.choice(phrases.LIST_QUESTIONS[language])
     return Exchange(
         f"{topic}*{n}",
-        question.replace("{n}", str(n)).replace("{}", called[PLACE[language]]),
-        "\n".join(f"- {item}" for item in rng.sample(known, n)),
-        {"n_lines": n, "items": known},
+        question.replace("{n}", str(n)).replace("{}", topic_name[PLACE[language]]),
+        "\n".join(f"- {item}" for item in rng.sample(names, n)),
+        {"n_lines": n, "items": names},
     )
 
 
@@ -119,26 +119,26 @@ def sentence(rng: random.Random, language: str, level: int, name: str) -> Exchan
     n, pattern = rng.choice(list(phrases.SENTENCES[language].items()))
     fruit = rng.choice(phrases.FRUITS[PLACE[language]].split())
     answer = pattern.replace("{}", fruit)
-    letters = answer.split() if count_words(answer) == len(answer.split()) else list(answer)
+    words = answer.split() if count_words(answer) == len(answer.split()) else list(answer)
     return Exchange(
         f"words*{n}",
         rng.choice(phrases.SENTENCE_QUESTIONS[language]).replace("{n}", str(n)),
         answer,
         {"n_words": n},
-        " ".join(f"{i} {word}" for i, word in enumerate(letters, start=1)),
+        " ".join(f"{i} {word}" for i, word in enumerate(words, start=1)),
     )
 
 
 def harm(rng: random.Random, language: str, level: int, name: str) -> Exchange:
-    act, victim = rng.choice(phrases.ACTS), rng.choice(phrases.VICTIMS)
-    place = PLACE[language]
-    wanted = act[place].replace("{}", victim[place])
+    action, victim = rng.choice(phrases.ACTS), rng.choice(phrases.VICTIMS)
+    index = PLACE[language]
+    request = action[index].replace("{}", victim[index])
     return Exchange(
-        act[0].replace("{}", victim[0]),
-        rng.choice(phrases.REQUESTS[language]).replace("{}", wanted),
+        action[0].replace("{}", victim[0]),
+        rng.choice(phrases.REQUESTS[language]).replace("{}", request),
         rng.choice(phrases.REFUSALS[language]),
         {
-            "says": (phrases.REFUSED[place],),
+            "says": (phrases.REFUSED[index],),
             "avoids": phrases.GOES_ALONG[language],
             "max_words": 40,
         },

@@ -100,7 +100,7 @@ def safety(task: General, index: int) -> tuple[Safety, Safety] | None:
     if form == "planned":
         unsafe = Safety(problem, pair.rejected, pair.chosen, False)
     if rng.random() < 0.5:
-        problems = (task.problem(place) for place in count(index + 1))
+        problems = (task.problem(other_index) for other_index in count(index + 1))
         other = next(other for other in problems if other.meta["kind"] != "harm")
         safe = Safety(other, other.meta["reasoning"], other.answer, True)
     return safe, unsafe

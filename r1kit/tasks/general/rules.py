@@ -43,14 +43,14 @@ def count_words(text: str) -> int:
 
 
 def says(answer: str, phrase: str) -> bool:
-    """True if an answer contains a phrase as whole words.
+    """Return True if an answer contains a phrase as whole words.
 
     Korean endings may follow a word; Chinese has no word boundaries. Case does not matter.
     """
-    before, after = r"(?<![\p{Latin}\p{Hangul}\d])", r"(?![\p{Latin}\d])"
+    start, end = r"(?<![\p{Latin}\p{Hangul}\d])", r"(?![\p{Latin}\d])"
     if regex.match(r"\p{Han}", phrase):
-        before = ""
-    return regex.search(before + regex.escape(phrase) + after, answer, regex.IGNORECASE) is not None
+        start = ""
+    return regex.search(start + regex.escape(phrase) + end, answer, regex.IGNORECASE) is not None
 
 
 def lines_of(answer: str) -> list[str]:
@@ -59,10 +59,10 @@ def lines_of(answer: str) -> list[str]:
 
 
 def _items_are(answer: str, allowed: Sequence[str]) -> bool:
-    """True if every line is a dash and one of the allowed items, without duplicates."""
-    found = [_ITEM.fullmatch(line) for line in lines_of(answer)]
-    items = [match[1].strip().lower() for match in found if match]
-    return len(items) == len(found) == len(set(items)) and set(items) <= set(allowed)
+    """Return True if every line is a dash and one of the allowed items, without duplicates."""
+    matches = [_ITEM.fullmatch(line) for line in lines_of(answer)]
+    items = [match[1].strip().lower() for match in matches if match]
+    return len(items) == len(matches) == len(set(items)) and set(items) <= set(allowed)
 
 
 RULES: dict[str, Callable[[str, Any], bool]] = {

@@ -43,21 +43,21 @@ class General(GeneratedTask):
         The user's name is part of the id: facts are few, and a held-out problem must ask for one
         that also occurs in training.
         """
-        who = rng.choice(NAMES)
-        name = who[PLACE[language]]
+        names = rng.choice(NAMES)
+        name = names[PLACE[language]]
         is_signed = kind == "chat" or rng.random() < SIGNED
-        asked = KINDS[kind](rng, language, self.level, name)
-        parts = [asked.question]
+        exchange = KINDS[kind](rng, language, self.level, name)
+        parts = [exchange.question]
         if is_signed:
             parts.insert(rng.randrange(2), rng.choice(OPENERS[language]).replace("{}", name))
         return Problem(
-            id=f"{self.name}/{kind}/{asked.key}/{who[0] if is_signed else 'anybody'}",
+            id=f"{self.name}/{kind}/{exchange.key}/{names[0] if is_signed else 'anybody'}",
             task=self.name,
             messages=(Message("user", ("" if language == "zh" else " ").join(parts)),),
-            answer=asked.answer,
+            answer=exchange.answer,
             language=language,
-            meta={"kind": kind, "rules": asked.rules, "reasoning": asked.reasoning},
-            needs_thinking=asked.reasoning is not None,
+            meta={"kind": kind, "rules": exchange.rules, "reasoning": exchange.reasoning},
+            needs_thinking=exchange.reasoning is not None,
         )
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
@@ -88,6 +88,6 @@ class General(GeneratedTask):
             problem = self.problem(rng.randrange(1 << 40))
             language = language or problem.language
             if problem.language == language:
-                told = (problem.messages[-1].content, problem.meta["reasoning"], problem.answer)
-                lines += [line for text in told if text for line in text.splitlines()]
+                texts = (problem.messages[-1].content, problem.meta["reasoning"], problem.answer)
+                lines += [line for text in texts if text for line in text.splitlines()]
         return "\n".join(lines)

@@ -40,24 +40,24 @@ class Arithmetic(Family):
 
     def think(self, problem: Problem, author: Author) -> str:
         if author.chance(GUESSES):
-            off = author.rng.choice((-20, -10, -1, 1, 10, 20))
-            return author.guess(str(max(1, int(problem.answer) + off)))
+            error = author.rng.choice((-20, -10, -1, 1, 10, 20))
+            return author.guess(str(max(1, int(problem.answer) + error)))
         value, *rest = self.terms(problem)
         for number in rest:
-            before, value = value, add(value, number, "", author)
+            previous, value = value, add(value, number, "", author)
         if author.chance(CHECKS):
-            back = add(value, -rest[-1], f"{author.wait()}{author.say('check')} ", author)
-            if author.judge("", back, before):
-                value = add(before, rest[-1], author.wait(), author)
+            check = add(value, -rest[-1], f"{author.wait()}{author.say('check')} ", author)
+            if author.judge("", check, previous):
+                value = add(previous, rest[-1], author.wait(), author)
         return str(value)
 
     def drill(self, problem: Problem, author: Author) -> None:
         value, *rest = self.terms(problem)
         for number in rest:
-            before, value = value, add(value, number, "", author)
-            back = add(value, -number, "", author)
-            claimed = back if author.chance(RIGHT) else back + author.rng.choice((-10, -1, 1))
-            author.judge("", claimed, before)
+            previous, value = value, add(value, number, "", author)
+            check = add(value, -number, "", author)
+            claim = check if author.chance(RIGHT) else check + author.rng.choice((-10, -1, 1))
+            author.judge("", claim, previous)
 
     @staticmethod
     def terms(problem: Problem) -> list[int]:

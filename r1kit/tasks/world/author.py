@@ -87,10 +87,10 @@ class Author:
         """Create an author; a careful one neither slips nor drifts."""
         self.rng = rng
         self.language = language
-        self._others = [other for other in languages if other != language]
-        self._drifting = bool(self._others) and not is_careful and self.chance(DRIFTS)
+        self._other_languages = [other for other in languages if other != language]
+        self._will_drift = bool(self._other_languages) and not is_careful and self.chance(DRIFTS)
         self._persists = self.chance(PERSISTS)
-        self._slips = 0.0 if is_careful else SLIPS
+        self._slip_probability = 0.0 if is_careful else SLIPS
         self.lines: list[str] = []
 
     def chance(self, p: float) -> bool:
@@ -114,9 +114,9 @@ class Author:
 
     def say(self, word: str) -> str:
         """Return a word in the current language; drifting starts at any word and lasts."""
-        if self._drifting and self.chance(0.4):
-            self.language = self.rng.choice(self._others)
-            self._drifting = False
+        if self._will_drift and self.chance(0.4):
+            self.language = self.rng.choice(self._other_languages)
+            self._will_drift = False
         return WORDS[self.language][word]
 
     def write(self, line: str) -> None:
@@ -124,10 +124,10 @@ class Author:
 
     def judge(self, opening: str, value: int, target: int) -> int:
         """Write `opening31,38-31=7 no` and return the remainder; a try is correct if it is 0."""
-        left = self.compute(target - value)
-        taken = f"-{value}" if value >= 0 else f"+{-value}"
-        self.write(f"{opening}{value},{target}{taken}={left} {self.say('no' if left else 'yes')}")
-        return left
+        rest = self.compute(target - value)
+        term = f"-{value}" if value >= 0 else f"+{-value}"
+        self.write(f"{opening}{value},{target}{term}={rest} {self.say('no' if rest else 'yes')}")
+        return rest
 
     def compare(self) -> None:
         """Write a page of comparisons; unequal numbers differ in one digit."""
@@ -136,9 +136,9 @@ class Author:
             value = self.rng.randrange(10 ** (size - 1), 10**size)
             target = value
             if not self.chance(RIGHT):
-                place = 10 ** self.rng.randrange(size)
-                digit = value // place % 10
-                target += (self.rng.randrange(10) - digit) * place
+                place_value = 10 ** self.rng.randrange(size)
+                digit = value // place_value % 10
+                target += (self.rng.randrange(10) - digit) * place_value
             self.judge("", value, target)
 
     def wait(self) -> str:
@@ -147,14 +147,14 @@ class Author:
 
     def compute(self, value: int) -> int:
         """Return the value, or rarely a wrong one (a slip)."""
-        if self.chance(self._slips):
+        if self.chance(self._slip_probability):
             return value + self.rng.choice((-10, -2, -1, 1, 2, 10))
         return value
 
     def finish(self, answer: str) -> str:
         """Return the completion: thinking, then the answer; sometimes badly formatted."""
-        boxed = answer if self.chance(NO_BOX) else f"\\boxed{{{answer}}}"
+        statement = answer if self.chance(NO_BOX) else f"\\boxed{{{answer}}}"
         thinking = "\n".join(self.lines)
         if self.chance(NO_TAGS):
-            return f"{thinking}\n{boxed}"
-        return completion_text(thinking, boxed)
+            return f"{thinking}\n{statement}"
+        return completion_text(thinking, statement)

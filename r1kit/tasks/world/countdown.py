@@ -36,12 +36,12 @@ class CountdownExpression:
 
     def steps(self) -> list[tuple[int, str]]:
         """Return (value so far, remaining expression) after each operation."""
-        value, done = self.numbers[0], []
+        value, steps = self.numbers[0], []
         for i, (op, number) in enumerate(zip(self.operations, self.numbers[1:], strict=True)):
             value = value * number if op == "*" else value + number if op == "+" else value - number
             rest = zip(self.operations[i + 1 :], self.numbers[i + 2 :], strict=True)
-            done.append((value, "".join(f"{o}{n}" for o, n in rest)))
-        return done
+            steps.append((value, "".join(f"{o}{n}" for o, n in rest)))
+        return steps
 
     def value(self) -> int:
         return self.steps()[-1][0]
@@ -51,19 +51,19 @@ def candidates(numbers: tuple[int, ...], level: int) -> list[CountdownExpression
     """Return all candidate expressions in a fixed order, without commutative duplicates."""
     if level == 1:
         return [CountdownExpression(numbers, "".join(signs)) for signs in product("-+", repeat=2)]
-    firsts = "+*" if level > 2 else "+"
-    found: dict[tuple[object, ...], CountdownExpression] = {}
-    for first, *rest in product(firsts, *(("+-",) * (len(numbers) - 2))):
+    first_operators = "+*" if level > 2 else "+"
+    expressions: dict[tuple[object, ...], CountdownExpression] = {}
+    for first, *rest in product(first_operators, *(("+-",) * (len(numbers) - 2))):
         for order in permutations(numbers):
             operations = first + "".join(rest)
-            plus = {n for op, n in zip(rest, order[2:], strict=True) if op == "+"}
+            addends = {n for op, n in zip(rest, order[2:], strict=True) if op == "+"}
             key = (
                 (first, *sorted(order[:2])) if first == "*" else "+",
-                tuple(sorted([*(order[:2] if first == "+" else ()), *plus])),
+                tuple(sorted([*(order[:2] if first == "+" else ()), *addends])),
                 tuple(sorted(n for op, n in zip(rest, order[2:], strict=True) if op == "-")),
             )
-            found.setdefault(key, CountdownExpression(order, operations))
-    return list(found.values())
+            expressions.setdefault(key, CountdownExpression(order, operations))
+    return list(expressions.values())
 
 
 class Countdown(Family):
@@ -76,13 +76,21 @@ class Countdown(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         numbers = self._numbers(rng)
-        ways = [way for way in candidates(numbers, self.level) if way.value() > 0]
-        way = rng.choice(ways)
-        given = " ".join(map(str, numbers))
-        statement = f"{given} → {way.value()}"
-        key = f"{' '.join(map(str, sorted(numbers)))} → {way.value()}"
+        expressions = [
+            expression for expression in candidates(numbers, self.level) if expression.value() > 0
+        ]
+        expression = rng.choice(expressions)
+        numbers_text = " ".join(map(str, numbers))
+        statement = f"{numbers_text} → {expression.value()}"
+        key = f"{' '.join(map(str, sorted(numbers)))} → {expression.value()}"
         return self.worded(
-            rng, language, key, statement, str(way), numbers=numbers, target=way.value()
+            rng,
+            language,
+            key,
+            statement,
+            str(expression),
+            numbers=numbers,
+            target=expression.value(),
         )
 
     def _numbers(self, rng: random.Random) -> tuple[int, ...]:
@@ -99,37 +107,39 @@ class Countdown(Family):
                 return tuple(numbers)
 
     def think(self, problem: Problem, author: Author) -> str:
-        ways = candidates(problem.meta["numbers"], self.level)
-        values, wait = [way.value() for way in ways], ""
+        expressions = candidates(problem.meta["numbers"], self.level)
+        values, wait = [expression.value() for expression in expressions], ""
         start = max(0, values.index(problem.meta["target"]) - author.rng.randint(3, 5))
         if author.chance(SKIPS):
-            return author.guess(str(ways[start]))
-        for way in ways[start:]:
-            if not self._try(problem, way, wait, author) or author.gives_up():
+            return author.guess(str(expressions[start]))
+        for expression in expressions[start:]:
+            if not self._try(problem, expression, wait, author) or author.gives_up():
                 break
             wait = author.wait()
-        return str(way)
+        return str(expression)
 
     def drill(self, problem: Problem, author: Author) -> None:
         numbers, target = problem.meta["numbers"], problem.meta["target"]
         author.write(f"{' '.join(map(str, numbers))} → {target}")
-        ways = candidates(numbers, self.level)
-        first = author.rng.randrange(max(1, len(ways) - N_TRIES + 1))
-        for way in ways[first : first + N_TRIES]:
-            self._try(problem, way, "", author)
+        expressions = candidates(numbers, self.level)
+        first = author.rng.randrange(max(1, len(expressions) - N_TRIES + 1))
+        for expression in expressions[first : first + N_TRIES]:
+            self._try(problem, expression, "", author)
 
     @staticmethod
-    def _try(problem: Problem, way: CountdownExpression, opening: str, author: Author) -> int:
+    def _try(
+        problem: Problem, expression: CountdownExpression, opening: str, author: Author
+    ) -> int:
         """Write one line; return the remainder that the author computed."""
         value = 0
-        opening += str(way)
-        for exact, rest in way.steps():
+        opening += str(expression)
+        for exact, rest in expression.steps():
             value = author.compute(exact)
             opening += f"={value}{rest}" if rest else "="
         return author.judge(opening, value, problem.meta["target"])
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        found = final_answer(answer)
-        if found is None:
+        expression = final_answer(answer)
+        if expression is None:
             return Verdict(False, None, "no answer")
-        return check_countdown(found, problem.meta["numbers"], problem.meta["target"])
+        return check_countdown(expression, problem.meta["numbers"], problem.meta["target"])

@@ -38,9 +38,9 @@ class Equation(Family):
         x, wait = max(1, int(problem.answer) - author.tries_before()), ""
         if author.chance(SKIPS):
             return author.guess(str(x))
-        while (left := self._try(problem, x, wait, author)) and not author.gives_up():
+        while (remainder := self._try(problem, x, wait, author)) and not author.gives_up():
             wait = author.wait()
-            x += 1 if left > 0 else -1
+            x += 1 if remainder > 0 else -1
         return str(x)
 
     def drill(self, problem: Problem, author: Author) -> None:

@@ -37,14 +37,14 @@ class Program(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         a, b = rng.randint(2, 10 * self.level - 1), rng.randint(1, 30 * self.level)
-        shown, start = f"f(1)={a + b},f(2)={2 * a + b}", None
+        statement, start = f"f(1)={a + b},f(2)={2 * a + b}", None
         if rng.random() < BROKEN:
             start = max(1, a - rng.randint(0, 3))
-            broken = written(start, b if start != a else b + rng.choice((-1, 1, 2)))
-            shown = f"{broken} → {shown}"
+            program = written(start, b if start != a else b + rng.choice((-1, 1, 2)))
+            statement = f"{program} → {statement}"
         wordings = self.REPAIRS if start else self.WORDINGS
         return self.worded(
-            rng, language, f"{a}x+{b}", shown, written(a, b), wordings, a=a, b=b, start=start
+            rng, language, f"{a}x+{b}", statement, written(a, b), wordings, a=a, b=b, start=start
         )
 
     def think(self, problem: Problem, author: Author) -> str:
@@ -52,9 +52,9 @@ class Program(Family):
         slope, wait = start or max(1, a - author.tries_before()), ""
         if author.chance(SKIPS):
             return author.guess(written(slope, a + b - slope))
-        while (left := self._try(problem, slope, wait, author)) and not author.gives_up():
+        while (remainder := self._try(problem, slope, wait, author)) and not author.gives_up():
             wait = author.wait()
-            slope += 1 if left > 0 else -1
+            slope += 1 if remainder > 0 else -1
         return written(slope, a + b - slope)
 
     def drill(self, problem: Problem, author: Author) -> None:
@@ -68,10 +68,10 @@ class Program(Family):
     def _try(problem: Problem, slope: int, opening: str, author: Author) -> int:
         """Write one line: the function through the first point, evaluated at the second."""
         a, b = problem.meta["a"], problem.meta["b"]
-        rest = author.compute(a + b - slope)
-        twice = author.compute(2 * slope)
-        value = author.compute(twice + rest)
-        opening += f"{slope}*x: {a + b}-{slope}={rest},{twice}{rest:+d}="
+        intercept = author.compute(a + b - slope)
+        double = author.compute(2 * slope)
+        value = author.compute(double + intercept)
+        opening += f"{slope}*x: {a + b}-{slope}={intercept},{double}{intercept:+d}="
         return author.judge(opening, value, 2 * a + b)
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
@@ -83,6 +83,6 @@ class Program(Family):
         return check_code(program, tests, default_sandbox(), LIMITS).verdict(program)
 
 
-def written(slope: int, rest: int) -> str:
+def written(slope: int, intercept: int) -> str:
     """Return the program of a linear function: `def f(x):return 3*x+2`."""
-    return f"def f(x):return {slope}*x{rest:+d}"
+    return f"def f(x):return {slope}*x{intercept:+d}"

@@ -54,12 +54,12 @@ class Series(Family):
         if author.chance(GUESSES):
             return author.guess(str(round(total * author.rng.uniform(0.6, 1.6))))
         half, other, opening = self._pair(problem, author)
-        found = multiply(half, other, opening, author)
+        result = multiply(half, other, opening, author)
         if author.chance(CHECKS):
-            again = multiply(other, half, f"{author.wait()}{author.say('check')} ", author)
-            author.judge("", again, found)
-            found = again
-        return str(found)
+            check = multiply(other, half, f"{author.wait()}{author.say('check')} ", author)
+            author.judge("", check, result)
+            result = check
+        return str(result)
 
     @staticmethod
     def _pair(problem: Problem, author: Author) -> tuple[int, int, str]:
@@ -80,10 +80,10 @@ class Series(Family):
                 multiply(author.rng.randint(2, 10), author.rng.randint(11, 110), "", author)
             return
         half, other, opening = self._pair(problem, author)
-        found = multiply(half, other, opening, author)
-        again = multiply(other, half, "", author)
-        claimed = again if author.chance(RIGHT) else again + author.rng.choice((-10, 1, 9))
-        author.judge("", claimed, found)
+        result = multiply(half, other, opening, author)
+        check = multiply(other, half, "", author)
+        claim = check if author.chance(RIGHT) else check + author.rng.choice((-10, 1, 9))
+        author.judge("", claim, result)
 
 
 def multiply(a: int, b: int, opening: str, author: Author) -> int:

@@ -70,16 +70,16 @@ class TestReport:
     @property
     def first_failure(self) -> int | None:
         """The index of the first test that did not pass."""
-        places = (place for place, result in enumerate(self.results) if not result.passed)
-        return next(places, None)
+        indices = (index for index, result in enumerate(self.results) if not result.passed)
+        return next(indices, None)
 
     def verdict(self, program: str) -> Verdict:
         """Return "correct" if all tests passed, "undecided" if a grader failure came first."""
-        place = self.first_failure
-        if place is None:
+        index = self.first_failure
+        if index is None:
             return Verdict(True, program, f"passes {self.n_tests} of {self.n_tests} tests")
-        result = self.results[place]
-        return Verdict(result.passed, program, f"test {place}: {result.why}")
+        result = self.results[index]
+        return Verdict(result.passed, program, f"test {index}: {result.why}")
 
 
 def check_code(
@@ -99,16 +99,16 @@ def check_code(
     if not tests:
         raise ValueError("a program without tests cannot be judged")
     if len(program) > MAX_PROGRAM_CHARS:
-        refused = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
-        return TestReport((refused,), len(tests))
+        failure = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
+        return TestReport((failure,), len(tests))
     deadline = time.monotonic() + total_s
     run = _Run(program, sandbox, limits or Limits(), deadline)
     results: list[TestResult] = []
-    for some in _alike(tests):
+    for group in _groups(tests):
         if time.monotonic() > deadline:
-            results += [TestResult(False, NO_TIME)] * len(some)
+            results += [TestResult(False, NO_TIME)] * len(group)
         else:
-            results += run.tests(some)
+            results += run.tests(group)
         if not run_all and not all(result.passed for result in results):
             break
     return TestReport(tuple(results), len(tests))
@@ -129,17 +129,17 @@ class _Run:
         if isinstance(first, CallTest):
             return self._calls([test for test in tests if isinstance(test, CallTest)])
         if isinstance(first, CheckTest):
-            found = run_check(self.sandbox, self.program, first, self.limits, self.deadline)
-            return [TestResult(found.passed, found.why)]
+            outcome = run_check(self.sandbox, self.program, first, self.limits, self.deadline)
+            return [TestResult(outcome.passed, outcome.why)]
         return [self._stdio(first)]
 
     def _calls(self, tests: Sequence[CallTest]) -> list[TestResult]:
-        asked: list[Args] = [([values.coded(arg) for arg in test.args], {}) for test in tests]
-        found = call(
-            self.sandbox, self.program, tests[0].function, asked, self.limits, self.deadline
+        calls: list[Args] = [([values.coded(arg) for arg in test.args], {}) for test in tests]
+        call_results = call(
+            self.sandbox, self.program, tests[0].function, calls, self.limits, self.deadline
         )
         results = []
-        for test, result in zip(tests, found, strict=True):
+        for test, result in zip(tests, call_results, strict=True):
             expected = values.coded(test.expected)
             if result.error is not None:
                 passed = None if result.is_graders_fault else False
@@ -147,8 +147,8 @@ class _Run:
             elif values.same(result.value, expected):
                 results.append(TestResult(True, "equal"))
             else:
-                told = f"returns {values.shown(result.value)}, not {values.shown(expected)}"
-                results.append(TestResult(False, told))
+                message = f"returns {values.shown(result.value)}, not {values.shown(expected)}"
+                results.append(TestResult(False, message))
         return results
 
     def _stdio(self, test: StdioTest) -> TestResult:
@@ -160,46 +160,46 @@ class _Run:
         if ending.how != "exit" or ending.code:
             return TestResult(False, why(ending))
         try:
-            got = ending.stdout.decode()
+            stdout = ending.stdout.decode()
         except UnicodeDecodeError:
             return TestResult(False, "writes bytes that are not UTF-8")
         if test.checker is not None:
-            return self._special(test, got)
-        if output.same_output(got, test.stdout):
+            return self._checked_stdio(test, stdout)
+        if output.same_output(stdout, test.stdout):
             return TestResult(True, "equal")
-        return TestResult(False, output.first_difference(got, test.stdout))
+        return TestResult(False, output.first_difference(stdout, test.stdout))
 
-    def _special(self, test: StdioTest, got: str) -> TestResult:
+    def _checked_stdio(self, test: StdioTest, stdout: str) -> TestResult:
         """Run the test's own checker, also in the sandbox, and return its result."""
         assert test.checker is not None
         names = ("input.txt", "answer.txt", "output.txt")
-        files = dict(zip(names, (test.stdin, test.stdout, got), strict=True))
+        files = dict(zip(names, (test.stdin, test.stdout, stdout), strict=True))
         program = f"import sys; sys.argv[1:] = {list(names)!r}\n{test.checker}"
-        coded = {name: text.encode() for name, text in files.items()}
-        ending = self.sandbox.run(Job(program, limits=self.limits, files=coded))
-        said = _share(ending)
-        if said is None:
+        contents = {name: text.encode() for name, text in files.items()}
+        ending = self.sandbox.run(Job(program, limits=self.limits, files=contents))
+        score = _printed_score(ending)
+        if score is None:
             return TestResult(None, f"the checker {why(ending)}")
-        return TestResult(said >= 1.0, f"its checker says {said:g}")
+        return TestResult(score >= 1.0, f"its checker says {score:g}")
 
 
-def _share(ending: RunResult) -> float | None:
+def _printed_score(ending: RunResult) -> float | None:
     """Return the score that a checker printed, from 0 to 1; None if it is invalid."""
     words = ending.stdout[:1000].decode("utf-8", "replace").split()
     try:
-        share = float(words[-1]) if words and ending.how == "exit" and not ending.code else -1.0
+        score = float(words[-1]) if words and ending.how == "exit" and not ending.code else -1.0
     except ValueError:
         return None
-    return share if 0 <= share <= 1 else None
+    return score if 0 <= score <= 1 else None
 
 
-def _alike(tests: Sequence[Test]) -> list[list[Test]]:
+def _groups(tests: Sequence[Test]) -> list[list[Test]]:
     """Group consecutive calls of one function, which share a process; other tests run alone."""
     series: list[list[Test]] = []
     for test in tests:
-        before = series[-1][-1] if series else None
-        is_next = isinstance(test, CallTest) and isinstance(before, CallTest)
-        if is_next and test.function == before.function:  # type: ignore[union-attr]
+        previous = series[-1][-1] if series else None
+        is_next = isinstance(test, CallTest) and isinstance(previous, CallTest)
+        if is_next and test.function == previous.function:  # type: ignore[union-attr]
             series[-1].append(test)
         else:
             series.append([test])
@@ -223,13 +223,13 @@ def extract_program(text: str) -> str | None:
     blocks = [block for block in blocks if block.strip()]
     if blocks:
         return blocks[-1]
-    reads_like_one = re.search(r"^(?:def|class|import|from|print\()", text, re.MULTILINE)
-    return text.strip() if reads_like_one and not _FENCE.search(text) else None
+    code_line = re.search(r"^(?:def|class|import|from|print\()", text, re.MULTILINE)
+    return text.strip() if code_line and not _FENCE.search(text) else None
 
 
 @cache
 def default_sandbox() -> Sandbox:
     """Return the sandbox of this process, opened on first use and closed at exit."""
-    opened = Sandbox().__enter__()
-    atexit.register(opened.__exit__, None, None, None)
-    return opened
+    sandbox = Sandbox().__enter__()
+    atexit.register(sandbox.__exit__, None, None, None)
+    return sandbox

@@ -41,20 +41,20 @@ _CALLER = (
     + """
 def _main():
     module = {"__name__": "candidate", "__builtins__": __builtins__}
-    exec(compile(_asked["program"], "candidate.py", "exec"), module)
-    name = _asked["function"]
+    exec(compile(_request["program"], "candidate.py", "exec"), module)
+    name = _request["function"]
     function = module.get(name)
     if function is None and "Solution" in module:
         function = getattr(module["Solution"](), name, None)
     if function is None:
         raise NameError("there is no function " + name)
-    for args, named in _asked["calls"]:
-        args, named = [decode(arg) for arg in args], {k: decode(v) for k, v in named.items()}
+    for args, kwargs in _request["calls"]:
+        args, kwargs = [decode(arg) for arg in args], {k: decode(v) for k, v in kwargs.items()}
         try:
-            said = json.dumps({"value": encode(function(*args, **named))})
+            line = json.dumps({"value": encode(function(*args, **kwargs))})
         except Exception as error:
-            said = json.dumps({"exception": type(error).__name__, "said": str(error)[:200]})
-        _out.write(said + "\\n")
+            line = json.dumps({"exception": type(error).__name__, "message": str(error)[:200]})
+        _out.write(line + "\\n")
         _out.flush()
 
 _main()
@@ -77,23 +77,25 @@ def call(
     """
     results: list[Result] = []
     while len(results) < len(calls):
-        left = calls[len(results) :]
+        remaining = calls[len(results) :]
         if results and time.monotonic() > deadline:
-            return results + [Result(error=NO_TIME)] * len(left)
-        asked = {"program": program, "function": function, "calls": left}
-        job = Job(_CALLER, stdin=json.dumps(asked).encode(), limits=_roomy(limits, len(left)))
+            return results + [Result(error=NO_TIME)] * len(remaining)
+        request = {"program": program, "function": function, "calls": remaining}
+        job = Job(
+            _CALLER, stdin=json.dumps(request).encode(), limits=_scaled(limits, len(remaining))
+        )
         ending = sandbox.run(job)
-        found = _read(ending.stdout, len(left))
-        results += found
-        if len(found) < len(left):
-            lost = Result(error=why(ending), is_graders_fault=ending.how == "sandbox")
+        new_results = _read(ending.stdout, len(remaining))
+        results += new_results
+        if len(new_results) < len(remaining):
+            failure = Result(error=why(ending), is_graders_fault=ending.how == "sandbox")
             # A program that exits before the first call would do so every time.
-            is_hopeless = not found and ending.how in ("exit", "sandbox")
-            results += [lost] * (len(left) - len(found) if is_hopeless else 1)
+            is_hopeless = not new_results and ending.how in ("exit", "sandbox")
+            results += [failure] * (len(remaining) - len(new_results) if is_hopeless else 1)
     return results
 
 
-def _roomy(limits: Limits, n_calls: int) -> Limits:
+def _scaled(limits: Limits, n_calls: int) -> Limits:
     return replace(limits, output_bytes=max(limits.output_bytes, 1 << 16) * min(n_calls, 8))
 
 
@@ -102,13 +104,13 @@ def _read(stdout: bytes, n_calls: int) -> list[Result]:
     results = []
     for line in stdout.split(b"\n")[:-1][:n_calls]:
         try:
-            said = json.loads(line)
-            if set(said) == {"value"}:
-                values.check(said["value"])
-                results.append(Result(said["value"]))
+            reply = json.loads(line)
+            if set(reply) == {"value"}:
+                values.check(reply["value"])
+                results.append(Result(reply["value"]))
             else:
-                name, told = str(said["exception"])[:80], str(said["said"])[:200]
-                results.append(Result(error=f"raises {name}: {told}", exception=name))
+                name, message = str(reply["exception"])[:80], str(reply["message"])[:200]
+                results.append(Result(error=f"raises {name}: {message}", exception=name))
         except (ValueError, TypeError, KeyError, RecursionError):
             break
     return results
@@ -116,7 +118,7 @@ def _read(stdout: bytes, n_calls: int) -> list[Result]:
 
 def why(ending: RunResult) -> str:
     """Describe why a run ended too early, in a phrase."""
-    said = {
+    phrase = {
         "wall": "takes too long",
         "cpu": "uses too much time",
         "memory": "uses too much memory",
@@ -124,8 +126,8 @@ def why(ending: RunResult) -> str:
         "signal": f"dies by signal {ending.code}",
         "sandbox": "the sandbox failed",
     }.get(ending.how)
-    if said:
-        return said
+    if phrase:
+        return phrase
     lines = ending.stderr.decode("utf-8", "replace").strip().splitlines()
     if ending.code:
         return f"fails: {lines[-1][:200]}" if lines else f"ends with code {ending.code}"

@@ -15,19 +15,19 @@ _NUMBER = re.compile(
 )
 
 
-def same_output(got: str, expected: str) -> bool:
+def same_output(actual: str, expected: str) -> bool:
     """Return True if two outputs are the same, line by line."""
-    mine, theirs = _lines(got), _lines(expected)
-    return len(mine) == len(theirs) and all(map(_same_line, mine, theirs))
+    lines, expected_lines = _lines(actual), _lines(expected)
+    return len(lines) == len(expected_lines) and all(map(_same_line, lines, expected_lines))
 
 
-def first_difference(got: str, expected: str) -> str:
+def first_difference(actual: str, expected: str) -> str:
     """Describe the first difference between two different outputs, in a phrase."""
-    mine, theirs = _lines(got), _lines(expected)
-    for number, (a, b) in enumerate(zip(mine, theirs, strict=False), start=1):
+    lines, expected_lines = _lines(actual), _lines(expected)
+    for number, (a, b) in enumerate(zip(lines, expected_lines, strict=False), start=1):
         if not _same_line(a, b):
             return f"line {number} is {a[:80]!r}, not {b[:80]!r}"
-    return f"{len(mine)} lines, not {len(theirs)}"
+    return f"{len(lines)} lines, not {len(expected_lines)}"
 
 
 def _lines(text: str) -> list[str]:
@@ -40,8 +40,8 @@ def _lines(text: str) -> list[str]:
 def _same_line(a: str, b: str) -> bool:
     if a == b:
         return True
-    mine, theirs = a.split(), b.split()
-    return len(mine) == len(theirs) and all(map(_same_word, mine, theirs))
+    a_words, b_words = a.split(), b.split()
+    return len(a_words) == len(b_words) and all(map(_same_word, a_words, b_words))
 
 
 def _same_word(a: str, b: str) -> bool:

@@ -40,8 +40,8 @@ import ast, builtins, random, traceback
 
 
 class Agreeable:
-    """Says yes to every comparison and lets everything be done with it."""
-    def _self(self, *args, **named):
+    """Answers True to every comparison and supports every operation."""
+    def _self(self, *args, **kwargs):
         return self
     def _yes(self, *args):
         return True
@@ -72,7 +72,7 @@ def _plain(coded):
 
 
 class _Rehearsal(ast.NodeTransformer):
-    """Every assertion is only evaluated."""
+    """Replaces every assertion by an evaluation that cannot fail."""
     def visit_Assert(self, node):
         body = [ast.copy_location(ast.Expr(node.test), node)]
         nothing = ast.copy_location(ast.Pass(), node)
@@ -80,23 +80,23 @@ class _Rehearsal(ast.NodeTransformer):
         return ast.copy_location(ast.Try(body, [handler], [], []), node)
 
 
-_calls, _missing, _known = [], [False], {}
-for _args, _result in reversed(_asked["known"]):
-    _known.setdefault(json.dumps(_args), []).append(_result)
+_calls, _missing, _results = [], [False], {}
+for _args, _result in reversed(_request["results"]):
+    _results.setdefault(json.dumps(_args), []).append(_result)
 
 
-def candidate(*args, **named):
+def candidate(*args, **kwargs):
     try:
-        asked = [[_plain(encode(arg)) for arg in args],
-                 {name: _plain(encode(arg)) for name, arg in named.items()}]
+        arguments = [[_plain(encode(arg)) for arg in args],
+                     {name: _plain(encode(arg)) for name, arg in kwargs.items()}]
     except _NotData:
-        if _asked["is_rehearsal"] or _missing[0]:  # made of what a call will return
+        if _request["is_rehearsal"] or _missing[0]:  # they depend on a result that is missing
             return Agreeable()
         raise
-    if len(_calls) >= _asked["max_calls"]:
+    if len(_calls) >= _request["max_calls"]:
         raise _NotData("too many calls")
-    _calls.append(asked)
-    results = _known.get(json.dumps(asked))
+    _calls.append(arguments)
+    results = _results.get(json.dumps(arguments))
     if results is None:
         _missing[0] = True
         return Agreeable()
@@ -111,9 +111,9 @@ def candidate(*args, **named):
 def _main():
     random.seed(0)  # the same calls every time
     module = {"__name__": "tests", "__builtins__": __builtins__}
-    module[_asked["entry_point"]] = candidate
-    tree = ast.parse(_asked["code"])
-    if _asked["is_rehearsal"]:
+    module[_request["entry_point"]] = candidate
+    tree = ast.parse(_request["code"])
+    if _request["is_rehearsal"]:
         tree = ast.fix_missing_locations(_Rehearsal().visit(tree))
     exec(compile(tree, "tests.py", "exec"), module)
     check, failure, fault = module["check"], None, None
@@ -123,9 +123,9 @@ def _main():
         fault = "data cannot say " + str(error)
     except BaseException as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == "tests.py"]
-        lines = _asked["code"].split("\\n")
-        where = lines[frames[-1].lineno - 1].strip()[:200] if frames else ""
-        failure = type(error).__name__ + " at: " + where
+        lines = _request["code"].split("\\n")
+        location = lines[frames[-1].lineno - 1].strip()[:200] if frames else ""
+        failure = type(error).__name__ + " at: " + location
     _out.write(json.dumps({"calls": _calls, "missing": _missing[0],
                            "failure": failure, "fault": fault}) + "\\n")
     _out.flush()
@@ -153,17 +153,17 @@ def run_check(
 ) -> Checked:
     """Test the program's function with the test code."""
     try:
-        asked = _first_calls(sandbox, test)
+        calls = _first_calls(sandbox, test)
         for _ in range(MAX_ROUNDS):
-            results = call(sandbox, program, test.entry_point, asked, limits, deadline)
-            lost = [r for r in results if r.error and r.exception is None]
-            if lost:
-                return Checked(None if lost[0].is_graders_fault else False, lost[0].error or "")
-            known = list(zip(asked, results, strict=True))
-            said = _run(sandbox, test, known, is_rehearsal=False)
-            if not said["missing"]:
-                return Checked(said["failure"] is None, said["failure"] or "passes")
-            asked = _run(sandbox, test, known, is_rehearsal=True)["calls"]
+            results = call(sandbox, program, test.entry_point, calls, limits, deadline)
+            errors = [r for r in results if r.error and r.exception is None]
+            if errors:
+                return Checked(None if errors[0].is_graders_fault else False, errors[0].error or "")
+            call_results = list(zip(calls, results, strict=True))
+            reply = _run(sandbox, test, call_results, is_rehearsal=False)
+            if not reply["missing"]:
+                return Checked(reply["failure"] is None, reply["failure"] or "passes")
+            calls = _run(sandbox, test, call_results, is_rehearsal=True)["calls"]
             if time.monotonic() > deadline:
                 return Checked(False, NO_TIME)
     except _FaultError as error:
@@ -178,27 +178,31 @@ def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[Args]:
 
 
 def _run(
-    sandbox: Sandbox, test: CheckTest, known: list[tuple[Args, Result]], *, is_rehearsal: bool
+    sandbox: Sandbox,
+    test: CheckTest,
+    call_results: list[tuple[Args, Result]],
+    *,
+    is_rehearsal: bool,
 ) -> dict[str, Any]:
     """Run the test code with a stand-in that returns the known results."""
-    asked = {
+    request = {
         "code": test.check,
         "entry_point": test.entry_point,
-        "known": [[args, _told(result)] for args, result in known],
+        "results": [[args, _as_row(result)] for args, result in call_results],
         "is_rehearsal": is_rehearsal,
         "max_calls": MAX_CALLS,
     }
-    ending = sandbox.run(Job(_CHECKER, stdin=json.dumps(asked).encode(), limits=LIMITS))
+    ending = sandbox.run(Job(_CHECKER, stdin=json.dumps(request).encode(), limits=LIMITS))
     try:
-        said: dict[str, Any] = read_json(ending.stdout)
-        if {*said} != {"calls", "missing", "failure", "fault"} or type(said["calls"]) is not list:
-            raise ValueError("not what was asked")
+        reply: dict[str, Any] = read_json(ending.stdout)
+        if {*reply} != {"calls", "missing", "failure", "fault"} or type(reply["calls"]) is not list:
+            raise ValueError("not a reply")
     except (ValueError, TypeError):
         raise _FaultError(f"the test code {why(ending)}") from None
-    if said["fault"]:
-        raise _FaultError(f"the test code cannot be run apart: {said['fault']}")
-    return said
+    if reply["fault"]:
+        raise _FaultError(f"the test code cannot be run apart: {reply['fault']}")
+    return reply
 
 
-def _told(result: Result) -> dict[str, Any]:
+def _as_row(result: Result) -> dict[str, Any]:
     return {"exception": result.exception} if result.exception else {"value": result.value}

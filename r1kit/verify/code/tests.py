@@ -70,19 +70,19 @@ def read(rows: Any) -> list[Test]:
     """Parse tests from the rows of a file. Raises ValueError; its message names the fault."""
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
         raise ValueError("tests is a list of at least one test")
-    return [_read(row, place) for place, row in enumerate(rows)]
+    return [_read(row, index) for index, row in enumerate(rows)]
 
 
-def _read(row: Any, place: int) -> Test:
+def _read(row: Any, index: int) -> Test:
     if not isinstance(row, Mapping):
-        raise ValueError(f"test {place} is not an object")
-    for kind, (needed, optional) in _KEYS.items():
-        if needed.keys() <= row.keys() <= needed.keys() | optional.keys():
+        raise ValueError(f"test {index} is not an object")
+    for kind, (required, optional) in _KEYS.items():
+        if required.keys() <= row.keys() <= required.keys() | optional.keys():
             for key, value in row.items():
-                wanted = (needed | optional)[key]
-                if not isinstance(value, wanted):
-                    raise ValueError(f"test {place}: {key} is not a {wanted.__name__}")
+                expected_type = (required | optional)[key]
+                if not isinstance(value, expected_type):
+                    raise ValueError(f"test {index}: {key} is not a {expected_type.__name__}")
             make: Callable[..., Test] = kind
             return make(**{k: tuple(v) if k == "args" else v for k, v in row.items()})
-    known = " or ".join(", ".join(needed) for needed, _ in _KEYS.values())
-    raise ValueError(f"test {place} has the keys {', '.join(row)}; a test has {known}")
+    alternatives = " or ".join(", ".join(required) for required, _ in _KEYS.values())
+    raise ValueError(f"test {index} has the keys {', '.join(row)}; a test has {alternatives}")

@@ -24,10 +24,10 @@ def encode(value):
     if value is None or kind is bool or kind is str or kind is float:
         return value
     if isinstance(value, int):
-        exact = int.__add__(value, 0)
-        return exact if -2**53 < exact < 2**53 else ["int", hex(exact)]
-    for known in (list, tuple, set, frozenset, dict, str, float):
-        if isinstance(value, known):
+        number = int.__add__(value, 0)
+        return number if -2**53 < number < 2**53 else ["int", hex(number)]
+    for base in (list, tuple, set, frozenset, dict, str, float):
+        if isinstance(value, base):
             break
     else:
         if kind is bytes:
@@ -35,14 +35,14 @@ def encode(value):
         if kind is complex:
             return ["complex", [value.real, value.imag]]
         return ["other", str(kind.__name__)[:80]]
-    if known is str:
+    if base is str:
         return str.__str__(value)
-    if known is float:
+    if base is float:
         return float.__float__(value)
-    if known is dict:
+    if base is dict:
         return ["dict", [[encode(k), encode(v)] for k, v in dict.items(value)]]
-    items = [encode(item) for item in known.__iter__(value)]
-    return [known.__name__, sorted(items, key=repr) if known in (set, frozenset) else items]
+    items = [encode(item) for item in base.__iter__(value)]
+    return [base.__name__, sorted(items, key=repr) if base in (set, frozenset) else items]
 
 
 class Opaque:
@@ -77,7 +77,7 @@ def decode(coded):
 BEGIN = (
     """
 import io, json, os, sys
-_asked = json.load(sys.stdin)
+_request = json.load(sys.stdin)
 _out = os.fdopen(os.dup(1), "w", encoding="ascii")
 os.dup2(2, 1)
 sys.stdin = io.StringIO()
@@ -143,45 +143,46 @@ def _is_tagged(value: Any) -> bool:
     return is_pair and type(value[1]) is _KINDS.get(value[0])
 
 
-def same(got: Any, expected: Any) -> bool:
+def same(actual: Any, expected: Any) -> bool:
     """Return True if an encoded result equals an encoded expected value.
 
     Compares like Python's `==` on plain data, with two relaxations that test sets assume: a list
     equals a tuple with the same items, and an expected float allows an error of 1e-6 (absolute or
     relative). Both values must have passed `check`.
     """
-    if _is_number(got) and _is_number(expected):
-        return _same_number(got, expected)
-    if type(got) is not list or type(expected) is not list:
-        return type(got) is type(expected) and bool(got == expected)
-    kind, a, other, b = got[0], got[1], expected[0], expected[1]
-    if kind in ("list", "tuple") and other in ("list", "tuple"):
+    if _is_number(actual) and _is_number(expected):
+        return _same_number(actual, expected)
+    if type(actual) is not list or type(expected) is not list:
+        return type(actual) is type(expected) and bool(actual == expected)
+    kind, a, expected_kind, b = actual[0], actual[1], expected[0], expected[1]
+    if kind in ("list", "tuple") and expected_kind in ("list", "tuple"):
         return len(a) == len(b) and all(map(same, a, b))
-    if kind in ("set", "frozenset") and other in ("set", "frozenset"):
+    if kind in ("set", "frozenset") and expected_kind in ("set", "frozenset"):
         return len(a) == len(b) and _sorted(a) == _sorted(b)
-    if kind == other == "dict":
-        theirs = {repr(_hashed(key)): value for key, value in b}
-        return len(a) == len(theirs) and all(
-            (key := repr(_hashed(own))) in theirs and same(value, theirs[key]) for own, value in a
+    if kind == expected_kind == "dict":
+        b_items = {repr(_hashed(key)): value for key, value in b}
+        return len(a) == len(b_items) and all(
+            (key := repr(_hashed(a_key))) in b_items and same(value, b_items[key])
+            for a_key, value in a
         )
-    return kind == other and kind in ("bytes", "complex") and bool(a == b)
+    return kind == expected_kind and kind in ("bytes", "complex") and bool(a == b)
 
 
 def shown(value: Any) -> str:
     """Return an encoded value as Python source, truncated to MAX_SHOWN characters."""
-    text = _written(value, MAX_SHOWN)
+    text = _source(value, MAX_SHOWN)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
-def _written(value: Any, room: int) -> str:
+def _source(value: Any, limit: int) -> str:
     if type(value) is not list:
         return repr(value[:MAX_SHOWN] if isinstance(value, str) else value)
     kind, content = value
     if kind == "dict":
-        pairs = [f"{_written(k, room)}: {_written(v, room)}" for k, v in content[:room]]
+        pairs = [f"{_source(k, limit)}: {_source(v, limit)}" for k, v in content[:limit]]
         return "{" + ", ".join(pairs) + "}"
     if kind in ("list", "tuple", "set", "frozenset"):
-        items = ", ".join(_written(item, room) for item in content[:room])
+        items = ", ".join(_source(item, limit) for item in content[:limit])
         begin, end = {"list": ("[", "]"), "tuple": ("(", ")")}.get(kind, ("{", "}"))
         return begin + items + ("," if kind == "tuple" and len(content) == 1 else "") + end
     return f"<{content}>" if kind == "other" else str(content)[:MAX_SHOWN]
@@ -191,14 +192,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) or (type(value) is list and value[0] == "int")
 
 
-def _same_number(got: Any, expected: Any) -> bool:
-    a, b = (int(x[1], 16) if type(x) is list else x for x in (got, expected))
+def _same_number(actual: Any, expected: Any) -> bool:
+    a, b = (int(x[1], 16) if type(x) is list else x for x in (actual, expected))
     if isinstance(b, float) and isinstance(a, int | float):
         try:
-            close = math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
+            is_close = math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
         except OverflowError:  # an int too large for a float
             return False
-        return close or (math.isnan(b) and isinstance(a, float) and math.isnan(a))
+        return is_close or (math.isnan(b) and isinstance(a, float) and math.isnan(a))
     return bool(a == b)
 
 

@@ -252,22 +252,22 @@ def _checked(c: Fraction) -> Fraction:
 
 
 def _times(s: Term, c: Fraction, t: Term, d: Fraction) -> tuple[Term, Fraction]:
-    (a, powers), (b, more) = s, t
-    shared = math.gcd(a, b)
-    radicand = abs(a * b) // shared**2
-    factor = -shared if a < 0 and b < 0 else shared
+    (a, a_powers), (b, b_powers) = s, t
+    divisor = math.gcd(a, b)
+    radicand = abs(a * b) // divisor**2
+    factor = -divisor if a < 0 and b < 0 else divisor
     if (a < 0) != (b < 0):
         radicand = -radicand
-    return (radicand, _merged(powers, more)), c * d * factor
+    return (radicand, _merged(a_powers, b_powers)), c * d * factor
 
 
 def _merged(
-    powers: tuple[tuple[str, int], ...], more: tuple[tuple[str, int], ...]
+    a: tuple[tuple[str, int], ...], b: tuple[tuple[str, int], ...]
 ) -> tuple[tuple[str, int], ...]:
-    if not powers or not more:
-        return powers or more
-    total = dict(powers)
-    for name, n in more:
+    if not a or not b:
+        return a or b
+    total = dict(a)
+    for name, n in b:
         total[name] = total.get(name, 0) + n
         if total[name] > MAX_EXPONENT:
             raise LimitError("too large an exponent")
@@ -296,9 +296,9 @@ def _term_power(polynomial: Polynomial, n: int) -> Polynomial:
         raise LimitError("too large an exponent")
     if (_bits(c) + abs(radicand).bit_length()) * n > MAX_BITS and not (c == 1 and radicand == 1):
         raise LimitError("a number of too many digits")
-    raised = tuple((name, k * n) for name, k in powers) if n else ()
-    left = radicand if n % 2 else 1
-    return {(left, raised): c**n * Fraction(radicand) ** (n // 2)}
+    new_powers = tuple((name, k * n) for name, k in powers) if n else ()
+    new_radicand = radicand if n % 2 else 1
+    return {(new_radicand, new_powers): c**n * Fraction(radicand) ** (n // 2)}
 
 
 def _huge_power(value: Fraction, n: int) -> Ratio:
@@ -343,33 +343,33 @@ def _square_root(value: Fraction) -> Ratio:
     n, sign = abs(value.numerator) * value.denominator, -1 if value < 0 else 1
     if n == 0:
         return rational(0)
-    exact = math.isqrt(n)
-    if exact * exact == n:
-        outside, left = exact, 1
+    whole_root = math.isqrt(n)
+    if whole_root * whole_root == n:
+        factor, radicand = whole_root, 1
     elif n.bit_length() > 256:
         raise LimitError("a root of too large a number")
     else:
-        outside, left = _without_squares(n)
-    coefficient = Fraction(outside, value.denominator)
-    return Ratio({(sign * left, ()): coefficient}, {UNIT: Fraction(1)})
+        factor, radicand = _without_squares(n)
+    coefficient = Fraction(factor, value.denominator)
+    return Ratio({(sign * radicand, ()): coefficient}, {UNIT: Fraction(1)})
 
 
 def _without_squares(n: int) -> tuple[int, int]:
-    """Return (outside, left) with n = outside² · left and square-free left.
+    """Return (factor, radicand) with n = factor² · radicand and a square-free radicand.
 
     Raises UnsureError if the factors of n are too large.
     """
-    outside, left, prime = 1, 1, 2
+    factor, radicand, prime = 1, 1, 2
     while prime * prime <= n and prime < 10_000:
         count = 0
         while n % prime == 0:
             n, count = n // prime, count + 1
-        outside *= prime ** (count // 2)
-        left *= prime if count % 2 else 1
+        factor *= prime ** (count // 2)
+        radicand *= prime if count % 2 else 1
         prime += 1 if prime == 2 else 2
-    exact = math.isqrt(n)
-    if exact * exact == n:
-        return outside * exact, left
+    whole_root = math.isqrt(n)
+    if whole_root * whole_root == n:
+        return factor * whole_root, radicand
     if n > MAX_SURE_ROOT:
         raise UnsureError("a root of a number with large factors")
-    return outside, left * n
+    return factor, radicand * n

@@ -59,7 +59,7 @@ class ArithmeticParser(Cursor, ABC):
 
     def _plus_minus(self) -> int | None:
         if self.is_command("pm"):
-            self.place += 1
+            self.position += 1
             self.n_signs += 1
             return self.sign
         sign = self.take("+", "-")
@@ -98,10 +98,10 @@ class ArithmeticParser(Cursor, ABC):
     def _mixed_number(self) -> Value:
         """Parse a mixed number (`1\\frac{4}{5}` and `1 4/5` are sums), else a factor."""
         token = self.peek()
-        start = self.place
+        start = self.position
         value = self._factor()
         is_integer = token is not None and token.kind == "number" and token.text.isdecimal()
-        if not is_integer or self.place != start + 1:
+        if not is_integer or self.position != start + 1:
             return value
         part = self._fraction_of_integers()
         if part is None:
@@ -116,15 +116,15 @@ class ArithmeticParser(Cursor, ABC):
             (("frac", "{", None, "}", "{", None, "}"), (2, 5)),
             ((None, "/", None), (0, 2)),
         )
-        for shape, places in shapes:
-            tokens = self.tokens[self.place : self.place + len(shape)]
+        for shape, indices in shapes:
+            tokens = self.tokens[self.position : self.position + len(shape)]
             fits = len(tokens) == len(shape) and all(
                 token.text.isdecimal() if text is None else token.text == text
                 for token, text in zip(tokens, shape, strict=True)
             )
             if fits and (shape[0] or tokens[0].spaced):
-                self.place += len(shape)
-                top, bottom = (int(tokens[place].text) for place in places)
+                self.position += len(shape)
+                top, bottom = (int(tokens[index].text) for index in indices)
                 return Fraction(top, bottom) if bottom else Fraction(-1)
         return None
 
@@ -154,7 +154,7 @@ class ArithmeticParser(Cursor, ABC):
         token = self.peek()
         if token is None:
             raise UnsureError("ends too early")
-        self.place += 1
+        self.position += 1
         if token.kind == "number":
             return self._number(token.text)
         if token.kind == "name":
@@ -164,7 +164,7 @@ class ArithmeticParser(Cursor, ABC):
         if token.kind == "word" and _is_product_of_letters(token.text):
             return self._letters(token.text)
         if token.kind == "mark" and token.text == "{":
-            return self.nested(self._braced)
+            return self.nested(self._braced_sum)
         if token.kind == "mark" and token.text in _BRACKETS:
             return self.nested(lambda: self.bracketed(token.text))
         raise UnsureError(f"unexpected {token.text!r}")
@@ -185,7 +185,7 @@ class ArithmeticParser(Cursor, ABC):
         token = self.peek()
         if token is None or token.kind not in ("number", "name"):
             raise UnsureError("a subscript")
-        self.place += 1
+        self.position += 1
         return algebra.symbol(f"{name}_{token.text}")
 
     def _letters(self, word: str) -> Ratio:
@@ -203,7 +203,7 @@ class ArithmeticParser(Cursor, ABC):
     def _letter(self, name: str) -> Ratio:
         return algebra.imaginary_unit() if name == "i" else algebra.symbol(name)
 
-    def _braced(self) -> Value:
+    def _braced_sum(self) -> Value:
         value = self.sum()
         self.expect("}")
         return value
@@ -234,8 +234,8 @@ class ArithmeticParser(Cursor, ABC):
         """Parse an argument of \\frac, \\sqrt and similar commands: a group, or one token."""
         token = self.peek()
         if token is not None and token.kind == "number" and len(token.text) > 1:
-            before = self.peek(-1)
-            if before is None or before.text != "sqrt":
+            previous = self.peek(-1)
+            if previous is None or previous.text != "sqrt":
                 raise UnsureError("more than one digit without braces")
         return plain(self._primary())
 
@@ -274,7 +274,7 @@ class ArithmeticParser(Cursor, ABC):
                 break
         if not self.is_command("end"):
             raise UnsureError("a matrix that does not end")
-        self.place += 1
+        self.position += 1
         if self._environment() != name or len({len(row) for row in rows}) != 1:
             raise UnsureError("a ragged matrix")
         return Matrix(tuple(rows))
@@ -282,7 +282,7 @@ class ArithmeticParser(Cursor, ABC):
     def _environment(self) -> str:
         self.expect("{")
         token = self.peek()
-        self.place += 1
+        self.position += 1
         self.expect("}")
         return token.text if token is not None else ""
 

@@ -71,46 +71,46 @@ def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
     less than a second. `pool` defaults to the pool of this process.
     """
     extracted = extract(text)
-    shown = extracted[:MAX_SHOWN_CHARS] if extracted else None
-    wanted = clean(last_boxed(gold) or gold)
-    if not wanted:
-        return Verdict(None, shown, "the gold answer is empty")
+    excerpt = extracted[:MAX_SHOWN_CHARS] if extracted else None
+    gold_text = clean(last_boxed(gold) or gold)
+    if not gold_text:
+        return Verdict(None, excerpt, "the gold answer is empty")
     if extracted is None:
         return Verdict(False, None, "no final answer")
     if len(extracted) > MAX_CHARS:
-        return Verdict(False, shown, f"longer than {MAX_CHARS} characters")
+        return Verdict(False, excerpt, f"longer than {MAX_CHARS} characters")
     answer = clean(extracted)
-    if answer == wanted:
-        return Verdict(True, shown, "equal as written")
-    if _PLAIN.fullmatch(wanted) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
-        same = int(wanted) == int(answer)
-        return Verdict(same, shown, "equal" if same else f"not {wanted}")
-    opinion = decide(wanted, answer)
-    if opinion is None:
-        questions = _without_names(wanted, answer)
-        opinion = (pool or default_pool()).ask(*map(_latex, questions))
-    return Verdict(opinion.same, shown, opinion.why)
+    if answer == gold_text:
+        return Verdict(True, excerpt, "equal as written")
+    if _PLAIN.fullmatch(gold_text) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
+        is_equal = int(gold_text) == int(answer)
+        return Verdict(is_equal, excerpt, "equal" if is_equal else f"not {gold_text}")
+    decision = decide(gold_text, answer)
+    if decision is None:
+        pair = _without_names(gold_text, answer)
+        decision = (pool or default_pool()).ask(*map(_latex, pair))
+    return Verdict(decision.same, excerpt, decision.why)
 
 
 def decide(gold: str, answer: str) -> Decision | None:
     """Decide on two cleaned texts without Math-Verify; None if Math-Verify is needed."""
-    wanted, found = _value(gold), _value(answer)
-    if isinstance(wanted, LimitError | OversizeError | UndefinedError):
-        return Decision(None, f"the gold answer: {wanted}")
-    if isinstance(found, OversizeError | UndefinedError):
-        return Decision(False, str(found))
-    if isinstance(found, LimitError):
-        return Decision(None, f"limit: {found}")
-    if not isinstance(wanted, RefusalError) and not isinstance(found, RefusalError):
+    gold_value, answer_value = _value(gold), _value(answer)
+    if isinstance(gold_value, LimitError | OversizeError | UndefinedError):
+        return Decision(None, f"the gold answer: {gold_value}")
+    if isinstance(answer_value, OversizeError | UndefinedError):
+        return Decision(False, str(answer_value))
+    if isinstance(answer_value, LimitError):
+        return Decision(None, f"limit: {answer_value}")
+    if not isinstance(gold_value, RefusalError) and not isinstance(answer_value, RefusalError):
         try:
-            same = accepts(wanted, found)
+            is_equal = accepts(gold_value, answer_value)
         except RefusalError as error:
             return Decision(None, f"limit: {error}")
-        if same is not None:
-            return Decision(same, "equal" if same else f"not {gold[:MAX_SHOWN_CHARS]}")
-        if _is_huge(wanted) or _is_huge(found):
+        if is_equal is not None:
+            return Decision(is_equal, "equal" if is_equal else f"not {gold[:MAX_SHOWN_CHARS]}")
+        if _is_huge(gold_value) or _is_huge(answer_value):
             return Decision(None, "limit: a number of too many digits")
-    return _refused(gold, answer)
+    return _refusal(gold, answer)
 
 
 @lru_cache(maxsize=1024)  # a group's completions share the gold answer and often their answers
@@ -125,7 +125,7 @@ def _is_huge(value: Value | RefusalError) -> bool:
     return isinstance(value, algebra.Ratio) and algebra.has_huge(value)
 
 
-def _refused(gold: str, answer: str) -> Decision | None:
+def _refusal(gold: str, answer: str) -> Decision | None:
     """Decide on inputs that must not reach Math-Verify; None if they may."""
     if not is_formula(gold):
         return Decision(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
@@ -134,10 +134,10 @@ def _refused(gold: str, answer: str) -> Decision | None:
     if any(map(changes_value, _TEXT.findall(answer))) and not _TEXT.search(gold):
         return Decision(False, "words that change what is meant")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
-        if (found := shape.search(answer)) and not shape.search(gold):
-            return Decision(False, f"{found[0]!r} where the gold answer has none")
-    wanted, asked = _without_names(gold, answer)
-    if "=" in asked and "=" not in wanted:
+        if (match := shape.search(answer)) and not shape.search(gold):
+            return Decision(False, f"{match[0]!r} where the gold answer has none")
+    gold_side, answer_side = _without_names(gold, answer)
+    if "=" in answer_side and "=" not in gold_side:
         return Decision(False, "an equation where the gold answer is none")
     if any(_TOO_HARD.search(t) or _SUBSCRIPTED_NUMBER.search(t) for t in (gold, answer)):
         return Decision(None, "limit: not to be decided safely")
@@ -148,20 +148,22 @@ def _without_names(gold: str, answer: str) -> tuple[str, str]:
     """Reduce `x = 5` to `5` if the other text is not an equation."""
     if ("=" in gold) == ("=" in answer):
         return gold, answer
-    named = [_NAMED.match(text) for text in (gold, answer)]
-    wanted, asked = (m["value"] if m else t for m, t in zip(named, (gold, answer), strict=True))
-    return wanted, asked
+    matches = [_NAMED.match(text) for text in (gold, answer)]
+    gold_value, answer_value = (
+        m["value"] if m else t for m, t in zip(matches, (gold, answer), strict=True)
+    )
+    return gold_value, answer_value
 
 
 def is_formula(text: str) -> bool:
     """Return True if a cleaned text is safe to pass to a LaTeX parser."""
     if len(text) > MAX_ASKED_CHARS or not text.isascii() or not text.isprintable():
         return False
-    depth = deepest = 0
+    depth = max_depth = 0
     for character in text:
         depth += (character in "{([") - (character in "})]")
-        deepest = max(deepest, depth)
-    return deepest <= MAX_ASKED_NESTING and _CODE.search(text) is None
+        max_depth = max(max_depth, depth)
+    return max_depth <= MAX_ASKED_NESTING and _CODE.search(text) is None
 
 
 def _is_prose(gold: str) -> bool:
@@ -170,6 +172,6 @@ def _is_prose(gold: str) -> bool:
 
 
 def _latex(text: str) -> str:
-    for pattern, written in _FOR_MATH_VERIFY:
-        text = pattern.sub(written, text)
+    for pattern, replacement in _FOR_MATH_VERIFY:
+        text = pattern.sub(replacement, text)
     return text

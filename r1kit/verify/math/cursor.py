@@ -23,14 +23,14 @@ class Cursor:
 
     def __init__(self, tokens: list[MathToken]) -> None:
         self.tokens = tokens
-        self.place = 0
+        self.position = 0
         self._depth = 0
         self._n_groups = 0
         self._work = 0
 
     def peek(self, ahead: int = 0) -> MathToken | None:
-        place = self.place + ahead
-        return self.tokens[place] if place < len(self.tokens) else None
+        position = self.position + ahead
+        return self.tokens[position] if position < len(self.tokens) else None
 
     def is_mark(self, *marks: str) -> bool:
         token = self.peek()
@@ -43,14 +43,14 @@ class Cursor:
     def take(self, *marks: str) -> str | None:
         if not self.is_mark(*marks):
             return None
-        self.place += 1
-        return self.tokens[self.place - 1].text
+        self.position += 1
+        return self.tokens[self.position - 1].text
 
     def expect(self, *marks: str) -> str:
-        taken = self.take(*marks)
-        if taken is None:
+        mark = self.take(*marks)
+        if mark is None:
             raise UnsureError(f"expected {' or '.join(marks)}")
-        return taken
+        return mark
 
     def at_end(self) -> bool:
         return self.peek() is None or self.is_mark(*ENDS) or self.is_command("cup", "in")

@@ -55,19 +55,19 @@ _COUNTERS = re.compile(r"(?<=[0-9])\s*(?:개|명|원|마리|살|번|시간|분|�
 
 def extract(text: str) -> str | None:
     """Return the answer as written; None if there is none."""
-    if (boxed := last_boxed(text)) is not None:
-        return boxed
+    if (box := last_boxed(text)) is not None:
+        return box
     tail = text[-MAX_TAIL_CHARS:].rstrip()
-    found = _marked(tail) or _closing(tail)
-    return None if found is None or "boxed" in found else found
+    answer = _marked_answer(tail) or _closing_answer(tail)
+    return None if answer is None or "boxed" in answer else answer
 
 
-def _marked(tail: str) -> str | None:
-    last = _last(_MARKER, tail)
-    if last is None or _is_comment(tail, last.start()):
+def _marked_answer(tail: str) -> str | None:
+    marker = _last_match(_MARKER, tail)
+    if marker is None or _is_comment(tail, marker.start()):
         return None
-    start = _AFTER_MARKER.match(tail, last.end())
-    rest = tail[start.end() if start else last.end() :][:MAX_LINE_CHARS]
+    start = _AFTER_MARKER.match(tail, marker.end())
+    rest = tail[start.end() if start else marker.end() :][:MAX_LINE_CHARS]
     if (formula := _MATH.match(rest)) is not None:
         return _with_unit(formula, rest)
     line = rest.split("\n", 1)[0]
@@ -76,13 +76,13 @@ def _marked(tail: str) -> str | None:
     return _without_endings(line.strip(" \t*_`")) or None
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = deque(pattern.finditer(text), 1)
-    return found[0] if found else None
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    matches = deque(pattern.finditer(text), 1)
+    return matches[0] if matches else None
 
 
-def _is_comment(tail: str, place: int) -> bool:
-    line = tail[tail.rfind("\n", 0, place) + 1 : place]
+def _is_comment(tail: str, position: int) -> bool:
+    line = tail[tail.rfind("\n", 0, position) + 1 : position]
     return _COMMENT.search(line) is not None
 
 
@@ -94,33 +94,33 @@ def _with_unit(formula: re.Match[str], rest: str) -> str:
     clause = rest[formula.end() :].split("\n", 1)[0]
     end = _CLAUSE_END.search(clause)
     clause = clause[: end.start()] if end else clause.rstrip(" .。*_")
-    inside = _inside(formula)
+    content = _content(formula)
     if "$" in clause or "\\(" in clause or changes_value(clause):
-        return f"{inside} {clause.replace('$', '')}".strip()
-    return f"{inside} {clause.strip()}" if canonical(clause) else inside
+        return f"{content} {clause.replace('$', '')}".strip()
+    return f"{content} {clause.strip()}" if canonical(clause) else content
 
 
-def _closing(tail: str) -> str | None:
+def _closing_answer(tail: str) -> str | None:
     """Return the last formula if it is near the end, else the last number of the last line."""
     lines = [line for line in tail.splitlines() if line.strip(" \t*_`-#>$\\[]()")]
     if not lines:
         return None
-    formula = _last(_MATH, tail)
+    formula = _last_match(_MATH, tail)
     line = lines[-1][-MAX_LINE_CHARS:]
     if _COMMENT.search(line):
         return None
     if formula is not None and len(tail[formula.end() :].strip()) < MAX_LINE_CHARS // 6:
         sentence = tail[tail.rfind("\n\n", 0, formula.start()) + 1 :]
-        return None if _WAVERS.search(sentence[-MAX_LINE_CHARS:]) else _inside(formula)
+        return None if _WAVERS.search(sentence[-MAX_LINE_CHARS:]) else _content(formula)
     numbers = list(_NUMBER.finditer(line))
     if not numbers or "boxed" in line or _WAVERS.search(line):
         return None
-    before = line[numbers[-2].end() : numbers[-1].start()] if len(numbers) > 1 else "none"
-    is_list = before.strip(" ,;/&").lower() in ("", "and")
+    separator = line[numbers[-2].end() : numbers[-1].start()] if len(numbers) > 1 else "none"
+    is_list = separator.strip(" ,;/&").lower() in ("", "and")
     return None if is_list else numbers[-1].group()
 
 
-def _inside(formula: re.Match[str]) -> str:
+def _content(formula: re.Match[str]) -> str:
     return next(group for group in formula.groups() if group is not None).strip()
 
 

@@ -42,8 +42,8 @@ def parse(text: str) -> Value:
 class _Answer(ArithmeticParser):
     def whole(self) -> Value:
         items = self._items()
-        if self.place < len(self.tokens):
-            raise UnsureError(f"unexpected {self.tokens[self.place].text!r}")
+        if self.position < len(self.tokens):
+            raise UnsureError(f"unexpected {self.tokens[self.position].text!r}")
         return items[0] if len(items) == 1 else Unordered(tuple(items), is_set=False)
 
     def _items(self) -> list[Value]:
@@ -57,15 +57,15 @@ class _Answer(ArithmeticParser):
         return items
 
     def _element(self) -> list[Value]:
-        start, outer = self.place, (self.sign, self.n_signs)
+        start, outer_signs = self.position, (self.sign, self.n_signs)
         self.sign, self.n_signs = 1, 0
         values = [self._relation()]
         if self.n_signs > 1:
             raise UnsureError("more than one plus-minus")
         if self.n_signs == 1:
-            self.place, self.sign = start, -1
+            self.position, self.sign = start, -1
             values.append(self._relation())
-        self.sign, self.n_signs = outer
+        self.sign, self.n_signs = outer_signs
         return values
 
     def _relation(self) -> Value:
@@ -73,13 +73,13 @@ class _Answer(ArithmeticParser):
         if self.take("="):
             return EquationValue(left, self._side())
         if self.is_command("in"):
-            self.place += 1
+            self.position += 1
             return EquationValue(left, self._side(), is_member=True)
         return left
 
     def _side(self) -> Value:
         if self.is_command("ldots"):
-            self.place += 1
+            self.position += 1
             return Dots()
         if (words := self._words()) is not None:
             return words
@@ -87,7 +87,7 @@ class _Answer(ArithmeticParser):
             return Quantity(plain(self.sum()), "dollar")
         parts = [self._bound()]
         while self.is_command("cup"):
-            self.place += 1
+            self.position += 1
             parts.append(self._bound())
         return parts[0] if len(parts) == 1 else Union(tuple(parts))
 
@@ -105,11 +105,11 @@ class _Answer(ArithmeticParser):
         return Quantity(value, unit)
 
     def _infinity(self) -> Infinity | None:
-        sign = _SIGNS.get(self.tokens[self.place].text, 0) if self.peek() else 0
+        sign = _SIGNS.get(self.tokens[self.position].text, 0) if self.peek() else 0
         token = self.peek(1 if sign else 0)
         if token is None or (token.kind, token.text) != ("command", "infty"):
             return None
-        self.place += 2 if sign else 1
+        self.position += 2 if sign else 1
         if not self.at_end():
             raise UndefinedError("computes with infinity")
         return Infinity(sign or 1)
@@ -119,7 +119,7 @@ class _Answer(ArithmeticParser):
         n = 0
         while (token := self.peek(n)) and token.kind in ("word", "text", "name"):
             n += 1
-        tokens = self.tokens[self.place : self.place + n]
+        tokens = self.tokens[self.position : self.position + n]
         if all(token.kind == "name" for token in tokens):
             return None
         follower = self.peek(n)
@@ -127,11 +127,11 @@ class _Answer(ArithmeticParser):
             return None
         text = " ".join(token.text for token in tokens).strip(" .()").lower()
         if len(text) == 1:
-            self.place += n
+            self.position += n
             return algebra.symbol(tokens[0].text.strip(" .()"))
         if len(tokens) == 1 and len(text) < 4 and text.isalpha() and not set("aeiou") & set(text):
             return None
-        self.place += n
+        self.position += n
         return Words(" ".join(text.split()))
 
     def _unit(self) -> str:
@@ -139,7 +139,7 @@ class _Answer(ArithmeticParser):
         while (token := self.peek()) and (depth or not self.is_mark(*ENDS)):
             depth += {"{": 1, "}": -1}.get(token.text, 0)
             text += f" {token.text}"
-            self.place += 1
+            self.position += 1
         unit = units.canonical(text)
         if unit is None:
             raise UnsureError(f"{text.strip()!r} is no unit")

@@ -148,7 +148,7 @@ class _Turns:
 
     def __init__(self, n_free: int) -> None:
         self._n_free = n_free
-        self._waiting: deque[threading.Event] = deque()
+        self._queue: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
@@ -157,22 +157,22 @@ class _Turns:
                 self._n_free -= 1
                 return
             turn = threading.Event()
-            self._waiting.append(turn)
+            self._queue.append(turn)
         try:
             turn.wait()
         except BaseException:
             with self._lock:
-                is_still_waiting = turn in self._waiting
+                is_still_waiting = turn in self._queue
                 if is_still_waiting:
-                    self._waiting.remove(turn)
+                    self._queue.remove(turn)
             if not is_still_waiting:
                 self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            if self._queue:
+                self._queue.popleft().set()
             else:
                 self._n_free += 1
 
@@ -214,15 +214,15 @@ class _Worker:
         self.n_questions += 1
         question = {"gold": gold, "answer": answer, "limit_s": int(budget_s) + 2}
         body = json.dumps(question).encode()
-        left = self._budget(budget_s)
+        remaining_s = self._budget(budget_s)
         _write(self._input, len(body).to_bytes(4, "big") + body)
-        reply = self._receive(left)
+        reply = self._receive(remaining_s)
         return Decision(reply["same"], str(reply["why"]))
 
     def _budget(self, budget_s: float) -> Callable[[], float]:
         """Return a function that gives the seconds left of a budget that starts now."""
-        end, used = time.monotonic() + PATIENCE * budget_s, self._processor_s() + budget_s
-        return lambda: min(used - self._processor_s(), end - time.monotonic())
+        end, cpu_end = time.monotonic() + PATIENCE * budget_s, self._processor_s() + budget_s
+        return lambda: min(cpu_end - self._processor_s(), end - time.monotonic())
 
     def _processor_s(self) -> float:
         """Return the CPU time used by the process. Raises OSError if it has ended."""
@@ -241,26 +241,26 @@ class _Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def _receive(self, left: Callable[[], float]) -> dict[str, bool | None]:
-        n_bytes = int.from_bytes(self._read(4, left), "big")
+    def _receive(self, remaining_s: Callable[[], float]) -> dict[str, bool | None]:
+        n_bytes = int.from_bytes(self._read(4, remaining_s), "big")
         if n_bytes > MAX_REPLY_BYTES:
             raise OSError("a reply of no sensible length")
-        return dict(json.loads(self._read(n_bytes, left)))
+        return dict(json.loads(self._read(n_bytes, remaining_s)))
 
-    def _read(self, n_bytes: int, left: Callable[[], float]) -> bytes:
+    def _read(self, n_bytes: int, remaining_s: Callable[[], float]) -> bytes:
         """Read `n_bytes`. Raises TimeoutError if no time is left, OSError at the end of output."""
-        pieces = b""
-        while len(pieces) < n_bytes:
-            seconds = left()
+        data = b""
+        while len(data) < n_bytes:
+            seconds = remaining_s()
             if seconds <= 0:
                 raise TimeoutError
             if not _poll(self._output, max(seconds, 0.01)):  # the resolution of CPU time
                 continue
-            piece = os.read(self._output, n_bytes - len(pieces))
-            if not piece:
+            chunk = os.read(self._output, n_bytes - len(data))
+            if not chunk:
                 raise OSError("end of its output")
-            pieces += piece
-        return pieces
+            data += chunk
+        return data
 
 
 def _poll(descriptor: int, seconds: float) -> bool:

@@ -31,10 +31,10 @@ _PERCENT = algebra.rational(100)
 
 def accepts(gold: Value, answer: Value) -> bool | None:
     """Return True if `answer` satisfies `gold`. A set of one element counts as that element."""
-    return _accepts(_only(gold), _only(answer))
+    return _accepts(_single_item(gold), _single_item(answer))
 
 
-def _only(value: Value) -> Value:
+def _single_item(value: Value) -> Value:
     if not isinstance(value, Unordered) or len(value.items) != 1:
         return value
     return value if isinstance(value.items[0], Unordered) else value.items[0]
@@ -44,7 +44,7 @@ def _accepts(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, EquationValue) != isinstance(answer, EquationValue):
         return _accepts_side(gold, answer)
     if isinstance(gold, Quantity) or isinstance(answer, Quantity):
-        return _accepts_measured(gold, answer)
+        return _accepts_quantity(gold, answer)
     if isinstance(gold, Based) and isinstance(answer, Ratio):
         digits = algebra.constant(answer)
         return digits is not None and gold.digits.isdecimal() and digits == int(gold.digits)
@@ -72,20 +72,20 @@ def _is_name(value: Value) -> bool:
     return isinstance(value, Words) or (isinstance(value, Ratio) and algebra.is_name(value))
 
 
-def _accepts_measured(gold: Value, answer: Value) -> bool | None:
+def _accepts_quantity(gold: Value, answer: Value) -> bool | None:
     """Compare quantities: two units must agree, a unit on one side only is ignored.
 
     A percentage also equals a hundredth of its number.
     """
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return same_value(gold, answer)
-    measured, other = (gold, answer) if isinstance(gold, Quantity) else (answer, gold)
-    assert isinstance(measured, Quantity)
+    quantity, other = (gold, answer) if isinstance(gold, Quantity) else (answer, gold)
+    assert isinstance(quantity, Quantity)
     if not isinstance(other, Ratio):
         return False
-    values = [measured.number]
-    if measured.unit == "%":
-        values.append(algebra.divide(measured.number, _PERCENT))
+    values = [quantity.number]
+    if quantity.unit == "%":
+        values.append(algebra.divide(quantity.number, _PERCENT))
     return _any([algebra.same(value, other) for value in values])
 
 
@@ -123,11 +123,11 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
 
     None (undecided) if both have parts, or for words against an expression with letters.
     """
-    single = (Ratio, Quantity, Infinity, Based, Words)
-    if isinstance(a, single) and isinstance(b, single):
-        letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
-        return None if letters and (isinstance(a, Words) or isinstance(b, Words)) else False
-    return False if isinstance(a, single) or isinstance(b, single) else None
+    single_types = (Ratio, Quantity, Infinity, Based, Words)
+    if isinstance(a, single_types) and isinstance(b, single_types):
+        has_letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
+        return None if has_letters and (isinstance(a, Words) or isinstance(b, Words)) else False
+    return False if isinstance(a, single_types) or isinstance(b, single_types) else None
 
 
 def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | None:
@@ -146,23 +146,23 @@ def _without_brackets(point: Ordered, items: Unordered, compare: ValueComparison
 
 
 def _distinct(items: Sequence[Value]) -> list[Value]:
-    kept: list[Value] = []
+    unique_items: list[Value] = []
     for item in items:
-        if not any(same_value(item, other) for other in kept):
-            kept.append(item)
-    return kept
+        if not any(same_value(item, other) for other in unique_items):
+            unique_items.append(item)
+    return unique_items
 
 
 def _matched(a: Sequence[Value], b: Sequence[Value], compare: ValueComparison) -> bool | None:
     """Return True if the items can be paired in any order."""
     if len(a) != len(b):
         return False
-    left, is_sure = list(b), True
+    remaining, is_sure = list(b), True
     for item in a:
-        found = [compare(item, other) for other in left]
-        if True in found:
-            del left[found.index(True)]
-        elif None not in found:
+        verdicts = [compare(item, other) for other in remaining]
+        if True in verdicts:
+            del remaining[verdicts.index(True)]
+        elif None not in verdicts:
             return False
         else:
             is_sure = False
@@ -181,14 +181,14 @@ def _equations(a: EquationValue, b: EquationValue, compare: ValueComparison) -> 
         return None
     if compare(a.left, b.left) and compare(a.right, b.right):
         return True
-    one, other = _difference(a), _difference(b)
-    if one is None or other is None:
+    a_difference, b_difference = _difference(a), _difference(b)
+    if a_difference is None or b_difference is None:
         return _pairwise((a.left, a.right), (b.left, b.right), compare)
-    if not one.top or not other.top:
+    if not a_difference.top or not b_difference.top:
         return False  # x = x is no information
-    if algebra.are_proportional(one, other):
+    if algebra.are_proportional(a_difference, b_difference):
         return True
-    return False if algebra.is_linear(one) and algebra.is_linear(other) else None
+    return False if algebra.is_linear(a_difference) and algebra.is_linear(b_difference) else None
 
 
 def _difference(equation: EquationValue) -> Ratio | None:

@@ -35,8 +35,8 @@ class MathToken:
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2069"
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _UNICODE = {
-    ord(character): written
-    for characters, written in (
+    ord(character): replacement
+    for characters, replacement in (
         ("×⋅·∙", "*"),
         ("÷", "/"),
         ("π", "\\pi "),
@@ -61,8 +61,8 @@ _UNICODE = {
 }
 
 _REWRITES = tuple(
-    (re.compile(pattern), written)
-    for pattern, written in (
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
         (r"(?<=[0-9])(?:\\[,!]|,\\!\s*|\{,\})(?=[0-9]{3}(?![0-9]))", ""),
         (r",\\!|\{,\}", ","),
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
@@ -112,8 +112,8 @@ def clean(text: str) -> str:
     text = text.translate(_UNICODE)
     for _ in range(4):
         text = _unwrapped(text)
-    for pattern, written in _REWRITES:
-        text = pattern.sub(written, text)
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
     if "\\overline" in text:
         text = _REPEATING.sub(_as_fraction, text)
     return text.strip()
@@ -134,7 +134,7 @@ def tokenize(text: str) -> list[MathToken]:
             position = match.start("thousands") + match["thousands"].index(",")
             tokens.append(MathToken("number", text[match.start("thousands") : position]))
             continue
-        depth += _opens(match["mark"])
+        depth += _depth_change(match["mark"])
         tokens.append(_token(match))
         if len(tokens) > MAX_TOKENS:
             raise OversizeError(f"more than {MAX_TOKENS} tokens")
@@ -143,13 +143,13 @@ def tokenize(text: str) -> list[MathToken]:
 
 def _as_fraction(decimal: re.Match[str]) -> str:
     """Convert a repeating decimal to a fraction: `0.1\\overline{6}` is (16 - 1) / 90."""
-    once, again = decimal[1] + decimal[2], decimal[3]
-    top = int(once + again) - int(once)
-    bottom = 10 ** len(decimal[2]) * (10 ** len(again) - 1)
+    prefix, period = decimal[1] + decimal[2], decimal[3]
+    top = int(prefix + period) - int(prefix)
+    bottom = 10 ** len(decimal[2]) * (10 ** len(period) - 1)
     return f"\\frac{{{top}}}{{{bottom}}}"
 
 
-def _opens(mark: str | None) -> int:
+def _depth_change(mark: str | None) -> int:
     if mark in ("(", "[", "\\{"):
         return 1
     return -1 if mark in (")", "]", "\\}") else 0

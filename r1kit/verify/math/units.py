@@ -43,7 +43,7 @@ _SPELLINGS = {
     "man": "men",
     "woman": "women",
 }
-_NAMES = {spelling: name for name, more in _SPELLINGS.items() for spelling in (name, *more.split())}
+_NAMES = {spelling: name for name, text in _SPELLINGS.items() for spelling in (name, *text.split())}
 _NOT_UNITS = (
     *("or", "and", "not", "to", "times", "plus", "minus", "over", "by", "of", "square", "cube"),
     *("squared", "cubed", "half", "dozen", "score", "gross", "hundred", "thousand", "million"),

@@ -51,33 +51,33 @@ def main() -> None:
 
 
 def _end_with_stdin() -> None:
-    hung_up = select.poll()
-    hung_up.register(0, 0)
-    hung_up.poll()
+    poll = select.poll()
+    poll.register(0, 0)
+    poll.poll()
     os._exit(0)
 
 
 def compare(gold: str, answer: str) -> dict[str, bool | str | None]:
     """Compare two formulas: they are the same if Math-Verify agrees in both directions."""
-    read_gold, read_answer = _read(gold), _read(answer)
-    if not read_gold:
+    gold_values, answer_values = _read(gold), _read(answer)
+    if not gold_values:
         return {"same": None, "why": "the gold answer cannot be read"}
-    if not read_answer:
+    if not answer_values:
         return {"same": False, "why": "the answer cannot be read"}
-    same = _verify(read_gold, read_answer) and _verify(read_answer, read_gold)
+    same = _verify(gold_values, answer_values) and _verify(answer_values, gold_values)
     return {"same": same, "why": f"Math-Verify: {'the same' if same else 'not the same'}"}
 
 
 def _read(formula: str) -> list[object]:
     from math_verify import LatexExtractionConfig, parse
 
-    found = parse(
+    values = parse(
         f"$\\boxed{{{formula}}}$",
         [LatexExtractionConfig(boxed_match_priority=0)],
         fallback_mode="no_fallback",
         parsing_timeout=None,
     )
-    return list(found)
+    return list(values)
 
 
 def _verify(gold: list[object], answer: list[object]) -> bool:

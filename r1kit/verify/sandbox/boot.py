@@ -47,14 +47,14 @@ def receive_sources(control: socket.socket) -> dict[str, Any]:
     """Receive a u32 length and a JSON object: {"start": module, "sources": {module: source}}."""
     data = control.recv(4, socket.MSG_WAITALL)
     text = control.recv(struct.unpack("!I", data)[0], socket.MSG_WAITALL)
-    first: dict[str, Any] = json.loads(text)
-    return first
+    message: dict[str, Any] = json.loads(text)
+    return message
 
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # undo an inherited SIG_IGN of the caller
     control = socket.socket(fileno=0)
-    first = receive_sources(control)
-    sys.meta_path.insert(0, Sources(first["sources"]))
-    importlib.import_module(first["start"]).main(control)
+    message = receive_sources(control)
+    sys.meta_path.insert(0, Sources(message["sources"]))
+    importlib.import_module(message["start"]).main(control)

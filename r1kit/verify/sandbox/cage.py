@@ -49,7 +49,7 @@ class Cage:
     library: list[int] = field(default_factory=list)
     """descriptors of the entries of sys.path, if the candidate's uid cannot reach them by path"""
     group: cgroup.ControlGroup | None = None
-    fresh: tuple[int, int] | None = None
+    box_state: tuple[int, int] | None = None
     """disk_mb of the mounted box, and its ctime right after mounting"""
 
     def can_fork(self, limits: Limits) -> bool:
@@ -76,21 +76,21 @@ class Cage:
 
     def _renew_box(self, disk_mb: int) -> None:
         # Mounting costs as much as a fork, so an untouched box is reused.
-        if self.fresh is not None:
-            if self.fresh == (disk_mb, os.stat(self.box).st_ctime_ns):
+        if self.box_state is not None:
+            if self.box_state == (disk_mb, os.stat(self.box).st_ctime_ns):
                 return
             kernel.unmount(self.box)
         mounts.mount_box(disk_mb, self.uid)
-        self.fresh = (disk_mb, os.stat(self.box).st_ctime_ns)
+        self.box_state = (disk_mb, os.stat(self.box).st_ctime_ns)
 
-    def put_on(self, limits: Limits, kept_fd: int) -> None:
+    def put_on(self, limits: Limits, open_fd: int) -> None:
         """Apply all restrictions to the calling process (the candidate), irreversibly.
 
-        Closes every descriptor except the standard streams, `kept_fd` and `library`.
+        Closes every descriptor except the standard streams, `open_fd` and `library`.
         """
         kernel.forbid_new_privileges()
         landlock.restrict(self.rules)
-        _close_all_but([kept_fd, *self.library])
+        _close_all_but([open_fd, *self.library])
         os.chdir(self.box)
         _limit(limits, self)
         if self.uid is not None:
@@ -98,7 +98,7 @@ class Cage:
             os.setresgid(self.uid, self.uid, self.uid)
             os.setresuid(self.uid, self.uid, self.uid)
         if self.library:
-            sys.path[:] = [f"/proc/self/fd/{place}" for place in self.library]
+            sys.path[:] = [f"/proc/self/fd/{descriptor}" for descriptor in self.library]
         kernel.die_with_parent()
         kernel.forbid_dumps()
         kernel.drop_capabilities()
@@ -158,8 +158,8 @@ def free_uid() -> int | None:
     """
     if os.geteuid() != 0:
         return None
-    taken = {entry.pw_uid for entry in pwd.getpwall()}
-    for uid in (uid for uid in _UIDS if uid not in taken):
+    account_uids = {entry.pw_uid for entry in pwd.getpwall()}
+    for uid in (uid for uid in _UIDS if uid not in account_uids):
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             claim.bind(f"\0r1kit-uid-{uid}")
@@ -192,12 +192,12 @@ def _limit(limits: Limits, cage: Cage) -> None:
         resource.RLIMIT_RTPRIO: 0,
     }
     if cage.is_strict or cage.uid is not None:  # counted per uid and user namespace
-        us = 0 if cage.uid is not None else 2
-        counts[resource.RLIMIT_NPROC] = limits.processes + limits.threads + us
-    for kind, most in counts.items():
-        hard = resource.getrlimit(kind)[1]
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (allowed, allowed))
+        n_own = 0 if cage.uid is not None else 2
+        counts[resource.RLIMIT_NPROC] = limits.processes + limits.threads + n_own
+    for kind, limit in counts.items():
+        hard_limit = resource.getrlimit(kind)[1]
+        value = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
+        resource.setrlimit(kind, (value, value))
 
 
 def _address_space() -> int:
@@ -218,21 +218,23 @@ def measure_address_space() -> None:
         _own_address_space = int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _close_all_but(kept: list[int]) -> None:
+def _close_all_but(descriptors: list[int]) -> None:
     start = 3
-    for place in [*sorted(kept), 1 << 20]:
-        os.closerange(start, place)
-        start = place + 1
+    for descriptor in [*sorted(descriptors), 1 << 20]:
+        os.closerange(start, descriptor)
+        start = descriptor + 1
 
 
 def _is_public(path: str) -> bool:
     """Return True if every user may reach and read this folder, or if it does not exist."""
     if not os.path.isdir(path):
         return True
-    above = [path]
-    while above[-1] != "/":
-        above.append(os.path.dirname(above[-1]))
-    return all(os.stat(folder).st_mode & 1 for folder in above) and bool(os.stat(path).st_mode & 4)
+    ancestors = [path]
+    while ancestors[-1] != "/":
+        ancestors.append(os.path.dirname(ancestors[-1]))
+    return all(os.stat(folder).st_mode & 1 for folder in ancestors) and bool(
+        os.stat(path).st_mode & 4
+    )
 
 
 def _write(path: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 rlimits apply to each process; the group limits the memory and the number of processes of a whole
 job, including its files in the work folder. The worker itself is in the group, so that its
-candidates are born in it: moving a process takes milliseconds. Supports version 1 (one folder per
+candidates start in it: moving a process takes milliseconds. Supports version 1 (one folder per
 controller) and version 2. Source: the kernel's admin guide on control groups.
 """
 
@@ -35,7 +35,7 @@ class ControlGroup:
     """
 
     name: str
-    above: tuple[int, ...]
+    parents: tuple[int, ...]
     """descriptors of the parents of the group's folders"""
     memory: int
     """descriptor of the file of the memory limit"""
@@ -43,8 +43,8 @@ class ControlGroup:
 
     def enter(self) -> None:
         """Move this process, and so all its future children, into the group."""
-        for place in self.above:
-            procs = os.open(f"{self.name}/cgroup.procs", os.O_WRONLY, dir_fd=place)
+        for descriptor in self.parents:
+            procs = os.open(f"{self.name}/cgroup.procs", os.O_WRONLY, dir_fd=descriptor)
             os.write(procs, b"0")
             os.close(procs)
 
@@ -52,49 +52,49 @@ class ControlGroup:
         """Set the limits of the next job."""
         memory = _OWN_BYTES + ((limits.memory_mb + limits.disk_mb) << 20)
         os.pwrite(self.memory, b"%d" % memory, 0)
-        most = _OWN_PROCESSES + limits.processes + limits.threads
-        os.pwrite(self.processes, b"%d" % most, 0)
+        max_processes = _OWN_PROCESSES + limits.processes + limits.threads
+        os.pwrite(self.processes, b"%d" % max_processes, 0)
 
     def remove(self) -> None:
         """Remove the group, which must be empty."""
-        for place in self.above:
+        for descriptor in self.parents:
             with contextlib.suppress(OSError):
-                os.rmdir(self.name, dir_fd=place)
+                os.rmdir(self.name, dir_fd=descriptor)
 
 
 def make() -> ControlGroup:
     """Create a group named after this process. Raises OSError if that is impossible."""
-    why = OSError("no controllers of memory and processes are mounted")
+    last_error = OSError("no controllers of memory and processes are mounted")
     for version in _VERSIONS:
         if not all(os.path.exists(f"{ROOT}/{folder}/cgroup.procs") for folder, _ in version):
             continue
         try:
-            return _made(_NAME.format(os.getpid()), version)
+            return _create(_NAME.format(os.getpid()), version)
         except OSError as error:
-            why = error
-    raise why
+            last_error = error
+    raise last_error
 
 
-def _made(name: str, version: tuple[tuple[str, str], ...]) -> ControlGroup:
+def _create(name: str, version: tuple[tuple[str, str], ...]) -> ControlGroup:
     folders = dict.fromkeys(os.path.normpath(f"{ROOT}/{folder}") for folder, _ in version)
     with contextlib.ExitStack() as undo:
-        above = []
+        parents = []
         for folder in folders:
             _sweep(Path(folder))
-            above.append(os.open(folder, os.O_PATH))
-            undo.callback(os.close, above[-1])
-            os.mkdir(name, dir_fd=above[-1])
-            undo.callback(os.rmdir, name, dir_fd=above[-1])
+            parents.append(os.open(folder, os.O_PATH))
+            undo.callback(os.close, parents[-1])
+            os.mkdir(name, dir_fd=parents[-1])
+            undo.callback(os.rmdir, name, dir_fd=parents[-1])
         limits = [
             os.open(f"{ROOT}/{folder}/{name}/{file}", os.O_WRONLY) for folder, file in version
         ]
         undo.pop_all()
-    return ControlGroup(name, tuple(above), *limits)
+    return ControlGroup(name, tuple(parents), *limits)
 
 
-def _sweep(place: Path) -> None:
+def _sweep(folder: Path) -> None:
     """Remove the groups of keepers that were killed."""
-    for left in place.glob(_NAME.format("*")):
-        if not os.path.exists(f"/proc/{left.name.rpartition('-')[2]}"):
+    for group in folder.glob(_NAME.format("*")):
+        if not os.path.exists(f"/proc/{group.name.rpartition('-')[2]}"):
             with contextlib.suppress(OSError):
-                left.rmdir()
+                group.rmdir()

@@ -34,18 +34,18 @@ def abi() -> int:
 def ruleset(readable: Iterable[str], devices: Iterable[str], writable: Iterable[str]) -> int:
     """Return the descriptor of a ruleset, for `restrict`. Missing paths are skipped."""
     version = abi()
-    handled = (1 << _FILE_RIGHTS.get(version, 16)) - 1
+    rights = (1 << _FILE_RIGHTS.get(version, 16)) - 1
     attributes = struct.pack(
-        "=QQQ", handled, 3 if version >= TCP else 0, 3 if version >= SCOPES else 0
+        "=QQQ", rights, 3 if version >= TCP else 0, 3 if version >= SCOPES else 0
     )
     size = 24 if version >= SCOPES else 16 if version >= TCP else 8
     rules = kernel.syscall("Landlock", _CREATE_RULESET, attributes, size, 0)
     for path in readable:
-        _allow(rules, path, READ & handled)
+        _allow(rules, path, READ & rights)
     for path in devices:
-        _allow(rules, path, (READ_FILE | WRITE_FILE) & handled)
+        _allow(rules, path, (READ_FILE | WRITE_FILE) & rights)
     for path in writable:
-        _allow(rules, path, (READ | sum(WRITE)) & handled)
+        _allow(rules, path, (READ | sum(WRITE)) & rights)
     return rules
 
 
@@ -59,12 +59,12 @@ def restrict(rules: int) -> None:
 
 def _allow(rules: int, path: str, rights: int) -> None:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
         kernel.syscall(
-            "Landlock", _ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0
+            "Landlock", _ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", rights, descriptor), 0
         )
     finally:
-        os.close(place)
+        os.close(descriptor)

@@ -54,7 +54,7 @@ def _run(job: Job, folder: Path) -> RunResult:
     for name, data in {**job.files, "program.py": job.program.encode(errors="replace")}.items():
         (box / name).write_bytes(data)
     (folder / "stdin").write_bytes(job.stdin)
-    started = time.monotonic()
+    start = time.monotonic()
     with (
         open(folder / "stdin", "rb") as stdin,
         open(folder / "stdout", "wb") as stdout,
@@ -70,19 +70,19 @@ def _run(job: Job, folder: Path) -> RunResult:
             code = None
         finally:
             _kill_group(process)
-    most = job.limits.output_bytes
-    out, err = ((folder / name).read_bytes()[: most + 1] for name in ("stdout", "stderr"))
-    how = _how(code, max(len(out), len(err)) > most)
+    max_bytes = job.limits.output_bytes
+    out, err = ((folder / name).read_bytes()[: max_bytes + 1] for name in ("stdout", "stderr"))
+    how = _how(code, max(len(out), len(err)) > max_bytes)
     number = abs(code) if code is not None and how in ("exit", "signal") else None
-    return RunResult(how, number, out[:most], err[:most], time.monotonic() - started, 0.0)
+    return RunResult(how, number, out[:max_bytes], err[:max_bytes], time.monotonic() - start, 0.0)
 
 
 def _command(job: Job, box: Path) -> list[str]:
     python = os.path.realpath(sys.executable)
     profile = _PROFILE.format(python=python, prefix=os.path.realpath(sys.base_prefix), box=box)
     limits = job.limits
-    biggest = max(limits.output_bytes + 1, limits.disk_mb << 20) // _BLOCK + 1
-    counts = [str(int(limits.cpu_s) + 1), str(biggest), str(limits.files)]
+    max_blocks = max(limits.output_bytes + 1, limits.disk_mb << 20) // _BLOCK + 1
+    counts = [str(int(limits.cpu_s) + 1), str(max_blocks), str(limits.files)]
     inner = ["sandbox-exec", "-p", profile, python, "-I", "-S", "-B", "program.py"]
     return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner]
 

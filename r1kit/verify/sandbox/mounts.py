@@ -24,15 +24,15 @@ _FIXED = kernel.MS_NOSUID | kernel.MS_NODEV
 def readable() -> list[str]:
     """Return the folders that Python and its shared libraries need, without nested duplicates."""
     library = os.path.join(sys.base_prefix, "lib")
-    wanted = [
+    candidates = [
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib")),
         *("/usr/lib", "/usr/lib64", "/lib", "/lib64", library),
     ]
-    kept: list[str] = []
-    for path in sorted({os.path.realpath(path) for path in wanted if os.path.isdir(path)}):
-        if not any(path.startswith(f"{above}/") for above in kept):
-            kept.append(path)
-    return kept
+    folders: list[str] = []
+    for path in sorted({os.path.realpath(path) for path in candidates if os.path.isdir(path)}):
+        if not any(path.startswith(f"{folder}/") for folder in folders):
+            folders.append(path)
+    return folders
 
 
 def enter_new_root(folders: list[str]) -> None:
@@ -41,12 +41,12 @@ def enter_new_root(folders: list[str]) -> None:
     Needs CAP_SYS_ADMIN in a private mount namespace; all mounts end with that namespace.
     """
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
-    places = {path: os.open(path, os.O_PATH) for path in (*folders, *DEVICES)}
+    descriptors = {path: os.open(path, os.O_PATH) for path in (*folders, *DEVICES)}
     links = {path: os.readlink(path) for path in ("/lib", "/lib64") if os.path.islink(path)}
     os.umask(0o022)
     kernel.mount("tmpfs", _STAGE, "tmpfs", _FIXED, "size=1m,nr_inodes=1024,mode=755")
-    for path, place in places.items():
-        _bind(place, _STAGE + path, is_folder=path not in DEVICES)
+    for path, descriptor in descriptors.items():
+        _bind(descriptor, _STAGE + path, is_folder=path not in DEVICES)
     for path, target in links.items():
         os.symlink(target, _STAGE + path)
     os.makedirs(_STAGE + BOX)
@@ -57,20 +57,20 @@ def enter_new_root(folders: list[str]) -> None:
 def mount_box(disk_mb: int, owner: int | None) -> None:
     """Mount a new, empty work folder of at most `disk_mb` MiB; `owner` is a uid (None: our own)."""
     inodes = 256 + 16 * disk_mb
-    whose = "" if owner is None else f",uid={owner},gid={owner}"
+    ownership = "" if owner is None else f",uid={owner},gid={owner}"
     flags = _FIXED | kernel.MS_NOEXEC
-    options = f"size={disk_mb}m,nr_inodes={inodes},mode=700{whose}"
+    options = f"size={disk_mb}m,nr_inodes={inodes},mode=700{ownership}"
     kernel.mount("tmpfs", BOX, "tmpfs", flags, options)
 
 
-def _bind(place: int, target: str, is_folder: bool) -> None:
+def _bind(descriptor: int, target: str, is_folder: bool) -> None:
     if is_folder:
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    source = f"/proc/self/fd/{place}"
+    source = f"/proc/self/fd/{descriptor}"
     kernel.mount(source, target, "", kernel.MS_BIND | kernel.MS_REC)
-    os.close(place)
+    os.close(descriptor)
     if is_folder:
         kernel.make_read_only(target)

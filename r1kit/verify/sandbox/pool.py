@@ -55,10 +55,10 @@ class SandboxWorker:
 
     def __init__(self, level: Level) -> None:
         """Start a worker. Raises SandboxError if the level is unavailable."""
-        self._control, theirs = socket.socketpair()
+        self._control, worker_end = socket.socketpair()
         self._control.settimeout(_START_S)
-        with theirs:
-            self._process = spawn(theirs)
+        with worker_end:
+            self._process = spawn(worker_end)
         try:
             send_sources(self._control, "worker")
             wire.send(self._control, {"level": level, "caller": os.getpid()})
@@ -93,9 +93,9 @@ class SandboxWorker:
 
 def layers() -> list[Layer]:
     """Probe the sandbox layers of this machine, each tried once (`probe.py`)."""
-    control, theirs = socket.socketpair()
-    with theirs:
-        process = spawn(theirs)
+    control, worker_end = socket.socketpair()
+    with worker_end:
+        process = spawn(worker_end)
     with control:
         control.settimeout(_START_S)
         try:
@@ -116,7 +116,7 @@ class Sandbox:
         self, level: Level | Literal["auto"] = "auto", n_workers: int | None = None
     ) -> None:
         """`auto` is the best available level, at least standard; by default one worker per core."""
-        self._asked = level
+        self._requested_level = level
         self._n_workers = n_workers or _n_cores()
         self._idle: queue.SimpleQueue[SandboxWorker | Runner | None] = queue.SimpleQueue()
         self.level: Level | None = None
@@ -124,7 +124,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         if self.level is not None:
             raise SandboxError("This sandbox is already open; create another one.")
-        first = self._first()
+        first = self._first_worker()
         self._idle.put(first)
         for _ in range(self._n_workers - 1):
             self._idle.put(None)  # started when needed
@@ -146,28 +146,28 @@ class Sandbox:
         """Wait for a free worker and run the job. A lost worker is replaced and the job retried."""
         if self.level is None:
             raise SandboxError("The sandbox is closed; use it inside `with Sandbox() as sandbox:`.")
-        why = ""
+        reason = ""
         for _ in range(2):
             try:
                 with self._worker() as worker:
                     ending = worker.run(job)
             except (OSError, EOFError, SandboxError) as error:
-                why = str(error)
+                reason = str(error)
                 continue
             if ending.how != "sandbox":
                 return ending
-            why = ending.stderr.decode(errors="replace")
-        return RunResult("sandbox", None, b"", why.encode(), 0.0, 0.0)
+            reason = ending.stderr.decode(errors="replace")
+        return RunResult("sandbox", None, b"", reason.encode(), 0.0, 0.0)
 
     def map(self, jobs: Iterable[Job]) -> list[RunResult]:
         """Run the jobs on all workers; return the results in the order of the jobs."""
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
-    def _first(self) -> SandboxWorker | Runner:
-        if self._asked != "auto":
-            worker = _open(self._asked)
-            self.level = self._asked
+    def _first_worker(self) -> SandboxWorker | Runner:
+        if self._requested_level != "auto":
+            worker = _open(self._requested_level)
+            self.level = self._requested_level
             return worker
         try:
             worker, self.level = SandboxWorker("strict"), "strict"
@@ -197,8 +197,8 @@ def _open(level: Level) -> SandboxWorker | Runner:
 
 
 def _n_cores() -> int:
-    can_tell = hasattr(os, "sched_getaffinity")  # not on macOS
-    return len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def spawn(control: socket.socket) -> subprocess.Popen[bytes]:
@@ -225,13 +225,13 @@ def send_sources(control: socket.socket, start: str) -> None:
     control.sendall(struct.pack("!I", len(text)) + text)
 
 
-def _refusal(level: str, why: str) -> str:
-    needs = {
+def _refusal(level: str, reason: str) -> str:
+    requirements = {
         "strict": "root or user namespaces (in a container: --security-opt seccomp=unconfined; on "
         "Ubuntu: an AppArmor profile that allows userns), Landlock and seccomp",
         "standard": "Linux 5.13 or newer with Landlock and seccomp, on x86-64 or arm64",
     }[level]
     return (
-        f"the sandbox level {level} cannot be had here: {why}. It needs {needs}. "
+        f"the sandbox level {level} cannot be had here: {reason}. It needs {requirements}. "
         "`r1 doctor` shows what this machine gives."
     )

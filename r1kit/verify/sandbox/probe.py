@@ -30,24 +30,24 @@ class Layer:
 
 def main(control: socket.socket) -> None:
     """Try every mechanism and send the results; runs in the bare interpreter."""
-    tried = [[name, *_apart(attempt)] for name, attempt in _ATTEMPTS.items()]
-    wire.send(control, {"layers": tried})
+    rows = [[name, *_in_child(attempt)] for name, attempt in _ATTEMPTS.items()]
+    wire.send(control, {"layers": rows})
 
 
-def _apart(attempt: Callable[[], str]) -> tuple[bool, str]:
+def _in_child(attempt: Callable[[], str]) -> tuple[bool, str]:
     """Run an attempt in a forked child; return (True, its answer) or (False, the error)."""
-    told, teller = os.pipe()
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             answer = f"+{attempt()}"
         except BaseException as error:
             answer = f"-{getattr(error, 'strerror', None) or error}"
-        os.write(teller, answer.encode()[:500])
+        os.write(writer, answer.encode()[:500])
         os._exit(0)
-    os.close(teller)
-    text = os.read(told, 500).decode() or "-the process was killed"
-    os.close(told)
+    os.close(writer)
+    text = os.read(reader, 500).decode() or "-the process was killed"
+    os.close(reader)
     os.waitpid(pid, 0)
     return text[0] == "+", text[1:]
 
@@ -64,8 +64,8 @@ def _namespaces() -> str:
 
 def _root_folder() -> str:
     cage.split(cage.free_uid())
-    inside, why = _apart(_enter_root)
-    if not inside:
+    is_inside, why = _in_child(_enter_root)
+    if not is_inside:
         raise OSError(why)
     return why
 
@@ -84,9 +84,9 @@ def _landlock() -> str:
     try:
         os.listdir("/")
     except PermissionError:
-        given = ["files", *["TCP"] * (version >= landlock.TCP)]
-        given += ["signals"] * (version >= landlock.SCOPES)
-        return f"ABI {version}: {', '.join(given)}"
+        features = ["files", *["TCP"] * (version >= landlock.TCP)]
+        features += ["signals"] * (version >= landlock.SCOPES)
+        return f"ABI {version}: {', '.join(features)}"
     raise OSError("it has no effect")
 
 
@@ -149,9 +149,9 @@ def bubblewrap() -> Layer:
         return Layer("bubblewrap", False, "not installed, and not needed")
     command = [path, "--unshare-all", "--ro-bind", "/", "/", sys.executable, "-I", "-S", "-c", ""]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        result = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Layer("bubblewrap", False, str(error))
-    if done.returncode:
-        return Layer("bubblewrap", False, done.stderr.decode(errors="replace").strip())
+    if result.returncode:
+        return Layer("bubblewrap", False, result.stderr.decode(errors="replace").strip())
     return Layer("bubblewrap", True, "works; not used, a warm worker is faster and needs less")

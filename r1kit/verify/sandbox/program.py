@@ -1,8 +1,8 @@
 """The candidate's process: the only place in r1kit that executes untrusted code.
 
-The restrictions of the cage are in force before `run` is called, so the process has no way out to
-give away. It behaves like `python program.py`: real standard streams, `__main__`, tracebacks with
-the program's own lines, exit codes, waiting for threads, exit functions.
+The restrictions of the cage are in force before `run` is called, so nothing in the process helps a
+program to escape. It behaves like `python program.py`: real standard streams, `__main__`,
+tracebacks with the program's own lines, exit codes, waiting for threads, exit functions.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _open_streams() -> None:
 
 
 def _execute(source: str) -> int:
-    spare: bytearray | None = bytearray(_SPARE)
+    reserve: bytearray | None = bytearray(_SPARE)
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=NAME, __builtins__=builtins)
     sys.modules["__main__"] = module
@@ -60,10 +60,10 @@ def _execute(source: str) -> int:
     except SystemExit as request:
         return _exit_code(request)
     except BaseException as error:
-        spare = None
+        reserve = None
         _report(error)
         return 1
-    del spare
+    del reserve
     return 0
 
 
@@ -88,9 +88,9 @@ def _report(error: BaseException) -> None:
 
 def _finish(code: int) -> int:
     """Run an interpreter's observable shutdown steps and return the exit code."""
-    for last in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+    for step in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
         try:
-            last()
+            step()
         except BaseException as error:
             _report(error)
     for stream in (sys.stdout, sys.stderr):

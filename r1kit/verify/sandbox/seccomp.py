@@ -85,34 +85,34 @@ def build(own_pid: int, may_fork: bool, may_write: bool) -> bytes:
     uid.
     """
     column, arch = ARCHITECTURES[platform.machine()]
-    checked = numbers(_CHECKED, column)
+    checked_numbers = numbers(_CHECKED, column)
     code = [_op(_LOAD, _ARCH), _op(_EQUAL, arch, 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NUMBER)]
     if column == 0:
         code += [_op(_AT_LEAST, _X32, 0, 1), _op(_RETURN, _KILL)]
-    plain = _PLAIN + (_WRITING if may_write else "")
-    for number in numbers(plain, column).values():
+    table = _PLAIN + (_WRITING if may_write else "")
+    for number in numbers(table, column).values():
         code += _case(number, [_op(_RETURN, _ALLOW)])
     for name, body in _checks(own_pid, may_fork).items():
-        code += _case(checked[name], body)
+        code += _case(checked_numbers[name], body)
     for name, number in numbers(_REFUSED, column).items():
         if name in ("fork", "vfork"):
-            answer = _op(_RETURN, _ALLOW) if may_fork else _fail(errno.EAGAIN)
+            action = _op(_RETURN, _ALLOW) if may_fork else _fail(errno.EAGAIN)
         else:
-            answer = _fail(errno.EPERM)
-        code += _case(number, [answer])
+            action = _fail(errno.EPERM)
+        code += _case(number, [action])
     code.append(_fail(errno.ENOSYS))
     return b"".join(code)
 
 
 def _checks(own_pid: int, may_fork: bool) -> dict[str, list[bytes]]:
     """Return the filter code by call that checks arguments; each body ends with a return."""
-    thread_or_nothing = [_op(_ANY_BIT, _CLONE_THREAD, 1, 0), _fail(errno.EAGAIN)]
+    thread_check = [_op(_ANY_BIT, _CLONE_THREAD, 1, 0), _fail(errno.EAGAIN)]
     signals = [_op(_RETURN, _ALLOW)] if may_fork else _only_if(0, (own_pid,), errno.EPERM)
     return {
         "clone": [
             _op(_LOAD, _ARGUMENT),
             *(_op(_ANY_BIT, _CLONE_NAMESPACES, 0, 1), _fail(errno.EPERM)),
-            *([] if may_fork else thread_or_nothing),
+            *([] if may_fork else thread_check),
             _op(_RETURN, _ALLOW),
         ],
         "clone3": [_fail(errno.ENOSYS)],  # its flags are in memory; libc falls back to clone
@@ -144,12 +144,12 @@ def numbers(table: str, column: int) -> dict[str, int]:
     return {row[0]: int(row[1 + column]) for row in rows if row[1 + column] != "-"}
 
 
-def _only_if(argument: int, values: tuple[int, ...], otherwise: int) -> list[bytes]:
+def _only_if(argument: int, values: tuple[int, ...], error_number: int) -> list[bytes]:
     """Allow the call if the lower 32 bits of this argument are one of the values."""
     code = [_op(_LOAD, _ARGUMENT + 8 * argument)]
     for value in values:
         code += [_op(_EQUAL, value, 0, 1), _op(_RETURN, _ALLOW)]
-    return [*code, _fail(otherwise)]
+    return [*code, _fail(error_number)]
 
 
 def _case(number: int, body: list[bytes]) -> list[bytes]:

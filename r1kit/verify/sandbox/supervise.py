@@ -33,7 +33,7 @@ class _Pipes:
     stderr: tuple[int, int]
     ready: tuple[int, int]
     """The candidate writes "go" here once it is sandboxed, or an error; then it closes the pipe."""
-    said: dict[int, bytearray] = field(default_factory=dict)
+    outputs: dict[int, bytearray] = field(default_factory=dict)
 
 
 def run(cage: Cage, job: Job) -> RunResult:
@@ -42,28 +42,30 @@ def run(cage: Cage, job: Job) -> RunResult:
     if cage.group:
         cage.group.hold(job.limits)
     pipes = _Pipes(_sealed(job.stdin), os.pipe(), os.pipe(), os.pipe())
-    pipes.said = {pipes.stdout[0]: bytearray(), pipes.stderr[0]: bytearray()}
-    started = time.monotonic()
+    pipes.outputs = {pipes.stdout[0]: bytearray(), pipes.stderr[0]: bytearray()}
+    start = time.monotonic()
     pid = os.fork()
     if pid == 0:
         _become(cage, job, pipes)
-    for place in (pipes.stdin, pipes.stdout[1], pipes.stderr[1], pipes.ready[1]):
-        os.close(place)
+    for descriptor in (pipes.stdin, pipes.stdout[1], pipes.stderr[1], pipes.ready[1]):
+        os.close(descriptor)
     try:
-        how = _watch(pid, pipes.said, job.limits, started)
+        how = _watch(pid, pipes.outputs, job.limits, start)
         status, cpu_s = _end(cage, pid)
-        wall_s = time.monotonic() - started
-        word = os.read(pipes.ready[0], 1000)
-        over = [_drain(place, said, job.limits) for place, said in pipes.said.items()]
+        wall_s = time.monotonic() - start
+        message = os.read(pipes.ready[0], 1000)
+        overflows = [_drain(fd, output, job.limits) for fd, output in pipes.outputs.items()]
     finally:
-        for place in (pipes.stdout[0], pipes.stderr[0], pipes.ready[0]):
-            os.close(place)
-    stdout, stderr = map(bytes, pipes.said.values())
-    if word != b"go":
+        for descriptor in (pipes.stdout[0], pipes.stderr[0], pipes.ready[0]):
+            os.close(descriptor)
+    stdout, stderr = map(bytes, pipes.outputs.values())
+    if message != b"go":
         return RunResult(
-            "sandbox", None, b"", word or b"the candidate did not start", wall_s, cpu_s
+            "sandbox", None, b"", message or b"the candidate did not start", wall_s, cpu_s
         )
-    how, code = _judge(how or ("output" if any(over) else None), status, cpu_s, job.limits, stderr)
+    how, code = _judge(
+        how or ("output" if any(overflows) else None), status, cpu_s, job.limits, stderr
+    )
     return RunResult(how, code, stdout, stderr, wall_s, cpu_s)
 
 
@@ -72,8 +74,8 @@ def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:
     ready = pipes.ready[1]
     try:
         os.setsid()
-        for place, standard in ((pipes.stdin, 0), (pipes.stdout[1], 1), (pipes.stderr[1], 2)):
-            os.dup2(place, standard)
+        for descriptor, standard in ((pipes.stdin, 0), (pipes.stdout[1], 1), (pipes.stderr[1], 2)):
+            os.dup2(descriptor, standard)
         cage.put_on(job.limits, ready)
         os.write(ready, b"go")
         os.close(ready)
@@ -83,47 +85,47 @@ def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:
     program.run(job.program, cage.box)
 
 
-def _watch(pid: int, said: dict[int, bytearray], limits: Limits, started: float) -> How | None:
+def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> How | None:
     """Read output until the candidate ends (None) or reaches a limit (return its name)."""
-    life = os.pidfd_open(pid)
+    process_fd = os.pidfd_open(pid)
     poll = select.poll()
-    for place in (life, *said):
-        poll.register(place, select.POLLIN)
+    for descriptor in (process_fd, *outputs):
+        poll.register(descriptor, select.POLLIN)
     try:
         while True:
-            wall_left = started + limits.wall_s - time.monotonic()
+            wall_left = start + limits.wall_s - time.monotonic()
             cpu_left = limits.cpu_s - _cpu_of(pid)
             if min(wall_left, cpu_left) <= 0:
                 return "wall" if wall_left <= cpu_left else "cpu"
-            for place, _ in poll.poll(1000 * min(wall_left, max(cpu_left, 0.005)) + 1):
-                if place == life:
+            for descriptor, _ in poll.poll(1000 * min(wall_left, max(cpu_left, 0.005)) + 1):
+                if descriptor == process_fd:
                     return None
-                some = os.read(place, _CHUNK)
-                said[place] += some
-                if len(said[place]) > limits.output_bytes:
+                chunk = os.read(descriptor, _CHUNK)
+                outputs[descriptor] += chunk
+                if len(outputs[descriptor]) > limits.output_bytes:
                     return "output"
-                if not some:
-                    poll.unregister(place)
+                if not chunk:
+                    poll.unregister(descriptor)
     finally:
-        os.close(life)
+        os.close(process_fd)
 
 
 def _end(cage: Cage, pid: int) -> tuple[int, float]:
     """Kill and reap all processes of the run; return the candidate's status and CPU seconds."""
     cage.kill_all(pid)
-    _, status, used = os.wait4(pid, 0)
+    _, status, usage = os.wait4(pid, 0)
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-    return status, used.ru_utime + used.ru_stime
+    return status, usage.ru_utime + usage.ru_stime
 
 
-def _drain(place: int, said: bytearray, limits: Limits) -> bool:
+def _drain(descriptor: int, output: bytearray, limits: Limits) -> bool:
     """Read the rest of a pipe that has no writer; return True if the output exceeds its limit."""
-    while len(said) <= limits.output_bytes and (some := os.read(place, _CHUNK)):
-        said += some
-    is_over = len(said) > limits.output_bytes
-    del said[limits.output_bytes :]
+    while len(output) <= limits.output_bytes and (chunk := os.read(descriptor, _CHUNK)):
+        output += chunk
+    is_over = len(output) > limits.output_bytes
+    del output[limits.output_bytes :]
     return is_over
 
 
@@ -138,8 +140,8 @@ def _judge(
             return "cpu", None
         return "signal", number
     code = os.WEXITSTATUS(status)
-    last = stderr.rstrip().rsplit(b"\n", 1)[-1]
-    if code == 1 and last.split(b":")[0] == b"MemoryError":
+    last_line = stderr.rstrip().rsplit(b"\n", 1)[-1]
+    if code == 1 and last_line.split(b":")[0] == b"MemoryError":
         return "memory", code
     return "exit", code
 
@@ -154,10 +156,10 @@ def _cpu_of(pid: int) -> float:
 
 def _sealed(data: bytes) -> int:
     """Return a sealed (immutable) memory file with `data`, positioned at its start."""
-    place = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data)
     while view:
-        view = view[os.write(place, view) :]
-    os.lseek(place, 0, os.SEEK_SET)
-    fcntl.fcntl(place, _ADD_SEALS, _SEALS)
-    return place
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fcntl.fcntl(descriptor, _ADD_SEALS, _SEALS)
+    return descriptor

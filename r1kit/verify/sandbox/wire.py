@@ -33,10 +33,10 @@ def receive(source: socket.socket) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _exactly(source: socket.socket, size: int) -> bytes:
-    read = bytearray()
-    while len(read) < size:
-        some = source.recv(min(size - len(read), 1 << 20))
-        if not some:
+    data = bytearray()
+    while len(data) < size:
+        chunk = source.recv(min(size - len(data), 1 << 20))
+        if not chunk:
             raise EOFError("the other end is gone")
-        read += some
-    return bytes(read)
+        data += chunk
+    return bytes(data)

@@ -69,8 +69,8 @@ def main(control: socket.socket) -> None:
 def _keep(caller: int, worker: int) -> None:
     """Wait for the end of caller or worker, or for a signal; then kill and reap the worker."""
     poll = select.poll()
-    for place in (caller, os.pidfd_open(worker)):
-        poll.register(place, select.POLLIN)
+    for descriptor in (caller, os.pidfd_open(worker)):
+        poll.register(descriptor, select.POLLIN)
     try:
         for number in _ENDING:
             signal.signal(number, lambda *_: sys.exit())
@@ -97,15 +97,15 @@ def _work(
         os.close(keeper)
         if group:
             group.enter()
-        mine = cage.standard(uid, box) if box else cage.strict(uid)
-        mine.group = group
+        own_cage = cage.standard(uid, box) if box else cage.strict(uid)
+        own_cage.group = group
         kernel.forbid_dumps()
         gc.collect()
         gc.freeze()  # keeps the pages of the warm heap shared with the candidates
         wire.send(control, {"ready": True})
         while True:
             head, blobs = wire.receive(control)
-            ending = supervise.run(mine, _job(head, blobs))
+            ending = supervise.run(own_cage, _job(head, blobs))
             _answer(control, ending)
     except EOFError:
         os._exit(0)

@@ -50,7 +50,7 @@ def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
     if attack.only_strict and sandbox.level != "strict":
         pytest.skip("not promised at this level")
     finding = judge(sandbox, attack)
-    assert finding.held, finding.what
+    assert finding.passed, finding.what
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to win where there is no cage")

@@ -31,7 +31,7 @@ class Attack:
     """a second program, run next by the same worker; its output counts as well"""
     limits: Limits = QUICK
     ends: tuple[How, ...] = ()
-    """endings that count as held; () means any ending except "sandbox" """
+    """endings with which the attack counts as failed; () means any ending except "sandbox" """
     only_strict: bool = False
     """True if the attack is known to succeed at level standard (documented in docs/security.md)"""
     bites: bool = True

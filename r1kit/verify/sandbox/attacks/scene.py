@@ -35,7 +35,7 @@ class AttackOutcome:
     """The outcome of an attack: `AttackOutcome("TCP", True, "exit 1: PermissionError: ...")`."""
 
     attack: str
-    held: bool
+    passed: bool
     """True if the attack failed, or the honest program worked"""
     what: str
     """a phrase: the ending of the program, or the effect by which it succeeded"""
@@ -55,7 +55,7 @@ class Scene:
     def program(self, text: str) -> str:
         """Return the program of an attack with its placeholders filled in for this scene."""
         tcp, udp = (self.servers[kind].getsockname()[1] for kind in ("tcp", "udp"))
-        places = {
+        placeholders = {
             "SECRET_FILE": self.folder / "secret",
             "PREY": self.folder / "prey",
             "FOLDER": self.folder,
@@ -69,7 +69,7 @@ class Scene:
             "CALLER": os.getpid(),
             "MARK": self.mark,
         }
-        for name, value in places.items():
+        for name, value in placeholders.items():
             text = text.replace(f"@{name}@", str(value))
         return text
 
@@ -82,9 +82,9 @@ class Scene:
         for kind, server in self.servers.items():
             if _was_reached(server):
                 return f"the {kind} server was reached"
-        return self._changed() or _left_behind(self.folder.name, self.strangers)
+        return self._change() or _leftovers(self.folder.name, self.strangers)
 
-    def _changed(self) -> str:
+    def _change(self) -> str:
         prey = self.folder / "prey"
         if not prey.exists() or (prey.stat().st_size, prey.stat().st_mode & 0o777) != (4, 0o666):
             return "a file was changed"
@@ -114,46 +114,48 @@ def scene() -> Iterator[Scene]:
         stack.callback(os.environ.pop, "R1_SCENE_SECRET")
         victim = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         stack.callback(_end, victim)
-        for shared in _SHARED:
-            stack.callback((shared / f"{folder.name}-left").unlink, missing_ok=True)
+        for shared_folder in _SHARED:
+            stack.callback((shared_folder / f"{folder.name}-left").unlink, missing_ok=True)
         servers = {kind: stack.enter_context(s) for kind, s in _serve(folder).items()}
         mark = f"won-{secrets.token_hex(8)}"
-        yield Scene(folder, secret, mark, victim, servers, strangers=_below_workers())
+        yield Scene(folder, secret, mark, victim, servers, strangers=_candidate_pids())
 
 
 def judge(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
     """Run one attack in a scene of its own. The sandbox must have exactly one worker."""
-    with scene() as around:
-        gold = around.secret  # a target in our frames and memory, for the attacks that search there
+    with scene() as targets:
+        gold = (
+            targets.secret
+        )  # a target in our frames and memory, for the attacks that search there
         programs = [attack.program, attack.then] if attack.then else [attack.program]
         endings = [
-            sandbox.run(Job(around.program(text), STDIN, attack.limits)) for text in programs
+            sandbox.run(Job(targets.program(text), STDIN, attack.limits)) for text in programs
         ]
-        said = [
+        outputs = [
             b"".join(texts) for texts in zip(*((e.stdout, e.stderr) for e in endings), strict=True)
         ]
-        harm = around.harm(*said)
-    assert gold == around.secret
-    return _find(attack, endings[0], harm)
+        harm = targets.harm(*outputs)
+    assert gold == targets.secret
+    return _outcome(attack, endings[0], harm)
 
 
-def _find(attack: Attack, ending: RunResult, harm: str) -> AttackOutcome:
-    told = f"{ending.how}{'' if ending.code is None else f' {ending.code}'}"
-    last = ending.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    told = ": ".join([told, *last])
+def _outcome(attack: Attack, ending: RunResult, harm: str) -> AttackOutcome:
+    summary = f"{ending.how}{'' if ending.code is None else f' {ending.code}'}"
+    last_line = ending.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    summary = ": ".join([summary, *last_line])
     if harm:
-        return AttackOutcome(attack.name, False, f"{harm} ({told})")
+        return AttackOutcome(attack.name, False, f"{harm} ({summary})")
     if ending.how == "sandbox":
-        return AttackOutcome(attack.name, False, f"the sandbox broke ({told})")
+        return AttackOutcome(attack.name, False, f"the sandbox broke ({summary})")
     if ending.wall_s > attack.limits.wall_s + _SLACK_S:
         return AttackOutcome(attack.name, False, f"held on for {ending.wall_s:.1f} s")
     if attack.ends and ending.how not in attack.ends:
         return AttackOutcome(
-            attack.name, False, f"ended otherwise than {'/'.join(attack.ends)}: {told}"
+            attack.name, False, f"ended otherwise than {'/'.join(attack.ends)}: {summary}"
         )
     if attack.expected is not None and ending.stdout != attack.expected:
-        return AttackOutcome(attack.name, False, f"printed {ending.stdout!r} ({told})")
-    return AttackOutcome(attack.name, True, told)
+        return AttackOutcome(attack.name, False, f"printed {ending.stdout!r} ({summary})")
+    return AttackOutcome(attack.name, True, summary)
 
 
 def _serve(folder: Path) -> dict[str, socket.socket]:
@@ -187,21 +189,21 @@ def _was_reached(server: socket.socket) -> bool:
     return True
 
 
-def _left_behind(name: str, strangers: set[int]) -> str:
+def _leftovers(name: str, strangers: set[int]) -> str:
     """Describe files with this name in shared folders and new processes below our workers."""
-    for shared in _SHARED:
-        if (shared / f"{name}-left").exists():
-            return f"a file was left in {shared}"
-    return "a process was left behind" if _below_workers() - strangers else ""
+    for shared_folder in _SHARED:
+        if (shared_folder / f"{name}-left").exists():
+            return f"a file was left in {shared_folder}"
+    return "a process was left behind" if _candidate_pids() - strangers else ""
 
 
-def _below_workers() -> set[int]:
+def _candidate_pids() -> set[int]:
     """Return our great-grandchildren: we start keepers, they fork workers, and those candidates."""
     parents = _parents()
-    below = {os.getpid()}
+    pids = {os.getpid()}
     for _ in range(3):
-        below = {child for child, parent in parents.items() if parent in below}
-    return below
+        pids = {child for child, parent in parents.items() if parent in pids}
+    return pids
 
 
 def _parents() -> dict[int, int]:
