@@ -48,8 +48,8 @@ def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> Non
     again = _with_next_seed(recipe, folder, call) if is_done else call
     commands = [["chat", str(model)], ["serve", str(model)], again.words()]
     lines = [f"    {shlex.join([*called(), *command])}" for command in commands]
-    told = f"  Next: talk to it, open it in a browser, or {last}:"
-    console.print(Text.assemble((told, "dim"), "\n", "\n".join(lines), "\n"), soft_wrap=True)
+    sentence = f"  Next: talk to it, open it in a browser, or {last}:"
+    console.print(Text.assemble((sentence, "dim"), "\n", "\n".join(lines), "\n"), soft_wrap=True)
 
 
 def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:

@@ -98,12 +98,12 @@ def sample(
     from r1kit.types import Sampling
 
     console = Console()
-    with sentences(console, kept="What was sampled is kept; the same command goes on."):
+    with sentences(console, advice="What was sampled is kept; the same command goes on."):
         from r1kit.rollouts import sample as sampling
 
         if split not in ("train", "held_out"):
             raise ConfigError(f"There is no split {split!r}; choose train or held_out.")
-        wish = sampling.SampleOptions(
+        options = sampling.SampleOptions(
             source=problems,
             out=out,
             n=n,
@@ -114,7 +114,7 @@ def sample(
             benchmarks=benchmark or [],
             max_rows=max_rows,
         )
-        sampling.run(model_or_url, wish, model, api_key, console)
+        sampling.run(model_or_url, options, model, api_key, console)
 
 
 @app.command(epilog=VERIFY_EXAMPLES)

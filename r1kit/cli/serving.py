@@ -172,8 +172,8 @@ def serve(
             from r1kit.loadtest import serve_bench
 
             key = api_key[0] if api_key else None
-            wish = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
-            serve_bench.run(models or [], sys.argv[1:], wish, Console())
+            options = serve_bench.LoadTestOptions(price_per_hour, bench_out, key)
+            serve_bench.run(models or [], sys.argv[1:], options, Console())
             return
         if page:
             require("gradio", "serve without the chat page: --no-page")

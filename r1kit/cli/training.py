@@ -114,8 +114,8 @@ def recipes(
         for recipe in config.shipped():
             what, takes, needs = recipe.about()
             console.print(Text.assemble((recipe.name, "bold"), f"  {what}"), soft_wrap=True)
-            told = f"  Takes: {takes}.\n  Needs: {needs}."
-            console.print(Text(told, "dim"), soft_wrap=True)
+            details = f"  Takes: {takes}.\n  Needs: {needs}."
+            console.print(Text(details, "dim"), soft_wrap=True)
         r1 = shlex.join(called())
         console.print(f"\nRun one: {r1} run tiny", markup=False, soft_wrap=True)
         console.print(f"Make it yours: {r1} recipes tiny > mine.toml", markup=False, soft_wrap=True)

@@ -57,8 +57,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     # A list with invalid entries is also reported as too short; drop that second error.
     deepest = [place for place in by_place if not _is_told_below(place, by_place)]
     lines = [_line(place, by_place[place], model) for place in deepest]
-    more = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
-    return f"{where}: {'; '.join(lines[:MAX_TOLD] + more)}."
+    rest = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
+    return f"{where}: {'; '.join(lines[:MAX_TOLD] + rest)}."
 
 
 def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
@@ -67,18 +67,18 @@ def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
 
 def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
     """Convert pydantic's location into a place in the TOML file, without names of union members."""
-    kept: list[int | str] = []
+    parts: list[int | str] = []
     at: type[BaseModel] | None = model
     for part in loc:
         if isinstance(part, str):
-            kept.append(part)
+            parts.append(part)
             field = at.model_fields.get(part) if at is not None else None
             at = _inner(field.annotation) if field is not None else None
             if field is not None and at is None and not _is_list(field.annotation):
                 break
         else:
-            kept.append(part)
-    return tuple(kept)
+            parts.append(part)
+    return tuple(parts)
 
 
 def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
@@ -96,8 +96,8 @@ def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -
 
 
 def _need(item: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
-    told = _NEEDS[item["type"]]
-    return told.format(write=_how_to_write(place, model), **item.get("ctx", {}))
+    sentence = _NEEDS[item["type"]]
+    return sentence.format(write=_how_to_write(place, model), **item.get("ctx", {}))
 
 
 def _how_to_write(place: Place, model: type[BaseModel]) -> str:
@@ -118,15 +118,15 @@ def _how_to_write(place: Place, model: type[BaseModel]) -> str:
 
 def _key(place: Place) -> str:
     """Format a place: `zero.optim.lr` or `entry 2 of tasks, level`."""
-    told = ""
+    key = ""
     for part in place:
         if isinstance(part, int):
-            told = f"entry {part + 1} of {told}"
-        elif told.startswith("entry "):
-            told = f"{told}, {part}" if ", " not in told else f"{told}.{part}"
+            key = f"entry {part + 1} of {key}"
+        elif key.startswith("entry "):
+            key = f"{key}, {part}" if ", " not in key else f"{key}.{part}"
         else:
-            told = f"{told}.{part}" if told else part
-    return told
+            key = f"{key}.{part}" if key else part
+    return key
 
 
 def _shown(value: Any) -> str:
@@ -138,9 +138,9 @@ def _nearest(place: Place, model: type[BaseModel]) -> str:
     if place[0] in RENAMED and len(place) == 1:
         return f"(it is called {RENAMED[str(place[0])]!r} now)"
     owner = _owner(place, model)
-    known = sorted(owner.model_fields) if owner is not None else []
-    close = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(known)})"
+    keys = sorted(owner.model_fields) if owner is not None else []
+    close = difflib.get_close_matches(str(place[-1]), keys, n=1)
+    return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(keys)})"
 
 
 def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:

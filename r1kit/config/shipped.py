@@ -43,21 +43,21 @@ def shipped() -> list[Shipped]:
     return sorted(found, key=lambda recipe: ("/" in recipe.name, recipe.name))
 
 
-def find_recipe(given: Path) -> Path:
+def find_recipe(path: Path) -> Path:
     """Return the file of a recipe given as a path or as the name of a recipe that ships with r1kit.
 
     Raises ConfigError, with the nearest name, if there is none.
     """
-    if given.exists() and not given.is_dir():
-        return given
+    if path.exists() and not path.is_dir():
+        return path
     names = {recipe.name: recipe.path for recipe in shipped()}
-    if given.as_posix() in names:
-        return names[given.as_posix()]
-    if given.is_dir():
-        raise ConfigError(f"{given} is a folder; name a recipe file in it.")
-    ours = given.as_posix().removeprefix("recipes/").removesuffix(".toml")
+    if path.as_posix() in names:
+        return names[path.as_posix()]
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a recipe file in it.")
+    ours = path.as_posix().removeprefix("recipes/").removesuffix(".toml")
     close = difflib.get_close_matches(ours, names, n=1)
-    near = f"; did you mean {close[0]}?" if close else did_you_mean(given)
+    near = f"; did you mean {close[0]}?" if close else did_you_mean(path)
     raise ConfigError(
-        f"There is no recipe at {given}{near} `r1 recipes` lists the ones that come with r1kit."
+        f"There is no recipe at {path}{near} `r1 recipes` lists the ones that come with r1kit."
     )

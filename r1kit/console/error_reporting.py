@@ -25,7 +25,7 @@ UNEXPECTED = 70
 
 @contextmanager
 def sentences(
-    console: Console, folder: Path | None = None, kept: str | None = None
+    console: Console, folder: Path | None = None, advice: str | None = None
 ) -> Iterator[None]:
     """Turn exceptions in the block into one sentence on stderr and an exit code, never a traceback.
 
@@ -34,7 +34,7 @@ def sentences(
     _forgive_odd_characters()
 
     def stopped() -> str:
-        return f"Stopped. {kept or _kept(folder)}"
+        return f"Stopped. {advice or _advice(folder)}"
 
     try:
         with signals.last_words(stopped):
@@ -44,30 +44,36 @@ def sentences(
     except (Exception, KeyboardInterrupt, signals.Terminated) as error:
         code = signals.exit_code(error)
         if code is None:
-            code = _told(error, folder, kept)
+            code = _report(error, folder, advice)
         else:
             signals.say(stopped())
         raise typer.Exit(code) from None
 
 
-def _told(error: BaseException, folder: Path | None, kept: str | None) -> int:
+def _report(error: BaseException, folder: Path | None, advice: str | None) -> int:
     """Print the error message and return its exit code."""
     errors = Console(stderr=True, soft_wrap=True)
     if isinstance(error, BrokenPipeError):
         return 1
     trouble = error if isinstance(error, R1Error) else failed_import(error) or file_trouble(error)
     if trouble is not None:
-        _say(errors, str(trouble))
+        _print(errors, str(trouble))
         return trouble.exit_code
-    said = str(error).strip().splitlines()
-    told = f"{type(error).__name__}{': ' + said[0] if said else ''}"
+    lines = str(error).strip().splitlines()
+    message = f"{type(error).__name__}{': ' + lines[0] if lines else ''}"
     where = _write_traceback(folder)
-    _say(errors, f"something unexpected happened ({told}).", f"{where} {kept or _kept(folder)}")
+    _print(
+        errors,
+        f"something unexpected happened ({message}).",
+        f"{where} {advice or _advice(folder)}",
+    )
     return UNEXPECTED
 
 
-def _say(errors: Console, told: str, more: str = "") -> None:
-    errors.print(Text.assemble(("error: ", "bold red"), (told, "red"), f" {more}" if more else ""))
+def _print(errors: Console, message: str, details: str = "") -> None:
+    errors.print(
+        Text.assemble(("error: ", "bold red"), (message, "red"), f" {details}" if details else "")
+    )
 
 
 def _forgive_odd_characters() -> None:
@@ -78,7 +84,7 @@ def _forgive_odd_characters() -> None:
             stream.reconfigure(errors=errors)
 
 
-def _kept(folder: Path | None) -> str:
+def _advice(folder: Path | None) -> str:
     """Return a sentence on what the user still has and how to continue."""
     from r1kit.runs.run_reader import newest_checkpoint, stage_and_step
 
@@ -91,11 +97,11 @@ def _kept(folder: Path | None) -> str:
 
 def _write_traceback(folder: Path | None) -> str:
     """Write the traceback to the run folder, else to a temporary file; return where it is."""
-    text, told = traceback.format_exc(), "The details are in {}; please report them."
+    text, message = traceback.format_exc(), "The details are in {}; please report them."
     if folder is not None and (folder / "manifest.json").exists():
         with contextlib.suppress(OSError):
             (folder / "crash.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
-            return told.format(folder / "crash.txt")
+            return message.format(folder / "crash.txt")
     with (
         contextlib.suppress(OSError),
         tempfile.NamedTemporaryFile(
@@ -108,6 +114,6 @@ def _write_traceback(folder: Path | None) -> str:
         ) as temporary,
     ):
         temporary.write(text)
-        return told.format(temporary.name)
+        return message.format(temporary.name)
     print(text, file=sys.stderr)
     return "The details are above, for no file could be written; please report them."

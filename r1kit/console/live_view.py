@@ -109,9 +109,9 @@ def _finished_line(stage: str, summary: Mapping[str, Any]) -> Text:
 
 
 def _progress_parts(progress: Progress, now: float, narrow: bool) -> list[RenderableType]:
-    left = progress.seconds_left(now)
-    told = f"step {progress.step} of {progress.n_steps}"
-    told += "" if left is None else f" · {duration(left)} left"
+    seconds = progress.seconds_left(now)
+    text = f"step {progress.step} of {progress.n_steps}"
+    text += "" if seconds is None else f" · {duration(seconds)} left"
     bar = Table.grid(expand=True, padding=(0, 1))
     bar.add_column(ratio=1)
     bar.add_column(justify="right", no_wrap=True)
@@ -122,7 +122,7 @@ def _progress_parts(progress: Progress, now: float, narrow: bool) -> list[Render
             complete_style="cyan",
             finished_style="green",
         ),
-        Text(told),
+        Text(text),
     )
     title = Text.assemble((progress.stage, "bold cyan"), "  ", (printable(progress.what), "dim"))
     title.no_wrap, title.overflow = True, "ellipsis"
@@ -179,10 +179,10 @@ def _sample_parts(record: Mapping[str, Any]) -> list[RenderableType]:
         rollout["correct"], ("  ? undecided", "yellow")
     )
     answer = parsed.answer if parsed.answer is not None else "(never stopped thinking)"
-    told = Text.assemble(_short(answer, 160), verdict)
+    text = Text.assemble(_short(answer, 160), verdict)
     if not rollout["correct"]:
-        told.append(f"  ({_short(str(problem['gold']), 40)} expected)", "dim")
-    return [*parts, Padding(told, (0, 0, 0, 2))]
+        text.append(f"  ({_short(str(problem['gold']), 40)} expected)", "dim")
+    return [*parts, Padding(text, (0, 0, 0, 2))]
 
 
 def _short(text: str, longest: int) -> str:

@@ -69,5 +69,5 @@ def step_line(progress: Progress, now: float) -> str:
         f"{word} {value_text(progress.latest(key), unit)}"
         for key, (word, unit) in shown(progress).items()
     ]
-    left = progress.seconds_left(now)
-    return " · ".join(parts if left is None else [*parts, f"{duration(left)} left"])
+    seconds = progress.seconds_left(now)
+    return " · ".join(parts if seconds is None else [*parts, f"{duration(seconds)} left"])

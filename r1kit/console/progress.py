@@ -81,4 +81,4 @@ def _speed(metrics: MetricValues) -> dict[str, float]:
 def shown(progress: Progress) -> dict[str, tuple[str, str]]:
     """Select the metrics to show, without the loss of RL, which is near 0 by construction."""
     hidden = {"loss"} if "reward" in progress.history else set()
-    return {key: told for key, told in SHOWN.items() if key in progress.history.keys() - hidden}
+    return {key: label for key, label in SHOWN.items() if key in progress.history.keys() - hidden}

@@ -67,11 +67,11 @@ def curate(
     Raises CurationError if none is left.
     """
     filters = funnel(rules or Rules(), benchmarks)
-    kept, report = run(drafts(groups), filters)
-    if not kept:
+    candidates, report = run(drafts(groups), filters)
+    if not candidates:
         raise CurationError(report.explain_empty())
     names = [step.name for step in filters]
-    return Curated([as_row(draft, origin, names) for draft in kept], report)
+    return Curated([as_row(draft, origin, names) for draft in candidates], report)
 
 
 def funnel(rules: Rules, benchmarks: Sequence[BenchmarkQuestions]) -> list[Filter]:

@@ -51,12 +51,12 @@ class Provenance:
 
 def drafts(groups: Sequence[Group]) -> list[Candidate]:
     """Return the rollouts as candidates, in order."""
-    found = []
+    candidates = []
     for group in groups:
         n = len(group.rollouts)
         n_correct = sum(rollout.verdict.correct is True for rollout in group.rollouts)
-        found += [Candidate(rollout, n_correct / n, n) for rollout in group.rollouts]
-    return found
+        candidates += [Candidate(rollout, n_correct / n, n) for rollout in group.rollouts]
+    return candidates
 
 
 def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:

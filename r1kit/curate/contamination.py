@@ -54,14 +54,14 @@ class BenchmarkQuestions:
         for place, question in enumerate(questions):
             self._add(place, question)
 
-    def _add(self, place: int, question: str) -> None:
+    def _add(self, index: int, question: str) -> None:
         if whole := _whole(question):
-            self._exact.setdefault(whole, place)
-            self._templates.setdefault(_template(whole), place)
+            self._exact.setdefault(whole, index)
+            self._templates.setdefault(_template(whole), index)
         tokens = words(question)
         for mode, size in SIZES.items():
             for ngram in ngrams(tokens, size):
-                self._ngrams[mode].setdefault(hash(ngram), place)
+                self._ngrams[mode].setdefault(hash(ngram), index)
 
     def overlaps(self, question: str) -> Iterator[Overlap]:
         """Yield the question's overlap with the benchmark in each mode, most certain first.
@@ -71,36 +71,38 @@ class BenchmarkQuestions:
         words. template: the same words and signs except for the numbers.
         """
         whole, tokens = _whole(question), words(question)
-        said = next((part for part in (whole, *_sentences(question)) if part in self._exact), None)
-        if said is not None:
-            yield Overlap(self.name, "exact", self._exact[said], said)
+        match = next((part for part in (whole, *_sentences(question)) if part in self._exact), None)
+        if match is not None:
+            yield Overlap(self.name, "exact", self._exact[match], match)
         for mode, size in SIZES.items():
-            known = self._ngrams[mode]
+            by_hash = self._ngrams[mode]
             for ngram in ngrams(tokens, size):
-                if (place := known.get(hash(ngram))) is not None:
-                    yield Overlap(self.name, mode, place, " ".join(ngram))
+                if (index := by_hash.get(hash(ngram))) is not None:
+                    yield Overlap(self.name, mode, index, " ".join(ngram))
                     break
-        place = self._templates.get(template := _template(whole))
-        if place is not None:
-            yield Overlap(self.name, "template", place, template)
+        index = self._templates.get(template := _template(whole))
+        if index is not None:
+            yield Overlap(self.name, "template", index, template)
 
 
 def uncontaminated(
     drafts: Sequence[Candidate], benchmarks: Sequence[BenchmarkQuestions], modes: Sequence[Mode]
 ) -> list[Rejection | None]:
     """Reject candidates whose question overlaps a benchmark in one of `modes`; note other modes."""
-    seen: dict[str, Rejection | None] = {}
+    remarks: dict[str, Rejection | None] = {}
     for draft in drafts:
         question = draft.question
-        if question not in seen:
-            found = [one for benchmark in benchmarks for one in benchmark.overlaps(question)]
-            seen[question] = _remark(found, modes)
-    return [seen[draft.question] for draft in drafts]
+        if question not in remarks:
+            overlaps = [
+                overlap for benchmark in benchmarks for overlap in benchmark.overlaps(question)
+            ]
+            remarks[question] = _remark(overlaps, modes)
+    return [remarks[draft.question] for draft in drafts]
 
 
-def _remark(found: Sequence[Overlap], modes: Sequence[Mode]) -> Rejection | None:
+def _remark(overlaps: Sequence[Overlap], modes: Sequence[Mode]) -> Rejection | None:
     """Return a rejection for the first overlap in `modes`, else a note on the first overlap."""
-    for overlap in sorted(found, key=lambda overlap: overlap.mode not in modes):
+    for overlap in sorted(overlaps, key=lambda overlap: overlap.mode not in modes):
         example = f"“{overlap.matched}” is in question {overlap.place}"
         is_note = overlap.mode not in modes
         return Rejection(f"{overlap.benchmark} {overlap.mode}", example, is_note)

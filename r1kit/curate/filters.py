@@ -73,15 +73,15 @@ def shortest(drafts: Sequence[Candidate], n: int) -> list[Rejection | None]:
 
     If token counts are unknown, as for remote models, characters count.
     """
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, draft in enumerate(drafts):
-        places[draft.rollout.problem.id].append(place)
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, draft in enumerate(drafts):
+        indices[draft.rollout.problem.id].append(index)
     chosen: set[int] = set()
-    for mine in places.values():
-        mine.sort(key=lambda place: _length(drafts[place].rollout.completion))
-        chosen.update(mine[:n])
+    for group in indices.values():
+        group.sort(key=lambda index: _length(drafts[index].rollout.completion))
+        chosen.update(group[:n])
     extra = Rejection(f"more than {n} of a problem")
-    return [None if place in chosen else extra for place in range(len(drafts))]
+    return [None if index in chosen else extra for index in range(len(drafts))]
 
 
 def _length(completion: Completion) -> int:

@@ -76,8 +76,8 @@ def repeated_ngrams(text: str) -> float:
     tokens = words(text, with_signs=True)
     if len(tokens) < NGRAM_WORDS:
         return 0.0
-    found = ngrams(tokens, NGRAM)
-    return 1 - len(set(found)) / len(found)
+    grams = ngrams(tokens, NGRAM)
+    return 1 - len(set(grams)) / len(grams)
 
 
 def compression(text: str) -> float:

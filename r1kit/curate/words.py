@@ -41,8 +41,8 @@ def words(text: str, with_signs: bool = False) -> list[str]:
     text = _FORMATTING.sub(" ", text)
     for spelling, written in _SPELLINGS:
         text = spelling.sub(written, text)
-    found: list[str] = (_WORDS_AND_SIGNS if with_signs else _WORDS).findall(text.lower())
-    return found
+    matches: list[str] = (_WORDS_AND_SIGNS if with_signs else _WORDS).findall(text.lower())
+    return matches
 
 
 def ngrams(tokens: list[str], n: int) -> list[tuple[str, ...]]:

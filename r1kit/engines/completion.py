@@ -127,23 +127,25 @@ class CompletionStream:
         """Return what is new since the last call."""
         if self.is_over or self._job_index >= self.job.n_begun:
             return []
-        done = self.job.completions[self._job_index]
+        completion = self.job.completions[self._job_index]
         ids, chunks = engine.sampled(self.job, self._job_index), []
         text_ids = _without_eos(engine, ids)
-        is_ended = done is not None or len(text_ids) < len(ids)  # the engine may report it later
+        is_ended = completion is not None or len(text_ids) < len(
+            ids
+        )  # the engine may report it later
         if self._is_over_budget(len(ids), is_ended):
             chunks = self._advance_to(engine, text_ids[: self._ask.budget])
             if self._is_over_budget(len(ids), is_ended):
                 return [*chunks, self._close(engine, by_budget=True)]
-        if done is None:
+        if completion is None:
             return chunks + self._advance_to(engine, text_ids)
-        if done.finish == "stop" and self._lacks_answer:
+        if completion.finish == "stop" and self._lacks_answer:
             chunks += self._advance_to(engine, text_ids)
             if self._lacks_answer:
                 if self._has_room(text_ids):
                     return [*chunks, self._close(engine)]
-                done = dataclasses.replace(done, finish="length")
-        return chunks + self._finish(engine, done)
+                completion = dataclasses.replace(completion, finish="length")
+        return chunks + self._finish(engine, completion)
 
     def _advance_to(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
@@ -179,17 +181,19 @@ class CompletionStream:
         stop = () if self._is_thinking else self._ask.stop
         return (tag, *stop) if tag else stop
 
-    def _finish(self, engine: StreamingSampler, done: Completion) -> list[Chunk]:
-        *before, _ = self._token_counts(done.token_ids)
-        chunks = [chunk for n in before for chunk in self._advance_to(engine, done.token_ids[:n])]
+    def _finish(self, engine: StreamingSampler, completion: Completion) -> list[Chunk]:
+        *before, _ = self._token_counts(completion.token_ids)
+        chunks = [
+            chunk for n in before for chunk in self._advance_to(engine, completion.token_ids[:n])
+        ]
         if self.is_over:
             return chunks
-        delta = self._stream.finish(done)
-        chunk = self._chunk(delta.text, delta.token_ids, done)
+        delta = self._stream.finish(completion)
+        chunk = self._chunk(delta.text, delta.token_ids, completion)
         rest = self._answered(self._parser.finish()) if self._parser else []
         if held := self._until.finish():
             rest.append(Piece("answer", held))
-        finish = "stop" if self._until.is_stopped else done.finish
+        finish = "stop" if self._until.is_stopped else completion.finish
         return [*chunks, self._end(dataclasses.replace(chunk, pieces=chunk.pieces + rest), finish)]
 
     def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
@@ -284,8 +288,8 @@ class CompletionStream:
 
         The engine may have sampled more than that.
         """
-        done = self.job.completions[self._job_index]
-        whole = engine.cut(self.job, self._job_index) if done is None else done
+        completion = self.job.completions[self._job_index]
+        whole = engine.cut(self.job, self._job_index) if completion is None else completion
         ids = _without_eos(engine, whole.token_ids)
         if self._is_thinking:
             ids = ids[: self._ask.budget]

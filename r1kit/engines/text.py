@@ -39,8 +39,8 @@ class Text:
         # An incomplete character, possible only at an end without EOS, matches no stop string.
         is_ended = bool(ids) and ids[-1] in self._eos_ids
         certain = text if is_ended else text.rstrip(_BROKEN)
-        places = [place for string in stop if (place := certain.find(string)) >= 0]
-        return (text[: min(places)], True) if places else (text, False)
+        positions = [position for string in stop if (position := certain.find(string)) >= 0]
+        return (text[: min(positions)], True) if positions else (text, False)
 
     def stops(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
         """True if the last of these ids completes a stop string."""
@@ -65,10 +65,10 @@ class UntilStop:
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
         text = self._rest + chunk
-        places = [place for string in self._stop if (place := text.find(string)) >= 0]
-        self.is_stopped = bool(places)
-        certain = min(places or (_before(text, string) for string in self._stop))
-        self._rest = "" if places else text[certain:]
+        positions = [position for string in self._stop if (position := text.find(string)) >= 0]
+        self.is_stopped = bool(positions)
+        certain = min(positions or (_before(text, string) for string in self._stop))
+        self._rest = "" if positions else text[certain:]
         return text[:certain]
 
     def finish(self) -> str:

@@ -43,9 +43,9 @@ class JsonLines:
         size = os.fstat(self._descriptor).st_size
         with full_disk_said(self.path):
             try:
-                left = line
-                while left:
-                    left = left[os.write(self._descriptor, left) :]
+                rest = line
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
             except OSError:
                 os.ftruncate(self._descriptor, size)
                 raise

@@ -103,7 +103,9 @@ def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
     level: list[tuple[Path, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level
-        level = [(place, part) for path, whole in level for place, part in _inside(path, whole)]
+        level = [
+            (location, part) for path, whole in level for location, part in _inside(path, whole)
+        ]
         if not level:
             return
     raise UnwritableError(level[0][0], f"It is nested deeper than {MAX_DEPTH} levels")
@@ -115,8 +117,8 @@ def _inside(path: Path, whole: Any) -> Iterator[tuple[Path, Any]]:
             yield path, key
             yield (*path, key), part
     elif isinstance(whole, list):
-        for place, part in enumerate(whole):
-            yield (*path, place), part
+        for location, part in enumerate(whole):
+            yield (*path, location), part
 
 
 def _finite(value: Any) -> Any:

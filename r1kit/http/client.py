@@ -85,9 +85,9 @@ class HttpClient:
         Raises RefusedError if the server refuses this request, EngineError for all other failures.
         """
         failure = _PassingError("never tried")
-        for place in range(self._retries + 1):
-            if place:
-                doubled = min(FIRST_WAIT_S * 2 ** (place - 1), LONGEST_WAIT_S)
+        for attempt in range(self._retries + 1):
+            if attempt:
+                doubled = min(FIRST_WAIT_S * 2 ** (attempt - 1), LONGEST_WAIT_S)
                 self._sleep(doubled if failure.wait_s is None else failure.wait_s)
             try:
                 return self._try(method, path, body, read)

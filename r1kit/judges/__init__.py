@@ -41,14 +41,14 @@ def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Grou
     scores = judge.scores(rollouts)
     if len(scores) != len(rollouts):
         raise ValueError(f"a judge gave {len(scores)} scores for {len(rollouts)} completions")
-    left = iter(scores)
+    remaining = iter(scores)
     return [
         dataclasses.replace(
             group,
             rollouts=[
                 _rewarded(rollout, score, weight)
                 for rollout in group.rollouts
-                if (score := next(left)) is not None
+                if (score := next(remaining)) is not None
             ],
         )
         for group in groups

@@ -62,27 +62,27 @@ class RewardModels:
 
     def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
         """Score as `Judge` does: 0 without an answer, None if a model's score is not finite."""
-        found: list[float | None] = [0.0] * len(attempts)
+        scores: list[float | None] = [0.0] * len(attempts)
         seen_answers: list[tuple[int, list[int]]] = []
         seen_whole: list[tuple[int, list[int]]] = []
-        for place, attempt in enumerate(attempts):
+        for index, attempt in enumerate(attempts):
             problem = attempt.problem
             if is_harmful(problem):
-                seen_whole.append((place, self.reader.whole(problem, attempt.completion.text)))
+                seen_whole.append((index, self.reader.whole(problem, attempt.completion.text)))
             elif (ids := self.reader.answer(problem, attempt.parsed.answer)) is not None:
-                seen_answers.append((place, ids))
-        for model, seen in ((self.helpful, seen_answers), (self.harmless, seen_whole)):
-            for place, score in self._judge(model, seen):
-                found[place] = score
-        return found
+                seen_answers.append((index, ids))
+        for model, sequences in ((self.helpful, seen_answers), (self.harmless, seen_whole)):
+            for index, score in self._judge(model, sequences):
+                scores[index] = score
+        return scores
 
     @torch.no_grad()
     def _judge(
-        self, model: PreTrainedModel, seen: list[tuple[int, list[int]]]
+        self, model: PreTrainedModel, sequences: list[tuple[int, list[int]]]
     ) -> list[tuple[int, float | None]]:
         judged: list[tuple[int, float | None]] = []
-        for batch in fill(seen, self.micro_batch_tokens, lambda one: len(one[1])):
+        for batch in fill(sequences, self.micro_batch_tokens, lambda item: len(item[1])):
             logits = score_all(model, [ids for _, ids in batch], model.device)
-            for (place, _), score in zip(batch, logits.sigmoid().tolist(), strict=True):
-                judged.append((place, score if math.isfinite(score) else None))
+            for (index, _), score in zip(batch, logits.sigmoid().tolist(), strict=True):
+                judged.append((index, score if math.isfinite(score) else None))
         return judged

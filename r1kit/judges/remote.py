@@ -74,39 +74,41 @@ class RemoteJudge:
         kind is "harm". A completion without an answer part scores 0 and is not sent to the judge.
         """
         prompts = {
-            place: messages
-            for place, attempt in enumerate(attempts)
+            index: messages
+            for index, attempt in enumerate(attempts)
             if (messages := self._prompt(attempt)) is not None
         }
         scores: list[float | None] = [
-            None if place in prompts else 0.0 for place in range(len(attempts))
+            None if index in prompts else 0.0 for index in range(len(attempts))
         ]
         replies = self._ask(prompts, self._seed)
         again = {}
-        for place, reply in replies.items():
-            scores[place] = verdict(reply)
-            if scores[place] is None:
-                system, asked = prompts[place]
-                again[place] = (system, Message("user", f"{asked.content}\n\n{REMINDER}"))
+        for index, reply in replies.items():
+            scores[index] = verdict(reply)
+            if scores[index] is None:
+                system, question_text = prompts[index]
+                again[index] = (system, Message("user", f"{question_text.content}\n\n{REMINDER}"))
         second = self._ask(again, self._seed + 1)
-        for place, reply in second.items():
-            scores[place] = verdict(reply)
+        for index, reply in second.items():
+            scores[index] = verdict(reply)
         with self._lock:
             self.n_asked += len(prompts)
             self.n_failed += len(prompts) - len(replies) + len(again) - len(second)
-            self.n_nonsense += sum(scores[place] is None for place in second)
+            self.n_nonsense += sum(scores[index] is None for index in second)
         return scores
 
     def _ask(self, prompts: dict[int, tuple[Message, Message]], seed: int) -> dict[int, str]:
         """Return the answer parts of the replies, keyed by index; failures are missing."""
-        asked = [EndpointRequest(messages, self._sampling, seed) for messages in prompts.values()]
+        question_text = [
+            EndpointRequest(messages, self._sampling, seed) for messages in prompts.values()
+        ]
         replies = {}
-        answers = self._endpoint.complete_many(asked) if asked else []
-        for place, answer in zip(prompts, answers, strict=True):
+        answers = self._endpoint.complete_many(question_text) if question_text else []
+        for index, answer in zip(prompts, answers, strict=True):
             if isinstance(answer, EngineError):
                 self.last_failure = str(answer)
             else:
-                replies[place] = _said(answer)
+                replies[index] = _said(answer)
         return replies
 
     def _prompt(self, attempt: Attempt) -> tuple[Message, Message] | None:
@@ -119,8 +121,10 @@ class RemoteJudge:
         nonce = hashlib.sha256(f"{question}\0{shown}".encode("utf-8", "replace")).hexdigest()[:16]
         system = f"{self._instructions[is_harm]}\n\n{FORM.format(nonce=nonce)}"
         name = "COMPLETION" if is_harm else "ANSWER"
-        asked = f"{_marked('QUESTION', nonce, question)}\n\n{_marked(name, nonce, shown or '')}"
-        return Message("system", system), Message("user", asked)
+        question_text = (
+            f"{_marked('QUESTION', nonce, question)}\n\n{_marked(name, nonce, shown or '')}"
+        )
+        return Message("system", system), Message("user", question_text)
 
 
 def verdict(reply: str) -> float | None:

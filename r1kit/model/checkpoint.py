@@ -147,8 +147,8 @@ def _write_model(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokeni
     tokenizer.save_pretrained(path)
     generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none
     if generation is not None:
-        known = generation.eos_token_id
-        ids = known if isinstance(known, list) else [] if known is None else [known]
+        eos_ids = generation.eos_token_id
+        ids = eos_ids if isinstance(eos_ids, list) else [] if eos_ids is None else [eos_ids]
         if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
             generation.eos_token_id = [*ids, tokenizer.eos_token_id]
         generation.save_pretrained(path)

@@ -13,13 +13,13 @@ from r1kit.errors import ComputeError
 
 def n_processes(config: ComputeConfig, at_most: int) -> int:
     """Return the number of ranks: as configured, or one per GPU or available physical core."""
-    there = _n_devices(config)
+    n_there = _n_devices(config)
     if config.n_processes == "auto":
-        return max(1, min(there, at_most))
-    if resolve_device(config.device) == "cuda" and min(config.n_processes, at_most) > there:
+        return max(1, min(n_there, at_most))
+    if resolve_device(config.device) == "cuda" and min(config.n_processes, at_most) > n_there:
         raise ComputeError(
             f"compute.n_processes is {config.n_processes} and each needs a GPU of its own, but "
-            f'this machine has {there}; lower it, or set it to "auto".'
+            f'this machine has {n_there}; lower it, or set it to "auto".'
         )
     return min(config.n_processes, at_most)
 

@@ -33,19 +33,19 @@ WEIGHTS, RESUME = ".safetensors", "resume/"
 def load_manifest(path: Path) -> Checkpoint:
     """Read the manifest of a checkpoint. Raises CheckpointError if it is missing or damaged."""
     require_existing(path)
-    told = _marker(path)
-    if told is None:
+    marker = _marker(path)
+    if marker is None:
         raise CheckpointError(
             f"{path} is no complete checkpoint of r1kit: it has no {MARKER}. "
             "Name one of the folders in the run's checkpoints/."
         )
-    facts = {key: value for key, value in told.items() if key != "files"}
+    facts = {key: value for key, value in marker.items() if key != "files"}
     return Checkpoint(**facts | {"path": str(path)})
 
 
 def _marker(path: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, MEND, CheckpointError)
-    return found
+    sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, MEND, CheckpointError)
+    return sums
 
 
 @contextlib.contextmanager
@@ -58,30 +58,30 @@ def unchanged(
     be the cause. A folder written by another program or an earlier version has no checksums, and is
     not verified.
     """
-    told = _marker(path) if isinstance(path, Path) else None
-    written = {n: c for n, c in (told or {}).get("files", {}).items() if is_wanted(n)}
-    with of_files(Path(path), written) as found:
+    marker = _marker(path) if isinstance(path, Path) else None
+    written = {n: c for n, c in (marker or {}).get("files", {}).items() if is_wanted(n)}
+    with of_files(Path(path), written) as sums:
         try:
             yield
         except Exception:
-            _refuse_changed(path, written, found)
+            _refuse_changed(path, written, sums)
             raise
-        _refuse_changed(path, written, found)
+        _refuse_changed(path, written, sums)
 
 
 def _refuse_changed(
-    path: Path | str, written: Mapping[str, str], found: Mapping[str, Future[str]]
+    path: Path | str, written: Mapping[str, str], sums: Mapping[str, Future[str]]
 ) -> None:
     for name, checksum in written.items():
         try:
-            is_same = found[name].result() == checksum
+            is_same = sums[name].result() == checksum
         except OSError as error:
-            said = f"cannot be read ({error.strerror}); {MEND}."
-            raise CheckpointError(f"{path}/{name} {said}") from None
+            problem = f"cannot be read ({error.strerror}); {MEND}."
+            raise CheckpointError(f"{path}/{name} {problem}") from None
         if not is_same:
-            said = f"has changed since it was written (its checksum differs); {MEND}."
-            more = "" if name.startswith(RESUME) else f" {FOREIGN}"
-            raise CheckpointError(f"{path}/{name} {said}{more}") from None
+            problem = f"has changed since it was written (its checksum differs); {MEND}."
+            advice = "" if name.startswith(RESUME) else f" {FOREIGN}"
+            raise CheckpointError(f"{path}/{name} {problem}{advice}") from None
 
 
 def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
@@ -103,8 +103,8 @@ def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]
     try:
         config = AutoConfig.from_pretrained(path).get_text_config()
     except Exception as error:  # transformers raises anything on a foreign config
-        said = f"{path} has no config.json that can be read ({first_line(error)})."
-        raise CheckpointError(said) from None
+        problem = f"{path} has no config.json that can be read ({first_line(error)})."
+        raise CheckpointError(problem) from None
     generation = None
     with contextlib.suppress(OSError):  # most of r1kit's own folders have none
         generation = GenerationConfig.from_pretrained(path)
@@ -120,8 +120,8 @@ def stated_eos_ids(*sources: Any) -> frozenset[int]:
 
 def require_same_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raises CheckpointError if an r1kit checkpoint was trained with another tokenizer."""
-    told = _marker(path)
-    expected = told and told["tokenizer_hash"]
+    marker = _marker(path)
+    expected = marker and marker["tokenizer_hash"]
     if expected and expected != tokenizer_hash(tokenizer):
         raise CheckpointError(
             f"The tokenizer in {path} is not the one the model was trained with; restore its "

@@ -220,9 +220,9 @@ def _projected(attention: Any, name: str, x: Tensor) -> Tensor:
     return heads
 
 
-def _mlp_block(layer: Any, x: Tensor, seen: Tensor) -> Tensor:
+def _mlp_block(layer: Any, x: Tensor, attended: Tensor) -> Tensor:
     """Run the rest of a layer: residual [R, hidden] and attention output [R, ..., D]."""
-    x = _linear(layer.self_attn.o_proj, seen.reshape(len(x), -1)).add_(x)
+    x = _linear(layer.self_attn.o_proj, attended.reshape(len(x), -1)).add_(x)
     normed, mlp = layer.post_attention_layernorm(x), layer.mlp
     gate = F.silu(_linear(mlp.gate_proj, normed), inplace=True)
     return _linear(mlp.down_proj, gate.mul_(_linear(mlp.up_proj, normed))).add_(x)

@@ -130,7 +130,7 @@ class _Report:
 
     kind: str
     """name of an R1Error class, or empty"""
-    told: str
+    message: str
     traceback: str
     is_echo: bool
     """True if it failed only because another rank had"""
@@ -167,28 +167,30 @@ class _Others:
 
         Returns the ranks that sent a success message. If `seconds` is None, waits for a message.
         """
-        news = connection.wait([child.line for child in self._children.values()], seconds)
-        heard = {
-            rank: self._heard(rank) for rank, child in self._children.items() if child.line in news
+        ready = connection.wait([child.line for child in self._children.values()], seconds)
+        reports_by_rank = {
+            rank: self._receive(rank)
+            for rank, child in self._children.items()
+            if child.line in ready
         }
-        reports = {rank: report for rank, report in heard.items() if report is not None}
+        reports = {rank: report for rank, report in reports_by_rank.items() if report is not None}
         if reports:
             rank = min(reports, key=lambda rank: reports[rank].is_echo)
             raise _as_error(rank, reports[rank])
-        return set(heard)
+        return set(reports_by_rank)
 
-    def _heard(self, rank: int) -> _Report | None:
+    def _receive(self, rank: int) -> _Report | None:
         """Return the report of a rank, or None if it is well."""
         child = self._children[rank]
         try:
             report: _Report | None = child.line.recv()
             return report
         except (EOFError, OSError):
-            told = (
+            message = (
                 f"Rank {rank} has ended{child.how()}; was it killed, or is the memory used up? "
                 "The same command resumes the run from its last checkpoint."
             )
-            return _Report("ComputeError", told, "", is_echo=False)
+            return _Report("ComputeError", message, "", is_echo=False)
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:
@@ -210,14 +212,14 @@ def _is_echo(error: Exception) -> bool:
 
 def _report(error: Exception) -> _Report:
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
-    told = str(error) if kinds else f"{type(error).__name__}: {error}"
-    return _Report("".join(kinds[:1]), told, traceback.format_exc(), _is_echo(error))
+    message = str(error) if kinds else f"{type(error).__name__}: {error}"
+    return _Report("".join(kinds[:1]), message, traceback.format_exc(), _is_echo(error))
 
 
 def _as_error(rank: int, report: _Report) -> Exception:
     if report.kind:
-        error: R1Error = getattr(errors, report.kind)(report.told)
+        error: R1Error = getattr(errors, report.kind)(report.message)
         return error
-    crash = RankError(f"rank {rank}: {report.told}")
+    crash = RankError(f"rank {rank}: {report.message}")
     crash.add_note(report.traceback)
     return crash

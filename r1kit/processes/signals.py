@@ -125,10 +125,10 @@ class _Listener:
     def _watch(self) -> None:
         ending, first_at = _DISMISSED, 0.0
         while True:
-            left = None if ending == _DISMISSED else first_at + GRACE_S - time.monotonic()
-            if left is not None and left <= 0:
+            seconds_left = None if ending == _DISMISSED else first_at + GRACE_S - time.monotonic()
+            if seconds_left is not None and seconds_left <= 0:
                 self.end(ending)
-            if not select.select([self._reading], [], [], left)[0]:
+            if not select.select([self._reading], [], [], seconds_left)[0]:
                 continue
             for number in os.read(self._reading, 64):
                 if number == _DISMISSED:

@@ -42,10 +42,10 @@ class HuggingFaceRenderer(Renderer):
         """Render the template with a placeholder per message, then encode the texts separately."""
         nonce = uuid.uuid4().hex
         texts = {
-            f"{nonce}:{place}:": message.content.split(END_THINK)[-1]
+            f"{nonce}:{index}:": message.content.split(END_THINK)[-1]
             if message.role == "assistant"
             else message.content
-            for place, message in enumerate(messages)
+            for index, message in enumerate(messages)
         }
         turns = [
             {"role": message.role, "content": mark}

@@ -85,13 +85,13 @@ class AnswerTags:
         self._held = ""
         while not self._is_over:
             tags = (END_ANSWER,) if self.is_open else (ANSWER, END_ANSWER)
-            found = re.search("|".join(tags), text)
-            if found is None:
+            match = re.search("|".join(tags), text)
+            if match is None:
                 keep = len(text) - max(partial_tag(text, tag) for tag in tags)
                 self._held = text[keep:]
                 return answer + text[:keep]
-            answer, text = answer + text[: found.start()], text[found.end() :]
-            self.is_open, self._is_over = True, found.group() == END_ANSWER
+            answer, text = answer + text[: match.start()], text[match.end() :]
+            self.is_open, self._is_over = True, match.group() == END_ANSWER
         return answer
 
     def finish(self) -> str:

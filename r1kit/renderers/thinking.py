@@ -86,5 +86,5 @@ def without_tags(text: str) -> str:
 
 
 def _cut(text: str, tag: str) -> tuple[str, bool, str]:
-    before, found, after = text.partition(tag)
-    return before, bool(found), after
+    before, tag_found, after = text.partition(tag)
+    return before, bool(tag_found), after

@@ -62,9 +62,9 @@ class Scoring:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def add(self, place: int, attempts: Sequence[Attempt]) -> None:
+    def add(self, index: int, attempts: Sequence[Attempt]) -> None:
         """Start grading the attempts at the problem at index `place`."""
-        self._scored[place] = [
+        self._scored[index] = [
             self._pool.submit(self._rubric.grade, attempt) for attempt in attempts
         ]
 
@@ -81,8 +81,8 @@ class Scoring:
         started = time.perf_counter()
         wait([future for futures in self._scored.values() for future in futures], budget_s)
         batch = RolloutBatch(verify_s=time.perf_counter() - started)
-        for place, problem in enumerate(self._problems):
-            futures = self._scored.get(place, [])
+        for index, problem in enumerate(self._problems):
+            futures = self._scored.get(index, [])
             in_time = [future for future in futures if future.done() and not future.cancelled()]
             rollouts = [rollout for f in in_time if (rollout := _result(f, batch)) is not None]
             batch.n_late += len(futures) - len(in_time)
@@ -121,14 +121,14 @@ def sample_attempts(
     ]
     sampled: list[list[Attempt]] = [[] for _ in problems]
 
-    def parse(place: int, completions: list[Completion]) -> None:
-        problem, prompt_ids = problems[place][1], requests[place].prompt_ids
-        sampled[place] = [
+    def parse(index: int, completions: list[Completion]) -> None:
+        problem, prompt_ids = problems[index][1], requests[index].prompt_ids
+        sampled[index] = [
             Attempt(problem, prompt_ids, completion, renderer.parse(completion.text))
             for completion in completions
         ]
         if on_sampled is not None:
-            on_sampled(place, sampled[place])
+            on_sampled(index, sampled[index])
 
     generate(engine, requests, on_group=parse)
     return sampled
@@ -153,8 +153,8 @@ def collect_rollouts(
     started = time.perf_counter()
     with Scoring(rubric, problems) as scoring:
 
-        def grade(place: int, attempts: list[Attempt]) -> None:
-            scoring.add(place, attempts)
+        def grade(index: int, attempts: list[Attempt]) -> None:
+            scoring.add(index, attempts)
             if on_sampled is not None:
                 on_sampled(scoring.n_added)
 

@@ -70,7 +70,7 @@ def facts(rollout: Rollout) -> RolloutMetrics:
     completion = rollout.completion
     text = readable_text(completion.text, rollout.parsed)
     share = language_share(without_tags(text), rollout.problem.language)
-    found = {
+    values = {
         "n": 1.0,
         "reward": rollout.reward.total,
         "tokens": float(len(completion.token_ids)),
@@ -84,8 +84,8 @@ def facts(rollout: Rollout) -> RolloutMetrics:
         f"n/{rollout.problem.task}": 1.0,
     }
     for part, value in rollout.reward.parts.items():
-        found |= {f"rewards/{part}": value, f"n_rewards/{part}": 1.0}
-    return found
+        values |= {f"rewards/{part}": value, f"n_rewards/{part}": 1.0}
+    return values
 
 
 def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:

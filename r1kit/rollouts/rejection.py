@@ -105,25 +105,25 @@ def rejection_sampling(
     try:
         if is_first:
             file = RolloutsFile(rollouts_path(out), _settings(problems, origin, n, sampling))
-        done = _from_first(ranks, file and frozenset(file.indices))
+        sampled_indices = _from_first(ranks, file and frozenset(file.indices))
         for start in range(0, len(problems), chunk):
             if on_chunk is not None:
                 on_chunk(start, len(problems))
             part = problems[start : start + chunk]
-            missing = [(index, problem) for index, problem in part if index not in done]
+            missing = [(index, problem) for index, problem in part if index not in sampled_indices]
             if missing:
                 _sample_chunk(part if is_repeatable else missing, sample, file, out, ranks)
         if on_chunk is not None:
             on_chunk(len(problems), len(problems))
-        kept = None
+        curated = None
         if file is not None:
             groups = file.groups(by_index, parse)
-            kept = _curated(groups, n, out, origin, rules, benchmarks)
+            curated = _curated(groups, n, out, origin, rules, benchmarks)
     finally:
         if file is not None:
             file.close()
-    found: KeptSamples = _from_first(ranks, kept)
-    return found
+    result: KeptSamples = _from_first(ranks, curated)
+    return result
 
 
 def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
@@ -142,22 +142,22 @@ def _sample_chunk(
     ranks: Ranks | None,
 ) -> None:
     """Sample this rank's share; groups of all ranks are written, even if another rank failed."""
-    mine = part if ranks is None else ranks.share(part)
+    share = part if ranks is None else ranks.share(part)
     groups: Sequence[Group | None] = []
     failure: str | None = None
-    if mine:
+    if share:
         try:
-            groups = sample(mine).groups
+            groups = sample(share).groups
         except UnfinishedError as error:
             groups, failure = error.groups, str(error)
-    if len(groups) != len(mine):
-        raise ValueError(f"sample gave {len(groups)} groups for {len(mine)} problems")
+    if len(groups) != len(share):
+        raise ValueError(f"sample gave {len(groups)} groups for {len(share)} problems")
     shares = [(groups, failure)] if ranks is None else ranks.gather((groups, failure))
     if file is not None:
         all_groups = [shares[at % len(shares)][0][at // len(shares)] for at in range(len(part))]
         pairs = zip(part, all_groups, strict=True)
         file.add([(index, group) for (index, _), group in pairs if group is not None])
-    if failures := [said for _, said in shares if said is not None]:
+    if failures := [failure for _, failure in shares if failure is not None]:
         raise EngineError(
             f"{failures[0]} The rollouts sampled so far are in {rollouts_path(out)}; the same "
             "command continues from there."
@@ -181,11 +181,11 @@ def _curated(
             f"in {rollouts} that the completions have answers, and that the verifier works."
         )
     try:
-        done = curate(groups, origin, rules, benchmarks)
+        curated = curate(groups, origin, rules, benchmarks)
     except CurationError as error:
         raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
-    replace_lines(out, done.rows)
-    return KeptSamples(out, rollouts, len(groups), n_rollouts, n_undecided, done.report)
+    replace_lines(out, curated.rows)
+    return KeptSamples(out, rollouts, len(groups), n_rollouts, n_undecided, curated.report)
 
 
 def _from_first(ranks: Ranks | None, item: Any) -> Any:

@@ -110,12 +110,12 @@ class RolloutsFile:
         """Lock the file; the lock is released when this process exits."""
         with full_disk_said(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        taken = lock(self.path)
-        if taken is None:
+        descriptor = lock(self.path)
+        if descriptor is None:
             raise RunError(
                 f"Another process is writing {self.path}; wait for it, or use another --out."
             )
-        return taken
+        return descriptor
 
     def _read(self) -> list[tuple[bytes, Record]]:
         return read_records(self.path, RolloutsLine, MEND)
@@ -129,13 +129,15 @@ class RolloutsFile:
             os.truncate(self.path, whole)
         if not lines:
             return set()
-        [(_, found), *groups] = lines
-        wanted = json.loads(to_json(self._settings))
-        if other := [key for key in wanted if found.get(key) != wanted[key]]:
-            told = ", ".join(_difference(key, found.get(key), wanted[key]) for key in other)
+        [(_, written), *groups] = lines
+        settings = json.loads(to_json(self._settings))
+        if other := [key for key in settings if written.get(key) != settings[key]]:
+            differences = ", ".join(
+                _difference(key, written.get(key), settings[key]) for key in other
+            )
             raise RunError(
-                f"{self.path} was sampled with other settings ({told}); use another --out, or "
-                "delete that file to begin again."
+                f"{self.path} was sampled with other settings ({differences}); use another "
+                "--out, or delete that file to begin again."
             )
         return {record["index"] for _, record in groups}
 
@@ -147,10 +149,10 @@ class RolloutsFile:
             raise RunError(f"{self.path} was not written by r1kit; use another --out.")
 
 
-def _difference(key: str, found: Any, wanted: Any) -> str:
+def _difference(key: str, written: Any, settings: Any) -> str:
     if key == "problems":
         return "other problems"
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        pairs = [(part, found.get(part), wanted[part]) for part in wanted]
+    if isinstance(written, dict) and isinstance(settings, dict):
+        pairs = [(part, written.get(part), settings[part]) for part in settings]
         return ", ".join(_difference(*pair) for pair in pairs if pair[1] != pair[2])
-    return f"{key} {found}, now {wanted}"
+    return f"{key} {written}, now {settings}"

@@ -86,17 +86,21 @@ class SamplingRun:
 
 
 def run(
-    who: str, wish: SampleOptions, model: str | None, api_key: str | None, console: Console
+    model_or_url: str,
+    options: SampleOptions,
+    model: str | None,
+    api_key: str | None,
+    console: Console,
 ) -> None:
     """Sample, curate, and print how many rollouts each filter removed; progress goes to stderr.
 
     Raises an R1Error for every error that a user can fix, before sampling if possible.
     """
-    if wish.out.resolve() == wish.source.resolve():
-        raise ConfigError(f"--out would overwrite the problems in {wish.source}; name another.")
-    _refuse_foreign(wish.out)
-    problems, verify = problems_of(wish)
-    benchmarks = [_benchmark(told) for told in wish.benchmarks]
+    if options.out.resolve() == options.source.resolve():
+        raise ConfigError(f"--out would overwrite the problems in {options.source}; name another.")
+    _refuse_foreign(options.out)
+    problems, verify = problems_of(options)
+    benchmarks = [_benchmark(text) for text in options.benchmarks]
     errors = Console(stderr=True)
 
     def note(text: str) -> None:
@@ -109,41 +113,43 @@ def run(
         return batch
 
     with ExitStack() as stack:
-        if is_url(who):
-            endpoint = stack.enter_context(Endpoint(who, model, api_key))
-            sampler = from_endpoint(endpoint, verify, wish, note)
+        if is_url(model_or_url):
+            endpoint = stack.enter_context(Endpoint(model_or_url, model, api_key))
+            sampler = from_endpoint(endpoint, verify, options, note)
         else:
-            sampler = from_checkpoint(who, verify, problems, wish, errors)
+            sampler = from_checkpoint(model_or_url, verify, problems, options, errors)
         progress = stack.enter_context(_progress(errors))
         bar = progress.add_task("sample", total=len(problems))
-        done = rejection.rejection_sampling(
+        result = rejection.rejection_sampling(
             problems,
             sample,
-            wish.out,
-            Provenance(sampler.name, wish.seed),
+            options.out,
+            Provenance(sampler.name, options.seed),
             benchmarks=benchmarks,
-            n=wish.n,
-            sampling=wish.sampling,
+            n=options.n,
+            sampling=options.sampling,
             parse=sampler.parse,
             chunk=sampler.chunk,
             is_repeatable=sampler.is_repeatable,
             on_chunk=lambda at, total: progress.update(bar, completed=at, total=total),
         )
-    _tell(done, console)
+    _tell(result, console)
 
 
-def problems_of(wish: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
+def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
     """Return the indexed problems and their verifier. Raises TaskError, ConfigError."""
-    if wish.source.suffix == ".jsonl":
-        return list(enumerate(questions.read_problems(wish.source)[: wish.count])), questions.verify
+    if options.source.suffix == ".jsonl":
+        return list(
+            enumerate(questions.read_problems(options.source)[: options.count])
+        ), questions.verify
     names = [recipe.name for recipe in config.shipped()]
-    if wish.source.suffix != ".toml" and wish.source.as_posix() not in names:
+    if options.source.suffix != ".toml" and options.source.as_posix() not in names:
         raise ConfigError(
-            f"{wish.source}: problems come from a recipe (a .toml file, or a name that "
+            f"{options.source}: problems come from a recipe (a .toml file, or a name that "
             "`r1 recipes` lists) or a .jsonl file."
         )
-    tasks = mix.load_tasks(config.load(wish.source), wish.split)
-    return _distinct(tasks, wish.count or RECIPE_PROBLEMS), tasks.verify
+    tasks = mix.load_tasks(config.load(options.source), options.split)
+    return _distinct(tasks, options.count or RECIPE_PROBLEMS), tasks.verify
 
 
 def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
@@ -162,58 +168,61 @@ def from_checkpoint(
     name: str,
     verify: Verify,
     problems: Sequence[tuple[int, Problem]],
-    wish: SampleOptions,
+    options: SampleOptions,
     console: Console,
 ) -> SamplingRun:
     """Open a local model. Raises CheckpointError if it does not exist or cannot be opened."""
     from r1kit.model.find import find_model
 
-    found = find_model(name)
-    with console.status(f"Opening {found} …"):
+    location = find_model(name)
+    with console.status(f"Opening {location} …"):
         with gc_paused_imports():
             from r1kit.engines.open import open_sampler
             from r1kit.model.devices import resolve_device
             from r1kit.model.policy import Policy
-        policy = Policy.load(found, resolve_device())
-    sampler, _ = open_sampler(policy, max_rows=wish.max_rows)
+        policy = Policy.load(location, resolve_device())
+    sampler, _ = open_sampler(policy, max_rows=options.max_rows)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(verify, WEIGHTS)
-    sampling = _fitting(renderer, problems, wish.sampling, policy.max_positions)
+    sampling = _fitting(renderer, problems, options.sampling, policy.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(sampler, renderer, rubric, part, wish.n, sampling, wish.seed)
+        return collect_rollouts(sampler, renderer, rubric, part, options.n, sampling, options.seed)
 
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
-    chunk = max(8, 2 * wish.max_rows // wish.n)
-    return SamplingRun(str(found), sample, chunk, True, renderer.parse)
+    chunk = max(8, 2 * options.max_rows // options.n)
+    return SamplingRun(str(location), sample, chunk, True, renderer.parse)
 
 
 def from_endpoint(
-    endpoint: Endpoint, verify: Verify, wish: SampleOptions, note: Callable[[str], None]
+    endpoint: Endpoint, verify: Verify, options: SampleOptions, note: Callable[[str], None]
 ) -> SamplingRun:
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
     rubric = Rubric(verify, WEIGHTS)
-    rollouts = rollouts_path(wish.out)
+    rollouts = rollouts_path(options.out)
     has_answered = rollouts.exists() and len(read_lines(rollouts)) > 1
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         nonlocal has_answered
         # Servers that return one completion per request use seed + i, so seeds are n apart.
-        asked = [
+        requests = [
             EndpointRequest(
-                problem.messages, wish.sampling, request_seed(wish.seed, index * wish.n), wish.n
+                problem.messages,
+                options.sampling,
+                request_seed(options.seed, index * options.n),
+                options.n,
             )
             for index, problem in part
         ]
         with Scoring(rubric, part) as scoring:
 
-            def grade(place: int, answer: CompletionsOrError) -> None:
+            def grade(index: int, answer: CompletionsOrError) -> None:
                 if not isinstance(answer, EngineError):  # the server has rendered the prompt
-                    problem = part[place][1]
-                    scoring.add(place, [Attempt(problem, [], c, parse(c.text)) for c in answer])
+                    problem = part[index][1]
+                    scoring.add(index, [Attempt(problem, [], c, parse(c.text)) for c in answer])
 
-            answers = endpoint.complete_many(asked, grade)
-            found = scoring.wait()
+            answers = endpoint.complete_many(requests, grade)
+            batch = scoring.wait()
         failures = [answer for answer in answers if isinstance(answer, EngineError)]
         has_answered |= len(failures) < len(part)
         # A rejected request will always be rejected: its problem has no rollouts. But if the server
@@ -225,14 +234,14 @@ def from_endpoint(
         ]
         if any(lost):
             groups = [
-                None if gone else group for gone, group in zip(lost, found.groups, strict=True)
+                None if gone else group for gone, group in zip(lost, batch.groups, strict=True)
             ]
             raise rejection.UnfinishedError(str(_lasting(failures)), groups)
         if failures:
             note(
                 f"{len(failures)} of {len(part)} problems were refused, as this one: {failures[0]}"
             )
-        return found
+        return batch
 
     return SamplingRun(name, sample, REMOTE_CHUNK, is_repeatable=False)
 
@@ -269,10 +278,10 @@ def _refuse_foreign(out: Path) -> None:
         raise RunError(f"{out} exists and was not made by `r1 sample`; use another --out.")
 
 
-def _benchmark(told: str) -> BenchmarkQuestions:
-    name, sign, file = told.partition("=")
+def _benchmark(argument: str) -> BenchmarkQuestions:
+    name, sign, file = argument.partition("=")
     if not (name and sign and file):
-        raise ConfigError(f"--benchmark {told!r}: write NAME=FILE.jsonl.")
+        raise ConfigError(f"--benchmark {argument!r}: write NAME=FILE.jsonl.")
     return BenchmarkQuestions(name, questions.read_questions(Path(file)))
 
 

@@ -58,8 +58,8 @@ def take_lock(path: Path) -> int:
     return descriptor
 
 
-def chosen(items: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
-    return {key: value for key, value in items.items() if wanted(key)}
+def chosen(items: Mapping[str, Any], is_chosen: Callable[[str], bool]) -> dict[str, Any]:
+    return {key: value for key, value in items.items() if is_chosen(key)}
 
 
 def write_manifest(path: Path, recipe: Recipe, again: str | None) -> None:

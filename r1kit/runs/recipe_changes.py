@@ -38,13 +38,13 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
             f"{path} holds a run of the recipe {manifest['name']!r}, not of {recipe.name!r}; use "
             f"another --out, for example runs/{recipe.name}."
         )
-    told = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
-    told = told or "the recipe's defaults changed with the version of r1kit"
+    shown = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
+    shown = shown or "the recipe's defaults changed with the version of r1kit"
     rest = sorted({key.split(".")[0] for key in list(changes)[MAX_CHANGES:]}, key=stage_order)
     n_more = len(changes) - MAX_CHANGES
-    more = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
+    others = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
     raise RunError(
-        f"{path} holds a run of another recipe: {told}{more}. Use another --out, or the same "
+        f"{path} holds a run of another recipe: {shown}{others}. Use another --out, or the same "
         f"settings to resume, or --from {first} to repeat that stage and all later ones."
     )
 

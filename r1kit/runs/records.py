@@ -65,8 +65,8 @@ class Records:
             file.close()
 
     def _keep(self, name: str, is_kept: Callable[[dict[str, Any]], bool]) -> None:
-        kept = b"".join(raw for raw, line in self.lines(name) if is_kept(line))
-        self._files[name].replace(kept)
+        content = b"".join(raw for raw, line in self.lines(name) if is_kept(line))
+        self._files[name].replace(content)
 
 
 def _beginning(path: Path, stage: str, mark: Mark | int) -> bytes:

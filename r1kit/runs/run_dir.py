@@ -182,8 +182,8 @@ class RunDir:
 
     def latest(self, stage: str) -> Path | None:
         """Return the newest valid checkpoint of `stage`."""
-        found = self.checkpoints(stage)
-        return found[-1] if found else None
+        paths = self.checkpoints(stage)
+        return paths[-1] if paths else None
 
     def needed(self, stage: str) -> Path:
         """Return the final checkpoint of a finished stage, or the newest of an unfinished one.
@@ -237,8 +237,8 @@ class RunDir:
         vouched = vouch(self.path, stage, self._records.all_lines())
         self.manifest["finished"][stage] = {**facts, **vouched}
         lineage = [entry for entry in self.manifest["lineage"] if entry["stage"] != stage]
-        born = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}
-        self.manifest["lineage"] = [*lineage, {"stage": stage, **born}]
+        parents = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}
+        self.manifest["lineage"] = [*lineage, {"stage": stage, **parents}]
         self._save_manifest()
 
     def tick(self, stage: str) -> None:

@@ -61,8 +61,8 @@ def read(path: Path) -> Evidence:
 def checkpoints(run: Path, stage: str) -> list[Path]:
     """Return the valid checkpoints of `stage` in a run folder, oldest first."""
     found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
-    mine = [path for path in found if stage_and_step(path)[0] == stage]
-    return sorted(mine, key=lambda path: stage_and_step(path)[1])
+    own = [path for path in found if stage_and_step(path)[0] == stage]
+    return sorted(own, key=lambda path: stage_and_step(path)[1])
 
 
 def newest_checkpoint(run: Path) -> Path | None:

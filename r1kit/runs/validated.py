@@ -52,7 +52,7 @@ def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[st
         _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
     except ValidationError as error:
         [number, *_] = error.errors()[0]["loc"]
-        raise damaged_line(path, int(number) + 1, mend, _told(error, skip=1)) from None
+        raise damaged_line(path, int(number) + 1, mend, _described(error, skip=1)) from None
     return lines
 
 
@@ -67,16 +67,16 @@ def damaged(
     path: Path, reason: BaseException, mend: str, error: type[R1Error] = RunError
 ) -> R1Error:
     """Return the error for a damaged file."""
-    return error(f"{path} is damaged ({_told(reason)}); {mend}.")
+    return error(f"{path} is damaged ({_described(reason)}); {mend}.")
 
 
-def _told(reason: BaseException, skip: int = 0) -> str:
+def _described(reason: BaseException, skip: int = 0) -> str:
     """Describe a failure: `zero.step: it should be a valid integer`; `skip` drops place parts."""
     if isinstance(reason, ValidationError):
         [first, *_] = reason.errors()
-        place = ".".join(map(str, first["loc"][skip:]))
-        said = first["msg"].replace("Input should", "it should")
-        return f"{place}: {said}" if place else said
+        location = ".".join(map(str, first["loc"][skip:]))
+        problem = first["msg"].replace("Input should", "it should")
+        return f"{location}: {problem}" if location else problem
     text = str(reason).strip() or type(reason).__name__
     return text.splitlines()[0][:200].rstrip(".")
 

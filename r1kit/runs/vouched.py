@@ -29,17 +29,17 @@ def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines:
     """Raise RunError if the lines of a finished stage have changed since it was finished."""
     found = _by_stage(lines)
     for stage, facts in finished.items():
-        wanted = facts.get("records", {}).get(name)
-        if wanted is not None and found.get(stage, _NO_LINES) != wanted:
+        expected = facts.get("records", {}).get(name)
+        if expected is not None and found.get(stage, _NO_LINES) != expected:
             raise changed(run / name, stage, f"stage {stage} was finished")
 
 
 def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
     """Raise RunError if the conversations of a finished stage have changed."""
-    wanted = facts.get("data", {})
-    if wanted and _data(run, stage) != wanted:
+    expected = facts.get("data", {})
+    if expected and _data(run, stage) != expected:
         raise RunError(
-            f"The files {', '.join(wanted)} in {run / 'data'} have changed since {stage} was "
+            f"The files {', '.join(expected)} in {run / 'data'} have changed since {stage} was "
             f"finished. Restore them from a copy, or {_again(stage)}; to learn from a file of your "
             "own, name it as distill.data."
         )
@@ -74,5 +74,5 @@ def _by_stage(lines: Lines) -> dict[str, str]:
 
 def _data(run: Path, stage: str) -> dict[str, str]:
     found = sorted(run.joinpath("data").glob("*.jsonl*"))
-    mine = [path for path in found if path.name.split(".")[0] == stage and path.is_file()]
-    return {path.name: of_file(path) for path in mine}
+    paths = [path for path in found if path.name.split(".")[0] == stage and path.is_file()]
+    return {path.name: of_file(path) for path in paths}

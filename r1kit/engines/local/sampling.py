@@ -162,8 +162,8 @@ def _least(scores: Tensor, top_k: Tensor, top_p: Tensor, size: int) -> tuple[Ten
         scores.logsumexp(-1, keepdim=True),
     )
     probs = (head - total).exp()
-    kept = among & (probs.cumsum(-1) - probs < top_p[:, None])
-    n = kept.sum(-1, keepdim=True)
+    in_nucleus = among & (probs.cumsum(-1) - probs < top_p[:, None])
+    n = in_nucleus.sum(-1, keepdim=True)
     least, after = (head.gather(-1, (n - back).clamp(0, size - 1)) for back in (1, 0))
     is_known = (top_k <= size) | (top_k >= scores.shape[-1])
     return least, is_known & ((n < size) & (after < least))[:, 0]

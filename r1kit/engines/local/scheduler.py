@@ -86,10 +86,10 @@ class PrefillQueue:
             jobs.append(oldest)
         jobs.sort(key=lambda job: (job is not self._passed_over, job.n_unread))
         pieces: list[PrefillState] = []
-        left = self.pace.budget
+        n_left = self.pace.budget
         for job in jobs:
-            left -= min(job.n_unread, self.pace.piece)
-            if pieces and left < 0:
+            n_left -= min(job.n_unread, self.pace.piece)
+            if pieces and n_left < 0:
                 break
             pieces.append(job)
         self._passed_over = None if oldest in pieces else oldest

@@ -162,7 +162,7 @@ class Endpoint:
 
     def models(self) -> list[str]:
         """Return the names of the server's models. Raises EngineError."""
-        return [str(one["id"]) for one in self.listed()]
+        return [str(model["id"]) for model in self.listed()]
 
     def listed(self) -> list[Json]:
         """Return the model objects of `/models`. Raises EngineError."""
@@ -213,10 +213,10 @@ class Endpoint:
     def _only(self, listed: Json) -> str:
         """Return the only model of /models; several names of one model (`root`) count as one."""
         models = _listed(listed)
-        names = [str(one["id"]) for one in models]
+        names = [str(model["id"]) for model in models]
         if not names:
             raise ValueError("no model in /models")
-        if len({str(one.get("root") or one["id"]) for one in models}) > 1:
+        if len({str(model.get("root") or model["id"]) for model in models}) > 1:
             raise EngineError(
                 f"The server at {self.address} has several models ({', '.join(names[:8])}"
                 f"{', …' if len(names) > 8 else ''}); name one of them."
@@ -279,8 +279,8 @@ class _WorkerPool:
 def _listed(answer: Json) -> list[Json]:
     """Return the model objects of /models that have a name."""
     data = answer.get("data")
-    models = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
-    return [one for one in models if isinstance(one.get("id"), str)]
+    models = [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+    return [model for model in models if isinstance(model.get("id"), str)]
 
 
 def _read(answer: Json) -> tuple[list[Completion], Json]:
