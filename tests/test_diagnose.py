@@ -75,13 +75,13 @@ def test_no_reward_has_three_causes() -> None:
     assert "1% of the answers have the format" in unformatted.cause
     weak = only_warning(run(rewards__accuracy=0.002))
     assert "too weak" in weak.cause
-    assert weak.seen == "Accuracy is 0.2% over the last 10 steps."
+    assert weak.observation == "Accuracy is 0.2% over the last 10 steps."
 
 
 def test_equal_groups_are_a_trouble_early_and_a_success_late() -> None:
     hard = only_warning(run(frac_reward_zero_std=0.85, rewards__accuracy=0.2))
     assert hard.title == "Few groups teach"
-    assert hard.seen.startswith("In 85% of the groups")
+    assert hard.observation.startswith("In 85% of the groups")
     easy = run(frac_reward_zero_std=0.9, rewards__accuracy=0.97)
     assert ("note", "Few groups teach") in [(f.level, f.title) for f in easy]
     assert "warning" not in [f.level for f in easy]
@@ -90,7 +90,7 @@ def test_equal_groups_are_a_trouble_early_and_a_success_late() -> None:
 def test_collapse_names_the_best_step_and_a_lower_rate() -> None:
     fall = only_warning(run(rewards__accuracy=lambda s: 0.5 if s <= 30 else 0.1))
     assert fall.title == "Collapse"
-    assert fall.seen == "Accuracy fell from 50.0% (around step 10) to 10.0%."
+    assert fall.observation == "Accuracy fell from 50.0% (around step 10) to 10.0%."
     assert "(0.0003 → 0.0001)" in fall.action
 
 
@@ -99,7 +99,9 @@ def test_a_judge_that_likes_wrong_answers_is_hacked() -> None:
         run(rewards__preference=lambda s: s / 60, rewards__accuracy=lambda s: 0.6 - s / 120)
     )
     assert found.title == "The judge is hacked"
-    assert "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in found.seen
+    assert (
+        "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in found.observation
+    )
 
 
 def test_new_kinds_of_problems_are_no_collapse() -> None:
@@ -154,7 +156,7 @@ def test_a_wobble_is_no_collapse() -> None:
 def test_trouble_is_named_with_its_numbers(changes: dict[str, Any], title: str, seen: str) -> None:
     warning = only_warning(run(**changes))
     assert warning.title == title
-    assert seen in warning.seen
+    assert seen in warning.observation
     assert warning.cause
     assert warning.action
 
@@ -309,7 +311,7 @@ def test_advice_names_settings_that_the_recipe_has(name: str, unit: Unit) -> Non
         findings = [finding for finding in diagnose(rows, recipe) if finding.level != "fine"]
         titles |= {finding.title for finding in findings}
         for finding in findings:
-            assert_settings_exist(f"{finding.seen} {finding.action}", recipe)
+            assert_settings_exist(f"{finding.observation} {finding.action}", recipe)
             assert "None" not in finding.action
     assert len(titles) > (10 if is_rl else 3)
 

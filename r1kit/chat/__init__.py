@@ -19,15 +19,15 @@ from r1kit.types import Sampling
 
 
 def run(
-    who: str, sampling: Sampling, seed: int, console: Console, model: str | None, key: str | None
+    source: str, sampling: Sampling, seed: int, console: Console, model: str | None, key: str | None
 ) -> None:
     """Chat with a checkpoint, the newest one of a run, a hub id, or a model on a server.
 
     Raises CheckpointError if the model is missing or cannot be loaded, EngineError if the server
     does not answer.
     """
-    with console.status(Text(f"Opening {printable(who)} …")):
-        voice = open_voice(who, model, key)
+    with console.status(Text(f"Opening {printable(source)} …")):
+        voice = open_voice(source, model, key)
     talk(Conversation(voice, sampling, seed, console))
 
 

@@ -46,9 +46,9 @@ class ChatBackend(Protocol):
     def close(self) -> None: ...
 
 
-def open_voice(who: str, model: str | None = None, key: str | None = None) -> ChatBackend:
+def open_voice(source: str, model: str | None = None, key: str | None = None) -> ChatBackend:
     """Open a checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
-    return Remote(Endpoint(who, model, key)) if is_url(who) else Local.opened(who)
+    return Remote(Endpoint(source, model, key)) if is_url(source) else Local.opened(source)
 
 
 class Local:
@@ -67,9 +67,9 @@ class Local:
         self.engine = self._new_engine()
 
     @classmethod
-    def opened(cls, who: str, device: str = "auto", dtype: str = "auto") -> Local:
+    def opened(cls, name: str, device: str = "auto", dtype: str = "auto") -> Local:
         """Load a name accepted by `find_model`, in bfloat16 on CUDA by default. Raises R1Error."""
-        found = find_model(who)  # before importing torch, so that a missing path fails at once
+        path = find_model(name)  # before importing torch, so that a missing path fails at once
         with gc_paused_imports():
             import torch
 
@@ -78,8 +78,8 @@ class Local:
 
         kind = resolve_device(device, "--device")
         wide = dtype == "float32" or (dtype == "auto" and kind != "cuda")
-        model, tokenizer = checkpoint.load(found, kind, torch.float32 if wide else torch.bfloat16)
-        return cls(str(found), model, tokenizer)
+        model, tokenizer = checkpoint.load(path, kind, torch.float32 if wide else torch.bfloat16)
+        return cls(str(path), model, tokenizer)
 
     def say(
         self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
@@ -98,14 +98,14 @@ class Local:
             self.engine = self._new_engine()
             raise
 
-    def _sample(self, ask: GenerationRequest) -> Iterator[Piece | Finish]:
-        [completing] = begin(self.engine, ask, self.tokenizer)
-        while not completing.is_over:
+    def _sample(self, request: GenerationRequest) -> Iterator[Piece | Finish]:
+        [stream] = begin(self.engine, request, self.tokenizer)
+        while not stream.is_over:
             self.engine.step()
-            for said in completing.advance(self.engine):
-                yield from said.pieces
-                if said.finish is not None:
-                    yield said.finish
+            for chunk in stream.advance(self.engine):
+                yield from chunk.pieces
+                if chunk.finish is not None:
+                    yield chunk.finish
 
     def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
@@ -113,13 +113,13 @@ class Local:
         return renderer.start_turn(messages) if thinks else renderer.open_turn(messages, False)
 
     def others(self) -> list[str]:
-        found = Path(self.name).parent.glob("*/r1kit.json")
-        return sorted(path.parent.name for path in found)
+        paths = Path(self.name).parent.glob("*/r1kit.json")
+        return sorted(path.parent.name for path in paths)
 
     def turn_to(self, name: str) -> Local:
         """Load a checkpoint next to this one, or a name accepted by `find_model`."""
-        beside = Path(self.name).parent / name
-        return Local.opened(str(beside) if name in self.others() else name)
+        sibling = Path(self.name).parent / name
+        return Local.opened(str(sibling) if name in self.others() else name)
 
     def close(self) -> None:
         """Do nothing: only memory is held."""

@@ -83,13 +83,13 @@ class Conversation:
         Ctrl-C stops the answer; the text so far, if any, is kept. Raises EngineError, which leaves
         the conversation unchanged.
         """
-        asked = [*self.messages, Message("user", mended(question))]
+        turns = [*self.messages, Message("user", mended(question))]
         finish: str = "abort"
         is_stopped = False
         with Screen(self.console) as screen:
             try:
                 for piece in self.voice.say(
-                    asked, self.sampling, self.seed + len(asked), self.thinks
+                    turns, self.sampling, self.seed + len(turns), self.thinks
                 ):
                     if isinstance(piece, str):
                         finish = piece
@@ -98,10 +98,10 @@ class Conversation:
             except KeyboardInterrupt:
                 signals.dismiss()
                 is_stopped = True
-        if why := _ending("stopped" if is_stopped else finish, bool(screen.answer.strip())):
-            self._say(why)
+        if note := _ending("stopped" if is_stopped else finish, bool(screen.answer.strip())):
+            self._say(note)
         if screen.answer or screen.thinking:
-            self.messages = [*asked, Message("assistant", screen.answer, screen.thinking or None)]
+            self.messages = [*turns, Message("assistant", screen.answer, screen.thinking or None)]
         return screen.answer
 
     def close(self) -> None:
@@ -116,9 +116,9 @@ class Conversation:
         else:
             command(rest.strip())
 
-    def _think(self, wish: str) -> None:
-        if wish in ("on", "off"):
-            self.thinks = wish == "on"
+    def _think(self, value: str) -> None:
+        if value in ("on", "off"):
+            self.thinks = value == "on"
         self._say(f"Thinking is {'on' if self.thinks else 'off'}.")
 
     def _model(self, name: str) -> None:
@@ -153,13 +153,13 @@ class Conversation:
 
 def _ending(finish: str, has_answer: bool) -> str:
     """Return the note for an incomplete or missing answer; "" for a complete one."""
-    told = {
+    notes = {
         "stopped": "(stopped)",
         "abort": "(broken off in the middle; ask again)",
         "length": "(cut off at the limit; --max-tokens raises it)",
     }
-    if finish in told:
-        return told[finish]
+    if finish in notes:
+        return notes[finish]
     return "" if has_answer else "(the model ended without an answer; ask again)"
 
 

@@ -70,16 +70,16 @@ class Screen:
             self._console.print(Text(text, THINKING_STYLE), end="", soft_wrap=True)
             return
         self._line = self._line.copy().append(text)  # a thread renders the old object
-        *done, self._line = self._line.wrap(self._console, self._console.width) or [Text()]
+        *lines, self._line = self._line.wrap(self._console, self._console.width) or [Text()]
         if text.endswith("\n"):
-            done, self._line = [*done, self._line], Text()
+            lines, self._line = [*lines, self._line], Text()
         self._line.style = THINKING_STYLE
-        if done:
-            self._console.print(Text("\n").join(done))
+        if lines:
+            self._console.print(Text("\n").join(lines))
             self._live.refresh()
 
     def _end_thinking(self) -> None:
-        """Replace the timer by the time the thinking took; do nothing if called again."""
+        """Replace the timer with the duration of the thinking; do nothing if called again."""
         if self._is_over:
             return
         self._is_over = True

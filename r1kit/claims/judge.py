@@ -54,14 +54,14 @@ class ClaimResult:
 def judge(claim: Claim, readings: Sequence[Reading]) -> ClaimResult:
     """Decide whether a claim holds over the readings of one or more seeds."""
     values = [reading.value for reading in readings]
-    found = combine(readings)
-    lead = found.value - claim.threshold
-    is_decided = abs(lead) > N_ERRORS * found.stderr
-    told = {key: item for key, item in vars(claim).items() if key != "read"}
+    overall = combine(readings)
+    lead = overall.value - claim.threshold
+    is_decided = abs(lead) > N_ERRORS * overall.stderr
+    fields = {key: item for key, item in vars(claim).items() if key != "read"}
     return ClaimResult(
-        **told,
-        value=found.value,
-        stderr=found.stderr,
+        **fields,
+        value=overall.value,
+        stderr=overall.stderr,
         per_seed=values,
         holds=lead > 0 if is_decided else "undecided",
     )

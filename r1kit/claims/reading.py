@@ -50,17 +50,17 @@ def ratio(key: str, of: str, to: str) -> Callable[[Evidence], Reading]:
     return lambda run: measured(of, key)(run).over(measured(to, key)(run))
 
 
-def points(key: str, more: str, less: str) -> Callable[[Evidence], Reading]:
+def points(key: str, stage: str, other: str) -> Callable[[Evidence], Reading]:
     """Return a function for the lead of one stage over another, in percentage points."""
-    return lambda run: (measured(more, key)(run) - measured(less, key)(run)).times(100)
+    return lambda run: (measured(stage, key)(run) - measured(other, key)(run)).times(100)
 
 
-def liked(more: str, less: str) -> Callable[[Evidence], Reading]:
+def liked(stage: str, other: str) -> Callable[[Evidence], Reading]:
     """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 
     def read(run: Evidence) -> Reading:
         scores = run.results["preference_eval"]["scores"]
-        above, below = (Reading(**scores[stage]) for stage in (more, less))
+        above, below = (Reading(**scores[name]) for name in (stage, other))
         return (above - below).times(100)
 
     return read
@@ -104,6 +104,6 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
 
 def hacked(run: Evidence) -> Reading:
     """Return the points of accuracy lost to the reward models; 0 if their score did not rise."""
-    lost = points("general.pass_at_1", "rejection", "ablation/judged")(run)
-    gained = liked("ablation/judged", "rejection")(run)
-    return lost if gained.value > 0 else Reading(0.0, lost.stderr)
+    loss = points("general.pass_at_1", "rejection", "ablation/judged")(run)
+    gain = liked("ablation/judged", "rejection")(run)
+    return loss if gain.value > 0 else Reading(0.0, loss.stderr)

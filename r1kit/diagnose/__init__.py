@@ -36,17 +36,17 @@ def _diagnose_unit(stage: StageRun) -> list[Finding]:
     comparable = StageRun(stage.unit, _since_last_new_task(stage.rows), stage.settings)
     findings = [finding for rule in rules if (finding := rule(comparable)) is not None]
     if not any(finding.level == "warning" for finding in findings):
-        seen = f"{len(stage.rows)} steps, none of {len(rules)} known troubles."
-        findings.append(stage.finding("fine", "Healthy", seen, "", ""))
+        observation = f"{len(stage.rows)} steps, none of {len(rules)} known troubles."
+        findings.append(stage.finding("fine", "Healthy", observation, "", ""))
     return findings
 
 
 def _since_last_new_task(rows: StepMetrics) -> StepMetrics:
     """Return the rows since the last task joined: accuracy on other problems is not comparable."""
-    first_place: dict[str, int] = {}
-    for place, row in enumerate(rows):
+    first_index: dict[str, int] = {}
+    for index, row in enumerate(rows):
         for key in row:
             if key.startswith("accuracy/"):
-                first_place.setdefault(key, place)
-    late = [place for place in first_place.values() if place > RECENT]
+                first_index.setdefault(key, index)
+    late = [index for index in first_index.values() if index > RECENT]
     return rows[max(late, default=0) :]

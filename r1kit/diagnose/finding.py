@@ -18,12 +18,12 @@ RECENT = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding: `Finding("warning", "zero", "Few groups teach", seen, cause, action)`."""
+    """A finding: `Finding("warning", "zero", "Few groups teach", observation, cause, action)`."""
 
     level: Severity
     stage: str
     title: str
-    seen: str
+    observation: str
     cause: str
     action: str
 
@@ -36,9 +36,11 @@ class StageRun:
     rows: StepMetrics
     settings: Settings
 
-    def finding(self, level: Severity, title: str, seen: str, cause: str, action: str) -> Finding:
+    def finding(
+        self, level: Severity, title: str, observation: str, cause: str, action: str
+    ) -> Finding:
         """Return a finding about this unit."""
-        return Finding(level, self.unit, title, seen, cause, action)
+        return Finding(level, self.unit, title, observation, cause, action)
 
     def recent(self, key: str) -> float | None:
         """Return the mean over the last steps that have a number under `key`."""

@@ -32,11 +32,11 @@ def nothing_learned(stage: StageRun) -> Finding | None:
         action = advice(_harder(stage.settings))
     else:
         cause, action = _why_unrewarded(stage)
-    seen = (
+    observation = (
         f"In {len(stage.rows)} steps all answers of each group had the same reward, so no token "
         f"was learned from and the weights did not change."
     )
-    return stage.finding("warning", "Nothing was learned", seen, cause, action)
+    return stage.finding("warning", "Nothing was learned", observation, cause, action)
 
 
 def no_reward(stage: StageRun) -> Finding | None:
@@ -46,8 +46,8 @@ def no_reward(stage: StageRun) -> Finding | None:
         return None
     cause, action = _why_unrewarded(stage)
     n_steps = min(RECENT, len(stage.rows))
-    seen = f"Accuracy is {accuracy:.1%} over the last {n_steps} steps."
-    return stage.finding("warning", "No reward", seen, cause, action)
+    observation = f"Accuracy is {accuracy:.1%} over the last {n_steps} steps."
+    return stage.finding("warning", "No reward", observation, cause, action)
 
 
 def few_mixed_groups(stage: StageRun) -> Finding | None:
@@ -68,8 +68,8 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
             f"raise {stage.settings.shown('n_completions')}",
             _dynamic_sampling(stage.settings),
         )
-    seen = f"In {share:.0%} of the groups all rewards are equal; such groups teach nothing."
-    return stage.finding(level, "Few groups teach", seen, cause, action)
+    observation = f"In {share:.0%} of the groups all rewards are equal; such groups teach nothing."
+    return stage.finding(level, "Few groups teach", observation, cause, action)
 
 
 def hacked(stage: StageRun) -> Finding | None:

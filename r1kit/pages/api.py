@@ -61,12 +61,12 @@ class Api:
         """Return the models' own names, without aliases; none without a valid key."""
         try:
             response = await self._client.get("/v1/models", headers=_bearer(key), timeout=10)
-            listed = response.json().get("data", []) if response.is_success else []
+            models = response.json().get("data", []) if response.is_success else []
         except (httpx.HTTPError, ValueError):
             return []
-        told = {one["id"]: frozenset(one.get("capabilities") or ()) for one in listed}
-        self._capabilities |= told
-        return [one["id"] for one in listed if one.get("root", one["id"]) == one["id"]]
+        capabilities = {model["id"]: frozenset(model.get("capabilities") or ()) for model in models}
+        self._capabilities |= capabilities
+        return [model["id"] for model in models if model.get("root", model["id"]) == model["id"]]
 
     def can_switch(self, model: str) -> bool:
         """Return True if the model's thinking can be turned on and off."""
@@ -77,7 +77,13 @@ class Api:
         return "thinking_budget" in self._capabilities.get(model, ())
 
     async def follow(
-        self, turn: Turn, messages: list[JsonObject], *, key: str, thinks: bool, wish: AnswerControl
+        self,
+        turn: Turn,
+        messages: list[JsonObject],
+        *,
+        key: str,
+        thinks: bool,
+        control: AnswerControl,
     ) -> AsyncGenerator[None]:
         """Stream the model's answer into `turn`; yield whenever there is something to show."""
         if turn["model"] not in self._capabilities:  # chosen before this server started
@@ -90,17 +96,19 @@ class Api:
             body["thinking"] = {"type": "disabled"}
         clock = ChunkClock(turn)
         try:
-            async with contextlib.aclosing(self._said(body, key, wish)) as said:
-                async for chunk in said:
+            async with contextlib.aclosing(self._stream(body, key, control)) as chunks:
+                async for chunk in chunks:
                     clock.write(chunk)
                     yield
-            if wish.is_answer and not wish.is_stop and turn["state"] == "thinking":
+            if control.is_answer and not control.is_stop and turn["state"] == "thinking":
                 clock.cut()
-                async with contextlib.aclosing(self._said(_ended(body, turn), key, wish)) as said:
-                    async for chunk in said:
+                async with contextlib.aclosing(
+                    self._stream(_answer_request(body, turn), key, control)
+                ) as chunks:
+                    async for chunk in chunks:
                         clock.write(chunk)
                         yield
-            clock.end(wish)
+            clock.end(control)
         except ApiRefusedError as error:
             turn |= {"state": "error", "error": "unkeyed" if error.status == 401 else str(error)}
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -109,12 +117,12 @@ class Api:
             turn |= {"state": "error", "error": "broken"}
         yield
 
-    async def _said(
-        self, body: JsonObject, key: str, wish: AnswerControl
+    async def _stream(
+        self, body: JsonObject, key: str, control: AnswerControl
     ) -> AsyncGenerator[JsonObject]:
         """Yield chunks, and {} if none arrived for `_TICK_S`. Raises ApiRefusedError."""
         chunks: asyncio.Queue[JsonObject | Exception | None] = asyncio.Queue()
-        was_answer = wish.is_answer
+        was_answer = control.is_answer
 
         async def read() -> None:
             try:
@@ -126,7 +134,7 @@ class Api:
 
         reading = asyncio.ensure_future(read())
         try:
-            while not wish.is_stop and wish.is_answer == was_answer:
+            while not control.is_stop and control.is_answer == was_answer:
                 try:
                     chunk = await asyncio.wait_for(chunks.get(), _TICK_S)
                 except TimeoutError:
@@ -141,9 +149,9 @@ class Api:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _chunks(self, body: JsonObject, key: str) -> AsyncIterator[JsonObject]:
-        asking = self._client.stream("POST", "/v1/chat/completions", json=body,
-                                     headers=_bearer(key))  # fmt: skip
-        async with asking as response:
+        request = self._client.stream("POST", "/v1/chat/completions", json=body,
+                                      headers=_bearer(key))  # fmt: skip
+        async with request as response:
             if not response.is_success:
                 raise ApiRefusedError(response.status_code, _reason(await response.aread()))
             reader = EventReader()
@@ -167,25 +175,25 @@ class ChunkClock:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         self._finish: str | None = None
         """the API's finish_reason; a stream without one was cut off"""
 
     def write(self, chunk: JsonObject) -> None:
         """Add a chunk. Tokens are counted as deltas until the usage comes at the end."""
         turn = self._turn
-        turn["total_s"] = time.monotonic() - self._began
+        turn["total_s"] = time.monotonic() - self._start
         for choice in chunk.get("choices", []):
             delta = choice["delta"]
-            if thought := delta.get("reasoning_content"):
-                turn["thinking"] += well_formed(thought)
+            if reasoning := delta.get("reasoning_content"):
+                turn["thinking"] += well_formed(reasoning)
                 turn["n_thinking"] += 1
                 if not turn["content"]:
                     turn["state"] = "thinking"
             if content := delta.get("content"):
                 turn["content"] += well_formed(content)
                 turn["state"] = "answering"
-            turn["n_tokens"] += bool(thought or content)
+            turn["n_tokens"] += bool(reasoning or content)
             self._finish = choice.get("finish_reason") or self._finish
         if turn["state"] == "thinking":
             turn["seconds"] = turn["total_s"]
@@ -198,9 +206,9 @@ class ChunkClock:
         self._turn["cut"] = True
         self._finish = None
 
-    def end(self, wish: AnswerControl) -> None:
+    def end(self, control: AnswerControl) -> None:
         """Set the final state of the turn, after the stream has ended or been stopped."""
-        if wish.is_stop:
+        if control.is_stop:
             self._turn["state"] = "stopped"
         elif self._finish is None:
             self._turn |= {"state": "error", "error": "broken"}
@@ -210,12 +218,12 @@ class ChunkClock:
             self._turn |= {"state": "filtered", "error": well_formed(self._finish)}
 
 
-def _ended(body: JsonObject, turn: Turn) -> JsonObject:
+def _answer_request(body: JsonObject, turn: Turn) -> JsonObject:
     """Return the request with the thinking so far as a prefix and its budget used up."""
-    begun = {"role": "assistant", "content": "", "prefix": True,
-             "reasoning_content": turn["thinking"]}  # fmt: skip
+    prefix = {"role": "assistant", "content": "", "prefix": True,
+              "reasoning_content": turn["thinking"]}  # fmt: skip
     thinking = {"type": "enabled", "budget_tokens": 1}  # the minimum
-    return {**body, "messages": [*body["messages"], begun], "thinking": thinking}
+    return {**body, "messages": [*body["messages"], prefix], "thinking": thinking}
 
 
 def _bearer(key: str) -> dict[str, str]:

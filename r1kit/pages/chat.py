@@ -58,7 +58,9 @@ class AnswerSettings(NamedTuple):
         cls, model: object, thinks: object, language: object, key: object, request: gr.Request
     ) -> AnswerSettings:
         """Build the settings from a browser's input, which can be anything."""
-        texts = [str(one) if one else "" for one in (model, language, key, request.session_hash)]
+        texts = [
+            str(value) if value else "" for value in (model, language, key, request.session_hash)
+        ]
         return cls(texts[0], bool(thinks), *texts[1:])
 
 
@@ -71,21 +73,21 @@ class ChatTab:
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
-        self._wishes: dict[str, AnswerControl] = {}
+        self._controls: dict[str, AnswerControl] = {}
         """by session: the control of the answer that is being written there"""
 
     def draw(self) -> None:
         """Create the components in the current gradio layout."""
         self.talk = gr.Textbox(visible="hidden", label="")
         """placeholder of the conversation among the inputs; chats.js fills it in"""
-        self.kept = gr.Textbox(visible="hidden", label="")
+        self.part = gr.Textbox(visible="hidden", label="")
         """the latest part of the conversation, for chats.js to store"""
         self.reshow = gr.Button(visible="hidden", elem_id="r1-reshow")
         self.relist = gr.Button(visible="hidden", elem_id="r1-relist")
         self.model = gr.Dropdown(
             [], elem_id="r1-model", container=False, show_label=False, filterable=False
         )
-        self.pane, self.said = transcript(
+        self.pane, self.source = transcript(
             "r1-chat", height="calc(100dvh - 270px)", min_height=260, editable="user",
             buttons=["copy"], placeholder=_hello("en"), examples=_examples("en"),
         )  # fmt: skip
@@ -118,51 +120,51 @@ class ChatTab:
 
     def listen(self) -> None:
         """Register the event handlers."""
-        wishes = [self.model, self.deepthink, self._language, self._key]
-        asking = [self.talk, *wishes]
-        shown = [self.ask, self.model, self.pane, self.said, self.kept, self.end, self.stop]
-        begun = QUIET | {"js": _with_talk("begin")}
-        written = [
+        settings = [self.model, self.deepthink, self._language, self._key]
+        inputs = [self.talk, *settings]
+        outputs = [self.ask, self.model, self.pane, self.source, self.part, self.end, self.stop]
+        options = QUIET | {"js": _with_talk("begin")}
+        events = [
             self.ask.submit(
-                self._send, [self.ask, *wishes], shown, js="r1.ask", trigger_mode="multiple",
+                self._send, [self.ask, *settings], outputs, js="r1.ask", trigger_mode="multiple",
                 **QUIET,
             ),
-            self.pane.example_select(self._example, asking, shown, **begun),
-            self.pane.retry(self._again, asking, shown, **begun),
-            self.pane.edit(self._edit, asking, shown, **begun),
-            self.pane.undo(self._undo, [self.talk, self._language], shown, **begun),
+            self.pane.example_select(self._example, inputs, outputs, **options),
+            self.pane.retry(self._again, inputs, outputs, **options),
+            self.pane.edit(self._edit, inputs, outputs, **options),
+            self.pane.undo(self._undo, [self.talk, self._language], outputs, **options),
         ]  # fmt: skip
         self.model.input(self.fit, self.model, self.deepthink, **NEWEST)
-        for event in written:
+        for event in events:
             event.success(None, js="r1.free")
             event.failure(
-                self._show, [self.talk, self._language], shown, js=_with_talk("failed"), **QUIET
+                self._show, [self.talk, self._language], outputs, js=_with_talk("failed"), **QUIET
             )
-        self.kept.change(None, self.kept, None, js="r1.keep")
+        self.part.change(None, self.part, None, js="r1.keep")
         self.relist.click(None, None, [self.chats, self.restore], js="r1.list")
         self.stop.click(self._wish_stop, None, None, js="r1.recall", **QUIET)
         self.end.click(self._wish_answer, None, None, **QUIET)
-        turning = {"fresh": self.new, "discard": self.delete, "restore": self.restore,
+        buttons = {"fresh": self.new, "discard": self.delete, "restore": self.restore,
                    "talk": self.reshow}  # fmt: skip
-        for name, button in turning.items():
+        for name, button in buttons.items():
             button.click(
-                self._show, [self.talk, self._language], shown, js=_with_talk(name), **NEWEST
+                self._show, [self.talk, self._language], outputs, js=_with_talk(name), **NEWEST
             )
         self.chats.click(
-            self._show, [self.chats, self._language], shown,
+            self._show, [self.chats, self._language], outputs,
             js="(place, ...rest) => [r1.pick(place), ...rest]", **NEWEST,
         )  # fmt: skip
 
-    def labels(self, language: str, written: list[Turn]) -> Updates:
+    def labels(self, language: str, history: list[Turn]) -> Updates:
         """Return updates that set all texts on the tab."""
         return {
             self.model: gr.update(label=say(language, "model")),
             self.pane: gr.update(
-                value=turns.shown(written, language),
+                value=turns.shown(history, language),
                 placeholder=_hello(language),
                 examples=_examples(language),
             ),
-            self.said: gr.update(value=turns.written(written, language)),
+            self.source: gr.update(value=turns.written(history, language)),
             self.ask: gr.update(placeholder=say(language, "ask"), label=say(language, "ask")),
             self.deepthink: gr.update(label=say(language, "deepthink")),
             self.end: gr.update(value=say(language, "end")),
@@ -175,93 +177,99 @@ class ChatTab:
         }
 
     async def _send(
-        self, said: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
+        self, talk_json: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Answer the last turn: the browser has already added the question."""
-        now = talk.read(said)
-        asked = AnswerSettings.of(model, thinks, language, key, request)
-        async for updates in self._answer(now, now.turns, len(now.turns), asked):
+        chat = talk.read(talk_json)
+        settings = AnswerSettings.of(model, thinks, language, key, request)
+        async for updates in self._answer(chat, chat.turns, len(chat.turns), settings):
             yield updates
 
     async def _example(
-        self, said: str, model: str, thinks: bool, language: str, key: str,
+        self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.SelectData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        now = talk.read(said)
-        whole = [*now.turns, turns.user(str(event.value["text"]))]
-        asked = AnswerSettings.of(model, thinks, language, key, request)
-        async for updates in self._answer(now, whole, len(now.turns), asked):
+        chat = talk.read(talk_json)
+        history = [*chat.turns, turns.user(str(event.value["text"]))]
+        settings = AnswerSettings.of(model, thinks, language, key, request)
+        async for updates in self._answer(chat, history, len(chat.turns), settings):
             yield updates
 
     async def _again(
-        self, said: str, model: str, thinks: bool, language: str, key: str,
+        self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.RetryData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        now = talk.read(said)
-        place = turns.before(now.ended, turns.owner(now.ended, _index(event)))
-        asked = AnswerSettings.of(model, thinks, language, key, request)
-        async for updates in self._answer(now, now.turns[: place + 1], place + 1, asked):
+        chat = talk.read(talk_json)
+        index = turns.before(chat.ended, turns.owner(chat.ended, _index(event)))
+        settings = AnswerSettings.of(model, thinks, language, key, request)
+        async for updates in self._answer(chat, chat.turns[: index + 1], index + 1, settings):
             yield updates
 
     async def _edit(
-        self, said: str, model: str, thinks: bool, language: str, key: str,
+        self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.EditData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        now = talk.read(said)
-        place = turns.owner(now.ended, _index(event))
-        whole = [*now.turns[:place], turns.user(_text(event.value))]
-        asked = AnswerSettings.of(model, thinks, language, key, request)
-        async for updates in self._answer(now, whole, place, asked):
+        chat = talk.read(talk_json)
+        index = turns.owner(chat.ended, _index(event))
+        history = [*chat.turns[:index], turns.user(_text(event.value))]
+        settings = AnswerSettings.of(model, thinks, language, key, request)
+        async for updates in self._answer(chat, history, index, settings):
             yield updates
 
-    def _undo(self, said: str, language: str, event: gr.UndoData, request: gr.Request) -> Updates:
+    def _undo(
+        self, talk_json: str, language: str, event: gr.UndoData, request: gr.Request
+    ) -> Updates:
         """Move the last question back into the box."""
         self._displace(request.session_hash or "")
-        now = talk.read(said)
-        place = max(turns.before(now.ended, turns.owner(now.ended, _index(event))), 0)
-        text = "".join(turn["content"] for turn in now.turns[place : place + 1])
-        return {self.ask: text, self.kept: now.part(place, []),
-                **self._look(now.turns[:place], language), **self._buttons(None)}  # fmt: skip
+        chat = talk.read(talk_json)
+        index = max(turns.before(chat.ended, turns.owner(chat.ended, _index(event))), 0)
+        text = "".join(turn["content"] for turn in chat.turns[index : index + 1])
+        return {self.ask: text, self.part: chat.part(index, []),
+                **self._look(chat.turns[:index], language), **self._buttons(None)}  # fmt: skip
 
     async def _answer(
-        self, now: Talk, whole: list[Turn], first: int, asked: AnswerSettings
+        self, chat: Talk, history: list[Turn], first: int, settings: AnswerSettings
     ) -> AsyncIterator[Updates]:
-        """Write the turn after `whole`; end early when another answer replaces it.
+        """Write the turn after `history`; end early when another answer replaces it.
 
         `first` is the index of the first turn that the browser does not have in this form.
         """
-        if not whole:
-            yield {self.kept: gr.skip()}
+        if not history:
+            yield {self.part: gr.skip()}
             return
-        self._displace(asked.session)
-        wish = self._wishes[asked.session] = AnswerControl()
-        model = asked.model or next(iter(await self._api.models(asked.key)), "")
+        self._displace(settings.session)
+        control = self._controls[settings.session] = AnswerControl()
+        model = settings.model or next(iter(await self._api.models(settings.key)), "")
         turn = turns.assistant(model)
-        kept_at = -_KEEP_S
+        sent_at = -_KEEP_S
         follow = self._api.follow(
-            turn, turns.asked(whole), key=asked.key, thinks=asked.thinks, wish=wish
+            turn,
+            turns.api_messages(history),
+            key=settings.key,
+            thinks=settings.thinks,
+            control=control,
         )
-        yield self._now([*whole, turn], asked.language)
+        yield self._screen([*history, turn], settings.language)
         try:
-            async with contextlib.aclosing(follow) as said:
-                async for _ in said:
-                    if self._wishes.get(asked.session) is not wish:
+            async with contextlib.aclosing(follow) as ticks:
+                async for _ in ticks:
+                    if self._controls.get(settings.session) is not control:
                         break
-                    updates = self._now([*whole, turn], asked.language)
-                    if time.monotonic() - kept_at >= _KEEP_S:
-                        kept_at = time.monotonic()
-                        updates[self.kept] = now.part(first, [*whole, turn][first:])
+                    updates = self._screen([*history, turn], settings.language)
+                    if time.monotonic() - sent_at >= _KEEP_S:
+                        sent_at = time.monotonic()
+                        updates[self.part] = chat.part(first, [*history, turn][first:])
                     yield updates
         finally:
-            is_shown = self._wishes.get(asked.session) is wish
+            is_shown = self._controls.get(settings.session) is control
             if is_shown:
-                del self._wishes[asked.session]
+                del self._controls[settings.session]
         if turn["state"] in turns.WRITING:
             turn["state"] = "stopped"
-        last = self._now([*whole, turn], asked.language) if is_shown else {}
+        last = self._screen([*history, turn], settings.language) if is_shown else {}
         if is_shown and turn["state"] == "error":
-            last |= await self._other_models(model, asked.key)
-        yield {**last, self.kept: now.part(first, [*whole, turn][first:])}
+            last |= await self._other_models(model, settings.key)
+        yield {**last, self.part: chat.part(first, [*history, turn][first:])}
 
     async def _other_models(self, model: str, key: str) -> Updates:
         """Return an update of the model list if the server no longer has this model."""
@@ -270,16 +278,19 @@ class ChatTab:
             return {}
         return {self.model: gr.update(choices=names, value=names[0])}
 
-    def _now(self, said: list[Turn], language: str) -> Updates:
-        return {**self._look(said, language), **self._buttons(said[-1])}
+    def _screen(self, history: list[Turn], language: str) -> Updates:
+        return {**self._look(history, language), **self._buttons(history[-1])}
 
-    def _show(self, said: str, language: str, request: gr.Request) -> Updates:
+    def _show(self, talk_json: str, language: str, request: gr.Request) -> Updates:
         """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
-        return {**self._look(talk.read(said).ended, language), **self._buttons(None)}
+        return {**self._look(talk.read(talk_json).ended, language), **self._buttons(None)}
 
-    def _look(self, said: list[Turn], language: str) -> Updates:
-        return {self.pane: turns.shown(said, language), self.said: turns.written(said, language)}
+    def _look(self, history: list[Turn], language: str) -> Updates:
+        return {
+            self.pane: turns.shown(history, language),
+            self.source: turns.written(history, language),
+        }
 
     def _buttons(self, turn: Turn | None) -> Updates:
         """Return updates of the buttons that are visible only while an answer is written."""
@@ -298,16 +309,16 @@ class ChatTab:
         return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
 
     def _displace(self, session: str) -> None:
-        if old := self._wishes.pop(session, None):
-            old.is_stop = True
+        if control := self._controls.pop(session, None):
+            control.is_stop = True
 
     def _wish_stop(self, request: gr.Request) -> None:
-        if wish := self._wishes.get(request.session_hash or ""):
-            wish.is_stop = True
+        if control := self._controls.get(request.session_hash or ""):
+            control.is_stop = True
 
     def _wish_answer(self, request: gr.Request) -> None:
-        if wish := self._wishes.get(request.session_hash or ""):
-            wish.is_answer = True
+        if control := self._controls.get(request.session_hash or ""):
+            control.is_answer = True
 
 
 def _with_talk(name: str) -> str:

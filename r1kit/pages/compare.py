@@ -24,7 +24,7 @@ class CompareTab:
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
-        self._wishes: dict[str, AnswerControl] = {}
+        self._controls: dict[str, AnswerControl] = {}
 
     def draw(self) -> None:
         """Create the components in the current gradio layout."""
@@ -42,23 +42,23 @@ class CompareTab:
             )  # fmt: skip
             self.stop = gr.Button(size="sm", visible=False, elem_id="r1-compare-stop")
         self.columns: list[Any] = []
-        self.names, self.panes, self.said = [], [], []
+        self.names, self.panes, self.sources = [], [], []
         with gr.Row(elem_id="r1-columns"):
-            for place in range(N_COLUMNS):
+            for index in range(N_COLUMNS):
                 with gr.Column(visible=False) as column:
                     self.names.append(gr.Markdown(elem_classes="r1-name"))
-                    pane, said = transcript(
-                        f"r1-pane-{place}", height=None, min_height=160, buttons=["copy"]
+                    pane, source = transcript(
+                        f"r1-pane-{index}", height=None, min_height=160, buttons=["copy"]
                     )
                     self.panes.append(pane)
-                    self.said.append(said)
+                    self.sources.append(source)
                 self.columns.append(column)
 
     def listen(self) -> None:
         """Register the event handlers."""
-        asking = [self.ask, self.models, self.deepthink, self._language, self._key]
-        shown = [*self.columns, *self.names, *self.panes, *self.said, self.stop]
-        gr.on([self.ask.submit, self.go.click], self._ask_all, asking, shown,
+        inputs = [self.ask, self.models, self.deepthink, self._language, self._key]
+        outputs = [*self.columns, *self.names, *self.panes, *self.sources, self.stop]
+        gr.on([self.ask.submit, self.go.click], self._ask_all, inputs, outputs,
               trigger_mode="once", **QUIET)  # fmt: skip
         self.models.input(self.fit, self.models, self.deepthink, **NEWEST)
         self.stop.click(self._wish_stop, None, None, **QUIET)
@@ -84,51 +84,51 @@ class CompareTab:
     ) -> AsyncIterator[Updates]:  # fmt: skip
         """Ask all chosen models; an empty box asks the question in its placeholder."""
         session = request.session_hash or ""
-        if old := self._wishes.pop(session, None):
-            old.is_stop = True
-        wish = self._wishes[session] = AnswerControl()
+        if previous := self._controls.pop(session, None):
+            previous.is_stop = True
+        control = self._controls[session] = AnswerControl()
         question = turns.user(text.strip() or EXAMPLES[language][0])
-        written = [turns.assistant(model) for model in models[:N_COLUMNS]]
+        answers = [turns.assistant(model) for model in models[:N_COLUMNS]]
 
         async def follow(turn: turns.Turn) -> None:
             async for _ in self._api.follow(
                 turn,
-                turns.asked([question]),
+                turns.api_messages([question]),
                 key=key or "",
                 thinks=thinks,
-                wish=wish,
+                control=control,
             ):
                 pass  # fmt: skip
 
-        tasks = [asyncio.ensure_future(follow(turn)) for turn in written]
+        tasks = [asyncio.ensure_future(follow(turn)) for turn in answers]
         try:
-            yield self._heads(written)
+            yield self._heads(answers)
             while tasks and not all(task.done() for task in tasks):
                 await asyncio.wait(tasks, timeout=_LOOK_S)
-                yield self._look(written, language)
-            yield {**self._look(written, language), self.stop: gr.update(visible=False)}
+                yield self._look(answers, language)
+            yield {**self._look(answers, language), self.stop: gr.update(visible=False)}
         finally:
             for task in tasks:
                 task.cancel()
-            if self._wishes.get(session) is wish:
-                del self._wishes[session]
+            if self._controls.get(session) is control:
+                del self._controls[session]
 
-    def _heads(self, written: list[turns.Turn]) -> Updates:
-        updates: Updates = {self.stop: gr.update(visible=bool(written))}
-        for place, (column, name) in enumerate(zip(self.columns, self.names, strict=True)):
-            updates[column] = gr.update(visible=place < len(written))
-            if place < len(written):
-                updates[name] = f"`{written[place]['model']}`"
+    def _heads(self, answers: list[turns.Turn]) -> Updates:
+        updates: Updates = {self.stop: gr.update(visible=bool(answers))}
+        for index, (column, name) in enumerate(zip(self.columns, self.names, strict=True)):
+            updates[column] = gr.update(visible=index < len(answers))
+            if index < len(answers):
+                updates[name] = f"`{answers[index]['model']}`"
         return updates
 
-    def _look(self, written: list[turns.Turn], language: str) -> Updates:
+    def _look(self, answers: list[turns.Turn], language: str) -> Updates:
         updates: Updates = {}
         # There may be more panes than chosen models.
-        for pane, said, turn in zip(self.panes, self.said, written, strict=False):
+        for pane, source, turn in zip(self.panes, self.sources, answers, strict=False):
             updates[pane] = turns.shown([turn], language, is_open=True)
-            updates[said] = turns.written([turn], language)
+            updates[source] = turns.written([turn], language)
         return updates
 
     def _wish_stop(self, request: gr.Request) -> None:
-        if wish := self._wishes.get(request.session_hash or ""):
-            wish.is_stop = True
+        if control := self._controls.get(request.session_hash or ""):
+            control.is_stop = True

@@ -138,8 +138,8 @@ def say(language: str, name: str, *values: float | str) -> str:
 
 def preferred(accepted: str) -> str:
     """Return the first of our languages in an Accept-Language header (most preferred first)."""
-    for wish in accepted.split(","):
-        language = wish.strip()[:2].lower()
+    for entry in accepted.split(","):
+        language = entry.strip()[:2].lower()
         if language in LANGUAGES:
             return language
     return "en"

@@ -71,31 +71,31 @@ def readable(text: str) -> str:
 def _atoms(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, replacement) of each span of code, math and escapes."""
     end = 0
-    while found := _SPAN.search(text, end):
-        start, end = found.span()
-        if found["boxed"]:
+    while match := _SPAN.search(text, end):
+        start, end = match.span()
+        if match["boxed"]:
             stop = _closing(text, end)
             if stop is None:
                 continue
             yield start, stop, _math(f"\\boxed{{{_in_box(text[end : stop - 1])}}}", "()")
             end = stop
-        elif found["code"] or found["literal"]:
-            yield start, end, found.group()
-        elif found["dollar"] and _is_price(found["dollar"]):
+        elif match["code"] or match["literal"]:
+            yield start, end, match.group()
+        elif match["dollar"] and _is_price(match["dollar"]):
             end = start + 1  # only a dollar sign; math may begin after it
-        elif body := found["display"] or found["dollars"]:
+        elif body := match["display"] or match["dollars"]:
             yield start, end, _math(body, "[]")
         else:
-            yield start, end, _math(found["inline"] or found["dollar"], "()")
+            yield start, end, _math(match["inline"] or match["dollar"], "()")
 
 
-def _closing(text: str, place: int) -> int | None:
-    """Return the index after the brace that closes the one before `place`, None if none does."""
+def _closing(text: str, start: int) -> int | None:
+    """Return the index after the brace that closes the one before `start`, None if none does."""
     depth = 1
-    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, place):
-        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
         if depth == 0:
-            return found.end()
+            return match.end()
         if depth > MAX_DEPTH:
             break
     return None
@@ -111,8 +111,8 @@ def _in_box(body: str) -> str:
     return f"\\text{{{re.sub('[_#&^]', _escaped, body)}}}"
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "\\^{}" if found.group() == "^" else f"\\{found.group()}"
+def _escaped(match: re.Match[str]) -> str:
+    return "\\^{}" if match.group() == "^" else f"\\{match.group()}"
 
 
 def _is_price(body: str) -> bool:
@@ -128,14 +128,14 @@ def _math(body: str, brackets: str) -> str:
 def _emphasised(prose: str) -> str:
     """Use tags for emphasis next to Korean or Chinese that CommonMark would leave as asterisks."""
 
-    def tagged(found: re.Match[str]) -> str:
-        before, after = prose[: found.start()][-1:], prose[found.end() :][:1]
-        text = found["text"]
+    def tagged(match: re.Match[str]) -> str:
+        before, after = prose[: match.start()][-1:], prose[match.end() :][:1]
+        text = match["text"]
         opens = not (_LETTER.match(before) and _is_mark(text[0]))
         closes = not (_LETTER.match(after) and _is_mark(text[-1]))
         if opens and closes:
-            return found.group()
-        opening, closing = _TAGS[len(found["run"])]
+            return match.group()
+        opening, closing = _TAGS[len(match["run"])]
         return f"{opening}{text}{closing}"
 
     return _EMPHASIS.sub(tagged, prose)

@@ -78,24 +78,24 @@ class PageApp:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the messages of a session; a client that stops reading them counts as gone."""
-        asked = parse_qs(scope["query_string"].decode("latin-1"))
-        session = asked.get("session_hash", [""])[0]
-        has_left = False
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        session = query.get("session_hash", [""])[0]
+        is_gone = False
 
         async def deliver(message: Message) -> None:
-            nonlocal has_left
-            if has_left:
+            nonlocal is_gone
+            if is_gone:
                 return
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await send(message)
-                self._sessions.heard(session)
+                self._sessions.clear(session)
             except TimeoutError:
-                has_left = True
+                is_gone = True
                 self._sessions.give_up(session)
 
         async def arrive() -> Message:
-            return {"type": "http.disconnect"} if has_left else await receive()
+            return {"type": "http.disconnect"} if is_gone else await receive()
 
         await self._app(scope, arrive, deliver)
 
@@ -113,10 +113,10 @@ class PageApp:
             language = preferred(Headers(scope=scope).get("accept-language", ""))
             await refusal(say(language, "busy"), 429)(scope, receive, send)
             return
-        again: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
-            return again.pop() if again else await receive()
+            return messages.pop() if messages else await receive()
 
         await self._app(scope, replay, send)
 
@@ -146,15 +146,15 @@ class PageApp:
         await response(scope, receive, send)
 
 
-def refusal(why: str, status: int) -> Response:
+def refusal(message: str, status: int) -> Response:
     """Return an error in the format that gradio's page shows to the reader."""
-    return JSONResponse({"detail": why}, status)
+    return JSONResponse({"detail": message}, status)
 
 
 def policy(page: bytes) -> str:
     """Return the page's Content-Security-Policy: only its own inline scripts run, by hash."""
     texts = [
-        found["text"] for found in _SCRIPT.finditer(page) if b"src=" not in found["attributes"]
+        match["text"] for match in _SCRIPT.finditer(page) if b"src=" not in match["attributes"]
     ]
     hashes = sorted({base64.b64encode(hashlib.sha256(text).digest()).decode() for text in texts})
-    return _POLICY.format(scripts=" ".join(f"'sha256-{one}'" for one in hashes))
+    return _POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in hashes))

@@ -59,10 +59,10 @@ class Sessions:
         account.n_bytes += cost
         self._total += cost
         while self._total > MAX_TOTAL_BYTES:
-            self.give_up(next(one for one in self._accounts if one != session))
+            self.give_up(next(other for other in self._accounts if other != session))
         return True
 
-    def heard(self, session: str) -> None:
+    def clear(self, session: str) -> None:
         """Clear the account of a session that has fetched a message."""
         if account := self._accounts.pop(session, None):
             account.expiry.cancel()
@@ -70,7 +70,7 @@ class Sessions:
 
     def give_up(self, session: str) -> None:
         """Drop a session that fetches nothing and free what gradio holds for it."""
-        self.heard(session)
+        self.clear(session)
         task = asyncio.ensure_future(self._forget(session))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)

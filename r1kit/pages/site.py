@@ -68,11 +68,11 @@ async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
 
 def merged(*updates: Updates) -> Updates:
     """Return all updates; several updates of one component are merged."""
-    whole: Updates = {}
+    result: Updates = {}
     for update in updates:
         for component, change in update.items():
-            whole[component] = {**whole.get(component, {}), **change}
-    return whole
+            result[component] = {**result.get(component, {}), **change}
+    return result
 
 
 class Site:
@@ -81,14 +81,14 @@ class Site:
     def __init__(self, api: Api) -> None:
         self._api = api
         with gr.Blocks(analytics_enabled=False, title="r1kit", fill_width=True) as self.blocks:
-            self._wishes = gr.Textbox(visible="hidden", label="")
+            self._stored_settings = gr.Textbox(visible="hidden", label="")
             with gr.Sidebar(width=270, open=False):
                 gr.HTML("<h1>r1kit</h1>", elem_id="r1-brand")
-                new_place = gr.Column()
+                chats_column = gr.Column()
                 self._draw_settings()
             self.chat = ChatTab(api, self._language, self._key)
             self.compare = CompareTab(api, self._language, self._key)
-            with new_place:
+            with chats_column:
                 self.chat.draw_sidebar()
             with gr.Column(elem_id="r1-main"), gr.Tabs():
                 with gr.Tab("Chat", id="chat") as self._chat_tab:
@@ -113,38 +113,40 @@ class Site:
 
     def _listen(self) -> None:
         lists = [self.chat.model, self.compare.models, self.chat.deepthink, self.compare.deepthink]
-        words = [*self._labels("en", [])]
-        mine = [self._language, self._key]
-        shown = [*dict.fromkeys([*words, *lists, *mine])]
+        texts = [*self._labels("en", [])]
+        settings = [self._language, self._key]
+        outputs = [*dict.fromkeys([*texts, *lists, *settings])]
         talk = self.chat.talk
         self.blocks.load(
-            self._come, [self._wishes, talk], shown,
+            self._come, [self._stored_settings, talk], outputs,
             js="() => [r1.settings(), r1.talk()]", **QUIET,
         ).then(None, None, [self.chat.chats, self.chat.restore], js="r1.arrive")  # fmt: skip
         self.blocks.load(None, js=_ARRIVE)
         self._language.change(None, self._language, js=SPEAK)
         self._language.input(
-            self._relabel, [talk, self._language], words,
+            self._relabel, [talk, self._language], texts,
             js="(_, language) => [r1.talk(), language]", **NEWEST,
         )  # fmt: skip
         self._key.change(self._rekey, [self._key, self.chat.model], lists, **QUIET)
         for setting in (self._language, self._key):
-            setting.change(None, mine, None, js="r1.set")
+            setting.change(None, settings, None, js="r1.set")
         self._dark.click(None, js="() => r1.dark(true)")
-        for button, export, ending in ((self._markdown, _markdown, "md"),
+        for button, export, suffix in ((self._markdown, _markdown, "md"),
                                        (self._json, _json, "json")):  # fmt: skip
             button.click(
                 export, [talk, self._language], self._file,
                 js="(_, language) => [r1.talk(), language]", **QUIET,
-            ).then(None, self._file, js=_DOWNLOAD % ending)  # fmt: skip
+            ).then(None, self._file, js=_DOWNLOAD % suffix)  # fmt: skip
 
-    async def _come(self, wishes: str, said: str, request: gr.Request) -> Updates:
+    async def _come(self, settings_json: str, talk_json: str, request: gr.Request) -> Updates:
         """Return the updates for a browser that has just opened the page."""
-        language, key = _settings(wishes)
+        language, key = _settings(settings_json)
         if language not in LANGUAGES:
             language = preferred(request.headers.get("accept-language", ""))
-        mine = {self._language: gr.update(value=language), self._key: gr.update(value=key)}
-        return merged(self._labels(language, read(said).ended), await self._models(key, ""), mine)
+        settings = {self._language: gr.update(value=language), self._key: gr.update(value=key)}
+        return merged(
+            self._labels(language, read(talk_json).ended), await self._models(key, ""), settings
+        )
 
     async def _models(self, key: str, chosen: str) -> Updates:
         names = await self._api.models(key)
@@ -156,15 +158,15 @@ class Site:
             **self.compare.fit(names[:N_COLUMNS]),
         }
 
-    def _relabel(self, said: str, language: str) -> Updates:
-        return self._labels(language, read(said).ended)
+    def _relabel(self, talk_json: str, language: str) -> Updates:
+        return self._labels(language, read(talk_json).ended)
 
     async def _rekey(self, key: object, chosen: object) -> Updates:
         return await self._models(str(key or ""), str(chosen or ""))
 
-    def _labels(self, language: str, written: list[turns.Turn]) -> Updates:
+    def _labels(self, language: str, history: list[turns.Turn]) -> Updates:
         return {
-            **self.chat.labels(language, written),
+            **self.chat.labels(language, history),
             **self.compare.labels(language),
             self._chat_tab: gr.update(label=say(language, "chat")),
             self._compare_tab: gr.update(label=say(language, "compare")),
@@ -177,19 +179,19 @@ class Site:
         }
 
 
-def _settings(kept: str) -> tuple[str, str]:
+def _settings(settings_json: str) -> tuple[str, str]:
     """Return the language and key that the browser stored."""
     try:
-        wishes = json.loads(kept)
+        value = json.loads(settings_json)
     except (ValueError, TypeError, RecursionError):
-        wishes = None
-    known = wishes if isinstance(wishes, dict) else {}
-    return str(known.get("language", "")), str(known.get("key", ""))
+        value = None
+    settings = value if isinstance(value, dict) else {}
+    return str(settings.get("language", "")), str(settings.get("key", ""))
 
 
-def _markdown(said: str, language: str) -> str:
-    return turns.markdown(read(said).ended, language)
+def _markdown(talk_json: str, language: str) -> str:
+    return turns.markdown(read(talk_json).ended, language)
 
 
-def _json(said: str, language: str) -> str:
-    return turns.as_json(read(said).turns)
+def _json(talk_json: str, language: str) -> str:
+    return turns.as_json(read(talk_json).turns)

@@ -33,24 +33,24 @@ class Talk:
             return self.turns
         return [*self.turns, assistant("") | {"state": "interrupted"}]
 
-    def part(self, place: int, turns: Sequence[Turn]) -> str:
-        """Return JSON for the browser: the turns of the conversation from index `place` on."""
-        part = {"id": self.ident, "round": self.round, "place": place, "turns": list(turns)}
+    def part(self, index: int, turns: Sequence[Turn]) -> str:
+        """Return JSON for the browser: the turns of the conversation from `index` on."""
+        part = {"id": self.ident, "round": self.round, "place": index, "turns": list(turns)}
         return json.dumps(part)
 
 
 def read(text: object) -> Talk:
     """Parse untrusted input from a browser; return an empty Talk if it is malformed."""
     try:
-        sent = json.loads(text) if isinstance(text, str) else None
+        data = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
-        sent = None
-    if not isinstance(sent, dict):
+        data = None
+    if not isinstance(data, dict):
         return Talk()
-    ident, number, is_live = sent.get("id"), sent.get("round"), sent.get("is_live") is True
+    ident, number, is_live = data.get("id"), data.get("round"), data.get("is_live") is True
     return Talk(
         ident[:MAX_ID_CHARS] if isinstance(ident, str) else "",
         number if isinstance(number, int) else 0,
-        clean(sent.get("turns"), is_live=is_live),
+        clean(data.get("turns"), is_live=is_live),
         is_live,
     )

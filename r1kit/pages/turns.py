@@ -45,20 +45,20 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def clean(kept: object, *, is_live: bool = False) -> list[Turn]:
+def clean(stored: object, *, is_live: bool = False) -> list[Turn]:
     """Return the turns that a browser stored, without malformed ones.
 
     An answer that was being written becomes interrupted, unless it is live.
     """
     turns = []
-    for one in kept if isinstance(kept, list) else []:
-        if isinstance(one, dict) and one.get("role") in ("user", "assistant"):
-            turn = user("") if one["role"] == "user" else assistant("")
+    for item in stored if isinstance(stored, list) else []:
+        if isinstance(item, dict) and item.get("role") in ("user", "assistant"):
+            turn = user("") if item["role"] == "user" else assistant("")
             turn |= {
-                k: well_formed(v) for k, v in one.items() if k in _TEXTS and isinstance(v, str)
+                k: well_formed(v) for k, v in item.items() if k in _TEXTS and isinstance(v, str)
             }
-            turn |= {k: v for k, v in one.items() if k in _NUMBERS and _is_number(v)}
-            turn["cut"] = bool(one.get("cut"))
+            turn |= {k: v for k, v in item.items() if k in _NUMBERS and _is_number(v)}
+            turn["cut"] = bool(item.get("cut"))
             turns.append(turn)
     for turn in turns:
         is_over = turn.get("state", "done") in ENDS
@@ -71,10 +71,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value < _MAX_NUMBER
 
 
-def asked(turns: Sequence[Turn]) -> list[ApiMessage]:
+def api_messages(turns: Sequence[Turn]) -> list[ApiMessage]:
     """Return the messages for the API, without past thinking and empty answers."""
-    said = [t for t in turns if t["role"] == "user" or t["content"]]
-    return [{"role": turn["role"], "content": turn["content"]} for turn in said]
+    nonempty = [t for t in turns if t["role"] == "user" or t["content"]]
+    return [{"role": turn["role"], "content": turn["content"]} for turn in nonempty]
 
 
 def shown(turns: Sequence[Turn], language: str, *, is_open: bool = False) -> list[ApiMessage]:
@@ -93,13 +93,13 @@ def written(turns: Sequence[Turn], language: str) -> str:
 
 def owner(turns: Sequence[Turn], index: int) -> int:
     """Return the index of the turn to which the message at `index` of `shown` belongs."""
-    places = [i for i, turn in enumerate(turns) for _ in _shown(turn, "en")]
-    return places[index] if 0 <= index < len(places) else len(turns) - 1
+    owners = [i for i, turn in enumerate(turns) for _ in _shown(turn, "en")]
+    return owners[index] if 0 <= index < len(owners) else len(turns) - 1
 
 
-def before(turns: Sequence[Turn], place: int) -> int:
-    """Return the index of the last user turn at or before `place`, -1 if there is none."""
-    users = [i for i, turn in enumerate(turns[: place + 1]) if turn["role"] == "user"]
+def before(turns: Sequence[Turn], index: int) -> int:
+    """Return the index of the last user turn at or before `index`, -1 if there is none."""
+    users = [i for i, turn in enumerate(turns[: index + 1]) if turn["role"] == "user"]
     return users[-1] if users else -1
 
 
@@ -140,8 +140,8 @@ def markdown(turns: Sequence[Turn], language: str) -> str:
             parts.append(f"## {say(language, 'you')}\n\n{turn['content']}")
             continue
         quoted = "\n".join(f"> {line}" for line in turn["thinking"].splitlines())
-        said = (f"## {turn['model']}", quoted, turn["content"], failure(turn, language))
-        parts.append("\n\n".join(part for part in said if part))
+        sections = (f"## {turn['model']}", quoted, turn["content"], failure(turn, language))
+        parts.append("\n\n".join(part for part in sections if part))
     return "\n\n".join(parts) + "\n"
 
 
@@ -158,22 +158,22 @@ def _shown(turn: Turn, language: str, is_open: bool = False) -> list[ApiMessage]
         messages.append(_thought(turn, language, is_open))
     if turn["content"]:
         messages.append({"role": "assistant", "content": readable(turn["content"])})
-    if why := failure(turn, language):
-        quoted = f"> {readable(' '.join(why.split()))}"
+    if reason := failure(turn, language):
+        quoted = f"> {readable(' '.join(reason.split()))}"
         messages.append({"role": "assistant", "content": quoted})
     is_writing = turn["state"] in WRITING
     if is_writing and not messages:
         messages.append({"role": "assistant", "content": say(language, "waiting")})
     if not is_writing and (line := numbers(turn, language)):
-        told = {"title": line, "status": "done"}
-        messages.append({"role": "assistant", "content": "", "metadata": told})
+        metadata = {"title": line, "status": "done"}
+        messages.append({"role": "assistant", "content": "", "metadata": metadata})
     return messages
 
 
 def _thought(turn: Turn, language: str, is_open: bool) -> ApiMessage:
     is_thinking = turn["state"] == "thinking"
     name = "thinking" if is_thinking else "cut" if turn.get("cut") else "thought"
-    told = {"title": say(language, name, turn["seconds"])}
+    metadata = {"title": say(language, name, turn["seconds"])}
     if is_thinking or not is_open:
-        told["status"] = "pending" if is_thinking else "done"
-    return {"role": "assistant", "content": readable(turn["thinking"]), "metadata": told}
+        metadata["status"] = "pending" if is_thinking else "done"
+    return {"role": "assistant", "content": readable(turn["thinking"]), "metadata": metadata}

@@ -50,18 +50,18 @@ def write(evidence: Evidence, facts: Facts) -> None:
     """Write report.md, report.html and the pictures into the run folder."""
     from r1kit.report import figures, markdown, page, plots
 
-    drawn, pictures = plots.panels(evidence), figures.pictures([evidence])
+    panels, pictures = plots.panels(evidence), figures.pictures([evidence])
     has_curves = plots.save(evidence, evidence.path / PICTURE)
     for item in pictures:
         plots.save_picture(item.size, item.paint, evidence.path / item.key)
     text = markdown.render(facts, pictures, f"{PICTURE}.png" if has_curves else None)
-    curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in drawn]
-    wide = [
+    curves = [(panel.title, panel.caption, plots.svg(panel, rows)) for panel, rows in panels]
+    svgs = [
         (item.title, item.caption, plots.as_svg(item.size, item.paint, item.key))
         for item in pictures
     ]
     replace_file(evidence.path / "report.md", text)
-    replace_file(evidence.path / "report.html", page.render(facts, wide, curves))
+    replace_file(evidence.path / "report.html", page.render(facts, svgs, curves))
 
 
 def _promise(facts: Facts) -> Text:
@@ -70,8 +70,8 @@ def _promise(facts: Facts) -> Text:
 
 def _table(item: tables.Table) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for place, name in enumerate(item.head):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for index, name in enumerate(item.head):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
     for name, *cells in item.rows:
         table.add_row(Text(printable(name), "bold"), *map(Text, cells))
     return table
@@ -86,20 +86,20 @@ def _fitting(item: tables.Table, console: Console) -> Table | Text:
     ):
         return table
     width = max(map(len, item.head[1:]))
-    told = Text(item.title, "dim")
+    text = Text(item.title, "dim")
     for name, *cells in item.rows:
-        told.append(f"\n{printable(name)}", "bold")
+        text.append(f"\n{printable(name)}", "bold")
         for head, cell in zip(item.head[1:], cells, strict=True):
-            told.append(f"\n  {head:<{width}}  {cell}", "default")
-    return told
+            text.append(f"\n  {head:<{width}}  {cell}", "default")
+    return text
 
 
 def _claims(facts: Facts) -> Table:
     colors = {"✓": "green", "✗": "red"}
     table = Table.grid(padding=(0, 2))
     for line in facts.claims:
-        told = Text.assemble(line.claim, "\n", (f"{line.ours}; in the paper {line.paper}", "dim"))
-        table.add_row(Text(line.mark, colors.get(line.mark, "yellow")), told)
+        text = Text.assemble(line.claim, "\n", (f"{line.ours}; in the paper {line.paper}", "dim"))
+        table.add_row(Text(line.mark, colors.get(line.mark, "yellow")), text)
     return table
 
 
@@ -107,10 +107,10 @@ def _findings(facts: Facts) -> Table:
     marks = {"warning": Text("!", "bold yellow"), "note": Text("·"), "fine": Text("✓", "green")}
     table = Table.grid(padding=(0, 2))
     for finding in facts.findings:
-        told = Text.assemble(
-            (f"{finding.title} ", "bold"), (f"{finding.stage}\n", "dim"), finding.seen
+        text = Text.assemble(
+            (f"{finding.title} ", "bold"), (f"{finding.stage}\n", "dim"), finding.observation
         )
         if finding.level == "warning":
-            told.append(f" {finding.cause}\n{finding.action}")
-        table.add_row(marks[finding.level], told)
+            text.append(f" {finding.cause}\n{finding.action}")
+        table.add_row(marks[finding.level], text)
     return table

@@ -89,8 +89,8 @@ def promise(stages: dict[str, Any]) -> str:
     """Return `pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words.`"""
     pair = _first_and_last(stages)
     if pair is None:
-        done = ", ".join(stages) or "nothing yet"
-        return f"Measured so far: {done}."
+        names = ", ".join(stages) or "nothing yet"
+        return f"Measured so far: {names}."
     before, after = pair
     parts = [f"pass@1 {_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"]
     if before.get("mean_tokens"):
@@ -110,24 +110,24 @@ def claim_line(row: dict[str, Any]) -> ClaimLine:
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
     """Merge equal findings of several stages into one, except for warnings."""
-    found: dict[tuple[str, ...], list[Finding]] = {}
+    groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         is_alone = finding.level == "warning"
         key = (finding.level, finding.title, finding.stage if is_alone else "")
-        found.setdefault(key, []).append(finding)
+        groups.setdefault(key, []).append(finding)
     return [
         replace(
             first,
             stage=", ".join(dict.fromkeys(item.stage for item in (first, *others))),
-            seen="" if others else first.seen,
+            observation="" if others else first.observation,
         )
-        for first, *others in found.values()
+        for first, *others in groups.values()
     ]
 
 
 def costs(evidence: Evidence) -> list[tuple[str, str]]:
     """Return tokens, machine time and money."""
-    learned, sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
+    n_learned, n_sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
     prices = evidence.recipe.get("cost", {})
     gpus, cores = _machines(evidence)
@@ -138,8 +138,8 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
     )
     money = units * seconds / HOUR_S * price
     rows = [
-        ("tokens learned from", f"{learned:,.0f}"),
-        ("tokens sampled in RL", f"{sampled:,.0f}"),
+        ("tokens learned from", f"{n_learned:,.0f}"),
+        ("tokens sampled in RL", f"{n_sampled:,.0f}"),
         *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),
         (f"{unit}-hours", f"{units * seconds / HOUR_S:.2f} ({units} {unit}s)"),
@@ -154,12 +154,12 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
 
 def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
     """Group the showcase records of the main path by question."""
-    found: dict[str, Comparison] = {}
+    by_question: dict[str, Comparison] = {}
     for record in main_showcase(samples):
         question = record["question"]
         new = Comparison(question, str(record.get("gold", "")), [])
-        found.setdefault(question, new).answers.append(answer(record, record["stage"]))
-    return list(found.values())
+        by_question.setdefault(question, new).answers.append(answer(record, record["stage"]))
+    return list(by_question.values())
 
 
 def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -196,8 +196,8 @@ def environment(evidence: Evidence) -> list[tuple[str, str]]:
     rows.append(("started", str(manifest.get("started"))))
     rows.append(("sessions", str(len(manifest["sessions"]))))
     for entry in manifest["lineage"]:
-        told = f"weights from {entry.get('weights_from') or 'nothing'}"
-        rows.append((entry["stage"], f"{told}, data from {entry.get('data_from') or 'nothing'}"))
+        weights = f"weights from {entry.get('weights_from') or 'nothing'}"
+        rows.append((entry["stage"], f"{weights}, data from {entry.get('data_from') or 'nothing'}"))
     return rows
 
 
@@ -221,11 +221,11 @@ def _machines(evidence: Evidence) -> tuple[int, int]:
     compute = evidence.recipe.get("compute", {})
     sessions = evidence.manifest["sessions"] or [{}]
     gpus = len(sessions[-1].get("gpus") or []) if compute.get("device") in ("auto", "cuda") else 0
-    asked = compute.get("n_processes", "auto")
+    n_processes = compute.get("n_processes", "auto")
     if gpus:
-        return (gpus if asked == "auto" else min(gpus, asked)), 0
+        return (gpus if n_processes == "auto" else min(gpus, n_processes)), 0
     cores = sessions[-1].get("cpu_count") or 1
-    return 0, cores if asked == "auto" else asked * compute.get("threads", 1)
+    return 0, cores if n_processes == "auto" else n_processes * compute.get("threads", 1)
 
 
 def _total(evidence: Evidence, key: str) -> float:

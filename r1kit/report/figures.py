@@ -66,8 +66,8 @@ class Picture:
 
 def pictures(runs: Sequence[Evidence]) -> list[Picture]:
     """Return the figures that the runs have data for."""
-    found = [_recipe(runs), _hacking(runs), _students(runs)]
-    return [picture for picture in found if picture is not None]
+    candidates = [_recipe(runs), _hacking(runs), _students(runs)]
+    return [picture for picture in candidates if picture is not None]
 
 
 def curves(runs: Sequence[Evidence], stage: str) -> Picture:
@@ -96,16 +96,16 @@ def _recipe(runs: Sequence[Evidence]) -> Picture | None:
     names = [name for name in main_path(runs) if name in LABELS]
     if len(names) < 3:
         return None
-    shown = [item for item in MEASURES if _points(runs, names, item[1])]
+    measures = [item for item in MEASURES if _points(runs, names, item[1])]
 
     def paint(figure: Figure, ink: str) -> None:
-        axes = _squares(figure, len(shown))
-        for ax, (title, key, factor, limits) in zip(axes, shown, strict=True):
-            found = _points(runs, names, key)
+        axes = _squares(figure, len(measures))
+        for ax, (title, key, factor, limits) in zip(axes, measures, strict=True):
+            points = _points(runs, names, key)
             for (label, path), color in zip(PATHS, COLORS, strict=False):
-                _along(ax, [name for name in path if name in found], names, found, factor, color,
+                _along(ax, [name for name in path if name in points], names, points, factor, color,
                        label)  # fmt: skip
-            _bars(ax, ["base"], names, found, factor, ink, "")
+            _bars(ax, ["base"], names, points, factor, ink, "")
             ax.set_xlim(-0.5, len(names) - 0.5)
             ax.set_ylim(*limits)
             _finish(ax, title, "", ink)
@@ -158,13 +158,13 @@ def _students(runs: Sequence[Evidence]) -> Picture | None:
 
     def paint(figure: Figure, ink: str) -> None:
         ax = figure.subplots()
-        for after, label, color in series:
-            found = _points(runs, [name + after for name in names], "reasoning.pass_at_1")
-            places = [place for place, name in enumerate(names) if name + after in found]
+        for suffix, label, color in series:
+            points = _points(runs, [name + suffix for name in names], "reasoning.pass_at_1")
+            indices = [index for index, name in enumerate(names) if name + suffix in points]
             ax.errorbar(
-                [sizes[place] for place in places],
-                [100 * found[names[place] + after].value for place in places],
-                [100 * found[names[place] + after].stderr for place in places],
+                [sizes[index] for index in indices],
+                [100 * points[names[index] + suffix].value for index in indices],
+                [100 * points[names[index] + suffix].stderr for index in indices],
                 color=color, label=label, marker="o", markersize=4.5, capsize=2.5,
             )  # fmt: skip
         teacher = _points(runs, ["reasoning"], "reasoning.pass_at_1")
@@ -187,42 +187,42 @@ Points = dict[str, Reading]
 
 def _points(runs: Sequence[Evidence], names: Sequence[str], key: str) -> Points:
     """Return the values of those stages that have this metric."""
-    found = {}
+    points = {}
     for name in names:
         try:
-            found[name] = combine([measured(name, key)(run) for run in runs])
+            points[name] = combine([measured(name, key)(run) for run in runs])
         except (KeyError, MissingError):
             continue
-    return found
+    return points
 
 
 def _along(
-    ax: Axes, path: Sequence[str], names: Sequence[str], found: Points, factor: float, color: str,
+    ax: Axes, path: Sequence[str], names: Sequence[str], points: Points, factor: float, color: str,
     label: str,
 ) -> None:  # fmt: skip
-    places = [names.index(name) for name in path]
-    ax.plot(places, [factor * found[name].value for name in path], color=color, alpha=0.45,
+    positions = [names.index(name) for name in path]
+    ax.plot(positions, [factor * points[name].value for name in path], color=color, alpha=0.45,
             linewidth=1.4)  # fmt: skip
-    _bars(ax, path[1:], names, found, factor, color, label)
+    _bars(ax, path[1:], names, points, factor, color, label)
 
 
 def _bars(
-    ax: Axes, path: Sequence[str], names: Sequence[str], found: Points, factor: float, color: str,
+    ax: Axes, path: Sequence[str], names: Sequence[str], points: Points, factor: float, color: str,
     label: str,
 ) -> None:  # fmt: skip
-    shown = [name for name in path if name in found]
+    shown = [name for name in path if name in points]
     ax.errorbar(
         [names.index(name) for name in shown],
-        [factor * found[name].value for name in shown],
-        [factor * found[name].stderr for name in shown],
+        [factor * points[name].value for name in shown],
+        [factor * points[name].stderr for name in shown],
         color=color, label=label or None, marker="o", markersize=5, capsize=3, linestyle="none",
     )  # fmt: skip
 
 
-def _finish(ax: Axes, title: str, below: str, ink: str) -> None:
+def _finish(ax: Axes, title: str, x_label: str, ink: str) -> None:
     style(ax, ink)
     ax.set_title(title, loc="left", color=ink, fontsize=10)
-    ax.set_xlabel(below, color=ink, fontsize=9)
+    ax.set_xlabel(x_label, color=ink, fontsize=9)
 
 
 def _legend(figure: Figure, ax: Axes, ink: str, n_columns: int = 3) -> None:

@@ -29,8 +29,8 @@ def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str
     if facts.claims:
         parts += ["## What the paper claims, and this run", claims(facts.claims)]
     for picture in pictures:
-        drawn = f"![{picture.title}]({picture.key}.png)"
-        parts += [f"## {picture.title}", drawn, picture.caption]
+        image = f"![{picture.title}]({picture.key}.png)"
+        parts += [f"## {picture.title}", image, picture.caption]
     if curves is not None:
         parts += ["## Curves", f"![curves of the run]({curves})"]
     if facts.findings:
@@ -77,7 +77,7 @@ def _findings(facts: Facts) -> str:
                 None,
                 (
                     f"- {marks[finding.level]} **{finding.title}** ({escape(finding.stage)}):",
-                    escape(finding.seen),
+                    escape(finding.observation),
                     escape(finding.cause),
                     escape(finding.action),
                 ),
@@ -96,5 +96,5 @@ def _comparison(item: Comparison) -> str:
 
 def _verdict(answer: AnswerParts) -> str:
     marks = {True: "✓ right", False: "✗ wrong", None: "? undecided"}
-    told = marks[answer.correct]
-    return f"**{escape(answer.stage)}** {told}, {answer.n_tokens} tokens"
+    verdict = marks[answer.correct]
+    return f"**{escape(answer.stage)}** {verdict}, {answer.n_tokens} tokens"

@@ -128,15 +128,15 @@ PAGE = """\
 {% else %}<span class="no">✗ wrong</span>{% endif %}
 {% endmacro %}
 {% macro completion(item) %}
-{% set said = parts(item) %}
+{% set text = parts(item) %}
 <p class="tag">{% if item.stage %}<b>{{ item.stage }}</b> · {% endif %}{{ mark(item.correct) }}
 · {{ item.n_tokens }} tokens{% if item.finish == "length" %}, cut off{% endif %}
 {% for part, value in item.reward.items() %} · {{ part }} {{ number(value) }}{% endfor %}</p>
-{% if said.thinking %}<p class="thinking">{{ said.thinking }}</p>{% endif %}
-{% if said.answer is none %}<p class="answer soft">(never stopped thinking)</p>
-{% else %}<p class="answer">{{ said.answer }}</p>{% endif %}
+{% if text.thinking %}<p class="thinking">{{ text.thinking }}</p>{% endif %}
+{% if text.answer is none %}<p class="answer soft">(never stopped thinking)</p>
+{% else %}<p class="answer">{{ text.answer }}</p>{% endif %}
 {% endmacro %}
-{% macro scroll(name) %}{# what may be wider than the page: the keyboard reaches it, too #}
+{% macro scroll(name) %}{# content that may be wider than the page; the keyboard can scroll it #}
 <div class="scroll" role="region" tabindex="0" aria-label="{{ name }}">{{ caller() }}</div>
 {% endmacro %}
 {% macro pairs(name, rows) %}
@@ -206,7 +206,7 @@ PAGE = """\
 {% for finding in facts.findings %}
 <div class="finding {{ finding.level }}">
 <p><b>{{ finding.title }}</b> <span class="soft">{{ finding.stage }}</span></p>
-<p>{{ finding.seen }} {{ finding.cause }}</p>
+<p>{{ finding.observation }} {{ finding.cause }}</p>
 {% if finding.action %}<p class="soft">{{ finding.action }}</p>{% endif %}
 </div>
 {% endfor %}

@@ -56,15 +56,15 @@ class Panel:
 
 def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
     """Return the panels this run has data for, in the order of PANELS, each with its rows."""
-    found = []
+    pairs = []
     for panel in PANELS:
         for stage in dict.fromkeys(row["stage"] for row in evidence.metrics):
             rows = [row for row in evidence.metrics if row["stage"] == stage]
             is_rl = any("reward" in row for row in rows)
             if any(panel.needs in row for row in rows) and is_rl != (panel.key == "loss"):
-                shown = _rewarded(evidence, stage, rows) if panel.key == "rewards" else rows
-                found.append((panel, shown))
-    return found
+                panel_rows = _rewarded(evidence, stage, rows) if panel.key == "rewards" else rows
+                pairs.append((panel, panel_rows))
+    return pairs
 
 
 def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
@@ -95,36 +95,36 @@ def paint_panel(figure: Figure, panel: Panel, rows: MetricsRows, ink: str) -> No
 
 def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
     """Return a picture as an `<svg>` element; `salt` makes its ids unique and reproducible."""
-    text = _svg(_drawn(size, draw, INK, "none"), salt)
+    text = _svg(_figure(size, draw, INK, "none"), salt)
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
 def save(evidence: Evidence, path: Path) -> bool:
     """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
-    found = panels(evidence)
-    if not found:
+    pairs = panels(evidence)
+    if not pairs:
         return False
 
     def draw(figure: Figure, ink: str) -> None:
-        axes = _grid(figure, [panel for panel, _ in found], 2)
-        for ax, (panel, rows) in zip(axes, found, strict=True):
+        axes = _grid(figure, [panel for panel, _ in pairs], 2)
+        for ax, (panel, rows) in zip(axes, pairs, strict=True):
             _draw_panel(ax, panel, rows, ink)
             ax.set_title(panel.title, loc="left", color=ink, fontsize=11)
 
-    save_picture((2 * SIZE_IN[0], -(-len(found) // 2) * SIZE_IN[1]), draw, path)
+    save_picture((2 * SIZE_IN[0], -(-len(pairs) // 2) * SIZE_IN[1]), draw, path)
     return True
 
 
 def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
     """Save a picture on white as `path`.png, for viewers and mail, and as scalable `path`.svg."""
-    figure = _drawn(size, draw, PAPER, "white")
+    figure = _figure(size, draw, PAPER, "white")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     replace_file(path.with_suffix(".png"), buffer.getvalue())
     replace_file(path.with_suffix(".svg"), _svg(figure, path.stem))
 
 
-def _drawn(size: tuple[float, float], draw: Paint, ink: str, paper: str) -> Figure:
+def _figure(size: tuple[float, float], draw: Paint, ink: str, paper: str) -> Figure:
     figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor=paper)
     draw(figure, ink)
     for ax in figure.axes:
@@ -147,9 +147,9 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     ends with its last: a mean of only later values would hide the start.
     """
     smoothed = []
-    for place in range(len(values)):
-        half = min(window // 2, place, len(values) - 1 - place)
-        part = values[place - half : place + half + 1]
+    for index in range(len(values)):
+        half = min(window // 2, index, len(values) - 1 - index)
+        part = values[index - half : index + half + 1]
         smoothed.append(sum(part) / len(part))
     return smoothed
 
@@ -161,8 +161,8 @@ def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
     total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
     height = (SIZE_IN[1] - MARGINS_IN["bottom"] - MARGINS_IN["top"]) / total[1]
     axes = []
-    for place, panel in enumerate(shown):
-        row, column = divmod(place, n_columns)
+    for index, panel in enumerate(shown):
+        row, column = divmod(index, n_columns)
         right = LEGEND_IN if panel.has_legend else MARGINS_IN["right"]
         left = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
         bottom = ((n_rows - 1 - row) * SIZE_IN[1] + MARGINS_IN["bottom"]) / total[1]
@@ -211,7 +211,7 @@ def _line(
     ax.plot(steps, smooth(values, window), color=color, linewidth=1.8, label=label, marker=marker)
 
 
-def _one(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
+def _curve(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
     def draw(ax: Axes, rows: MetricsRows) -> None:
         _line(ax, rows, key, COLORS[0])
         ax.set_ylim(bottom, top)
@@ -264,21 +264,21 @@ PANELS = (
         "Answer length (tokens)",
         "Mean length of a completion, thinking included.",
         "completions/mean_length",
-        _one("completions/mean_length"),
+        _curve("completions/mean_length"),
     ),
     Panel(
         "reflection",
         "Reflection words per answer",
         "How often an answer looks back at itself: wait, check, 다시, 检查, ...",
         "reflection_per_answer",
-        _one("reflection_per_answer"),
+        _curve("reflection_per_answer"),
     ),
     Panel(
         "entropy",
         "Entropy (nats per token)",
         "How open the policy still is to other continuations.",
         "entropy",
-        _one("entropy"),
+        _curve("entropy"),
     ),
     Panel(
         "rewards",
@@ -293,7 +293,7 @@ PANELS = (
         "Language consistency",
         "Share of the thinking that is in the question's language.",
         "language_consistency",
-        _one("language_consistency", top=1.0),
+        _curve("language_consistency", top=1.0),
     ),
     Panel(
         "time",
@@ -308,6 +308,6 @@ PANELS = (
         "Loss (nats)",
         "How surprising is what it learns from: a token, or which answer of a pair is better.",
         "loss",
-        _one("loss", bottom=None),
+        _curve("loss", bottom=None),
     ),
 )

@@ -35,8 +35,8 @@ Column = tuple[str, Callable[[Sequence[Evidence], str], str]]
 
 def tables(runs: Sequence[Evidence]) -> list[Table]:
     """Return the tables that the runs have data for."""
-    found = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
-    return [table for table in found if table.rows]
+    candidates = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
+    return [table for table in candidates if table.rows]
 
 
 def main_path(runs: Sequence[Evidence]) -> list[str]:
@@ -79,10 +79,10 @@ def aside(runs: Sequence[Evidence]) -> Table:
 
 
 def reward_models(runs: Sequence[Evidence]) -> Table:
-    found = [run.results.get("preference", {}) for run in runs]
-    names = [name for name in found[0] if all(name in results for results in found)]
+    per_run = [run.results.get("preference", {}) for run in runs]
+    names = [name for name in per_run[0] if all(name in results for results in per_run)]
     rows: list[tuple[str, ...]] = [
-        (name, _percent(statistics.fmean(results[name]["accuracy"] for results in found)))
+        (name, _percent(statistics.fmean(results[name]["accuracy"] for results in per_run)))
         for name in names
     ]
     return Table("Reward models", ("of", "held-out accuracy"), rows)
@@ -98,11 +98,11 @@ def _table(
 ) -> Table:
     """Build a table without the columns that are empty in every row."""
     cells = [[_try(cell, runs, name) for _, cell in columns] for name in names]
-    filled = [place for place in range(len(columns)) if any(row[place] for row in cells)]
-    head = (of, *(columns[place][0] for place in filled))
+    filled = [index for index in range(len(columns)) if any(row[index] for row in cells)]
+    head = (of, *(columns[index][0] for index in filled))
     short = [name.removeprefix("distill/").removeprefix("ablation/") for name in names]
     rows = [
-        (name, *(row[place] for place in filled)) for name, row in zip(short, cells, strict=True)
+        (name, *(row[index] for index in filled)) for name, row in zip(short, cells, strict=True)
     ]
     return Table(title, head, rows, note)
 
@@ -116,17 +116,17 @@ def _try(cell: Callable[..., str], runs: Sequence[Evidence], name: str) -> str:
 
 def _names(runs: Sequence[Evidence]) -> list[str]:
     """Return the stages that all runs have measured, in the order of the first run."""
-    found = [run.results.get("stages", {}) for run in runs]
-    return [name for name in found[0] if all(name in stages for stages in found)]
+    per_run = [run.results.get("stages", {}) for run in runs]
+    return [name for name in per_run[0] if all(name in stages for stages in per_run)]
 
 
 def _note(runs: Sequence[Evidence]) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
     samples, temperature = config.get("samples", 1), config.get("temperature")
-    drawn = f"{samples} answers a problem at temperature {temperature}"
+    method = f"{samples} answers a problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
-    return f"On held-out problems, {drawn}; {over}{ERROR_NOTE}, problems as clusters."
+    return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
 
 
 def _stage(run: Evidence, name: str) -> dict[str, Any]:
@@ -145,12 +145,12 @@ def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
     return statistics.fmean(values)
 
 
-def _rate(key: str, after: str = "") -> Callable[[Sequence[Evidence], str], str]:
+def _rate(key: str, suffix: str = "") -> Callable[[Sequence[Evidence], str], str]:
     """Return a cell function for a share with its error."""
 
     def cell(runs: Sequence[Evidence], name: str) -> str:
-        found = combine([measured(name + after, key)(run) for run in runs])
-        return f"{100 * found.value:.1f} ± {100 * found.stderr:.1f} %"
+        rate = combine([measured(name + suffix, key)(run) for run in runs])
+        return f"{100 * rate.value:.1f} ± {100 * rate.stderr:.1f} %"
 
     return cell
 
@@ -165,8 +165,8 @@ def _number(digits: int, *keys: str) -> Callable[[Sequence[Evidence], str], str]
 
 def _vote(runs: Sequence[Evidence], name: str) -> str:
     """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
-    is_one = _mean(runs, name, "reasoning", "samples") < 2
-    return "" if is_one else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
+    is_single = _mean(runs, name, "reasoning", "samples") < 2
+    return "" if is_single else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
 
 def _liked(runs: Sequence[Evidence], name: str) -> str:

@@ -66,22 +66,22 @@ class AccessMiddleware:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        headers, started = Headers(scope=scope), time.monotonic()
+        headers, start = Headers(scope=scope), time.monotonic()
         request_id = headers.get("x-request-id", "")
         if not _SANE_ID.fullmatch(request_id):
             request_id = f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
-        added = {"x-request-id": request_id, "x-content-type-options": "nosniff"}
+        extra_headers = {"x-request-id": request_id, "x-content-type-options": "nosniff"}
         if (origin := headers.get("origin")) is not None and self._origins.has(origin):
-            added |= granted(origin)
+            extra_headers |= granted(origin)
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
-                out.update(added)
+                out.update(extra_headers)
                 out.add_vary_header("Origin")
             await send(message)
 
@@ -95,14 +95,14 @@ class AccessMiddleware:
         finally:
             outcome = scope["state"].get("outcome", status or GONE)
             self._on_end(scope["method"], scope["path"], outcome)
-            told = f"{status}, then {outcome}" if status not in (0, outcome) else str(outcome)
+            statuses = f"{status}, then {outcome}" if status not in (0, outcome) else str(outcome)
             path = scope["path"].encode("unicode_escape").decode()
-            seconds = time.monotonic() - started
-            log.info("%s %.200s %s %.3f s %s", scope["method"], path, told, seconds, request_id)
+            seconds = time.monotonic() - start
+            log.info("%s %.200s %s %.3f s %s", scope["method"], path, statuses, seconds, request_id)
 
     async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            self._check_place(headers)
+            self._check_host_and_origin(headers)
             if is_preflight(scope["method"], headers):
                 await Response(None, 204, preflight(headers))(scope, receive, send)
                 return
@@ -114,7 +114,7 @@ class AccessMiddleware:
         else:
             await self._app(scope, _replay(body, receive), send)
 
-    def _check_place(self, headers: Headers) -> None:
+    def _check_host_and_origin(self, headers: Headers) -> None:
         host = _hostname(headers.get("host", ""))
         if self._hosts is not None and host not in self._hosts:
             raise ApiError(
@@ -140,8 +140,8 @@ class AccessMiddleware:
     def _has_key(self, headers: Headers) -> bool:
         """Compare with every key, in constant time and without an early exit."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        given = _digest(key.strip() if scheme.lower() == "bearer" else "")
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
+        key_digest = _digest(key.strip() if scheme.lower() == "bearer" else "")
+        matches = [hmac.compare_digest(key_digest, digest) for digest in self._digests]
         return True in matches
 
 
@@ -170,16 +170,16 @@ async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) ->
 
 def _replay(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that replays the body once, then passes messages on (the disconnect)."""
-    is_given = False
+    is_sent = False
 
-    async def again() -> Message:
-        nonlocal is_given
-        if is_given:
+    async def receive_again() -> Message:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        is_given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return receive_again
 
 
 def _hostname(host: str) -> str:

@@ -51,27 +51,27 @@ class ApiResponse:
     async def whole(self, request: Request) -> Json:
         """Return the whole answer. Raises ApiError (499 if the client disconnects)."""
         work = asyncio.ensure_future(self._collect())
-        gone = asyncio.ensure_future(_gone(request))
+        disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 raise ApiError(499, "The client has gone.")
             return self._writer.whole(work.result(), self._usage)
         finally:
             self.flow.cancel()
-            for task in (work, gone):
+            for task in (work, disconnect):
                 task.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+            await asyncio.gather(work, disconnect, return_exceptions=True)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield server-sent events. An error is sent as the last event."""
         writer = self._writer
         try:
             yield writer.begin()
-            async for saids in self._saids():
-                said = b"".join(map(writer.say, saids))
-                if said or not saids:
-                    yield said or KEEP_ALIVE
+            async for chunks in self._chunks():
+                data = b"".join(map(writer.say, chunks))
+                if data or not chunks:
+                    yield data or KEEP_ALIVE
             last = writer.end(self._usage)
             self.outcome = 200
             yield last
@@ -84,35 +84,35 @@ class ApiResponse:
         """Return the error to send to the client and set `outcome`; log an unexpected error."""
         if not isinstance(error, ApiError):
             log.error("something unexpected happened", exc_info=error)
-        known = error if isinstance(error, ApiError) else unexpected(error)
-        self.outcome = known.status
-        return known
+        api_error = error if isinstance(error, ApiError) else unexpected(error)
+        self.outcome = api_error.status
+        return api_error
 
     async def _collect(self) -> list[FullCompletion]:
-        wholes = [FullCompletion() for _ in range(self.flow.n)]
-        async for saids in self._saids():
-            for said in saids:
-                wholes[said.index].add(said)
-        return wholes
+        completions = [FullCompletion() for _ in range(self.flow.n)]
+        async for chunks in self._chunks():
+            for chunk in chunks:
+                completions[chunk.index].add(chunk)
+        return completions
 
-    async def _saids(self) -> AsyncIterator[list[Chunk]]:
+    async def _chunks(self) -> AsyncIterator[list[Chunk]]:
         """Yield new chunks, or an empty list after `keepalive_s` without any.
 
         Raises ApiError, also on a timeout.
         """
-        left = self.flow.n
-        while left:
+        n_open = self.flow.n
+        while n_open:
             wait = min(self.limits.keepalive_s, self._time_left())
             try:
                 async with asyncio.timeout(wait):
-                    saids = await self.flow.next()
+                    chunks = await self.flow.next()
             except TimeoutError:
                 self._time_left()
-                saids = []
-            for said in saids:
-                self._usage.add(said)
-                left -= said.finish is not None
-            yield saids
+                chunks = []
+            for chunk in chunks:
+                self._usage.add(chunk)
+                n_open -= chunk.finish is not None
+            yield chunks
         self._usage.prompt_tokens = self.flow.n_prompt_tokens
         self._on_done(self.flow)
 
@@ -148,10 +148,10 @@ class EventStream(StreamingResponse):
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        most = self._answer.limits.total_timeout_s + _SEND_S
+        timeout_s = self._answer.limits.total_timeout_s + _SEND_S
         try:
             with contextlib.suppress(TimeoutError):  # a client that does not read: close
-                async with asyncio.timeout(most):
+                async with asyncio.timeout(timeout_s):
                     await super().__call__(scope, receive, send)
         finally:
             self._answer.flow.cancel()
@@ -195,8 +195,8 @@ class KeepAliveResponse(Response):
         self._on_late = on_late
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def write(body: bytes, more: bool) -> None:
-            await send({"type": "http.response.body", "body": body, "more_body": more})
+        async def write(body: bytes, more_body: bool) -> None:
+            await send({"type": "http.response.body", "body": body, "more_body": more_body})
 
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
@@ -204,7 +204,7 @@ class KeepAliveResponse(Response):
             while not self._work.done():
                 await write(b"\n", True)
                 await asyncio.wait({self._work}, timeout=self._answer.limits.keepalive_s)
-            body, error = self._ended()
+            body, error = self._result()
             await write(body, error is not None)
             if error is not None:
                 self._on_late(error)
@@ -212,16 +212,16 @@ class KeepAliveResponse(Response):
             self._work.cancel()
             scope["state"]["outcome"] = self._answer.outcome
 
-    def _ended(self) -> tuple[bytes, ApiError | None]:
+    def _result(self) -> tuple[bytes, ApiError | None]:
         try:
             body = to_bytes(self._work.result())
         except Exception as error:
-            known = self._answer.failed(error)
-            return to_bytes(known.body()), known
+            api_error = self._answer.failed(error)
+            return to_bytes(api_error.body()), api_error
         self._answer.outcome = 200
         return body, None
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

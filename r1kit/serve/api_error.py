@@ -61,15 +61,15 @@ def unexpected(error: Exception) -> ApiError:
     return ApiError(500, f"Something unexpected happened ({type(error).__name__}).")
 
 
-def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiError:
-    """Return the error for pydantic's list of errors; `known` holds the names of all fields.
+def invalid(errors: Sequence[Mapping[str, Any]], field_names: Collection[str]) -> ApiError:
+    """Return the error for pydantic's list of errors; `field_names` are those of all bodies.
 
     It never repeats what the client sent, except for the name of an unknown field.
     """
     # Every branch of a union reports errors; the deepest one is the branch the client meant.
-    error = max(errors, key=lambda error: len(_place(error, known)))
-    place = _place(error, known)
-    param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".") or None
+    error = max(errors, key=lambda error: len(_path(error, field_names)))
+    path = _path(error, field_names)
+    param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or None
     if error["type"] == "extra_forbidden":
         message = f"There is no field {param}; docs/serving.md lists those there are."
     elif param is None:
@@ -79,12 +79,12 @@ def invalid(errors: Sequence[Mapping[str, Any]], known: Collection[str]) -> ApiE
     return ApiError(400, message, param=param)
 
 
-def _place(error: Mapping[str, Any], known: Collection[str]) -> list[int | str]:
+def _path(error: Mapping[str, Any], field_names: Collection[str]) -> list[int | str]:
     """Return the path in the body: field names and list indices, without the types of unions."""
     if error["type"] == "json_invalid":
         return []
     *inner, last = list(error["loc"])[1:] or [None]
     if error["type"] == "extra_forbidden" and isinstance(last, str):
         last = last[:64] if last.isprintable() and last.isascii() else "(unprintable)"
-        return [p for p in inner if isinstance(p, int) or p in known] + [last]
-    return [p for p in [*inner, last] if isinstance(p, int) or p in known]
+        return [p for p in inner if isinstance(p, int) or p in field_names] + [last]
+    return [p for p in [*inner, last] if isinstance(p, int) or p in field_names]

@@ -37,7 +37,7 @@ _COMPLETING = {
     for prefix in PREFIXES
     for path in ("/chat/completions", "/completions", "/responses")
 }
-_KNOWN = schema.field_names(MODELS)
+_FIELD_NAMES = schema.field_names(MODELS)
 
 
 class Page(Protocol):
@@ -75,12 +75,12 @@ class Routes:
     async def chat(self, body: schema.ChatRequest, request: Request) -> Response:
         """Generate the next turn of a conversation."""
         served, by_name = self._models.find(body.model)
-        most = None
+        answer_tokens = None
         if self._is_launch_day:
-            body, most = deepseek_r1_profile.checked(body, by_name)
+            body, answer_tokens = deepseek_r1_profile.checked(body, by_name)
         writer = ChoicesWriter(ChatWriter(served.thinks(body, by_name), served.decoder), body)
-        ask = partial(served.chat, body, by_name, most)
-        return await self._answer(ask, writer, body.stream, request)
+        start = partial(served.chat, body, by_name, answer_tokens)
+        return await self._answer(start, writer, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Continue a text."""
@@ -92,8 +92,8 @@ class Routes:
         """Generate the next turn of a conversation, in OpenAI's Responses API."""
         served, by_name = self._models.find(body.model)
         try:
-            ask = partial(served.chat, body.as_chat(), by_name)
-            return await self._answer(ask, Items(body, served.decoder), body.stream, request)
+            start = partial(served.chat, body.as_chat(), by_name)
+            return await self._answer(start, Items(body, served.decoder), body.stream, request)
         except ApiError as error:
             raise renamed(error) from None
 
@@ -107,7 +107,7 @@ class Routes:
 
     async def health(self) -> Response:
         """Report whether every model is served, and no more, since this route needs no key."""
-        is_well = all(one.vitals.is_healthy for one in self._models.served)
+        is_well = all(model.vitals.is_healthy for model in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
         return JsonResponse(body, 200 if is_well else 503)
 
@@ -117,17 +117,17 @@ class Routes:
 
     async def _answer(
         self,
-        ask: Callable[[], Awaitable[ResponseStream]],
+        start: Callable[[], Awaitable[ResponseStream]],
         writer: Writer,
         stream: bool | None,
         request: Request,
     ) -> Response:
         if stream:
-            return EventStream(ApiResponse(await ask(), writer, self._limits, self._measure))
-        same = await fingerprint(request)
-        self._late.raise_kept(same, request)
-        answer = ApiResponse(await ask(), writer, self._limits, self._measure)
-        return await whole(answer, request, lambda error: self._late.keep(same, error))
+            return EventStream(ApiResponse(await start(), writer, self._limits, self._measure))
+        digest = await fingerprint(request)
+        self._late.raise_kept(digest, request)
+        answer = ApiResponse(await start(), writer, self._limits, self._measure)
+        return await whole(answer, request, lambda error: self._late.keep(digest, error))
 
     def count(self, method: str, path: str, status: int) -> None:
         """Count a request for completions, even if no handler has seen it."""
@@ -157,14 +157,14 @@ def build(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        for one in served:
-            one.start()
+        for model in served:
+            model.start()
         async with AsyncExitStack() as stack:
             if page is not None:
                 await stack.enter_async_context(page.lifespan)
             yield
-        for one in served:
-            await one.stop()
+        for model in served:
+            await model.stop()
 
     # No documentation pages: they would load scripts from other hosts.
     app = FastAPI(title="r1kit", docs_url=None, redoc_url=None, lifespan=lifespan)
@@ -173,14 +173,14 @@ def build(
         app.include_router(routes.router(), prefix=prefix, include_in_schema=prefix == "/v1")
     app.get("/health")(routes.health)
     app.get("/metrics")(routes.metrics)
-    for kind, told in _ERRORS.items():
-        app.add_exception_handler(kind, _teller(told, is_launch_day))
-    inner = app if page is None else _beside(app, page)
+    for kind, convert in _ERRORS.items():
+        app.add_exception_handler(kind, _handler(convert, is_launch_day))
+    inner = app if page is None else _with_page(app, page)
     is_open = page.has if page else lambda _: False
     return AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open, routes.count)
 
 
-def _beside(app: ASGIApp, page: Page) -> ASGIApp:
+def _with_page(app: ASGIApp, page: Page) -> ASGIApp:
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
         is_page = scope["type"] == "http" and page.has(scope["path"])
         await (page if is_page else app)(scope, receive, send)
@@ -188,35 +188,37 @@ def _beside(app: ASGIApp, page: Page) -> ASGIApp:
     return either
 
 
-def _teller(told: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
+def _handler(convert: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
     """Return an exception handler that responds with an API error."""
 
-    async def tell(_: Request, error: Exception) -> JsonResponse:
-        known = told(error)
+    async def handle(_: Request, error: Exception) -> JsonResponse:
+        api_error = convert(error)
         status, body = (
-            deepseek_r1_profile.body(known) if is_launch_day else (known.status, known.body())
+            deepseek_r1_profile.body(api_error)
+            if is_launch_day
+            else (api_error.status, api_error.body())
         )
-        return JsonResponse(body, status, known.headers)
+        return JsonResponse(body, status, api_error.headers)
 
-    return tell
+    return handle
 
 
 def _unwritable(error: UnwritableError) -> ApiError:
     fault = {"loc": ("body", *error.path), "msg": error.why, "type": "unwritable"}
-    return invalid([fault], _KNOWN)
+    return invalid([fault], _FIELD_NAMES)
 
 
 def _http_error(error: HTTPException) -> ApiError:
-    told = {404: "There is no such route; docs/serving.md lists those there are.",
+    messages = {404: "There is no such route; docs/serving.md lists those there are.",
             405: "This route is asked in another way; see docs/serving.md."}  # fmt: skip
-    message = told.get(error.status_code, f"{error.detail}.")
+    message = messages.get(error.status_code, f"{error.detail}.")
     return ApiError(error.status_code, message, headers=error.headers)
 
 
 _ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
     ApiError: lambda error: error,
     UnwritableError: _unwritable,
-    RequestValidationError: lambda error: invalid(error.errors(), _KNOWN),
+    RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES),
     HTTPException: _http_error,
     Exception: unexpected,
 }

@@ -27,46 +27,46 @@ def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
 
     Raises ApiError (400) for a request that API refused.
     """
-    for place, message in enumerate(request.messages):
+    for index, message in enumerate(request.messages):
         has_thinking = message.reasoning_content is not None or message.reasoning is not None
         if has_thinking and not message.prefix:
             raise _refused(
-                f"messages[{place}].reasoning_content: The thinking of a past answer must not be "
+                f"messages[{index}].reasoning_content: The thinking of a past answer must not be "
                 "sent back; leave it out."
             )
     for field in _UNKNOWN:
         if getattr(request, field) is not None:
             raise _refused(f"{field}: It came later than this API profile; leave it out.")
-    most = request.max_tokens or ANSWER_TOKENS
-    if most > MOST_ANSWER_TOKENS:
+    max_tokens = request.max_tokens or ANSWER_TOKENS
+    if max_tokens > MOST_ANSWER_TOKENS:
         raise _refused(
             f"Invalid max_tokens value, the valid range of max_tokens is [1, {MOST_ANSWER_TOKENS}]"
         )
     if not thinks:
-        return request, most
+        return request, max_tokens
     if request.logprobs or request.top_logprobs is not None:
         raise _refused("deepseek-reasoner does not support the parameter `logprobs`")
     _refuse_successive(request)
-    return request.model_copy(update=dict.fromkeys(_NO_EFFECT)), most
+    return request.model_copy(update=dict.fromkeys(_NO_EFFECT)), max_tokens
 
 
 def body(error: ApiError) -> tuple[int, dict[str, Any]]:
     """Return the status and body of an error in that API."""
     if error.code == "model_not_found":
         error = _refused("Model Not Exist")
-    told = error.body()["error"] | {"param": None}
+    fields = error.body()["error"] | {"param": None}
     if error.status in (400, 401):
-        told["code"] = "invalid_request_error"
-    return error.status, {"error": told}
+        fields["code"] = "invalid_request_error"
+    return error.status, {"error": fields}
 
 
 def _refuse_successive(request: ChatRequest) -> None:
     roles = [message.role for message in request.messages]
-    for place, (role, following) in enumerate(pairwise(roles)):
+    for index, (role, following) in enumerate(pairwise(roles)):
         if role == following and role in ("user", "assistant"):
             raise _refused(
                 "deepseek-reasoner does not support successive user or assistant messages "
-                f"(messages[{place}] and messages[{place + 1}] in your input). You should "
+                f"(messages[{index}] and messages[{index + 1}] in your input). You should "
                 "interleave the user/assistant messages in the message sequence."
             )
 

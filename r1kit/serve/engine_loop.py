@@ -42,7 +42,7 @@ _LOOK_S = 1.0
 """seconds between steps of an idle engine, which reveal whether it still runs"""
 _TURNS = 4
 """iterations of the event loop from a delivery until its last byte is written"""
-_SAY_S = 0.02
+_SEND_S = 0.02
 """most seconds that the engine waits for this"""
 _DEAD = "The engine has failed and could not be started again; see the server's log."
 
@@ -52,25 +52,25 @@ log = logging.getLogger("r1kit.serve")
 class Generation:
     """The n completions of one request, as seen by the event loop."""
 
-    def __init__(self, driver: EngineLoop, ask: GenerationRequest) -> None:
-        self.ask = ask
+    def __init__(self, driver: EngineLoop, request: GenerationRequest) -> None:
+        self.request = request
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         """time of the first token"""
         self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
-        self.n_open = ask.request.n
+        self.n_open = request.request.n
         """number of completions that have not ended"""
         self._driver = driver
 
     @property
     def n(self) -> int:
         """Number of completions."""
-        return self.ask.request.n
+        return self.request.request.n
 
     @property
     def n_prompt_tokens(self) -> int:
         """Number of prompt tokens."""
-        return len(self.ask.request.prompt_ids)
+        return len(self.request.request.prompt_ids)
 
     async def next(self) -> list[Chunk]:
         """Wait for chunks and return all since the last call.
@@ -97,7 +97,7 @@ class EngineLoop:
         """generations that are not over"""
         self.n_failures = 0
         self.is_dead = False
-        self._n_held = 0
+        self._n_reserved = 0
         """number of completions that have room but are not submitted yet"""
         self._make_engine = make_engine
         self._tokenizer = tokenizer
@@ -112,7 +112,7 @@ class EngineLoop:
         self._read_before = self._cached_before = self._sampled_before = 0
         """token counts of the engines that failed"""
         self._stopping = False
-        self._said = threading.Event()
+        self._sent = threading.Event()
         """set when the chunks posted last are on their way to the clients"""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -131,7 +131,7 @@ class EngineLoop:
     @property
     def n_waiting(self) -> int:
         """Number of completions that have no token yet."""
-        return sum(g.ask.request.n for g in self.live if g.first_at is None)
+        return sum(g.request.request.n for g in self.live if g.first_at is None)
 
     @property
     def n_running(self) -> int:
@@ -171,18 +171,18 @@ class EngineLoop:
         """
         if self.is_dead:
             raise ApiError(503, _DEAD, headers={"Retry-After": "30"})
-        most = self._limits.max_rows + self._limits.max_waiting
-        if sum(generation.n_open for generation in self.live) + self._n_held + n > most:
+        capacity = self._limits.max_rows + self._limits.max_waiting
+        if sum(generation.n_open for generation in self.live) + self._n_reserved + n > capacity:
             raise busy("The server has as many requests as it can hold; ask again later.")
-        self._n_held += n
+        self._n_reserved += n
         try:
             yield
         finally:
-            self._n_held -= n
+            self._n_reserved -= n
 
-    def ask(self, ask: GenerationRequest) -> Generation:
+    def ask(self, request: GenerationRequest) -> Generation:
         """Submit a request; must be called inside `room`."""
-        generation = Generation(self, ask)
+        generation = Generation(self, request)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))
         return generation
@@ -221,48 +221,48 @@ class EngineLoop:
                     self._engine.step()
 
     def _begin(self, generation: Generation) -> None:
-        ask = generation.ask
+        request = generation.request
         try:
             if self.is_dead:
                 raise ApiError(503, _DEAD)
-            self._working[generation] = begin(self._engine, ask, self._tokenizer)
+            self._working[generation] = begin(self._engine, request, self._tokenizer)
         except Exception as error:
             self._refuse([generation], _as_api_error(error))
 
     def _drop(self, generation: Generation) -> None:
-        for completing in self._working.pop(generation, []):
-            self._engine.abort(completing.job)
+        for stream in self._working.pop(generation, []):
+            self._engine.abort(stream.job)
 
     def _report(self) -> None:
-        news: list[tuple[Generation, Chunk | ApiError]] = []
-        for generation, completings in list(self._working.items()):
+        events: list[tuple[Generation, Chunk | ApiError]] = []
+        for generation, streams in list(self._working.items()):
             try:
-                for completing in completings:
-                    news += [(generation, said) for said in completing.advance(self._engine)]
+                for stream in streams:
+                    events += [(generation, chunk) for chunk in stream.advance(self._engine)]
             except Exception as error:
                 self._drop(generation)
-                news.append((generation, _as_api_error(error)))
-            if all(completing.is_over for completing in completings):
+                events.append((generation, _as_api_error(error)))
+            if all(stream.is_over for stream in streams):
                 self._working.pop(generation, None)
-        if news:
-            self._post(news)
+        if events:
+            self._post(events)
 
     def _fail(self, error: Exception) -> None:
         """End all generations of the failed engine with an error and make a new engine."""
         log.error("the engine failed", exc_info=error)
         self.n_failures += 1
         self._failures_in_a_row += 1
-        failed, self._working = list(self._working), {}
+        generations, self._working = list(self._working), {}
         counters, self._is_broken = self._engine.counters, True
-        self._refuse(failed, _as_api_error(error))
+        self._refuse(generations, _as_api_error(error))
         try:
             self._engine = self._make_engine()
             self._read_before += counters.prompt_tokens
             self._cached_before += counters.cached_tokens
             self._sampled_before += counters.completion_tokens
             self._is_broken = False
-        except Exception as again:
-            log.error("no new engine could be made", exc_info=again)
+        except Exception as restart_error:
+            log.error("no new engine could be made", exc_info=restart_error)
             self.is_dead = True
 
     def _stop(self) -> None:
@@ -274,18 +274,18 @@ class EngineLoop:
     def _refuse(self, generations: Iterable[Generation], error: ApiError) -> None:
         self._post([(generation, error) for generation in generations])
 
-    def _post(self, news: list[tuple[Generation, Chunk | ApiError]]) -> None:
+    def _post(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         assert self._loop is not None
         try:
-            self._said.clear()
-            self._loop.call_soon_threadsafe(self._deliver, news)
-            self._said.wait(_SAY_S)
+            self._sent.clear()
+            self._loop.call_soon_threadsafe(self._deliver, events)
+            self._sent.wait(_SEND_S)
         except RuntimeError:  # the event loop is closed: no client is left
             log.info("told nobody: the event loop is closed")
 
-    def _deliver(self, news: list[tuple[Generation, Chunk | ApiError]]) -> None:
+    def _deliver(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         """Put the events into their generations' queues; runs in the event loop."""
-        for generation, event in news:
+        for generation, event in events:
             if isinstance(event, ApiError):
                 generation.n_open = 0
             else:
@@ -294,15 +294,15 @@ class EngineLoop:
             if not generation.n_open:
                 self.live.discard(generation)
             generation.events.put_nowait(event)
-        self._when_said(_TURNS)
+        self._set_sent(_TURNS)
 
-    def _when_said(self, turns: int) -> None:
-        """Set `_said` after `turns` iterations of the event loop: by then the handlers have run."""
+    def _set_sent(self, turns: int) -> None:
+        """Set `_sent` after `turns` iterations of the event loop: by then the handlers have run."""
         assert self._loop is not None
         if turns:
-            self._loop.call_soon(self._when_said, turns - 1)
+            self._loop.call_soon(self._set_sent, turns - 1)
         else:
-            self._said.set()
+            self._sent.set()
 
 
 def _as_api_error(error: Exception) -> ApiError:

@@ -25,27 +25,27 @@ class LateErrors:
     """The newest late errors of one server, each raised once."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, tuple[float, ApiError]] = OrderedDict()
+        self._errors: OrderedDict[bytes, tuple[float, ApiError]] = OrderedDict()
 
-    def keep(self, asked: bytes, error: ApiError) -> None:
+    def keep(self, digest: bytes, error: ApiError) -> None:
         """Store an error that says when to retry, or not to; any other may not occur again."""
         if error.headers:
-            self._kept[asked] = (time.monotonic(), error)
-            while len(self._kept) > _MAX_KEPT:
-                self._kept.popitem(last=False)
+            self._errors[digest] = (time.monotonic(), error)
+            while len(self._errors) > _MAX_KEPT:
+                self._errors.popitem(last=False)
 
-    def raise_kept(self, asked: bytes, request: Request) -> None:
+    def raise_kept(self, digest: bytes, request: Request) -> None:
         """Raise the stored ApiError of the same request, if this is a retry."""
         if request.headers.get("x-stainless-retry-count", "0") == "0":
             return
-        at, error = self._kept.pop(asked, (0.0, None))
+        at, error = self._errors.pop(digest, (0.0, None))
         if error is not None and time.monotonic() - at < _KEPT_S:
             raise error
 
 
 async def fingerprint(request: Request) -> bytes:
     """Return a digest that is equal for equal requests of the same client."""
-    told = [request.url.path, request.headers.get("authorization", "")]
-    digest = hashlib.sha256("\n".join([*told, ""]).encode("utf-8", "surrogatepass"))
+    parts = [request.url.path, request.headers.get("authorization", "")]
+    digest = hashlib.sha256("\n".join([*parts, ""]).encode("utf-8", "surrogatepass"))
     digest.update(await request.body())
     return digest.digest()

@@ -46,13 +46,13 @@ class Process:
 def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list[ServedModel]:
     """Open checkpoint folders by model name. Raises CheckpointError if one does not open."""
     served: list[ServedModel] = []
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         openings: list[EngineProcess] = []
         for folder in folders.values():  # they load while this process imports
             openings.append(
                 EngineProcess(EngineConfig(folder, limits.max_rows, limits.prefix_tokens))
             )
-            opened.callback(openings[-1].close)
+            stack.callback(openings[-1].close)
         with gc_paused_imports():
             from r1kit.engines.grammar import Grammars
             from r1kit.model.folder import open_tokenizer, vocab_and_eos
@@ -65,5 +65,5 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
             process = Process(make, opening)
             grammars = Grammars(tokenizer, vocab_size, eos_ids)
             served.append(Served(name, process, tokenizer, grammars, limits, process.close))
-        opened.pop_all()
+        stack.pop_all()
     return served

@@ -54,9 +54,9 @@ class _Engines(Collector):
         self._served = served
 
     def collect(self) -> Iterator[Metric]:
-        for name, (kind, told, value) in _COUNTED.items():
-            metric = Metric(name, told, kind)
-            for one in self._served:
+        for name, (kind, documentation, value) in _COUNTED.items():
+            metric = Metric(name, documentation, kind)
+            for model in self._served:
                 sample = f"{name}_total" if kind == "counter" else name
-                metric.add_sample(sample, {"model": one.name}, value(one.vitals))
+                metric.add_sample(sample, {"model": model.name}, value(model.vitals))
             yield metric

@@ -112,7 +112,7 @@ class Served:
         self._grammars = grammars
         self._vocab_size = grammars.vocab_size
         self._on_stop = on_stop
-        self._pen = ThreadPoolExecutor(1, "tokenizer")
+        self._executor = ThreadPoolExecutor(1, "tokenizer")
         """thread that encodes prompts one at a time, off the event loop"""
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
@@ -138,48 +138,54 @@ class Served:
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.driver.stop)
-        self._pen.shutdown()
+        self._executor.shutdown()
         await asyncio.to_thread(self._on_stop)
 
     async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
         """Reserve room before any work is done for the request."""
         with self.driver.room(n):
-            ask = await asyncio.get_running_loop().run_in_executor(self._pen, prepare)
-            return self.driver.ask(ask)
+            request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
+            return self.driver.ask(request)
 
     def _chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None
     ) -> GenerationRequest:
         """Convert a chat request for the engine. Raises ApiError."""
         thinks = self._thinks(request, by_name)
-        turns, begun = request.conversation()
+        turns, prefix = request.conversation()
         try:
-            opening = self._renderer.open_turn(turns, thinks, begun)
+            opening = self._renderer.open_turn(turns, thinks, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
                 f"messages: The model's chat template refuses them ({type(error).__name__}).",
                 param="messages",
             ) from error
-        most = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
+        max_tokens = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
         is_thinking = opening.part == "thinking"
         if answer_tokens is not None:
-            most = answer_tokens + (deepseek_r1_profile.THINKING_TOKENS if is_thinking else 0)
-        asked = self._request(request, opening.ids, most, "messages", request.top_logprobs)
+            max_tokens = answer_tokens + (deepseek_r1_profile.THINKING_TOKENS if is_thinking else 0)
+        engine_request = self._request(
+            request, opening.ids, max_tokens, "messages", request.top_logprobs
+        )
         schema = self._schema(request)
-        ask = GenerationRequest(
-            asked,
+        generation = GenerationRequest(
+            engine_request,
             opening,
             close_ids=self._close_ids,
             stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
         )
         if schema is not None or answer_tokens is not None:
-            ask = self._with_answer(ask, schema, answer_tokens or most)
+            generation = self._with_answer(generation, schema, answer_tokens or max_tokens)
         budget = request.thinking.budget_tokens if request.thinking else None
         if answer_tokens is not None:
-            budget = asked.sampling.max_tokens
-        return ask if budget is None or not is_thinking else self._with_budget(ask, budget)
+            budget = engine_request.sampling.max_tokens
+        return (
+            generation
+            if budget is None or not is_thinking
+            else self._with_budget(generation, budget)
+        )
 
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
@@ -193,11 +199,11 @@ class Served:
                 f"prompt: It needs at least one token, and ids below {self._vocab_size}.",
                 param="prompt",
             )
-        most = request.max_tokens or _LEGACY_MAX_TOKENS
-        wanted = self._request(request, ids, most, "prompt", request.logprobs)
-        stopped = dataclasses.replace(wanted.sampling, stop=request.stops())
+        max_tokens = request.max_tokens or _LEGACY_MAX_TOKENS
+        engine_request = self._request(request, ids, max_tokens, "prompt", request.logprobs)
+        sampling = dataclasses.replace(engine_request.sampling, stop=request.stops())
         return GenerationRequest(
-            _drawn_by(wanted, stopped), wants_logprobs=request.logprobs is not None
+            _with_sampling(engine_request, sampling), wants_logprobs=request.logprobs is not None
         )
 
     def describe(self, name: str) -> Json:
@@ -217,9 +223,9 @@ class Served:
         return thinks
 
     def _request(
-        self, request: CompletionParams, ids: list[int], most: int, param: str, n_top: int | None
+        self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
     ) -> Request:
-        room = most if self.max_positions is None else self.max_positions - len(ids)
+        room = limit if self.max_positions is None else self.max_positions - len(ids)
         if room < 1:
             raise ApiError(
                 400,
@@ -230,7 +236,7 @@ class Served:
             )
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = Sampling(
-            max_tokens=min(most, room),
+            max_tokens=min(limit, room),
             temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
@@ -241,10 +247,10 @@ class Served:
 
     def _schema(self, request: ChatRequest) -> str | None:
         """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""
-        wanted = request.response_format and request.response_format.schema_to_follow()
-        if not wanted:
+        json_schema = request.response_format and request.response_format.schema_to_follow()
+        if not json_schema:
             return None
-        schema = as_schema(wanted)
+        schema = as_schema(json_schema)
         try:
             self._grammars.start(schema)
         except GrammarError as error:
@@ -252,42 +258,48 @@ class Served:
         return schema
 
     def _with_answer(
-        self, ask: GenerationRequest, schema: str | None, most: int
+        self, request: GenerationRequest, schema: str | None, limit: int
     ) -> GenerationRequest:
         """Apply the schema and token limit to the answer alone, which begins after any thinking."""
-        sampling = ask.request.sampling
-        answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=most)
-        assert ask.opening is not None
-        if ask.opening.part != "thinking":
-            answer = dataclasses.replace(answer, max_tokens=min(most, sampling.max_tokens))
-            opening = ask.opening
+        sampling = request.request.sampling
+        answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=limit)
+        assert request.opening is not None
+        if request.opening.part != "thinking":
+            answer = dataclasses.replace(answer, max_tokens=min(limit, sampling.max_tokens))
+            opening = request.opening
             if schema is not None:  # a tag in a JSON string is plain text
                 opening = dataclasses.replace(opening, part="answer")
-            return dataclasses.replace(ask, request=_drawn_by(ask.request, answer), opening=opening)
-        free = dataclasses.replace(sampling, stop=(END_THINK,))
-        return dataclasses.replace(ask, request=_drawn_by(ask.request, free), answer=answer)
+            return dataclasses.replace(
+                request, request=_with_sampling(request.request, answer), opening=opening
+            )
+        thinking = dataclasses.replace(sampling, stop=(END_THINK,))
+        return dataclasses.replace(
+            request, request=_with_sampling(request.request, thinking), answer=answer
+        )
 
-    def _with_budget(self, ask: GenerationRequest, budget: int) -> GenerationRequest:
+    def _with_budget(self, request: GenerationRequest, budget: int) -> GenerationRequest:
         """Set the thinking budget, reduced if the answer would have too few tokens.
 
         The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less.
         """
-        most = ask.request.sampling.max_tokens
-        share = max(1, most // ANSWER_SHARE)
+        limit = request.request.sampling.max_tokens
+        share = max(1, limit // ANSWER_SHARE)
         room = (
-            most - len(ask.close_ids) - min(share, ask.answer.max_tokens if ask.answer else share)
+            limit
+            - len(request.close_ids)
+            - min(share, request.answer.max_tokens if request.answer else share)
         )
         if room < 1:
             raise ApiError(
                 400,
-                f"thinking.budget_tokens: {most} tokens are too few to think and to answer; "
+                f"thinking.budget_tokens: {limit} tokens are too few to think and to answer; "
                 "raise max_tokens or shorten the prompt.",
                 param="thinking.budget_tokens",
             )
-        return dataclasses.replace(ask, budget=min(budget, room))
+        return dataclasses.replace(request, budget=min(budget, room))
 
 
-def _drawn_by(request: Request, sampling: Sampling) -> Request:
+def _with_sampling(request: Request, sampling: Sampling) -> Request:
     return dataclasses.replace(request, sampling=sampling)
 
 
@@ -297,12 +309,13 @@ class Models:
     def __init__(self, served: Iterable[ServedModel]) -> None:
         self.served = list(served)
         self._by_name: dict[str, tuple[ServedModel, bool]] = {}
-        for one in self.served:
-            if one.name in self._by_name:
+        for model in self.served:
+            if model.name in self._by_name:
                 raise ConfigError(
-                    f"Two models would be called {one.name}; rename a folder, or serve one of them."
+                    f"Two models would be called {model.name}; rename a folder, or serve one of "
+                    "them."
                 )
-            self._by_name[one.name] = (one, ALIASES.get(one.name, True))
+            self._by_name[model.name] = (model, ALIASES.get(model.name, True))
         for alias, thinks in ALIASES.items():  # a model of that name keeps it
             for first in self.served[:1]:
                 self._by_name.setdefault(alias, (first, thinks))

@@ -31,7 +31,7 @@ class Origins:
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
         """Raises ConfigError for an invalid origin."""
-        self._patterns = [_pattern(one) for one in (*APPS, *allowed)]
+        self._patterns = [_pattern(origin) for origin in (*APPS, *allowed)]
 
     def has(self, origin: str) -> bool:
         return any(pattern.fullmatch(origin.lower()) for pattern in self._patterns)
@@ -65,31 +65,31 @@ def granted(origin: str) -> dict[str, str]:
 
 def preflight(headers: Headers) -> dict[str, str]:
     """Return the headers of a preflight response: what the page may send, and how long it holds."""
-    wanted = headers.get("access-control-request-headers", "")
-    told = {
+    names = headers.get("access-control-request-headers", "")
+    response_headers = {
         "Access-Control-Allow-Methods": "GET, POST",
         "Access-Control-Max-Age": str(_KNOWN_FOR_S),
     }
-    if _WORDS.fullmatch(wanted):
-        told["Access-Control-Allow-Headers"] = wanted
+    if _WORDS.fullmatch(names):
+        response_headers["Access-Control-Allow-Headers"] = names
     if headers.get("access-control-request-private-network") == "true":
-        told["Access-Control-Allow-Private-Network"] = "true"
-    return told
+        response_headers["Access-Control-Allow-Private-Network"] = "true"
+    return response_headers
 
 
-def _pattern(told: str) -> re.Pattern[str]:
+def _pattern(text: str) -> re.Pattern[str]:
     """Compile a pattern. Raises ConfigError for an origin that no browser sends."""
-    origin = told.strip().lower()
+    origin = text.strip().lower()
     if origin == "*":
         return re.compile(".*")
-    scheme, sign, place = origin.partition("://")
-    place = place.rstrip("/").removesuffix(_DEFAULT_PORTS.get(scheme, "/"))
-    needs_place = scheme in _DEFAULT_PORTS
+    scheme, sign, address = origin.partition("://")
+    address = address.rstrip("/").removesuffix(_DEFAULT_PORTS.get(scheme, "/"))
+    needs_address = scheme in _DEFAULT_PORTS
     if origin != "null" and (
-        not sign or not scheme or re.search(r"[/?#@\s]", place) or (needs_place and not place)
+        not sign or not scheme or re.search(r"[/?#@\s]", address) or (needs_address and not address)
     ):
         raise ConfigError(
-            f"--allow-origin {told}: An origin is a scheme, a name and perhaps a port, as in "
+            f"--allow-origin {text}: An origin is a scheme, a name and perhaps a port, as in "
             "https://example.org, http://localhost:5173, vscode-webview://* or null."
         )
-    return re.compile(re.escape(f"{scheme}{sign}{place}").replace(r"\*", "[^/]*"))
+    return re.compile(re.escape(f"{scheme}{sign}{address}").replace(r"\*", "[^/]*"))

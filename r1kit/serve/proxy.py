@@ -59,8 +59,8 @@ class ProxyModel:
         thinks = request.thinks(by_name)
         turns, _ = request.conversation()
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        most = answer_tokens or request.max_completion_tokens or request.max_tokens
-        body = {"messages": messages, "max_tokens": most, **_drawn(request)}
+        max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
+        body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
         if request.response_format is not None:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
@@ -78,7 +78,7 @@ class ProxyModel:
             raise _unknown("prompt", "takes no token ids from us; send a text")
         if request.logprobs is not None:
             raise _unknown("logprobs", "gives no log-probabilities to us")
-        body = {"prompt": prompt, "max_tokens": request.max_tokens, **_drawn(request)}
+        body = {"prompt": prompt, "max_tokens": request.max_tokens, **_sampling_params(request)}
         return await self._begin("/completions", body, request.n or 1, "text")
 
     def describe(self, name: str) -> Json:
@@ -97,10 +97,10 @@ class ProxyModel:
         limits, live = self._limits, self.vitals.live
         if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
-        told = {key: value for key, value in body.items() if value is not None}
+        fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
         relay = ProxyStream(n, self.vitals, form)
-        body = {"model": self.name, **told, **({"n": n} if n > 1 else {}), **streamed}
+        body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
         return relay
@@ -111,9 +111,9 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 
     Raises an R1Error if it cannot be reached or is not OpenAI-compatible.
     """
-    with Endpoint(url, None, key, _ASK_S, retries=1) as behind:
-        listed, address = behind.listed(), behind.address
-    if not listed:
+    with Endpoint(url, None, key, _ASK_S, retries=1) as endpoint:
+        models, address = endpoint.listed(), endpoint.address
+    if not models:
         raise EngineError(f"The server at {address} has no model; see what it was started with.")
     timeout = httpx.Timeout(limits.total_timeout_s, connect=_CONNECT_S, pool=None)
     headers = {"Content-Type": "application/json"}
@@ -121,7 +121,7 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
         headers["Authorization"] = f"Bearer {key}"
     return [
         ProxyModel(
-            one["id"],
+            model["id"],
             httpx.AsyncClient(
                 base_url=address,
                 headers=headers,
@@ -129,19 +129,23 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
                 limits=httpx.Limits(max_connections=None),
             ),
             limits,
-            _capabilities(one),
+            _capabilities(model),
         )
-        for one in listed
+        for model in models
     ]
 
 
 def _capabilities(model: Json) -> list[str]:
     """Return `thinking` if the server declares that it can be toggled; budgets are unsupported."""
-    told = [model.get("capabilities"), model.get("supported_parameters")]
-    return ["thinking"] if any(isinstance(one, list) and "thinking" in one for one in told) else []
+    lists = [model.get("capabilities"), model.get("supported_parameters")]
+    return (
+        ["thinking"]
+        if any(isinstance(names, list) and "thinking" in names for names in lists)
+        else []
+    )
 
 
-def _drawn(request: CompletionParams) -> Json:
+def _sampling_params(request: CompletionParams) -> Json:
     """Return the parameters that both routes share; the upstream has defaults for unset ones."""
     return {
         "temperature": request.temperature,
@@ -156,11 +160,11 @@ def _refuse_tokens(request: ChatRequest) -> None:
     if request.thinking is not None and request.thinking.budget_tokens is not None:
         raise _unknown("thinking.budget_tokens", "has no budgets that we know of")
     if request.messages[-1].prefix:
-        place = f"messages[{len(request.messages) - 1}].prefix"
-        raise _unknown(place, "is not known to continue a text")
+        param = f"messages[{len(request.messages) - 1}].prefix"
+        raise _unknown(param, "is not known to continue a text")
     if request.logprobs:
         raise _unknown("logprobs", "gives no log-probabilities to us")
 
 
-def _unknown(param: str, why: str) -> ApiError:
-    return ApiError(400, f"{param}: The upstream server {why}.", param=param)
+def _unknown(param: str, reason: str) -> ApiError:
+    return ApiError(400, f"{param}: The upstream server {reason}.", param=param)

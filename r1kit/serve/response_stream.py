@@ -81,11 +81,11 @@ class EngineStats(Protocol):
         ...
 
 
-async def all_said(events: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
+async def all_said(queue: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
     """Wait for chunks and return all in the queue. Raises the ApiError that ends the stream."""
-    found = [await events.get()]
-    while not events.empty() and not isinstance(found[-1], ApiError):
-        found.append(events.get_nowait())
-    if isinstance(found[-1], ApiError):
-        raise found[-1]
-    return [event for event in found if isinstance(event, Chunk)]
+    events = [await queue.get()]
+    while not queue.empty() and not isinstance(events[-1], ApiError):
+        events.append(queue.get_nowait())
+    if isinstance(events[-1], ApiError):
+        raise events[-1]
+    return [event for event in events if isinstance(event, Chunk)]

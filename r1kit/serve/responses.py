@@ -181,9 +181,9 @@ class ResponsesRequest(Body):
         if self.instructions:
             messages.append(ChatMessage(role="system", content=self.instructions))
         items = self.input if isinstance(self.input, list) else [_user(self.input)]
-        for place, item in enumerate(items):
+        for index, item in enumerate(items):
             if item.type != "reasoning":
-                messages.append(_message(item, f"input[{place}]"))
+                messages.append(_message(item, f"input[{index}]"))
         if not messages or messages[-1].role == "assistant":
             raise ApiError(400, "input: The last message must be the user's.", param="input")
         return ChatRequest(
@@ -204,15 +204,15 @@ class ResponsesRequest(Body):
         )
 
     def _format(self) -> ResponseFormat | None:
-        wanted = self.text.format if self.text else None
-        if wanted is None:
+        text_format = self.text.format if self.text else None
+        if text_format is None:
             return None
-        if wanted.type != "json_schema":
-            return ResponseFormat(type=wanted.type)
-        if wanted.schema_ is None:
+        if text_format.type != "json_schema":
+            return ResponseFormat(type=text_format.type)
+        if text_format.schema_ is None:
             param = "text.format.schema"
             raise ApiError(400, f"{param}: It must say which schema.", param=param)
-        schema = JsonSchema(name="answer", schema=wanted.schema_)
+        schema = JsonSchema(name="answer", schema=text_format.schema_)
         return ResponseFormat(type="json_schema", json_schema=schema)
 
 
@@ -242,14 +242,14 @@ def _user(text: str) -> InputItem:
     return InputItem(role="user", content=text)
 
 
-def _message(item: InputItem, at: str) -> ChatMessage:
+def _message(item: InputItem, path: str) -> ChatMessage:
     content = item.content
     if isinstance(content, list):
         content = "".join(part.text for part in content if isinstance(part, InputPart))
     if item.role is None:
-        raise ApiError(400, f"{at}.role: A message needs one.", param=f"{at}.role")
+        raise ApiError(400, f"{path}.role: A message needs one.", param=f"{path}.role")
     if content is None:
-        raise ApiError(400, f"{at}.content: A message needs content.", param=f"{at}.content")
+        raise ApiError(400, f"{path}.content: A message needs content.", param=f"{path}.content")
     return ChatMessage(role=item.role, content=content)
 
 

@@ -39,7 +39,7 @@ class Items:
         """text of the open item"""
         self._logprobs: list[Json] = []
         """log-probabilities of its tokens, if it is an answer and they are requested"""
-        self._n_told = 0
+        self._n_sent = 0
         """number of them that events have already sent"""
         self._finish: str | None = None
 
@@ -49,11 +49,11 @@ class Items:
             "response.in_progress", response=head
         )
 
-    def say(self, said: Chunk) -> bytes:
-        self._finish = said.ending or said.finish or self._finish
-        if not said.n_thinking:
-            self._logprobs += token_logprobs([said], self._decoder)
-        return b"".join(event for piece in said.pieces for event in self._piece(piece))
+    def say(self, chunk: Chunk) -> bytes:
+        self._finish = chunk.ending or chunk.finish or self._finish
+        if not chunk.n_thinking:
+            self._logprobs += token_logprobs([chunk], self._decoder)
+        return b"".join(event for piece in chunk.pieces for event in self._piece(piece))
 
     def end(self, usage: Usage) -> bytes:
         """Close the response. A completed one always has a message, even an empty one."""
@@ -65,13 +65,13 @@ class Items:
         return b"".join(events)
 
     def error(self, error: ApiError) -> bytes:
-        told = error.body()["error"]
-        return self._event("error", code=told["code"] or told["type"], message=told["message"],
-                           param=told["param"])  # fmt: skip
+        body = error.body()["error"]
+        return self._event("error", code=body["code"] or body["type"], message=body["message"],
+                           param=body["param"])  # fmt: skip
 
-    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
-        for said in wholes[0].saids:
-            self.say(said)
+    def whole(self, completions: Sequence[FullCompletion], usage: Usage) -> Json:
+        for chunk in completions[0].chunks:
+            self.say(chunk)
         self.end(usage)
         return self._response(self._status(), usage)
 
@@ -80,23 +80,23 @@ class Items:
             yield from self._close()
             yield from self._opened(piece.kind)
         self._text += piece.text
-        more: Json = {"logprobs": self._logprobs[self._n_told :]} if piece.kind == "answer" else {}
-        self._n_told = len(self._logprobs)
-        yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **more)
+        extra: Json = {"logprobs": self._logprobs[self._n_sent :]} if piece.kind == "answer" else {}
+        self._n_sent = len(self._logprobs)
+        yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **extra)
 
     def _opened(self, kind: str) -> Iterator[bytes]:
         self._kind, self._text = kind, ""
         prefix = "rs" if kind == "thinking" else "msg"
         self._open = self._item(f"{prefix}_{uuid.uuid4().hex}", "in_progress", [])
-        place = len(self._done)
-        yield self._event("response.output_item.added", output_index=place, item=self._open)
+        index = len(self._done)
+        yield self._event("response.output_item.added", output_index=index, item=self._open)
         yield self._at("response.content_part.added", part=self._part())
 
     def _close(self) -> Iterator[bytes]:
         if self._open is None:
             return
-        more: Json = {"logprobs": self._logprobs} if self._kind == "answer" else {}
-        yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **more)
+        extra: Json = {"logprobs": self._logprobs} if self._kind == "answer" else {}
+        yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **extra)
         part = self._part(self._logprobs)
         yield self._at("response.content_part.done", part=part)
         item = self._item(self._open["id"], "completed", [part])
@@ -106,19 +106,19 @@ class Items:
 
     def _item(self, name: str, status: str, content: list[Json]) -> Json:
         item: Json = {"id": name, "type": _ITEM[self._kind], "status": status, "content": content}
-        more: Json = {"summary": []} if self._kind == "thinking" else {"role": "assistant"}
-        return item | more
+        extra: Json = {"summary": []} if self._kind == "thinking" else {"role": "assistant"}
+        return item | extra
 
     def _part(self, logprobs: Sequence[Json] = ()) -> Json:
         part: Json = {"type": _TEXT[self._kind], "text": self._text}
-        more: Json = {"annotations": [], "logprobs": list(logprobs)}
-        return part | (more if self._kind == "answer" else {})
+        extra: Json = {"annotations": [], "logprobs": list(logprobs)}
+        return part | (extra if self._kind == "answer" else {})
 
     def _at(self, kind: str, **fields: Any) -> bytes:
         """Return an event about the text of the open item."""
         assert self._open is not None
-        place = {"item_id": self._open["id"], "output_index": len(self._done), "content_index": 0}
-        return self._event(kind, **place, **fields)
+        ids = {"item_id": self._open["id"], "output_index": len(self._done), "content_index": 0}
+        return self._event(kind, **ids, **fields)
 
     def _event(self, kind: str, **fields: Any) -> bytes:
         body = {"type": kind, "sequence_number": self._n_events, **fields}
@@ -129,33 +129,33 @@ class Items:
         return "completed" if self._finish in (None, "stop", "abort") else "incomplete"
 
     def _response(self, status: str, usage: Usage | None) -> Json:
-        asked = self._request
-        why = "max_output_tokens" if self._finish == "length" else self._finish
+        request = self._request
+        reason = "max_output_tokens" if self._finish == "length" else self._finish
         return {
             "id": self._id,
             "object": "response",
             "created_at": self._created,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": why} if status == "incomplete" else None,
-            "instructions": asked.instructions,
-            "max_output_tokens": asked.max_output_tokens,
-            "model": asked.model,
+            "incomplete_details": {"reason": reason} if status == "incomplete" else None,
+            "instructions": request.instructions,
+            "max_output_tokens": request.max_output_tokens,
+            "model": request.model,
             "output": list(self._done),
             "parallel_tool_calls": False,
             "previous_response_id": None,
-            "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None,
+            "reasoning": {"effort": request.reasoning.effort if request.reasoning else None,
                           "summary": None},
             "store": False,
-            "temperature": asked.temperature,
-            "text": {"format": {"type": "text"}} if asked.text is None
-            else asked.text.model_dump(by_alias=True, exclude_none=True),
+            "temperature": request.temperature,
+            "text": {"format": {"type": "text"}} if request.text is None
+            else request.text.model_dump(by_alias=True, exclude_none=True),
             "tool_choice": "none",
             "tools": [],
-            "top_p": asked.top_p,
+            "top_p": request.top_p,
             "truncation": "disabled",
             "usage": None if usage is None else _usage(usage),
-            "metadata": asked.metadata or {},
+            "metadata": request.metadata or {},
         }  # fmt: skip
 
 

@@ -57,11 +57,12 @@ def run(
     with listening(host, port) as listener:
         port = listener.getsockname()[1]
         log.info("opening the models; the first time on a machine takes some seconds longer")
-        with ThreadPoolExecutor(1) as aside:  # models load in other processes, the page in this one
-            opening = aside.submit(open_page, reached_at(host, port)) if open_page else None
+        # The models load in other processes, the page in this one.
+        with ThreadPoolExecutor(1) as executor:
+            page_future = executor.submit(open_page, reached_at(host, port)) if open_page else None
             served = open_models()
-        page = opening.result() if opening else None
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        page = page_future.result() if page_future else None
+        logging.getLogger("uvicorn.error").addFilter(_is_unlogged)
         config = uvicorn.Config(
             app.build(
                 served,
@@ -82,7 +83,7 @@ def run(
         gc.collect()
         gc.freeze()
         name = f"[{host}]" if ":" in host else host
-        log.info("%s at http://%s:%d", ", ".join(one.name for one in served), name, port)
+        log.info("%s at http://%s:%d", ", ".join(model.name for model in served), name, port)
         server = _Server(config, served)
         server.run(sockets=[listener])
     if server.ended_by is not None:
@@ -100,27 +101,27 @@ class _Server(uvicorn.Server):
         self._served = served
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        telling = asyncio.create_task(self._tell_the_late())
+        task = asyncio.create_task(self._stop_models())
         try:
             await super().shutdown(sockets)
         finally:
-            telling.cancel()
+            task.cancel()
 
-    async def _tell_the_late(self) -> None:
+    async def _stop_models(self) -> None:
         """End answers that outlast the grace period with an error instead of cutting them off."""
         await asyncio.sleep(_GRACE_S)
-        for one in self._served:
-            await one.stop()
+        for model in self._served:
+            await model.stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        heard = [one for one in signals.ENDING if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {one: signal.signal(one, self.handle_exit) for one in heard}
+        signums = [sig for sig in signals.ENDING if signal.getsignal(sig) is not signal.SIG_IGN]
+        handlers = {sig: signal.signal(sig, self.handle_exit) for sig in signums}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for sig, handler in handlers.items():
+                signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -130,7 +131,7 @@ class _Server(uvicorn.Server):
             signals.end_now(sig)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_unlogged(record: logging.LogRecord) -> bool:
     """Drop the record of a body that answer.py left incomplete; the middleware has logged it."""
     return "without completing response" not in record.getMessage()
 

@@ -51,10 +51,10 @@ class Usage:
     cached_tokens: int = 0
     """prompt tokens found in the prefix cache"""
 
-    def add(self, said: Chunk) -> None:
-        self.completion_tokens += said.n_tokens
-        self.reasoning_tokens += said.n_thinking
-        self.cached_tokens = said.n_cached
+    def add(self, chunk: Chunk) -> None:
+        self.completion_tokens += chunk.n_tokens
+        self.reasoning_tokens += chunk.n_thinking
+        self.cached_tokens = chunk.n_cached
 
     def json(self) -> Json:
         """Return the usage with OpenAI's field names, and DeepSeek's for the cache."""
@@ -75,11 +75,11 @@ class FullCompletion:
 
     thinking: str = ""
     answer: str = ""
-    saids: list[Chunk] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
 
-    def add(self, said: Chunk) -> None:
-        self.saids.append(said)
-        for piece in said.pieces:
+    def add(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        for piece in chunk.pieces:
             if piece.kind == "thinking":
                 self.thinking += piece.text
             else:
@@ -87,7 +87,7 @@ class FullCompletion:
 
     @property
     def last(self) -> Chunk:
-        return self.saids[-1]
+        return self.chunks[-1]
 
 
 class ChunkFormat(Protocol):
@@ -101,11 +101,11 @@ class ChunkFormat(Protocol):
         """Return the choices before the first chunk of a completion."""
         ...
 
-    def chunks(self, said: Chunk) -> list[Json]:
+    def chunks(self, chunk: Chunk) -> list[Json]:
         """Return the choices for a chunk, none if it is empty."""
         ...
 
-    def whole(self, whole: FullCompletion) -> Json:
+    def whole(self, completion: FullCompletion) -> Json:
         """Return the choice of a finished completion."""
         ...
 
@@ -127,39 +127,41 @@ class ChatWriter:
             delta = {"role": "assistant", "content": None, "reasoning_content": ""}
         return [self._choice(index, delta)]
 
-    def chunks(self, said: Chunk) -> list[Json]:
+    def chunks(self, chunk: Chunk) -> list[Json]:
         deltas: list[Json] = []
-        for piece in said.pieces:
+        for piece in chunk.pieces:
             is_thought = piece.kind == "thinking"
             delta: Json = {"content": None if is_thought else piece.text}
             if self._thinks or is_thought:
                 delta["reasoning_content"] = piece.text if is_thought else None
             deltas.append(delta)
-        choices = [self._choice(said.index, delta) for delta in deltas]
-        if said.tokens and not choices:
-            choices = [self._choice(said.index, {})]
-        if said.tokens:
-            choices[-1]["logprobs"] = self._logprobs([said])
-        if said.finish is not None:
-            last = self._choice(said.index, {})
-            choices.append({**last, **_ending(said)})
+        choices = [self._choice(chunk.index, delta) for delta in deltas]
+        if chunk.tokens and not choices:
+            choices = [self._choice(chunk.index, {})]
+        if chunk.tokens:
+            choices[-1]["logprobs"] = self._logprobs([chunk])
+        if chunk.finish is not None:
+            last = self._choice(chunk.index, {})
+            choices.append({**last, **_ending(chunk)})
         return choices
 
-    def whole(self, whole: FullCompletion) -> Json:
-        message: Json = {"role": "assistant", "content": whole.answer}
-        if self._thinks or whole.thinking:
-            message["reasoning_content"] = whole.thinking
-        logprobs = self._logprobs(whole.saids) if any(s.tokens for s in whole.saids) else None
-        choice = {"index": whole.last.index, "message": message, "logprobs": logprobs}
-        return {**choice, **_ending(whole.last)}
+    def whole(self, completion: FullCompletion) -> Json:
+        message: Json = {"role": "assistant", "content": completion.answer}
+        if self._thinks or completion.thinking:
+            message["reasoning_content"] = completion.thinking
+        logprobs = (
+            self._logprobs(completion.chunks) if any(s.tokens for s in completion.chunks) else None
+        )
+        choice = {"index": completion.last.index, "message": message, "logprobs": logprobs}
+        return {**choice, **_ending(completion.last)}
 
     def _choice(self, index: int, delta: Json) -> Json:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
-    def _logprobs(self, saids: Sequence[Chunk]) -> Json:
+    def _logprobs(self, chunks: Sequence[Chunk]) -> Json:
         """Return the answer's tokens and, separately, the thinking's, as DeepSeek does."""
         content, thinking = (
-            token_logprobs((s for s in saids if bool(s.n_thinking) is is_thought), self._decoder)
+            token_logprobs((s for s in chunks if bool(s.n_thinking) is is_thought), self._decoder)
             for is_thought in (False, True)
         )
         return {"content": content, "reasoning_content": thinking} if thinking else {
@@ -182,22 +184,22 @@ class PlainText:
     def first(self, index: int) -> list[Json]:
         return []
 
-    def chunks(self, said: Chunk) -> list[Json]:
-        text = "".join(piece.text for piece in said.pieces)
-        if not text and not said.tokens and said.finish is None:
+    def chunks(self, chunk: Chunk) -> list[Json]:
+        text = "".join(piece.text for piece in chunk.pieces)
+        if not text and not chunk.tokens and chunk.finish is None:
             return []
-        return [self._choice(said, text, [said])]
+        return [self._choice(chunk, text, [chunk])]
 
-    def whole(self, whole: FullCompletion) -> Json:
-        return self._choice(whole.last, whole.answer, whole.saids)
+    def whole(self, completion: FullCompletion) -> Json:
+        return self._choice(completion.last, completion.answer, completion.chunks)
 
-    def _choice(self, said: Chunk, text: str, saids: Sequence[Chunk]) -> Json:
-        logprobs = self._logprobs(said.index, saids)
-        finish = _finish(said)
-        return {"index": said.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
+    def _choice(self, chunk: Chunk, text: str, chunks: Sequence[Chunk]) -> Json:
+        logprobs = self._logprobs(chunk.index, chunks)
+        finish = _finish(chunk)
+        return {"index": chunk.index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
-    def _logprobs(self, index: int, saids: Sequence[Chunk]) -> Json | None:
-        tokens = [token for said in saids for token in said.tokens]
+    def _logprobs(self, index: int, chunks: Sequence[Chunk]) -> Json | None:
+        tokens = [token for chunk in chunks for token in chunk.tokens]
         if not tokens:
             return None
         texts, offsets = [_token_text(self._decoder, token.id) for token in tokens], []
@@ -210,10 +212,10 @@ class PlainText:
 
     def _top(self, token: SampledToken) -> dict[str, float]:
         """Return likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
-        told: dict[str, float] = {}
+        logprobs: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:
-            told.setdefault(_token_text(self._decoder, token_id), logprob)
-        return told
+            logprobs.setdefault(_token_text(self._decoder, token_id), logprob)
+        return logprobs
 
 
 class Writer(Protocol):
@@ -223,7 +225,7 @@ class Writer(Protocol):
         """Return the bytes before the first chunk."""
         ...
 
-    def say(self, said: Chunk) -> bytes:
+    def say(self, chunk: Chunk) -> bytes:
         """Return the bytes for a chunk, none if it is empty."""
         ...
 
@@ -235,7 +237,7 @@ class Writer(Protocol):
         """Return the bytes that end the stream with an error."""
         ...
 
-    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
+    def whole(self, completions: Sequence[FullCompletion], usage: Usage) -> Json:
         """Return all n completions in one object."""
         ...
 
@@ -243,23 +245,23 @@ class Writer(Protocol):
 class ChoicesWriter:
     """The writer of both older routes: choices, and the fields that all objects share."""
 
-    def __init__(self, form: ChunkFormat, asked: CompletionParams) -> None:
+    def __init__(self, form: ChunkFormat, request: CompletionParams) -> None:
         self._form = form
-        self._n = asked.n or 1
-        self._with_usage = asked.wants_usage()
+        self._n = request.n or 1
+        self._with_usage = request.wants_usage()
         self._head = {
             "id": f"{form.id_prefix}{uuid.uuid4().hex}",
-            "object": form.chunk_object if asked.stream else form.object,
+            "object": form.chunk_object if request.stream else form.object,
             "created": int(time.time()),
-            "model": asked.model,
+            "model": request.model,
         }
 
     def begin(self) -> bytes:
         firsts = [self._form.first(index) for index in range(self._n)]
         return b"".join(self._chunk(choices, None) for choices in firsts if choices)
 
-    def say(self, said: Chunk) -> bytes:
-        return b"".join(self._chunk([choice], None) for choice in self._form.chunks(said))
+    def say(self, chunk: Chunk) -> bytes:
+        return b"".join(self._chunk([choice], None) for choice in self._form.chunks(chunk))
 
     def end(self, usage: Usage) -> bytes:
         return (self._chunk([], usage.json()) if self._with_usage else b"") + DONE
@@ -267,8 +269,8 @@ class ChoicesWriter:
     def error(self, error: ApiError) -> bytes:
         return event(error.body()) + DONE
 
-    def whole(self, wholes: Sequence[FullCompletion], usage: Usage) -> Json:
-        choices = [self._form.whole(whole) for whole in wholes]
+    def whole(self, completions: Sequence[FullCompletion], usage: Usage) -> Json:
+        choices = [self._form.whole(completion) for completion in completions]
         return {**self._head, "choices": choices, "usage": usage.json()}
 
     def _chunk(self, choices: list[Json], usage: Json | None) -> bytes:
@@ -282,36 +284,36 @@ def event(body: Json) -> bytes:
     return b"data: " + to_bytes(body) + b"\n\n"
 
 
-def token_logprobs(saids: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
+def token_logprobs(chunks: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
     """Return every sampled token in the format of OpenAI's newer routes."""
     return [
         {
-            **_told(token.id, token.logprob, decoder),
-            "top_logprobs": [_told(*one, decoder) for one in token.top],
+            **_token_json(token.id, token.logprob, decoder),
+            "top_logprobs": [_token_json(*pair, decoder) for pair in token.top],
         }
-        for said in saids
-        for token in said.tokens
+        for chunk in chunks
+        for token in chunk.tokens
     ]
 
 
-def _told(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
+def _token_json(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
     text = _token_text(decoder, token_id)
     is_whole = "\N{REPLACEMENT CHARACTER}" not in text
     data = list(text.encode()) if is_whole else None
     return {"token": text, "logprob": logprob, "bytes": data}
 
 
-def _ending(said: Chunk) -> Json:
-    ending: Json = {"finish_reason": _finish(said)}
-    if said.thought is not None:
-        ending["reasoning_finish_reason"] = said.thought
+def _ending(chunk: Chunk) -> Json:
+    ending: Json = {"finish_reason": _finish(chunk)}
+    if chunk.thought is not None:
+        ending["reasoning_finish_reason"] = chunk.thought
     return ending
 
 
-def _finish(said: Chunk) -> str | None:
-    if said.finish is None or said.ending is not None:
-        return said.ending
-    return "length" if said.finish == "length" else "stop"
+def _finish(chunk: Chunk) -> str | None:
+    if chunk.finish is None or chunk.ending is not None:
+        return chunk.ending
+    return "length" if chunk.finish == "length" else "stop"
 
 
 def _token_text(decoder: Decoder | None, token_id: int) -> str:

@@ -38,7 +38,7 @@ def test_a_session_that_listens_may_ask_for_ever() -> None:
         assert all(accounts.may_ask("a", 100) for _ in range(MAX_EVENTS))
         assert not accounts.may_ask("a", 100)
         assert accounts.may_ask("b", 100)
-        accounts.heard("a")
+        accounts.clear("a")
         assert accounts.may_ask("a", 100)
 
     asyncio.run(check())
@@ -51,7 +51,7 @@ def test_one_session_may_not_ask_for_too_much(monkeypatch: pytest.MonkeyPatch) -
         accounts = Sessions(Forgotten())
         assert accounts.may_ask("a", EVENT_BYTES)
         assert not accounts.may_ask("a", EVENT_BYTES)
-        accounts.heard("a")
+        accounts.clear("a")
         assert accounts.may_ask("a", EVENT_BYTES)
 
     asyncio.run(check())
@@ -65,7 +65,7 @@ def test_the_oldest_is_given_up_and_nobody_is_refused(monkeypatch: pytest.Monkey
         accounts = Sessions(forgotten)
         assert all(accounts.may_ask(f"flood {number}", 0) for number in range(25))
         assert accounts.may_ask("reader", 0)
-        accounts.heard("reader")
+        accounts.clear("reader")
         await asyncio.sleep(0)
 
     asyncio.run(check())
@@ -79,7 +79,7 @@ def test_a_session_that_never_listens_is_given_up() -> None:
         accounts = Sessions(forgotten, patience_s=0.05)
         accounts.may_ask("silent", 0)
         accounts.may_ask("reader", 0)
-        accounts.heard("reader")
+        accounts.clear("reader")
         while not forgotten:
             await asyncio.sleep(0.01)
 
