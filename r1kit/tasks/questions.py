@@ -62,13 +62,13 @@ def _problem(row: JsonRow, stem: str, number: int) -> Problem:
     language = row.get("language", language_of(messages[-1].content))
     if language not in LANGUAGES:
         raise ValueError(f'has a "language" that is not one of {", ".join(LANGUAGES)}')
-    return Problem(_whole(str(name)), stem, messages, _whole(answer), language)
+    return Problem(_valid_text(str(name)), stem, messages, _valid_text(answer), language)
 
 
 def _messages(row: JsonRow) -> tuple[Message, ...]:
     text = row.get("problem", row.get("question"))
     if isinstance(text, str) and text.strip():
-        return (Message("user", _whole(text)),)
+        return (Message("user", _valid_text(text)),)
     turns = row.get("messages")
     if not isinstance(turns, list) or not turns:
         raise ValueError('has no text at "problem", and no "messages"')
@@ -82,9 +82,9 @@ def _message(turn: Any) -> Message:
     role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (0, 0)
     if role not in ROLES or not isinstance(content, str) or not content.strip():
         raise ValueError(f'has "messages" without a role ({", ".join(ROLES)}) or a content')
-    return Message(role, _whole(content))
+    return Message(role, _valid_text(content))
 
 
-def _whole(text: str) -> str:
+def _valid_text(text: str) -> str:
     require_text(text)
     return text

@@ -25,8 +25,8 @@ def _from_file(path: Path) -> Iterator[JsonRow]:
             row = parse_row(line)
             require_text(row)
         except ValueError as error:
-            told = bad_lines(path, [(number, str(error))])
-            raise TaskError(f"{told}; delete that line, or correct it.") from None
+            message = bad_lines(path, [(number, str(error))])
+            raise TaskError(f"{message}; delete that line, or correct it.") from None
         yield row
 
 

@@ -88,7 +88,7 @@ def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> 
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "give another --port" in refused(str(folder), "--port", port)
+        assert "use another --port" in refused(str(folder), "--port", port)
     assert "--api-key" in refused(str(folder), "--host", "0.0.0.0")
     assert "no checkpoint" in refused(str(tmp_path / "none"))
     assert "the same name" in refused(str(folder), str(folder))

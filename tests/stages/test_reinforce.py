@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from r1kit.config import RLConfig
+from r1kit.config import ComputeConfig, RLConfig
 from r1kit.engines.scripted import ScriptedEngine
+from r1kit.model.parallel import launch
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
@@ -16,32 +18,41 @@ from r1kit.tasks.mix import TaskMixture
 from r1kit.tasks.world import Equation
 from r1kit.types import Problem, Request, Verdict
 
+N_PROBLEMS = 12
+"""more than any step reaches"""
+TASKS = TaskMixture([Equation(languages=["en"])], [1.0], 0, "train")
+CPU = ComputeConfig(device="cpu", threads=1)
 
-@pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
 
 
-TASKS = TaskMixture([Equation(languages=["en"])], [1.0], 0, "train")
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer()
 
 
 def collector(
-    tokenizer: PreTrainedTokenizerFast, is_right: Callable[[int, int], bool], **settings: object
+    tokenizer: PreTrainedTokenizerFast,
+    is_right: Callable[[int, int], bool],
+    ranks: Ranks | None = None,
+    **settings: object,
 ) -> Collector:
-    """Of two problems a step, two answers each; `is_right(index, place)` says which are right."""
+    """Two problems per step, two answers each; `is_right(problem, sample)` says which are right."""
     config = RLConfig(n_problems=2, n_completions=2, max_tokens=64, **settings)
-    seen: dict[tuple[int, ...], int] = {}
-
-    def answer(request: Request, place: int) -> str:
-        index = seen.setdefault(tuple(request.prompt_ids), len(seen))
-        gold = TASKS.problem(index).answer
-        return f"<think>try wait</think>\\boxed{{{gold if is_right(index, place) else 999}}}"
-
-    curriculum = Curriculum(lambda step: TASKS)
     renderer = renderer_of(tokenizer)
-    return Collector(
-        Ranks(), ScriptedEngine(answer, tokenizer), renderer, config, curriculum, seed=0
-    )
+    problems = enumerate(TASKS.problems(0, N_PROBLEMS))
+    index_of = {tuple(renderer.prompt(problem.messages)): i for i, problem in problems}
+
+    def answer(request: Request, sample: int) -> str:
+        index = index_of[tuple(request.prompt_ids)]
+        gold = TASKS.problem(index).answer
+        return f"<think>try wait</think>\\boxed{{{gold if is_right(index, sample) else 999}}}"
+
+    engine = ScriptedEngine(answer, tokenizer)
+    curriculum = Curriculum(lambda step: TASKS)
+    return Collector(ranks or Ranks(), engine, renderer, config, curriculum, seed=0)
 
 
 def test_a_step_has_the_groups_of_its_problems_and_describes_them(
@@ -81,10 +92,63 @@ def test_dynamic_sampling_draws_until_enough_groups_are_mixed(
     tokenizer: PreTrainedTokenizerFast, rounds: int, kept: list[int]
 ) -> None:
     """The problems 3 and 5 are answered once right and once wrong, all others wrong."""
-    dynamic = {"dynamic_sampling": True, "dynamic_rounds": rounds}
-    made = collector(tokenizer, lambda index, place: index in (3, 5) and place == 0, **dynamic)
+    made = collector(
+        tokenizer,
+        lambda index, place: index in (3, 5) and place == 0,
+        dynamic_sampling=True,
+        dynamic_rounds=rounds,
+    )
     found = made.step(0, 0)
     assert [group.problem for group in found.rollouts] == [TASKS.problem(i) for i in kept]
     assert [place for place, _ in found.groups] == list(range(len(kept)))
     assert (found.n_groups, found.cursor) == (len(kept), 2 * rounds)
     assert found.metrics["n_problems"] == 2 * rounds, "what was thrown away is described too"
+
+
+class Collected(NamedTuple):
+    """What the learners of all ranks get together."""
+
+    groups: list[tuple[int, str, list[bool | None], list[float | None]]]
+    """position in the step, problem, verdicts, advantages; by position"""
+    n_groups: int
+    cursor: int
+    metrics: dict[str, float]
+
+
+def collected(ranks: Ranks, settings: dict[str, bool | int], n_steps: int) -> list[Collected]:
+    """Collect steps on every rank; even problems are answered once right and once wrong."""
+    made = collector(make_tokenizer(), lambda i, sample: i % 2 == 0 == sample, ranks, **settings)
+    steps, cursor = [], 0
+    for index in range(n_steps):
+        step = made.step(index, cursor)
+        own = [
+            (
+                position,
+                group.problem.id,
+                [rollout.verdict.correct for rollout in group.rollouts],
+                [trajectory.advantage for trajectory in trajectories],
+            )
+            for (position, trajectories), group in zip(step.groups, step.rollouts, strict=True)
+        ]
+        groups = sorted(item for part in ranks.gather(own) for item in part)
+        metrics = {key: v for key, v in step.metrics.items() if not key.startswith("time/")}
+        steps.append(Collected(groups, step.n_groups, step.cursor, metrics))
+        cursor = step.cursor
+    return steps
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_two_ranks_collect_what_one_does(dynamic: bool) -> None:
+    """The ranks take turns at problems, and with dynamic sampling one of them finds no group."""
+    settings: dict[str, bool | int] = {"dynamic_sampling": dynamic, "dynamic_rounds": 3}
+    alone = collected(Ranks(), settings, 2)
+    together = launch(2, CPU, collected, settings, 2)
+    assert together == alone
+    first, second = alone
+    assert [position for position, *_ in first.groups] == [0, 1]
+    assert first.n_groups == second.n_groups == 2
+    assert first.cursor == (4 if dynamic else 2), "two rounds, until two problems were mixed"
+    verdicts = [verdicts for _, _, verdicts, _ in first.groups]
+    assert verdicts == [[True, False]] * 2 if dynamic else [[True, False], [False, False]]
+    std = 0.5**0.5  # of the rewards 2 and 1, whose mean is 1.5
+    assert first.groups[0][-1] == pytest.approx([0.5 / std, -0.5 / std], abs=1e-5)

@@ -94,7 +94,7 @@ def run_suite(command: list[str], *arguments: str) -> Json:
 
 def assert_held(answer: Json, level: Level) -> None:
     assert answer.get("level") == level, answer
-    assert [f for f in answer["found"] if not f["held"]] == []
+    assert [f for f in answer["found"] if not f["passed"]] == []
     assert answer["after"] == "42\n"
 
 
