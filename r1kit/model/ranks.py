@@ -25,7 +25,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: Iterable[T]) -> list[T]:
-        """Return every size-th item, beginning at this rank."""
+        """Return this rank's items: every `size`-th one, from index `rank` on."""
         return list(items)[self.rank :: self.size]
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:

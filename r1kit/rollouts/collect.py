@@ -22,7 +22,7 @@ VERIFIERS = 4
 BUDGET_S = 60.0
 """longest wait for verdicts, in seconds, after the last completion was sampled"""
 SEED_STRIDE = 1_000_003
-"""a prime, so that request seeds of different runs do not line up"""
+"""a prime: problems of one stage have other request seeds in a run with another seed"""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Scoring:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def add(self, index: int, attempts: Sequence[Attempt]) -> None:
-        """Start grading the attempts at the problem at index `place`."""
+        """Start grading the attempts at the problem at position `index`."""
         self._scored[index] = [
             self._pool.submit(self._rubric.grade, attempt) for attempt in attempts
         ]
@@ -112,8 +112,8 @@ def sample_attempts(
 ) -> list[list[Attempt]]:
     """Sample n completions of each (index, problem), without grading them.
 
-    `on_sampled(place, attempts)` is called as soon as all completions of a problem are sampled;
-    `place` is the problem's position in `problems`.
+    `on_sampled(index, attempts)` is called as soon as all completions of a problem are sampled;
+    `index` is the problem's position in `problems`.
     """
     requests = [
         Request(renderer.prompt(problem.messages), n, sampling, request_seed(seed, index))
