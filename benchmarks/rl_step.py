@@ -35,7 +35,7 @@ from benchmarks.protocol import Answer
 from r1kit.config import ComputeConfig
 from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
-from r1kit.processes.ending import wait_or_kill
+from r1kit.processes.terminate import wait_or_kill
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers"

@@ -42,7 +42,7 @@ from r1kit.files.atomic import MARKER
 from r1kit.loadtest import load_test
 from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
-from r1kit.processes.ending import wait_or_kill
+from r1kit.processes.terminate import wait_or_kill
 
 VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))
 MAX_TOKENS = 128

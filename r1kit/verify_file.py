@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from r1kit.errors import ConfigError, R1Error
 from r1kit.files.json_lines import bad_lines, numbered_lines, parse_row
-from r1kit.files.outside import to_json
+from r1kit.files.untrusted import to_json
 from r1kit.renderers.thinking import parse_foreign
 from r1kit.types import Verdict
 

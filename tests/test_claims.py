@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from r1kit import claims
 from r1kit.claims import paper, reading
-from r1kit.claims.judge import Claim, combine, judge
+from r1kit.claims.decide import Claim, combine, judge
 from r1kit.claims.reading import MissingError, Reading
 from r1kit.runs.run_reader import Evidence
 from r1kit.types import Json

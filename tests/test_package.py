@@ -16,7 +16,7 @@ from rich.console import Console
 
 import r1kit
 from r1kit import config
-from r1kit.cli import after
+from r1kit.cli import next_commands
 from r1kit.config.shipped import FOLDER, shipped
 from r1kit.errors import EXTRAS
 from r1kit.files.atomic import MARKER
@@ -181,7 +181,7 @@ def test_commands_are_written_as_this_shell_finds_them(
     (tmp_path / "bin/r1").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / path))
     monkeypatch.setattr(sys, "argv", [program])
-    assert after.called() == expected
+    assert next_commands.called() == expected
 
 
 def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
@@ -190,14 +190,14 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["r1"])
     recipe, out = config.load(Path("smoke"), ["seed=3"]), Path("my runs/a")
-    call = after.Call(Path("smoke"), out, ["seed=3"], None)
+    call = next_commands.Call(Path("smoke"), out, ["seed=3"], None)
     with RunDir.create_or_resume(out, recipe) as run:
-        after.tell_next(recipe, out, call, Console())
+        next_commands.tell_next(recipe, out, call, Console())
         assert capsys.readouterr().out == ""
         run.checkpoint_path("base", 9).mkdir()
         (run.checkpoint_path("base", 9) / MARKER).write_text("{}")
         run.mark_finished("base", {})
-        after.tell_next(recipe, out, call, Console(width=30))
+        next_commands.tell_next(recipe, out, call, Console(width=30))
         said = capsys.readouterr().out
         assert "or go on with the recipe:\n" in said
         assert said.rstrip().splitlines()[1:] == [
@@ -206,6 +206,6 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
             "    r1 run smoke --out 'my runs/a' --set seed=3",
         ]
         run.mark_finished("zero", {})
-        after.tell_next(recipe, out, call, Console())
+        next_commands.tell_next(recipe, out, call, Console())
         last = capsys.readouterr().out.rstrip().splitlines()[-1]
     assert last == "    r1 run smoke --out 'my runs/a-seed4' --set seed=4"

@@ -12,7 +12,7 @@ from r1kit.chat.backends import ChatBackend
 from r1kit.chat.screen import Screen
 from r1kit.console.formatting import printable
 from r1kit.errors import R1Error
-from r1kit.files.outside import mended
+from r1kit.files.untrusted import mended
 from r1kit.processes import signals
 from r1kit.types import Message, Sampling
 

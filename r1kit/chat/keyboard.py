@@ -11,7 +11,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from r1kit.files.outside import mended
+from r1kit.files.untrusted import mended
 from r1kit.processes import signals
 
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])

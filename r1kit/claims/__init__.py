@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from r1kit.claims.judge import judge
+from r1kit.claims.decide import judge
 from r1kit.claims.paper import CLAIMS
 from r1kit.claims.reading import MissingError
 from r1kit.runs.run_reader import Evidence

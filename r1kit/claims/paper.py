@@ -7,7 +7,7 @@ supplement); v1 is arXiv 2501.12948v1.
 from __future__ import annotations
 
 from r1kit.claims import reading
-from r1kit.claims.judge import Claim
+from r1kit.claims.decide import Claim
 
 CLAIMS = (
     Claim(

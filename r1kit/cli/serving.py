@@ -14,7 +14,7 @@ from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.errors import ConfigError, require
-from r1kit.files.outside import mended
+from r1kit.files.untrusted import mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from r1kit.cli.after import Call, called, tell_next
+from r1kit.cli.next_commands import Call, called, tell_next
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from r1kit.errors import R1Error, RunError
 from r1kit.files.checksums import Checksum
-from r1kit.files.outside import to_json as to_json
+from r1kit.files.untrusted import to_json as to_json
 
 TEMPORARY = ".tmp-"
 """prefix of temporary files and folders; leftovers may be deleted"""

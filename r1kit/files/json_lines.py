@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from r1kit.errors import R1Error, RunError
 from r1kit.files.atomic import full_disk_said, read_file, replace_file
 from r1kit.files.checksums import Checksum
-from r1kit.files.outside import UnwritableError, read_json, refuse_unwritable, to_json
 from r1kit.files.text_files import read_text
+from r1kit.files.untrusted import UnwritableError, read_json, refuse_unwritable, to_json
 
 T = TypeVar("T")
 JsonRow = dict[str, Any]

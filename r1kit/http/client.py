@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from r1kit.errors import ConfigError, EngineError
-from r1kit.files.outside import read_mended
+from r1kit.files.untrusted import read_mended
 from r1kit.http.sse import EventReader
 from r1kit.types import Json
 

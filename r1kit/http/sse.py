@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from r1kit.errors import EngineError
-from r1kit.files.outside import read_mended
+from r1kit.files.untrusted import read_mended
 
 Event = dict[str, Any]
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from r1kit.pages import talk, turns
+from r1kit.pages import open_chat, turns
 from r1kit.pages.api import AnswerControl, Api
 from r1kit.pages.i18n import EXAMPLES, say
 from r1kit.pages.markup import DELIMITERS
-from r1kit.pages.talk import Talk
+from r1kit.pages.open_chat import Talk
 from r1kit.pages.turns import Turn
 
 Updates = dict[Any, Any]
@@ -67,7 +67,7 @@ class AnswerSettings(NamedTuple):
 class ChatTab:
     """The chat tab. `language` and `key` belong to the whole page (site.py).
 
-    The browser stores the conversation (chats.js) and sends it with each event (talk.py).
+    The browser stores the conversation (chats.js) and sends it with each event (open_chat.py).
     """
 
     def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
@@ -180,7 +180,7 @@ class ChatTab:
         self, talk_json: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Answer the last turn: the browser has already added the question."""
-        chat = talk.read(talk_json)
+        chat = open_chat.read(talk_json)
         settings = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(chat, chat.turns, len(chat.turns), settings):
             yield updates
@@ -189,7 +189,7 @@ class ChatTab:
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.SelectData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        chat = talk.read(talk_json)
+        chat = open_chat.read(talk_json)
         history = [*chat.turns, turns.user(str(event.value["text"]))]
         settings = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(chat, history, len(chat.turns), settings):
@@ -199,7 +199,7 @@ class ChatTab:
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.RetryData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        chat = talk.read(talk_json)
+        chat = open_chat.read(talk_json)
         index = turns.before(chat.ended, turns.owner(chat.ended, _index(event)))
         settings = AnswerSettings.of(model, thinks, language, key, request)
         async for updates in self._answer(chat, chat.turns[: index + 1], index + 1, settings):
@@ -209,7 +209,7 @@ class ChatTab:
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.EditData, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        chat = talk.read(talk_json)
+        chat = open_chat.read(talk_json)
         index = turns.owner(chat.ended, _index(event))
         history = [*chat.turns[:index], turns.user(_text(event.value))]
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -221,7 +221,7 @@ class ChatTab:
     ) -> Updates:
         """Move the last question back into the box."""
         self._displace(request.session_hash or "")
-        chat = talk.read(talk_json)
+        chat = open_chat.read(talk_json)
         index = max(turns.before(chat.ended, turns.owner(chat.ended, _index(event))), 0)
         text = "".join(turn["content"] for turn in chat.turns[index : index + 1])
         return {self.ask: text, self.part: chat.part(index, []),
@@ -284,7 +284,7 @@ class ChatTab:
     def _show(self, talk_json: str, language: str, request: gr.Request) -> Updates:
         """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
-        return {**self._look(talk.read(talk_json).ended, language), **self._buttons(None)}
+        return {**self._look(open_chat.read(talk_json).ended, language), **self._buttons(None)}
 
     def _look(self, history: list[Turn], language: str) -> Updates:
         return {

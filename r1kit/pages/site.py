@@ -18,9 +18,9 @@ from r1kit.pages.api import Api
 from r1kit.pages.chat import NEWEST, QUIET, ChatTab, Updates
 from r1kit.pages.compare import N_COLUMNS, CompareTab
 from r1kit.pages.i18n import LANGUAGES, preferred, say
+from r1kit.pages.open_chat import read
 from r1kit.pages.page_app import PageApp
 from r1kit.pages.script import SPEAK
-from r1kit.pages.talk import read
 from r1kit.pages.theme import CSS, theme
 
 MAX_WAITING = 64

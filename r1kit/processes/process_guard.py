@@ -20,7 +20,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from r1kit.processes.ending import wait_or_kill
+from r1kit.processes.terminate import wait_or_kill
 
 GRACE_S = 10.0
 """seconds for the command to end after SIGTERM"""

@@ -1,7 +1,7 @@
 """Figures of the whole recipe: results of every stage, hacking of a learned reward, students.
 
 A figure shows one run or several seeds. A point of several seeds is their mean, with the error bar
-that judges claims (claims/judge.py); a curve is their mean in a band from the lowest to the highest
+that judges claims (claims/decide.py); a curve is their mean in a band from the lowest to the highest
 seed.
 """
 
@@ -14,7 +14,7 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from r1kit.claims.judge import combine
+from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, Reading, measured, truth_and_reward
 from r1kit.report.plots import COLORS, Paint, smooth, style
 from r1kit.report.tables import main_path, taught

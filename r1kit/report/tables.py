@@ -1,6 +1,6 @@
 """Tables of results as text, independent of the output format: of one run, or of one run per seed.
 
-A number of several runs is their mean; its error is the one that judges claims (claims/judge.py).
+A number of several runs is their mean; its error is the one that judges claims (claims/decide.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.claims.judge import combine
+from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
 from r1kit.runs.run_reader import Evidence
 from r1kit.runs.stage_specs import is_main

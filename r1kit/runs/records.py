@@ -17,7 +17,7 @@ from r1kit.files.json_lines import MEND_LINES, JsonLines
 from r1kit.runs.run_reader import RECORDS, is_later
 from r1kit.runs.schemas import Line, Mark, MetricsLine
 from r1kit.runs.validated import read_records
-from r1kit.runs.vouched import Lines, changed
+from r1kit.runs.verify_artifacts import Lines, changed
 
 Position = Mapping[str, Mark | int]
 """size and checksum of each record file; earlier versions stored the size alone"""

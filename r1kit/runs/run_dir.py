@@ -43,7 +43,7 @@ from r1kit.runs.run_reader import (
     stage_and_step,
 )
 from r1kit.runs.stage_specs import stage_order
-from r1kit.runs.vouched import gone, refuse_other_data, refuse_other_lines, vouch
+from r1kit.runs.verify_artifacts import gone, refuse_other_data, refuse_other_lines, vouch
 
 _CLOCK_EVERY_S = 2.0
 

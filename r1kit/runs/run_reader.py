@@ -18,7 +18,7 @@ from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
 from r1kit.runs.validated import damaged, read_json, read_records
-from r1kit.runs.vouched import refuse_other_lines
+from r1kit.runs.verify_artifacts import refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 

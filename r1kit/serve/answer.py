@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from r1kit.engines.completion import Chunk
-from r1kit.files.outside import to_bytes
+from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import GONE, ApiError, unexpected
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.response_stream import ResponseStream

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from r1kit.files.outside import UnwritableError
+from r1kit.files.untrusted import UnwritableError
 from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole

@@ -14,7 +14,7 @@ import httpx
 
 from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
-from r1kit.files.outside import to_bytes
+from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits

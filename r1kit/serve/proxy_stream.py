@@ -18,7 +18,7 @@ import httpx
 from r1kit.engines.completion import Chunk, ThinkingEnd
 from r1kit.engines.openai.choices import BROKEN, FINISHES, count, streamed_text
 from r1kit.errors import EngineError
-from r1kit.files.outside import read_mended
+from r1kit.files.untrusted import read_mended
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece, StreamParser

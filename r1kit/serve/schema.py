@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from r1kit.files.outside import refuse_unwritable
+from r1kit.files.untrusted import refuse_unwritable
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.limits import (
     MAX_CHARS,

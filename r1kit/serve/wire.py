@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from starlette.responses import Response
 
 from r1kit.engines.completion import Chunk, SampledToken
-from r1kit.files.outside import to_bytes
+from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
 from r1kit.types import Json

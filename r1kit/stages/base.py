@@ -20,8 +20,8 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import CHAT_TEMPLATES, renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
+from r1kit.stages.context_length import refuse_long, sampled_from
 from r1kit.stages.plan import Unit
-from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.pretrain import chunks, document

@@ -21,8 +21,8 @@ from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
+from r1kit.stages.context_length import refuse_long, sampled_from
 from r1kit.stages.plan import StageSelection, Unit, is_students_alone, plan
-from r1kit.stages.room import refuse_long, sampled_from
 from r1kit.tasks import mix
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Any
 from r1kit.engines.base import Counters
 from r1kit.engines.openai.choices import FINISHES, count, pieces, thinking_and_answer
 from r1kit.errors import EngineError
-from r1kit.files.outside import mended
+from r1kit.files.untrusted import mended
 from r1kit.http.client import HttpClient, RefusedError
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.thinking import server_text

@@ -19,7 +19,7 @@ from r1kit import errors
 from r1kit.engines.base import RequestState
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError, GrammarError
-from r1kit.files.outside import read_json, to_bytes
+from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.processes.child import Child
 from r1kit.types import Completion, Finish
 

@@ -22,7 +22,7 @@ import torch
 from r1kit.engines.base import RequestState, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError, R1Error
-from r1kit.files.outside import read_json, to_bytes
+from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.model import checkpoint
 from r1kit.model.devices import resolve_device
 from r1kit.types import Completion, Json, Request, Sampling

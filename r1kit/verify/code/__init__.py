@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from r1kit.files.outside import is_text
+from r1kit.files.untrusted import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
 from r1kit.verify.code.calls import NO_TIME, Args, call, why

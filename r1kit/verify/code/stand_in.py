@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from r1kit.files.outside import read_json
+from r1kit.files.untrusted import read_json
 from r1kit.verify.code import values
 from r1kit.verify.code.calls import NO_TIME, Args, Result, call, why
 from r1kit.verify.code.tests import CheckTest

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from r1kit.processes.ending import wait_or_kill
+from r1kit.processes.terminate import wait_or_kill
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from r1kit.errors import TaskError
 from r1kit.files.atomic import replace_file, replace_lines
-from r1kit.files.outside import (
+from r1kit.files.untrusted import (
     MAX_DEPTH,
     UnwritableError,
     is_text,
