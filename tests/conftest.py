@@ -20,6 +20,8 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention
 from r1kit.model.policy import Policy
+from r1kit.processes import child
+from tests.forks import ForkedChild
 from tests.serve.conftest import folder as folder
 from tests.serve.conftest import server as server
 
@@ -65,6 +67,12 @@ def signals_as_in_a_terminal() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture
+def forked_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other ranks of this process are forked from one that has imported torch."""
+    monkeypatch.setattr(child, "_start", ForkedChild)
 
 
 @pytest.fixture(params=list(ARCHITECTURES))

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
+from tests.forks import Fork
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()"]
 RECIPE = """
@@ -187,13 +189,11 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path) -
     assert "Traceback" not in said
     assert "r1kit · little" in shown
     steps = [record["step"] for record in read(run).metrics if record["stage"] == "zero"]
-    with subprocess.Popen(
-        [*R1, "run", str(recipe)], cwd=recipe.parent, stdout=subprocess.PIPE, text=True
-    ) as again:
-        assert again.stdout is not None
-        first = next(line for line in again.stdout if line.startswith("zero "))
-        again.kill()
-    assert 1 < int(first.split()[1].split("/")[0]) <= max(steps) + 1
+    with Fork([sys.executable, "-m", "r1kit", "run", str(recipe)], cwd=recipe.parent) as again:
+        while not (first := re.search(r"^zero (\d+)/", again.output("stdout"), re.MULTILINE)):
+            assert again.poll() is None
+            time.sleep(0.01)
+    assert 1 < int(first[1]) <= max(steps) + 1
 
 
 def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:

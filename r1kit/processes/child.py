@@ -31,12 +31,7 @@ class Child:
     def __init__(self, module: str) -> None:
         self.line, theirs = multiprocessing.Pipe()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "r1kit.processes.child", module, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
+            self._process = _start(module, theirs)
 
     @property
     def pid(self) -> int:
@@ -56,6 +51,15 @@ class Child:
         self.line.close()
         self._process.kill()
         self._process.wait()
+
+
+def _start(module: str, line: Connection) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "r1kit.processes.child", module, str(line.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[line.fileno()],
+        process_group=0,
+    )
 
 
 def main(module: str, descriptor: int) -> None:

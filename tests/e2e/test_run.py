@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.forks import Fork
+
 pytestmark = pytest.mark.xdist_group("smoke run")
 """one process: what it starts is dear"""
 ROOT = Path(__file__).parents[2]
@@ -140,35 +142,32 @@ def test_killed_at_random_moments_it_ends_bit_identical(tmp_path: Path) -> None:
     killed, rng = tmp_path / "killed", random.Random(time.time_ns())
     kills = 0
     for _ in range(12):
-        process = subprocess.Popen(
-            command(killed, settings=SMALLER),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        # A kill during start-up teaches nothing: wait for a sign of life first.
-        started = time.monotonic()
-        mark = (killed / "metrics.jsonl").stat().st_size if killed.exists() else 0
-        while process.poll() is None and time.monotonic() - started < 60:
-            file = killed / "metrics.jsonl"
-            if file.exists() and file.stat().st_size != mark:
+        with Fork(command(killed, settings=SMALLER)) as process:
+            # A kill during start-up teaches nothing: wait for a sign of life first.
+            started = time.monotonic()
+            mark = (killed / "metrics.jsonl").stat().st_size if killed.exists() else 0
+            while process.poll() is None and time.monotonic() - started < 60:
+                file = killed / "metrics.jsonl"
+                if file.exists() and file.stat().st_size != mark:
+                    break
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.8))
+            if process.poll() is not None:
                 break
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.8))
-        if process.poll() is not None:
-            break
-        if kills < 4:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        assert process.wait(timeout=120) is not None
-        if kills >= 4 and process.returncode == 0:
-            break
+            if kills < 4:
+                process.kill()
+                kills += 1
+            if process.wait(timeout=120) == 0 and kills >= 4:
+                break
     assert kills >= 2
     assert evidence(killed) == evidence(whole)
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "run"
+    settings = ["base.tokens=60_000", "eval.n_problems=12", "zero.n_steps=500"]
     process = subprocess.Popen(
-        command(out, settings=["zero.n_steps=500"]),
+        command(out, settings=settings),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     while not (out / "metrics.jsonl").exists() or '"zero"' not in (out / "metrics.jsonl").read_text(

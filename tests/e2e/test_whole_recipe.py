@@ -1,8 +1,6 @@
 """The whole path of the paper as a real command: killed inside and between stages, made again."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ import pytest
 
 from r1kit.types import Json
 from tests.e2e.test_run import ROOT, command, evidence, lines, run
+from tests.forks import Fork, completed
 
 pytestmark = pytest.mark.xdist_group("whole recipe")
 """one process: what it starts is dear"""
@@ -36,13 +35,14 @@ STAGES = [
 def whole_recipe(
     out: Path, *more: str, settings: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    return run(out, *more, recipe=WHOLE, settings=[*SETTINGS, *settings])
+    return completed(command(out, *more, recipe=WHOLE, settings=[*SETTINGS, *settings]))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """By an interpreter of its own, as a user has it."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    done = whole_recipe(out)
+    done = run(out, recipe=WHOLE, settings=SETTINGS)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -95,16 +95,13 @@ def test_killed_inside_and_between_stages_it_ends_bit_identical(
         is_finished("ablation/judged"),
     ]
     for moment in moments:
-        process = subprocess.Popen(
-            command(killed, recipe=WHOLE, settings=SETTINGS),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while not moment() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert process.poll() is None, "it ended before it could be killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=60)
+        with Fork(command(killed, recipe=WHOLE, settings=SETTINGS)) as process:
+            deadline = time.monotonic() + 120
+            while not moment() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            assert process.poll() is None, "it ended before it could be killed"
+            process.kill()
+            process.wait(timeout=60)
     done = whole_recipe(killed)
     assert done.returncode == 0, done.stderr
     assert evidence(killed) == evidence(finished)

@@ -106,6 +106,7 @@ def test_answers_that_cannot_be_compared_have_no_majority() -> None:
     }
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_two_ranks_have_the_results_of_one() -> None:
     compute = ComputeConfig(device="cpu")
     assert parallel.launch(2, compute, evaluated) == evaluated(Ranks())

@@ -86,6 +86,7 @@ def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
     return losses, flat.tolist()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_two_processes_train_as_one() -> None:
     one_losses, one = parallel.launch(1, CPU, train_a_little)
     two_losses, two = parallel.launch(2, CPU, train_a_little)
@@ -107,6 +108,7 @@ def killed(ranks: Ranks) -> None:
     ranks.barrier()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_killed_rank_is_named() -> None:
     """The third fails as well, but only because its neighbour is gone."""
     with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\).*resumes the run"):
@@ -124,6 +126,7 @@ class Deadly:
         return die_here, ()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_rank_that_is_killed_while_it_loads_is_not_waited_for() -> None:
     with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\)"):
         parallel.launch(2, CPU, killed, Deadly())
@@ -135,6 +138,7 @@ def complaining(ranks: Ranks) -> None:
     ranks.barrier()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_what_another_rank_says_is_said_by_the_first(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EngineError, match="The weights are damaged; use another checkpoint."):
         parallel.launch(2, CPU, complaining)
@@ -147,6 +151,7 @@ def crashing(ranks: Ranks) -> None:
     ranks.barrier()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_bug_in_another_rank_comes_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RankError, match="rank 1: KeyError: 'no such thing'") as raised:
         parallel.launch(2, CPU, crashing)
@@ -160,6 +165,7 @@ def failing(ranks: Ranks) -> None:
     ranks.barrier()
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_a_bug_in_the_first_rank_is_not_laid_at_the_door_of_another() -> None:
     with pytest.raises(RuntimeError, match="of the first rank"):
         parallel.launch(2, CPU, failing)

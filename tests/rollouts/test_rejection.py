@@ -291,6 +291,7 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_ranks")
 def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
     alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
     _, n_alone = answered(None, alone)

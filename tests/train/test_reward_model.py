@@ -185,6 +185,7 @@ def train_a_little(
     return found, metrics, held_out
 
 
+@pytest.mark.usefixtures("forked_ranks")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     new_scorer(tmp_path / "p").save_pretrained(tmp_path / "c")
     one, one_metrics, one_held_out = parallel.launch(1, CPU, train_a_little, tmp_path / "c")
