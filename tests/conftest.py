@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.forks import ForkedChild
 from tests.serve.conftest import folder as folder
 from tests.serve.conftest import server as server
 
+ROOT = Path(__file__).parent
 VOCAB, EOS = 258, 257
 SHAPE: dict[str, Any] = {
     "vocab_size": VOCAB,
@@ -56,6 +58,23 @@ def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_config(ARCHITECTURES[name](), dtype=torch.float32)
     model.set_attn_implementation(attention.NAME)
     return model.eval()
+
+
+LONGEST = (
+    "test_whole_recipe.py", "test_vllm.py", "test_run.py", "test_endings.py",
+    "test_nothing_lost.py", "test_chat_page.py", "test_accessibility.py", "test_processes.py",
+    "test_look.py", "test_benchmarks.py",
+)  # fmt: skip
+"""files that begin first, so that at the end no worker waits long for the other"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, since its tests share servers and browsers."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,8 +1,8 @@
 """`r1 serve --bench`: measure a server's speed on this machine and the cost per million tokens.
 
-The server is the same command without `--bench`, in a process of its own on a free port, so that it
-shares nothing but the CPU with the client. With an address instead of a model, a server that
-already runs is measured.
+The server is the same command without `--bench` and without the chat page, in a process of its own
+on a free port, so that it shares nothing but the CPU with the client. With an address instead of a
+model, a server that already runs is measured.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def run(
     with ExitStack() as stack:
         url = models[0]
         if not is_url(url):
-            url = stack.enter_context(serving(_server_arguments(arguments))).url + "/v1"
+            command = [*_server_arguments(arguments), "--no-page"]
+            url = stack.enter_context(serving(command)).url + "/v1"
         with Endpoint(url, None, options.key) as endpoint:
             model = endpoint.models()[0]
         load = load_test.Load(url, model, options.key, options.max_tokens)

@@ -13,7 +13,7 @@ from r1kit.report.facts import gather
 from r1kit.runs.run_reader import read
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import answered, ask, settings
-from tests.pages.test_look import RICH
+from tests.pages.test_look import FADED, RICH
 from tests.test_report import write_run
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def serious(page: Page) -> list[str]:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
-        page.wait_for_timeout(250)  # gradio's colours fade
+        page.wait_for_function(FADED)
         told = Axe().run(page).response
         assert len(told["passes"]) > 5
         found += [

@@ -188,11 +188,7 @@ def test_a_deleted_chat_can_be_restored(visit: Visit, api: Api) -> None:
 
 @pytest.mark.parametrize("script", [NO_STORAGE, FULL_STORAGE], ids=["disabled", "full"])
 def test_a_browser_that_keeps_nothing_still_chats(visit: Visit, api: Api, script: str) -> None:
-    page = visit(wait=False)
-    page.context.add_init_script(script)
-    page.reload()
-    page.wait_for_selector("html[data-ready]")
-    page.wait_for_function("document.querySelector('#r1-model input')?.value")
+    page = visit(script=script)
     answered(page, "first")
     page.wait_for_selector("#r1-notice >> text=This browser has no room")
     page.click("#r1-new")

@@ -1,5 +1,7 @@
 """Requests made from our own OpenAPI, right and wrong ones: none of them breaks the server."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,8 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
-from tests.serve.conftest import Server
+from r1kit.renderers.r1kit import EOS
+from tests.serve.conftest import Server, leaning, opened, running
 
 ROUTES = [
     ("/v1/chat/completions", "POST"),
@@ -20,6 +23,13 @@ ROUTES = [
 ]
 SHORT = {"max_tokens": 3, "max_output_tokens": 3, "max_completion_tokens": 3}
 """what the fields are set to where a request has them, so that noise does not talk for ever"""
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """Its noise ends soon, also where a request sets no limit."""
+    with running([leaning(opened(folder), EOS, 8.0)]) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

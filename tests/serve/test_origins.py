@@ -12,7 +12,7 @@ import pytest
 from r1kit.errors import ConfigError
 from r1kit.serve.origins import Origins
 from r1kit.serve.server import refuse_exposure
-from tests.pages.conftest import browser  # noqa: F401
+from tests.pages.conftest import browser, chromium  # noqa: F401
 from tests.serve.conftest import Server, opened, running
 
 APPS = ("app://obsidian.md", "file://", "tauri://localhost", "vscode-webview://1a2b",

@@ -206,13 +206,13 @@ def test_budget_and_streams_say_what_whole_answers_say(served: Server) -> None:
 
 def test_it_ends_with_us_even_when_we_are_killed(folder: Path) -> None:
     hold = (
-        "import time; from tests.serve.test_processes import started; from pathlib import Path\n"
-        f"print(started(Path({str(folder)!r})).pid, flush=True); time.sleep(60)"
+        "import time; from pathlib import Path\n"
+        "from r1kit.engines.process.engine import EngineConfig, EngineProcess\n"
+        f"engine = EngineProcess(EngineConfig(Path({str(folder)!r}), 8, 4096))\n"
+        "engine.wait_until_loaded(); print(engine.pid, flush=True); time.sleep(60)"
     )
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": root}
     with subprocess.Popen(
-        [sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None
         pid = int(holder.stdout.readline())
