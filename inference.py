@@ -13,7 +13,7 @@ from r1kit.chat.backends import Local
 from r1kit.chat.conversation import Conversation
 from r1kit.console.error_reporting import sentences
 from r1kit.processes import signals
-from r1kit.types import Sampling
+from r1kit.types import SamplingParams
 
 EXAMPLES = """
 Examples:
@@ -67,7 +67,7 @@ def main(
     console = Console()
     with sentences(console):
         voice = Local.opened(model, device.value, dtype.value)
-        sampling = Sampling(max_tokens, temperature, top_p)
+        sampling = SamplingParams(max_tokens, temperature, top_p)
         conversation = Conversation(voice, sampling, seed, console, think)
         if prompt is None:
             talk(conversation)

@@ -23,12 +23,12 @@ from r1kit.model.parallel import launch
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
-from r1kit.stages.reinforce import CollectedStep, Collector, Curriculum
+from r1kit.stages.reinforce import CollectedStep, Collector, RLEnvironment
 from r1kit.tasks.base import Task
 from r1kit.tasks.mix import TaskMixture
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, reinforce
-from r1kit.types import Attempt, Message, Problem, Request, Sampling, Verdict
+from r1kit.types import Attempt, Message, Problem, Request, SamplingParams, Verdict
 
 Run = Callable[[], Answer]
 COMPUTE = ComputeConfig()
@@ -66,7 +66,7 @@ def _together(ranks: Ranks, run: Run) -> Answer:
 def sample(ranks: Ranks, answers: int, work: Work) -> None:
     """Measure sampling alone, with the engine of the training loop."""
     policy, (sampler, _) = _open(ranks, work)
-    sampling = Sampling(work.max_tokens)
+    sampling = SamplingParams(work.max_tokens)
     seed = 0
 
     def run() -> Answer:
@@ -92,7 +92,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
     Only the logging and saving after a step are left out; TRL does not do them here either.
     """
-    policy, (sampler, weights) = _open(ranks, work)
+    policy, (sampler, weight_sync) = _open(ranks, work)
     config = RLConfig(
         n_steps=1_000_000,
         n_problems=len(work.questions),
@@ -106,16 +106,18 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
     tasks = TaskMixture([Questions(work.questions)], [1.0], SEED, "train")
     name = Questions.name
     rewards = {name: {PART: 1.0}}
-    curriculum = Curriculum(lambda step: tasks, weights_of=rewards, judge=Coin(), judged=name)
+    environment = RLEnvironment(
+        lambda step: tasks, weights_by_task=rewards, judge=Coin(), judged_task=name
+    )
     renderer = renderer_of(policy.tokenizer)
-    collector = Collector(ranks, sampler, renderer, config, curriculum, SEED)
+    collector = Collector(ranks, sampler, renderer, config, environment, SEED)
     steps = Steps(ranks, answers, {"parameters": policy.n_parameters})
 
     def collect_when_asked(step: int, cursor: int) -> CollectedStep:
         steps.begin()
         return collector.step(step, cursor)
 
-    publish = partial(weights.publish, policy)
+    publish = partial(weight_sync.publish, policy)
     reinforce(learner, RLState(), collect_when_asked, publish, steps.end)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 """a JSON object"""
-Finish = Literal["stop", "length", "abort"]
+FinishReason = Literal["stop", "length", "abort"]
 Outcome = Literal["correct", "incorrect", "no answer", "undecided"]
 Split = Literal["train", "held_out"]
 TopLogprobs = list[tuple[int, float]]
@@ -58,7 +58,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParams:
     """Sampling parameters. `temperature=0` is greedy; `top_k=0` and `top_p=1` do not truncate."""
 
     max_tokens: int
@@ -78,12 +78,12 @@ class Sampling:
 class Request:
     """A request for `n` completions of a prompt.
 
-    `Request([1, 52, 9], n=16, sampling=Sampling(256), seed=7)`
+    `Request([1, 52, 9], n=16, sampling=SamplingParams(256), seed=7)`
     """
 
     prompt_ids: list[int]
     n: int
-    sampling: Sampling
+    sampling: SamplingParams
     seed: int
     """completion i of a request depends on (seed, i) and the weights, never on the batch"""
 
@@ -98,7 +98,7 @@ class Completion:
     """[C] under the distribution sampled from (temperature, top-k and top-p applied)"""
     text: str
     """decoded text with thinking tags, without the EOS token, cut before a stop string"""
-    finish: Finish
+    finish: FinishReason
     policy_version: int
     tops: list[TopLogprobs] = field(default_factory=list)
     """[C] under the same distribution; at most n_top each, none of zero probability. [] if not

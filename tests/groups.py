@@ -1,7 +1,7 @@
 """Groups of completions written by hand."""
 
 from r1kit.renderers.thinking import parse
-from r1kit.types import Completion, Finish, Group, Message, Problem, Reward, Rollout, Verdict
+from r1kit.types import Completion, FinishReason, Group, Message, Problem, Reward, Rollout, Verdict
 
 
 def problem(task: str = "equation") -> Problem:
@@ -10,7 +10,7 @@ def problem(task: str = "equation") -> Problem:
 
 def rollout(
     text: str, answer: str | None, is_right: bool, *, reward: float = 0.0, task: str = "equation",
-    logprobs: tuple[float, ...] = (-1.0,), finish: Finish = "stop",
+    logprobs: tuple[float, ...] = (-1.0,), finish: FinishReason = "stop",
 ) -> Rollout:  # fmt: skip
     completion = Completion([7] * len(logprobs), list(logprobs), text, finish, 0)
     parts = {"accuracy": float(is_right), "format": 1.0}

@@ -15,11 +15,16 @@ from rich.text import Text
 from r1kit.chat.backends import open_voice
 from r1kit.chat.conversation import Conversation
 from r1kit.console.formatting import printable
-from r1kit.types import Sampling
+from r1kit.types import SamplingParams
 
 
 def run(
-    source: str, sampling: Sampling, seed: int, console: Console, model: str | None, key: str | None
+    source: str,
+    sampling: SamplingParams,
+    seed: int,
+    console: Console,
+    model: str | None,
+    key: str | None,
 ) -> None:
     """Chat with a checkpoint, the newest one of a run, a hub id, or a model on a server.
 

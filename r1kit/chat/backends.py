@@ -18,7 +18,7 @@ from r1kit.processes.loading import gc_paused_imports
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.stream_parser import Piece
-from r1kit.types import Finish, Message, Request, Sampling
+from r1kit.types import FinishReason, Message, Request, SamplingParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,8 +30,8 @@ class ChatBackend(Protocol):
     name: str
 
     def say(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[Piece | Finish]:
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
+    ) -> Iterator[Piece | FinishReason]:
         """Stream the next turn, then yield its finish reason. Raises EngineError."""
         ...
 
@@ -82,8 +82,8 @@ class Local:
         return cls(str(path), model, tokenizer)
 
     def say(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[Piece | Finish]:
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
+    ) -> Iterator[Piece | FinishReason]:
         opening = self._open(messages, thinks)
         room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
         if room < 1:
@@ -98,7 +98,7 @@ class Local:
             self.engine = self._new_engine()
             raise
 
-    def _sample(self, request: GenerationRequest) -> Iterator[Piece | Finish]:
+    def _sample(self, request: GenerationRequest) -> Iterator[Piece | FinishReason]:
         [stream] = begin(self.engine, request, self.tokenizer)
         while not stream.is_over:
             self.engine.step()
@@ -133,8 +133,8 @@ class Remote:
         self.name = f"{endpoint.model} at {endpoint.address}"
 
     def say(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool
-    ) -> Iterator[Piece | Finish]:
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
+    ) -> Iterator[Piece | FinishReason]:
         return self._endpoint.stream(messages, sampling, seed, thinks)
 
     def others(self) -> list[str]:

@@ -14,7 +14,7 @@ from r1kit.console.formatting import printable
 from r1kit.errors import R1Error
 from r1kit.files.untrusted import mended
 from r1kit.processes import signals
-from r1kit.types import Message, Sampling
+from r1kit.types import Message, SamplingParams
 
 HELP = """\
 /think on|off   whether the model thinks before it answers
@@ -33,7 +33,7 @@ class Conversation:
     def __init__(
         self,
         voice: ChatBackend,
-        sampling: Sampling,
+        sampling: SamplingParams,
         seed: int,
         console: Console,
         thinks: bool = True,

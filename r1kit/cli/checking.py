@@ -95,7 +95,7 @@ def sample(
     ] = 64,
 ) -> None:
     """Sample completions, verify them, and keep the good ones as training data."""
-    from r1kit.types import Sampling
+    from r1kit.types import SamplingParams
 
     console = Console()
     with sentences(console, advice="What was sampled is kept; the same command goes on."):
@@ -107,7 +107,7 @@ def sample(
             source=problems,
             out=out,
             n=n,
-            sampling=Sampling(max_tokens, temperature, top_p),
+            sampling=SamplingParams(max_tokens, temperature, top_p),
             seed=seed,
             count=count,
             split="train" if split == "train" else "held_out",

@@ -77,13 +77,13 @@ def chat(
     ] = None,
 ) -> None:
     """Chat with a model; its thinking is shown apart from its answer."""
-    from r1kit.types import Sampling
+    from r1kit.types import SamplingParams
 
     console = Console()
     with sentences(console):
         from r1kit import chat as terminal
 
-        sampling = Sampling(max_tokens, temperature, top_p)
+        sampling = SamplingParams(max_tokens, temperature, top_p)
         terminal.run(who, sampling, seed, console, model, api_key)
 
 

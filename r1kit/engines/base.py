@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request, TopLogprobs
+from r1kit.types import Completion, FinishReason, Request, TopLogprobs
 
 OnGroup = Callable[[int, list[Completion]], None]
 """callback(request index, its n completions), called as soon as all n are done"""
@@ -26,7 +26,7 @@ class Delta:
 
     token_ids: list[int]
     text: str
-    finish: Finish | None = None
+    finish: FinishReason | None = None
 
 
 class TokenLogprobs(NamedTuple):
@@ -139,7 +139,7 @@ class StreamingSampler(Sampler, Protocol):
 
 
 def as_schema(schema: dict[str, Any]) -> str:
-    """Serialise a JSON schema to the string that `Sampling.json_schema` holds."""
+    """Serialise a JSON schema to the string that `SamplingParams.json_schema` holds."""
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 

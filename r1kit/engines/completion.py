@@ -26,7 +26,7 @@ from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
 from r1kit.engines.text import Text, TextStream, UntilStop
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.stream_parser import Piece
-from r1kit.types import Completion, Finish, Request, Sampling, TopLogprobs
+from r1kit.types import Completion, FinishReason, Request, SamplingParams, TopLogprobs
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _NO_LOGPROBS = TokenLogprobs([], [])
@@ -47,7 +47,7 @@ class GenerationRequest:
     """maximum number of thinking tokens, less than max_tokens"""
     close_ids: tuple[int, ...] = ()
     """tokens that close thinking which has no closing tag or is followed by a separate `answer`"""
-    answer: Sampling | None = None
+    answer: SamplingParams | None = None
     """sampling of the answer if it differs from that of the thinking; `request` then stops at the
     closing tag, and what the thinking leaves of its max_tokens limits the answer as well"""
     stop: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Chunk:
     """the sampled tokens; empty unless `wants_logprobs`"""
     n_cached: int = 0
     """number of prompt tokens found in the prefix cache"""
-    finish: Finish | None = None
+    finish: FinishReason | None = None
     """set in the completion's last chunk"""
     thought: ThinkingEnd | None = None
     """set together with `finish` if there was thinking"""
@@ -202,7 +202,7 @@ class CompletionStream:
             engine.cut(self.job, self._job_index)
         return self._end(chunk, "stop")
 
-    def _end(self, chunk: Chunk, finish: Finish) -> Chunk:
+    def _end(self, chunk: Chunk, finish: FinishReason) -> Chunk:
         """Turn `said` into the completion's last chunk."""
         self.is_over = True
         thought: ThinkingEnd | None = None

@@ -36,7 +36,7 @@ class OpenedSampler(NamedTuple):
     """A sampler and the way in which it gets new weights."""
 
     sampler: Sampler
-    weights: WeightSync
+    weight_sync: WeightSync
 
 
 def open_sampler(policy: Policy, *, max_rows: int) -> OpenedSampler:

@@ -14,7 +14,7 @@ from typing import Any
 from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
 from r1kit.engines.text import Text
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Finish, Request, TopLogprobs
+from r1kit.types import Completion, FinishReason, Request, TopLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class CompletionUpdate:
 
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finish: Finish | None = None
+    finish: FinishReason | None = None
     n_cached: int = 0
     """number of prompt tokens found in the prefix cache; 0 if not reported"""
     tops: list[TopLogprobs] = field(default_factory=list)
@@ -135,7 +135,7 @@ class RemoteEngine(ABC):
         self._end(row, update.finish)
         return row.job.n_left == 0
 
-    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
         job = row.job
         text, has_stop = self._text.complete(row.token_ids, job.request.sampling.stop)
         finish = "stop" if has_stop else finish

@@ -7,7 +7,7 @@ from typing import Any
 
 from r1kit.engines.base import Counters, RequestState, check
 from r1kit.engines.text import Text
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, FinishReason, Request
 
 Script = Callable[[Request, int], str]
 """(request, index among its n completions) -> text"""
@@ -66,6 +66,6 @@ class ScriptedEngine:
                 (ids[:end] for end in ends if self._text.stops(ids[:end], sampling.stop)), ids
             )
         text, stopped = self._text.complete(ids, sampling.stop)
-        finish: Finish = "stop" if stopped or ids[-1] == self._eos_id else "length"
+        finish: FinishReason = "stop" if stopped or ids[-1] == self._eos_id else "length"
         self.counters.completion_tokens += len(ids)
         return Completion(ids, [0.0] * len(ids), text, finish, self.version)

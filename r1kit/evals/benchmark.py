@@ -16,7 +16,7 @@ from r1kit.evals.metrics import Estimate, by_task, estimates
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric, Verify
-from r1kit.types import Group, Problem, Sampling
+from r1kit.types import Group, Problem, SamplingParams
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class Benchmark:
     """Problems with their verifier, and how each is sampled.
 
-    `Benchmark("reasoning", tasks.distinct(400), tasks.verify, Sampling(256, 0.6, 0.95), 4)`
+    `Benchmark("reasoning", tasks.distinct(400), tasks.verify, SamplingParams(256, 0.6, 0.95), 4)`
     """
 
     name: str
     """key of its results in results.json"""
     problems: Sequence[Problem]
     verify: Verify
-    sampling: Sampling
+    sampling: SamplingParams
     n_samples: int = 1
     """k, completions per problem"""
     has_votes: bool = True

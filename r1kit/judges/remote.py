@@ -20,7 +20,7 @@ from r1kit.engines.openai.endpoint import Endpoint, EndpointRequest
 from r1kit.errors import EngineError
 from r1kit.judges import is_harmful
 from r1kit.renderers.thinking import parse
-from r1kit.types import Attempt, Completion, Message, Sampling
+from r1kit.types import Attempt, Completion, Message, SamplingParams
 
 INSTRUCTIONS = """\
 You judge how well an answer serves the person who asked. Be strict and fair: is it helpful,
@@ -39,7 +39,7 @@ REMINDER = 'Reply with the JSON object alone, like {"score": 7}.'
 HIGHEST = 10
 MAX_REPLY_CHARS = 20_000
 """length of the end of a reply that is searched for a verdict"""
-SAMPLING = Sampling(max_tokens=2048, temperature=0.0)
+SAMPLING = SamplingParams(max_tokens=2048, temperature=0.0)
 """sampling parameters, with room for a judge that thinks before its verdict"""
 
 
@@ -51,7 +51,7 @@ class RemoteJudge:
         endpoint: Endpoint,
         instructions: str = INSTRUCTIONS,
         harm_instructions: str = HARM_INSTRUCTIONS,
-        sampling: Sampling = SAMPLING,
+        sampling: SamplingParams = SAMPLING,
         seed: int = 0,
     ) -> None:
         self.n_asked = 0

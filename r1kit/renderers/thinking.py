@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1kit.types import Finish, Parsed
+from r1kit.types import FinishReason, Parsed
 
 THINK = "<think>"
 END_THINK = "</think>"
@@ -51,7 +51,7 @@ def completion_text(reasoning: str | None, answer: str) -> str:
     return answer if reasoning is None else f"{THINK}{reasoning}{END_THINK}{answer}"
 
 
-def server_text(reasoning: str, content: str, finish: Finish) -> str:
+def server_text(reasoning: str, content: str, finish: FinishReason) -> str:
     """Join the parts that a server returned into a completion that `parse` reads.
 
     Tags inside a part cannot be told apart from the added ones: such a text stays readable, but

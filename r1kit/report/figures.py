@@ -1,8 +1,8 @@
 """Figures of the whole recipe: results of every stage, hacking of a learned reward, students.
 
 A figure shows one run or several seeds. A point of several seeds is their mean, with the error bar
-that judges claims (claims/decide.py); a curve is their mean in a band from the lowest to the highest
-seed.
+that decides claims (claims/decide.py); a curve is their mean, in a band from the lowest to the
+highest seed.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from r1kit.engines.base import Sampler, generate
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.rubric import Rubric, VerifierError
-from r1kit.types import Attempt, Completion, Group, Problem, Request, Rollout, Sampling
+from r1kit.types import Attempt, Completion, Group, Problem, Request, Rollout, SamplingParams
 
 VERIFIERS = 4
 """verification threads; slow verifiers run in processes that these threads wait for"""
@@ -106,7 +106,7 @@ def sample_attempts(
     renderer: Renderer,
     problems: Sequence[tuple[int, Problem]],
     n: int,
-    sampling: Sampling,
+    sampling: SamplingParams,
     seed: int,
     on_sampled: Callable[[int, list[Attempt]], None] | None = None,
 ) -> list[list[Attempt]]:
@@ -140,7 +140,7 @@ def collect_rollouts(
     rubric: Rubric,
     problems: Sequence[tuple[int, Problem]],
     n: int,
-    sampling: Sampling,
+    sampling: SamplingParams,
     seed: int,
     budget_s: float = BUDGET_S,
     on_sampled: Callable[[int], None] | None = None,

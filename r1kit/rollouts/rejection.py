@@ -23,7 +23,7 @@ from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import replace_lines
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts.rollouts_file import Record, RolloutsFile, rollouts_path
-from r1kit.types import Group, Parsed, Problem, Sampling
+from r1kit.types import Group, Parsed, Problem, SamplingParams
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -75,7 +75,7 @@ def rejection_sampling(
     benchmarks: Sequence[BenchmarkQuestions] = (),
     *,
     n: int,
-    sampling: Sampling,
+    sampling: SamplingParams,
     parse: Callable[[str], Parsed] = parse,
     chunk: int = CHUNK,
     is_repeatable: bool = True,
@@ -126,7 +126,9 @@ def rejection_sampling(
     return result
 
 
-def _settings(problems: IndexedProblems, origin: Provenance, n: int, sampling: Sampling) -> Record:
+def _settings(
+    problems: IndexedProblems, origin: Provenance, n: int, sampling: SamplingParams
+) -> Record:
     """Return the settings that determine the rollouts; the rules do not, and may change."""
     digest = hashlib.sha256()
     for pair in problems:

@@ -25,13 +25,13 @@ class Rubric:
     verify: Verify
     weights: Mapping[str, float]
     """weights of the parts of the reward"""
-    weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weights_by_task: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task name -> weights, for tasks that override them"""
     max_tokens: int = 0
     overlong_buffer: int = 0
     """number of tokens before `max_tokens` over which a length penalty grows; 0 turns it off"""
     judge: Judge | None = None
-    judged: str = ""
+    judged_task: str = ""
     """name of the task whose completions the judge scores"""
 
     def grade(self, attempt: Attempt) -> Rollout | None:
@@ -46,7 +46,7 @@ class Rubric:
             verdict = self._verify(problem, parsed.answer)
         if verdict.correct is None:
             return None
-        scored = reward(attempt, verdict, self.weights_of.get(problem.task, self.weights))
+        scored = reward(attempt, verdict, self.weights_by_task.get(problem.task, self.weights))
         if self.overlong_buffer:
             n_tokens = len(completion.token_ids)
             penalty = overlong_penalty(n_tokens, self.max_tokens, self.overlong_buffer)
@@ -66,7 +66,9 @@ class Rubric:
         """Add the judge's score to the rewards of its task; drop rollouts it cannot decide."""
         if self.judge is None:
             return list(groups)
-        weight = self.weights_of.get(self.judged, {}).get("preference", 0.0)
-        judged = [group for group in groups if group.problem.task == self.judged]
+        weight = self.weights_by_task.get(self.judged_task, {}).get("preference", 0.0)
+        judged = [group for group in groups if group.problem.task == self.judged_task]
         scored = iter(preferred(judged, self.judge, weight))
-        return [next(scored) if group.problem.task == self.judged else group for group in groups]
+        return [
+            next(scored) if group.problem.task == self.judged_task else group for group in groups
+        ]

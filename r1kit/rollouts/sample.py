@@ -43,7 +43,7 @@ from r1kit.rollouts.collect import (
 from r1kit.rollouts.rollouts_file import rollouts_path
 from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.tasks import mix, questions
-from r1kit.types import Attempt, Parsed, Problem, Sampling, Split
+from r1kit.types import Attempt, Parsed, Problem, SamplingParams, Split
 
 RECIPE_PROBLEMS = 1000
 """number of problems of a recipe without --count: its tasks are endless"""
@@ -63,7 +63,7 @@ class SampleOptions:
     """a recipe, its name, or a file of questions"""
     out: Path
     n: int
-    sampling: Sampling
+    sampling: SamplingParams
     seed: int
     count: int | None
     """maximum number of problems"""
@@ -254,9 +254,9 @@ def _lasting(failures: Sequence[EngineError]) -> EngineError:
 def _fitting(
     renderer: Renderer,
     problems: Sequence[tuple[int, Problem]],
-    sampling: Sampling,
+    sampling: SamplingParams,
     most: int | None,
-) -> Sampling:
+) -> SamplingParams:
     """Limit max_tokens to the model's context after the longest prompt."""
     if most is None:
         return sampling
@@ -269,7 +269,9 @@ def _fitting(
             f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
             "remove the problem."
         )
-    return Sampling(min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p)
+    return SamplingParams(
+        min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p
+    )
 
 
 def _refuse_foreign(out: Path) -> None:

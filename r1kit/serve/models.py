@@ -26,7 +26,7 @@ from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.wire import Decoder
-from r1kit.types import Json, Request, Sampling
+from r1kit.types import Json, Request, SamplingParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -235,7 +235,7 @@ class Served:
                 code="context_length_exceeded",
             )
         temperature = TEMPERATURE if request.temperature is None else request.temperature
-        sampling = Sampling(
+        sampling = SamplingParams(
             max_tokens=min(limit, room),
             temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
@@ -299,7 +299,7 @@ class Served:
         return dataclasses.replace(request, budget=min(budget, room))
 
 
-def _with_sampling(request: Request, sampling: Sampling) -> Request:
+def _with_sampling(request: Request, sampling: SamplingParams) -> Request:
     return dataclasses.replace(request, sampling=sampling)
 
 

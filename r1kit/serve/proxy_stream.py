@@ -25,7 +25,7 @@ from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.renderers.thinking import begins_inside
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import all_said
-from r1kit.types import Finish, Json
+from r1kit.types import FinishReason, Json
 
 _GONE = "The upstream server cannot be reached; ask again in a minute."
 _PASSED_ON = {400, 404, 413, 422}
@@ -187,7 +187,7 @@ class _Choice:
 
     def __init__(self, place: int, form: Form) -> None:
         self.place = place
-        self.finish: Finish | None = None
+        self.finish: FinishReason | None = None
         self.ending: str | None = None
         self.n_chars = self.n_thought = 0
         self._form = form

@@ -17,4 +17,4 @@ def run(context: Context, unit: Unit) -> None:
     if isinstance(config, FinalConfig):
         final.train(context, unit, config)
     else:
-        reinforce.by_rules(context, unit, config, first_index(ablation.of))
+        reinforce.run_with_rule_rewards(context, unit, config, first_index(ablation.of))

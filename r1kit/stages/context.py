@@ -81,7 +81,7 @@ class Context:
         if self.observer is not None:
             self.observer.step(stage, step, metrics)
 
-    def sample(self, record: Mapping[str, Any]) -> None:
+    def log_sample(self, record: Mapping[str, Any]) -> None:
         if self.run is not None:
             self.run.sample(record)
         if self.observer is not None:
@@ -119,7 +119,7 @@ class Context:
     def parent_checkpoint(self, unit: Unit) -> Path:
         """Return the checkpoint whose weights a unit starts from."""
         assert unit.weights_from is not None, f"{unit.name} begins with nothing"
-        return self.latest(unit.weights_from)
+        return self.finished_checkpoint(unit.weights_from)
 
     def data(self, stage: str) -> Path:
         """Return the path of a stage's file of conversations, on every rank."""
@@ -132,12 +132,12 @@ class Context:
             self.run.refuse_changed_data(stage)
         return self.data(name)
 
-    def latest(self, stage: str) -> Path:
+    def finished_checkpoint(self, stage: str) -> Path:
         """Return the checkpoint of a finished stage, on every rank. Raises RunError if missing."""
         path: Path = self._from_first(self.run and self.run.needed(stage))
         return path
 
-    def newest(self, stage: str) -> Path | None:
+    def newest_checkpoint(self, stage: str) -> Path | None:
         """Return the newest checkpoint of a stage, finished or not, or None."""
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path

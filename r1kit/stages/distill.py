@@ -35,7 +35,7 @@ def run(context: Context, unit: Unit) -> None:
 
 def make_twin(context: Context, unit: Unit) -> None:
     """Train a student's base by RL alone; leaves its finished checkpoint."""
-    reinforce.by_rules(context, unit, _config(context).twin)
+    reinforce.run_with_rule_rewards(context, unit, _config(context).twin)
 
 
 def _config(context: Context) -> DistillConfig:

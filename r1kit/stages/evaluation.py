@@ -15,7 +15,7 @@ from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
-from r1kit.types import Message, Problem, Sampling, Verdict
+from r1kit.types import Message, Problem, SamplingParams, Verdict
 from r1kit.verify.answer import check_number
 from r1kit.verify.language import language_of
 
@@ -27,7 +27,7 @@ EVAL_SEED = 7_777
 
 def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
-    path = context.latest(stage)
+    path = context.finished_checkpoint(stage)
     policy = context.load(path)
     sampler, renderer = context.open_sampler(policy).sampler, renderer_of(policy.tokenizer)
     evals = {}
@@ -38,11 +38,11 @@ def run(context: Context, stage: str) -> dict[str, Any]:
         evals[benchmark.name] = result.as_record()
     if context.run is not None and not context.run.has_shown(stage):
         for record in _showcase(context, stage, sampler, renderer):
-            context.sample(record)
+            context.log_sample(record)
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 
-def again(context: Context, unit: Unit) -> None:
+def nothing_to_train(context: Context, unit: Unit) -> None:
     """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 
@@ -70,8 +70,8 @@ def general(context: Context) -> Benchmark:
     )
 
 
-def _sampling(config: EvalConfig) -> Sampling:
-    return Sampling(config.max_tokens, config.temperature, config.top_p)
+def _sampling(config: EvalConfig) -> SamplingParams:
+    return SamplingParams(config.max_tokens, config.temperature, config.top_p)
 
 
 def eval_seed(context: Context) -> int:
@@ -111,7 +111,7 @@ def _showcase(
         )
 
     problems = questions + tasks.problems(0, N_SHOWN)
-    greedy = Sampling(recipe.eval.max_tokens, temperature=0.0)
+    greedy = SamplingParams(recipe.eval.max_tokens, temperature=0.0)
     benchmark = Benchmark("showcase", problems, verify, greedy)
     batch = sample_benchmark(sampler, renderer, benchmark, Ranks(), recipe.seed)
     return [

@@ -38,14 +38,14 @@ def train(context: Context, unit: Unit, config: FinalConfig) -> None:
         mixed, general = reasoning.with_share(task, config.general_share), task.name
         judge = find_judge(context, config) if config.general_rewards.preference else None
     n_rules_only = round(config.n_steps * (1 - config.preference_share))
-    curriculum = reinforce.Curriculum(
+    environment = reinforce.RLEnvironment(
         lambda step: reasoning if step < n_rules_only else mixed,
         {general: config.general_rewards.model_dump()} if general else {},
         judge,
         general,
         first_index("final"),
     )
-    reinforce.run(context, unit, config, curriculum)
+    reinforce.run(context, unit, config, environment)
 
 
 def find_judge(context: Context, config: FinalConfig) -> Judge:

@@ -92,7 +92,9 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
     """Return the work left for a finished unit: an evaluation if results.json lacks its result."""
     if _result(folder.results(), unit.name) is None:
         observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
-        return [replace(unit, program=MEASURED_AGAIN.get(unit.program, "evaluation.again"))]
+        return [
+            replace(unit, program=MEASURED_AGAIN.get(unit.program, "evaluation.nothing_to_train"))
+        ]
     observer.note(f"{unit.name} is finished{folder.lacking(unit.name)}.")
     return []
 
@@ -162,7 +164,7 @@ def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> Non
     from r1kit.stages.compute import compute_spent
 
     measured = evaluation.run(context, unit.name) if outcome is None else outcome
-    checkpoint = context.newest(unit.name)
+    checkpoint = context.newest_checkpoint(unit.name)
     if context.run is None:
         return
     measured["wall_s"] = context.run.wall_s(unit.name)

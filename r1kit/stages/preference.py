@@ -67,7 +67,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
 
 def again(context: Context, unit: Unit) -> dict[str, Any]:
     """Evaluate the finished checkpoint of `run` again; return the same as `run`."""
-    path = context.latest(unit.name)
+    path = context.finished_checkpoint(unit.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
     return _measured(context, unit.name, model, Reader(renderer_of(context.tokenizer(path))))
@@ -84,7 +84,7 @@ def _measured(
 
 def reward_models(context: Context) -> RewardModels:
     """Load the judge that this run has trained."""
-    paths = {name: context.latest(name) for name in JUDGES}
+    paths = {name: context.finished_checkpoint(name) for name in JUDGES}
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
     }

@@ -36,7 +36,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
 def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
     """Sample this rank's share of the general benchmark, without grading."""
     benchmark = evaluation.general(context)
-    policy = context.load(context.latest(stage))
+    policy = context.load(context.finished_checkpoint(stage))
     progress, n_done = evaluation.counting(context, stage, benchmark), count(1)
     return sample_attempts(
         context.open_sampler(policy).sampler,

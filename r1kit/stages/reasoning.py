@@ -16,4 +16,4 @@ from r1kit.stages.plan import Unit
 def run(context: Context, unit: Unit) -> None:
     """Run stage `reasoning`; leaves its finished checkpoint."""
     config = context.recipe.reasoning or ReasoningConfig()
-    reinforce.by_rules(context, unit, config, first_index("reasoning"))
+    reinforce.run_with_rule_rewards(context, unit, config, first_index("reasoning"))

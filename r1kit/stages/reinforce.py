@@ -27,55 +27,57 @@ from r1kit.stages.plan import Unit
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
-from r1kit.types import Group, Problem, Sampling
+from r1kit.types import Group, Problem, SamplingParams
 
 
 @dataclass(frozen=True)
-class Curriculum:
+class RLEnvironment:
     """The problems of an RL stage and the rewards of their completions."""
 
     tasks_at: Callable[[int], mix.TaskMixture]
     """step, counted from 0 → source of its problems"""
-    weights_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weights_by_task: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task → weights of the parts of the reward, for tasks that differ from the stage's"""
     judge: Judge | None = None
-    judged: str = ""
+    judged_task: str = ""
     """task whose completions the judge scores"""
     first_index: int = 0
     """index of the first problem, so that stages do not sample the same ones"""
 
 
-def by_rules(context: Context, unit: Unit, config: RLConfig, first_index: int = 0) -> None:
+def run_with_rule_rewards(
+    context: Context, unit: Unit, config: RLConfig, first_index: int = 0
+) -> None:
     """Train `unit` on the recipe's problems with rule-based rewards alone.
 
     Leaves its finished checkpoint.
     """
     tasks = context.tasks("train")
-    run(context, unit, config, Curriculum(lambda step: tasks, first_index=first_index))
+    run(context, unit, config, RLEnvironment(lambda step: tasks, first_index=first_index))
 
 
-def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) -> None:
+def run(context: Context, unit: Unit, config: RLConfig, environment: RLEnvironment) -> None:
     """Train `unit` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
     resumed = context.resume(unit.name)
     policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
     optimizers = make_optimizers(policy.trainable(), config.optim)
-    state = RLState(cursor=curriculum.first_index)
+    state = RLState(cursor=environment.first_index)
     learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
     if resumed:
         with resumed.restoring():
             optimizers.load_state_dict(resumed.state["optimizers"])
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
             policy.load_reference(resumed.state)
-    sampler, weights = context.open_sampler(policy)
-    weights.publish(policy, state.step)
+    sampler, weight_sync = context.open_sampler(policy)
+    weight_sync.publish(policy, state.step)
     renderer = renderer_of(policy.tokenizer)
-    collector = Collector(context.ranks, sampler, renderer, config, curriculum, recipe.seed)
+    collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
         if state.step % config.sample_every == 0 and step.rollouts:
-            context.sample(group_record(unit.name, state.step, step.rollouts[0]))
+            context.log_sample(group_record(unit.name, state.step, step.rollouts[0]))
         context.log(unit.name, state.step, metrics)
         if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
@@ -84,7 +86,7 @@ def run(context: Context, unit: Unit, config: RLConfig, curriculum: Curriculum) 
     context.started(
         unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
-    publish = partial(weights.publish, policy)
+    publish = partial(weight_sync.publish, policy)
     reinforce(learner, state, collector.step, publish, after_step)
 
 
@@ -106,7 +108,7 @@ class Collector:
     sampler: Sampler
     renderer: Renderer
     config: RLConfig
-    curriculum: Curriculum
+    environment: RLEnvironment
     seed: int
     """seed of the run"""
 
@@ -115,7 +117,7 @@ class Collector:
 
         With dynamic sampling only mixed groups count, from up to `dynamic_rounds` rounds.
         """
-        config, ranks, tasks = self.config, self.ranks, self.curriculum.tasks_at(step)
+        config, ranks, tasks = self.config, self.ranks, self.environment.tasks_at(step)
         rounds = config.dynamic_rounds if config.dynamic_sampling else 1
         batches: list[RolloutBatch] = []
         selected: list[tuple[int, Group]] = []  # this rank's groups by problem index
@@ -142,15 +144,15 @@ class Collector:
         return CollectedStep(trajectories, len(order), cursor, metrics, rollouts, failures)
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
-        config, curriculum = self.config, self.curriculum
+        config, environment = self.config, self.environment
         rubric = Rubric(
             tasks.verify,
             config.rewards.model_dump(),
-            curriculum.weights_of,
-            config.max_tokens,
-            config.overlong_buffer,
-            curriculum.judge,
-            curriculum.judged,
+            weights_by_task=environment.weights_by_task,
+            max_tokens=config.max_tokens,
+            overlong_buffer=config.overlong_buffer,
+            judge=environment.judge,
+            judged_task=environment.judged_task,
         )
         return collect_rollouts(
             self.sampler,
@@ -158,7 +160,7 @@ class Collector:
             rubric,
             problems,
             config.n_completions,
-            Sampling(config.max_tokens, config.temperature),
+            SamplingParams(config.max_tokens, config.temperature),
             self.seed,
         )
 

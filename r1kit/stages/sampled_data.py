@@ -14,7 +14,7 @@ from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
 from r1kit.stages.plan import Unit
 from r1kit.tasks.general import General
-from r1kit.types import Sampling
+from r1kit.types import SamplingParams
 
 CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
@@ -27,12 +27,12 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     left.
     """
     recipe = context.recipe
-    path = context.latest(teacher)
+    path = context.finished_checkpoint(teacher)
     policy = context.load(path)
     sampler = context.open_sampler(policy).sampler
     tasks, first = context.tasks("train"), first_index(unit.name)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
-    sampling = Sampling(config.max_tokens, config.temperature, config.top_p)
+    sampling = SamplingParams(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     report = context.counting(
         unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"

@@ -15,4 +15,4 @@ from r1kit.stages.plan import Unit
 def run(context: Context, unit: Unit) -> None:
     """Run stage `zero`; leaves its finished checkpoint."""
     config = context.recipe.zero
-    reinforce.by_rules(context, unit, config, first_index("zero"))
+    reinforce.run_with_rule_rewards(context, unit, config, first_index("zero"))

@@ -23,7 +23,7 @@ from r1kit.model import causal_lm, checkpoint
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.runs.run_dir import RunDir
-from r1kit.types import Checkpoint, Finish, Message, Request, Sampling
+from r1kit.types import Checkpoint, FinishReason, Message, Request, SamplingParams
 from tests.serve.conftest import Server
 
 TEXTS = ["7x + 3 = 38 <think>try 4</think> wait 다시 5"] * 3
@@ -73,7 +73,7 @@ def said(output: Console) -> str:
 
 @pytest.fixture
 def chat(a_run: Path) -> Conversation:
-    return Conversation(Local.opened(str(a_run)), Sampling(8, temperature=1.0), 0, console())
+    return Conversation(Local.opened(str(a_run)), SamplingParams(8, temperature=1.0), 0, console())
 
 
 class Saying:
@@ -82,13 +82,13 @@ class Saying:
     name = "saying"
 
     def __init__(
-        self, *chunks: str, then: BaseException | None = None, finish: Finish = "stop"
+        self, *chunks: str, then: BaseException | None = None, finish: FinishReason = "stop"
     ) -> None:
         self.chunks = chunks
         self.then = then
         self.finish = finish
 
-    def say(self, *_: object) -> Iterator[Piece | Finish]:
+    def say(self, *_: object) -> Iterator[Piece | FinishReason]:
         parser = StreamParser()
         for chunk in self.chunks:
             yield from parser.feed(chunk)
@@ -107,7 +107,7 @@ class Saying:
 
 
 def hearing(*chunks: str, then: BaseException | None = None) -> Conversation:
-    return Conversation(Saying(*chunks, then=then), Sampling(8), 0, console())
+    return Conversation(Saying(*chunks, then=then), SamplingParams(8), 0, console())
 
 
 def test_thinking_its_time_and_the_answer_are_apart() -> None:
@@ -164,8 +164,8 @@ def test_model_text_cannot_steer_the_terminal(make: Callable[[], Console]) -> No
         (("<think>try 4",), "length", "(cut off at the limit; --max-tokens raises it)"),
     ],
 )
-def test_every_end_is_explained(chunks: tuple[str, ...], finish: Finish, why: str) -> None:
-    chat = Conversation(Saying(*chunks, finish=finish), Sampling(8), 0, console())
+def test_every_end_is_explained(chunks: tuple[str, ...], finish: FinishReason, why: str) -> None:
+    chat = Conversation(Saying(*chunks, finish=finish), SamplingParams(8), 0, console())
     chat.ask("x?")
     assert said(chat.console).rstrip("\n").split("\n")[-1] == why
 
@@ -278,7 +278,7 @@ def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, "utf-8", "surrogateescape"))
     output = console()
     with torch.random.fork_rng():
-        run(str(a_run), Sampling(4), 0, output, None, None)
+        run(str(a_run), SamplingParams(4), 0, output, None, None)
     assert "? 7x + 3 = 38\n" in said(output)
     assert "? 다시\n" in said(output)
     assert "? ?!\n" in said(output)
@@ -288,13 +288,13 @@ def test_a_server_is_talked_to_and_says_what_the_model_says(server: Server) -> N
     voice = open_voice(f"{server.url}/v1")
     assert isinstance(voice, Remote)
     asked = [Message("user", "7x + 3 = 38")]
-    *parts, finish = voice.say(asked, Sampling(24, temperature=1.0), 5, True)
+    *parts, finish = voice.say(asked, SamplingParams(24, temperature=1.0), 5, True)
     assert finish == "length"
     whole = server.ask(temperature=1, top_p=1).json()["choices"][0]["message"]
     pieces = cast("list[Piece]", parts)
     heard = "".join(piece.text for piece in pieces if piece.kind == "thinking")
     assert heard == whole["reasoning_content"]
-    *parts, _ = voice.say(asked, Sampling(24), 5, False)
+    *parts, _ = voice.say(asked, SamplingParams(24), 5, False)
     assert {piece.kind for piece in cast("list[Piece]", parts)} == {"answer"}
     assert "deepseek-chat" in voice.others()
     assert voice.turn_to("deepseek-r1").name.startswith("deepseek-r1 at ")

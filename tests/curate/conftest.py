@@ -5,7 +5,17 @@ from typing import Protocol
 import pytest
 
 from r1kit.renderers.thinking import parse
-from r1kit.types import Completion, Finish, Group, Json, Message, Problem, Reward, Rollout, Verdict
+from r1kit.types import (
+    Completion,
+    FinishReason,
+    Group,
+    Json,
+    Message,
+    Problem,
+    Reward,
+    Rollout,
+    Verdict,
+)
 
 
 class MakeGroup(Protocol):
@@ -21,7 +31,11 @@ class MakeGroup(Protocol):
 
 
 def rollout(
-    problem: Problem, text: str, correct: bool = True, finish: Finish = "stop", n_tokens: int = 10
+    problem: Problem,
+    text: str,
+    correct: bool = True,
+    finish: FinishReason = "stop",
+    n_tokens: int = 10,
 ) -> Rollout:
     verdict = Verdict(correct, problem.answer if correct else None, "by hand")
     completion = Completion([7] * n_tokens, [-0.1] * n_tokens, text, finish, 3)

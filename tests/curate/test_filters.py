@@ -14,7 +14,7 @@ from r1kit.curate.filters import consistent, correct, difficult, finished, reada
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
 from r1kit.renderers.thinking import parse
 from r1kit.tasks.world import FAMILIES, Family
-from r1kit.types import Finish, Group
+from r1kit.types import FinishReason, Group
 from tests.curate.conftest import MakeGroup
 
 GOOD = "<think>try 5, yes</think>\\boxed{5}"
@@ -45,7 +45,7 @@ def test_correct_is_a_right_verdict(make_group: MakeGroup) -> None:
     ],
 )
 def test_finished_means_thought_then_answered(
-    make_group: MakeGroup, text: str, finish: Finish, why: str | None
+    make_group: MakeGroup, text: str, finish: FinishReason, why: str | None
 ) -> None:
     assert judged(finished, make_group((text, {"finish": finish}))) == [why]
 

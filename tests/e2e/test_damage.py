@@ -27,7 +27,7 @@ from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
 from r1kit.report.facts import gather
 from r1kit.runs.run_reader import read
 from r1kit.stages import pipeline
-from r1kit.types import Message, Sampling
+from r1kit.types import Message, SamplingParams
 from tests.e2e.test_run import lines, without_clocks, without_wall
 
 RECIPE = """
@@ -227,7 +227,7 @@ def run_again(run: Path) -> str:
 def answer(model: Path) -> str:
     """What `r1 chat` and inference.py do."""
     asked = [Message("user", "2x = 4")]
-    return repr(list(Local.opened(str(model)).say(asked, Sampling(4, 0.0), 0, True)))
+    return repr(list(Local.opened(str(model)).say(asked, SamplingParams(4, 0.0), 0, True)))
 
 
 def outcome(run: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import r1kit
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.serve.wire import ChatWriter, FullCompletion
-from r1kit.types import Request, Sampling
+from r1kit.types import Request, SamplingParams
 from tests.serve.conftest import TEXTS
 
 WORDS = train_tokenizer(TEXTS, 340)
@@ -58,7 +58,7 @@ def said(
 ) -> list[Chunk]:
     """All that is said of a completion that comes in these parts."""
     engine = parts if isinstance(parts, Fed) else Fed(parts)
-    request = Request(PROMPT, 1, Sampling(500), 3)
+    request = Request(PROMPT, 1, SamplingParams(500), 3)
     opening = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
     ask = GenerationRequest(
         request, opening, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
@@ -143,7 +143,7 @@ def test_an_end_of_text_inside_the_thinking_closes_it(eos: int, places: list[int
     assert (saids[-1].finish, saids[-1].thought) == ("stop", "stop")
     _, rest = engine.asked
     assert rest.prompt_ids == [*PROMPT, *thinking, *CLOSE]
-    assert rest.sampling == Sampling(500 - len(thinking) - len(CLOSE), min_tokens=1)
+    assert rest.sampling == SamplingParams(500 - len(thinking) - len(CLOSE), min_tokens=1)
     told = [token.id for one in saids for token in one.tokens]
     assert told == [*thinking, *answer, EOS[0]]
 
@@ -168,7 +168,7 @@ def test_an_answer_that_is_asked_for_again_may_be_empty() -> None:
 
 def test_without_room_for_an_answer_thinking_that_ends_is_cut() -> None:
     thinking = encoded("try 4")
-    request = Sampling(len(thinking) + len(CLOSE))
+    request = SamplingParams(len(thinking) + len(CLOSE))
     engine = Fed([[*thinking, EOS[0]]])
     ask = GenerationRequest(
         Request(PROMPT, 1, request, 3), RenderedPrompt(PROMPT, "thinking"), close_ids=CLOSE

@@ -14,7 +14,7 @@ from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import GrammarError
 from r1kit.model import checkpoint
-from r1kit.types import Json, Request, Sampling
+from r1kit.types import Json, Request, SamplingParams
 from tests.serve.conftest import untrained
 
 Opened = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -53,7 +53,7 @@ def engine(opened: Opened) -> LocalEngine:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: as_schema(schema)[:24])
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
 def test_it_follows_the_schema(engine: LocalEngine, schema: Json, temperature: float) -> None:
-    sampling = Sampling(200, temperature, json_schema=as_schema(schema))
+    sampling = SamplingParams(200, temperature, json_schema=as_schema(schema))
     [found] = generate(engine, [Request([5, 6, 7], 6, sampling, seed=3)])
     for completion in found:
         assert completion.finish == "stop"
@@ -62,7 +62,7 @@ def test_it_follows_the_schema(engine: LocalEngine, schema: Json, temperature: f
 
 
 def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: LocalEngine) -> None:
-    free = Sampling(30)
+    free = SamplingParams(30)
     bound = dataclasses.replace(free, json_schema=as_schema(SCHEMAS[4]))
     alone = [generate(engine, [Request([5, 6], 3, s, seed=1)])[0] for s in (free, bound)]
     together = generate(engine, [Request([5, 6], 3, s, seed=1) for s in (free, bound)])
@@ -128,7 +128,9 @@ def test_a_walk_that_reaches_a_limit_takes_no_other_along(
 
 
 def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: LocalEngine) -> None:
-    bound = [Sampling(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])]
+    bound = [
+        SamplingParams(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])
+    ]
     alone = generate(engine, [Request([5, 6], 2, bound[1], seed=1)])[0]
     jobs = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
     while any(job.n_left for job in jobs):
@@ -152,7 +154,7 @@ def test_no_text_ends_before_its_least_length(opened: Opened, temperature: float
     try:
         engine = LocalEngine(model, tokenizer, max_rows=4)
         asked = [
-            Request([5, 6, 7], 2, Sampling(9, temperature, top_p=top_p, min_tokens=n), seed=2)
+            Request([5, 6, 7], 2, SamplingParams(9, temperature, top_p=top_p, min_tokens=n), seed=2)
             for n in (0, 1, 4)
             for top_p in (1.0, 0.9)
         ]

@@ -1,30 +1,30 @@
-"""The sampler of a policy, and how it gets new weights."""
+"""The sampler of a policy, and how it gets new weight_sync."""
 
 import pytest
 from transformers import PreTrainedModel
 
 from r1kit.engines.base import generate
 from r1kit.engines.open import open_sampler
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Request, SamplingParams
 from tests.conftest import policy_of, tiny_model
 
 PROMPT = list(range(65, 85))
 
 
 def test_published_weights_are_those_that_are_sampled_from(model: PreTrainedModel) -> None:
-    """After a publish the sampler answers as a new one of the new weights does."""
+    """After a publish the sampler answers as a new one of the new weight_sync does."""
     policy = policy_of(model)
-    sampler, weights = open_sampler(policy, max_rows=4)
-    requests = [Request(PROMPT, 2, Sampling(8), seed=1)]
+    sampler, weight_sync = open_sampler(policy, max_rows=4)
+    requests = [Request(PROMPT, 2, SamplingParams(8), seed=1)]
 
     def sampled() -> list[Completion]:
         return generate(sampler, requests)[0]
 
-    weights.publish(policy, 3)
+    weight_sync.publish(policy, 3)
     before = sampled()
     assert {completion.policy_version for completion in before} == {3}
     policy.module.load_state_dict(tiny_model("qwen2", seed=9).state_dict())
-    weights.publish(policy, 4)
+    weight_sync.publish(policy, 4)
     after = sampled()
     fresh = open_sampler(policy, max_rows=4).sampler
     expected = generate(fresh, requests)[0]
@@ -35,6 +35,6 @@ def test_published_weights_are_those_that_are_sampled_from(model: PreTrainedMode
 
 
 def test_shared_weights_refuse_another_policy(model: PreTrainedModel) -> None:
-    _, weights = open_sampler(policy_of(model), max_rows=1)
+    _, weight_sync = open_sampler(policy_of(model), max_rows=1)
     with pytest.raises(AssertionError, match="another policy"):
-        weights.publish(policy_of(tiny_model("qwen2")), 1)
+        weight_sync.publish(policy_of(tiny_model("qwen2")), 1)

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 from r1kit.engines.base import Sampler, generate
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import EngineError
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Request, SamplingParams
 
 
 def _engine(byte_tokenizer: PreTrainedTokenizerFast) -> ScriptedEngine:
@@ -20,7 +20,7 @@ def test_it_says_what_the_script_says(byte_tokenizer: PreTrainedTokenizerFast) -
     handed: list[tuple[int, list[Completion]]] = []
     groups = generate(
         sampler,
-        [Request([1, 2], 2, Sampling(30), 0), Request([3], 1, Sampling(30), 0)],
+        [Request([1, 2], 2, SamplingParams(30), 0), Request([3], 1, SamplingParams(30), 0)],
         lambda place, group: handed.append((place, group)),
     )
     assert [[c.text for c in group] for group in groups] == [["2 0 가", "2 1 가"], ["1 0 가"]]
@@ -33,16 +33,16 @@ def test_it_says_what_the_script_says(byte_tokenizer: PreTrainedTokenizerFast) -
 
 
 def test_long_answers_are_cut(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    [[cut]] = generate(_engine(byte_tokenizer), [Request([1], 1, Sampling(3), 0)])
+    [[cut]] = generate(_engine(byte_tokenizer), [Request([1], 1, SamplingParams(3), 0)])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1 0", "length", 3)
 
 
 def test_stop_strings_cut(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    request = Request([1], 1, Sampling(30, stop=(" 0",)), 0)
+    request = Request([1], 1, SamplingParams(30, stop=(" 0",)), 0)
     [[cut]] = generate(_engine(byte_tokenizer), [request])
     assert (cut.text, cut.finish, len(cut.token_ids)) == ("1", "stop", 3)
 
 
 def test_it_refuses_what_every_engine_refuses(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(EngineError, match="empty"):
-        generate(_engine(byte_tokenizer), [Request([], 1, Sampling(3), 0)])
+        generate(_engine(byte_tokenizer), [Request([], 1, SamplingParams(3), 0)])

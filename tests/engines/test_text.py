@@ -9,7 +9,7 @@ from r1kit.engines.base import Delta, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.engines.text import Text, TextStream
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Request, SamplingParams
 
 EOS = 257
 
@@ -43,11 +43,13 @@ def test_stop_strings_end_a_row_at_once(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, temperature: float
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
-    free = Request([65, 66], 6, Sampling(40, temperature), 1)
+    free = Request([65, 66], 6, SamplingParams(40, temperature), 1)
     [longer] = generate(engine, [free])
     stop = longer[0].text[8:10]
     assert len(stop.encode()) >= 2
-    [cut] = generate(engine, [Request([65, 66], 6, Sampling(40, temperature, stop=(stop,)), 1)])
+    [cut] = generate(
+        engine, [Request([65, 66], 6, SamplingParams(40, temperature, stop=(stop,)), 1)]
+    )
     for whole, short in zip(longer, cut, strict=True):
         n = len(short.token_ids)
         assert short.token_ids == whole.token_ids[:n]
@@ -65,7 +67,7 @@ def test_streamed_is_generated(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=2)
     for seed in range(4):
-        request = Request([65, 66, seed], 1, Sampling(30, stop=stop), seed)
+        request = Request([65, 66, seed], 1, SamplingParams(30, stop=stop), seed)
         [[completion]] = generate(engine, [request])
         deltas = streamed(Text(byte_tokenizer, engine.eos_ids), completion, stop)
         assert "".join(delta.text for delta in deltas) == completion.text
@@ -87,7 +89,7 @@ def test_streams_never_split_a_character(
     byte_tokenizer: PreTrainedTokenizerFast, said: str, stop: tuple[str, ...], max_tokens: int
 ) -> None:
     engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
-    request = Request([1], 1, Sampling(max_tokens, stop=stop), 0)
+    request = Request([1], 1, SamplingParams(max_tokens, stop=stop), 0)
     [[completion]] = generate(engine, [request])
     deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, stop)
     assert "".join(delta.text for delta in deltas) == completion.text
@@ -104,7 +106,7 @@ def test_streams_never_split_a_character(
 
 def test_text_comes_while_it_is_sampled(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
-    [[completion]] = generate(engine, [Request([1], 1, Sampling(30, stop=("bc",)), 0)])
+    [[completion]] = generate(engine, [Request([1], 1, SamplingParams(30, stop=("bc",)), 0)])
     deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",))
     assert [delta.text for delta in deltas] == ["가", "나", " ", "a", "b"]
     assert [len(delta.token_ids) for delta in deltas] == [3, 3, 1, 1, 2]

@@ -8,7 +8,7 @@ import pytest
 from r1kit.engines.base import RequestState
 from r1kit.engines.remote_engine import RemoteCompletion
 from r1kit.engines.vllm.engine import VllmEngine
-from r1kit.types import Request, Sampling
+from r1kit.types import Request, SamplingParams
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def engine(byte_tokenizer: Any) -> Iterator[VllmEngine]:
 def test_every_completion_has_a_seed_of_its_own(
     engine: VllmEngine, seed: int, expected: list[int]
 ) -> None:
-    job = RequestState(Request([1, 2], 3, Sampling(4), seed))
+    job = RequestState(Request([1, 2], 3, SamplingParams(4), seed))
     bodies = [engine._body(RemoteCompletion(job, index)) for index in range(3)]
     assert [body["seed"] for body in bodies] == expected
     assert all("n" not in body for body in bodies)

@@ -17,7 +17,7 @@ from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import request_seed
-from r1kit.types import Message, Problem, Request, Sampling, Verdict
+from r1kit.types import Message, Problem, Request, SamplingParams, Verdict
 
 ANSWERS = {
     "q1": ("sums", ["5", "5", "6"]),
@@ -36,7 +36,7 @@ def verify(problem: Problem, answer: str) -> Verdict:
     return Verdict(None if answer == "?" else answer == problem.answer, answer, "by hand")
 
 
-BENCHMARK = Benchmark("by hand", PROBLEMS, verify, Sampling(64), n_samples=3)
+BENCHMARK = Benchmark("by hand", PROBLEMS, verify, SamplingParams(64), n_samples=3)
 
 
 def new_tokenizer() -> PreTrainedTokenizerBase:

@@ -9,7 +9,7 @@ import pytest
 
 from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.judges.remote import RemoteJudge, verdict
-from r1kit.types import Message, Problem, Sampling
+from r1kit.types import Message, Problem, SamplingParams
 from tests.attempts import attempts
 from tests.serve.conftest import Server
 from tests.servers import Body, Reply, refusal, said, scripted
@@ -158,7 +158,7 @@ def test_a_model_of_ours_as_judge_talks_noise_and_decides_nothing(
     server: Server, judging: MakeJudge
 ) -> None:
     judge = judging(server.url, model="deepseek-chat")
-    judge._sampling = Sampling(16)
+    judge._sampling = SamplingParams(16)
     judge._instructions[False] = "Judge."
     scores = judge.scores(attempts([GREETING] * 2, [TEXT, TEXT * 40]))
     assert scores == [None, None]

@@ -15,7 +15,7 @@ from r1kit.rollouts.collect import RolloutBatch, collect_rollouts, request_seed
 from r1kit.rollouts.rejection import IndexedProblems
 from r1kit.rollouts.rubric import Rubric, Verify
 from r1kit.tasks.world import Equation
-from r1kit.types import Attempt, Problem, Request, Sampling, Verdict
+from r1kit.types import Attempt, Problem, Request, SamplingParams, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def collected(
         renderer_of(tokenizer),
         Rubric(verify or task.verify, {"accuracy": 1.0, "format": 0.5}),
     )
-    batch = collect_rollouts(engine, renderer, rubric, problems, n, Sampling(64), 1, **more)
+    batch = collect_rollouts(engine, renderer, rubric, problems, n, SamplingParams(64), 1, **more)
     return problems, batch
 
 
@@ -148,10 +148,10 @@ def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedToke
     weights = {task.name: {"accuracy": 1.0, "preference": 4.0}}
     rubric = Rubric(
         task.verify, {"accuracy": 1.0}, weights,
-        max_tokens=64, overlong_buffer=64, judge=Half(), judged=task.name,
+        max_tokens=64, overlong_buffer=64, judge=Half(), judged_task=task.name,
     )  # fmt: skip
     found = collect_rollouts(
-        engine, renderer_of(tokenizer), rubric, problems, 2, Sampling(64), seed=0
+        engine, renderer_of(tokenizer), rubric, problems, 2, SamplingParams(64), seed=0
     )
     for group in found.groups:
         for rollout in group.rollouts:

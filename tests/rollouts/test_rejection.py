@@ -22,9 +22,18 @@ from r1kit.rollouts import rejection, rollouts_file
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric
 from r1kit.tasks.world import FAMILIES, Equation, Family
-from r1kit.types import Completion, Group, Problem, Request, Reward, Rollout, Sampling, Verdict
+from r1kit.types import (
+    Completion,
+    Group,
+    Problem,
+    Request,
+    Reward,
+    Rollout,
+    SamplingParams,
+    Verdict,
+)
 
-SAMPLING = Sampling(64, 0.7)
+SAMPLING = SamplingParams(64, 0.7)
 ORIGIN = Provenance("runs/tiny/zero-000040", seed=5)
 TASK = Equation(languages=["en"])
 PROBLEMS = [(index, TASK.problem(index)) for index in range(3, 23)]
@@ -154,7 +163,7 @@ def test_a_torn_line_is_sampled_again(tmp_path: Path, whole: tuple[bytes, bytes]
     ("changed", "told"),
     [
         ({"n": 4}, "n 3, now 4"),
-        ({"sampling": Sampling(64, 0.8)}, "temperature 0.7, now 0.8"),
+        ({"sampling": SamplingParams(64, 0.8)}, "temperature 0.7, now 0.8"),
         (
             {"origin": Provenance("runs/tiny/zero-000080", 5)},
             "checkpoint runs/tiny/zero-000040, now",

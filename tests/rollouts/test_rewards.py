@@ -8,13 +8,13 @@ from r1kit.config import RewardConfig
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rewards
 from r1kit.rollouts.rewards import PARTS, overlong_penalty
-from r1kit.types import Attempt, Completion, Finish, Message, Problem, Reward, Verdict
+from r1kit.types import Attempt, Completion, FinishReason, Message, Problem, Reward, Verdict
 
 RIGHT, WRONG = Verdict(True, "5", "equal"), Verdict(False, "4", "not 5")
 EQUAL = {"accuracy": 1.0, "format": 1.0}
 
 
-def completion(text: str, finish: Finish = "stop") -> Completion:
+def completion(text: str, finish: FinishReason = "stop") -> Completion:
     return Completion([], [], text, finish, policy_version=0)
 
 
@@ -51,7 +51,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "finish", "verdict", "accuracy", "well_formed"), CASES)
 def test_parts(
-    text: str, finish: Finish, verdict: Verdict, accuracy: float, well_formed: float
+    text: str, finish: FinishReason, verdict: Verdict, accuracy: float, well_formed: float
 ) -> None:
     scored = reward(completion(text, finish), verdict, "en", EQUAL)
     has_thinking = bool(parse(text).thinking)
@@ -82,7 +82,9 @@ def test_a_weight_of_an_unknown_part_is_refused() -> None:
 
 
 @given(st.text(), st.sampled_from([RIGHT, WRONG]), st.sampled_from(["stop", "length"]))
-def test_any_text_is_scored_within_bounds(text: str, verdict: Verdict, finish: Finish) -> None:
+def test_any_text_is_scored_within_bounds(
+    text: str, verdict: Verdict, finish: FinishReason
+) -> None:
     scored = reward(completion(text, finish), verdict, "en", EQUAL)
     assert all(0 <= part <= 1 for part in scored.parts.values())
     assert scored.total == scored.parts["accuracy"] + scored.parts["format"]

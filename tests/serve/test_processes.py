@@ -27,7 +27,7 @@ from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint
 from r1kit.model.folder import open_tokenizer, vocab_and_eos
 from r1kit.serve.local import open_folders
-from r1kit.types import Request, Sampling
+from r1kit.types import Request, SamplingParams
 from tests.serve.conftest import LIMITS, Server, running
 from tests.serve.test_api import chunks, joined
 
@@ -70,9 +70,9 @@ def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
 def requests() -> list[Request]:
     """More completions than rows."""
     laws = [
-        Sampling(40),
-        Sampling(60, temperature=0),
-        Sampling(50, top_p=0.8, stop=("e",), n_top=3),
+        SamplingParams(40),
+        SamplingParams(60, temperature=0),
+        SamplingParams(50, top_p=0.8, stop=("e",), n_top=3),
     ]
     return [Request([5, 6, 7 + i], 1 + 2 * i, law, 11 + i) for i, law in enumerate(laws * 2)]
 
@@ -96,7 +96,7 @@ def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder:
 
 
 def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
-    request = Request([5, 6, 7], 3, Sampling(200), 3)
+    request = Request([5, 6, 7], 3, SamplingParams(200), 3)
     [whole] = run(engine, request)
     job = engine.submit(request)
     while len(engine.sampled(job, 1)) < 5:
@@ -112,23 +112,23 @@ def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
 
 
 def test_aborted_jobs_leave_the_rows_to_others(engine: ProcessEngine) -> None:
-    first = [engine.submit(Request([5, 6, 7], 4, Sampling(500), seed)) for seed in range(6)]
+    first = [engine.submit(Request([5, 6, 7], 4, SamplingParams(500), seed)) for seed in range(6)]
     engine.step()
     for job in first:
         engine.abort(job)
     assert all(c.finish == "abort" for job in first for c in job.results())
-    [[one]] = run(engine, Request([5, 6, 7], 1, Sampling(6), 3))
+    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
     assert one.finish == "length"
 
 
 def test_an_answer_by_a_schema(engine: ProcessEngine) -> None:
-    [[one]] = run(engine, Request([5, 6, 7], 1, Sampling(60, json_schema=SCHEMA), 3))
+    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(60, json_schema=SCHEMA), 3))
     assert one.text.lstrip().startswith("{")
 
 
 def test_a_request_that_cannot_be_served_is_refused_here(engine: ProcessEngine) -> None:
     with pytest.raises(EngineError, match="the model ends at 512"):
-        engine.submit(Request([5] * 500, 1, Sampling(100), 3))
+        engine.submit(Request([5] * 500, 1, SamplingParams(100), 3))
 
 
 def test_what_a_checkpoint_lacks_is_said_as_here(folder: Path, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_it_ends_with_us_even_when_we_are_killed(folder: Path) -> None:
 
 
 def asked_by_hand() -> bytes:
-    request = Request([5, 6, 7], 1, Sampling(40), 11)
+    request = Request([5, 6, 7], 1, SamplingParams(40), 11)
     return orjson.dumps({"job": 7, "ahead": False, "request": dataclasses.asdict(request)})
 
 

@@ -7,7 +7,7 @@ from r1kit.config import Recipe
 from r1kit.model.ranks import Ranks
 from r1kit.stages import evaluation
 from r1kit.stages.context import Context
-from r1kit.types import Sampling
+from r1kit.types import SamplingParams
 
 WHOLE = config.load(
     Path(__file__).parents[2] / "recipes" / "rehearsal.toml",
@@ -35,7 +35,7 @@ def test_benchmarks_are_distinct_held_out_problems_sampled_as_the_recipe_says() 
     assert (len(reasoning.problems), len(general.problems)) == (9, 5)
     for benchmark in (reasoning, general):
         assert len({problem.id for problem in benchmark.problems}) == len(benchmark.problems)
-        assert (benchmark.n_samples, benchmark.sampling) == (3, Sampling(50, 0.6, 0.95))
+        assert (benchmark.n_samples, benchmark.sampling) == (3, SamplingParams(50, 0.6, 0.95))
     assert {problem.task for problem in general.problems} == {"general"}
     assert {problem.task for problem in reasoning.problems} == {"equation", "arithmetic"}
     assert (reasoning.has_votes, general.has_votes) == (True, False)

@@ -13,7 +13,7 @@ from r1kit.model.parallel import launch
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
-from r1kit.stages.reinforce import Collector, Curriculum
+from r1kit.stages.reinforce import Collector, RLEnvironment
 from r1kit.tasks.mix import TaskMixture
 from r1kit.tasks.world import Equation
 from r1kit.types import Problem, Request, Verdict
@@ -51,8 +51,8 @@ def collector(
         return f"<think>try wait</think>\\boxed{{{gold if is_right(index, sample) else 999}}}"
 
     engine = ScriptedEngine(answer, tokenizer)
-    curriculum = Curriculum(lambda step: TASKS)
-    return Collector(ranks or Ranks(), engine, renderer, config, curriculum, seed=0)
+    environment = RLEnvironment(lambda step: TASKS)
+    return Collector(ranks or Ranks(), engine, renderer, config, environment, seed=0)
 
 
 def test_a_step_has_the_groups_of_its_problems_and_describes_them(
@@ -81,7 +81,7 @@ def test_a_failing_verifier_is_counted_and_reported(tokenizer: PreTrainedTokeniz
 
     made = collector(tokenizer, lambda index, place: place == 0)
     tasks = TaskMixture([Fragile(languages=["en"])], [1.0], 0, "train")
-    step = replace(made, curriculum=Curriculum(lambda step: tasks)).step(0, 0)
+    step = replace(made, environment=RLEnvironment(lambda step: tasks)).step(0, 0)
     assert [len(group.rollouts) for group in step.rollouts] == [1, 1]
     assert step.metrics["n_failed"] == step.metrics["n_undecided"] == 2.0
     assert step.failures == ["The verifier of equation failed (KeyError: 'no such answer')."]

@@ -22,7 +22,7 @@ from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.rl import MetricAccumulator
 from r1kit.types import (
     Completion,
-    Finish,
+    FinishReason,
     Group,
     Message,
     Parsed,
@@ -77,7 +77,7 @@ def rollout(
         logprobs = token_logprobs(
             model, torch.tensor(prompt + ids), [len(mask)], mask, temperature=temperature
         )
-    finish: Finish = "length" if len(ids) == MAX_TOKENS else "stop"
+    finish: FinishReason = "length" if len(ids) == MAX_TOKENS else "stop"
     return Rollout(
         PROBLEM,
         prompt,

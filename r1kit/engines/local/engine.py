@@ -35,13 +35,13 @@ from r1kit.engines.grammar import Grammars
 from r1kit.engines.local.decoder import BatchDecoder
 from r1kit.engines.local.next_token import sample_next
 from r1kit.engines.local.prefill import Prefill, PrefillState
-from r1kit.engines.local.scheduler import Scheduler, pace
+from r1kit.engines.local.scheduler import Scheduler, prefill_limits
 from r1kit.engines.local.slots import RunningSequence, Slots
 from r1kit.engines.text import Text
 from r1kit.errors import EngineError
 from r1kit.model.causal_lm import eos_ids as stated_eos_ids
 from r1kit.model.fused import inference
-from r1kit.types import Completion, Finish, Request
+from r1kit.types import Completion, FinishReason, Request
 
 
 class LocalEngine:
@@ -80,7 +80,9 @@ class LocalEngine:
         self._is_eos[sorted(self.eos_ids)] = True
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
         self._slots = Slots(max_rows, device)
-        self._scheduler = Scheduler(self._slots, pace(model.num_parameters(), device.type))
+        self._scheduler = Scheduler(
+            self._slots, prefill_limits(model.num_parameters(), device.type)
+        )
         self._inference = inference(model)
         self._prefill = Prefill(self._inference, prefix_tokens)
         self._decoder = BatchDecoder(
@@ -117,7 +119,7 @@ class LocalEngine:
         start = time.perf_counter()
         finished: list[RequestState] = []
         with torch.inference_mode(), _evaluating(self.model):
-            self._prefill_pieces()
+            self._prefill_chunks()
             self._fill_rows()
             if self._slots.n:
                 logits = self._decoder.decode()
@@ -168,7 +170,7 @@ class LocalEngine:
         row = self._slots.find(job, index)
         if row is None:
             return TokenLogprobs([], [])
-        return TokenLogprobs(self._slots.logprobs_of(row), self._slots.sequences[row].tops)
+        return TokenLogprobs(self._slots.row_logprobs(row), self._slots.sequences[row].tops)
 
     def newest(self) -> list[tuple[RequestState, int, int, float]]:
         """Return (job, index, token, log-probability) of the last step, for open completions."""
@@ -178,11 +180,11 @@ class LocalEngine:
         rows = zip(slots.sequences, tokens, logprobs, strict=True)
         return [(sequence.job, sequence.index, token, logprob) for sequence, token, logprob in rows]
 
-    def _prefill_pieces(self) -> None:
+    def _prefill_chunks(self) -> None:
         """Prefill chunks of prompts for rows that are free or soon will be."""
-        jobs = self._scheduler.next_pieces()
+        jobs = self._scheduler.next_chunks()
         new = [job for job in jobs if job.n_read is None]
-        self._prefill.advance(jobs, self._scheduler.queue.pace.piece)
+        self._prefill.advance(jobs, self._scheduler.queue.limits.chunk_tokens)
         self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
         self.counters.cached_tokens += sum(job.n_cached for job in new)
 
@@ -223,7 +225,7 @@ class LocalEngine:
                 rows.add(row)
         return rows
 
-    def _finish(self, rows: list[int], otherwise: Finish) -> list[RequestState]:
+    def _finish(self, rows: list[int], otherwise: FinishReason) -> list[RequestState]:
         """End these rows (ascending), close the gaps, and return the requests that finished.
 
         A row finishes with "stop" if it ends in an EOS token or a stop string.
@@ -232,7 +234,7 @@ class LocalEngine:
         for row in rows:
             sequence = self._slots.sequences[row]
             job, version, tops = sequence.job, sequence.version, sequence.tops
-            ids, logprobs = self._slots.ids(row), self._slots.logprobs_of(row)
+            ids, logprobs = self._slots.ids(row), self._slots.row_logprobs(row)
             text, has_stop = self._complete(ids, job.request.sampling.stop)
             is_stopped = has_stop or (bool(ids) and ids[-1] in self.eos_ids)
             finish = "stop" if is_stopped else otherwise

@@ -10,18 +10,18 @@ from r1kit.engines.local.counter_rng import uniform
 from r1kit.engines.local.sampling import BatchSamplingParams, sample, top_logprobs
 from r1kit.engines.local.slots import Slots
 from r1kit.errors import EngineError
-from r1kit.types import Sampling
+from r1kit.types import SamplingParams
 
 
 def sample_next(
-    slots: Slots, samplings: list[Sampling], logits: Tensor, is_eos: Tensor
+    slots: Slots, samplings: list[SamplingParams], logits: Tensor, is_eos: Tensor
 ) -> tuple[Tensor, Tensor, set[int]]:
     """Sample a token per row, logits [R, V] -> tokens [R], log-probabilities [R], failed rows.
 
     A row fails if its grammar allows no token; `samplings` are all that occur among the rows, and
     is_eos [V] marks the EOS tokens. Raises EngineError if the logits are not finite.
     """
-    u = uniform(slots.key[: slots.n], slots.count[: slots.n])
+    u = uniform(slots.rng_key[: slots.n], slots.count[: slots.n])
     params = slots.params(samplings)
     if (early := slots.below_min_tokens(samplings)) is not None:
         logits[early] = logits[early].masked_fill(is_eos, -torch.inf)

@@ -54,18 +54,20 @@ class Prefill:
         """Return the number of leading prompt tokens in the prefix cache."""
         return self._cache.count(request.prompt_ids[:-1])
 
-    def advance(self, jobs: Sequence[PrefillState], most: int) -> None:
+    def advance(self, jobs: Sequence[PrefillState], chunk_tokens: int) -> None:
         """Prefill up to `most` more tokens of each prompt, after its longest cached prefix."""
         for job in jobs:
             if job.n_read is None:
                 job.n_read, job.keys_values = self._cache.longest(job.prompt)
                 job.n_cached = job.n_read
         unread = [(job, job.n_read) for job in jobs if job.n_read is not None and not job.is_read]
-        pieces = [job.prompt[start : start + most] for job, start in unread]
+        chunks = [job.prompt[start : start + chunk_tokens] for job, start in unread]
         if unread:
-            read = self._inference.read(pieces, [job.keys_values for job, _ in unread])
-            for (job, start), piece, keys_values in zip(unread, pieces, read, strict=True):
-                job.keys_values, job.n_read = keys_values, start + len(piece)
+            keys_values_read = self._inference.read(chunks, [job.keys_values for job, _ in unread])
+            for (job, start), chunk, keys_values in zip(
+                unread, chunks, keys_values_read, strict=True
+            ):
+                job.keys_values, job.n_read = keys_values, start + len(chunk)
         for job in jobs:  # also of unfinished prompts: another may share the prefix
             self._cache.keep(job.prompt[: job.n_read], job.keys_values)
 

@@ -1,6 +1,6 @@
 """The scheduler: the queue of requests that wait for a row, and chunked prefill.
 
-Prompts are prefilled in chunks ("pieces"), as in vLLM and SGLang: a step reads chunks up to a token
+Prompts are prefilled in chunks, as in vLLM and SGLang: a step reads chunks up to a token
 budget, prompts with the fewest tokens left first. The prompt that has waited longest gets a chunk
 at least in every second step. So a short prompt is prefilled at once however long the others are,
 and a long one makes progress however many short ones arrive.
@@ -22,34 +22,36 @@ from r1kit.engines.local.slots import Slots
 
 _WORK = 34e9
 """parameters times tokens of a chunk on a CPU; takes about half a second on two cores"""
-_MIN_PIECE, _MAX_PIECE = 64, 512
+_MIN_CHUNK, _MAX_CHUNK = 64, 512
 """tokens per chunk; smaller matrix products are slower per token, larger ones are not faster"""
 _MAX_BUDGET = 4096
 """tokens per step"""
+_SOON = 8
+"""one in so many rows is taken to become free before the prompts that are read now need it"""
 
 
-class Pace(NamedTuple):
+class PrefillLimits(NamedTuple):
     """The limits on the prompt tokens that a step prefills."""
 
-    piece: int
+    chunk_tokens: int
     """maximum tokens of one prompt"""
-    budget: int
+    step_tokens: int
     """maximum tokens of all prompts"""
 
 
-def pace(n_parameters: int, device: str) -> Pace:
+def prefill_limits(n_parameters: int, device: str) -> PrefillLimits:
     """Return the prefill limits for a model size and a device type."""
     if device != "cpu":
-        return Pace(_MAX_BUDGET, _MAX_BUDGET)
-    tokens = max(_MIN_PIECE, 2 ** round(math.log2(_WORK / n_parameters)))
-    return Pace(min(tokens, _MAX_PIECE), min(tokens, _MAX_BUDGET))
+        return PrefillLimits(_MAX_BUDGET, _MAX_BUDGET)
+    tokens = max(_MIN_CHUNK, 2 ** round(math.log2(_WORK / n_parameters)))
+    return PrefillLimits(min(tokens, _MAX_CHUNK), min(tokens, _MAX_BUDGET))
 
 
 class PrefillQueue:
     """The requests with completions that have not started, in the order in which they get rows."""
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, limits: PrefillLimits) -> None:
+        self.limits = limits
         self._jobs: deque[PrefillState] = deque()
         self._arrived: list[PrefillState] = []
         """the same jobs in the order in which they were added"""
@@ -76,7 +78,7 @@ class PrefillQueue:
         """Return the first job whose prompt is prefilled, which is next to get rows."""
         return next((job for job in self._jobs if job.is_read), None)
 
-    def next_pieces(self, n_free: int, n_soon: int) -> list[PrefillState]:
+    def next_chunks(self, n_free: int, n_soon: int) -> list[PrefillState]:
         """Return the jobs that get a chunk in this step, given the rows free now and soon."""
         oldest = next((job for job in self._arrived if not job.is_read), None)
         if oldest is None:
@@ -85,15 +87,15 @@ class PrefillQueue:
         if oldest.n_read and oldest not in jobs:  # short prompts must not starve it by taking rows
             jobs.append(oldest)
         jobs.sort(key=lambda job: (job is not self._passed_over, job.n_unread))
-        pieces: list[PrefillState] = []
-        n_left = self.pace.budget
+        chosen: list[PrefillState] = []
+        n_left = self.limits.step_tokens
         for job in jobs:
-            n_left -= min(job.n_unread, self.pace.piece)
-            if pieces and n_left < 0:
+            n_left -= min(job.n_unread, self.limits.chunk_tokens)
+            if chosen and n_left < 0:
                 break
-            pieces.append(job)
-        self._passed_over = None if oldest in pieces else oldest
-        return pieces
+            chosen.append(job)
+        self._passed_over = None if oldest in chosen else oldest
+        return chosen
 
     def _in_reach(self, n_rows: int) -> list[PrefillState]:
         """Return the unread jobs that `n_rows` rows can serve; those with long prompts use none."""
@@ -103,7 +105,7 @@ class PrefillQueue:
                 break
             if not job.is_read:
                 jobs.append(job)
-            if job.n_unread <= self.pace.piece:
+            if job.n_unread <= self.limits.chunk_tokens:
                 n_rows -= job.n_waiting
         return jobs
 
@@ -111,13 +113,13 @@ class PrefillQueue:
 class Scheduler:
     """Decides which prompts a step prefills, and which completions get the free rows."""
 
-    def __init__(self, slots: Slots, pace: Pace) -> None:
-        self.queue = PrefillQueue(pace)
+    def __init__(self, slots: Slots, limits: PrefillLimits) -> None:
+        self.queue = PrefillQueue(limits)
         self._slots = slots
 
-    def next_pieces(self) -> list[PrefillState]:
+    def next_chunks(self) -> list[PrefillState]:
         """Return the jobs that get a chunk in this step, for rows that are free or soon will be."""
-        return self.queue.next_pieces(self._slots.n_free, self._slots.capacity // 8)
+        return self.queue.next_chunks(self._slots.n_free, self._slots.capacity // _SOON)
 
     def next_rows(self) -> tuple[PrefillState, int] | None:
         """Return the next job whose prompt is prefilled, and how many rows it gets now."""

@@ -17,7 +17,7 @@ from r1kit.engines.grammar import GrammarState
 from r1kit.engines.local.counter_rng import keys
 from r1kit.engines.local.prefill import PrefillState
 from r1kit.engines.local.sampling import BatchSamplingParams
-from r1kit.types import Sampling, TopLogprobs
+from r1kit.types import SamplingParams, TopLogprobs
 
 _NO_TOP_K, _NO_TOP_P = 2**62, 2.0
 
@@ -53,10 +53,10 @@ class Slots:
         """position of that token in prompt + completion"""
         self.count = column(torch.int64)
         """number of tokens sampled so far"""
-        self.limit = column(torch.int64)
-        self.least = column(torch.int64)
+        self.max_tokens = column(torch.int64)
+        self.min_tokens = column(torch.int64)
         """minimum number of tokens before EOS may be sampled"""
-        self.key = column(torch.int64)
+        self.rng_key = column(torch.int64)
         self.temperature = column(torch.float32)
         self.greedy = column(torch.bool)
         self.top_k = column(torch.int64)
@@ -80,9 +80,9 @@ class Slots:
         self.token[rows] = request.prompt_ids[-1]
         self.position[rows] = len(request.prompt_ids) - 1
         self.count[rows] = 0
-        self.limit[rows] = sampling.max_tokens
-        self.least[rows] = sampling.min_tokens
-        self.key[rows] = keys(request.seed, torch.arange(first, first + n))
+        self.max_tokens[rows] = sampling.max_tokens
+        self.min_tokens[rows] = sampling.min_tokens
+        self.rng_key[rows] = keys(request.seed, torch.arange(first, first + n))
         self.temperature[rows] = 1.0 if greedy else sampling.temperature
         self.greedy[rows] = greedy
         self.top_k[rows] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K
@@ -97,12 +97,12 @@ class Slots:
                 return row
         return None
 
-    def samplings(self) -> list[Sampling]:
+    def samplings(self) -> list[SamplingParams]:
         """Return the sampling parameters of every request that has a row."""
         jobs = dict.fromkeys(sequence.job for sequence in self.sequences)
         return [job.request.sampling for job in jobs]
 
-    def params(self, samplings: Collection[Sampling]) -> BatchSamplingParams:
+    def params(self, samplings: Collection[SamplingParams]) -> BatchSamplingParams:
         """Return the sampling parameters of all rows.
 
         `samplings` are all that occur among the rows; they make the common case cheap.
@@ -116,11 +116,11 @@ class Slots:
             self.temperature[:n], greedy, cut, self.top_k[:n], self.top_p[:n]
         )
 
-    def below_min_tokens(self, samplings: Collection[Sampling]) -> Tensor | None:
+    def below_min_tokens(self, samplings: Collection[SamplingParams]) -> Tensor | None:
         """Return the rows below min_tokens, None if there are none; `samplings` as in `params`."""
         if not any(s.min_tokens for s in samplings):
             return None
-        rows = (self.count[: self.n] < self.least[: self.n]).nonzero()[:, 0]
+        rows = (self.count[: self.n] < self.min_tokens[: self.n]).nonzero()[:, 0]
         return rows if len(rows) else None
 
     def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
@@ -132,14 +132,14 @@ class Slots:
         self.token[:n] = tokens
         self.position[:n] += 1
         count += 1
-        return count >= self.limit[:n]
+        return count >= self.max_tokens[:n]
 
     def ids(self, row: int) -> list[int]:
         """Return the token ids that a row has sampled so far."""
         ids: list[int] = self.tokens[row, : self.count[row]].tolist()
         return ids
 
-    def logprobs_of(self, row: int) -> list[float]:
+    def row_logprobs(self, row: int) -> list[float]:
         """Return the log-probabilities of the tokens that a row has sampled so far."""
         logprobs: list[float] = self.logprobs[row, : self.count[row]].tolist()
         return logprobs

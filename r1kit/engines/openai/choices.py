@@ -13,9 +13,9 @@ from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import Event
 from r1kit.renderers.stream_parser import Piece, StreamParser
-from r1kit.types import Finish
+from r1kit.types import FinishReason
 
-FINISHES: dict[str, Finish] = {
+FINISHES: dict[str, FinishReason] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
     "length": "length", "max_tokens": "length", "model_length": "length",
     "max_output_tokens": "length",
@@ -91,7 +91,7 @@ def _words(value: Any) -> str:
     return ""
 
 
-def pieces(events: Iterable[Event]) -> Iterator[Piece | Finish]:
+def pieces(events: Iterable[Event]) -> Iterator[Piece | FinishReason]:
     """Yield thinking and answer as they arrive, then the finish reason.
 
     Thinking may be in a field of its own or between tags in the content.

@@ -25,7 +25,7 @@ from r1kit.files.untrusted import mended
 from r1kit.http.client import HttpClient, RefusedError
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.thinking import server_text
-from r1kit.types import Completion, Finish, Json, Message, Sampling
+from r1kit.types import Completion, FinishReason, Json, Message, SamplingParams
 
 TIMEOUT_S = 600.0
 """timeout of one attempt; a reasoning model may think for minutes"""
@@ -37,10 +37,10 @@ LEAST_PATIENCE = 4
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """`EndpointRequest((Message("user", "7x + 3 = 38"),), Sampling(256), seed=7, n=4)`."""
+    """`EndpointRequest((Message("user", "7x + 3 = 38"),), SamplingParams(256), seed=7, n=4)`."""
 
     messages: tuple[Message, ...]
-    sampling: Sampling
+    sampling: SamplingParams
     seed: int
     n: int = 1
 
@@ -88,7 +88,7 @@ class Endpoint:
             return self._model
 
     def complete(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int = 1
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int = 1
     ) -> list[Completion]:
         """Return n completions of a conversation, one by one with seed + i if n > 1 is unsupported.
 
@@ -143,8 +143,8 @@ class Endpoint:
         return [answer for answer in answers if answer is not None]
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, thinks: bool = True
-    ) -> Iterator[Piece | Finish]:
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool = True
+    ) -> Iterator[Piece | FinishReason]:
         """Stream one completion, then yield its finish reason. Raises EngineError, also midway.
 
         DeepSeek's field `thinking` is sent only if thinking is off; other servers may not know it.
@@ -184,7 +184,7 @@ class Endpoint:
         self.close()
 
     def _ask(
-        self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int
     ) -> list[Completion]:
         body = self._body(messages, sampling, seed, n)
         started = time.perf_counter()
@@ -195,7 +195,9 @@ class Endpoint:
             self.counters.seconds += time.perf_counter() - started
         return completions
 
-    def _body(self, messages: Sequence[Message], sampling: Sampling, seed: int, n: int) -> Json:
+    def _body(
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int
+    ) -> Json:
         body: Json = {
             "model": self.model,
             "messages": [

@@ -21,7 +21,7 @@ from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, Remo
 from r1kit.errors import EngineError, GrammarError
 from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.processes.child import Child
-from r1kit.types import Completion, Finish
+from r1kit.types import Completion, FinishReason
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -127,7 +127,7 @@ class ProcessEngine(RemoteEngine):
     def _cancel(self, row: RemoteCompletion) -> None:
         self._tell({"job": self._number_of[row.job], "index": row.index})
 
-    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
         completion = super()._end(row, finish)
         if not row.job.n_left:
             del self._job_of[self._number_of.pop(row.job)]

@@ -25,7 +25,7 @@ from r1kit.errors import EngineError, R1Error
 from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.model import checkpoint
 from r1kit.model.devices import resolve_device
-from r1kit.types import Completion, Json, Request, Sampling
+from r1kit.types import Completion, Json, Request, SamplingParams
 
 SMALL = 30_000_000
 """parameters; below this one thread is used, because a matrix product ends before a second thread
@@ -171,13 +171,13 @@ def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:
 
 def _request(fields: Json) -> Request:
     sampling = fields["sampling"]
-    sampling = Sampling(**{**sampling, "stop": tuple(sampling["stop"])})
+    sampling = SamplingParams(**{**sampling, "stop": tuple(sampling["stop"])})
     return Request(fields["prompt_ids"], fields["n"], sampling, fields["seed"])
 
 
 def _warm_up(engine: LocalEngine) -> None:
     """Compile the loops and read the weights, so that the first answer need not wait."""
-    generate(engine, [Request([0, 0], 1, Sampling(max_tokens=2), seed=0)])
+    generate(engine, [Request([0, 0], 1, SamplingParams(max_tokens=2), seed=0)])
 
 
 def main(line: Connection) -> None:

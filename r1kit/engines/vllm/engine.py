@@ -26,7 +26,7 @@ from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, Remo
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
-from r1kit.types import Completion, Finish, TopLogprobs
+from r1kit.types import Completion, FinishReason, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -110,7 +110,7 @@ class VllmEngine(RemoteEngine):
     def _cancel(self, row: RemoteCompletion) -> None:
         self._streams[row].cancel()
 
-    def _end(self, row: RemoteCompletion, finish: Finish) -> Completion:
+    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
         del self._streams[row]
         return super()._end(row, finish)
 

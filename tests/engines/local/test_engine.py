@@ -12,13 +12,13 @@ from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import scored_logits, token_logprobs
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Request, SamplingParams
 
 PROMPTS = [[7], list(range(30)), [256, 65, 66], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]]
 
 
 def _requests(n: int = 3, **sampling: Any) -> list[Request]:
-    law = Sampling(**{"max_tokens": 24, **sampling})
+    law = SamplingParams(**{"max_tokens": 24, **sampling})
     return [Request(prompt, n, law, seed) for seed, prompt in enumerate(PROMPTS)]
 
 
@@ -64,7 +64,7 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
 ) -> None:
     laws: list[dict[str, Any]] = [{"n_top": 258}, {}, {"n_top": 3, "temperature": 0}, {"top_k": 4}]
     laws[3]["n_top"] = 9
-    requests = [Request([7, 8], 2, Sampling(**{"max_tokens": 12, **law}), 5) for law in laws]
+    requests = [Request([7, 8], 2, SamplingParams(**{"max_tokens": 12, **law}), 5) for law in laws]
     groups = generate(LocalEngine(model, byte_tokenizer, max_rows=5), requests)
     assert _ids([groups[0]]) == _ids([groups[1]]), "to be told changes nothing"
     for group, law in zip(groups, laws, strict=True):
@@ -84,7 +84,7 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
 def test_log_probabilities_are_of_the_processed_law(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, law: dict[str, Any]
 ) -> None:
-    request = Request([7, 8, 9], 4, Sampling(12, temperature=0.8, **law), 0)
+    request = Request([7, 8, 9], 4, SamplingParams(12, temperature=0.8, **law), 0)
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=4), [request])
     for completion in group:
         ids = torch.tensor(request.prompt_ids + completion.token_ids)
@@ -106,7 +106,7 @@ def test_greedy_is_the_greedy_of_transformers(
     prompt = [5, 6, 7, 8]
     [[ours]] = generate(
         LocalEngine(any_model, byte_tokenizer, max_rows=3),
-        [Request(prompt, 1, Sampling(15, temperature=0), 0)],
+        [Request(prompt, 1, SamplingParams(15, temperature=0), 0)],
     )
     softcapped = any_model.config.model_type == "gemma2"
     any_model.set_attn_implementation("eager" if softcapped else "sdpa")
@@ -140,7 +140,7 @@ def test_completions_with_one_history_are_decoded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The forward pass reads a token a distinct history, no more; what comes out is the same."""
-    cold = Sampling(16, temperature=0.15)
+    cold = SamplingParams(16, temperature=0.15)
     requests = [Request(prompt, 6, cold, seed) for seed, prompt in enumerate(PROMPTS)]
     engine = LocalEngine(model, byte_tokenizer, max_rows=64)
     read: list[int] = []
@@ -172,7 +172,7 @@ def test_greedy_completions_never_part(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
-    job = engine.submit(Request([5, 6, 7], 8, Sampling(10, temperature=0), 0))
+    job = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
     while engine.step() == []:
         assert engine._decoder.n_branches == 1
     assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
@@ -197,7 +197,7 @@ def test_frequencies_follow_the_model(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     prompt, n = [65, 66, 67], 4000
-    request = Request(prompt, n, Sampling(1, temperature=0.5), 5)
+    request = Request(prompt, n, SamplingParams(1, temperature=0.5), 5)
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=n), [request])
     with torch.no_grad():
         probs = (model(torch.tensor([prompt])).logits[0, -1] / 0.5).softmax(-1)
@@ -252,7 +252,7 @@ def test_pad_and_eos_may_be_one_id_inside_a_prompt(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     assert model.config.pad_token_id == byte_tokenizer.eos_token_id == 257
-    request = Request([257, 257, 5, 257, 6], 3, Sampling(10), 2)
+    request = Request([257, 257, 5, 257, 6], 3, SamplingParams(10), 2)
     [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
     for completion in group:
         again = _relearned(model, request, completion, 1.0)

@@ -12,10 +12,10 @@ from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.local.prefill import Prefill, PrefillState
 from r1kit.engines.local.prefix_cache import BLOCK, PrefixCache
-from r1kit.engines.local.scheduler import Pace
+from r1kit.engines.local.scheduler import PrefillLimits
 from r1kit.model.cache import KeyValues
 from r1kit.model.fused import inference
-from r1kit.types import Request, Sampling
+from r1kit.types import Request, SamplingParams
 from tests.conftest import tiny_model
 
 WORDS = list(range(40, 40 + 3 * BLOCK + 9))
@@ -29,7 +29,7 @@ def _written(ids: list[int]) -> KeyValues:
 
 def _read(prefill: Prefill, prompts: list[list[int]], most: int = 10_000) -> list[PrefillState]:
     """To the end; a prompt is all but the last token of its request."""
-    jobs = [PrefillState(Request([*prompt, 5], 1, Sampling(1), 0)) for prompt in prompts]
+    jobs = [PrefillState(Request([*prompt, 5], 1, SamplingParams(1), 0)) for prompt in prompts]
     while not all(job.is_read for job in jobs):
         before = [job.n_read or job.n_cached for job in jobs]
         prefill.advance(jobs, most)
@@ -59,7 +59,7 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
 @torch.inference_mode()
 def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
     prefill = Prefill(inference(tiny_model("gpt-neox")), 0)
-    job = PrefillState(Request([*WORDS, 5], 1, Sampling(1), 0))
+    job = PrefillState(Request([*WORDS, 5], 1, SamplingParams(1), 0))
     places = set()
     while not job.is_read:
         prefill.advance([job], 2)
@@ -71,7 +71,7 @@ def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
 def test_the_same_text_whether_the_prompt_is_known_or_not(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, length: int
 ) -> None:
-    request = Request(WORDS[:length], 3, Sampling(24), seed=4)
+    request = Request(WORDS[:length], 3, SamplingParams(24), seed=4)
     [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, prefix_tokens=512)
     for n_known in (0, (length - 1) // BLOCK * BLOCK):
@@ -85,7 +85,7 @@ def test_new_weights_know_no_prompt(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
-    request = Request(WORDS, 1, Sampling(2), seed=4)
+    request = Request(WORDS, 1, SamplingParams(2), seed=4)
     generate(engine, [request])
     engine.publish(1)
     generate(engine, [request])
@@ -97,13 +97,16 @@ def test_new_weights_know_no_prompt(
 def test_others_go_on_while_a_long_prompt_is_read(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    long, short = Request(WORDS, 2, Sampling(9), seed=4), Request([7, 8], 1, Sampling(40), seed=5)
+    long, short = (
+        Request(WORDS, 2, SamplingParams(9), seed=4),
+        Request([7, 8], 1, SamplingParams(40), seed=5),
+    )
     [one], [other] = (
         generate(LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]), [request])
         for request in (long, short)
     )
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
-    engine._scheduler.queue.pace = Pace(16, 16)
+    engine._scheduler.queue.limits = PrefillLimits(16, 16)
     going = engine.submit(short)
     engine.step()
     job, gone = engine.submit(long), engine.submit(long)
@@ -127,10 +130,10 @@ def test_others_go_on_while_a_long_prompt_is_read(
 def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
 ) -> None:
-    request = Request(WORDS, 1, Sampling(6), seed=4)
+    request = Request(WORDS, 1, SamplingParams(6), seed=4)
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
-    engine._scheduler.queue.pace = Pace(16, 16)
+    engine._scheduler.queue.limits = PrefillLimits(16, 16)
     job = engine.submit(request)
     for _ in range(n_steps):
         engine.step()
@@ -144,9 +147,9 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
 def test_new_weights_read_a_prompt_again(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    request = Request(WORDS, 1, Sampling(6), seed=4)
+    request = Request(WORDS, 1, SamplingParams(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
-    engine._scheduler.queue.pace = Pace(16, 16)
+    engine._scheduler.queue.limits = PrefillLimits(16, 16)
     job = engine.submit(request)
     engine.step()
     with torch.no_grad():

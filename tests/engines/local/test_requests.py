@@ -10,7 +10,7 @@ from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import token_logprobs
-from r1kit.types import Completion, Request, Sampling
+from r1kit.types import Completion, Request, SamplingParams
 from tests.engines.local.test_engine import PROMPTS, _ids, _requests
 
 
@@ -174,17 +174,17 @@ def test_a_diverged_model_is_a_sentence(
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        (Request([], 1, Sampling(5), 0), "empty"),
-        (Request([1] * 250, 1, Sampling(7), 0), "ends at 256"),
-        (Request([1, 258], 1, Sampling(5), 0), "0..257"),
-        (Request([1, -1], 1, Sampling(5), 0), "0..257"),
-        (Request([1], 0, Sampling(5), 0), "n >= 1"),
-        (Request([1], 1, Sampling(0), 0), "max_tokens >= 1"),
-        (Request([1], 1, Sampling(5, temperature=-1.0), 0), "temperature"),
-        (Request([1], 1, Sampling(5, temperature=float("nan")), 0), "temperature"),
-        (Request([1], 1, Sampling(5, top_p=0.0), 0), "top_p"),
-        (Request([1], 1, Sampling(5, top_k=-1), 0), "top_k"),
-        (Request([1], 1, Sampling(5, stop=("",)), 0), "stop string"),
+        (Request([], 1, SamplingParams(5), 0), "empty"),
+        (Request([1] * 250, 1, SamplingParams(7), 0), "ends at 256"),
+        (Request([1, 258], 1, SamplingParams(5), 0), "0..257"),
+        (Request([1, -1], 1, SamplingParams(5), 0), "0..257"),
+        (Request([1], 0, SamplingParams(5), 0), "n >= 1"),
+        (Request([1], 1, SamplingParams(0), 0), "max_tokens >= 1"),
+        (Request([1], 1, SamplingParams(5, temperature=-1.0), 0), "temperature"),
+        (Request([1], 1, SamplingParams(5, temperature=float("nan")), 0), "temperature"),
+        (Request([1], 1, SamplingParams(5, top_p=0.0), 0), "top_p"),
+        (Request([1], 1, SamplingParams(5, top_k=-1), 0), "top_k"),
+        (Request([1], 1, SamplingParams(5, stop=("",)), 0), "stop string"),
     ],
 )
 def test_a_request_that_cannot_be_served_is_a_sentence(
@@ -192,7 +192,7 @@ def test_a_request_that_cannot_be_served_is_a_sentence(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     with pytest.raises(EngineError, match=says):
-        generate(engine, [Request([1], 1, Sampling(5), 0), request_])
+        generate(engine, [Request([1], 1, SamplingParams(5), 0), request_])
     assert engine.counters.completion_tokens == 0
 
 
@@ -200,14 +200,14 @@ def test_the_longest_request_fits(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
-    [[completion]] = generate(engine, [Request([1] * 250, 1, Sampling(6), 0)])
+    [[completion]] = generate(engine, [Request([1] * 250, 1, SamplingParams(6), 0)])
     assert len(completion.token_ids) == 6
 
 
 def test_one_completion_can_be_cut_and_the_others_go_on(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    request = Request([7, 8], 3, Sampling(20), 1)
+    request = Request([7, 8], 3, SamplingParams(20), 1)
     [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
     job = engine.submit(request)
@@ -229,7 +229,7 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
 def test_a_request_ahead_begins_before_those_that_wait(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    law = Sampling(6)
+    law = SamplingParams(6)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())
     jobs = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
     engine.step()

@@ -8,22 +8,22 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.local.prefill import PrefillState
-from r1kit.engines.local.scheduler import Pace, PrefillQueue, pace
-from r1kit.types import Completion, Request, Sampling
+from r1kit.engines.local.scheduler import PrefillLimits, PrefillQueue, prefill_limits
+from r1kit.types import Completion, Request, SamplingParams
 
-PIECE = 16
-LONG = Request([(7 * i) % 250 for i in range(12 * PIECE + 1)], 2, Sampling(5), seed=4)
+CHUNK = 16
+LONG = Request([(7 * i) % 250 for i in range(12 * CHUNK + 1)], 2, SamplingParams(5), seed=4)
 
 
 def _short(seed: int, length: int = 3, n: int = 1) -> Request:
-    return Request([seed % 250 + 1] * length, n, Sampling(4), seed)
+    return Request([seed % 250 + 1] * length, n, SamplingParams(4), seed)
 
 
 def _engine(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int
 ) -> LocalEngine:
     engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
-    engine._scheduler.queue.pace = Pace(PIECE, PIECE)
+    engine._scheduler.queue.limits = PrefillLimits(CHUNK, CHUNK)
     return engine
 
 
@@ -46,13 +46,13 @@ def test_a_short_prompt_begins_in_the_next_step_but_one(
     assert isinstance(long, PrefillState)
     for n_read in (1, 2):
         engine.step()
-        assert long.n_read == n_read * PIECE
+        assert long.n_read == n_read * CHUNK
     short = engine.submit(_short(1))
     for _ in range(2):
         engine.step()
     assert short.n_begun == 1
     assert long.n_begun == 0
-    assert long.n_read == 3 * PIECE, "which the short one cost one step"
+    assert long.n_read == 3 * CHUNK, "which the short one cost one step"
     while short.n_left:
         engine.step()
     assert long.n_begun == 0
@@ -73,7 +73,7 @@ def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
     while long.n_left:
         n_steps += 1
         assert n_steps < 3 * n_pieces + 8 * max_rows
-        shorts.append(engine.submit(_short(n_steps, length=PIECE), ahead))
+        shorts.append(engine.submit(_short(n_steps, length=CHUNK), ahead))
         engine.step()
     assert _ids(long.results()) == _alone(model, byte_tokenizer, LONG)
     while any(short.n_left for short in shorts):
@@ -87,17 +87,17 @@ def test_prompts_that_go_on_from_a_known_text_count_as_short(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
     generate(engine, [LONG])
-    engine._scheduler.queue.pace = Pace(PIECE, PIECE)
+    engine._scheduler.queue.limits = PrefillLimits(CHUNK, CHUNK)
     other = engine.submit(_short(3, length=200))
     engine.step()
-    follow_up = engine.submit(Request([*LONG.prompt_ids, 1, 2], 1, Sampling(2), 1))
+    follow_up = engine.submit(Request([*LONG.prompt_ids, 1, 2], 1, SamplingParams(2), 1))
     for _ in range(2):
         engine.step()
     assert follow_up.n_begun == 1
     assert other.n_begun == 0
 
 
-lengths = st.lists(st.integers(0, 9 * PIECE), max_size=3)
+lengths = st.lists(st.integers(0, 9 * CHUNK), max_size=3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,19 +106,19 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     arrivals: list[list[int]], n_pieces: int, n_free: int
 ) -> None:
     """The queue alone; a job whose prompt has been read gets its row at once."""
-    waiting = PrefillQueue(Pace(PIECE, n_pieces * PIECE))
+    waiting = PrefillQueue(PrefillLimits(CHUNK, n_pieces * CHUNK))
     passed_over = None
     while arrivals or len(waiting):
         for length in arrivals.pop(0) if arrivals else []:
-            request = Request([1] * (length + 1), 1, Sampling(1), 0)
+            request = Request([1] * (length + 1), 1, SamplingParams(1), 0)
             waiting.add(PrefillState(request), ahead=n_free == 99 and length % 2 == 1)
         if not len(waiting):
             continue
         oldest = waiting._arrived[0]
-        jobs = waiting.next_pieces(n_free, 0)
-        read = {job: min(PIECE, job.n_unread) for job in jobs}
+        jobs = waiting.next_chunks(n_free, 0)
+        read = {job: min(CHUNK, job.n_unread) for job in jobs}
         assert jobs
-        assert sum(read.values()) <= n_pieces * PIECE
+        assert sum(read.values()) <= n_pieces * CHUNK
         assert oldest in read or oldest is not passed_over
         passed_over = None if oldest in read else oldest
         for job, n in read.items():
@@ -126,7 +126,7 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         while (done := waiting.first_read()) is not None:
             waiting.remove(done)
     assert waiting._arrived == []
-    assert waiting.next_pieces(n_free, 0) == []
+    assert waiting.next_chunks(n_free, 0) == []
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         (10**10, (64, 64)),
     ],
 )
-def test_a_step_with_a_larger_model_reads_less(n_parameters: int, expected: Pace) -> None:
-    assert pace(n_parameters, "cpu") == expected
-    assert pace(n_parameters, "cuda") == (4096, 4096)
+def test_a_step_with_a_larger_model_reads_less(n_parameters: int, expected: PrefillLimits) -> None:
+    assert prefill_limits(n_parameters, "cpu") == expected
+    assert prefill_limits(n_parameters, "cuda") == (4096, 4096)

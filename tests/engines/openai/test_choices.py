@@ -9,7 +9,7 @@ from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece
-from r1kit.types import Json, Message, Sampling
+from r1kit.types import Json, Message, SamplingParams
 from tests.servers import Reply, refusal, scripted
 
 
@@ -47,7 +47,7 @@ def test_thinking_is_turned_off_only_when_it_is_asked_for() -> None:
     reply = Reply(f"data: {json.dumps(event('stop', content='5'))}\n\ndata: [DONE]\n\n")
     with scripted([reply]) as server, Endpoint(server.url, "m") as endpoint:
         for thinks in (True, False):
-            assert list(endpoint.stream(MESSAGES, Sampling(4), 1, thinks)) == [
+            assert list(endpoint.stream(MESSAGES, SamplingParams(4), 1, thinks)) == [
                 Piece("answer", "5"),
                 "stop",
             ]
@@ -72,5 +72,5 @@ def test_a_stream_that_is_no_whole_answer_is_a_sentence(reply: Reply, why: str) 
         Endpoint(server.url, "m", "sk-secret") as endpoint,
         pytest.raises(EngineError, match=why) as caught,
     ):
-        list(endpoint.stream(MESSAGES, Sampling(4), 1))
+        list(endpoint.stream(MESSAGES, SamplingParams(4), 1))
     assert "sk-secret" not in str(caught.value)

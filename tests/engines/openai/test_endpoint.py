@@ -11,12 +11,12 @@ from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, Endpoint
 from r1kit.errors import ConfigError, EngineError
 from r1kit.http.client import RefusedError
 from r1kit.renderers.thinking import parse
-from r1kit.types import Message, Sampling
+from r1kit.types import Message, SamplingParams
 from tests.serve.conftest import Server
 from tests.servers import Body, Reply, refusal, said, scripted
 
 QUESTION = (Message("user", "7x + 3 = 38"),)
-SAMPLING = Sampling(24)
+SAMPLING = SamplingParams(24)
 KEY = "sk-secret-0123"
 
 
@@ -94,8 +94,8 @@ def test_the_request_says_what_matters_and_no_more(waits: list[float]) -> None:
             Message("assistant", "5", "hm"),
             *QUESTION,
         )
-        endpoint.complete(past, Sampling(9, 0.5, 0.9), seed=3)
-        endpoint.complete(QUESTION, Sampling(9, top_k=7, stop=("!",)), seed=3, n=1)
+        endpoint.complete(past, SamplingParams(9, 0.5, 0.9), seed=3)
+        endpoint.complete(QUESTION, SamplingParams(9, top_k=7, stop=("!",)), seed=3, n=1)
     [first, second] = server.asked
     turns = [{"role": m.role, "content": m.content} for m in past]
     assert first == {"model": "m", "messages": turns, "max_tokens": 9, "temperature": 0.5,
