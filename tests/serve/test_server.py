@@ -93,5 +93,5 @@ def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> 
     assert "no checkpoint" in refused(str(tmp_path / "none"))
     assert "the same name" in refused(str(folder), str(folder))
     launch_day = ("--api-profile", "deepseek-r1")
-    assert "use it with --engine local" in refused("--engine", "http://127.0.0.1:9", *launch_day)
+    assert "use --engine local" in refused("--engine", "http://127.0.0.1:9", *launch_day)
     assert "There is no API profile" in refused(str(folder), "--api-profile", "deepseek-r2")
