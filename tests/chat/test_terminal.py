@@ -15,6 +15,7 @@ import pytest
 
 from r1kit.chat.keyboard import history, history_file
 from r1kit.types import Json
+from tests.forks import completed
 from tests.servers import Reply, scripted
 
 R1 = [sys.executable, "-m", "r1kit", "chat"]
@@ -148,8 +149,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(
 
 
 def test_without_a_terminal_it_is_plain_text(folder: Path) -> None:
-    command = [*R1, str(folder), "--max-tokens", "6"]
-    done = subprocess.run(command, input="7x + 3 = 38\n다시\n", capture_output=True, text=True)
+    done = completed([*R1, str(folder), "--max-tokens", "6"], "7x + 3 = 38\n다시\n")
     assert done.returncode == 0
     assert [line for line in done.stdout.splitlines() if line.startswith("? ")] == [
         "? 7x + 3 = 38",

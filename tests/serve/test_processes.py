@@ -26,8 +26,10 @@ from r1kit.errors import CheckpointError, EngineError
 from r1kit.files.atomic import MARKER
 from r1kit.model import checkpoint
 from r1kit.model.folder import open_tokenizer, vocab_and_eos
+from r1kit.processes import child
 from r1kit.serve.local import open_folders
 from r1kit.types import Request, SamplingParams
+from tests.forks import ForkedChild
 from tests.serve.conftest import LIMITS, Server, running
 from tests.serve.test_api import chunks, joined
 
@@ -38,6 +40,14 @@ def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
     opening, tokenizer = EngineProcess(EngineConfig(folder, max_rows, 4096)), open_tokenizer(folder)
     vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
     return ProcessEngine(opening, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> Iterator[None]:
+    """Engines are forked; a test below and test_server.py start them as users do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "_start", ForkedChild)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +141,16 @@ def test_a_request_that_cannot_be_served_is_refused_here(engine: ProcessEngine) 
         engine.submit(Request([5] * 500, 1, SamplingParams(100), 3))
 
 
-def test_what_a_checkpoint_lacks_is_said_as_here(folder: Path, tmp_path: Path) -> None:
+def test_what_a_checkpoint_lacks_is_said_as_here(
+    engine: ProcessEngine, folder: Path, tmp_path: Path
+) -> None:
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "model.safetensors").unlink()
-    before = psutil.Process().children()
+    before = psutil.Process().children(recursive=True)
+    assert engine.pid in [process.pid for process in before], "a fork is seen"
     with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
         open_folders({"tiny": folder, "broken": broken}, LIMITS)
-    assert psutil.Process().children() == before
+    assert psutil.Process().children(recursive=True) == before
 
 
 @pytest.fixture
