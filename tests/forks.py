@@ -24,10 +24,12 @@ from typing import Any
 
 from r1kit.processes import child
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
+CONTEXT = multiprocessing.get_context("forkserver")
+"""There is one such server per process: a second list of imports would replace this one."""
+CONTEXT.set_forkserver_preload(
     [f"r1kit.stages.{stage}" for stage in ("base", "zero", "rejection", "preference", "distill")]
     + ["r1kit.engines.open", "r1kit.report", "r1kit.chat.backends"]
+    + ["r1kit.pages.site", "r1kit.serve.app"]
 )
 
 
@@ -38,7 +40,7 @@ class Fork:
         self._files = TemporaryDirectory()
         streams = [Path(self._files.name, name) for name in ("stdin", "stdout", "stderr")]
         streams[0].write_text(typed, encoding="utf-8")
-        self._process = _CONTEXT.Process(
+        self._process = CONTEXT.Process(
             target=_begin, args=(command[1:], streams, cwd or Path.cwd(), dict(os.environ))
         )
         self._process.start()
@@ -91,7 +93,7 @@ class ForkedChild:
 
     def __init__(self, module: str, line: Connection) -> None:
         streams = [_Descriptor(1), _Descriptor(2)]
-        self._process = _CONTEXT.Process(target=_become_child, args=(module, line, streams))
+        self._process = CONTEXT.Process(target=_become_child, args=(module, line, streams))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
