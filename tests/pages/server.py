@@ -1,7 +1,6 @@
 """The page in a process of its own, so that a test can kill it and start another in its place."""
 
 import contextlib
-import multiprocessing
 import socket
 from collections.abc import Iterator
 
@@ -9,9 +8,7 @@ import httpx
 import uvicorn
 
 from r1kit.serve.server import listening
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["r1kit.pages.site", "r1kit.serve.app"])
+from tests.forks import CONTEXT
 
 
 def run(port: int, upstream: str) -> None:
