@@ -25,12 +25,12 @@ from typing import Any
 from r1kit.processes import child
 
 CONTEXT = multiprocessing.get_context("forkserver")
-"""There is one such server per process: a second list of imports would replace this one."""
 CONTEXT.set_forkserver_preload(
     [f"r1kit.stages.{stage}" for stage in ("base", "zero", "rejection", "preference", "distill")]
     + ["r1kit.engines.open", "r1kit.report", "r1kit.chat.backends"]
     + ["r1kit.pages.site", "r1kit.serve.app"]
 )
+"""There is one fork server, and the last list that it is given counts: this is for all tests."""
 
 
 class Fork:
@@ -39,7 +39,8 @@ class Fork:
     def __init__(self, command: Sequence[str], typed: str = "", cwd: Path | None = None) -> None:
         self._files = TemporaryDirectory()
         streams = [Path(self._files.name, name) for name in ("stdin", "stdout", "stderr")]
-        streams[0].write_text(typed, encoding="utf-8")
+        for stream, text in zip(streams, (typed, "", ""), strict=True):
+            stream.write_text(text, encoding="utf-8")
         self._process = CONTEXT.Process(
             target=_begin, args=(command[1:], streams, cwd or Path.cwd(), dict(os.environ))
         )
@@ -135,7 +136,7 @@ def _begin(
     """In the fork: become the command."""
     os.setsid()
     for descriptor, path in enumerate(streams):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), descriptor)
+        os.dup2(os.open(path, os.O_RDWR), descriptor)
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     os.chdir(folder)
     os.environ.clear()
