@@ -22,7 +22,7 @@ from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
-from tests.forks import Fork
+from tests.forks import Fork, completed
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()"]
 RECIPE = """
@@ -219,7 +219,7 @@ def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:
 
 def test_doctor_tells_the_machine_and_the_sandbox() -> None:
     assert "r1 doctor --attack" in r1("doctor", "--help").stdout
-    answer = r1_alone("doctor")
+    answer = completed([sys.executable, "-m", "r1kit", "doctor"])
     assert answer.returncode == 0
     for word in ("Python", "memory", "Landlock", "seccomp", "best level:"):
         assert word in answer.stdout

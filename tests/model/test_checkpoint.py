@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from r1kit.model.checkpoint import (
 from r1kit.model.folder import load_manifest, open_tokenizer
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
+from tests.forks import Fork
 
 
 def tokenizer(n: int = 20) -> PreTrainedTokenizerFast:
@@ -291,19 +291,19 @@ while True:
 
 
 def test_a_full_disk_and_kill_9_while_saving_leave_all_or_nothing(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, __file__, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as writer:
-        assert writer.stdout is not None
-        full = writer.stdout.readline()
-        while not (tmp_path / "zero-000000").exists():
-            assert writer.poll() is None
+    script, folder = tmp_path / "writer.py", tmp_path / "saved"
+    script.write_text(WRITER, encoding="utf-8")
+    folder.mkdir()
+    with Fork([sys.executable, str(script), __file__, str(folder)]) as writer:
+        while not (folder / "zero-000000").exists():
+            assert writer.poll() is None, writer.output("stderr")
             time.sleep(0.01)
         time.sleep(random.Random(3).uniform(0, 0.3))
         writer.kill()
+        full = writer.output("stdout")
     assert full.startswith("The disk is full")
     assert full.endswith("left: []\n")
-    whole = [marker.parent for marker in tmp_path.glob(f"[!.]*/{MARKER}")]
+    whole = [marker.parent for marker in folder.glob(f"[!.]*/{MARKER}")]
     for path in whole:
         step = load_manifest(path).step
         policy, _ = load(path)
@@ -312,7 +312,7 @@ def test_a_full_disk_and_kill_9_while_saving_leave_all_or_nothing(tmp_path: Path
         assert state is not None
         assert state["step"] == step
         assert torch.all(state["x"] == step)
-    visible = [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
     assert len(whole) == len(visible) >= 2
-    save(tmp_path / "next", model(), tokenizer(), manifest())
-    assert not list(tmp_path.glob(".*"))
+    save(folder / "next", model(), tokenizer(), manifest())
+    assert not list(folder.glob(".*"))
