@@ -96,7 +96,7 @@ def test_the_command_itself_is_quiet_and_exact() -> None:
     [
         (["run", "none.toml"], 2, "There is no recipe at none.toml"),
         (["run", "little.toml", "--set", "zero.n_step=3"], 2, "did you mean 'n_steps'?"),
-        (["run", "little.toml", "--track", "mlflow"], 2, "knows trackio, tensorboard, wandb"),
+        (["run", "little.toml", "--track", "mlflow"], 2, "takes trackio, tensorboard, wandb"),
         (["run", "little.toml", "--only", "sleep"], 2, "There is no stage 'sleep'"),
         (["run", "little.toml", "--out", "mine"], 4, "not empty and not a run"),
         (["show", "none"], 4, "There is no run at none"),

@@ -58,7 +58,7 @@ def test_scalars_carry_their_stage_and_leave_out_nulls() -> None:
 
 
 def test_unknown_and_missing_trackers_are_sentences(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="knows trackio, tensorboard, wandb; got 'mlflow'"):
+    with pytest.raises(ConfigError, match="takes trackio, tensorboard, wandb; got 'mlflow'"):
         open_sink("mlflow", tmp_path, "tiny")
     missing = [
         name for name in ("trackio", "tensorboard", "wandb") if not importlib.util.find_spec(name)

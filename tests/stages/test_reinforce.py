@@ -137,6 +137,7 @@ def collected(ranks: Ranks, settings: dict[str, bool | int], n_steps: int) -> li
     return steps
 
 
+@pytest.mark.usefixtures("forked_ranks")
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_two_ranks_collect_what_one_does(dynamic: bool) -> None:
     """The ranks take turns at problems, and with dynamic sampling one of them finds no group."""
