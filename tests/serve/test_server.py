@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -19,13 +20,23 @@ from r1kit.serve.server import listening
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
 
 
+def address(log: IO[str]) -> str:
+    """The address that a starting server writes; fails with its whole log if it writes none."""
+    lines = []
+    for line in log:
+        lines.append(line)
+        if found := re.search(r"tiny at (http://127.0.0.1:[0-9]+)", line):
+            return found[1]
+    raise AssertionError("".join(lines))
+
+
 def test_a_process_serves_until_it_is_stopped(folder: Path) -> None:
     command, env = [*R1, str(folder), "--port", "0"], {**os.environ, "R1_API_KEY": "one"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
             assert process.stderr is not None
             assert "opening the models" in process.stderr.readline()
-            [url] = re.findall(r"tiny at (http://127.0.0.1:[0-9]+)", process.stderr.readline())
+            url = address(process.stderr)
             body = {"model": "deepseek-r1", "messages": [{"role": "user", "content": "secret?"}]}
             path = f"{url}/v1/chat/completions"
             assert httpx.post(path, json=body).status_code == 401
@@ -50,7 +61,7 @@ def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder: Path) -> 
         try:
             assert process.stderr is not None
             process.stderr.readline()
-            [url] = re.findall(r"tiny at (http://[0-9.:]+)", process.stderr.readline())
+            url = address(process.stderr)
             body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "n": 8,
                     "max_tokens": 450, "stream": True}  # fmt: skip
             with ExitStack() as stack:
