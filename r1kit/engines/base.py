@@ -102,11 +102,7 @@ def generate(
             jobs.append(sampler.submit(request))
         indices = {id(job): index for index, job in enumerate(jobs)}
         while any(job.n_left for job in jobs):
-            finished = sampler.step()
-            for job in jobs:
-                if job.errors:  # a completion that failed in another process stays open
-                    job.results()
-            for job in finished:
+            for job in sampler.step():
                 if on_group is not None and id(job) in indices:
                     on_group(indices[id(job)], job.results())
     finally:

@@ -123,7 +123,8 @@ class RemoteEngine(ABC):
         row.job.n_begun = max(row.job.n_begun, row.index + 1)
         if isinstance(update, EngineError):
             row.job.errors[row.index] = update
-            return False
+            self._end(row, "abort")
+            return row.job.n_left == 0
         row.token_ids += update.token_ids
         row.logprobs += update.logprobs
         row.tops += update.tops

@@ -45,5 +45,5 @@ def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
         benchmark.n_samples,
         benchmark.sampling,
         evaluation.eval_seed(context),
-        lambda place, attempts: progress(next(n_done)),
+        lambda index, attempts: progress(next(n_done)),
     )

@@ -61,7 +61,7 @@ class LocalEngine:
         grammars: Grammars | None = None,
         decode_text: bool = True,
     ) -> None:
-        """With `decode_text` off, completions have the text "": the caller decodes their tokens."""
+        """If `decode_text` is False, completions have no text: the caller decodes the tokens."""
         self.model = model
         self.max_rows = max_rows
         self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
