@@ -163,7 +163,7 @@ def update(
         loss = (token_loss * batch.weights).sum()
         loss.backward()
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
-    learner.ranks.sum_gradients(learner.policy.trainable())
+    learner.ranks.sum_gradients(learner.policy.module.parameters())
     totals.grad_norms.append(learner.optimizers.step(scale))
 
 
