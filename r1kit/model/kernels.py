@@ -2,8 +2,14 @@
 
 The decoding steps of a tiny model are so small that calls cost more than their work, and no single
 torch operation reads a row's keys and values in place, once, and only as far as they are used. Here
-both are plain loops, which Numba compiles to vector instructions on first use; the result is cached
-beside this file. docs/log.md has the measured gains.
+both are plain loops, which Numba compiles to vector instructions when this module is first
+imported; the result is cached beside this file. docs/log.md has the measured gains.
+
+Every kernel has an explicit signature, so that each import loads all kernels in the order of this
+file, callees before callers. The object code of a caller carries copies of its callees, optimised a
+second time, and the linker takes the copies only if the callees themselves are not loaded yet. With
+compilation on first call, a process that compiled and one that loaded from the cache rounded
+differently.
 
 Results for a row are bit-identical whatever else is in the batch. Arrays are float32 and
 contiguous. NaN and infinities propagate.
@@ -19,7 +25,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import boolean, float32, float64, int64, njit, types
 
 Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -31,6 +37,19 @@ Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
 biases of the projections (q, k, v, o, gate, up, down); an empty array means absent"""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+_VECTOR, _MATRIX, _HEADS, _STORE = (
+    float32[::1],
+    float32[:, ::1],
+    float32[:, :, ::1],
+    float32[:, :, :, ::1],
+)
+_INDICES, _PAIR, _KV = int64[::1], types.UniTuple(_MATRIX, 2), types.UniTuple(_STORE, 2)
+_HEAD, _WHERE = types.Tuple([_MATRIX, _VECTOR]), types.UniTuple(_INDICES, 2)
+_PARAMETERS = types.Tuple(
+    [types.UniTuple(_VECTOR, 4), types.UniTuple(_MATRIX, 7), types.UniTuple(_VECTOR, 7)]
+)
+"""Numba's types of the arguments, as `Parameters` is one"""
+
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 _LOG2_E = np.float32(1.4426950408889634)
 _LN_2, _LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -41,29 +60,33 @@ _LEAST, _MOST = np.float32(-126), np.float32(127)
 _C3, _C4, _C5, _C6 = (np.float32(1 / n) for n in (6, 24, 120, 720))
 
 
-def _compiled(function: _Function) -> _Function:
+def _compiled(signature: Any) -> Callable[[_Function], _Function]:
     """Compile; sums may be reordered, but NaN and infinities keep their meaning."""
-    return _njit(function, {"contract", "reassoc", "nsz", "arcp"})
+    return _njit(signature, {"contract", "reassoc", "nsz", "arcp"})
 
 
-def _compiled_as_written(function: _Function) -> _Function:
-    return _njit(function, {"contract"})
+def _compiled_as_written(signature: Any) -> Callable[[_Function], _Function]:
+    return _njit(signature, {"contract"})
 
 
-def _njit(function: _Function, freedom: set[str]) -> _Function:
-    """Compile at the first call and cache on disk, or in this process only if that is impossible.
+def _njit(signature: Any, freedom: set[str]) -> Callable[[_Function], _Function]:
+    """Compile now and cache on disk, or in this process only if that is impossible.
 
     Division by zero is no error: checking for it would prevent vectorisation.
     """
     how: dict[str, Any] = {"nogil": True, "fastmath": freedom, "error_model": "numpy"}
-    try:
-        compiled: _Function = njit(function, cache=True, **how)
-    except RuntimeError:  # no writable place, beside this file or in the user's cache
-        compiled = njit(function, **how)
+
+    def compiled(function: _Function) -> _Function:
+        try:
+            kernel: _Function = njit(signature, cache=True, **how)(function)
+        except RuntimeError:  # no writable place, beside this file or in the user's cache
+            kernel = njit(signature, **how)(function)
+        return kernel
+
     return compiled
 
 
-@_compiled_as_written
+@_compiled_as_written(float32(float32))
 def _exp(x: np.float32) -> np.float32:
     """Return e^x, accurate to two units in the last place, in vectorisable operations.
 
@@ -77,7 +100,7 @@ def _exp(x: np.float32) -> np.float32:
     return _ZERO if power < _LEAST else scaled
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _MATRIX, _VECTOR, _MATRIX))
 def _multiply(x: Array, weight: Array, bias: Array, y: Array) -> None:
     """Compute `linear` into y [R, out].
 
@@ -108,7 +131,7 @@ def _multiply(x: Array, weight: Array, bias: Array, y: Array) -> None:
                 y[r, o] += bias[o]
 
 
-@_compiled
+@_compiled(_MATRIX(_MATRIX, _MATRIX, _VECTOR))
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """Apply a weight [out, in] to [R, in] -> [R, out]; an empty bias means none."""
     y = np.empty((len(x), len(weight)), np.float32)
@@ -116,7 +139,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     return y
 
 
-@_compiled
+@_compiled(_MATRIX(_MATRIX, _VECTOR, float32))
 def norm(x: Array, weight: Array, eps: np.float32) -> Array:
     """Apply RMSNorm to [R, D]."""
     y = np.empty_like(x)
@@ -130,7 +153,7 @@ def norm(x: Array, weight: Array, eps: np.float32) -> Array:
     return y
 
 
-@_compiled
+@_compiled(types.void(_HEADS, _PAIR, _INDICES))
 def rotate(x: Array, cos_sin: ArrayPair, positions: IntArray) -> None:
     """Rotate [R, heads, D] in place, with tables of cosines and sines, [L, D] each."""
     cos, sin = cos_sin
@@ -144,7 +167,7 @@ def rotate(x: Array, cos_sin: ArrayPair, positions: IntArray) -> None:
                 x[r, h, half + i] = b * cos[p, half + i] + a * sin[p, half + i]
 
 
-@_compiled
+@_compiled(types.void(_VECTOR))
 def _softmax(scores: Array) -> None:
     """Apply softmax to one row in place."""
     most, total = scores[0], _ZERO
@@ -157,7 +180,7 @@ def _softmax(scores: Array) -> None:
         scores[t] /= total
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _HEADS, _HEADS, int64, int64, float32, float32, _MATRIX, _MATRIX))
 def _attend_row(
     query: Array,
     keys: Array,
@@ -194,7 +217,7 @@ def _attend_row(
                     attended[head, d] += weights[head, t] * values[kv, t, d]
 
 
-@_compiled
+@_compiled(types.void(_HEADS, _KV, _WHERE, float32, int64, float32, _HEADS))
 def attend(
     query: Array,
     kv: ArrayPair,
@@ -206,8 +229,8 @@ def attend(
 ) -> None:
     """Attend: [R, heads, D] against stores [S, kv_heads, L, D], row r to keys 0..its position.
 
-    The output is added to `seen` [R, heads, D]. A window above 0 limits a row to that many of the
-    last keys; a softcap above 0 bounds its scores.
+    The output is added to `attended` [R, heads, D]. A window above 0 limits a row to that many of
+    the last keys; a softcap above 0 bounds its scores.
     """
     (keys, values), (slots, positions) = kv, where
     weights = np.empty((query.shape[1], keys.shape[2]), np.float32)
@@ -219,7 +242,7 @@ def attend(
         )
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _MATRIX))
 def gated(gates: Array, ups: Array) -> None:
     """Compute SiLU(gates) * ups in place, into gates [R, D]."""
     for r in range(len(gates)):
@@ -227,7 +250,7 @@ def gated(gates: Array, ups: Array) -> None:
             gates[r, i] = gates[r, i] / (_ONE + _exp(-gates[r, i])) * ups[r, i]
 
 
-@_compiled
+@_compiled(_HEADS(_MATRIX, _VECTOR, _PAIR, int64, _WHERE, float32))
 def _rotated(
     x: Array, weight: Array, cos_sin: ArrayPair, dim: int, where: Where, eps: np.float32
 ) -> Array:
@@ -240,7 +263,7 @@ def _rotated(
     return rotated
 
 
-@_compiled
+@_compiled(_MATRIX(_MATRIX, _PARAMETERS, _PAIR, _KV, _WHERE, float32))
 def _written_kv(
     x: Array,
     parameters: Parameters,
@@ -263,7 +286,7 @@ def _written_kv(
     return normed
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _PARAMETERS, _PAIR, _KV, _WHERE, float32))
 def write_kv(
     x: Array,
     parameters: Parameters,
@@ -276,14 +299,14 @@ def write_kv(
     _written_kv(x, parameters, cos_sin, kv, where, eps)
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _MATRIX))
 def _add(x: Array, y: Array) -> None:
     for r in range(len(x)):
         for i in range(x.shape[1]):
             x[r, i] += y[r, i]
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _PARAMETERS, _PAIR, _KV, _WHERE, float32, float32, int64))
 def layer(
     x: Array,
     parameters: Parameters,
@@ -311,13 +334,29 @@ def layer(
     _add(x, linear(gates, weights[6], biases[6]))
 
 
-@_compiled
+@_compiled(types.void(_MATRIX, _VECTOR, _HEAD, float32, _MATRIX))
 def unembed(x: Array, weight: Array, head: ArrayPair, eps: np.float32, logits: Array) -> None:
     """Compute `logits` [R, V] from [R, hidden], with the final norm and a (weight, bias) head."""
     _multiply(norm(x, weight, eps), head[0], head[1], logits)
 
 
-@_compiled
+@_compiled(int64(_VECTOR, float64))
+def _passes(weights: Array, point: np.float64) -> int:
+    """Return the index at which the cumulative sum passes `point`.
+
+    If rounding keeps the sum below it, that is the last index with a positive weight.
+    """
+    running, index = np.float64(0), 0
+    for v in range(len(weights)):
+        if weights[v] > _ZERO:
+            running += np.float64(weights[v])
+            index = v
+            if running > point:
+                break
+    return index
+
+
+@_compiled(types.void(_MATRIX, _VECTOR, boolean[::1], _VECTOR, _INDICES, _VECTOR))
 def sample(
     logits: Array,
     temperature: Array,
@@ -346,19 +385,3 @@ def sample(
         tokens[r] = token
         below = (logits[r, token] - most) / temperature[r]
         logprobs[r] = np.float32(np.float64(below) - np.log(total))
-
-
-@_compiled
-def _passes(weights: Array, point: np.float64) -> int:
-    """Return the index at which the cumulative sum passes `point`.
-
-    If rounding keeps the sum below it, that is the last index with a positive weight.
-    """
-    running, index = np.float64(0), 0
-    for v in range(len(weights)):
-        if weights[v] > _ZERO:
-            running += np.float64(weights[v])
-            index = v
-            if running > point:
-                break
-    return index

@@ -1,15 +1,17 @@
 """The compiled loops: exact where it matters, and the same whoever is in the batch."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
+from numba import float64, njit
 
 from r1kit.model import kernels
 from r1kit.model.attention import Scores
@@ -166,14 +168,58 @@ def test_a_ctrl_c_in_a_loop_is_a_ctrl_c() -> None:
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refusing(function: object, **options: bool) -> object:
+    def refusing(signature: object, **options: bool) -> object:
         if options.pop("cache", False):
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(function, **options)
+        return njit(signature, **options)
 
     monkeypatch.setattr(kernels, "njit", refusing)
 
+    @kernels._compiled(float64(float64))
     def double(x: float) -> float:
         return 2 * x
 
-    assert kernels._compiled(double)(4.0) == 8.0
+    assert double(4.0) == 8.0
+
+
+LAYER = """
+import hashlib
+import numpy as np
+from r1kit.model import kernels
+
+random = np.random.default_rng(0)
+def normal(*shape):
+    return random.standard_normal(shape).astype(np.float32)
+
+x, head = normal(5, 32), (normal(50, 32), normal(50))
+norms = (normal(32), normal(16), normal(16), normal(32))
+shapes = ((64, 32), (32, 32), (32, 32), (32, 64), (96, 32), (96, 32), (32, 96))
+weights = tuple(normal(*shape) for shape in shapes)
+biases = tuple(normal(len(weight)) for weight in weights)
+angles = np.linspace(0, 6, 9 * 16, dtype=np.float32).reshape(9, 16)
+kv = (normal(5, 2, 9, 16), normal(5, 2, 9, 16))
+where = (np.arange(5), np.arange(4, 9))
+scale, eps = np.float32(0.25), np.float32(1e-6)
+cos_sin = (np.cos(angles), np.sin(angles))
+kernels.layer(x, (norms, weights, biases), cos_sin, kv, where, scale, eps, 0)
+logits = np.empty((5, 50), np.float32)
+kernels.unembed(x, norms[0], head, eps, logits)
+tokens, logprobs = np.empty(5, np.int64), np.empty(5, np.float32)
+u = np.linspace(0, 0.9, 5, dtype=np.float32)
+kernels.sample(logits, np.ones(5, np.float32), np.zeros(0, np.bool_), u, tokens, logprobs)
+print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in (*kv, logits, tokens, logprobs)))
+"""
+
+
+def test_a_process_that_compiled_rounds_as_one_that_loaded_from_the_cache(tmp_path: Path) -> None:
+    def values() -> str:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", LAYER]
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+
+    compiled = values()
+    assert len(compiled.split()) == 5
+    assert values() == compiled
+    for file in tmp_path.rglob("kernels.layer-*"):
+        file.unlink()  # the next process compiles one kernel and loads the others
+    assert values() == compiled
