@@ -157,7 +157,7 @@ def cut_off(stage: StageRun) -> Finding | None:
 
 def length_without_gain(stage: StageRun) -> Finding | None:
     """Warn if answers grow and accuracy does not."""
-    late = StageRun(stage.unit, stage.rows[len(stage.rows) // 2 :], stage.settings)
+    late = StageRun(stage.name, stage.rows[len(stage.rows) // 2 :], stage.settings)
     if len(late.rows) < 2 * RECENT:
         return None
     before, now = late.early("completions/mean_length"), late.recent("completions/mean_length")
@@ -281,7 +281,7 @@ def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
     easier, stronger = easier_or_stronger(settings)
     if format_share is not None and format_share < 0.05:
         cause = f"{format_share:.0%} of the answers have the format: no answer is found to check."
-        is_tuned = stage.unit == "reasoning"
+        is_tuned = stage.name == "reasoning"
         return cause, advice(stronger, "raise cold_start.sft.epochs" if is_tuned else "")
     cause = "The base is too weak for these problems: it is never right, so nothing is rewarded."
     return cause, advice(easier, stronger, f"raise {settings.shown('n_completions')}")

@@ -10,9 +10,9 @@ class StageSpec:
     """A stage: `StageSpec("cold_start", "cold_start.run", "cold_start.sft", 1_000_000)`."""
 
     name: str
-    """family of its units; `distill/small` is a unit of distill"""
+    """family of its stages; `distill/small` is a stage of distill"""
     entry_point: str
-    """function in stages/ that runs a unit: `(Context, Unit) -> dict[str, Any] | None`"""
+    """function in stages/ that runs a stage: `(Context, PlannedStage) -> dict[str, Any] | None`"""
     section: str
     """section of the recipe with its training settings; empty if it trains nothing"""
     first_index: int | None = None
@@ -40,12 +40,12 @@ STAGES = {spec.name: spec for spec in SPECS}
 
 
 def family(stage: str) -> str:
-    """Return the family of a unit or of a checkpoint's folder: `distill` of `distill.small-5`."""
+    """Return the family of a stage or of a checkpoint's folder: `distill` of `distill.small-5`."""
     return stage.replace(".", "/").split("/")[0].split("-")[0]
 
 
 def is_main(stage: str) -> bool:
-    """Return True if the unit is on the path from the base to R1, or of no known stage."""
+    """Return True if the stage is on the path from the base to R1, or of no known stage."""
     spec = STAGES.get(family(stage))
     return spec is None or spec.is_main
 

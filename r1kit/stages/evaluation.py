@@ -13,7 +13,7 @@ from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.types import Message, Problem, SamplingParams, Verdict
 from r1kit.verify.answer import check_number
@@ -42,7 +42,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 
-def nothing_to_train(context: Context, unit: Unit) -> None:
+def nothing_to_train(context: Context, stage: PlannedStage) -> None:
     """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 

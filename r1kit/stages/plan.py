@@ -1,4 +1,4 @@
-"""The plan of a recipe: its units, their order, and where each gets its weights. Torch-free.
+"""The plan of a recipe: its stages, their order, and where each gets its weights. Torch-free.
 
 Impossible recipes and commands are rejected here, before anything is loaded.
 """
@@ -16,70 +16,72 @@ from r1kit.errors import ConfigError
 from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
 
 OWN = "its own samples"
-HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
+HELPFUL, HARMLESS = REWARD_MODELS = ("preference/helpful", "preference/harmless")
 
 
 @dataclass(frozen=True)
-class Unit:
+class PlannedStage:
     """A step of the plan, a box in the paper's figure.
 
-    `_unit("rejection", "base", "reasoning")`
+    `_stage("rejection", "base", "reasoning")`
     """
 
     name: str
     """name of the stage, with its family before a slash if it has one: `distill/small`"""
-    program: str
-    """function in this package that runs it: `(Context, Unit) -> dict[str, Any] | None`; it leaves
-    a finished checkpoint, and may return its entry in results.json"""
+    entry_point: str
+    """function in this package that runs it: `(Context, PlannedStage) -> dict[str, Any] | None`; it
+    leaves a finished checkpoint, and may return its entry in results.json"""
     weights_from: str | None = None
-    """unit whose weights it starts from"""
+    """stage whose weights it starts from"""
     data_from: str | None = None
-    """source of its data: a unit, or a description"""
+    """source of its data: a stage, or a description"""
     needs: tuple[str, ...] = ()
-    """other units that must be finished first"""
+    """other stages that must be finished first"""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The units that must be finished first: `weights_from` and `needs`."""
+        """The stages that must be finished first: `weights_from` and `needs`."""
         return self.needs if self.weights_from is None else (self.weights_from, *self.needs)
 
 
-def plan(recipe: Recipe) -> list[Unit]:
-    """Return the units of a recipe in the order of the paper, according to its sections.
+def plan(recipe: Recipe) -> list[PlannedStage]:
+    """Return the stages of a recipe in the order of the paper, according to its sections.
 
-    A recipe whose students are trained on a file has no other units. Raises ConfigError if a unit
+    A recipe whose students are trained on a file has no other stages. Raises ConfigError if a stage
     needs another for which the recipe has no section.
     """
     if is_students_alone(recipe):
         return _students(recipe)
-    units = [_unit("base", None, "corpus"), _unit("zero", "base", OWN)]
+    stages = [_stage("base", None, "corpus"), _stage("zero", "base", OWN)]
     if recipe.cold_start is not None:
-        units.append(_unit("cold_start", "base", "zero", ("zero",)))
+        stages.append(_stage("cold_start", "base", "zero", ("zero",)))
     if recipe.reasoning is not None:
-        units.append(_unit("reasoning", "cold_start", OWN))
+        stages.append(_stage("reasoning", "cold_start", OWN))
     if recipe.rejection is not None:
-        units.append(_unit("rejection", "base", "reasoning", ("reasoning",)))
+        stages.append(_stage("rejection", "base", "reasoning", ("reasoning",)))
     if recipe.final is not None:
-        judges = JUDGES if _needs_reward_models(recipe) else ()
+        judges = REWARD_MODELS if _needs_reward_models(recipe) else ()
         made = "made preferences"
-        units += [_unit(name, "rejection", made) for name in judges]
-        units.append(_unit("final", "rejection", OWN, judges))
-    units += _students(recipe)
-    named = {unit.name: unit for unit in units}
+        stages += [_stage(name, "rejection", made) for name in judges]
+        stages.append(_stage("final", "rejection", OWN, judges))
+    stages += _students(recipe)
+    named = {stage.name: stage for stage in stages}
     for item in recipe.ablations:
-        changed(recipe, item)
+        ablation_settings(recipe, item)
         name = f"ablation/{item.name}"
-        units.append(replace(named[item.of], name=name, program=STAGES["ablation"].entry_point))
+        stages.append(
+            replace(named[item.of], name=name, entry_point=STAGES["ablation"].entry_point)
+        )
     if _needs_reward_models(recipe):
-        units.append(_unit("preference_eval", None, None, _judged(recipe, units)))
-    _refuse_gaps(units)
-    return units
+        stages.append(_stage("preference_eval", None, None, _judged(recipe, stages)))
+    _refuse_gaps(stages)
+    return stages
 
 
-def _unit(
+def _stage(
     name: str, weights_from: str | None, data_from: str | None, needs: tuple[str, ...] = ()
-) -> Unit:
-    return Unit(name, STAGES[family(name)].entry_point, weights_from, data_from, needs)
+) -> PlannedStage:
+    return PlannedStage(name, STAGES[family(name)].entry_point, weights_from, data_from, needs)
 
 
 def is_students_alone(recipe: Recipe) -> bool:
@@ -87,7 +89,7 @@ def is_students_alone(recipe: Recipe) -> bool:
     return recipe.distill is not None and recipe.distill.data is not None
 
 
-def changed(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
+def ablation_settings(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
     """Return the settings of an ablation. Raises ConfigError if they are invalid."""
     section: RLConfig | None = getattr(recipe, ablation.of)
     if section is None:
@@ -105,7 +107,7 @@ class StageSelection:
     """The stages of a recipe to run in this session; by default all unfinished ones."""
 
     only: str | None = None
-    """a unit, or a family of units"""
+    """a stage, or a family of stages"""
     last: str | None = None
     """family after which the session ends"""
     again: str | None = None
@@ -117,7 +119,7 @@ class StageSelection:
         return is_named and not is_late
 
     def check(self, names: Sequence[str]) -> None:
-        """Raises ConfigError if an option names a stage that is not among these units."""
+        """Raises ConfigError if an option names a stage that is not among these stages."""
         families = list(dict.fromkeys(map(family, names)))
         for option, stage, known in (
             ("--only", self.only, [*families, *names]),
@@ -129,27 +131,27 @@ class StageSelection:
                 raise ConfigError(f"There is no stage {stage!r} for {option}; there are {told}.")
 
 
-def _students(recipe: Recipe) -> list[Unit]:
+def _students(recipe: Recipe) -> list[PlannedStage]:
     if recipe.distill is None:
         return []
-    units: list[Unit] = []
+    stages: list[PlannedStage] = []
     file = recipe.distill.data
     taught = () if file else ("rejection",)
     for student in recipe.distill.students:
         name = f"distill/{student.name}"
         base = f"{name}/base"
-        units.append(Unit(base, "distill.make_base", None, "corpus"))
-        units.append(_unit(name, base, file or "rejection", taught))
+        stages.append(PlannedStage(base, "distill.make_base", None, "corpus"))
+        stages.append(_stage(name, base, file or "rejection", taught))
         if student.twin:
-            units.append(Unit(f"{name}/zero", "distill.make_twin", base, OWN))
-    return units
+            stages.append(PlannedStage(f"{name}/zero", "distill.make_twin", base, OWN))
+    return stages
 
 
-def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
-    """Return the units that the reward models score, and the reward models themselves."""
-    main = [unit.name for unit in units if is_main(unit.name)]
+def _judged(recipe: Recipe, stages: Sequence[PlannedStage]) -> tuple[str, ...]:
+    """Return the stages that the reward models score, and the reward models themselves."""
+    main = [stage.name for stage in stages if is_main(stage.name)]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
-    return (*main, *finals, *JUDGES)
+    return (*main, *finals, *REWARD_MODELS)
 
 
 def _needs_reward_models(recipe: Recipe) -> bool:
@@ -157,13 +159,13 @@ def _needs_reward_models(recipe: Recipe) -> bool:
     return config is not None and recipe.general is not None and config.judge_url is None
 
 
-def _refuse_gaps(units: Sequence[Unit]) -> None:
-    names = {unit.name for unit in units}
-    for unit in units:
-        for source in unit.sources:
+def _refuse_gaps(stages: Sequence[PlannedStage]) -> None:
+    names = {stage.name for stage in stages}
+    for stage in stages:
+        for source in stage.sources:
             if source not in names:
                 raise ConfigError(
-                    f"Stage {unit.name} needs {source}, and the recipe has no section of it; add "
+                    f"Stage {stage.name} needs {source}, and the recipe has no section of it; add "
                     f"[{source.split('/')[0]}]."
                 )
 

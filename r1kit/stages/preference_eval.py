@@ -14,22 +14,22 @@ from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import sample_attempts
 from r1kit.stages import evaluation, preference
 from r1kit.stages.context import Context
-from r1kit.stages.plan import JUDGES, Unit
+from r1kit.stages.plan import REWARD_MODELS, PlannedStage
 from r1kit.types import Attempt
 
 
-def run(context: Context, unit: Unit) -> dict[str, Any]:
-    """Score the stages in `unit.needs`; return the scores as an entry of results.json."""
+def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
+    """Score the stages in `stage.needs`; return the scores as an entry of results.json."""
     reward_models = preference.reward_models(context)
 
     def liked(attempts: Sequence[Attempt]) -> float | None:
         return mean(score for score in reward_models.scores(attempts) if score is not None)
 
     scores = {}
-    for stage in (name for name in unit.needs if name not in JUDGES):
-        answers = _general_answers(context, stage)
-        scores[stage] = estimate(map(liked, answers), context.ranks)._asdict()
-        context.note(f"{stage}: the reward models give its answers {scores[stage]['value']:.2f}.")
+    for name in (name for name in stage.needs if name not in REWARD_MODELS):
+        answers = _general_answers(context, name)
+        scores[name] = estimate(map(liked, answers), context.ranks)._asdict()
+        context.note(f"{name}: the reward models give its answers {scores[name]['value']:.2f}.")
     return {"scores": scores}
 
 

@@ -23,7 +23,7 @@ from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
@@ -46,21 +46,23 @@ class RLEnvironment:
 
 
 def run_with_rule_rewards(
-    context: Context, unit: Unit, config: RLConfig, first_index: int = 0
+    context: Context, stage: PlannedStage, config: RLConfig, first_index: int = 0
 ) -> None:
-    """Train `unit` on the recipe's problems with rule-based rewards alone.
+    """Train `stage` on the recipe's problems with rule-based rewards alone.
 
     Leaves its finished checkpoint.
     """
     tasks = context.tasks("train")
-    run(context, unit, config, RLEnvironment(lambda step: tasks, first_index=first_index))
+    run(context, stage, config, RLEnvironment(lambda step: tasks, first_index=first_index))
 
 
-def run(context: Context, unit: Unit, config: RLConfig, environment: RLEnvironment) -> None:
-    """Train `unit` from its initial weights; leaves its finished checkpoint."""
+def run(
+    context: Context, stage: PlannedStage, config: RLConfig, environment: RLEnvironment
+) -> None:
+    """Train `stage` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
-    resumed = context.resume(unit.name)
-    policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    resumed = context.resume(stage.name)
+    policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
     optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=environment.first_index)
     learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
@@ -77,14 +79,14 @@ def run(context: Context, unit: Unit, config: RLConfig, environment: RLEnvironme
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
         if state.step % config.sample_every == 0 and step.rollouts:
-            context.log_sample(group_record(unit.name, state.step, step.rollouts[0]))
-        context.log(unit.name, state.step, metrics)
+            context.log_sample(group_record(stage.name, state.step, step.rollouts[0]))
+        context.log(stage.name, state.step, metrics)
         if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
-            context.save(unit, state.step, policy, saved | policy.reference_state())
+            context.save(stage, state.step, policy, saved | policy.reference_state())
 
     context.started(
-        unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
+        stage, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
     publish = partial(weight_sync.publish, policy)
     reinforce(learner, state, collector.step, publish, after_step)

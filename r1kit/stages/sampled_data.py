@@ -12,7 +12,7 @@ from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling
 from r1kit.rollouts.rubric import Rubric
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks.general import General
 from r1kit.types import SamplingParams
 
@@ -20,8 +20,10 @@ CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
 
 
-def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[TrainingRow]:
-    """Sample conversations from the newest model of `teacher`; also write `data/<unit>.jsonl`.
+def draw(
+    context: Context, stage: PlannedStage, teacher: str, config: KeepConfig
+) -> list[TrainingRow]:
+    """Sample conversations from the newest model of `teacher`; also write `data/<stage>.jsonl`.
 
     Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is
     left.
@@ -30,12 +32,12 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     path = context.finished_checkpoint(teacher)
     policy = context.load(path)
     sampler = context.open_sampler(policy).sampler
-    tasks, first = context.tasks("train"), first_index(unit.name)
+    tasks, first = context.tasks("train"), first_index(stage.name)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
     sampling = SamplingParams(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     report = context.counting(
-        unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
+        stage.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
     failures: list[str] = []
 
@@ -49,7 +51,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     samples = rejection_sampling(
         [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
         sample,
-        context.data(unit.name),
+        context.data(stage.name),
         Provenance(path.name, recipe.seed),
         config.rules,
         [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
@@ -62,7 +64,7 @@ def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list
     )
     context.note_failure(failures)
     rows = [row for _, row in read_lines(samples.data)]
-    context.note(f"{unit.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
+    context.note(f"{stage.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
     return rows
 
 
