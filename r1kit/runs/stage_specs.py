@@ -1,40 +1,70 @@
-"""The stages of the recipe: what is fixed about each of them, in one table."""
+"""The stages of the recipe, in one table: everything that the code knows of a stage by its name.
+
+A new stage is a line here, a function `run` in a file of its name in stages/, and its settings in
+config/. The plan of a recipe (stages/plan.py) follows the table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+OWN_SAMPLES = "its own samples"
+
 
 @dataclass(frozen=True)
 class StageSpec:
-    """A stage: `StageSpec("cold_start", "cold_start.run", "cold_start.sft", 1_000_000)`."""
+    """A stage, or a family of stages of one kind: `StageSpec("zero", "base", OWN_SAMPLES, "zero")`.
+
+    Its code is the function `run` in stages/<name>.py.
+    """
 
     name: str
-    """family of its stages; `distill/small` is a stage of distill"""
-    entry_point: str
-    """function in stages/ that runs a stage: `(Context, PlannedStage) -> dict[str, Any] | None`"""
+    """also the name of its section in the recipe, without which it is not planned"""
+    weights_from: str | None
+    """stage whose weights it starts from"""
+    data_from: str | None
+    """source of its training data: a stage, or a description"""
     section: str
     """section of the recipe with its training settings; empty if it trains nothing"""
     first_index: int | None = None
     """index of its first problem in the endless sequence of the train split; the ranges of stages
     are disjoint, so that no stage samples problems that its weights were trained on"""
+    needs: str | None = None
+    """family whose stages must be finished first, if the recipe has them"""
     is_main: bool = True
     """True if its models are on the path from the base to R1"""
+    evaluated_by: str | None = None
+    """function in stages/ that measures its finished checkpoint, with a section of its own in
+    results.json; None: the recipe's benchmarks"""
+
+    @property
+    def entry_point(self) -> str:
+        """The function in stages/ that runs it: `(Context, PlannedStage)` → results or None."""
+        return f"{self.name}.run"
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The stages that its weights and its data come from."""
+        sources = (self.weights_from, self.data_from)
+        return tuple(source for source in sources if source is not None and source in STAGES)
 
 
 SPECS = (
-    StageSpec("base", "base.run", "base"),
-    StageSpec("zero", "zero.run", "zero", 0),
-    StageSpec("cold_start", "cold_start.run", "cold_start.sft", 1_000_000),
-    StageSpec("reasoning", "reasoning.run", "reasoning", 2_000_000),
-    StageSpec("rejection", "rejection.run", "rejection.sft", 3_000_000),
-    StageSpec("preference", "preference.run", "preference", is_main=False),
-    StageSpec("final", "final.run", "final", 4_000_000),
-    StageSpec("distill", "distill.run", "distill.sft", is_main=False),
-    StageSpec("ablation", "ablation.run", "ablations", is_main=False),
-    StageSpec("preference_eval", "preference_eval.run", "", is_main=False),
-)
-"""in the order of the paper"""
+    StageSpec("base", None, "corpus", "base"),
+    StageSpec("zero", "base", OWN_SAMPLES, "zero", 0),
+    StageSpec("cold_start", "base", "zero", "cold_start.sft", 1_000_000),
+    StageSpec("reasoning", "cold_start", OWN_SAMPLES, "reasoning", 2_000_000),
+    StageSpec("rejection", "base", "reasoning", "rejection.sft", 3_000_000),
+    StageSpec("preference", "rejection", "made preferences", "preference",
+              is_main=False, evaluated_by="preference.evaluate"),
+    StageSpec("final", "rejection", OWN_SAMPLES, "final", 4_000_000, needs="preference"),
+    StageSpec("distill", None, "rejection", "distill.sft", is_main=False),
+    StageSpec("ablation", None, None, "ablations", is_main=False),
+    StageSpec("preference_eval", None, None, "",
+              is_main=False, evaluated_by="preference_eval.run"),
+)  # fmt: skip
+"""in the order of the paper; of `distill`, each student starts from its own base, and an ablation
+has the sources of the stage that it repeats"""
 
 STAGES = {spec.name: spec for spec in SPECS}
 

@@ -20,7 +20,7 @@ ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `cold_start`; leaves its finished checkpoint."""
     config = context.recipe.cold_start or TunedConfig()
-    rows = [rewritten(row) for row in sampled_data.draw(context, stage, "zero", config.sample)]
+    rows = [rewritten(row) for row in sampled_data.draw(context, stage, config.sample)]
     rows += sampled_data.general(context, config.n_general)
     tune.run(context, stage, rows, config.sft)
 

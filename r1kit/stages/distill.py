@@ -30,7 +30,7 @@ def run(context: Context, stage: PlannedStage) -> None:
     config, student = _config(context), _student(context, stage)
     optim = config.sft.optim.model_copy(update={"lr": student.lr or config.sft.optim.lr})
     sft = config.sft.model_copy(update={"optim": optim})
-    tune.run(context, stage, _data(context, config), sft)
+    tune.run(context, stage, _data(context, stage, config), sft)
 
 
 def make_twin(context: Context, stage: PlannedStage) -> None:
@@ -47,15 +47,17 @@ def _student(context: Context, stage: PlannedStage) -> StudentConfig:
     return next(student for student in _config(context).students if student.name == name)
 
 
-def _data(context: Context, config: DistillConfig) -> list[TrainingRow]:
+def _data(context: Context, stage: PlannedStage, config: DistillConfig) -> list[TrainingRow]:
     if config.data is not None:
         return read_conversations(Path(config.data))
-    path = context.vouched_data("rejection", "rejection.taught")
-    mend = "have it written again with --from rejection"
+    teacher = stage.data_from
+    assert teacher is not None, f"{stage.name} has no source of data"
+    path = context.vouched_data(teacher, f"{teacher}.taught")
+    mend = f"have it written again with --from {teacher}"
     rows = [row for _, row in read_records(path, ConversationRow, mend)]
     if not rows:
         raise ConfigError(
-            f"There are no conversations in {path} for students to learn from; run stage rejection "
+            f"There are no conversations in {path} for students to learn from; run stage {teacher} "
             "first, or name a file that `r1 sample` wrote as distill.data."
         )
     return rows

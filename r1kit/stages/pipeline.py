@@ -21,6 +21,7 @@ from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
+from r1kit.runs.stage_specs import STAGES, family
 from r1kit.stages.context_length import refuse_long, sampled_from
 from r1kit.stages.plan import PlannedStage, StageSelection, is_students_alone, plan
 from r1kit.tasks import mix
@@ -74,10 +75,10 @@ def _remaining(
             remaining += _lost(stage, folder, observer)
             continue
         if not folder.checkpoints(stage.name):
-            for source in finished.intersection(stage.sources):
+            for source in finished.intersection(stage.needs):
                 if folder.finished(source):
                     folder.refuse_gone(source)
-        for source in stage.sources:
+        for source in stage.needs:
             if source not in finished:
                 raise ConfigError(
                     f"Stage {stage.name} starts from {source}, which is not finished in this run; "
@@ -92,33 +93,22 @@ def _lost(stage: PlannedStage, folder: RunDir, observer: Observer) -> list[Plann
     """Return the stage if it is finished but has no result, to be evaluated again."""
     if _result(folder.results(), stage.name) is None:
         observer.note(f"{stage.name} is finished, but not in results.json: it is measured again.")
-        return [
-            replace(
-                stage,
-                entry_point=MEASURED_AGAIN.get(stage.entry_point, "evaluation.nothing_to_train"),
-            )
-        ]
+        evaluation = STAGES[family(stage.name)].evaluated_by or "evaluation.nothing_to_train"
+        return [replace(stage, entry_point=evaluation)]
     observer.note(f"{stage.name} is finished{folder.lacking(stage.name)}.")
     return []
 
 
 def _result_keys(name: str) -> tuple[str, str]:
     """Return the keys of a result in results.json: a section, and the name there or ""."""
-    family, _, rest = name.partition("/")
-    return (family, rest) if family in ("preference", "preference_eval") else ("stages", name)
+    is_own_section = STAGES[family(name)].evaluated_by is not None
+    return (family(name), name.partition("/")[2]) if is_own_section else ("stages", name)
 
 
 def _result(results: Mapping[str, Any], name: str) -> Any:
-    family, inside = _result_keys(name)
-    results_of_family = results.get(family)
-    return (results_of_family or {}).get(inside) if inside else results_of_family
-
-
-MEASURED_AGAIN = {
-    "preference.run": "preference.again",
-    "preference_eval.run": "preference_eval.run",
-}
-"""entry point of a stage → entry point that evaluates its finished checkpoint"""
+    section, key = _result_keys(name)
+    results_of_section = results.get(section)
+    return (results_of_section or {}).get(key) if key else results_of_section
 
 
 class RankZero:
@@ -186,10 +176,10 @@ def _with(
     results: Mapping[str, Any], name: str, measured: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
     """Add the result of a stage to the results, in the order of the plan."""
-    family, inside = _result_keys(name)
-    if not inside:
-        return {**results, family: measured}
+    section, key = _result_keys(name)
+    if not key:
+        return {**results, section: measured}
     order = [_result_keys(stage.name)[1] for stage in plan(recipe)]
-    entries = {**results.get(family, {}), inside: measured}
-    names = sorted(entries, key=lambda key: order.index(key) if key in order else len(order))
-    return {**results, family: {key: entries[key] for key in names}}
+    entries = {**results.get(section, {}), key: measured}
+    keys = sorted(entries, key=lambda key: order.index(key) if key in order else len(order))
+    return {**results, section: {key: entries[key] for key in keys}}

@@ -5,7 +5,7 @@ Impossible recipes and commands are rejected here, before anything is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,17 +13,24 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
-from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
+from r1kit.runs.stage_specs import (
+    OWN_SAMPLES,
+    SPECS,
+    STAGES,
+    StageSpec,
+    family,
+    is_main,
+    stage_order,
+)
 
-OWN = "its own samples"
 HELPFUL, HARMLESS = REWARD_MODELS = ("preference/helpful", "preference/harmless")
 
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A step of the plan, a box in the paper's figure.
+    """A stage of the plan, a box in the paper's figure.
 
-    `_stage("rejection", "base", "reasoning")`
+    `PlannedStage("rejection", "rejection.run", "base", "reasoning", ("base", "reasoning"))`
     """
 
     name: str
@@ -36,12 +43,7 @@ class PlannedStage:
     data_from: str | None = None
     """source of its data: a stage, or a description"""
     needs: tuple[str, ...] = ()
-    """other stages that must be finished first"""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The stages that must be finished first: `weights_from` and `needs`."""
-        return self.needs if self.weights_from is None else (self.weights_from, *self.needs)
+    """stages that must be finished first, those of its weights and data included"""
 
 
 def plan(recipe: Recipe) -> list[PlannedStage]:
@@ -50,38 +52,11 @@ def plan(recipe: Recipe) -> list[PlannedStage]:
     A recipe whose students are trained on a file has no other stages. Raises ConfigError if a stage
     needs another for which the recipe has no section.
     """
-    if is_students_alone(recipe):
-        return _students(recipe)
-    stages = [_stage("base", None, "corpus"), _stage("zero", "base", OWN)]
-    if recipe.cold_start is not None:
-        stages.append(_stage("cold_start", "base", "zero", ("zero",)))
-    if recipe.reasoning is not None:
-        stages.append(_stage("reasoning", "cold_start", OWN))
-    if recipe.rejection is not None:
-        stages.append(_stage("rejection", "base", "reasoning", ("reasoning",)))
-    if recipe.final is not None:
-        judges = REWARD_MODELS if _needs_reward_models(recipe) else ()
-        made = "made preferences"
-        stages += [_stage(name, "rejection", made) for name in judges]
-        stages.append(_stage("final", "rejection", OWN, judges))
-    stages += _students(recipe)
-    named = {stage.name: stage for stage in stages}
-    for item in recipe.ablations:
-        ablation_settings(recipe, item)
-        name = f"ablation/{item.name}"
-        stages.append(
-            replace(named[item.of], name=name, entry_point=STAGES["ablation"].entry_point)
-        )
-    if _needs_reward_models(recipe):
-        stages.append(_stage("preference_eval", None, None, _judged(recipe, stages)))
-    _refuse_gaps(stages)
-    return stages
-
-
-def _stage(
-    name: str, weights_from: str | None, data_from: str | None, needs: tuple[str, ...] = ()
-) -> PlannedStage:
-    return PlannedStage(name, STAGES[family(name)].entry_point, weights_from, data_from, needs)
+    planned: list[PlannedStage] = []
+    for spec in (STAGES["distill"],) if is_students_alone(recipe) else SPECS:
+        planned += FAMILIES.get(spec.name, _single)(recipe, spec, planned)
+    _refuse_gaps(planned)
+    return planned
 
 
 def is_students_alone(recipe: Recipe) -> bool:
@@ -127,31 +102,72 @@ class StageSelection:
             ("--from", self.again, families),
         ):
             if stage is not None and stage not in known:
-                told = ", ".join(dict.fromkeys(known))
-                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {told}.")
+                listed = ", ".join(dict.fromkeys(known))
+                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {listed}.")
 
 
-def _students(recipe: Recipe) -> list[PlannedStage]:
+def _single(recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]) -> list[PlannedStage]:
+    if getattr(recipe, spec.name) is None:
+        return []
+    needs = [stage.name for stage in earlier if family(stage.name) == spec.needs]
+    return [_planned(spec.name, spec, needs)]
+
+
+def _planned(name: str, spec: StageSpec, needs: Sequence[str] = ()) -> PlannedStage:
+    parents = (*spec.parents, *needs)
+    return PlannedStage(name, spec.entry_point, spec.weights_from, spec.data_from, parents)
+
+
+def _reward_models(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
+    return [_planned(name, spec) for name in REWARD_MODELS if _needs_reward_models(recipe)]
+
+
+def _students(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
     if recipe.distill is None:
         return []
-    stages: list[PlannedStage] = []
+    students: list[PlannedStage] = []
     file = recipe.distill.data
-    taught = () if file else ("rejection",)
+    teachers = () if file else spec.parents
     for student in recipe.distill.students:
-        name = f"distill/{student.name}"
-        base = f"{name}/base"
-        stages.append(PlannedStage(base, "distill.make_base", None, "corpus"))
-        stages.append(_stage(name, base, file or "rejection", taught))
+        name = f"{spec.name}/{student.name}"
+        base, twin, data = f"{name}/base", f"{name}/zero", file or spec.data_from
+        students.append(PlannedStage(base, "distill.make_base", None, "corpus"))
+        students.append(PlannedStage(name, spec.entry_point, base, data, (base, *teachers)))
         if student.twin:
-            stages.append(PlannedStage(f"{name}/zero", "distill.make_twin", base, OWN))
-    return stages
+            students.append(PlannedStage(twin, "distill.make_twin", base, OWN_SAMPLES, (base,)))
+    return students
 
 
-def _judged(recipe: Recipe, stages: Sequence[PlannedStage]) -> tuple[str, ...]:
-    """Return the stages that the reward models score, and the reward models themselves."""
-    main = [stage.name for stage in stages if is_main(stage.name)]
+def _ablations(
+    recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]
+) -> list[PlannedStage]:
+    stages = {stage.name: stage for stage in earlier}
+    for item in recipe.ablations:
+        ablation_settings(recipe, item)  # raises ConfigError if they are invalid
+    return [
+        replace(stages[item.of], name=f"{spec.name}/{item.name}", entry_point=spec.entry_point)
+        for item in recipe.ablations
+    ]
+
+
+def _preference_eval(
+    recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]
+) -> list[PlannedStage]:
+    """Plan the scores of the main stages and of those that learned from the reward models."""
+    if not _needs_reward_models(recipe):
+        return []
+    main = [stage.name for stage in earlier if is_main(stage.name)]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
-    return (*main, *finals, *REWARD_MODELS)
+    return [PlannedStage(spec.name, spec.entry_point, needs=(*main, *finals, *REWARD_MODELS))]
+
+
+FAMILIES: dict[str, Callable[[Recipe, StageSpec, list[PlannedStage]], list[PlannedStage]]] = {
+    "preference": _reward_models,
+    "distill": _students,
+    "ablation": _ablations,
+    "preference_eval": _preference_eval,
+}
+"""stages that are not planned by their section alone: (recipe, spec, earlier stages) → stages"""
 
 
 def _needs_reward_models(recipe: Recipe) -> bool:
@@ -159,10 +175,10 @@ def _needs_reward_models(recipe: Recipe) -> bool:
     return config is not None and recipe.general is not None and config.judge_url is None
 
 
-def _refuse_gaps(stages: Sequence[PlannedStage]) -> None:
-    names = {stage.name for stage in stages}
-    for stage in stages:
-        for source in stage.sources:
+def _refuse_gaps(planned: Sequence[PlannedStage]) -> None:
+    names = {stage.name for stage in planned}
+    for stage in planned:
+        for source in stage.needs:
             if source not in names:
                 raise ConfigError(
                     f"Stage {stage.name} needs {source}, and the recipe has no section of it; add "

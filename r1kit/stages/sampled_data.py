@@ -20,15 +20,15 @@ CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
 
 
-def draw(
-    context: Context, stage: PlannedStage, teacher: str, config: KeepConfig
-) -> list[TrainingRow]:
-    """Sample conversations from the newest model of `teacher`; also write `data/<stage>.jsonl`.
+def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[TrainingRow]:
+    """Sample conversations from the model of `data_from`; also write `data/<stage>.jsonl`.
 
     Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is
     left.
     """
     recipe = context.recipe
+    teacher = stage.data_from
+    assert teacher is not None, f"{stage.name} has no source of data"
     path = context.finished_checkpoint(teacher)
     policy = context.load(path)
     sampler = context.open_sampler(policy).sampler

@@ -58,7 +58,7 @@ def test_the_papers_students_are_made_from_a_file_alone(path: Path) -> None:
         f"distill/{student.name}/base",
         f"distill/{student.name}",
     ]
-    assert (stages[1].data_from, stages[1].needs) == ("data/taught.jsonl", ())
+    assert (stages[1].data_from, stages[1].needs) == ("data/taught.jsonl", (stages[0].name,))
     rates = {"1.5b": 1e-4, "7b": 8e-5, "8b": 5e-5, "14b": 7e-5, "32b": 6e-5, "70b": 2e-5}
     sft = recipe.distill.sft  # the paper's table 6
     assert sft.optim.lr == rates[path.stem.split("-")[-1]]
