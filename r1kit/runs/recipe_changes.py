@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import Recipe
+from r1kit.config import FREE_SECTIONS, Recipe
 from r1kit.errors import RunError
 from r1kit.runs.run_reader import read_manifest, read_recipe, stage_and_step
 from r1kit.runs.stage_specs import SPECS, stage_order
 
-FREE_SETTINGS = ("compute", "cost")
-"""sections that may change between the sessions of a run"""
 MAX_CHANGES = 5
 """maximum number of changed settings listed one by one"""
 
@@ -55,7 +53,7 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
     return {
         key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SETTINGS
+        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SECTIONS
     }
 
 

@@ -189,9 +189,9 @@ class Context:
         with self.opening(path):
             return Policy.load(path, self.ranks.device, self.dtype)
 
-    def open_sampler(self, policy: Policy) -> OpenedSampler:
-        """Open the sampler of a policy, as the recipe configures it."""
-        return open_sampler(policy, max_rows=self.recipe.compute.max_rows)
+    def open_sampler(self, policy: Policy) -> AbstractContextManager[OpenedSampler]:
+        """Open the sampler of a policy, as the recipe configures it, for a `with` block."""
+        return open_sampler(policy, self.recipe.sampler)
 
     def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
         """Load the tokenizer of a checkpoint. Raises CheckpointError if it has been replaced."""

@@ -29,16 +29,17 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     path = context.finished_checkpoint(stage)
     policy = context.load(path)
-    sampler, renderer = context.open_sampler(policy).sampler, renderer_of(policy.tokenizer)
+    renderer, seed = renderer_of(policy.tokenizer), eval_seed(context)
     evals = {}
-    for benchmark in benchmarks(context, stage):
-        seed, progress = eval_seed(context), counting(context, stage, benchmark)
-        result = evaluate(sampler, renderer, benchmark, context.ranks, seed, progress)
-        context.note_failure([result.failure] if result.failure else [])
-        evals[benchmark.name] = result.as_record()
-    if context.run is not None and not context.run.has_shown(stage):
-        for record in _showcase(context, stage, sampler, renderer):
-            context.log_sample(record)
+    with context.open_sampler(policy) as (sampler, _):
+        for benchmark in benchmarks(context, stage):
+            progress = counting(context, stage, benchmark)
+            result = evaluate(sampler, renderer, benchmark, context.ranks, seed, progress)
+            context.note_failure([result.failure] if result.failure else [])
+            evals[benchmark.name] = result.as_record()
+        if context.run is not None and not context.run.has_shown(stage):
+            for record in _showcase(context, stage, sampler, renderer):
+                context.log_sample(record)
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 

@@ -38,12 +38,13 @@ def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
     benchmark = evaluation.general(context)
     policy = context.load(context.finished_checkpoint(stage))
     progress, n_done = evaluation.counting(context, stage, benchmark), count(1)
-    return sample_attempts(
-        context.open_sampler(policy).sampler,
-        renderer_of(policy.tokenizer),
-        context.ranks.share(list(enumerate(benchmark.problems))),
-        benchmark.n_samples,
-        benchmark.sampling,
-        evaluation.eval_seed(context),
-        lambda index, attempts: progress(next(n_done)),
-    )
+    with context.open_sampler(policy) as (sampler, _):
+        return sample_attempts(
+            sampler,
+            renderer_of(policy.tokenizer),
+            context.ranks.share(list(enumerate(benchmark.problems))),
+            benchmark.n_samples,
+            benchmark.sampling,
+            evaluation.eval_seed(context),
+            lambda index, attempts: progress(next(n_done)),
+        )

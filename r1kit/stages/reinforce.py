@@ -71,10 +71,6 @@ def run(
             optimizers.load_state_dict(resumed.state["optimizers"])
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
             policy.load_reference(resumed.state)
-    sampler, weight_sync = context.open_sampler(policy)
-    weight_sync.publish(policy, state.step)
-    renderer = renderer_of(policy.tokenizer)
-    collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
@@ -88,8 +84,12 @@ def run(
     context.started(
         stage, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
-    publish = partial(weight_sync.publish, policy)
-    reinforce(learner, state, collector.step, publish, after_step)
+    renderer = renderer_of(policy.tokenizer)
+    with context.open_sampler(policy) as (sampler, weight_sync):
+        collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
+        publish = partial(weight_sync.publish, policy)
+        publish(state.step)
+        reinforce(learner, state, collector.step, publish, after_step)
 
 
 @dataclass

@@ -31,7 +31,6 @@ def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[Trai
     assert teacher is not None, f"{stage.name} has no source of data"
     path = context.finished_checkpoint(teacher)
     policy = context.load(path)
-    sampler = context.open_sampler(policy).sampler
     tasks, first = context.tasks("train"), first_index(stage.name)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
     sampling = SamplingParams(config.max_tokens, config.temperature, config.top_p)
@@ -48,20 +47,25 @@ def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[Trai
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 
-    samples = rejection_sampling(
-        [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
-        sample,
-        context.data(stage.name),
-        Provenance(path.name, recipe.seed),
-        config.rules,
-        [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
-        n=config.n_completions,
-        sampling=sampling,
-        parse=renderer.parse,
-        chunk=CHUNK,
-        ranks=context.ranks,
-        on_chunk=lambda done, total: report(done) if done else None,
-    )
+    with context.open_sampler(policy) as (sampler, _):
+        samples = rejection_sampling(
+            [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
+            sample,
+            context.data(stage.name),
+            Provenance(path.name, recipe.seed),
+            config.rules,
+            [
+                BenchmarkQuestions(
+                    "held-out", [problem.messages[-1].content for problem in held_out]
+                )
+            ],
+            n=config.n_completions,
+            sampling=sampling,
+            parse=renderer.parse,
+            chunk=CHUNK,
+            ranks=context.ranks,
+            on_chunk=lambda done, total: report(done) if done else None,
+        )
     context.note_failure(failures)
     rows = [row for _, row in read_lines(samples.data)]
     context.note(f"{stage.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
