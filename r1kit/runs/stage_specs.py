@@ -29,6 +29,8 @@ class StageSpec:
     first_index: int | None = None
     """index of its first problem in the endless sequence of the train split; the ranges of stages
     are disjoint, so that no stage samples problems that its weights were trained on"""
+    title: str = ""
+    """name in pictures"""
     needs: str | None = None
     """family whose stages must be finished first, if the recipe has them"""
     is_main: bool = True
@@ -49,24 +51,24 @@ class StageSpec:
         return tuple(source for source in sources if source is not None and source in STAGES)
 
 
-SPECS = (
-    StageSpec("base", None, "corpus", "base"),
-    StageSpec("zero", "base", OWN_SAMPLES, "zero", 0),
-    StageSpec("cold_start", "base", "zero", "cold_start.sft", 1_000_000),
-    StageSpec("reasoning", "cold_start", OWN_SAMPLES, "reasoning", 2_000_000),
-    StageSpec("rejection", "base", "reasoning", "rejection.sft", 3_000_000),
+_SPECS = (
+    StageSpec("base", None, "corpus", "base", title="base"),
+    StageSpec("zero", "base", OWN_SAMPLES, "zero", 0, title="R1-Zero"),
+    StageSpec("cold_start", "base", "zero", "cold_start.sft", 1_000_000, title="cold start"),
+    StageSpec("reasoning", "cold_start", OWN_SAMPLES, "reasoning", 2_000_000, title="reasoning RL"),
+    StageSpec("rejection", "base", "reasoning", "rejection.sft", 3_000_000, title="rejection SFT"),
     StageSpec("preference", "rejection", "made preferences", "preference",
-              is_main=False, evaluated_by="preference.evaluate"),
-    StageSpec("final", "rejection", OWN_SAMPLES, "final", 4_000_000, needs="preference"),
+              evaluated_by="preference.evaluate", is_main=False),
+    StageSpec("final", "rejection", OWN_SAMPLES, "final", 4_000_000, title="final RL = R1",
+              needs="preference"),
     StageSpec("distill", None, "rejection", "distill.sft", is_main=False),
     StageSpec("ablation", None, None, "ablations", is_main=False),
     StageSpec("preference_eval", None, None, "",
-              is_main=False, evaluated_by="preference_eval.run"),
+              evaluated_by="preference_eval.run", is_main=False),
 )  # fmt: skip
-"""in the order of the paper; of `distill`, each student starts from its own base, and an ablation
-has the sources of the stage that it repeats"""
-
-STAGES = {spec.name: spec for spec in SPECS}
+STAGES = {spec.name: spec for spec in _SPECS}
+"""the table, by name and in the order of the paper; each student of `distill` starts from its own
+base, and an ablation has the sources of the stage that it repeats"""
 
 
 def family(stage: str) -> str:

@@ -15,7 +15,6 @@ from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
 from r1kit.runs.stage_specs import (
     OWN_SAMPLES,
-    SPECS,
     STAGES,
     StageSpec,
     family,
@@ -53,7 +52,7 @@ def plan(recipe: Recipe) -> list[PlannedStage]:
     needs another for which the recipe has no section.
     """
     planned: list[PlannedStage] = []
-    for spec in (STAGES["distill"],) if is_students_alone(recipe) else SPECS:
+    for spec in (STAGES["distill"],) if is_students_alone(recipe) else STAGES.values():
         planned += FAMILIES.get(spec.name, _single)(recipe, spec, planned)
     _refuse_gaps(planned)
     return planned

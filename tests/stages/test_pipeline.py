@@ -5,9 +5,19 @@ from pathlib import Path
 import pytest
 
 from r1kit import config
+from r1kit.diagnose.settings import settings_of
 from r1kit.errors import ConfigError
+from r1kit.runs.stage_specs import (
+    OWN_SAMPLES,
+    STAGES,
+    StageSpec,
+    first_index,
+    is_main,
+    stage_order,
+)
 from r1kit.stages import pipeline
 from r1kit.stages.cold_start import rewritten
+from r1kit.stages.context_length import sampled_from
 from r1kit.stages.plan import StageSelection, plan
 from r1kit.types import Json
 
@@ -38,6 +48,29 @@ def test_the_lineage_is_the_papers() -> None:
 def test_every_unit_has_a_entry_point() -> None:
     for stage in plan(WHOLE):
         assert callable(pipeline._entry_point(stage)), stage.entry_point
+
+
+class LongerRecipe(config.Recipe):
+    polish: config.RLConfig | None = None
+
+
+def test_a_new_stage_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = StageSpec("polish", "reasoning", OWN_SAMPLES, "polish", 5_000_000, title="polish")
+    monkeypatch.setitem(STAGES, "polish", spec)
+    recipe = LongerRecipe(polish=config.RLConfig(max_tokens=2000), **dict(WHOLE))
+    *_, polish = plan(recipe)
+    assert (polish.name, polish.entry_point) == ("polish", "polish.run")
+    assert (polish.weights_from, polish.data_from) == ("reasoning", OWN_SAMPLES)
+    assert polish.needs == ("reasoning",)
+    with pytest.raises(ConfigError, match="polish needs reasoning, .*add \\[reasoning\\]"):
+        plan(recipe.model_copy(update={"reasoning": None, "rejection": None, "final": None,
+                                       "distill": None, "ablations": ()}))  # fmt: skip
+    assert sampled_from(recipe)["polish.max_tokens"] == 2000
+    assert settings_of(recipe.model_dump(mode="json"), "polish").shown("max_tokens") == (
+        "polish.max_tokens (now 2000)"
+    )
+    assert (is_main("polish"), first_index("polish")) == (True, 5_000_000)
+    assert stage_order("polish") > stage_order("final")
 
 
 def test_a_recipe_without_sections_ends_with_zero() -> None:
