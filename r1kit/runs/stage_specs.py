@@ -58,7 +58,7 @@ _SPECS = (
     StageSpec("reasoning", "cold_start", OWN_SAMPLES, "reasoning", 2_000_000, title="reasoning RL"),
     StageSpec("rejection", "base", "reasoning", "rejection.sft", 3_000_000, title="rejection SFT"),
     StageSpec("preference", "rejection", "made preferences", "preference",
-              evaluated_by="preference.evaluate", is_main=False),
+              evaluated_by="preference.evaluate_again", is_main=False),
     StageSpec("final", "rejection", OWN_SAMPLES, "final", 4_000_000, title="final RL = R1",
               needs="preference"),
     StageSpec("distill", None, "rejection", "distill.sft", is_main=False),

@@ -95,13 +95,13 @@ class StageSelection:
     def check(self, names: Sequence[str]) -> None:
         """Raises ConfigError if an option names a stage that is not among these stages."""
         families = list(dict.fromkeys(map(family, names)))
-        for option, stage, known in (
+        for option, stage, allowed in (
             ("--only", self.only, [*families, *names]),
             ("--to", self.last, families),
             ("--from", self.again, families),
         ):
-            if stage is not None and stage not in known:
-                listed = ", ".join(dict.fromkeys(known))
+            if stage is not None and stage not in allowed:
+                listed = ", ".join(dict.fromkeys(allowed))
                 raise ConfigError(f"There is no stage {stage!r} for {option}; there are {listed}.")
 
 

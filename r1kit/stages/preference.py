@@ -65,7 +65,7 @@ def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
     return _measured(context, name, module, reader)
 
 
-def evaluate(context: Context, stage: PlannedStage) -> dict[str, Any]:
+def evaluate_again(context: Context, stage: PlannedStage) -> dict[str, Any]:
     """Evaluate the finished checkpoint of `run` again; return the same as `run`."""
     path = context.finished_checkpoint(stage.name)
     with context.opening(path):
