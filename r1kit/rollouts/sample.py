@@ -35,6 +35,7 @@ from r1kit.renderers.base import Renderer
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (
+    AttemptSampler,
     RolloutBatch,
     Scoring,
     collect_rollouts,
@@ -187,11 +188,12 @@ def from_checkpoint(
     sampling = _fitting(renderer, problems, options.sampling, policy.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(sampler, renderer, rubric, part, options.n, sampling, options.seed)
+        return collect_rollouts(attempts, rubric, part)
 
     # A chunk is twice the batch size: rows stay busy, and a kill loses little.
     chunk = max(8, 2 * options.max_rows // options.n)
     with open_sampler(policy, config.SamplerConfig(max_rows=options.max_rows)) as (sampler, _):
+        attempts = AttemptSampler(sampler, renderer, options.n, sampling, options.seed)
         yield SamplingRun(str(location), sample, chunk, True, renderer.parse)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
-from r1kit.evals.benchmark import Benchmark, evaluate, sample_benchmark
+from r1kit.evals.benchmark import Benchmark, sample_benchmark, summarize
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
@@ -34,9 +34,9 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     with context.open_sampler(policy) as (sampler, _):
         for benchmark in benchmarks(context, stage):
             progress = counting(context, stage, benchmark)
-            result = evaluate(sampler, renderer, benchmark, context.ranks, seed, progress)
-            context.note_failure([result.failure] if result.failure else [])
-            evals[benchmark.name] = result.as_record()
+            batch = sample_benchmark(sampler, renderer, benchmark, context.ranks, seed, progress)
+            context.note_failure([batch.failure] if batch.failure else [])
+            evals[benchmark.name] = summarize(benchmark, batch.groups, context.ranks).as_record()
         if context.run is not None and not context.run.has_shown(stage):
             for record in _showcase(context, stage, sampler, renderer):
                 context.log_sample(record)

@@ -11,7 +11,7 @@ from typing import Any
 
 from r1kit.evals.metrics import estimate, mean
 from r1kit.renderers import renderer_of
-from r1kit.rollouts.collect import sample_attempts
+from r1kit.rollouts.collect import AttemptSampler
 from r1kit.stages import evaluation, preference
 from r1kit.stages.context import Context
 from r1kit.stages.plan import REWARD_MODELS, PlannedStage
@@ -39,12 +39,12 @@ def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
     policy = context.load(context.finished_checkpoint(stage))
     progress, n_done = evaluation.counting(context, stage, benchmark), count(1)
     with context.open_sampler(policy) as (sampler, _):
-        return sample_attempts(
+        attempts = AttemptSampler(
             sampler,
             renderer_of(policy.tokenizer),
-            context.ranks.share(list(enumerate(benchmark.problems))),
             benchmark.n_samples,
             benchmark.sampling,
             evaluation.eval_seed(context),
-            lambda index, attempts: progress(next(n_done)),
         )
+        problems = context.ranks.share(list(enumerate(benchmark.problems)))
+        return attempts.sample(problems, lambda index, sampled: progress(next(n_done)))

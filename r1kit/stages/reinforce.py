@@ -18,7 +18,7 @@ from r1kit.judges import Judge
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.trajectories import group_trajectories
@@ -156,15 +156,11 @@ class Collector:
             judge=environment.judge,
             judged_task=environment.judged_task,
         )
-        return collect_rollouts(
-            self.sampler,
-            self.renderer,
-            rubric,
-            problems,
-            config.n_completions,
-            SamplingParams(config.max_tokens, config.temperature),
-            self.seed,
+        sampling = SamplingParams(config.max_tokens, config.temperature)
+        attempts = AttemptSampler(
+            self.sampler, self.renderer, config.n_completions, sampling, self.seed
         )
+        return collect_rollouts(attempts, rubric, problems)
 
 
 def _is_mixed(group: Group) -> bool:

@@ -7,7 +7,7 @@ from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversati
 from r1kit.errors import TaskError
 from r1kit.files.json_lines import read_lines
 from r1kit.renderers import renderer_of
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling
 from r1kit.rollouts.rubric import Rubric
 from r1kit.runs.stage_specs import first_index
@@ -41,13 +41,12 @@ def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[Trai
     failures: list[str] = []
 
     def sample(part: IndexedProblems) -> RolloutBatch:
-        batch = collect_rollouts(
-            sampler, renderer, rubric, part, config.n_completions, sampling, recipe.seed
-        )
+        batch = collect_rollouts(attempts, rubric, part)
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 
     with context.open_sampler(policy) as (sampler, _):
+        attempts = AttemptSampler(sampler, renderer, config.n_completions, sampling, recipe.seed)
         samples = rejection_sampling(
             [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
             sample,
