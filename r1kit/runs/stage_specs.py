@@ -1,7 +1,7 @@
-"""The stages of the recipe, in one table: everything that the code knows of a stage by its name.
+"""The stages of the recipe, in one table; the plan of a recipe (stages/plan.py) follows it.
 
 A new stage is a line here, a function `run` in a file of its name in stages/, and its settings in
-config/. The plan of a recipe (stages/plan.py) follows the table.
+config/.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class StageSpec:
     """
 
     name: str
-    """also the name of its section in the recipe, without which it is not planned"""
+    """a single stage is planned if the recipe has a section of this name"""
     weights_from: str | None
     """stage whose weights it starts from"""
     data_from: str | None

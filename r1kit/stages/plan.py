@@ -106,6 +106,7 @@ class StageSelection:
 
 
 def _single(recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]) -> list[PlannedStage]:
+    """Plan a stage if the recipe has its section."""
     if getattr(recipe, spec.name) is None:
         return []
     needs = [stage.name for stage in earlier if family(stage.name) == spec.needs]
@@ -122,6 +123,7 @@ def _reward_models(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedSt
 
 
 def _students(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
+    """Plan each student's base, the student itself, and its twin if it has one."""
     if recipe.distill is None:
         return []
     students: list[PlannedStage] = []
