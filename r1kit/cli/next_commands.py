@@ -43,7 +43,7 @@ def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> Non
     if model is None:
         return
     finished = read_manifest(folder)["finished"]
-    is_done = all(unit.name in finished for unit in plan(recipe))
+    is_done = all(stage.name in finished for stage in plan(recipe))
     last = "run it with another seed" if is_done else "go on with the recipe"
     again = _with_next_seed(recipe, folder, call) if is_done else call
     commands = [["chat", str(model)], ["serve", str(model)], again.words()]

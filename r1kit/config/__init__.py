@@ -35,6 +35,7 @@ from r1kit.config.rl import (
     RewardConfig,
     RLConfig,
 )
+from r1kit.config.sampler import SamplerConfig
 from r1kit.config.shipped import find_recipe, shipped
 from r1kit.config.strict import RunName, Strict
 from r1kit.config.supervised import BaseConfig, PreferenceConfig, SFTConfig
@@ -43,6 +44,7 @@ from r1kit.errors import ConfigError
 from r1kit.files.text_files import read_text
 
 __all__ = [
+    "FREE_SECTIONS",
     "AblationConfig",
     "BaseConfig",
     "ComputeConfig",
@@ -68,6 +70,7 @@ __all__ = [
     "Rules",
     "SFTConfig",
     "SFTOptimConfig",
+    "SamplerConfig",
     "ShowcaseConfig",
     "Strict",
     "StudentConfig",
@@ -79,6 +82,9 @@ __all__ = [
     "parse",
     "shipped",
 ]
+
+FREE_SECTIONS = ("compute", "sampler", "cost")
+"""sections that may change between the sessions of a run: they do not decide its result"""
 
 
 class Recipe(Strict):
@@ -108,12 +114,13 @@ class Recipe(Strict):
 
     preference: PreferenceConfig = PreferenceConfig()
     eval: EvalConfig = EvalConfig()
+    sampler: SamplerConfig = SamplerConfig()
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()
 
     def hash(self) -> str:
-        """Return a hash of every setting that affects the result (compute and cost do not)."""
-        decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
+        """Return a hash of every setting outside the `FREE_SECTIONS`."""
+        decisive = self.model_dump(mode="json", exclude=set(FREE_SECTIONS))
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

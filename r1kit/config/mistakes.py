@@ -43,8 +43,8 @@ _NEEDS = {
     "dict_type": "a table, such as {{ n_steps = 40 }}",
 }
 """maps pydantic's error type to what the key needs"""
-RENAMED = {"bench": "eval"}
-"""maps a section of earlier recipes to its name now"""
+RENAMED = {"bench": "eval", "compute.max_rows": "sampler.max_rows"}
+"""maps a section or key of earlier recipes to its name now"""
 
 Place = tuple[int | str, ...]
 
@@ -135,8 +135,8 @@ def _shown(value: Any) -> str:
 
 
 def _nearest(place: Place, model: type[BaseModel]) -> str:
-    if place[0] in RENAMED and len(place) == 1:
-        return f"(it is called {RENAMED[str(place[0])]!r} now)"
+    if (name := RENAMED.get(_key(place))) is not None:
+        return f"(it is called {name!r} now)"
     owner = _owner(place, model)
     keys = sorted(owner.model_fields) if owner is not None else []
     close = difflib.get_close_matches(str(place[-1]), keys, n=1)

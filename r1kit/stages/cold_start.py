@@ -12,17 +12,17 @@ from r1kit.config import TunedConfig
 from r1kit.curate import TrainingRow
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `cold_start`; leaves its finished checkpoint."""
     config = context.recipe.cold_start or TunedConfig()
-    rows = [rewritten(row) for row in sampled_data.draw(context, unit, "zero", config.sample)]
+    rows = [rewritten(row) for row in sampled_data.draw(context, stage, config.sample)]
     rows += sampled_data.general(context, config.n_general)
-    tune.run(context, unit, rows, config.sft)
+    tune.run(context, stage, rows, config.sft)
 
 
 def rewritten(row: TrainingRow) -> TrainingRow:
