@@ -1,65 +1,22 @@
-"""The run folder: real files, a real lock, real kills."""
+"""What a run folder holds: real files, real kills."""
 
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from r1kit.config import Recipe, parse
+from r1kit.config import parse
 from r1kit.errors import RunError
-from r1kit.files.atomic import MARKER, replace_file, to_json
-from r1kit.files.json_lines import JsonLines, read_lines
-from r1kit.runs.opening import write_manifest
+from r1kit.files.atomic import replace_file, to_json
+from r1kit.files.json_lines import read_lines
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import newest_checkpoint, read, read_clock
 from r1kit.types import Json
-
-REASONING = {"pass_at_1": 0.14, "stderr": 0.02, "by_task": {"equation": 0.14}}
-MEASURED = {"evals": {"reasoning": REASONING}}
-
-
-def recipe(**zero: object) -> Recipe:
-    return parse({"name": "t", "tasks": [{"name": "equation"}], "zero": zero}, "t.toml")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[RunDir]:
-    with RunDir.create_or_resume(tmp_path / "run", recipe()) as run:
-        yield run
-
-
-def lines(run: RunDir, name: str = "metrics.jsonl") -> list[Json]:
-    return [json.loads(line) for line in (run.path / name).read_text().splitlines()]
-
-
-def child(code: str, *arguments: object) -> subprocess.Popen[str]:
-    prelude = (
-        "import sys, time, pathlib\n"
-        "from r1kit.config import parse\n"
-        "from r1kit.runs.run_dir import RunDir\n"
-        "recipe = parse({'name': 't', 'tasks': [{'name': 'equation'}]}, 't.toml')\n"
-        "path = pathlib.Path(sys.argv[1])\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", prelude + code, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def make_checkpoint(run: RunDir, stage: str, step: int) -> Path:
-    path = run.checkpoint_path(stage, step)
-    path.mkdir(parents=True)
-    (path / MARKER).write_text("{}")
-    return path
+from tests.runs.conftest import MEASURED, REASONING, child, lines, make_checkpoint, recipe
 
 
 def test_a_new_run_says_where_it_comes_from(run: RunDir) -> None:
@@ -210,151 +167,6 @@ def test_a_lost_clock_is_known_from_the_results(run: RunDir) -> None:
     assert read_clock(run.path) == {"base": 7.5}
 
 
-# Refusals
-
-
-@pytest.mark.parametrize("name", ["metrics.jsonl", "samples.jsonl"])
-def test_records_of_a_finished_stage_are_still_those(tmp_path: Path, name: str) -> None:
-    with RunDir.create_or_resume(tmp_path, recipe()) as run:
-        for stage in ("base", "zero"):
-            run.log(stage, 1, {"loss": 0.25})
-            run.sample({"stage": stage, "step": 1, "seed": 5})
-            run.mark_finished(stage, {})
-    before = (tmp_path / name).read_bytes()
-    for after in (b"", before.replace(b"5", b"4"), before[: len(before) // 2]):
-        (tmp_path / name).write_bytes(after)
-        for opening in (
-            lambda: RunDir.create_or_resume(tmp_path, recipe()),
-            lambda: read(tmp_path),
-        ):
-            with pytest.raises(RunError, match=f"{name} has lost lines.* (base|zero) was finished"):
-                opening()
-    RunDir.create_or_resume(tmp_path, recipe(), again="base").close()
-
-
-def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path) -> None:
-    with RunDir.create_or_resume(tmp_path, recipe()) as run:
-        (run.path / "data").mkdir()
-        taught = run.path / "data" / "rejection.taught.jsonl"
-        taught.write_text('{"messages": []}\n')
-        for step in (1, 2):
-            make_checkpoint(run, "rejection", step)
-        run.mark_finished("rejection", {"checkpoint": "rejection-000002"})
-        run.refuse_changed_data("rejection")
-        assert run.needed("rejection") == run.checkpoint_path("rejection", 2)
-        taught.write_text('{"messages": [] }\n')
-        with pytest.raises(RunError, match=r"rejection.taught.jsonl .*changed.*--from rejection"):
-            run.refuse_changed_data("rejection")
-        (run.checkpoint_path("rejection", 2) / MARKER).unlink()
-        with pytest.raises(RunError, match=r"rejection-000002.* is missing .*--from rejection"):
-            run.needed("rejection")
-
-
-def test_a_second_process_is_refused_and_told_who_is_there(run: RunDir) -> None:
-    second = child("RunDir.create_or_resume(path, recipe)", run.path)
-    _, error = second.communicate(timeout=30)
-    assert f"in use by process {os.getpid()}; wait for it" in error
-
-
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = "RunDir.create_or_resume(path, recipe); print('in', flush=True); time.sleep(60)"
-    holder = child(code, tmp_path / "run")
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "in\n"
-    with pytest.raises(RunError, match=f"process {holder.pid};"):
-        RunDir.create_or_resume(tmp_path / "run", recipe())
-    holder.kill()
-    holder.communicate()
-    RunDir.create_or_resume(tmp_path / "run", recipe()).close()
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(RunError, match=r"not empty and not a run .*thesis.tex"):
-        RunDir.create_or_resume(tmp_path, recipe())
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(RunError, match="is a file"):
-        RunDir.create_or_resume(tmp_path / "thesis.tex", recipe())
-    with pytest.raises(RunError, match=r"no manifest.json"):
-        read(tmp_path)
-    with pytest.raises(RunError, match="There is no run"):
-        read(tmp_path / "nothing")
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"recipe_hash": "x"}'])
-def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str) -> None:
-    (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(RunError, match=r"manifest.json is damaged.*use another --out"):
-        RunDir.create_or_resume(tmp_path, recipe())
-
-
-def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
-    with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
-        make_checkpoint(run, "zero", 10)
-    told = (
-        r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to repeat that stage"
-    )
-    with pytest.raises(RunError, match=told):
-        RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
-    with pytest.raises(RunError, match="--from zero"):
-        RunDir.create_or_resume(tmp_path, recipe(n_steps=200), again="reasoning")
-
-
-def test_a_setting_may_change_until_a_stage_depends_on_it(tmp_path: Path) -> None:
-    with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
-        make_checkpoint(run, "base", 10)
-        run.mark_finished("base", {})
-    with RunDir.create_or_resume(tmp_path, recipe(n_steps=200)) as run:
-        assert run.finished("base")
-        assert run.manifest["recipe_hash"] == recipe(n_steps=200).hash()
-    assert json.loads((tmp_path / "recipe.json").read_text())["zero"]["n_steps"] == 200
-    other = parse(recipe(n_steps=200).model_dump(mode="json") | {"languages": ["ko"]}, "t.toml")
-    with pytest.raises(RunError, match=r"languages was .*--from base"):
-        RunDir.create_or_resume(tmp_path, other)
-
-
-@pytest.mark.parametrize("is_killed", [False, True])
-def test_a_stage_made_again_takes_all_that_follow_with_it(tmp_path: Path, is_killed: bool) -> None:
-    with RunDir.create_or_resume(tmp_path, recipe()) as run:
-        (run.path / "data").mkdir()
-        for stage in ("base", "zero", "cold_start", "preference/helpful", "distill/small"):
-            make_checkpoint(run, stage, 10)
-            run.log(stage, 10, {"loss": 1.0})
-            run.sample({"stage": stage, "text": "x"})
-            run.path.joinpath("data", f"{stage.replace('/', '.')}.jsonl").write_text("{}\n")
-            run.mark_finished(stage, {"weights_from": None})
-        stages = dict.fromkeys(("base", "zero", "cold_start", "distill/small"), MEASURED)
-        judge = {"helpful": {"accuracy": 0.8}}
-        run.write_results({"stages": stages, "preference": judge, "claims": []})
-    if is_killed:  # after the manifest, before anything else
-        write_manifest(tmp_path, recipe(n_steps=7), "cold_start")
-        run = RunDir.create_or_resume(tmp_path, recipe(n_steps=7))
-    else:
-        run = RunDir.create_or_resume(tmp_path, recipe(), again="cold_start")
-    with run:
-        assert sorted(path.name for path in run.path.glob("checkpoints/*")) == [
-            "base-000010",
-            "zero-000010",
-        ]
-        assert sorted(path.name for path in run.path.glob("data/*")) == ["base.jsonl", "zero.jsonl"]
-        assert [row["stage"] for row in lines(run)] == ["base", "zero"]
-        assert [row["stage"] for row in lines(run, "samples.jsonl")] == ["base", "zero"]
-        assert run.results() == {"stages": {"base": MEASURED, "zero": MEASURED}}
-        assert list(run.manifest["finished"]) == ["base", "zero"]
-        assert [entry["stage"] for entry in run.manifest["lineage"]] == ["base", "zero"]
-        assert "forgetting" not in run.manifest
-
-
-def test_compute_and_cost_may_change_between_sessions(tmp_path: Path) -> None:
-    RunDir.create_or_resume(tmp_path, recipe()).close()
-    data = {**recipe().model_dump(mode="json"), "compute": {"n_processes": 1}}
-    RunDir.create_or_resume(tmp_path, parse(data, "t.toml")).close()
-    assert json.loads((tmp_path / "recipe.json").read_text())["compute"]["n_processes"] == 1
-
-
-# Kills and full disks
-
-
 def test_kill_9_at_any_moment_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     code = """
 run = RunDir.create_or_resume(path, recipe)
@@ -411,36 +223,3 @@ except RunError as error:
     raw = (tmp_path / "metrics.jsonl").read_bytes()
     assert raw.endswith(b"\n")
     assert len(read_lines(tmp_path / "metrics.jsonl")) == 19
-
-
-def test_a_file_that_cannot_be_replaced_keeps_its_old_content(tmp_path: Path) -> None:
-    code = """
-import resource
-from r1kit.files.atomic import replace_file
-replace_file(path, "old")
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-replace_file(path, "x" * 2000)
-"""
-    writer = child(code, tmp_path / "file")
-    _, error = writer.communicate(timeout=30)
-    assert "RunError: The disk is full" in error
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-
-
-def test_a_half_written_end_is_not_a_record(tmp_path: Path) -> None:
-    path = tmp_path / "lines.jsonl"
-    file = JsonLines(path)
-    file.append({"text": "한\u2028글"})
-    file.close()
-    with path.open("ab") as raw:
-        raw.write(b'{"text": "cu')
-    assert [record for _, record in read_lines(path)] == [{"text": "한\u2028글"}]
-
-
-def test_replacing_and_json(tmp_path: Path) -> None:
-    replace_file(tmp_path / "f", "one")
-    replace_file(tmp_path / "f", b"two")
-    assert (tmp_path / "f").read_text() == "two"
-    assert to_json({"a": (1.5, float("inf")), "b": {"c": float("nan")}}) == (
-        '{"a": [1.5, null], "b": {"c": null}}'
-    )
