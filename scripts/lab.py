@@ -102,12 +102,12 @@ def sets() -> dict[str, list[Answer]]:
     for split in ("test", "train"):
         if rows := rows_of(f"gsm8k_{split}.jsonl.gz"):
             found[f"GSM8K {split}, own solution"] = [gsm8k(row) for row in rows]
-    labelled = read(ROOT / "tests/verify/labelled/math.jsonl")
-    found["odd formats (tests/verify/labelled)"] = [
+    labelled = read(ROOT / "tests/verify/math/labelled.jsonl")
+    found["odd formats (tests/verify/math/labelled.jsonl)"] = [
         Answer(row["gold"], row["text"], row["label"]) for row in labelled
     ]
-    exploits = read(ROOT / "tests/verify/exploits/math.jsonl")
-    found["exploits (tests/verify/exploits)"] = [
+    exploits = read(ROOT / "tests/verify/math/exploits.jsonl")
+    found["exploits (tests/verify/math/exploits.jsonl)"] = [
         Answer(row["gold"], exploit(row), False) for row in exploits
     ]
     return found

@@ -14,7 +14,7 @@ from r1kit.runs.run_reader import read
 from tests.pages.conftest import Api, Visit
 from tests.pages.test_chat_page import answered, ask, settings
 from tests.pages.test_look import FADED, RICH
-from tests.test_report import write_run
+from tests.report.test_report import write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize

@@ -164,7 +164,7 @@ def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys() -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    page = (Path(__file__).parents[1] / "docs/runs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
     told = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
     kinds: list[type[R1Error]] = [R1Error, *R1Error.__subclasses__()]
     codes = {kind.exit_code for kind in kinds}

@@ -228,7 +228,7 @@ def test_supervised_training_without_a_gradient_is_not_healthy() -> None:
 
 # Advice, proved over every kind of stage and recipe.
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXTRAS = """
 [[tasks]]
 name = "humaneval"

@@ -22,10 +22,9 @@ from r1kit.verify.math.tokens import clean
 from r1kit.verify.math.values import Value
 
 LABELLED = [
-    json.loads(line)
-    for line in (Path(__file__).parent / "labelled" / "math.jsonl").read_text().splitlines()
+    json.loads(line) for line in (Path(__file__).parent / "labelled.jsonl").read_text().splitlines()
 ]
-PAGE = (Path(__file__).parents[2] / "docs" / "verifiers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "verifiers.md").read_text(encoding="utf-8")
 
 POLICY: dict[str, tuple[str, list[str], list[str]]] = {
     "exact numbers": ("0.5", ["1/2", "\\frac12", ".50"], ["0.49", "0.5000001"]),

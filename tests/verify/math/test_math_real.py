@@ -10,7 +10,7 @@ import pytest
 from r1kit.types import Json
 from r1kit.verify.math import Pool, check_math
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
 ALONE = ROOT / "scripts" / "math_verify_alone.py"
 
