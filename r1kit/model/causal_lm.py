@@ -143,6 +143,11 @@ def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
 
 
+def max_positions(model: PreTrainedModel) -> int | None:
+    """Return the maximum length of a sequence in tokens; None if the model states none."""
+    return getattr(model.config, "max_position_embeddings", None)
+
+
 def prepared(model: Any, name: str) -> PreTrainedModel:
     """Give a model r1kit's attention and norms, and remove dropout; `name` is for the error.
 

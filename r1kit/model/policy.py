@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from r1kit.model import checkpoint
+from r1kit.model import causal_lm, checkpoint
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.roles import Role, roles_of
 from r1kit.types import Checkpoint
@@ -40,7 +40,7 @@ class TrainableModel:
     @property
     def max_positions(self) -> int | None:
         """Maximum length of a sequence in tokens; None if the model states none."""
-        return getattr(self.module.config, "max_position_embeddings", None)
+        return causal_lm.max_positions(self.module)
 
     def save(self, path: Path, manifest: Checkpoint, state: dict[str, Any] | None = None) -> None:
         """Write a checkpoint; `state` and errors are those of `checkpoint.save`."""
