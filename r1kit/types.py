@@ -203,6 +203,5 @@ class Checkpoint:
     step: int
     weights_from: str | None
     data_from: str | None
-    template: str
     tokenizer_hash: str
     config_hash: str

@@ -6,6 +6,7 @@ Imports no model class of transformers, which takes seconds.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -39,7 +40,7 @@ def load_manifest(path: Path) -> Checkpoint:
             f"{path} is no complete checkpoint of r1kit: it has no {MARKER}. "
             "Name one of the folders in the run's checkpoints/."
         )
-    facts = {key: value for key, value in marker.items() if key != "files"}
+    facts = {field.name: marker[field.name] for field in dataclasses.fields(Checkpoint)}
     return Checkpoint(**facts | {"path": str(path)})
 
 

@@ -28,7 +28,6 @@ class CheckpointFile(TypedDict):
     step: int
     weights_from: str | None
     data_from: str | None
-    template: str
     tokenizer_hash: str
     config_hash: str
     files: NotRequired[dict[str, str]]

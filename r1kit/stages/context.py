@@ -176,7 +176,6 @@ class Context:
             step=step,
             weights_from=stage.weights_from,
             data_from=stage.data_from,
-            template="r1",
             tokenizer_hash=tokenizer_hash(model.tokenizer),
             config_hash=self.recipe.hash(),
         )

@@ -52,7 +52,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("chat") / "run"
     recipe = parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
-    manifest = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "x")
+    manifest = Checkpoint("", "base", 1, None, None, tokenizer_hash(tokenizer), "x")
     with RunDir.create_or_resume(path, recipe) as open_run:
         checkpoint.save(open_run.checkpoint_path("base", 1), model, tokenizer, manifest)
     return path

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from r1kit.errors import CheckpointError
-from r1kit.files.atomic import MARKER
+from r1kit.files.atomic import MARKER, seal, to_json, unsealed
 from r1kit.files.checksums import names_below
 from r1kit.model.checkpoint import (
     load,
@@ -67,7 +67,6 @@ def manifest(**changes: object) -> Checkpoint:
         "step": 10,
         "weights_from": "base-000005",
         "data_from": None,
-        "template": "think",
         "tokenizer_hash": tokenizer_hash(tokenizer()),
         "config_hash": "abc",
     }
@@ -186,6 +185,15 @@ def test_foreign_and_damaged_manifests_are_sentences(tmp_path: Path) -> None:
         (tmp_path / "c/r1kit.json").write_text(content)
         with pytest.raises(CheckpointError, match=r"r1kit.json is damaged"):
             load_manifest(tmp_path / "c")
+
+
+def test_a_manifest_of_an_earlier_version_opens(tmp_path: Path) -> None:
+    save(tmp_path / "c", model(), tokenizer(), manifest())
+    marker = tmp_path / "c/r1kit.json"
+    facts = unsealed(json.loads(marker.read_text()))
+    marker.write_text(to_json(seal({**facts, "template": "r1"})))
+    assert load_manifest(tmp_path / "c") == manifest(path=str(tmp_path / "c"))
+    load(tmp_path / "c")
 
 
 @pytest.mark.parametrize("file", ["state.json", "tensors.safetensors"])

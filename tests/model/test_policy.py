@@ -68,7 +68,6 @@ def test_what_is_saved_loads_as_the_same_policy(model: PreTrainedModel, tmp_path
         step=1,
         weights_from=None,
         data_from=None,
-        template="r1",
         tokenizer_hash=tokenizer_hash(policy.tokenizer),
         config_hash="",
     )

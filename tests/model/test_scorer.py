@@ -38,7 +38,7 @@ def opinionated(path: Path, name: str = "qwen2", pad: int | None = EOS) -> PreTr
 
 def manifest(tokenizer: PreTrainedTokenizerFast) -> Checkpoint:
     return Checkpoint(
-        "", "preference/helpful", 3, "rejection-000001", "made", "r1", tokenizer_hash(tokenizer), ""
+        "", "preference/helpful", 3, "rejection-000001", "made", tokenizer_hash(tokenizer), ""
     )
 
 

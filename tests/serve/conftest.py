@@ -50,7 +50,7 @@ def untrained(path: Path, hidden_size: int, heads: int) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    manifest = Checkpoint("", "zero", 1, None, None, "r1", tokenizer_hash(tokenizer), "x")
+    manifest = Checkpoint("", "zero", 1, None, None, tokenizer_hash(tokenizer), "x")
     checkpoint.save(path, model, tokenizer, manifest)
     return path
 

@@ -57,7 +57,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "t",
     ).model  # fmt: skip
     model = causal_lm.build(shape, len(tokenizer), eos_id=1, pad_id=2, bos_id=0, seed=0)
-    facts = Checkpoint("", "rejection", 7, None, None, "r1", tokenizer_hash(tokenizer), "")
+    facts = Checkpoint("", "rejection", 7, None, None, tokenizer_hash(tokenizer), "")
     checkpoint.save(path, model, tokenizer, facts)
     return path
 

@@ -60,7 +60,7 @@ def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
             made.model, len(tokenizer), eos_id=tokenizer.eos_token_id,
             pad_id=tokenizer.pad_token_id, bos_id=tokenizer.bos_token_id, seed=0,
         )  # fmt: skip
-        facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "")
+        facts = Checkpoint("", "base", 1, None, None, tokenizer_hash(tokenizer), "")
         checkpoint.save(path, model, tokenizer, facts)
         stage = PlannedStage("cold_start", "cold_start.run", "base", "")
         with pytest.raises(ConfigError) as error:
