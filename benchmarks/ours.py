@@ -77,7 +77,7 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
             Request(work.prompt_ids[place], work.n_completions, sampling, seed + place)
             for place in mine
         ]
-        ranks.barrier()
+        ranks.gather(None)
         started = time.perf_counter()
         done = generate(opened.sampler, requests)
         tokens = sum(len(completion.token_ids) for group in done for completion in group)
@@ -199,7 +199,7 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
     operations = 2.0 * len(a) ** 3
     n_products = max(3, int(3e10 / operations))
     torch.mm(a, b)
-    ranks.barrier()
+    ranks.gather(None)
     started = time.perf_counter()
     for _ in range(n_products):
         torch.mm(a, b)

@@ -57,6 +57,3 @@ class Ranks:
             for key, value in part.items():
                 totals[key] = totals.get(key, 0.0) + value
         return totals
-
-    def barrier(self) -> None:
-        self.gather(None)

@@ -105,7 +105,7 @@ def test_chunks_by_hand() -> None:
 def killed(ranks: Ranks) -> None:
     if ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    ranks.barrier()
+    ranks.gather(None)
 
 
 @pytest.mark.usefixtures("forked_ranks")
@@ -135,7 +135,7 @@ def test_a_rank_that_is_killed_while_it_loads_is_not_waited_for() -> None:
 def complaining(ranks: Ranks) -> None:
     if ranks.rank == 1:
         raise EngineError("The weights are damaged; use another checkpoint.")
-    ranks.barrier()
+    ranks.gather(None)
 
 
 @pytest.mark.usefixtures("forked_ranks")
@@ -148,7 +148,7 @@ def test_what_another_rank_says_is_said_by_the_first(capfd: pytest.CaptureFixtur
 def crashing(ranks: Ranks) -> None:
     if ranks.rank == 1:
         raise KeyError("no such thing")
-    ranks.barrier()
+    ranks.gather(None)
 
 
 @pytest.mark.usefixtures("forked_ranks")
@@ -162,7 +162,7 @@ def test_a_bug_in_another_rank_comes_with_its_traceback(capfd: pytest.CaptureFix
 def failing(ranks: Ranks) -> None:
     if ranks.rank == 0:
         raise RuntimeError("of the first rank")
-    ranks.barrier()
+    ranks.gather(None)
 
 
 @pytest.mark.usefixtures("forked_ranks")
