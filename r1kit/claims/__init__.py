@@ -26,5 +26,6 @@ def table(runs: Sequence[Evidence]) -> list[dict[str, Any]]:
             readings = [claim.read(run) for run in runs]
         except (MissingError, KeyError):
             continue
-        rows.append(asdict(judge(claim, readings)))
+        facts = {key: fact for key, fact in vars(claim).items() if key != "read"}
+        rows.append(facts | asdict(judge(claim, readings)))
     return rows

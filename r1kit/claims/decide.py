@@ -36,15 +36,8 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """A claim with its result over the runs."""
+    """A claim's number over the runs, and whether the claim holds."""
 
-    id: str
-    claim: str
-    section: str
-    paper: str
-    rule: str
-    unit: str
-    threshold: float
     value: float
     stderr: float
     per_seed: list[float]
@@ -53,16 +46,13 @@ class ClaimResult:
 
 def judge(claim: Claim, readings: Sequence[Reading]) -> ClaimResult:
     """Decide whether a claim holds over the readings of one or more seeds."""
-    values = [reading.value for reading in readings]
     overall = combine(readings)
     lead = overall.value - claim.threshold
     is_decided = abs(lead) > N_ERRORS * overall.stderr
-    fields = {key: item for key, item in vars(claim).items() if key != "read"}
     return ClaimResult(
-        **fields,
         value=overall.value,
         stderr=overall.stderr,
-        per_seed=values,
+        per_seed=[reading.value for reading in readings],
         holds=lead > 0 if is_decided else "undecided",
     )
 
