@@ -3,7 +3,7 @@
 It is plain ASGI, since middleware that wraps requests hides client disconnects. The checks, in
 order: the Host header (a web page can resolve its own name to 127.0.0.1: DNS rebinding,
 CVE-2024-28224 in Ollama), the Origin header (a web page can send a POST here), the API key, the
-size of the body. Only the routes on one list need no key. Request bodies are never logged.
+size of the body. Only the routes on one list need no key.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import logging
-import re
-import time
-import uuid
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
@@ -22,25 +18,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from r1kit.serve.api_error import GONE, ApiError
+from r1kit.serve.api_error import ApiError
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.origins import Origins, granted, is_own, is_preflight, preflight
 from r1kit.serve.wire import JsonResponse
 
 OPEN_ROUTES = frozenset({"/health"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-log = logging.getLogger("r1kit.serve")
 
 
 class AccessMiddleware:
-    """Middleware around `app`.
+    """Middleware around `app`, which gets no websockets.
 
     Any Host header passes if `hosts` is None, and no key is needed if there are no `keys`.
-    `is_open` is True for paths beyond `OPEN_ROUTES` that need no key: those of the page. `on_end`
-    is called with the method, path and status of every finished request. That status describes how
-    the request ended, even if another one was sent before (`outcome` in the scope's state).
+    `is_open` is True for paths beyond `OPEN_ROUTES` that need no key: those of the page.
     """
 
     def __init__(
@@ -51,58 +42,25 @@ class AccessMiddleware:
         hosts: Collection[str] | None = LOOPBACK,
         origins: Origins | None = None,
         is_open: Callable[[str], bool] = lambda _: False,
-        on_end: Callable[[str, str, int], None] = lambda *_: None,
     ) -> None:
-        self._app = app
+        self.app = app
         self._limits = limits
         self._digests = [_digest(key) for key in keys]
         self._hosts = hosts
         self._origins = origins or Origins()
         self._is_open = is_open
-        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            return
-        headers, start = Headers(scope=scope), time.monotonic()
-        request_id = headers.get("x-request-id", "")
-        if not _SANE_ID.fullmatch(request_id):
-            request_id = f"req_{uuid.uuid4().hex}"
-        scope.setdefault("state", {})["request_id"] = request_id
-        status = 0
-        extra_headers = {"x-request-id": request_id, "x-content-type-options": "nosniff"}
-        if (origin := headers.get("origin")) is not None and self._origins.has(origin):
-            extra_headers |= granted(origin)
-
-        async def send_marked(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                out = MutableHeaders(scope=message)
-                out.update(extra_headers)
-                out.add_vary_header("Origin")
-            await send(message)
-
-        try:
-            await self._handle(scope, headers, receive, send_marked)
-        except Exception as error:
-            scope["state"].setdefault("outcome", 500)
-            if not status:
-                raise  # uvicorn responds with 500 and logs the error
-            log.error("something unexpected happened", exc_info=error)
-        finally:
-            outcome = scope["state"].get("outcome", status or GONE)
-            self._on_end(scope["method"], scope["path"], outcome)
-            statuses = f"{status}, then {outcome}" if status not in (0, outcome) else str(outcome)
-            path = scope["path"].encode("unicode_escape").decode()
-            seconds = time.monotonic() - start
-            log.info("%s %.200s %s %.3f s %s", scope["method"], path, statuses, seconds, request_id)
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            headers = Headers(scope=scope)
+            await self._handle(scope, headers, receive, self._marked(send, headers))
 
     async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            self._check_host_and_origin(headers)
+            self._check_host(headers)
+            self._check_origin(headers)
             if is_preflight(scope["method"], headers):
                 await Response(None, 204, preflight(headers))(scope, receive, send)
                 return
@@ -112,14 +70,31 @@ class AccessMiddleware:
             response = JsonResponse(error.body(), error.status, error.headers)
             await response(scope, receive, send)
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self.app(scope, _replay(body, receive), send)
 
-    def _check_host_and_origin(self, headers: Headers) -> None:
+    def _marked(self, send: Send, headers: Headers) -> Send:
+        """Return a `send` that adds the headers of every response."""
+        extra_headers = {"x-content-type-options": "nosniff"}
+        if (origin := headers.get("origin")) is not None and self._origins.has(origin):
+            extra_headers |= granted(origin)
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                out = MutableHeaders(scope=message)
+                out.update(extra_headers)
+                out.add_vary_header("Origin")
+            await send(message)
+
+        return send_marked
+
+    def _check_host(self, headers: Headers) -> None:
         host = _hostname(headers.get("host", ""))
         if self._hosts is not None and host not in self._hosts:
             raise ApiError(
                 403, "The Host header names another machine; start with --allow-host to allow it."
             )
+
+    def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin is None or is_own(origin, headers.get("host")) or self._origins.has(origin):
             return

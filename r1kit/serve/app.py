@@ -1,4 +1,7 @@
-"""The routes. They call models.py, engine_loop.py and proxy.py; access.py runs before them."""
+"""The routes. They call models.py, engine_loop.py and proxy.py.
+
+request_log.py and access.py run before them.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from r1kit.serve.limits import ServeLimits
 from r1kit.serve.metrics import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
+from r1kit.serve.request_log import RequestLogMiddleware
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
 from r1kit.serve.responses_output import Items
@@ -177,7 +181,8 @@ def build(
         app.add_exception_handler(kind, _handler(convert, is_launch_day))
     inner = app if page is None else _with_page(app, page)
     is_open = page.has if page else lambda _: False
-    return AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open, routes.count)
+    access = AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open)
+    return RequestLogMiddleware(access, routes.count)
 
 
 def _with_page(app: ASGIApp, page: Page) -> ASGIApp:

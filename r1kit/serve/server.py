@@ -73,7 +73,7 @@ def run(
                 page=page,
                 is_launch_day=is_launch_day,
             ),
-            access_log=False,  # access.py logs each request, without its query string
+            access_log=False,  # request_log.py logs each request, without its query string
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S + _TELL_S,

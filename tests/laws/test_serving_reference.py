@@ -30,7 +30,7 @@ def test_every_status_is_told() -> None:
 
 def test_every_route_is_told() -> None:
     server: Any = app.build([], ServeLimits())
-    paths = server._app.openapi()["paths"]
+    paths = server.app.app.openapi()["paths"]
     assert len(paths) == 7
     for path, methods in paths.items():
         for method in methods:
