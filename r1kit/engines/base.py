@@ -63,6 +63,11 @@ class RequestState:
         self.errors: dict[int, EngineError] = {}
         """errors that ended completions, by completion index"""
 
+    def finish(self, index: int, completion: Completion) -> None:
+        """Store a completion that has ended."""
+        self.completions[index] = completion
+        self.n_left -= 1
+
     def results(self) -> list[Completion]:
         """Return the n completions of a finished request. Raises EngineError if one failed."""
         for error in self.errors.values():

@@ -141,8 +141,7 @@ class RemoteEngine(ABC):
         text, has_stop = self._text.complete(row.token_ids, job.request.sampling.stop)
         finish = "stop" if has_stop else finish
         completion = Completion(row.token_ids, row.logprobs, text, finish, 0, row.tops)
-        job.completions[row.index] = completion
-        job.n_left -= 1
+        job.finish(row.index, completion)
         if not job.n_left:
             self._rows.pop(job, None)
         return completion

@@ -104,8 +104,7 @@ class LocalEngine:
         """
         self.version = version
         self._prefill.forget()
-        for job in self._scheduler.queue:
-            job.forget()
+        self._scheduler.forget()
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Queue a request, at the front if `ahead`. Raises EngineError if it cannot be served."""
@@ -113,7 +112,7 @@ class LocalEngine:
         if request.sampling.json_schema is not None:
             self._grammars.start(request.sampling.json_schema)
         job = PrefillState(request, self._prefill.n_cached(request))
-        self._scheduler.queue.add(job, ahead)
+        self._scheduler.add(job, ahead)
         return job
 
     def step(self) -> list[RequestState]:
@@ -137,10 +136,8 @@ class LocalEngine:
         with torch.inference_mode():
             sequences = self._slots.sequences
             self._finish([row for row, s in enumerate(sequences) if s.job is job], "abort")
-            self._scheduler.queue.remove(job)
-            for index in range(job.n_begun, job.request.n):
-                job.completions[index] = Completion([], [], "", "abort", self.version)
-            job.n_left = 0
+        for index in range(job.n_begun, job.request.n):
+            self._scheduler.finish(job, index, Completion([], [], "", "abort", self.version))
 
     def cut(self, job: RequestState, index: int) -> Completion:
         """End one completion now, with "abort"; the other completions of the request continue.
@@ -186,26 +183,24 @@ class LocalEngine:
         """Prefill chunks of prompts for rows that are free or soon will be."""
         jobs = self._scheduler.next_chunks()
         new = [job for job in jobs if job.n_read is None]
-        self._prefill.advance(jobs, self._scheduler.queue.limits.chunk_tokens)
+        self._prefill.advance(jobs, self._scheduler.limits.chunk_tokens)
         self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
         self.counters.cached_tokens += sum(job.n_cached for job in new)
 
     def _fill_rows(self) -> None:
         """Give the free rows to requests whose prompts have been prefilled."""
-        while (next_rows := self._scheduler.next_rows()) is not None:
-            job, n = next_rows
-            branch = self._decoder.add(job.keys_values, n, len(job.request.prompt_ids))
-            self._slots.add([self._begin(job) for _ in range(n)], branch)
+        while (started := self._scheduler.start_next()) is not None:
+            job, indices = started
+            branch = self._decoder.add(job.keys_values, len(indices), len(job.request.prompt_ids))
+            self._slots.add([self._running(job, index) for index in indices], branch)
             if not job.n_waiting:
-                self._scheduler.queue.remove(job)
-                job.forget()
+                job.keys_values = {}
 
-    def _begin(self, job: PrefillState) -> RunningSequence:
-        """Start the next completion of a request."""
+    def _running(self, job: PrefillState, index: int) -> RunningSequence:
+        """Return a completion of a request at its start."""
         schema = job.request.sampling.json_schema
         grammar = None if schema is None else self._grammars.start(schema)
-        job.n_begun += 1
-        return RunningSequence(job, job.n_begun - 1, self.version, grammar, [])
+        return RunningSequence(job, index, self.version, grammar, [])
 
     def _sample(self, logits: Tensor) -> list[int]:
         """Sample one token per row, logits [R, V], and return the rows that it ends."""
@@ -241,9 +236,7 @@ class LocalEngine:
             is_stopped = has_stop or (bool(ids) and ids[-1] in self.eos_ids)
             finish = "stop" if is_stopped else otherwise
             completion = Completion(ids, logprobs, text, finish, version, tops)
-            job.completions[sequence.index] = completion
-            job.n_left -= 1
-            if not job.n_left:
+            if self._scheduler.finish(job, sequence.index, completion):
                 finished.append(job)
         self._slots.remove(rows)
         if rows or self._decoder.n_branches < self._slots.n:

@@ -106,7 +106,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
         for request in (long, short)
     )
     engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
-    engine._scheduler.queue.limits = PrefillLimits(16, 16)
+    engine._scheduler.limits = PrefillLimits(16, 16)
     going = engine.submit(short)
     engine.step()
     job, gone = engine.submit(long), engine.submit(long)
@@ -133,7 +133,7 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     request = Request(WORDS, 1, SamplingParams(6), seed=4)
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
-    engine._scheduler.queue.limits = PrefillLimits(16, 16)
+    engine._scheduler.limits = PrefillLimits(16, 16)
     job = engine.submit(request)
     for _ in range(n_steps):
         engine.step()
@@ -149,7 +149,7 @@ def test_new_weights_read_a_prompt_again(
 ) -> None:
     request = Request(WORDS, 1, SamplingParams(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
-    engine._scheduler.queue.limits = PrefillLimits(16, 16)
+    engine._scheduler.limits = PrefillLimits(16, 16)
     job = engine.submit(request)
     engine.step()
     with torch.no_grad():

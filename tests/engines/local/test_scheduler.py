@@ -1,6 +1,7 @@
 """Short prompts do not wait for long ones, nor are those held up; and no number changes by it."""
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -8,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.local.prefill import PrefillState
-from r1kit.engines.local.scheduler import PrefillLimits, PrefillQueue, prefill_limits
+from r1kit.engines.local.scheduler import PrefillLimits, Scheduler, prefill_limits
+from r1kit.engines.local.slots import Slots
 from r1kit.types import Completion, Request, SamplingParams
 
 CHUNK = 16
@@ -23,7 +25,7 @@ def _engine(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int
 ) -> LocalEngine:
     engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
-    engine._scheduler.queue.limits = PrefillLimits(CHUNK, CHUNK)
+    engine._scheduler.limits = PrefillLimits(CHUNK, CHUNK)
     return engine
 
 
@@ -87,7 +89,7 @@ def test_prompts_that_go_on_from_a_known_text_count_as_short(
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
     generate(engine, [LONG])
-    engine._scheduler.queue.limits = PrefillLimits(CHUNK, CHUNK)
+    engine._scheduler.limits = PrefillLimits(CHUNK, CHUNK)
     other = engine.submit(_short(3, length=200))
     engine.step()
     follow_up = engine.submit(Request([*LONG.prompt_ids, 1, 2], 1, SamplingParams(2), 1))
@@ -105,17 +107,18 @@ lengths = st.lists(st.integers(0, 9 * CHUNK), max_size=3)
 def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     arrivals: list[list[int]], n_pieces: int, n_free: int
 ) -> None:
-    """The queue alone; a job whose prompt has been read gets its row at once."""
-    waiting = PrefillQueue(PrefillLimits(CHUNK, n_pieces * CHUNK))
+    """The scheduler alone; a job whose prompt has been read is completed at once."""
+    slots = Slots(n_free, torch.device("cpu"))
+    scheduler = Scheduler(slots, PrefillLimits(CHUNK, n_pieces * CHUNK))
     passed_over = None
-    while arrivals or len(waiting):
+    while arrivals or scheduler.requests:
         for length in arrivals.pop(0) if arrivals else []:
             request = Request([1] * (length + 1), 1, SamplingParams(1), 0)
-            waiting.add(PrefillState(request), ahead=n_free == 99 and length % 2 == 1)
-        if not len(waiting):
+            scheduler.add(PrefillState(request), ahead=n_free == 99 and length % 2 == 1)
+        if not scheduler.requests:
             continue
-        oldest = waiting._arrived[0]
-        jobs = waiting.next_chunks(n_free, 0)
+        oldest = scheduler.requests[0]
+        jobs = scheduler.next_chunks()
         read = {job: min(CHUNK, job.n_unread) for job in jobs}
         assert jobs
         assert sum(read.values()) <= n_pieces * CHUNK
@@ -123,10 +126,11 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         passed_over = None if oldest in read else oldest
         for job, n in read.items():
             job.n_read = (job.n_read or 0) + n
-        while (done := waiting.first_read()) is not None:
-            waiting.remove(done)
-    assert waiting._arrived == []
-    assert waiting.next_chunks(n_free, 0) == []
+        while (started := scheduler.start_next()) is not None:
+            job, [index] = started
+            assert scheduler.finish(job, index, Completion([], [], "", "abort", 0))
+    assert scheduler.requests == []
+    assert scheduler.next_chunks() == []
 
 
 @pytest.mark.parametrize(
