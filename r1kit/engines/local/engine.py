@@ -120,7 +120,9 @@ class LocalEngine:
         start = time.perf_counter()
         finished: list[RequestState] = []
         with torch.inference_mode(), _evaluating(self.model):
-            self._prefill_chunks()
+            self._prefill.advance(
+                self._scheduler.next_chunks(), self._scheduler.limits.chunk_tokens
+            )
             self._fill_rows()
             if self._slots.n:
                 logits = self._decoder.decode()
@@ -179,20 +181,15 @@ class LocalEngine:
         rows = zip(slots.sequences, tokens, logprobs, strict=True)
         return [(sequence.job, sequence.index, token, logprob) for sequence, token, logprob in rows]
 
-    def _prefill_chunks(self) -> None:
-        """Prefill chunks of prompts for rows that are free or soon will be."""
-        jobs = self._scheduler.next_chunks()
-        new = [job for job in jobs if job.n_read is None]
-        self._prefill.advance(jobs, self._scheduler.limits.chunk_tokens)
-        self.counters.prompt_tokens += sum(len(job.request.prompt_ids) for job in new)
-        self.counters.cached_tokens += sum(job.n_cached for job in new)
-
     def _fill_rows(self) -> None:
         """Give the free rows to requests whose prompts have been prefilled."""
         while (started := self._scheduler.start_next()) is not None:
             job, indices = started
             branch = self._decoder.add(job.keys_values, len(indices), len(job.request.prompt_ids))
             self._slots.add([self._running(job, index) for index in indices], branch)
+            if indices.start == 0:
+                self.counters.prompt_tokens += len(job.request.prompt_ids)
+                self.counters.cached_tokens += job.n_cached
             if not job.n_waiting:
                 job.keys_values = {}
 

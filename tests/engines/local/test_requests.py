@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from r1kit.engines.base import generate
 from r1kit.engines.local import LocalEngine
+from r1kit.engines.local.scheduler import PrefillLimits
 from r1kit.errors import EngineError
 from r1kit.model.logprobs import token_logprobs
 from r1kit.types import Completion, Request, SamplingParams
@@ -126,6 +127,23 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
     [[fresh]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [second.request])
     assert second.results()[0].token_ids == fresh.token_ids
     assert second.results()[0].policy_version == 1
+
+
+@pytest.mark.parametrize("n_steps", [0, 2, 6])
+def test_a_prompt_that_new_weights_read_again_is_counted_once(
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
+) -> None:
+    """Not yet read, half read, and with a completion that still waits for its row."""
+    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    engine._scheduler.limits = PrefillLimits(16, 16)
+    job = engine.submit(Request(list(range(70)), 2, SamplingParams(5), 0))
+    for _ in range(n_steps):
+        engine.step()
+    assert job.n_begun == (n_steps == 6)
+    engine.publish(1)
+    while job.n_left:
+        engine.step()
+    assert engine.counters.prompt_tokens == 70
 
 
 def test_sampling_leaves_the_learner_as_it_was(
