@@ -119,31 +119,41 @@ class Collector:
 
         With dynamic sampling only mixed groups count, from up to `dynamic_rounds` rounds.
         """
-        config, ranks, tasks = self.config, self.ranks, self.environment.tasks_at(step)
-        rounds = config.dynamic_rounds if config.dynamic_sampling else 1
+        config, tasks = self.config, self.environment.tasks_at(step)
         batches: list[RolloutBatch] = []
-        selected: list[tuple[int, Group]] = []  # this rank's groups by problem index
-        all_indices: list[int] = []
-        for _ in range(rounds):
-            indices = ranks.share(range(cursor, cursor + config.n_problems))
-            batches.append(self._collect(tasks, [(i, tasks.problem(i)) for i in indices]))
+        usable: list[tuple[int, Group]] = []  # this rank's groups by problem index
+        positions: dict[int, int] = {}
+        for _ in range(config.dynamic_rounds if config.dynamic_sampling else 1):
+            indices = self.ranks.share(range(cursor, cursor + config.n_problems))
             cursor += config.n_problems
-            selected += [
-                (index, group)
-                for index, group in zip(indices, batches[-1].groups, strict=True)
-                if not config.dynamic_sampling or _is_mixed(group)
-            ]
-            all_indices = sorted(i for part in ranks.gather([i for i, _ in selected]) for i in part)
-            if len(all_indices) >= config.n_problems:
+            batches.append(self._collect(tasks, [(i, tasks.problem(i)) for i in indices]))
+            usable += self._usable(indices, batches[-1].groups)
+            positions = self._positions([index for index, _ in usable])
+            if len(positions) == config.n_problems:
                 break
-        order = {index: position for position, index in enumerate(all_indices[: config.n_problems])}
-        groups = [(order[index], group) for index, group in selected if index in order]
-        trajectories = [(position, group_trajectories(group, config)) for position, group in groups]
+        groups = [(positions[index], group) for index, group in usable if index in positions]
         sampled = [group for batch in batches for group in batch.groups]
-        metrics = describe(sampled, ranks) | _times(batches, ranks)
-        rollouts = [group for _, group in groups]
-        failures = [batch.failure for batch in batches if batch.failure]
-        return CollectedStep(trajectories, len(order), cursor, metrics, rollouts, failures)
+        return CollectedStep(
+            groups=[(position, group_trajectories(group, config)) for position, group in groups],
+            n_groups=len(positions),
+            cursor=cursor,
+            metrics=describe(sampled, self.ranks) | _times(batches, self.ranks),
+            rollouts=[group for _, group in groups],
+            failures=[batch.failure for batch in batches if batch.failure],
+        )
+
+    def _usable(self, indices: list[int], groups: list[Group]) -> list[tuple[int, Group]]:
+        """Return the groups that count, by problem index: all, or only mixed ones."""
+        return [
+            (index, group)
+            for index, group in zip(indices, groups, strict=True)
+            if not self.config.dynamic_sampling or _is_mixed(group)
+        ]
+
+    def _positions(self, indices: list[int]) -> dict[int, int]:
+        """Return the position of each problem in the step: the first `n_problems` of all ranks."""
+        all_indices = sorted(index for part in self.ranks.gather(indices) for index in part)
+        return {index: place for place, index in enumerate(all_indices[: self.config.n_problems])}
 
     def _collect(self, tasks: mix.TaskMixture, problems: list[tuple[int, Problem]]) -> RolloutBatch:
         config, environment = self.config, self.environment
