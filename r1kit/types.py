@@ -71,7 +71,7 @@ class SamplingParams:
     n_top: int = 0
     """number of most likely tokens to return at every position"""
     min_tokens: int = 0
-    """number of tokens before which no EOS token is sampled"""
+    """tokens before which no EOS token is sampled, unless `json_schema` allows no other token"""
 
 
 @dataclass(frozen=True, slots=True)

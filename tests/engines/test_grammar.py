@@ -162,3 +162,15 @@ def test_no_text_ends_before_its_least_length(opened: Opened, temperature: float
     finally:
         model.lm_head.bias = None
     assert lengths == [[n + 1] * 2 for n in (0, 1, 4) for _ in range(2)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_text_that_is_complete_ends_before_its_least_length(
+    engine: LocalEngine, temperature: float
+) -> None:
+    sampling = SamplingParams(60, temperature, json_schema=as_schema(SCHEMAS[1]), min_tokens=50)
+    [completions] = generate(engine, [Request([5, 6, 7], 3, sampling, seed=3)])
+    for completion in completions:
+        assert completion.finish == "stop"
+        assert json.loads(completion.text) in SCHEMAS[1]["enum"]
+        assert all(logprob <= 0 for logprob in completion.logprobs)

@@ -23,12 +23,12 @@ def sample_next(
     """
     u = uniform(slots.rng_key[: slots.n], slots.count[: slots.n])
     params = slots.params(samplings)
-    if (early := slots.below_min_tokens(samplings)) is not None:
-        logits[early] = logits[early].masked_fill(is_eos, -torch.inf)
     grammars = {}
     if any(sampling.json_schema is not None for sampling in samplings):
         grammars = {row: s.grammar for row, s in enumerate(slots.sequences) if s.grammar}
     errors = restrict(grammars, logits)
+    if (early := slots.below_min_tokens(samplings)) is not None:
+        logits[early] = _without_eos(logits[early], is_eos)
     tokens, logprobs = sample(logits, params, u)
     for row in grammars.keys() - errors.keys():
         grammars[row].take(int(tokens[row]))
@@ -42,6 +42,13 @@ def sample_next(
     if any(sampling.n_top for sampling in samplings):
         _note_tops(slots, logits, params, (tokens, logprobs))
     return tokens, logprobs, set(errors)
+
+
+def _without_eos(logits: Tensor, is_eos: Tensor) -> Tensor:
+    """Mask the EOS tokens, except in rows whose grammar allows no other token."""
+    masked = logits.masked_fill(is_eos, -torch.inf)
+    must_end = masked.amax(-1, keepdim=True) == -torch.inf
+    return torch.where(must_end, logits, masked)
 
 
 def _note_tops(
