@@ -85,12 +85,12 @@ class Local:
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
         opening = self._open(messages, thinks)
-        room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
-        if room < 1:
+        n_available = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
+        if n_available < 1:
             raise EngineError(
                 "The conversation is longer than the model's context; start a new one with /new."
             )
-        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
+        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, n_available))
         request = Request(opening.ids, 1, sampling, seed)
         try:
             yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))

@@ -142,7 +142,7 @@ class CompletionStream:
         if completion.finish == "stop" and self._lacks_answer:
             chunks += self._advance_to(engine, text_ids)
             if self._lacks_answer:
-                if self._has_room(text_ids):
+                if self._fits_answer(text_ids):
                     return [*chunks, self._close(engine)]
                 completion = dataclasses.replace(completion, finish="length")
         return chunks + self._finish(engine, completion)
@@ -257,7 +257,7 @@ class CompletionStream:
         is_silent = self._has_thought and not self._has_answered
         return self._is_thinking or (is_silent and not self._has_closed)
 
-    def _has_room(self, ids: list[int]) -> bool:
+    def _fits_answer(self, ids: list[int]) -> bool:
         """True if max_tokens leaves at least one answer token after the closing tag."""
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
         return len(ids) + n_closing < self.job.request.sampling.max_tokens

@@ -2,7 +2,7 @@
 
 The life of a generation:
 
-1. A handler (event loop) enters `room`, which refuses it if too many wait, and calls `ask`.
+1. A handler (event loop) enters `reserve`, which refuses it if too many wait, and calls `ask`.
 2. Between two steps, the thread submits it to the engine.
 3. After every step, the thread collects the new chunks of each completion (engines/completion.py)
    and passes them all to the event loop in one call, which puts them into the generations' queues.
@@ -98,7 +98,7 @@ class EngineLoop:
         self.n_failures = 0
         self.is_dead = False
         self._n_reserved = 0
-        """number of completions that have room but are not submitted yet"""
+        """number of completions with reserved capacity that are not submitted yet"""
         self._make_engine = make_engine
         self._tokenizer = tokenizer
         self._limits = limits
@@ -164,8 +164,8 @@ class EngineLoop:
         self._thread.join(timeout=30)
 
     @contextmanager
-    def room(self, n: int) -> Iterator[None]:
-        """Reserve room for n completions while their prompt is encoded and until `ask` is called.
+    def reserve(self, n: int) -> Iterator[None]:
+        """Reserve capacity for n completions while their prompt is encoded, until `ask` is called.
 
         Raises ApiError if the server is full (429) or the engine is dead (503).
         """
@@ -181,7 +181,7 @@ class EngineLoop:
             self._n_reserved -= n
 
     def ask(self, request: GenerationRequest) -> Generation:
-        """Submit a request; must be called inside `room`."""
+        """Submit a request; must be called inside `reserve`."""
         generation = Generation(self, request)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))

@@ -142,8 +142,8 @@ class Served:
         await asyncio.to_thread(self._on_stop)
 
     async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
-        """Reserve room before any work is done for the request."""
-        with self.driver.room(n):
+        """Reserve capacity before any work is done for the request."""
+        with self.driver.reserve(n):
             request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
             return self.driver.ask(request)
 
@@ -225,8 +225,8 @@ class Served:
     def _request(
         self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
     ) -> Request:
-        room = limit if self.max_positions is None else self.max_positions - len(ids)
-        if room < 1:
+        n_available = limit if self.max_positions is None else self.max_positions - len(ids)
+        if n_available < 1:
             raise ApiError(
                 400,
                 f"{param}: The prompt has {len(ids)} tokens, and the model's context ends at "
@@ -236,7 +236,7 @@ class Served:
             )
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = SamplingParams(
-            max_tokens=min(limit, room),
+            max_tokens=min(limit, n_available),
             temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
             top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
@@ -284,19 +284,19 @@ class Served:
         """
         limit = request.request.sampling.max_tokens
         share = max(1, limit // ANSWER_SHARE)
-        room = (
+        n_available = (
             limit
             - len(request.close_ids)
             - min(share, request.answer.max_tokens if request.answer else share)
         )
-        if room < 1:
+        if n_available < 1:
             raise ApiError(
                 400,
                 f"thinking.budget_tokens: {limit} tokens are too few to think and to answer; "
                 "raise max_tokens or shorten the prompt.",
                 param="thinking.budget_tokens",
             )
-        return dataclasses.replace(request, budget=min(budget, room))
+        return dataclasses.replace(request, budget=min(budget, n_available))
 
 
 def _with_sampling(request: Request, sampling: SamplingParams) -> Request:

@@ -1,4 +1,4 @@
-"""Who may import whom: one direction, and light rooms stay light (docs/architecture.md)."""
+"""Who may import whom: one direction, and light packages stay light (docs/architecture.md)."""
 
 import ast
 import functools
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "serve": {"types", "errors", "files", "http", "processes", "renderers", "model", "engines"},
     "pages": {"errors", "http"},
 }
-"""Rooms that are not listed (stages, cli, report, ...) may import what they like but the server."""
+"""Packages that are not listed (stages, cli, report, ...) may import anything except the server."""
 
 FORBIDDEN_NAMES = {"utils.py", "common.py", "misc.py", "helpers.py"}
 
@@ -60,13 +60,13 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 @functools.cache
 def imports(path: Path) -> set[str]:
-    """Rooms of r1kit this file imports, for types too."""
+    """Packages of r1kit that this file imports, for types too."""
     found: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("r1kit"):
@@ -81,12 +81,12 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
 def test_imports_go_one_way(name: str) -> None:
     for path in PACKAGE.rglob("*.py"):
-        if room(path) == name:
+        if package(path) == name:
             assert imports(path) - {name} <= MAY_IMPORT[name], path
 
 
 def test_nothing_but_the_command_knows_the_server() -> None:
-    knowing = {room(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
+    knowing = {package(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
     assert knowing == {"cli", "serve"}
 
 
