@@ -95,40 +95,40 @@ def begin(
         # The answer may not be empty, as after thinking.
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)
-    job = engine.submit(request)
+    state = engine.submit(request)
     text = Text(tokenizer, engine.eos_ids)
-    return [CompletionStream(ask, index, job, text) for index in range(request.n)]
+    return [CompletionStream(ask, index, state, text) for index in range(request.n)]
 
 
 class CompletionStream:
     """Completion `index` of a request; call `advance` after every step, in the engine's thread."""
 
-    def __init__(self, ask: GenerationRequest, index: int, job: RequestState, text: Text) -> None:
-        self.job = job
+    def __init__(self, ask: GenerationRequest, index: int, state: RequestState, text: Text) -> None:
+        self.state = state
         self.is_over = False
-        self._asked = job
+        self._asked = state
         self._ask = ask
         self._index = index
-        self._job_index = index
-        """index of this completion in `job`"""
+        self._state_index = index
+        """index of this completion in `state`"""
         self._text = text
-        self._stream = TextStream(text, job.request.sampling.stop)
+        self._stream = TextStream(text, state.request.sampling.stop)
         self._parser = None if ask.opening is None else ask.opening.stream_parser()
         self._until = UntilStop(ask.stop)
         """matches the answer's stop strings"""
         self._n_sent = 0
-        """number of the job's tokens that were emitted"""
+        """number of the request's tokens that were emitted"""
         self._has_thought = self._has_answered = False
         self._has_closed = False
-        """True once `job` is the follow-up request that samples only the answer"""
+        """True once `state` is the follow-up request that samples only the answer"""
         self._over_budget = False
 
     def advance(self, engine: StreamingSampler) -> list[Chunk]:
         """Return what is new since the last call."""
-        if self.is_over or self._job_index >= self.job.n_begun:
+        if self.is_over or self._state_index >= self.state.n_begun:
             return []
-        completion = self.job.completions[self._job_index]
-        ids, chunks = engine.sampled(self.job, self._job_index), []
+        completion = self.state.completions[self._state_index]
+        ids, chunks = engine.sampled(self.state, self._state_index), []
         text_ids = _without_eos(engine, ids)
         is_ended = completion is not None or len(text_ids) < len(
             ids
@@ -150,7 +150,9 @@ class CompletionStream:
     def _advance_to(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
         logprobs = (
-            engine.logprobs(self.job, self._job_index) if self._ask.wants_logprobs else _NO_LOGPROBS
+            engine.logprobs(self.state, self._state_index)
+            if self._ask.wants_logprobs
+            else _NO_LOGPROBS
         )
         chunks: list[Chunk] = []
         for n in self._token_counts(ids):
@@ -198,12 +200,12 @@ class CompletionStream:
 
     def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
-        if self.job.completions[self._job_index] is None:
-            engine.cut(self.job, self._job_index)
+        if self.state.completions[self._state_index] is None:
+            engine.cut(self.state, self._state_index)
         return self._end(chunk, "stop")
 
     def _end(self, chunk: Chunk, finish: FinishReason) -> Chunk:
-        """Turn `said` into the completion's last chunk."""
+        """Turn `chunk` into the completion's last chunk."""
         self.is_over = True
         thought: ThinkingEnd | None = None
         if self._has_thought:
@@ -260,7 +262,7 @@ class CompletionStream:
     def _fits_answer(self, ids: list[int]) -> bool:
         """True if max_tokens leaves at least one answer token after the closing tag."""
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
-        return len(ids) + n_closing < self.job.request.sampling.max_tokens
+        return len(ids) + n_closing < self.state.request.sampling.max_tokens
 
     def _close(self, engine: StreamingSampler, by_budget: bool = False) -> Chunk:
         """Close the thinking, if still open, and submit a request for the answer after it."""
@@ -275,9 +277,9 @@ class CompletionStream:
             close_ids = self._ask.close_ids
             self._over_budget = by_budget and not has_tag
         self._has_closed = True
-        self.job = engine.submit(self._rest(cut, close_ids), ahead=True)
-        self._job_index = self._n_sent = 0
-        self._stream = TextStream(self._text, self.job.request.sampling.stop)
+        self.state = engine.submit(self._rest(cut, close_ids), ahead=True)
+        self._state_index = self._n_sent = 0
+        self._stream = TextStream(self._text, self.state.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
             chunk, pieces=pieces, n_tokens=chunk.n_tokens + n, n_thinking=chunk.n_thinking + n
@@ -288,12 +290,12 @@ class CompletionStream:
 
         The engine may have sampled more than that.
         """
-        completion = self.job.completions[self._job_index]
-        whole = engine.cut(self.job, self._job_index) if completion is None else completion
+        completion = self.state.completions[self._state_index]
+        whole = engine.cut(self.state, self._state_index) if completion is None else completion
         ids = _without_eos(engine, whole.token_ids)
         if self._is_thinking:
             ids = ids[: self._ask.budget]
-        text, has_tag = self._text.complete(ids, self.job.request.sampling.stop)
+        text, has_tag = self._text.complete(ids, self.state.request.sampling.stop)
         while has_tag and len(self._text.decode(ids)) > len(text):
             ids = ids[:-1]  # close_ids write the tag again, in the template's own tokens
         logprobs, tops = whole.logprobs[: len(ids)], whole.tops[: len(ids)]

@@ -32,26 +32,26 @@ class ScriptedEngine:
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Implements `Sampler.submit`."""
         check(request, len(self._tokenizer), None)
-        job = RequestState(request)
-        self._queue.insert(0 if ahead else len(self._queue), job)
-        return job
+        state = RequestState(request)
+        self._queue.insert(0 if ahead else len(self._queue), state)
+        return state
 
     def step(self) -> list[RequestState]:
         """Implements `Sampler.step`: every queued request finishes."""
         done = list(self._queue)
-        for job in done:
-            self.counters.prompt_tokens += len(job.request.prompt_ids)
-            job.completions = [self._complete(job.request, i) for i in range(job.request.n)]
-            job.n_begun, job.n_left = job.request.n, 0
-            self._queue.remove(job)
+        for state in done:
+            self.counters.prompt_tokens += len(state.request.prompt_ids)
+            state.completions = [self._complete(state.request, i) for i in range(state.request.n)]
+            state.n_begun, state.n_left = state.request.n, 0
+            self._queue.remove(state)
         return done
 
-    def abort(self, job: RequestState) -> None:
+    def abort(self, state: RequestState) -> None:
         """Implements `Sampler.abort`."""
-        if job.n_left:
-            self._queue.remove(job)
-            job.completions = [Completion([], [], "", "abort", self.version)] * job.request.n
-            job.n_left = 0
+        if state.n_left:
+            self._queue.remove(state)
+            state.completions = [Completion([], [], "", "abort", self.version)] * state.request.n
+            state.n_left = 0
 
     def publish(self, version: int) -> None:
         self.version = version

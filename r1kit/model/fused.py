@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from r1kit.model.attention import Layout, Scores
-from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
 from r1kit.model.logprobs import forward
 from r1kit.model.numba_model import NumbaModel, fits
@@ -33,7 +33,7 @@ _LONG = 512
 class Inference(Protocol):
     """The forward passes that sampling needs from a model."""
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Decode one token per row: [R] at positions [R] < used -> logits [R, V]."""
         ...
 
@@ -119,7 +119,7 @@ class _Transformers(_InLayouts):
         self.model = model
         self.device = model.device
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `Inference.decode`."""
         output = forward(
             self.model,
@@ -154,7 +154,7 @@ class _LlamaLike(_InLayouts):
         self.head: Any = model.lm_head
         self.device = model.device
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `Inference.decode`."""
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)

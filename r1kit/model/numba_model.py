@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from r1kit.model.cache import KeyValues, RowCache
+from r1kit.model.cache import DecodeCache, KeyValues
 from r1kit.model.kernels import Array, ArrayPair, Parameters, Where, layer, unembed, write_kv
 
 LARGEST = 5_000_000
@@ -51,7 +51,7 @@ class NumbaModel:
         self._layers: list[_Layer] = []
         self._cos_sin: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `fused.Inference.decode`."""
         self._rebind()
         kv = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]

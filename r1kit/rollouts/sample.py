@@ -188,7 +188,7 @@ def from_checkpoint(
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         return collect_rollouts(sampler, renderer, rubric, part, options.n, sampling, options.seed)
 
-    # A chunk is twice the batch size: rows stay busy, and a kill loses little.
+    # A chunk is twice the batch size: slots stay busy, and a kill loses little.
     chunk = max(8, 2 * options.max_rows // options.n)
     return SamplingRun(str(location), sample, chunk, True, renderer.parse)
 

@@ -104,7 +104,7 @@ class EngineLoop:
         self._limits = limits
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._engine = make_engine()
-        self._working: dict[Generation, list[CompletionStream]] = {}
+        self._streams: dict[Generation, list[CompletionStream]] = {}
         """accessed by the thread only"""
         self._failures_in_a_row = 0
         self._is_broken = False
@@ -197,7 +197,7 @@ class EngineLoop:
         while not self._stopping:
             try:
                 self._take_commands()
-                if self._working:
+                if self._streams:
                     self._engine.step()
                     self._report()
                     self._failures_in_a_row = 0
@@ -206,7 +206,7 @@ class EngineLoop:
 
     def _take_commands(self) -> None:
         """Run all queued commands; wait for one if there is nothing else to do."""
-        if not self._working:
+        if not self._streams:
             self._wait()()
         while not self._inbox.empty():
             self._inbox.get()()
@@ -225,17 +225,17 @@ class EngineLoop:
         try:
             if self.is_dead:
                 raise ApiError(503, _DEAD)
-            self._working[generation] = begin(self._engine, request, self._tokenizer)
+            self._streams[generation] = begin(self._engine, request, self._tokenizer)
         except Exception as error:
             self._refuse([generation], _as_api_error(error))
 
     def _drop(self, generation: Generation) -> None:
-        for stream in self._working.pop(generation, []):
-            self._engine.abort(stream.job)
+        for stream in self._streams.pop(generation, []):
+            self._engine.abort(stream.state)
 
     def _report(self) -> None:
         events: list[tuple[Generation, Chunk | ApiError]] = []
-        for generation, streams in list(self._working.items()):
+        for generation, streams in list(self._streams.items()):
             try:
                 for stream in streams:
                     events += [(generation, chunk) for chunk in stream.advance(self._engine)]
@@ -243,7 +243,7 @@ class EngineLoop:
                 self._drop(generation)
                 events.append((generation, _as_api_error(error)))
             if all(stream.is_over for stream in streams):
-                self._working.pop(generation, None)
+                self._streams.pop(generation, None)
         if events:
             self._post(events)
 
@@ -252,7 +252,7 @@ class EngineLoop:
         log.error("the engine failed", exc_info=error)
         self.n_failures += 1
         self._failures_in_a_row += 1
-        generations, self._working = list(self._working), {}
+        generations, self._streams = list(self._streams), {}
         counters, self._is_broken = self._engine.counters, True
         self._refuse(generations, _as_api_error(error))
         try:
@@ -267,7 +267,7 @@ class EngineLoop:
 
     def _stop(self) -> None:
         self._stopping = True
-        for generation in list(self._working):
+        for generation in list(self._streams):
             self._drop(generation)
             self._refuse([generation], ApiError(503, "The server is shutting down."))
 

@@ -34,7 +34,7 @@ class ServeLimits:
     max_rows: int = 32
     """number of completions sampled at once, per model"""
     max_waiting: int = 256
-    """number of completions waiting for a row, per model; more are refused with 429"""
+    """number of completions waiting for a slot, per model; more are refused with 429"""
     queue_timeout_s: float = 600.0
     """seconds from a request to its first token"""
     total_timeout_s: float = 1800.0

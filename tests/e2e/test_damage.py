@@ -307,10 +307,10 @@ def test_a_report_is_made_of_what_was_written_or_not_at_all(home: Path) -> None:
 
 
 def test_a_model_answers_as_it_did_or_says_what_is_wrong(home: Path) -> None:
-    newest = "checkpoints/zero-000003"
-    expected = answer(home / "finished" / newest)
+    newest_tokens = "checkpoints/zero-000003"
+    expected = answer(home / "finished" / newest_tokens)
 
     def ask(run: Path) -> str:
-        return answer(run / newest)
+        return answer(run / newest_tokens)
 
-    assert walk(home, "finished", (newest,), ask, lambda run, said: said == expected) == []
+    assert walk(home, "finished", (newest_tokens,), ask, lambda run, said: said == expected) == []

@@ -37,20 +37,20 @@ class Fed(RemoteEngine):
         self._parts: Iterator[list[int]] = iter(())
 
     def step(self) -> list[RequestState]:
-        [[row]] = self._rows.values()
+        [[completion]] = self._remote_completions.values()
         part = next(self._parts, None)
         if part is None:
-            is_ended = bool(row.token_ids) and row.token_ids[-1] in EOS
-            self._take(row, CompletionUpdate(finish="stop" if is_ended else "length"))
+            is_ended = bool(completion.token_ids) and completion.token_ids[-1] in EOS
+            self._apply(completion, CompletionUpdate(finish="stop" if is_ended else "length"))
         else:
-            self._take(row, CompletionUpdate(part, [-0.5] * len(part)))
+            self._apply(completion, CompletionUpdate(part, [-0.5] * len(part)))
         return []
 
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        self.asked.append(job.request)
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
+        self.asked.append(state.request)
         self._parts = iter(next(self._scripts))
 
-    def _cancel(self, row: RemoteCompletion) -> None: ...
+    def _cancel(self, completion: RemoteCompletion) -> None: ...
 
 
 def said(

@@ -132,10 +132,10 @@ def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: Local
         SamplingParams(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])
     ]
     alone = generate(engine, [Request([5, 6], 2, bound[1], seed=1)])[0]
-    jobs = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
-    while any(job.n_left for job in jobs):
+    states = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
+    while any(state.n_left for state in states):
         engine.step()
-    hostile, ordinary = jobs
+    hostile, ordinary = states
     assert hostile.errors
     with pytest.raises(GrammarError, match="counted repetitions"):
         hostile.results()

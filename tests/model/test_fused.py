@@ -9,7 +9,7 @@ from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
-from r1kit.model.cache import KeyValues, RowCache
+from r1kit.model.cache import DecodeCache, KeyValues
 from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
 from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
@@ -77,7 +77,7 @@ def test_in_loops_a_token_is_the_same_to_the_bit_however_it_is_read(name: str) -
     """Alone or in a batch, one at a time or with its text, behind what is known or from nothing."""
     loops, ids = NumbaModel(_random(name)), torch.arange(9) * 17 % 256
     [whole] = loops.read([ids.tolist()], [{}])
-    alone, among = RowCache(), RowCache()
+    alone, among = DecodeCache(), DecodeCache()
     alone.reserve(1, 9, 0)
     among.reserve(3, 9, 0)
     for place, token in enumerate(ids):
@@ -146,7 +146,7 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
 
 def _run(step: Inference, ids: Tensor) -> list[Tensor]:
     """Logits of three rows that read token after token; the second begins later."""
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(3, 12, 0)
     return [
         step.decode(row, torch.tensor([place, max(0, place - 2), place]), cache, place + 1)

@@ -81,7 +81,7 @@ class Server:
         while time.monotonic() < end:
             driver = self.one.driver
             engine: Any = driver.engine
-            left = (driver.live, driver._working, engine._scheduler.queue,
+            left = (driver.live, driver._streams, engine._scheduler.queue,
                     engine._slots.sequences, engine._slots.n)  # fmt: skip
             if not any(left):
                 return

@@ -236,7 +236,11 @@ def test_one_request_that_fails_fails_alone(
     advance = CompletionStream.advance
 
     def sometimes(self: CompletionStream, engine: StreamingSampler) -> list[Chunk]:
-        if self._ask.request.seed == 13 and self.job.n_begun and engine.sampled(self.job, 0)[3:]:
+        if (
+            self._ask.request.seed == 13
+            and self.state.n_begun
+            and engine.sampled(self.state, 0)[3:]
+        ):
             raise RuntimeError("a bug")
         return advance(self, engine)
 

@@ -71,10 +71,10 @@ def pid_of(served: Server) -> int:
 
 
 def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
-    jobs = [engine.submit(request) for request in requests]
-    while any(job.n_left for job in jobs):
+    states = [engine.submit(request) for request in requests]
+    while any(state.n_left for state in states):
         engine.step()
-    return [job.results() for job in jobs]
+    return [state.results() for state in states]
 
 
 def requests() -> list[Request]:
@@ -108,25 +108,25 @@ def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder:
 def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
     request = Request([5, 6, 7], 3, SamplingParams(200), 3)
     [whole] = run(engine, request)
-    job = engine.submit(request)
-    while len(engine.sampled(job, 1)) < 5:
+    state = engine.submit(request)
+    while len(engine.sampled(state, 1)) < 5:
         engine.step()
-    cut = engine.cut(job, 1)
+    cut = engine.cut(state, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == whole[1].token_ids[: len(cut.token_ids)]
     with pytest.raises(EngineError, match="not being sampled"):
-        engine.cut(job, 1)
-    while job.n_left:
+        engine.cut(state, 1)
+    while state.n_left:
         engine.step()
-    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in whole[::2]]
+    assert [c.token_ids for c in state.results()[::2]] == [c.token_ids for c in whole[::2]]
 
 
 def test_aborted_jobs_leave_the_rows_to_others(engine: ProcessEngine) -> None:
     first = [engine.submit(Request([5, 6, 7], 4, SamplingParams(500), seed)) for seed in range(6)]
     engine.step()
-    for job in first:
-        engine.abort(job)
-    assert all(c.finish == "abort" for job in first for c in job.results())
+    for state in first:
+        engine.abort(state)
+    assert all(c.finish == "abort" for state in first for c in state.results())
     [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
     assert one.finish == "length"
 
@@ -242,23 +242,23 @@ def test_it_ends_with_us_even_when_we_are_killed(folder: Path) -> None:
 
 def asked_by_hand() -> bytes:
     request = Request([5, 6, 7], 1, SamplingParams(40), 11)
-    return orjson.dumps({"job": 7, "ahead": False, "request": dataclasses.asdict(request)})
+    return orjson.dumps({"request_id": 7, "ahead": False, "request": dataclasses.asdict(request)})
 
 
 @pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
 def test_a_beginning_and_an_end_are_told_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, told: list[int]
 ) -> None:
-    monkeypatch.setattr(worker, "EVERY_S", every_s)
-    monkeypatch.setattr(worker, "EVENT_S", 0)
+    monkeypatch.setattr(worker, "UPDATE_S", every_s)
+    monkeypatch.setattr(worker, "UPDATE_PER_COMPLETION_S", 0)
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
     one = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
-    one._obey()
+    one._handle_messages()
     counts = []
-    while one._working:
+    while one._open_requests:
         one._engine.step()
-        one._tell()
+        one._send_updates()
         while ours.poll():
             [[number, place, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
             assert (number, place, len(logprobs)) == (7, 0, len(ids))

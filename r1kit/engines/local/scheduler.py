@@ -1,4 +1,4 @@
-"""The scheduler: the queue of requests that wait for a row, and chunked prefill.
+"""The scheduler: the queue of requests that wait for slots, and chunked prefill.
 
 Prompts are prefilled in chunks, as in vLLM and SGLang: a step reads chunks up to a token
 budget, prompts with the fewest tokens left first. The prompt that has waited longest gets a chunk
@@ -27,7 +27,7 @@ _MIN_CHUNK, _MAX_CHUNK = 64, 512
 _MAX_BUDGET = 4096
 """tokens per step"""
 _SOON = 8
-"""one in so many rows is taken to become free before the prompts that are read now need it"""
+"""one in this many slots is expected to become free before the prompts read now need one"""
 
 
 class PrefillLimits(NamedTuple):
@@ -48,88 +48,89 @@ def prefill_limits(n_parameters: int, device: str) -> PrefillLimits:
 
 
 class PrefillQueue:
-    """The requests with completions that have not started, in the order in which they get rows."""
+    """The requests with completions that have not started, in the order in which they get slots."""
 
     def __init__(self, limits: PrefillLimits) -> None:
         self.limits = limits
-        self._jobs: deque[PrefillState] = deque()
+        self._states: deque[PrefillState] = deque()
         self._arrived: list[PrefillState] = []
-        """the same jobs in the order in which they were added"""
+        """the same requests in the order in which they were added"""
         self._passed_over: PrefillState | None = None
-        """the job that had waited longest and got no chunk in the last step"""
+        """the request that had waited longest and got no chunk in the last step"""
 
     def __iter__(self) -> Iterator[PrefillState]:
-        return iter(self._jobs)
+        return iter(self._states)
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._states)
 
-    def add(self, job: PrefillState, ahead: bool) -> None:
-        """Add a job at the end, or at the front if `ahead`."""
-        (self._jobs.appendleft if ahead else self._jobs.append)(job)
-        self._arrived.append(job)
+    def add(self, state: PrefillState, ahead: bool) -> None:
+        """Add a request at the end, or at the front if `ahead`."""
+        (self._states.appendleft if ahead else self._states.append)(state)
+        self._arrived.append(state)
 
-    def remove(self, job: RequestState) -> None:
-        """Remove a job if it is in the queue."""
-        self._jobs = deque(waiting for waiting in self._jobs if waiting is not job)
-        self._arrived = [waiting for waiting in self._arrived if waiting is not job]
+    def remove(self, state: RequestState) -> None:
+        """Remove a request if it is in the queue."""
+        self._states = deque(waiting for waiting in self._states if waiting is not state)
+        self._arrived = [waiting for waiting in self._arrived if waiting is not state]
 
     def first_read(self) -> PrefillState | None:
-        """Return the first job whose prompt is prefilled, which is next to get rows."""
-        return next((job for job in self._jobs if job.is_read), None)
+        """Return the first request whose prompt is prefilled, which is next to get slots."""
+        return next((state for state in self._states if state.is_read), None)
 
     def next_chunks(self, n_free: int, n_soon: int) -> list[PrefillState]:
-        """Return the jobs that get a chunk in this step, given the rows free now and soon."""
-        oldest = next((job for job in self._arrived if not job.is_read), None)
+        """Return the requests that get a chunk in this step, given the slots free now and soon."""
+        oldest = next((state for state in self._arrived if not state.is_read), None)
         if oldest is None:
             return []
-        jobs = self._in_reach(max(n_free, n_soon)) if n_free else []
-        if oldest.n_read and oldest not in jobs:  # short prompts must not starve it by taking rows
-            jobs.append(oldest)
-        jobs.sort(key=lambda job: (job is not self._passed_over, job.n_unread))
+        states = self._in_reach(max(n_free, n_soon)) if n_free else []
+        # Short prompts must not starve it by taking slots.
+        if oldest.n_read and oldest not in states:
+            states.append(oldest)
+        states.sort(key=lambda state: (state is not self._passed_over, state.n_unread))
         chosen: list[PrefillState] = []
         n_left = self.limits.step_tokens
-        for job in jobs:
-            n_left -= min(job.n_unread, self.limits.chunk_tokens)
+        for state in states:
+            n_left -= min(state.n_unread, self.limits.chunk_tokens)
             if chosen and n_left < 0:
                 break
-            chosen.append(job)
+            chosen.append(state)
         self._passed_over = None if oldest in chosen else oldest
         return chosen
 
-    def _in_reach(self, n_rows: int) -> list[PrefillState]:
-        """Return the unread jobs that `n_rows` rows can serve; those with long prompts use none."""
-        jobs: list[PrefillState] = []
-        for job in self._jobs:
-            if n_rows <= 0:
+    def _in_reach(self, n_slots: int) -> list[PrefillState]:
+        """Return the unread requests that fit into `n_slots` slots; long prompts use none."""
+        states: list[PrefillState] = []
+        for state in self._states:
+            if n_slots <= 0:
                 break
-            if not job.is_read:
-                jobs.append(job)
-            if job.n_unread <= self.limits.chunk_tokens:
-                n_rows -= job.n_waiting
-        return jobs
+            if not state.is_read:
+                states.append(state)
+            if state.n_unread <= self.limits.chunk_tokens:
+                n_slots -= state.n_waiting
+        return states
 
 
 class Scheduler:
-    """Decides which prompts a step prefills, and which completions get the free rows."""
+    """Decides which prompts a step prefills, and which completions get the free slots."""
 
     def __init__(self, slots: Slots, limits: PrefillLimits) -> None:
         self.queue = PrefillQueue(limits)
         self._slots = slots
 
     def next_chunks(self) -> list[PrefillState]:
-        """Return the jobs that get a chunk in this step, for rows that are free or soon will be."""
+        """Return the requests that get a chunk in this step, for slots free now or soon."""
         return self.queue.next_chunks(self._slots.n_free, self._slots.capacity // _SOON)
 
-    def next_rows(self) -> tuple[PrefillState, int] | None:
-        """Return the next job whose prompt is prefilled, and how many rows it gets now."""
-        if not self._slots.n_free or (job := self.queue.first_read()) is None:
+    def next_slots(self) -> tuple[PrefillState, int] | None:
+        """Return the next request whose prompt is prefilled, and how many slots it gets now."""
+        if not self._slots.n_free or (state := self.queue.first_read()) is None:
             return None
-        return job, min(self._slots.n_free, job.n_waiting)
+        return state, min(self._slots.n_free, state.n_waiting)
 
     def largest(self) -> tuple[int, int]:
-        """Return the most rows at once, and the longest sequence, of all requests so far."""
-        jobs = [sequence.job for sequence in self._slots.sequences] + list(self.queue)
-        n_waiting = sum(job.n_waiting for job in self.queue)
-        longest = max(len(j.request.prompt_ids) + j.request.sampling.max_tokens for j in jobs)
+        """Return the number of slots and the longest sequence that all requests so far may need."""
+        states = [sequence.state for sequence in self._slots.sequences] + list(self.queue)
+        n_waiting = sum(state.n_waiting for state in self.queue)
+        longest = max(len(s.request.prompt_ids) + s.request.sampling.max_tokens for s in states)
         return min(self._slots.capacity, self._slots.n + n_waiting), longest

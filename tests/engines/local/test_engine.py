@@ -172,10 +172,10 @@ def test_greedy_completions_never_part(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
-    job = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
+    state = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
     while engine.step() == []:
         assert engine._decoder.n_branches == 1
-    assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
+    assert len({tuple(completion.token_ids) for completion in state.results()}) == 1
 
 
 def test_the_same_engine_says_the_same_twice(

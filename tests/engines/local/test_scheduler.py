@@ -115,14 +115,14 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         if not len(waiting):
             continue
         oldest = waiting._arrived[0]
-        jobs = waiting.next_chunks(n_free, 0)
-        read = {job: min(CHUNK, job.n_unread) for job in jobs}
-        assert jobs
+        states = waiting.next_chunks(n_free, 0)
+        read = {state: min(CHUNK, state.n_unread) for state in states}
+        assert states
         assert sum(read.values()) <= n_pieces * CHUNK
         assert oldest in read or oldest is not passed_over
         passed_over = None if oldest in read else oldest
-        for job, n in read.items():
-            job.n_read = (job.n_read or 0) + n
+        for state, n in read.items():
+            state.n_read = (state.n_read or 0) + n
         while (done := waiting.first_read()) is not None:
             waiting.remove(done)
     assert waiting._arrived == []
