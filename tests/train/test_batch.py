@@ -38,7 +38,7 @@ def test_two_sequences_by_hand() -> None:
     assert batch.mask.tolist() == [False, False, True, True, False, True]
     assert batch.advantages.tolist() == [0.75, 0.75, -0.5]
     assert batch.old_logprobs.tolist() == pytest.approx([-0.09, -0.02, -0.07])
-    assert batch.row.tolist() == [0, 0, 1]
+    assert batch.sequence_ids.tolist() == [0, 0, 1]
     assert batch.weights.tolist() == [0.25, 0.25, 0.5]
     assert (batch.input_ids.dtype, batch.mask.dtype) == (torch.long, torch.bool)
 
@@ -94,7 +94,7 @@ def test_every_scored_token_is_there_once(rows: list[Trajectory], limit: int) ->
 def scored_tokens(batch: Batch) -> list[tuple[float, int, float, int]]:
     """(weight, token, advantage, token recovered from its old log-probability) of each."""
     owner = torch.arange(len(batch.lengths)).repeat_interleave(torch.tensor(batch.lengths))
-    assert torch.equal(owner[batch.mask], batch.row)
+    assert torch.equal(owner[batch.mask], batch.sequence_ids)
     recovered = (batch.old_logprobs * -100).round().long()
     columns = (batch.weights, batch.input_ids[batch.mask], batch.advantages, recovered)
     return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -142,9 +142,11 @@ def test_first_update_is_the_plain_policy_gradient(
     advantages = [
         a
         for _, group in groups
-        for a in group_advantages([r.reward.total for r in group.rollouts], LOSSES[loss].scale)
+        for a in group_advantages(
+            [r.reward.total for r in group.rollouts], LOSSES[loss].scale_rewards
+        )
     ]
-    weights = LOSSES[loss].weighting(lengths, MAX_TOKENS)
+    weights = LOSSES[loss].aggregation(lengths, MAX_TOKENS)
     expected = copy.deepcopy(model)
     total = torch.zeros(())
     for row, advantage, weight in zip(rows, advantages, weights, strict=True):
