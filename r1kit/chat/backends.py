@@ -62,7 +62,7 @@ class Local:
         self.name = name
         self.tokenizer = tokenizer
         self._renderer = renderer_of(tokenizer)
-        self._close_ids = tuple(self._renderer.close_thinking())
+        self._close_ids = tuple(self._renderer.end_thinking_ids())
         self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
         self.engine = self._new_engine()
 
@@ -84,16 +84,18 @@ class Local:
     def say(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
-        opening = self._open(messages, thinks)
-        n_available = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
+        rendered_prompt = self._open(messages, thinks)
+        n_available = (self.engine.max_positions or sys.maxsize) - len(rendered_prompt.ids)
         if n_available < 1:
             raise EngineError(
                 "The conversation is longer than the model's context; start a new one with /new."
             )
         sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, n_available))
-        request = Request(opening.ids, 1, sampling, seed)
+        request = Request(rendered_prompt.ids, 1, sampling, seed)
         try:
-            yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))
+            yield from self._sample(
+                GenerationRequest(request, rendered_prompt, close_ids=self._close_ids)
+            )
         except BaseException:  # Ctrl-C may interrupt a step and leave the engine inconsistent
             self.engine = self._new_engine()
             raise
@@ -110,7 +112,11 @@ class Local:
     def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
         renderer = self._renderer
-        return renderer.start_turn(messages) if thinks else renderer.open_turn(messages, False)
+        return (
+            renderer.generation_prompt(messages)
+            if thinks
+            else renderer.continuation_prompt(messages, False)
+        )
 
     def others(self) -> list[str]:
         paths = Path(self.name).parent.glob("*/r1kit.json")

@@ -41,7 +41,7 @@ class GenerationRequest:
     """A request to the engine, with the thinking and stop rules for its completions."""
 
     request: Request
-    opening: RenderedPrompt | None = None
+    rendered_prompt: RenderedPrompt | None = None
     """the part of the assistant's turn in which the prompt ends; None for plain text completion"""
     budget: int | None = None
     """maximum number of thinking tokens, less than max_tokens"""
@@ -51,7 +51,8 @@ class GenerationRequest:
     """sampling of the answer if it differs from that of the thinking; `request` then stops at the
     closing tag, and what the thinking leaves of its max_tokens limits the answer as well"""
     stop: tuple[str, ...] = ()
-    """stop strings that apply to the answer only; without an `opening` they are in `request`"""
+    """stop strings that apply to the answer only; without an `rendered_prompt` they are in
+    `request`"""
     wants_logprobs: bool = False
 
 
@@ -90,8 +91,12 @@ def begin(
     engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
 ) -> list[CompletionStream]:
     """Submit a request, return a stream for each completion. Raises EngineError if refused."""
-    request, opening = ask.request, ask.opening
-    if opening is not None and opening.part != "thinking" and not opening.begun:
+    request, rendered_prompt = ask.request, ask.rendered_prompt
+    if (
+        rendered_prompt is not None
+        and rendered_prompt.part != "thinking"
+        and not rendered_prompt.has_text
+    ):
         # The answer may not be empty, as after thinking.
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)
@@ -113,7 +118,7 @@ class CompletionStream:
         """index of this completion in `state`"""
         self._text = text
         self._stream = TextStream(text, state.request.sampling.stop)
-        self._parser = None if ask.opening is None else ask.opening.stream_parser()
+        self._parser = None if ask.rendered_prompt is None else ask.rendered_prompt.stream_parser()
         self._until = UntilStop(ask.stop)
         """matches the answer's stop strings"""
         self._n_sent = 0

@@ -33,15 +33,15 @@ class Reader:
         """Return prompt, answer and EOS; None if there is no answer or it is empty."""
         if not answer:
             return None
-        prompt = self.renderer.prompt(problem.messages)
-        return [*prompt, *self.renderer.turn(Message("assistant", answer))]
+        prompt = self.renderer.render_prompt(problem.messages)
+        return [*prompt, *self.renderer.render_target(Message("assistant", answer))]
 
     def whole(self, problem: Problem, text: str) -> list[int]:
         """Return prompt, whole completion with its thinking, and EOS.
 
         A truncated text is judged as if it had ended there.
         """
-        prompt = self.renderer.prompt(problem.messages)
+        prompt = self.renderer.render_prompt(problem.messages)
         return [*prompt, *self.renderer.encode_completion(text)]
 
 

@@ -36,7 +36,7 @@ class StreamParser:
         self._begun: set[str] = set()
 
     @classmethod
-    def inside(cls, part: Part, begun: bool = False) -> Self:
+    def inside(cls, part: Part, has_text: bool = False) -> Self:
         """Return a parser for text that continues a part, which may have text already.
 
         In an answer, thinking tags are plain text.
@@ -44,7 +44,7 @@ class StreamParser:
         parser = cls(opened=part == "thinking")
         if part == "answer":
             parser.next_tag = ""
-        if begun:
+        if has_text:
             parser._begun.add(part)
         return parser
 

@@ -116,7 +116,7 @@ def sample_attempts(
     `index` is the problem's position in `problems`.
     """
     requests = [
-        Request(renderer.prompt(problem.messages), n, sampling, request_seed(seed, index))
+        Request(renderer.render_prompt(problem.messages), n, sampling, request_seed(seed, index))
         for index, problem in problems
     ]
     sampled: list[list[Attempt]] = [[] for _ in problems]

@@ -261,7 +261,7 @@ def _fitting(
     if most is None:
         return sampling
     size, problem = max(
-        ((len(renderer.prompt(problem.messages)), problem) for _, problem in problems),
+        ((len(renderer.render_prompt(problem.messages)), problem) for _, problem in problems),
         key=lambda pair: pair[0],
     )
     if size >= most:

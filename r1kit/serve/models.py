@@ -107,7 +107,7 @@ class Served:
         self.max_positions = self.driver.engine.max_positions
         self._renderer = renderer_of(tokenizer)
         self.has_thinking = self._renderer.has_thinking
-        self._close_ids = tuple(self._renderer.close_thinking())
+        self._close_ids = tuple(self._renderer.end_thinking_ids())
         self._created = int(time.time())
         self._grammars = grammars
         self._vocab_size = grammars.vocab_size
@@ -154,7 +154,7 @@ class Served:
         thinks = self._thinks(request, by_name)
         turns, prefix = request.conversation()
         try:
-            opening = self._renderer.open_turn(turns, thinks, prefix)
+            rendered_prompt = self._renderer.continuation_prompt(turns, thinks, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -162,16 +162,16 @@ class Served:
                 param="messages",
             ) from error
         max_tokens = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
-        is_thinking = opening.part == "thinking"
+        is_thinking = rendered_prompt.part == "thinking"
         if answer_tokens is not None:
             max_tokens = answer_tokens + (deepseek_r1_profile.THINKING_TOKENS if is_thinking else 0)
         engine_request = self._request(
-            request, opening.ids, max_tokens, "messages", request.top_logprobs
+            request, rendered_prompt.ids, max_tokens, "messages", request.top_logprobs
         )
         schema = self._schema(request)
         generation = GenerationRequest(
             engine_request,
-            opening,
+            rendered_prompt,
             close_ids=self._close_ids,
             stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
@@ -190,7 +190,7 @@ class Served:
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
         if isinstance(prompt, str):
-            ids = self._renderer.raw_prompt(prompt)
+            ids = self._renderer.encode_prompt(prompt)
         else:
             ids = prompt
         if not ids or max(ids) >= self._vocab_size:
@@ -263,14 +263,16 @@ class Served:
         """Apply the schema and token limit to the answer alone, which begins after any thinking."""
         sampling = request.request.sampling
         answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=limit)
-        assert request.opening is not None
-        if request.opening.part != "thinking":
+        assert request.rendered_prompt is not None
+        if request.rendered_prompt.part != "thinking":
             answer = dataclasses.replace(answer, max_tokens=min(limit, sampling.max_tokens))
-            opening = request.opening
+            rendered_prompt = request.rendered_prompt
             if schema is not None:  # a tag in a JSON string is plain text
-                opening = dataclasses.replace(opening, part="answer")
+                rendered_prompt = dataclasses.replace(rendered_prompt, part="answer")
             return dataclasses.replace(
-                request, request=_with_sampling(request.request, answer), opening=opening
+                request,
+                request=_with_sampling(request.request, answer),
+                rendered_prompt=rendered_prompt,
             )
         thinking = dataclasses.replace(sampling, stop=(END_THINK,))
         return dataclasses.replace(

@@ -89,7 +89,7 @@ def _refuse_long(
     student = next((item for item in students if unit.name == f"distill/{item.name}/base"), None)
     problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
     renderer = renderer_of(tokenizer)
-    prompts = [len(renderer.prompt(problem.messages)) for problem in problems]
+    prompts = [len(renderer.render_prompt(problem.messages)) for problem in problems]
     refuse_long(sampled_from(recipe, student), positions, max(prompts))
 
 

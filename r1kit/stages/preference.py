@@ -142,7 +142,7 @@ def _task(recipe: Recipe, split: Split) -> General:
 def _example(reader: Reader, made: Made) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
     if isinstance(made, Safety):
-        text = reader.renderer.write(made.reasoning, made.answer)
+        text = reader.renderer.format_completion(made.reasoning, made.answer)
         return Labelled(reader.whole(made.problem, text), made.is_safe)
     chosen, rejected = (
         reader.answer(made.problem, answer.strip()) for answer in (made.chosen, made.rejected)

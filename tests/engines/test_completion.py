@@ -59,9 +59,9 @@ def said(
     """All that is said of a completion that comes in these parts."""
     engine = parts if isinstance(parts, Fed) else Fed(parts)
     request = Request(PROMPT, 1, SamplingParams(500), 3)
-    opening = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
+    rendered_prompt = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
     ask = GenerationRequest(
-        request, opening, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
+        request, rendered_prompt, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
     )
     [completing] = begin(engine, ask, WORDS)
     saids: list[Chunk] = []

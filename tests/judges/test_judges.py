@@ -133,7 +133,7 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
 def test_a_score_is_that_of_its_model_alone(judge: RewardModels) -> None:
     asked, text = problem(), "<think>a</think>Hello, Mina!"
     ids = [
-        *RENDERER.prompt(asked.messages),
+        *RENDERER.render_prompt(asked.messages),
         *encode_text(TOKENIZER, "Hello, Mina!"),
         TOKENIZER.eos_token_id,
     ]
@@ -169,7 +169,7 @@ CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 def test_text_never_becomes_a_control_token() -> None:
     reader, asked = Reader(RENDERER), problem()
-    prompt = RENDERER.prompt(asked.messages)
+    prompt = RENDERER.render_prompt(asked.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(SPECIAL_TOKENS) + "</think>"
     seen = reader.answer(asked, parse(f"<think>a</think>b{hostile}").answer)
@@ -196,9 +196,9 @@ def test_what_is_written_is_read_back(reasoning: str | None, opened: bool) -> No
     renderer, asked = renderer_of(tokenizer), problem()
     reader = Reader(renderer)
     assert renderer.opens_thinking is opened
-    text = renderer.write(reasoning, "Hello!")
+    text = renderer.format_completion(reasoning, "Hello!")
     assert renderer.parse(text).answer == "Hello!"
-    prompt = renderer.prompt(asked.messages)
+    prompt = renderer.render_prompt(asked.messages)
     for seen in (reader.answer(asked, renderer.parse(text).answer), reader.whole(asked, text)):
         assert seen is not None
         shown = tokenizer.decode(seen[len(prompt) : -1])

@@ -8,7 +8,7 @@ from tests.renderers.dialects import RENDERERS
 
 def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
     renderer = RENDERERS["r1-zero"]
-    prompt = renderer.tokenizer.decode(renderer.prompt([Message("user", "What is 1+1?")]))
+    prompt = renderer.tokenizer.decode(renderer.render_prompt([Message("user", "What is 1+1?")]))
     assert prompt == (
         "<s>A conversation between User and Assistant. The user asks a question, and the Assistant "
         "solves it. The assistant first thinks about the reasoning process in the mind and then "
@@ -17,7 +17,7 @@ def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
         "process here </think> <answer> answer here </answer>. User: What is 1+1?. Assistant:"
     )
     talk = [Message("user", "1+1"), Message("assistant", "a</think>2"), Message("user", "2+2")]
-    assert renderer.tokenizer.decode(renderer.prompt(talk)).endswith(
+    assert renderer.tokenizer.decode(renderer.render_prompt(talk)).endswith(
         " User: 1+1. Assistant: <answer> 2 </answer> User: 2+2. Assistant:"
     )
 

@@ -43,7 +43,7 @@ def collector(
     config = RLConfig(n_problems=2, n_completions=2, max_tokens=64, **settings)
     renderer = renderer_of(tokenizer)
     problems = enumerate(TASKS.problems(0, N_PROBLEMS))
-    index_of = {tuple(renderer.prompt(problem.messages)): i for i, problem in problems}
+    index_of = {tuple(renderer.render_prompt(problem.messages)): i for i, problem in problems}
 
     def answer(request: Request, sample: int) -> str:
         index = index_of[tuple(request.prompt_ids)]
