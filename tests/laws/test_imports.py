@@ -166,7 +166,7 @@ def test_files_and_functions_stay_one_room() -> None:
 
 
 THE_CANDIDATE = PACKAGE / "verify" / "sandbox" / "program.py"
-"""Executes a candidate, inside the cage, in a process that ends with it."""
+"""Executes a candidate, confined, in a process that ends with it."""
 
 
 def test_outside_text_is_never_executed() -> None:

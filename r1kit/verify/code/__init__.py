@@ -19,7 +19,7 @@ from r1kit.files.untrusted import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
 from r1kit.verify.code.calls import NO_TIME, Args, call, why
-from r1kit.verify.code.stand_in import run_check
+from r1kit.verify.code.check_runner import run_check
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
 from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 

@@ -48,7 +48,7 @@ class CallTest:
 class CheckTest:
     """Test code that defines `check(candidate)`, as in HumanEval, for the function `entry_point`.
 
-    It runs in a separate process that the candidate cannot access, and calls a stand-in; the
+    It runs in a separate process that the candidate cannot access, and calls a stub; the
     candidate receives only the arguments of those calls.
     """
 

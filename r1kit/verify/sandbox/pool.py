@@ -34,8 +34,8 @@ Level = Literal["strict", "standard", "best-effort"]
 HERE = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
 _NEEDED = (
-    "cage",
     "cgroup",
+    "confinement",
     "job",
     "kernel",
     "landlock",

@@ -1,4 +1,4 @@
-"""The escape suite: held at every level and as several users, and biting where there is no cage."""
+"""The escape suite: held at every level and as several users, effective when unconfined."""
 
 import functools
 import json
@@ -18,9 +18,9 @@ from r1kit.types import Json
 from r1kit.verify.sandbox import Level, Sandbox
 from r1kit.verify.sandbox.attacks import ATTACKS
 from r1kit.verify.sandbox.attacks.attack import Attack
-from r1kit.verify.sandbox.attacks.scene import STDIN, judge, scene
+from r1kit.verify.sandbox.attacks.testbed import STDIN, open_testbed, run_attack
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 SUITE = Path(__file__).parent / "suite.py"
 PACKAGE = Path(__file__).parents[3] / "r1kit"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -49,16 +49,18 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
     if attack.only_strict and sandbox.level != "strict":
         pytest.skip("not promised at this level")
-    finding = judge(sandbox, attack)
+    finding = run_attack(sandbox, attack)
     assert finding.passed, finding.what
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to win where there is no cage")
+@pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to succeed unconfined")
 @pytest.mark.parametrize(
-    "attack", [a for a in ATTACKS if a.bites], ids=lambda attack: attack.name.replace(" ", "-")
+    "attack",
+    [a for a in ATTACKS if a.effective],
+    ids=lambda attack: attack.name.replace(" ", "-"),
 )
 def test_without_a_cage_the_attack_wins(attack: Attack, tmp_path: Path) -> None:
-    with scene() as around:
+    with open_testbed() as around:
         said = [b"", b""]
         for program in filter(None, (attack.program, attack.then)):
             command = [sys.executable, "-I", "-S", "-c", around.program(program)]

@@ -1,13 +1,13 @@
 """Run test code such as HumanEval's `check(candidate)` in a process without the candidate.
 
 Test code contains the correct answers, so the candidate must not share its process. The test code
-runs alone in the sandbox, at least twice, with a stand-in as its `candidate`:
+runs alone in the sandbox, at least twice, with a stub as its `candidate`:
 
-1. Rehearsal: assertions are ignored, and the stand-in records the calls. It returns an object that
+1. Recording: assertions are ignored, and the stub records the calls. It returns an object that
    supports every operation.
 2. The candidate executes these calls in a separate process (calls.py).
-3. The stand-in returns the recorded results, and the assertions decide. If there is a new call (its
-   arguments depend on earlier results), the rehearsal is repeated with the results known so far.
+3. The stub returns the recorded results, and the assertions decide. If there is a new call (its
+   arguments depend on earlier results), the recording is repeated with the results known so far.
 
 Only data passes between the processes. Departure: the test code does not see in-place changes of
 arguments by the candidate, and functions cannot be arguments or results.
@@ -184,7 +184,7 @@ def _run(
     *,
     is_rehearsal: bool,
 ) -> dict[str, Any]:
-    """Run the test code with a stand-in that returns the known results."""
+    """Run the test code with a stub that returns the known results."""
     request = {
         "code": test.check,
         "entry_point": test.entry_point,
