@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from r1kit.engines.base import Sampler
-from r1kit.evals.metrics import Estimate, by_task, estimates
+from r1kit.evals.scores import Estimate, by_task, estimates
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric, Verify

@@ -21,9 +21,9 @@ from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.metrics import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
+from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
 from r1kit.serve.responses_output import Items
@@ -112,7 +112,7 @@ class Routes:
         return JsonResponse(body, 200 if is_well else 503)
 
     async def metrics(self) -> Response:
-        """Return the metrics of metrics.py."""
+        """Return the metrics of prometheus.py."""
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer(
