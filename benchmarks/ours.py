@@ -17,7 +17,7 @@ import torch
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
 from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
 from r1kit.engines.base import generate
-from r1kit.engines.open import OpenedSampler, open_sampler
+from r1kit.engines.open import PolicySampler, open_sampler
 from r1kit.judges import PART
 from r1kit.model.parallel import launch
 from r1kit.model.policy import Policy
@@ -205,7 +205,7 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
     return ranks.sum({"rate": rate})["rate"]
 
 
-def _open(ranks: Ranks, work: Work) -> tuple[Policy, OpenedSampler]:
+def _open(ranks: Ranks, work: Work) -> tuple[Policy, PolicySampler]:
     """Open the policy and its sampler as a stage does."""
     policy = Policy.load(Path(work.model), ranks.device, torch.float32)
     return policy, open_sampler(policy, max_rows=COMPUTE.max_rows)

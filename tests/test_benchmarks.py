@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
-from r1kit.loadtest.load_test import Load, measure
+from r1kit.loadtest.load_test import LoadRequest, measure
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import load_tokenizer
 from r1kit.renderers.r1kit import PAD
@@ -20,7 +20,7 @@ from tests.serve.conftest import Server, opened, running
 
 
 def test_200_that_go_and_200_that_stay_leave_nothing_behind(server: Server) -> None:
-    work = Load(f"{server.url}/v1", "tiny", max_tokens=24)
+    work = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=24)
     assert soak.soak(work, os.getpid(), 200, 200) == []
     assert soak.left_behind(server.url) == []
     server.wait_idle()
@@ -28,9 +28,9 @@ def test_200_that_go_and_200_that_stay_leave_nothing_behind(server: Server) -> N
 
 def test_the_soak_sees_answers_that_differ(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = iter(range(10_000))
-    body = Load.body
-    monkeypatch.setattr(Load, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
-    work = Load(f"{server.url}/v1", "tiny", max_tokens=8)
+    body = LoadRequest.body
+    monkeypatch.setattr(LoadRequest, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
+    work = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=8)
     failures = soak.soak(work, os.getpid(), 0, 40)
     assert any("said something else" in failure for failure in failures)
 
@@ -41,7 +41,7 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path
         tokenizer = server.one.decoder
         assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
-        asked = Load(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
+        asked = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
         level = measure(asked, 4, 12)
     assert (level.errors, level.tokens) == (0, 12 * 32)
 

@@ -17,7 +17,7 @@ from rich.console import Console
 import r1kit
 from r1kit import config
 from r1kit.cli import next_commands
-from r1kit.config.shipped import FOLDER, shipped
+from r1kit.config.shipped import FOLDER, shipped_recipes
 from r1kit.errors import EXTRAS
 from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
@@ -56,7 +56,7 @@ def test_a_wheel_runs_its_recipes_in_any_folder(wheel: Path, tmp_path: Path) -> 
         )  # fmt: skip
 
     listed = r1("recipes").stdout
-    for recipe in shipped():
+    for recipe in shipped_recipes():
         assert f"\n{recipe.name}  " in f"\n{listed}"
     printed = r1("recipes", "tiny").stdout
     assert printed == (ROOT / "recipes/tiny.toml").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs() -
     assert {path.name for path in FOLDER.rglob("*.toml")} == {
         path.name for path in (ROOT / "recipes").rglob("*.toml")
     }
-    for recipe in shipped():
+    for recipe in shipped_recipes():
         _, takes, needs = recipe.path.read_text(encoding="utf-8").splitlines()[:3]
         assert takes.startswith("# Takes: "), recipe.name
         assert needs.startswith("# Needs: "), recipe.name
@@ -181,7 +181,7 @@ def test_commands_are_written_as_this_shell_finds_them(
     (tmp_path / "bin/r1").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / path))
     monkeypatch.setattr(sys, "argv", [program])
-    assert next_commands.called() == expected
+    assert next_commands.own_command() == expected
 
 
 def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
@@ -190,14 +190,14 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["r1"])
     recipe, out = config.load(Path("smoke"), ["seed=3"]), Path("my runs/a")
-    call = next_commands.Call(Path("smoke"), out, ["seed=3"], None)
+    call = next_commands.RunCommand(Path("smoke"), out, ["seed=3"], None)
     with RunDir.create_or_resume(out, recipe) as run:
-        next_commands.tell_next(recipe, out, call, Console())
+        next_commands.print_next_commands(recipe, out, call, Console())
         assert capsys.readouterr().out == ""
         run.checkpoint_path("base", 9).mkdir()
         (run.checkpoint_path("base", 9) / MARKER).write_text("{}")
         run.mark_finished("base", {})
-        next_commands.tell_next(recipe, out, call, Console(width=30))
+        next_commands.print_next_commands(recipe, out, call, Console(width=30))
         said = capsys.readouterr().out
         assert "or go on with the recipe:\n" in said
         assert said.rstrip().splitlines()[1:] == [
@@ -206,6 +206,6 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
             "    r1 run smoke --out 'my runs/a' --set seed=3",
         ]
         run.mark_finished("zero", {})
-        next_commands.tell_next(recipe, out, call, Console())
+        next_commands.print_next_commands(recipe, out, call, Console())
         last = capsys.readouterr().out.rstrip().splitlines()[-1]
     assert last == "    r1 run smoke --out 'my runs/a-seed4' --set seed=4"

@@ -46,12 +46,16 @@ class ChatBackend(Protocol):
     def close(self) -> None: ...
 
 
-def open_voice(source: str, model: str | None = None, key: str | None = None) -> ChatBackend:
+def open_backend(source: str, model: str | None = None, key: str | None = None) -> ChatBackend:
     """Open a checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
-    return Remote(Endpoint(source, model, key)) if is_url(source) else Local.opened(source)
+    return (
+        RemoteBackend(Endpoint(source, model, key))
+        if is_url(source)
+        else LocalBackend.opened(source)
+    )
 
 
-class Local:
+class LocalBackend:
     """A model loaded in this process."""
 
     def __init__(
@@ -67,7 +71,7 @@ class Local:
         self.engine = self._new_engine()
 
     @classmethod
-    def opened(cls, name: str, device: str = "auto", dtype: str = "auto") -> Local:
+    def opened(cls, name: str, device: str = "auto", dtype: str = "auto") -> LocalBackend:
         """Load a name accepted by `find_model`, in bfloat16 on CUDA by default. Raises R1Error."""
         path = find_model(name)  # before importing torch, so that a missing path fails at once
         with gc_paused_imports():
@@ -122,16 +126,16 @@ class Local:
         paths = Path(self.name).parent.glob("*/r1kit.json")
         return sorted(path.parent.name for path in paths)
 
-    def turn_to(self, name: str) -> Local:
+    def turn_to(self, name: str) -> LocalBackend:
         """Load a checkpoint next to this one, or a name accepted by `find_model`."""
         sibling = Path(self.name).parent / name
-        return Local.opened(str(sibling) if name in self.others() else name)
+        return LocalBackend.opened(str(sibling) if name in self.others() else name)
 
     def close(self) -> None:
         """Do nothing: only memory is held."""
 
 
-class Remote:
+class RemoteBackend:
     """A model on an OpenAI-compatible server."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -146,12 +150,12 @@ class Remote:
     def others(self) -> list[str]:
         return self._endpoint.models()
 
-    def turn_to(self, name: str) -> Remote:
+    def turn_to(self, name: str) -> RemoteBackend:
         if name not in self.others():
             raise CheckpointError(
                 f"The server has no model {name}; it has {', '.join(self.others())}."
             )
-        return Remote(self._endpoint.for_model(name))
+        return RemoteBackend(self._endpoint.for_model(name))
 
     def close(self) -> None:
         self._endpoint.close()

@@ -20,7 +20,7 @@ from r1kit.stages.plan import plan
 
 
 @dataclass(frozen=True)
-class Call:
+class RunCommand:
     """The arguments of `r1 run` that determine which run it is."""
 
     recipe: Path
@@ -37,7 +37,7 @@ class Call:
         return ["run", str(self.recipe), *out, *track, *changes]
 
 
-def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> None:
+def print_next_commands(recipe: Recipe, folder: Path, call: RunCommand, console: Console) -> None:
     """Print what can be done with the run in `folder`; nothing if it has no model yet."""
     model = folder if newest_checkpoint(folder) else _newest_student(folder)
     if model is None:
@@ -47,12 +47,12 @@ def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> Non
     last = "run it with another seed" if is_done else "go on with the recipe"
     again = _with_next_seed(recipe, folder, call) if is_done else call
     commands = [["chat", str(model)], ["serve", str(model)], again.words()]
-    lines = [f"    {shlex.join([*called(), *command])}" for command in commands]
+    lines = [f"    {shlex.join([*own_command(), *command])}" for command in commands]
     sentence = f"  Next: talk to it, open it in a browser, or {last}:"
     console.print(Text.assemble((sentence, "dim"), "\n", "\n".join(lines), "\n"), soft_wrap=True)
 
 
-def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:
+def _with_next_seed(recipe: Recipe, folder: Path, call: RunCommand) -> RunCommand:
     seed = recipe.seed + 1
     others = [change for change in call.changes if change.partition("=")[0].strip() != "seed"]
     name = folder.name.removesuffix(f"-seed{recipe.seed}")
@@ -67,7 +67,7 @@ def _newest_student(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def called() -> list[str]:
+def own_command() -> list[str]:
     """Return how a shell here calls this program: `r1`, its path, or Python and the module."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":

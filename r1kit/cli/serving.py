@@ -99,17 +99,17 @@ EngineKey = Annotated[
     typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: API key of that server."),
 ]
 GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: number of GPUs per model.")]
-Longest = Annotated[
+MaxModelLen = Annotated[
     int | None, typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and answer.")
 ]
-Eager = Annotated[
+EnforceEager = Annotated[
     bool, typer.Option("--enforce-eager", help="For --engine vllm: faster start, slower sampling.")
 ]
 Profile = Annotated[
     str,
     typer.Option(metavar="r1kit|deepseek-r1", help="deepseek-r1: only the API of January 2025."),
 ]
-Others = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
+VllmOptions = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
 AllowHost = Annotated[list[str] | None, typer.Option(help="Allowed Host header; may be repeated.")]
 AllowOrigin = Annotated[
     list[str] | None,
@@ -140,9 +140,9 @@ def serve(
     engine: EngineOption = "local",
     engine_key: EngineKey = None,
     tensor_parallel_size: GPUs = 1,
-    max_model_len: Longest = None,
-    enforce_eager: Eager = False,
-    vllm_args: Others = "",
+    max_model_len: MaxModelLen = None,
+    enforce_eager: EnforceEager = False,
+    vllm_args: VllmOptions = "",
     api_profile: Profile = "r1kit",
     max_rows: Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")] = 32,
     max_waiting: Annotated[int, typer.Option(min=8, help="Maximum queued completions.")] = 256,
@@ -223,7 +223,7 @@ def _opener(
         from r1kit.serve.proxy import open_front
 
         return lambda: open_front(engine, key, limits)
-    found = _found(models)
+    found = _resolve_models(models)
     if engine == "vllm":
         from r1kit.serve.vllm import open_vllm
 
@@ -248,7 +248,7 @@ def _is_launch_day(profile: str, engine: str) -> bool:
     return profile == "deepseek-r1"
 
 
-def _found(models: list[str]) -> dict[str, Path | str]:
+def _resolve_models(models: list[str]) -> dict[str, Path | str]:
     """Map the names that models are served under to the models."""
     from r1kit.model.find import find_model
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class EvalConfig(Strict):
+class EvalConfig(StrictModel):
     """Evaluation of every stage: held-out problems with k samples each."""
 
     n_problems: int = Field(400, ge=1)

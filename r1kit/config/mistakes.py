@@ -10,13 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-MAX_TOLD = 5
+MAX_LISTED = 5
 """maximum number of mistakes listed one by one"""
-MAX_SHOWN = 60
+MAX_VALUE_CHARS = 60
 """maximum number of characters shown of a rejected value"""
 
 _WHOLE, _NUMBER = "a whole number", "a number"
-_NEEDS = {
+_REQUIREMENTS = {
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_parsing_size": "a smaller number",
@@ -46,26 +46,26 @@ _NEEDS = {
 RENAMED = {"bench": "eval"}
 """maps a section of earlier recipes to its name now"""
 
-Place = tuple[int | str, ...]
+KeyPath = tuple[int | str, ...]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """Return one sentence with all mistakes; `where` names the file, `model` is its schema."""
-    by_place: dict[Place, list[ErrorDetails]] = {}
+    by_place: dict[KeyPath, list[ErrorDetails]] = {}
     for item in error.errors():
-        by_place.setdefault(_place(item["loc"], model), []).append(item)
+        by_place.setdefault(_key_path(item["loc"], model), []).append(item)
     # A list with invalid entries is also reported as too short; drop that second error.
-    deepest = [place for place in by_place if not _is_told_below(place, by_place)]
+    deepest = [place for place in by_place if not _has_deeper_mistake(place, by_place)]
     lines = [_line(place, by_place[place], model) for place in deepest]
-    rest = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
-    return f"{where}: {'; '.join(lines[:MAX_TOLD] + rest)}."
+    rest = [f"and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return f"{where}: {'; '.join(lines[:MAX_LISTED] + rest)}."
 
 
-def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
+def _has_deeper_mistake(place: KeyPath, places: Iterable[KeyPath]) -> bool:
     return any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
 
-def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
+def _key_path(loc: Sequence[int | str], model: type[BaseModel]) -> KeyPath:
     """Convert pydantic's location into a place in the TOML file, without names of union members."""
     parts: list[int | str] = []
     at: type[BaseModel] | None = model
@@ -81,7 +81,7 @@ def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
     return tuple(parts)
 
 
-def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+def _line(place: KeyPath, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
     first = items[0]
     if first["type"] == "extra_forbidden":
         return f"unknown key {_key(place)!r} {_nearest(place, model)}"
@@ -89,18 +89,18 @@ def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -
         return f"{_key(place[:-1])} needs {place[-1] + 1} numbers"
     if first["type"] == "missing":
         return f"{_key(place)!r} is missing: {_how_to_write(place, model)}"
-    if first["type"] not in _NEEDS:
+    if first["type"] not in _REQUIREMENTS:
         return f"{_key(place) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
-    needs = " or ".join(dict.fromkeys(_need(item, place, model) for item in items))
+    needs = " or ".join(dict.fromkeys(_requirement(item, place, model) for item in items))
     return f"{_key(place)} needs {needs} (it is {_shown(first['input'])})"
 
 
-def _need(item: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
-    sentence = _NEEDS[item["type"]]
+def _requirement(item: ErrorDetails, place: KeyPath, model: type[BaseModel]) -> str:
+    sentence = _REQUIREMENTS[item["type"]]
     return sentence.format(write=_how_to_write(place, model), **item.get("ctx", {}))
 
 
-def _how_to_write(place: Place, model: type[BaseModel]) -> str:
+def _how_to_write(place: KeyPath, model: type[BaseModel]) -> str:
     """Return the hint for a key at this place: `write [zero] and its keys below`."""
     owner, last = _owner(place, model), place[-1]
     dotted = ".".join(part for part in place if isinstance(part, str))
@@ -116,7 +116,7 @@ def _how_to_write(place: Place, model: type[BaseModel]) -> str:
     return f"write {brackets} and its keys below"
 
 
-def _key(place: Place) -> str:
+def _key(place: KeyPath) -> str:
     """Format a place: `zero.optim.lr` or `entry 2 of tasks, level`."""
     key = ""
     for part in place:
@@ -131,10 +131,10 @@ def _key(place: Place) -> str:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
 
 
-def _nearest(place: Place, model: type[BaseModel]) -> str:
+def _nearest(place: KeyPath, model: type[BaseModel]) -> str:
     if place[0] in RENAMED and len(place) == 1:
         return f"(it is called {RENAMED[str(place[0])]!r} now)"
     owner = _owner(place, model)
@@ -143,7 +143,7 @@ def _nearest(place: Place, model: type[BaseModel]) -> str:
     return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(keys)})"
 
 
-def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
+def _owner(place: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
     """Return the section that contains the last part of `place`."""
     at: type[BaseModel] | None = model
     for part in place[:-1]:

@@ -49,7 +49,7 @@ class Provenance:
     seed: int
 
 
-def drafts(groups: Sequence[Group]) -> list[Candidate]:
+def candidates_of(groups: Sequence[Group]) -> list[Candidate]:
     """Return the rollouts as candidates, in order."""
     candidates = []
     for group in groups:
@@ -59,7 +59,7 @@ def drafts(groups: Sequence[Group]) -> list[Candidate]:
     return candidates
 
 
-def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
+def training_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
     """Convert a candidate to a conversation; `filters` are the names of the filters it passed."""
     problem, verdict = draft.rollout.problem, draft.rollout.verdict
     answer = Message("assistant", draft.parsed.answer or "", draft.parsed.thinking)

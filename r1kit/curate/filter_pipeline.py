@@ -31,7 +31,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class FilterCounts:
     """The counts of one filter."""
 
     filter: str
@@ -56,7 +56,7 @@ class FilterReport:
 
     n_in: int
     n_out: int
-    counts: tuple[Count, ...]
+    counts: tuple[FilterCounts, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -108,7 +108,7 @@ def run(
     return kept, FilterReport(len(drafts), len(kept), tuple(counts))
 
 
-def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Count]:
+def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], FilterCounts]:
     remarks = step.judge(drafts)
     kept: list[Candidate] = []
     taken: Counter[str] = Counter()
@@ -121,7 +121,9 @@ def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Coun
                 examples.setdefault(remark.why, remark.example)
         if remark is None or remark.is_note:
             kept.append(draft)
-    return kept, Count(step.name, len(drafts), len(kept), _sorted(taken), _sorted(noted), examples)
+    return kept, FilterCounts(
+        step.name, len(drafts), len(kept), _sorted(taken), _sorted(noted), examples
+    )
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
-from r1kit.engines.text import Text, TextStream, UntilStop
+from r1kit.engines.text import Detokenizer, IncrementalDetokenizer, StopStringFilter
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.stream_parser import Piece
 from r1kit.types import Completion, FinishReason, Request, SamplingParams, TopLogprobs
@@ -101,14 +101,16 @@ def begin(
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)
     state = engine.submit(request)
-    text = Text(tokenizer, engine.eos_ids)
+    text = Detokenizer(tokenizer, engine.eos_ids)
     return [CompletionStream(ask, index, state, text) for index in range(request.n)]
 
 
 class CompletionStream:
     """Completion `index` of a request; call `advance` after every step, in the engine's thread."""
 
-    def __init__(self, ask: GenerationRequest, index: int, state: RequestState, text: Text) -> None:
+    def __init__(
+        self, ask: GenerationRequest, index: int, state: RequestState, text: Detokenizer
+    ) -> None:
         self.state = state
         self.is_over = False
         self._asked = state
@@ -117,9 +119,9 @@ class CompletionStream:
         self._state_index = index
         """index of this completion in `state`"""
         self._text = text
-        self._stream = TextStream(text, state.request.sampling.stop)
+        self._stream = IncrementalDetokenizer(text, state.request.sampling.stop)
         self._parser = None if ask.rendered_prompt is None else ask.rendered_prompt.stream_parser()
-        self._until = UntilStop(ask.stop)
+        self._until = StopStringFilter(ask.stop)
         """matches the answer's stop strings"""
         self._n_sent = 0
         """number of the request's tokens that were emitted"""
@@ -284,7 +286,7 @@ class CompletionStream:
         self._has_closed = True
         self.state = engine.submit(self._rest(cut, close_ids), ahead=True)
         self._state_index = self._n_sent = 0
-        self._stream = TextStream(self._text, self.state.request.sampling.stop)
+        self._stream = IncrementalDetokenizer(self._text, self.state.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
             chunk, pieces=pieces, n_tokens=chunk.n_tokens + n, n_thinking=chunk.n_thinking + n

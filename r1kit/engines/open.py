@@ -32,14 +32,14 @@ class SharedWeights:
         self._engine.publish(version)
 
 
-class OpenedSampler(NamedTuple):
+class PolicySampler(NamedTuple):
     """A sampler and the way in which it gets new weights."""
 
     sampler: Sampler
     weight_sync: WeightSync
 
 
-def open_sampler(policy: Policy, *, max_rows: int) -> OpenedSampler:
+def open_sampler(policy: Policy, *, max_rows: int) -> PolicySampler:
     """Open a sampler of the policy that keeps up to `max_rows` completions in flight."""
     engine = LocalEngine(policy.module, policy.tokenizer, max_rows=max_rows)
-    return OpenedSampler(engine, SharedWeights(engine))
+    return PolicySampler(engine, SharedWeights(engine))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
 from r1kit.types import Completion, FinishReason, Request, TopLogprobs
 
@@ -60,7 +60,7 @@ class RemoteEngine(ABC):
         self.eos_ids = frozenset(eos_ids)
         self._vocab_size = vocab_size
         self._max_positions = max_positions
-        self._text = Text(tokenizer, self.eos_ids)
+        self._text = Detokenizer(tokenizer, self.eos_ids)
         self._remote_completions: dict[RequestState, list[RemoteCompletion]] = {}
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from r1kit.engines.base import Counters, RequestState, check
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.types import Completion, FinishReason, Request
 
 Script = Callable[[Request, int], str]
@@ -27,7 +27,7 @@ class ScriptedEngine:
         self._script = script
         self._tokenizer = tokenizer
         self._eos_id: int = tokenizer.eos_token_id
-        self._text = Text(tokenizer, {self._eos_id})
+        self._text = Detokenizer(tokenizer, {self._eos_id})
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Implements `Sampler.submit`."""

@@ -17,7 +17,7 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 """text to which an incomplete character decodes"""
 
 
-class Text:
+class Detokenizer:
     """A decoder for one tokenizer and one set of EOS ids."""
 
     def __init__(self, tokenizer: Any, eos_ids: Collection[int]) -> None:
@@ -50,7 +50,7 @@ class Text:
         return any(string in tail for string in stop) and self.complete(ids, stop)[1]
 
 
-class UntilStop:
+class StopStringFilter:
     """A filter that passes streamed text up to the first stop string."""
 
     def __init__(self, stop: Sequence[str]) -> None:
@@ -77,10 +77,10 @@ class UntilStop:
         return rest
 
 
-class TextStream:
+class IncrementalDetokenizer:
     """The incremental decoder of one completion."""
 
-    def __init__(self, text: Text, stop: Sequence[str]) -> None:
+    def __init__(self, text: Detokenizer, stop: Sequence[str]) -> None:
         self._text = text
         self._context = 0
         """index of the first token that is decoded again with the new ones"""
@@ -89,7 +89,7 @@ class TextStream:
         self._sent = 0
         """number of tokens in the deltas returned so far"""
         self._text_so_far = ""
-        self._until = UntilStop(stop)
+        self._until = StopStringFilter(stop)
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
         """Return the new text that is certain for an open completion with `ids` so far, if any."""

@@ -30,10 +30,10 @@ MARKER = "r1kit.json"
 SEAL = "checksum"
 """key of a record's own checksum, computed over the other entries"""
 
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL_ERRNOS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_DENIED_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_PATH = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
-_TAKEN = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
+_EXISTS_ERRNOS = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
 _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
 
 
@@ -62,7 +62,7 @@ def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> Non
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    with full_disk_said(path):
+    with explaining_full_disk(path):
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -132,12 +132,12 @@ def remove_leftovers(folder: Path) -> None:
 
 def is_full(error: BaseException) -> bool:
     """Return True if a write failed on a full disk, judged by errno or a native library's text."""
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in _FULL_ERRNOS:
         return True
     return bool(_FULL_TEXT.search(str(error)))
 
 
-def file_trouble(error: BaseException, path: Path | None = None) -> RunError | None:
+def file_error(error: BaseException, path: Path | None = None) -> RunError | None:
     """Return an error for file problems the user can fix: full disk, permissions, invalid path.
 
     None for all other errors. Without `path`, the file is the one named in the exception.
@@ -157,25 +157,25 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
             "There is no writable folder for temporary files; free some space in /tmp, or name "
             "another folder with TMPDIR."
         )
-    if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
+    if name is None or code is None or (path is None and code not in _DENIED_ERRNOS | _NO_PATH):
         return None
     verb, other = (
         ("used", "name another path") if path is None else ("written", "use another --out")
     )
-    right = "change its permissions, or " if code in _BARRED else ""
+    right = "change its permissions, or " if code in _DENIED_ERRNOS else ""
     why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
-    if code in _TAKEN:
+    if code in _EXISTS_ERRNOS:
         right = "move the existing file or folder away, or "
     return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
 
 
 @contextlib.contextmanager
-def full_disk_said(path: Path) -> Iterator[None]:
+def explaining_full_disk(path: Path) -> Iterator[None]:
     """Turn a failed write in the block into a RunError that states the remedy."""
     try:
         yield
     except Exception as error:
-        trouble = file_trouble(error, path)
+        trouble = file_error(error, path)
         if trouble is None:
             raise
         raise trouble from error
@@ -186,7 +186,7 @@ def lock(path: Path) -> int | None:
 
     Returns the open descriptor; the file is created if missing. Raises RunError if it cannot be.
     """
-    with full_disk_said(path):
+    with explaining_full_disk(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

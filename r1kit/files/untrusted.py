@@ -21,8 +21,8 @@ import orjson
 
 MAX_DEPTH = 250
 """maximum nesting depth of lists and objects, a little below orjson's limit"""
-HALF = "Half of a surrogate pair is no text"
-_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+LONE_SURROGATE = "Half of a surrogate pair is no text"
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Path = tuple[str | int, ...]
 
@@ -68,7 +68,7 @@ def read_mended(data: str | bytes) -> Any:
     """Parse a JSON value and replace lone surrogates in strings and keys. Raises ValueError."""
     text = data if isinstance(data, str) else data.decode("utf-8-sig")
     value = read_json(text)
-    return _mended(value) if _HALF_ESCAPED.search(text) else value
+    return _mended(value) if _ESCAPED_SURROGATE.search(text) else value
 
 
 def refuse_unwritable(value: Any) -> None:
@@ -78,7 +78,7 @@ def refuse_unwritable(value: Any) -> None:
     except TypeError:
         for path, part in _parts(value):
             if isinstance(part, str) and not is_text(part):
-                raise UnwritableError(path, HALF) from None
+                raise UnwritableError(path, LONE_SURROGATE) from None
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -4,7 +4,7 @@ Source: the R1 paper, section 2.3.4 of its first version: helpfulness is judged 
 alone, to interfere less with the reasoning; harmlessness by the whole completion. Departure: the
 question decides which of the two models is used, and the score is its sigmoid.
 
-Only `Reader` builds the inputs of the models, in training and in judging alike.
+Only `RewardInputEncoder` builds the inputs of the models, in training and in judging alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from r1kit.types import Attempt, Message, Problem
 
 
 @dataclass(frozen=True)
-class Reader:
+class RewardInputEncoder:
     """Converts completions to the input tokens of a reward model."""
 
     renderer: Renderer
@@ -57,7 +57,7 @@ class RewardModels:
     ) -> None:
         self.helpful = helpful
         self.harmless = harmless
-        self.reader = Reader(renderer)
+        self.reader = RewardInputEncoder(renderer)
         self.micro_batch_tokens = micro_batch_tokens
 
     def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:

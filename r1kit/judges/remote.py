@@ -108,7 +108,7 @@ class RemoteJudge:
             if isinstance(answer, EngineError):
                 self.last_failure = str(answer)
             else:
-                replies[index] = _said(answer)
+                replies[index] = _judged_text(answer)
         return replies
 
     def _prompt(self, attempt: Attempt) -> tuple[Message, Message] | None:
@@ -161,7 +161,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         at = text.find("{", end)
 
 
-def _said(completions: Sequence[Completion]) -> str:
+def _judged_text(completions: Sequence[Completion]) -> str:
     return parse(completions[0].text).answer or ""
 
 

@@ -26,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError, R1Error
 from r1kit.model import attention, folder
-from r1kit.model.folder import stated_eos_ids
+from r1kit.model.folder import declared_eos_ids
 from r1kit.model.norm import replace_norms
 
 _ALIGNED = 64
@@ -61,7 +61,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = model_class(shape)
-    return prepared(model.to(torch.float32), f"A new {config.family}")
+    return prepare(model.to(torch.float32), f"A new {config.family}")
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
@@ -70,12 +70,12 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
     missing, foreign or half-written, or if its architecture cannot use r1kit's attention.
     """
-    model, lacking = opened(AutoModelForCausalLM, path, dtype)
+    model, lacking = open_model(AutoModelForCausalLM, path, dtype)
     require_weights(path, lacking)
-    return prepared(model.to(device), str(path))
+    return prepare(model.to(device), str(path))
 
 
-def opened(
+def open_model(
     kind: Any, path: str | Path, dtype: torch.dtype, **settings: Any
 ) -> tuple[Any, list[str]]:
     """Open a model with one of transformers' auto classes; also return the missing weights.
@@ -84,7 +84,7 @@ def opened(
     fails.
     """
     try:
-        with folder.unchanged(path), quiet():
+        with folder.verifying_checksums(path), quiet():
             model, report = kind.from_pretrained(
                 str(path),
                 dtype=dtype,
@@ -140,10 +140,10 @@ def require_weights(path: str | Path, lacking: Sequence[str]) -> None:
 
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     """Return the EOS token ids declared by the generation config, the config or the tokenizer."""
-    return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
+    return declared_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
 
 
-def prepared(model: Any, name: str) -> PreTrainedModel:
+def prepare(model: Any, name: str) -> PreTrainedModel:
     """Give a model r1kit's attention and norms, and remove dropout; `name` is for the error.
 
     Raises CheckpointError if its attention cannot be replaced.

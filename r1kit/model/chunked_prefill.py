@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from r1kit.model.attention import Scores, attend
+from r1kit.model.attention import ScoreParams, attend
 
 
 class ChunkedPrefill:
@@ -20,7 +20,7 @@ class ChunkedPrefill:
         """Return positions [1, L]."""
         return torch.arange(self._n_before, self._n_before + self._length)[None]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         """Attend; keys and values are those of the whole sequence, [1, heads, n_before + L, D]."""
         if scores.window not in self._masks:  # built once and shared by all layers
             self._masks[scores.window] = self._mask(scores.window, query)

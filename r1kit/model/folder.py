@@ -49,7 +49,7 @@ def _marker(path: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def unchanged(
+def verifying_checksums(
     path: Path | str, is_wanted: Callable[[str], bool] = lambda name: not name.startswith(RESUME)
 ) -> Iterator[None]:
     """Verify the checksums of a checkpoint's files while the block opens them.
@@ -88,7 +88,9 @@ def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
         require_existing(path)
-    with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
+    with verifying_checksums(
+        path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)
+    ):
         tokenizer = load_tokenizer(path)
         if isinstance(path, Path):
             require_same_tokenizer(path, tokenizer)
@@ -108,10 +110,10 @@ def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]
     generation = None
     with contextlib.suppress(OSError):  # most of r1kit's own folders have none
         generation = GenerationConfig.from_pretrained(path)
-    return config.vocab_size, stated_eos_ids(generation, config, tokenizer)
+    return config.vocab_size, declared_eos_ids(generation, config, tokenizer)
 
 
-def stated_eos_ids(*sources: Any) -> frozenset[int]:
+def declared_eos_ids(*sources: Any) -> frozenset[int]:
     """Return every `eos_token_id` that any of the sources declares, as a number or a list."""
     stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from r1kit.model.attention import Layout, Scores
+from r1kit.model.attention import Layout, ScoreParams
 from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
 from r1kit.model.logprobs import forward
@@ -50,10 +50,10 @@ def inference(model: PreTrainedModel) -> Inference:
     if not _is_plain(model):
         return _Transformers(model)
     plain = _LlamaLike(model)
-    return _ShortAndLong(NumbaModel(model), plain) if fits(model) else plain
+    return _HybridInference(NumbaModel(model), plain) if fits(model) else plain
 
 
-class _ShortAndLong:
+class _HybridInference:
     """Prefill of long sequences in torch; short prefills and all decoding in compiled loops."""
 
     def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
@@ -76,7 +76,7 @@ class _ShortAndLong:
         return [read[index] for index in range(len(pairs))]
 
 
-class _InLayouts(ABC):
+class _TorchInference(ABC):
     """Prefill in torch: prompts without a cached prefix in one packed pass, the others singly."""
 
     device: torch.device
@@ -112,7 +112,7 @@ class _InLayouts(ABC):
         self.forward(tokens, layout.positions()[0].to(self.device), layout, cache)
 
 
-class _Transformers(_InLayouts):
+class _Transformers(_TorchInference):
     """Any architecture, through transformers' own forward."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -146,7 +146,7 @@ class _Transformers(_InLayouts):
         )
 
 
-class _LlamaLike(_InLayouts):
+class _LlamaLike(_TorchInference):
     """Pre-norm layers of rotary attention and SwiGLU, as in Llama, Qwen2 and Qwen3."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -228,9 +228,9 @@ def _mlp_block(layer: Any, x: Tensor, attended: Tensor) -> Tensor:
     return _linear(mlp.down_proj, gate.mul_(_linear(mlp.up_proj, normed))).add_(x)
 
 
-def _scores(layer: Any) -> Scores:
+def _scores(layer: Any) -> ScoreParams:
     own = layer.self_attn
-    return Scores(own.scaling, getattr(own, "sliding_window", None), None)
+    return ScoreParams(own.scaling, getattr(own, "sliding_window", None), None)
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

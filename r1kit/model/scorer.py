@@ -35,7 +35,7 @@ def from_policy(
     architecture.
     """
     with torch.random.fork_rng(devices=[]):
-        model, lacking = causal_lm.opened(
+        model, lacking = causal_lm.open_model(
             AutoModelForSequenceClassification, path, dtype, num_labels=1
         )
     causal_lm.require_weights(path, [name for name in lacking if name != HEAD])
@@ -52,7 +52,7 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
 
     Raises CheckpointError as `causal_lm.load` does, and if the folder lacks the scalar head.
     """
-    model, lacking = causal_lm.opened(AutoModelForSequenceClassification, path, dtype)
+    model, lacking = causal_lm.open_model(AutoModelForSequenceClassification, path, dtype)
     causal_lm.require_weights(path, lacking)
     _refuse_other_head(path, model)
     return _prepared(model, path, device)
@@ -96,4 +96,4 @@ def _refuse_other_head(path: str | Path, model: Any) -> None:
 
 
 def _prepared(model: Any, path: str | Path, device: torch.device | str) -> PreTrainedModel:
-    return causal_lm.prepared(model.to(device), str(path))
+    return causal_lm.prepare(model.to(device), str(path))

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from r1kit.pages import open_chat, turns
-from r1kit.pages.api import AnswerControl, Api
+from r1kit.pages.api import AnswerControl, ApiClient
 from r1kit.pages.i18n import EXAMPLES, say
 from r1kit.pages.markup import DELIMITERS
-from r1kit.pages.open_chat import Talk
+from r1kit.pages.open_chat import OpenConversation
 from r1kit.pages.turns import Turn
 
 Updates = dict[Any, Any]
@@ -70,7 +70,7 @@ class ChatTab:
     The browser stores the conversation (chats.js) and sends it with each event (open_chat.py).
     """
 
-    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
+    def __init__(self, api: ApiClient, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
         self._controls: dict[str, AnswerControl] = {}
@@ -123,7 +123,7 @@ class ChatTab:
         settings = [self.model, self.deepthink, self._language, self._key]
         inputs = [self.talk, *settings]
         outputs = [self.ask, self.model, self.pane, self.source, self.part, self.end, self.stop]
-        options = QUIET | {"js": _with_talk("begin")}
+        options = QUIET | {"js": _with_conversation("begin")}
         events = [
             self.ask.submit(
                 self._send, [self.ask, *settings], outputs, js="r1.ask", trigger_mode="multiple",
@@ -138,7 +138,11 @@ class ChatTab:
         for event in events:
             event.success(None, js="r1.free")
             event.failure(
-                self._show, [self.talk, self._language], outputs, js=_with_talk("failed"), **QUIET
+                self._show,
+                [self.talk, self._language],
+                outputs,
+                js=_with_conversation("failed"),
+                **QUIET,
             )
         self.part.change(None, self.part, None, js="r1.keep")
         self.relist.click(None, None, [self.chats, self.restore], js="r1.list")
@@ -148,7 +152,11 @@ class ChatTab:
                    "talk": self.reshow}  # fmt: skip
         for name, button in buttons.items():
             button.click(
-                self._show, [self.talk, self._language], outputs, js=_with_talk(name), **NEWEST
+                self._show,
+                [self.talk, self._language],
+                outputs,
+                js=_with_conversation(name),
+                **NEWEST,
             )
         self.chats.click(
             self._show, [self.chats, self._language], outputs,
@@ -228,7 +236,7 @@ class ChatTab:
                 **self._look(chat.turns[:index], language), **self._buttons(None)}  # fmt: skip
 
     async def _answer(
-        self, chat: Talk, history: list[Turn], first: int, settings: AnswerSettings
+        self, chat: OpenConversation, history: list[Turn], first: int, settings: AnswerSettings
     ) -> AsyncIterator[Updates]:
         """Write the turn after `history`; end early when another answer replaces it.
 
@@ -321,7 +329,7 @@ class ChatTab:
             control.is_answer = True
 
 
-def _with_talk(name: str) -> str:
+def _with_conversation(name: str) -> str:
     """Return an event's `js` that makes the result of a chats.js function its first input."""
     return f"(_, ...rest) => [r1.{name}(), ...rest]"
 

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from r1kit.pages import turns
-from r1kit.pages.api import AnswerControl, Api
+from r1kit.pages.api import AnswerControl, ApiClient
 from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, Updates, transcript
 from r1kit.pages.i18n import EXAMPLES, say
 
@@ -21,7 +21,7 @@ _LOOK_S = 0.1
 class CompareTab:
     """The compare tab. `language` and `key` belong to the whole page (site.py)."""
 
-    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
+    def __init__(self, api: ApiClient, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
         self._controls: dict[str, AnswerControl] = {}

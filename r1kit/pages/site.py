@@ -14,7 +14,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from r1kit.pages import turns
-from r1kit.pages.api import Api
+from r1kit.pages.api import ApiClient
 from r1kit.pages.chat import NEWEST, QUIET, ChatTab, Updates
 from r1kit.pages.compare import N_COLUMNS, CompareTab
 from r1kit.pages.i18n import LANGUAGES, preferred, say
@@ -35,7 +35,7 @@ _ARRIVE = """() => { r1.dark();
 
 def open_page(url: str) -> PageApp:
     """Return the page for a server whose API is at `url`."""
-    api = Api(url)
+    api = ApiClient(url)
     app = FastAPI(openapi_url=None)
     blocks = asyncio.run(_mount(app, api))
 
@@ -54,7 +54,7 @@ def open_page(url: str) -> PageApp:
     return PageApp(app, lifespan(), forget)
 
 
-async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
+async def _mount(app: FastAPI, api: ApiClient) -> gr.Blocks:
     """Mount gradio in an event loop; without one it would make several and leave them open."""
     blocks: gr.Blocks = Site(api).blocks
     blocks.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=10)
@@ -78,7 +78,7 @@ def merged(*updates: Updates) -> Updates:
 class Site:
     """The components, and the handlers of page loads and changed settings."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
         with gr.Blocks(analytics_enabled=False, title="r1kit", fill_width=True) as self.blocks:
             self._stored_settings = gr.Textbox(visible="hidden", label="")

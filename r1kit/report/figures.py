@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, Reading, measured, truth_and_reward
-from r1kit.report.plots import COLORS, Paint, smooth, style
+from r1kit.report.plots import COLORS, DrawPicture, smooth, style
 from r1kit.report.tables import main_path, taught
 from r1kit.runs.run_reader import Evidence
 
@@ -61,7 +61,7 @@ class Picture:
     caption: str
     size: tuple[float, float]
     """width and height, inches"""
-    paint: Paint
+    paint: DrawPicture
 
 
 def pictures(runs: Sequence[Evidence]) -> list[Picture]:

@@ -22,11 +22,11 @@ MAX_ROLLOUTS = 8
 samples.jsonl has all of them"""
 
 
-Drawn = list[tuple[str, str, str]]
+SvgFigure = list[tuple[str, str, str]]
 """figures as (title, caption, svg)"""
 
 
-def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
+def render(facts: Facts, pictures: SvgFigure, curves: SvgFigure) -> str:
     """Render the page; pictures are shown large, curves side by side."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

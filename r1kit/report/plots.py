@@ -36,8 +36,8 @@ PAPER = "#222222"
 """text colour of pictures on white"""
 
 MetricsRows = list[dict[str, Any]]
-Draw = Callable[[Axes, MetricsRows], None]
-Paint = Callable[[Figure, str], None]
+DrawPanel = Callable[[Axes, MetricsRows], None]
+DrawPicture = Callable[[Figure, str], None]
 """draws a whole picture; the second argument is the text colour"""
 
 
@@ -50,7 +50,7 @@ class Panel:
     caption: str
     needs: str
     """the metric without which there is nothing to draw"""
-    draw: Draw
+    draw: DrawPanel
     has_legend: bool = False
 
 
@@ -93,7 +93,7 @@ def paint_panel(figure: Figure, panel: Panel, rows: MetricsRows, ink: str) -> No
     _draw_panel(ax, panel, rows, ink)
 
 
-def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
+def as_svg(size: tuple[float, float], draw: DrawPicture, salt: str) -> str:
     """Return a picture as an `<svg>` element; `salt` makes its ids unique and reproducible."""
     text = _svg(_figure(size, draw, INK, "none"), salt)
     return text[text.index("<svg") :].replace(INK, "currentColor")
@@ -115,7 +115,7 @@ def save(evidence: Evidence, path: Path) -> bool:
     return True
 
 
-def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
+def save_picture(size: tuple[float, float], draw: DrawPicture, path: Path) -> None:
     """Save a picture on white as `path`.png, for viewers and mail, and as scalable `path`.svg."""
     figure = _figure(size, draw, PAPER, "white")
     buffer = io.BytesIO()
@@ -124,7 +124,7 @@ def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
     replace_file(path.with_suffix(".svg"), _svg(figure, path.stem))
 
 
-def _figure(size: tuple[float, float], draw: Paint, ink: str, paper: str) -> Figure:
+def _figure(size: tuple[float, float], draw: DrawPicture, ink: str, paper: str) -> Figure:
     figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor=paper)
     draw(figure, ink)
     for ax in figure.axes:
@@ -211,7 +211,7 @@ def _line(
     ax.plot(steps, smooth(values, window), color=color, linewidth=1.8, label=label, marker=marker)
 
 
-def _curve(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
+def _curve(key: str, bottom: float | None = 0.0, top: float | None = None) -> DrawPanel:
     def draw(ax: Axes, rows: MetricsRows) -> None:
         _line(ax, rows, key, COLORS[0])
         ax.set_ylim(bottom, top)

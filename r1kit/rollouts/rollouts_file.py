@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
-from r1kit.files.atomic import full_disk_said, lock, seal, to_json
+from r1kit.files.atomic import explaining_full_disk, lock, seal, to_json
 from r1kit.files.json_lines import JsonLines
 from r1kit.renderers.thinking import parse
 from r1kit.runs.schemas import RolloutsLine
@@ -26,7 +26,7 @@ MEND = (
     "(also if it is the first line)"
 )
 
-Record = dict[str, Any]
+RolloutsRecord = dict[str, Any]
 
 
 def rollouts_path(out: Path) -> Path:
@@ -34,7 +34,7 @@ def rollouts_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.rollouts")
 
 
-def group_record(index: int, group: Group) -> Record:
+def group_record(index: int, group: Group) -> RolloutsRecord:
     """Return the line of a group: all its rollouts, and the problem's record for readers."""
     return {
         "index": index,
@@ -73,7 +73,7 @@ class RolloutsFile:
 
     KIND = "rollouts"
 
-    def __init__(self, path: Path, settings: Record) -> None:
+    def __init__(self, path: Path, settings: RolloutsRecord) -> None:
         """Open or create it. Raises RunError for a file in use, foreign, or with other settings."""
         self.path = path
         self._settings = {"kind": self.KIND, **settings}
@@ -108,7 +108,7 @@ class RolloutsFile:
 
     def _taken(self) -> int:
         """Lock the file; the lock is released when this process exits."""
-        with full_disk_said(self.path):
+        with explaining_full_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = lock(self.path)
         if descriptor is None:
@@ -117,7 +117,7 @@ class RolloutsFile:
             )
         return descriptor
 
-    def _read(self) -> list[tuple[bytes, Record]]:
+    def _read(self) -> list[tuple[bytes, RolloutsRecord]]:
         return read_records(self.path, RolloutsLine, MEND)
 
     def _resumed(self) -> set[int]:

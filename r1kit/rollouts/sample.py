@@ -35,8 +35,8 @@ from r1kit.renderers.base import Renderer
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (
+    GradingPool,
     RolloutBatch,
-    Scoring,
     collect_rollouts,
     request_seed,
 )
@@ -47,7 +47,7 @@ from r1kit.types import Attempt, Parsed, Problem, SamplingParams, Split
 
 RECIPE_PROBLEMS = 1000
 """number of problems of a recipe without --count: its tasks are endless"""
-PATIENCE = 2_000
+MAX_DUPLICATES = 2_000
 """number of consecutive duplicates after which a recipe is taken to have no more problems"""
 REMOTE_CHUNK = 32
 """number of problems between two flushes to disk"""
@@ -133,7 +133,7 @@ def run(
             is_repeatable=sampler.is_repeatable,
             on_chunk=lambda at, total: progress.update(bar, completed=at, total=total),
         )
-    _tell(result, console)
+    _print_result(result, console)
 
 
 def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
@@ -142,7 +142,7 @@ def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Veri
         return list(
             enumerate(questions.read_problems(options.source)[: options.count])
         ), questions.verify
-    names = [recipe.name for recipe in config.shipped()]
+    names = [recipe.name for recipe in config.shipped_recipes()]
     if options.source.suffix != ".toml" and options.source.as_posix() not in names:
         raise ConfigError(
             f"{options.source}: problems come from a recipe (a .toml file, or a name that "
@@ -156,7 +156,7 @@ def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
     """Return the first problems with distinct ids; fewer if the tasks seem to have no more."""
     found: dict[str, tuple[int, Problem]] = {}
     index = newest = 0
-    while len(found) < count and index - newest < PATIENCE:
+    while len(found) < count and index - newest < MAX_DUPLICATES:
         problem = tasks.problem(index)
         if problem.id not in found:
             found[problem.id], newest = (index, problem), index
@@ -214,7 +214,7 @@ def from_endpoint(
             )
             for index, problem in part
         ]
-        with Scoring(rubric, part) as scoring:
+        with GradingPool(rubric, part) as scoring:
 
             def grade(index: int, answer: CompletionsOrError) -> None:
                 if not isinstance(answer, EngineError):  # the server has rendered the prompt
@@ -311,7 +311,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _tell(done: rejection.KeptSamples, console: Console) -> None:
+def _print_result(done: rejection.RejectionSamplingResult, console: Console) -> None:
     lines = [
         done.report.table(),
         "",

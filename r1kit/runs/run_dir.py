@@ -24,7 +24,7 @@ from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.files.atomic import (
-    full_disk_said,
+    explaining_full_disk,
     remove_folder,
     remove_leftovers,
     replace_file,
@@ -43,7 +43,12 @@ from r1kit.runs.run_reader import (
     stage_and_step,
 )
 from r1kit.runs.stage_specs import stage_order
-from r1kit.runs.verify_artifacts import gone, refuse_other_data, refuse_other_lines, vouch
+from r1kit.runs.verify_artifacts import (
+    artifact_checksums,
+    gone,
+    refuse_other_data,
+    refuse_other_lines,
+)
 
 _CLOCK_EVERY_S = 2.0
 
@@ -68,7 +73,7 @@ class RunDir:
         RunError if another process is writing there, if the folder is not a run or is damaged, or
         if settings that affect a stage that is kept have changed.
         """
-        with full_disk_said(path):
+        with explaining_full_disk(path):
             refuse_foreign(path)
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             lock = take_lock(path)
@@ -234,7 +239,7 @@ class RunDir:
         become the stage's entry in the lineage."""
         self.tick(stage)
         self.sync()
-        vouched = vouch(self.path, stage, self._records.all_lines())
+        vouched = artifact_checksums(self.path, stage, self._records.all_lines())
         self.manifest["finished"][stage] = {**facts, **vouched}
         lineage = [entry for entry in self.manifest["lineage"] if entry["stage"] != stage]
         parents = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}

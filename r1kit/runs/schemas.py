@@ -37,7 +37,7 @@ class CheckpointFile(TypedDict):
 # manifest.json
 
 
-class Finished(TypedDict, total=False):
+class FinishedStage(TypedDict, total=False):
     """The manifest's record of a finished stage."""
 
     checkpoint: str
@@ -49,7 +49,7 @@ class Finished(TypedDict, total=False):
     """maps a file in data/ to its checksum"""
 
 
-class Born(TypedDict):
+class LineageEntry(TypedDict):
     """An entry of the lineage."""
 
     stage: str
@@ -67,8 +67,8 @@ class Session(TypedDict, total=False):
 
 class Manifest(TypedDict):
     recipe_hash: str
-    finished: dict[str, Finished]
-    lineage: list[Born]
+    finished: dict[str, FinishedStage]
+    lineage: list[LineageEntry]
     sessions: list[Session]
     name: NotRequired[str]
     seed: NotRequired[int]
@@ -173,7 +173,7 @@ class Results(TypedDict, total=False):
 
 # metrics.jsonl, samples.jsonl
 
-Mark = tuple[int, str]
+FileMark = tuple[int, str]
 """size of a file in bytes, and the checksum of its content"""
 
 
@@ -185,7 +185,7 @@ class MetricsLine(BaseModel):
     step: int
 
 
-class Answered(TypedDict, total=False):
+class AnsweredQuestion(TypedDict, total=False):
     """A completion as shown to readers."""
 
     text: Required[str]
@@ -196,7 +196,7 @@ class Answered(TypedDict, total=False):
     finish: str
 
 
-class Showcase(Answered):
+class Showcase(AnsweredQuestion):
     kind: Literal["showcase"]
     stage: str
     question: str
@@ -216,7 +216,7 @@ class SampledGroup(TypedDict):
     stage: str
     step: int
     problem: QuestionRow
-    rollouts: list[Answered]
+    rollouts: list[AnsweredQuestion]
 
 
 class Line(TypedDict):

@@ -14,18 +14,22 @@ from r1kit.errors import RunError
 from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import Checksum, of_file
 
-Lines = Sequence[tuple[bytes, dict[str, Any]]]
+RecordLines = Sequence[tuple[bytes, dict[str, Any]]]
 """the lines of a record file, raw and parsed"""
 _NO_LINES = str(Checksum())
 
 
-def vouch(run: Path, stage: str, records: Mapping[str, Lines]) -> dict[str, dict[str, str]]:
+def artifact_checksums(
+    run: Path, stage: str, records: Mapping[str, RecordLines]
+) -> dict[str, dict[str, str]]:
     """Return the checksums of a stage's output, as stored in the manifest."""
     lines = {name: _by_stage(found).get(stage, _NO_LINES) for name, found in records.items()}
     return {"records": lines, "data": _data(run, stage)}
 
 
-def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines: Lines) -> None:
+def refuse_other_lines(
+    run: Path, finished: Mapping[str, Any], name: str, lines: RecordLines
+) -> None:
     """Raise RunError if the lines of a finished stage have changed since it was finished."""
     found = _by_stage(lines)
     for stage, facts in finished.items():
@@ -65,7 +69,7 @@ def _again(stage: str) -> str:
     return f"repeat that stage and all later ones with --from {stage.split('/')[0]}"
 
 
-def _by_stage(lines: Lines) -> dict[str, str]:
+def _by_stage(lines: RecordLines) -> dict[str, str]:
     found: dict[str, Checksum] = {}
     for raw, record in lines:
         found.setdefault(record["stage"], Checksum()).update(raw)

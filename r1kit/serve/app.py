@@ -26,7 +26,7 @@ from r1kit.serve.origins import Origins
 from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
-from r1kit.serve.responses_output import Items
+from r1kit.serve.responses_output import ResponsesWriter
 from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText, Writer
 from r1kit.types import Json
 
@@ -93,7 +93,9 @@ class Routes:
         served, by_name = self._models.find(body.model)
         try:
             start = partial(served.chat, body.as_chat(), by_name)
-            return await self._answer(start, Items(body, served.decoder), body.stream, request)
+            return await self._answer(
+                start, ResponsesWriter(body, served.decoder), body.stream, request
+            )
         except ApiError as error:
             raise renamed(error) from None
 

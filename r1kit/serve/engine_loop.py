@@ -12,7 +12,7 @@ The life of a generation:
 
 An error in one generation ends only that one. If the engine itself fails, busy or idle, all
 generations in flight end with an error and a new engine is made. `/health` reports it after
-`_MOST_FAILURES` failures without a successful step in between, until one succeeds, and for good if
+`_MAX_FAILURES` failures without a successful step in between, until one succeeds, and for good if
 no new engine can be made.
 """
 
@@ -32,19 +32,19 @@ from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest,
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.response_stream import all_said
+from r1kit.serve.response_stream import drain_queue
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_MOST_FAILURES = 3
-_LOOK_S = 1.0
+_MAX_FAILURES = 3
+_IDLE_STEP_S = 1.0
 """seconds between steps of an idle engine, which reveal whether it still runs"""
-_TURNS = 4
+_LOOP_TURNS = 4
 """iterations of the event loop from a delivery until its last byte is written"""
 _SEND_S = 0.02
 """most seconds that the engine waits for this"""
-_DEAD = "The engine has failed and could not be started again; see the server's log."
+_DEAD_MESSAGE = "The engine has failed and could not be started again; see the server's log."
 
 log = logging.getLogger("r1kit.serve")
 
@@ -77,7 +77,7 @@ class Generation:
 
         Raises ApiError if the generation has failed.
         """
-        return await all_said(self.events)
+        return await drain_queue(self.events)
 
     def cancel(self) -> None:
         """Cancel the generation; the engine stops within one step. May be called twice."""
@@ -125,7 +125,7 @@ class EngineLoop:
     @property
     def is_healthy(self) -> bool:
         """True if requests are being served."""
-        is_failing = self._is_broken or self._failures_in_a_row >= _MOST_FAILURES
+        is_failing = self._is_broken or self._failures_in_a_row >= _MAX_FAILURES
         return self._thread.is_alive() and not self.is_dead and not is_failing
 
     @property
@@ -170,7 +170,7 @@ class EngineLoop:
         Raises ApiError if the server is full (429) or the engine is dead (503).
         """
         if self.is_dead:
-            raise ApiError(503, _DEAD, headers={"Retry-After": "30"})
+            raise ApiError(503, _DEAD_MESSAGE, headers={"Retry-After": "30"})
         capacity = self._limits.max_rows + self._limits.max_waiting
         if sum(generation.n_open for generation in self.live) + self._n_reserved + n > capacity:
             raise busy("The server has as many requests as it can hold; ask again later.")
@@ -215,7 +215,7 @@ class EngineLoop:
         """Wait for the next command. Idle engines are stepped too, so that failures show early."""
         while True:
             try:
-                return self._inbox.get(timeout=_LOOK_S)
+                return self._inbox.get(timeout=_IDLE_STEP_S)
             except Empty:
                 if not self.is_dead:
                     self._engine.step()
@@ -224,7 +224,7 @@ class EngineLoop:
         request = generation.request
         try:
             if self.is_dead:
-                raise ApiError(503, _DEAD)
+                raise ApiError(503, _DEAD_MESSAGE)
             self._streams[generation] = begin(self._engine, request, self._tokenizer)
         except Exception as error:
             self._refuse([generation], _as_api_error(error))
@@ -294,7 +294,7 @@ class EngineLoop:
             if not generation.n_open:
                 self.live.discard(generation)
             generation.events.put_nowait(event)
-        self._set_sent(_TURNS)
+        self._set_sent(_LOOP_TURNS)
 
     def _set_sent(self, turns: int) -> None:
         """Set `_sent` after `turns` iterations of the event loop: by then the handlers have run."""

@@ -39,9 +39,9 @@ CAPABILITIES = ("thinking", "thinking_budget")
 """capabilities of a model whose thinking can be turned on and off, and ended"""
 TEMPERATURE, TOP_P = 0.6, 0.95
 """defaults, as recommended for DeepSeek-R1"""
-_GREEDY_BELOW = 1e-4
+_MIN_TEMPERATURE = 1e-4
 """lower temperatures are greedy, since dividing by them overflows float32"""
-_LEAST_TOP_P = 1e-6
+_MIN_TOP_P = 1e-6
 """smaller values are 0 in float32; both keep only the likeliest token"""
 _LEGACY_MAX_TOKENS = 16
 """OpenAI's default for /v1/completions"""
@@ -89,7 +89,7 @@ class ServedModel(Protocol):
         ...
 
 
-class Served:
+class EngineModel:
     """A model that is prompted with token ids: its name, tokenizer and engine loop."""
 
     def __init__(
@@ -237,8 +237,8 @@ class Served:
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = SamplingParams(
             max_tokens=min(limit, n_available),
-            temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
-            top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+            temperature=temperature if temperature >= _MIN_TEMPERATURE else 0.0,
+            top_p=TOP_P if request.top_p is None else max(request.top_p, _MIN_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
             n_top=min(n_top or 0, self._vocab_size),
         )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import httpx
 
 from r1kit.engines.completion import Chunk, ThinkingEnd
-from r1kit.engines.openai.choices import BROKEN, FINISHES, count, streamed_text
+from r1kit.engines.openai.choices import FAILURE_REASONS, FINISH_REASONS, count, streamed_text
 from r1kit.errors import EngineError
 from r1kit.files.untrusted import read_mended
 from r1kit.http.client import reason
@@ -24,13 +24,13 @@ from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.renderers.thinking import begins_inside
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.response_stream import all_said
+from r1kit.serve.response_stream import drain_queue
 from r1kit.types import FinishReason, Json
 
 _GONE = "The upstream server cannot be reached; ask again in a minute."
-_PASSED_ON = {400, 404, 413, 422}
+_FORWARDED_STATUSES = {400, 404, 413, 422}
 """upstream statuses about the request, which are passed on"""
-_ENDINGS = {
+_FINISH_NAMES = {
     "content_filter": "content_filter",
     "safety": "content_filter",
     "sensitive": "content_filter",
@@ -41,7 +41,7 @@ _ENDINGS = {
 
 log = logging.getLogger("r1kit.serve")
 
-Form = Literal["text", "stream", "whole"]
+ResponseForm = Literal["text", "stream", "whole"]
 """a continued text, a streamed chat, or a whole chat, which is parsed only at its end"""
 
 
@@ -67,7 +67,7 @@ class UpstreamStats:
 class ProxyStream:
     """The n completions of one request, read from the upstream server's stream."""
 
-    def __init__(self, n: int, vitals: UpstreamStats, form: Form) -> None:
+    def __init__(self, n: int, vitals: UpstreamStats, form: ResponseForm) -> None:
         self.n = n
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
@@ -98,7 +98,7 @@ class ProxyStream:
         self._work = asyncio.ensure_future(self._read(reply))
 
     async def next(self) -> list[Chunk]:
-        return await all_said(self._events)
+        return await drain_queue(self._events)
 
     def cancel(self) -> None:
         self._vitals.live.discard(self)
@@ -140,11 +140,11 @@ class ProxyStream:
         if not isinstance(place, int) or not 0 <= place < self.n:
             raise EngineError("The upstream server sent a completion that was not requested.")
         choice = self._choices[place]
-        if now.finish in BROKEN:
+        if now.finish in FAILURE_REASONS:
             raise EngineError(f"The upstream server ended the answer ({now.finish}); ask again.")
         if now.finish:
-            choice.finish = FINISHES.get(now.finish, "stop")
-            choice.ending = _ENDINGS.get(now.finish.lower())
+            choice.finish = FINISH_REASONS.get(now.finish, "stop")
+            choice.ending = _FINISH_NAMES.get(now.finish.lower())
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         if pieces := choice.take(now.reasoning, now.content):
@@ -185,7 +185,7 @@ class ProxyStream:
 class _Choice:
     """The state of one completion."""
 
-    def __init__(self, place: int, form: Form) -> None:
+    def __init__(self, place: int, form: ResponseForm) -> None:
         self.place = place
         self.finish: FinishReason | None = None
         self.ending: str | None = None
@@ -248,7 +248,7 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     except ValueError:
         body = None
     told = reason(body) or "no reason given"
-    if status in _PASSED_ON:
+    if status in _FORWARDED_STATUSES:
         error = body.get("error", body) if isinstance(body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
         return ApiError(status, f"{told}.", param=param if isinstance(param, str) else None)

@@ -18,10 +18,10 @@ from r1kit.serve.schema import (
     ChatRequest,
     Effort,
     JsonSchema,
-    Most,
     ResponseFormat,
     Stop,
     Thinking,
+    TokenLimit,
     Wire,
 )
 
@@ -113,7 +113,7 @@ class ResponsesRequest(Body):
     """a user message, or the conversation"""
     instructions: str | None = None
     """system message before the conversation"""
-    max_output_tokens: Most | None = None
+    max_output_tokens: TokenLimit | None = None
     """most tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; default 0.6"""

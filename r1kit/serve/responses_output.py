@@ -22,7 +22,7 @@ _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
 _ITEM = {"thinking": "reasoning", "answer": "message"}
 
 
-class Items:
+class ResponsesWriter:
     """The writer of one response (a `wire.Writer`)."""
 
     def __init__(self, request: ResponsesRequest, decoder: Decoder | None) -> None:

@@ -37,7 +37,7 @@ from r1kit.serve.limits import (
 from r1kit.types import Message
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
-Most = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
+TokenLimit = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
 """a token limit, capped to an integer that other programs can read"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -114,7 +114,7 @@ class Thinking(Wire):
 
     type: Literal["enabled", "disabled"]
     """thinking before the answer, or none"""
-    budget_tokens: Most | None = None
+    budget_tokens: TokenLimit | None = None
     """most thinking tokens; longer thinking is closed, and the answer begins"""
 
 
@@ -167,7 +167,7 @@ class CompletionParams(Body):
     """options of the stream; allowed only with `stream`"""
     n: int | None = Field(None, ge=1, le=MAX_N)
     """number of completions; default 1"""
-    max_tokens: Most | None = None
+    max_tokens: TokenLimit | None = None
     """most tokens per completion, thinking included; fewer if the model's context ends first"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 (or less than 0.0001) is greedy; default 0.6"""
@@ -203,7 +203,7 @@ class ChatRequest(CompletionParams):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
-    max_completion_tokens: Most | None = None
+    max_completion_tokens: TokenLimit | None = None
     """newer name of `max_tokens`, which it overrides"""
     thinking: Thinking | None = None
     """thinking on or off, and its budget"""

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.engines.open import OpenedSampler, open_sampler
+from r1kit.engines.open import PolicySampler, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.model import checkpoint, folder
 from r1kit.model.policy import Policy, TrainableModel
@@ -33,12 +33,12 @@ from r1kit.tasks import mix
 from r1kit.tasks.base import Task
 from r1kit.types import Checkpoint, Split
 
-KEPT_CHECKPOINTS = 2
+N_KEPT_CHECKPOINTS = 2
 """number of resume points kept per stage; older ones are deleted"""
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumePoint:
     """A checkpoint from which a stage resumes."""
 
     path: Path
@@ -142,7 +142,7 @@ class Context:
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path
 
-    def resume(self, stage: str) -> Resumed | None:
+    def resume(self, stage: str) -> ResumePoint | None:
         """Return the newest resume point of an unfinished stage; discard later records."""
         path = self._from_first(self.run and self.run.latest(stage))
         if path is None:
@@ -157,7 +157,7 @@ class Context:
                 raise KeyError("position")
         if self.run is not None:
             self.run.rewind(stage, step, position)
-        return Resumed(path, step, state)
+        return ResumePoint(path, step, state)
 
     def save(
         self,
@@ -182,14 +182,14 @@ class Context:
         )
         path = self.run.checkpoint_path(unit.name, step)
         model.save(path, manifest, state | {"position": position})
-        self.run.prune(unit.name, KEPT_CHECKPOINTS)
+        self.run.prune(unit.name, N_KEPT_CHECKPOINTS)
 
     def load(self, path: Path) -> Policy:
         """Load the policy of a checkpoint on this rank's device."""
         with self.opening(path):
             return Policy.load(path, self.ranks.device, self.dtype)
 
-    def open_sampler(self, policy: Policy) -> OpenedSampler:
+    def open_sampler(self, policy: Policy) -> PolicySampler:
         """Open the sampler of a policy, as the recipe configures it."""
         return open_sampler(policy, max_rows=self.recipe.compute.max_rows)
 

@@ -93,7 +93,9 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
     if _result(folder.results(), unit.name) is None:
         observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
         return [
-            replace(unit, program=MEASURED_AGAIN.get(unit.program, "evaluation.nothing_to_train"))
+            replace(
+                unit, program=EVALUATION_PROGRAMS.get(unit.program, "evaluation.nothing_to_train")
+            )
         ]
     observer.note(f"{unit.name} is finished{folder.lacking(unit.name)}.")
     return []
@@ -111,8 +113,8 @@ def _result(results: Mapping[str, Any], name: str) -> Any:
     return (results_of_family or {}).get(inside) if inside else results_of_family
 
 
-MEASURED_AGAIN = {
-    "preference.run": "preference.again",
+EVALUATION_PROGRAMS = {
+    "preference.run": "preference.evaluate_again",
     "preference_eval.run": "preference_eval.run",
 }
 """program of a unit → program that evaluates its finished checkpoint"""
@@ -134,7 +136,7 @@ def _make(recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
         from r1kit.model import devices, parallel
 
     n = devices.n_processes(recipe.compute, recipe.zero.n_problems)
-    crowd = devices.crowd(recipe.compute, n)
+    crowd = devices.crowding_warning(recipe.compute, n)
     if crowd and first.observer is not None:
         first.observer.note(crowd)
     parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
 from r1kit.judges import is_harmful
-from r1kit.judges.learned import Reader, RewardModels
+from r1kit.judges.learned import RewardInputEncoder, RewardModels
 from r1kit.model import scorer
 from r1kit.model.policy import TrainableModel
 from r1kit.renderers import renderer_of
@@ -28,7 +28,13 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
-from r1kit.train.reward_model import Example, Labelled, PreferencePair, measure, preference_loss
+from r1kit.train.reward_model import (
+    Example,
+    LabelledCompletion,
+    PreferencePair,
+    measure,
+    preference_loss,
+)
 from r1kit.types import Split
 
 N_HELD_OUT = 256
@@ -36,7 +42,7 @@ N_HELD_OUT = 256
 HELD_OUT_DRAWS = 4_000
 """number of indices searched for them; the general task is small, and its problems repeat"""
 
-Made = Preference | Safety
+PreferenceOrSafety = Preference | Safety
 
 
 def run(context: Context, unit: Unit) -> dict[str, Any]:
@@ -54,7 +60,7 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
             module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         module = scorer.from_policy(parent, ranks.device)
-    reader = Reader(renderer_of(tokenizer))
+    reader = RewardInputEncoder(renderer_of(tokenizer))
     steps = [
         [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
     ]
@@ -65,16 +71,18 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     return _measured(context, stage, module, reader)
 
 
-def again(context: Context, unit: Unit) -> dict[str, Any]:
+def evaluate_again(context: Context, unit: Unit) -> dict[str, Any]:
     """Evaluate the finished checkpoint of `run` again; return the same as `run`."""
     path = context.finished_checkpoint(unit.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
-    return _measured(context, unit.name, model, Reader(renderer_of(context.tokenizer(path))))
+    return _measured(
+        context, unit.name, model, RewardInputEncoder(renderer_of(context.tokenizer(path)))
+    )
 
 
 def _measured(
-    context: Context, stage: str, model: PreTrainedModel, reader: Reader
+    context: Context, stage: str, model: PreTrainedModel, reader: RewardInputEncoder
 ) -> dict[str, Any]:
     ranks, recipe = context.ranks, context.recipe
     held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
@@ -92,10 +100,12 @@ def reward_models(context: Context) -> RewardModels:
     return RewardModels(models[HELPFUL], models[HARMLESS], renderer)
 
 
-def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
+def _batches(recipe: Recipe, stage: str) -> list[list[PreferenceOrSafety]]:
     """Return the examples of every step, over all ranks; each epoch is shuffled anew."""
     config = recipe.preference
-    examples = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
+    examples = list(
+        islice(_preference_data(_task(recipe, "train"), stage, count()), config.n_pairs)
+    )
     batches = []
     for epoch in range(config.epochs):
         random.Random(f"{stage}/{recipe.seed}/{epoch}").shuffle(examples)
@@ -106,7 +116,7 @@ def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
     return batches
 
 
-def _held_out(recipe: Recipe, stage: str) -> list[Made]:
+def _held_out(recipe: Recipe, stage: str) -> list[PreferenceOrSafety]:
     """Return one pair per held-out problem, or one safe and one unsafe completion."""
     task = _task(recipe, "held_out")
     first: dict[str, int] = {}
@@ -114,10 +124,12 @@ def _held_out(recipe: Recipe, stage: str) -> list[Made]:
         problem = task.problem(index)
         if is_harmful(problem) == (stage == HARMLESS):
             first.setdefault(problem.id, index)
-    return list(_made(task, stage, list(first.values())[:N_HELD_OUT]))
+    return list(_preference_data(task, stage, list(first.values())[:N_HELD_OUT]))
 
 
-def _made(task: General, stage: str, indices: Iterable[int]) -> Iterator[Made]:
+def _preference_data(
+    task: General, stage: str, indices: Iterable[int]
+) -> Iterator[PreferenceOrSafety]:
     """Yield pairs about helpfulness, or safe and unsafe completions alternately."""
     for index in indices:
         if stage == HARMLESS:
@@ -139,11 +151,11 @@ def _task(recipe: Recipe, split: Split) -> General:
     return task
 
 
-def _example(reader: Reader, made: Made) -> Example:
+def _example(reader: RewardInputEncoder, made: PreferenceOrSafety) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
     if isinstance(made, Safety):
         text = reader.renderer.format_completion(made.reasoning, made.answer)
-        return Labelled(reader.whole(made.problem, text), made.is_safe)
+        return LabelledCompletion(reader.whole(made.problem, text), made.is_safe)
     chosen, rejected = (
         reader.answer(made.problem, answer.strip()) for answer in (made.chosen, made.rejected)
     )

@@ -7,7 +7,7 @@ sampled model, of which only the data are used.
 
 from __future__ import annotations
 
-from r1kit.config import TunedConfig
+from r1kit.config import FineTuneConfig
 from r1kit.files.atomic import replace_lines
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
@@ -16,7 +16,7 @@ from r1kit.stages.plan import Unit
 
 def run(context: Context, unit: Unit) -> None:
     """Run stage `rejection`; leaves its finished checkpoint, and its training data for students."""
-    config = context.recipe.rejection or TunedConfig()
+    config = context.recipe.rejection or FineTuneConfig()
     rows = sampled_data.draw(context, unit, "reasoning", config.sample)
     rows += sampled_data.general(context, config.n_general)
     taught = context.data("rejection.taught")

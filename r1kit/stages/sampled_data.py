@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1kit.config import KeepConfig
+from r1kit.config import RejectionSamplingConfig
 from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
 from r1kit.files.json_lines import read_lines
@@ -20,7 +20,9 @@ CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
 
 
-def draw(context: Context, unit: Unit, teacher: str, config: KeepConfig) -> list[TrainingRow]:
+def draw(
+    context: Context, unit: Unit, teacher: str, config: RejectionSamplingConfig
+) -> list[TrainingRow]:
     """Sample conversations from the newest model of `teacher`; also write `data/<unit>.jsonl`.
 
     Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is

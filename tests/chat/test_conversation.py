@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from r1kit.chat import run
-from r1kit.chat.backends import Local, Remote, open_voice
+from r1kit.chat.backends import LocalBackend, RemoteBackend, open_backend
 from r1kit.chat.conversation import Conversation
 from r1kit.chat.keyboard import history
 from r1kit.chat.screen import Screen
@@ -73,7 +73,9 @@ def said(output: Console) -> str:
 
 @pytest.fixture
 def chat(a_run: Path) -> Conversation:
-    return Conversation(Local.opened(str(a_run)), SamplingParams(8, temperature=1.0), 0, console())
+    return Conversation(
+        LocalBackend.opened(str(a_run)), SamplingParams(8, temperature=1.0), 0, console()
+    )
 
 
 class Saying:
@@ -180,7 +182,7 @@ def test_a_stopped_answer_keeps_what_was_said() -> None:
 def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversation) -> None:
     whole = chat.ask("hello"), chat.messages[-1].reasoning
     chat.messages = []
-    assert isinstance(chat.voice, Local)
+    assert isinstance(chat.voice, LocalBackend)
     engine: Any = chat.voice.engine
     step, steps = engine.step, iter(range(3))
 
@@ -228,7 +230,7 @@ def test_a_full_conversation_says_so(chat: Conversation) -> None:
 
 
 def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(chat.voice, Local)
+    assert isinstance(chat.voice, LocalBackend)
     asked: list[Request] = []
     engine = chat.voice.engine
     submit = engine.submit
@@ -285,8 +287,8 @@ def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.Monk
 
 
 def test_a_server_is_talked_to_and_says_what_the_model_says(server: Server) -> None:
-    voice = open_voice(f"{server.url}/v1")
-    assert isinstance(voice, Remote)
+    voice = open_backend(f"{server.url}/v1")
+    assert isinstance(voice, RemoteBackend)
     asked = [Message("user", "7x + 3 = 38")]
     *parts, finish = voice.say(asked, SamplingParams(24, temperature=1.0), 5, True)
     assert finish == "length"
@@ -305,7 +307,7 @@ def test_a_server_is_talked_to_and_says_what_the_model_says(server: Server) -> N
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(EngineError, match="gave no answer"):
-        open_voice("http://127.0.0.1:9/v1")
+        open_backend("http://127.0.0.1:9/v1")
 
 
 def test_what_is_typed_in_another_encoding_is_answered(chat: Conversation, tmp_path: Path) -> None:

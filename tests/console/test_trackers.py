@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from r1kit.console.plain_lines import PlainLines
-from r1kit.console.trackers import Tracked, open_sink, scalars
+from r1kit.console.trackers import TrackingObserver, open_sink, scalars
 from r1kit.errors import ConfigError
 from r1kit.types import Json
 
@@ -23,7 +23,7 @@ def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path) 
     said = io.StringIO()
     sent: list[tuple[int, Json | None]] = []
     write(tmp_path, {"stage": "base", "step": 1, "loss": 2.0})
-    with Tracked(
+    with TrackingObserver(
         PlainLines(Console(file=said)), tmp_path, lambda n, line: sent.append((n, line))
     ) as view:
         write(tmp_path, {"stage": "base", "step": 2, "loss": 1.0})
@@ -45,7 +45,7 @@ def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path) 
 
 def test_a_run_that_wrote_nothing_is_finished_all_the_same(tmp_path: Path) -> None:
     sent: list[Json | None] = []
-    with Tracked(
+    with TrackingObserver(
         PlainLines(Console(file=io.StringIO())), tmp_path, lambda n, line: sent.append(line)
     ):
         pass

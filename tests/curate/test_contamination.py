@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.candidate import drafts
+from r1kit.curate.candidate import candidates_of
 from r1kit.curate.contamination import BenchmarkQuestions, uncontaminated
 from r1kit.curate.words import ngrams, words
 from r1kit.types import Json
@@ -117,21 +117,23 @@ def test_the_filter_names_benchmark_mode_and_what_matched(make_group: MakeGroup)
         make_group(text, question="What is 3-2?"),
         make_group(text, question="what is 2+2"),
     ]
-    remarks = uncontaminated(drafts(groups), benchmarks, ("exact", "8-gram"))
+    remarks = uncontaminated(candidates_of(groups), benchmarks, ("exact", "8-gram"))
     told = [remark and (remark.why, remark.is_note) for remark in remarks]
     assert told == [("clips 8-gram", False), ("clips 8-gram", False), ("sums template", True), None,
                     ("sums exact", False)]  # fmt: skip
     assert remarks[0] is not None
     assert remarks[0].example == "“sold clips to 48 of her friends in” is in question 1"
     # A looser rule only notes what a stricter one takes.
-    loose = uncontaminated(drafts(groups), benchmarks, ("13-gram",))
+    loose = uncontaminated(candidates_of(groups), benchmarks, ("13-gram",))
     assert [remark.is_note for remark in loose if remark] == [True] * 4
 
 
 def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group: MakeGroup) -> None:
     group = make_group("<think>a</think>5", question=CLIPS)
     for mode in ("exact", "13-gram", "8-gram", "template"):
-        [remark] = uncontaminated(drafts([group]), [BenchmarkQuestions("clips", [CLIPS])], (mode,))
+        [remark] = uncontaminated(
+            candidates_of([group]), [BenchmarkQuestions("clips", [CLIPS])], (mode,)
+        )
         assert remark is not None
         assert (remark.why, remark.is_note) == (f"clips {mode}", False)
 

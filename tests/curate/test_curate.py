@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from r1kit.curate import (
     BenchmarkQuestions,
+    FilterRules,
     Provenance,
-    Rules,
     conversation,
     curate,
     messages_of,
     read_conversations,
 )
-from r1kit.curate.candidate import drafts
-from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
+from r1kit.curate.candidate import candidates_of
+from r1kit.curate.filter_pipeline import Filter, FilterCounts, Rejection, run
 from r1kit.errors import ConfigError, CurationError
 from r1kit.files.atomic import replace_lines
 from r1kit.files.json_lines import read_lines
@@ -67,7 +67,7 @@ def groups(make_group: MakeGroup) -> list[Group]:
 def test_every_filter_counts_what_it_takes(groups: list[Group]) -> None:
     benchmarks = [BenchmarkQuestions("sums", ["what is 2+2"])]
     rows, report = (
-        (done := curate(groups, ORIGIN, Rules(per_problem=2), benchmarks)).rows,
+        (done := curate(groups, ORIGIN, FilterRules(per_problem=2), benchmarks)).rows,
         done.report,
     )
     counts = {count.filter: count for count in report.counts}
@@ -150,7 +150,9 @@ def test_pass_rates_choose_the_problems(make_group: MakeGroup) -> None:
     hard = make_group(text("lucky"), *[(text(f"n{i}"), WRONG) for i in range(9)], id="t/hard")
     easy = make_group(text("one"), text("two"), id="t/easy")
     fair = make_group(text("fair"), (text("no"), WRONG), id="t/fair")
-    done = curate([hard, easy, fair], ORIGIN, Rules(lowest_pass_rate=0.2, highest_pass_rate=0.9))
+    done = curate(
+        [hard, easy, fair], ORIGIN, FilterRules(lowest_pass_rate=0.2, highest_pass_rate=0.9)
+    )
     assert [row["provenance"]["problem"] for row in done.rows] == ["t/fair"]
     [count] = [count for count in done.report.counts if count.filter == "pass rate"]
     assert count.taken == {"too easy": 2, "too hard": 1}
@@ -197,14 +199,14 @@ def test_a_funnel_keeps_order_and_adds_up(kinds: list[Any]) -> None:
     kept, report = run(kinds, [step, step])
     assert kept == [kind for kind in kinds if kind in ("note", "pass")]
     first, second = report.counts
-    assert isinstance(first, Count)
+    assert isinstance(first, FilterCounts)
     assert first.n_in - first.n_out == sum(first.taken.values())
     assert (second.n_in, second.n_out, second.taken) == (len(kept), len(kept), {})
     assert first.noted.get("b", 0) == kinds.count("note")
 
 
 def test_an_empty_group_is_no_draft(make_group: MakeGroup) -> None:
-    assert drafts([make_group()]) == []
+    assert candidates_of([make_group()]) == []
 
 
 def test_conversations_are_read_as_people_write_them(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.candidate import Candidate, drafts
+from r1kit.curate.candidate import Candidate, candidates_of
 from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
@@ -21,7 +21,7 @@ GOOD = "<think>try 5, yes</think>\\boxed{5}"
 
 
 def judged(look: Callable[[Candidate], Rejection | None], group: Group) -> list[str | None]:
-    return [remark.why if remark else None for remark in map(look, drafts([group]))]
+    return [remark.why if remark else None for remark in map(look, candidates_of([group]))]
 
 
 def test_correct_is_a_right_verdict(make_group: MakeGroup) -> None:
@@ -164,7 +164,7 @@ def test_one_foreign_word_in_ten_passes(make_group: MakeGroup) -> None:
 
 def test_pass_rate_bounds_are_included(make_group: MakeGroup) -> None:
     group = make_group(GOOD, (GOOD, {"correct": False}), GOOD, (GOOD, {"correct": False}))
-    [draft, *_] = drafts([group])
+    [draft, *_] = candidates_of([group])
     assert (draft.pass_rate, draft.n_samples) == (0.5, 4)
     assert difficult(draft, 0.5, 0.5) is None
     assert difficult(draft, 0.6, 1.0) == Rejection("too hard", "50%")
@@ -175,7 +175,12 @@ def test_the_shortest_of_each_problem_stay(make_group: MakeGroup) -> None:
     lengths = [30, 10, 20, 10]
     one = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
     two = make_group((GOOD, {"n_tokens": 99}), id="t/2")
-    remarks = shortest(drafts([one, two]), 2)
+    remarks = shortest(candidates_of([one, two]), 2)
     assert [remark.why if remark else None for remark in remarks] == [
         "more than 2 of a problem", None, "more than 2 of a problem", None, None]  # fmt: skip
-    assert [remark is None for remark in shortest(drafts([one]), 1)] == [False, True, False, False]
+    assert [remark is None for remark in shortest(candidates_of([one]), 1)] == [
+        False,
+        True,
+        False,
+        False,
+    ]

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from r1kit import cli, config, report
-from r1kit.chat.backends import Local
+from r1kit.chat.backends import LocalBackend
 from r1kit.console.live_view import observer
 from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
@@ -227,7 +227,7 @@ def run_again(run: Path) -> str:
 def answer(model: Path) -> str:
     """What `r1 chat` and inference.py do."""
     asked = [Message("user", "2x = 4")]
-    return repr(list(Local.opened(str(model)).say(asked, SamplingParams(4, 0.0), 0, True)))
+    return repr(list(LocalBackend.opened(str(model)).say(asked, SamplingParams(4, 0.0), 0, True)))
 
 
 def outcome(run: Path) -> dict[str, object]:

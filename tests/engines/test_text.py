@@ -8,21 +8,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from r1kit.engines.base import Delta, generate
 from r1kit.engines.local import LocalEngine
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.engines.text import Text, TextStream
+from r1kit.engines.text import Detokenizer, IncrementalDetokenizer
 from r1kit.types import Completion, Request, SamplingParams
 
 EOS = 257
 
 
-def streamed(text: Text, completion: Completion, stop: tuple[str, ...]) -> list[Delta]:
+def streamed(text: Detokenizer, completion: Completion, stop: tuple[str, ...]) -> list[Delta]:
     """What is said of a completion whose tokens come one by one."""
-    stream, ids = TextStream(text, stop), completion.token_ids
+    stream, ids = IncrementalDetokenizer(text, stop), completion.token_ids
     deltas = [delta for n in range(1, len(ids)) if (delta := stream.advance(ids[:n]))]
     return [*deltas, stream.finish(completion)]
 
 
 def test_text_is_all_but_the_end_token(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    text = Text(byte_tokenizer, {EOS})
+    text = Detokenizer(byte_tokenizer, {EOS})
     ids = byte_tokenizer.encode("<think>가 나</think>")
     assert text.decode([*ids, EOS]) == "<think>가 나</think>"
     assert text.decode([*ids, EOS, EOS]) == "<think>가 나</think><eos>"
@@ -30,7 +30,7 @@ def test_text_is_all_but_the_end_token(byte_tokenizer: PreTrainedTokenizerFast) 
 
 
 def test_the_earliest_stop_string_cuts(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    text = Text(byte_tokenizer, {EOS})
+    text = Detokenizer(byte_tokenizer, {EOS})
     ids = byte_tokenizer.encode("one two three")
     assert text.complete(ids, ("three", "two")) == ("one ", True)
     assert text.complete(ids, ("four",)) == ("one two three", False)
@@ -69,7 +69,7 @@ def test_streamed_is_generated(
     for seed in range(4):
         request = Request([65, 66, seed], 1, SamplingParams(30, stop=stop), seed)
         [[completion]] = generate(engine, [request])
-        deltas = streamed(Text(byte_tokenizer, engine.eos_ids), completion, stop)
+        deltas = streamed(Detokenizer(byte_tokenizer, engine.eos_ids), completion, stop)
         assert "".join(delta.text for delta in deltas) == completion.text
         assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
         assert [delta.finish for delta in deltas[:-1]] == [None] * (len(deltas) - 1)
@@ -91,7 +91,7 @@ def test_streams_never_split_a_character(
     engine = ScriptedEngine(lambda request, i: said, byte_tokenizer)
     request = Request([1], 1, SamplingParams(max_tokens, stop=stop), 0)
     [[completion]] = generate(engine, [request])
-    deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, stop)
+    deltas = streamed(Detokenizer(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, stop)
     assert "".join(delta.text for delta in deltas) == completion.text
     assert [i for delta in deltas for i in delta.token_ids] == completion.token_ids
     if "\N{REPLACEMENT CHARACTER}" not in said:
@@ -107,7 +107,9 @@ def test_streams_never_split_a_character(
 def test_text_comes_while_it_is_sampled(byte_tokenizer: PreTrainedTokenizerFast) -> None:
     engine = ScriptedEngine(lambda request, i: "가나 ab", byte_tokenizer)
     [[completion]] = generate(engine, [Request([1], 1, SamplingParams(30, stop=("bc",)), 0)])
-    deltas = streamed(Text(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",))
+    deltas = streamed(
+        Detokenizer(byte_tokenizer, {byte_tokenizer.eos_token_id}), completion, ("bc",)
+    )
     assert [delta.text for delta in deltas] == ["가", "나", " ", "a", "b"]
     assert [len(delta.token_ids) for delta in deltas] == [3, 3, 1, 1, 2]
 
@@ -116,9 +118,9 @@ def test_a_stop_string_in_the_middle_of_what_came_is_never_said(
     byte_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     # An engine elsewhere may have ended, and its tokens come before the word of it.
-    text = Text(byte_tokenizer, ())
+    text = Detokenizer(byte_tokenizer, ())
     ids = byte_tokenizer.encode("12 answer: 5, or")
-    stream = TextStream(text, ("swe", "r: "))
+    stream = IncrementalDetokenizer(text, ("swe", "r: "))
     said = ""
     for n in (2, 9, 13):
         delta = stream.advance(ids[:n])

@@ -8,7 +8,7 @@ import torch
 
 from r1kit.config import ModelConfig
 from r1kit.judges import preferred
-from r1kit.judges.learned import Reader, RewardModels
+from r1kit.judges.learned import RewardInputEncoder, RewardModels
 from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
 from r1kit.renderers import renderer_of
@@ -168,7 +168,7 @@ CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 
 def test_text_never_becomes_a_control_token() -> None:
-    reader, asked = Reader(RENDERER), problem()
+    reader, asked = RewardInputEncoder(RENDERER), problem()
     prompt = RENDERER.render_prompt(asked.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(SPECIAL_TOKENS) + "</think>"
@@ -194,7 +194,7 @@ def test_what_is_written_is_read_back(reasoning: str | None, opened: bool) -> No
             "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
         )
     renderer, asked = renderer_of(tokenizer), problem()
-    reader = Reader(renderer)
+    reader = RewardInputEncoder(renderer)
     assert renderer.opens_thinking is opened
     text = renderer.format_completion(reasoning, "Hello!")
     assert renderer.parse(text).answer == "Hello!"

@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
 from r1kit.model.cache import DecodeCache, KeyValues
-from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
+from r1kit.model.fused import Inference, _HybridInference, _LlamaLike, _Transformers, inference
 from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
 
@@ -45,7 +45,7 @@ def _random(name: str) -> PreTrainedModel:
 @torch.inference_mode()
 def test_it_is_the_forward_of_transformers(name: str) -> None:
     model = _random(name)
-    assert isinstance(inference(model), _ShortAndLong)
+    assert isinstance(inference(model), _HybridInference)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
     for step in (_LlamaLike(model), NumbaModel(model)):

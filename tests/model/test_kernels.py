@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numba import float64, njit
 
 from r1kit.model import kernels
-from r1kit.model.attention import Scores
+from r1kit.model.attention import ScoreParams
 from r1kit.model.decode import Decode
 
 NONE = np.zeros(0, np.float32)
@@ -24,7 +24,9 @@ def _random(*shape: int) -> kernels.Array:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def _seen(query: kernels.Array, stores: kernels.ArrayPair, where: kernels.Where) -> kernels.Array:
+def _seen(
+    query: kernels.Array, stores: kernels.ArrayPair, where: kernels.SlotPositions
+) -> kernels.Array:
     seen = np.zeros_like(query)
     kernels.attend(query, stores, where, np.float32(0.25), 0, np.float32(0), seen)
     return seen
@@ -102,7 +104,7 @@ def test_looking_back_in_a_loop_is_torchs_attention(
     query = torch.randn(rows, heads[0], 1, dim, generator=random)
     key, value = (torch.randn(rows, heads[1], 11, dim, generator=random) for _ in range(2))
     positions = torch.randint(0, 11, (rows,), generator=random)
-    scores = Scores(None, window, softcap)
+    scores = ScoreParams(None, window, softcap)
     looped = Decode(positions, 11).attend(query, key, value, scores)
     exact = Decode(positions, 11).attend(query.double(), key.double(), value.double(), scores)
     torch.testing.assert_close(looped.double(), exact, atol=1e-5, rtol=1e-5)

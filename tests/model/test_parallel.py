@@ -192,12 +192,12 @@ def test_ranks_alone() -> None:
 
 def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_n_devices", lambda config: 2)
-    assert devices.crowd(ComputeConfig(device="cpu"), 2) is None
+    assert devices.crowding_warning(ComputeConfig(device="cpu"), 2) is None
     asked = ComputeConfig(device="cpu", n_processes=64)
     assert devices.n_processes(asked, at_most=8) == 8
-    assert "8 processes x 1 threads share 2 cores" in (devices.crowd(asked, 8) or "")
+    assert "8 processes x 1 threads share 2 cores" in (devices.crowding_warning(asked, 8) or "")
     threads = ComputeConfig(device="cpu", threads=100)
-    assert "compute.threads to 1" in (devices.crowd(threads, 1) or "")
+    assert "compute.threads to 1" in (devices.crowding_warning(threads, 1) or "")
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

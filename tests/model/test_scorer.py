@@ -128,7 +128,7 @@ def test_a_policy_is_no_scorer_and_a_damaged_policy_no_start(tmp_path: Path) -> 
 
 
 def test_more_than_one_label_is_no_scorer(tmp_path: Path) -> None:
-    model, _ = causal_lm.opened(
+    model, _ = causal_lm.open_model(
         AutoModelForSequenceClassification, folder(tmp_path / "p"), torch.float32, num_labels=3
     )
     model.save_pretrained(tmp_path / "c")

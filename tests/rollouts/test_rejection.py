@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from r1kit.config import ComputeConfig
-from r1kit.curate import Provenance, Rules, messages_of
+from r1kit.curate import FilterRules, Provenance, messages_of
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.model.parallel import launch
@@ -74,7 +74,7 @@ def kept(
     teacher: rejection.SampleFunction,
     problems: rejection.IndexedProblems = PROBLEMS,
     **options: Any,
-) -> rejection.KeptSamples:
+) -> rejection.RejectionSamplingResult:
     settings: dict[str, Any] = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
     return rejection.rejection_sampling(
         problems, teacher, out, settings.pop("origin", ORIGIN), **settings
@@ -187,7 +187,7 @@ def test_rules_may_change_without_sampling_again(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     n_all = kept(out, Teacher()).report.n_out
     idle = Teacher()
-    n_some = kept(out, idle, rules=Rules(per_problem=1)).report.n_out
+    n_some = kept(out, idle, rules=FilterRules(per_problem=1)).report.n_out
     assert idle.asked == []
     assert 0 < n_some < n_all
 
@@ -274,11 +274,11 @@ def test_undecided_completions_are_counted(tmp_path: Path) -> None:
 def test_nothing_left_says_where_the_rollouts_are(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     with pytest.raises(CurationError, match=r"No conversation is left .* are in .*data.jsonl.roll"):
-        kept(out, Teacher(), rules=Rules(lowest_pass_rate=1.0))
+        kept(out, Teacher(), rules=FilterRules(lowest_pass_rate=1.0))
     assert not out.exists()
 
 
-def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int]:
+def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.RejectionSamplingResult, int]:
     """With a real engine and its verdicts; also how many problems this rank was asked."""
     tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
     n_asked = 0

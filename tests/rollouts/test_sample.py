@@ -161,7 +161,7 @@ def test_a_recipe_without_so_many_problems_gives_those_it_has(
 ) -> None:
     from r1kit.rollouts import sample as sampling
 
-    monkeypatch.setattr(sampling, "PATIENCE", 30)
+    monkeypatch.setattr(sampling, "MAX_DUPLICATES", 30)
     Path("tiny.py").write_text(
         "from r1kit.tasks.base import Task\nfrom r1kit.types import Message, Problem, Verdict\n"
         "class Two(Task):\n    name = 'two'\n"

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from r1kit.serve.models import Served
+from r1kit.serve.models import EngineModel
 from tests.serve.conftest import Server, opened, running
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "7x + 3 = 38, x = ?"}]
@@ -348,7 +348,7 @@ def test_two_models_answer_by_their_names(folder: Path) -> None:
         assert one["choices"] == other["choices"]
         assert [one["model"], other["model"]] == names[:2]
         second = server.served[1]
-        assert isinstance(second, Served)
+        assert isinstance(second, EngineModel)
         assert second.driver.n_completion_tokens == 24
         assert (
             'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text

@@ -7,7 +7,7 @@ import pytest
 from r1kit import config
 from r1kit.errors import ConfigError
 from r1kit.stages import pipeline
-from r1kit.stages.cold_start import rewritten
+from r1kit.stages.cold_start import insert_answer_word
 from r1kit.stages.plan import StageSelection, plan
 from r1kit.types import Json
 
@@ -95,11 +95,13 @@ def test_a_bare_box_gets_a_word_in_the_questions_language() -> None:
         ]
         return {"messages": turns, "provenance": {"language": language}}
 
-    said = {lang: rewritten(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")}
+    said = {
+        lang: insert_answer_word(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")
+    }
     assert said["en"]["content"] == "Answer: \\boxed{5}"
     assert said["ko"]["content"] == "답: \\boxed{5}"
     assert said["en"]["reasoning_content"] == "r"
-    assert rewritten(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
+    assert insert_answer_word(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
 
 
 def test_which_stages_are_made_in_a_session() -> None:

@@ -19,7 +19,7 @@ from r1kit.model.roles import roles_of
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (
     Example,
-    Labelled,
+    LabelledCompletion,
     PreferencePair,
     measure,
     pairwise_loss,
@@ -54,7 +54,7 @@ def pairs(n: int, seed: int = 0) -> list[Example]:
 
 def labelled(n: int, seed: int = 0) -> list[Example]:
     rng = random.Random(seed)
-    return [Labelled(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
+    return [LabelledCompletion(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
 
 
 def trainable_model(module: PreTrainedModel) -> TrainableModel:

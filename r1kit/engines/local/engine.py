@@ -37,7 +37,7 @@ from r1kit.engines.local.next_token import sample_next
 from r1kit.engines.local.prefill import Prefill, PrefillState
 from r1kit.engines.local.scheduler import Scheduler, prefill_limits
 from r1kit.engines.local.slots import RunningSequence, Slots
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
 from r1kit.model.causal_lm import eos_ids as stated_eos_ids
 from r1kit.model.fused import inference
@@ -67,7 +67,7 @@ class LocalEngine:
         self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
         self.counters = Counters()
         self.version = 0
-        self._text = Text(tokenizer, self.eos_ids)
+        self._text = Detokenizer(tokenizer, self.eos_ids)
         self._decode_text = decode_text
         self._vocab_size: int = model.get_input_embeddings().num_embeddings
         if self.eos_ids and max(self.eos_ids) >= self._vocab_size:

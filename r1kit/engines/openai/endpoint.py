@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.openai.choices import FINISHES, count, pieces, thinking_and_answer
+from r1kit.engines.openai.choices import FINISH_REASONS, count, pieces, thinking_and_answer
 from r1kit.errors import EngineError
 from r1kit.files.untrusted import mended
 from r1kit.http.client import HttpClient, RefusedError
@@ -31,7 +31,7 @@ TIMEOUT_S = 600.0
 """timeout of one attempt; a reasoning model may think for minutes"""
 RETRIES = 4
 CONCURRENCY = 8
-LEAST_PATIENCE = 4
+MIN_FAILURES = 4
 """minimum number of failures in a row after which a server counts as down"""
 
 
@@ -128,7 +128,7 @@ class Endpoint:
         done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
             queue.SimpleQueue()
         )
-        pool = _WorkerPool(self, requests, done, max(self._concurrency, LEAST_PATIENCE))
+        pool = _WorkerPool(self, requests, done, max(self._concurrency, MIN_FAILURES))
         try:
             pool.start(min(self._concurrency, len(requests)))
             for _ in requests:
@@ -302,5 +302,5 @@ def _completion(choice: Any) -> Completion:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
-    finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
+    finish = FINISH_REASONS.get(str(choice.get("finish_reason")), "abort")
     return Completion([], [], server_text(*thinking_and_answer(message), finish), finish, 0)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.openai.choices import FINISHES
+from r1kit.engines.openai.choices import FINISH_REASONS
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
@@ -30,11 +30,11 @@ from r1kit.types import Completion, FinishReason, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
-_SILENCE_S = 600.0
+_READ_TIMEOUT_S = 600.0
 """timeout after which a stream without data counts as lost"""
-_NEVER = -9999.0
+_IMPOSSIBLE_LOGPROB = -9999.0
 """vLLM's log-probability of tokens that cannot be sampled"""
-_DEAD = r"EngineCore|EngineDead"
+_DEAD_ENGINE = r"EngineCore|EngineDead"
 """pattern in the errors of vLLM's API server after its engine process has died"""
 
 
@@ -68,7 +68,7 @@ class VllmEngine(RemoteEngine):
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(10.0, read=_SILENCE_S, pool=None),
+            timeout=httpx.Timeout(10.0, read=_READ_TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=None),
         )
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -162,7 +162,7 @@ class VllmEngine(RemoteEngine):
                 raise httpx.ReadError("its stream ended in the middle")
             self._updates.put((completion, CompletionUpdate(finish=finish, n_cached=n_cached)))
         except EngineError as error:
-            if re.search(_DEAD, str(error)):
+            if re.search(_DEAD_ENGINE, str(error)):
                 self._loss = "its engine has ended"
             self._updates.put((completion, error))
         except httpx.HTTPError as error:
@@ -191,7 +191,7 @@ def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:
         raise EngineError("This vLLM says no token ids; 0.10.2 is the first that does.")
     logprobs = choice.get("logprobs") or {}
     reason_ = choice.get("finish_reason")
-    finish = FINISHES.get(reason_) if reason_ else None
+    finish = FINISH_REASONS.get(reason_) if reason_ else None
     if reason_ and finish is None:
         raise EngineError(f"vLLM ended the answer ({reason_}); ask again.")
     tops = [_top(top, n_top) for top in logprobs.get("top_logprobs") or []] if n_top else []
@@ -204,7 +204,7 @@ def _top(logprobs: dict[str, float] | None, n: int) -> TopLogprobs:
     """Parse `{"token_id:5": -0.1}`, which may hold the sampled token as an extra entry."""
     pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (logprobs or {}).items()]
     likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]
-    return [(token, logprob) for token, logprob in likeliest if logprob > _NEVER]
+    return [(token, logprob) for token, logprob in likeliest if logprob > _IMPOSSIBLE_LOGPROB]
 
 
 def _refusal(status: int, body: bytes | dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ are used where the particle does not change, so that every template fits all of 
 
 from __future__ import annotations
 
-PLACE = {"en": 0, "ko": 1, "zh": 2}
+INDEX_OF = {"en": 0, "ko": 1, "zh": 2}
 """index of a language in a triple"""
 
 Triple = tuple[str, str, str]
@@ -378,7 +378,7 @@ COMPLIANCE: Wordings = {
     ),
 }
 """bad answers to a harmful request"""
-GOES_ALONG: Wordings = {
+HARMFUL_ANSWERS: Wordings = {
     "en": ("sure", "here is how", "first", "good idea"),
     "ko": ("좋아요", "방법은", "좋은 생각"),
     "zh": ("好的", "办法是", "好主意"),

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from r1kit.tasks.general import phrases
 from r1kit.tasks.general.kinds import KINDS
-from r1kit.tasks.general.phrases import PLACE
+from r1kit.tasks.general.phrases import INDEX_OF
 from r1kit.tasks.general.task import General
 from r1kit.types import Problem
 
@@ -124,7 +124,7 @@ def _slightly_wrong(task: General, problem: Problem, rng: random.Random) -> str:
 
 
 def _in_another_language(task: General, problem: Problem, rng: random.Random) -> str:
-    others = [language for language in PLACE if language != problem.language]
+    others = [language for language in INDEX_OF if language != problem.language]
     return task.draw_kind(rng, rng.choice(others), problem.meta["kind"]).answer
 
 
@@ -133,7 +133,7 @@ def _refuses(task: General, problem: Problem, rng: random.Random) -> str:
 
 
 def _does_not_know(task: General, problem: Problem, rng: random.Random) -> str:
-    return phrases.IGNORANCE[PLACE[problem.language]]
+    return phrases.IGNORANCE[INDEX_OF[problem.language]]
 
 
 def _cut_short(task: General, problem: Problem, rng: random.Random) -> str:

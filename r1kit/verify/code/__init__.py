@@ -18,7 +18,7 @@ from functools import cache
 from r1kit.files.untrusted import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
-from r1kit.verify.code.calls import NO_TIME, Args, call, why
+from r1kit.verify.code.calls import NO_TIME, EncodedArgs, call, why
 from r1kit.verify.code.check_runner import run_check
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
 from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
@@ -134,7 +134,9 @@ class _Run:
         return [self._stdio(first)]
 
     def _calls(self, tests: Sequence[CallTest]) -> list[TestResult]:
-        calls: list[Args] = [([values.coded(arg) for arg in test.args], {}) for test in tests]
+        calls: list[EncodedArgs] = [
+            ([values.coded(arg) for arg in test.args], {}) for test in tests
+        ]
         call_results = call(
             self.sandbox, self.program, tests[0].function, calls, self.limits, self.deadline
         )

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox.job import How, Job, RunResult
+from r1kit.verify.sandbox.job import Ending, Job, RunResult
 
 _PROFILE = """
 (version 1) (deny default) (import "system.sb")
@@ -30,7 +30,7 @@ _LIMIT = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -n "$3"; shift 3; 
 _BLOCK = 512  # bytes, the unit of ulimit -f
 
 
-class Runner:
+class MacosWorker:
     """A replacement for a worker, without state between runs."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def _command(job: Job, work_folder: Path) -> list[str]:
     return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner]
 
 
-def _how(code: int | None, is_over: bool) -> How:
+def _how(code: int | None, is_over: bool) -> Ending:
     if is_over:
         return "output"
     if code is None:

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from r1kit.verify.sandbox import program
 from r1kit.verify.sandbox.confinement import Confinement
-from r1kit.verify.sandbox.job import How, Job, Limits, RunResult
+from r1kit.verify.sandbox.job import Ending, Job, Limits, RunResult
 
 _CHUNK = 1 << 16
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no more seals, no shrinking, growing, writing
@@ -85,7 +85,7 @@ def _become(confinement: Confinement, job: Job, pipes: _Pipes) -> NoReturn:
     program.run(job.program, confinement.work_folder)
 
 
-def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> How | None:
+def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> Ending | None:
     """Read output until the candidate ends (None) or reaches a limit (return its name)."""
     process_fd = os.pidfd_open(pid)
     poll = select.poll()
@@ -130,8 +130,8 @@ def _drain(descriptor: int, output: bytearray, limits: Limits) -> bool:
 
 
 def _judge(
-    how: How | None, status: int, cpu_s: float, limits: Limits, stderr: bytes
-) -> tuple[How, int | None]:
+    how: Ending | None, status: int, cpu_s: float, limits: Limits, stderr: bytes
+) -> tuple[Ending, int | None]:
     if how is not None:
         return how, None
     if os.WIFSIGNALED(status):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from r1kit.verify.sandbox.job import How, Limits
+from r1kit.verify.sandbox.job import Ending, Limits
 
 QUICK = Limits(wall_s=0.6, cpu_s=0.5, memory_mb=96, output_bytes=1 << 16, disk_mb=2, files=32)
 FAMILY = Limits(
@@ -30,7 +30,7 @@ class Attack:
     then: str = ""
     """a second program, run next by the same worker; its output counts as well"""
     limits: Limits = QUICK
-    ends: tuple[How, ...] = ()
+    ends: tuple[Ending, ...] = ()
     """endings with which the attack counts as failed; () means any ending except "sandbox" """
     only_strict: bool = False
     """True if the attack is known to succeed at level standard (documented in docs/security.md)"""

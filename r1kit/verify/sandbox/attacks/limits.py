@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from r1kit.verify.sandbox.attacks.attack import FAMILY, QUICK, SHORT, Attack
-from r1kit.verify.sandbox.job import How
+from r1kit.verify.sandbox.job import Ending
 
 _FORK_BOMB = """
 import os
@@ -77,7 +77,7 @@ for _ in range(20):
 """
 
 
-def _bomb(name: str, tries: str, layer: str, program: str, *ends: How) -> Attack:
+def _bomb(name: str, tries: str, layer: str, program: str, *ends: Ending) -> Attack:
     # Attacks that should hit a time limit get a short one; the others get slack for a busy machine.
     limits = SHORT if {"wall", "cpu"} & set(ends) else replace(QUICK, wall_s=5.0, cpu_s=5.0)
     return Attack(name, tries, (layer,), program, limits=limits, ends=ends, effective=False)
