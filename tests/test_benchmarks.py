@@ -39,7 +39,7 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path
     copy = serving.endless(folder, tmp_path / "copy")
     with running([opened(copy)]) as server:
         tokenizer = server.one.decoder
-        assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
+        assert server.one.engine_loop.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
         asked = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
         level = measure(asked, 4, 12)

@@ -63,8 +63,8 @@ def _with_next_seed(recipe: Recipe, folder: Path, call: RunCommand) -> RunComman
 
 def _newest_student(folder: Path) -> Path | None:
     """Return the last student's checkpoint of a run that makes only students."""
-    found = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
-    return found[-1] if found else None
+    checkpoints = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
+    return checkpoints[-1] if checkpoints else None
 
 
 def own_command() -> list[str]:
@@ -74,8 +74,8 @@ def own_command() -> list[str]:
         return [sys.executable, "-m", "r1kit"]
     if program.name != "r1" or not program.exists():
         return ["r1"]
-    found = shutil.which("r1")
-    if found is not None and Path(found).samefile(program):
+    program_on_path = shutil.which("r1")
+    if program_on_path is not None and Path(program_on_path).samefile(program):
         return ["r1"]
-    near = os.path.relpath(program)
-    return [str(program) if near.startswith("..") else near]
+    relative_path = os.path.relpath(program)
+    return [str(program) if relative_path.startswith("..") else relative_path]

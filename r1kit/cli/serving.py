@@ -54,7 +54,7 @@ Examples:
 
 @app.command(epilog=CHAT_EXAMPLES)
 def chat(
-    who: Annotated[
+    source: Annotated[
         str,
         typer.Argument(
             metavar="CHECKPOINT|URL",
@@ -84,7 +84,7 @@ def chat(
         from r1kit import chat as terminal
 
         sampling = SamplingParams(max_tokens, temperature, top_p)
-        terminal.run(who, sampling, seed, console, model, api_key)
+        terminal.run(source, sampling, seed, console, model, api_key)
 
 
 EngineOption = Annotated[
@@ -223,18 +223,18 @@ def _opener(
         from r1kit.serve.proxy import open_front
 
         return lambda: open_front(engine, key, limits)
-    found = _resolve_models(models)
+    folders = _resolve_models(models)
     if engine == "vllm":
         from r1kit.serve.vllm import open_vllm
 
-        return lambda: open_vllm(found, flags, limits, console)
+        return lambda: open_vllm(folders, flags, limits, console)
     from r1kit.serve.local import open_folders
 
-    def opened() -> Sequence[ServedModel]:
-        with console.status(f"Opening {escape(', '.join(found))} …"):
-            return open_folders(found, limits)
+    def open_models() -> Sequence[ServedModel]:
+        with console.status(f"Opening {escape(', '.join(folders))} …"):
+            return open_folders(folders, limits)
 
-    return opened
+    return open_models
 
 
 def _is_launch_day(profile: str, engine: str) -> bool:

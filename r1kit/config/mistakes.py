@@ -55,14 +55,14 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     for item in error.errors():
         by_place.setdefault(_key_path(item["loc"], model), []).append(item)
     # A list with invalid entries is also reported as too short; drop that second error.
-    deepest = [place for place in by_place if not _has_deeper_mistake(place, by_place)]
-    lines = [_line(place, by_place[place], model) for place in deepest]
+    deepest = [path for path in by_place if not _has_deeper_mistake(path, by_place)]
+    lines = [_line(path, by_place[path], model) for path in deepest]
     rest = [f"and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
     return f"{where}: {'; '.join(lines[:MAX_LISTED] + rest)}."
 
 
-def _has_deeper_mistake(place: KeyPath, places: Iterable[KeyPath]) -> bool:
-    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+def _has_deeper_mistake(path: KeyPath, paths: Iterable[KeyPath]) -> bool:
+    return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
 
 
 def _key_path(loc: Sequence[int | str], model: type[BaseModel]) -> KeyPath:
@@ -81,29 +81,29 @@ def _key_path(loc: Sequence[int | str], model: type[BaseModel]) -> KeyPath:
     return tuple(parts)
 
 
-def _line(place: KeyPath, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+def _line(path: KeyPath, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
     first = items[0]
     if first["type"] == "extra_forbidden":
-        return f"unknown key {_key(place)!r} {_nearest(place, model)}"
-    if first["type"] == "missing" and isinstance(place[-1], int):
-        return f"{_key(place[:-1])} needs {place[-1] + 1} numbers"
+        return f"unknown key {_key(path)!r} {_nearest(path, model)}"
+    if first["type"] == "missing" and isinstance(path[-1], int):
+        return f"{_key(path[:-1])} needs {path[-1] + 1} numbers"
     if first["type"] == "missing":
-        return f"{_key(place)!r} is missing: {_how_to_write(place, model)}"
+        return f"{_key(path)!r} is missing: {_how_to_write(path, model)}"
     if first["type"] not in _REQUIREMENTS:
-        return f"{_key(place) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
-    needs = " or ".join(dict.fromkeys(_requirement(item, place, model) for item in items))
-    return f"{_key(place)} needs {needs} (it is {_shown(first['input'])})"
+        return f"{_key(path) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
+    needs = " or ".join(dict.fromkeys(_requirement(item, path, model) for item in items))
+    return f"{_key(path)} needs {needs} (it is {_shown(first['input'])})"
 
 
-def _requirement(item: ErrorDetails, place: KeyPath, model: type[BaseModel]) -> str:
+def _requirement(item: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
     sentence = _REQUIREMENTS[item["type"]]
-    return sentence.format(write=_how_to_write(place, model), **item.get("ctx", {}))
+    return sentence.format(write=_how_to_write(path, model), **item.get("ctx", {}))
 
 
-def _how_to_write(place: KeyPath, model: type[BaseModel]) -> str:
+def _how_to_write(path: KeyPath, model: type[BaseModel]) -> str:
     """Return the hint for a key at this place: `write [zero] and its keys below`."""
-    owner, last = _owner(place, model), place[-1]
-    dotted = ".".join(part for part in place if isinstance(part, str))
+    owner, last = _owner(path, model), path[-1]
+    dotted = ".".join(part for part in path if isinstance(part, str))
     if isinstance(last, int):
         return f"write [[{dotted}]] and its keys below"
     field = owner.model_fields.get(last) if owner is not None else None
@@ -116,10 +116,10 @@ def _how_to_write(place: KeyPath, model: type[BaseModel]) -> str:
     return f"write {brackets} and its keys below"
 
 
-def _key(place: KeyPath) -> str:
+def _key(path: KeyPath) -> str:
     """Format a place: `zero.optim.lr` or `entry 2 of tasks, level`."""
     key = ""
-    for part in place:
+    for part in path:
         if isinstance(part, int):
             key = f"entry {part + 1} of {key}"
         elif key.startswith("entry "):
@@ -134,19 +134,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
 
 
-def _nearest(place: KeyPath, model: type[BaseModel]) -> str:
-    if place[0] in RENAMED and len(place) == 1:
-        return f"(it is called {RENAMED[str(place[0])]!r} now)"
-    owner = _owner(place, model)
+def _nearest(path: KeyPath, model: type[BaseModel]) -> str:
+    if path[0] in RENAMED and len(path) == 1:
+        return f"(it is called {RENAMED[str(path[0])]!r} now)"
+    owner = _owner(path, model)
     keys = sorted(owner.model_fields) if owner is not None else []
-    close = difflib.get_close_matches(str(place[-1]), keys, n=1)
+    close = difflib.get_close_matches(str(path[-1]), keys, n=1)
     return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(keys)})"
 
 
-def _owner(place: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
-    """Return the section that contains the last part of `place`."""
+def _owner(path: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Return the section that contains the last part of `path`."""
     at: type[BaseModel] | None = model
-    for part in place[:-1]:
+    for part in path[:-1]:
         if isinstance(part, str) and at is not None:
             field = at.model_fields.get(part)
             at = _inner(field.annotation) if field is not None else None

@@ -36,11 +36,11 @@ class ShippedRecipe:
 
 def shipped_recipes() -> list[ShippedRecipe]:
     """Return all recipes: the top-level ones first, then the paper's students in distill/."""
-    found = [
+    files = [
         ShippedRecipe(path.relative_to(FOLDER).with_suffix("").as_posix(), path)
         for path in FOLDER.rglob("*.toml")
     ]
-    return sorted(found, key=lambda recipe: ("/" in recipe.name, recipe.name))
+    return sorted(files, key=lambda recipe: ("/" in recipe.name, recipe.name))
 
 
 def find_recipe(path: Path) -> Path:

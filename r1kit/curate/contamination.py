@@ -51,8 +51,8 @@ class BenchmarkQuestions:
         self._exact: dict[str, int] = {}
         self._templates: dict[str, int] = {}
         self._ngrams: dict[Mode, dict[int, int]] = {mode: {} for mode in SIZES}
-        for place, question in enumerate(questions):
-            self._add(place, question)
+        for index, question in enumerate(questions):
+            self._add(index, question)
 
     def _add(self, index: int, question: str) -> None:
         if whole := _whole(question):

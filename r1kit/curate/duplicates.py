@@ -48,19 +48,19 @@ def near_copies(drafts: Sequence[Candidate], threshold: float) -> list[Rejection
     index = MinHashLSH(
         threshold=min(threshold, HIGHEST_INDEXED), num_perm=N_PERMUTATIONS, weights=weights
     )
-    kept: dict[int, MinHash] = {}
+    sketches: dict[int, MinHash] = {}
     remarks: list[Rejection | None] = []
-    for place, draft in enumerate(drafts):
+    for position, draft in enumerate(drafts):
         sketch = _sketch(draft.text)
-        similar = [(sketch.jaccard(kept[other]), -other) for other in index.query(sketch)]
+        similar = [(sketch.jaccard(sketches[other]), -other) for other in index.query(sketch)]
         similarity, other = max(similar, default=(0.0, 0))
         if similarity >= threshold:
             earlier = drafts[-other].rollout.problem.id
             remarks.append(Rejection("nearly the same", f"{similarity:.0%} as {earlier}"))
             continue
         remarks.append(None)
-        kept[place] = sketch
-        index.insert(place, sketch)
+        sketches[position] = sketch
+        index.insert(position, sketch)
     return remarks
 
 

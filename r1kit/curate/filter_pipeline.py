@@ -46,8 +46,8 @@ class FilterCounts:
 
     def reasons(self) -> str:
         """Format the reasons: `wrong 380, no answer 32; noted: gsm8k template 4`."""
-        taken, noted = _listed(self.taken), _listed(self.noted)
-        return "; ".join(part for part in (taken, noted and f"noted: {noted}") if part)
+        rejected, noted = _listed(self.taken), _listed(self.noted)
+        return "; ".join(part for part in (rejected, noted and f"noted: {noted}") if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,15 @@ class FilterReport:
         """Explain an empty result: which filter removed how many candidates."""
         if not self.n_in:
             return "There is no rollout to make conversations of; sample some first."
-        took = [count for count in self.counts if count.n_in > count.n_out]
-        told = "; ".join(
+        rejecting = [count for count in self.counts if count.n_in > count.n_out]
+        summary = "; ".join(
             f"{count.filter} took {count.n_in - count.n_out} of {count.n_in} ({count.reasons()})"
-            for count in took
+            for count in rejecting
         )
-        last = took[-1].filter
+        last = rejecting[-1].filter
         loosen = f"loosen the rule of {last!r}, which took the last ones"
         advice = _NO_RULE.get(last, f"Sample more of each problem, or {loosen}.")
-        return f"No conversation is left of {self.n_in} rollouts: {told}. {advice}"
+        return f"No conversation is left of {self.n_in} rollouts: {summary}. {advice}"
 
 
 _NO_RULE = {
@@ -101,28 +101,28 @@ def run(
     drafts: Sequence[Candidate], filters: Sequence[Filter]
 ) -> tuple[list[Candidate], FilterReport]:
     """Return the candidates that pass every filter, in order, and the report."""
-    kept, counts = list(drafts), []
+    remaining, counts = list(drafts), []
     for step in filters:
-        kept, count = _apply(step, kept)
+        remaining, count = _apply(step, remaining)
         counts.append(count)
-    return kept, FilterReport(len(drafts), len(kept), tuple(counts))
+    return remaining, FilterReport(len(drafts), len(remaining), tuple(counts))
 
 
 def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], FilterCounts]:
     remarks = step.judge(drafts)
-    kept: list[Candidate] = []
-    taken: Counter[str] = Counter()
-    noted: Counter[str] = Counter()
+    remaining: list[Candidate] = []
+    rejected: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for draft, remark in zip(drafts, remarks, strict=True):
         if remark is not None:
-            (noted if remark.is_note else taken)[remark.why] += 1
+            (notes if remark.is_note else rejected)[remark.why] += 1
             if remark.example:
                 examples.setdefault(remark.why, remark.example)
         if remark is None or remark.is_note:
-            kept.append(draft)
-    return kept, FilterCounts(
-        step.name, len(drafts), len(kept), _sorted(taken), _sorted(noted), examples
+            remaining.append(draft)
+    return remaining, FilterCounts(
+        step.name, len(drafts), len(remaining), _sorted(rejected), _sorted(notes), examples
     )
 
 

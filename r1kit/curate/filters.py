@@ -47,8 +47,8 @@ def finished(draft: Candidate) -> Rejection | None:
 def readable(draft: Candidate) -> Rejection | None:
     """Require no loops, no broken characters, and thinking in prose (readable.py)."""
     thinking, answer = draft.parsed.thinking or "", draft.parsed.answer or ""
-    found = unreadable(thinking) or unreadable(answer) or untidy(thinking)
-    return Rejection(*found) if found else None
+    fault = unreadable(thinking) or unreadable(answer) or untidy(thinking)
+    return Rejection(*fault) if fault else None
 
 
 def consistent(draft: Candidate, at_least: float) -> Rejection | None:
@@ -76,12 +76,12 @@ def shortest(drafts: Sequence[Candidate], n: int) -> list[Rejection | None]:
     indices: dict[str, list[int]] = defaultdict(list)
     for index, draft in enumerate(drafts):
         indices[draft.rollout.problem.id].append(index)
-    chosen: set[int] = set()
+    shortest_ids: set[int] = set()
     for group in indices.values():
         group.sort(key=lambda index: _length(drafts[index].rollout.completion))
-        chosen.update(group[:n])
+        shortest_ids.update(group[:n])
     extra = Rejection(f"more than {n} of a problem")
-    return [None if index in chosen else extra for index in range(len(drafts))]
+    return [None if index in shortest_ids else extra for index in range(len(drafts))]
 
 
 def _length(completion: Completion) -> int:

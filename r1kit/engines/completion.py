@@ -113,7 +113,7 @@ class CompletionStream:
     ) -> None:
         self.state = state
         self.is_over = False
-        self._asked = state
+        self._first_state = state
         self._ask = ask
         self._index = index
         self._state_index = index
@@ -200,8 +200,8 @@ class CompletionStream:
         delta = self._stream.finish(completion)
         chunk = self._chunk(delta.text, delta.token_ids, completion)
         rest = self._answered(self._parser.finish()) if self._parser else []
-        if held := self._until.finish():
-            rest.append(Piece("answer", held))
+        if rest_of_answer := self._until.finish():
+            rest.append(Piece("answer", rest_of_answer))
         finish = "stop" if self._until.is_stopped else completion.finish
         return [*chunks, self._end(dataclasses.replace(chunk, pieces=chunk.pieces + rest), finish)]
 
@@ -249,7 +249,7 @@ class CompletionStream:
             tokens = [SampledToken(*t) for t in zip(ids, scored.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
-        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
+        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._first_state.n_cached)
 
     @property
     def _is_thinking(self) -> bool:
@@ -284,7 +284,7 @@ class CompletionStream:
             close_ids = self._ask.close_ids
             self._over_budget = by_budget and not has_tag
         self._has_closed = True
-        self.state = engine.submit(self._rest(cut, close_ids), ahead=True)
+        self.state = engine.submit(self._answer_request(cut, close_ids), ahead=True)
         self._state_index = self._n_sent = 0
         self._stream = IncrementalDetokenizer(self._text, self.state.request.sampling.stop)
         n = len(close_ids)
@@ -309,13 +309,13 @@ class CompletionStream:
         cut = Completion(ids, logprobs, text, "abort", whole.policy_version, tops)
         return cut, has_tag
 
-    def _rest(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
+    def _answer_request(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
         request = self._ask.request
         used = [*cut.token_ids, *close_ids]
-        left = request.sampling.max_tokens - len(used)
+        n_left = request.sampling.max_tokens - len(used)
         sampling = self._ask.answer or request.sampling
-        most = min(sampling.max_tokens, left)
-        sampling = dataclasses.replace(sampling, max_tokens=most, min_tokens=1)
+        max_tokens = min(sampling.max_tokens, n_left)
+        sampling = dataclasses.replace(sampling, max_tokens=max_tokens, min_tokens=1)
         # Odd constants: the second part must not reuse random numbers of the first or of a sibling.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)

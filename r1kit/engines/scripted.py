@@ -38,13 +38,13 @@ class ScriptedEngine:
 
     def step(self) -> list[RequestState]:
         """Implements `Sampler.step`: every queued request finishes."""
-        done = list(self._queue)
-        for state in done:
+        finished = list(self._queue)
+        for state in finished:
             self.counters.prompt_tokens += len(state.request.prompt_ids)
             state.completions = [self._complete(state.request, i) for i in range(state.request.n)]
             state.n_begun, state.n_left = state.request.n, 0
             self._queue.remove(state)
-        return done
+        return finished
 
     def abort(self, state: RequestState) -> None:
         """Implements `Sampler.abort`."""
@@ -65,7 +65,7 @@ class ScriptedEngine:
             ids = next(
                 (ids[:end] for end in ends if self._text.stops(ids[:end], sampling.stop)), ids
             )
-        text, stopped = self._text.complete(ids, sampling.stop)
-        finish: FinishReason = "stop" if stopped or ids[-1] == self._eos_id else "length"
+        text, has_stop = self._text.complete(ids, sampling.stop)
+        finish: FinishReason = "stop" if has_stop or ids[-1] == self._eos_id else "length"
         self.counters.completion_tokens += len(ids)
         return Completion(ids, [0.0] * len(ids), text, finish, self.version)

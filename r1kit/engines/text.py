@@ -57,24 +57,24 @@ class StopStringFilter:
         self.is_stopped = False
         """True once a stop string has been found"""
         self._stop = stop
-        self._rest = ""
+        self._held_back = ""
         """text held back because it may be the start of a stop string"""
 
     def feed(self, chunk: str) -> str:
         """Add a chunk; return the text that is now certain, which is "" after a stop string."""
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
-        text = self._rest + chunk
+        text = self._held_back + chunk
         positions = [position for string in self._stop if (position := text.find(string)) >= 0]
         self.is_stopped = bool(positions)
         certain = min(positions or (_before(text, string) for string in self._stop))
-        self._rest = "" if positions else text[certain:]
+        self._held_back = "" if positions else text[certain:]
         return text[:certain]
 
     def finish(self) -> str:
         """Return the text held back, which at the end of the text starts no stop string."""
-        rest, self._rest = self._rest, ""
-        return rest
+        text, self._held_back = self._held_back, ""
+        return text
 
 
 class IncrementalDetokenizer:
@@ -86,7 +86,7 @@ class IncrementalDetokenizer:
         """index of the first token that is decoded again with the new ones"""
         self._read = 0
         """number of tokens whose text has been decoded"""
-        self._sent = 0
+        self._n_sent = 0
         """number of tokens in the deltas returned so far"""
         self._text_so_far = ""
         self._until = StopStringFilter(stop)
@@ -103,13 +103,13 @@ class IncrementalDetokenizer:
 
     def finish(self, completion: Completion) -> Delta:
         """Return the rest of a finished completion, with its finish reason."""
-        rest = completion.text[len(self._text_so_far) :]
-        delta = self._delta(completion.token_ids, rest)
+        text = completion.text[len(self._text_so_far) :]
+        delta = self._delta(completion.token_ids, text)
         return Delta(delta.token_ids, delta.text, completion.finish)
 
     def _delta(self, ids: Sequence[int], text: str) -> Delta:
-        new = list(ids[self._sent :])
-        self._sent = len(ids)
+        new = list(ids[self._n_sent :])
+        self._n_sent = len(ids)
         self._text_so_far += text
         return Delta(new, text)
 

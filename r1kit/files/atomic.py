@@ -147,10 +147,10 @@ def file_error(error: BaseException, path: Path | None = None) -> RunError | Non
     is_inside = path is not None and Path(str(named)).is_relative_to(path)
     name = named if path is None or (is_inside and TEMPORARY not in str(named)) else path
     if is_full(error):
-        kept = "; everything up to the last checkpoint is kept" if path else ""
+        note = "; everything up to the last checkpoint is kept" if path else ""
         return RunError(
             f"The disk is full: {name or 'the output'} could not be written. Free some space and "
-            f"run the same command again{kept}."
+            f"run the same command again{note}."
         )
     if "No usable temporary directory" in str(error):
         return RunError(

@@ -168,6 +168,6 @@ def require_text(value: Any) -> None:
 
 def bad_lines(path: Path, bad: Sequence[tuple[int, str]]) -> str:
     """List the bad lines of a file, each by its number and a phrase such as "is not JSON"."""
-    more = f" and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
+    and_more = f" and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
     listed = "; ".join(f"line {number} {fault}" for number, fault in bad[:MAX_LISTED])
-    return f"{path}: {listed}" + more
+    return f"{path}: {listed}" + and_more

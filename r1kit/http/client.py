@@ -185,16 +185,16 @@ class HttpClient:
         return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
 
 
-def reason(body: Any, most: int = 300) -> str:
+def reason(body: Any, max_chars: int = 300) -> str:
     """Return the message in a server's error JSON, wherever it is; "" if there is none.
 
-    The result is one line of at most `most` characters, without the full stop.
+    The result is one line of at most `max_chars` characters, without the full stop.
     """
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail")
     words = error if isinstance(error, str) else ""
-    return " ".join(words.split())[:most].rstrip(".")
+    return " ".join(words.split())[:max_chars].rstrip(".")
 
 
 def is_url(text: str) -> bool:

@@ -70,8 +70,8 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
     missing, foreign or half-written, or if its architecture cannot use r1kit's attention.
     """
-    model, lacking = open_model(AutoModelForCausalLM, path, dtype)
-    require_weights(path, lacking)
+    model, missing = open_model(AutoModelForCausalLM, path, dtype)
+    require_weights(path, missing)
     return prepare(model.to(device), str(path))
 
 
@@ -107,8 +107,8 @@ def open_model(
         # one.
         if parameter.data_ptr() % _ALIGNED:
             parameter.data = parameter.data.clone()
-    lacking = (*report["missing_keys"], *report["mismatched_keys"])
-    return model, sorted(map(str, lacking))
+    missing = (*report["missing_keys"], *report["mismatched_keys"])
+    return model, sorted(map(str, missing))
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def quiet() -> Iterator[None]:
 
     Errors are still raised.
     """
-    shown = transformers_logging.is_progress_bar_enabled()
+    is_enabled = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -125,15 +125,15 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        if shown:
+        if is_enabled:
             transformers_logging.enable_progress_bar()
 
 
-def require_weights(path: str | Path, lacking: Sequence[str]) -> None:
+def require_weights(path: str | Path, missing: Sequence[str]) -> None:
     """Raises CheckpointError if weights are lacking."""
-    if lacking:
+    if missing:
         raise CheckpointError(
-            f"{path} lacks {len(lacking)} of the model's weights, for example {lacking[0]}; "
+            f"{path} lacks {len(missing)} of the model's weights, for example {missing[0]}; "
             "it is half-written or of another architecture: save or download it again."
         )
 

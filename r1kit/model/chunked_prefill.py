@@ -33,6 +33,6 @@ class ChunkedPrefill:
         after = torch.ones(self._length, self._length, dtype=torch.bool, device=like.device)
         mask[:, self._n_before :].masked_fill_(after.triu_(1), -torch.inf)
         if window is not None:
-            gone = torch.ones(mask.shape, dtype=torch.bool, device=like.device)
-            mask.masked_fill_(gone.tril_(self._n_before - window), -torch.inf)
+            hidden = torch.ones(mask.shape, dtype=torch.bool, device=like.device)
+            mask.masked_fill_(hidden.tril_(self._n_before - window), -torch.inf)
         return mask

@@ -59,20 +59,20 @@ def verifying_checksums(
     not verified.
     """
     marker = _marker(path) if isinstance(path, Path) else None
-    written = {n: c for n, c in (marker or {}).get("files", {}).items() if is_wanted(n)}
-    with of_files(Path(path), written) as sums:
+    checksums = {n: c for n, c in (marker or {}).get("files", {}).items() if is_wanted(n)}
+    with of_files(Path(path), checksums) as sums:
         try:
             yield
         except Exception:
-            _refuse_changed(path, written, sums)
+            _refuse_changed(path, checksums, sums)
             raise
-        _refuse_changed(path, written, sums)
+        _refuse_changed(path, checksums, sums)
 
 
 def _refuse_changed(
-    path: Path | str, written: Mapping[str, str], sums: Mapping[str, Future[str]]
+    path: Path | str, checksums: Mapping[str, str], sums: Mapping[str, Future[str]]
 ) -> None:
-    for name, checksum in written.items():
+    for name, checksum in checksums.items():
         try:
             is_same = sums[name].result() == checksum
         except OSError as error:

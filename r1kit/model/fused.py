@@ -66,12 +66,17 @@ class _HybridInference:
             len(ids) + (prefix[0][0].shape[1] if prefix else 0) > _LONG for ids, prefix in pairs
         ]
         read: dict[int, KeyValues] = {}
-        for way, is_long in ((self._loops, False), (self._torchs, True)):  # whatever the batch
+        for implementation, is_long in (
+            (self._loops, False),
+            (self._torchs, True),
+        ):  # whatever the batch
             indices = [
                 index for index, prompt_is_long in enumerate(long) if prompt_is_long is is_long
             ]
             if indices:
-                results = way.read([prompts[i] for i in indices], [before[i] for i in indices])
+                results = implementation.read(
+                    [prompts[i] for i in indices], [before[i] for i in indices]
+                )
                 read |= dict(zip(indices, results, strict=True))
         return [read[index] for index in range(len(pairs))]
 

@@ -96,8 +96,8 @@ class AnswerTagFilter:
 
     def finish(self) -> str:
         """Return held-back characters, which turned out not to begin a tag."""
-        held, self._held = self._held, ""
-        return held
+        text, self._held = self._held, ""
+        return text
 
 
 class R1ZeroRenderer(HuggingFaceRenderer):

@@ -210,11 +210,11 @@ def _bars(
     ax: Axes, path: Sequence[str], names: Sequence[str], points: Points, factor: float, color: str,
     label: str,
 ) -> None:  # fmt: skip
-    shown = [name for name in path if name in points]
+    stages = [name for name in path if name in points]
     ax.errorbar(
-        [names.index(name) for name in shown],
-        [factor * points[name].value for name in shown],
-        [factor * points[name].stderr for name in shown],
+        [names.index(name) for name in stages],
+        [factor * points[name].value for name in stages],
+        [factor * points[name].stderr for name in stages],
         color=color, label=label or None, marker="o", markersize=5, capsize=3, linestyle="none",
     )  # fmt: skip
 

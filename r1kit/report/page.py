@@ -67,8 +67,8 @@ def _both_kinds(answers: list[AnswerParts]) -> list[AnswerParts]:
         [a for a in answers if a.correct is True],
     )
     in_turn = [answer for pair in zip_longest(*kinds) for answer in pair if answer is not None]
-    chosen = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
-    return [answer for answer in answers if id(answer) in chosen]
+    chosen_ids = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
+    return [answer for answer in answers if id(answer) in chosen_ids]
 
 
 CSS = """

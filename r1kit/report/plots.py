@@ -154,20 +154,20 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return smoothed
 
 
-def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
+def _grid(figure: Figure, panels: Sequence[Panel], n_columns: int) -> list[Axes]:
     """Return the axes of the panels, row by row from the top."""
     figure.set_layout_engine("none")
-    n_rows = -(-len(shown) // n_columns)
+    n_rows = -(-len(panels) // n_columns)
     total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
     height = (SIZE_IN[1] - MARGINS_IN["bottom"] - MARGINS_IN["top"]) / total[1]
     axes = []
-    for index, panel in enumerate(shown):
+    for index, panel in enumerate(panels):
         row, column = divmod(index, n_columns)
         right = LEGEND_IN if panel.has_legend else MARGINS_IN["right"]
-        left = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
+        left_margin = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
         bottom = ((n_rows - 1 - row) * SIZE_IN[1] + MARGINS_IN["bottom"]) / total[1]
         width = (SIZE_IN[0] - MARGINS_IN["left"] - right) / total[0]
-        axes.append(figure.add_axes((left, bottom, width, height)))
+        axes.append(figure.add_axes((left_margin, bottom, width, height)))
     return axes
 
 

@@ -180,8 +180,8 @@ def _parameters(runs: Sequence[Evidence], name: str) -> str:
 
 def _compute(runs: Sequence[Evidence], name: str) -> str:
     twin, student = (
-        statistics.fmean(_stage(run, which)["compute"]["flops"] for run in runs)
-        for which in (f"{name}/zero", name)
+        statistics.fmean(_stage(run, unit)["compute"]["flops"] for run in runs)
+        for unit in (f"{name}/zero", name)
     )
     return f"{twin / student:.1f}x"
 

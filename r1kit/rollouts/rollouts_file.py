@@ -77,9 +77,9 @@ class RolloutsFile:
         """Open or create it. Raises RunError for a file in use, foreign, or with other settings."""
         self.path = path
         self._settings = {"kind": self.KIND, **settings}
-        self._lock = self._taken()
+        self._lock = self._take_lock()
         try:
-            self.indices = self._resumed()
+            self.indices = self._resume()
             self._lines = JsonLines(path)
             if not path.stat().st_size:
                 self._lines.append(seal(self._settings))
@@ -106,7 +106,7 @@ class RolloutsFile:
         self._lines.close()
         os.close(self._lock)
 
-    def _taken(self) -> int:
+    def _take_lock(self) -> int:
         """Lock the file; the lock is released when this process exits."""
         with explaining_full_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ class RolloutsFile:
     def _read(self) -> list[tuple[bytes, RolloutsRecord]]:
         return read_records(self.path, RolloutsLine, MEND)
 
-    def _resumed(self) -> set[int]:
+    def _resume(self) -> set[int]:
         """Return the indices of problems that have a line; truncate a half-written last line."""
         self._refuse_foreign()
         lines = self._read()
@@ -129,11 +129,11 @@ class RolloutsFile:
             os.truncate(self.path, whole)
         if not lines:
             return set()
-        [(_, written), *groups] = lines
+        [(_, recorded), *groups] = lines
         settings = json.loads(to_json(self._settings))
-        if other := [key for key in settings if written.get(key) != settings[key]]:
+        if other := [key for key in settings if recorded.get(key) != settings[key]]:
             differences = ", ".join(
-                _difference(key, written.get(key), settings[key]) for key in other
+                _difference(key, recorded.get(key), settings[key]) for key in other
             )
             raise RunError(
                 f"{self.path} was sampled with other settings ({differences}); use another "
@@ -149,10 +149,10 @@ class RolloutsFile:
             raise RunError(f"{self.path} was not written by r1kit; use another --out.")
 
 
-def _difference(key: str, written: Any, settings: Any) -> str:
+def _difference(key: str, recorded: Any, settings: Any) -> str:
     if key == "problems":
         return "other problems"
-    if isinstance(written, dict) and isinstance(settings, dict):
-        pairs = [(part, written.get(part), settings[part]) for part in settings]
+    if isinstance(recorded, dict) and isinstance(settings, dict):
+        pairs = [(part, recorded.get(part), settings[part]) for part in settings]
         return ", ".join(_difference(*pair) for pair in pairs if pair[1] != pair[2])
-    return f"{key} {written}, now {settings}"
+    return f"{key} {recorded}, now {settings}"

@@ -154,14 +154,14 @@ def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Veri
 
 def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
     """Return the first problems with distinct ids; fewer if the tasks seem to have no more."""
-    found: dict[str, tuple[int, Problem]] = {}
+    distinct: dict[str, tuple[int, Problem]] = {}
     index = newest = 0
-    while len(found) < count and index - newest < MAX_DUPLICATES:
+    while len(distinct) < count and index - newest < MAX_DUPLICATES:
         problem = tasks.problem(index)
-        if problem.id not in found:
-            found[problem.id], newest = (index, problem), index
+        if problem.id not in distinct:
+            distinct[problem.id], newest = (index, problem), index
         index += 1
-    return list(found.values())
+    return list(distinct.values())
 
 
 def from_checkpoint(
@@ -227,14 +227,15 @@ def from_endpoint(
         has_answered |= len(failures) < len(part)
         # A rejected request will always be rejected: its problem has no rollouts. But if the server
         # has rejected every request so far, the requests themselves are wrong.
-        lost = [
+        is_lost = [
             isinstance(answer, EngineError)
             and not (has_answered and isinstance(answer, RefusedError))
             for answer in answers
         ]
-        if any(lost):
+        if any(is_lost):
             groups = [
-                None if gone else group for gone, group in zip(lost, batch.groups, strict=True)
+                None if is_missing else group
+                for is_missing, group in zip(is_lost, batch.groups, strict=True)
             ]
             raise rejection.UnfinishedError(str(_lasting(failures)), groups)
         if failures:
@@ -255,22 +256,22 @@ def _fitting(
     renderer: Renderer,
     problems: Sequence[tuple[int, Problem]],
     sampling: SamplingParams,
-    most: int | None,
+    limit: int | None,
 ) -> SamplingParams:
     """Limit max_tokens to the model's context after the longest prompt."""
-    if most is None:
+    if limit is None:
         return sampling
     size, problem = max(
         ((len(renderer.render_prompt(problem.messages)), problem) for _, problem in problems),
         key=lambda pair: pair[0],
     )
-    if size >= most:
+    if size >= limit:
         raise EngineError(
-            f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
+            f"The problem {problem.id} has {size} tokens, and the model's context ends at {limit}; "
             "remove the problem."
         )
     return SamplingParams(
-        min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p
+        min(sampling.max_tokens, limit - size), sampling.temperature, sampling.top_p
     )
 
 
@@ -294,8 +295,8 @@ class _Rate(ProgressColumn):
         speed = task.finished_speed or task.speed
         if not speed:
             return Text("")
-        told = f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min"
-        return Text(told, "progress.data.speed")
+        rate = f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min"
+        return Text(rate, "progress.data.speed")
 
 
 def _progress(console: Console) -> Progress:
@@ -311,13 +312,13 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _print_result(done: rejection.RejectionSamplingResult, console: Console) -> None:
+def _print_result(result: rejection.RejectionSamplingResult, console: Console) -> None:
     lines = [
-        done.report.table(),
+        result.report.table(),
         "",
-        f"{done.n_problems:,} problems, {done.n_rollouts:,} completions with a verdict, "
-        f"{done.n_undecided:,} undecided.",
-        f"Conversations: {done.data}",
-        f"All rollouts:  {done.rollouts}",
+        f"{result.n_problems:,} problems, {result.n_rollouts:,} completions with a verdict, "
+        f"{result.n_undecided:,} undecided.",
+        f"Conversations: {result.data}",
+        f"All rollouts:  {result.rollouts}",
     ]
     console.print(Text(printable("\n".join(lines))), soft_wrap=True)

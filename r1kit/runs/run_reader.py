@@ -42,17 +42,17 @@ def read(path: Path) -> Evidence:
         near = did_you_mean(path)
         raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
     manifest = read_manifest(path)
-    found = {}
+    records = {}
     for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
         lines = read_records(path / name, shape, MEND_LINES)
         refuse_other_lines(path, manifest["finished"], name, lines)
-        found[name] = [record for _, record in lines]
+        records[name] = [record for _, record in lines]
     return Evidence(
         path=path,
         manifest=manifest,
         recipe=read_recipe(path, manifest),
-        metrics=found["metrics.jsonl"],
-        samples=found["samples.jsonl"],
+        metrics=records["metrics.jsonl"],
+        samples=records["samples.jsonl"],
         results=read_results(path),
         clock=read_clock(path),
     )
@@ -60,17 +60,17 @@ def read(path: Path) -> Evidence:
 
 def checkpoints(run: Path, stage: str) -> list[Path]:
     """Return the valid checkpoints of `stage` in a run folder, oldest first."""
-    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
-    own = [path for path in found if stage_and_step(path)[0] == stage]
+    folders = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    own = [path for path in folders if stage_and_step(path)[0] == stage]
     return sorted(own, key=lambda path: stage_and_step(path)[1])
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return the newest valid checkpoint of the latest main-path stage in a run folder."""
-    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    folders = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
     visible = [
         path
-        for path in found
+        for path in folders
         if not path.name.startswith(TEMPORARY) and is_main(stage_and_step(path)[0])
     ]
     ranked = sorted(visible, key=lambda path: (stage_order(path.name), stage_and_step(path)[1]))
@@ -102,10 +102,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Read recipe.json of a run; {} if missing. Raises RunError if it is damaged."""
     file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
-    found = read_json(file, ResolvedRecipe, mend) or {}
-    if found and manifest.get("recipe_file") not in (None, of_file(file)):
+    recipe = read_json(file, ResolvedRecipe, mend) or {}
+    if recipe and manifest.get("recipe_file") not in (None, of_file(file)):
         raise damaged(file, ValueError("it has changed since it was written"), mend)
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in recipe.items() if value is not None}
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -135,11 +135,11 @@ def read_clock(path: Path) -> dict[str, float]:
     written anew.
     """
     try:
-        kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
+        clock: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
     except RunError:
-        kept = {}
+        clock = {}
     results = read_results(path)
     measured = {**results.get("stages", {})}
     measured |= {f"preference/{k}": v for k, v in results.get("preference", {}).items()}
-    known = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
-    return {**{stage: spent for stage, spent in known.items() if stage not in kept}, **kept}
+    recorded = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
+    return {**{stage: spent for stage, spent in recorded.items() if stage not in clock}, **clock}

@@ -23,18 +23,21 @@ def artifact_checksums(
     run: Path, stage: str, records: Mapping[str, RecordLines]
 ) -> dict[str, dict[str, str]]:
     """Return the checksums of a stage's output, as stored in the manifest."""
-    lines = {name: _by_stage(found).get(stage, _NO_LINES) for name, found in records.items()}
-    return {"records": lines, "data": _data(run, stage)}
+    checksums = {
+        name: _by_stage(record_lines).get(stage, _NO_LINES)
+        for name, record_lines in records.items()
+    }
+    return {"records": checksums, "data": _data(run, stage)}
 
 
 def refuse_other_lines(
     run: Path, finished: Mapping[str, Any], name: str, lines: RecordLines
 ) -> None:
     """Raise RunError if the lines of a finished stage have changed since it was finished."""
-    found = _by_stage(lines)
+    checksums = _by_stage(lines)
     for stage, facts in finished.items():
         expected = facts.get("records", {}).get(name)
-        if expected is not None and found.get(stage, _NO_LINES) != expected:
+        if expected is not None and checksums.get(stage, _NO_LINES) != expected:
             raise changed(run / name, stage, f"stage {stage} was finished")
 
 
@@ -70,13 +73,13 @@ def _again(stage: str) -> str:
 
 
 def _by_stage(lines: RecordLines) -> dict[str, str]:
-    found: dict[str, Checksum] = {}
+    checksums: dict[str, Checksum] = {}
     for raw, record in lines:
-        found.setdefault(record["stage"], Checksum()).update(raw)
-    return {stage: str(checksum) for stage, checksum in found.items()}
+        checksums.setdefault(record["stage"], Checksum()).update(raw)
+    return {stage: str(checksum) for stage, checksum in checksums.items()}
 
 
 def _data(run: Path, stage: str) -> dict[str, str]:
-    found = sorted(run.joinpath("data").glob("*.jsonl*"))
-    paths = [path for path in found if path.name.split(".")[0] == stage and path.is_file()]
+    files = sorted(run.joinpath("data").glob("*.jsonl*"))
+    paths = [path for path in files if path.name.split(".")[0] == stage and path.is_file()]
     return {path.name: of_file(path) for path in paths}

@@ -109,7 +109,7 @@ class Routes:
 
     async def health(self) -> Response:
         """Report whether every model is served, and no more, since this route needs no key."""
-        is_well = all(model.vitals.is_healthy for model in self._models.served)
+        is_well = all(model.stats.is_healthy for model in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
         return JsonResponse(body, 200 if is_well else 503)
 

@@ -52,7 +52,7 @@ log = logging.getLogger("r1kit.serve")
 class Generation:
     """The n completions of one request, as seen by the event loop."""
 
-    def __init__(self, driver: EngineLoop, request: GenerationRequest) -> None:
+    def __init__(self, engine_loop: EngineLoop, request: GenerationRequest) -> None:
         self.request = request
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
@@ -60,7 +60,7 @@ class Generation:
         self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self.n_open = request.request.n
         """number of completions that have not ended"""
-        self._driver = driver
+        self._engine_loop = engine_loop
 
     @property
     def n(self) -> int:
@@ -81,7 +81,7 @@ class Generation:
 
     def cancel(self) -> None:
         """Cancel the generation; the engine stops within one step. May be called twice."""
-        self._driver.cancel(self)
+        self._engine_loop.cancel(self)
 
 
 class EngineLoop:
@@ -112,7 +112,7 @@ class EngineLoop:
         self._read_before = self._cached_before = self._sampled_before = 0
         """token counts of the engines that failed"""
         self._stopping = False
-        self._sent = threading.Event()
+        self._is_written = threading.Event()
         """set when the chunks posted last are on their way to the clients"""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -277,9 +277,9 @@ class EngineLoop:
     def _post(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         assert self._loop is not None
         try:
-            self._sent.clear()
+            self._is_written.clear()
             self._loop.call_soon_threadsafe(self._deliver, events)
-            self._sent.wait(_SEND_S)
+            self._is_written.wait(_SEND_S)
         except RuntimeError:  # the event loop is closed: no client is left
             log.info("told nobody: the event loop is closed")
 
@@ -297,12 +297,12 @@ class EngineLoop:
         self._set_sent(_LOOP_TURNS)
 
     def _set_sent(self, turns: int) -> None:
-        """Set `_sent` after `turns` iterations of the event loop: by then the handlers have run."""
+        """Set `_is_written` after `turns` turns of the event loop, when handlers have run."""
         assert self._loop is not None
         if turns:
             self._loop.call_soon(self._set_sent, turns - 1)
         else:
-            self._sent.set()
+            self._is_written.set()
 
 
 def _as_api_error(error: Exception) -> ApiError:

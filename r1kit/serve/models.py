@@ -53,7 +53,7 @@ class ServedModel(Protocol):
     name: str
 
     @property
-    def vitals(self) -> EngineStats:
+    def stats(self) -> EngineStats:
         """Health and counters of the model."""
         ...
 
@@ -103,8 +103,8 @@ class EngineModel:
     ) -> None:
         self.name = name
         self.decoder = tokenizer
-        self.vitals = self.driver = EngineLoop(make_engine, tokenizer, limits)
-        self.max_positions = self.driver.engine.max_positions
+        self.stats = self.engine_loop = EngineLoop(make_engine, tokenizer, limits)
+        self.max_positions = self.engine_loop.engine.max_positions
         self._renderer = renderer_of(tokenizer)
         self.has_thinking = self._renderer.has_thinking
         self._close_ids = tuple(self._renderer.end_thinking_ids())
@@ -134,18 +134,18 @@ class EngineModel:
         return await self._begin(prepare, request.n or 1)
 
     def start(self) -> None:
-        self.driver.start()
+        self.engine_loop.start()
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self.driver.stop)
+        await asyncio.to_thread(self.engine_loop.stop)
         self._executor.shutdown()
         await asyncio.to_thread(self._on_stop)
 
     async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
         """Reserve capacity before any work is done for the request."""
-        with self.driver.reserve(n):
+        with self.engine_loop.reserve(n):
             request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
-            return self.driver.ask(request)
+            return self.engine_loop.ask(request)
 
     def _chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None

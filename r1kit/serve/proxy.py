@@ -46,7 +46,7 @@ class ProxyModel:
         self._client = client
         self._limits = limits
         self._created = int(time.time())
-        self.vitals = UpstreamStats()
+        self.stats = UpstreamStats()
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
         return request.thinks(by_name)
@@ -89,17 +89,17 @@ class ProxyModel:
         """Do nothing: the upstream server already runs."""
 
     async def stop(self) -> None:
-        for relay in list(self.vitals.live):
+        for relay in list(self.stats.live):
             relay.fail(ApiError(503, "The server is shutting down."))
         await self._client.aclose()
 
     async def _begin(self, path: str, body: Json, n: int, form: ResponseForm) -> ResponseStream:
-        limits, live = self._limits, self.vitals.live
+        limits, live = self._limits, self.stats.live
         if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = ProxyStream(n, self.vitals, form)
+        relay = ProxyStream(n, self.stats, form)
         body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)

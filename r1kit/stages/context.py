@@ -111,10 +111,10 @@ class Context:
         Call the returned function with the number of items done.
         """
         if self.observer is None:
-            return lambda done: None
+            return lambda n_done: None
         observer = self.observer
         observer.stage_started(stage, total, what)
-        return lambda done: observer.step(stage, done, {})
+        return lambda n_done: observer.step(stage, n_done, {})
 
     def parent_checkpoint(self, unit: Unit) -> Path:
         """Return the checkpoint whose weights a unit starts from."""

@@ -61,8 +61,8 @@ def plan(recipe: Recipe) -> list[Unit]:
         units.append(_unit("rejection", "base", "reasoning", ("reasoning",)))
     if recipe.final is not None:
         judges = JUDGES if _needs_reward_models(recipe) else ()
-        made = "made preferences"
-        units += [_unit(name, "rejection", made) for name in judges]
+        generated = "made preferences"
+        units += [_unit(name, "rejection", generated) for name in judges]
         units.append(_unit("final", "rejection", OWN, judges))
     units += _students(recipe)
     named = {unit.name: unit for unit in units}
@@ -119,14 +119,14 @@ class StageSelection:
     def check(self, names: Sequence[str]) -> None:
         """Raises ConfigError if an option names a stage that is not among these units."""
         families = list(dict.fromkeys(map(family, names)))
-        for option, stage, known in (
+        for option, stage, allowed in (
             ("--only", self.only, [*families, *names]),
             ("--to", self.last, families),
             ("--from", self.again, families),
         ):
-            if stage is not None and stage not in known:
-                told = ", ".join(dict.fromkeys(known))
-                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {told}.")
+            if stage is not None and stage not in allowed:
+                listed = ", ".join(dict.fromkeys(allowed))
+                raise ConfigError(f"There is no stage {stage!r} for {option}; there are {listed}.")
 
 
 def _students(recipe: Recipe) -> list[Unit]:

@@ -62,7 +62,8 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
         module = scorer.from_policy(parent, ranks.device)
     reader = RewardInputEncoder(renderer_of(tokenizer))
     steps = [
-        [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, stage)
+        [_example(reader, example) for example in ranks.share(batch)]
+        for batch in _batches(recipe, stage)
     ]
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
@@ -85,7 +86,7 @@ def _measured(
     context: Context, stage: str, model: PreTrainedModel, reader: RewardInputEncoder
 ) -> dict[str, Any]:
     ranks, recipe = context.ranks, context.recipe
-    held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
+    held_out = [_example(reader, example) for example in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}
 
@@ -151,14 +152,15 @@ def _task(recipe: Recipe, split: Split) -> General:
     return task
 
 
-def _example(reader: RewardInputEncoder, made: PreferenceOrSafety) -> Example:
+def _example(reader: RewardInputEncoder, example: PreferenceOrSafety) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
-    if isinstance(made, Safety):
-        text = reader.renderer.format_completion(made.reasoning, made.answer)
-        return LabelledCompletion(reader.whole(made.problem, text), made.is_safe)
+    if isinstance(example, Safety):
+        text = reader.renderer.format_completion(example.reasoning, example.answer)
+        return LabelledCompletion(reader.whole(example.problem, text), example.is_safe)
     chosen, rejected = (
-        reader.answer(made.problem, answer.strip()) for answer in (made.chosen, made.rejected)
+        reader.answer(example.problem, answer.strip())
+        for answer in (example.chosen, example.rejected)
     )
-    assert chosen, made
-    assert rejected, made
+    assert chosen, example
+    assert rejected, example
     return PreferencePair(chosen, rejected)

@@ -60,7 +60,7 @@ def draw(
         parse=renderer.parse,
         chunk=CHUNK,
         ranks=context.ranks,
-        on_chunk=lambda done, total: report(done) if done else None,
+        on_chunk=lambda n_done, total: report(n_done) if n_done else None,
     )
     context.note_failure(failures)
     rows = [row for _, row in read_lines(samples.data)]

@@ -79,9 +79,9 @@ class Server:
         """Fails unless everything that was asked is gone, down to the engine's rows."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            driver = self.one.driver
-            engine: Any = driver.engine
-            left = (driver.live, driver._streams, engine._scheduler.queue,
+            engine_loop = self.one.engine_loop
+            engine: Any = engine_loop.engine
+            left = (engine_loop.live, engine_loop._streams, engine._scheduler.queue,
                     engine._slots.sequences, engine._slots.n)  # fmt: skip
             if not any(left):
                 return
@@ -143,7 +143,7 @@ def closing(folder: Path) -> Iterator[Server]:
 
 def leaning(served: EngineModel, token: str, by: float) -> EngineModel:
     """A model that says a token always, or never."""
-    engine = served.driver.engine
+    engine = served.engine_loop.engine
     assert isinstance(engine, LocalEngine)
     model: Any = engine.model
     bias = torch.zeros(model.lm_head.out_features)

@@ -349,7 +349,7 @@ def test_two_models_answer_by_their_names(folder: Path) -> None:
         assert [one["model"], other["model"]] == names[:2]
         second = server.served[1]
         assert isinstance(second, EngineModel)
-        assert second.driver.n_completion_tokens == 24
+        assert second.engine_loop.n_completion_tokens == 24
         assert (
             'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text
         )

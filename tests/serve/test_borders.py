@@ -84,9 +84,9 @@ def test_nothing_breaks_a_route(server: Server, route: str) -> None:
         check(ask(server, route, as_bytes(body, escaped)))
 
     assert ask(server, route, as_bytes(BODIES[route])).status_code == 200
-    n_failures = server.one.vitals.n_failures
+    n_failures = server.one.stats.n_failures
     spoil()
-    assert server.one.vitals.n_failures == n_failures
+    assert server.one.stats.n_failures == n_failures
     assert server.client.get("/health").status_code == 200
     server.wait_idle()
 
@@ -109,14 +109,14 @@ def test_what_cannot_be_said_again_is_refused_before_it_is_sampled(
         body = {"model": "tiny", "input": "hi", "max_output_tokens": 2, "stream": stream}
         return ask(server, "/v1/responses", as_bytes({**body, field.split(".")[0]: told}))
 
-    sampled = server.one.vitals.n_completion_tokens
+    sampled = server.one.stats.n_completion_tokens
     parts = [HALF, *([nested(300)] if field in ("metadata", "text.format.schema") else [])]
     for part in parts:
         answer = asked(part)
         error = answer.json()["error"]
         assert (answer.status_code, error["message"].split(":")[0]) == (400, error["param"])
         assert error["param"].startswith(field.split(".")[0])
-    assert server.one.vitals.n_completion_tokens == sampled
+    assert server.one.stats.n_completion_tokens == sampled
 
 
 @pytest.mark.parametrize("number", [2**65, -(2**64), 10**30, 0.5])

@@ -32,7 +32,7 @@ def slow() -> Slow:
 
     @contextlib.contextmanager
     def slowed(server: Server, seconds: float) -> Iterator[None]:
-        engine: Any = server.one.driver.engine
+        engine: Any = server.one.engine_loop.engine
         step = engine.step
 
         def slow_step() -> list[RequestState]:
@@ -97,34 +97,34 @@ def test_a_client_that_goes_is_dropped_within_a_step(
     port = int(server.url.rsplit(":", 1)[1])
     with slow(server, 0.05), contextlib.closing(socket.create_connection(("127.0.0.1", port))) as s:
         s.sendall(request_bytes(stream, seed=1))
-        while not server.one.driver.n_running:
+        while not server.one.engine_loop.n_running:
             time.sleep(0.01)
-        sampled = server.one.driver.n_completion_tokens
+        sampled = server.one.engine_loop.n_completion_tokens
         s.close()
         server.wait_idle(1.0)
-        assert server.one.driver.n_completion_tokens - sampled <= 2 * 4
+        assert server.one.engine_loop.n_completion_tokens - sampled <= 2 * 4
 
 
 def test_a_client_that_goes_while_it_waits_never_begins(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1)
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         port = int(server.url.rsplit(":", 1)[1])
-        driver = server.one.driver
+        engine_loop = server.one.engine_loop
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(server.ask, max_tokens=40)
-            while not driver.n_running:
+            while not engine_loop.n_running:
                 time.sleep(0.01)
             for stream in (True, False):
                 with socket.create_connection(("127.0.0.1", port)) as waiting:
                     waiting.sendall(request_bytes(stream, seed=2))
-                    while not driver.n_waiting:
+                    while not engine_loop.n_waiting:
                         time.sleep(0.01)
-                while driver.n_waiting:
+                while engine_loop.n_waiting:
                     time.sleep(0.01)
             assert not first.done()
             assert first.result().status_code == 200
         server.wait_idle()
-        assert driver.n_completion_tokens == 40
+        assert engine_loop.n_completion_tokens == 40
 
 
 def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
@@ -134,7 +134,7 @@ def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
         await asyncio.gather(*(leave(port, rng, gate, seed) for seed in range(200)))
 
     server.ask()
-    loop = server.one.driver._loop
+    loop = server.one.engine_loop._loop
     before = len(asyncio.all_tasks(loop))
     asyncio.run(all_of_them())
     server.wait_idle()
@@ -166,7 +166,7 @@ def test_waits_end_and_are_kept_alive(folder: Path, slow: Slow) -> None:
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         with ThreadPoolExecutor(3) as pool:
             first = pool.submit(server.ask, max_tokens=400)
-            while not server.one.driver.n_running:
+            while not server.one.engine_loop.n_running:
                 time.sleep(0.01)
             second = pool.submit(server.ask, stream=True)
             waited = second.result().text
@@ -195,26 +195,26 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: P
         def broken() -> None:
             raise EngineError("The weights are damaged.")
 
-        driver: Any = server.one.driver
-        steps, step = iter(range(5)), driver.engine.step
-        driver.engine.step = lambda: step() if next(steps, None) is not None else broken()
+        engine_loop: Any = server.one.engine_loop
+        steps, step = iter(range(5)), engine_loop.engine.step
+        engine_loop.engine.step = lambda: step() if next(steps, None) is not None else broken()
         error = json.loads(server.ask(stream=True).text.split("data: ")[-2])["error"]
         assert error["message"] == "The weights are damaged."
         assert error["type"] == "server_error"
         assert server.ask().status_code == 200, "a new engine"
         assert server.client.get("/health").status_code == 200
-        make = driver._make_engine
+        make = engine_loop._make_engine
 
         def make_broken() -> Any:
             engine = make()
             engine.step = broken
             return engine
 
-        driver._make_engine = make_broken
-        driver.engine.step = broken
+        engine_loop._make_engine = make_broken
+        engine_loop.engine.step = broken
         assert [server.ask().status_code for _ in range(3)] == [500, 500, 500]
         assert server.client.get("/health").status_code == 503
-        driver._make_engine = make
+        engine_loop._make_engine = make
         told = [server.ask().status_code for _ in range(2)]
         assert told in ([500, 200], [200, 200])  # where the last broken one was replaced meanwhile
         assert server.client.get("/health").status_code == 200
@@ -222,8 +222,8 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: P
         def impossible() -> None:
             raise RuntimeError("no memory")
 
-        driver._make_engine = impossible
-        driver.engine.step = broken
+        engine_loop._make_engine = impossible
+        engine_loop.engine.step = broken
         told = [server.ask().status_code for _ in range(2)]
         assert told in ([500, 503], [503, 503])  # found broken before anybody asked
         assert server.client.get("/health").status_code == 503
@@ -259,5 +259,5 @@ def test_stopping_ends_what_is_in_flight(folder: Path, slow: Slow) -> None:
         stream = server.client.stream("POST", "/v1/chat/completions", json=body)
         with stream as response:
             next(response.iter_bytes())
-    assert not server.one.driver._thread.is_alive()
+    assert not server.one.engine_loop._thread.is_alive()
     assert threading.active_count() <= before + 1

@@ -110,7 +110,7 @@ def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server: Server
          "thinking": {"type": "disabled"}, "stream": seed % 2 == 0}
         for seed, schema in enumerate([HOSTILE, HOSTILE, POINT, POINT, POINT])
     ]  # fmt: skip
-    n_failures = server.one.vitals.n_failures
+    n_failures = server.one.stats.n_failures
     with ThreadPoolExecutor(5) as pool:
         answers = list(pool.map(lambda fields: server.ask(**fields), asked))
     streamed, whole = answers[:2]
@@ -125,5 +125,5 @@ def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server: Server
             else answer.json()["choices"][0]["message"]["content"]
         )
         check(text)
-    assert server.one.vitals.n_failures == n_failures
+    assert server.one.stats.n_failures == n_failures
     assert json.loads(server.client.get("/health").text) == {"status": "ok"}

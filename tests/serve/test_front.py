@@ -110,7 +110,7 @@ def test_who_leaves_in_front_leaves_behind(pair: tuple[Server, Server]) -> None:
     with front.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
         next(one.iter_lines())
     behind.wait_idle()
-    assert all(model.vitals.n_running == 0 for model in front.served)
+    assert all(model.stats.n_running == 0 for model in front.served)
 
 
 FORMS = {
@@ -241,7 +241,7 @@ def test_what_goes_wrong_behind_is_an_error_of_ours(reply: Reply, status: int, s
         assert said in answer.json()["error"]["message"]
         if status == 429:
             assert answer.headers["Retry-After"] == "7"
-        assert all(model.vitals.n_running + model.vitals.n_waiting == 0 for model in front.served)
+        assert all(model.stats.n_running + model.stats.n_waiting == 0 for model in front.served)
 
 
 def test_a_stream_that_breaks_ends_in_an_error_event() -> None:

@@ -27,7 +27,7 @@ SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."
 def slow(folder: Path) -> Iterator[Server]:
     """Every answer is too long for its time."""
     served = opened(folder, limits=LIMITS)
-    engine: Any = served.driver.engine
+    engine: Any = served.engine_loop.engine
     step = engine.step
 
     def slowly() -> Any:

@@ -166,4 +166,4 @@ def test_a_page_asks_in_a_real_browser(browser: Any, pages: list[str], folder: P
         assert status == 0
         assert "Failed to fetch" in text
         context.close()
-    assert server.one.vitals.n_completion_tokens == 10
+    assert server.one.stats.n_completion_tokens == 10

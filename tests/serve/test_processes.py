@@ -65,7 +65,7 @@ def served(folder: Path) -> Iterator[Server]:
 
 def pid_of(served: Server) -> int:
     """The process of its engine."""
-    engine = served.one.driver.engine
+    engine = served.one.engine_loop.engine
     assert isinstance(engine, ProcessEngine)
     return engine.pid
 
@@ -197,12 +197,12 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
 
 
 def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
-    before, failures = served.one.driver.engine, served.one.driver.n_failures
+    before, failures = served.one.engine_loop.engine, served.one.engine_loop.n_failures
     os.kill(pid_of(served), signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while served.one.driver.engine is before and time.monotonic() < deadline:
+    while served.one.engine_loop.engine is before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert served.one.driver.n_failures == failures + 1
+    assert served.one.engine_loop.n_failures == failures + 1
     assert served.ask(max_tokens=4).status_code == 200
     assert served.client.get("/health").status_code == 200
 

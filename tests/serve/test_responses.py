@@ -133,7 +133,7 @@ def test_what_cannot_be_is_refused_by_its_field(
 
 
 def test_an_error_in_the_middle_is_an_event(server: Server) -> None:
-    engine: Any = server.one.driver.engine
+    engine: Any = server.one.engine_loop.engine
     step = engine.step
     count = [0]
 

@@ -66,19 +66,19 @@ class BatchDecoder:
         """
         slots = self._slots
         histories = slots.branch[: slots.n] * self._vocab_size + slots.token[: slots.n]
-        histories, which = histories.unique(return_inverse=True)
+        histories, inverse = histories.unique(return_inverse=True)
         source, n = histories // self._vocab_size, len(histories)
-        stays = source < n
-        stays[1:] &= source[1:] != source[:-1]
+        is_first = source < n
+        is_first[1:] &= source[1:] != source[:-1]
         is_free = torch.ones(n, dtype=torch.bool, device=source.device)
-        is_free[source[stays]] = False
+        is_free[source[is_first]] = False
         target = source.clone()
-        target[~stays] = is_free.nonzero()[:, 0]
+        target[~is_first] = is_free.nonzero()[:, 0]
         moving = (target != source).nonzero()[:, 0]
         if len(moving):
             used = int(slots.position[: slots.n].max())
             self.cache.move(source[moving], target[moving], used)
-        slots.branch[: slots.n] = target[which]
+        slots.branch[: slots.n] = target[inverse]
         self.n_branches = n
 
     def _reserve(self, rows: int, length: int) -> None:

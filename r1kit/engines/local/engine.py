@@ -220,12 +220,12 @@ class LocalEngine:
 
     def _stopped(self) -> set[int]:
         """Return the slots whose last token completed a stop string."""
-        stopped = set()
+        slots = set()
         for slot, sequence in enumerate(self._slots.sequences):
             stop = sequence.state.request.sampling.stop
             if stop and self._text.stops(self._slots.token_ids(slot), stop):
-                stopped.add(slot)
-        return stopped
+                slots.add(slot)
+        return slots
 
     def _finish(self, slots: list[int], otherwise: FinishReason) -> list[RequestState]:
         """Free these slots (ascending), close the gaps, and return the requests that finished.

@@ -88,15 +88,15 @@ class PrefillQueue:
         if oldest.n_read and oldest not in states:
             states.append(oldest)
         states.sort(key=lambda state: (state is not self._passed_over, state.n_unread))
-        chosen: list[PrefillState] = []
+        selected: list[PrefillState] = []
         n_left = self.limits.step_tokens
         for state in states:
             n_left -= min(state.n_unread, self.limits.chunk_tokens)
-            if chosen and n_left < 0:
+            if selected and n_left < 0:
                 break
-            chosen.append(state)
-        self._passed_over = None if oldest in chosen else oldest
-        return chosen
+            selected.append(state)
+        self._passed_over = None if oldest in selected else oldest
+        return selected
 
     def _in_reach(self, n_slots: int) -> list[PrefillState]:
         """Return the unread requests that fit into `n_slots` slots; long prompts use none."""

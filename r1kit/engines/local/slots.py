@@ -162,7 +162,7 @@ class Slots:
         del self.sequences[self.n :]
 
     def _widen(self, width: int) -> None:
-        missing = width - self.tokens.shape[1]
-        if missing > 0:
-            self.tokens = torch.nn.functional.pad(self.tokens, (0, missing))
-            self.logprobs = torch.nn.functional.pad(self.logprobs, (0, missing))
+        n_missing = width - self.tokens.shape[1]
+        if n_missing > 0:
+            self.tokens = torch.nn.functional.pad(self.tokens, (0, n_missing))
+            self.logprobs = torch.nn.functional.pad(self.logprobs, (0, n_missing))

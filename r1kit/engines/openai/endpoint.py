@@ -125,14 +125,14 @@ class Endpoint:
                 for index in range(len(requests)):
                     on_done(index, error)
             return [error for _ in requests]
-        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
+        results: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
             queue.SimpleQueue()
         )
-        pool = _WorkerPool(self, requests, done, max(self._concurrency, MIN_FAILURES))
+        pool = _WorkerPool(self, requests, results, max(self._concurrency, MIN_FAILURES))
         try:
             pool.start(min(self._concurrency, len(requests)))
             for _ in requests:
-                index, answer = done.get()
+                index, answer = results.get()
                 if not isinstance(answer, (list, EngineError)):
                     raise answer
                 answers[index] = answer
@@ -233,13 +233,13 @@ class _WorkerPool:
         self,
         endpoint: Endpoint,
         requests: Sequence[EndpointRequest],
-        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
+        results: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
         patience: int,
     ) -> None:
         self.is_over = False
         self._endpoint = endpoint
         self._requests = requests
-        self._done = done
+        self._results = results
         self._patience = patience
         self._next = iter(range(len(requests)))
         self._failed = 0
@@ -255,10 +255,10 @@ class _WorkerPool:
         while not self.is_over:
             with self._lock:
                 index = next(self._next, None)
-                gone = self._failure if self._failed >= self._patience else None
+                failure = self._failure if self._failed >= self._patience else None
             if index is None:
                 return
-            self._done.put((index, gone or self._ask(self._requests[index])))
+            self._results.put((index, failure or self._ask(self._requests[index])))
 
     def _ask(self, request: EndpointRequest) -> CompletionsOrError | BaseException:
         answer: CompletionsOrError | BaseException
