@@ -66,9 +66,9 @@ def main(
     """Ask a reasoning model on this machine: its thinking, then its answer, as they come."""
     console = Console()
     with sentences(console):
-        voice = LocalBackend.opened(model, device.value, dtype.value)
+        backend = LocalBackend.open_model(model, device.value, dtype.value)
         sampling = SamplingParams(max_tokens, temperature, top_p)
-        conversation = Conversation(voice, sampling, seed, console, think)
+        conversation = Conversation(backend, sampling, seed, console, think)
         if prompt is None:
             talk(conversation)
         else:

@@ -41,8 +41,8 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path
         tokenizer = server.one.decoder
         assert server.one.engine_loop.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
-        asked = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
-        level = measure(asked, 4, 12)
+        request = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
+        level = measure(request, 4, 12)
     assert (level.errors, level.tokens) == (0, 12 * 32)
 
 
@@ -102,11 +102,11 @@ def test_ports_are_different(n: int) -> None:
 def test_the_step_that_is_measured_is_that_of_the_stages(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[CollectedStep] = []
+    occupied: list[CollectedStep] = []
 
-    def step(self: Collector, *place: int) -> CollectedStep:
-        taken.append(product(self, *place))
-        return taken[-1]
+    def step(self: Collector, *index: int) -> CollectedStep:
+        occupied.append(product(self, *index))
+        return occupied[-1]
 
     product = Collector.step
     monkeypatch.setattr(Collector, "step", step)
@@ -120,8 +120,8 @@ def test_the_step_that_is_measured_is_that_of_the_stages(
         ours.step(Ranks(), os.open(path, os.O_WRONLY | os.O_CREAT), work)
     about, *answers = map(json.loads, path.read_text().splitlines())
     assert about["parameters"] > 0
-    assert len(answers) == len(taken) == 2
-    for answer, collected in zip(answers, taken, strict=True):
+    assert len(answers) == len(occupied) == 2
+    for answer, collected in zip(answers, occupied, strict=True):
         assert collected.metrics.items() <= answer["metrics"].items()
         assert answer["tokens"] == collected.metrics["n_completion_tokens"] > 0
         texts = [
@@ -163,14 +163,14 @@ def test_the_waits_of_a_real_server_are_measured(server: Server, folder: Path) -
     prompts = waits.long_prompts(load_tokenizer(folder), 300)
     texts = [next(prompts) for _ in range(3)]
     assert len({text[:40] for text in texts}) == 3
-    found = waits.measure(racer, texts)
-    assert found.keys() == waits.ROWS.keys()
-    assert all(seconds >= 0 for seconds in found.values())
+    result = waits.measure(racer, texts)
+    assert result.keys() == waits.ROWS.keys()
+    assert all(seconds >= 0 for seconds in result.values())
     record = {
         "environment": {"date": "d", "cores": 2, "cpu": "c", "busy_before": 0.5},
         "work": {"model": "tiny", "tokens": 300, "repeats": 3},
-        "runs": {"now": [found, found, found], "before": [dict.fromkeys(found, 2.0)]},
+        "runs": {"now": [result, result, result], "before": [dict.fromkeys(result, 2.0)]},
     }
     text = waits.markdown(record)
     assert "| | now | before |" in text
-    assert text.count("| 2.00 (2.00-2.00) |") == len(found)
+    assert text.count("| 2.00 (2.00-2.00) |") == len(result)

@@ -96,8 +96,8 @@ def test_every_package_is_in_the_extra_that_its_error_names() -> None:
     named = {extra: {p for p, e in EXTRAS.items() if e == extra} for extra in EXTRAS.values()}
     silent = {"httptools", "uvloop"}
     for extra, packages in named.items():
-        wanted = {package.replace("_", "-") for package in packages - {"starlette"}}
-        assert wanted <= requirements(extra), extra
+        expected = {package.replace("_", "-") for package in packages - {"starlette"}}
+        assert expected <= requirements(extra), extra
     every = {package.replace("-", "_") for package in requirements("all") - silent}
     assert every == EXTRAS.keys() - {"starlette"}
 
@@ -107,7 +107,7 @@ HIDING = "import sys; sys.modules.update(dict.fromkeys({!r})); from r1kit.cli im
 
 
 @pytest.mark.parametrize(
-    ("package", "arguments", "code", "told"),
+    ("package", "arguments", "code", "expected"),
     [
         ("torch", "run smoke", 9, 'torch is needed and not installed: pip install "r1kit[train]"'),
         ("datasketch", "sample . --problems smoke --out d.jsonl", 9, 'pip install "r1kit[train]".'),
@@ -119,7 +119,7 @@ HIDING = "import sys; sys.modules.update(dict.fromkeys({!r})); from r1kit.cli im
     ],
 )  # fmt: skip
 def test_what_is_not_installed_is_named_with_its_extra(
-    package: str, arguments: str, code: int, told: str, tmp_path: Path
+    package: str, arguments: str, code: int, expected: str, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "easy.jsonl").write_text('{"id": 1, "gold": "5", "text": "\\\\boxed{5}"}\n')
@@ -127,12 +127,12 @@ def test_what_is_not_installed_is_named_with_its_extra(
     (tmp_path / "hard.jsonl").write_text(json.dumps(hard) + "\n")
     with RunDir.create_or_resume(tmp_path / "run", config.load(Path("smoke"))):
         pass
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", HIDING.format([package]), *arguments.split()],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert told in " ".join((done.stdout + done.stderr).split())
+    assert result.returncode == code, result.stderr
+    assert expected in " ".join((result.stdout + result.stderr).split())
 
 
 def test_versions_agree() -> None:
@@ -198,9 +198,9 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
         (run.checkpoint_path("base", 9) / MARKER).write_text("{}")
         run.mark_finished("base", {})
         next_commands.print_next_commands(recipe, out, call, Console(width=30))
-        said = capsys.readouterr().out
-        assert "or go on with the recipe:\n" in said
-        assert said.rstrip().splitlines()[1:] == [
+        output = capsys.readouterr().out
+        assert "or go on with the recipe:\n" in output
+        assert output.rstrip().splitlines()[1:] == [
             "    r1 chat 'my runs/a'",
             "    r1 serve 'my runs/a'",
             "    r1 run smoke --out 'my runs/a' --set seed=3",

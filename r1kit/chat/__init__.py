@@ -32,8 +32,8 @@ def run(
     does not answer.
     """
     with console.status(Text(f"Opening {printable(source)} …")):
-        voice = open_backend(source, model, key)
-    talk(Conversation(voice, sampling, seed, console))
+        backend = open_backend(source, model, key)
+    talk(Conversation(backend, sampling, seed, console))
 
 
 def talk(conversation: Conversation) -> None:
@@ -43,7 +43,7 @@ def talk(conversation: Conversation) -> None:
         if sys.stdin.isatty() and console.is_terminal:
             from r1kit.chat.keyboard import read_messages
 
-            name = printable(conversation.voice.name)
+            name = printable(conversation.backend.name)
             console.print(Text.assemble((name, "bold"), ("  ·  /help, Ctrl-D ends", "dim")))
             conversation.converse(read_messages())
         else:

@@ -29,17 +29,17 @@ class ChatBackend(Protocol):
 
     name: str
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
         """Stream the next turn, then yield its finish reason. Raises EngineError."""
         ...
 
-    def others(self) -> list[str]:
-        """Return the names that `turn_to` accepts."""
+    def model_names(self) -> list[str]:
+        """Return the names that `switch_to` accepts."""
         ...
 
-    def turn_to(self, name: str) -> ChatBackend:
+    def switch_to(self, name: str) -> ChatBackend:
         """Return a backend for another model. Raises an R1Error, leaving this one unchanged."""
         ...
 
@@ -51,7 +51,7 @@ def open_backend(source: str, model: str | None = None, key: str | None = None) 
     return (
         RemoteBackend(Endpoint(source, model, key))
         if is_url(source)
-        else LocalBackend.opened(source)
+        else LocalBackend.open_model(source)
     )
 
 
@@ -71,7 +71,7 @@ class LocalBackend:
         self.engine = self._new_engine()
 
     @classmethod
-    def opened(cls, name: str, device: str = "auto", dtype: str = "auto") -> LocalBackend:
+    def open_model(cls, name: str, device: str = "auto", dtype: str = "auto") -> LocalBackend:
         """Load a name accepted by `find_model`, in bfloat16 on CUDA by default. Raises R1Error."""
         path = find_model(name)  # before importing torch, so that a missing path fails at once
         with gc_paused_imports():
@@ -85,10 +85,10 @@ class LocalBackend:
         model, tokenizer = checkpoint.load(path, kind, torch.float32 if wide else torch.bfloat16)
         return cls(str(path), model, tokenizer)
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
-        rendered_prompt = self._open(messages, thinks)
+        rendered_prompt = self._render_prompt(messages, thinks)
         n_available = (self.engine.max_positions or sys.maxsize) - len(rendered_prompt.ids)
         if n_available < 1:
             raise EngineError(
@@ -113,7 +113,7 @@ class LocalBackend:
                 if chunk.finish is not None:
                     yield chunk.finish
 
-    def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
+    def _render_prompt(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
         renderer = self._renderer
         return (
@@ -122,14 +122,14 @@ class LocalBackend:
             else renderer.continuation_prompt(messages, False)
         )
 
-    def others(self) -> list[str]:
+    def model_names(self) -> list[str]:
         paths = Path(self.name).parent.glob("*/r1kit.json")
         return sorted(path.parent.name for path in paths)
 
-    def turn_to(self, name: str) -> LocalBackend:
+    def switch_to(self, name: str) -> LocalBackend:
         """Load a checkpoint next to this one, or a name accepted by `find_model`."""
         sibling = Path(self.name).parent / name
-        return LocalBackend.opened(str(sibling) if name in self.others() else name)
+        return LocalBackend.open_model(str(sibling) if name in self.model_names() else name)
 
     def close(self) -> None:
         """Do nothing: only memory is held."""
@@ -142,18 +142,18 @@ class RemoteBackend:
         self._endpoint = endpoint
         self.name = f"{endpoint.model} at {endpoint.address}"
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
         return self._endpoint.stream(messages, sampling, seed, thinks)
 
-    def others(self) -> list[str]:
+    def model_names(self) -> list[str]:
         return self._endpoint.models()
 
-    def turn_to(self, name: str) -> RemoteBackend:
-        if name not in self.others():
+    def switch_to(self, name: str) -> RemoteBackend:
+        if name not in self.model_names():
             raise CheckpointError(
-                f"The server has no model {name}; it has {', '.join(self.others())}."
+                f"The server has no model {name}; it has {', '.join(self.model_names())}."
             )
         return RemoteBackend(self._endpoint.for_model(name))
 

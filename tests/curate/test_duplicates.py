@@ -25,8 +25,8 @@ def thinking(*texts: str) -> list[str]:
 
 
 def test_exact_means_the_same_words_and_signs(make_group: MakeGroup) -> None:
-    one = make_group(*thinking("Try 5: it  fits.", "try 5, it fits!", "try 5 - it fits", "try 6"))
-    remarks = told(exact_copies(candidates_of([one])))
+    item = make_group(*thinking("Try 5: it  fits.", "try 5, it fits!", "try 5 - it fits", "try 6"))
+    remarks = told(exact_copies(candidates_of([item])))
     assert remarks == [None, ("the same words", "as t/1"), None, None]  # "!" is a factorial
 
 
@@ -50,13 +50,13 @@ def test_a_copy_of_a_copy_is_compared_with_what_stayed(make_group: MakeGroup) ->
     """Drift: each is near the one before, and the first that is far from the first kept stays."""
     words = ESSAY.split()
     texts = [" ".join([f"new{j}" for j in range(3 * i)] + words[3 * i :]) for i in range(6)]
-    kept = [
+    remaining = [
         remark is None
         for remark in near_copies(candidates_of([make_group(*thinking(*texts))]), 0.8)
     ]
-    assert kept[0]
-    assert not kept[1]
-    assert 2 <= sum(kept) <= 4
+    assert remaining[0]
+    assert not remaining[1]
+    assert 2 <= sum(remaining) <= 4
 
 
 def test_similarity_is_estimated_about_right(make_group: MakeGroup) -> None:
@@ -73,9 +73,9 @@ def test_similarity_is_estimated_about_right(make_group: MakeGroup) -> None:
 def test_every_threshold_works(make_group: MakeGroup) -> None:
     other = " ".join(reversed(ESSAY.split()))
     group = make_group(*thinking(ESSAY, ESSAY + " indeed", ESSAY, other))
-    for threshold, taken in ((1.0, [2]), (0.85, [1, 2]), (0.5, [1, 2]), (0.1, [1, 2])):
+    for threshold, collected in ((1.0, [2]), (0.85, [1, 2]), (0.5, [1, 2]), (0.1, [1, 2])):
         remarks = near_copies(candidates_of([group]), threshold)
-        assert [place for place, remark in enumerate(remarks) if remark] == taken, threshold
+        assert [index for index, remark in enumerate(remarks) if remark] == collected, threshold
 
 
 def test_texts_shorter_than_a_shingle_and_in_chinese(make_group: MakeGroup) -> None:

@@ -78,8 +78,8 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("text", "why"), UNREADABLE)
 def test_unreadable(text: str, why: str | None) -> None:
-    found = unreadable(text)
-    assert (found and found[0]) == why
+    result = unreadable(text)
+    assert (result and result[0]) == why
 
 
 def test_thinking_is_prose_and_answers_may_be_code(make_group: MakeGroup) -> None:
@@ -173,12 +173,12 @@ def test_pass_rate_bounds_are_included(make_group: MakeGroup) -> None:
 
 def test_the_shortest_of_each_problem_stay(make_group: MakeGroup) -> None:
     lengths = [30, 10, 20, 10]
-    one = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
+    item = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
     two = make_group((GOOD, {"n_tokens": 99}), id="t/2")
-    remarks = shortest(candidates_of([one, two]), 2)
+    remarks = shortest(candidates_of([item, two]), 2)
     assert [remark.why if remark else None for remark in remarks] == [
         "more than 2 of a problem", None, "more than 2 of a problem", None, None]  # fmt: skip
-    assert [remark is None for remark in shortest(candidates_of([one]), 1)] == [
+    assert [remark is None for remark in shortest(candidates_of([item]), 1)] == [
         False,
         True,
         False,

@@ -226,8 +226,14 @@ def run_again(run: Path) -> str:
 
 def answer(model: Path) -> str:
     """What `r1 chat` and inference.py do."""
-    asked = [Message("user", "2x = 4")]
-    return repr(list(LocalBackend.opened(str(model)).say(asked, SamplingParams(4, 0.0), 0, True)))
+    messages = [Message("user", "2x = 4")]
+    return repr(
+        list(
+            LocalBackend.open_model(str(model)).stream_reply(
+                messages, SamplingParams(4, 0.0), 0, True
+            )
+        )
+    )
 
 
 def outcome(run: Path) -> dict[str, object]:

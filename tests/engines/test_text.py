@@ -54,9 +54,9 @@ def test_stop_strings_end_a_row_at_once(
         n = len(short.token_ids)
         assert short.token_ids == whole.token_ids[:n]
         assert short.logprobs == pytest.approx(whole.logprobs[:n], abs=1e-5)
-        before, found, _ = whole.text.partition(stop)
+        before, result, _ = whole.text.partition(stop)
         assert short.text == before
-        assert short.finish == ("stop" if found else whole.finish)
+        assert short.finish == ("stop" if result else whole.finish)
     assert cut[0].finish == "stop"
     assert len(cut[0].token_ids) < len(longer[0].token_ids)
 
@@ -98,8 +98,8 @@ def test_streams_never_split_a_character(
         # Only the very end may be broken off, where max_tokens cuts inside a character.
         assert not any("\N{REPLACEMENT CHARACTER}" in delta.text for delta in deltas[:-1])
     # The stop string that is complete first ends the text, also if another one began before it.
-    found = [(said.find(s) + len(s), said.find(s)) for s in stop if s in said]
-    cut = min(found)[1] if found else len(said)
+    result = [(said.find(s) + len(s), said.find(s)) for s in stop if s in said]
+    cut = min(result)[1] if result else len(said)
     if completion.finish == "stop":
         assert completion.text == said[:cut]
 
@@ -121,12 +121,12 @@ def test_a_stop_string_in_the_middle_of_what_came_is_never_said(
     text = Detokenizer(byte_tokenizer, ())
     ids = byte_tokenizer.encode("12 answer: 5, or")
     stream = IncrementalDetokenizer(text, ("swe", "r: "))
-    said = ""
+    output = ""
     for n in (2, 9, 13):
         delta = stream.advance(ids[:n])
-        said += delta.text if delta else ""
-    assert said == "12 an"
+        output += delta.text if delta else ""
+    assert output == "12 an"
     cut, was_stopped = text.complete(ids[:13], ("swe", "r: "))
     assert was_stopped
     end = stream.finish(Completion(ids[:13], [0.0] * 13, cut, "stop", 0))
-    assert said + end.text == "12 an"
+    assert output + end.text == "12 an"

@@ -67,15 +67,15 @@ def package(path: Path) -> str:
 @functools.cache
 def imports(path: Path) -> set[str]:
     """Packages of r1kit that this file imports, for types too."""
-    found: set[str] = set()
+    result: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("r1kit"):
             parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            result |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
-            found |= {name[1] for name in names if name[0] == "r1kit" and len(name) > 1}
-    return found
+            result |= {name[1] for name in names if name[0] == "r1kit" and len(name) > 1}
+    return result
 
 
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
@@ -147,8 +147,8 @@ for module in sys.argv[1:]:
 def test_light_rooms_load_no_torch() -> None:
     """Each in a fork of its own, so that it is seen what each loads alone."""
     command = [sys.executable, "-c", FORKING, *LIGHT]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"{module} 0" for module in LIGHT], done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [f"{module} 0" for module in LIGHT], result.stderr
 
 
 def test_no_file_promises_nothing() -> None:

@@ -40,8 +40,8 @@ def test_what_is_measured_adds_up(server: Server) -> None:
 
 
 def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) -> None:
-    asked = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=24)
-    together, alone = (ask_all(asked, range(64), n) for n in (64, 1))
+    request = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=24)
+    together, alone = (ask_all(request, range(64), n) for n in (64, 1))
     assert [(s.error, s.text, s.tokens) for s in together] == [
         (None, s.text, s.tokens) for s in alone
     ]
@@ -100,10 +100,10 @@ def test_a_running_server_is_measured_and_the_numbers_are_kept(
 
     wish = LoadTestOptions(0.5, tmp_path / "b.json", "sk-key", (1, 4), (2, 8), max_tokens=8)
     run([f"{server.url}/v1"], [], wish, Console())
-    told = json.loads((tmp_path / "b.json").read_text())
-    assert [level["concurrency"] for level in told["levels"]] == [1, 4]
-    assert told["levels"][1]["cost_per_million"] > 0
-    assert "sk-key" not in json.dumps(told)
+    actual = json.loads((tmp_path / "b.json").read_text())
+    assert [level["concurrency"] for level in actual["levels"]] == [1, 4]
+    assert actual["levels"][1]["cost_per_million"] > 0
+    assert "sk-key" not in json.dumps(actual)
     assert "tokens/s" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="cannot be written"):
         run(

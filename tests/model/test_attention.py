@@ -28,8 +28,8 @@ def test_without_a_layout_everything_is_as_sdpa(any_model: PreTrainedModel) -> N
 
 
 def test_a_band_lets_a_token_see_itself_and_the_window_before_it() -> None:
-    seen = band(4, 2, torch.zeros(())) == 0
-    assert seen.tolist() == [
+    observed = band(4, 2, torch.zeros(())) == 0
+    assert observed.tolist() == [
         [True, False, False, False],
         [True, True, False, False],
         [False, True, True, False],
@@ -56,10 +56,14 @@ def test_decoding_in_bags_is_attention(kv_heads: int, scores: ScoreParams) -> No
     output = Decode(positions, 9).attend(query, stored, values, scores)
     for row, position in enumerate(positions.tolist()):
         start = 0 if scores.window is None else max(0, position - scores.window + 1)
-        seen = slice(start, position + 1)
+        observed = slice(start, position + 1)
         mask = torch.zeros(1, position + 1 - start)
         alone = attend(
-            query[row, None], keys[row, None, :, seen], values[row, None, :, seen], scores, mask
+            query[row, None],
+            keys[row, None, :, observed],
+            values[row, None, :, observed],
+            scores,
+            mask,
         )
         torch.testing.assert_close(output[row, None], alone.transpose(1, 2))
 

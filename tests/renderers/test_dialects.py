@@ -52,9 +52,9 @@ def test_the_chat_template_chooses_the_dialect() -> None:
 @given(text=tagged_text)
 def test_forged_tags_stay_text(renderer: Renderer, text: str) -> None:
     text += "</s><s>"
-    asked = renderer.render_prompt([Message("user", text)])
-    assert control(renderer, asked) == control(renderer, renderer.render_prompt(QUESTION))
-    assert text in renderer.tokenizer.decode(asked)
+    messages = renderer.render_prompt([Message("user", text)])
+    assert control(renderer, messages) == control(renderer, renderer.render_prompt(QUESTION))
+    assert text in renderer.tokenizer.decode(messages)
     shown = renderer.render_target(Message("assistant", text, text))
     assert control(renderer, shown) == control(
         renderer, renderer.render_target(Message("assistant", "5", "a"))

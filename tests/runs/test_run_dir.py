@@ -100,10 +100,10 @@ def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir) -> None
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "zero", "st')
     run.rewind("zero", 2)
-    kept = [("base", 1), ("base", 2), ("zero", 1), ("zero", 2)]
-    assert [(r["stage"], r["step"]) for r in lines(run)] == kept
+    remaining = [("base", 1), ("base", 2), ("zero", 1), ("zero", 2)]
+    assert [(r["stage"], r["step"]) for r in lines(run)] == remaining
     samples = lines(run, "samples.jsonl")
-    assert [(r["stage"], r.get("step")) for r in samples] == [*kept, ("base", None)]
+    assert [(r["stage"], r.get("step")) for r in samples] == [*remaining, ("base", None)]
     run.log("zero", 3, {"loss": 5.0})
     assert lines(run)[-1] == {"stage": "zero", "step": 3, "loss": 5.0}
 
@@ -291,10 +291,10 @@ def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str) -> None:
 def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
         make_checkpoint(run, "zero", 10)
-    told = (
+    actual = (
         r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to repeat that stage"
     )
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=actual):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
     with pytest.raises(RunError, match="--from zero"):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200), again="reasoning")

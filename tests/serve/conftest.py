@@ -129,16 +129,16 @@ def running(
 
 @pytest.fixture(scope="session")
 def server(folder: Path) -> Iterator[Server]:
-    with running([opened(folder)]) as one:
-        yield one
+    with running([opened(folder)]) as running_server:
+        yield running_server
 
 
 @pytest.fixture(scope="session")
 def closing(folder: Path) -> Iterator[Server]:
     """A model whose likeliest next token is always the tag that closes thinking."""
     served = opened(folder)
-    with running([leaning(served, END_THINK, 1e4)]) as one:
-        yield one
+    with running([leaning(served, END_THINK, 1e4)]) as running_server:
+        yield running_server
 
 
 def leaning(served: EngineModel, token: str, by: float) -> EngineModel:

@@ -56,13 +56,13 @@ def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) ->
     alone = [ask(seed, False).json()["choices"][0]["message"] for seed in range(8)]
     usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
     with ThreadPoolExecutor(64) as pool:
-        asked = [
+        requests = [
             pool.submit(server.ask, seed=seed % 8, stream=True, temperature=1, top_p=1, **usage)
             for seed in range(64)
         ]
-        streams = [chunks(future.result()) for future in asked]
-    for place, parts in enumerate(streams):
-        assert joined(parts, "reasoning_content") == alone[place % 8]["reasoning_content"]
+        streams = [chunks(future.result()) for future in requests]
+    for index, parts in enumerate(streams):
+        assert joined(parts, "reasoning_content") == alone[index % 8]["reasoning_content"]
         assert parts[-1]["usage"]["completion_tokens"] == 24
     server.wait_idle()
 
@@ -149,8 +149,8 @@ def test_a_full_queue_says_when_to_come_back(folder: Path) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1, max_waiting=8)
     with running([opened(folder, limits=limits)], limits) as server:
         with ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
-            answers = [future.result() for future in asked]
+            requests = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
+            answers = [future.result() for future in requests]
         statuses = sorted({answer.status_code for answer in answers})
         assert statuses == [200, 429]
         refused = next(answer for answer in answers if answer.status_code == 429)
@@ -215,8 +215,11 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: P
         assert [server.ask().status_code for _ in range(3)] == [500, 500, 500]
         assert server.client.get("/health").status_code == 503
         engine_loop._make_engine = make
-        told = [server.ask().status_code for _ in range(2)]
-        assert told in ([500, 200], [200, 200])  # where the last broken one was replaced meanwhile
+        actual = [server.ask().status_code for _ in range(2)]
+        assert actual in (
+            [500, 200],
+            [200, 200],
+        )  # where the last broken one was replaced meanwhile
         assert server.client.get("/health").status_code == 200
 
         def impossible() -> None:
@@ -224,8 +227,8 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: P
 
         engine_loop._make_engine = impossible
         engine_loop.engine.step = broken
-        told = [server.ask().status_code for _ in range(2)]
-        assert told in ([500, 503], [503, 503])  # found broken before anybody asked
+        actual = [server.ask().status_code for _ in range(2)]
+        assert actual in ([500, 503], [503, 503])  # found broken before anybody asked
         assert server.client.get("/health").status_code == 503
 
 
@@ -246,8 +249,8 @@ def test_one_request_that_fails_fails_alone(
 
     monkeypatch.setattr(CompletionStream, "advance", sometimes)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.ask, seed=seed, max_tokens=60) for seed in (12, 13, 14)]
-        statuses = [future.result().status_code for future in asked]
+        requests = [pool.submit(server.ask, seed=seed, max_tokens=60) for seed in (12, 13, 14)]
+        statuses = [future.result().status_code for future in requests]
     assert statuses == [200, 500, 200]
     server.wait_idle()
 

@@ -49,9 +49,9 @@ def test_text_never_becomes_a_control_token(
             hostile = renderer_of(tokenizer).continuation_prompt(turns, thinks, begun).ids
             expected = renderer_of(tokenizer).continuation_prompt(benign, thinks, plain).ids
             assert controls(tokenizer, hostile) == controls(tokenizer, expected)
-            said = tokenizer.decode(hostile)
+            output = tokenizer.decode(hostile)
             shown = text if role != "assistant" else text.split("</think>")[-1]
-            assert said.count(shown) >= 2, "and it is still there to be read"
+            assert output.count(shown) >= 2, "and it is still there to be read"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -68,8 +68,8 @@ def test_a_template_is_left_as_it_is_where_nothing_is_forged(
     foreign: PreTrainedTokenizerBase,
 ) -> None:
     turns = [Message("user", "7x + 3 = 38"), Message("assistant", "5"), Message("user", "sure?")]
-    told = [{"role": turn.role, "content": turn.content} for turn in turns]
-    exact = foreign.apply_chat_template(told, add_generation_prompt=True, return_dict=False)
+    actual = [{"role": turn.role, "content": turn.content} for turn in turns]
+    exact = foreign.apply_chat_template(actual, add_generation_prompt=True, return_dict=False)
     assert renderer_of(foreign).render_prompt(turns) == exact
 
 

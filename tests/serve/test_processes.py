@@ -91,17 +91,17 @@ def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder:
     here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
     there = run(engine, *requests())
     for theirs, ours in zip(there, generate(here, requests()), strict=True):
-        for one, other in zip(theirs, ours, strict=True):
-            assert (one.token_ids, one.text, one.finish) == (
+        for first, other in zip(theirs, ours, strict=True):
+            assert (first.token_ids, first.text, first.finish) == (
                 other.token_ids, other.text, other.finish
             )  # fmt: skip
-            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
-            assert one.tops == [
+            assert first.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+            assert first.tops == [
                 [(token, pytest.approx(logprob, abs=1e-4)) for token, logprob in top]
                 for top in other.tops
             ]
     assert engine.max_positions == here.max_positions
-    counted = sum(len(one.token_ids) for group in there for one in group)
+    counted = sum(len(first.token_ids) for group in there for first in group)
     assert engine.counters.completion_tokens == counted
 
 
@@ -127,13 +127,13 @@ def test_aborted_jobs_leave_the_rows_to_others(engine: ProcessEngine) -> None:
     for state in first:
         engine.abort(state)
     assert all(c.finish == "abort" for state in first for c in state.results())
-    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
-    assert one.finish == "length"
+    [[item]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
+    assert item.finish == "length"
 
 
 def test_an_answer_by_a_schema(engine: ProcessEngine) -> None:
-    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(60, json_schema=SCHEMA), 3))
-    assert one.text.lstrip().startswith("{")
+    [[item]] = run(engine, Request([5, 6, 7], 1, SamplingParams(60, json_schema=SCHEMA), 3))
+    assert item.text.lstrip().startswith("{")
 
 
 def test_a_request_that_cannot_be_served_is_refused_here(engine: ProcessEngine) -> None:
@@ -182,8 +182,8 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
     before = served.ask(max_tokens=40).json()["choices"][0]["message"]
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
             "n": 8, "stream": True}  # fmt: skip
-    with served.client.stream("POST", "/v1/chat/completions", json=body) as one:
-        lines = one.iter_lines()
+    with served.client.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()
         next(lines)
         os.kill(pid_of(served), signal.SIGKILL)
         rest = "\n".join(lines)
@@ -245,23 +245,23 @@ def asked_by_hand() -> bytes:
     return orjson.dumps({"request_id": 7, "ahead": False, "request": dataclasses.asdict(request)})
 
 
-@pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
+@pytest.mark.parametrize(("every_s", "expected"), [(3600, [1, 39]), (0, [1] * 40)])
 def test_a_beginning_and_an_end_are_told_at_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, told: list[int]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, expected: list[int]
 ) -> None:
     monkeypatch.setattr(worker, "UPDATE_S", every_s)
     monkeypatch.setattr(worker, "UPDATE_PER_COMPLETION_S", 0)
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    one = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
-    one._handle_messages()
+    item = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
+    item._handle_messages()
     counts = []
-    while one._open_requests:
-        one._engine.step()
-        one._send_updates()
+    while item._open_requests:
+        item._engine.step()
+        item._send_updates()
         while ours.poll():
-            [[number, place, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
-            assert (number, place, len(logprobs)) == (7, 0, len(ids))
+            [[number, index, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
+            assert (number, index, len(logprobs)) == (7, 0, len(ids))
             counts.append(len(ids))
     ours.close()
-    assert counts == told
+    assert counts == expected

@@ -95,20 +95,20 @@ def test_a_bare_box_gets_a_word_in_the_questions_language() -> None:
         ]
         return {"messages": turns, "provenance": {"language": language}}
 
-    said = {
+    output = {
         lang: insert_answer_word(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")
     }
-    assert said["en"]["content"] == "Answer: \\boxed{5}"
-    assert said["ko"]["content"] == "답: \\boxed{5}"
-    assert said["en"]["reasoning_content"] == "r"
+    assert output["en"]["content"] == "Answer: \\boxed{5}"
+    assert output["ko"]["content"] == "답: \\boxed{5}"
+    assert output["en"]["reasoning_content"] == "r"
     assert insert_answer_word(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
 
 
 def test_which_stages_are_made_in_a_session() -> None:
     names = [unit.name for unit in plan(WHOLE)]
 
-    def chosen(**wanted: str) -> list[str]:
-        made = StageSelection(**wanted)
+    def chosen(**expected: str) -> list[str]:
+        made = StageSelection(**expected)
         made.check(names)
         return [name for name in names if name in made]
 

@@ -66,8 +66,8 @@ def test_worded_in_the_language_it_says(family: type[Family]) -> None:
         problems = [task.problem(i) for i in range(20)]
         assert {problem.language for problem in problems} == {language}
         for problem in problems:
-            said = problem.messages[0].content.replace("def f(x):return", "")
-            foreign = regex.sub(rf"{own}|[fx\P{{L}}]", "", said)
+            output = problem.messages[0].content.replace("def f(x):return", "")
+            foreign = regex.sub(rf"{own}|[fx\P{{L}}]", "", output)
             assert foreign == ""
 
 
@@ -156,8 +156,8 @@ def value_of(expression: str) -> int:
 @pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
 def test_exercises_show_right_and_wrong_tries(family: type[Family]) -> None:
     pages = [family(level=2, languages=["en"]).exercise(i) for i in range(300)]
-    said = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
-    assert 0.25 < said.count("yes") / (said.count("yes") + said.count("no")) < 0.4
+    output = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
+    assert 0.25 < output.count("yes") / (output.count("yes") + output.count("no")) < 0.4
 
 
 def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch: pytest.MonkeyPatch) -> None:

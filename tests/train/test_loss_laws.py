@@ -56,8 +56,8 @@ def rollouts(rewards: Sequence[float], name: LossName) -> list[Trajectory]:
     """One group of completions of 1 to MAX_TOKENS tokens after a prompt of 2."""
     generator = torch.Generator().manual_seed(11)
     trajectories = []
-    for place, advantage in enumerate(group_advantages(rewards, LOSSES[name].scale_rewards)):
-        n_tokens = 1 + place * 3 % MAX_TOKENS
+    for index, advantage in enumerate(group_advantages(rewards, LOSSES[name].scale_rewards)):
+        n_tokens = 1 + index * 3 % MAX_TOKENS
         token_ids = torch.randint(VOCABULARY, (2 + n_tokens,), generator=generator).tolist()
         trajectories.append(Trajectory(token_ids, [0, 0] + [1] * n_tokens, advantage))
     return trajectories
@@ -88,8 +88,8 @@ def update(
     model.zero_grad()
     loss, totals = 0.0, {"clipped_low": 0, "clipped_high": 0}
     for rank in range(n_processes):
-        mine = slice(rank, None, n_processes)
-        for batch in pack(trajectories[mine], weights[mine], micro_batch_tokens):
+        ours = slice(rank, None, n_processes)
+        for batch in pack(trajectories[ours], weights[ours], micro_batch_tokens):
             part, stats = forward(model, name, batch)
             part.backward()
             loss += part.item()
@@ -171,7 +171,7 @@ def test_row_order_changes_nothing(name: LossName, order: list[int]) -> None:
     old = Bigram()
     trajectories = sampled_by(old, rollouts(MIXED, name))
     model = moved(old, by=0.6)
-    shuffled = update(model, name, [trajectories[place] for place in order], micro_batch_tokens=30)
+    shuffled = update(model, name, [trajectories[index] for index in order], micro_batch_tokens=30)
     assert_same(shuffled, update(model, name, trajectories))
 
 
@@ -182,11 +182,11 @@ def test_masked_rows_are_as_if_absent(name: LossName) -> None:
     truncated = {2, 5}
     masked = [
         replace(trajectory, loss_mask=[0] * len(trajectory.loss_mask))
-        if place in truncated
+        if index in truncated
         else trajectory
-        for place, trajectory in enumerate(trajectories)
+        for index, trajectory in enumerate(trajectories)
     ]
-    absent = [trajectory for place, trajectory in enumerate(trajectories) if place not in truncated]
+    absent = [trajectory for index, trajectory in enumerate(trajectories) if index not in truncated]
     model = moved(old, by=0.6)
     without = update(model, name, absent)
     assert_same(update(model, name, masked), without)

@@ -45,26 +45,26 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
     others = [WORDS[: BLOCK - 1], [], [*WORDS[: 2 * BLOCK], 7, 8], [9] * 70]
     whole = _read(cold, [WORDS, *others])
     for most in (10_000, 10_000, 17, 1):
-        known = _read(warm, [WORDS, *others], most)
+        shared = _read(warm, [WORDS, *others], most)
         pieces = _read(cold, [WORDS, *others], most)
-        for one, other, state in zip(known, whole, pieces, strict=True):
+        for first, other, state in zip(shared, whole, pieces, strict=True):
             assert other.n_cached == state.n_cached == 0
-            assert one.keys_values.keys() == other.keys_values.keys()
+            assert first.keys_values.keys() == other.keys_values.keys()
             for layer, pair in other.keys_values.items():
-                for same in (one, state):
+                for same in (first, state):
                     torch.testing.assert_close(same.keys_values[layer], pair, atol=2e-5, rtol=1e-4)
-    assert [state.n_cached for state in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
+    assert [state.n_cached for state in shared] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
 
 
 @torch.inference_mode()
 def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
     prefill = Prefill(inference(tiny_model("gpt-neox")), 0)
     state = PrefillState(Request([*WORDS, 5], 1, SamplingParams(1), 0))
-    places = set()
+    positions = set()
     while not state.is_read:
         prefill.advance([state], 2)
-        places.add(state.keys_values[0][0].data_ptr())
-    assert len(places) <= 2 + math.log2(len(WORDS))
+        positions.add(state.keys_values[0][0].data_ptr())
+    assert len(positions) <= 2 + math.log2(len(WORDS))
 
 
 @pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
@@ -101,7 +101,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
         Request(WORDS, 2, SamplingParams(9), seed=4),
         Request([7, 8], 1, SamplingParams(40), seed=5),
     )
-    [one], [other] = (
+    [first], [other] = (
         generate(LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]), [request])
         for request in (long, short)
     )
@@ -120,8 +120,8 @@ def test_others_go_on_while_a_long_prompt_is_read(
     assert n_steps == -(-(len(WORDS) - 1) // 16)
     while state.n_left or going.n_left:
         engine.step()
-    for found, alone in ((state.results(), one), (going.results(), other)):
-        assert [c.token_ids for c in found] == [c.token_ids for c in alone]
+    for result, alone in ((state.results(), first), (going.results(), other)):
+        assert [c.token_ids for c in result] == [c.token_ids for c in alone]
     assert [c.finish for c in gone.results()] == ["abort"] * 2
     assert engine.counters.prompt_tokens == len(WORDS) + 2
 
@@ -186,11 +186,11 @@ def test_what_is_found_is_what_was_written_and_no_more_is_kept(
         ids = blocks + [3] * n_more
         prefixes.keep(ids, _written(ids))
         assert len(prefixes) <= n_blocks * BLOCK
-        n, found = prefixes.longest(ids)
+        n, result = prefixes.longest(ids)
         assert n == min(len(blocks), n_blocks * BLOCK)  # the newest is there, its beginning first
         if n:
-            assert torch.equal(found[0][0], _written(ids[:n])[0][0])
-            assert torch.equal(found[0][1], -found[0][0])
+            assert torch.equal(result[0][0], _written(ids[:n])[0][0])
+            assert torch.equal(result[0][1], -result[0][0])
 
 
 def test_what_is_used_stays() -> None:

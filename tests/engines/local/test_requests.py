@@ -65,12 +65,12 @@ def test_groups_are_handed_over_as_they_are_done(
     handed: dict[int, list[Completion]] = {}
     tokens = []
 
-    def on_group(place: int, group: list[Completion]) -> None:
-        handed[place] = group
+    def on_group(index: int, group: list[Completion]) -> None:
+        handed[index] = group
         tokens.append(engine.counters.completion_tokens)
 
     groups = generate(engine, _requests(), on_group)
-    assert [handed[place] for place in range(len(groups))] == groups
+    assert [handed[index] for index in range(len(groups))] == groups
     assert tokens[0] < engine.counters.completion_tokens
 
 
@@ -80,8 +80,8 @@ def test_an_error_of_the_caller_leaves_the_engine_clean(
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     expected = generate(engine, _requests())
 
-    def fail(place: int, group: list[Completion]) -> None:
-        raise KeyError(place)
+    def fail(index: int, group: list[Completion]) -> None:
+        raise KeyError(index)
 
     with pytest.raises(KeyError):
         generate(engine, _requests(), fail)
@@ -236,10 +236,10 @@ def test_a_request_ahead_begins_before_those_that_wait(
     states = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
     engine.step()
     states.append(engine.submit(Request([9], 1, law, 2), ahead=True))
-    done: list[int] = []
-    while len(done) < 3:
-        done += [states.index(state) for state in engine.step()]
-    assert done == [2, 0, 1]
+    result: list[int] = []
+    while len(result) < 3:
+        result += [states.index(state) for state in engine.step()]
+    assert result == [2, 0, 1]
     alone = generate(
         LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()),
         [state.request for state in states],

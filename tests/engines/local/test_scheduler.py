@@ -123,8 +123,8 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         passed_over = None if oldest in read else oldest
         for state, n in read.items():
             state.n_read = (state.n_read or 0) + n
-        while (done := waiting.first_read()) is not None:
-            waiting.remove(done)
+        while (result := waiting.first_read()) is not None:
+            waiting.remove(result)
     assert waiting._arrived == []
     assert waiting.next_chunks(n_free, 0) == []
 

@@ -41,9 +41,9 @@ def main(level: Level, *where: str) -> None:
     try:
         with Sandbox(level, n_workers=1) as sandbox:
             attacks = [a for a in ATTACKS if not a.only_strict or sandbox.level == "strict"]
-            found = [asdict(run_attack(sandbox, attack)) for attack in attacks]
+            result = [asdict(run_attack(sandbox, attack)) for attack in attacks]
             ending = sandbox.run(Job("print(6 * 7)"))
-            answer = {"level": sandbox.level, "found": found, "after": ending.stdout.decode()}
+            answer = {"level": sandbox.level, "found": result, "after": ending.stdout.decode()}
     except SandboxError as error:
         answer = {"refused": str(error), "code": error.exit_code}
     print(json.dumps(answer))

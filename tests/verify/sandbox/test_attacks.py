@@ -61,19 +61,19 @@ def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
 )
 def test_without_a_cage_the_attack_wins(attack: Attack, tmp_path: Path) -> None:
     with open_testbed() as around:
-        said = [b"", b""]
+        output = [b"", b""]
         for program in filter(None, (attack.program, attack.then)):
             command = [sys.executable, "-I", "-S", "-c", around.program(program)]
-            done = subprocess.run(
+            result = subprocess.run(
                 command, input=STDIN, capture_output=True, timeout=20, cwd=tmp_path, check=False
             )
-            said = [said[0] + done.stdout, said[1] + done.stderr]
+            output = [output[0] + result.stdout, output[1] + result.stderr]
         deadline = time.monotonic() + 1  # a signal takes its time
-        while not (harm := around.harm(*said)) and time.monotonic() < deadline:
+        while not (harm := around.harm(*output)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if not harm:
-            unknown = b"Function not implemented" in said[1] or b"Errno 1]" in said[1]
-            assert unknown, said  # a kernel without the call; a container that forbids it
+            unknown = b"Function not implemented" in output[1] or b"Errno 1]" in output[1]
+            assert unknown, output  # a kernel without the call; a container that forbids it
             pytest.skip("the machine itself does not allow it")
 
 
@@ -88,9 +88,9 @@ def test_the_attacks_that_the_documentation_names_exist() -> None:
 def run_suite(command: list[str], *arguments: str) -> Json:
     """The text of the suite travels by -c: the other user cannot read this folder."""
     code = SUITE.read_text(encoding="utf-8")
-    done = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    answer: Json = json.loads(done.stdout)
+    result = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    answer: Json = json.loads(result.stdout)
     return answer
 
 

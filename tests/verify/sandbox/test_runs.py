@@ -159,9 +159,9 @@ def test_a_closed_sandbox_says_so() -> None:
 
 
 def test_every_layer_is_told_with_a_reason() -> None:
-    told = {layer.name: layer.why for layer in layers()}
-    assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= told.keys()
-    assert all(told.values())
+    actual = {layer.name: layer.why for layer in layers()}
+    assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= actual.keys()
+    assert all(actual.values())
 
 
 def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs() -> None:
