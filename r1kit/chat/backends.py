@@ -132,7 +132,7 @@ class LocalBackend:
         return LocalBackend.open_model(str(sibling) if name in self.model_names() else name)
 
     def close(self) -> None:
-        """Do nothing: only memory is held."""
+        """Do nothing: the backend holds only memory."""
 
 
 class RemoteBackend:

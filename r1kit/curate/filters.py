@@ -31,7 +31,7 @@ def correct(draft: Candidate) -> Rejection | None:
 
 
 def finished(draft: Candidate) -> Rejection | None:
-    """Require that it ended by itself: closed thinking, then an answer, neither of them blank.
+    """Require a complete answer: closed thinking, then an answer, neither of them blank.
 
     If the problem needs no thinking, an answer alone passes.
     """

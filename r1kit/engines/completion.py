@@ -1,7 +1,7 @@
 """Post-processing of one completion: tokens → text → thinking | answer.
 
-Every answer takes this path, whether it is streamed, batched or under a thinking budget, so that
-the text is the same in all cases.
+Every completion takes this path, whether it is streamed, batched or under a thinking budget, so
+that the text is the same in all cases.
 
 Thinking budget: when the thinking has used it up, the completion is cut, and prompt + thinking +
 closing tag become a new request at the head of the engine's queue, for the rest of max_tokens. The

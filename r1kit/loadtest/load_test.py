@@ -57,7 +57,7 @@ class LoadRequest:
     max_tokens: int = 128
     temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
-    """request fields that only this server knows, for example ignore_eos"""
+    """request fields that only this server supports, for example ignore_eos"""
 
     def body(self, index: int) -> dict[str, Any]:
         """Return the request body for `index`, which selects the prompt and the seed."""

@@ -26,7 +26,7 @@ open page still has from a previous server, and the API has a better error messa
 NEWEST = QUIET | {"trigger_mode": "always_last"}
 """options of events that show the current state: one that arrives during another is not dropped"""
 MAX_CHARS = 100_000
-"""most characters of a message in the box"""
+"""maximum number of characters of a message in the box"""
 _KEEP_S = 1.0
 """seconds between the parts of an answer that the browser stores; the screen is more up to date"""
 

@@ -1,6 +1,6 @@
 """Signals that end a command: Ctrl-C, SIGTERM, and SIGHUP when the terminal is closed.
 
-The main thread gets an exception, closes what is open, and prints one sentence
+The main thread gets an exception, closes open files and processes, and prints one sentence
 (`error_reporting.py`). That alone is not reliable: the main thread may be in native code for
 minutes, a library may swallow the exception, or a pool may wait for its threads. A listener thread
 therefore ends a command that is still running after GRACE_S seconds, and a second signal ends it

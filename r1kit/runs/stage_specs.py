@@ -1,4 +1,4 @@
-"""The stages of the recipe: what is fixed about each of them, in one table."""
+"""The stages of the recipe: the fixed properties of each, in one table."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _IDLE_STEP_S = 1.0
 _LOOP_TURNS = 4
 """iterations of the event loop from a delivery until its last byte is written"""
 _SEND_S = 0.02
-"""most seconds that the engine waits for this"""
+"""maximum time that the engine waits for this, in seconds"""
 _DEAD_MESSAGE = "The engine has failed and could not be started again; see the server's log."
 
 log = logging.getLogger("r1kit.serve")
@@ -281,7 +281,7 @@ class EngineLoop:
             self._loop.call_soon_threadsafe(self._deliver, events)
             self._is_written.wait(_SEND_S)
         except RuntimeError:  # the event loop is closed: no client is left
-            log.info("told nobody: the event loop is closed")
+            log.info("the error was reported to no client: the event loop is closed")
 
     def _deliver(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         """Put the events into their generations' queues; runs in the event loop."""

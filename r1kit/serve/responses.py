@@ -114,7 +114,7 @@ class ResponsesRequest(Body):
     instructions: str | None = None
     """system message before the conversation"""
     max_output_tokens: TokenLimit | None = None
-    """most tokens of the answer, thinking included"""
+    """maximum number of tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)

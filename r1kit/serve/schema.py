@@ -115,7 +115,7 @@ class Thinking(Wire):
     type: Literal["enabled", "disabled"]
     """thinking before the answer, or none"""
     budget_tokens: TokenLimit | None = None
-    """most thinking tokens; longer thinking is closed, and the answer begins"""
+    """maximum number of thinking tokens; longer thinking is closed, and the answer begins"""
 
 
 class JsonSchema(Wire):
@@ -168,7 +168,8 @@ class CompletionParams(Body):
     n: int | None = Field(None, ge=1, le=MAX_N)
     """number of completions; default 1"""
     max_tokens: TokenLimit | None = None
-    """most tokens per completion, thinking included; fewer if the model's context ends first"""
+    """maximum number of tokens per completion, thinking included; fewer if the model's context ends
+    first"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 (or less than 0.0001) is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)

@@ -208,7 +208,7 @@ class Endpoint:
             "top_p": sampling.top_p,
             "seed": seed,
         }
-        # Not every server knows these fields: they are sent only if they have an effect.
+        # Not every server supports these fields: they are sent only if they have an effect.
         extra = {"n": n if n > 1 else None, "top_k": sampling.top_k, "stop": list(sampling.stop)}
         return body | {key: value for key, value in extra.items() if value}
 

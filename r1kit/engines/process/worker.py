@@ -28,8 +28,8 @@ from r1kit.model.devices import resolve_device
 from r1kit.types import Completion, Json, Request, SamplingParams
 
 SINGLE_THREAD_PARAMETERS = 30_000_000
-"""parameters; below this one thread is used, because a matrix product ends before a second thread
-has woken up, and the server needs that core to write answers (docs/serving.md)"""
+"""parameters of a model below which one thread is used: a matrix product ends before a second
+thread has woken up, and the server needs that core to write answers (docs/serving.md)"""
 
 UPDATE_S = 1 / 30
 """interval between updates of a completion; often enough for text to grow smoothly"""
@@ -57,7 +57,7 @@ class _OpenCompletion:
 
 @dataclass(slots=True)
 class _OpenRequest:
-    """A request and its open completions that the parent still wants, by index."""
+    """A request and its open completions that the parent has not cancelled, by index."""
 
     state: RequestState
     request_id: int

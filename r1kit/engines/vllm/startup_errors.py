@@ -52,7 +52,7 @@ CAUSES = (
     ),
     (
         r"Unsupported CPU attention configuration: head_dim=(\d+)",
-        "vLLM on a CPU knows no attention heads of {0} numbers; serve it with --engine local.",
+        "vLLM on a CPU supports no attention heads of size {0}; serve it with --engine local.",
     ),
     (r"Address already in use", "Its port was taken in the last moment; try again."),
 )

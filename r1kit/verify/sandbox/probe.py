@@ -127,7 +127,7 @@ def _own_uid() -> str:
     if uid is None:
         raise OSError("needs root; without it user namespaces keep candidates apart")
     os.setresuid(uid, uid, uid)
-    return f"uid {uid}, which nobody has"
+    return f"uid {uid}, which no user has"
 
 
 _ATTEMPTS: dict[str, Callable[[], str]] = {
