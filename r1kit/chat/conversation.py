@@ -12,7 +12,7 @@ from r1kit.chat.backends import ChatBackend
 from r1kit.chat.screen import Screen
 from r1kit.console.formatting import printable
 from r1kit.errors import R1Error
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.processes import signals
 from r1kit.types import Message, SamplingParams
 
@@ -83,7 +83,7 @@ class Conversation:
         Ctrl-C stops the answer; the text so far, if any, is kept. Raises EngineError, which leaves
         the conversation unchanged.
         """
-        turns = [*self.messages, Message("user", mended(question))]
+        turns = [*self.messages, Message("user", replace_surrogates(question))]
         finish: str = "abort"
         is_stopped = False
         with Screen(self.console) as screen:

@@ -11,7 +11,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.processes import signals
 
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
@@ -63,7 +63,7 @@ class _LenientHistory(FileHistory):
 
     def store_string(self, string: str) -> None:
         try:
-            super().store_string(mended(string))
+            super().store_string(replace_surrogates(string))
         except OSError:
             return
 

@@ -14,7 +14,7 @@ from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.errors import ConfigError, require
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -254,7 +254,7 @@ def _resolve_models(models: list[str]) -> dict[str, Path | str]:
 
     if not models:
         raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
-    names = [mended(Path(model).resolve().name) for model in models]
+    names = [replace_surrogates(Path(model).resolve().name) for model in models]
     if len(set(names)) < len(names):
         raise ConfigError(
             "Two models would have the same name; rename a folder, or serve only one."

@@ -71,7 +71,9 @@ def curate(
     if not candidates:
         raise CurationError(report.explain_empty())
     names = [step.name for step in filters]
-    return CurationResult([training_row(draft, origin, names) for draft in candidates], report)
+    return CurationResult(
+        [training_row(candidate, origin, names) for candidate in candidates], report
+    )
 
 
 def funnel(rules: FilterRules, benchmarks: Sequence[BenchmarkQuestions]) -> list[Filter]:
@@ -81,12 +83,13 @@ def funnel(rules: FilterRules, benchmarks: Sequence[BenchmarkQuestions]) -> list
         of_each("correct", correct),
         of_each("finished", finished),
         of_each("readable", readable),
-        of_each("language", lambda draft: consistent(draft, rules.language)),
-        of_each("pass rate", lambda draft: difficult(draft, low, high)),
+        of_each("language", lambda candidate: consistent(candidate, rules.language)),
+        of_each("pass rate", lambda candidate: difficult(candidate, low, high)),
         Filter(
-            "benchmarks", lambda drafts: uncontaminated(drafts, benchmarks, rules.contamination)
+            "benchmarks",
+            lambda candidates: uncontaminated(candidates, benchmarks, rules.contamination),
         ),
         Filter("copies", exact_copies),
-        Filter("near copies", lambda drafts: near_copies(drafts, rules.similarity)),
-        Filter("per problem", lambda drafts: shortest(drafts, rules.per_problem)),
+        Filter("near copies", lambda candidates: near_copies(candidates, rules.similarity)),
+        Filter("per problem", lambda candidates: shortest(candidates, rules.per_problem)),
     ]

@@ -196,14 +196,14 @@ def lock(path: Path) -> int | None:
     return descriptor
 
 
-def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
+def read_file(path: Path, error: type[R1Error], remedy: str) -> bytes | None:
     """Return the content of a file, or None if it does not exist.
 
-    Raises `error`, with `mend` as the remedy, if the file exists but cannot be read.
+    Raises `error`, which ends with `remedy`, if the file exists but cannot be read.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as reason:
-        raise error(f"{path} cannot be read ({reason.strerror}); {mend}.") from None
+        raise error(f"{path} cannot be read ({reason.strerror}); {remedy}.") from None

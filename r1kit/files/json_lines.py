@@ -25,7 +25,7 @@ JsonRow = dict[str, Any]
 
 MAX_LISTED = 5
 """maximum number of bad lines listed individually in an error"""
-MEND_LINES = "delete that line, or move the run folder away and start again"
+REMEDY_LINES = "delete that line, or move the run folder away and start again"
 
 
 class JsonLines:
@@ -33,7 +33,7 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._checksum = Checksum(read_file(path, RunError, MEND_LINES) or b"")
+        self._checksum = Checksum(read_file(path, RunError, REMEDY_LINES) or b"")
         with explaining_full_disk(path):
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
@@ -71,30 +71,30 @@ class JsonLines:
             self._descriptor = -1
 
 
-def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, JsonRow]]:
+def read_lines(path: Path, remedy: str = REMEDY_LINES) -> list[tuple[bytes, JsonRow]]:
     """Read one of r1kit's own files: raw and parsed lines, without an incomplete last line.
 
-    Raises RunError, with `mend` as the remedy, if the file cannot be read or a line before the end
+    Raises RunError, which ends with `remedy`, if the file cannot be read or a line before the end
     is damaged.
     """
     lines: list[tuple[bytes, JsonRow]] = []
     damaged = 0
-    data = read_file(path, RunError, mend) or b""
+    data = read_file(path, RunError, remedy) or b""
     for number, raw in enumerate(data.splitlines(keepends=True), start=1):
         record = _parse(raw)
         if record is None:
             damaged = damaged or number
         elif damaged:
-            raise damaged_line(path, damaged, mend)
+            raise damaged_line(path, damaged, remedy)
         else:
             lines.append((raw, record))
     return lines
 
 
-def damaged_line(path: Path, number: int, mend: str, why: str = "") -> RunError:
+def damaged_line(path: Path, number: int, remedy: str, why: str = "") -> RunError:
     """Return the error for a line of one of r1kit's own files."""
     fault = f"is damaged ({why})" if why else "is damaged"
-    return RunError(f"{bad_lines(path, [(number, fault)])}; {mend}.")
+    return RunError(f"{bad_lines(path, [(number, fault)])}; {remedy}.")
 
 
 def _parse(raw: bytes) -> JsonRow | None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from r1kit.errors import ConfigError, EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 from r1kit.http.sse import EventReader
 from r1kit.types import Json
 
@@ -138,7 +138,7 @@ class HttpClient:
             raise _TransientError(self._shown(str(error) or type(error).__name__)) from None
         self._refuse(response, data)
         try:
-            answer = read_mended(data)
+            answer = read_repaired_json(data)
         except ValueError:
             kind = response.headers.get("Content-Type", "no content type")
             if "json" in kind:
@@ -227,7 +227,7 @@ def _checked(api_key: str | None) -> str:
 def _message(response: httpx.Response, data: bytes) -> str:
     """Return the server's error message, wherever the response has it."""
     try:
-        body = read_mended(data)
+        body = read_repaired_json(data)
     except ValueError:
         body = None
     if not isinstance(body, dict):

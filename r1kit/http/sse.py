@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 
 Event = dict[str, Any]
 
@@ -33,7 +33,7 @@ class EventReader:
 
 def _event(text: bytes) -> Event:
     try:
-        event = read_mended(text)
+        event = read_repaired_json(text)
     except ValueError:
         event = None
     if not isinstance(event, dict):

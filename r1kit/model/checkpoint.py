@@ -129,7 +129,7 @@ def restoring(path: Path) -> Iterator[None]:
     except (*_DAMAGE, SafetensorError) as error:
         reason = f"{type(error).__name__}: {folder.first_line(error)}"
         raise CheckpointError(
-            f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.MEND}."
+            f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.REMEDY}."
         ) from None
 
 

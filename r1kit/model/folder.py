@@ -22,7 +22,7 @@ from r1kit.runs.schemas import CheckpointFile
 from r1kit.runs.validated import read_json
 from r1kit.types import Checkpoint
 
-MEND = "restore it from a copy, or use another checkpoint"
+REMEDY = "restore it from a copy, or use another checkpoint"
 FOREIGN = (
     f"If you changed it on purpose, open a copy of the folder that has no {MARKER}: it is a plain "
     "Hugging Face model then."
@@ -44,7 +44,7 @@ def load_manifest(path: Path) -> Checkpoint:
 
 
 def _marker(path: Path) -> dict[str, Any] | None:
-    sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, MEND, CheckpointError)
+    sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, REMEDY, CheckpointError)
     return sums
 
 
@@ -76,10 +76,10 @@ def _refuse_changed(
         try:
             is_same = sums[name].result() == checksum
         except OSError as error:
-            problem = f"cannot be read ({error.strerror}); {MEND}."
+            problem = f"cannot be read ({error.strerror}); {REMEDY}."
             raise CheckpointError(f"{path}/{name} {problem}") from None
         if not is_same:
-            problem = f"has changed since it was written (its checksum differs); {MEND}."
+            problem = f"has changed since it was written (its checksum differs); {REMEDY}."
             advice = "" if name.startswith(RESUME) else f" {FOREIGN}"
             raise CheckpointError(f"{path}/{name} {problem}{advice}") from None
 

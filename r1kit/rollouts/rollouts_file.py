@@ -21,7 +21,7 @@ from r1kit.runs.schemas import RolloutsLine
 from r1kit.runs.validated import read_records
 from r1kit.types import Completion, Group, Parsed, Problem, Reward, Rollout, Verdict
 
-MEND = (
+REMEDY = (
     "delete that line, and its problem is sampled again, or the whole file, and all of them are "
     "(also if it is the first line)"
 )
@@ -118,7 +118,7 @@ class RolloutsFile:
         return descriptor
 
     def _read(self) -> list[tuple[bytes, RolloutsRecord]]:
-        return read_records(self.path, RolloutsLine, MEND)
+        return read_records(self.path, RolloutsLine, REMEDY)
 
     def _resume(self) -> set[int]:
         """Return the indices of problems that have a line; truncate a half-written last line."""

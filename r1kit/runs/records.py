@@ -13,7 +13,7 @@ from typing import Any
 from r1kit.errors import RunError
 from r1kit.files.atomic import read_file
 from r1kit.files.checksums import Checksum
-from r1kit.files.json_lines import MEND_LINES, JsonLines
+from r1kit.files.json_lines import REMEDY_LINES, JsonLines
 from r1kit.runs.run_reader import RECORDS, is_later
 from r1kit.runs.schemas import FileMark, Line, MetricsLine
 from r1kit.runs.validated import read_records
@@ -35,7 +35,7 @@ class Records:
     def lines(self, name: str) -> RecordLines:
         """Return the lines of a record file. Raises RunError if a line is damaged."""
         shape = MetricsLine if name == "metrics.jsonl" else Line
-        return read_records(self._files[name].path, shape, MEND_LINES)
+        return read_records(self._files[name].path, shape, REMEDY_LINES)
 
     def sync(self) -> dict[str, FileMark]:
         """Make every line durable. Returns a position for `rewind`."""
@@ -72,7 +72,7 @@ class Records:
 def _beginning(path: Path, stage: str, mark: FileMark | int) -> bytes:
     """Return the content that a record file had when the checkpoint was written."""
     size, checksum = (mark, None) if isinstance(mark, int) else mark
-    data = (read_file(path, RunError, MEND_LINES) or b"")[:size]
+    data = (read_file(path, RunError, REMEDY_LINES) or b"")[:size]
     if len(data) < size or (checksum is not None and str(Checksum(data)) != checksum):
         raise changed(path, stage, f"the newest checkpoint of {stage} was written")
     return data

@@ -13,7 +13,7 @@ from typing import Any
 from r1kit.errors import RunError
 from r1kit.files.atomic import MARKER, TEMPORARY
 from r1kit.files.checksums import of_file
-from r1kit.files.json_lines import MEND_LINES
+from r1kit.files.json_lines import REMEDY_LINES
 from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
@@ -44,7 +44,7 @@ def read(path: Path) -> Evidence:
     manifest = read_manifest(path)
     records = {}
     for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
-        lines = read_records(path / name, shape, MEND_LINES)
+        lines = read_records(path / name, shape, REMEDY_LINES)
         refuse_other_lines(path, manifest["finished"], name, lines)
         records[name] = [record for _, record in lines]
     return Evidence(
@@ -92,8 +92,8 @@ def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> b
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read manifest.json of the run at `path`. Raises RunError if it is missing or damaged."""
-    mend = "restore it from a copy, or use another --out"
-    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, mend)
+    remedy = "restore it from a copy, or use another --out"
+    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, remedy)
     if manifest is None:
         raise RunError(f"{path} is not a run: it has no manifest.json. Name the folder of a run.")
     return manifest
@@ -101,10 +101,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Read recipe.json of a run; {} if missing. Raises RunError if it is damaged."""
-    file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
-    recipe = read_json(file, ResolvedRecipe, mend) or {}
+    file, remedy = path / "recipe.json", "delete it: the command that made the run writes it again"
+    recipe = read_json(file, ResolvedRecipe, remedy) or {}
     if recipe and manifest.get("recipe_file") not in (None, of_file(file)):
-        raise damaged(file, ValueError("it has changed since it was written"), mend)
+        raise damaged(file, ValueError("it has changed since it was written"), remedy)
     return {key: value for key, value in recipe.items() if value is not None}
 
 
@@ -114,8 +114,8 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises RunError if it is damaged, or in the format in which a stage had a single benchmark.
     """
     file = path / "results.json"
-    mend = "delete it: the command that made the run measures its finished stages again"
-    content = read_json(file, dict[str, Any], mend) or {}
+    remedy = "delete it: the command that made the run measures its finished stages again"
+    content = read_json(file, dict[str, Any], remedy) or {}
     stages = content.get("stages")
     entries = stages.values() if isinstance(stages, dict) else ()
     if any(isinstance(entry, dict) and "pass_at_1" in entry for entry in entries):
@@ -124,7 +124,7 @@ def read_results(path: Path) -> dict[str, Any]:
             "with that r1kit (manifest.json has its version and commit), or run the recipe again "
             "with another --out. Its checkpoints open as before."
         )
-    results: dict[str, Any] | None = read_json(file, Results, mend)
+    results: dict[str, Any] | None = read_json(file, Results, remedy)
     return results or {}
 
 

@@ -18,7 +18,7 @@ import httpx
 from r1kit.engines.completion import Chunk, ThinkingEnd
 from r1kit.engines.openai.choices import FAILURE_REASONS, FINISH_REASONS, count, streamed_text
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece, StreamParser
@@ -244,7 +244,7 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     """Return the upstream's error message, with a status that says whose fault it is."""
     status = reply.status_code
     try:
-        body: Any = read_mended(data)
+        body: Any = read_repaired_json(data)
     except ValueError:
         body = None
     message = reason(body) or "no reason given"

@@ -51,8 +51,8 @@ def _data(context: Context, config: DistillConfig) -> list[TrainingRow]:
     if config.data is not None:
         return read_conversations(Path(config.data))
     path = context.vouched_data("rejection", "rejection.taught")
-    mend = "have it written again with --from rejection"
-    rows = [row for _, row in read_records(path, ConversationRow, mend)]
+    remedy = "have it written again with --from rejection"
+    rows = [row for _, row in read_records(path, ConversationRow, remedy)]
     if not rows:
         raise ConfigError(
             f"There are no conversations in {path} for students to learn from; run stage rejection "

@@ -72,7 +72,7 @@ def test_every_filter_counts_what_it_takes(groups: list[Group]) -> None:
     )
     counts = {count.filter: count for count in report.counts}
     assert list(counts) == ALL
-    assert {name: count.taken for name, count in counts.items()} == {
+    assert {name: count.rejected for name, count in counts.items()} == {
         "correct": {"no answer": 2},
         "finished": {"cut": 1, "no thinking": 1},
         "readable": {"repeats itself": 1},
@@ -155,17 +155,17 @@ def test_pass_rates_choose_the_problems(make_group: MakeGroup) -> None:
     )
     assert [row["provenance"]["problem"] for row in result.rows] == ["t/fair"]
     [count] = [count for count in result.report.counts if count.filter == "pass rate"]
-    assert count.taken == {"too easy": 2, "too hard": 1}
+    assert count.rejected == {"too easy": 2, "too hard": 1}
 
 
-def test_nothing_left_is_an_error_that_says_who_took_it(make_group: MakeGroup) -> None:
+def test_nothing_left_is_an_error_that_names_the_filters(make_group: MakeGroup) -> None:
     group = make_group((text("a"), WRONG), (text("b"), {"finish": "length"}), text("다시"))
     with pytest.raises(CurationError) as raised:
         curate([group], ORIGIN)
     assert str(raised.value) == (
-        "No conversation is left of 3 rollouts: correct took 1 of 3 (no answer 1); finished took 1 "
-        "of 2 (cut 1); language took 1 of 1 (mixed thinking 1). Sample more of each problem, or "
-        "loosen the rule of 'language', which took the last ones."
+        "No conversation is left of 3 rollouts: correct rejected 1 of 3 (no answer 1); finished "
+        "rejected 1 of 2 (cut 1); language rejected 1 of 1 (mixed thinking 1). Sample more of each "
+        "problem, or loosen the rule of 'language', which rejected the last ones."
     )
     with pytest.raises(CurationError, match="no rollout"):
         curate([], ORIGIN)
@@ -177,14 +177,14 @@ def test_the_table_and_the_dict(make_group: MakeGroup) -> None:
         [group], ORIGIN, benchmarks=[BenchmarkQuestions("sums", ["what is 2+2"])]
     ).report
     lines = report.table().splitlines()
-    assert lines[0].split() == ["filter", "in", "taken", "kept", "reasons"]
+    assert lines[0].split() == ["filter", "in", "rejected", "kept", "reasons"]
     assert lines[1].split(None, 4) == ["correct", "2", "1", "1", "no answer 1"]
     assert lines[6].split(None, 4) == ["benchmarks", "1", "0", "1", "noted: sums template 1"]
     assert lines[10].split() == ["kept", "2", "1", "50.0%"]
     assert lines[12] == "  benchmarks, sums template: “what is # + #” is in question 0"
     actual = json.loads(json.dumps(report.as_dict()))
     assert actual["n_in"], actual["n_out"] == (2, 1)
-    assert actual["counts"][0]["taken"] == {"no answer": 1}
+    assert actual["counts"][0]["rejected"] == {"no answer": 1}
 
 
 @given(st.lists(st.sampled_from(["take", "note", "both", "pass"]), max_size=12))
@@ -200,8 +200,8 @@ def test_a_funnel_keeps_order_and_adds_up(kinds: list[Any]) -> None:
     assert remaining == [kind for kind in kinds if kind in ("note", "pass")]
     first, second = report.counts
     assert isinstance(first, FilterCounts)
-    assert first.n_in - first.n_out == sum(first.taken.values())
-    assert (second.n_in, second.n_out, second.taken) == (len(remaining), len(remaining), {})
+    assert first.n_in - first.n_out == sum(first.rejected.values())
+    assert (second.n_in, second.n_out, second.rejected) == (len(remaining), len(remaining), {})
     assert first.noted.get("b", 0) == kinds.count("note")
 
 

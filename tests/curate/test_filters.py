@@ -154,21 +154,21 @@ def test_consistent_in_thinking_and_answer(
     make_group: MakeGroup, text: str, language: str, why: str | None
 ) -> None:
     group = make_group(text, language=language)
-    assert judged(lambda draft: consistent(draft, 0.9), group) == [why]
+    assert judged(lambda candidate: consistent(candidate, 0.9), group) == [why]
 
 
 def test_one_foreign_word_in_ten_passes(make_group: MakeGroup) -> None:
     group = make_group(f"<think>{'wait ' * 9}다시</think>5", f"<think>{'wait ' * 8}다시</think>5")
-    assert judged(lambda draft: consistent(draft, 0.9), group) == [None, "mixed thinking"]
+    assert judged(lambda candidate: consistent(candidate, 0.9), group) == [None, "mixed thinking"]
 
 
 def test_pass_rate_bounds_are_included(make_group: MakeGroup) -> None:
     group = make_group(GOOD, (GOOD, {"correct": False}), GOOD, (GOOD, {"correct": False}))
-    [draft, *_] = candidates_of([group])
-    assert (draft.pass_rate, draft.n_samples) == (0.5, 4)
-    assert difficult(draft, 0.5, 0.5) is None
-    assert difficult(draft, 0.6, 1.0) == Rejection("too hard", "50%")
-    assert difficult(draft, 0.0, 0.4) == Rejection("too easy", "50%")
+    [candidate, *_] = candidates_of([group])
+    assert (candidate.pass_rate, candidate.n_samples) == (0.5, 4)
+    assert difficult(candidate, 0.5, 0.5) is None
+    assert difficult(candidate, 0.6, 1.0) == Rejection("too hard", "50%")
+    assert difficult(candidate, 0.0, 0.4) == Rejection("too easy", "50%")
 
 
 def test_the_shortest_of_each_problem_stay(make_group: MakeGroup) -> None:

@@ -14,10 +14,10 @@ from r1kit.files.untrusted import (
     MAX_DEPTH,
     UnwritableError,
     is_text,
-    mended,
     read_json,
-    read_mended,
+    read_repaired_json,
     refuse_unwritable,
+    replace_surrogates,
     to_bytes,
     to_json,
 )
@@ -66,7 +66,7 @@ def test_what_is_not_refused_is_written_in_whole_characters(value: Any) -> None:
 @given(hostile.values)
 def test_what_is_mended_has_whole_characters_alone(value: Any) -> None:
     try:
-        result = read_mended(hostile.as_bytes(value))
+        result = read_repaired_json(hostile.as_bytes(value))
     except ValueError:
         return
     refuse_unwritable(result)
@@ -75,9 +75,9 @@ def test_what_is_mended_has_whole_characters_alone(value: Any) -> None:
 
 def test_what_is_whole_stays_as_it_is() -> None:
     for text in ("", "5", "가😀\0\u2028", "\ufeffx"):
-        assert mended(text) is text
-    assert mended("a\ud83d") == "a\N{REPLACEMENT CHARACTER}"
-    assert mended("\ud83d\ude00") == "😀"
+        assert replace_surrogates(text) is text
+    assert replace_surrogates("a\ud83d") == "a\N{REPLACEMENT CHARACTER}"
+    assert replace_surrogates("\ud83d\ude00") == "😀"
     assert read_json('"\\ud83d\\ude00"') == "😀"
     assert to_json("가") == '"가"'
 

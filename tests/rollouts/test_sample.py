@@ -134,7 +134,7 @@ def test_our_own_server_can_be_the_teacher(server: Server) -> None:
     result = sample(f"{server.url}/v1", "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2,
                   "--max-tokens", 8, "--count", 3)  # fmt: skip
     assert result.exit_code == 8  # noise has no right answer
-    assert "correct took 6 of 6" in result.stderr
+    assert "correct rejected 6 of 6" in result.stderr
     groups = rows(Path("data.jsonl.rollouts"))[1:]
     assert [len(group["rollouts"]) for group in groups] == [2, 2, 2]
     assert len({item["text"] for group in groups for item in group["rollouts"]}) == 6
@@ -144,7 +144,7 @@ def test_a_checkpoint_samples_the_problems_of_a_recipe(folder: Path) -> None:
     arguments = (folder, "--problems", "little.toml", "--n", 2, "--max-tokens", 8, "--count", 5)
     result = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-rows", 3)
     assert result.exit_code == 8
-    assert "No conversation is left of 10 rollouts: correct took 10 of 10" in result.stderr
+    assert "No conversation is left of 10 rollouts: correct rejected 10 of 10" in result.stderr
     assert "All rollouts are in data.jsonl.rollouts." in result.stderr
     content = Path("data.jsonl.rollouts").read_bytes()
     Path("again.jsonl.rollouts").write_bytes(content[: len(content) // 2])

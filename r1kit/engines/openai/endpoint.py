@@ -21,7 +21,7 @@ from typing import Any
 from r1kit.engines.base import Counters
 from r1kit.engines.openai.choices import FINISH_REASONS, count, pieces, thinking_and_answer
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.http.client import HttpClient, RefusedError
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.thinking import server_text
@@ -201,7 +201,8 @@ class Endpoint:
         body: Json = {
             "model": self.model,
             "messages": [
-                {"role": message.role, "content": mended(message.content)} for message in messages
+                {"role": message.role, "content": replace_surrogates(message.content)}
+                for message in messages
             ],
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
