@@ -121,11 +121,11 @@ class StreamingSampler(Sampler, Protocol):
         """Maximum length of prompt + completion in tokens; None if unknown."""
         ...
 
-    def cut(self, state: RequestState, index: int) -> Completion:
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
         """End one completion now, with "abort"; the other completions of the request continue."""
         ...
 
-    def sampled(self, state: RequestState, index: int) -> list[int]:
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
         """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         ...
 

@@ -135,7 +135,7 @@ class CompletionStream:
         if self.is_over or self._state_index >= self.state.n_begun:
             return []
         completion = self.state.completions[self._state_index]
-        ids, chunks = engine.sampled(self.state, self._state_index), []
+        ids, chunks = engine.sampled_ids(self.state, self._state_index), []
         text_ids = _without_eos(engine, ids)
         is_ended = completion is not None or len(text_ids) < len(
             ids
@@ -208,7 +208,7 @@ class CompletionStream:
     def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
         if self.state.completions[self._state_index] is None:
-            engine.cut(self.state, self._state_index)
+            engine.abort_completion(self.state, self._state_index)
         return self._end(chunk, "stop")
 
     def _end(self, chunk: Chunk, finish: FinishReason) -> Chunk:
@@ -298,7 +298,11 @@ class CompletionStream:
         The engine may have sampled more than that.
         """
         completion = self.state.completions[self._state_index]
-        whole = engine.cut(self.state, self._state_index) if completion is None else completion
+        whole = (
+            engine.abort_completion(self.state, self._state_index)
+            if completion is None
+            else completion
+        )
         ids = _without_eos(engine, whole.token_ids)
         if self._is_thinking:
             ids = ids[: self._ask.budget]

@@ -86,16 +86,16 @@ class RemoteEngine(ABC):
                 self._cancel(completion)
                 self._end(completion, "abort")
 
-    def cut(self, state: RequestState, index: int) -> Completion:
-        """Implements `StreamingSampler.cut`."""
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
+        """Implements `StreamingSampler.abort_completion`."""
         if state.completions[index] is not None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
         completion = self._remote_completions[state][index]
         self._cancel(completion)
         return self._end(completion, "abort")
 
-    def sampled(self, state: RequestState, index: int) -> list[int]:
-        """Implements `StreamingSampler.sampled`."""
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
+        """Implements `StreamingSampler.sampled_ids`."""
         if index in state.errors:
             raise state.errors[index]
         completion = state.completions[index] or self._remote_completions[state][index]

@@ -85,13 +85,13 @@ def read_lines(path: Path, remedy: str = REMEDY_LINES) -> list[tuple[bytes, Json
         if record is None:
             damaged = damaged or number
         elif damaged:
-            raise damaged_line(path, damaged, remedy)
+            raise damaged_line_error(path, damaged, remedy)
         else:
             lines.append((raw, record))
     return lines
 
 
-def damaged_line(path: Path, number: int, remedy: str, why: str = "") -> RunError:
+def damaged_line_error(path: Path, number: int, remedy: str, why: str = "") -> RunError:
     """Return the error for a line of one of r1kit's own files."""
     fault = f"is damaged ({why})" if why else "is damaged"
     return RunError(f"{bad_lines(path, [(number, fault)])}; {remedy}.")

@@ -17,7 +17,7 @@ from r1kit.files.json_lines import REMEDY_LINES, JsonLines
 from r1kit.runs.run_reader import RECORDS, is_later
 from r1kit.runs.schemas import FileMark, Line, MetricsLine
 from r1kit.runs.validated import read_records
-from r1kit.runs.verify_artifacts import RecordLines, changed
+from r1kit.runs.verify_artifacts import RecordLines, changed_lines_error
 
 Position = Mapping[str, FileMark | int]
 """size and checksum of each record file; earlier versions stored the size alone"""
@@ -74,5 +74,5 @@ def _beginning(path: Path, stage: str, mark: FileMark | int) -> bytes:
     size, checksum = (mark, None) if isinstance(mark, int) else mark
     data = (read_file(path, RunError, REMEDY_LINES) or b"")[:size]
     if len(data) < size or (checksum is not None and str(Checksum(data)) != checksum):
-        raise changed(path, stage, f"the newest checkpoint of {stage} was written")
+        raise changed_lines_error(path, stage, f"the newest checkpoint of {stage} was written")
     return data

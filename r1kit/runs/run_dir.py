@@ -45,7 +45,7 @@ from r1kit.runs.run_reader import (
 from r1kit.runs.stage_specs import stage_order
 from r1kit.runs.verify_artifacts import (
     artifact_checksums,
-    gone,
+    missing_checkpoint_error,
     refuse_other_data,
     refuse_other_lines,
 )
@@ -190,22 +190,22 @@ class RunDir:
         paths = self.checkpoints(stage)
         return paths[-1] if paths else None
 
-    def needed(self, stage: str) -> Path:
+    def required_checkpoint(self, stage: str) -> Path:
         """Return the final checkpoint of a finished stage, or the newest of an unfinished one.
 
         Raises RunError if it is missing.
         """
-        self.refuse_gone(stage)
+        self.refuse_missing(stage)
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         return self.path / "checkpoints" / name if name else self.checkpoints(stage)[-1]
 
-    def refuse_gone(self, stage: str) -> None:
+    def refuse_missing(self, stage: str) -> None:
         """Raise RunError if the checkpoint that a stage left is missing or incomplete."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
-        if self.lacking(stage) or not self.checkpoints(stage):
-            raise gone(self.path / "checkpoints" / (name or stage), stage)
+        if self.missing_remark(stage) or not self.checkpoints(stage):
+            raise missing_checkpoint_error(self.path / "checkpoints" / (name or stage), stage)
 
-    def lacking(self, stage: str) -> str:
+    def missing_remark(self, stage: str) -> str:
         """Return a remark if the checkpoint of a finished stage is missing, else ""."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         is_there = name is None or name in [path.name for path in self.checkpoints(stage)]

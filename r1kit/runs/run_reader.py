@@ -17,7 +17,7 @@ from r1kit.files.json_lines import REMEDY_LINES
 from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
-from r1kit.runs.validated import damaged, read_json, read_records
+from r1kit.runs.validated import damaged_file_error, read_json, read_records
 from r1kit.runs.verify_artifacts import refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
@@ -104,7 +104,7 @@ def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     file, remedy = path / "recipe.json", "delete it: the command that made the run writes it again"
     recipe = read_json(file, ResolvedRecipe, remedy) or {}
     if recipe and manifest.get("recipe_file") not in (None, of_file(file)):
-        raise damaged(file, ValueError("it has changed since it was written"), remedy)
+        raise damaged_file_error(file, ValueError("it has changed since it was written"), remedy)
     return {key: value for key, value in recipe.items() if value is not None}
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from r1kit.errors import R1Error, RunError
 from r1kit.files.atomic import read_file, unsealed
-from r1kit.files.json_lines import damaged_line, read_lines
+from r1kit.files.json_lines import damaged_line_error, read_lines
 
 
 def read_json(path: Path, shape: Any, remedy: str, error: type[R1Error] = RunError) -> Any:
@@ -37,7 +37,7 @@ def read_json(path: Path, shape: Any, remedy: str, error: type[R1Error] = RunErr
         _adapter(shape).validate_python(content, strict=True)
         return content
     except (ValueError, RecursionError) as reason:
-        raise damaged(path, reason, remedy, error) from None
+        raise damaged_file_error(path, reason, remedy, error) from None
 
 
 def read_records(path: Path, shape: Any, remedy: str) -> list[tuple[bytes, dict[str, Any]]]:
@@ -52,7 +52,7 @@ def read_records(path: Path, shape: Any, remedy: str) -> list[tuple[bytes, dict[
         _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
     except ValidationError as error:
         [number, *_] = error.errors()[0]["loc"]
-        raise damaged_line(path, int(number) + 1, remedy, _described(error, skip=1)) from None
+        raise damaged_line_error(path, int(number) + 1, remedy, _described(error, skip=1)) from None
     return lines
 
 
@@ -60,10 +60,10 @@ def _unsealed(path: Path, number: int, line: dict[str, Any], remedy: str) -> dic
     try:
         return unsealed(line)
     except ValueError as error:
-        raise damaged_line(path, number, remedy, str(error)) from None
+        raise damaged_line_error(path, number, remedy, str(error)) from None
 
 
-def damaged(
+def damaged_file_error(
     path: Path, reason: BaseException, remedy: str, error: type[R1Error] = RunError
 ) -> R1Error:
     """Return the error for a damaged file."""

@@ -38,7 +38,7 @@ def refuse_other_lines(
     for stage, facts in finished.items():
         expected = facts.get("records", {}).get(name)
         if expected is not None and checksums.get(stage, _NO_LINES) != expected:
-            raise changed(run / name, stage, f"stage {stage} was finished")
+            raise changed_lines_error(run / name, stage, f"stage {stage} was finished")
 
 
 def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
         )
 
 
-def changed(path: Path, stage: str, when: str) -> RunError:
+def changed_lines_error(path: Path, stage: str, when: str) -> RunError:
     """Return the error for a record file with lost or changed lines."""
     return RunError(
         f"{path} has lost lines or contains changed ones since {when}. Restore it from a copy, "
@@ -60,7 +60,7 @@ def changed(path: Path, stage: str, when: str) -> RunError:
     )
 
 
-def gone(path: Path, stage: str) -> RunError:
+def missing_checkpoint_error(path: Path, stage: str) -> RunError:
     """Return the error for a checkpoint that is needed but missing."""
     return RunError(
         f"{path}, from which later stages start, is missing or has no {MARKER}. Restore it from a "

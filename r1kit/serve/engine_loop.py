@@ -2,7 +2,7 @@
 
 The life of a generation:
 
-1. A handler (event loop) enters `reserve`, which refuses it if too many wait, and calls `ask`.
+1. A handler (event loop) enters `reserve`, which refuses it if too many wait, and calls `submit`.
 2. Between two steps, the thread submits it to the engine.
 3. After every step, the thread collects the new chunks of each completion (engines/completion.py)
    and passes them all to the event loop in one call, which puts them into the generations' queues.
@@ -165,7 +165,7 @@ class EngineLoop:
 
     @contextmanager
     def reserve(self, n: int) -> Iterator[None]:
-        """Reserve capacity for n completions while their prompt is encoded, until `ask` is called.
+        """Reserve capacity for n completions, from before their prompt is encoded until `submit`.
 
         Raises ApiError if the server is full (429) or the engine is dead (503).
         """
@@ -180,7 +180,7 @@ class EngineLoop:
         finally:
             self._n_reserved -= n
 
-    def ask(self, request: GenerationRequest) -> Generation:
+    def submit(self, request: GenerationRequest) -> Generation:
         """Submit a request; must be called inside `reserve`."""
         generation = Generation(self, request)
         self.live.add(generation)

@@ -145,7 +145,7 @@ class EngineModel:
         """Reserve capacity before any work is done for the request."""
         with self.engine_loop.reserve(n):
             request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
-            return self.engine_loop.ask(request)
+            return self.engine_loop.submit(request)
 
     def _chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None

@@ -6,14 +6,14 @@ from r1kit.config import FinalConfig
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages import final, reinforce
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit, changed
+from r1kit.stages.plan import Unit, ablation_settings
 
 
 def run(context: Context, unit: Unit) -> None:
     """Run an ablation; leaves its finished checkpoint."""
     name = unit.name.split("/")[1]
     ablation = next(item for item in context.recipe.ablations if item.name == name)
-    config = changed(context.recipe, ablation)
+    config = ablation_settings(context.recipe, ablation)
     if isinstance(config, FinalConfig):
         final.train(context, unit, config)
     else:

@@ -21,9 +21,10 @@ def run(context: Context, unit: Unit) -> None:
     """Run stage `cold_start`; leaves its finished checkpoint."""
     config = context.recipe.cold_start or FineTuneConfig()
     rows = [
-        insert_answer_word(row) for row in sampled_data.draw(context, unit, "zero", config.sample)
+        insert_answer_word(row)
+        for row in sampled_data.sample_conversations(context, unit, "zero", config.sample)
     ]
-    rows += sampled_data.general(context, config.n_general)
+    rows += sampled_data.general_conversations(context, config.n_general)
     tune.run(context, unit, rows, config.sft)
 
 

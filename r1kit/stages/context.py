@@ -126,7 +126,7 @@ class Context:
         folder: Path = self._from_first(self.run and self.run.path)
         return folder / "data" / f"{stage}.jsonl"
 
-    def vouched_data(self, stage: str, name: str) -> Path:
+    def verified_data(self, stage: str, name: str) -> Path:
         """Return `data(name)` of a finished stage. Raises RunError if the stage's data changed."""
         if self.run is not None:
             self.run.refuse_changed_data(stage)
@@ -134,7 +134,7 @@ class Context:
 
     def finished_checkpoint(self, stage: str) -> Path:
         """Return the checkpoint of a finished stage, on every rank. Raises RunError if missing."""
-        path: Path = self._from_first(self.run and self.run.needed(stage))
+        path: Path = self._from_first(self.run and self.run.required_checkpoint(stage))
         return path
 
     def newest_checkpoint(self, stage: str) -> Path | None:

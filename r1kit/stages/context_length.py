@@ -9,7 +9,7 @@ SampledLengths = dict[str, int]
 """key of a recipe → longest completion it allows, in tokens"""
 
 
-def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
+def sampled_lengths(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
     """Return the lengths sampled from the main model and its descendants, or from a student."""
     lengths = {"eval.max_tokens": recipe.eval.max_tokens}
     if student is not None:

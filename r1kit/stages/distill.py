@@ -50,7 +50,7 @@ def _student(context: Context, unit: Unit) -> StudentConfig:
 def _data(context: Context, config: DistillConfig) -> list[TrainingRow]:
     if config.data is not None:
         return read_conversations(Path(config.data))
-    path = context.vouched_data("rejection", "rejection.taught")
+    path = context.verified_data("rejection", "rejection.taught")
     remedy = "have it written again with --from rejection"
     rows = [row for _, row in read_records(path, ConversationRow, remedy)]
     if not rows:

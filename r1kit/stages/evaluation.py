@@ -42,7 +42,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 
-def nothing_to_train(context: Context, unit: Unit) -> None:
+def skip_training(context: Context, unit: Unit) -> None:
     """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 

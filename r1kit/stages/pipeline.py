@@ -21,7 +21,7 @@ from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
-from r1kit.stages.context_length import refuse_long, sampled_from
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import StageSelection, Unit, is_students_alone, plan
 from r1kit.tasks import mix
 
@@ -58,7 +58,7 @@ def _refuse_missing(recipe: Recipe) -> None:
         if shape.path is not None:
             find_model(shape.path)
         elif student is not None or not is_students_alone(recipe):
-            refuse_long(sampled_from(recipe, student), shape.max_positions)
+            refuse_long(sampled_lengths(recipe, student), shape.max_positions)
 
 
 def _remaining(
@@ -76,7 +76,7 @@ def _remaining(
         if not folder.checkpoints(unit.name):
             for source in finished.intersection(unit.sources):
                 if folder.finished(source):
-                    folder.refuse_gone(source)
+                    folder.refuse_missing(source)
         for source in unit.sources:
             if source not in finished:
                 raise ConfigError(
@@ -93,11 +93,9 @@ def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
     if _result(folder.results(), unit.name) is None:
         observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
         return [
-            replace(
-                unit, program=EVALUATION_PROGRAMS.get(unit.program, "evaluation.nothing_to_train")
-            )
+            replace(unit, program=EVALUATION_PROGRAMS.get(unit.program, "evaluation.skip_training"))
         ]
-    observer.note(f"{unit.name} is finished{folder.lacking(unit.name)}.")
+    observer.note(f"{unit.name} is finished{folder.missing_remark(unit.name)}.")
     return []
 
 

@@ -67,7 +67,7 @@ def plan(recipe: Recipe) -> list[Unit]:
     units += _students(recipe)
     named = {unit.name: unit for unit in units}
     for item in recipe.ablations:
-        changed(recipe, item)
+        ablation_settings(recipe, item)
         name = f"ablation/{item.name}"
         units.append(replace(named[item.of], name=name, program=STAGES["ablation"].entry_point))
     if _needs_reward_models(recipe):
@@ -87,7 +87,7 @@ def is_students_alone(recipe: Recipe) -> bool:
     return recipe.distill is not None and recipe.distill.data is not None
 
 
-def changed(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
+def ablation_settings(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
     """Return the settings of an ablation. Raises ConfigError if they are invalid."""
     section: RLConfig | None = getattr(recipe, ablation.of)
     if section is None:
@@ -95,7 +95,7 @@ def changed(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
             f"Ablation {ablation.name} changes stage {ablation.of}, which is not in the recipe."
         )
     try:
-        return type(section).model_validate(merged(section.model_dump(), ablation.change))
+        return type(section).model_validate(merge_settings(section.model_dump(), ablation.change))
     except ValidationError as error:
         raise ConfigError(explain(error, f"Ablation {ablation.name}", type(section))) from None
 
@@ -168,10 +168,10 @@ def _refuse_gaps(units: Sequence[Unit]) -> None:
                 )
 
 
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Merge the settings in `new` over those in `old`, section by section."""
     return old | {
-        key: merged(old[key], value)
+        key: merge_settings(old[key], value)
         if isinstance(value, dict) and isinstance(old.get(key), dict)
         else value
         for key, value in new.items()

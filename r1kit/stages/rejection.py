@@ -17,8 +17,8 @@ from r1kit.stages.plan import Unit
 def run(context: Context, unit: Unit) -> None:
     """Run stage `rejection`; leaves its finished checkpoint, and its training data for students."""
     config = context.recipe.rejection or FineTuneConfig()
-    rows = sampled_data.draw(context, unit, "reasoning", config.sample)
-    rows += sampled_data.general(context, config.n_general)
+    rows = sampled_data.sample_conversations(context, unit, "reasoning", config.sample)
+    rows += sampled_data.general_conversations(context, config.n_general)
     taught = context.data("rejection.taught")
     if context.ranks.is_first:
         replace_lines(taught, rows)

@@ -20,7 +20,7 @@ CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
 
 
-def draw(
+def sample_conversations(
     context: Context, unit: Unit, teacher: str, config: RejectionSamplingConfig
 ) -> list[TrainingRow]:
     """Sample conversations from the newest model of `teacher`; also write `data/<unit>.jsonl`.
@@ -68,7 +68,7 @@ def draw(
     return rows
 
 
-def general(context: Context, n: int) -> list[TrainingRow]:
+def general_conversations(context: Context, n: int) -> list[TrainingRow]:
     """Return the first `n` conversations of the general task. Raises TaskError if it has none."""
     if not n:
         return []

@@ -140,7 +140,7 @@ def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: Local
     with pytest.raises(GrammarError, match="counted repetitions"):
         hostile.results()
     with pytest.raises(GrammarError):
-        engine.sampled(hostile, next(iter(hostile.errors)))
+        engine.sampled_ids(hostile, next(iter(hostile.errors)))
     assert [c.token_ids for c in ordinary.results()] == [c.token_ids for c in alone]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from r1kit.config import ModelConfig
-from r1kit.judges import preferred
+from r1kit.judges import add_judge_scores
 from r1kit.judges.learned import RewardInputEncoder, RewardModels
 from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
@@ -73,7 +73,9 @@ class Said:
 
 
 def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> None:
-    first, second = preferred([group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0)
+    first, second = add_judge_scores(
+        [group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0
+    )
     assert [rollout.completion.text for rollout in first.rollouts] == ["0.25"]
     assert first.rollouts[0].reward == Reward(
         2.0, {"accuracy": 1.0, "format": 0.5, "preference": 0.25}
@@ -84,18 +86,20 @@ def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> 
 
 def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing() -> None:
     undecided = type("Undecided", (), {"scores": lambda self, attempts: [None] * len(attempts)})
-    assert [left.rollouts for left in preferred([group("a"), group()], undecided(), 1.0)] == [
+    assert [
+        left.rollouts for left in add_judge_scores([group("a"), group()], undecided(), 1.0)
+    ] == [
         [],
         [],
     ]
-    assert preferred([], undecided(), 1.0) == []
+    assert add_judge_scores([], undecided(), 1.0) == []
 
 
 @pytest.mark.parametrize("scores", [[1.01], [-0.1], [float("nan")], [], [0.5, 0.5]])
 def test_what_is_no_score_is_refused(scores: list[float]) -> None:
     wrong = type("Wrong", (), {"scores": lambda self, attempts: scores})
     with pytest.raises(ValueError, match="judge"):
-        preferred([group("a")], wrong(), 1.0)
+        add_judge_scores([group("a")], wrong(), 1.0)
 
 
 def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(

@@ -242,7 +242,7 @@ def test_one_request_that_fails_fails_alone(
         if (
             self._ask.request.seed == 13
             and self.state.n_begun
-            and engine.sampled(self.state, 0)[3:]
+            and engine.sampled_ids(self.state, 0)[3:]
         ):
             raise RuntimeError("a bug")
         return advance(self, engine)

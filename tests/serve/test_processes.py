@@ -109,13 +109,13 @@ def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
     request = Request([5, 6, 7], 3, SamplingParams(200), 3)
     [whole] = run(engine, request)
     state = engine.submit(request)
-    while len(engine.sampled(state, 1)) < 5:
+    while len(engine.sampled_ids(state, 1)) < 5:
         engine.step()
-    cut = engine.cut(state, 1)
+    cut = engine.abort_completion(state, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == whole[1].token_ids[: len(cut.token_ids)]
     with pytest.raises(EngineError, match="not being sampled"):
-        engine.cut(state, 1)
+        engine.abort_completion(state, 1)
     while state.n_left:
         engine.step()
     assert [c.token_ids for c in state.results()[::2]] == [c.token_ids for c in whole[::2]]

@@ -17,7 +17,7 @@ from r1kit.tasks.base import split_of
 from r1kit.tasks.general import General, preference, safety
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
-from r1kit.tasks.general.rules import RULES, broken, count_words, says
+from r1kit.tasks.general.rules import RULES, broken_rule, contains_phrase, count_words
 from r1kit.types import Json, Message, Problem
 from r1kit.verify.language import LANGUAGES, language_share
 
@@ -94,15 +94,15 @@ def test_rules_by_hand(kind: str, rules: Json, remaining: str, missed: str) -> N
     language = next(
         item for item in ("en", "ko", "zh") if language_share(remaining, item) in (None, 1.0)
     )
-    assert broken(remaining, rules, language) is None
-    assert broken(missed, rules, language) is not None
+    assert broken_rule(remaining, rules, language) is None
+    assert broken_rule(missed, rules, language) is not None
 
 
 def test_an_answer_is_in_the_language_of_its_question() -> None:
     rules = {"max_words": 9}
-    assert broken("I am fine", rules, "ko") == "not in ko"
-    assert broken("r1kit의 모델입니다", rules, "ko") is None
-    assert broken("8", rules, "zh") is None  # a number has no language
+    assert broken_rule("I am fine", rules, "ko") == "not in ko"
+    assert broken_rule("r1kit의 모델입니다", rules, "ko") is None
+    assert broken_rule("8", rules, "zh") is None  # a number has no language
 
 
 def test_words_and_phrases() -> None:
@@ -113,10 +113,10 @@ def test_words_and_phrases() -> None:
         4,
         2,
     ]
-    assert says("안녕하세요, 미나님", "미나")
-    assert not says("가미나", "미나")
-    assert says("我叫米娜。", "米娜")
-    assert not says("Tomorrow", "Tom")
+    assert contains_phrase("안녕하세요, 미나님", "미나")
+    assert not contains_phrase("가미나", "미나")
+    assert contains_phrase("我叫米娜。", "米娜")
+    assert not contains_phrase("Tomorrow", "Tom")
 
 
 @given(st.text(), st.sampled_from(LANGUAGES), st.sampled_from(sorted(KINDS)))

@@ -140,7 +140,7 @@ class LocalEngine:
                 state.completions[index] = Completion([], [], "", "abort", self.version)
             state.n_left = 0
 
-    def cut(self, state: RequestState, index: int) -> Completion:
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
         """End one completion now, with "abort"; the other completions of the request continue.
 
         Raises EngineError if it is not being sampled.
@@ -154,7 +154,7 @@ class LocalEngine:
         assert completion is not None
         return completion
 
-    def sampled(self, state: RequestState, index: int) -> list[int]:
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
         """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         if index in state.errors:
             raise state.errors[index]

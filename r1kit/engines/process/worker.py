@@ -122,7 +122,7 @@ class EngineWorker:
         if not open_request.completions:
             self._close(open_request)
         elif index < open_request.state.n_begun and open_request.state.completions[index] is None:
-            self._engine.cut(open_request.state, index)
+            self._engine.abort_completion(open_request.state, index)
 
     def _send_updates(self) -> None:
         by_state = {

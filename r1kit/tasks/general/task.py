@@ -15,7 +15,7 @@ import random
 from r1kit.tasks.base import GeneratedTask
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.phrases import INDEX_OF, NAMES, OPENERS
-from r1kit.tasks.general.rules import broken
+from r1kit.tasks.general.rules import broken_rule
 from r1kit.types import Message, Problem, Verdict
 
 PAGE_LINES = 8
@@ -62,7 +62,7 @@ class General(GeneratedTask):
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
         """Return a correct verdict if the answer satisfies every rule."""
-        rule = broken(answer, problem.meta["rules"], problem.language)
+        rule = broken_rule(answer, problem.meta["rules"], problem.language)
         extracted = answer.strip()[:200] or None
         return Verdict(rule is None, extracted, "keeps its rules" if rule is None else rule)
 

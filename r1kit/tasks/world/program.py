@@ -40,22 +40,30 @@ class Program(Family):
         statement, start = f"f(1)={a + b},f(2)={2 * a + b}", None
         if rng.random() < REPAIR_SHARE:
             start = max(1, a - rng.randint(0, 3))
-            program = written(start, b if start != a else b + rng.choice((-1, 1, 2)))
+            program = program_text(start, b if start != a else b + rng.choice((-1, 1, 2)))
             statement = f"{program} → {statement}"
         wordings = self.REPAIRS if start else self.WORDINGS
         return self.worded(
-            rng, language, f"{a}x+{b}", statement, written(a, b), wordings, a=a, b=b, start=start
+            rng,
+            language,
+            f"{a}x+{b}",
+            statement,
+            program_text(a, b),
+            wordings,
+            a=a,
+            b=b,
+            start=start,
         )
 
     def think(self, problem: Problem, author: Author) -> str:
         a, b, start = (problem.meta[key] for key in ("a", "b", "start"))
         slope, wait = start or max(1, a - author.tries_before()), ""
         if author.chance(P_SKIP):
-            return author.guess(written(slope, a + b - slope))
+            return author.guess(program_text(slope, a + b - slope))
         while (remainder := self._try(problem, slope, wait, author)) and not author.gives_up():
             wait = author.wait()
             slope += 1 if remainder > 0 else -1
-        return written(slope, a + b - slope)
+        return program_text(slope, a + b - slope)
 
     def drill(self, problem: Problem, author: Author) -> None:
         a, b = problem.meta["a"], problem.meta["b"]
@@ -83,6 +91,6 @@ class Program(Family):
         return check_code(program, tests, default_sandbox(), LIMITS).verdict(program)
 
 
-def written(slope: int, intercept: int) -> str:
+def program_text(slope: int, intercept: int) -> str:
     """Return the program of a linear function: `def f(x):return 3*x+2`."""
     return f"def f(x):return {slope}*x{intercept:+d}"

@@ -135,21 +135,21 @@ class _Run:
 
     def _calls(self, tests: Sequence[CallTest]) -> list[TestResult]:
         calls: list[EncodedArgs] = [
-            ([values.coded(arg) for arg in test.args], {}) for test in tests
+            ([values.encoded(arg) for arg in test.args], {}) for test in tests
         ]
         call_results = call(
             self.sandbox, self.program, tests[0].function, calls, self.limits, self.deadline
         )
         results = []
         for test, result in zip(tests, call_results, strict=True):
-            expected = values.coded(test.expected)
+            expected = values.encoded(test.expected)
             if result.error is not None:
                 passed = None if result.is_graders_fault else False
                 results.append(TestResult(passed, result.error))
             elif values.same(result.value, expected):
                 results.append(TestResult(True, "equal"))
             else:
-                message = f"returns {values.shown(result.value)}, not {values.shown(expected)}"
+                message = f"returns {values.display(result.value)}, not {values.display(expected)}"
                 results.append(TestResult(False, message))
         return results
 

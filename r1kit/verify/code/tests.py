@@ -41,7 +41,7 @@ class CallTest:
 
     def __post_init__(self) -> None:
         for value in (*self.args, self.expected):
-            values.coded(value)
+            values.encoded(value)
 
 
 @dataclass(frozen=True, slots=True)

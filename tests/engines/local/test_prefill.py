@@ -114,7 +114,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
     while not state.n_begun:
         n_steps += 1
         engine.step()
-        assert len(engine.sampled(going, 0)) == 1 + n_steps
+        assert len(engine.sampled_ids(going, 0)) == 1 + n_steps
         if n_steps == 3:
             engine.abort(gone)
     assert n_steps == -(-(len(WORDS) - 1) // 16)

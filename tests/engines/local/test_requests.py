@@ -118,7 +118,7 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
         engine.step()
         assert second.n_begun == 0
         if first.n_left:
-            assert engine.sampled(second, 0) == []
+            assert engine.sampled_ids(second, 0) == []
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.3)
@@ -216,13 +216,13 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     for _ in range(5):
         engine.step()
     so_far = engine.logprobs(state, 1).logprobs
-    cut = engine.cut(state, 1)
+    cut = engine.abort_completion(state, 1)
     assert cut.finish == "abort"
-    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(state, 1)
+    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled_ids(state, 1)
     assert cut.logprobs == so_far == engine.logprobs(state, 1).logprobs
     assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
     with pytest.raises(EngineError, match="not being sampled"):
-        engine.cut(state, 1)
+        engine.abort_completion(state, 1)
     while state.n_left:
         engine.step()
     assert [c.token_ids for c in state.results()[::2]] == [c.token_ids for c in alone[::2]]
