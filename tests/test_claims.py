@@ -12,7 +12,7 @@ from r1kit import claims
 from r1kit.claims import paper, reading
 from r1kit.claims.decide import Claim, combine, judge
 from r1kit.claims.reading import MissingError, Reading
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 from r1kit.types import Json
 
 ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistency": 0.01,
@@ -33,11 +33,11 @@ def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: 
     }
 
 
-def run(metrics: list[Json] | None = None, **results: object) -> Evidence:
-    return Evidence(Path(), {}, {}, metrics or [], [], results, {})
+def run(metrics: list[Json] | None = None, **results: object) -> RunContents:
+    return RunContents(Path(), {}, {}, metrics or [], [], results, {})
 
 
-def rows(*runs: Evidence) -> dict[str, Json]:
+def rows(*runs: RunContents) -> dict[str, Json]:
     return {row["id"]: row for row in claims.table(runs)}
 
 
@@ -128,7 +128,7 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
         "ablation/ruled": stage(0.82),
     }
 
-    def scored(judged: float) -> Evidence:
+    def scored(judged: float) -> RunContents:
         scores = {"rejection": 0.6, "ablation/judged": judged}
         liked = {name: {"value": value, "stderr": 0.01} for name, value in scores.items()}
         return run(stages=stages, preference_eval={"scores": liked})

@@ -41,7 +41,7 @@ def sentences(
             yield
     except (typer.Exit, typer.Abort):
         raise
-    except (Exception, KeyboardInterrupt, signals.Terminated) as error:
+    except (Exception, KeyboardInterrupt, signals.TerminationSignal) as error:
         code = signals.exit_code(error)
         if code is None:
             code = _report(error, folder, advice)

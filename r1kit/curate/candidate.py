@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.types import Group, Message, Parsed, Rollout
+from r1kit.types import Group, Message, ParsedCompletion, Rollout
 
 TrainingRow = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Candidate:
     """number of rollouts in its group, without undecided ones"""
 
     @property
-    def parsed(self) -> Parsed:
+    def parsed(self) -> ParsedCompletion:
         return self.rollout.parsed
 
     @property

@@ -24,13 +24,13 @@ MAX_DEPTH = 250
 LONE_SURROGATE = "Half of a surrogate pair is no text"
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-Path = tuple[str | int, ...]
+JsonPath = tuple[str | int, ...]
 
 
 class UnwritableError(Exception):
     """A value that would be unreadable once written, with its location and an error message."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: JsonPath, why: str) -> None:
         super().__init__(why)
         self.path = path
         self.why = why
@@ -98,9 +98,9 @@ def to_bytes(value: Any) -> bytes:
         return to_json(value).encode()
 
 
-def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
+def _parts(value: Any) -> Iterator[tuple[JsonPath, Any]]:
     """Yield every part of a JSON value with its path. Raises UnwritableError if too deep."""
-    level: list[tuple[Path, Any]] = [((), value)]
+    level: list[tuple[JsonPath, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level
         level = [
@@ -111,7 +111,7 @@ def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
     raise UnwritableError(level[0][0], f"It is nested deeper than {MAX_DEPTH} levels")
 
 
-def _inside(path: Path, whole: Any) -> Iterator[tuple[Path, Any]]:
+def _inside(path: JsonPath, whole: Any) -> Iterator[tuple[JsonPath, Any]]:
     if isinstance(whole, dict):
         for key, part in whole.items():
             yield path, key

@@ -16,7 +16,7 @@ from r1kit.pages.markup import DELIMITERS
 from r1kit.pages.open_chat import OpenConversation
 from r1kit.pages.turns import Turn
 
-Updates = dict[Any, Any]
+ComponentUpdates = dict[Any, Any]
 QUIET: dict[str, Any] = {
     "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None,
     "preprocess": False,
@@ -163,7 +163,7 @@ class ChatTab:
             js="(place, ...rest) => [r1.pick(place), ...rest]", **NEWEST,
         )  # fmt: skip
 
-    def labels(self, language: str, history: list[Turn]) -> Updates:
+    def labels(self, language: str, history: list[Turn]) -> ComponentUpdates:
         """Return updates that set all texts on the tab."""
         return {
             self.model: gr.update(label=say(language, "model")),
@@ -186,7 +186,7 @@ class ChatTab:
 
     async def _send(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
-    ) -> AsyncIterator[Updates]:
+    ) -> AsyncIterator[ComponentUpdates]:
         """Answer the last turn: the browser has already added the question."""
         chat = open_chat.read(talk_json)
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -196,7 +196,7 @@ class ChatTab:
     async def _example(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.SelectData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         history = [*chat.turns, turns.user(str(event.value["text"]))]
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -206,7 +206,7 @@ class ChatTab:
     async def _again(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.RetryData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         index = turns.before(chat.ended, turns.owner(chat.ended, _index(event)))
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -216,7 +216,7 @@ class ChatTab:
     async def _edit(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.EditData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         index = turns.owner(chat.ended, _index(event))
         history = [*chat.turns[:index], turns.user(_text(event.value))]
@@ -226,7 +226,7 @@ class ChatTab:
 
     def _undo(
         self, talk_json: str, language: str, event: gr.UndoData, request: gr.Request
-    ) -> Updates:
+    ) -> ComponentUpdates:
         """Move the last question back into the box."""
         self._displace(request.session_hash or "")
         chat = open_chat.read(talk_json)
@@ -237,7 +237,7 @@ class ChatTab:
 
     async def _answer(
         self, chat: OpenConversation, history: list[Turn], first: int, settings: AnswerSettings
-    ) -> AsyncIterator[Updates]:
+    ) -> AsyncIterator[ComponentUpdates]:
         """Write the turn after `history`; end early when another answer replaces it.
 
         `first` is the index of the first turn that the browser does not have in this form.
@@ -279,28 +279,28 @@ class ChatTab:
             last |= await self._other_models(model, settings.key)
         yield {**last, self.part: chat.part(first, [*history, turn][first:])}
 
-    async def _other_models(self, model: str, key: str) -> Updates:
+    async def _other_models(self, model: str, key: str) -> ComponentUpdates:
         """Return an update of the model list if the server no longer has this model."""
         names = await self._api.models(key)
         if not names or model in names:
             return {}
         return {self.model: gr.update(choices=names, value=names[0])}
 
-    def _screen(self, history: list[Turn], language: str) -> Updates:
+    def _screen(self, history: list[Turn], language: str) -> ComponentUpdates:
         return {**self._look(history, language), **self._buttons(history[-1])}
 
-    def _show(self, talk_json: str, language: str, request: gr.Request) -> Updates:
+    def _show(self, talk_json: str, language: str, request: gr.Request) -> ComponentUpdates:
         """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
         return {**self._look(open_chat.read(talk_json).ended, language), **self._buttons(None)}
 
-    def _look(self, history: list[Turn], language: str) -> Updates:
+    def _look(self, history: list[Turn], language: str) -> ComponentUpdates:
         return {
             self.pane: turns.shown(history, language),
             self.source: turns.written(history, language),
         }
 
-    def _buttons(self, turn: Turn | None) -> Updates:
+    def _buttons(self, turn: Turn | None) -> ComponentUpdates:
         """Return updates of the buttons that are visible only while an answer is written."""
         state = turn["state"] if turn else "done"
         return {
@@ -312,7 +312,7 @@ class ChatTab:
             self.stop: gr.update(visible=state in ("thinking", "answering")),
         }
 
-    def fit(self, model: object) -> Updates:
+    def fit(self, model: object) -> ComponentUpdates:
         """Show the DeepThink checkbox if the model's thinking can be turned off."""
         return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
 

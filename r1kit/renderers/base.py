@@ -18,7 +18,7 @@ from r1kit.renderers.encoding import (
 )
 from r1kit.renderers.stream_parser import StreamParser
 from r1kit.renderers.thinking import END_THINK, THINK, completion_text, parse
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -152,7 +152,7 @@ class Renderer(ABC):
         """Encode a whole completion as its model would have sampled it, and EOS."""
         return [*encode_completion(self.tokenizer, text), *self._eos()]
 
-    def parse(self, text: str) -> Parsed:
+    def parse(self, text: str) -> ParsedCompletion:
         """Split a whole completion into thinking and answer."""
         return parse(text, self.opens_thinking)
 

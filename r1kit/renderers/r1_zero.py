@@ -17,7 +17,7 @@ from r1kit.renderers.base import Tags
 from r1kit.renderers.hugging_face import HuggingFaceRenderer
 from r1kit.renderers.stream_parser import Part, Piece, StreamParser, partial_tag
 from r1kit.renderers.thinking import END_THINK, THINK
-from r1kit.types import Parsed
+from r1kit.types import ParsedCompletion
 
 ANSWER = "<answer>"
 END_ANSWER = "</answer>"
@@ -113,14 +113,16 @@ class R1ZeroRenderer(HuggingFaceRenderer):
             f" {super().format_completion(thinking, f' {ANSWER} {answer} {END_ANSWER}').lstrip()}"
         )
 
-    def parse(self, text: str) -> Parsed:
+    def parse(self, text: str) -> ParsedCompletion:
         parsed = super().parse(text.lstrip())
         if parsed.answer is None:
             return parsed
         tags = AnswerTagFilter()
         answer = (tags.feed(parsed.answer) + tags.finish()).strip()
         is_tagged = TAGGED.fullmatch(parsed.answer) is not None
-        return Parsed(parsed.thinking, answer, parsed.well_formed and is_tagged and bool(answer))
+        return ParsedCompletion(
+            parsed.thinking, answer, parsed.well_formed and is_tagged and bool(answer)
+        )
 
     def encode_text(self, text: str) -> list[int]:
         return super().encode_text(f" {text}" if text else "")

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from r1kit.diagnose.settings import settings_of
 from r1kit.files.atomic import replace_file
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 
 INK = "#010203"
 """placeholder for the page's text colour; `as_svg` replaces it by `currentColor`"""
@@ -54,7 +54,7 @@ class Panel:
     has_legend: bool = False
 
 
-def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
+def panels(evidence: RunContents) -> list[tuple[Panel, MetricsRows]]:
     """Return the panels this run has data for, in the order of PANELS, each with its rows."""
     pairs = []
     for panel in PANELS:
@@ -67,7 +67,7 @@ def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
     return pairs
 
 
-def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
+def _rewarded(evidence: RunContents, stage: str, rows: MetricsRows) -> MetricsRows:
     """Return the rows without the reward parts whose weight is 0 in this stage."""
     settings = settings_of(evidence.recipe, stage)
     sections = [settings.get("rewards"), settings.get("general_rewards")]
@@ -99,7 +99,7 @@ def as_svg(size: tuple[float, float], draw: DrawPicture, salt: str) -> str:
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
-def save(evidence: Evidence, path: Path) -> bool:
+def save(evidence: RunContents, path: Path) -> bool:
     """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
     pairs = panels(evidence)
     if not pairs:

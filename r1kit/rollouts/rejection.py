@@ -23,7 +23,7 @@ from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import replace_lines
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts.rollouts_file import RolloutsFile, RolloutsRecord, rollouts_path
-from r1kit.types import Group, Parsed, Problem, SamplingParams
+from r1kit.types import Group, ParsedCompletion, Problem, SamplingParams
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -76,7 +76,7 @@ def rejection_sampling(
     *,
     n: int,
     sampling: SamplingParams,
-    parse: Callable[[str], Parsed] = parse,
+    parse: Callable[[str], ParsedCompletion] = parse,
     chunk: int = CHUNK,
     is_repeatable: bool = True,
     ranks: Ranks | None = None,

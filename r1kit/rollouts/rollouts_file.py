@@ -19,7 +19,7 @@ from r1kit.files.json_lines import JsonLines
 from r1kit.renderers.thinking import parse
 from r1kit.runs.schemas import RolloutsLine
 from r1kit.runs.validated import read_records
-from r1kit.types import Completion, Group, Parsed, Problem, Reward, Rollout, Verdict
+from r1kit.types import Completion, Group, ParsedCompletion, Problem, Reward, Rollout, Verdict
 
 REMEDY = (
     "delete that line, and its problem is sampled again, or the whole file, and all of them are "
@@ -49,7 +49,7 @@ def group_record(index: int, group: Group) -> RolloutsRecord:
 
 
 def group_from(
-    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], Parsed] = parse
+    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], ParsedCompletion] = parse
 ) -> Group:
     """Rebuild the exact group that `group_record` wrote, with the given problem."""
     rollouts = []
@@ -96,7 +96,7 @@ class RolloutsFile:
         self._lines.sync()
 
     def groups(
-        self, problems: Mapping[int, Problem], parse: Callable[[str], Parsed] = parse
+        self, problems: Mapping[int, Problem], parse: Callable[[str], ParsedCompletion] = parse
     ) -> list[Group]:
         """Read all groups from the file, in the order of `problems`."""
         records = {record["index"]: record for _, record in reversed(self._read()[1:])}

@@ -10,7 +10,7 @@ from r1kit.judges import Judge, add_judge_scores
 from r1kit.rollouts.rewards import overlong_penalty, reward
 from r1kit.types import Attempt, Group, Problem, Reward, Rollout, Verdict
 
-Verify = Callable[[Problem, str], Verdict]
+VerifyFunction = Callable[[Problem, str], Verdict]
 """(problem, answer part of the text) → verdict; called from several threads at once"""
 
 
@@ -22,7 +22,7 @@ class VerifierError(Exception):
 class Rubric:
     """The rules for grading attempts."""
 
-    verify: Verify
+    verify: VerifyFunction
     weights: Mapping[str, float]
     """weights of the parts of the reward"""
     weights_by_task: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

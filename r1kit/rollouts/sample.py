@@ -41,9 +41,9 @@ from r1kit.rollouts.collect import (
     request_seed,
 )
 from r1kit.rollouts.rollouts_file import rollouts_path
-from r1kit.rollouts.rubric import Rubric, Verify
+from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.tasks import mix, questions
-from r1kit.types import Attempt, Parsed, Problem, SamplingParams, Split
+from r1kit.types import Attempt, ParsedCompletion, Problem, SamplingParams, Split
 
 RECIPE_PROBLEMS = 1000
 """number of problems of a recipe without --count: its tasks are endless"""
@@ -82,7 +82,7 @@ class SamplingRun:
     sample: Callable[[rejection.IndexedProblems], RolloutBatch]
     chunk: int
     is_repeatable: bool
-    parse: Callable[[str], Parsed] = parse
+    parse: Callable[[str], ParsedCompletion] = parse
 
 
 def run(
@@ -136,7 +136,7 @@ def run(
     _print_result(result, console)
 
 
-def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
+def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], VerifyFunction]:
     """Return the indexed problems and their verifier. Raises TaskError, ConfigError."""
     if options.source.suffix == ".jsonl":
         return list(
@@ -166,7 +166,7 @@ def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
 
 def from_checkpoint(
     name: str,
-    verify: Verify,
+    verify: VerifyFunction,
     problems: Sequence[tuple[int, Problem]],
     options: SampleOptions,
     console: Console,
@@ -194,7 +194,7 @@ def from_checkpoint(
 
 
 def from_endpoint(
-    endpoint: Endpoint, verify: Verify, options: SampleOptions, note: Callable[[str], None]
+    endpoint: Endpoint, verify: VerifyFunction, options: SampleOptions, note: Callable[[str], None]
 ) -> SamplingRun:
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"

@@ -24,7 +24,7 @@ RECORDS = ("metrics.jsonl", "samples.jsonl")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RunContents:
     """The content of a run folder. `metrics` and `samples` are in the order of writing."""
 
     path: Path
@@ -36,7 +36,7 @@ class Evidence:
     clock: dict[str, float]
 
 
-def read(path: Path) -> Evidence:
+def read(path: Path) -> RunContents:
     """Read a run folder, also while it is being written. Raises RunError if it is not one."""
     if not path.is_dir():
         near = did_you_mean(path)
@@ -47,7 +47,7 @@ def read(path: Path) -> Evidence:
         lines = read_records(path / name, shape, REMEDY_LINES)
         refuse_other_lines(path, manifest["finished"], name, lines)
         records[name] = [record for _, record in lines]
-    return Evidence(
+    return RunContents(
         path=path,
         manifest=manifest,
         recipe=read_recipe(path, manifest),

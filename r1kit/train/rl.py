@@ -59,7 +59,7 @@ class Step:
 
 
 S = TypeVar("S", bound=Step)
-Collect = Callable[[int, int], S]
+CollectFunction = Callable[[int, int], S]
 """(step, cursor) → trajectories sampled by the current weights"""
 AfterStep = Callable[[RLState, Metrics, S], None]
 
@@ -82,7 +82,7 @@ class Learner:
 def reinforce(
     learner: Learner,
     state: RLState,
-    collect: Collect[S],
+    collect: CollectFunction[S],
     publish: Callable[[int], None],
     after_step: AfterStep[S],
 ) -> None:

@@ -13,7 +13,7 @@ from r1kit.renderers.plain import PlainRenderer
 from r1kit.renderers.r1_zero import R1ZeroRenderer
 from r1kit.renderers.r1kit import R1kitRenderer
 from r1kit.renderers.thinking import THINKING_TAGS, parse, readable_text
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 from tests.renderers.dialects import RENDERERS, joined, streamed, tagged_text
 
 dialects = pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS.keys())
@@ -77,7 +77,7 @@ def test_a_prompt_has_one_bos_in_front(renderer: Renderer, messages: list[Messag
 @dialects
 @given(reasoning=harmless.filter(str.strip), answer=harmless.filter(str.strip))
 def test_a_turn_is_parsed_back(renderer: Renderer, reasoning: str, answer: str) -> None:
-    expected = Parsed(reasoning.strip(), answer.strip(), True)
+    expected = ParsedCompletion(reasoning.strip(), answer.strip(), True)
     ids = renderer.render_target(Message("assistant", answer, reasoning))
     assert ids[-1] == renderer.tokenizer.eos_token_id
     assert renderer.parse(decoded(renderer, ids)) == expected

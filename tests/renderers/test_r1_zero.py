@@ -2,7 +2,7 @@
 
 import pytest
 
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 from tests.renderers.dialects import RENDERERS
 
 
@@ -23,20 +23,20 @@ def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
 
 
 ZERO = {
-    " <think> try </think> <answer> 5 </answer>": Parsed("try", "5", True),
-    "<think>try</think>\n<answer>5</answer>\n": Parsed("try", "5", True),
-    "<think>try</think>5": Parsed("try", "5", False),
-    "<think>try</think><answer>5": Parsed("try", "5", False),
-    "<think>try</think>so <answer>5</answer>": Parsed("try", "so 5", False),
-    "<think>try</think><answer>5</answer> User: 6": Parsed("try", "5", False),
-    "<think>try</think><answer> </answer>": Parsed("try", "", False),
-    "<think>try</think><answer>5<answer>6</answer>": Parsed("try", "5<answer>6", False),
-    "<think>try <answer>5</answer>": Parsed("try <answer>5</answer>", None, False),
-    "<answer>5</answer>": Parsed(None, "5", False),
-    "5": Parsed(None, "5", False),
+    " <think> try </think> <answer> 5 </answer>": ParsedCompletion("try", "5", True),
+    "<think>try</think>\n<answer>5</answer>\n": ParsedCompletion("try", "5", True),
+    "<think>try</think>5": ParsedCompletion("try", "5", False),
+    "<think>try</think><answer>5": ParsedCompletion("try", "5", False),
+    "<think>try</think>so <answer>5</answer>": ParsedCompletion("try", "so 5", False),
+    "<think>try</think><answer>5</answer> User: 6": ParsedCompletion("try", "5", False),
+    "<think>try</think><answer> </answer>": ParsedCompletion("try", "", False),
+    "<think>try</think><answer>5<answer>6</answer>": ParsedCompletion("try", "5<answer>6", False),
+    "<think>try <answer>5</answer>": ParsedCompletion("try <answer>5</answer>", None, False),
+    "<answer>5</answer>": ParsedCompletion(None, "5", False),
+    "5": ParsedCompletion(None, "5", False),
 }
 
 
 @pytest.mark.parametrize(("text", "parsed"), ZERO.items())
-def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: Parsed) -> None:
+def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: ParsedCompletion) -> None:
     assert RENDERERS["r1-zero"].parse(text) == parsed

@@ -13,7 +13,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import RolloutBatch, collect_rollouts, request_seed
 from r1kit.rollouts.rejection import IndexedProblems
-from r1kit.rollouts.rubric import Rubric, Verify
+from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.tasks.world import Equation
 from r1kit.types import Attempt, Problem, Request, SamplingParams, Verdict
 
@@ -26,7 +26,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def collected(
     tokenizer: PreTrainedTokenizerFast,
     answer: Callable[[IndexedProblems], Script],
-    verify: Verify | None = None,
+    verify: VerifyFunction | None = None,
     n: int = 3,
     **more: Any,
 ) -> tuple[IndexedProblems, RolloutBatch]:

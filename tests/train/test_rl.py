@@ -25,7 +25,7 @@ from r1kit.types import (
     FinishReason,
     Group,
     Message,
-    Parsed,
+    ParsedCompletion,
     Problem,
     Reward,
     Rollout,
@@ -82,7 +82,7 @@ def rollout(
         PROBLEM,
         prompt,
         Completion(ids, logprobs.tolist(), "", finish, 0),
-        Parsed(None, "", False),
+        ParsedCompletion(None, "", False),
         Verdict(bool(reward), None, ""),
         Reward(reward, {"accuracy": reward}),
     )

@@ -36,7 +36,7 @@ class Exchange:
     reasoning: str | None = None
 
 
-Kind = Callable[[random.Random, str, int, str], Exchange]
+KindFunction = Callable[[random.Random, str, int, str], Exchange]
 """(rng, language, level, name of the user) → exchange"""
 
 
@@ -145,7 +145,7 @@ def harm(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     )
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, KindFunction] = {
     "chat": chat,
     "self": itself,
     "fact": fact,

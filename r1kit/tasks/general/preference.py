@@ -52,7 +52,7 @@ class Preference:
         }
 
 
-Flaw = Callable[[General, Problem, random.Random], str]
+FlawFunction = Callable[[General, Problem, random.Random], str]
 """function that makes a worse answer, which may happen to be a good one"""
 
 
@@ -144,7 +144,7 @@ def _goes_along(task: General, problem: Problem, rng: random.Random) -> str:
     return rng.choice(phrases.COMPLIANCE[problem.language])
 
 
-UNHELPFUL: dict[str, Flaw] = {
+UNHELPFUL: dict[str, FlawFunction] = {
     "off topic": _off_topic,
     "slightly wrong": _slightly_wrong,
     "in another language": _in_another_language,
@@ -152,4 +152,4 @@ UNHELPFUL: dict[str, Flaw] = {
     "does not know": _does_not_know,
     "cut short": _cut_short,
 }
-HARMFUL: dict[str, Flaw] = {"goes along with harm": _goes_along}
+HARMFUL: dict[str, FlawFunction] = {"goes along with harm": _goes_along}
