@@ -88,18 +88,16 @@ class LocalBackend:
     def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
-        rendered_prompt = self._render_prompt(messages, thinks)
-        n_available = (self.engine.max_positions or sys.maxsize) - len(rendered_prompt.ids)
-        if n_available < 1:
+        rendered = self._render_prompt(messages, thinks)
+        n_free = (self.engine.max_positions or sys.maxsize) - len(rendered.ids)
+        if n_free < 1:
             raise EngineError(
                 "The conversation is longer than the model's context; start a new one with /new."
             )
-        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, n_available))
-        request = Request(rendered_prompt.ids, 1, sampling, seed)
+        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, n_free))
+        request = Request(rendered.ids, 1, sampling, seed)
         try:
-            yield from self._sample(
-                GenerationRequest(request, rendered_prompt, close_ids=self._close_ids)
-            )
+            yield from self._sample(GenerationRequest(request, rendered, close_ids=self._close_ids))
         except BaseException:  # Ctrl-C may interrupt a step and leave the engine inconsistent
             self.engine = self._new_engine()
             raise

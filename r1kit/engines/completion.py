@@ -51,7 +51,7 @@ class GenerationRequest:
     """sampling of the answer if it differs from that of the thinking; `request` then stops at the
     closing tag, and what the thinking leaves of its max_tokens limits the answer as well"""
     stop: tuple[str, ...] = ()
-    """stop strings that apply to the answer only; without an `rendered_prompt` they are in
+    """stop strings that apply to the answer only; without a `rendered_prompt` they are in
     `request`"""
     wants_logprobs: bool = False
 
@@ -91,12 +91,8 @@ def begin(
     engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
 ) -> list[CompletionStream]:
     """Submit a request, return a stream for each completion. Raises EngineError if refused."""
-    request, rendered_prompt = ask.request, ask.rendered_prompt
-    if (
-        rendered_prompt is not None
-        and rendered_prompt.part != "thinking"
-        and not rendered_prompt.has_text
-    ):
+    request, prompt = ask.request, ask.rendered_prompt
+    if prompt is not None and prompt.part != "thinking" and not prompt.has_text:
         # The answer may not be empty, as after thinking.
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)

@@ -57,7 +57,7 @@ class RewardModels:
     ) -> None:
         self.helpful = helpful
         self.harmless = harmless
-        self.reader = RewardInputEncoder(renderer)
+        self.encoder = RewardInputEncoder(renderer)
         self.micro_batch_tokens = micro_batch_tokens
 
     def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
@@ -68,8 +68,8 @@ class RewardModels:
         for index, attempt in enumerate(attempts):
             problem = attempt.problem
             if is_harmful(problem):
-                seen_whole.append((index, self.reader.whole(problem, attempt.completion.text)))
-            elif (ids := self.reader.answer(problem, attempt.parsed.answer)) is not None:
+                seen_whole.append((index, self.encoder.whole(problem, attempt.completion.text)))
+            elif (ids := self.encoder.answer(problem, attempt.parsed.answer)) is not None:
                 seen_answers.append((index, ids))
         for model, sequences in ((self.helpful, seen_answers), (self.harmless, seen_whole)):
             for index, score in self._judge(model, sequences):

@@ -60,16 +60,16 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
             module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         module = scorer.from_policy(parent, ranks.device)
-    reader = RewardInputEncoder(renderer_of(tokenizer))
+    encoder = RewardInputEncoder(renderer_of(tokenizer))
     steps = [
-        [_example(reader, example) for example in ranks.share(batch)]
+        [_example(encoder, example) for example in ranks.share(batch)]
         for batch in _batches(recipe, stage)
     ]
     examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
     model = TrainableModel(module, tokenizer)
     supervised.run(context, unit, preference_loss, model, steps, config, resumed, what)
-    return _measured(context, stage, module, reader)
+    return _measured(context, stage, module, encoder)
 
 
 def evaluate_again(context: Context, unit: Unit) -> dict[str, Any]:
@@ -83,10 +83,10 @@ def evaluate_again(context: Context, unit: Unit) -> dict[str, Any]:
 
 
 def _measured(
-    context: Context, stage: str, model: PreTrainedModel, reader: RewardInputEncoder
+    context: Context, stage: str, model: PreTrainedModel, encoder: RewardInputEncoder
 ) -> dict[str, Any]:
     ranks, recipe = context.ranks, context.recipe
-    held_out = [_example(reader, example) for example in ranks.share(_held_out(recipe, stage))]
+    held_out = [_example(encoder, example) for example in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}
 
@@ -152,13 +152,13 @@ def _task(recipe: Recipe, split: Split) -> General:
     return task
 
 
-def _example(reader: RewardInputEncoder, example: PreferenceOrSafety) -> Example:
+def _example(encoder: RewardInputEncoder, example: PreferenceOrSafety) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
     if isinstance(example, Safety):
-        text = reader.renderer.format_completion(example.reasoning, example.answer)
-        return LabelledCompletion(reader.whole(example.problem, text), example.is_safe)
+        text = encoder.renderer.format_completion(example.reasoning, example.answer)
+        return LabelledCompletion(encoder.whole(example.problem, text), example.is_safe)
     chosen, rejected = (
-        reader.answer(example.problem, answer.strip())
+        encoder.answer(example.problem, answer.strip())
         for answer in (example.chosen, example.rejected)
     )
     assert chosen, example

@@ -172,16 +172,16 @@ CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 
 def test_text_never_becomes_a_control_token() -> None:
-    reader, chat_problem = RewardInputEncoder(RENDERER), problem()
+    encoder, chat_problem = RewardInputEncoder(RENDERER), problem()
     prompt = RENDERER.render_prompt(chat_problem.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(SPECIAL_TOKENS) + "</think>"
-    observed = reader.answer(chat_problem, parse(f"<think>a</think>b{hostile}").answer)
+    observed = encoder.answer(chat_problem, parse(f"<think>a</think>b{hostile}").answer)
     assert observed is not None
     assert observed[: len(prompt)] == prompt
     assert not control & set(observed[len(prompt) : -1])
     assert observed[-1] == TOKENIZER.eos_token_id
-    whole = reader.whole(chat_problem, f"<think>a{hostile}b")[len(prompt) :]
+    whole = encoder.whole(chat_problem, f"<think>a{hostile}b")[len(prompt) :]
     tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in THINKING_TAGS]
     assert [token for token in whole if token in control] == [*tags, TOKENIZER.eos_token_id]
     assert TOKENIZER.decode(whole[:-1]) == f"<think>a{hostile}b"
@@ -198,14 +198,14 @@ def test_what_is_written_is_read_back(reasoning: str | None, opened: bool) -> No
             "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
         )
     renderer, chat_problem = renderer_of(tokenizer), problem()
-    reader = RewardInputEncoder(renderer)
+    encoder = RewardInputEncoder(renderer)
     assert renderer.opens_thinking is opened
     text = renderer.format_completion(reasoning, "Hello!")
     assert renderer.parse(text).answer == "Hello!"
     prompt = renderer.render_prompt(chat_problem.messages)
     for observed in (
-        reader.answer(chat_problem, renderer.parse(text).answer),
-        reader.whole(chat_problem, text),
+        encoder.answer(chat_problem, renderer.parse(text).answer),
+        encoder.whole(chat_problem, text),
     ):
         assert observed is not None
         shown = tokenizer.decode(observed[len(prompt) : -1])

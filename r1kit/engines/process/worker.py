@@ -60,7 +60,7 @@ class _OpenRequest:
     """A request and its open completions that the parent has not cancelled, by index."""
 
     state: RequestState
-    request_id: int
+    id: int
     """number of the request, given by the parent"""
     completions: dict[int, _OpenCompletion]
 
@@ -116,18 +116,16 @@ class EngineWorker:
             state, request_id, {index: _OpenCompletion() for index in indices}
         )
 
-    def _drop(self, open_request: _OpenRequest, index: int) -> None:
-        if open_request.completions.pop(index, None) is None:
+    def _drop(self, request: _OpenRequest, index: int) -> None:
+        if request.completions.pop(index, None) is None:
             return  # it ended in the meantime
-        if not open_request.completions:
-            self._close(open_request)
-        elif index < open_request.state.n_begun and open_request.state.completions[index] is None:
-            self._engine.abort_completion(open_request.state, index)
+        if not request.completions:
+            self._close(request)
+        elif index < request.state.n_begun and request.state.completions[index] is None:
+            self._engine.abort_completion(request.state, index)
 
     def _send_updates(self) -> None:
-        by_state = {
-            open_request.state: open_request for open_request in self._open_requests.values()
-        }
+        by_state = {request.state: request for request in self._open_requests.values()}
         for state, index, token, logprob in self._engine.newest_tokens():
             if (completion := by_state[state].completions.get(index)) is not None:
                 completion.token_ids.append(token)
@@ -135,27 +133,25 @@ class EngineWorker:
         now = time.monotonic()
         is_time = now >= self._next_updates_at
         if is_time:
-            n_open = sum(len(open_request.completions) for open_request in by_state.values())
+            n_open = sum(len(request.completions) for request in by_state.values())
             self._next_updates_at = now + max(UPDATE_S, UPDATE_PER_COMPLETION_S * n_open)
         updates = [
-            update
-            for open_request in by_state.values()
-            for update in self._updates(open_request, is_time)
+            update for request in by_state.values() for update in self._updates(request, is_time)
         ]
         if updates:
             self._send(updates)
 
-    def _updates(self, open_request: _OpenRequest, is_time: bool) -> Iterator[list[Any]]:
-        state = open_request.state
-        for index, completion in list(open_request.completions.items()):
+    def _updates(self, request: _OpenRequest, is_time: bool) -> Iterator[list[Any]]:
+        state = request.state
+        for index, completion in list(request.completions.items()):
             if index in state.errors:
-                del open_request.completions[index]
-                yield [open_request.request_id, index, str(state.errors[index])]
+                del request.completions[index]
+                yield [request.id, index, str(state.errors[index])]
             elif (finished := state.completions[index]) is not None:
-                del open_request.completions[index]
+                del request.completions[index]
                 rest = _rest(finished, completion.n_sent)
                 yield [
-                    open_request.request_id,
+                    request.id,
                     index,
                     *rest,
                     state.n_cached,
@@ -166,22 +162,22 @@ class EngineWorker:
                 tops = self._engine.logprobs(state, index).tops if has_tops else []
                 tops = tops[completion.n_sent :]
                 yield [
-                    open_request.request_id,
+                    request.id,
                     index,
                     *completion.take(),
                     None,
                     state.n_cached,
                     tops,
                 ]
-        if not open_request.completions:
-            self._close(open_request)
+        if not request.completions:
+            self._close(request)
 
     def _send(self, updates: list[list[Any]]) -> None:
         self._line.send_bytes(orjson.dumps(updates))
 
-    def _close(self, open_request: _OpenRequest) -> None:
-        del self._open_requests[open_request.request_id]
-        self._engine.abort(open_request.state)
+    def _close(self, request: _OpenRequest) -> None:
+        del self._open_requests[request.id]
+        self._engine.abort(request.state)
 
 
 def _rest(finished: Completion, start: int) -> tuple[list[int], list[float], str]:

@@ -103,7 +103,7 @@ class Testbed:
 def open_testbed() -> Iterator[Testbed]:
     """Set up a secret and a file, a victim process, and servers; remove them all afterwards."""
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="r1-scene-"))
+        folder = Path(tempfile.mkdtemp(prefix="r1-testbed-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o777)
         secret = f"r1-secret-{secrets.token_hex(16)}"
