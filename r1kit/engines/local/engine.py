@@ -39,7 +39,7 @@ from r1kit.engines.local.scheduler import Scheduler, prefill_limits
 from r1kit.engines.local.slots import RunningSequence, Slots
 from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
-from r1kit.model.causal_lm import eos_ids as stated_eos_ids
+from r1kit.model.causal_lm import eos_ids as declared_eos_ids
 from r1kit.model.fused import inference
 from r1kit.types import Completion, FinishReason, Request
 
@@ -64,7 +64,7 @@ class LocalEngine:
         """If `decode_text` is False, completions have no text: the caller decodes the tokens."""
         self.model = model
         self.max_rows = max_rows
-        self.eos_ids = frozenset(stated_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
+        self.eos_ids = frozenset(declared_eos_ids(model, tokenizer) if eos_ids is None else eos_ids)
         self.counters = Counters()
         self.version = 0
         self._text = Detokenizer(tokenizer, self.eos_ids)
