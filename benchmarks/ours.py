@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.protocol import Answer, Channel, Work, coin, take_stdout
-from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig
+from r1kit.config import ComputeConfig, RLConfig, RLOptimConfig, SamplerConfig
 from r1kit.engines.base import generate
-from r1kit.engines.open import PolicySampler, open_sampler
+from r1kit.engines.open import open_sampler
 from r1kit.judges import PART
 from r1kit.model.parallel import launch
 from r1kit.model.policy import Policy
@@ -65,7 +65,7 @@ def _together(ranks: Ranks, run: Run) -> Answer:
 
 def sample(ranks: Ranks, answers: int, work: Work) -> None:
     """Measure sampling alone, with the engine of the training loop."""
-    policy, (sampler, _) = _open(ranks, work)
+    policy = _policy(ranks, work)
     sampling = SamplingParams(work.max_tokens)
     seed = 0
 
@@ -79,12 +79,13 @@ def sample(ranks: Ranks, answers: int, work: Work) -> None:
         ]
         ranks.barrier()
         started = time.perf_counter()
-        done = generate(sampler, requests)
+        done = generate(opened.sampler, requests)
         tokens = sum(len(completion.token_ids) for group in done for completion in group)
         total = ranks.sum({"tokens": tokens})["tokens"]
         return {"seconds": time.perf_counter() - started, "tokens": int(total)}
 
-    serve(ranks, answers, {"parameters": policy.n_parameters}, run)
+    with open_sampler(policy, SamplerConfig()) as opened:
+        serve(ranks, answers, {"parameters": policy.n_parameters}, run)
 
 
 def step(ranks: Ranks, answers: int, work: Work) -> None:
@@ -92,7 +93,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
 
     Only the logging and saving after a step are left out; TRL does not do them here either.
     """
-    policy, (sampler, weight_sync) = _open(ranks, work)
+    policy = _policy(ranks, work)
     config = RLConfig(
         n_steps=1_000_000,
         n_problems=len(work.questions),
@@ -110,15 +111,16 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         lambda step: tasks, weights_by_task=rewards, judge=Coin(), judged_task=name
     )
     renderer = renderer_of(policy.tokenizer)
-    collector = Collector(ranks, sampler, renderer, config, environment, SEED)
     steps = Steps(ranks, answers, {"parameters": policy.n_parameters})
 
     def collect_when_asked(step: int, cursor: int) -> CollectedStep:
         steps.begin()
         return collector.step(step, cursor)
 
-    publish = partial(weight_sync.publish, policy)
-    reinforce(learner, RLState(), collect_when_asked, publish, steps.end)
+    with open_sampler(policy, SamplerConfig()) as (sampler, weight_sync):
+        collector = Collector(ranks, sampler, renderer, config, environment, SEED)
+        publish = partial(weight_sync.publish, policy)
+        reinforce(learner, RLState(), collect_when_asked, publish, steps.end)
 
 
 class Questions(Task):
@@ -205,10 +207,8 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
     return ranks.sum({"rate": rate})["rate"]
 
 
-def _open(ranks: Ranks, work: Work) -> tuple[Policy, PolicySampler]:
-    """Open the policy and its sampler as a stage does."""
-    policy = Policy.load(Path(work.model), ranks.device, torch.float32)
-    return policy, open_sampler(policy, max_rows=COMPUTE.max_rows)
+def _policy(ranks: Ranks, work: Work) -> Policy:
+    return Policy.load(Path(work.model), ranks.device, torch.float32)
 
 
 if __name__ == "__main__":

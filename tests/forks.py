@@ -65,6 +65,9 @@ class Fork:
             os.killpg(self._pid, signal.SIGKILL)
         self._process.kill()
 
+    def send_signal(self, number: int) -> None:
+        os.kill(self._pid, number)
+
     def poll(self) -> int | None:
         """The exit code of a command that has ended; negative for a signal."""
         return self._process.exitcode

@@ -43,6 +43,11 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[zero.optim]\nlearning = 5", "unknown key 'zero.optim.learning'"),
         ("[zeros]\nn_steps = 5", "unknown key 'zeros' (did you mean 'zero'?)"),
         ("[bench]\nsamples = 2", "unknown key 'bench' (it is called 'eval' now)."),
+        (
+            "[compute]\nmax_rows = 8",
+            "unknown key 'compute.max_rows' (it is called 'sampler.max_rows' now).",
+        ),
+        ("[sampler]\nkind = 'vllm'", "sampler.kind needs 'local' (it is \"vllm\")."),
         ("[compute]\nqqqq = 1", "known keys:"),
         ('[zero]\nn_steps = "many"', 'zero.n_steps needs a whole number (it is "many").'),
         ("[zero]\nn_completions = 1", "zero.n_completions needs at least 2 (it is 1)."),
@@ -135,7 +140,12 @@ def test_the_hash_sees_what_decides_the_result_and_nothing_else() -> None:
     def recipe(**extra: object) -> Recipe:
         return parse({"name": "t", "tasks": [{"name": "equation"}], **extra}, "t")
 
-    same = [recipe(), recipe(compute={"threads": 2}), recipe(cost={"core_hour": 1.0})]
+    same = [
+        recipe(),
+        recipe(compute={"threads": 2}),
+        recipe(sampler={"max_rows": 8}),
+        recipe(cost={"core_hour": 1.0}),
+    ]
     assert len({item.hash() for item in same}) == 1
     assert recipe(seed=1).hash() != recipe().hash()
     assert recipe(zero={"n_steps": 5}).hash() != recipe().hash()

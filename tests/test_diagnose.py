@@ -10,7 +10,7 @@ import pytest
 from r1kit.config import Recipe, load, parse
 from r1kit.diagnose import Finding, diagnose
 from r1kit.diagnose.settings import settings_of
-from r1kit.stages.plan import Unit, plan
+from r1kit.stages.plan import PlannedStage, plan
 from r1kit.types import Json
 
 RECIPE: Json = {
@@ -228,7 +228,7 @@ def test_supervised_training_without_a_gradient_is_not_healthy() -> None:
     assert only_warning(diagnose(rows, RECIPE)).title == "Nothing was learned"
 
 
-# Advice, proved over every kind of unit and recipe.
+# Advice, proved over every kind of stage and recipe.
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = """
@@ -288,18 +288,20 @@ def recipes() -> dict[str, Recipe]:
 
 
 RECIPES = recipes()
-UNITS = [
-    (name, unit)
+PLANNED = [
+    (name, stage)
     for name, recipe in RECIPES.items()
-    for unit in plan(recipe)
-    if unit.name != "preference_eval"  # it trains nothing
+    for stage in plan(recipe)
+    if stage.name != "preference_eval"  # it trains nothing
 ]
 
 
-@pytest.mark.parametrize(("name", "unit"), UNITS, ids=lambda v: v if isinstance(v, str) else v.name)
-def test_advice_names_settings_that_the_recipe_has(name: str, unit: Unit) -> None:
+@pytest.mark.parametrize(
+    ("name", "stage"), PLANNED, ids=lambda v: v if isinstance(v, str) else v.name
+)
+def test_advice_names_settings_that_the_recipe_has(name: str, stage: PlannedStage) -> None:
     recipe = RECIPES[name].model_dump(mode="json")
-    is_rl = unit.program in ("zero.run", "reasoning.run", "final.run", "ablation.run",
+    is_rl = stage.entry_point in ("zero.run", "reasoning.run", "final.run", "ablation.run",
                              "distill.make_twin")  # fmt: skip
     titles = set()
     for sick in SICK_RL if is_rl else SICK_SUPERVISED:
@@ -309,7 +311,7 @@ def test_advice_names_settings_that_the_recipe_has(name: str, unit: Unit) -> Non
             changed = {
                 key: value(step) if callable(value) else value for key, value in sick.items()
             }
-            rows.append(row | changed | {"stage": unit.name})
+            rows.append(row | changed | {"stage": stage.name})
         findings = [finding for finding in diagnose(rows, recipe) if finding.level != "fine"]
         titles |= {finding.title for finding in findings}
         for finding in findings:

@@ -43,7 +43,7 @@ def print_next_commands(recipe: Recipe, folder: Path, call: RunCommand, console:
     if model is None:
         return
     finished = read_manifest(folder)["finished"]
-    is_done = all(unit.name in finished for unit in plan(recipe))
+    is_done = all(stage.name in finished for stage in plan(recipe))
     last = "run it with another seed" if is_done else "go on with the recipe"
     again = _with_next_seed(recipe, folder, call) if is_done else call
     commands = [["chat", str(model)], ["serve", str(model)], again.words()]

@@ -40,6 +40,7 @@ from r1kit.config.rl import (
     RewardConfig,
     RLConfig,
 )
+from r1kit.config.sampler import SamplerConfig
 from r1kit.config.shipped import find_recipe, shipped_recipes
 from r1kit.config.strict import RunName, StrictModel
 from r1kit.config.supervised import BaseConfig, PreferenceConfig, SFTConfig
@@ -48,6 +49,7 @@ from r1kit.errors import ConfigError
 from r1kit.files.text_files import read_text
 
 __all__ = [
+    "FREE_SECTIONS",
     "AblationConfig",
     "BaseConfig",
     "ComputeConfig",
@@ -74,6 +76,7 @@ __all__ = [
     "RewardConfig",
     "SFTConfig",
     "SFTOptimConfig",
+    "SamplerConfig",
     "ShowcaseConfig",
     "StrictModel",
     "StudentConfig",
@@ -84,6 +87,9 @@ __all__ = [
     "parse",
     "shipped_recipes",
 ]
+
+FREE_SECTIONS = ("compute", "sampler", "cost")
+"""sections that may change between the sessions of a run: they do not decide its result"""
 
 
 class Recipe(StrictModel):
@@ -113,12 +119,13 @@ class Recipe(StrictModel):
 
     preference: PreferenceConfig = PreferenceConfig()
     eval: EvalConfig = EvalConfig()
+    sampler: SamplerConfig = SamplerConfig()
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()
 
     def hash(self) -> str:
-        """Return a hash of every setting that affects the result (compute and cost do not)."""
-        decisive = self.model_dump(mode="json", exclude={"compute", "cost"})
+        """Return a hash of every setting outside the `FREE_SECTIONS`."""
+        decisive = self.model_dump(mode="json", exclude=set(FREE_SECTIONS))
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -20,8 +20,6 @@ class ComputeConfig(StrictModel):
     """auto: CUDA if available, else the CPU"""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """precision of the model in RL and sampling; a new base is pretrained in float32"""
-    max_rows: int = Field(512, ge=1)
-    """maximum number of completions decoded at once by the engine of one process"""
     micro_batch_tokens: int = Field(2048, ge=64)
     """tokens per forward and backward pass of the learner; affects only speed and memory"""
 

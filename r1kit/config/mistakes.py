@@ -43,8 +43,8 @@ _REQUIREMENTS = {
     "dict_type": "a table, such as {{ n_steps = 40 }}",
 }
 """maps pydantic's error type to what the key needs"""
-RENAMED = {"bench": "eval"}
-"""maps a section of earlier recipes to its name now"""
+RENAMED = {"bench": "eval", "compute.max_rows": "sampler.max_rows"}
+"""maps a section or key of earlier recipes to its name now"""
 
 KeyPath = tuple[int | str, ...]
 
@@ -135,8 +135,8 @@ def _shown(value: Any) -> str:
 
 
 def _nearest(path: KeyPath, model: type[BaseModel]) -> str:
-    if path[0] in RENAMED and len(path) == 1:
-        return f"(it is called {RENAMED[str(path[0])]!r} now)"
+    if (name := RENAMED.get(_key(path))) is not None:
+        return f"(it is called {name!r} now)"
     owner = _owner(path, model)
     keys = sorted(owner.model_fields) if owner is not None else []
     close = difflib.get_close_matches(str(path[-1]), keys, n=1)

@@ -1,6 +1,6 @@
 """Diagnosis of a run: plain-language findings from its metrics.
 
-Each rule is a pure function of one unit's metrics and settings. A finding states the observation
+Each rule is a pure function of one stage's metrics and settings. A finding states the observation
 with its numbers, the likely cause, and the recipe settings to change. The thresholds are our own,
 from runs that went wrong (docs/log.md). The rules answer the question users ask when they post a
 curve: is this normal, and if not, why?
@@ -19,21 +19,21 @@ __all__ = ["Finding", "diagnose"]
 
 
 def diagnose(metrics: StepMetrics, recipe: dict[str, Any]) -> list[Finding]:
-    """Return findings about every unit, warnings first; a unit without warnings is called healthy.
+    """Return findings about every stage, warnings first; one without warnings is called healthy.
 
     `recipe` is the resolved recipe, as in recipe.json.
     """
     findings: list[Finding] = []
-    for unit in dict.fromkeys(row["stage"] for row in metrics):
-        rows = [row for row in metrics if row["stage"] == unit]
-        findings += _diagnose_unit(StageRun(unit, rows, settings_of(recipe, unit)))
+    for name in dict.fromkeys(row["stage"] for row in metrics):
+        rows = [row for row in metrics if row["stage"] == name]
+        findings += _diagnose_stage(StageRun(name, rows, settings_of(recipe, name)))
     order = ("warning", "fine", "note")
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
 
-def _diagnose_unit(stage: StageRun) -> list[Finding]:
+def _diagnose_stage(stage: StageRun) -> list[Finding]:
     rules = RL_RULES if any("reward" in row for row in stage.rows) else SUPERVISED_RULES
-    comparable = StageRun(stage.unit, _since_last_new_task(stage.rows), stage.settings)
+    comparable = StageRun(stage.name, _since_last_new_task(stage.rows), stage.settings)
     findings = [finding for rule in rules if (finding := rule(comparable)) is not None]
     if not any(finding.level == "warning" for finding in findings):
         observation = f"{len(stage.rows)} steps, none of {len(rules)} known troubles."

@@ -30,17 +30,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class StageRun:
-    """A unit of a run as input of the rules: its metrics per step, and its settings."""
+    """A stage of a run as input of the rules: its metrics per step, and its settings."""
 
-    unit: str
+    name: str
     rows: StepMetrics
     settings: Settings
 
     def finding(
         self, level: Severity, title: str, observation: str, cause: str, action: str
     ) -> Finding:
-        """Return a finding about this unit."""
-        return Finding(level, self.unit, title, observation, cause, action)
+        """Return a finding about this stage."""
+        return Finding(level, self.name, title, observation, cause, action)
 
     def recent(self, key: str) -> float | None:
         """Return the mean over the last steps that have a number under `key`."""
@@ -72,7 +72,7 @@ def advice(*options: str) -> str:
 
 
 def lower_learning_rate(settings: Settings) -> str:
-    """Advise to divide the learning rates in use by three and to train the unit again."""
+    """Advise to divide the learning rates in use by three and to train the stage again."""
     is_muon = settings.get("optim.optimizer") == "muon"
     keys = ["optim.lr", *(["optim.muon_lr"] if is_muon else [])]
     rates = []

@@ -18,6 +18,7 @@ from r1kit.diagnose.finding import (
 )
 from r1kit.diagnose.settings import Settings
 from r1kit.diagnose.supervised import gradient_spikes, not_a_number
+from r1kit.runs.stage_specs import STAGES
 
 
 def nothing_learned(stage: StageRun) -> Finding | None:
@@ -157,7 +158,7 @@ def cut_off(stage: StageRun) -> Finding | None:
 
 def length_without_gain(stage: StageRun) -> Finding | None:
     """Warn if answers grow and accuracy does not."""
-    late = StageRun(stage.unit, stage.rows[len(stage.rows) // 2 :], stage.settings)
+    late = StageRun(stage.name, stage.rows[len(stage.rows) // 2 :], stage.settings)
     if len(late.rows) < 2 * RECENT:
         return None
     before, now = late.early("completions/mean_length"), late.recent("completions/mean_length")
@@ -281,10 +282,17 @@ def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
     easier, stronger = easier_or_stronger(settings)
     if format_share is not None and format_share < 0.05:
         cause = f"{format_share:.0%} of the answers have the format: no answer is found to check."
-        is_tuned = stage.unit == "reasoning"
-        return cause, advice(stronger, "raise cold_start.sft.epochs" if is_tuned else "")
+        tuning = _fine_tuning(stage.name)
+        return cause, advice(stronger, f"raise {tuning}.epochs" if tuning else "")
     cause = "The base is too weak for these problems: it is never right, so nothing is rewarded."
     return cause, advice(easier, stronger, f"raise {settings.shown('n_completions')}")
+
+
+def _fine_tuning(stage: str) -> str:
+    """Return the section of the fine-tuning that a stage starts from; empty if there is none."""
+    parents = STAGES[stage].parents if stage in STAGES else ()
+    sections = [STAGES[parent].section for parent in parents]
+    return next((section for section in sections if section.endswith(".sft")), "")
 
 
 def _harder(settings: Settings) -> str:

@@ -1,6 +1,6 @@
-"""The settings that a unit of a run was trained with, and their places in the recipe.
+"""The settings that a stage of a run was trained with, and their places in the recipe.
 
-Advice refers to settings by name, and a unit's name is not always a section of the recipe: a
+Advice refers to settings by name, and a stage's name is not always a section of the recipe: a
 student's RL twin is trained by `[distill.twin]`, an ablation by its stage's section with its own
 changes on top.
 """
@@ -19,7 +19,7 @@ WORLD = ("equation", "series", "countdown", "arithmetic", "program")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one unit: `Settings("distill.twin", {"max_tokens": 160}, recipe)`."""
+    """Settings of one stage: `Settings("distill.twin", {"max_tokens": 160}, recipe)`."""
 
     section: str
     """dotted name of the recipe section: `zero`, `cold_start.sft`"""
@@ -29,7 +29,7 @@ class Settings:
     elsewhere: dict[str, str] = field(default_factory=dict)
     """keys outside `section` and their places: `{"optim.lr": "lr of the student"}`"""
     pretraining: str = ""
-    """name of the setting for the pretraining length of this unit's base; empty if the base was not
+    """name of the setting for the pretraining length of this stage's base; empty if it was not
     pretrained here"""
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -62,14 +62,14 @@ class Settings:
         return max((task.get("level", 1) for task in tasks if task["name"] in WORLD), default=None)
 
 
-def settings_of(recipe: dict[str, Any], unit: str) -> Settings:
-    """Return the settings of a unit of the plan (stages/plan.py); empty if the recipe lacks it."""
-    stage, _, rest = unit.partition("/")
-    if stage == "distill":
+def settings_of(recipe: dict[str, Any], stage: str) -> Settings:
+    """Return the settings of a stage of the plan (stages/plan.py); empty if the recipe lacks it."""
+    family, _, rest = stage.partition("/")
+    if family == "distill":
         return _student_settings(recipe, rest)
-    if stage == "ablation":
+    if family == "ablation":
         return _ablation_settings(recipe, rest)
-    section = STAGES[stage].section if stage in STAGES else stage
+    section = STAGES[family].section if family in STAGES else family
     return Settings(section, _section(recipe, section), recipe, {}, _pretraining(recipe))
 
 

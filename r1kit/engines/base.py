@@ -71,7 +71,10 @@ class RequestState:
 
 
 class Sampler(Protocol):
-    """Samples completions of requests; its caller advances it: `while states: sampler.step()`."""
+    """Samples completions of requests; its caller advances it: `while states: sampler.step()`.
+
+    The opener closes it: the `with` block of `open.open_sampler`, or the server.
+    """
 
     counters: Counters
 

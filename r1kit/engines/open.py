@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+from r1kit.config import SamplerConfig
 from r1kit.engines.base import Sampler
 from r1kit.engines.local import LocalEngine
 from r1kit.model.policy import Policy
@@ -39,7 +42,10 @@ class PolicySampler(NamedTuple):
     weight_sync: WeightSync
 
 
-def open_sampler(policy: Policy, *, max_rows: int) -> PolicySampler:
-    """Open a sampler of the policy that keeps up to `max_rows` completions in flight."""
-    engine = LocalEngine(policy.module, policy.tokenizer, max_rows=max_rows)
-    return PolicySampler(engine, SharedWeights(engine))
+@contextmanager
+def open_sampler(policy: Policy, config: SamplerConfig) -> Iterator[PolicySampler]:
+    """Open a sampler of the policy, as the recipe configures it; leaving the block closes it."""
+    match config.kind:
+        case "local":
+            engine = LocalEngine(policy.module, policy.tokenizer, max_rows=config.max_rows)
+            yield PolicySampler(engine, SharedWeights(engine))

@@ -1,4 +1,4 @@
-"""A benchmark, and the evaluation of a sampler on it: pass@1, cons@k and their standard errors.
+"""A benchmark, and the results of a sampler on it: pass@1, cons@k and their standard errors.
 
 Source: R1 paper, section 3: k samples per problem at temperature 0.6 and top-p 0.95, their mean as
 pass@1, their majority as cons@k. Standard errors are those of the mean over problems, so that
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from r1kit.engines.base import Sampler
 from r1kit.evals.scores import Estimate, by_task, estimates
 from r1kit.renderers.base import Renderer
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.types import Group, Problem, SamplingParams
 
@@ -51,8 +51,6 @@ class BenchmarkResult:
     n_problems: int
     """number of problems with a decided completion"""
     n_samples: int
-    failure: str = ""
-    """the first failure of the verifier on this rank, as a sentence"""
 
     def as_record(self) -> dict[str, Any]:
         """Return the results as an entry of results.json (runs/schemas.py)."""
@@ -69,19 +67,6 @@ class BenchmarkResult:
         }
 
 
-def evaluate(
-    sampler: Sampler,
-    renderer: Renderer,
-    benchmark: Benchmark,
-    ranks: Ranks,
-    seed: int,
-    on_sampled: Callable[[int], None] | None = None,
-) -> BenchmarkResult:
-    """Sample the problems of a benchmark, split over the ranks, and compute the results."""
-    batch = sample_benchmark(sampler, renderer, benchmark, ranks, seed, on_sampled)
-    return summarize(benchmark, batch.groups, ranks, batch.failure)
-
-
 def sample_benchmark(
     sampler: Sampler,
     renderer: Renderer,
@@ -94,26 +79,16 @@ def sample_benchmark(
 
     `on_sampled` is called with the number of its problems whose completions are all sampled.
     """
-    return collect_rollouts(
-        sampler,
-        renderer,
-        Rubric(benchmark.verify, {}),
-        ranks.share(list(enumerate(benchmark.problems))),
-        benchmark.n_samples,
-        benchmark.sampling,
-        seed,
-        on_sampled=on_sampled,
-    )
+    attempts = AttemptSampler(sampler, renderer, benchmark.n_samples, benchmark.sampling, seed)
+    problems = ranks.share(list(enumerate(benchmark.problems)))
+    return collect_rollouts(attempts, Rubric(benchmark.verify, {}), problems, on_sampled=on_sampled)
 
 
-def summarize(
-    benchmark: Benchmark, groups: Sequence[Group], ranks: Ranks, failure: str = ""
-) -> BenchmarkResult:
+def summarize(benchmark: Benchmark, groups: Sequence[Group], ranks: Ranks) -> BenchmarkResult:
     """Compute the results from the groups of all ranks; call it on every rank with its groups."""
     return BenchmarkResult(
         estimates(groups, ranks, benchmark.has_votes),
         by_task(groups, ranks),
         sum(ranks.gather(sum(bool(group.rollouts) for group in groups))),
         benchmark.n_samples,
-        failure,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,21 +20,10 @@ from r1kit.claims.reading import MissingError, Reading, measured, truth_and_rewa
 from r1kit.report.plots import COLORS, DrawPicture, smooth, style
 from r1kit.report.tables import main_path, taught
 from r1kit.runs.run_reader import RunContents
+from r1kit.runs.stage_specs import STAGES
 
-PATHS = (
-    ("R1-Zero", ("base", "zero")),
-    ("cold start, reasoning RL", ("base", "cold_start", "reasoning")),
-    ("rejection SFT, final RL", ("base", "rejection", "final")),
-)
-"""paths of weights through the stages; every path begins with the base"""
-LABELS = {
-    "base": "base",
-    "zero": "Zero",
-    "cold_start": "cold\nstart",
-    "reasoning": "reason-\ning RL",
-    "rejection": "rejection\nSFT",
-    "final": "final RL\n= R1",
-}
+TICK_WIDTH = 9
+"""characters in a line of a stage's title under the axis"""
 MEASURES = (
     ("Right answers (%)", "reasoning.pass_at_1", 100.0, (0, 100)),
     ("Tokens per answer", "reasoning.mean_tokens", 1.0, (0, None)),
@@ -93,23 +83,27 @@ def curves(runs: Sequence[RunContents], stage: str) -> Picture:
 
 
 def _recipe(runs: Sequence[RunContents]) -> Picture | None:
-    names = [name for name in main_path(runs) if name in LABELS]
+    names = [name for name in main_path(runs) if name in STAGES]
     if len(names) < 3:
         return None
     measures = [item for item in MEASURES if _points(runs, names, item[1])]
+    parents = {STAGES[name].weights_from for name in names}
+    paths = [_path_to(name) for name in names if name not in parents]
+    ticks = [fill(STAGES[name].title, TICK_WIDTH) for name in names]
 
     def paint(figure: Figure, ink: str) -> None:
         axes = _squares(figure, len(measures))
         for ax, (title, key, factor, limits) in zip(axes, measures, strict=True):
             points = _points(runs, names, key)
-            for (label, path), color in zip(PATHS, COLORS, strict=False):
+            for path, color in zip(paths, COLORS, strict=False):
+                label = ", ".join(STAGES[name].title for name in path[1:])
                 _along(ax, [name for name in path if name in points], names, points, factor, color,
                        label)  # fmt: skip
             _bars(ax, ["base"], names, points, factor, ink, "")
             ax.set_xlim(-0.5, len(names) - 0.5)
             ax.set_ylim(*limits)
             _finish(ax, title, "", ink)
-            ax.set_xticks(range(len(names)), [LABELS[name] for name in names], fontsize=8.5)
+            ax.set_xticks(range(len(names)), ticks, fontsize=8.5)
         _legend(figure, axes[0], ink)
 
     caption = (
@@ -117,6 +111,12 @@ def _recipe(runs: Sequence[RunContents]) -> Picture | None:
         "the base, and only data goes from one path to the next."
     )
     return Picture("recipe", "The whole recipe", caption, SQUARES, paint)
+
+
+def _path_to(stage: str) -> list[str]:
+    """Return the stages through which a stage's weights came, from the base on."""
+    parent = STAGES[stage].weights_from
+    return [*([] if parent is None else _path_to(parent)), stage]
 
 
 def _hacking(runs: Sequence[RunContents]) -> Picture | None:

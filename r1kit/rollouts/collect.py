@@ -101,51 +101,60 @@ def _result(future: Future[Rollout | None], batch: RolloutBatch) -> Rollout | No
         return None
 
 
-def sample_attempts(
-    engine: Sampler,
-    renderer: Renderer,
-    problems: Sequence[tuple[int, Problem]],
-    n: int,
-    sampling: SamplingParams,
-    seed: int,
-    on_sampled: Callable[[int, list[Attempt]], None] | None = None,
-) -> list[list[Attempt]]:
-    """Sample n completions of each (index, problem), without grading them.
+@dataclass(frozen=True)
+class AttemptSampler:
+    """Samples n attempts at every problem, without grading them."""
 
-    `on_sampled(index, attempts)` is called as soon as all completions of a problem are sampled;
-    `index` is the problem's position in `problems`.
-    """
-    requests = [
-        Request(renderer.render_prompt(problem.messages), n, sampling, request_seed(seed, index))
-        for index, problem in problems
-    ]
-    sampled: list[list[Attempt]] = [[] for _ in problems]
+    sampler: Sampler
+    renderer: Renderer
+    n: int
+    """completions per problem"""
+    sampling: SamplingParams
+    seed: int
+    """seed of the run"""
 
-    def parse(index: int, completions: list[Completion]) -> None:
-        problem, prompt_ids = problems[index][1], requests[index].prompt_ids
-        sampled[index] = [
-            Attempt(problem, prompt_ids, completion, renderer.parse(completion.text))
-            for completion in completions
+    def sample(
+        self,
+        problems: Sequence[tuple[int, Problem]],
+        on_sampled: Callable[[int, list[Attempt]], None] | None = None,
+    ) -> list[list[Attempt]]:
+        """Return the attempts at each (index, problem).
+
+        `on_sampled(index, attempts)` is called as soon as all completions of a problem are sampled;
+        `index` is the problem's position in `problems`.
+        """
+        requests = [
+            Request(
+                self.renderer.render_prompt(problem.messages),
+                self.n,
+                self.sampling,
+                request_seed(self.seed, index),
+            )
+            for index, problem in problems
         ]
-        if on_sampled is not None:
-            on_sampled(index, sampled[index])
+        sampled: list[list[Attempt]] = [[] for _ in problems]
 
-    generate(engine, requests, on_group=parse)
-    return sampled
+        def parse(index: int, completions: list[Completion]) -> None:
+            problem, prompt_ids = problems[index][1], requests[index].prompt_ids
+            sampled[index] = [
+                Attempt(problem, prompt_ids, completion, self.renderer.parse(completion.text))
+                for completion in completions
+            ]
+            if on_sampled is not None:
+                on_sampled(index, sampled[index])
+
+        generate(self.sampler, requests, on_group=parse)
+        return sampled
 
 
 def collect_rollouts(
-    engine: Sampler,
-    renderer: Renderer,
+    attempts: AttemptSampler,
     rubric: Rubric,
     problems: Sequence[tuple[int, Problem]],
-    n: int,
-    sampling: SamplingParams,
-    seed: int,
     budget_s: float = VERDICT_TIMEOUT_S,
     on_sampled: Callable[[int], None] | None = None,
 ) -> RolloutBatch:
-    """Sample n completions of each (index, problem), verify and reward them.
+    """Sample completions of each (index, problem), verify and reward them.
 
     Undecided completions are dropped from their group and counted. `on_sampled` is called with the
     number of problems whose completions are all sampled.
@@ -153,12 +162,12 @@ def collect_rollouts(
     started = time.perf_counter()
     with GradingPool(rubric, problems) as scoring:
 
-        def grade(index: int, attempts: list[Attempt]) -> None:
-            scoring.add(index, attempts)
+        def grade(index: int, sampled: list[Attempt]) -> None:
+            scoring.add(index, sampled)
             if on_sampled is not None:
                 on_sampled(scoring.n_added)
 
-        sample_attempts(engine, renderer, problems, n, sampling, seed, grade)
+        attempts.sample(problems, grade)
         sample_s = time.perf_counter() - started
         batch = scoring.wait(budget_s)
     batch.sample_s = sample_s

@@ -5,8 +5,8 @@ The algorithm is in `rejection.py`; this module sets up model, problems and prog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from r1kit.renderers.base import Renderer
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (
+    AttemptSampler,
     GradingPool,
     RolloutBatch,
     collect_rollouts,
@@ -117,7 +118,8 @@ def run(
             endpoint = stack.enter_context(Endpoint(model_or_url, model, api_key))
             sampler = from_endpoint(endpoint, verify, options, note)
         else:
-            sampler = from_checkpoint(model_or_url, verify, problems, options, errors)
+            opening = from_checkpoint(model_or_url, verify, problems, options, errors)
+            sampler = stack.enter_context(opening)
         progress = stack.enter_context(_progress(errors))
         bar = progress.add_task("sample", total=len(problems))
         result = rejection.rejection_sampling(
@@ -164,13 +166,14 @@ def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
     return list(distinct.values())
 
 
+@contextmanager
 def from_checkpoint(
     name: str,
     verify: VerifyFunction,
     problems: Sequence[tuple[int, Problem]],
     options: SampleOptions,
     console: Console,
-) -> SamplingRun:
+) -> Iterator[SamplingRun]:
     """Open a local model. Raises CheckpointError if it does not exist or cannot be opened."""
     from r1kit.model.find import find_model
 
@@ -181,16 +184,17 @@ def from_checkpoint(
             from r1kit.model.devices import resolve_device
             from r1kit.model.policy import Policy
         policy = Policy.load(location, resolve_device())
-    sampler, _ = open_sampler(policy, max_rows=options.max_rows)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(verify, WEIGHTS)
     sampling = _fitting(renderer, problems, options.sampling, policy.max_positions)
 
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
-        return collect_rollouts(sampler, renderer, rubric, part, options.n, sampling, options.seed)
+        return collect_rollouts(attempts, rubric, part)
 
     # A chunk is twice the batch size: slots stay busy, and a kill loses little.
     chunk = max(8, 2 * options.max_rows // options.n)
-    return SamplingRun(str(location), sample, chunk, True, renderer.parse)
+    with open_sampler(policy, config.SamplerConfig(max_rows=options.max_rows)) as (sampler, _):
+        attempts = AttemptSampler(sampler, renderer, options.n, sampling, options.seed)
+        yield SamplingRun(str(location), sample, chunk, True, renderer.parse)
 
 
 def from_endpoint(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import Recipe
+from r1kit.config import FREE_SECTIONS, Recipe
 from r1kit.errors import RunError
 from r1kit.runs.run_reader import read_manifest, read_recipe, stage_and_step
-from r1kit.runs.stage_specs import SPECS, stage_order
+from r1kit.runs.stage_specs import STAGES, stage_order
 
-FREE_SETTINGS = ("compute", "cost")
-"""sections that may change between the sessions of a run"""
+FIRST = next(iter(STAGES))
+"""stage that every setting outside the sections of stages affects"""
 MAX_CHANGES = 5
 """maximum number of changed settings listed one by one"""
 
@@ -24,7 +24,7 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
     if manifest["recipe_hash"] == recipe.hash():
         return
     changes = _changes(read_recipe(path, manifest), recipe)
-    first = min(map(_stage_of, changes), key=stage_order, default=SPECS[0].name)
+    first = min(map(_stage_of, changes), key=stage_order, default=FIRST)
     started = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
     affected = [
         stage
@@ -55,15 +55,15 @@ def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
     return {
         key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SETTINGS
+        if before.get(key) != after.get(key) and key.split(".")[0] not in FREE_SECTIONS
     }
 
 
 def _stage_of(key: str) -> str:
     """Return the first stage a setting affects; one outside all sections affects every stage."""
     section = key.split(".")[0]
-    named = (spec.name for spec in SPECS if spec.section.split(".")[0] == section)
-    return next(named, SPECS[0].name)
+    named = (spec.name for spec in STAGES.values() if spec.section.split(".")[0] == section)
+    return next(named, FIRST)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -94,19 +94,20 @@ class Compute(TypedDict, total=False):
     threads: int
 
 
-class ResolvedRecipe(TypedDict, total=False):
+class ResolvedRecipe(BaseModel):
     """The parts of a recipe that reports read, in the format of this or an earlier version."""
 
-    cost: Cost
-    compute: Compute
-    eval: dict[str, Any]
-    base: Section
-    zero: Section
-    cold_start: Section
-    reasoning: Section
-    rejection: Section
-    preference: Section
-    final: Section
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Section]
+
+    name: str = ""
+    seed: int = 0
+    languages: list[Any] = []
+    showcase: list[Any] = []
+    tasks: list[Any] = []
+    ablations: list[Any] = []
+    cost: Cost = {}
+    compute: Compute = {}
 
 
 Clock = dict[str, FiniteFloat]

@@ -21,7 +21,7 @@ from r1kit.renderers import CHAT_TEMPLATES, renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.context_length import refuse_long, sampled_lengths
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.pretrain import chunks, document
@@ -33,36 +33,38 @@ N_MEASURED_PROMPTS = 128
 """number of prompts measured; the longest determines the room for completions"""
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `base`; leaves its finished checkpoint."""
-    make(context, unit, context.recipe.model, context.recipe.base)
+    make(context, stage, context.recipe.model, context.recipe.base)
 
 
-def make(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
+def make(context: Context, stage: PlannedStage, shape: ModelConfig, config: BaseConfig) -> None:
     """Make the base of any model, as each student has its own."""
     if shape.path is not None:
-        _adopt(context, unit, shape.path, shape.chat_template)
+        _adopt(context, stage, shape.path, shape.chat_template)
     else:
-        _pretrain(context, unit, shape, config)
+        _pretrain(context, stage, shape, config)
 
 
-def _adopt(context: Context, unit: Unit, path: str, chat_template: str) -> None:
+def _adopt(context: Context, stage: PlannedStage, path: str, chat_template: str) -> None:
     """Use an existing model as the base, unchanged except for a chat template that is asked for."""
     location = find_model(path)
-    context.resume(unit.name)  # rewinds what was recorded before a kill
+    context.resume(stage.name)  # rewinds what was recorded before a kill
     policy = Policy.load(location, context.ranks.device, context.dtype)
     if chat_template != "own":
         policy.tokenizer.chat_template = CHAT_TEMPLATES[chat_template]
-    _refuse_long(context, unit, policy.tokenizer, policy.max_positions)
-    context.save(replace(unit, weights_from=path), 0, policy, {})
+    _refuse_long(context, stage, policy.tokenizer, policy.max_positions)
+    context.save(replace(stage, weights_from=path), 0, policy, {})
 
 
-def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConfig) -> None:
+def _pretrain(
+    context: Context, stage: PlannedStage, shape: ModelConfig, config: BaseConfig
+) -> None:
     recipe = context.recipe
     tasks = context.tasks("train")
-    resumed = context.resume(unit.name)
+    resumed = context.resume(stage.name)
     tokenizer = train_tokenizer(map(tasks.document, range(N_TOKENIZER_DOCUMENTS)), shape.vocab_size)
-    _refuse_long(context, unit, tokenizer, shape.max_positions)
+    _refuse_long(context, stage, tokenizer, shape.max_positions)
     if resumed:
         policy = context.load(resumed.path)
     else:
@@ -77,16 +79,16 @@ def _pretrain(context: Context, unit: Unit, shape: ModelConfig, config: BaseConf
         policy = Policy(module.to(context.ranks.device), tokenizer)
     steps = _steps(context, tasks, tokenizer, config)
     what = f"pretraining {policy.n_parameters:,} parameters on {config.tokens:,} tokens"
-    supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
+    supervised.run(context, stage, cross_entropy, policy, steps, config, resumed, what)
 
 
 def _refuse_long(
-    context: Context, unit: Unit, tokenizer: PreTrainedTokenizerBase, positions: int | None
+    context: Context, stage: PlannedStage, tokenizer: PreTrainedTokenizerBase, positions: int | None
 ) -> None:
     """Raises ConfigError if completions do not fit after the prompts of this recipe."""
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
-    student = next((item for item in students if unit.name == f"distill/{item.name}/base"), None)
+    student = next((item for item in students if stage.name == f"distill/{item.name}/base"), None)
     problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
     renderer = renderer_of(tokenizer)
     prompts = [len(renderer.render_prompt(problem.messages)) for problem in problems]

@@ -12,20 +12,20 @@ from r1kit.config import FineTuneConfig
 from r1kit.curate import TrainingRow
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `cold_start`; leaves its finished checkpoint."""
     config = context.recipe.cold_start or FineTuneConfig()
     rows = [
         insert_answer_word(row)
-        for row in sampled_data.sample_conversations(context, unit, "zero", config.sample)
+        for row in sampled_data.sample_conversations(context, stage, config.sample)
     ]
     rows += sampled_data.general_conversations(context, config.n_general)
-    tune.run(context, unit, rows, config.sft)
+    tune.run(context, stage, rows, config.sft)
 
 
 def insert_answer_word(row: TrainingRow) -> TrainingRow:

@@ -28,7 +28,7 @@ from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import RECORDS, stage_and_step
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.tasks.base import Task
 from r1kit.types import Checkpoint, Split
@@ -101,9 +101,9 @@ class Context:
         if reported := [failure for part in self.ranks.gather(list(failures)) for failure in part]:
             self.note(f"{reported[0]} Such completions count as undecided.")
 
-    def started(self, unit: Unit, n_steps: int, what: str) -> None:
+    def started(self, stage: PlannedStage, n_steps: int, what: str) -> None:
         if self.observer is not None:
-            self.observer.stage_started(unit.name, n_steps, what)
+            self.observer.stage_started(stage.name, n_steps, what)
 
     def counting(self, stage: str, total: int, what: str) -> Callable[[int], None]:
         """Show the progress of a long phase other than training.
@@ -116,10 +116,10 @@ class Context:
         observer.stage_started(stage, total, what)
         return lambda n_done: observer.step(stage, n_done, {})
 
-    def parent_checkpoint(self, unit: Unit) -> Path:
-        """Return the checkpoint whose weights a unit starts from."""
-        assert unit.weights_from is not None, f"{unit.name} begins with nothing"
-        return self.finished_checkpoint(unit.weights_from)
+    def parent_checkpoint(self, stage: PlannedStage) -> Path:
+        """Return the checkpoint whose weights a stage starts from."""
+        assert stage.weights_from is not None, f"{stage.name} begins with nothing"
+        return self.finished_checkpoint(stage.weights_from)
 
     def data(self, stage: str) -> Path:
         """Return the path of a stage's file of conversations, on every rank."""
@@ -161,7 +161,7 @@ class Context:
 
     def save(
         self,
-        unit: Unit,
+        stage: PlannedStage,
         step: int,
         model: TrainableModel,
         state: dict[str, Any],
@@ -172,26 +172,26 @@ class Context:
         position = self.run.sync()
         manifest = Checkpoint(
             path="",
-            stage=unit.name,
+            stage=stage.name,
             step=step,
-            weights_from=unit.weights_from,
-            data_from=unit.data_from,
+            weights_from=stage.weights_from,
+            data_from=stage.data_from,
             template="r1",
             tokenizer_hash=tokenizer_hash(model.tokenizer),
             config_hash=self.recipe.hash(),
         )
-        path = self.run.checkpoint_path(unit.name, step)
+        path = self.run.checkpoint_path(stage.name, step)
         model.save(path, manifest, state | {"position": position})
-        self.run.prune(unit.name, N_KEPT_CHECKPOINTS)
+        self.run.prune(stage.name, N_KEPT_CHECKPOINTS)
 
     def load(self, path: Path) -> Policy:
         """Load the policy of a checkpoint on this rank's device."""
         with self.opening(path):
             return Policy.load(path, self.ranks.device, self.dtype)
 
-    def open_sampler(self, policy: Policy) -> PolicySampler:
-        """Open the sampler of a policy, as the recipe configures it."""
-        return open_sampler(policy, max_rows=self.recipe.compute.max_rows)
+    def open_sampler(self, policy: Policy) -> AbstractContextManager[PolicySampler]:
+        """Open the sampler of a policy, as the recipe configures it, for a `with` block."""
+        return open_sampler(policy, self.recipe.sampler)
 
     def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
         """Load the tokenizer of a checkpoint. Raises CheckpointError if it has been replaced."""

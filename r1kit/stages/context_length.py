@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from r1kit.config import Recipe, StudentConfig
+from r1kit.config import FineTuneConfig, Recipe, RLConfig, StudentConfig
 from r1kit.errors import ConfigError
+from r1kit.runs.stage_specs import STAGES
 
 SampledLengths = dict[str, int]
 """key of a recipe → longest completion it allows, in tokens"""
@@ -15,13 +16,11 @@ def sampled_lengths(recipe: Recipe, student: StudentConfig | None = None) -> Sam
     if student is not None:
         twin = recipe.distill.twin if recipe.distill is not None and student.twin else None
         return lengths | ({} if twin is None else {"distill.twin.max_tokens": twin.max_tokens})
-    for stage in ("zero", "reasoning", "final"):
-        section = getattr(recipe, stage)
-        if section is not None:
+    for stage in STAGES:
+        section = getattr(recipe, stage, None)
+        if isinstance(section, RLConfig):
             lengths[f"{stage}.max_tokens"] = section.max_tokens
-    for stage in ("cold_start", "rejection"):
-        section = getattr(recipe, stage)
-        if section is not None:
+        elif isinstance(section, FineTuneConfig):
             lengths[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
     return lengths
 

@@ -15,47 +15,49 @@ from r1kit.runs.schemas import ConversationRow
 from r1kit.runs.validated import read_records
 from r1kit.stages import base, reinforce, tune
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 
-def make_base(context: Context, unit: Unit) -> None:
+def make_base(context: Context, stage: PlannedStage) -> None:
     """Make a student's own base; leaves its finished checkpoint."""
-    student = _student(context, unit)
+    student = _student(context, stage)
     config = context.recipe.base.model_copy(update={"tokens": student.tokens})
-    base.make(context, unit, student.model, config)
+    base.make(context, stage, student.model, config)
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Train a student; leaves its finished checkpoint."""
-    config, student = _config(context), _student(context, unit)
+    config, student = _config(context), _student(context, stage)
     optim = config.sft.optim.model_copy(update={"lr": student.lr or config.sft.optim.lr})
     sft = config.sft.model_copy(update={"optim": optim})
-    tune.run(context, unit, _data(context, config), sft)
+    tune.run(context, stage, _data(context, stage, config), sft)
 
 
-def make_twin(context: Context, unit: Unit) -> None:
+def make_twin(context: Context, stage: PlannedStage) -> None:
     """Train a student's base by RL alone; leaves its finished checkpoint."""
-    reinforce.run_with_rule_rewards(context, unit, _config(context).twin)
+    reinforce.run_with_rule_rewards(context, stage, _config(context).twin)
 
 
 def _config(context: Context) -> DistillConfig:
     return context.recipe.distill or DistillConfig()
 
 
-def _student(context: Context, unit: Unit) -> StudentConfig:
-    name = unit.name.split("/")[1]
+def _student(context: Context, stage: PlannedStage) -> StudentConfig:
+    name = stage.name.split("/")[1]
     return next(student for student in _config(context).students if student.name == name)
 
 
-def _data(context: Context, config: DistillConfig) -> list[TrainingRow]:
+def _data(context: Context, stage: PlannedStage, config: DistillConfig) -> list[TrainingRow]:
     if config.data is not None:
         return read_conversations(Path(config.data))
-    path = context.verified_data("rejection", "rejection.taught")
-    remedy = "have it written again with --from rejection"
+    teacher = stage.data_from
+    assert teacher is not None, f"{stage.name} has no source of data"
+    path = context.verified_data(teacher, f"{teacher}.taught")
+    remedy = f"have it written again with --from {teacher}"
     rows = [row for _, row in read_records(path, ConversationRow, remedy)]
     if not rows:
         raise ConfigError(
-            f"There are no conversations in {path} for students to learn from; run stage rejection "
+            f"There are no conversations in {path} for students to learn from; run stage {teacher} "
             "first, or name a file that `r1 sample` wrote as distill.data."
         )
     return rows

@@ -7,13 +7,13 @@ from typing import Any
 
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
-from r1kit.evals.benchmark import Benchmark, evaluate, sample_benchmark
+from r1kit.evals.benchmark import Benchmark, sample_benchmark, summarize
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.types import Message, Problem, SamplingParams, Verdict
 from r1kit.verify.answer import check_number
@@ -29,20 +29,21 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     path = context.finished_checkpoint(stage)
     policy = context.load(path)
-    sampler, renderer = context.open_sampler(policy).sampler, renderer_of(policy.tokenizer)
+    renderer, seed = renderer_of(policy.tokenizer), eval_seed(context)
     evals = {}
-    for benchmark in benchmarks(context, stage):
-        seed, progress = eval_seed(context), counting(context, stage, benchmark)
-        result = evaluate(sampler, renderer, benchmark, context.ranks, seed, progress)
-        context.note_failure([result.failure] if result.failure else [])
-        evals[benchmark.name] = result.as_record()
-    if context.run is not None and not context.run.has_shown(stage):
-        for record in _showcase(context, stage, sampler, renderer):
-            context.log_sample(record)
+    with context.open_sampler(policy) as (sampler, _):
+        for benchmark in benchmarks(context, stage):
+            progress = counting(context, stage, benchmark)
+            batch = sample_benchmark(sampler, renderer, benchmark, context.ranks, seed, progress)
+            context.note_failure([batch.failure] if batch.failure else [])
+            evals[benchmark.name] = summarize(benchmark, batch.groups, context.ranks).as_record()
+        if context.run is not None and not context.run.has_shown(stage):
+            for record in _showcase(context, stage, sampler, renderer):
+                context.log_sample(record)
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 
-def skip_training(context: Context, unit: Unit) -> None:
+def skip_training(context: Context, stage: PlannedStage) -> None:
     """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 

@@ -17,18 +17,18 @@ from r1kit.judges.remote import RemoteJudge
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages import preference, reinforce
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 JUDGE_KEY = "R1_JUDGE_KEY"
 """environment variable with the key of a remote judge"""
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `final`; leaves its finished checkpoint."""
-    train(context, unit, context.recipe.final or FinalConfig())
+    train(context, stage, context.recipe.final or FinalConfig())
 
 
-def train(context: Context, unit: Unit, config: FinalConfig) -> None:
+def train(context: Context, stage: PlannedStage, config: FinalConfig) -> None:
     """Run the stage with the given settings, possibly those of an ablation."""
     recipe = context.recipe
     reasoning = context.tasks("train")
@@ -45,7 +45,7 @@ def train(context: Context, unit: Unit, config: FinalConfig) -> None:
         general,
         first_index("final"),
     )
-    reinforce.run(context, unit, config, environment)
+    reinforce.run(context, stage, config, environment)
 
 
 def find_judge(context: Context, config: FinalConfig) -> Judge:

@@ -1,6 +1,6 @@
-"""A run: execute the units of a recipe one after the other, in a run folder, on all processes.
+"""A run: execute the stages of a recipe one after the other, in a run folder, on all processes.
 
-Errors are reported within a second or two: torch is imported only if a unit has to run, and the
+Errors are reported within a second or two: torch is imported only if a stage has to run, and the
 stages, which import the models, by all processes at once.
 """
 
@@ -21,8 +21,9 @@ from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
+from r1kit.runs.stage_specs import STAGES, family
 from r1kit.stages.context_length import refuse_long, sampled_lengths
-from r1kit.stages.plan import StageSelection, Unit, is_students_alone, plan
+from r1kit.stages.plan import PlannedStage, StageSelection, is_students_alone, plan
 from r1kit.tasks import mix
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def run(
 
     Raises an R1Error if the recipe, the folder or the machine does not allow it.
     """
-    selection, units = selection or StageSelection(), plan(recipe)
-    selection.check([unit.name for unit in units])
+    selection, stages = selection or StageSelection(), plan(recipe)
+    selection.check([stage.name for stage in stages])
     _refuse_missing(recipe)
     with RunDir.create_or_resume(out, recipe, selection.again) as folder:
-        remaining = _remaining(units, selection, folder, observer)
+        remaining = _remaining(stages, selection, folder, observer)
         if remaining:
             _make(recipe, remaining, RankZero(folder, observer))
         folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
@@ -62,60 +63,52 @@ def _refuse_missing(recipe: Recipe) -> None:
 
 
 def _remaining(
-    units: Sequence[Unit], selection: StageSelection, folder: RunDir, observer: Observer
-) -> list[Unit]:
-    """Return the selected units to run. Raises ConfigError if the source of one is not finished."""
-    remaining: list[Unit] = []
-    finished = {unit.name for unit in units if folder.finished(unit.name)}
-    for unit in units:
-        if unit.name not in selection:
+    stages: Sequence[PlannedStage], selection: StageSelection, folder: RunDir, observer: Observer
+) -> list[PlannedStage]:
+    """Return the selected stages to run. Raises ConfigError if one needs an unfinished stage."""
+    remaining: list[PlannedStage] = []
+    finished = {stage.name for stage in stages if folder.finished(stage.name)}
+    for stage in stages:
+        if stage.name not in selection:
             continue
-        if folder.finished(unit.name):
-            remaining += _lost(unit, folder, observer)
+        if folder.finished(stage.name):
+            remaining += _lost(stage, folder, observer)
             continue
-        if not folder.checkpoints(unit.name):
-            for source in finished.intersection(unit.sources):
+        if not folder.checkpoints(stage.name):
+            for source in finished.intersection(stage.needs):
                 if folder.finished(source):
                     folder.refuse_missing(source)
-        for source in unit.sources:
+        for source in stage.needs:
             if source not in finished:
                 raise ConfigError(
-                    f"Stage {unit.name} starts from {source}, which is not finished in this run; "
+                    f"Stage {stage.name} starts from {source}, which is not finished in this run; "
                     f"run it without --only, or with --only {source} first."
                 )
-        finished.add(unit.name)
-        remaining.append(unit)
+        finished.add(stage.name)
+        remaining.append(stage)
     return remaining
 
 
-def _lost(unit: Unit, folder: RunDir, observer: Observer) -> list[Unit]:
-    """Return the work left for a finished unit: an evaluation if results.json lacks its result."""
-    if _result(folder.results(), unit.name) is None:
-        observer.note(f"{unit.name} is finished, but not in results.json: it is measured again.")
-        return [
-            replace(unit, program=EVALUATION_PROGRAMS.get(unit.program, "evaluation.skip_training"))
-        ]
-    observer.note(f"{unit.name} is finished{folder.missing_remark(unit.name)}.")
+def _lost(stage: PlannedStage, folder: RunDir, observer: Observer) -> list[PlannedStage]:
+    """Return the stage if it is finished but has no result, to be evaluated again."""
+    if _result(folder.results(), stage.name) is None:
+        observer.note(f"{stage.name} is finished, but not in results.json: it is measured again.")
+        evaluation = STAGES[family(stage.name)].evaluated_by or "evaluation.skip_training"
+        return [replace(stage, entry_point=evaluation)]
+    observer.note(f"{stage.name} is finished{folder.missing_remark(stage.name)}.")
     return []
 
 
 def _result_keys(name: str) -> tuple[str, str]:
-    """Return the keys of a unit's result in results.json: its family, and its name there or ""."""
-    family, _, rest = name.partition("/")
-    return (family, rest) if family in ("preference", "preference_eval") else ("stages", name)
+    """Return the keys of a result in results.json: a section, and the name there or ""."""
+    is_own_section = STAGES[family(name)].evaluated_by is not None
+    return (family(name), name.partition("/")[2]) if is_own_section else ("stages", name)
 
 
 def _result(results: Mapping[str, Any], name: str) -> Any:
-    family, inside = _result_keys(name)
-    results_of_family = results.get(family)
-    return (results_of_family or {}).get(inside) if inside else results_of_family
-
-
-EVALUATION_PROGRAMS = {
-    "preference.run": "preference.evaluate_again",
-    "preference_eval.run": "preference_eval.run",
-}
-"""program of a unit → program that evaluates its finished checkpoint"""
+    section, key = _result_keys(name)
+    results_of_section = results.get(section)
+    return (results_of_section or {}).get(key) if key else results_of_section
 
 
 class RankZero:
@@ -129,7 +122,7 @@ class RankZero:
         return RankZero, (None, None)
 
 
-def _make(recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
+def _make(recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> None:
     with gc_paused_imports():
         from r1kit.model import devices, parallel
 
@@ -137,56 +130,56 @@ def _make(recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
     crowd = devices.crowding_warning(recipe.compute, n)
     if crowd and first.observer is not None:
         first.observer.note(crowd)
-    parallel.launch(n, recipe.compute, _on_rank, recipe, units, first)
+    parallel.launch(n, recipe.compute, _on_rank, recipe, stages, first)
 
 
-def _on_rank(ranks: Ranks, recipe: Recipe, units: Sequence[Unit], first: RankZero) -> None:
+def _on_rank(ranks: Ranks, recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> None:
     with gc_paused_imports():
         from r1kit.stages.context import Context
 
-        programs = [_program(unit) for unit in units]
+        entry_points = [_entry_point(stage) for stage in stages]
 
     context = Context(recipe, ranks, first.run, first.observer)
-    for unit, program in zip(units, programs, strict=True):
-        context.tick(unit.name)
-        _finish(context, unit, program(context, unit))
+    for stage, entry_point in zip(stages, entry_points, strict=True):
+        context.tick(stage.name)
+        _finish(context, stage, entry_point(context, stage))
 
 
-def _program(unit: Unit) -> Callable[[Context, Unit], dict[str, Any] | None]:
-    module, _, function = unit.program.partition(".")
-    program: Callable[..., Any] = getattr(import_module(f"r1kit.stages.{module}"), function)
-    return program
+def _entry_point(stage: PlannedStage) -> Callable[[Context, PlannedStage], dict[str, Any] | None]:
+    module, _, function = stage.entry_point.partition(".")
+    entry_point: Callable[..., Any] = getattr(import_module(f"r1kit.stages.{module}"), function)
+    return entry_point
 
 
-def _finish(context: Context, unit: Unit, outcome: dict[str, Any] | None) -> None:
-    """Write the result of a unit to results.json, and mark it finished; evaluate policies first."""
+def _finish(context: Context, stage: PlannedStage, outcome: dict[str, Any] | None) -> None:
+    """Write the result of a stage to results.json and mark it finished; evaluate policies first."""
     from r1kit.stages import evaluation
     from r1kit.stages.compute import compute_spent
 
-    measured = evaluation.run(context, unit.name) if outcome is None else outcome
-    checkpoint = context.newest_checkpoint(unit.name)
+    measured = evaluation.run(context, stage.name) if outcome is None else outcome
+    checkpoint = context.newest_checkpoint(stage.name)
     if context.run is None:
         return
-    measured["wall_s"] = context.run.wall_s(unit.name)
+    measured["wall_s"] = context.run.wall_s(stage.name)
     if outcome is None:
-        metrics = context.run.metrics(unit.name)
+        metrics = context.run.metrics(stage.name)
         measured["compute"] = compute_spent(metrics, measured["n_parameters"])
-    context.run.write_results(_with(context.run.results(), unit.name, measured, context.recipe))
-    parents = {"weights_from": unit.weights_from, "data_from": unit.data_from}
+    context.run.write_results(_with(context.run.results(), stage.name, measured, context.recipe))
+    parents = {"weights_from": stage.weights_from, "data_from": stage.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}
-    context.run.mark_finished(unit.name, saved | parents)
+    context.run.mark_finished(stage.name, saved | parents)
     if context.observer is not None:
-        context.observer.stage_finished(unit.name, measured)
+        context.observer.stage_finished(stage.name, measured)
 
 
 def _with(
     results: Mapping[str, Any], name: str, measured: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
-    """Add the result of a unit to the results, in the order of the plan."""
-    family, inside = _result_keys(name)
-    if not inside:
-        return {**results, family: measured}
-    order = [_result_keys(unit.name)[1] for unit in plan(recipe)]
-    entries = {**results.get(family, {}), inside: measured}
-    names = sorted(entries, key=lambda key: order.index(key) if key in order else len(order))
-    return {**results, family: {key: entries[key] for key in names}}
+    """Add the result of a stage to the results, in the order of the plan."""
+    section, key = _result_keys(name)
+    if not key:
+        return {**results, section: measured}
+    order = [_result_keys(stage.name)[1] for stage in plan(recipe)]
+    entries = {**results.get(section, {}), key: measured}
+    keys = sorted(entries, key=lambda key: order.index(key) if key in order else len(order))
+    return {**results, section: {key: entries[key] for key in keys}}

@@ -1,11 +1,11 @@
-"""The plan of a recipe: its units, their order, and where each gets its weights. Torch-free.
+"""The plan of a recipe: its stages, their order, and where each gets its weights. Torch-free.
 
 Impossible recipes and commands are rejected here, before anything is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,73 +13,49 @@ from pydantic import ValidationError
 
 from r1kit.config import AblationConfig, Recipe, RLConfig, explain
 from r1kit.errors import ConfigError
-from r1kit.runs.stage_specs import STAGES, family, is_main, stage_order
+from r1kit.runs.stage_specs import (
+    OWN_SAMPLES,
+    STAGES,
+    StageSpec,
+    family,
+    is_main,
+    stage_order,
+)
 
-OWN = "its own samples"
-HELPFUL, HARMLESS = JUDGES = ("preference/helpful", "preference/harmless")
+HELPFUL, HARMLESS = REWARD_MODELS = ("preference/helpful", "preference/harmless")
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A step of the plan, a box in the paper's figure.
+class PlannedStage:
+    """A stage of the plan, a box in the paper's figure.
 
-    `_unit("rejection", "base", "reasoning")`
+    `PlannedStage("rejection", "rejection.run", "base", "reasoning", ("base", "reasoning"))`
     """
 
     name: str
     """name of the stage, with its family before a slash if it has one: `distill/small`"""
-    program: str
-    """function in this package that runs it: `(Context, Unit) -> dict[str, Any] | None`; it leaves
-    a finished checkpoint, and may return its entry in results.json"""
+    entry_point: str
+    """function in this package that runs it: `(Context, PlannedStage) -> dict[str, Any] | None`; it
+    leaves a finished checkpoint, and may return its entry in results.json"""
     weights_from: str | None = None
-    """unit whose weights it starts from"""
+    """stage whose weights it starts from"""
     data_from: str | None = None
-    """source of its data: a unit, or a description"""
+    """source of its data: a stage, or a description"""
     needs: tuple[str, ...] = ()
-    """other units that must be finished first"""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The units that must be finished first: `weights_from` and `needs`."""
-        return self.needs if self.weights_from is None else (self.weights_from, *self.needs)
+    """stages that must be finished first, those of its weights and data included"""
 
 
-def plan(recipe: Recipe) -> list[Unit]:
-    """Return the units of a recipe in the order of the paper, according to its sections.
+def plan(recipe: Recipe) -> list[PlannedStage]:
+    """Return the stages of a recipe in the order of the paper, according to its sections.
 
-    A recipe whose students are trained on a file has no other units. Raises ConfigError if a unit
+    A recipe whose students are trained on a file has no other stages. Raises ConfigError if a stage
     needs another for which the recipe has no section.
     """
-    if is_students_alone(recipe):
-        return _students(recipe)
-    units = [_unit("base", None, "corpus"), _unit("zero", "base", OWN)]
-    if recipe.cold_start is not None:
-        units.append(_unit("cold_start", "base", "zero", ("zero",)))
-    if recipe.reasoning is not None:
-        units.append(_unit("reasoning", "cold_start", OWN))
-    if recipe.rejection is not None:
-        units.append(_unit("rejection", "base", "reasoning", ("reasoning",)))
-    if recipe.final is not None:
-        judges = JUDGES if _needs_reward_models(recipe) else ()
-        generated = "made preferences"
-        units += [_unit(name, "rejection", generated) for name in judges]
-        units.append(_unit("final", "rejection", OWN, judges))
-    units += _students(recipe)
-    named = {unit.name: unit for unit in units}
-    for item in recipe.ablations:
-        ablation_settings(recipe, item)
-        name = f"ablation/{item.name}"
-        units.append(replace(named[item.of], name=name, program=STAGES["ablation"].entry_point))
-    if _needs_reward_models(recipe):
-        units.append(_unit("preference_eval", None, None, _judged(recipe, units)))
-    _refuse_gaps(units)
-    return units
-
-
-def _unit(
-    name: str, weights_from: str | None, data_from: str | None, needs: tuple[str, ...] = ()
-) -> Unit:
-    return Unit(name, STAGES[family(name)].entry_point, weights_from, data_from, needs)
+    planned: list[PlannedStage] = []
+    for spec in (STAGES["distill"],) if is_students_alone(recipe) else STAGES.values():
+        planned += FAMILIES.get(spec.name, _single)(recipe, spec, planned)
+    _refuse_gaps(planned)
+    return planned
 
 
 def is_students_alone(recipe: Recipe) -> bool:
@@ -105,7 +81,7 @@ class StageSelection:
     """The stages of a recipe to run in this session; by default all unfinished ones."""
 
     only: str | None = None
-    """a unit, or a family of units"""
+    """a stage, or a family of stages"""
     last: str | None = None
     """family after which the session ends"""
     again: str | None = None
@@ -117,7 +93,7 @@ class StageSelection:
         return is_named and not is_late
 
     def check(self, names: Sequence[str]) -> None:
-        """Raises ConfigError if an option names a stage that is not among these units."""
+        """Raises ConfigError if an option names a stage that is not among these stages."""
         families = list(dict.fromkeys(map(family, names)))
         for option, stage, allowed in (
             ("--only", self.only, [*families, *names]),
@@ -129,27 +105,70 @@ class StageSelection:
                 raise ConfigError(f"There is no stage {stage!r} for {option}; there are {listed}.")
 
 
-def _students(recipe: Recipe) -> list[Unit]:
+def _single(recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]) -> list[PlannedStage]:
+    """Plan a stage if the recipe has its section."""
+    if getattr(recipe, spec.name) is None:
+        return []
+    needs = [stage.name for stage in earlier if family(stage.name) == spec.needs]
+    return [_planned(spec.name, spec, needs)]
+
+
+def _planned(name: str, spec: StageSpec, needs: Sequence[str] = ()) -> PlannedStage:
+    parents = (*spec.parents, *needs)
+    return PlannedStage(name, spec.entry_point, spec.weights_from, spec.data_from, parents)
+
+
+def _reward_models(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
+    return [_planned(name, spec) for name in REWARD_MODELS if _needs_reward_models(recipe)]
+
+
+def _students(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
+    """Plan each student's base, the student itself, and its twin if it has one."""
     if recipe.distill is None:
         return []
-    units: list[Unit] = []
+    students: list[PlannedStage] = []
     file = recipe.distill.data
-    taught = () if file else ("rejection",)
+    teachers = () if file else spec.parents
     for student in recipe.distill.students:
-        name = f"distill/{student.name}"
-        base = f"{name}/base"
-        units.append(Unit(base, "distill.make_base", None, "corpus"))
-        units.append(_unit(name, base, file or "rejection", taught))
+        name = f"{spec.name}/{student.name}"
+        base, twin, data = f"{name}/base", f"{name}/zero", file or spec.data_from
+        students.append(PlannedStage(base, "distill.make_base", None, "corpus"))
+        students.append(PlannedStage(name, spec.entry_point, base, data, (base, *teachers)))
         if student.twin:
-            units.append(Unit(f"{name}/zero", "distill.make_twin", base, OWN))
-    return units
+            students.append(PlannedStage(twin, "distill.make_twin", base, OWN_SAMPLES, (base,)))
+    return students
 
 
-def _judged(recipe: Recipe, units: Sequence[Unit]) -> tuple[str, ...]:
-    """Return the units that the reward models score, and the reward models themselves."""
-    main = [unit.name for unit in units if is_main(unit.name)]
+def _ablations(
+    recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]
+) -> list[PlannedStage]:
+    stages = {stage.name: stage for stage in earlier}
+    for item in recipe.ablations:
+        ablation_settings(recipe, item)  # raises ConfigError if they are invalid
+    return [
+        replace(stages[item.of], name=f"{spec.name}/{item.name}", entry_point=spec.entry_point)
+        for item in recipe.ablations
+    ]
+
+
+def _preference_eval(
+    recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]
+) -> list[PlannedStage]:
+    """Plan the scores of the main stages and of those that learned from the reward models."""
+    if not _needs_reward_models(recipe):
+        return []
+    main = [stage.name for stage in earlier if is_main(stage.name)]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
-    return (*main, *finals, *JUDGES)
+    return [PlannedStage(spec.name, spec.entry_point, needs=(*main, *finals, *REWARD_MODELS))]
+
+
+FAMILIES: dict[str, Callable[[Recipe, StageSpec, list[PlannedStage]], list[PlannedStage]]] = {
+    "preference": _reward_models,
+    "distill": _students,
+    "ablation": _ablations,
+    "preference_eval": _preference_eval,
+}
+"""stages that are not planned by their section alone: (recipe, spec, earlier stages) → stages"""
 
 
 def _needs_reward_models(recipe: Recipe) -> bool:
@@ -157,13 +176,13 @@ def _needs_reward_models(recipe: Recipe) -> bool:
     return config is not None and recipe.general is not None and config.judge_url is None
 
 
-def _refuse_gaps(units: Sequence[Unit]) -> None:
-    names = {unit.name for unit in units}
-    for unit in units:
-        for source in unit.sources:
+def _refuse_gaps(planned: Sequence[PlannedStage]) -> None:
+    names = {stage.name for stage in planned}
+    for stage in planned:
+        for source in stage.needs:
             if source not in names:
                 raise ConfigError(
-                    f"Stage {unit.name} needs {source}, and the recipe has no section of it; add "
+                    f"Stage {stage.name} needs {source}, and the recipe has no section of it; add "
                     f"[{source.split('/')[0]}]."
                 )
 

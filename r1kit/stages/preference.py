@@ -25,7 +25,7 @@ from r1kit.model.policy import TrainableModel
 from r1kit.renderers import renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
-from r1kit.stages.plan import HARMLESS, HELPFUL, JUDGES, Unit
+from r1kit.stages.plan import HARMLESS, HELPFUL, REWARD_MODELS, PlannedStage
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
 from r1kit.train.reward_model import (
@@ -45,15 +45,15 @@ HELD_OUT_DRAWS = 4_000
 PreferenceOrSafety = Preference | Safety
 
 
-def run(context: Context, unit: Unit) -> dict[str, Any]:
-    """Train a reward model from the policy that the unit names; leaves its finished checkpoint.
+def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
+    """Train a reward model from the policy that the stage names; leaves its finished checkpoint.
 
     Returns its `accuracy` on pairs (or labels) of held-out problems, with `stderr` and their number
     `n`. Raises CheckpointError if that policy cannot become a scorer.
     """
-    stage, parent = unit.name, context.parent_checkpoint(unit)
+    name, parent = stage.name, context.parent_checkpoint(stage)
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
-    resumed = context.resume(stage)
+    resumed = context.resume(name)
     tokenizer = context.tokenizer(parent)
     if resumed:
         with context.opening(resumed.path):
@@ -63,22 +63,22 @@ def run(context: Context, unit: Unit) -> dict[str, Any]:
     encoder = RewardInputEncoder(renderer_of(tokenizer))
     steps = [
         [_example(encoder, example) for example in ranks.share(batch)]
-        for batch in _batches(recipe, stage)
+        for batch in _batches(recipe, name)
     ]
-    examples = "pairs of answers" if stage == HELPFUL else "labelled completions"
+    examples = "pairs of answers" if name == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
     model = TrainableModel(module, tokenizer)
-    supervised.run(context, unit, preference_loss, model, steps, config, resumed, what)
-    return _measured(context, stage, module, encoder)
+    supervised.run(context, stage, preference_loss, model, steps, config, resumed, what)
+    return _measured(context, name, module, encoder)
 
 
-def evaluate_again(context: Context, unit: Unit) -> dict[str, Any]:
+def evaluate_again(context: Context, stage: PlannedStage) -> dict[str, Any]:
     """Evaluate the finished checkpoint of `run` again; return the same as `run`."""
-    path = context.finished_checkpoint(unit.name)
+    path = context.finished_checkpoint(stage.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
     return _measured(
-        context, unit.name, model, RewardInputEncoder(renderer_of(context.tokenizer(path)))
+        context, stage.name, model, RewardInputEncoder(renderer_of(context.tokenizer(path)))
     )
 
 
@@ -93,7 +93,7 @@ def _measured(
 
 def reward_models(context: Context) -> RewardModels:
     """Load the judge that this run has trained."""
-    paths = {name: context.finished_checkpoint(name) for name in JUDGES}
+    paths = {name: context.finished_checkpoint(name) for name in REWARD_MODELS}
     models = {
         name: scorer.load(path, context.ranks.device, context.dtype) for name, path in paths.items()
     }

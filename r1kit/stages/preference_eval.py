@@ -11,25 +11,25 @@ from typing import Any
 
 from r1kit.evals.scores import estimate, mean
 from r1kit.renderers import renderer_of
-from r1kit.rollouts.collect import sample_attempts
+from r1kit.rollouts.collect import AttemptSampler
 from r1kit.stages import evaluation, preference
 from r1kit.stages.context import Context
-from r1kit.stages.plan import JUDGES, Unit
+from r1kit.stages.plan import REWARD_MODELS, PlannedStage
 from r1kit.types import Attempt
 
 
-def run(context: Context, unit: Unit) -> dict[str, Any]:
-    """Score the stages in `unit.needs`; return the scores as an entry of results.json."""
+def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
+    """Score the stages in `stage.needs`; return the scores as an entry of results.json."""
     reward_models = preference.reward_models(context)
 
     def liked(attempts: Sequence[Attempt]) -> float | None:
         return mean(score for score in reward_models.scores(attempts) if score is not None)
 
     scores = {}
-    for stage in (name for name in unit.needs if name not in JUDGES):
-        answers = _general_answers(context, stage)
-        scores[stage] = estimate(map(liked, answers), context.ranks)._asdict()
-        context.note(f"{stage}: the reward models give its answers {scores[stage]['value']:.2f}.")
+    for name in (name for name in stage.needs if name not in REWARD_MODELS):
+        answers = _general_answers(context, name)
+        scores[name] = estimate(map(liked, answers), context.ranks)._asdict()
+        context.note(f"{name}: the reward models give its answers {scores[name]['value']:.2f}.")
     return {"scores": scores}
 
 
@@ -38,12 +38,13 @@ def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
     benchmark = evaluation.general(context)
     policy = context.load(context.finished_checkpoint(stage))
     progress, n_done = evaluation.counting(context, stage, benchmark), count(1)
-    return sample_attempts(
-        context.open_sampler(policy).sampler,
-        renderer_of(policy.tokenizer),
-        context.ranks.share(list(enumerate(benchmark.problems))),
-        benchmark.n_samples,
-        benchmark.sampling,
-        evaluation.eval_seed(context),
-        lambda index, attempts: progress(next(n_done)),
-    )
+    with context.open_sampler(policy) as (sampler, _):
+        attempts = AttemptSampler(
+            sampler,
+            renderer_of(policy.tokenizer),
+            benchmark.n_samples,
+            benchmark.sampling,
+            evaluation.eval_seed(context),
+        )
+        problems = context.ranks.share(list(enumerate(benchmark.problems)))
+        return attempts.sample(problems, lambda index, sampled: progress(next(n_done)))

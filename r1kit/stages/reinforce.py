@@ -18,12 +18,12 @@ from r1kit.judges import Judge
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
@@ -46,21 +46,23 @@ class RLEnvironment:
 
 
 def run_with_rule_rewards(
-    context: Context, unit: Unit, config: RLConfig, first_index: int = 0
+    context: Context, stage: PlannedStage, config: RLConfig, first_index: int = 0
 ) -> None:
-    """Train `unit` on the recipe's problems with rule-based rewards alone.
+    """Train `stage` on the recipe's problems with rule-based rewards alone.
 
     Leaves its finished checkpoint.
     """
     tasks = context.tasks("train")
-    run(context, unit, config, RLEnvironment(lambda step: tasks, first_index=first_index))
+    run(context, stage, config, RLEnvironment(lambda step: tasks, first_index=first_index))
 
 
-def run(context: Context, unit: Unit, config: RLConfig, environment: RLEnvironment) -> None:
-    """Train `unit` from its initial weights; leaves its finished checkpoint."""
+def run(
+    context: Context, stage: PlannedStage, config: RLConfig, environment: RLEnvironment
+) -> None:
+    """Train `stage` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
-    resumed = context.resume(unit.name)
-    policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    resumed = context.resume(stage.name)
+    policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
     optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=environment.first_index)
     learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
@@ -69,25 +71,25 @@ def run(context: Context, unit: Unit, config: RLConfig, environment: RLEnvironme
             optimizers.load_state_dict(resumed.state["optimizers"])
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
             policy.load_reference(resumed.state)
-    sampler, weight_sync = context.open_sampler(policy)
-    weight_sync.publish(policy, state.step)
-    renderer = renderer_of(policy.tokenizer)
-    collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
         if state.step % config.sample_every == 0 and step.rollouts:
-            context.log_sample(group_record(unit.name, state.step, step.rollouts[0]))
-        context.log(unit.name, state.step, metrics)
+            context.log_sample(group_record(stage.name, state.step, step.rollouts[0]))
+        context.log(stage.name, state.step, metrics)
         if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
-            context.save(unit, state.step, policy, saved | policy.reference_state())
+            context.save(stage, state.step, policy, saved | policy.reference_state())
 
     context.started(
-        unit, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
+        stage, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
     )
-    publish = partial(weight_sync.publish, policy)
-    reinforce(learner, state, collector.step, publish, after_step)
+    renderer = renderer_of(policy.tokenizer)
+    with context.open_sampler(policy) as (sampler, weight_sync):
+        collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
+        publish = partial(weight_sync.publish, policy)
+        publish(state.step)
+        reinforce(learner, state, collector.step, publish, after_step)
 
 
 @dataclass
@@ -154,15 +156,11 @@ class Collector:
             judge=environment.judge,
             judged_task=environment.judged_task,
         )
-        return collect_rollouts(
-            self.sampler,
-            self.renderer,
-            rubric,
-            problems,
-            config.n_completions,
-            SamplingParams(config.max_tokens, config.temperature),
-            self.seed,
+        sampling = SamplingParams(config.max_tokens, config.temperature)
+        attempts = AttemptSampler(
+            self.sampler, self.renderer, config.n_completions, sampling, self.seed
         )
+        return collect_rollouts(attempts, rubric, problems)
 
 
 def _is_mixed(group: Group) -> bool:

@@ -11,15 +11,15 @@ from r1kit.config import FineTuneConfig
 from r1kit.files.atomic import replace_lines
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `rejection`; leaves its finished checkpoint, and its training data for students."""
     config = context.recipe.rejection or FineTuneConfig()
-    rows = sampled_data.sample_conversations(context, unit, "reasoning", config.sample)
+    rows = sampled_data.sample_conversations(context, stage, config.sample)
     rows += sampled_data.general_conversations(context, config.n_general)
-    taught = context.data("rejection.taught")
+    taught = context.data(f"{stage.name}.taught")
     if context.ranks.is_first:
         replace_lines(taught, rows)
-    tune.run(context, unit, rows, config.sft)
+    tune.run(context, stage, rows, config.sft)

@@ -7,12 +7,12 @@ from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversati
 from r1kit.errors import TaskError
 from r1kit.files.json_lines import read_lines
 from r1kit.renderers import renderer_of
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.rejection import IndexedProblems, rejection_sampling
 from r1kit.rollouts.rubric import Rubric
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.tasks.general import General
 from r1kit.types import SamplingParams
 
@@ -21,50 +21,55 @@ CHUNK = 512
 
 
 def sample_conversations(
-    context: Context, unit: Unit, teacher: str, config: RejectionSamplingConfig
+    context: Context, stage: PlannedStage, config: RejectionSamplingConfig
 ) -> list[TrainingRow]:
-    """Sample conversations from the newest model of `teacher`; also write `data/<unit>.jsonl`.
+    """Sample conversations from the model of `data_from`; also write `data/<stage>.jsonl`.
 
     Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is
     left.
     """
     recipe = context.recipe
+    teacher = stage.data_from
+    assert teacher is not None, f"{stage.name} has no source of data"
     path = context.finished_checkpoint(teacher)
     policy = context.load(path)
-    sampler = context.open_sampler(policy).sampler
-    tasks, first = context.tasks("train"), first_index(unit.name)
+    tasks, first = context.tasks("train"), first_index(stage.name)
     renderer, rubric = renderer_of(policy.tokenizer), Rubric(tasks.verify, {})
     sampling = SamplingParams(config.max_tokens, config.temperature, config.top_p)
     held_out = context.tasks("held_out").distinct(recipe.eval.n_problems)
     report = context.counting(
-        unit.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
+        stage.name, config.n_problems, f"{teacher} answers {config.n_problems:,} problems"
     )
     failures: list[str] = []
 
     def sample(part: IndexedProblems) -> RolloutBatch:
-        batch = collect_rollouts(
-            sampler, renderer, rubric, part, config.n_completions, sampling, recipe.seed
-        )
+        batch = collect_rollouts(attempts, rubric, part)
         failures.extend([batch.failure] if batch.failure else [])
         return batch
 
-    samples = rejection_sampling(
-        [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
-        sample,
-        context.data(unit.name),
-        Provenance(path.name, recipe.seed),
-        config.rules,
-        [BenchmarkQuestions("held-out", [problem.messages[-1].content for problem in held_out])],
-        n=config.n_completions,
-        sampling=sampling,
-        parse=renderer.parse,
-        chunk=CHUNK,
-        ranks=context.ranks,
-        on_chunk=lambda n_done, total: report(n_done) if n_done else None,
-    )
+    with context.open_sampler(policy) as (sampler, _):
+        attempts = AttemptSampler(sampler, renderer, config.n_completions, sampling, recipe.seed)
+        samples = rejection_sampling(
+            [(index, tasks.problem(index)) for index in range(first, first + config.n_problems)],
+            sample,
+            context.data(stage.name),
+            Provenance(path.name, recipe.seed),
+            config.rules,
+            [
+                BenchmarkQuestions(
+                    "held-out", [problem.messages[-1].content for problem in held_out]
+                )
+            ],
+            n=config.n_completions,
+            sampling=sampling,
+            parse=renderer.parse,
+            chunk=CHUNK,
+            ranks=context.ranks,
+            on_chunk=lambda n_done, total: report(n_done) if n_done else None,
+        )
     context.note_failure(failures)
     rows = [row for _, row in read_lines(samples.data)]
-    context.note(f"{unit.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
+    context.note(f"{stage.name}: {len(rows):,} of {samples.n_rollouts:,} samples are kept.")
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
 from r1kit.model.policy import TrainableModel
 from r1kit.stages.context import Context, ResumePoint
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.train.optim import make_optimizers
 from r1kit.train.train_loop import Gradients, train_loop
 
@@ -18,7 +18,7 @@ M = TypeVar("M", bound=TrainableModel)
 
 def run(
     context: Context,
-    unit: Unit,
+    stage: PlannedStage,
     gradients: Gradients[M, T],
     model: M,
     steps: Sequence[Sequence[T]],
@@ -26,7 +26,7 @@ def run(
     resumed: ResumePoint | None,
     what: str,
 ) -> None:
-    """Train the model on this rank's examples; leaves a finished checkpoint of `unit`.
+    """Train the model on this rank's examples; leaves a finished checkpoint of `stage`.
 
     `model` is that of `resumed` if there is one. `what` describes the stage in the live view.
     """
@@ -34,12 +34,12 @@ def run(
     if resumed:
         with resumed.restoring():
             optimizers.load_state_dict(resumed.state["optimizers"])
-    context.started(unit, len(steps), what)
+    context.started(stage, len(steps), what)
 
     def after_step(step: int, metrics: dict[str, float]) -> None:
-        context.log(unit.name, step, metrics)
+        context.log(stage.name, step, metrics)
         if step % config.checkpoint_every == 0 or step == len(steps):
-            context.save(unit, step, model, {"optimizers": optimizers.state_dict()})
+            context.save(stage, step, model, {"optimizers": optimizers.state_dict()})
 
     train_loop(
         gradients,

@@ -11,26 +11,28 @@ from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.sft import example, updates
 from r1kit.types import Trajectory
 
 
-def run(context: Context, unit: Unit, rows: Sequence[TrainingRow], config: SFTConfig) -> None:
-    """Fine-tune the unit's initial weights on `rows`; leaves its finished checkpoint.
+def run(
+    context: Context, stage: PlannedStage, rows: Sequence[TrainingRow], config: SFTConfig
+) -> None:
+    """Fine-tune the stage's initial weights on `rows`; leaves its finished checkpoint.
 
     Every rank gets all rows. Raises ConfigError if one is longer than the model's context.
     """
-    resumed = context.resume(unit.name)
-    policy = context.load(resumed.path if resumed else context.parent_checkpoint(unit))
+    resumed = context.resume(stage.name)
+    policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
     renderer = renderer_of(policy.tokenizer)
     examples = [as_example(row, renderer) for row in rows]
-    _refuse_long(examples, policy.max_positions, unit.name)
+    _refuse_long(examples, policy.max_positions, stage.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[index] for index in context.ranks.share(indices)] for indices in plan]
     what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
-    supervised.run(context, unit, cross_entropy, policy, steps, config, resumed, what)
+    supervised.run(context, stage, cross_entropy, policy, steps, config, resumed, what)
 
 
 def as_example(row: TrainingRow, renderer: Renderer) -> Trajectory:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from r1kit.runs.stage_specs import first_index
 from r1kit.stages import reinforce
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 
-def run(context: Context, unit: Unit) -> None:
+def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `zero`; leaves its finished checkpoint."""
     config = context.recipe.zero
-    reinforce.run_with_rule_rewards(context, unit, config, first_index("zero"))
+    reinforce.run_with_rule_rewards(context, stage, config, first_index("zero"))

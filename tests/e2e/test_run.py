@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.forks import Fork
+from tests.forks import Fork, completed
 
 pytestmark = pytest.mark.xdist_group("smoke run")
 """one process: what it starts is dear"""
@@ -36,6 +36,11 @@ def run(out: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(out, *more, **how), capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def forked(out: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """As `run`, without the seconds of an interpreter's start."""
+    return completed(command(out, *more, **how))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -105,7 +110,7 @@ def test_sampler_and_learner_agree_in_a_real_run(finished: Path) -> None:
 
 def test_a_finished_run_stays_as_it_is(finished: Path) -> None:
     before = evidence(finished)
-    again = run(finished)
+    again = forked(finished)
     assert again.returncode == 0
     assert evidence(finished) == before
     chat, serve, other = again.stdout.split("Next:")[1].strip().splitlines()[1:]
@@ -192,7 +197,7 @@ def test_two_runs_on_one_folder(tmp_path: Path) -> None:
         while not (out / "manifest.json").exists():
             assert first.poll() is None
             time.sleep(0.05)
-        second = run(out, settings=["zero.n_steps=500"])
+        second = forked(out, settings=["zero.n_steps=500"])
         assert second.returncode == 4
         assert f"in use by process {first.pid}" in second.stderr.replace("\n", " ")
         assert "Traceback" not in second.stderr
@@ -216,7 +221,7 @@ def test_two_runs_on_one_folder(tmp_path: Path) -> None:
 def test_mistakes_are_sentences(
     tmp_path: Path, settings: Sequence[str], code: int, says: str
 ) -> None:
-    done = run(tmp_path / "run", settings=settings)
+    done = forked(tmp_path / "run", settings=settings)
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == code, said
     assert says in said
@@ -224,12 +229,12 @@ def test_mistakes_are_sentences(
 
 
 def test_another_recipe_on_the_same_folder_is_refused(finished: Path) -> None:
-    done = run(finished, settings=["zero.n_steps=7"])
+    done = forked(finished, settings=["zero.n_steps=7"])
     assert done.returncode == 4
     assert "zero.n_steps was 6, now 7" in " ".join(done.stderr.split())
 
 
 def test_only_a_stage_whose_source_is_missing(tmp_path: Path) -> None:
-    done = run(tmp_path / "run", "--only", "zero")
+    done = forked(tmp_path / "run", "--only", "zero")
     assert done.returncode == 2
     assert "starts from base" in " ".join(done.stderr.split())

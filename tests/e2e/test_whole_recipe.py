@@ -23,6 +23,8 @@ SETTINGS = [
     "final.n_completions=4", "final.max_tokens=40", "final.checkpoint_every=1",
     "preference.checkpoint_every=1", "preference.n_pairs=16", "preference.batch=8",
     "distill.twin.n_steps=1", "compute.n_processes=1",
+    "distill.students=[{name='qwen', tokens=20_000, twin=true, model={family='qwen3', "
+    "vocab_size=400, n_layers=2, hidden=48, intermediate=96, n_heads=2, n_kv_heads=2}}]",
 ]  # fmt: skip
 WHOLE = ROOT / "recipes" / "rehearsal.toml"
 STAGES = [

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import ComputeConfig
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.evals.benchmark import Benchmark, BenchmarkResult, evaluate, sample_benchmark, summarize
+from r1kit.evals.benchmark import Benchmark, BenchmarkResult, sample_benchmark, summarize
 from r1kit.model import parallel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
@@ -65,15 +65,16 @@ def scripted(
 
 def evaluated(ranks: Ranks, **changes: Any) -> BenchmarkResult:
     tokenizer = new_tokenizer()
-    return evaluate(
-        scripted(tokenizer), renderer_of(tokenizer), replace(BENCHMARK, **changes), ranks, seed=7
-    )
+    benchmark = replace(BENCHMARK, **changes)
+    batch = sample_benchmark(scripted(tokenizer), renderer_of(tokenizer), benchmark, ranks, seed=7)
+    assert batch.failure == ""
+    return summarize(benchmark, batch.groups, ranks)
 
 
 def test_problems_are_the_clusters_and_undecided_ones_do_not_count() -> None:
     result = evaluated(Ranks())
     rates, votes = [2 / 3, 1 / 3, 1.0], [1.0, 0.0, 1.0]  # nothing of q4 is decided
-    assert (result.n_problems, result.n_samples, result.failure) == (3, 3, "")
+    assert (result.n_problems, result.n_samples) == (3, 3)
     assert result.estimates["pass_at_1"].value == pytest.approx(sum(rates) / 3)
     assert result.estimates["pass_at_1"].stderr == pytest.approx(1 / 3 / math.sqrt(3))
     assert result.estimates["cons_at_k"].value == pytest.approx(sum(votes) / 3)
@@ -140,7 +141,8 @@ def test_a_failing_verifier_is_told_and_its_answers_are_undecided() -> None:
             raise ZeroDivisionError("division by zero")
         return verify(problem, answer)
 
-    result = evaluated(Ranks(), verify=broken)
-    assert result.failure.startswith("The verifier of ")
-    assert "ZeroDivisionError: division by zero" in result.failure
-    assert replace(result, failure="") == evaluated(Ranks())
+    benchmark, tokenizer = replace(BENCHMARK, verify=broken), new_tokenizer()
+    batch = sample_benchmark(scripted(tokenizer), renderer_of(tokenizer), benchmark, Ranks(), 7)
+    assert batch.failure.startswith("The verifier of ")
+    assert "ZeroDivisionError: division by zero" in batch.failure
+    assert summarize(benchmark, batch.groups, Ranks()) == evaluated(Ranks())

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "tasks": {"types", "errors", "files", "config", "renderers", "verify"},
     "curate": {"types", "errors", "files", "config", "renderers", "verify"},
     "model": {"types", "errors", "files", "processes", "config", "runs", "renderers"},
-    "engines": {"types", "errors", "files", "http", "processes", "renderers", "model"},
+    "engines": {"types", "errors", "files", "http", "processes", "config", "renderers", "model"},
     "train": {"types", "errors", "config", "model"},
     "judges": {"types", "errors", "engines", "renderers", "model", "train"},
     "rollouts": {

@@ -15,7 +15,7 @@ from r1kit.errors import CheckpointError
 from r1kit.model.find import find_model
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import base
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 
 
 def test_a_folder_is_itself(tmp_path: Path) -> None:
@@ -133,4 +133,4 @@ def test_without_a_network_or_offline_nothing_is_tried_again_and_again(
 def test_a_recipe_whose_model_is_not_there_is_refused_at_once() -> None:
     shape = ModelConfig(path="./none")
     with pytest.raises(CheckpointError, match="no checkpoint at ./none"):
-        base.make(None, Unit("base", "base.run"), shape, BaseConfig(tokens=1))  # type: ignore[arg-type]
+        base.make(None, PlannedStage("base", "base.run"), shape, BaseConfig(tokens=1))  # type: ignore[arg-type]

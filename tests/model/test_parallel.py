@@ -36,7 +36,7 @@ def talk(
     return everybody, sums, parameter.grad.tolist(), other.grad.tolist(), ranks.share(range(5))
 
 
-def test_two_processes_gather_and_sum() -> None:
+def test_two_processes_gather_and_sum(forked_ranks: None) -> None:
     everybody, sums, first, second, share = parallel.launch(2, CPU, talk, "hello")
     assert everybody == [("hello", 0), ("hello", 1)]
     assert sums == {"n": 2.0, "rank0": 2.0, "rank1": 2.0}

@@ -11,7 +11,7 @@ from r1kit.engines.scripted import Script, ScriptedEngine
 from r1kit.errors import SandboxError
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts, request_seed
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts, request_seed
 from r1kit.rollouts.rejection import IndexedProblems
 from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.tasks.world import Equation
@@ -37,7 +37,8 @@ def collected(
         renderer_of(tokenizer),
         Rubric(verify or task.verify, {"accuracy": 1.0, "format": 0.5}),
     )
-    batch = collect_rollouts(engine, renderer, rubric, problems, n, SamplingParams(64), 1, **more)
+    attempts = AttemptSampler(engine, renderer, n, SamplingParams(64), seed=1)
+    batch = collect_rollouts(attempts, rubric, problems, **more)
     return problems, batch
 
 
@@ -150,9 +151,8 @@ def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedToke
         task.verify, {"accuracy": 1.0}, weights,
         max_tokens=64, overlong_buffer=64, judge=Half(), judged_task=task.name,
     )  # fmt: skip
-    result = collect_rollouts(
-        engine, renderer_of(tokenizer), rubric, problems, 2, SamplingParams(64), seed=0
-    )
+    attempts = AttemptSampler(engine, renderer_of(tokenizer), 2, SamplingParams(64), seed=0)
+    result = collect_rollouts(attempts, rubric, problems)
     for group in result.groups:
         for rollout in group.rollouts:
             length = -len(rollout.completion.token_ids) / 64

@@ -19,7 +19,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection, rollouts_file
-from r1kit.rollouts.collect import RolloutBatch, collect_rollouts
+from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.rubric import Rubric
 from r1kit.tasks.world import FAMILIES, Equation, Family
 from r1kit.types import (
@@ -291,7 +291,7 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.RejectionSamplin
         n_asked += len(part)
         renderer, rubric = renderer_of(tokenizer), Rubric(TASK.verify, {"accuracy": 1.0})
         engine = ScriptedEngine(answer, tokenizer)
-        return collect_rollouts(engine, renderer, rubric, part, 9, SAMPLING, 5)
+        return collect_rollouts(AttemptSampler(engine, renderer, 9, SAMPLING, 5), rubric, part)
 
     result = rejection.rejection_sampling(
         PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks

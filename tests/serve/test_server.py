@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -16,8 +17,10 @@ from typer.testing import CliRunner
 
 from r1kit import cli
 from r1kit.serve.server import listening
+from tests.forks import Fork
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]
+ADDRESS = re.compile(r"tiny at (http://127.0.0.1:[0-9]+)")
 
 
 def address(log: IO[str]) -> str:
@@ -25,8 +28,8 @@ def address(log: IO[str]) -> str:
     lines = []
     for line in log:
         lines.append(line)
-        if result := re.search(r"tiny at (http://127.0.0.1:[0-9]+)", line):
-            return result[1]
+        if match := ADDRESS.search(line):
+            return match[1]
     raise AssertionError("".join(lines))
 
 
@@ -56,25 +59,22 @@ def test_a_process_serves_until_it_is_stopped(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder: Path) -> None:
     """Nothing of it is in the log but its line: it was no error of the server."""
-    command = [*R1, str(folder), "--port", "0", "--max-rows", "1", "--no-page"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            process.stderr.readline()
-            url = address(process.stderr)
-            body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "n": 8,
-                    "max_tokens": 450, "stream": True}  # fmt: skip
-            with ExitStack() as stack:
-                for _ in range(10):  # more than is written in the time that is given
-                    post = httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60)
-                    last = stack.enter_context(post)
-                    assert last.status_code == 200
-                process.send_signal(signal.SIGTERM)
-                rest = last.read().decode()
-            log = process.stderr.read()
-            assert process.wait(20) == 143
-        finally:
-            process.kill()
+    command = [sys.executable, "-m", "r1kit", "serve", str(folder)]
+    with Fork([*command, "--port", "0", "--max-rows", "1", "--no-page"]) as process:
+        while not (url := ADDRESS.search(process.output("stderr"))):
+            assert process.poll() is None, process.output("stderr")
+            time.sleep(0.05)
+        body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "n": 8,
+                "max_tokens": 450, "stream": True}  # fmt: skip
+        with ExitStack() as stack:
+            for _ in range(10):  # more than is written in the time that is given
+                post = httpx.stream("POST", f"{url[1]}/v1/chat/completions", json=body, timeout=60)
+                last = stack.enter_context(post)
+                assert last.status_code == 200
+            process.send_signal(signal.SIGTERM)
+            rest = last.read().decode()
+        assert process.wait(20) == 143
+        log = process.output("stderr")
     assert "The server is shutting down." in rest
     assert rest.rstrip().endswith("data: [DONE]")
     assert "200, then 503" in log

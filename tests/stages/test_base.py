@@ -15,7 +15,7 @@ from r1kit.renderers.r1_zero import R1ZeroRenderer
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import base
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from tests.renderers.dialects import byte_tokenizer
 
 SHAPE: dict[str, Any] = {
@@ -46,7 +46,7 @@ def test_a_recipe_chooses_the_chat_template_of_an_adopted_base(
 ) -> None:
     recipe = parse(RECIPE | {"model": {"path": str(adopted)} | settings}, "t.toml")
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
-        base.run(Context(recipe, Ranks(), run, None), Unit("base", "base.run", None, ""))
+        base.run(Context(recipe, Ranks(), run, None), PlannedStage("base", "base.run", None, ""))
         tokenizer = folder.open_tokenizer(run.required_checkpoint("base"))
     assert type(renderer_of(tokenizer)) is dialect
     assert folder.open_tokenizer(adopted).chat_template is None

@@ -5,9 +5,19 @@ from pathlib import Path
 import pytest
 
 from r1kit import config
+from r1kit.diagnose.settings import settings_of
 from r1kit.errors import ConfigError
+from r1kit.runs.stage_specs import (
+    OWN_SAMPLES,
+    STAGES,
+    StageSpec,
+    first_index,
+    is_main,
+    stage_order,
+)
 from r1kit.stages import pipeline
 from r1kit.stages.cold_start import insert_answer_word
+from r1kit.stages.context_length import sampled_lengths
 from r1kit.stages.plan import StageSelection, plan
 from r1kit.types import Json
 
@@ -19,30 +29,53 @@ def without(section: str) -> config.Recipe:
 
 
 def test_the_lineage_is_the_papers() -> None:
-    units = {unit.name: unit for unit in plan(WHOLE)}
-    assert [name for name in units if "/" not in name] == [
+    stages = {stage.name: stage for stage in plan(WHOLE)}
+    assert [name for name in stages if "/" not in name] == [
         "base", "zero", "cold_start", "reasoning", "rejection", "final",
         "preference_eval",
     ]  # fmt: skip
-    weights = {name: unit.weights_from for name, unit in units.items()}
+    weights = {name: stage.weights_from for name, stage in stages.items()}
     assert weights["zero"] == weights["cold_start"] == weights["rejection"] == "base"
     assert weights["reasoning"] == "cold_start"
     assert weights["final"] == weights["preference/helpful"] == "rejection"
-    assert units["cold_start"].data_from == "zero"
-    assert units["rejection"].data_from == "reasoning"
+    assert stages["cold_start"].data_from == "zero"
+    assert stages["rejection"].data_from == "reasoning"
     assert weights["distill/qwen"] == weights["distill/qwen/zero"] == "distill/qwen/base"
-    assert units["distill/qwen"].data_from == "rejection"
+    assert stages["distill/qwen"].data_from == "rejection"
     assert weights["distill/qwen/base"] is None
 
 
-def test_every_unit_has_a_program() -> None:
-    for unit in plan(WHOLE):
-        assert callable(pipeline._program(unit)), unit.program
+def test_every_unit_has_a_entry_point() -> None:
+    for stage in plan(WHOLE):
+        assert callable(pipeline._entry_point(stage)), stage.entry_point
+
+
+class LongerRecipe(config.Recipe):
+    polish: config.RLConfig | None = None
+
+
+def test_a_new_stage_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = StageSpec("polish", "reasoning", OWN_SAMPLES, "polish", 5_000_000, title="polish")
+    monkeypatch.setitem(STAGES, "polish", spec)
+    recipe = LongerRecipe(polish=config.RLConfig(max_tokens=2000), **dict(WHOLE))
+    *_, polish = plan(recipe)
+    assert (polish.name, polish.entry_point) == ("polish", "polish.run")
+    assert (polish.weights_from, polish.data_from) == ("reasoning", OWN_SAMPLES)
+    assert polish.needs == ("reasoning",)
+    with pytest.raises(ConfigError, match="polish needs reasoning, .*add \\[reasoning\\]"):
+        plan(recipe.model_copy(update={"reasoning": None, "rejection": None, "final": None,
+                                       "distill": None, "ablations": ()}))  # fmt: skip
+    assert sampled_lengths(recipe)["polish.max_tokens"] == 2000
+    assert settings_of(recipe.model_dump(mode="json"), "polish").shown("max_tokens") == (
+        "polish.max_tokens (now 2000)"
+    )
+    assert (is_main("polish"), first_index("polish")) == (True, 5_000_000)
+    assert stage_order("polish") > stage_order("final")
 
 
 def test_a_recipe_without_sections_ends_with_zero() -> None:
     tiny = config.parse({"name": "t", "tasks": [{"name": "equation"}]}, "t")
-    assert [unit.name for unit in plan(tiny)] == ["base", "zero"]
+    assert [stage.name for stage in plan(tiny)] == ["base", "zero"]
 
 
 DISTILL = sorted((Path(__file__).parents[2] / "recipes" / "distill").glob("*.toml"))
@@ -53,12 +86,12 @@ def test_the_papers_students_are_made_from_a_file_alone(path: Path) -> None:
     recipe = config.load(path)
     assert recipe.distill is not None
     [student] = recipe.distill.students
-    units = plan(recipe)
-    assert [unit.name for unit in units] == [
+    stages = plan(recipe)
+    assert [stage.name for stage in stages] == [
         f"distill/{student.name}/base",
         f"distill/{student.name}",
     ]
-    assert (units[1].data_from, units[1].needs) == ("data/taught.jsonl", ())
+    assert (stages[1].data_from, stages[1].needs) == ("data/taught.jsonl", (stages[0].name,))
     rates = {"1.5b": 1e-4, "7b": 8e-5, "8b": 5e-5, "14b": 7e-5, "32b": 6e-5, "70b": 2e-5}
     sft = recipe.distill.sft  # the paper's table 6
     assert sft.optim.lr == rates[path.stem.split("-")[-1]]
@@ -105,7 +138,7 @@ def test_a_bare_box_gets_a_word_in_the_questions_language() -> None:
 
 
 def test_which_stages_are_made_in_a_session() -> None:
-    names = [unit.name for unit in plan(WHOLE)]
+    names = [stage.name for stage in plan(WHOLE)]
 
     def chosen(**expected: str) -> list[str]:
         made = StageSelection(**expected)

@@ -20,7 +20,7 @@ from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import preference
 from r1kit.stages.context import Context
-from r1kit.stages.plan import HARMLESS, HELPFUL, Unit
+from r1kit.stages.plan import HARMLESS, HELPFUL, PlannedStage
 from r1kit.tasks.general import General
 from r1kit.tasks.general.preference import Preference, Safety
 from r1kit.types import Checkpoint
@@ -79,13 +79,13 @@ class Killer:
             raise KeyboardInterrupt
 
 
-def train(made: Recipe, run: RunDir, observer: Any, stage: str, parent: Path) -> dict[str, Any]:
+def train(made: Recipe, run: RunDir, observer: Any, name: str, parent: Path) -> dict[str, Any]:
     """The stage in a run whose rejection is `parent`."""
     own = run.checkpoint_path("rejection", 7)
     if not own.exists():
         shutil.copytree(parent, own)
-    unit = Unit(stage, "preference.run", "rejection", "made preferences")
-    return preference.run(Context(made, Ranks(), run, observer), unit)
+    stage = PlannedStage(name, "preference.run", "rejection", "made preferences")
+    return preference.run(Context(made, Ranks(), run, observer), stage)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

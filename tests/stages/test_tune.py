@@ -15,7 +15,7 @@ from r1kit.renderers import renderer_of
 from r1kit.runs.run_dir import RunDir
 from r1kit.stages import tune
 from r1kit.stages.context import Context
-from r1kit.stages.plan import Unit
+from r1kit.stages.plan import PlannedStage
 from r1kit.types import Checkpoint
 
 ROW: dict[str, Any] = {
@@ -62,9 +62,9 @@ def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
         )  # fmt: skip
         facts = Checkpoint("", "base", 1, None, None, "r1", tokenizer_hash(tokenizer), "")
         checkpoint.save(path, model, tokenizer, facts)
-        unit = Unit("cold_start", "cold_start.run", "base", "")
+        stage = PlannedStage("cold_start", "cold_start.run", "base", "")
         with pytest.raises(ConfigError) as error:
-            tune.run(Context(made, Ranks(), run, None), unit, [ROW, long, long], SFTConfig())
+            tune.run(Context(made, Ranks(), run, None), stage, [ROW, long, long], SFTConfig())
     output = str(error.value)
     assert output.startswith("2 of 3 conversations for cold_start are longer than the 64 tokens")
     assert "raise its model.max_positions, or lower the max_tokens" in output
