@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from r1kit.chat import talk
-from r1kit.chat.backends import Local
+from r1kit.chat.backends import LocalBackend
 from r1kit.chat.conversation import Conversation
 from r1kit.console.error_reporting import sentences
 from r1kit.processes import signals
@@ -66,9 +66,9 @@ def main(
     """Ask a reasoning model on this machine: its thinking, then its answer, as they come."""
     console = Console()
     with sentences(console):
-        voice = Local.opened(model, device.value, dtype.value)
+        backend = LocalBackend.open_model(model, device.value, dtype.value)
         sampling = SamplingParams(max_tokens, temperature, top_p)
-        conversation = Conversation(voice, sampling, seed, console, think)
+        conversation = Conversation(backend, sampling, seed, console, think)
         if prompt is None:
             talk(conversation)
         else:

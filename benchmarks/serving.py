@@ -108,7 +108,7 @@ class Server:
         """Measure one concurrency level while all other servers are stopped."""
         if self.error is not None:
             return
-        asked = load_test.Load(
+        asked = load_test.LoadRequest(
             f"http://127.0.0.1:{self.port}/v1", self.model, max_tokens=MAX_TOKENS, extra=self.extra
         )
         with self.awake():

@@ -50,7 +50,7 @@ def main() -> None:
     options = ["--max-rows", "64", "--max-waiting", "512"]
     with serving(["serve", asked.model, *options]) as server:
         model = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
-        work = load_test.Load(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)
+        work = load_test.LoadRequest(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)
         failures = soak(work, server.pid, asked.disconnects, asked.requests)
         failures += left_behind(server.url)
     for failure in failures:
@@ -59,7 +59,7 @@ def main() -> None:
     sys.exit(bool(failures))
 
 
-def soak(work: load_test.Load, pid: int, disconnects: int, requests: int) -> list[str]:
+def soak(work: load_test.LoadRequest, pid: int, disconnects: int, requests: int) -> list[str]:
     """Run both phases and return the failures."""
     server = psutil.Process(pid)
     first = load_test.ask_all(work, range(KINDS), 1)

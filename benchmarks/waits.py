@@ -177,7 +177,7 @@ def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
     """Send a request and return its streamed answer."""
     said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
     url = f"http://127.0.0.1:{server.port}/v1"
-    asked = client.Load(url, server.model, max_tokens=max_tokens, extra=said)
+    asked = client.LoadRequest(url, server.model, max_tokens=max_tokens, extra=said)
     [stream] = client.ask_all(asked, [0], 1)
     if stream.error is not None:
         sys.exit(f"{server.name}: {stream.error}")

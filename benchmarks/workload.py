@@ -40,7 +40,7 @@ def make(folder: Path, given: str | None) -> Work:
         tokenizer = load_tokenizer(folder)
         model = causal_lm.load(folder, "cpu", torch.float32)
     questions = [problem.messages for problem in tasks.problems(0, recipe.zero.n_problems)]
-    prompt_ids = [renderer_of(tokenizer).prompt(messages) for messages in questions]
+    prompt_ids = [renderer_of(tokenizer).render_prompt(messages) for messages in questions]
     return Work(
         model=str(folder),
         questions=[messages[-1].content for messages in questions],

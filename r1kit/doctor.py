@@ -43,7 +43,7 @@ def show(console: Console) -> None:
 def attack(console: Console) -> int:
     """Run the escape suite at the best level, print it and return the number of failures."""
     from r1kit.verify.sandbox.attacks import ATTACKS
-    from r1kit.verify.sandbox.attacks.scene import judge
+    from r1kit.verify.sandbox.attacks.testbed import run_attack
 
     n_failures = 0
     with Sandbox("auto", n_workers=1) as sandbox:
@@ -54,7 +54,7 @@ def attack(console: Console) -> int:
             if case.only_strict and sandbox.level != "strict":
                 table.add_row(case.name, case.tries, "-", "not promised at this level", "")
                 continue
-            outcome = judge(sandbox, case)
+            outcome = run_attack(sandbox, case)
             n_failures += not outcome.passed
             cell = "yes" if outcome.passed else "[bold red]NO[/]"
             table.add_row(

@@ -67,7 +67,7 @@ class EngineError(R1Error):
 
 
 class GrammarError(EngineError):
-    """A completion that can no longer be held to its schema; the engine continues."""
+    """A completion cannot follow its schema any further; the engine continues."""
 
 
 class ComputeError(R1Error):

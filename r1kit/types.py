@@ -138,10 +138,10 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedCompletion:
     """A completion split into thinking and answer.
 
-    `<think>try 5</think>\\\\boxed{5}` is `Parsed("try 5", "\\\\boxed{5}", True)`.
+    `<think>try 5</think>\\\\boxed{5}` is `ParsedCompletion("try 5", "\\\\boxed{5}", True)`.
     """
 
     thinking: str | None
@@ -159,7 +159,7 @@ class Attempt:
     problem: Problem
     prompt_ids: list[int]
     completion: Completion
-    parsed: Parsed
+    parsed: ParsedCompletion
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from r1kit.renderers.thinking import parse
 from r1kit.report import figures, markdown, plots
 from r1kit.report.facts import claim_line, main_showcase
 from r1kit.report.tables import tables
-from r1kit.runs.run_reader import Evidence, read
+from r1kit.runs.run_reader import RunContents, read
 
 MACHINE = (
     "r1kit",
@@ -85,7 +85,7 @@ def make(command: list[str]) -> None:
         process_guard.stop(running)
 
 
-def keep(runs: list[Evidence], recipe: Path, out: Path) -> None:
+def keep(runs: list[RunContents], recipe: Path, out: Path) -> None:
     """Write the results folder."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(recipe, out / "recipe.toml")
@@ -111,12 +111,12 @@ def redraw(folder: Path) -> None:
     print(f"Redrawn: {folder}")
 
 
-def kept_run(results: Path) -> Evidence:
+def kept_run(results: Path) -> RunContents:
     """Load one seed of a results folder, which stores neither samples nor clock."""
     seed = int(results.stem.removeprefix("results-seed"))
     recipe = load(results.parent / "recipe.toml", [f"seed={seed}"]).model_dump(mode="json")
     metrics = results.parent / f"metrics-seed{seed}.jsonl"
-    return Evidence(
+    return RunContents(
         path=results.parent,
         manifest={"seed": seed, "sessions": [], "lineage": []},
         recipe=recipe,
@@ -139,7 +139,7 @@ def thinned(metrics: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def summary(runs: list[Evidence], name: str, out: Path) -> str:
+def summary(runs: list[RunContents], name: str, out: Path) -> str:
     """Write pictures and claims to `out`, and return the text of README.md about them."""
     drawn = [*figures.pictures(runs), figures.curves(runs, "zero")]
     for item in drawn:
@@ -155,7 +155,7 @@ def summary(runs: list[Evidence], name: str, out: Path) -> str:
     return "\n\n".join(filter(None, parts)) + "\n\n"
 
 
-def origin(runs: list[Evidence], recipe: Path) -> str:
+def origin(runs: list[RunContents], recipe: Path) -> str:
     """Return the end of README.md: time, command, machine and versions."""
     seeds = [run.manifest["seed"] for run in runs]
     took = ", ".join(
@@ -182,7 +182,7 @@ def verdict(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def samples(run: Evidence) -> str:
+def samples(run: RunContents) -> str:
     """Render the showcase answers of the main path's stages, then about N_GROUPS RL completions."""
     parts = ["# What it wrote", "", "Greedy answers to the same questions, stage by stage.", ""]
     shown = main_showcase(run.samples)

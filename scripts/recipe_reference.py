@@ -32,19 +32,18 @@ INTRO = """\
 
 <!-- Written by scripts/recipe_reference.py from r1kit/config/: change the text there. -->
 
-A recipe is one TOML file that says how much of everything. Only `name` and one `[[tasks]]` entry
-are needed; every other key has the default shown here, where `none` means left out. A key that is
-not in these tables is an error that names the nearest one that is. `r1 run RECIPE.toml --set
-key=value` changes a key for one run, with the section before the dot: `--set zero.n_steps=50`.
+A recipe is one TOML file with all settings of a run. Only `name` and one `[[tasks]]` entry are
+required; every other key has the default shown here, where `none` means that the key is left out.
+An unknown key is an error that names the nearest known key. `r1 run RECIPE.toml --set key=value`
+changes a key for one run; the section comes before the dot: `--set zero.n_steps=50`.
 
-[recipes/tiny.toml](../recipes/tiny.toml) is the one to read first. What the keys of `[zero]` do to
-a step of reinforcement learning is told in [zero.md](zero.md); tasks are explained in
-[tasks.md](tasks.md).
+Read [recipes/tiny.toml](../recipes/tiny.toml) first. [zero.md](zero.md) explains what the keys of
+`[zero]` change in a step of reinforcement learning, and [tasks.md](tasks.md) explains tasks.
 """
 LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "min_length": "at least {}"}
 KINDS = {int: "integer", float: "number", str: "text", bool: "true or false"}
 
-Places = dict[type[BaseModel], list[str]]
+SectionNames = dict[type[BaseModel], list[str]]
 """maps a model to the recipe tables it describes"""
 
 
@@ -53,9 +52,9 @@ def reference() -> str:
     return "\n".join([INTRO, *(section(model, at) for model, at in places().items())])
 
 
-def places() -> Places:
+def places() -> SectionNames:
     """List every table a recipe can have, the recipe itself (named "") first."""
-    found: Places = {config.Recipe: [""]}
+    names: SectionNames = {config.Recipe: [""]}
 
     def visit(model: type[BaseModel], prefix: str) -> None:
         for name, field in model.model_fields.items():
@@ -63,11 +62,11 @@ def places() -> Places:
             if inner is not None:
                 is_list = get_origin(field.annotation) is tuple
                 title = f"[[{prefix}{name}]]" if is_list else f"[{prefix}{name}]"
-                found.setdefault(inner, []).append(title)
+                names.setdefault(inner, []).append(title)
                 visit(inner, f"{prefix}{name}.")
 
     visit(config.Recipe, "")
-    return found
+    return names
 
 
 def nested(field: FieldInfo) -> type[BaseModel] | None:
@@ -95,13 +94,13 @@ def section(model: type[BaseModel], at: list[str]) -> str:
 def meanings(model: type[BaseModel]) -> dict[str, str]:
     """Map each field of a model to the docstring under it, or to its parent's if it has none."""
     [parent] = model.__bases__
-    found = dict(meanings(parent)) if parent is not BaseModel else {}
+    fields = dict(meanings(parent)) if parent is not BaseModel else {}
     [definition] = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
     for node, after in pairwise(definition.body):
         if isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
-            found[ast.unparse(node.target)] = " ".join(str(ast.literal_eval(after.value)).split())
-    return found
+            fields[ast.unparse(node.target)] = " ".join(str(ast.literal_eval(after.value)).split())
+    return fields
 
 
 def allowed(field: FieldInfo) -> str:

@@ -74,8 +74,8 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        room = schema if hasattr(schema, match[2]) else responses
-        return f"{match[1]}\n\n{fields(getattr(room, match[2]))}\n\n{match[3]}"
+        module = schema if hasattr(schema, match[2]) else responses
+        return f"{match[1]}\n\n{fields(getattr(module, match[2]))}\n\n{match[3]}"
 
     pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"
     return re.sub(pattern, table, page, flags=re.DOTALL)

@@ -39,12 +39,12 @@ values = st.recursive(
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place inside a JSON value."""
     inside = value.items() if isinstance(value, dict) else enumerate(value)
-    found = []
+    result = []
     for key, part in inside:
-        found.append((*path, key))
+        result.append((*path, key))
         if isinstance(part, (dict, list)):
-            found += places(part, (*path, key))
-    return found
+            result += places(part, (*path, key))
+    return result
 
 
 def put(value: Any, path: tuple[Any, ...], part: Any) -> Any:
@@ -60,8 +60,8 @@ def put(value: Any, path: tuple[Any, ...], part: Any) -> Any:
 def spoilt(draw: st.DrawFn, body: dict[str, Any]) -> Any:
     """A good body with something else in one or two places, or with a field more."""
     for _ in range(draw(st.integers(1, 2))):
-        place = draw(st.sampled_from(places(body)))
-        body = put(body, place, draw(values))
+        index = draw(st.sampled_from(places(body)))
+        body = put(body, index, draw(values))
         if not isinstance(body, dict) or not places(body):
             break
     if draw(st.booleans()) and draw(st.booleans()):

@@ -45,7 +45,7 @@ class Scripted:
     def __init__(self, script: Script, models: list[Body]) -> None:
         self.script = script
         self.models = models
-        self.asked: list[Body] = []
+        self.requests: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.n_at_once = 0
         self.most_at_once = 0
@@ -58,8 +58,8 @@ class Scripted:
 def scripted(script: Script | list[Reply], models: tuple[str, ...] = ("m",)) -> Iterator[Scripted]:
     """A running one; of a list, each request gets the next reply, and the last one for ever."""
     replies = script if isinstance(script, list) else []
-    told: Script = (lambda i, _: replies[min(i, len(replies) - 1)]) if replies else script  # type: ignore[assignment]
-    server = Scripted(told, [{"id": name} for name in models])
+    actual: Script = (lambda i, _: replies[min(i, len(replies) - 1)]) if replies else script  # type: ignore[assignment]
+    server = Scripted(actual, [{"id": name} for name in models])
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -68,12 +68,12 @@ def scripted(script: Script | list[Reply], models: tuple[str, ...] = ("m",)) -> 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with server.lock:
-                place = len(server.asked)
-                server.asked.append(body)
+                index = len(server.requests)
+                server.requests.append(body)
                 server.headers.append(dict(self.headers))
                 server.n_at_once += 1
                 server.most_at_once = max(server.most_at_once, server.n_at_once)
-            self.answer(server.script(place, body))
+            self.answer(server.script(index, body))
             with server.lock:
                 server.n_at_once -= 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import ours, rl_step, serving, soak, waits
 from benchmarks.protocol import Work, coin
-from r1kit.loadtest.load_test import Load, measure
+from r1kit.loadtest.load_test import LoadRequest, measure
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import load_tokenizer
 from r1kit.renderers.r1kit import PAD
@@ -20,7 +20,7 @@ from tests.serve.conftest import Server, opened, running
 
 
 def test_200_that_go_and_200_that_stay_leave_nothing_behind(server: Server) -> None:
-    work = Load(f"{server.url}/v1", "tiny", max_tokens=24)
+    work = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=24)
     assert soak.soak(work, os.getpid(), 200, 200) == []
     assert soak.left_behind(server.url) == []
     server.wait_idle()
@@ -28,9 +28,9 @@ def test_200_that_go_and_200_that_stay_leave_nothing_behind(server: Server) -> N
 
 def test_the_soak_sees_answers_that_differ(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = iter(range(10_000))
-    body = Load.body
-    monkeypatch.setattr(Load, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
-    work = Load(f"{server.url}/v1", "tiny", max_tokens=8)
+    body = LoadRequest.body
+    monkeypatch.setattr(LoadRequest, "body", lambda self, n: body(self, n) | {"seed": next(seeds)})
+    work = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=8)
     failures = soak.soak(work, os.getpid(), 0, 40)
     assert any("said something else" in failure for failure in failures)
 
@@ -39,10 +39,10 @@ def test_the_endless_copy_ends_at_its_padding_token_alone(folder: Path, tmp_path
     copy = serving.endless(folder, tmp_path / "copy")
     with running([opened(copy)]) as server:
         tokenizer = server.one.decoder
-        assert server.one.driver.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
+        assert server.one.engine_loop.engine.eos_ids == {tokenizer.convert_tokens_to_ids(PAD)}
         # Greedy, for a model that has learned nothing may draw any token.
-        asked = Load(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
-        level = measure(asked, 4, 12)
+        request = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=32, temperature=0)
+        level = measure(request, 4, 12)
     assert (level.errors, level.tokens) == (0, 12 * 32)
 
 
@@ -102,11 +102,11 @@ def test_ports_are_different(n: int) -> None:
 def test_the_step_that_is_measured_is_that_of_the_stages(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[CollectedStep] = []
+    occupied: list[CollectedStep] = []
 
-    def step(self: Collector, *place: int) -> CollectedStep:
-        taken.append(product(self, *place))
-        return taken[-1]
+    def step(self: Collector, *index: int) -> CollectedStep:
+        occupied.append(product(self, *index))
+        return occupied[-1]
 
     product = Collector.step
     monkeypatch.setattr(Collector, "step", step)
@@ -120,8 +120,8 @@ def test_the_step_that_is_measured_is_that_of_the_stages(
         ours.step(Ranks(), os.open(path, os.O_WRONLY | os.O_CREAT), work)
     about, *answers = map(json.loads, path.read_text().splitlines())
     assert about["parameters"] > 0
-    assert len(answers) == len(taken) == 2
-    for answer, collected in zip(answers, taken, strict=True):
+    assert len(answers) == len(occupied) == 2
+    for answer, collected in zip(answers, occupied, strict=True):
         assert collected.metrics.items() <= answer["metrics"].items()
         assert answer["tokens"] == collected.metrics["n_completion_tokens"] > 0
         texts = [
@@ -163,14 +163,14 @@ def test_the_waits_of_a_real_server_are_measured(server: Server, folder: Path) -
     prompts = waits.long_prompts(load_tokenizer(folder), 300)
     texts = [next(prompts) for _ in range(3)]
     assert len({text[:40] for text in texts}) == 3
-    found = waits.measure(racer, texts)
-    assert found.keys() == waits.ROWS.keys()
-    assert all(seconds >= 0 for seconds in found.values())
+    result = waits.measure(racer, texts)
+    assert result.keys() == waits.ROWS.keys()
+    assert all(seconds >= 0 for seconds in result.values())
     record = {
         "environment": {"date": "d", "cores": 2, "cpu": "c", "busy_before": 0.5},
         "work": {"model": "tiny", "tokens": 300, "repeats": 3},
-        "runs": {"now": [found, found, found], "before": [dict.fromkeys(found, 2.0)]},
+        "runs": {"now": [result, result, result], "before": [dict.fromkeys(result, 2.0)]},
     }
     text = waits.markdown(record)
     assert "| | now | before |" in text
-    assert text.count("| 2.00 (2.00-2.00) |") == len(found)
+    assert text.count("| 2.00 (2.00-2.00) |") == len(result)

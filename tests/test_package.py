@@ -17,7 +17,7 @@ from rich.console import Console
 import r1kit
 from r1kit import config
 from r1kit.cli import next_commands
-from r1kit.config.shipped import FOLDER, shipped
+from r1kit.config.shipped import FOLDER, shipped_recipes
 from r1kit.errors import EXTRAS
 from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
@@ -56,7 +56,7 @@ def test_a_wheel_runs_its_recipes_in_any_folder(wheel: Path, tmp_path: Path) -> 
         )  # fmt: skip
 
     listed = r1("recipes").stdout
-    for recipe in shipped():
+    for recipe in shipped_recipes():
         assert f"\n{recipe.name}  " in f"\n{listed}"
     printed = r1("recipes", "tiny").stdout
     assert printed == (ROOT / "recipes/tiny.toml").read_text(encoding="utf-8")
@@ -96,8 +96,8 @@ def test_every_package_is_in_the_extra_that_its_error_names() -> None:
     named = {extra: {p for p, e in EXTRAS.items() if e == extra} for extra in EXTRAS.values()}
     silent = {"httptools", "uvloop"}
     for extra, packages in named.items():
-        wanted = {package.replace("_", "-") for package in packages - {"starlette"}}
-        assert wanted <= requirements(extra), extra
+        expected = {package.replace("_", "-") for package in packages - {"starlette"}}
+        assert expected <= requirements(extra), extra
     every = {package.replace("-", "_") for package in requirements("all") - silent}
     assert every == EXTRAS.keys() - {"starlette"}
 
@@ -107,7 +107,7 @@ HIDING = "import sys; sys.modules.update(dict.fromkeys({!r})); from r1kit.cli im
 
 
 @pytest.mark.parametrize(
-    ("package", "arguments", "code", "told"),
+    ("package", "arguments", "code", "expected"),
     [
         ("torch", "run smoke", 9, 'torch is needed and not installed: pip install "r1kit[train]"'),
         ("datasketch", "sample . --problems smoke --out d.jsonl", 9, 'pip install "r1kit[train]".'),
@@ -119,7 +119,7 @@ HIDING = "import sys; sys.modules.update(dict.fromkeys({!r})); from r1kit.cli im
     ],
 )  # fmt: skip
 def test_what_is_not_installed_is_named_with_its_extra(
-    package: str, arguments: str, code: int, told: str, tmp_path: Path
+    package: str, arguments: str, code: int, expected: str, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "easy.jsonl").write_text('{"id": 1, "gold": "5", "text": "\\\\boxed{5}"}\n')
@@ -127,12 +127,12 @@ def test_what_is_not_installed_is_named_with_its_extra(
     (tmp_path / "hard.jsonl").write_text(json.dumps(hard) + "\n")
     with RunDir.create_or_resume(tmp_path / "run", config.load(Path("smoke"))):
         pass
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", HIDING.format([package]), *arguments.split()],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert told in " ".join((done.stdout + done.stderr).split())
+    assert result.returncode == code, result.stderr
+    assert expected in " ".join((result.stdout + result.stderr).split())
 
 
 def test_versions_agree() -> None:
@@ -144,7 +144,7 @@ def test_every_recipe_says_what_it_makes_how_long_it_takes_and_what_it_needs() -
     assert {path.name for path in FOLDER.rglob("*.toml")} == {
         path.name for path in (ROOT / "recipes").rglob("*.toml")
     }
-    for recipe in shipped():
+    for recipe in shipped_recipes():
         _, takes, needs = recipe.path.read_text(encoding="utf-8").splitlines()[:3]
         assert takes.startswith("# Takes: "), recipe.name
         assert needs.startswith("# Needs: "), recipe.name
@@ -181,7 +181,7 @@ def test_commands_are_written_as_this_shell_finds_them(
     (tmp_path / "bin/r1").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / path))
     monkeypatch.setattr(sys, "argv", [program])
-    assert next_commands.called() == expected
+    assert next_commands.own_command() == expected
 
 
 def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
@@ -190,22 +190,22 @@ def test_after_a_part_of_a_recipe_the_next_command_goes_on_with_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["r1"])
     recipe, out = config.load(Path("smoke"), ["seed=3"]), Path("my runs/a")
-    call = next_commands.Call(Path("smoke"), out, ["seed=3"], None)
+    call = next_commands.RunCommand(Path("smoke"), out, ["seed=3"], None)
     with RunDir.create_or_resume(out, recipe) as run:
-        next_commands.tell_next(recipe, out, call, Console())
+        next_commands.print_next_commands(recipe, out, call, Console())
         assert capsys.readouterr().out == ""
         run.checkpoint_path("base", 9).mkdir()
         (run.checkpoint_path("base", 9) / MARKER).write_text("{}")
         run.mark_finished("base", {})
-        next_commands.tell_next(recipe, out, call, Console(width=30))
-        said = capsys.readouterr().out
-        assert "or go on with the recipe:\n" in said
-        assert said.rstrip().splitlines()[1:] == [
+        next_commands.print_next_commands(recipe, out, call, Console(width=30))
+        output = capsys.readouterr().out
+        assert "or go on with the recipe:\n" in output
+        assert output.rstrip().splitlines()[1:] == [
             "    r1 chat 'my runs/a'",
             "    r1 serve 'my runs/a'",
             "    r1 run smoke --out 'my runs/a' --set seed=3",
         ]
         run.mark_finished("zero", {})
-        next_commands.tell_next(recipe, out, call, Console())
+        next_commands.print_next_commands(recipe, out, call, Console())
         last = capsys.readouterr().out.rstrip().splitlines()[-1]
     assert last == "    r1 run smoke --out 'my runs/a-seed4' --set seed=4"

@@ -30,11 +30,11 @@ OUTCOMES = ["correct", "correct", "no answer", "no answer", "undecided", "incorr
 
 
 def verify(*arguments: object) -> tuple[int, list[Json], str]:
-    done = CliRunner().invoke(cli.app, ["verify", *map(str, arguments)])
+    result = CliRunner().invoke(cli.app, ["verify", *map(str, arguments)])
     return (
-        done.exit_code,
-        [json.loads(line) for line in done.stdout.split("\n") if line],
-        done.stderr,
+        result.exit_code,
+        [json.loads(line) for line in result.stdout.split("\n") if line],
+        result.stderr,
     )
 
 
@@ -46,8 +46,8 @@ def answers(tmp_path: Path) -> Path:
 
 
 def test_a_verdict_a_row(answers: Path) -> None:
-    code, verdicts, said = verify("math", "--jsonl", answers)
-    assert (code, said) == (0, "")
+    code, verdicts, output = verify("math", "--jsonl", answers)
+    assert (code, output) == (0, "")
     assert [verdict["id"] for verdict in verdicts] == [row["id"] for row in ROWS]
     assert [verdict["outcome"] for verdict in verdicts] == OUTCOMES
     assert all(
@@ -62,9 +62,9 @@ def test_verdicts_go_to_a_file(answers: Path, tmp_path: Path) -> None:
     out = tmp_path / "verdicts.jsonl"
     assert verify("math", "--jsonl", answers, "--out", out) == (0, [], "")
     assert [json.loads(line)["outcome"] for line in out.read_text().splitlines()] == OUTCOMES
-    code, _, said = verify("math", "--jsonl", answers, "--out", tmp_path)
+    code, _, output = verify("math", "--jsonl", answers, "--out", tmp_path)
     assert code == 2
-    assert "cannot be written" in said
+    assert "cannot be written" in output
 
 
 def test_choices(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_choices(tmp_path: Path) -> None:
     _, verdicts, _ = verify("choice", "--jsonl", path)
     assert [verdict["outcome"] for verdict in verdicts] == ["undecided", "correct"]
     path.write_text(json.dumps(row | {"n_options": 1}))
-    code, verdicts, said = verify("choice", "--jsonl", path)
+    code, verdicts, output = verify("choice", "--jsonl", path)
     assert (code, verdicts) == (2, [])
-    assert 'line 1 has no number from 2 to 10 at "n_options"' in said
+    assert 'line 1 has no number from 2 to 10 at "n_options"' in output
 
 
 def test_programs(tmp_path: Path) -> None:
@@ -93,20 +93,20 @@ def test_programs(tmp_path: Path) -> None:
         {"id": 7, "tests": tests},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code, verdicts, said = verify("code", "--jsonl", path)
+    code, verdicts, output = verify("code", "--jsonl", path)
     outcomes = [verdict["outcome"] for verdict in verdicts]
     assert outcomes == ["correct", "incorrect", "correct", "no answer", "no answer"]
     assert verdicts[1]["why"] == "test 1: line 1 is '7', not '2'"
     assert code == 2
-    assert 'line 6 has no tests at "tests" (tests is a list of at least one test)' in said
-    assert 'line 7 has no text at "program" or "text"' in said
+    assert 'line 6 has no tests at "tests" (tests is a list of at least one test)' in output
+    assert 'line 7 has no text at "program" or "text"' in output
 
 
 def test_bad_rows_are_told_and_the_others_are_kept(answers: Path) -> None:
     bad = ['{"id": 7', "[]", '{"id": 9, "gold": [5], "text": ""}', '{"id": 9, "gold": "5"}']
     with answers.open("a") as file:
         file.write("\n".join(["", *bad]))
-    code, verdicts, said = verify("math", "--jsonl", answers)
+    code, verdicts, output = verify("math", "--jsonl", answers)
     assert code == 2
     assert [verdict["outcome"] for verdict in verdicts] == OUTCOMES
     for phrase in (
@@ -116,7 +116,7 @@ def test_bad_rows_are_told_and_the_others_are_kept(answers: Path) -> None:
         'line 10 has no text at "gold"',
         'line 11 has no text at "text"',
     ):
-        assert phrase in said
+        assert phrase in output
 
 
 def test_progress_is_shown_only_when_it_takes_long(
@@ -146,10 +146,10 @@ def test_a_file_from_windows_is_read_and_a_gold_may_be_a_number(
     lines = [f'{{"id": 1, "gold": {gold}, "text": "{text}"}}' for gold, text in rows]
     file = tmp_path / "windows.jsonl"
     file.write_bytes("\r\n".join(lines).encode(encoding))
-    code, verdicts, said = verify("math", "--jsonl", file)
-    assert code == 0, said
-    told = [verdict["outcome"] for verdict in verdicts]
-    assert told == ["correct", "correct", "correct", "incorrect"]
+    code, verdicts, output = verify("math", "--jsonl", file)
+    assert code == 0, output
+    actual = [verdict["outcome"] for verdict in verdicts]
+    assert actual == ["correct", "correct", "correct", "incorrect"]
 
 
 ROW: dict[str, dict[str, Any]] = {
@@ -172,11 +172,11 @@ def test_no_row_ends_the_command_or_is_lost(tmp_path: Path, kind: str, n_times: 
     def graded(rows: list[Any]) -> None:
         path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
         path.write_bytes(b"\n".join(map(hostile.as_bytes, [*rows, ROW[kind]])))
-        code, _, said = verify(kind, "--jsonl", path, "--out", out)
+        code, _, output = verify(kind, "--jsonl", path, "--out", out)
         verdicts = [json.loads(line) for line in out.read_bytes().splitlines()]
-        told = re.search(r"(\d+) of 9 rows", said)
-        assert len(verdicts) + (int(told[1]) if told else 0) == 9, said
-        assert code == (2 if told else 0)
+        actual = re.search(r"(\d+) of 9 rows", output)
+        assert len(verdicts) + (int(actual[1]) if actual else 0) == 9, output
+        assert code == (2 if actual else 0)
         assert (verdicts[-1]["id"], verdicts[-1]["outcome"]) == (1, "correct")
         assert not any("verifier failed" in verdict["why"] for verdict in verdicts)
 
@@ -188,8 +188,8 @@ def test_a_verdict_has_the_id_of_its_row_whatever_that_is(tmp_path: Path) -> Non
     path = tmp_path / "rows.jsonl"
     rows = [ROW["math"] | {"id": name} for name in ids]
     path.write_bytes(b"\n".join(map(hostile.as_bytes, rows)))
-    code, verdicts, said = verify("math", "--jsonl", path)
-    assert (code, said) == (0, "")
+    code, verdicts, output = verify("math", "--jsonl", path)
+    assert (code, output) == (0, "")
     assert [verdict["id"] for verdict in verdicts] == ids
 
 

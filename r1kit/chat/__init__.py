@@ -12,7 +12,7 @@ from contextlib import closing
 from rich.console import Console
 from rich.text import Text
 
-from r1kit.chat.backends import open_voice
+from r1kit.chat.backends import open_backend
 from r1kit.chat.conversation import Conversation
 from r1kit.console.formatting import printable
 from r1kit.types import SamplingParams
@@ -32,8 +32,8 @@ def run(
     does not answer.
     """
     with console.status(Text(f"Opening {printable(source)} …")):
-        voice = open_voice(source, model, key)
-    talk(Conversation(voice, sampling, seed, console))
+        backend = open_backend(source, model, key)
+    talk(Conversation(backend, sampling, seed, console))
 
 
 def talk(conversation: Conversation) -> None:
@@ -41,15 +41,15 @@ def talk(conversation: Conversation) -> None:
     console = conversation.console
     with closing(conversation):
         if sys.stdin.isatty() and console.is_terminal:
-            from r1kit.chat.keyboard import typed
+            from r1kit.chat.keyboard import read_messages
 
-            name = printable(conversation.voice.name)
+            name = printable(conversation.backend.name)
             console.print(Text.assemble((name, "bold"), ("  ·  /help, Ctrl-D ends", "dim")))
-            conversation.converse(typed())
+            conversation.converse(read_messages())
         else:
-            conversation.answer_each(map(_typed, sys.stdin))
+            conversation.answer_each(map(_clean_line, sys.stdin))
 
 
-def _typed(line: str) -> str:
+def _clean_line(line: str) -> str:
     """Clean a line from a pipe: replace invalid bytes, drop a byte order mark and newline."""
     return line.lstrip("\ufeff").encode(errors="replace").decode().rstrip("\n")

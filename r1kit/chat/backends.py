@@ -29,29 +29,33 @@ class ChatBackend(Protocol):
 
     name: str
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
         """Stream the next turn, then yield its finish reason. Raises EngineError."""
         ...
 
-    def others(self) -> list[str]:
-        """Return the names that `turn_to` accepts."""
+    def model_names(self) -> list[str]:
+        """Return the names that `switch_to` accepts."""
         ...
 
-    def turn_to(self, name: str) -> ChatBackend:
+    def switch_to(self, name: str) -> ChatBackend:
         """Return a backend for another model. Raises an R1Error, leaving this one unchanged."""
         ...
 
     def close(self) -> None: ...
 
 
-def open_voice(source: str, model: str | None = None, key: str | None = None) -> ChatBackend:
+def open_backend(source: str, model: str | None = None, key: str | None = None) -> ChatBackend:
     """Open a checkpoint, a run, a hub id, or the address of a server. Raises an R1Error."""
-    return Remote(Endpoint(source, model, key)) if is_url(source) else Local.opened(source)
+    return (
+        RemoteBackend(Endpoint(source, model, key))
+        if is_url(source)
+        else LocalBackend.open_model(source)
+    )
 
 
-class Local:
+class LocalBackend:
     """A model loaded in this process."""
 
     def __init__(
@@ -62,12 +66,12 @@ class Local:
         self.name = name
         self.tokenizer = tokenizer
         self._renderer = renderer_of(tokenizer)
-        self._close_ids = tuple(self._renderer.close_thinking())
+        self._close_ids = tuple(self._renderer.end_thinking_ids())
         self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
         self.engine = self._new_engine()
 
     @classmethod
-    def opened(cls, name: str, device: str = "auto", dtype: str = "auto") -> Local:
+    def open_model(cls, name: str, device: str = "auto", dtype: str = "auto") -> LocalBackend:
         """Load a name accepted by `find_model`, in bfloat16 on CUDA by default. Raises R1Error."""
         path = find_model(name)  # before importing torch, so that a missing path fails at once
         with gc_paused_imports():
@@ -81,19 +85,19 @@ class Local:
         model, tokenizer = checkpoint.load(path, kind, torch.float32 if wide else torch.bfloat16)
         return cls(str(path), model, tokenizer)
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
-        opening = self._open(messages, thinks)
-        room = (self.engine.max_positions or sys.maxsize) - len(opening.ids)
-        if room < 1:
+        rendered = self._render_prompt(messages, thinks)
+        n_free = (self.engine.max_positions or sys.maxsize) - len(rendered.ids)
+        if n_free < 1:
             raise EngineError(
                 "The conversation is longer than the model's context; start a new one with /new."
             )
-        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, room))
-        request = Request(opening.ids, 1, sampling, seed)
+        sampling = dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, n_free))
+        request = Request(rendered.ids, 1, sampling, seed)
         try:
-            yield from self._sample(GenerationRequest(request, opening, close_ids=self._close_ids))
+            yield from self._sample(GenerationRequest(request, rendered, close_ids=self._close_ids))
         except BaseException:  # Ctrl-C may interrupt a step and leave the engine inconsistent
             self.engine = self._new_engine()
             raise
@@ -107,45 +111,49 @@ class Local:
                 if chunk.finish is not None:
                     yield chunk.finish
 
-    def _open(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
+    def _render_prompt(self, messages: Sequence[Message], thinks: bool) -> RenderedPrompt:
         """Render the prompt; with thinking on, the model may still answer a greeting without it."""
         renderer = self._renderer
-        return renderer.start_turn(messages) if thinks else renderer.open_turn(messages, False)
+        return (
+            renderer.generation_prompt(messages)
+            if thinks
+            else renderer.continuation_prompt(messages, False)
+        )
 
-    def others(self) -> list[str]:
+    def model_names(self) -> list[str]:
         paths = Path(self.name).parent.glob("*/r1kit.json")
         return sorted(path.parent.name for path in paths)
 
-    def turn_to(self, name: str) -> Local:
+    def switch_to(self, name: str) -> LocalBackend:
         """Load a checkpoint next to this one, or a name accepted by `find_model`."""
         sibling = Path(self.name).parent / name
-        return Local.opened(str(sibling) if name in self.others() else name)
+        return LocalBackend.open_model(str(sibling) if name in self.model_names() else name)
 
     def close(self) -> None:
-        """Do nothing: only memory is held."""
+        """Do nothing: the backend holds only memory."""
 
 
-class Remote:
+class RemoteBackend:
     """A model on an OpenAI-compatible server."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.name = f"{endpoint.model} at {endpoint.address}"
 
-    def say(
+    def stream_reply(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, thinks: bool
     ) -> Iterator[Piece | FinishReason]:
         return self._endpoint.stream(messages, sampling, seed, thinks)
 
-    def others(self) -> list[str]:
+    def model_names(self) -> list[str]:
         return self._endpoint.models()
 
-    def turn_to(self, name: str) -> Remote:
-        if name not in self.others():
+    def switch_to(self, name: str) -> RemoteBackend:
+        if name not in self.model_names():
             raise CheckpointError(
-                f"The server has no model {name}; it has {', '.join(self.others())}."
+                f"The server has no model {name}; it has {', '.join(self.model_names())}."
             )
-        return Remote(self._endpoint.for_model(name))
+        return RemoteBackend(self._endpoint.for_model(name))
 
     def close(self) -> None:
         self._endpoint.close()

@@ -12,7 +12,7 @@ from r1kit.chat.backends import ChatBackend
 from r1kit.chat.screen import Screen
 from r1kit.console.formatting import printable
 from r1kit.errors import R1Error
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.processes import signals
 from r1kit.types import Message, SamplingParams
 
@@ -32,13 +32,13 @@ class Conversation:
 
     def __init__(
         self,
-        voice: ChatBackend,
+        backend: ChatBackend,
         sampling: SamplingParams,
         seed: int,
         console: Console,
         thinks: bool = True,
     ) -> None:
-        self.voice = voice
+        self.backend = backend
         self.sampling = sampling
         self.seed = seed
         self.console = console
@@ -46,11 +46,11 @@ class Conversation:
         self.messages: list[Message] = []
         """history including thinking, which the next prompt leaves out"""
         self._commands: dict[str, Callable[[str], None]] = {
-            "/think": self._think,
-            "/model": self._model,
-            "/new": self._new,
+            "/think": self._set_thinking,
+            "/model": self._switch_model,
+            "/new": self._start_new,
             "/save": self._save,
-            "/help": lambda _: self._say(HELP),
+            "/help": lambda _: self._print(HELP),
         }
 
     def converse(self, lines: Iterable[str]) -> None:
@@ -63,7 +63,7 @@ class Conversation:
                 return
             try:
                 if line.startswith("/"):
-                    self._obey(line)
+                    self._run_command(line)
                 elif line:
                     self.ask(line)
             except R1Error as error:
@@ -83,12 +83,12 @@ class Conversation:
         Ctrl-C stops the answer; the text so far, if any, is kept. Raises EngineError, which leaves
         the conversation unchanged.
         """
-        turns = [*self.messages, Message("user", mended(question))]
+        turns = [*self.messages, Message("user", replace_surrogates(question))]
         finish: str = "abort"
         is_stopped = False
         with Screen(self.console) as screen:
             try:
-                for piece in self.voice.say(
+                for piece in self.backend.stream_reply(
                     turns, self.sampling, self.seed + len(turns), self.thinks
                 ):
                     if isinstance(piece, str):
@@ -99,55 +99,55 @@ class Conversation:
                 signals.dismiss()
                 is_stopped = True
         if note := _ending("stopped" if is_stopped else finish, bool(screen.answer.strip())):
-            self._say(note)
+            self._print(note)
         if screen.answer or screen.thinking:
             self.messages = [*turns, Message("assistant", screen.answer, screen.thinking or None)]
         return screen.answer
 
     def close(self) -> None:
         """Close the backend."""
-        self.voice.close()
+        self.backend.close()
 
-    def _obey(self, line: str) -> None:
+    def _run_command(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         command = self._commands.get(name)
         if command is None:
-            self._say(f"There is no {printable(name)}.\n{HELP}")
+            self._print(f"There is no {printable(name)}.\n{HELP}")
         else:
             command(rest.strip())
 
-    def _think(self, value: str) -> None:
+    def _set_thinking(self, value: str) -> None:
         if value in ("on", "off"):
             self.thinks = value == "on"
-        self._say(f"Thinking is {'on' if self.thinks else 'off'}.")
+        self._print(f"Thinking is {'on' if self.thinks else 'off'}.")
 
-    def _model(self, name: str) -> None:
+    def _switch_model(self, name: str) -> None:
         if name:
-            self.voice = self.voice.turn_to(name)
-        elif others := self.voice.others():
-            self._say("\n".join(others))
-        self._say(f"Talking to {self.voice.name}.")
+            self.backend = self.backend.switch_to(name)
+        elif model_names := self.backend.model_names():
+            self._print("\n".join(model_names))
+        self._print(f"Talking to {self.backend.name}.")
 
-    def _new(self, _: str) -> None:
+    def _start_new(self, _: str) -> None:
         self.messages = []
-        self._say("A new conversation.")
+        self._print("A new conversation.")
 
     def _save(self, name: str) -> None:
         if not name:
-            self._say("Name a file: /save talk.md")
+            self._print("Name a file: /save talk.md")
             return
         file = Path(name).expanduser()
         try:
             with file.open("x", encoding="utf-8") as out:
                 out.write(markdown(self.messages))
         except FileExistsError:
-            self._say(f"{file} exists; name another.")
+            self._print(f"{file} exists; name another.")
         except OSError as error:
-            self._say(f"{file} cannot be written ({error.strerror}); name another.")
+            self._print(f"{file} cannot be written ({error.strerror}); name another.")
         else:
-            self._say(f"Written to {file}.")
+            self._print(f"Written to {file}.")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.console.print(Text(printable(text), "dim"), soft_wrap=True)
 
 

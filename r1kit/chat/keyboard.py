@@ -11,20 +11,20 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.processes import signals
 
 PROMPT = FormattedText([("", "\n"), ("ansicyan bold", "› ")])
-CONTINUED = "· "
+CONTINUATION_PROMPT = "· "
 
 
-def typed() -> Iterator[str]:
+def read_messages() -> Iterator[str]:
     """Yield the messages entered, until Ctrl-D; Ctrl-C discards the current one."""
     session: PromptSession[str] = PromptSession(
         history=history(history_file()),
         key_bindings=_keys(),
         multiline=True,
-        prompt_continuation=CONTINUED,
+        prompt_continuation=CONTINUATION_PROMPT,
     )
     while True:
         try:
@@ -49,10 +49,10 @@ def history(file: Path) -> History:
         file.chmod(0o600)
     except OSError:
         return InMemoryHistory()
-    return _Forgiving(str(file))
+    return _LenientHistory(str(file))
 
 
-class _Forgiving(FileHistory):
+class _LenientHistory(FileHistory):
     """A file history that ignores I/O errors, so that they cannot end the conversation."""
 
     def load_history_strings(self) -> Iterable[str]:
@@ -63,7 +63,7 @@ class _Forgiving(FileHistory):
 
     def store_string(self, string: str) -> None:
         try:
-            super().store_string(mended(string))
+            super().store_string(replace_surrogates(string))
         except OSError:
             return
 

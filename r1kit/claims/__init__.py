@@ -15,10 +15,10 @@ from typing import Any
 from r1kit.claims.decide import judge
 from r1kit.claims.paper import CLAIMS
 from r1kit.claims.reading import MissingError
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 
 
-def table(runs: Sequence[Evidence]) -> list[dict[str, Any]]:
+def table(runs: Sequence[RunContents]) -> list[dict[str, Any]]:
     """Return the claims that all the runs have measured, as rows of results.json."""
     rows = []
     for claim in CLAIMS:

@@ -9,7 +9,7 @@ from math import hypot
 from typing import Literal
 
 from r1kit.claims.reading import Reading
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 
 MIN_SEEDS = 3
 """minimum number of seeds for an error between seeds"""
@@ -30,7 +30,7 @@ class Claim:
     """the quantity measured here, and the condition for the claim to hold"""
     unit: str
     threshold: float
-    read: Callable[[Evidence], Reading]
+    read: Callable[[RunContents], Reading]
     """reads the number from a run; raises MissingError or KeyError if it was not measured"""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import hypot
 from typing import NamedTuple
 
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 
 
 class Reading(NamedTuple):
@@ -34,11 +34,11 @@ class MissingError(Exception):
     """The run has not measured the number of a claim."""
 
 
-def measured(stage: str, key: str) -> Callable[[Evidence], Reading]:
+def measured(stage: str, key: str) -> Callable[[RunContents], Reading]:
     """Return a function that reads a stage's number, `benchmark.metric`, with its error."""
     benchmark, metric = key.split(".")
 
-    def read(run: Evidence) -> Reading:
+    def read(run: RunContents) -> Reading:
         result = run.results["stages"][stage]["evals"][benchmark]
         error = result["stderr"] if metric == "pass_at_1" else result["errors"][metric]
         return Reading(result[metric], error)
@@ -46,19 +46,19 @@ def measured(stage: str, key: str) -> Callable[[Evidence], Reading]:
     return read
 
 
-def ratio(key: str, of: str, to: str) -> Callable[[Evidence], Reading]:
+def ratio(key: str, of: str, to: str) -> Callable[[RunContents], Reading]:
     return lambda run: measured(of, key)(run).over(measured(to, key)(run))
 
 
-def points(key: str, stage: str, other: str) -> Callable[[Evidence], Reading]:
+def points(key: str, stage: str, other: str) -> Callable[[RunContents], Reading]:
     """Return a function for the lead of one stage over another, in percentage points."""
     return lambda run: (measured(stage, key)(run) - measured(other, key)(run)).times(100)
 
 
-def liked(stage: str, other: str) -> Callable[[Evidence], Reading]:
+def liked(stage: str, other: str) -> Callable[[RunContents], Reading]:
     """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 
-    def read(run: Evidence) -> Reading:
+    def read(run: RunContents) -> Reading:
         scores = run.results["preference_eval"]["scores"]
         above, below = (Reading(**scores[name]) for name in (stage, other))
         return (above - below).times(100)
@@ -66,7 +66,7 @@ def liked(stage: str, other: str) -> Callable[[Evidence], Reading]:
     return read
 
 
-def twins(run: Evidence) -> Reading:
+def twins(run: RunContents) -> Reading:
     """Return the mean lead of students over RL-only twins that had at least as much compute."""
     stages = run.results["stages"]
     leads = [
@@ -83,7 +83,7 @@ def twins(run: Evidence) -> Reading:
     )
 
 
-def by_size(run: Evidence) -> Reading:
+def by_size(run: RunContents) -> Reading:
     """Return the lead of the largest student over the smallest, in percentage points."""
     stages = run.results["stages"]
     names = [name for name in stages if name.startswith("distill/") and name.count("/") == 1]
@@ -93,7 +93,7 @@ def by_size(run: Evidence) -> Reading:
     return points("reasoning.pass_at_1", sizes[-1], sizes[0])(run)
 
 
-def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, float, float]]:
+def truth_and_reward(run: RunContents, stage: str, reward: str) -> list[tuple[int, float, float]]:
     """Return (step, accuracy, reward) of an ablation on general prompts."""
     return [
         (row["step"], row["accuracy/general"], row[reward])
@@ -102,7 +102,7 @@ def truth_and_reward(run: Evidence, stage: str, reward: str) -> list[tuple[int, 
     ]
 
 
-def hacked(run: Evidence) -> Reading:
+def hacked(run: RunContents) -> Reading:
     """Return the points of accuracy lost to the reward models; 0 if their score did not rise."""
     loss = points("general.pass_at_1", "rejection", "ablation/judged")(run)
     gain = liked("ablation/judged", "rejection")(run)

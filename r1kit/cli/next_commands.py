@@ -20,7 +20,7 @@ from r1kit.stages.plan import plan
 
 
 @dataclass(frozen=True)
-class Call:
+class RunCommand:
     """The arguments of `r1 run` that determine which run it is."""
 
     recipe: Path
@@ -37,7 +37,7 @@ class Call:
         return ["run", str(self.recipe), *out, *track, *changes]
 
 
-def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> None:
+def print_next_commands(recipe: Recipe, folder: Path, call: RunCommand, console: Console) -> None:
     """Print what can be done with the run in `folder`; nothing if it has no model yet."""
     model = folder if newest_checkpoint(folder) else _newest_student(folder)
     if model is None:
@@ -47,12 +47,12 @@ def tell_next(recipe: Recipe, folder: Path, call: Call, console: Console) -> Non
     last = "run it with another seed" if is_done else "go on with the recipe"
     again = _with_next_seed(recipe, folder, call) if is_done else call
     commands = [["chat", str(model)], ["serve", str(model)], again.words()]
-    lines = [f"    {shlex.join([*called(), *command])}" for command in commands]
+    lines = [f"    {shlex.join([*own_command(), *command])}" for command in commands]
     sentence = f"  Next: talk to it, open it in a browser, or {last}:"
     console.print(Text.assemble((sentence, "dim"), "\n", "\n".join(lines), "\n"), soft_wrap=True)
 
 
-def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:
+def _with_next_seed(recipe: Recipe, folder: Path, call: RunCommand) -> RunCommand:
     seed = recipe.seed + 1
     others = [change for change in call.changes if change.partition("=")[0].strip() != "seed"]
     name = folder.name.removesuffix(f"-seed{recipe.seed}")
@@ -63,19 +63,19 @@ def _with_next_seed(recipe: Recipe, folder: Path, call: Call) -> Call:
 
 def _newest_student(folder: Path) -> Path | None:
     """Return the last student's checkpoint of a run that makes only students."""
-    found = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
-    return found[-1] if found else None
+    checkpoints = sorted(file.parent for file in folder.glob(f"checkpoints/distill.*/{MARKER}"))
+    return checkpoints[-1] if checkpoints else None
 
 
-def called() -> list[str]:
+def own_command() -> list[str]:
     """Return how a shell here calls this program: `r1`, its path, or Python and the module."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return [sys.executable, "-m", "r1kit"]
     if program.name != "r1" or not program.exists():
         return ["r1"]
-    found = shutil.which("r1")
-    if found is not None and Path(found).samefile(program):
+    program_on_path = shutil.which("r1")
+    if program_on_path is not None and Path(program_on_path).samefile(program):
         return ["r1"]
-    near = os.path.relpath(program)
-    return [str(program) if near.startswith("..") else near]
+    relative_path = os.path.relpath(program)
+    return [str(program) if relative_path.startswith("..") else relative_path]

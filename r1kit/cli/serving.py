@@ -14,7 +14,7 @@ from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.errors import ConfigError, require
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ Examples:
 
 @app.command(epilog=CHAT_EXAMPLES)
 def chat(
-    who: Annotated[
+    source: Annotated[
         str,
         typer.Argument(
             metavar="CHECKPOINT|URL",
@@ -84,7 +84,7 @@ def chat(
         from r1kit import chat as terminal
 
         sampling = SamplingParams(max_tokens, temperature, top_p)
-        terminal.run(who, sampling, seed, console, model, api_key)
+        terminal.run(source, sampling, seed, console, model, api_key)
 
 
 EngineOption = Annotated[
@@ -99,17 +99,17 @@ EngineKey = Annotated[
     typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: API key of that server."),
 ]
 GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: number of GPUs per model.")]
-Longest = Annotated[
+MaxModelLen = Annotated[
     int | None, typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and answer.")
 ]
-Eager = Annotated[
+EnforceEager = Annotated[
     bool, typer.Option("--enforce-eager", help="For --engine vllm: faster start, slower sampling.")
 ]
 Profile = Annotated[
     str,
     typer.Option(metavar="r1kit|deepseek-r1", help="deepseek-r1: only the API of January 2025."),
 ]
-Others = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
+VllmOptions = Annotated[str, typer.Option(help="For --engine vllm: further vLLM options.")]
 AllowHost = Annotated[list[str] | None, typer.Option(help="Allowed Host header; may be repeated.")]
 AllowOrigin = Annotated[
     list[str] | None,
@@ -140,9 +140,9 @@ def serve(
     engine: EngineOption = "local",
     engine_key: EngineKey = None,
     tensor_parallel_size: GPUs = 1,
-    max_model_len: Longest = None,
-    enforce_eager: Eager = False,
-    vllm_args: Others = "",
+    max_model_len: MaxModelLen = None,
+    enforce_eager: EnforceEager = False,
+    vllm_args: VllmOptions = "",
     api_profile: Profile = "r1kit",
     max_rows: Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")] = 32,
     max_waiting: Annotated[int, typer.Option(min=8, help="Maximum queued completions.")] = 256,
@@ -223,18 +223,18 @@ def _opener(
         from r1kit.serve.proxy import open_front
 
         return lambda: open_front(engine, key, limits)
-    found = _found(models)
+    folders = _resolve_models(models)
     if engine == "vllm":
         from r1kit.serve.vllm import open_vllm
 
-        return lambda: open_vllm(found, flags, limits, console)
+        return lambda: open_vllm(folders, flags, limits, console)
     from r1kit.serve.local import open_folders
 
-    def opened() -> Sequence[ServedModel]:
-        with console.status(f"Opening {escape(', '.join(found))} …"):
-            return open_folders(found, limits)
+    def open_models() -> Sequence[ServedModel]:
+        with console.status(f"Opening {escape(', '.join(folders))} …"):
+            return open_folders(folders, limits)
 
-    return opened
+    return open_models
 
 
 def _is_launch_day(profile: str, engine: str) -> bool:
@@ -248,13 +248,13 @@ def _is_launch_day(profile: str, engine: str) -> bool:
     return profile == "deepseek-r1"
 
 
-def _found(models: list[str]) -> dict[str, Path | str]:
+def _resolve_models(models: list[str]) -> dict[str, Path | str]:
     """Map the names that models are served under to the models."""
     from r1kit.model.find import find_model
 
     if not models:
         raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
-    names = [mended(Path(model).resolve().name) for model in models]
+    names = [replace_surrogates(Path(model).resolve().name) for model in models]
     if len(set(names)) < len(names):
         raise ConfigError(
             "Two models would have the same name; rename a folder, or serve only one."

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from r1kit.cli.next_commands import Call, called, tell_next
+from r1kit.cli.next_commands import RunCommand, own_command, print_next_commands
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 
@@ -67,7 +67,7 @@ def run(
     from r1kit import config, report
     from r1kit.console.live_view import observer
     from r1kit.console.progress import Observer
-    from r1kit.console.trackers import Tracked, open_sink
+    from r1kit.console.trackers import TrackingObserver, open_sink
 
     console = Console()
     with sentences(console):
@@ -80,11 +80,11 @@ def run(
 
             view: Observer = stack.enter_context(observer(console, loaded.name))
             if sink is not None:
-                view = stack.enter_context(Tracked(view, folder, sink))
+                view = stack.enter_context(TrackingObserver(view, folder, sink))
             pipeline.run(loaded, folder, view, StageSelection(only, to, from_))
         with sentences(console, folder):
             report.show(folder, console)
-            tell_next(loaded, folder, Call(recipe, out, set_ or [], track), console)
+            print_next_commands(loaded, folder, RunCommand(recipe, out, set_ or [], track), console)
 
 
 @app.command(epilog=SHOW_EXAMPLES)
@@ -111,11 +111,11 @@ def recipes(
         if name is not None:
             print(config.find_recipe(Path(name)).read_text(encoding="utf-8"), end="")
             return
-        for recipe in config.shipped():
+        for recipe in config.shipped_recipes():
             what, takes, needs = recipe.about()
             console.print(Text.assemble((recipe.name, "bold"), f"  {what}"), soft_wrap=True)
             details = f"  Takes: {takes}.\n  Needs: {needs}."
             console.print(Text(details, "dim"), soft_wrap=True)
-        r1 = shlex.join(called())
+        r1 = shlex.join(own_command())
         console.print(f"\nRun one: {r1} run tiny", markup=False, soft_wrap=True)
         console.print(f"Make it yours: {r1} recipes tiny > mine.toml", markup=False, soft_wrap=True)

@@ -15,7 +15,12 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from r1kit.config.compute import ComputeConfig, CostConfig
-from r1kit.config.curation import ContaminationMode, KeepConfig, Rules, TunedConfig
+from r1kit.config.curation import (
+    ContaminationMode,
+    FilterRules,
+    FineTuneConfig,
+    RejectionSamplingConfig,
+)
 from r1kit.config.distill import DistillConfig, StudentConfig
 from r1kit.config.eval import EvalConfig
 from r1kit.config.mistakes import explain
@@ -36,8 +41,8 @@ from r1kit.config.rl import (
     RLConfig,
 )
 from r1kit.config.sampler import SamplerConfig
-from r1kit.config.shipped import find_recipe, shipped
-from r1kit.config.strict import RunName, Strict
+from r1kit.config.shipped import find_recipe, shipped_recipes
+from r1kit.config.strict import RunName, StrictModel
 from r1kit.config.supervised import BaseConfig, PreferenceConfig, SFTConfig
 from r1kit.config.tasks import GeneralConfig, Language, ShowcaseConfig, TaskConfig
 from r1kit.errors import ConfigError
@@ -52,9 +57,10 @@ __all__ = [
     "CostConfig",
     "DistillConfig",
     "EvalConfig",
+    "FilterRules",
     "FinalConfig",
+    "FineTuneConfig",
     "GeneralConfig",
-    "KeepConfig",
     "Language",
     "LossName",
     "ModelConfig",
@@ -66,28 +72,27 @@ __all__ = [
     "RLOptimConfig",
     "ReasoningConfig",
     "Recipe",
+    "RejectionSamplingConfig",
     "RewardConfig",
-    "Rules",
     "SFTConfig",
     "SFTOptimConfig",
     "SamplerConfig",
     "ShowcaseConfig",
-    "Strict",
+    "StrictModel",
     "StudentConfig",
     "TaskConfig",
-    "TunedConfig",
     "explain",
     "find_recipe",
     "load",
     "parse",
-    "shipped",
+    "shipped_recipes",
 ]
 
 FREE_SECTIONS = ("compute", "sampler", "cost")
 """sections that may change between the sessions of a run: they do not decide its result"""
 
 
-class Recipe(Strict):
+class Recipe(StrictModel):
     """All the settings of a run."""
 
     name: RunName
@@ -104,10 +109,10 @@ class Recipe(Strict):
     """general prompts; None: only reasoning is trained and measured"""
     base: BaseConfig = BaseConfig()
     zero: RLConfig = RLConfig()
-    cold_start: TunedConfig | None = None
+    cold_start: FineTuneConfig | None = None
     """first optional stage; this one and the later ones run only if the recipe has their section"""
     reasoning: ReasoningConfig | None = None
-    rejection: TunedConfig | None = None
+    rejection: FineTuneConfig | None = None
     final: FinalConfig | None = None
     distill: DistillConfig | None = None
     ablations: tuple[AblationConfig, ...] = ()

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class ComputeConfig(Strict):
+class ComputeConfig(StrictModel):
     """Hardware settings. The result depends on n_processes only through float rounding."""
 
     n_processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -24,7 +24,7 @@ class ComputeConfig(Strict):
     """tokens per forward and backward pass of the learner; affects only speed and memory"""
 
 
-class CostConfig(Strict):
+class CostConfig(StrictModel):
     """Prices of the machine, for the report."""
 
     core_hour: float = Field(0.04, ge=0)

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 from r1kit.config.supervised import SFTConfig
 
 ContaminationMode = Literal["exact", "13-gram", "8-gram", "template"]
 
 
-class Rules(Strict):
+class FilterRules(StrictModel):
     """Thresholds of the filters that turn samples into conversations (docs/curation.md)."""
 
     language: float = Field(0.9, ge=0, le=1)
@@ -30,7 +30,7 @@ class Rules(Strict):
     """samples kept per problem, the shortest ones"""
 
 
-class KeepConfig(Strict):
+class RejectionSamplingConfig(StrictModel):
     """Rejection sampling: how many completions are sampled, and which are kept."""
 
     n_problems: int = Field(1000, ge=1)
@@ -43,13 +43,13 @@ class KeepConfig(Strict):
     """sampling temperature"""
     top_p: float = Field(1.0, gt=0, le=1)
     """nucleus sampling threshold; 1 is off"""
-    rules: Rules = Rules()
+    rules: FilterRules = FilterRules()
 
 
-class TunedConfig(Strict):
+class FineTuneConfig(StrictModel):
     """A stage that fine-tunes the base on samples from another stage's model."""
 
-    sample: KeepConfig = KeepConfig()
+    sample: RejectionSamplingConfig = RejectionSamplingConfig()
     n_general: int = Field(0, ge=0)
     """number of conversations from the general task, added unfiltered"""
     sft: SFTConfig = SFTConfig()

@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 
 from r1kit.config.model import ModelConfig
 from r1kit.config.rl import RLConfig
-from r1kit.config.strict import Name, Strict
+from r1kit.config.strict import Name, StrictModel
 from r1kit.config.supervised import SFTConfig
 
 
-class StudentConfig(Strict):
+class StudentConfig(StrictModel):
     """A `[[distill.students]]` entry: a separate model, trained only on the teacher's data."""
 
     name: Name
@@ -25,7 +25,7 @@ class StudentConfig(Strict):
     """true: also train the same base by reinforcement learning alone, for comparison"""
 
 
-class DistillConfig(Strict):
+class DistillConfig(StrictModel):
     """Stage `distill`: students are fine-tuned on the data of `rejection`, without RL."""
 
     students: tuple[StudentConfig, ...] = ()

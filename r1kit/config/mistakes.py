@@ -10,13 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-MAX_TOLD = 5
+MAX_LISTED = 5
 """maximum number of mistakes listed one by one"""
-MAX_SHOWN = 60
+MAX_VALUE_CHARS = 60
 """maximum number of characters shown of a rejected value"""
 
 _WHOLE, _NUMBER = "a whole number", "a number"
-_NEEDS = {
+_REQUIREMENTS = {
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_parsing_size": "a smaller number",
@@ -46,26 +46,26 @@ _NEEDS = {
 RENAMED = {"bench": "eval", "compute.max_rows": "sampler.max_rows"}
 """maps a section or key of earlier recipes to its name now"""
 
-Place = tuple[int | str, ...]
+KeyPath = tuple[int | str, ...]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """Return one sentence with all mistakes; `where` names the file, `model` is its schema."""
-    by_place: dict[Place, list[ErrorDetails]] = {}
+    by_place: dict[KeyPath, list[ErrorDetails]] = {}
     for item in error.errors():
-        by_place.setdefault(_place(item["loc"], model), []).append(item)
+        by_place.setdefault(_key_path(item["loc"], model), []).append(item)
     # A list with invalid entries is also reported as too short; drop that second error.
-    deepest = [place for place in by_place if not _is_told_below(place, by_place)]
-    lines = [_line(place, by_place[place], model) for place in deepest]
-    rest = [f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else []
-    return f"{where}: {'; '.join(lines[:MAX_TOLD] + rest)}."
+    deepest = [path for path in by_place if not _has_deeper_mistake(path, by_place)]
+    lines = [_line(path, by_place[path], model) for path in deepest]
+    rest = [f"and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return f"{where}: {'; '.join(lines[:MAX_LISTED] + rest)}."
 
 
-def _is_told_below(place: Place, places: Iterable[Place]) -> bool:
-    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+def _has_deeper_mistake(path: KeyPath, paths: Iterable[KeyPath]) -> bool:
+    return any(len(other) > len(path) and other[: len(path)] == path for other in paths)
 
 
-def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
+def _key_path(loc: Sequence[int | str], model: type[BaseModel]) -> KeyPath:
     """Convert pydantic's location into a place in the TOML file, without names of union members."""
     parts: list[int | str] = []
     at: type[BaseModel] | None = model
@@ -81,29 +81,29 @@ def _place(loc: Sequence[int | str], model: type[BaseModel]) -> Place:
     return tuple(parts)
 
 
-def _line(place: Place, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+def _line(path: KeyPath, items: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
     first = items[0]
     if first["type"] == "extra_forbidden":
-        return f"unknown key {_key(place)!r} {_nearest(place, model)}"
-    if first["type"] == "missing" and isinstance(place[-1], int):
-        return f"{_key(place[:-1])} needs {place[-1] + 1} numbers"
+        return f"unknown key {_key(path)!r} {_nearest(path, model)}"
+    if first["type"] == "missing" and isinstance(path[-1], int):
+        return f"{_key(path[:-1])} needs {path[-1] + 1} numbers"
     if first["type"] == "missing":
-        return f"{_key(place)!r} is missing: {_how_to_write(place, model)}"
-    if first["type"] not in _NEEDS:
-        return f"{_key(place) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
-    needs = " or ".join(dict.fromkeys(_need(item, place, model) for item in items))
-    return f"{_key(place)} needs {needs} (it is {_shown(first['input'])})"
+        return f"{_key(path)!r} is missing: {_how_to_write(path, model)}"
+    if first["type"] not in _REQUIREMENTS:
+        return f"{_key(path) or 'the recipe'}: {first['msg'].removeprefix('Value error, ')}"
+    needs = " or ".join(dict.fromkeys(_requirement(item, path, model) for item in items))
+    return f"{_key(path)} needs {needs} (it is {_shown(first['input'])})"
 
 
-def _need(item: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
-    sentence = _NEEDS[item["type"]]
-    return sentence.format(write=_how_to_write(place, model), **item.get("ctx", {}))
+def _requirement(item: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> str:
+    sentence = _REQUIREMENTS[item["type"]]
+    return sentence.format(write=_how_to_write(path, model), **item.get("ctx", {}))
 
 
-def _how_to_write(place: Place, model: type[BaseModel]) -> str:
+def _how_to_write(path: KeyPath, model: type[BaseModel]) -> str:
     """Return the hint for a key at this place: `write [zero] and its keys below`."""
-    owner, last = _owner(place, model), place[-1]
-    dotted = ".".join(part for part in place if isinstance(part, str))
+    owner, last = _owner(path, model), path[-1]
+    dotted = ".".join(part for part in path if isinstance(part, str))
     if isinstance(last, int):
         return f"write [[{dotted}]] and its keys below"
     field = owner.model_fields.get(last) if owner is not None else None
@@ -116,10 +116,10 @@ def _how_to_write(place: Place, model: type[BaseModel]) -> str:
     return f"write {brackets} and its keys below"
 
 
-def _key(place: Place) -> str:
+def _key(path: KeyPath) -> str:
     """Format a place: `zero.optim.lr` or `entry 2 of tasks, level`."""
     key = ""
-    for part in place:
+    for part in path:
         if isinstance(part, int):
             key = f"entry {part + 1} of {key}"
         elif key.startswith("entry "):
@@ -131,22 +131,22 @@ def _key(place: Place) -> str:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
 
 
-def _nearest(place: Place, model: type[BaseModel]) -> str:
-    if (name := RENAMED.get(_key(place))) is not None:
+def _nearest(path: KeyPath, model: type[BaseModel]) -> str:
+    if (name := RENAMED.get(_key(path))) is not None:
         return f"(it is called {name!r} now)"
-    owner = _owner(place, model)
+    owner = _owner(path, model)
     keys = sorted(owner.model_fields) if owner is not None else []
-    close = difflib.get_close_matches(str(place[-1]), keys, n=1)
+    close = difflib.get_close_matches(str(path[-1]), keys, n=1)
     return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(keys)})"
 
 
-def _owner(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
-    """Return the section that contains the last part of `place`."""
+def _owner(path: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Return the section that contains the last part of `path`."""
     at: type[BaseModel] | None = model
-    for part in place[:-1]:
+    for part in path[:-1]:
         if isinstance(part, str) and at is not None:
             field = at.model_fields.get(part)
             at = _inner(field.annotation) if field is not None else None

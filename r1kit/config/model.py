@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class ModelConfig(Strict):
+class ModelConfig(StrictModel):
     """The policy: a Hugging Face folder, a hub id, or the shape of a new model."""
 
     path: str | None = None

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class OptimConfig(Strict):
+class OptimConfig(StrictModel):
     """Optimizer settings: AdamW alone, or together with Muon for the matrices of the layers."""
 
     optimizer: Literal["muon", "adamw"] = "adamw"

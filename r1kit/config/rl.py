@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from r1kit.config.optim import RLOptimConfig
-from r1kit.config.strict import Name, Strict
+from r1kit.config.strict import Name, StrictModel
 
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 
 
-class RewardConfig(Strict):
+class RewardConfig(StrictModel):
     """Weights of the reward parts; R1-Zero gives accuracy and format the same weight."""
 
     accuracy: float = Field(1.0, ge=0)
@@ -29,7 +29,7 @@ class RewardConfig(Strict):
     """weight of the judge's score; only stage `final` has a judge, for general prompts only"""
 
 
-class RLConfig(Strict):
+class RLConfig(StrictModel):
     """A stage of reinforcement learning: GRPO and its variants. The batch size is given as problems
     per step and completions per problem."""
 
@@ -96,7 +96,7 @@ class FinalConfig(RLConfig):
     """name of the judge on that server; None: the only model there"""
 
 
-class AblationConfig(Strict):
+class AblationConfig(StrictModel):
     """An `[[ablations]]` entry: a stage repeated with other settings."""
 
     name: Name

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class SamplerConfig(Strict):
+class SamplerConfig(StrictModel):
     """The engine that samples the completions of every stage and evaluation. The result depends on
     it only through float rounding."""
 

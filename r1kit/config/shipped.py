@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 
 
 @dataclass(frozen=True)
-class Shipped:
+class ShippedRecipe:
     """A recipe that ships with r1kit."""
 
     name: str
@@ -34,13 +34,13 @@ class Shipped:
         )
 
 
-def shipped() -> list[Shipped]:
+def shipped_recipes() -> list[ShippedRecipe]:
     """Return all recipes: the top-level ones first, then the paper's students in distill/."""
-    found = [
-        Shipped(path.relative_to(FOLDER).with_suffix("").as_posix(), path)
+    files = [
+        ShippedRecipe(path.relative_to(FOLDER).with_suffix("").as_posix(), path)
         for path in FOLDER.rglob("*.toml")
     ]
-    return sorted(found, key=lambda recipe: ("/" in recipe.name, recipe.name))
+    return sorted(files, key=lambda recipe: ("/" in recipe.name, recipe.name))
 
 
 def find_recipe(path: Path) -> Path:
@@ -50,7 +50,7 @@ def find_recipe(path: Path) -> Path:
     """
     if path.exists() and not path.is_dir():
         return path
-    names = {recipe.name: recipe.path for recipe in shipped()}
+    names = {recipe.name: recipe.path for recipe in shipped_recipes()}
     if path.as_posix() in names:
         return names[path.as_posix()]
     if path.is_dir():

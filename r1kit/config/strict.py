@@ -27,7 +27,7 @@ RunName = Annotated[str, Field(max_length=100), AfterValidator(_as_folder)]
 """name of a recipe, and thereby of its run folder"""
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from r1kit.config.optim import PreferenceOptimConfig, PretrainOptimConfig, SFTOptimConfig
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 
-class BaseConfig(Strict):
+class BaseConfig(StrictModel):
     """Stage `base`: pretrain a new model on the generated corpus (not if model.path is set)."""
 
     tokens: int = Field(4_000_000, ge=1)
@@ -20,7 +20,7 @@ class BaseConfig(Strict):
     optim: PretrainOptimConfig = PretrainOptimConfig()
 
 
-class SFTConfig(Strict):
+class SFTConfig(StrictModel):
     """Supervised fine-tuning on conversations; only the last turn counts in the loss."""
 
     epochs: int = Field(2, ge=1)
@@ -32,7 +32,7 @@ class SFTConfig(Strict):
     optim: SFTOptimConfig = SFTOptimConfig()
 
 
-class PreferenceConfig(Strict):
+class PreferenceConfig(StrictModel):
     """Stages `preference/helpful` and `preference/harmless`: one reward model each."""
 
     n_pairs: int = Field(4096, ge=2)

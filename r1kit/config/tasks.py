@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import Strict
+from r1kit.config.strict import StrictModel
 
 Language = Literal["en", "ko", "zh"]
 
 
-class TaskConfig(Strict):
+class TaskConfig(StrictModel):
     """A `[[tasks]]` entry: a source of problems with a verifier."""
 
     name: str
@@ -26,7 +26,7 @@ class TaskConfig(Strict):
     """share of the problems, relative to the other tasks"""
 
 
-class ShowcaseConfig(Strict):
+class ShowcaseConfig(StrictModel):
     """A `[[showcase]]` entry: a question for any of the recipe's tasks."""
 
     question: str
@@ -35,7 +35,7 @@ class ShowcaseConfig(Strict):
     """the correct answer, a number"""
 
 
-class GeneralConfig(Strict):
+class GeneralConfig(StrictModel):
     """Task of the non-reasoning prompts, for data, the final stage and benchmarks."""
 
     name: str = "general"

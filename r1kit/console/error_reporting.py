@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from r1kit.errors import R1Error, failed_import
-from r1kit.files.atomic import file_trouble
+from r1kit.files.atomic import file_error
 from r1kit.processes import signals
 
 UNEXPECTED = 70
@@ -41,7 +41,7 @@ def sentences(
             yield
     except (typer.Exit, typer.Abort):
         raise
-    except (Exception, KeyboardInterrupt, signals.Terminated) as error:
+    except (Exception, KeyboardInterrupt, signals.TerminationSignal) as error:
         code = signals.exit_code(error)
         if code is None:
             code = _report(error, folder, advice)
@@ -55,7 +55,7 @@ def _report(error: BaseException, folder: Path | None, advice: str | None) -> in
     errors = Console(stderr=True, soft_wrap=True)
     if isinstance(error, BrokenPipeError):
         return 1
-    trouble = error if isinstance(error, R1Error) else failed_import(error) or file_trouble(error)
+    trouble = error if isinstance(error, R1Error) else failed_import(error) or file_error(error)
     if trouble is not None:
         _print(errors, str(trouble))
         return trouble.exit_code

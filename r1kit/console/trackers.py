@@ -18,21 +18,21 @@ from r1kit.console.progress import Observer
 from r1kit.errors import ConfigError
 
 MetricsEntry = dict[str, Any]
-Sink = Callable[[int, MetricsEntry | None], None]
+MetricsSink = Callable[[int, MetricsEntry | None], None]
 """receives (number, line) for each line of metrics.jsonl, and finally (total, None)"""
 
 
-class Tracked:
+class TrackingObserver:
     """An observer that forwards calls to `inner` and each new line of metrics.jsonl to `sink`."""
 
-    def __init__(self, inner: Observer, run: Path, sink: Sink) -> None:
+    def __init__(self, inner: Observer, run: Path, sink: MetricsSink) -> None:
         self._inner = inner
         self._file = run / "metrics.jsonl"
         self._sink = sink
         self._offset = 0
         self._count = 0
 
-    def __enter__(self) -> Tracked:
+    def __enter__(self) -> TrackingObserver:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +68,7 @@ class Tracked:
                 self._count += 1
 
 
-def open_sink(backend: str, run: Path, name: str) -> Sink:
+def open_sink(backend: str, run: Path, name: str) -> MetricsSink:
     """Return a sink for the tracker `backend`; it opens on its first line, when the run folder
     exists.
 
@@ -84,7 +84,7 @@ def open_sink(backend: str, run: Path, name: str) -> Sink:
             f"--track {backend} needs a package that is not installed ({error}): "
             f"pip install {backend}"
         ) from None
-    opened: list[Sink] = []
+    opened: list[MetricsSink] = []
 
     def send(number: int, line: MetricsEntry | None) -> None:
         if not opened and line is not None:
@@ -105,7 +105,7 @@ def scalars(line: MetricsEntry) -> dict[str, float]:
     }
 
 
-def _tensorboard(library: Any, run: Path, name: str) -> Sink:
+def _tensorboard(library: Any, run: Path, name: str) -> MetricsSink:
     folder = run / "tensorboard"
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
@@ -121,7 +121,7 @@ def _tensorboard(library: Any, run: Path, name: str) -> Sink:
     return send
 
 
-def _wandb_like(library: Any, run: Path, name: str) -> Sink:
+def _wandb_like(library: Any, run: Path, name: str) -> MetricsSink:
     """Return a sink for wandb or trackio, which share an API; it logs a stage's step as a value."""
     if library.__name__ == "wandb":
         os.environ.setdefault("WANDB_DIR", str(run))
@@ -137,7 +137,7 @@ def _wandb_like(library: Any, run: Path, name: str) -> Sink:
     return send
 
 
-_BACKENDS: dict[str, tuple[str, Callable[[Any, Path, str], Sink]]] = {
+_BACKENDS: dict[str, tuple[str, Callable[[Any, Path, str], MetricsSink]]] = {
     "trackio": ("trackio", _wandb_like),
     "tensorboard": ("torch.utils.tensorboard", _tensorboard),
     "wandb": ("wandb", _wandb_like),

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1kit.config import Rules
+from r1kit.config import FilterRules
 from r1kit.curate.candidate import (
     Provenance,
     TrainingRow,
-    as_row,
+    candidates_of,
     conversation,
-    drafts,
     messages_of,
+    training_row,
 )
 from r1kit.curate.contamination import BenchmarkQuestions, uncontaminated
 from r1kit.curate.conversations import read_conversations
@@ -36,10 +36,10 @@ from r1kit.types import Group
 
 __all__ = [
     "BenchmarkQuestions",
-    "Curated",
+    "CurationResult",
     "FilterReport",
+    "FilterRules",
     "Provenance",
-    "Rules",
     "TrainingRow",
     "conversation",
     "curate",
@@ -49,7 +49,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Curated:
+class CurationResult:
     """Curated conversations, and the report of the filters."""
 
     rows: list[TrainingRow]
@@ -59,34 +59,37 @@ class Curated:
 def curate(
     groups: Sequence[Group],
     origin: Provenance,
-    rules: Rules | None = None,
+    rules: FilterRules | None = None,
     benchmarks: Sequence[BenchmarkQuestions] = (),
-) -> Curated:
+) -> CurationResult:
     """Filter rollouts into training conversations, in the order of the rollouts.
 
     Raises CurationError if none is left.
     """
-    filters = funnel(rules or Rules(), benchmarks)
-    candidates, report = run(drafts(groups), filters)
+    filters = funnel(rules or FilterRules(), benchmarks)
+    candidates, report = run(candidates_of(groups), filters)
     if not candidates:
         raise CurationError(report.explain_empty())
     names = [step.name for step in filters]
-    return Curated([as_row(draft, origin, names) for draft in candidates], report)
+    return CurationResult(
+        [training_row(candidate, origin, names) for candidate in candidates], report
+    )
 
 
-def funnel(rules: Rules, benchmarks: Sequence[BenchmarkQuestions]) -> list[Filter]:
+def funnel(rules: FilterRules, benchmarks: Sequence[BenchmarkQuestions]) -> list[Filter]:
     """Return the filters in order: those on single candidates first, then those on all of them."""
     low, high = rules.lowest_pass_rate, rules.highest_pass_rate
     return [
         of_each("correct", correct),
         of_each("finished", finished),
         of_each("readable", readable),
-        of_each("language", lambda draft: consistent(draft, rules.language)),
-        of_each("pass rate", lambda draft: difficult(draft, low, high)),
+        of_each("language", lambda candidate: consistent(candidate, rules.language)),
+        of_each("pass rate", lambda candidate: difficult(candidate, low, high)),
         Filter(
-            "benchmarks", lambda drafts: uncontaminated(drafts, benchmarks, rules.contamination)
+            "benchmarks",
+            lambda candidates: uncontaminated(candidates, benchmarks, rules.contamination),
         ),
         Filter("copies", exact_copies),
-        Filter("near copies", lambda drafts: near_copies(drafts, rules.similarity)),
-        Filter("per problem", lambda drafts: shortest(drafts, rules.per_problem)),
+        Filter("near copies", lambda candidates: near_copies(candidates, rules.similarity)),
+        Filter("per problem", lambda candidates: shortest(candidates, rules.per_problem)),
     ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from r1kit.types import Group, Message, Parsed, Rollout
+from r1kit.types import Group, Message, ParsedCompletion, Rollout
 
 TrainingRow = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Candidate:
     """number of rollouts in its group, without undecided ones"""
 
     @property
-    def parsed(self) -> Parsed:
+    def parsed(self) -> ParsedCompletion:
         return self.rollout.parsed
 
     @property
@@ -49,7 +49,7 @@ class Provenance:
     seed: int
 
 
-def drafts(groups: Sequence[Group]) -> list[Candidate]:
+def candidates_of(groups: Sequence[Group]) -> list[Candidate]:
     """Return the rollouts as candidates, in order."""
     candidates = []
     for group in groups:
@@ -59,10 +59,10 @@ def drafts(groups: Sequence[Group]) -> list[Candidate]:
     return candidates
 
 
-def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
+def training_row(candidate: Candidate, origin: Provenance, filters: Sequence[str]) -> TrainingRow:
     """Convert a candidate to a conversation; `filters` are the names of the filters it passed."""
-    problem, verdict = draft.rollout.problem, draft.rollout.verdict
-    answer = Message("assistant", draft.parsed.answer or "", draft.parsed.thinking)
+    problem, verdict = candidate.rollout.problem, candidate.rollout.verdict
+    answer = Message("assistant", candidate.parsed.answer or "", candidate.parsed.thinking)
     return conversation(
         (*problem.messages, answer),
         problem=problem.id,
@@ -76,9 +76,9 @@ def as_row(draft: Candidate, origin: Provenance, filters: Sequence[str]) -> Trai
             "extracted": verdict.extracted,
             "why": verdict.why,
         },
-        pass_rate=draft.pass_rate,
-        n_samples=draft.n_samples,
-        n_tokens=len(draft.rollout.completion.token_ids) or None,  # unknown for remote models
+        pass_rate=candidate.pass_rate,
+        n_samples=candidate.n_samples,
+        n_tokens=len(candidate.rollout.completion.token_ids) or None,  # unknown for remote models
         filters=list(filters),
     )
 

@@ -51,8 +51,8 @@ class BenchmarkQuestions:
         self._exact: dict[str, int] = {}
         self._templates: dict[str, int] = {}
         self._ngrams: dict[Mode, dict[int, int]] = {mode: {} for mode in SIZES}
-        for place, question in enumerate(questions):
-            self._add(place, question)
+        for index, question in enumerate(questions):
+            self._add(index, question)
 
     def _add(self, index: int, question: str) -> None:
         if whole := _whole(question):
@@ -86,18 +86,18 @@ class BenchmarkQuestions:
 
 
 def uncontaminated(
-    drafts: Sequence[Candidate], benchmarks: Sequence[BenchmarkQuestions], modes: Sequence[Mode]
+    candidates: Sequence[Candidate], benchmarks: Sequence[BenchmarkQuestions], modes: Sequence[Mode]
 ) -> list[Rejection | None]:
     """Reject candidates whose question overlaps a benchmark in one of `modes`; note other modes."""
     remarks: dict[str, Rejection | None] = {}
-    for draft in drafts:
-        question = draft.question
+    for candidate in candidates:
+        question = candidate.question
         if question not in remarks:
             overlaps = [
                 overlap for benchmark in benchmarks for overlap in benchmark.overlaps(question)
             ]
             remarks[question] = _remark(overlaps, modes)
-    return [remarks[draft.question] for draft in drafts]
+    return [remarks[candidate.question] for candidate in candidates]
 
 
 def _remark(overlaps: Sequence[Overlap], modes: Sequence[Mode]) -> Rejection | None:

@@ -29,38 +29,38 @@ MISSES_WEIGH = 0.9
 chooses its bands"""
 
 
-def exact_copies(drafts: Sequence[Candidate]) -> list[Rejection | None]:
+def exact_copies(candidates: Sequence[Candidate]) -> list[Rejection | None]:
     """Reject candidates with the same words and signs as an earlier one."""
     first: dict[bytes, str] = {}
     remarks: list[Rejection | None] = []
-    for draft in drafts:
-        whole = " ".join(words(draft.text, with_signs=True))
+    for candidate in candidates:
+        whole = " ".join(words(candidate.text, with_signs=True))
         key = hashlib.blake2b(whole.encode("utf-8", "replace"), digest_size=16).digest()
         earlier = first.get(key)
         remarks.append(None if earlier is None else Rejection("the same words", f"as {earlier}"))
-        first.setdefault(key, draft.rollout.problem.id)
+        first.setdefault(key, candidate.rollout.problem.id)
     return remarks
 
 
-def near_copies(drafts: Sequence[Candidate], threshold: float) -> list[Rejection | None]:
+def near_copies(candidates: Sequence[Candidate], threshold: float) -> list[Rejection | None]:
     """Reject candidates with a similarity of at least `threshold` to an earlier one that stayed."""
     weights = (1 - MISSES_WEIGH, MISSES_WEIGH)
     index = MinHashLSH(
         threshold=min(threshold, HIGHEST_INDEXED), num_perm=N_PERMUTATIONS, weights=weights
     )
-    kept: dict[int, MinHash] = {}
+    sketches: dict[int, MinHash] = {}
     remarks: list[Rejection | None] = []
-    for place, draft in enumerate(drafts):
-        sketch = _sketch(draft.text)
-        similar = [(sketch.jaccard(kept[other]), -other) for other in index.query(sketch)]
+    for position, candidate in enumerate(candidates):
+        sketch = _sketch(candidate.text)
+        similar = [(sketch.jaccard(sketches[other]), -other) for other in index.query(sketch)]
         similarity, other = max(similar, default=(0.0, 0))
         if similarity >= threshold:
-            earlier = drafts[-other].rollout.problem.id
+            earlier = candidates[-other].rollout.problem.id
             remarks.append(Rejection("nearly the same", f"{similarity:.0%} as {earlier}"))
             continue
         remarks.append(None)
-        kept[place] = sketch
-        index.insert(place, sketch)
+        sketches[position] = sketch
+        index.insert(position, sketch)
     return remarks
 
 

@@ -31,13 +31,13 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class FilterCounts:
     """The counts of one filter."""
 
     filter: str
     n_in: int
     n_out: int
-    taken: dict[str, int]
+    rejected: dict[str, int]
     """reason → number of rejected candidates; sums to n_in - n_out"""
     noted: dict[str, int]
     """reason → number of candidates with a note, which stayed"""
@@ -46,8 +46,8 @@ class Count:
 
     def reasons(self) -> str:
         """Format the reasons: `wrong 380, no answer 32; noted: gsm8k template 4`."""
-        taken, noted = _listed(self.taken), _listed(self.noted)
-        return "; ".join(part for part in (taken, noted and f"noted: {noted}") if part)
+        rejected, noted = _listed(self.rejected), _listed(self.noted)
+        return "; ".join(part for part in (rejected, noted and f"noted: {noted}") if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,17 @@ class FilterReport:
 
     n_in: int
     n_out: int
-    counts: tuple[Count, ...]
+    counts: tuple[FilterCounts, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def table(self) -> str:
         """Format one line per filter, then an example of each reason that has one."""
-        lines = [f"{'filter':<14}{'in':>9}{'taken':>9}{'kept':>9}  reasons"]
+        lines = [f"{'filter':<14}{'in':>9}{'rejected':>9}{'kept':>9}  reasons"]
         for count in self.counts:
-            n_taken = count.n_in - count.n_out
-            numbers = f"{count.n_in:>9,}{n_taken:>9,}{count.n_out:>9,}"
+            n_rejected = count.n_in - count.n_out
+            numbers = f"{count.n_in:>9,}{n_rejected:>9,}{count.n_out:>9,}"
             lines.append(f"{count.filter:<14}{numbers}  {count.reasons()}".rstrip())
         share = self.n_out / self.n_in if self.n_in else 0.0
         lines.append(f"{'kept':<14}{self.n_in:>9,}{'':>9}{self.n_out:>9,}  {share:.1%}")
@@ -79,15 +79,16 @@ class FilterReport:
         """Explain an empty result: which filter removed how many candidates."""
         if not self.n_in:
             return "There is no rollout to make conversations of; sample some first."
-        took = [count for count in self.counts if count.n_in > count.n_out]
-        told = "; ".join(
-            f"{count.filter} took {count.n_in - count.n_out} of {count.n_in} ({count.reasons()})"
-            for count in took
+        rejecting = [count for count in self.counts if count.n_in > count.n_out]
+        summary = "; ".join(
+            f"{count.filter} rejected {count.n_in - count.n_out} of {count.n_in} "
+            f"({count.reasons()})"
+            for count in rejecting
         )
-        last = took[-1].filter
-        loosen = f"loosen the rule of {last!r}, which took the last ones"
+        last = rejecting[-1].filter
+        loosen = f"loosen the rule of {last!r}, which rejected the last ones"
         advice = _NO_RULE.get(last, f"Sample more of each problem, or {loosen}.")
-        return f"No conversation is left of {self.n_in} rollouts: {told}. {advice}"
+        return f"No conversation is left of {self.n_in} rollouts: {summary}. {advice}"
 
 
 _NO_RULE = {
@@ -98,30 +99,32 @@ _NO_RULE = {
 
 
 def run(
-    drafts: Sequence[Candidate], filters: Sequence[Filter]
+    candidates: Sequence[Candidate], filters: Sequence[Filter]
 ) -> tuple[list[Candidate], FilterReport]:
     """Return the candidates that pass every filter, in order, and the report."""
-    kept, counts = list(drafts), []
+    remaining, counts = list(candidates), []
     for step in filters:
-        kept, count = _apply(step, kept)
+        remaining, count = _apply(step, remaining)
         counts.append(count)
-    return kept, FilterReport(len(drafts), len(kept), tuple(counts))
+    return remaining, FilterReport(len(candidates), len(remaining), tuple(counts))
 
 
-def _apply(step: Filter, drafts: list[Candidate]) -> tuple[list[Candidate], Count]:
-    remarks = step.judge(drafts)
-    kept: list[Candidate] = []
-    taken: Counter[str] = Counter()
-    noted: Counter[str] = Counter()
+def _apply(step: Filter, candidates: list[Candidate]) -> tuple[list[Candidate], FilterCounts]:
+    remarks = step.judge(candidates)
+    remaining: list[Candidate] = []
+    rejected: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for draft, remark in zip(drafts, remarks, strict=True):
+    for candidate, remark in zip(candidates, remarks, strict=True):
         if remark is not None:
-            (noted if remark.is_note else taken)[remark.why] += 1
+            (notes if remark.is_note else rejected)[remark.why] += 1
             if remark.example:
                 examples.setdefault(remark.why, remark.example)
         if remark is None or remark.is_note:
-            kept.append(draft)
-    return kept, Count(step.name, len(drafts), len(kept), _sorted(taken), _sorted(noted), examples)
+            remaining.append(candidate)
+    return remaining, FilterCounts(
+        step.name, len(candidates), len(remaining), _sorted(rejected), _sorted(notes), examples
+    )
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -20,68 +20,73 @@ from r1kit.verify.language import language_share
 
 def of_each(name: str, look: Callable[[Candidate], Rejection | None]) -> Filter:
     """Return a filter that checks one candidate at a time."""
-    return Filter(name, lambda drafts: [look(draft) for draft in drafts])
+    return Filter(name, lambda candidates: [look(candidate) for candidate in candidates])
 
 
-def correct(draft: Candidate) -> Rejection | None:
+def correct(candidate: Candidate) -> Rejection | None:
     """Require a correct verdict."""
-    if draft.rollout.verdict.correct is True:
+    if candidate.rollout.verdict.correct is True:
         return None
-    return Rejection(draft.rollout.verdict.outcome, draft.rollout.verdict.why)
+    return Rejection(candidate.rollout.verdict.outcome, candidate.rollout.verdict.why)
 
 
-def finished(draft: Candidate) -> Rejection | None:
-    """Require that it ended by itself: closed thinking, then an answer, neither of them blank.
+def finished(candidate: Candidate) -> Rejection | None:
+    """Require a complete answer: closed thinking, then an answer, neither of them blank.
 
     If the problem needs no thinking, an answer alone passes.
     """
-    if draft.rollout.completion.finish != "stop":
-        return Rejection("cut" if draft.rollout.completion.finish == "length" else "aborted")
-    if is_well_formed(draft.parsed, draft.rollout.problem.needs_thinking):
+    if candidate.rollout.completion.finish != "stop":
+        return Rejection("cut" if candidate.rollout.completion.finish == "length" else "aborted")
+    if is_well_formed(candidate.parsed, candidate.rollout.problem.needs_thinking):
         return None
-    if draft.parsed.thinking is None:
+    if candidate.parsed.thinking is None:
         return Rejection("no thinking")
-    return Rejection("thinking never closed" if draft.parsed.answer is None else "malformed")
+    return Rejection("thinking never closed" if candidate.parsed.answer is None else "malformed")
 
 
-def readable(draft: Candidate) -> Rejection | None:
+def readable(candidate: Candidate) -> Rejection | None:
     """Require no loops, no broken characters, and thinking in prose (readable.py)."""
-    thinking, answer = draft.parsed.thinking or "", draft.parsed.answer or ""
-    found = unreadable(thinking) or unreadable(answer) or untidy(thinking)
-    return Rejection(*found) if found else None
+    thinking, answer = candidate.parsed.thinking or "", candidate.parsed.answer or ""
+    fault = unreadable(thinking) or unreadable(answer) or untidy(thinking)
+    return Rejection(*fault) if fault else None
 
 
-def consistent(draft: Candidate, at_least: float) -> Rejection | None:
+def consistent(candidate: Candidate, at_least: float) -> Rejection | None:
     """Require thinking and answer in the question's language; parts without words pass."""
-    language = draft.rollout.problem.language
-    for part, text in (("thinking", draft.parsed.thinking), ("answer", draft.parsed.answer)):
+    language = candidate.rollout.problem.language
+    for part, text in (
+        ("thinking", candidate.parsed.thinking),
+        ("answer", candidate.parsed.answer),
+    ):
         share = language_share(text or "", language)
         if share is not None and share < at_least:
             return Rejection(f"mixed {part}", f"{share:.0%} {language}")
     return None
 
 
-def difficult(draft: Candidate, low: float, high: float) -> Rejection | None:
+def difficult(candidate: Candidate, low: float, high: float) -> Rejection | None:
     """Require a pass rate of its group from `low` to `high`, both included."""
-    if low <= draft.pass_rate <= high:
+    if low <= candidate.pass_rate <= high:
         return None
-    return Rejection("too hard" if draft.pass_rate < low else "too easy", f"{draft.pass_rate:.0%}")
+    return Rejection(
+        "too hard" if candidate.pass_rate < low else "too easy", f"{candidate.pass_rate:.0%}"
+    )
 
 
-def shortest(drafts: Sequence[Candidate], n: int) -> list[Rejection | None]:
+def shortest(candidates: Sequence[Candidate], n: int) -> list[Rejection | None]:
     """Keep the `n` candidates of each problem with the fewest tokens; ties go to the earlier one.
 
     If token counts are unknown, as for remote models, characters count.
     """
     indices: dict[str, list[int]] = defaultdict(list)
-    for index, draft in enumerate(drafts):
-        indices[draft.rollout.problem.id].append(index)
-    chosen: set[int] = set()
+    for index, candidate in enumerate(candidates):
+        indices[candidate.rollout.problem.id].append(index)
+    shortest_ids: set[int] = set()
     for group in indices.values():
-        group.sort(key=lambda index: _length(drafts[index].rollout.completion))
-        chosen.update(group[:n])
+        group.sort(key=lambda index: _length(candidates[index].rollout.completion))
+        shortest_ids.update(group[:n])
     extra = Rejection(f"more than {n} of a problem")
-    return [None if index in chosen else extra for index in range(len(drafts))]
+    return [None if index in shortest_ids else extra for index in range(len(candidates))]
 
 
 def _length(completion: Completion) -> int:

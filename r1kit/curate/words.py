@@ -39,8 +39,8 @@ def words(text: str, with_signs: bool = False) -> list[str]:
     """Split a text: `words("Find $\\\\dfrac{1,000}{x}$!")` is `["find", "frac", "1000", "x"]`."""
     text = unicodedata.normalize("NFKC", _THOUSANDS.sub("", text))
     text = _FORMATTING.sub(" ", text)
-    for spelling, written in _SPELLINGS:
-        text = spelling.sub(written, text)
+    for spelling, replacement in _SPELLINGS:
+        text = spelling.sub(replacement, text)
     matches: list[str] = (_WORDS_AND_SIGNS if with_signs else _WORDS).findall(text.lower())
     return matches
 

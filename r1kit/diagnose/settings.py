@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from r1kit.runs.stage_specs import STAGES
-from r1kit.stages.plan import merged
+from r1kit.stages.plan import merge_settings
 
 WORLD = ("equation", "series", "countdown", "arithmetic", "program")
 """generated tasks; only these have levels and a corpus"""
@@ -89,7 +89,7 @@ def _student_settings(recipe: dict[str, Any], rest: str) -> Settings:
     values = _section(recipe, "distill.sft")
     if student.get("lr") is None:
         return Settings("distill.sft", values, recipe, {}, pretraining)
-    values = merged(values, {"optim": {"lr": student["lr"]}})
+    values = merge_settings(values, {"optim": {"lr": student["lr"]}})
     elsewhere = {"optim.lr": f"lr of [[distill.students]] {name}"}
     return Settings("distill.sft", values, recipe, elsewhere, pretraining)
 
@@ -98,7 +98,7 @@ def _ablation_settings(recipe: dict[str, Any], name: str) -> Settings:
     ablations = recipe.get("ablations") or []
     ablation: dict[str, Any] = next((item for item in ablations if item["name"] == name), {})
     stage = ablation.get("of", name)
-    values = merged(_section(recipe, stage), ablation.get("change") or {})
+    values = merge_settings(_section(recipe, stage), ablation.get("change") or {})
     # Changing the stage's own section would change the original stage as well.
     elsewhere = {key: f"change.{key} of [[ablations]] {name}" for key in _dotted(values)}
     return Settings(stage, values, recipe, elsewhere, _pretraining(recipe))

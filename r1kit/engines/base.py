@@ -76,9 +76,9 @@ class RequestState:
 
 
 class Sampler(Protocol):
-    """Samples completions of requests; its caller advances it: `while jobs: sampler.step()`.
+    """Samples completions of requests; its caller advances it: `while states: sampler.step()`.
 
-    Whoever opens it closes it: the `with` block of `open.open_sampler`, or the server.
+    The opener closes it: the `with` block of `open.open_sampler`, or the server.
     """
 
     counters: Counters
@@ -91,7 +91,7 @@ class Sampler(Protocol):
         """Advance all requests and return those that finished. Raises EngineError on failure."""
         ...
 
-    def abort(self, job: RequestState) -> None:
+    def abort(self, state: RequestState) -> None:
         """End a request now: open completions keep their tokens and finish with "abort"."""
         ...
 
@@ -104,19 +104,19 @@ def generate(
     Raises EngineError for a request that cannot be served, before anything is sampled. An error
     aborts all requests.
     """
-    jobs: list[RequestState] = []
+    states: list[RequestState] = []
     try:
         for request in requests:
-            jobs.append(sampler.submit(request))
-        indices = {id(job): index for index, job in enumerate(jobs)}
-        while any(job.n_left for job in jobs):
-            for job in sampler.step():
-                if on_group is not None and id(job) in indices:
-                    on_group(indices[id(job)], job.results())
+            states.append(sampler.submit(request))
+        indices = {id(state): index for index, state in enumerate(states)}
+        while any(state.n_left for state in states):
+            for state in sampler.step():
+                if on_group is not None and id(state) in indices:
+                    on_group(indices[id(state)], state.results())
     finally:
-        for job in jobs:
-            sampler.abort(job)
-    return [job.results() for job in jobs]
+        for state in states:
+            sampler.abort(state)
+    return [state.results() for state in states]
 
 
 class StreamingSampler(Sampler, Protocol):
@@ -129,15 +129,15 @@ class StreamingSampler(Sampler, Protocol):
         """Maximum length of prompt + completion in tokens; None if unknown."""
         ...
 
-    def cut(self, job: RequestState, index: int) -> Completion:
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
         """End one completion now, with "abort"; the other completions of the request continue."""
         ...
 
-    def sampled(self, job: RequestState, index: int) -> list[int]:
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
         """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
         ...
 
-    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
+    def logprobs(self, state: RequestState, index: int) -> TokenLogprobs:
         """Return the log-probabilities of completion `index` so far."""
         ...
 

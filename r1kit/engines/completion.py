@@ -1,7 +1,7 @@
 """Post-processing of one completion: tokens → text → thinking | answer.
 
-Every answer takes this path, whether it is streamed, batched or under a thinking budget, so that
-the text is the same in all cases.
+Every completion takes this path, whether it is streamed, batched or under a thinking budget, so
+that the text is the same in all cases.
 
 Thinking budget: when the thinking has used it up, the completion is cut, and prompt + thinking +
 closing tag become a new request at the head of the engine's queue, for the rest of max_tokens. The
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
-from r1kit.engines.text import Text, TextStream, UntilStop
+from r1kit.engines.text import Detokenizer, IncrementalDetokenizer, StopStringFilter
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.stream_parser import Piece
 from r1kit.types import Completion, FinishReason, Request, SamplingParams, TopLogprobs
@@ -41,7 +41,7 @@ class GenerationRequest:
     """A request to the engine, with the thinking and stop rules for its completions."""
 
     request: Request
-    opening: RenderedPrompt | None = None
+    rendered_prompt: RenderedPrompt | None = None
     """the part of the assistant's turn in which the prompt ends; None for plain text completion"""
     budget: int | None = None
     """maximum number of thinking tokens, less than max_tokens"""
@@ -51,7 +51,8 @@ class GenerationRequest:
     """sampling of the answer if it differs from that of the thinking; `request` then stops at the
     closing tag, and what the thinking leaves of its max_tokens limits the answer as well"""
     stop: tuple[str, ...] = ()
-    """stop strings that apply to the answer only; without an `opening` they are in `request`"""
+    """stop strings that apply to the answer only; without a `rendered_prompt` they are in
+    `request`"""
     wants_logprobs: bool = False
 
 
@@ -90,45 +91,47 @@ def begin(
     engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
 ) -> list[CompletionStream]:
     """Submit a request, return a stream for each completion. Raises EngineError if refused."""
-    request, opening = ask.request, ask.opening
-    if opening is not None and opening.part != "thinking" and not opening.begun:
+    request, prompt = ask.request, ask.rendered_prompt
+    if prompt is not None and prompt.part != "thinking" and not prompt.has_text:
         # The answer may not be empty, as after thinking.
         sampling = dataclasses.replace(request.sampling, min_tokens=1)
         request = dataclasses.replace(request, sampling=sampling)
-    job = engine.submit(request)
-    text = Text(tokenizer, engine.eos_ids)
-    return [CompletionStream(ask, index, job, text) for index in range(request.n)]
+    state = engine.submit(request)
+    text = Detokenizer(tokenizer, engine.eos_ids)
+    return [CompletionStream(ask, index, state, text) for index in range(request.n)]
 
 
 class CompletionStream:
     """Completion `index` of a request; call `advance` after every step, in the engine's thread."""
 
-    def __init__(self, ask: GenerationRequest, index: int, job: RequestState, text: Text) -> None:
-        self.job = job
+    def __init__(
+        self, ask: GenerationRequest, index: int, state: RequestState, text: Detokenizer
+    ) -> None:
+        self.state = state
         self.is_over = False
-        self._asked = job
+        self._first_state = state
         self._ask = ask
         self._index = index
-        self._job_index = index
-        """index of this completion in `job`"""
+        self._state_index = index
+        """index of this completion in `state`"""
         self._text = text
-        self._stream = TextStream(text, job.request.sampling.stop)
-        self._parser = None if ask.opening is None else ask.opening.stream_parser()
-        self._until = UntilStop(ask.stop)
+        self._stream = IncrementalDetokenizer(text, state.request.sampling.stop)
+        self._parser = None if ask.rendered_prompt is None else ask.rendered_prompt.stream_parser()
+        self._until = StopStringFilter(ask.stop)
         """matches the answer's stop strings"""
         self._n_sent = 0
-        """number of the job's tokens that were emitted"""
+        """number of the request's tokens that were emitted"""
         self._has_thought = self._has_answered = False
         self._has_closed = False
-        """True once `job` is the follow-up request that samples only the answer"""
+        """True once `state` is the follow-up request that samples only the answer"""
         self._over_budget = False
 
     def advance(self, engine: StreamingSampler) -> list[Chunk]:
         """Return what is new since the last call."""
-        if self.is_over or self._job_index >= self.job.n_begun:
+        if self.is_over or self._state_index >= self.state.n_begun:
             return []
-        completion = self.job.completions[self._job_index]
-        ids, chunks = engine.sampled(self.job, self._job_index), []
+        completion = self.state.completions[self._state_index]
+        ids, chunks = engine.sampled_ids(self.state, self._state_index), []
         text_ids = _without_eos(engine, ids)
         is_ended = completion is not None or len(text_ids) < len(
             ids
@@ -142,7 +145,7 @@ class CompletionStream:
         if completion.finish == "stop" and self._lacks_answer:
             chunks += self._advance_to(engine, text_ids)
             if self._lacks_answer:
-                if self._has_room(text_ids):
+                if self._fits_answer(text_ids):
                     return [*chunks, self._close(engine)]
                 completion = dataclasses.replace(completion, finish="length")
         return chunks + self._finish(engine, completion)
@@ -150,7 +153,9 @@ class CompletionStream:
     def _advance_to(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
         logprobs = (
-            engine.logprobs(self.job, self._job_index) if self._ask.wants_logprobs else _NO_LOGPROBS
+            engine.logprobs(self.state, self._state_index)
+            if self._ask.wants_logprobs
+            else _NO_LOGPROBS
         )
         chunks: list[Chunk] = []
         for n in self._token_counts(ids):
@@ -191,19 +196,19 @@ class CompletionStream:
         delta = self._stream.finish(completion)
         chunk = self._chunk(delta.text, delta.token_ids, completion)
         rest = self._answered(self._parser.finish()) if self._parser else []
-        if held := self._until.finish():
-            rest.append(Piece("answer", held))
+        if rest_of_answer := self._until.finish():
+            rest.append(Piece("answer", rest_of_answer))
         finish = "stop" if self._until.is_stopped else completion.finish
         return [*chunks, self._end(dataclasses.replace(chunk, pieces=chunk.pieces + rest), finish)]
 
     def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
-        if self.job.completions[self._job_index] is None:
-            engine.cut(self.job, self._job_index)
+        if self.state.completions[self._state_index] is None:
+            engine.abort_completion(self.state, self._state_index)
         return self._end(chunk, "stop")
 
     def _end(self, chunk: Chunk, finish: FinishReason) -> Chunk:
-        """Turn `said` into the completion's last chunk."""
+        """Turn `chunk` into the completion's last chunk."""
         self.is_over = True
         thought: ThinkingEnd | None = None
         if self._has_thought:
@@ -240,7 +245,7 @@ class CompletionStream:
             tokens = [SampledToken(*t) for t in zip(ids, scored.logprobs[new], tops, strict=True)]
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
-        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._asked.n_cached)
+        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._first_state.n_cached)
 
     @property
     def _is_thinking(self) -> bool:
@@ -257,10 +262,10 @@ class CompletionStream:
         is_silent = self._has_thought and not self._has_answered
         return self._is_thinking or (is_silent and not self._has_closed)
 
-    def _has_room(self, ids: list[int]) -> bool:
+    def _fits_answer(self, ids: list[int]) -> bool:
         """True if max_tokens leaves at least one answer token after the closing tag."""
         n_closing = len(self._ask.close_ids) if self._is_thinking else 0
-        return len(ids) + n_closing < self.job.request.sampling.max_tokens
+        return len(ids) + n_closing < self.state.request.sampling.max_tokens
 
     def _close(self, engine: StreamingSampler, by_budget: bool = False) -> Chunk:
         """Close the thinking, if still open, and submit a request for the answer after it."""
@@ -275,9 +280,9 @@ class CompletionStream:
             close_ids = self._ask.close_ids
             self._over_budget = by_budget and not has_tag
         self._has_closed = True
-        self.job = engine.submit(self._rest(cut, close_ids), ahead=True)
-        self._job_index = self._n_sent = 0
-        self._stream = TextStream(self._text, self.job.request.sampling.stop)
+        self.state = engine.submit(self._answer_request(cut, close_ids), ahead=True)
+        self._state_index = self._n_sent = 0
+        self._stream = IncrementalDetokenizer(self._text, self.state.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
             chunk, pieces=pieces, n_tokens=chunk.n_tokens + n, n_thinking=chunk.n_thinking + n
@@ -288,25 +293,29 @@ class CompletionStream:
 
         The engine may have sampled more than that.
         """
-        completion = self.job.completions[self._job_index]
-        whole = engine.cut(self.job, self._job_index) if completion is None else completion
+        completion = self.state.completions[self._state_index]
+        whole = (
+            engine.abort_completion(self.state, self._state_index)
+            if completion is None
+            else completion
+        )
         ids = _without_eos(engine, whole.token_ids)
         if self._is_thinking:
             ids = ids[: self._ask.budget]
-        text, has_tag = self._text.complete(ids, self.job.request.sampling.stop)
+        text, has_tag = self._text.complete(ids, self.state.request.sampling.stop)
         while has_tag and len(self._text.decode(ids)) > len(text):
             ids = ids[:-1]  # close_ids write the tag again, in the template's own tokens
         logprobs, tops = whole.logprobs[: len(ids)], whole.tops[: len(ids)]
         cut = Completion(ids, logprobs, text, "abort", whole.policy_version, tops)
         return cut, has_tag
 
-    def _rest(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
+    def _answer_request(self, cut: Completion, close_ids: tuple[int, ...]) -> Request:
         request = self._ask.request
         used = [*cut.token_ids, *close_ids]
-        left = request.sampling.max_tokens - len(used)
+        n_left = request.sampling.max_tokens - len(used)
         sampling = self._ask.answer or request.sampling
-        most = min(sampling.max_tokens, left)
-        sampling = dataclasses.replace(sampling, max_tokens=most, min_tokens=1)
+        max_tokens = min(sampling.max_tokens, n_left)
+        sampling = dataclasses.replace(sampling, max_tokens=max_tokens, min_tokens=1)
         # Odd constants: the second part must not reuse random numbers of the first or of a sibling.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)

@@ -99,7 +99,7 @@ class GrammarState:
         self._vocab_size = vocab_size
         self._renew: Callable[[], llguidance.LLMatcher] | None = renew
         """creates a matcher with a lexer of its own; None once `_matcher` is one"""
-        self._taken: list[int] = []
+        self._tokens: list[int] = []
 
     def restrict(self, logits: Tensor) -> None:
         """Set the logits [V] of every token that may not come next to -inf, in place.
@@ -112,7 +112,7 @@ class GrammarState:
 
     def take(self, token: int) -> None:
         """Advance by the sampled token."""
-        self._taken.append(token)
+        self._tokens.append(token)
         self._matcher.consume_token(token)
 
     def _bits(self) -> bytes:
@@ -122,7 +122,7 @@ class GrammarState:
         if self._renew is None:
             raise GrammarError(_TOO_LARGE)
         self._matcher, self._renew = self._renew(), None
-        for token in self._taken:
+        for token in self._tokens:
             self._matcher.consume_token(token)
         return self._bits()
 

@@ -35,7 +35,7 @@ class SharedWeights:
         self._engine.publish(version)
 
 
-class OpenedSampler(NamedTuple):
+class PolicySampler(NamedTuple):
     """A sampler and the way in which it gets new weights."""
 
     sampler: Sampler
@@ -43,9 +43,9 @@ class OpenedSampler(NamedTuple):
 
 
 @contextmanager
-def open_sampler(policy: Policy, config: SamplerConfig) -> Iterator[OpenedSampler]:
+def open_sampler(policy: Policy, config: SamplerConfig) -> Iterator[PolicySampler]:
     """Open a sampler of the policy, as the recipe configures it; leaving the block closes it."""
     match config.kind:
         case "local":
             engine = LocalEngine(policy.module, policy.tokenizer, max_rows=config.max_rows)
-            yield OpenedSampler(engine, SharedWeights(engine))
+            yield PolicySampler(engine, SharedWeights(engine))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
 from r1kit.types import Completion, FinishReason, Request, TopLogprobs
 
@@ -33,7 +33,7 @@ class CompletionUpdate:
 class RemoteCompletion:
     """The tokens of one completion received so far."""
 
-    job: RequestState
+    state: RequestState
     index: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class RemoteCompletion:
 
     @property
     def is_open(self) -> bool:
-        return self.job.completions[self.index] is None
+        return self.state.completions[self.index] is None
 
 
 class RemoteEngine(ABC):
@@ -60,8 +60,8 @@ class RemoteEngine(ABC):
         self.eos_ids = frozenset(eos_ids)
         self._vocab_size = vocab_size
         self._max_positions = max_positions
-        self._text = Text(tokenizer, self.eos_ids)
-        self._rows: dict[RequestState, list[RemoteCompletion]] = {}
+        self._text = Detokenizer(tokenizer, self.eos_ids)
+        self._remote_completions: dict[RequestState, list[RemoteCompletion]] = {}
 
     @property
     def max_positions(self) -> int | None:
@@ -71,37 +71,39 @@ class RemoteEngine(ABC):
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Implements `StreamingSampler.submit`."""
         check(request, self._vocab_size, self._max_positions)
-        job = RequestState(request)
+        state = RequestState(request)
         self.counters.prompt_tokens += len(request.prompt_ids)
-        self._rows[job] = [RemoteCompletion(job, index) for index in range(request.n)]
-        self._send(job, self._rows[job], ahead)
-        return job
+        self._remote_completions[state] = [
+            RemoteCompletion(state, index) for index in range(request.n)
+        ]
+        self._send(state, self._remote_completions[state], ahead)
+        return state
 
-    def abort(self, job: RequestState) -> None:
+    def abort(self, state: RequestState) -> None:
         """Implements `StreamingSampler.abort`."""
-        for row in self._rows.pop(job, []):
-            if row.is_open:
-                self._cancel(row)
-                self._end(row, "abort")
+        for completion in self._remote_completions.pop(state, []):
+            if completion.is_open:
+                self._cancel(completion)
+                self._end(completion, "abort")
 
-    def cut(self, job: RequestState, index: int) -> Completion:
-        """Implements `StreamingSampler.cut`."""
-        if job.completions[index] is not None:
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
+        """Implements `StreamingSampler.abort_completion`."""
+        if state.completions[index] is not None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
-        row = self._rows[job][index]
-        self._cancel(row)
-        return self._end(row, "abort")
+        completion = self._remote_completions[state][index]
+        self._cancel(completion)
+        return self._end(completion, "abort")
 
-    def sampled(self, job: RequestState, index: int) -> list[int]:
-        """Implements `StreamingSampler.sampled`."""
-        if index in job.errors:
-            raise job.errors[index]
-        completion = job.completions[index] or self._rows[job][index]
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
+        """Implements `StreamingSampler.sampled_ids`."""
+        if index in state.errors:
+            raise state.errors[index]
+        completion = state.completions[index] or self._remote_completions[state][index]
         return completion.token_ids
 
-    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
+    def logprobs(self, state: RequestState, index: int) -> TokenLogprobs:
         """Implements `StreamingSampler.logprobs`."""
-        completion = job.completions[index] or self._rows[job][index]
+        completion = state.completions[index] or self._remote_completions[state][index]
         return TokenLogprobs(completion.logprobs, completion.tops)
 
     @abstractmethod
@@ -109,39 +111,41 @@ class RemoteEngine(ABC):
         """Receive new tokens; see `StreamingSampler.step`."""
 
     @abstractmethod
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        """Send the request to the sampler, one completion for each of `rows`."""
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
+        """Send the request to the sampler, one completion for each of `completions`."""
 
     @abstractmethod
-    def _cancel(self, row: RemoteCompletion) -> None:
+    def _cancel(self, completion: RemoteCompletion) -> None:
         """Tell the sampler to stop sampling this completion."""
 
-    def _take(self, row: RemoteCompletion, update: CompletionUpdate | EngineError) -> bool:
+    def _apply(self, completion: RemoteCompletion, update: CompletionUpdate | EngineError) -> bool:
         """Apply an update; return True if it finished the request."""
-        if not row.is_open:
+        if not completion.is_open:
             return False
-        row.job.n_begun = max(row.job.n_begun, row.index + 1)
+        completion.state.n_begun = max(completion.state.n_begun, completion.index + 1)
         if isinstance(update, EngineError):
-            row.job.errors[row.index] = update
-            self._end(row, "abort")
-            return row.job.n_left == 0
-        row.token_ids += update.token_ids
-        row.logprobs += update.logprobs
-        row.tops += update.tops
+            completion.state.errors[completion.index] = update
+            self._end(completion, "abort")
+            return completion.state.n_left == 0
+        completion.token_ids += update.token_ids
+        completion.logprobs += update.logprobs
+        completion.tops += update.tops
         self.counters.completion_tokens += len(update.token_ids)
-        self.counters.cached_tokens += max(0, update.n_cached - row.job.n_cached)
-        row.job.n_cached = max(row.job.n_cached, update.n_cached)
+        self.counters.cached_tokens += max(0, update.n_cached - completion.state.n_cached)
+        completion.state.n_cached = max(completion.state.n_cached, update.n_cached)
         if update.finish is None:
             return False
-        self._end(row, update.finish)
-        return row.job.n_left == 0
+        self._end(completion, update.finish)
+        return completion.state.n_left == 0
 
-    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
-        job = row.job
-        text, has_stop = self._text.complete(row.token_ids, job.request.sampling.stop)
+    def _end(self, completion: RemoteCompletion, finish: FinishReason) -> Completion:
+        state = completion.state
+        text, has_stop = self._text.complete(completion.token_ids, state.request.sampling.stop)
         finish = "stop" if has_stop else finish
-        completion = Completion(row.token_ids, row.logprobs, text, finish, 0, row.tops)
-        job.finish(row.index, completion)
-        if not job.n_left:
-            self._rows.pop(job, None)
-        return completion
+        result = Completion(
+            completion.token_ids, completion.logprobs, text, finish, 0, completion.tops
+        )
+        state.finish(completion.index, result)
+        if not state.n_left:
+            self._remote_completions.pop(state, None)
+        return result

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from r1kit.engines.base import Counters, RequestState, check
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.types import Completion, FinishReason, Request
 
 Script = Callable[[Request, int], str]
@@ -27,31 +27,31 @@ class ScriptedEngine:
         self._script = script
         self._tokenizer = tokenizer
         self._eos_id: int = tokenizer.eos_token_id
-        self._text = Text(tokenizer, {self._eos_id})
+        self._text = Detokenizer(tokenizer, {self._eos_id})
 
     def submit(self, request: Request, ahead: bool = False) -> RequestState:
         """Implements `Sampler.submit`."""
         check(request, len(self._tokenizer), None)
-        job = RequestState(request)
-        self._queue.insert(0 if ahead else len(self._queue), job)
-        return job
+        state = RequestState(request)
+        self._queue.insert(0 if ahead else len(self._queue), state)
+        return state
 
     def step(self) -> list[RequestState]:
         """Implements `Sampler.step`: every queued request finishes."""
-        done = list(self._queue)
-        for job in done:
-            self.counters.prompt_tokens += len(job.request.prompt_ids)
-            job.completions = [self._complete(job.request, i) for i in range(job.request.n)]
-            job.n_begun, job.n_left = job.request.n, 0
-            self._queue.remove(job)
-        return done
+        finished = list(self._queue)
+        for state in finished:
+            self.counters.prompt_tokens += len(state.request.prompt_ids)
+            state.completions = [self._complete(state.request, i) for i in range(state.request.n)]
+            state.n_begun, state.n_left = state.request.n, 0
+            self._queue.remove(state)
+        return finished
 
-    def abort(self, job: RequestState) -> None:
+    def abort(self, state: RequestState) -> None:
         """Implements `Sampler.abort`."""
-        if job.n_left:
-            self._queue.remove(job)
-            job.completions = [Completion([], [], "", "abort", self.version)] * job.request.n
-            job.n_left = 0
+        if state.n_left:
+            self._queue.remove(state)
+            state.completions = [Completion([], [], "", "abort", self.version)] * state.request.n
+            state.n_left = 0
 
     def publish(self, version: int) -> None:
         self.version = version
@@ -65,7 +65,7 @@ class ScriptedEngine:
             ids = next(
                 (ids[:end] for end in ends if self._text.stops(ids[:end], sampling.stop)), ids
             )
-        text, stopped = self._text.complete(ids, sampling.stop)
-        finish: FinishReason = "stop" if stopped or ids[-1] == self._eos_id else "length"
+        text, has_stop = self._text.complete(ids, sampling.stop)
+        finish: FinishReason = "stop" if has_stop or ids[-1] == self._eos_id else "length"
         self.counters.completion_tokens += len(ids)
         return Completion(ids, [0.0] * len(ids), text, finish, self.version)

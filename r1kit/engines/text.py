@@ -17,7 +17,7 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 """text to which an incomplete character decodes"""
 
 
-class Text:
+class Detokenizer:
     """A decoder for one tokenizer and one set of EOS ids."""
 
     def __init__(self, tokenizer: Any, eos_ids: Collection[int]) -> None:
@@ -50,46 +50,46 @@ class Text:
         return any(string in tail for string in stop) and self.complete(ids, stop)[1]
 
 
-class UntilStop:
+class StopStringFilter:
     """A filter that passes streamed text up to the first stop string."""
 
     def __init__(self, stop: Sequence[str]) -> None:
         self.is_stopped = False
         """True once a stop string has been found"""
         self._stop = stop
-        self._rest = ""
+        self._held_back = ""
         """text held back because it may be the start of a stop string"""
 
     def feed(self, chunk: str) -> str:
         """Add a chunk; return the text that is now certain, which is "" after a stop string."""
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
-        text = self._rest + chunk
+        text = self._held_back + chunk
         positions = [position for string in self._stop if (position := text.find(string)) >= 0]
         self.is_stopped = bool(positions)
         certain = min(positions or (_before(text, string) for string in self._stop))
-        self._rest = "" if positions else text[certain:]
+        self._held_back = "" if positions else text[certain:]
         return text[:certain]
 
     def finish(self) -> str:
         """Return the text held back, which at the end of the text starts no stop string."""
-        rest, self._rest = self._rest, ""
-        return rest
+        text, self._held_back = self._held_back, ""
+        return text
 
 
-class TextStream:
+class IncrementalDetokenizer:
     """The incremental decoder of one completion."""
 
-    def __init__(self, text: Text, stop: Sequence[str]) -> None:
+    def __init__(self, text: Detokenizer, stop: Sequence[str]) -> None:
         self._text = text
         self._context = 0
         """index of the first token that is decoded again with the new ones"""
         self._read = 0
         """number of tokens whose text has been decoded"""
-        self._sent = 0
+        self._n_sent = 0
         """number of tokens in the deltas returned so far"""
         self._text_so_far = ""
-        self._until = UntilStop(stop)
+        self._until = StopStringFilter(stop)
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
         """Return the new text that is certain for an open completion with `ids` so far, if any."""
@@ -103,13 +103,13 @@ class TextStream:
 
     def finish(self, completion: Completion) -> Delta:
         """Return the rest of a finished completion, with its finish reason."""
-        rest = completion.text[len(self._text_so_far) :]
-        delta = self._delta(completion.token_ids, rest)
+        text = completion.text[len(self._text_so_far) :]
+        delta = self._delta(completion.token_ids, text)
         return Delta(delta.token_ids, delta.text, completion.finish)
 
     def _delta(self, ids: Sequence[int], text: str) -> Delta:
-        new = list(ids[self._sent :])
-        self._sent = len(ids)
+        new = list(ids[self._n_sent :])
+        self._n_sent = len(ids)
         self._text_so_far += text
         return Delta(new, text)
 

@@ -1,1 +1,1 @@
-"""Evaluation: benchmarks, and the results of a model on them. It knows no stage and no recipe."""
+"""Evaluation: benchmarks, and the results of a model on them. Independent of stages and recipes."""

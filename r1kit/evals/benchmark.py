@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from r1kit.engines.base import Sampler
-from r1kit.evals.metrics import Estimate, by_task, estimates
+from r1kit.evals.scores import Estimate, by_task, estimates
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
-from r1kit.rollouts.rubric import Rubric, Verify
+from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.types import Group, Problem, SamplingParams
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Benchmark:
     name: str
     """key of its results in results.json"""
     problems: Sequence[Problem]
-    verify: Verify
+    verify: VerifyFunction
     sampling: SamplingParams
     n_samples: int = 1
     """k, completions per problem"""

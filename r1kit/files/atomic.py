@@ -30,10 +30,10 @@ MARKER = "r1kit.json"
 SEAL = "checksum"
 """key of a record's own checksum, computed over the other entries"""
 
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL_ERRNOS = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_DENIED_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_PATH = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
-_TAKEN = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
+_EXISTS_ERRNOS = {errno.EISDIR, errno.ENOENT, errno.ELOOP}
 _FULL_TEXT = re.compile(r"os error (28|27|122)\b|No space left|File too large|quota exceeded")
 
 
@@ -62,7 +62,7 @@ def replace_file(path: Path, content: bytes | str, *, flush: bool = True) -> Non
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    with full_disk_said(path):
+    with explaining_full_disk(path):
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -132,12 +132,12 @@ def remove_leftovers(folder: Path) -> None:
 
 def is_full(error: BaseException) -> bool:
     """Return True if a write failed on a full disk, judged by errno or a native library's text."""
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in _FULL_ERRNOS:
         return True
     return bool(_FULL_TEXT.search(str(error)))
 
 
-def file_trouble(error: BaseException, path: Path | None = None) -> RunError | None:
+def file_error(error: BaseException, path: Path | None = None) -> RunError | None:
     """Return an error for file problems the user can fix: full disk, permissions, invalid path.
 
     None for all other errors. Without `path`, the file is the one named in the exception.
@@ -147,35 +147,35 @@ def file_trouble(error: BaseException, path: Path | None = None) -> RunError | N
     is_inside = path is not None and Path(str(named)).is_relative_to(path)
     name = named if path is None or (is_inside and TEMPORARY not in str(named)) else path
     if is_full(error):
-        kept = "; everything up to the last checkpoint is kept" if path else ""
+        note = "; everything up to the last checkpoint is kept" if path else ""
         return RunError(
             f"The disk is full: {name or 'the output'} could not be written. Free some space and "
-            f"run the same command again{kept}."
+            f"run the same command again{note}."
         )
     if "No usable temporary directory" in str(error):
         return RunError(
             "There is no writable folder for temporary files; free some space in /tmp, or name "
             "another folder with TMPDIR."
         )
-    if name is None or code is None or (path is None and code not in _BARRED | _NO_PATH):
+    if name is None or code is None or (path is None and code not in _DENIED_ERRNOS | _NO_PATH):
         return None
     verb, other = (
         ("used", "name another path") if path is None else ("written", "use another --out")
     )
-    right = "change its permissions, or " if code in _BARRED else ""
+    right = "change its permissions, or " if code in _DENIED_ERRNOS else ""
     why = "a file is in the way" if code == errno.EEXIST else os.strerror(code)
-    if code in _TAKEN:
+    if code in _EXISTS_ERRNOS:
         right = "move the existing file or folder away, or "
     return RunError(f"{name} cannot be {verb} ({why}); {right}{other}.")
 
 
 @contextlib.contextmanager
-def full_disk_said(path: Path) -> Iterator[None]:
+def explaining_full_disk(path: Path) -> Iterator[None]:
     """Turn a failed write in the block into a RunError that states the remedy."""
     try:
         yield
     except Exception as error:
-        trouble = file_trouble(error, path)
+        trouble = file_error(error, path)
         if trouble is None:
             raise
         raise trouble from error
@@ -186,7 +186,7 @@ def lock(path: Path) -> int | None:
 
     Returns the open descriptor; the file is created if missing. Raises RunError if it cannot be.
     """
-    with full_disk_said(path):
+    with explaining_full_disk(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,14 +196,14 @@ def lock(path: Path) -> int | None:
     return descriptor
 
 
-def read_file(path: Path, error: type[R1Error], mend: str) -> bytes | None:
+def read_file(path: Path, error: type[R1Error], remedy: str) -> bytes | None:
     """Return the content of a file, or None if it does not exist.
 
-    Raises `error`, with `mend` as the remedy, if the file exists but cannot be read.
+    Raises `error`, which ends with `remedy`, if the file exists but cannot be read.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as reason:
-        raise error(f"{path} cannot be read ({reason.strerror}); {mend}.") from None
+        raise error(f"{path} cannot be read ({reason.strerror}); {remedy}.") from None

@@ -35,13 +35,13 @@ class Checksum:
 
 def of_file(path: Path, is_stopped: threading.Event | None = None) -> str:
     """Return the checksum of a file, which is read in chunks to bound memory. Raises OSError."""
-    found, piece = Checksum(), memoryview(bytearray(_CHUNK))
+    checksum, piece = Checksum(), memoryview(bytearray(_CHUNK))
     with path.open("rb", buffering=0) as file:
         while n_bytes := file.readinto(piece):
-            found.update(piece[:n_bytes])
+            checksum.update(piece[:n_bytes])
             if is_stopped is not None and is_stopped.is_set():
                 break
-    return str(found)
+    return str(checksum)
 
 
 @contextmanager
@@ -60,5 +60,5 @@ def of_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Future[st
 
 def names_below(folder: Path) -> list[str]:
     """List all files below a folder, sorted: `["config.json", "resume/state.json"]`."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from r1kit.errors import R1Error, RunError
-from r1kit.files.atomic import full_disk_said, read_file, replace_file
+from r1kit.files.atomic import explaining_full_disk, read_file, replace_file
 from r1kit.files.checksums import Checksum
 from r1kit.files.text_files import read_text
 from r1kit.files.untrusted import UnwritableError, read_json, refuse_unwritable, to_json
@@ -23,9 +23,9 @@ from r1kit.files.untrusted import UnwritableError, read_json, refuse_unwritable,
 T = TypeVar("T")
 JsonRow = dict[str, Any]
 
-MAX_TOLD = 5
+MAX_LISTED = 5
 """maximum number of bad lines listed individually in an error"""
-MEND_LINES = "delete that line, or move the run folder away and start again"
+REMEDY_LINES = "delete that line, or move the run folder away and start again"
 
 
 class JsonLines:
@@ -33,15 +33,15 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._checksum = Checksum(read_file(path, RunError, MEND_LINES) or b"")
-        with full_disk_said(path):
+        self._checksum = Checksum(read_file(path, RunError, REMEDY_LINES) or b"")
+        with explaining_full_disk(path):
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, record: dict[str, Any]) -> None:
         """Append a line; if the disk is full, a partially written line is removed again."""
         line = (to_json(record) + "\n").encode()
         size = os.fstat(self._descriptor).st_size
-        with full_disk_said(self.path):
+        with explaining_full_disk(self.path):
             try:
                 rest = line
                 while rest:
@@ -53,7 +53,7 @@ class JsonLines:
 
     def sync(self) -> tuple[int, str]:
         """Make all lines durable. Returns the size in bytes and the checksum."""
-        with full_disk_said(self.path):
+        with explaining_full_disk(self.path):
             os.fsync(self._descriptor)
         return os.fstat(self._descriptor).st_size, str(self._checksum)
 
@@ -71,30 +71,30 @@ class JsonLines:
             self._descriptor = -1
 
 
-def read_lines(path: Path, mend: str = MEND_LINES) -> list[tuple[bytes, JsonRow]]:
+def read_lines(path: Path, remedy: str = REMEDY_LINES) -> list[tuple[bytes, JsonRow]]:
     """Read one of r1kit's own files: raw and parsed lines, without an incomplete last line.
 
-    Raises RunError, with `mend` as the remedy, if the file cannot be read or a line before the end
+    Raises RunError, which ends with `remedy`, if the file cannot be read or a line before the end
     is damaged.
     """
     lines: list[tuple[bytes, JsonRow]] = []
     damaged = 0
-    data = read_file(path, RunError, mend) or b""
+    data = read_file(path, RunError, remedy) or b""
     for number, raw in enumerate(data.splitlines(keepends=True), start=1):
         record = _parse(raw)
         if record is None:
             damaged = damaged or number
         elif damaged:
-            raise damaged_line(path, damaged, mend)
+            raise damaged_line_error(path, damaged, remedy)
         else:
             lines.append((raw, record))
     return lines
 
 
-def damaged_line(path: Path, number: int, mend: str, why: str = "") -> RunError:
+def damaged_line_error(path: Path, number: int, remedy: str, why: str = "") -> RunError:
     """Return the error for a line of one of r1kit's own files."""
     fault = f"is damaged ({why})" if why else "is damaged"
-    return RunError(f"{bad_lines(path, [(number, fault)])}; {mend}.")
+    return RunError(f"{bad_lines(path, [(number, fault)])}; {remedy}.")
 
 
 def _parse(raw: bytes) -> JsonRow | None:
@@ -168,6 +168,6 @@ def require_text(value: Any) -> None:
 
 def bad_lines(path: Path, bad: Sequence[tuple[int, str]]) -> str:
     """List the bad lines of a file, each by its number and a phrase such as "is not JSON"."""
-    more = f" and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
-    listed = "; ".join(f"line {number} {fault}" for number, fault in bad[:MAX_TOLD])
-    return f"{path}: {listed}" + more
+    and_more = f" and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
+    listed = "; ".join(f"line {number} {fault}" for number, fault in bad[:MAX_LISTED])
+    return f"{path}: {listed}" + and_more

@@ -3,9 +3,9 @@
 JSON can escape a lone surrogate (`"\\ud83d"`), which no file, socket, tokenizer or terminal
 accepts. Python's parser also accepts NaN, integers of any size and hundreds of nesting levels,
 which other JSON writers reject. Each place that reads external text decides how to handle it:
-reject it with `refuse_unwritable` (a request), replace lone surrogates with `mended` (text from
-another server or typed by a user), or keep it (the rows of a file), since `to_json` and `to_bytes`
-can write everything that `read_json` accepts.
+reject it with `refuse_unwritable` (a request), replace lone surrogates with `replace_surrogates`
+(text from another server or typed by a user), or keep it (the rows of a file), since `to_json` and
+`to_bytes` can write everything that `read_json` accepts.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import orjson
 
 MAX_DEPTH = 250
 """maximum nesting depth of lists and objects, a little below orjson's limit"""
-HALF = "Half of a surrogate pair is no text"
-_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+LONE_SURROGATE = "Half of a surrogate pair is no text"
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-Path = tuple[str | int, ...]
+JsonPath = tuple[str | int, ...]
 
 
 class UnwritableError(Exception):
     """A value that would be unreadable once written, with its location and an error message."""
 
-    def __init__(self, path: Path, why: str) -> None:
+    def __init__(self, path: JsonPath, why: str) -> None:
         super().__init__(why)
         self.path = path
         self.why = why
@@ -45,7 +45,7 @@ def is_text(text: str) -> bool:
     return True
 
 
-def mended(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Return the text with each lone surrogate replaced by a replacement character."""
     if is_text(text):
         return text
@@ -64,11 +64,11 @@ def read_json(data: str | bytes) -> Any:
     return value
 
 
-def read_mended(data: str | bytes) -> Any:
+def read_repaired_json(data: str | bytes) -> Any:
     """Parse a JSON value and replace lone surrogates in strings and keys. Raises ValueError."""
     text = data if isinstance(data, str) else data.decode("utf-8-sig")
     value = read_json(text)
-    return _mended(value) if _HALF_ESCAPED.search(text) else value
+    return _replace_surrogates(value) if _ESCAPED_SURROGATE.search(text) else value
 
 
 def refuse_unwritable(value: Any) -> None:
@@ -78,7 +78,7 @@ def refuse_unwritable(value: Any) -> None:
     except TypeError:
         for path, part in _parts(value):
             if isinstance(part, str) and not is_text(part):
-                raise UnwritableError(path, HALF) from None
+                raise UnwritableError(path, LONE_SURROGATE) from None
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -98,9 +98,9 @@ def to_bytes(value: Any) -> bytes:
         return to_json(value).encode()
 
 
-def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
+def _parts(value: Any) -> Iterator[tuple[JsonPath, Any]]:
     """Yield every part of a JSON value with its path. Raises UnwritableError if too deep."""
-    level: list[tuple[Path, Any]] = [((), value)]
+    level: list[tuple[JsonPath, Any]] = [((), value)]
     for _ in range(MAX_DEPTH):
         yield from level
         level = [
@@ -111,7 +111,7 @@ def _parts(value: Any) -> Iterator[tuple[Path, Any]]:
     raise UnwritableError(level[0][0], f"It is nested deeper than {MAX_DEPTH} levels")
 
 
-def _inside(path: Path, whole: Any) -> Iterator[tuple[Path, Any]]:
+def _inside(path: JsonPath, whole: Any) -> Iterator[tuple[JsonPath, Any]]:
     if isinstance(whole, dict):
         for key, part in whole.items():
             yield path, key
@@ -131,9 +131,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _mended(value: Any) -> Any:
+def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return mended(value)
+        return replace_surrogates(value)
     if isinstance(value, dict):
-        return {mended(key): _mended(item) for key, item in value.items()}
-    return [_mended(item) for item in value] if isinstance(value, list) else value
+        return {replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
+    return [_replace_surrogates(item) for item in value] if isinstance(value, list) else value

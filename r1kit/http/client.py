@@ -17,22 +17,22 @@ from typing import Any, TypeVar
 import httpx
 
 from r1kit.errors import ConfigError, EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 from r1kit.http.sse import EventReader
 from r1kit.types import Json
 
 T = TypeVar("T")
 
-PASSING = frozenset({408, 409, 425, 429})
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 """statuses that are retried, besides all from 500 on"""
-REFUSALS = frozenset({400, 413, 422})
+REFUSED_STATUSES = frozenset({400, 413, 422})
 """statuses that reject one request and say nothing about the server"""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-LONGEST_OBEYED_S = 60.0
+MAX_RETRY_AFTER_S = 60.0
 """maximum wait accepted from a Retry-After header"""
 CONNECT_S = 10.0
 MAX_BODY_BYTES = 64_000_000
-MAX_SAID = 300
+MAX_MESSAGE_CHARS = 300
 """maximum number of characters of a server's message in an error"""
 
 _HINTS = {
@@ -46,7 +46,7 @@ class RefusedError(EngineError):
     """The server works but refuses this request; other requests may succeed."""
 
 
-class _PassingError(Exception):
+class _TransientError(Exception):
     """A failed attempt that may succeed when retried."""
 
     def __init__(self, why: str, wait_s: float | None = None) -> None:
@@ -84,14 +84,14 @@ class HttpClient:
 
         Raises RefusedError if the server refuses this request, EngineError for all other failures.
         """
-        failure = _PassingError("never tried")
+        failure = _TransientError("never tried")
         for attempt in range(self._retries + 1):
             if attempt:
                 doubled = min(FIRST_WAIT_S * 2 ** (attempt - 1), LONGEST_WAIT_S)
                 self._sleep(doubled if failure.wait_s is None else failure.wait_s)
             try:
                 return self._try(method, path, body, read)
-            except _PassingError as error:
+            except _TransientError as error:
                 failure = error
         tries = "one try" if self._retries == 0 else f"{self._retries + 1} tries"
         raise EngineError(
@@ -116,7 +116,7 @@ class HttpClient:
                         return
         except httpx.HTTPError as error:
             why = self._shown(str(error) or type(error).__name__)
-        except _PassingError as error:
+        except _TransientError as error:
             why = str(error)
         else:
             why = "its stream ended in the middle"
@@ -133,16 +133,16 @@ class HttpClient:
             with self._client.stream(method, self.address + path, content=content) as response:
                 data = self._read(response, deadline)
         except httpx.TimeoutException:
-            raise _PassingError(f"nothing within {self._timeout_s:g} s") from None
+            raise _TransientError(f"nothing within {self._timeout_s:g} s") from None
         except httpx.HTTPError as error:
-            raise _PassingError(self._shown(str(error) or type(error).__name__)) from None
+            raise _TransientError(self._shown(str(error) or type(error).__name__)) from None
         self._refuse(response, data)
         try:
-            answer = read_mended(data)
+            answer = read_repaired_json(data)
         except ValueError:
             kind = response.headers.get("Content-Type", "no content type")
             if "json" in kind:
-                raise _PassingError("damaged JSON") from None
+                raise _TransientError("damaged JSON") from None
             raise EngineError(
                 f"The server at {self.address} answers, but not as an OpenAI-compatible one: "
                 f"{self._shown(kind)} in place of JSON. {_HINTS[404]}"
@@ -150,7 +150,7 @@ class HttpClient:
         try:
             return read(answer if isinstance(answer, dict) else {})
         except ValueError as error:
-            raise _PassingError(self._shown(str(error))) from None
+            raise _TransientError(self._shown(str(error))) from None
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
         """Return the body. The deadline covers all of it, as some servers send blanks meanwhile."""
@@ -161,7 +161,7 @@ class HttpClient:
             if size > MAX_BODY_BYTES:
                 raise EngineError(f"The server at {self.address} answers without end.")
             if time.monotonic() > deadline:
-                raise _PassingError(f"nothing whole within {self._timeout_s:g} s")
+                raise _TransientError(f"nothing whole within {self._timeout_s:g} s")
         return b"".join(parts)
 
     def _refuse(self, response: httpx.Response, data: bytes) -> None:
@@ -171,9 +171,9 @@ class HttpClient:
             return
         message = self._shown(_message(response, data))
         asks_no_more = response.headers.get("x-should-retry") == "false"
-        if (status in PASSING or status >= 500) and not asks_no_more:
-            raise _PassingError(f"HTTP {status}: {message}", _wait_s(response))
-        kind = RefusedError if status in REFUSALS else EngineError
+        if (status in TRANSIENT_STATUSES or status >= 500) and not asks_no_more:
+            raise _TransientError(f"HTTP {status}: {message}", _wait_s(response))
+        kind = RefusedError if status in REFUSED_STATUSES else EngineError
         sentence = f"The server at {self.address} refuses (HTTP {status}): {message.rstrip('.')}."
         raise kind(f"{sentence} {_HINTS[status]}" if status in _HINTS else sentence)
 
@@ -182,19 +182,19 @@ class HttpClient:
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         if self._key:
             text = text.replace(self._key, "***")
-        return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+        return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
 
 
-def reason(body: Any, most: int = 300) -> str:
+def reason(body: Any, max_chars: int = 300) -> str:
     """Return the message in a server's error JSON, wherever it is; "" if there is none.
 
-    The result is one line of at most `most` characters, without the full stop.
+    The result is one line of at most `max_chars` characters, without the full stop.
     """
     error = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail")
     words = error if isinstance(error, str) else ""
-    return " ".join(words.split())[:most].rstrip(".")
+    return " ".join(words.split())[:max_chars].rstrip(".")
 
 
 def is_url(text: str) -> bool:
@@ -227,7 +227,7 @@ def _checked(api_key: str | None) -> str:
 def _message(response: httpx.Response, data: bytes) -> str:
     """Return the server's error message, wherever the response has it."""
     try:
-        body = read_mended(data)
+        body = read_repaired_json(data)
     except ValueError:
         body = None
     if not isinstance(body, dict):
@@ -249,4 +249,4 @@ def _wait_s(response: httpx.Response) -> float | None:
             seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
         except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), LONGEST_OBEYED_S) if seconds == seconds else None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S) if seconds == seconds else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 
 Event = dict[str, Any]
 
@@ -19,12 +19,12 @@ class EventReader:
     def __init__(self) -> None:
         self.is_done = False
         """True once `[DONE]` has arrived; without it the stream was cut"""
-        self._rest = b""
+        self._buffer = b""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes. Raises EngineError for malformed events."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > MAX_LINE_BYTES:
             raise EngineError("The server sends a line without end.")
         texts = [line[5:].strip() for line in lines if line.startswith(b"data:")]
         self.is_done |= b"[DONE]" in texts
@@ -33,7 +33,7 @@ class EventReader:
 
 def _event(text: bytes) -> Event:
     try:
-        event = read_mended(text)
+        event = read_repaired_json(text)
     except ValueError:
         event = None
     if not isinstance(event, dict):

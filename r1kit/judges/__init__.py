@@ -31,7 +31,7 @@ class Judge(Protocol):
         ...
 
 
-def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Group]:
+def add_judge_scores(groups: Sequence[Group], judge: Judge, weight: float) -> list[Group]:
     """Add the judge's score to the parts of every reward, and its weighted value to the total.
 
     Undecided rollouts are dropped, as a zero would be a verdict; a group may become empty. Raises
@@ -46,7 +46,7 @@ def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Grou
         dataclasses.replace(
             group,
             rollouts=[
-                _rewarded(rollout, score, weight)
+                _with_score(rollout, score, weight)
                 for rollout in group.rollouts
                 if (score := next(remaining)) is not None
             ],
@@ -55,7 +55,7 @@ def preferred(groups: Sequence[Group], judge: Judge, weight: float) -> list[Grou
     ]
 
 
-def _rewarded(rollout: Rollout, score: float, weight: float) -> Rollout:
+def _with_score(rollout: Rollout, score: float, weight: float) -> Rollout:
     if not 0 <= score <= 1:
         raise ValueError(f"a judge's score is from 0 to 1, not {score}")
     total = rollout.reward.total + weight * score

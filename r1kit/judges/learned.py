@@ -4,7 +4,7 @@ Source: the R1 paper, section 2.3.4 of its first version: helpfulness is judged 
 alone, to interfere less with the reasoning; harmlessness by the whole completion. Departure: the
 question decides which of the two models is used, and the score is its sigmoid.
 
-Only `Reader` builds the inputs of the models, in training and in judging alike.
+Only `RewardInputEncoder` builds the inputs of the models, in training and in judging alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from r1kit.types import Attempt, Message, Problem
 
 
 @dataclass(frozen=True)
-class Reader:
+class RewardInputEncoder:
     """Converts completions to the input tokens of a reward model."""
 
     renderer: Renderer
@@ -33,15 +33,15 @@ class Reader:
         """Return prompt, answer and EOS; None if there is no answer or it is empty."""
         if not answer:
             return None
-        prompt = self.renderer.prompt(problem.messages)
-        return [*prompt, *self.renderer.turn(Message("assistant", answer))]
+        prompt = self.renderer.render_prompt(problem.messages)
+        return [*prompt, *self.renderer.render_target(Message("assistant", answer))]
 
     def whole(self, problem: Problem, text: str) -> list[int]:
         """Return prompt, whole completion with its thinking, and EOS.
 
         A truncated text is judged as if it had ended there.
         """
-        prompt = self.renderer.prompt(problem.messages)
+        prompt = self.renderer.render_prompt(problem.messages)
         return [*prompt, *self.renderer.encode_completion(text)]
 
 
@@ -57,7 +57,7 @@ class RewardModels:
     ) -> None:
         self.helpful = helpful
         self.harmless = harmless
-        self.reader = Reader(renderer)
+        self.encoder = RewardInputEncoder(renderer)
         self.micro_batch_tokens = micro_batch_tokens
 
     def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
@@ -68,8 +68,8 @@ class RewardModels:
         for index, attempt in enumerate(attempts):
             problem = attempt.problem
             if is_harmful(problem):
-                seen_whole.append((index, self.reader.whole(problem, attempt.completion.text)))
-            elif (ids := self.reader.answer(problem, attempt.parsed.answer)) is not None:
+                seen_whole.append((index, self.encoder.whole(problem, attempt.completion.text)))
+            elif (ids := self.encoder.answer(problem, attempt.parsed.answer)) is not None:
                 seen_answers.append((index, ids))
         for model, sequences in ((self.helpful, seen_answers), (self.harmless, seen_whole)):
             for index, score in self._judge(model, sequences):

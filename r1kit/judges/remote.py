@@ -108,21 +108,23 @@ class RemoteJudge:
             if isinstance(answer, EngineError):
                 self.last_failure = str(answer)
             else:
-                replies[index] = _said(answer)
+                replies[index] = _judged_text(answer)
         return replies
 
     def _prompt(self, attempt: Attempt) -> tuple[Message, Message] | None:
         problem = attempt.problem
         is_harm = is_harmful(problem)
-        shown = attempt.completion.text if is_harm else attempt.parsed.answer
-        if not (shown or "").strip():
+        judged_text = attempt.completion.text if is_harm else attempt.parsed.answer
+        if not (judged_text or "").strip():
             return None
         question = "\n".join(f"{message.role}: {message.content}" for message in problem.messages)
-        nonce = hashlib.sha256(f"{question}\0{shown}".encode("utf-8", "replace")).hexdigest()[:16]
+        nonce = hashlib.sha256(f"{question}\0{judged_text}".encode("utf-8", "replace")).hexdigest()[
+            :16
+        ]
         system = f"{self._instructions[is_harm]}\n\n{FORM.format(nonce=nonce)}"
         name = "COMPLETION" if is_harm else "ANSWER"
         question_text = (
-            f"{_marked('QUESTION', nonce, question)}\n\n{_marked(name, nonce, shown or '')}"
+            f"{_marked('QUESTION', nonce, question)}\n\n{_marked(name, nonce, judged_text or '')}"
         )
         return Message("system", system), Message("user", question_text)
 
@@ -133,12 +135,12 @@ def verdict(reply: str) -> float | None:
     Requires a JSON object with a number from 0 to 10 at "score"; prose and fences around it are
     ignored.
     """
-    found = {
+    scores = {
         score
         for entry in _objects(reply[-MAX_REPLY_CHARS:])
         if (score := _score(entry)) is not None
     }
-    return found.pop() / HIGHEST if len(found) == 1 else None
+    return scores.pop() / HIGHEST if len(scores) == 1 else None
 
 
 def _score(entry: dict[str, Any]) -> float | None:
@@ -161,7 +163,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         at = text.find("{", end)
 
 
-def _said(completions: Sequence[Completion]) -> str:
+def _judged_text(completions: Sequence[Completion]) -> str:
     return parse(completions[0].text).answer or ""
 
 

@@ -43,13 +43,13 @@ REQUESTS = (8, 32, 128)
 """requests for each CONCURRENCY; at least two per stream or the start would weigh too much"""
 WARM_UP = 2
 TIMEOUT_S = 600.0
-_MOST_BYTES = 65_536
+_MAX_READ_BYTES = 65_536
 """maximum number of bytes per read"""
 
 
 @dataclass(frozen=True)
-class Load:
-    """The request of every stream: `Load("http://127.0.0.1:8000/v1", "tiny", max_tokens=128)`."""
+class LoadRequest:
+    """The request of every stream: `LoadRequest("http://127.0.0.1:8000/v1", "tiny")`."""
 
     url: str
     model: str
@@ -57,7 +57,7 @@ class Load:
     max_tokens: int = 128
     temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
-    """request fields that only this server knows, for example ignore_eos"""
+    """request fields that only this server supports, for example ignore_eos"""
 
     def body(self, index: int) -> dict[str, Any]:
         """Return the request body for `index`, which selects the prompt and the seed."""
@@ -114,7 +114,7 @@ class LoadLevel:
 
 
 def measure(
-    load: Load, concurrency: int, requests: int, price_per_hour: float | None = None
+    load: LoadRequest, concurrency: int, requests: int, price_per_hour: float | None = None
 ) -> LoadLevel:
     """Measure one level, after a short warm-up that is not counted."""
     n = len(PROMPTS)
@@ -151,7 +151,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def ask_all(load: Load, indices: Sequence[int], concurrency: int) -> list[TimedStream]:
+def ask_all(load: LoadRequest, indices: Sequence[int], concurrency: int) -> list[TimedStream]:
     """Run a stream for every index, `concurrency` at once; errors are returned, never raised."""
     return [_parse(response, load) for response in _send(load, indices, concurrency)[0]]
 
@@ -170,7 +170,7 @@ class _Response:
 class _Connection:
     """A connection that sends one request after the other."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: LoadRequest) -> None:
         address = urlsplit(load.url)
         is_https = address.scheme == "https"
         kind = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
@@ -187,7 +187,7 @@ class _Connection:
             self._http.request("POST", self._path, body, self._headers)
             with self._http.getresponse() as reply:
                 response.status = reply.status
-                while part := reply.read1(_MOST_BYTES):
+                while part := reply.read1(_MAX_READ_BYTES):
                     response.parts.append((time.perf_counter(), part))
         except (OSError, http.client.HTTPException) as error:
             response.error = str(error) or type(error).__name__
@@ -198,7 +198,9 @@ class _Connection:
         self._http.close()
 
 
-def _send(load: Load, indices: Sequence[int], concurrency: int) -> tuple[list[_Response], float]:
+def _send(
+    load: LoadRequest, indices: Sequence[int], concurrency: int
+) -> tuple[list[_Response], float]:
     """Return the responses in order, and the seconds from the first request to the last byte."""
     queue: SimpleQueue[int] = SimpleQueue()
     for position in range(len(indices)):
@@ -222,7 +224,7 @@ def _send(load: Load, indices: Sequence[int], concurrency: int) -> tuple[list[_R
     return [responses[position] for position in range(len(indices))], seconds
 
 
-def _parse(response: _Response, load: Load) -> TimedStream:
+def _parse(response: _Response, load: LoadRequest) -> TimedStream:
     stream = TimedStream(error=response.error)
     try:
         if response.error is None:
@@ -232,7 +234,7 @@ def _parse(response: _Response, load: Load) -> TimedStream:
     return stream
 
 
-def _read(response: _Response, load: Load, stream: TimedStream) -> None:
+def _read(response: _Response, load: LoadRequest, stream: TimedStream) -> None:
     if response.status != 200:
         body = b"".join(part for _, part in response.parts)[:300].decode(errors="replace")
         raise EngineError(f"HTTP {response.status}: {body}")
@@ -283,7 +285,7 @@ def _milliseconds(p50_s: float, p99_s: float) -> str:
     return "" if math.isnan(p50_s) else f"{p50_s * 1000:,.1f} ({p99_s * 1000:,.1f})"
 
 
-def to_json(load: Load, levels: Sequence[LoadLevel], price_per_hour: float | None) -> str:
+def to_json(load: LoadRequest, levels: Sequence[LoadLevel], price_per_hour: float | None) -> str:
     """Return load, price and levels as JSON, without the API key."""
     settings = {key: value for key, value in asdict(load).items() if key != "key"}
     records = [level.record() for level in levels]

@@ -26,10 +26,10 @@ from r1kit.http.client import is_url
 from r1kit.loadtest import load_test
 from r1kit.processes import process_guard
 
-STARTS_S = 300.0
+START_TIMEOUT_S = 300.0
 """timeout for the server to load its models"""
 _ADDRESS = re.compile(r" at (http://\S+:[0-9]+)")
-_OURS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
+_OWN_OPTIONS = {"--bench": 0, "--price-per-hour": 1, "--bench-out": 1, "--port": 1}
 """options removed from the server's command line, with the number of their values"""
 
 
@@ -47,7 +47,7 @@ class LoadTestOptions:
 
 
 @dataclass(frozen=True)
-class Started:
+class RunningServer:
     """A server that accepts connections."""
 
     url: str
@@ -74,7 +74,7 @@ def run(
             url = stack.enter_context(serving(command)).url + "/v1"
         with Endpoint(url, None, options.key) as endpoint:
             model = endpoint.models()[0]
-        load = load_test.Load(url, model, options.key, options.max_tokens)
+        load = load_test.LoadRequest(url, model, options.key, options.max_tokens)
         levels = []
         for concurrency, requests in zip(options.concurrency, options.requests, strict=True):
             with console.status(f"{requests} requests, {concurrency} at once …"):
@@ -91,7 +91,7 @@ def run(
 
 
 @contextmanager
-def serving(arguments: Sequence[str]) -> Iterator[Started]:
+def serving(arguments: Sequence[str]) -> Iterator[RunningServer]:
     """Run a server, given its command line after `r1`, until the block ends.
 
     Raises EngineError if it does not start.
@@ -104,14 +104,14 @@ def serving(arguments: Sequence[str]) -> Iterator[Started]:
         try:
             url = _address(process, log)
             [server] = psutil.Process(process.pid).children()
-            yield Started(url, server.pid)
+            yield RunningServer(url, server.pid)
         finally:
             process_guard.stop(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Wait for the server, return its URL. Raises EngineError with its last line if it exits."""
-    end = time.monotonic() + STARTS_S
+    end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end:
         has_ended = process.poll() is not None
         text = log.read_text(encoding="utf-8", errors="replace")
@@ -121,7 +121,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
             last_line = (text.strip().splitlines() or ["it ended without a word"])[-1]
             raise EngineError(f"The server did not start: {last_line.removeprefix('error: ')}")
         time.sleep(0.1)
-    raise EngineError(f"The server did not start within {STARTS_S:.0f} s.")
+    raise EngineError(f"The server did not start within {START_TIMEOUT_S:.0f} s.")
 
 
 def _server_arguments(arguments: Sequence[str]) -> list[str]:
@@ -130,10 +130,10 @@ def _server_arguments(arguments: Sequence[str]) -> list[str]:
     remaining = iter(arguments)
     for word in remaining:
         name, _, value = word.partition("=")
-        if name not in _OURS:
+        if name not in _OWN_OPTIONS:
             words.append(word)
         elif not value:
-            for _ in range(_OURS[name]):
+            for _ in range(_OWN_OPTIONS[name]):
                 next(remaining, None)
     return words
 

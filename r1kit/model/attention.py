@@ -26,7 +26,7 @@ from r1kit.errors import CheckpointError
 NAME = "r1kit"
 
 
-class Scores(NamedTuple):
+class ScoreParams(NamedTuple):
     """Parameters that an architecture applies to q·k before the softmax."""
 
     scale: float | None
@@ -40,7 +40,7 @@ class Scores(NamedTuple):
 class Layout(Protocol):
     """A rule for which tokens attend to which in one forward pass."""
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         """Attend: [B, heads, L, D] each (fewer key/value heads is GQA) -> [B, L, heads, D]."""
         ...
 
@@ -59,7 +59,7 @@ def attention(
 
     With a layout, `attention_mask` and `dropout` are ignored: r1kit's models have no dropout.
     """
-    scores = Scores(kwargs.get("scaling"), kwargs.get("sliding_window"), kwargs.get("softcap"))
+    scores = ScoreParams(kwargs.get("scaling"), kwargs.get("sliding_window"), kwargs.get("softcap"))
     if layout is not None:
         _check_plain(module, kwargs)
         return layout.attend(query, key, value, scores), None
@@ -70,7 +70,7 @@ def attention(
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, scores: Scores, mask: Tensor | None
+    query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams, mask: Tensor | None
 ) -> Tensor:
     """Attend: [B, heads, L, D] each -> [B, heads, L, D]; additive mask, or None for causal."""
     if scores.softcap is not None:
@@ -105,7 +105,7 @@ def no_mask(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def _attend_softcapped(
-    query: Tensor, key: Tensor, value: Tensor, scores: Scores, mask: Tensor | None
+    query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams, mask: Tensor | None
 ) -> Tensor:
     """Attend with Gemma 2's soft-capped scores, which no fused torch kernel supports."""
     assert scores.softcap is not None

@@ -80,7 +80,7 @@ def _with_room(old: Tensor, length: int) -> Tensor:
     return store
 
 
-class RowCache(Cache):  # type: ignore[misc]
+class DecodeCache(Cache):  # type: ignore[misc]
     """Keys and values of `rows` sequences of up to `length` tokens, allocated on first use."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError, R1Error
 from r1kit.model import attention, folder
-from r1kit.model.folder import stated_eos_ids
+from r1kit.model.folder import declared_eos_ids
 from r1kit.model.norm import replace_norms
 
 _ALIGNED = 64
@@ -61,7 +61,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = model_class(shape)
-    return prepared(model.to(torch.float32), f"A new {config.family}")
+    return prepare(model.to(torch.float32), f"A new {config.family}")
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
@@ -70,12 +70,12 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
     missing, foreign or half-written, or if its architecture cannot use r1kit's attention.
     """
-    model, lacking = opened(AutoModelForCausalLM, path, dtype)
-    require_weights(path, lacking)
-    return prepared(model.to(device), str(path))
+    model, missing = open_model(AutoModelForCausalLM, path, dtype)
+    require_weights(path, missing)
+    return prepare(model.to(device), str(path))
 
 
-def opened(
+def open_model(
     kind: Any, path: str | Path, dtype: torch.dtype, **settings: Any
 ) -> tuple[Any, list[str]]:
     """Open a model with one of transformers' auto classes; also return the missing weights.
@@ -84,7 +84,7 @@ def opened(
     fails.
     """
     try:
-        with folder.unchanged(path), quiet():
+        with folder.verifying_checksums(path), quiet():
             model, report = kind.from_pretrained(
                 str(path),
                 dtype=dtype,
@@ -107,8 +107,8 @@ def opened(
         # one.
         if parameter.data_ptr() % _ALIGNED:
             parameter.data = parameter.data.clone()
-    lacking = (*report["missing_keys"], *report["mismatched_keys"])
-    return model, sorted(map(str, lacking))
+    missing = (*report["missing_keys"], *report["mismatched_keys"])
+    return model, sorted(map(str, missing))
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def quiet() -> Iterator[None]:
 
     Errors are still raised.
     """
-    shown = transformers_logging.is_progress_bar_enabled()
+    is_enabled = transformers_logging.is_progress_bar_enabled()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -125,22 +125,22 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        if shown:
+        if is_enabled:
             transformers_logging.enable_progress_bar()
 
 
-def require_weights(path: str | Path, lacking: Sequence[str]) -> None:
+def require_weights(path: str | Path, missing: Sequence[str]) -> None:
     """Raises CheckpointError if weights are lacking."""
-    if lacking:
+    if missing:
         raise CheckpointError(
-            f"{path} lacks {len(lacking)} of the model's weights, for example {lacking[0]}; "
+            f"{path} lacks {len(missing)} of the model's weights, for example {missing[0]}; "
             "it is half-written or of another architecture: save or download it again."
         )
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     """Return the EOS token ids declared by the generation config, the config or the tokenizer."""
-    return stated_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
+    return declared_eos_ids(getattr(model, "generation_config", None), model.config, tokenizer)
 
 
 def max_positions(model: PreTrainedModel) -> int | None:
@@ -148,7 +148,7 @@ def max_positions(model: PreTrainedModel) -> int | None:
     return getattr(model.config, "max_position_embeddings", None)
 
 
-def prepared(model: Any, name: str) -> PreTrainedModel:
+def prepare(model: Any, name: str) -> PreTrainedModel:
     """Give a model r1kit's attention and norms, and remove dropout; `name` is for the error.
 
     Raises CheckpointError if its attention cannot be replaced.

@@ -32,8 +32,8 @@ from r1kit.errors import CheckpointError
 from r1kit.files.atomic import (
     MARKER,
     TEMPORARY,
+    explaining_full_disk,
     flush_tree,
-    full_disk_said,
     remove_leftovers,
     replace_folder,
     seal,
@@ -66,7 +66,7 @@ def save(
     tokenizer does not fit the model, RunError if the disk is full.
     """
     check_fits(_n_embeddings(model), tokenizer)
-    with full_disk_said(path):
+    with explaining_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         temporary = path.with_name(f"{TEMPORARY}{path.name}")
@@ -107,7 +107,10 @@ def load_state(path: Path) -> State | None:
     Raises CheckpointError if it is damaged.
     """
     folder.load_manifest(path)
-    with folder.unchanged(path, lambda name: name.startswith(folder.RESUME)), restoring(path):
+    with (
+        folder.verifying_checksums(path, lambda name: name.startswith(folder.RESUME)),
+        restoring(path),
+    ):
         resume = path / "resume"
         if not resume.exists():
             return None
@@ -126,7 +129,7 @@ def restoring(path: Path) -> Iterator[None]:
     except (*_DAMAGE, SafetensorError) as error:
         reason = f"{type(error).__name__}: {folder.first_line(error)}"
         raise CheckpointError(
-            f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.MEND}."
+            f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.REMEDY}."
         ) from None
 
 

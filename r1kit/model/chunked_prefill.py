@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from r1kit.model.attention import Scores, attend
+from r1kit.model.attention import ScoreParams, attend
 
 
 class ChunkedPrefill:
@@ -20,7 +20,7 @@ class ChunkedPrefill:
         """Return positions [1, L]."""
         return torch.arange(self._n_before, self._n_before + self._length)[None]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         """Attend; keys and values are those of the whole sequence, [1, heads, n_before + L, D]."""
         if scores.window not in self._masks:  # built once and shared by all layers
             self._masks[scores.window] = self._mask(scores.window, query)
@@ -33,6 +33,6 @@ class ChunkedPrefill:
         after = torch.ones(self._length, self._length, dtype=torch.bool, device=like.device)
         mask[:, self._n_before :].masked_fill_(after.triu_(1), -torch.inf)
         if window is not None:
-            gone = torch.ones(mask.shape, dtype=torch.bool, device=like.device)
-            mask.masked_fill_(gone.tril_(self._n_before - window), -torch.inf)
+            hidden = torch.ones(mask.shape, dtype=torch.bool, device=like.device)
+            mask.masked_fill_(hidden.tril_(self._n_before - window), -torch.inf)
         return mask

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from r1kit.model import kernels
-from r1kit.model.attention import Scores, attend
+from r1kit.model.attention import ScoreParams, attend
 
 
 class Decode:
@@ -25,7 +25,7 @@ class Decode:
         """number of keys in the longest row"""
         self._masks: dict[int | None, Tensor] = {}
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         """Attend as in `attention.Layout`; keys and values are [R, heads, L, D], L >= used."""
         rows, heads, _, dim = query.shape
         if query.device.type == "cpu" and query.dtype == torch.float32:
@@ -38,7 +38,7 @@ class Decode:
             output = attend(grouped, key, value, scores, mask)
         return output.reshape(rows, 1, heads, -1)
 
-    def _looped(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def _looped(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         scale = query.shape[-1] ** -0.5 if scores.scale is None else scores.scale
         attended = np.zeros((*query.shape[:2], value.shape[3]), np.float32)
         kernels.attend(

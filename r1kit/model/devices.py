@@ -24,7 +24,7 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
     return min(config.n_processes, at_most)
 
 
-def crowd(config: ComputeConfig, n: int) -> str | None:
+def crowding_warning(config: ComputeConfig, n: int) -> str | None:
     """Return a warning if n processes have to share the cores, else None."""
     cores = _n_devices(config)
     if resolve_device(config.device) != "cpu" or n * config.threads <= cores:

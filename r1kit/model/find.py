@@ -16,7 +16,7 @@ from r1kit.runs.run_reader import newest_checkpoint
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")
 _TRUE = {"1", "ON", "YES", "TRUE"}
-HUB_WAITS_S = 5.0
+HUB_TIMEOUT_S = 5.0
 
 
 def find_model(name: str | Path) -> Path | str:
@@ -82,7 +82,7 @@ def _why_not_on_hub(hub_id: str) -> str | None:
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
     try:
-        get_hf_file_metadata(hf_hub_url(hub_id, "config.json"), timeout=HUB_WAITS_S)
+        get_hf_file_metadata(hf_hub_url(hub_id, "config.json"), timeout=HUB_TIMEOUT_S)
     except errors.GatedRepoError:
         return "the hub gives it only to those who have agreed to its terms: `hf auth login`."
     except errors.RepositoryNotFoundError:

@@ -23,7 +23,7 @@ from r1kit.runs.schemas import CheckpointFile
 from r1kit.runs.validated import read_json
 from r1kit.types import Checkpoint
 
-MEND = "restore it from a copy, or use another checkpoint"
+REMEDY = "restore it from a copy, or use another checkpoint"
 FOREIGN = (
     f"If you changed it on purpose, open a copy of the folder that has no {MARKER}: it is a plain "
     "Hugging Face model then."
@@ -45,12 +45,12 @@ def load_manifest(path: Path) -> Checkpoint:
 
 
 def _marker(path: Path) -> dict[str, Any] | None:
-    sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, MEND, CheckpointError)
+    sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, REMEDY, CheckpointError)
     return sums
 
 
 @contextlib.contextmanager
-def unchanged(
+def verifying_checksums(
     path: Path | str, is_wanted: Callable[[str], bool] = lambda name: not name.startswith(RESUME)
 ) -> Iterator[None]:
     """Verify the checksums of a checkpoint's files while the block opens them.
@@ -60,27 +60,27 @@ def unchanged(
     not verified.
     """
     marker = _marker(path) if isinstance(path, Path) else None
-    written = {n: c for n, c in (marker or {}).get("files", {}).items() if is_wanted(n)}
-    with of_files(Path(path), written) as sums:
+    checksums = {n: c for n, c in (marker or {}).get("files", {}).items() if is_wanted(n)}
+    with of_files(Path(path), checksums) as sums:
         try:
             yield
         except Exception:
-            _refuse_changed(path, written, sums)
+            _refuse_changed(path, checksums, sums)
             raise
-        _refuse_changed(path, written, sums)
+        _refuse_changed(path, checksums, sums)
 
 
 def _refuse_changed(
-    path: Path | str, written: Mapping[str, str], sums: Mapping[str, Future[str]]
+    path: Path | str, checksums: Mapping[str, str], sums: Mapping[str, Future[str]]
 ) -> None:
-    for name, checksum in written.items():
+    for name, checksum in checksums.items():
         try:
             is_same = sums[name].result() == checksum
         except OSError as error:
-            problem = f"cannot be read ({error.strerror}); {MEND}."
+            problem = f"cannot be read ({error.strerror}); {REMEDY}."
             raise CheckpointError(f"{path}/{name} {problem}") from None
         if not is_same:
-            problem = f"has changed since it was written (its checksum differs); {MEND}."
+            problem = f"has changed since it was written (its checksum differs); {REMEDY}."
             advice = "" if name.startswith(RESUME) else f" {FOREIGN}"
             raise CheckpointError(f"{path}/{name} {problem}{advice}") from None
 
@@ -89,7 +89,9 @@ def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or a hub id (a str); raises as `checkpoint.load` does."""
     if isinstance(path, Path):
         require_existing(path)
-    with unchanged(path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)):
+    with verifying_checksums(
+        path, lambda name: not name.startswith(RESUME) and not name.endswith(WEIGHTS)
+    ):
         tokenizer = load_tokenizer(path)
         if isinstance(path, Path):
             require_same_tokenizer(path, tokenizer)
@@ -109,10 +111,10 @@ def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]
     generation = None
     with contextlib.suppress(OSError):  # most of r1kit's own folders have none
         generation = GenerationConfig.from_pretrained(path)
-    return config.vocab_size, stated_eos_ids(generation, config, tokenizer)
+    return config.vocab_size, declared_eos_ids(generation, config, tokenizer)
 
 
-def stated_eos_ids(*sources: Any) -> frozenset[int]:
+def declared_eos_ids(*sources: Any) -> frozenset[int]:
     """Return every `eos_token_id` that any of the sources declares, as a number or a list."""
     stated = [getattr(source, "eos_token_id", None) for source in sources]
     lists = [[ids] if isinstance(ids, int) else list(ids) for ids in stated if ids is not None]

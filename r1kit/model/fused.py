@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from r1kit.model.attention import Layout, Scores
-from r1kit.model.cache import KeyValues, PrefillCache, RowCache
+from r1kit.model.attention import Layout, ScoreParams
+from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
 from r1kit.model.logprobs import forward
 from r1kit.model.numba_model import NumbaModel, fits
@@ -33,7 +33,7 @@ _LONG = 512
 class Inference(Protocol):
     """The forward passes that sampling needs from a model."""
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Decode one token per row: [R] at positions [R] < used -> logits [R, V]."""
         ...
 
@@ -50,10 +50,10 @@ def inference(model: PreTrainedModel) -> Inference:
     if not _is_plain(model):
         return _Transformers(model)
     plain = _LlamaLike(model)
-    return _ShortAndLong(NumbaModel(model), plain) if fits(model) else plain
+    return _HybridInference(NumbaModel(model), plain) if fits(model) else plain
 
 
-class _ShortAndLong:
+class _HybridInference:
     """Prefill of long sequences in torch; short prefills and all decoding in compiled loops."""
 
     def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
@@ -66,17 +66,22 @@ class _ShortAndLong:
             len(ids) + (prefix[0][0].shape[1] if prefix else 0) > _LONG for ids, prefix in pairs
         ]
         read: dict[int, KeyValues] = {}
-        for way, is_long in ((self._loops, False), (self._torchs, True)):  # whatever the batch
+        for implementation, is_long in (
+            (self._loops, False),
+            (self._torchs, True),
+        ):  # whatever the batch
             indices = [
                 index for index, prompt_is_long in enumerate(long) if prompt_is_long is is_long
             ]
             if indices:
-                results = way.read([prompts[i] for i in indices], [before[i] for i in indices])
+                results = implementation.read(
+                    [prompts[i] for i in indices], [before[i] for i in indices]
+                )
                 read |= dict(zip(indices, results, strict=True))
         return [read[index] for index in range(len(pairs))]
 
 
-class _InLayouts(ABC):
+class _TorchInference(ABC):
     """Prefill in torch: prompts without a cached prefix in one packed pass, the others singly."""
 
     device: torch.device
@@ -112,14 +117,14 @@ class _InLayouts(ABC):
         self.forward(tokens, layout.positions()[0].to(self.device), layout, cache)
 
 
-class _Transformers(_InLayouts):
+class _Transformers(_TorchInference):
     """Any architecture, through transformers' own forward."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.device = model.device
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `Inference.decode`."""
         output = forward(
             self.model,
@@ -146,7 +151,7 @@ class _Transformers(_InLayouts):
         )
 
 
-class _LlamaLike(_InLayouts):
+class _LlamaLike(_TorchInference):
     """Pre-norm layers of rotary attention and SwiGLU, as in Llama, Qwen2 and Qwen3."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -154,7 +159,7 @@ class _LlamaLike(_InLayouts):
         self.head: Any = model.lm_head
         self.device = model.device
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `Inference.decode`."""
         layout = cache.at(positions, used)
         x = self.body.embed_tokens(tokens)
@@ -228,9 +233,9 @@ def _mlp_block(layer: Any, x: Tensor, attended: Tensor) -> Tensor:
     return _linear(mlp.down_proj, gate.mul_(_linear(mlp.up_proj, normed))).add_(x)
 
 
-def _scores(layer: Any) -> Scores:
+def _scores(layer: Any) -> ScoreParams:
     own = layer.self_attn
-    return Scores(own.scaling, getattr(own, "sliding_window", None), None)
+    return ScoreParams(own.scaling, getattr(own, "sliding_window", None), None)
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

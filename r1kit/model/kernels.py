@@ -30,7 +30,7 @@ from numba import boolean, float32, float64, int64, njit, types
 Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 ArrayPair = tuple[Array, Array]
-Where = tuple[IntArray, IntArray]
+SlotPositions = tuple[IntArray, IntArray]
 """[R] cache slot that holds each row's keys and values, and [R] the row's position in it"""
 Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
 """parameters of a layer: norms (before attention, of queries, of keys, before the MLP), weights and
@@ -221,7 +221,7 @@ def _attend_row(
 def attend(
     query: Array,
     kv: ArrayPair,
-    where: Where,
+    where: SlotPositions,
     scale: np.float32,
     window: int,
     softcap: np.float32,
@@ -252,7 +252,7 @@ def gated(gates: Array, ups: Array) -> None:
 
 @_compiled(_HEADS(_MATRIX, _VECTOR, _PAIR, int64, _WHERE, float32))
 def _rotated(
-    x: Array, weight: Array, cos_sin: ArrayPair, dim: int, where: Where, eps: np.float32
+    x: Array, weight: Array, cos_sin: ArrayPair, dim: int, where: SlotPositions, eps: np.float32
 ) -> Array:
     """Rotate [R, heads * D] -> [R, heads, D], after a per-head norm if the layer has one."""
     heads = x.reshape(-1, dim)
@@ -269,7 +269,7 @@ def _written_kv(
     parameters: Parameters,
     cos_sin: ArrayPair,
     kv: ArrayPair,
-    where: Where,
+    where: SlotPositions,
     eps: np.float32,
 ) -> Array:
     """Run `write_kv` and return x after the input norm."""
@@ -292,7 +292,7 @@ def write_kv(
     parameters: Parameters,
     cos_sin: ArrayPair,
     kv: ArrayPair,
-    where: Where,
+    where: SlotPositions,
     eps: np.float32,
 ) -> None:
     """Compute a layer's keys and values from its input [R, hidden] and write them to the stores."""
@@ -312,7 +312,7 @@ def layer(
     parameters: Parameters,
     cos_sin: ArrayPair,
     kv: ArrayPair,
-    where: Where,
+    where: SlotPositions,
     scale: np.float32,
     eps: np.float32,
     window: int,

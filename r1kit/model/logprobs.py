@@ -32,17 +32,17 @@ def token_logprobs(
     are divided by the temperature, as in sampling. Raises ValueError if the mask covers the first
     token of a sequence, which nothing predicts.
     """
-    logits, which = _predictions(model, input_ids, lengths, mask)
+    logits, inverse = _predictions(model, input_ids, lengths, mask)
     scaled = logits if temperature == 1 else logits / temperature  # saves an activation
-    return scaled.log_softmax(-1)[which, input_ids[mask]]
+    return scaled.log_softmax(-1)[inverse, input_ids[mask]]
 
 
 def scored_logits(
     model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
 ) -> Tensor:
     """Return the fp32 logits [mask.sum(), V] that predict the masked tokens (`token_logprobs`)."""
-    logits, which = _predictions(model, input_ids, lengths, mask)
-    return logits[which]
+    logits, inverse = _predictions(model, input_ids, lengths, mask)
+    return logits[inverse]
 
 
 def _predictions(
@@ -57,12 +57,12 @@ def _predictions(
     predictors = mask.nonzero()[:, 0] - 1
     input_ids, predictors, layout = shared(input_ids, lengths, predictors)
     positions = layout.positions().to(input_ids.device)
-    predictors_once, which = predictors.unique(return_inverse=True)
+    predictors_once, inverse = predictors.unique(return_inverse=True)
     output = forward(
         model, input_ids[None], positions, layout, use_cache=False, keep=predictors_once
     )
     logits: Tensor = output.logits[0]
-    return logits.float(), which
+    return logits.float(), inverse
 
 
 def shared(

@@ -16,10 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.kernels import Array, ArrayPair, Parameters, Where, layer, unembed, write_kv
+from r1kit.model.cache import DecodeCache, KeyValues
+from r1kit.model.kernels import (
+    Array,
+    ArrayPair,
+    Parameters,
+    SlotPositions,
+    layer,
+    unembed,
+    write_kv,
+)
 
-LARGEST = 5_000_000
+MAX_PARAMETERS = 5_000_000
 """parameters; in a larger model matrix products dominate, for which torch uses all threads"""
 _STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """types of rotary embedding that depend on the position alone"""
@@ -36,7 +44,7 @@ class _Layer(NamedTuple):
 def fits(model: Any) -> bool:
     """True if `NumbaModel` supports a plain model (fused.py): small, float32, on the CPU."""
     parameters = list(model.parameters())
-    is_small = sum(p.numel() for p in parameters) <= LARGEST
+    is_small = sum(p.numel() for p in parameters) <= MAX_PARAMETERS
     is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
     return is_small and is_ours and model.model.rotary_emb.rope_type in _STATIC_ROPE
 
@@ -51,7 +59,7 @@ class NumbaModel:
         self._layers: list[_Layer] = []
         self._cos_sin: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
-    def decode(self, tokens: Tensor, positions: Tensor, cache: RowCache, used: int) -> Tensor:
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `fused.Inference.decode`."""
         self._rebind()
         kv = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
@@ -62,7 +70,7 @@ class NumbaModel:
         return torch.from_numpy(logits)
 
     def _through(
-        self, ids: Any, kv: Sequence[ArrayPair], cells: Where, cos_sin: ArrayPair
+        self, ids: Any, kv: Sequence[ArrayPair], cells: SlotPositions, cos_sin: ArrayPair
     ) -> Array:
         """Run tokens [R] through as many layers as there are stores -> [R, hidden]."""
         x: Array = self._embedded[ids]

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from r1kit.model.attention import Scores, attend, band
+from r1kit.model.attention import ScoreParams, attend, band
 from r1kit.model.tree import Tree, starts
 
 Lengths = npt.NDArray[np.int64]
@@ -40,17 +40,17 @@ class Packed:
             raise ValueError("a packed stream needs sequences of at least one token each")
         self.blocks = _blocks(self.lengths)
         self.tree = tree
-        self.moves = _moves(self.lengths, self.blocks, tree, device)
+        self.index = _block_index(self.lengths, self.blocks, tree, device)
 
     def positions(self) -> Tensor:
         """Return the position [1, T] of every token within its own sequence."""
         steps = np.concatenate([np.arange(length) for length in self.lengths])
         return torch.from_numpy(steps if self.tree is None else steps[self.tree.first])[None]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: Scores) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
         # `split`, because the gradient of each slice would be a full stream of zeros.
         sizes = [rows * length for rows, length in self.blocks]
-        streams = [self._spread(x[0].transpose(0, 1)).split(sizes) for x in (query, key, value)]
+        streams = [self._gather(x[0].transpose(0, 1)).split(sizes) for x in (query, key, value)]
         outputs = []
         for (rows, length), *block in zip(self.blocks, *streams, strict=True):
             q, k, v = (x.unflatten(0, (rows, length)).transpose(1, 2) for x in block)
@@ -58,18 +58,18 @@ class Packed:
             mask = band(length, scores.window or length, q) if windowed else None
             outputs.append(attend(q, k, v, scores, mask).transpose(1, 2).flatten(0, 1))
         cells = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return self._collect(cells)[None]
+        return self._scatter(cells)[None]
 
-    def _spread(self, stream: Tensor) -> Tensor:
-        arranged: Tensor = stream if self.moves is None else _Spread.apply(stream, *self.moves[:3])  # type: ignore[no-untyped-call]
+    def _gather(self, stream: Tensor) -> Tensor:
+        arranged: Tensor = stream if self.index is None else _Gather.apply(stream, *self.index[:3])  # type: ignore[no-untyped-call]
         return arranged
 
-    def _collect(self, cells: Tensor) -> Tensor:
-        arranged: Tensor = cells if self.moves is None else _Collect.apply(cells, self.moves.home)  # type: ignore[no-untyped-call]
+    def _scatter(self, cells: Tensor) -> Tensor:
+        arranged: Tensor = cells if self.index is None else _Scatter.apply(cells, self.index.home)  # type: ignore[no-untyped-call]
         return arranged
 
 
-class Moves(NamedTuple):
+class BlockIndex(NamedTuple):
     """Index maps from a stream of T tokens to the cells of the blocks, and back."""
 
     source: Tensor
@@ -97,12 +97,12 @@ def _blocks(lengths: Lengths) -> list[tuple[int, int]]:
     return blocks
 
 
-def _moves(
+def _block_index(
     lengths: Lengths,
     blocks: list[tuple[int, int]],
     tree: Tree | None,
     device: torch.device | str,
-) -> Moves | None:
+) -> BlockIndex | None:
     """Return the index maps, or None if the stream is one full block already."""
     if tree is None and len(blocks) == 1 and (lengths == lengths[0]).all():
         return None
@@ -113,7 +113,7 @@ def _moves(
         members, begins = home[by_node], starts(np.bincount(tree.node))
         source, home = tree.node[source], home[tree.first]
     tensors = (source, members, begins, home)
-    return Moves(*(torch.from_numpy(tensor).to(device) for tensor in tensors))
+    return BlockIndex(*(torch.from_numpy(tensor).to(device) for tensor in tensors))
 
 
 def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Lengths]:
@@ -132,7 +132,7 @@ def _cells(lengths: Lengths, blocks: list[tuple[int, int]]) -> tuple[Lengths, Le
     return np.concatenate(cells), homes
 
 
-class _Spread(torch.autograd.Function):
+class _Gather(torch.autograd.Function):
     """Copy tokens [T, heads, D] to cells; the gradient of a token is the sum over its cells.
 
     Gradients of padding cells are zero and are skipped.
@@ -154,7 +154,7 @@ class _Spread(torch.autograd.Function):
         return sums.view(-1, *cells.shape[1:]), None, None, None
 
 
-class _Collect(torch.autograd.Function):
+class _Scatter(torch.autograd.Function):
     """Copy [cells, heads, D] to tokens, each from its home cell; other cells get no gradient."""
 
     @staticmethod

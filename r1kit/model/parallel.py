@@ -36,11 +36,11 @@ T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 """longest wait of a rank for another, which may be writing a large checkpoint"""
-_LOOK_S = 0.1
+_POLL_S = 0.1
 """interval at which rank 0 polls the other ranks while it waits for them to load"""
-_TELLS_S = 2.0
+_EXIT_TIMEOUT_S = 2.0
 """longest wait for the exit of a rank after a collective has failed because of it"""
-_ENDS_S = 0.5
+_RENDEZVOUS_GRACE_S = 0.5
 """grace period for a rendezvous to complete after an error"""
 
 
@@ -55,7 +55,7 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
     torch.set_num_threads(config.threads)
     if n == 1:
         return program(Ranks(0, 1, torch.device(kind)), *arguments)
-    with tempfile.TemporaryDirectory(prefix="r1kit-") as folder, _Others(n) as others:
+    with tempfile.TemporaryDirectory(prefix="r1kit-") as folder, _OtherRanks(n) as others:
         meeting = str(Path(folder) / "meeting")
         others.begin((n, kind, config.threads, meeting), (program, arguments))
         others.await_loaded()
@@ -111,10 +111,10 @@ def _in_thread(wait: Callable[[], None], look: Callable[[], object]) -> None:
     thread.start()
     try:
         while thread.is_alive():
-            thread.join(_LOOK_S)
+            thread.join(_POLL_S)
             look()
     except Exception:
-        thread.join(_ENDS_S)  # `wait` may still succeed, if the error came after it
+        thread.join(_RENDEZVOUS_GRACE_S)  # `wait` may still succeed, if the error came after it
         raise
     if failed:
         raise failed[0]
@@ -136,7 +136,7 @@ class _Report:
     """True if it failed only because another rank had"""
 
 
-class _Others:
+class _OtherRanks:
     """The ranks other than the first, as managed by the first; they end with the block."""
 
     def __init__(self, n: int) -> None:
@@ -202,7 +202,7 @@ class _Others:
             yield
         except Exception as error:
             if _is_echo(error):
-                self.check(_TELLS_S)
+                self.check(_EXIT_TIMEOUT_S)
             raise
 
 

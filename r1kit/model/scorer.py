@@ -35,10 +35,10 @@ def from_policy(
     architecture.
     """
     with torch.random.fork_rng(devices=[]):
-        model, lacking = causal_lm.opened(
+        model, missing = causal_lm.open_model(
             AutoModelForSequenceClassification, path, dtype, num_labels=1
         )
-    causal_lm.require_weights(path, [name for name in lacking if name != HEAD])
+    causal_lm.require_weights(path, [name for name in missing if name != HEAD])
     _refuse_other_head(path, model)
     nn.init.zeros_(model.score.weight)
     # Otherwise transformers would treat EOS as padding, and score the token before it.
@@ -52,8 +52,8 @@ def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> Pr
 
     Raises CheckpointError as `causal_lm.load` does, and if the folder lacks the scalar head.
     """
-    model, lacking = causal_lm.opened(AutoModelForSequenceClassification, path, dtype)
-    causal_lm.require_weights(path, lacking)
+    model, missing = causal_lm.open_model(AutoModelForSequenceClassification, path, dtype)
+    causal_lm.require_weights(path, missing)
     _refuse_other_head(path, model)
     return _prepared(model, path, device)
 
@@ -96,4 +96,4 @@ def _refuse_other_head(path: str | Path, model: Any) -> None:
 
 
 def _prepared(model: Any, path: str | Path, device: torch.device | str) -> PreTrainedModel:
-    return causal_lm.prepared(model.to(device), str(path))
+    return causal_lm.prepare(model.to(device), str(path))

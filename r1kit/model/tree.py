@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Places = npt.NDArray[np.int64]
+StreamIndices = npt.NDArray[np.int64]
 
-WORTH = 0.9
+MAX_NODE_SHARE = 0.9
 """largest ratio of nodes to tokens at which a tree is worth its bookkeeping"""
 
 
@@ -27,25 +27,25 @@ class Tree(NamedTuple):
     `[5, 6, 7]` and `[5, 6, 8]` are `Tree(first=[0, 1, 2, 5], node=[0, 1, 2, 0, 1, 3])`.
     """
 
-    first: Places
+    first: StreamIndices
     """[N] index in the flat stream of the first token of every node"""
-    node: Places
+    node: StreamIndices
     """[T] the node of every token"""
 
 
-def starts(lengths: Sequence[int] | Places) -> Places:
+def starts(lengths: Sequence[int] | StreamIndices) -> StreamIndices:
     """Return the start [B] of each sequence in a flat stream."""
     return np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
 
-def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
+def prefix_tree(token_ids: StreamIndices, lengths: Sequence[int]) -> Tree | None:
     """Build the tree of the sequences in a flat stream [T]; None if they share too little."""
     begins = starts(lengths)
     order, shared = _neighbours(token_ids, begins, np.asarray(lengths))
-    if len(token_ids) - shared.sum() > WORTH * len(token_ids):
+    if len(token_ids) - shared.sum() > MAX_NODE_SHARE * len(token_ids):
         return None
     node = np.empty(len(token_ids), np.int64)
-    first: list[Places] = []
+    first: list[StreamIndices] = []
     n_nodes = 0
     for index, (row, n_shared) in enumerate(zip(order, shared, strict=True)):
         start, end = begins[row], begins[row] + lengths[row]
@@ -59,7 +59,9 @@ def prefix_tree(token_ids: Places, lengths: Sequence[int]) -> Tree | None:
     return Tree(np.concatenate(first), node)
 
 
-def _neighbours(token_ids: Places, begins: Places, lengths: Places) -> tuple[Places, Places]:
+def _neighbours(
+    token_ids: StreamIndices, begins: StreamIndices, lengths: StreamIndices
+) -> tuple[StreamIndices, StreamIndices]:
     """Sort the sequences by their tokens; also count the tokens shared with the previous one."""
     table = np.full((len(lengths), lengths.max()), -1)
     for row, (start, length) in enumerate(zip(begins, lengths, strict=True)):

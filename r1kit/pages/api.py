@@ -25,7 +25,7 @@ _TICK_S = 0.1
 _CONNECT_S = 5.0
 
 JsonObject = dict[str, Any]
-_NONSENSE = (EngineError, ValueError, LookupError, TypeError, AttributeError)
+_PARSE_ERRORS = (EngineError, ValueError, LookupError, TypeError, AttributeError)
 """errors that a malformed stream raises"""
 _ENDS = {"stop": "done", "length": "length"}
 """finish_reason → state of a turn; all others are shown as they are"""
@@ -40,7 +40,7 @@ class AnswerControl:
     """end the thinking and begin the answer"""
 
 
-class Api:
+class ApiClient:
     """A client of one server. `url` has no path."""
 
     def __init__(self, url: str) -> None:
@@ -94,7 +94,7 @@ class Api:
         body["stream_options"] = {"include_usage": True}
         if can_switch and not thinks:
             body["thinking"] = {"type": "disabled"}
-        clock = ChunkClock(turn)
+        clock = ChunkRecorder(turn)
         try:
             async with contextlib.aclosing(self._stream(body, key, control)) as chunks:
                 async for chunk in chunks:
@@ -113,7 +113,7 @@ class Api:
             turn |= {"state": "error", "error": "unkeyed" if error.status == 401 else str(error)}
         except (httpx.ConnectError, httpx.ConnectTimeout):
             turn |= {"state": "error", "error": "gone"}
-        except (httpx.HTTPError, *_NONSENSE):
+        except (httpx.HTTPError, *_PARSE_ERRORS):
             turn |= {"state": "error", "error": "broken"}
         yield
 
@@ -170,7 +170,7 @@ class ApiRefusedError(Exception):
         self.status = status
 
 
-class ChunkClock:
+class ChunkRecorder:
     """A recorder of chunks and elapsed times in a turn."""
 
     def __init__(self, turn: Turn) -> None:

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from r1kit.pages import open_chat, turns
-from r1kit.pages.api import AnswerControl, Api
+from r1kit.pages.api import AnswerControl, ApiClient
 from r1kit.pages.i18n import EXAMPLES, say
 from r1kit.pages.markup import DELIMITERS
-from r1kit.pages.open_chat import Talk
+from r1kit.pages.open_chat import OpenConversation
 from r1kit.pages.turns import Turn
 
-Updates = dict[Any, Any]
+ComponentUpdates = dict[Any, Any]
 QUIET: dict[str, Any] = {
     "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None,
     "preprocess": False,
@@ -26,7 +26,7 @@ open page still has from a previous server, and the API has a better error messa
 NEWEST = QUIET | {"trigger_mode": "always_last"}
 """options of events that show the current state: one that arrives during another is not dropped"""
 MAX_CHARS = 100_000
-"""most characters of a message in the box"""
+"""maximum number of characters of a message in the box"""
 _KEEP_S = 1.0
 """seconds between the parts of an answer that the browser stores; the screen is more up to date"""
 
@@ -70,7 +70,7 @@ class ChatTab:
     The browser stores the conversation (chats.js) and sends it with each event (open_chat.py).
     """
 
-    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
+    def __init__(self, api: ApiClient, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
         self._controls: dict[str, AnswerControl] = {}
@@ -123,7 +123,7 @@ class ChatTab:
         settings = [self.model, self.deepthink, self._language, self._key]
         inputs = [self.talk, *settings]
         outputs = [self.ask, self.model, self.pane, self.source, self.part, self.end, self.stop]
-        options = QUIET | {"js": _with_talk("begin")}
+        options = QUIET | {"js": _with_conversation("begin")}
         events = [
             self.ask.submit(
                 self._send, [self.ask, *settings], outputs, js="r1.ask", trigger_mode="multiple",
@@ -138,7 +138,11 @@ class ChatTab:
         for event in events:
             event.success(None, js="r1.free")
             event.failure(
-                self._show, [self.talk, self._language], outputs, js=_with_talk("failed"), **QUIET
+                self._show,
+                [self.talk, self._language],
+                outputs,
+                js=_with_conversation("failed"),
+                **QUIET,
             )
         self.part.change(None, self.part, None, js="r1.keep")
         self.relist.click(None, None, [self.chats, self.restore], js="r1.list")
@@ -148,14 +152,18 @@ class ChatTab:
                    "talk": self.reshow}  # fmt: skip
         for name, button in buttons.items():
             button.click(
-                self._show, [self.talk, self._language], outputs, js=_with_talk(name), **NEWEST
+                self._show,
+                [self.talk, self._language],
+                outputs,
+                js=_with_conversation(name),
+                **NEWEST,
             )
         self.chats.click(
             self._show, [self.chats, self._language], outputs,
             js="(place, ...rest) => [r1.pick(place), ...rest]", **NEWEST,
         )  # fmt: skip
 
-    def labels(self, language: str, history: list[Turn]) -> Updates:
+    def labels(self, language: str, history: list[Turn]) -> ComponentUpdates:
         """Return updates that set all texts on the tab."""
         return {
             self.model: gr.update(label=say(language, "model")),
@@ -178,7 +186,7 @@ class ChatTab:
 
     async def _send(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str, request: gr.Request
-    ) -> AsyncIterator[Updates]:
+    ) -> AsyncIterator[ComponentUpdates]:
         """Answer the last turn: the browser has already added the question."""
         chat = open_chat.read(talk_json)
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -188,7 +196,7 @@ class ChatTab:
     async def _example(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.SelectData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         history = [*chat.turns, turns.user(str(event.value["text"]))]
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -198,7 +206,7 @@ class ChatTab:
     async def _again(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.RetryData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         index = turns.before(chat.ended, turns.owner(chat.ended, _index(event)))
         settings = AnswerSettings.of(model, thinks, language, key, request)
@@ -208,7 +216,7 @@ class ChatTab:
     async def _edit(
         self, talk_json: str, model: str, thinks: bool, language: str, key: str,
         event: gr.EditData, request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         chat = open_chat.read(talk_json)
         index = turns.owner(chat.ended, _index(event))
         history = [*chat.turns[:index], turns.user(_text(event.value))]
@@ -218,7 +226,7 @@ class ChatTab:
 
     def _undo(
         self, talk_json: str, language: str, event: gr.UndoData, request: gr.Request
-    ) -> Updates:
+    ) -> ComponentUpdates:
         """Move the last question back into the box."""
         self._displace(request.session_hash or "")
         chat = open_chat.read(talk_json)
@@ -228,8 +236,8 @@ class ChatTab:
                 **self._look(chat.turns[:index], language), **self._buttons(None)}  # fmt: skip
 
     async def _answer(
-        self, chat: Talk, history: list[Turn], first: int, settings: AnswerSettings
-    ) -> AsyncIterator[Updates]:
+        self, chat: OpenConversation, history: list[Turn], first: int, settings: AnswerSettings
+    ) -> AsyncIterator[ComponentUpdates]:
         """Write the turn after `history`; end early when another answer replaces it.
 
         `first` is the index of the first turn that the browser does not have in this form.
@@ -271,28 +279,28 @@ class ChatTab:
             last |= await self._other_models(model, settings.key)
         yield {**last, self.part: chat.part(first, [*history, turn][first:])}
 
-    async def _other_models(self, model: str, key: str) -> Updates:
+    async def _other_models(self, model: str, key: str) -> ComponentUpdates:
         """Return an update of the model list if the server no longer has this model."""
         names = await self._api.models(key)
         if not names or model in names:
             return {}
         return {self.model: gr.update(choices=names, value=names[0])}
 
-    def _screen(self, history: list[Turn], language: str) -> Updates:
+    def _screen(self, history: list[Turn], language: str) -> ComponentUpdates:
         return {**self._look(history, language), **self._buttons(history[-1])}
 
-    def _show(self, talk_json: str, language: str, request: gr.Request) -> Updates:
+    def _show(self, talk_json: str, language: str, request: gr.Request) -> ComponentUpdates:
         """Show the conversation that the browser has switched to, and stop a running answer."""
         self._displace(request.session_hash or "")
         return {**self._look(open_chat.read(talk_json).ended, language), **self._buttons(None)}
 
-    def _look(self, history: list[Turn], language: str) -> Updates:
+    def _look(self, history: list[Turn], language: str) -> ComponentUpdates:
         return {
             self.pane: turns.shown(history, language),
             self.source: turns.written(history, language),
         }
 
-    def _buttons(self, turn: Turn | None) -> Updates:
+    def _buttons(self, turn: Turn | None) -> ComponentUpdates:
         """Return updates of the buttons that are visible only while an answer is written."""
         state = turn["state"] if turn else "done"
         return {
@@ -304,7 +312,7 @@ class ChatTab:
             self.stop: gr.update(visible=state in ("thinking", "answering")),
         }
 
-    def fit(self, model: object) -> Updates:
+    def fit(self, model: object) -> ComponentUpdates:
         """Show the DeepThink checkbox if the model's thinking can be turned off."""
         return {self.deepthink: gr.update(visible=self._api.can_switch(str(model or "")))}
 
@@ -321,7 +329,7 @@ class ChatTab:
             control.is_answer = True
 
 
-def _with_talk(name: str) -> str:
+def _with_conversation(name: str) -> str:
     """Return an event's `js` that makes the result of a chats.js function its first input."""
     return f"(_, ...rest) => [r1.{name}(), ...rest]"
 

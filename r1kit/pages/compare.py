@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from r1kit.pages import turns
-from r1kit.pages.api import AnswerControl, Api
-from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, Updates, transcript
+from r1kit.pages.api import AnswerControl, ApiClient
+from r1kit.pages.chat import MAX_CHARS, NEWEST, QUIET, ComponentUpdates, transcript
 from r1kit.pages.i18n import EXAMPLES, say
 
 N_COLUMNS = 4
@@ -21,7 +21,7 @@ _LOOK_S = 0.1
 class CompareTab:
     """The compare tab. `language` and `key` belong to the whole page (site.py)."""
 
-    def __init__(self, api: Api, language: gr.Dropdown, key: gr.Textbox) -> None:
+    def __init__(self, api: ApiClient, language: gr.Dropdown, key: gr.Textbox) -> None:
         self._api = api
         self._language, self._key = language, key
         self._controls: dict[str, AnswerControl] = {}
@@ -63,7 +63,7 @@ class CompareTab:
         self.models.input(self.fit, self.models, self.deepthink, **NEWEST)
         self.stop.click(self._wish_stop, None, None, **QUIET)
 
-    def labels(self, language: str) -> Updates:
+    def labels(self, language: str) -> ComponentUpdates:
         """Return updates that set all texts on the tab."""
         return {
             self.models: gr.update(label=say(language, "models")),
@@ -73,7 +73,7 @@ class CompareTab:
             self.stop: gr.update(value=say(language, "stop")),
         }
 
-    def fit(self, models: list[str]) -> Updates:
+    def fit(self, models: list[str]) -> ComponentUpdates:
         """Show the DeepThink checkbox if the thinking of any chosen model can be turned off."""
         can_switch = any(self._api.can_switch(model) for model in models)
         return {self.deepthink: gr.update(visible=can_switch)}
@@ -81,7 +81,7 @@ class CompareTab:
     async def _ask_all(
         self, text: str, models: list[str], thinks: bool, language: str, key: str,
         request: gr.Request,
-    ) -> AsyncIterator[Updates]:  # fmt: skip
+    ) -> AsyncIterator[ComponentUpdates]:  # fmt: skip
         """Ask all chosen models; an empty box asks the question in its placeholder."""
         session = request.session_hash or ""
         if previous := self._controls.pop(session, None):
@@ -113,16 +113,16 @@ class CompareTab:
             if self._controls.get(session) is control:
                 del self._controls[session]
 
-    def _heads(self, answers: list[turns.Turn]) -> Updates:
-        updates: Updates = {self.stop: gr.update(visible=bool(answers))}
+    def _heads(self, answers: list[turns.Turn]) -> ComponentUpdates:
+        updates: ComponentUpdates = {self.stop: gr.update(visible=bool(answers))}
         for index, (column, name) in enumerate(zip(self.columns, self.names, strict=True)):
             updates[column] = gr.update(visible=index < len(answers))
             if index < len(answers):
                 updates[name] = f"`{answers[index]['model']}`"
         return updates
 
-    def _look(self, answers: list[turns.Turn], language: str) -> Updates:
-        updates: Updates = {}
+    def _look(self, answers: list[turns.Turn], language: str) -> ComponentUpdates:
+        updates: ComponentUpdates = {}
         # There may be more panes than chosen models.
         for pane, source, turn in zip(self.panes, self.sources, answers, strict=False):
             updates[pane] = turns.shown([turn], language, is_open=True)

@@ -19,7 +19,7 @@ DELIMITERS: list[dict[str, str | bool]] = [
 """math delimiters, for the Chatbot"""
 
 MAX_DEPTH = 16
-"""most levels of braces in a box; without a limit, unclosed braces would take quadratic time"""
+"""maximum nesting of braces in a box; without a limit, unclosed braces would take quadratic time"""
 _CJK = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 _ATOM = "\ue000"
 """placeholder of a span that Markdown must not parse"""

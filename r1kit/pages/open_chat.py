@@ -16,8 +16,8 @@ MAX_ID_CHARS = 64
 
 
 @dataclass(frozen=True)
-class Talk:
-    """A conversation: `Talk("l3k9", 1, [user("hi")])`."""
+class OpenConversation:
+    """A conversation: `OpenConversation("l3k9", 1, [user("hi")])`."""
 
     ident: str = ""
     round: int = 0
@@ -39,16 +39,16 @@ class Talk:
         return json.dumps(part)
 
 
-def read(text: object) -> Talk:
+def read(text: object) -> OpenConversation:
     """Parse untrusted input from a browser; return an empty Talk if it is malformed."""
     try:
         data = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
-        return Talk()
+        return OpenConversation()
     ident, number, is_live = data.get("id"), data.get("round"), data.get("is_live") is True
-    return Talk(
+    return OpenConversation(
         ident[:MAX_ID_CHARS] if isinstance(ident, str) else "",
         number if isinstance(number, int) else 0,
         clean(data.get("turns"), is_live=is_live),

@@ -14,8 +14,8 @@ import gradio as gr
 from fastapi import FastAPI
 
 from r1kit.pages import turns
-from r1kit.pages.api import Api
-from r1kit.pages.chat import NEWEST, QUIET, ChatTab, Updates
+from r1kit.pages.api import ApiClient
+from r1kit.pages.chat import NEWEST, QUIET, ChatTab, ComponentUpdates
 from r1kit.pages.compare import N_COLUMNS, CompareTab
 from r1kit.pages.i18n import LANGUAGES, preferred, say
 from r1kit.pages.open_chat import read
@@ -35,7 +35,7 @@ _ARRIVE = """() => { r1.dark();
 
 def open_page(url: str) -> PageApp:
     """Return the page for a server whose API is at `url`."""
-    api = Api(url)
+    api = ApiClient(url)
     app = FastAPI(openapi_url=None)
     blocks = asyncio.run(_mount(app, api))
 
@@ -54,7 +54,7 @@ def open_page(url: str) -> PageApp:
     return PageApp(app, lifespan(), forget)
 
 
-async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
+async def _mount(app: FastAPI, api: ApiClient) -> gr.Blocks:
     """Mount gradio in an event loop; without one it would make several and leave them open."""
     blocks: gr.Blocks = Site(api).blocks
     blocks.queue(max_size=MAX_WAITING, api_open=False, status_update_rate=10)
@@ -66,9 +66,9 @@ async def _mount(app: FastAPI, api: Api) -> gr.Blocks:
     return blocks
 
 
-def merged(*updates: Updates) -> Updates:
+def merged(*updates: ComponentUpdates) -> ComponentUpdates:
     """Return all updates; several updates of one component are merged."""
-    result: Updates = {}
+    result: ComponentUpdates = {}
     for update in updates:
         for component, change in update.items():
             result[component] = {**result.get(component, {}), **change}
@@ -78,7 +78,7 @@ def merged(*updates: Updates) -> Updates:
 class Site:
     """The components, and the handlers of page loads and changed settings."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
         with gr.Blocks(analytics_enabled=False, title="r1kit", fill_width=True) as self.blocks:
             self._stored_settings = gr.Textbox(visible="hidden", label="")
@@ -138,7 +138,9 @@ class Site:
                 js="(_, language) => [r1.talk(), language]", **QUIET,
             ).then(None, self._file, js=_DOWNLOAD % suffix)  # fmt: skip
 
-    async def _come(self, settings_json: str, talk_json: str, request: gr.Request) -> Updates:
+    async def _come(
+        self, settings_json: str, talk_json: str, request: gr.Request
+    ) -> ComponentUpdates:
         """Return the updates for a browser that has just opened the page."""
         language, key = _settings(settings_json)
         if language not in LANGUAGES:
@@ -148,7 +150,7 @@ class Site:
             self._labels(language, read(talk_json).ended), await self._models(key, ""), settings
         )
 
-    async def _models(self, key: str, chosen: str) -> Updates:
+    async def _models(self, key: str, chosen: str) -> ComponentUpdates:
         names = await self._api.models(key)
         model = chosen if chosen in names else next(iter(names), None)
         return {
@@ -158,13 +160,13 @@ class Site:
             **self.compare.fit(names[:N_COLUMNS]),
         }
 
-    def _relabel(self, talk_json: str, language: str) -> Updates:
+    def _relabel(self, talk_json: str, language: str) -> ComponentUpdates:
         return self._labels(language, read(talk_json).ended)
 
-    async def _rekey(self, key: object, chosen: object) -> Updates:
+    async def _rekey(self, key: object, chosen: object) -> ComponentUpdates:
         return await self._models(str(key or ""), str(chosen or ""))
 
-    def _labels(self, language: str, history: list[turns.Turn]) -> Updates:
+    def _labels(self, language: str, history: list[turns.Turn]) -> ComponentUpdates:
         return {
             **self.chat.labels(language, history),
             **self.compare.labels(language),

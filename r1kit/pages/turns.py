@@ -18,7 +18,7 @@ Turn = dict[str, Any]
 ApiMessage = dict[str, Any]
 
 BETWEEN_ROWS = "\x1e"
-"""the ASCII record separator, which nobody types"""
+"""the ASCII record separator, which no keyboard produces"""
 _TEXTS = ("role", "content", "thinking", "state", "error", "model")
 _NUMBERS = ("seconds", "total_s", "n_tokens", "n_thinking")
 _MAX_NUMBER = 1e12

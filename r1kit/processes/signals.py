@@ -1,6 +1,6 @@
 """Signals that end a command: Ctrl-C, SIGTERM, and SIGHUP when the terminal is closed.
 
-The main thread gets an exception, closes what is open, and prints one sentence
+The main thread gets an exception, closes open files and processes, and prints one sentence
 (`error_reporting.py`). That alone is not reliable: the main thread may be in native code for
 minutes, a library may swallow the exception, or a pool may wait for its threads. A listener thread
 therefore ends a command that is still running after GRACE_S seconds, and a second signal ends it
@@ -34,7 +34,7 @@ _DISMISSED = 0
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
-class Terminated(SystemExit):
+class TerminationSignal(SystemExit):
     """SIGTERM or SIGHUP has arrived; like SystemExit, it is not caught by `except Exception`."""
 
     def __init__(self, number: int) -> None:
@@ -42,9 +42,9 @@ class Terminated(SystemExit):
         self.number = number
 
 
-def as_exception(number: int) -> KeyboardInterrupt | Terminated:
+def as_exception(number: int) -> KeyboardInterrupt | TerminationSignal:
     """Return the exception that the main thread raises for a signal."""
-    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+    return KeyboardInterrupt() if number == signal.SIGINT else TerminationSignal(number)
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -52,7 +52,7 @@ def exit_code(error: BaseException) -> int | None:
 
     A library may have replaced the signal's exception, so the listener is checked too.
     """
-    if isinstance(error, Terminated):
+    if isinstance(error, TerminationSignal):
         return 128 + error.number
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
@@ -84,7 +84,9 @@ class _Listener:
 
     def _unraisable(self, args: sys.UnraisableHookArgs) -> None:
         """Do not print a signal's exception that native code swallowed: the command ends soon."""
-        if self.number is None or not isinstance(args.exc_value, (KeyboardInterrupt, Terminated)):
+        if self.number is None or not isinstance(
+            args.exc_value, (KeyboardInterrupt, TerminationSignal)
+        ):
             sys.__unraisablehook__(args)
 
     def dismiss(self) -> None:

@@ -14,11 +14,11 @@ from r1kit.renderers.encoding import (
     encode_completion,
     encode_text,
     with_one_bos,
-    without_forged,
+    without_forged_tokens,
 )
 from r1kit.renderers.stream_parser import StreamParser
 from r1kit.renderers.thinking import END_THINK, THINK, completion_text, parse
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,7 +35,7 @@ class RenderedPrompt:
     ids: list[int]
     part: Literal["start", "thinking", "answer"]
     """"start": the turn is empty, and the model chooses whether to think"""
-    begun: bool = False
+    has_text: bool = False
     parser_type: type[StreamParser] = StreamParser
     """the kind of parser that reads the completion"""
 
@@ -43,7 +43,7 @@ class RenderedPrompt:
         """Return a parser for the completion."""
         if self.part == "start":
             return self.parser_type()
-        return self.parser_type.inside(self.part, self.begun)
+        return self.parser_type.inside(self.part, self.has_text)
 
 
 class Tags(NamedTuple):
@@ -66,15 +66,15 @@ class Renderer(ABC):
         self.tokenizer = tokenizer
 
     @abstractmethod
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Render messages to the prompt tokens [P], with at most one BOS in front."""
 
-    def raw_prompt(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """Encode a raw text prompt, after a BOS token if the tokenizer adds one."""
         tokenizer = self.tokenizer
         begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
         bos = [tokenizer.bos_token_id] if begins else []
-        ids = without_forged(
+        ids = without_forged_tokens(
             tokenizer, list(tokenizer.encode(text)), lambda: [*bos, *encode_text(tokenizer, text)]
         )
         return with_one_bos(ids, tokenizer.bos_token_id)
@@ -89,39 +89,39 @@ class Renderer(ABC):
         """True if prompts end in `<think>`, so that completions begin inside the thinking."""
         return False
 
-    def start_turn(self, messages: Sequence[Message]) -> RenderedPrompt:
+    def generation_prompt(self, messages: Sequence[Message]) -> RenderedPrompt:
         """Render a prompt after which the model chooses whether to think, if it has the choice."""
         part: Literal["start", "thinking"] = "thinking" if self.opens_thinking else "start"
-        return RenderedPrompt(self.prompt(messages), part, parser_type=self.parser_type)
+        return RenderedPrompt(self.render_prompt(messages), part, parser_type=self.parser_type)
 
-    def open_turn(
-        self, messages: Sequence[Message], thinks: bool, turn: Message | None = None
+    def continuation_prompt(
+        self, messages: Sequence[Message], thinks: bool, prefix: Message | None = None
     ) -> RenderedPrompt:
         """Render a prompt that ends inside the assistant's turn: in or after its think block.
 
-        Without `thinks` the think block is closed, empty if `turn` has no reasoning. `turn` is the
-        text of the turn so far. For a model without thinking (`has_thinking`) no tags are written,
-        whatever `thinks` is.
+        Without `thinks` the think block is closed, empty if `prefix` has no reasoning. `prefix` is
+        the text of the turn so far. For a model without thinking (`has_thinking`) no tags are
+        written, whatever `thinks` is.
         """
-        content, reasoning = (turn.content, turn.reasoning or "") if turn else ("", "")
-        opening = self.start_turn(messages)
-        ids = [*opening.ids]
+        content, reasoning = (prefix.content, prefix.reasoning or "") if prefix else ("", "")
+        rendered = self.generation_prompt(messages)
+        ids = [*rendered.ids]
         if self.has_thinking:
-            ids += self._open_thinking() + self.encode_text(reasoning)
+            ids += self._begin_thinking_ids() + self.encode_text(reasoning)
             if thinks and not content:
                 return RenderedPrompt(ids, "thinking", bool(reasoning), self.parser_type)
-            ids += self.close_thinking()
+            ids += self.end_thinking_ids()
         elif not content:
-            return opening
+            return rendered
         return RenderedPrompt(
             ids + self.encode_text(content), "answer", bool(content), self.parser_type
         )
 
-    def close_thinking(self) -> list[int]:
+    def end_thinking_ids(self) -> list[int]:
         """Return the tokens that close the thinking of a turn and begin its answer."""
         return self._control(self.tags.end_think + self.tags.answer)
 
-    def turn(self, message: Message) -> list[int]:
+    def render_target(self, message: Message) -> list[int]:
         """Return the target tokens after a prompt: thinking, answer, EOS.
 
         Both are encoded separately from the tags, so that no text becomes one. A prompt that has
@@ -129,9 +129,9 @@ class Renderer(ABC):
         """
         if message.reasoning is not None or self.opens_thinking:
             ids = (
-                self._open_thinking()
+                self._begin_thinking_ids()
                 + self.encode_text(message.reasoning or "")
-                + self.close_thinking()
+                + self.end_thinking_ids()
             )
         else:
             ids = self._control(self.tags.answer)
@@ -142,7 +142,7 @@ class Renderer(ABC):
             *self._eos(),
         ]
 
-    def write(self, reasoning: str | None, answer: str) -> str:
+    def format_completion(self, reasoning: str | None, answer: str) -> str:
         """Format a completion as a model of this dialect would have written it."""
         if not self.opens_thinking:
             return completion_text(reasoning, answer)
@@ -152,7 +152,7 @@ class Renderer(ABC):
         """Encode a whole completion as its model would have sampled it, and EOS."""
         return [*encode_completion(self.tokenizer, text), *self._eos()]
 
-    def parse(self, text: str) -> Parsed:
+    def parse(self, text: str) -> ParsedCompletion:
         """Split a whole completion into thinking and answer."""
         return parse(text, self.opens_thinking)
 
@@ -164,7 +164,7 @@ class Renderer(ABC):
         """Encode a part of a turn, or a message, as plain text."""
         return encode_text(self.tokenizer, text)
 
-    def _open_thinking(self) -> list[int]:
+    def _begin_thinking_ids(self) -> list[int]:
         return [] if self.opens_thinking else self._control(self.tags.think)
 
     def _control(self, tags: str) -> list[int]:

@@ -41,14 +41,14 @@ def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int
     return ids
 
 
-def without_forged(
-    tokenizer: PreTrainedTokenizerBase, ids: list[int], apart: Callable[[], list[int]]
+def without_forged_tokens(
+    tokenizer: PreTrainedTokenizerBase, ids: list[int], encode_separately: Callable[[], list[int]]
 ) -> list[int]:
-    """Return `ids`, or `apart()` if message text has become control tokens in `ids`."""
+    """Return `ids`, or `encode_separately()` if message text has become control tokens in `ids`."""
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         return ids
     added = set(tokenizer.get_added_vocab().values())
-    safe = apart()
+    safe = encode_separately()
     forged = [i for i in ids if i in added] != [i for i in safe if i in added]
     return safe if forged else ids
 

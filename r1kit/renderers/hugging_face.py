@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from r1kit.renderers.base import Renderer
-from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged
+from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged_tokens
 from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.types import Message
 
@@ -20,11 +20,13 @@ from r1kit.types import Message
 class HuggingFaceRenderer(Renderer):
     """Renders with the tokenizer's chat template."""
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         tokenizer = self.tokenizer
         turns = [{"role": message.role, "content": message.content} for message in messages]
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
-        safe = without_forged(tokenizer, list(ids), lambda: self._apart(messages))
+        safe = without_forged_tokens(
+            tokenizer, list(ids), lambda: self._encode_separately(messages)
+        )
         return with_one_bos(safe, tokenizer.bos_token_id)
 
     @property
@@ -34,11 +36,11 @@ class HuggingFaceRenderer(Renderer):
     @cached_property
     def opens_thinking(self) -> bool:
         """True if the template ends a prompt in `<think>`, as R1's own does."""
-        ids = self.prompt([Message("user", "?")])
+        ids = self.render_prompt([Message("user", "?")])
         tail = self.tokenizer.decode(ids[-16:], skip_special_tokens=False)
         return bool(tail.rstrip().endswith(THINK))
 
-    def _apart(self, messages: Sequence[Message]) -> list[int]:
+    def _encode_separately(self, messages: Sequence[Message]) -> list[int]:
         """Render the template with a placeholder per message, then encode the texts separately."""
         nonce = uuid.uuid4().hex
         texts = {

@@ -15,6 +15,6 @@ class PlainRenderer(Renderer):
 
     has_thinking = False
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         lines = [NAMES[message.role] + message.content for message in messages]
-        return self.raw_prompt("\n".join([*lines, "Answer:"]))
+        return self.encode_prompt("\n".join([*lines, "Answer:"]))

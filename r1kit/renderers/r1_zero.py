@@ -17,7 +17,7 @@ from r1kit.renderers.base import Tags
 from r1kit.renderers.hugging_face import HuggingFaceRenderer
 from r1kit.renderers.stream_parser import Part, Piece, StreamParser, partial_tag
 from r1kit.renderers.thinking import END_THINK, THINK
-from r1kit.types import Parsed
+from r1kit.types import ParsedCompletion
 
 ANSWER = "<answer>"
 END_ANSWER = "</answer>"
@@ -50,11 +50,11 @@ class R1ZeroStreamParser(StreamParser):
 
     def __init__(self, opened: bool = False) -> None:
         super().__init__(opened)
-        self._answer = AnswerTags()
+        self._answer = AnswerTagFilter()
 
     @classmethod
-    def inside(cls, part: Part, begun: bool = False) -> Self:
-        parser = super().inside(part, begun)
+    def inside(cls, part: Part, has_text: bool = False) -> Self:
+        parser = super().inside(part, has_text)
         if part == "answer":
             parser._answer.is_open = True
         return parser
@@ -72,7 +72,7 @@ class R1ZeroStreamParser(StreamParser):
         return super()._emit(text if self.is_thinking else self._answer.feed(text))
 
 
-class AnswerTags:
+class AnswerTagFilter:
     """Removes the answer tags from a text that arrives in chunks, and what follows the answer."""
 
     def __init__(self) -> None:
@@ -96,8 +96,8 @@ class AnswerTags:
 
     def finish(self) -> str:
         """Return held-back characters, which turned out not to begin a tag."""
-        held, self._held = self._held, ""
-        return held
+        text, self._held = self._held, ""
+        return text
 
 
 class R1ZeroRenderer(HuggingFaceRenderer):
@@ -107,18 +107,22 @@ class R1ZeroRenderer(HuggingFaceRenderer):
     parser_type: ClassVar[type[StreamParser]] = R1ZeroStreamParser
     opens_thinking = False
 
-    def write(self, reasoning: str | None, answer: str) -> str:
+    def format_completion(self, reasoning: str | None, answer: str) -> str:
         thinking = None if reasoning is None else f" {reasoning} "
-        return f" {super().write(thinking, f' {ANSWER} {answer} {END_ANSWER}').lstrip()}"
+        return (
+            f" {super().format_completion(thinking, f' {ANSWER} {answer} {END_ANSWER}').lstrip()}"
+        )
 
-    def parse(self, text: str) -> Parsed:
+    def parse(self, text: str) -> ParsedCompletion:
         parsed = super().parse(text.lstrip())
         if parsed.answer is None:
             return parsed
-        tags = AnswerTags()
+        tags = AnswerTagFilter()
         answer = (tags.feed(parsed.answer) + tags.finish()).strip()
         is_tagged = TAGGED.fullmatch(parsed.answer) is not None
-        return Parsed(parsed.thinking, answer, parsed.well_formed and is_tagged and bool(answer))
+        return ParsedCompletion(
+            parsed.thinking, answer, parsed.well_formed and is_tagged and bool(answer)
+        )
 
     def encode_text(self, text: str) -> list[int]:
         return super().encode_text(f" {text}" if text else "")

@@ -50,9 +50,9 @@ class R1kitRenderer(Renderer):
 
     tags = Tags(THINK, END_THINK)
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         system = "\n\n".join(message.content for message in messages if message.role == "system")
-        ids = self.raw_prompt(system)
+        ids = self.encode_prompt(system)
         for message in messages:
             if message.role == "user":
                 ids += [self._id(USER), *self.encode_text(message.content)]
@@ -61,7 +61,7 @@ class R1kitRenderer(Renderer):
                 ids += [self._id(ASSISTANT), *self.encode_text(answer), self._id(EOS)]
         return [*ids, self._id(ASSISTANT)]
 
-    def raw_prompt(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         return [self._id(BOS), *self.encode_text(text)]
 
     def _id(self, token: str) -> int:

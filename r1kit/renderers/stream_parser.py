@@ -33,10 +33,10 @@ class StreamParser:
         self.next_tag = END_THINK if opened else THINK
         """the next tag that switches the part; empty if no tag does"""
         self._held = ""
-        self._begun: set[str] = set()
+        self._begun_parts: set[str] = set()
 
     @classmethod
-    def inside(cls, part: Part, begun: bool = False) -> Self:
+    def inside(cls, part: Part, has_text: bool = False) -> Self:
         """Return a parser for text that continues a part, which may have text already.
 
         In an answer, thinking tags are plain text.
@@ -44,8 +44,8 @@ class StreamParser:
         parser = cls(opened=part == "thinking")
         if part == "answer":
             parser.next_tag = ""
-        if begun:
-            parser._begun.add(part)
+        if has_text:
+            parser._begun_parts.add(part)
         return parser
 
     @property
@@ -72,8 +72,8 @@ class StreamParser:
 
     def finish(self) -> list[Piece]:
         """End the text and return held-back characters, which turned out not to begin a tag."""
-        held, self._held = self._held, ""
-        return self._emit(held)
+        text, self._held = self._held, ""
+        return self._emit(text)
 
     def _turn(self) -> None:
         starts_thinking = self.next_tag == THINK
@@ -81,11 +81,11 @@ class StreamParser:
         self.next_tag = END_THINK if starts_thinking else ""
 
     def _emit(self, text: str) -> list[Piece]:
-        if self._kind not in self._begun:
+        if self._kind not in self._begun_parts:
             text = text.lstrip()
         if not text:
             return []
-        self._begun.add(self._kind)
+        self._begun_parts.add(self._kind)
         return [Piece(self._kind, text)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1kit.types import FinishReason, Parsed
+from r1kit.types import FinishReason, ParsedCompletion
 
 THINK = "<think>"
 END_THINK = "</think>"
@@ -10,21 +10,21 @@ THINKING_TAGS = (THINK, END_THINK)
 """tokens that are not special: they stay visible in decoded text"""
 
 
-def parse(text: str, opened: bool = False) -> Parsed:
+def parse(text: str, opened: bool = False) -> ParsedCompletion:
     """Split a whole completion; `opened` means that the prompt has opened the thinking."""
     before, has_begun, rest = ("", True, text) if opened else _cut(text, THINK)
     inside, closed, after = _cut(rest, END_THINK)
     if not has_begun:
-        return Parsed(None, text.strip(), False)
+        return ParsedCompletion(None, text.strip(), False)
     thinking = inside.strip()
     if not closed:
-        return Parsed(thinking, None, False)
+        return ParsedCompletion(thinking, None, False)
     answer = (before + after).strip()
     tags_fit = not before and THINK not in inside + after and END_THINK not in after
-    return Parsed(thinking, answer, bool(tags_fit and thinking and answer))
+    return ParsedCompletion(thinking, answer, bool(tags_fit and thinking and answer))
 
 
-def is_well_formed(parsed: Parsed, needs_thinking: bool) -> bool:
+def is_well_formed(parsed: ParsedCompletion, needs_thinking: bool) -> bool:
     """True if well formed, or a plain answer without tags and no thinking is needed."""
     answer = parsed.answer or ""
     is_plain = parsed.thinking is None and bool(answer) and END_THINK not in answer
@@ -36,7 +36,7 @@ def begins_inside(text: str) -> bool:
     return END_THINK in text and THINK not in text
 
 
-def parse_foreign(text: str) -> Parsed:
+def parse_foreign(text: str) -> ParsedCompletion:
     """Split a completion of unknown origin, whose prompt may have opened the thinking."""
     return parse(text, opened=begins_inside(text))
 
@@ -67,7 +67,7 @@ def server_text(reasoning: str, content: str, finish: FinishReason) -> str:
         return f"{THINK}{reasoning}{END_THINK}{content}"
 
 
-def readable_text(text: str, parsed: Parsed) -> str:
+def readable_text(text: str, parsed: ParsedCompletion) -> str:
     """Return a completion of any dialect as a text that `parse` reads, for records.
 
     A text that `parse` reads already, as all of r1kit's own dialect, is unchanged.

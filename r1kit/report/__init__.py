@@ -17,7 +17,7 @@ from r1kit.errors import DependencyError, require
 from r1kit.files.atomic import replace_file
 from r1kit.report import tables
 from r1kit.report.facts import Facts, gather
-from r1kit.runs.run_reader import Evidence, read
+from r1kit.runs.run_reader import RunContents, read
 
 PICTURE = "curves"
 
@@ -46,7 +46,7 @@ def show(run: Path, console: Console) -> None:
     console.print(Padding(Text(f"Report: {run / 'report.html'}", "dim"), (1, 2)), soft_wrap=True)
 
 
-def write(evidence: Evidence, facts: Facts) -> None:
+def write(evidence: RunContents, facts: Facts) -> None:
     """Write report.md, report.html and the pictures into the run folder."""
     from r1kit.report import figures, markdown, page, plots
 

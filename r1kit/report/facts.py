@@ -11,7 +11,7 @@ from r1kit import claims
 from r1kit.console.formatting import duration
 from r1kit.diagnose import Finding, diagnose
 from r1kit.report.tables import Table, tables
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import is_main
 
 HOUR_S = 3600.0
@@ -68,7 +68,7 @@ class Facts:
     command: str
 
 
-def gather(evidence: Evidence) -> Facts:
+def gather(evidence: RunContents) -> Facts:
     """Collect the content of a report from a run folder."""
     stages = evidence.results.get("stages", {})
     return Facts(
@@ -125,7 +125,7 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def costs(evidence: Evidence) -> list[tuple[str, str]]:
+def costs(evidence: RunContents) -> list[tuple[str, str]]:
     """Return tokens, machine time and money."""
     n_learned, n_sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
@@ -184,7 +184,7 @@ def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
     )
 
 
-def environment(evidence: Evidence) -> list[tuple[str, str]]:
+def environment(evidence: RunContents) -> list[tuple[str, str]]:
     """Describe hardware and software of the run; of several sessions, the last."""
     manifest = evidence.manifest
     last = manifest["sessions"][-1] if manifest["sessions"] else {}
@@ -201,7 +201,7 @@ def environment(evidence: Evidence) -> list[tuple[str, str]]:
     return rows
 
 
-def command(evidence: Evidence) -> str:
+def command(evidence: RunContents) -> str:
     """Return the command that made the run."""
     sessions = evidence.manifest["sessions"]
     return shlex.join(sessions[0]["command"]) if sessions else ""
@@ -216,7 +216,7 @@ def _first_and_last(stages: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return (results[0], results[-1]) if len(results) > 1 else None
 
 
-def _machines(evidence: Evidence) -> tuple[int, int]:
+def _machines(evidence: RunContents) -> tuple[int, int]:
     """Return the (GPUs, CPU cores) that the run used, according to its recipe and manifest."""
     compute = evidence.recipe.get("compute", {})
     sessions = evidence.manifest["sessions"] or [{}]
@@ -228,7 +228,7 @@ def _machines(evidence: Evidence) -> tuple[int, int]:
     return 0, cores if n_processes == "auto" else n_processes * compute.get("threads", 1)
 
 
-def _total(evidence: Evidence, key: str) -> float:
+def _total(evidence: RunContents, key: str) -> float:
     return float(sum(row.get(key) or 0.0 for row in evidence.metrics))
 
 

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, Reading, measured, truth_and_reward
-from r1kit.report.plots import COLORS, Paint, smooth, style
+from r1kit.report.plots import COLORS, DrawPicture, smooth, style
 from r1kit.report.tables import main_path, taught
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import STAGES
 
 TICK_WIDTH = 9
@@ -51,16 +51,16 @@ class Picture:
     caption: str
     size: tuple[float, float]
     """width and height, inches"""
-    paint: Paint
+    paint: DrawPicture
 
 
-def pictures(runs: Sequence[Evidence]) -> list[Picture]:
+def pictures(runs: Sequence[RunContents]) -> list[Picture]:
     """Return the figures that the runs have data for."""
     candidates = [_recipe(runs), _hacking(runs), _students(runs)]
     return [picture for picture in candidates if picture is not None]
 
 
-def curves(runs: Sequence[Evidence], stage: str) -> Picture:
+def curves(runs: Sequence[RunContents], stage: str) -> Picture:
     """Plot the curves of an RL stage: the mean of the seeds, in a band over all of them."""
 
     def paint(figure: Figure, ink: str) -> None:
@@ -82,7 +82,7 @@ def curves(runs: Sequence[Evidence], stage: str) -> Picture:
     return Picture(f"curves-{stage}", f"Course of {stage}", caption, SQUARES, paint)
 
 
-def _recipe(runs: Sequence[Evidence]) -> Picture | None:
+def _recipe(runs: Sequence[RunContents]) -> Picture | None:
     names = [name for name in main_path(runs) if name in STAGES]
     if len(names) < 3:
         return None
@@ -119,7 +119,7 @@ def _path_to(stage: str) -> list[str]:
     return [*([] if parent is None else _path_to(parent)), stage]
 
 
-def _hacking(runs: Sequence[Evidence]) -> Picture | None:
+def _hacking(runs: Sequence[RunContents]) -> Picture | None:
     lines = (
         ("ablation/judged", "rewards/preference", "optimises a learned reward", COLORS[1]),
         ("ablation/ruled", "rewards/accuracy", "optimises the rule itself", COLORS[0]),
@@ -148,7 +148,7 @@ def _hacking(runs: Sequence[Evidence]) -> Picture | None:
     return Picture("hacking", "Optimising a learned reward", caption, (8.4, 3.3), paint)
 
 
-def _students(runs: Sequence[Evidence]) -> Picture | None:
+def _students(runs: Sequence[RunContents]) -> Picture | None:
     names = taught(runs)
     if len(names) < 2:
         return None
@@ -185,7 +185,7 @@ def _students(runs: Sequence[Evidence]) -> Picture | None:
 Points = dict[str, Reading]
 
 
-def _points(runs: Sequence[Evidence], names: Sequence[str], key: str) -> Points:
+def _points(runs: Sequence[RunContents], names: Sequence[str], key: str) -> Points:
     """Return the values of those stages that have this metric."""
     points = {}
     for name in names:
@@ -210,11 +210,11 @@ def _bars(
     ax: Axes, path: Sequence[str], names: Sequence[str], points: Points, factor: float, color: str,
     label: str,
 ) -> None:  # fmt: skip
-    shown = [name for name in path if name in points]
+    stages = [name for name in path if name in points]
     ax.errorbar(
-        [names.index(name) for name in shown],
-        [factor * points[name].value for name in shown],
-        [factor * points[name].stderr for name in shown],
+        [names.index(name) for name in stages],
+        [factor * points[name].value for name in stages],
+        [factor * points[name].stderr for name in stages],
         color=color, label=label or None, marker="o", markersize=5, capsize=3, linestyle="none",
     )  # fmt: skip
 

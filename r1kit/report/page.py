@@ -22,11 +22,11 @@ MAX_ROLLOUTS = 8
 samples.jsonl has all of them"""
 
 
-Drawn = list[tuple[str, str, str]]
+SvgFigure = list[tuple[str, str, str]]
 """figures as (title, caption, svg)"""
 
 
-def render(facts: Facts, pictures: Drawn, curves: Drawn) -> str:
+def render(facts: Facts, pictures: SvgFigure, curves: SvgFigure) -> str:
     """Render the page; pictures are shown large, curves side by side."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -67,8 +67,8 @@ def _both_kinds(answers: list[AnswerParts]) -> list[AnswerParts]:
         [a for a in answers if a.correct is True],
     )
     in_turn = [answer for pair in zip_longest(*kinds) for answer in pair if answer is not None]
-    chosen = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
-    return [answer for answer in answers if id(answer) in chosen]
+    chosen_ids = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
+    return [answer for answer in answers if id(answer) in chosen_ids]
 
 
 CSS = """

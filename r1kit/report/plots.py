@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from r1kit.diagnose.settings import settings_of
 from r1kit.files.atomic import replace_file
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 
 INK = "#010203"
 """placeholder for the page's text colour; `as_svg` replaces it by `currentColor`"""
@@ -36,8 +36,8 @@ PAPER = "#222222"
 """text colour of pictures on white"""
 
 MetricsRows = list[dict[str, Any]]
-Draw = Callable[[Axes, MetricsRows], None]
-Paint = Callable[[Figure, str], None]
+DrawPanel = Callable[[Axes, MetricsRows], None]
+DrawPicture = Callable[[Figure, str], None]
 """draws a whole picture; the second argument is the text colour"""
 
 
@@ -50,11 +50,11 @@ class Panel:
     caption: str
     needs: str
     """the metric without which there is nothing to draw"""
-    draw: Draw
+    draw: DrawPanel
     has_legend: bool = False
 
 
-def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
+def panels(evidence: RunContents) -> list[tuple[Panel, MetricsRows]]:
     """Return the panels this run has data for, in the order of PANELS, each with its rows."""
     pairs = []
     for panel in PANELS:
@@ -67,7 +67,7 @@ def panels(evidence: Evidence) -> list[tuple[Panel, MetricsRows]]:
     return pairs
 
 
-def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
+def _rewarded(evidence: RunContents, stage: str, rows: MetricsRows) -> MetricsRows:
     """Return the rows without the reward parts whose weight is 0 in this stage."""
     settings = settings_of(evidence.recipe, stage)
     sections = [settings.get("rewards"), settings.get("general_rewards")]
@@ -93,13 +93,13 @@ def paint_panel(figure: Figure, panel: Panel, rows: MetricsRows, ink: str) -> No
     _draw_panel(ax, panel, rows, ink)
 
 
-def as_svg(size: tuple[float, float], draw: Paint, salt: str) -> str:
+def as_svg(size: tuple[float, float], draw: DrawPicture, salt: str) -> str:
     """Return a picture as an `<svg>` element; `salt` makes its ids unique and reproducible."""
     text = _svg(_figure(size, draw, INK, "none"), salt)
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
-def save(evidence: Evidence, path: Path) -> bool:
+def save(evidence: RunContents, path: Path) -> bool:
     """Save all panels in one picture on white, `path`.png and `path`.svg; False if none."""
     pairs = panels(evidence)
     if not pairs:
@@ -115,7 +115,7 @@ def save(evidence: Evidence, path: Path) -> bool:
     return True
 
 
-def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
+def save_picture(size: tuple[float, float], draw: DrawPicture, path: Path) -> None:
     """Save a picture on white as `path`.png, for viewers and mail, and as scalable `path`.svg."""
     figure = _figure(size, draw, PAPER, "white")
     buffer = io.BytesIO()
@@ -124,7 +124,7 @@ def save_picture(size: tuple[float, float], draw: Paint, path: Path) -> None:
     replace_file(path.with_suffix(".svg"), _svg(figure, path.stem))
 
 
-def _figure(size: tuple[float, float], draw: Paint, ink: str, paper: str) -> Figure:
+def _figure(size: tuple[float, float], draw: DrawPicture, ink: str, paper: str) -> Figure:
     figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor=paper)
     draw(figure, ink)
     for ax in figure.axes:
@@ -154,20 +154,20 @@ def smooth(values: Sequence[float], window: int) -> list[float]:
     return smoothed
 
 
-def _grid(figure: Figure, shown: Sequence[Panel], n_columns: int) -> list[Axes]:
+def _grid(figure: Figure, panels: Sequence[Panel], n_columns: int) -> list[Axes]:
     """Return the axes of the panels, row by row from the top."""
     figure.set_layout_engine("none")
-    n_rows = -(-len(shown) // n_columns)
+    n_rows = -(-len(panels) // n_columns)
     total = (n_columns * SIZE_IN[0], n_rows * SIZE_IN[1])
     height = (SIZE_IN[1] - MARGINS_IN["bottom"] - MARGINS_IN["top"]) / total[1]
     axes = []
-    for index, panel in enumerate(shown):
+    for index, panel in enumerate(panels):
         row, column = divmod(index, n_columns)
         right = LEGEND_IN if panel.has_legend else MARGINS_IN["right"]
-        left = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
+        left_margin = (column * SIZE_IN[0] + MARGINS_IN["left"]) / total[0]
         bottom = ((n_rows - 1 - row) * SIZE_IN[1] + MARGINS_IN["bottom"]) / total[1]
         width = (SIZE_IN[0] - MARGINS_IN["left"] - right) / total[0]
-        axes.append(figure.add_axes((left, bottom, width, height)))
+        axes.append(figure.add_axes((left_margin, bottom, width, height)))
     return axes
 
 
@@ -211,7 +211,7 @@ def _line(
     ax.plot(steps, smooth(values, window), color=color, linewidth=1.8, label=label, marker=marker)
 
 
-def _curve(key: str, bottom: float | None = 0.0, top: float | None = None) -> Draw:
+def _curve(key: str, bottom: float | None = 0.0, top: float | None = None) -> DrawPanel:
     def draw(ax: Axes, rows: MetricsRows) -> None:
         _line(ax, rows, key, COLORS[0])
         ax.set_ylim(bottom, top)

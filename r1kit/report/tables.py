@@ -12,7 +12,7 @@ from typing import Any
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 from r1kit.runs.stage_specs import is_main
 
 ERROR_NOTE = "± is one standard error"
@@ -29,32 +29,32 @@ class Table:
     note: str = ""
 
 
-Column = tuple[str, Callable[[Sequence[Evidence], str], str]]
+Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 """heading, and a function (runs, stage) → cell"""
 
 
-def tables(runs: Sequence[Evidence]) -> list[Table]:
+def tables(runs: Sequence[RunContents]) -> list[Table]:
     """Return the tables that the runs have data for."""
     candidates = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
     return [table for table in candidates if table.rows]
 
 
-def main_path(runs: Sequence[Evidence]) -> list[str]:
+def main_path(runs: Sequence[RunContents]) -> list[str]:
     """Return the stages from the base to R1 that all runs have measured."""
     return [name for name in _names(runs) if is_main(name)]
 
 
-def taught(runs: Sequence[Evidence]) -> list[str]:
+def taught(runs: Sequence[RunContents]) -> list[str]:
     """Return the students that all runs have measured, by size."""
     names = [n for n in _names(runs) if n.startswith("distill/") and n.count("/") == 1]
     return sorted(names, key=lambda name: int(_stage(runs[0], name)["n_parameters"]))
 
 
-def stages(runs: Sequence[Evidence]) -> Table:
+def stages(runs: Sequence[RunContents]) -> Table:
     return _table("Stages", "stage", main_path(runs), MAIN, runs, _note(runs))
 
 
-def families(runs: Sequence[Evidence]) -> Table:
+def families(runs: Sequence[RunContents]) -> Table:
     names = main_path(runs)
     results = [_stage(run, name)["evals"].get("reasoning", {}) for run in runs for name in names]
     tasks = sorted({task for result in results for task in result.get("by_task", {})})
@@ -65,7 +65,7 @@ def families(runs: Sequence[Evidence]) -> Table:
     return _table("pass@1 by family", "stage", names, [column(task) for task in tasks], runs)
 
 
-def students(runs: Sequence[Evidence]) -> Table:
+def students(runs: Sequence[RunContents]) -> Table:
     note = (
         "A student is fine-tuned on the teacher's data; its twin is trained by RL alone from the "
         "same base, with the compute of the last column times the student's."
@@ -73,12 +73,12 @@ def students(runs: Sequence[Evidence]) -> Table:
     return _table("Students", "student", taught(runs), STUDENT, runs, note)
 
 
-def aside(runs: Sequence[Evidence]) -> Table:
+def aside(runs: Sequence[RunContents]) -> Table:
     names = [name for name in _names(runs) if name.startswith("ablation/")]
     return _table("Ablations", "ablation", names, MAIN, runs)
 
 
-def reward_models(runs: Sequence[Evidence]) -> Table:
+def reward_models(runs: Sequence[RunContents]) -> Table:
     per_run = [run.results.get("preference", {}) for run in runs]
     names = [name for name in per_run[0] if all(name in results for results in per_run)]
     rows: list[tuple[str, ...]] = [
@@ -93,7 +93,7 @@ def _table(
     of: str,
     names: Sequence[str],
     columns: Sequence[Column],
-    runs: Sequence[Evidence],
+    runs: Sequence[RunContents],
     note: str = "",
 ) -> Table:
     """Build a table without the columns that are empty in every row."""
@@ -107,20 +107,20 @@ def _table(
     return Table(title, head, rows, note)
 
 
-def _try(cell: Callable[..., str], runs: Sequence[Evidence], name: str) -> str:
+def _try(cell: Callable[..., str], runs: Sequence[RunContents], name: str) -> str:
     try:
         return cell(runs, name)
     except (KeyError, MissingError, ZeroDivisionError):
         return ""
 
 
-def _names(runs: Sequence[Evidence]) -> list[str]:
+def _names(runs: Sequence[RunContents]) -> list[str]:
     """Return the stages that all runs have measured, in the order of the first run."""
     per_run = [run.results.get("stages", {}) for run in runs]
     return [name for name in per_run[0] if all(name in stages for stages in per_run)]
 
 
-def _note(runs: Sequence[Evidence]) -> str:
+def _note(runs: Sequence[RunContents]) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
     samples, temperature = config.get("samples", 1), config.get("temperature")
@@ -129,12 +129,12 @@ def _note(runs: Sequence[Evidence]) -> str:
     return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
 
 
-def _stage(run: Evidence, name: str) -> dict[str, Any]:
+def _stage(run: RunContents, name: str) -> dict[str, Any]:
     stage: dict[str, Any] = run.results["stages"][name]
     return stage
 
 
-def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
+def _mean(runs: Sequence[RunContents], name: str, *keys: str) -> float:
     """Return the mean over runs of a number of a stage: its benchmark, its metric."""
     values = []
     for run in runs:
@@ -145,43 +145,43 @@ def _mean(runs: Sequence[Evidence], name: str, *keys: str) -> float:
     return statistics.fmean(values)
 
 
-def _rate(key: str, suffix: str = "") -> Callable[[Sequence[Evidence], str], str]:
+def _rate(key: str, suffix: str = "") -> Callable[[Sequence[RunContents], str], str]:
     """Return a cell function for a share with its error."""
 
-    def cell(runs: Sequence[Evidence], name: str) -> str:
+    def cell(runs: Sequence[RunContents], name: str) -> str:
         rate = combine([measured(name + suffix, key)(run) for run in runs])
         return f"{100 * rate.value:.1f} ± {100 * rate.stderr:.1f} %"
 
     return cell
 
 
-def _share(*keys: str) -> Callable[[Sequence[Evidence], str], str]:
+def _share(*keys: str) -> Callable[[Sequence[RunContents], str], str]:
     return lambda runs, name: _percent(_mean(runs, name, *keys))
 
 
-def _number(digits: int, *keys: str) -> Callable[[Sequence[Evidence], str], str]:
+def _number(digits: int, *keys: str) -> Callable[[Sequence[RunContents], str], str]:
     return lambda runs, name: f"{_mean(runs, name, *keys):.{digits}f}"
 
 
-def _vote(runs: Sequence[Evidence], name: str) -> str:
+def _vote(runs: Sequence[RunContents], name: str) -> str:
     """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
     is_single = _mean(runs, name, "reasoning", "samples") < 2
     return "" if is_single else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
 
-def _liked(runs: Sequence[Evidence], name: str) -> str:
+def _liked(runs: Sequence[RunContents], name: str) -> str:
     scores = [run.results["preference_eval"]["scores"][name]["value"] for run in runs]
     return f"{statistics.fmean(scores):.2f}"
 
 
-def _parameters(runs: Sequence[Evidence], name: str) -> str:
+def _parameters(runs: Sequence[RunContents], name: str) -> str:
     return f"{statistics.fmean(_stage(run, name)['n_parameters'] for run in runs):,.0f}"
 
 
-def _compute(runs: Sequence[Evidence], name: str) -> str:
+def _compute(runs: Sequence[RunContents], name: str) -> str:
     twin, student = (
-        statistics.fmean(_stage(run, which)["compute"]["flops"] for run in runs)
-        for which in (f"{name}/zero", name)
+        statistics.fmean(_stage(run, unit)["compute"]["flops"] for run in runs)
+        for unit in (f"{name}/zero", name)
     )
     return f"{twin / student:.1f}x"
 

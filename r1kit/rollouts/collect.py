@@ -17,9 +17,9 @@ from r1kit.renderers.base import Renderer
 from r1kit.rollouts.rubric import Rubric, VerifierError
 from r1kit.types import Attempt, Completion, Group, Problem, Request, Rollout, SamplingParams
 
-VERIFIERS = 4
+N_VERIFIER_THREADS = 4
 """verification threads; slow verifiers run in processes that these threads wait for"""
-BUDGET_S = 60.0
+VERDICT_TIMEOUT_S = 60.0
 """longest wait for verdicts, in seconds, after the last completion was sampled"""
 SEED_STRIDE = 1_000_003
 """a prime: problems of one stage have other request seeds in a run with another seed"""
@@ -47,16 +47,16 @@ def request_seed(run_seed: int, problem_index: int) -> int:
     return (run_seed * SEED_STRIDE + problem_index) % (1 << 62)
 
 
-class Scoring:
+class GradingPool:
     """A thread pool that scores completions while others are still being sampled."""
 
     def __init__(self, rubric: Rubric, problems: Sequence[tuple[int, Problem]]) -> None:
         self._rubric = rubric
         self._problems = [problem for _, problem in problems]
         self._scored: dict[int, list[Future[Rollout | None]]] = {}
-        self._pool = ThreadPoolExecutor(VERIFIERS, thread_name_prefix="verify")
+        self._pool = ThreadPoolExecutor(N_VERIFIER_THREADS, thread_name_prefix="verify")
 
-    def __enter__(self) -> Scoring:
+    def __enter__(self) -> GradingPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,7 +73,7 @@ class Scoring:
         """Number of problems whose completions were added."""
         return len(self._scored)
 
-    def wait(self, budget_s: float = BUDGET_S) -> RolloutBatch:
+    def wait(self, budget_s: float = VERDICT_TIMEOUT_S) -> RolloutBatch:
         """Return all groups in order; completions without a verdict in time are undecided.
 
         A problem without added completions has a group without rollouts.
@@ -125,7 +125,7 @@ class AttemptSampler:
         """
         requests = [
             Request(
-                self.renderer.prompt(problem.messages),
+                self.renderer.render_prompt(problem.messages),
                 self.n,
                 self.sampling,
                 request_seed(self.seed, index),
@@ -151,7 +151,7 @@ def collect_rollouts(
     attempts: AttemptSampler,
     rubric: Rubric,
     problems: Sequence[tuple[int, Problem]],
-    budget_s: float = BUDGET_S,
+    budget_s: float = VERDICT_TIMEOUT_S,
     on_sampled: Callable[[int], None] | None = None,
 ) -> RolloutBatch:
     """Sample completions of each (index, problem), verify and reward them.
@@ -160,7 +160,7 @@ def collect_rollouts(
     number of problems whose completions are all sampled.
     """
     started = time.perf_counter()
-    with Scoring(rubric, problems) as scoring:
+    with GradingPool(rubric, problems) as scoring:
 
         def grade(index: int, sampled: list[Attempt]) -> None:
             scoring.add(index, sampled)

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from r1kit.curate import BenchmarkQuestions, FilterReport, Provenance, Rules, curate
+from r1kit.curate import BenchmarkQuestions, FilterReport, FilterRules, Provenance, curate
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import replace_lines
 from r1kit.renderers.thinking import parse
-from r1kit.rollouts.rollouts_file import Record, RolloutsFile, rollouts_path
-from r1kit.types import Group, Parsed, Problem, SamplingParams
+from r1kit.rollouts.rollouts_file import RolloutsFile, RolloutsRecord, rollouts_path
+from r1kit.types import Group, ParsedCompletion, Problem, SamplingParams
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -34,14 +34,14 @@ IndexedProblems = Sequence[tuple[int, Problem]]
 """(index, problem) pairs; the index identifies the problem in the file"""
 
 
-class Sampled(Protocol):
+class SampleResult(Protocol):
     """The result of `sample`, such as `RolloutBatch`: one group per problem, in order."""
 
     @property
     def groups(self) -> Sequence[Group]: ...
 
 
-SampleFunction = Callable[[IndexedProblems], Sampled]
+SampleFunction = Callable[[IndexedProblems], SampleResult]
 
 
 class UnfinishedError(EngineError):
@@ -53,7 +53,7 @@ class UnfinishedError(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSamples:
+class RejectionSamplingResult:
     """The files, counts and filter report of a rejection sampling run."""
 
     data: Path
@@ -71,17 +71,17 @@ def rejection_sampling(
     sample: SampleFunction,
     out: Path,
     origin: Provenance,
-    rules: Rules | None = None,
+    rules: FilterRules | None = None,
     benchmarks: Sequence[BenchmarkQuestions] = (),
     *,
     n: int,
     sampling: SamplingParams,
-    parse: Callable[[str], Parsed] = parse,
+    parse: Callable[[str], ParsedCompletion] = parse,
     chunk: int = CHUNK,
     is_repeatable: bool = True,
     ranks: Ranks | None = None,
     on_chunk: Callable[[int, int], None] | None = None,
-) -> KeptSamples:
+) -> RejectionSamplingResult:
     """Sample problems that have no line yet, curate all rollouts, write the conversations to `out`.
 
     `n` and `sampling` are those of `sample`, and are recorded in the file's first line; `parse` is
@@ -122,13 +122,13 @@ def rejection_sampling(
     finally:
         if file is not None:
             file.close()
-    result: KeptSamples = _from_first(ranks, curated)
+    result: RejectionSamplingResult = _from_first(ranks, curated)
     return result
 
 
 def _settings(
     problems: IndexedProblems, origin: Provenance, n: int, sampling: SamplingParams
-) -> Record:
+) -> RolloutsRecord:
     """Return the settings that determine the rollouts; the rules do not, and may change."""
     digest = hashlib.sha256()
     for pair in problems:
@@ -171,9 +171,9 @@ def _curated(
     n: int,
     out: Path,
     origin: Provenance,
-    rules: Rules | None,
+    rules: FilterRules | None,
     benchmarks: Sequence[BenchmarkQuestions],
-) -> KeptSamples:
+) -> RejectionSamplingResult:
     n_rollouts = sum(len(group.rollouts) for group in groups)
     n_undecided = n * len(groups) - n_rollouts
     rollouts = rollouts_path(out)
@@ -187,7 +187,9 @@ def _curated(
     except CurationError as error:
         raise CurationError(f"{error} All rollouts are in {rollouts}.") from None
     replace_lines(out, curated.rows)
-    return KeptSamples(out, rollouts, len(groups), n_rollouts, n_undecided, curated.report)
+    return RejectionSamplingResult(
+        out, rollouts, len(groups), n_rollouts, n_undecided, curated.report
+    )
 
 
 def _from_first(ranks: Ranks | None, item: Any) -> Any:

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import RunError
-from r1kit.files.atomic import full_disk_said, lock, seal, to_json
+from r1kit.files.atomic import explaining_full_disk, lock, seal, to_json
 from r1kit.files.json_lines import JsonLines
 from r1kit.renderers.thinking import parse
 from r1kit.runs.schemas import RolloutsLine
 from r1kit.runs.validated import read_records
-from r1kit.types import Completion, Group, Parsed, Problem, Reward, Rollout, Verdict
+from r1kit.types import Completion, Group, ParsedCompletion, Problem, Reward, Rollout, Verdict
 
-MEND = (
+REMEDY = (
     "delete that line, and its problem is sampled again, or the whole file, and all of them are "
     "(also if it is the first line)"
 )
 
-Record = dict[str, Any]
+RolloutsRecord = dict[str, Any]
 
 
 def rollouts_path(out: Path) -> Path:
@@ -34,7 +34,7 @@ def rollouts_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.rollouts")
 
 
-def group_record(index: int, group: Group) -> Record:
+def group_record(index: int, group: Group) -> RolloutsRecord:
     """Return the line of a group: all its rollouts, and the problem's record for readers."""
     return {
         "index": index,
@@ -49,7 +49,7 @@ def group_record(index: int, group: Group) -> Record:
 
 
 def group_from(
-    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], Parsed] = parse
+    record: Mapping[str, Any], problem: Problem, parse: Callable[[str], ParsedCompletion] = parse
 ) -> Group:
     """Rebuild the exact group that `group_record` wrote, with the given problem."""
     rollouts = []
@@ -73,13 +73,13 @@ class RolloutsFile:
 
     KIND = "rollouts"
 
-    def __init__(self, path: Path, settings: Record) -> None:
+    def __init__(self, path: Path, settings: RolloutsRecord) -> None:
         """Open or create it. Raises RunError for a file in use, foreign, or with other settings."""
         self.path = path
         self._settings = {"kind": self.KIND, **settings}
-        self._lock = self._taken()
+        self._lock = self._take_lock()
         try:
-            self.indices = self._resumed()
+            self.indices = self._resume()
             self._lines = JsonLines(path)
             if not path.stat().st_size:
                 self._lines.append(seal(self._settings))
@@ -96,7 +96,7 @@ class RolloutsFile:
         self._lines.sync()
 
     def groups(
-        self, problems: Mapping[int, Problem], parse: Callable[[str], Parsed] = parse
+        self, problems: Mapping[int, Problem], parse: Callable[[str], ParsedCompletion] = parse
     ) -> list[Group]:
         """Read all groups from the file, in the order of `problems`."""
         records = {record["index"]: record for _, record in reversed(self._read()[1:])}
@@ -106,9 +106,9 @@ class RolloutsFile:
         self._lines.close()
         os.close(self._lock)
 
-    def _taken(self) -> int:
+    def _take_lock(self) -> int:
         """Lock the file; the lock is released when this process exits."""
-        with full_disk_said(self.path):
+        with explaining_full_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = lock(self.path)
         if descriptor is None:
@@ -117,10 +117,10 @@ class RolloutsFile:
             )
         return descriptor
 
-    def _read(self) -> list[tuple[bytes, Record]]:
-        return read_records(self.path, RolloutsLine, MEND)
+    def _read(self) -> list[tuple[bytes, RolloutsRecord]]:
+        return read_records(self.path, RolloutsLine, REMEDY)
 
-    def _resumed(self) -> set[int]:
+    def _resume(self) -> set[int]:
         """Return the indices of problems that have a line; truncate a half-written last line."""
         self._refuse_foreign()
         lines = self._read()
@@ -129,11 +129,11 @@ class RolloutsFile:
             os.truncate(self.path, whole)
         if not lines:
             return set()
-        [(_, written), *groups] = lines
+        [(_, recorded), *groups] = lines
         settings = json.loads(to_json(self._settings))
-        if other := [key for key in settings if written.get(key) != settings[key]]:
+        if other := [key for key in settings if recorded.get(key) != settings[key]]:
             differences = ", ".join(
-                _difference(key, written.get(key), settings[key]) for key in other
+                _difference(key, recorded.get(key), settings[key]) for key in other
             )
             raise RunError(
                 f"{self.path} was sampled with other settings ({differences}); use another "
@@ -149,10 +149,10 @@ class RolloutsFile:
             raise RunError(f"{self.path} was not written by r1kit; use another --out.")
 
 
-def _difference(key: str, written: Any, settings: Any) -> str:
+def _difference(key: str, recorded: Any, settings: Any) -> str:
     if key == "problems":
         return "other problems"
-    if isinstance(written, dict) and isinstance(settings, dict):
-        pairs = [(part, written.get(part), settings[part]) for part in settings]
+    if isinstance(recorded, dict) and isinstance(settings, dict):
+        pairs = [(part, recorded.get(part), settings[part]) for part in settings]
         return ", ".join(_difference(*pair) for pair in pairs if pair[1] != pair[2])
-    return f"{key} {written}, now {settings}"
+    return f"{key} {recorded}, now {settings}"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from r1kit.errors import R1Error
-from r1kit.judges import Judge, preferred
+from r1kit.judges import Judge, add_judge_scores
 from r1kit.rollouts.rewards import overlong_penalty, reward
 from r1kit.types import Attempt, Group, Problem, Reward, Rollout, Verdict
 
-Verify = Callable[[Problem, str], Verdict]
+VerifyFunction = Callable[[Problem, str], Verdict]
 """(problem, answer part of the text) → verdict; called from several threads at once"""
 
 
@@ -22,7 +22,7 @@ class VerifierError(Exception):
 class Rubric:
     """The rules for grading attempts."""
 
-    verify: Verify
+    verify: VerifyFunction
     weights: Mapping[str, float]
     """weights of the parts of the reward"""
     weights_by_task: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Rubric:
             return list(groups)
         weight = self.weights_by_task.get(self.judged_task, {}).get("preference", 0.0)
         judged = [group for group in groups if group.problem.task == self.judged_task]
-        scored = iter(preferred(judged, self.judge, weight))
+        scored = iter(add_judge_scores(judged, self.judge, weight))
         return [
             next(scored) if group.problem.task == self.judged_task else group for group in groups
         ]

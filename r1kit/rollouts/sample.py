@@ -36,19 +36,19 @@ from r1kit.renderers.thinking import parse
 from r1kit.rollouts import rejection
 from r1kit.rollouts.collect import (
     AttemptSampler,
+    GradingPool,
     RolloutBatch,
-    Scoring,
     collect_rollouts,
     request_seed,
 )
 from r1kit.rollouts.rollouts_file import rollouts_path
-from r1kit.rollouts.rubric import Rubric, Verify
+from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.tasks import mix, questions
-from r1kit.types import Attempt, Parsed, Problem, SamplingParams, Split
+from r1kit.types import Attempt, ParsedCompletion, Problem, SamplingParams, Split
 
 RECIPE_PROBLEMS = 1000
 """number of problems of a recipe without --count: its tasks are endless"""
-PATIENCE = 2_000
+MAX_DUPLICATES = 2_000
 """number of consecutive duplicates after which a recipe is taken to have no more problems"""
 REMOTE_CHUNK = 32
 """number of problems between two flushes to disk"""
@@ -83,7 +83,7 @@ class SamplingRun:
     sample: Callable[[rejection.IndexedProblems], RolloutBatch]
     chunk: int
     is_repeatable: bool
-    parse: Callable[[str], Parsed] = parse
+    parse: Callable[[str], ParsedCompletion] = parse
 
 
 def run(
@@ -135,16 +135,16 @@ def run(
             is_repeatable=sampler.is_repeatable,
             on_chunk=lambda at, total: progress.update(bar, completed=at, total=total),
         )
-    _tell(result, console)
+    _print_result(result, console)
 
 
-def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Verify]:
+def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], VerifyFunction]:
     """Return the indexed problems and their verifier. Raises TaskError, ConfigError."""
     if options.source.suffix == ".jsonl":
         return list(
             enumerate(questions.read_problems(options.source)[: options.count])
         ), questions.verify
-    names = [recipe.name for recipe in config.shipped()]
+    names = [recipe.name for recipe in config.shipped_recipes()]
     if options.source.suffix != ".toml" and options.source.as_posix() not in names:
         raise ConfigError(
             f"{options.source}: problems come from a recipe (a .toml file, or a name that "
@@ -156,20 +156,20 @@ def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], Veri
 
 def _distinct(tasks: mix.TaskMixture, count: int) -> list[tuple[int, Problem]]:
     """Return the first problems with distinct ids; fewer if the tasks seem to have no more."""
-    found: dict[str, tuple[int, Problem]] = {}
+    distinct: dict[str, tuple[int, Problem]] = {}
     index = newest = 0
-    while len(found) < count and index - newest < PATIENCE:
+    while len(distinct) < count and index - newest < MAX_DUPLICATES:
         problem = tasks.problem(index)
-        if problem.id not in found:
-            found[problem.id], newest = (index, problem), index
+        if problem.id not in distinct:
+            distinct[problem.id], newest = (index, problem), index
         index += 1
-    return list(found.values())
+    return list(distinct.values())
 
 
 @contextmanager
 def from_checkpoint(
     name: str,
-    verify: Verify,
+    verify: VerifyFunction,
     problems: Sequence[tuple[int, Problem]],
     options: SampleOptions,
     console: Console,
@@ -190,7 +190,7 @@ def from_checkpoint(
     def sample(part: rejection.IndexedProblems) -> RolloutBatch:
         return collect_rollouts(attempts, rubric, part)
 
-    # A chunk is twice the batch size: rows stay busy, and a kill loses little.
+    # A chunk is twice the batch size: slots stay busy, and a kill loses little.
     chunk = max(8, 2 * options.max_rows // options.n)
     with open_sampler(policy, config.SamplerConfig(max_rows=options.max_rows)) as (sampler, _):
         attempts = AttemptSampler(sampler, renderer, options.n, sampling, options.seed)
@@ -198,7 +198,7 @@ def from_checkpoint(
 
 
 def from_endpoint(
-    endpoint: Endpoint, verify: Verify, options: SampleOptions, note: Callable[[str], None]
+    endpoint: Endpoint, verify: VerifyFunction, options: SampleOptions, note: Callable[[str], None]
 ) -> SamplingRun:
     """Use a model on a server. Raises EngineError if the server does not name its model."""
     name = f"{endpoint.address} {endpoint.model}"
@@ -218,7 +218,7 @@ def from_endpoint(
             )
             for index, problem in part
         ]
-        with Scoring(rubric, part) as scoring:
+        with GradingPool(rubric, part) as scoring:
 
             def grade(index: int, answer: CompletionsOrError) -> None:
                 if not isinstance(answer, EngineError):  # the server has rendered the prompt
@@ -231,14 +231,15 @@ def from_endpoint(
         has_answered |= len(failures) < len(part)
         # A rejected request will always be rejected: its problem has no rollouts. But if the server
         # has rejected every request so far, the requests themselves are wrong.
-        lost = [
+        is_lost = [
             isinstance(answer, EngineError)
             and not (has_answered and isinstance(answer, RefusedError))
             for answer in answers
         ]
-        if any(lost):
+        if any(is_lost):
             groups = [
-                None if gone else group for gone, group in zip(lost, batch.groups, strict=True)
+                None if is_missing else group
+                for is_missing, group in zip(is_lost, batch.groups, strict=True)
             ]
             raise rejection.UnfinishedError(str(_lasting(failures)), groups)
         if failures:
@@ -259,22 +260,22 @@ def _fitting(
     renderer: Renderer,
     problems: Sequence[tuple[int, Problem]],
     sampling: SamplingParams,
-    most: int | None,
+    limit: int | None,
 ) -> SamplingParams:
     """Limit max_tokens to the model's context after the longest prompt."""
-    if most is None:
+    if limit is None:
         return sampling
     size, problem = max(
-        ((len(renderer.prompt(problem.messages)), problem) for _, problem in problems),
+        ((len(renderer.render_prompt(problem.messages)), problem) for _, problem in problems),
         key=lambda pair: pair[0],
     )
-    if size >= most:
+    if size >= limit:
         raise EngineError(
-            f"The problem {problem.id} has {size} tokens, and the model's context ends at {most}; "
+            f"The problem {problem.id} has {size} tokens, and the model's context ends at {limit}; "
             "remove the problem."
         )
     return SamplingParams(
-        min(sampling.max_tokens, most - size), sampling.temperature, sampling.top_p
+        min(sampling.max_tokens, limit - size), sampling.temperature, sampling.top_p
     )
 
 
@@ -298,8 +299,8 @@ class _Rate(ProgressColumn):
         speed = task.finished_speed or task.speed
         if not speed:
             return Text("")
-        told = f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min"
-        return Text(told, "progress.data.speed")
+        rate = f"{speed:.1f}/s" if speed >= 1 else f"{speed * 60:.1f}/min"
+        return Text(rate, "progress.data.speed")
 
 
 def _progress(console: Console) -> Progress:
@@ -315,13 +316,13 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _tell(done: rejection.KeptSamples, console: Console) -> None:
+def _print_result(result: rejection.RejectionSamplingResult, console: Console) -> None:
     lines = [
-        done.report.table(),
+        result.report.table(),
         "",
-        f"{done.n_problems:,} problems, {done.n_rollouts:,} completions with a verdict, "
-        f"{done.n_undecided:,} undecided.",
-        f"Conversations: {done.data}",
-        f"All rollouts:  {done.rollouts}",
+        f"{result.n_problems:,} problems, {result.n_rollouts:,} completions with a verdict, "
+        f"{result.n_undecided:,} undecided.",
+        f"Conversations: {result.data}",
+        f"All rollouts:  {result.rollouts}",
     ]
     console.print(Text(printable("\n".join(lines))), soft_wrap=True)

@@ -25,26 +25,26 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
         return
     changes = _changes(read_recipe(path, manifest), recipe)
     first = min(map(_stage_of, changes), key=stage_order, default=FIRST)
-    begun = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
-    made = [
+    started = {stage_and_step(folder)[0] for folder in path.glob("checkpoints/*-*")}
+    affected = [
         stage
-        for stage in (*manifest["finished"], *begun)
+        for stage in (*manifest["finished"], *started)
         if stage_order(stage) >= stage_order(first)
     ]
-    if not made or (again is not None and stage_order(again) <= stage_order(first)):
+    if not affected or (again is not None and stage_order(again) <= stage_order(first)):
         return
     if manifest.get("name", recipe.name) != recipe.name:
         raise RunError(
             f"{path} holds a run of the recipe {manifest['name']!r}, not of {recipe.name!r}; use "
             f"another --out, for example runs/{recipe.name}."
         )
-    shown = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
-    shown = shown or "the recipe's defaults changed with the version of r1kit"
+    listed = "; ".join([f"{key} {change}" for key, change in changes.items()][:MAX_CHANGES])
+    listed = listed or "the recipe's defaults changed with the version of r1kit"
     rest = sorted({key.split(".")[0] for key in list(changes)[MAX_CHANGES:]}, key=stage_order)
     n_more = len(changes) - MAX_CHANGES
     others = f"; and {n_more} more settings of {', '.join(rest)}" if n_more > 0 else ""
     raise RunError(
-        f"{path} holds a run of another recipe: {shown}{others}. Use another --out, or the same "
+        f"{path} holds a run of another recipe: {listed}{others}. Use another --out, or the same "
         f"settings to resume, or --from {first} to repeat that stage and all later ones."
     )
 

@@ -13,13 +13,13 @@ from typing import Any
 from r1kit.errors import RunError
 from r1kit.files.atomic import read_file
 from r1kit.files.checksums import Checksum
-from r1kit.files.json_lines import MEND_LINES, JsonLines
+from r1kit.files.json_lines import REMEDY_LINES, JsonLines
 from r1kit.runs.run_reader import RECORDS, is_later
-from r1kit.runs.schemas import Line, Mark, MetricsLine
+from r1kit.runs.schemas import FileMark, Line, MetricsLine
 from r1kit.runs.validated import read_records
-from r1kit.runs.verify_artifacts import Lines, changed
+from r1kit.runs.verify_artifacts import RecordLines, changed_lines_error
 
-Position = Mapping[str, Mark | int]
+Position = Mapping[str, FileMark | int]
 """size and checksum of each record file; earlier versions stored the size alone"""
 
 
@@ -32,16 +32,16 @@ class Records:
     def append(self, name: str, record: dict[str, Any]) -> None:
         self._files[name].append(record)
 
-    def lines(self, name: str) -> Lines:
+    def lines(self, name: str) -> RecordLines:
         """Return the lines of a record file. Raises RunError if a line is damaged."""
         shape = MetricsLine if name == "metrics.jsonl" else Line
-        return read_records(self._files[name].path, shape, MEND_LINES)
+        return read_records(self._files[name].path, shape, REMEDY_LINES)
 
-    def sync(self) -> dict[str, Mark]:
+    def sync(self) -> dict[str, FileMark]:
         """Make every line durable. Returns a position for `rewind`."""
         return {name: file.sync() for name, file in self._files.items()}
 
-    def all_lines(self) -> dict[str, Lines]:
+    def all_lines(self) -> dict[str, RecordLines]:
         return {name: self.lines(name) for name in RECORDS}
 
     def rewind(self, stage: str, step: int, position: Position | None) -> None:
@@ -69,10 +69,10 @@ class Records:
         self._files[name].replace(content)
 
 
-def _beginning(path: Path, stage: str, mark: Mark | int) -> bytes:
+def _beginning(path: Path, stage: str, mark: FileMark | int) -> bytes:
     """Return the content that a record file had when the checkpoint was written."""
     size, checksum = (mark, None) if isinstance(mark, int) else mark
-    data = (read_file(path, RunError, MEND_LINES) or b"")[:size]
+    data = (read_file(path, RunError, REMEDY_LINES) or b"")[:size]
     if len(data) < size or (checksum is not None and str(Checksum(data)) != checksum):
-        raise changed(path, stage, f"the newest checkpoint of {stage} was written")
+        raise changed_lines_error(path, stage, f"the newest checkpoint of {stage} was written")
     return data

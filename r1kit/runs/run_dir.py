@@ -24,7 +24,7 @@ from typing import Any
 
 from r1kit.config import Recipe
 from r1kit.files.atomic import (
-    full_disk_said,
+    explaining_full_disk,
     remove_folder,
     remove_leftovers,
     replace_file,
@@ -43,7 +43,12 @@ from r1kit.runs.run_reader import (
     stage_and_step,
 )
 from r1kit.runs.stage_specs import stage_order
-from r1kit.runs.verify_artifacts import gone, refuse_other_data, refuse_other_lines, vouch
+from r1kit.runs.verify_artifacts import (
+    artifact_checksums,
+    missing_checkpoint_error,
+    refuse_other_data,
+    refuse_other_lines,
+)
 
 _CLOCK_EVERY_S = 2.0
 
@@ -68,7 +73,7 @@ class RunDir:
         RunError if another process is writing there, if the folder is not a run or is damaged, or
         if settings that affect a stage that is kept have changed.
         """
-        with full_disk_said(path):
+        with explaining_full_disk(path):
             refuse_foreign(path)
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             lock = take_lock(path)
@@ -185,22 +190,22 @@ class RunDir:
         paths = self.checkpoints(stage)
         return paths[-1] if paths else None
 
-    def needed(self, stage: str) -> Path:
+    def required_checkpoint(self, stage: str) -> Path:
         """Return the final checkpoint of a finished stage, or the newest of an unfinished one.
 
         Raises RunError if it is missing.
         """
-        self.refuse_gone(stage)
+        self.refuse_missing(stage)
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         return self.path / "checkpoints" / name if name else self.checkpoints(stage)[-1]
 
-    def refuse_gone(self, stage: str) -> None:
+    def refuse_missing(self, stage: str) -> None:
         """Raise RunError if the checkpoint that a stage left is missing or incomplete."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
-        if self.lacking(stage) or not self.checkpoints(stage):
-            raise gone(self.path / "checkpoints" / (name or stage), stage)
+        if self.missing_remark(stage) or not self.checkpoints(stage):
+            raise missing_checkpoint_error(self.path / "checkpoints" / (name or stage), stage)
 
-    def lacking(self, stage: str) -> str:
+    def missing_remark(self, stage: str) -> str:
         """Return a remark if the checkpoint of a finished stage is missing, else ""."""
         name = self.manifest["finished"].get(stage, {}).get("checkpoint")
         is_there = name is None or name in [path.name for path in self.checkpoints(stage)]
@@ -234,7 +239,7 @@ class RunDir:
         become the stage's entry in the lineage."""
         self.tick(stage)
         self.sync()
-        vouched = vouch(self.path, stage, self._records.all_lines())
+        vouched = artifact_checksums(self.path, stage, self._records.all_lines())
         self.manifest["finished"][stage] = {**facts, **vouched}
         lineage = [entry for entry in self.manifest["lineage"] if entry["stage"] != stage]
         parents = {key: facts.get(key) for key in ("checkpoint", "weights_from", "data_from")}

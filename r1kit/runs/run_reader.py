@@ -13,18 +13,18 @@ from typing import Any
 from r1kit.errors import RunError
 from r1kit.files.atomic import MARKER, TEMPORARY
 from r1kit.files.checksums import of_file
-from r1kit.files.json_lines import MEND_LINES
+from r1kit.files.json_lines import REMEDY_LINES
 from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
-from r1kit.runs.validated import damaged, read_json, read_records
+from r1kit.runs.validated import damaged_file_error, read_json, read_records
 from r1kit.runs.verify_artifacts import refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RunContents:
     """The content of a run folder. `metrics` and `samples` are in the order of writing."""
 
     path: Path
@@ -36,23 +36,23 @@ class Evidence:
     clock: dict[str, float]
 
 
-def read(path: Path) -> Evidence:
+def read(path: Path) -> RunContents:
     """Read a run folder, also while it is being written. Raises RunError if it is not one."""
     if not path.is_dir():
         near = did_you_mean(path)
         raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
     manifest = read_manifest(path)
-    found = {}
+    records = {}
     for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
-        lines = read_records(path / name, shape, MEND_LINES)
+        lines = read_records(path / name, shape, REMEDY_LINES)
         refuse_other_lines(path, manifest["finished"], name, lines)
-        found[name] = [record for _, record in lines]
-    return Evidence(
+        records[name] = [record for _, record in lines]
+    return RunContents(
         path=path,
         manifest=manifest,
         recipe=read_recipe(path, manifest),
-        metrics=found["metrics.jsonl"],
-        samples=found["samples.jsonl"],
+        metrics=records["metrics.jsonl"],
+        samples=records["samples.jsonl"],
         results=read_results(path),
         clock=read_clock(path),
     )
@@ -60,17 +60,17 @@ def read(path: Path) -> Evidence:
 
 def checkpoints(run: Path, stage: str) -> list[Path]:
     """Return the valid checkpoints of `stage` in a run folder, oldest first."""
-    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
-    own = [path for path in found if stage_and_step(path)[0] == stage]
+    folders = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    own = [path for path in folders if stage_and_step(path)[0] == stage]
     return sorted(own, key=lambda path: stage_and_step(path)[1])
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return the newest valid checkpoint of the latest main-path stage in a run folder."""
-    found = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
+    folders = [path.parent for path in run.joinpath("checkpoints").glob(f"*/{MARKER}")]
     visible = [
         path
-        for path in found
+        for path in folders
         if not path.name.startswith(TEMPORARY) and is_main(stage_and_step(path)[0])
     ]
     ranked = sorted(visible, key=lambda path: (stage_order(path.name), stage_and_step(path)[1]))
@@ -92,8 +92,8 @@ def is_later(stage: str, step: int | None, than_stage: str, than_step: int) -> b
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read manifest.json of the run at `path`. Raises RunError if it is missing or damaged."""
-    mend = "restore it from a copy, or use another --out"
-    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, mend)
+    remedy = "restore it from a copy, or use another --out"
+    manifest: dict[str, Any] | None = read_json(path / "manifest.json", Manifest, remedy)
     if manifest is None:
         raise RunError(f"{path} is not a run: it has no manifest.json. Name the folder of a run.")
     return manifest
@@ -101,11 +101,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Read recipe.json of a run; {} if missing. Raises RunError if it is damaged."""
-    file, mend = path / "recipe.json", "delete it: the command that made the run writes it again"
-    found = read_json(file, ResolvedRecipe, mend) or {}
-    if found and manifest.get("recipe_file") not in (None, of_file(file)):
-        raise damaged(file, ValueError("it has changed since it was written"), mend)
-    return {key: value for key, value in found.items() if value is not None}
+    file, remedy = path / "recipe.json", "delete it: the command that made the run writes it again"
+    recipe = read_json(file, ResolvedRecipe, remedy) or {}
+    if recipe and manifest.get("recipe_file") not in (None, of_file(file)):
+        raise damaged_file_error(file, ValueError("it has changed since it was written"), remedy)
+    return {key: value for key, value in recipe.items() if value is not None}
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises RunError if it is damaged, or in the format in which a stage had a single benchmark.
     """
     file = path / "results.json"
-    mend = "delete it: the command that made the run measures its finished stages again"
-    content = read_json(file, dict[str, Any], mend) or {}
+    remedy = "delete it: the command that made the run measures its finished stages again"
+    content = read_json(file, dict[str, Any], remedy) or {}
     stages = content.get("stages")
     entries = stages.values() if isinstance(stages, dict) else ()
     if any(isinstance(entry, dict) and "pass_at_1" in entry for entry in entries):
@@ -124,7 +124,7 @@ def read_results(path: Path) -> dict[str, Any]:
             "with that r1kit (manifest.json has its version and commit), or run the recipe again "
             "with another --out. Its checkpoints open as before."
         )
-    results: dict[str, Any] | None = read_json(file, Results, mend)
+    results: dict[str, Any] | None = read_json(file, Results, remedy)
     return results or {}
 
 
@@ -135,11 +135,11 @@ def read_clock(path: Path) -> dict[str, float]:
     written anew.
     """
     try:
-        kept: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
+        clock: dict[str, float] = read_json(path / "clock.json", Clock, "") or {}
     except RunError:
-        kept = {}
+        clock = {}
     results = read_results(path)
     measured = {**results.get("stages", {})}
     measured |= {f"preference/{k}": v for k, v in results.get("preference", {}).items()}
-    known = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
-    return {**{stage: spent for stage, spent in known.items() if stage not in kept}, **kept}
+    recorded = {stage: facts["wall_s"] for stage, facts in measured.items() if "wall_s" in facts}
+    return {**{stage: spent for stage, spent in recorded.items() if stage not in clock}, **clock}

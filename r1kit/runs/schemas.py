@@ -13,7 +13,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 Section = dict[str, Any] | None
 
 
@@ -36,7 +36,7 @@ class CheckpointFile(TypedDict):
 # manifest.json
 
 
-class Finished(TypedDict, total=False):
+class FinishedStage(TypedDict, total=False):
     """The manifest's record of a finished stage."""
 
     checkpoint: str
@@ -48,7 +48,7 @@ class Finished(TypedDict, total=False):
     """maps a file in data/ to its checksum"""
 
 
-class Born(TypedDict):
+class LineageEntry(TypedDict):
     """An entry of the lineage."""
 
     stage: str
@@ -66,8 +66,8 @@ class Session(TypedDict, total=False):
 
 class Manifest(TypedDict):
     recipe_hash: str
-    finished: dict[str, Finished]
-    lineage: list[Born]
+    finished: dict[str, FinishedStage]
+    lineage: list[LineageEntry]
     sessions: list[Session]
     name: NotRequired[str]
     seed: NotRequired[int]
@@ -81,8 +81,8 @@ class Manifest(TypedDict):
 
 
 class Cost(TypedDict, total=False):
-    core_hour: Number
-    gpu_hour: Number
+    core_hour: FiniteFloat
+    gpu_hour: FiniteFloat
     currency: str
 
 
@@ -109,34 +109,34 @@ class ResolvedRecipe(BaseModel):
     compute: Compute = {}
 
 
-Clock = dict[str, Number]
+Clock = dict[str, FiniteFloat]
 
 
-class Scored(TypedDict):
-    value: Number
-    stderr: Number
+class ScoredAnswers(TypedDict):
+    value: FiniteFloat
+    stderr: FiniteFloat
 
 
 class ComputeSpent(TypedDict, total=False):
-    flops: Required[Number]
+    flops: Required[FiniteFloat]
 
 
 class EvalResult(TypedDict, total=False):
     """The results of a checkpoint on one benchmark."""
 
-    pass_at_1: Required[Number]
-    stderr: Required[Number]
-    by_task: dict[str, Number]
-    cons_at_k: Number
-    cons_gain: Number
+    pass_at_1: Required[FiniteFloat]
+    stderr: Required[FiniteFloat]
+    by_task: dict[str, FiniteFloat]
+    cons_at_k: FiniteFloat
+    cons_gain: FiniteFloat
     n_problems: int
     samples: int
-    mean_tokens: Number
-    reflection_per_answer: Number
-    language_consistency: Number
-    well_formed: Number
-    truncated: Number
-    errors: dict[str, Number]
+    mean_tokens: FiniteFloat
+    reflection_per_answer: FiniteFloat
+    language_consistency: FiniteFloat
+    well_formed: FiniteFloat
+    truncated: FiniteFloat
+    errors: dict[str, FiniteFloat]
 
 
 class StageResult(TypedDict, total=False):
@@ -147,21 +147,21 @@ class StageResult(TypedDict, total=False):
     checkpoint: str
     n_parameters: int
     compute: ComputeSpent
-    wall_s: Number
+    wall_s: FiniteFloat
 
 
 class RewardModel(TypedDict, total=False):
-    accuracy: Required[Number]
-    stderr: Number
-    n: Number
-    wall_s: Number
+    accuracy: Required[FiniteFloat]
+    stderr: FiniteFloat
+    n: FiniteFloat
+    wall_s: FiniteFloat
 
 
 class PreferenceEval(TypedDict, total=False):
     """The scores that the reward models give the general answers of each stage."""
 
-    scores: Required[dict[str, Scored]]
-    wall_s: Number
+    scores: Required[dict[str, ScoredAnswers]]
+    wall_s: FiniteFloat
 
 
 class Results(TypedDict, total=False):
@@ -173,30 +173,30 @@ class Results(TypedDict, total=False):
 
 # metrics.jsonl, samples.jsonl
 
-Mark = tuple[int, str]
+FileMark = tuple[int, str]
 """size of a file in bytes, and the checksum of its content"""
 
 
 class MetricsLine(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[str, Number | None]
+    __pydantic_extra__: dict[str, FiniteFloat | None]
 
     stage: str
     step: int
 
 
-class Answered(TypedDict, total=False):
+class AnsweredQuestion(TypedDict, total=False):
     """A completion as shown to readers."""
 
     text: Required[str]
     correct: bool | None
     why: str
-    reward: dict[str, Number | None] | None
+    reward: dict[str, FiniteFloat | None] | None
     n_tokens: int | None
     finish: str
 
 
-class Showcase(Answered):
+class Showcase(AnsweredQuestion):
     kind: Literal["showcase"]
     stage: str
     question: str
@@ -216,7 +216,7 @@ class SampledGroup(TypedDict):
     stage: str
     step: int
     problem: QuestionRow
-    rollouts: list[Answered]
+    rollouts: list[AnsweredQuestion]
 
 
 class Line(TypedDict):
@@ -253,13 +253,13 @@ class SampledVerdict(_Whole):
 
 
 class SampledReward(_Whole):
-    total: Number
-    parts: dict[str, Number]
+    total: FiniteFloat
+    parts: dict[str, FiniteFloat]
 
 
 class SampledRollout(_Whole):
     token_ids: list[int]
-    logprobs: list[Number]
+    logprobs: list[FiniteFloat]
     text: str
     finish: Literal["stop", "length", "abort"]
     policy_version: int

@@ -18,15 +18,15 @@ from pydantic import (
 
 from r1kit.errors import R1Error, RunError
 from r1kit.files.atomic import read_file, unsealed
-from r1kit.files.json_lines import damaged_line, read_lines
+from r1kit.files.json_lines import damaged_line_error, read_lines
 
 
-def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError) -> Any:
+def read_json(path: Path, shape: Any, remedy: str, error: type[R1Error] = RunError) -> Any:
     """Read a JSON object, check its schema and remove its seal; None if the file is missing.
 
-    Raises `error`, with `mend` as the remedy, if the file is unreadable or does not fit the schema.
+    Raises `error`, which ends with `remedy`, if the file is unreadable or does not fit the schema.
     """
-    data = read_file(path, error, mend)
+    data = read_file(path, error, remedy)
     if data is None:
         return None
     try:
@@ -37,37 +37,37 @@ def read_json(path: Path, shape: Any, mend: str, error: type[R1Error] = RunError
         _adapter(shape).validate_python(content, strict=True)
         return content
     except (ValueError, RecursionError) as reason:
-        raise damaged(path, reason, mend, error) from None
+        raise damaged_file_error(path, reason, remedy, error) from None
 
 
-def read_records(path: Path, shape: Any, mend: str) -> list[tuple[bytes, dict[str, Any]]]:
+def read_records(path: Path, shape: Any, remedy: str) -> list[tuple[bytes, dict[str, Any]]]:
     """Read a JSON-lines file: raw and parsed lines, without an incomplete last line.
 
     Raises RunError if the file cannot be read, or if a line is damaged or does not fit the schema.
     """
-    lines = read_lines(path, mend)
+    lines = read_lines(path, remedy)
     numbered = enumerate(lines, start=1)
-    lines = [(raw, _unsealed(path, number, line, mend)) for number, (raw, line) in numbered]
+    lines = [(raw, _unsealed(path, number, line, remedy)) for number, (raw, line) in numbered]
     try:
         _adapter(list[shape]).validate_python([record for _, record in lines], strict=True)
     except ValidationError as error:
         [number, *_] = error.errors()[0]["loc"]
-        raise damaged_line(path, int(number) + 1, mend, _described(error, skip=1)) from None
+        raise damaged_line_error(path, int(number) + 1, remedy, _described(error, skip=1)) from None
     return lines
 
 
-def _unsealed(path: Path, number: int, line: dict[str, Any], mend: str) -> dict[str, Any]:
+def _unsealed(path: Path, number: int, line: dict[str, Any], remedy: str) -> dict[str, Any]:
     try:
         return unsealed(line)
     except ValueError as error:
-        raise damaged_line(path, number, mend, str(error)) from None
+        raise damaged_line_error(path, number, remedy, str(error)) from None
 
 
-def damaged(
-    path: Path, reason: BaseException, mend: str, error: type[R1Error] = RunError
+def damaged_file_error(
+    path: Path, reason: BaseException, remedy: str, error: type[R1Error] = RunError
 ) -> R1Error:
     """Return the error for a damaged file."""
-    return error(f"{path} is damaged ({_described(reason)}); {mend}.")
+    return error(f"{path} is damaged ({_described(reason)}); {remedy}.")
 
 
 def _described(reason: BaseException, skip: int = 0) -> str:

@@ -14,24 +14,31 @@ from r1kit.errors import RunError
 from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import Checksum, of_file
 
-Lines = Sequence[tuple[bytes, dict[str, Any]]]
+RecordLines = Sequence[tuple[bytes, dict[str, Any]]]
 """the lines of a record file, raw and parsed"""
 _NO_LINES = str(Checksum())
 
 
-def vouch(run: Path, stage: str, records: Mapping[str, Lines]) -> dict[str, dict[str, str]]:
+def artifact_checksums(
+    run: Path, stage: str, records: Mapping[str, RecordLines]
+) -> dict[str, dict[str, str]]:
     """Return the checksums of a stage's output, as stored in the manifest."""
-    lines = {name: _by_stage(found).get(stage, _NO_LINES) for name, found in records.items()}
-    return {"records": lines, "data": _data(run, stage)}
+    checksums = {
+        name: _by_stage(record_lines).get(stage, _NO_LINES)
+        for name, record_lines in records.items()
+    }
+    return {"records": checksums, "data": _data(run, stage)}
 
 
-def refuse_other_lines(run: Path, finished: Mapping[str, Any], name: str, lines: Lines) -> None:
+def refuse_other_lines(
+    run: Path, finished: Mapping[str, Any], name: str, lines: RecordLines
+) -> None:
     """Raise RunError if the lines of a finished stage have changed since it was finished."""
-    found = _by_stage(lines)
+    checksums = _by_stage(lines)
     for stage, facts in finished.items():
         expected = facts.get("records", {}).get(name)
-        if expected is not None and found.get(stage, _NO_LINES) != expected:
-            raise changed(run / name, stage, f"stage {stage} was finished")
+        if expected is not None and checksums.get(stage, _NO_LINES) != expected:
+            raise changed_lines_error(run / name, stage, f"stage {stage} was finished")
 
 
 def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
@@ -45,7 +52,7 @@ def refuse_other_data(run: Path, stage: str, facts: Mapping[str, Any]) -> None:
         )
 
 
-def changed(path: Path, stage: str, when: str) -> RunError:
+def changed_lines_error(path: Path, stage: str, when: str) -> RunError:
     """Return the error for a record file with lost or changed lines."""
     return RunError(
         f"{path} has lost lines or contains changed ones since {when}. Restore it from a copy, "
@@ -53,7 +60,7 @@ def changed(path: Path, stage: str, when: str) -> RunError:
     )
 
 
-def gone(path: Path, stage: str) -> RunError:
+def missing_checkpoint_error(path: Path, stage: str) -> RunError:
     """Return the error for a checkpoint that is needed but missing."""
     return RunError(
         f"{path}, from which later stages start, is missing or has no {MARKER}. Restore it from a "
@@ -65,14 +72,14 @@ def _again(stage: str) -> str:
     return f"repeat that stage and all later ones with --from {stage.split('/')[0]}"
 
 
-def _by_stage(lines: Lines) -> dict[str, str]:
-    found: dict[str, Checksum] = {}
+def _by_stage(lines: RecordLines) -> dict[str, str]:
+    checksums: dict[str, Checksum] = {}
     for raw, record in lines:
-        found.setdefault(record["stage"], Checksum()).update(raw)
-    return {stage: str(checksum) for stage, checksum in found.items()}
+        checksums.setdefault(record["stage"], Checksum()).update(raw)
+    return {stage: str(checksum) for stage, checksum in checksums.items()}
 
 
 def _data(run: Path, stage: str) -> dict[str, str]:
-    found = sorted(run.joinpath("data").glob("*.jsonl*"))
-    paths = [path for path in found if path.name.split(".")[0] == stage and path.is_file()]
+    files = sorted(run.joinpath("data").glob("*.jsonl*"))
+    paths = [path for path in files if path.name.split(".")[0] == stage and path.is_file()]
     return {path.name: of_file(path) for path in paths}

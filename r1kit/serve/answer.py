@@ -132,7 +132,7 @@ class ApiResponse:
         if spent >= limits.queue_timeout_s:
             raise ApiError(
                 503,
-                f"No row became free within {limits.queue_timeout_s:g} s; ask again later.",
+                f"No slot became free within {limits.queue_timeout_s:g} s; ask again later.",
                 code="timeout",
                 headers={"Retry-After": "30"},
             )

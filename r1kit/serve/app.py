@@ -24,13 +24,13 @@ from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.metrics import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
+from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.request_log import RequestLogMiddleware
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
-from r1kit.serve.responses_output import Items
+from r1kit.serve.responses_output import ResponsesWriter
 from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText, Writer
 from r1kit.types import Json
 
@@ -97,7 +97,9 @@ class Routes:
         served, by_name = self._models.find(body.model)
         try:
             start = partial(served.chat, body.as_chat(), by_name)
-            return await self._answer(start, Items(body, served.decoder), body.stream, request)
+            return await self._answer(
+                start, ResponsesWriter(body, served.decoder), body.stream, request
+            )
         except ApiError as error:
             raise renamed(error) from None
 
@@ -111,12 +113,12 @@ class Routes:
 
     async def health(self) -> Response:
         """Report whether every model is served, and no more, since this route needs no key."""
-        is_well = all(model.vitals.is_healthy for model in self._models.served)
+        is_well = all(model.stats.is_healthy for model in self._models.served)
         body = {"status": "ok" if is_well else "the engine has failed; see the server's log"}
         return JsonResponse(body, 200 if is_well else 503)
 
     async def metrics(self) -> Response:
-        """Return the metrics of metrics.py."""
+        """Return the metrics of prometheus.py."""
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer(

@@ -13,12 +13,12 @@ from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 
 def check_chat(request: ChatRequest) -> None:
     """Raise ApiError for invalid combinations of fields and for ones that are not supported."""
-    for place, message in enumerate(request.messages):
-        at = f"messages[{place}]"
+    for index, message in enumerate(request.messages):
+        at = f"messages[{index}]"
         if message.content is None and message.role != "assistant":
             raise ApiError(400, f"{at}.content: A {message.role} needs content.",
                           param=f"{at}.content")  # fmt: skip
-        is_last = place == len(request.messages) - 1
+        is_last = index == len(request.messages) - 1
         if message.prefix and not (is_last and message.role == "assistant"):
             raise ApiError(400, f"{at}.prefix: Only the last message can be a prefix, and only "
                           "the assistant's.", param=f"{at}.prefix")  # fmt: skip

@@ -2,7 +2,7 @@
 
 The life of a generation:
 
-1. A handler (event loop) enters `room`, which refuses it if too many wait, and calls `ask`.
+1. A handler (event loop) enters `reserve`, which refuses it if too many wait, and calls `submit`.
 2. Between two steps, the thread submits it to the engine.
 3. After every step, the thread collects the new chunks of each completion (engines/completion.py)
    and passes them all to the event loop in one call, which puts them into the generations' queues.
@@ -12,7 +12,7 @@ The life of a generation:
 
 An error in one generation ends only that one. If the engine itself fails, busy or idle, all
 generations in flight end with an error and a new engine is made. `/health` reports it after
-`_MOST_FAILURES` failures without a successful step in between, until one succeeds, and for good if
+`_MAX_FAILURES` failures without a successful step in between, until one succeeds, and for good if
 no new engine can be made.
 """
 
@@ -32,19 +32,19 @@ from r1kit.engines.completion import Chunk, CompletionStream, GenerationRequest,
 from r1kit.errors import EngineError, GrammarError
 from r1kit.serve.api_error import ApiError, busy, schema_refused
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.response_stream import all_said
+from r1kit.serve.response_stream import drain_queue
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_MOST_FAILURES = 3
-_LOOK_S = 1.0
+_MAX_FAILURES = 3
+_IDLE_STEP_S = 1.0
 """seconds between steps of an idle engine, which reveal whether it still runs"""
-_TURNS = 4
+_LOOP_TURNS = 4
 """iterations of the event loop from a delivery until its last byte is written"""
 _SEND_S = 0.02
-"""most seconds that the engine waits for this"""
-_DEAD = "The engine has failed and could not be started again; see the server's log."
+"""maximum time that the engine waits for this, in seconds"""
+_DEAD_MESSAGE = "The engine has failed and could not be started again; see the server's log."
 
 log = logging.getLogger("r1kit.serve")
 
@@ -52,7 +52,7 @@ log = logging.getLogger("r1kit.serve")
 class Generation:
     """The n completions of one request, as seen by the event loop."""
 
-    def __init__(self, driver: EngineLoop, request: GenerationRequest) -> None:
+    def __init__(self, engine_loop: EngineLoop, request: GenerationRequest) -> None:
         self.request = request
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
@@ -60,7 +60,7 @@ class Generation:
         self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self.n_open = request.request.n
         """number of completions that have not ended"""
-        self._driver = driver
+        self._engine_loop = engine_loop
 
     @property
     def n(self) -> int:
@@ -77,11 +77,11 @@ class Generation:
 
         Raises ApiError if the generation has failed.
         """
-        return await all_said(self.events)
+        return await drain_queue(self.events)
 
     def cancel(self) -> None:
         """Cancel the generation; the engine stops within one step. May be called twice."""
-        self._driver.cancel(self)
+        self._engine_loop.cancel(self)
 
 
 class EngineLoop:
@@ -98,13 +98,13 @@ class EngineLoop:
         self.n_failures = 0
         self.is_dead = False
         self._n_reserved = 0
-        """number of completions that have room but are not submitted yet"""
+        """number of completions with reserved capacity that are not submitted yet"""
         self._make_engine = make_engine
         self._tokenizer = tokenizer
         self._limits = limits
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._engine = make_engine()
-        self._working: dict[Generation, list[CompletionStream]] = {}
+        self._streams: dict[Generation, list[CompletionStream]] = {}
         """accessed by the thread only"""
         self._failures_in_a_row = 0
         self._is_broken = False
@@ -112,7 +112,7 @@ class EngineLoop:
         self._read_before = self._cached_before = self._sampled_before = 0
         """token counts of the engines that failed"""
         self._stopping = False
-        self._sent = threading.Event()
+        self._is_written = threading.Event()
         """set when the chunks posted last are on their way to the clients"""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -125,7 +125,7 @@ class EngineLoop:
     @property
     def is_healthy(self) -> bool:
         """True if requests are being served."""
-        is_failing = self._is_broken or self._failures_in_a_row >= _MOST_FAILURES
+        is_failing = self._is_broken or self._failures_in_a_row >= _MAX_FAILURES
         return self._thread.is_alive() and not self.is_dead and not is_failing
 
     @property
@@ -164,13 +164,13 @@ class EngineLoop:
         self._thread.join(timeout=30)
 
     @contextmanager
-    def room(self, n: int) -> Iterator[None]:
-        """Reserve room for n completions while their prompt is encoded and until `ask` is called.
+    def reserve(self, n: int) -> Iterator[None]:
+        """Reserve capacity for n completions, from before their prompt is encoded until `submit`.
 
         Raises ApiError if the server is full (429) or the engine is dead (503).
         """
         if self.is_dead:
-            raise ApiError(503, _DEAD, headers={"Retry-After": "30"})
+            raise ApiError(503, _DEAD_MESSAGE, headers={"Retry-After": "30"})
         capacity = self._limits.max_rows + self._limits.max_waiting
         if sum(generation.n_open for generation in self.live) + self._n_reserved + n > capacity:
             raise busy("The server has as many requests as it can hold; ask again later.")
@@ -180,8 +180,8 @@ class EngineLoop:
         finally:
             self._n_reserved -= n
 
-    def ask(self, request: GenerationRequest) -> Generation:
-        """Submit a request; must be called inside `room`."""
+    def submit(self, request: GenerationRequest) -> Generation:
+        """Submit a request; must be called inside `reserve`."""
         generation = Generation(self, request)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))
@@ -197,7 +197,7 @@ class EngineLoop:
         while not self._stopping:
             try:
                 self._take_commands()
-                if self._working:
+                if self._streams:
                     self._engine.step()
                     self._report()
                     self._failures_in_a_row = 0
@@ -206,7 +206,7 @@ class EngineLoop:
 
     def _take_commands(self) -> None:
         """Run all queued commands; wait for one if there is nothing else to do."""
-        if not self._working:
+        if not self._streams:
             self._wait()()
         while not self._inbox.empty():
             self._inbox.get()()
@@ -215,7 +215,7 @@ class EngineLoop:
         """Wait for the next command. Idle engines are stepped too, so that failures show early."""
         while True:
             try:
-                return self._inbox.get(timeout=_LOOK_S)
+                return self._inbox.get(timeout=_IDLE_STEP_S)
             except Empty:
                 if not self.is_dead:
                     self._engine.step()
@@ -224,18 +224,18 @@ class EngineLoop:
         request = generation.request
         try:
             if self.is_dead:
-                raise ApiError(503, _DEAD)
-            self._working[generation] = begin(self._engine, request, self._tokenizer)
+                raise ApiError(503, _DEAD_MESSAGE)
+            self._streams[generation] = begin(self._engine, request, self._tokenizer)
         except Exception as error:
             self._refuse([generation], _as_api_error(error))
 
     def _drop(self, generation: Generation) -> None:
-        for stream in self._working.pop(generation, []):
-            self._engine.abort(stream.job)
+        for stream in self._streams.pop(generation, []):
+            self._engine.abort(stream.state)
 
     def _report(self) -> None:
         events: list[tuple[Generation, Chunk | ApiError]] = []
-        for generation, streams in list(self._working.items()):
+        for generation, streams in list(self._streams.items()):
             try:
                 for stream in streams:
                     events += [(generation, chunk) for chunk in stream.advance(self._engine)]
@@ -243,7 +243,7 @@ class EngineLoop:
                 self._drop(generation)
                 events.append((generation, _as_api_error(error)))
             if all(stream.is_over for stream in streams):
-                self._working.pop(generation, None)
+                self._streams.pop(generation, None)
         if events:
             self._post(events)
 
@@ -252,7 +252,7 @@ class EngineLoop:
         log.error("the engine failed", exc_info=error)
         self.n_failures += 1
         self._failures_in_a_row += 1
-        generations, self._working = list(self._working), {}
+        generations, self._streams = list(self._streams), {}
         counters, self._is_broken = self._engine.counters, True
         self._refuse(generations, _as_api_error(error))
         try:
@@ -267,7 +267,7 @@ class EngineLoop:
 
     def _stop(self) -> None:
         self._stopping = True
-        for generation in list(self._working):
+        for generation in list(self._streams):
             self._drop(generation)
             self._refuse([generation], ApiError(503, "The server is shutting down."))
 
@@ -277,11 +277,11 @@ class EngineLoop:
     def _post(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         assert self._loop is not None
         try:
-            self._sent.clear()
+            self._is_written.clear()
             self._loop.call_soon_threadsafe(self._deliver, events)
-            self._sent.wait(_SEND_S)
+            self._is_written.wait(_SEND_S)
         except RuntimeError:  # the event loop is closed: no client is left
-            log.info("told nobody: the event loop is closed")
+            log.info("the error was reported to no client: the event loop is closed")
 
     def _deliver(self, events: list[tuple[Generation, Chunk | ApiError]]) -> None:
         """Put the events into their generations' queues; runs in the event loop."""
@@ -294,15 +294,15 @@ class EngineLoop:
             if not generation.n_open:
                 self.live.discard(generation)
             generation.events.put_nowait(event)
-        self._set_sent(_TURNS)
+        self._set_sent(_LOOP_TURNS)
 
     def _set_sent(self, turns: int) -> None:
-        """Set `_sent` after `turns` iterations of the event loop: by then the handlers have run."""
+        """Set `_is_written` after `turns` turns of the event loop, when handlers have run."""
         assert self._loop is not None
         if turns:
             self._loop.call_soon(self._set_sent, turns - 1)
         else:
-            self._sent.set()
+            self._is_written.set()
 
 
 def _as_api_error(error: Exception) -> ApiError:

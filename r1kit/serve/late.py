@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from r1kit.serve.api_error import ApiError
 
-_MAX_KEPT = 256
-_KEPT_S = 60.0
+_MAX_ERRORS = 256
+_KEEP_S = 60.0
 """seconds; clients retry within eight"""
 
 
@@ -31,7 +31,7 @@ class LateErrors:
         """Store an error that says when to retry, or not to; any other may not occur again."""
         if error.headers:
             self._errors[digest] = (time.monotonic(), error)
-            while len(self._errors) > _MAX_KEPT:
+            while len(self._errors) > _MAX_ERRORS:
                 self._errors.popitem(last=False)
 
     def raise_kept(self, digest: bytes, request: Request) -> None:
@@ -39,7 +39,7 @@ class LateErrors:
         if request.headers.get("x-stainless-retry-count", "0") == "0":
             return
         at, error = self._errors.pop(digest, (0.0, None))
-        if error is not None and time.monotonic() - at < _KEPT_S:
+        if error is not None and time.monotonic() - at < _KEEP_S:
             raise error
 
 

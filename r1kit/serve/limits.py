@@ -17,7 +17,7 @@ MAX_INT = 2**31 - 1
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_TOP = 20
-"""most of the likeliest tokens that are returned with a sampled one"""
+"""maximum number of likeliest tokens returned with a sampled one"""
 MAX_SCHEMA_DEPTH = 32
 MAX_SCHEMA_PARTS = 4_000
 """number of values in a JSON schema, at all depths"""
@@ -34,7 +34,7 @@ class ServeLimits:
     max_rows: int = 32
     """number of completions sampled at once, per model"""
     max_waiting: int = 256
-    """number of completions waiting for a row, per model; more are refused with 429"""
+    """number of completions waiting for a slot, per model; more are refused with 429"""
     queue_timeout_s: float = 600.0
     """seconds from a request to its first token"""
     total_timeout_s: float = 1800.0
@@ -42,7 +42,8 @@ class ServeLimits:
     keepalive_s: float = 10.0
     """seconds without output before a keep-alive is sent, so that no proxy closes the connection"""
     prefix_tokens: int = 32_768
-    """most tokens in the prefix cache (keys and values of earlier prompts), per model"""
+    """maximum number of tokens in the prefix cache (keys and values of earlier prompts), per
+    model"""
     max_body_bytes: int = 4_000_000
     body_timeout_s: float = 30.0
     """seconds for a client to send its request body"""

@@ -13,7 +13,7 @@ from pathlib import Path
 from r1kit.engines.process.engine import EngineConfig, EngineProcess, ProcessEngine
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import Served, ServedModel
+from r1kit.serve.models import EngineModel, ServedModel
 
 
 class Process:
@@ -64,6 +64,6 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
             )
             process = Process(make, opening)
             grammars = Grammars(tokenizer, vocab_size, eos_ids)
-            served.append(Served(name, process, tokenizer, grammars, limits, process.close))
+            served.append(EngineModel(name, process, tokenizer, grammars, limits, process.close))
         stack.pop_all()
     return served

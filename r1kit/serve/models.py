@@ -39,9 +39,9 @@ CAPABILITIES = ("thinking", "thinking_budget")
 """capabilities of a model whose thinking can be turned on and off, and ended"""
 TEMPERATURE, TOP_P = 0.6, 0.95
 """defaults, as recommended for DeepSeek-R1"""
-_GREEDY_BELOW = 1e-4
+_MIN_TEMPERATURE = 1e-4
 """lower temperatures are greedy, since dividing by them overflows float32"""
-_LEAST_TOP_P = 1e-6
+_MIN_TOP_P = 1e-6
 """smaller values are 0 in float32; both keep only the likeliest token"""
 _LEGACY_MAX_TOKENS = 16
 """OpenAI's default for /v1/completions"""
@@ -53,7 +53,7 @@ class ServedModel(Protocol):
     name: str
 
     @property
-    def vitals(self) -> EngineStats:
+    def stats(self) -> EngineStats:
         """Health and counters of the model."""
         ...
 
@@ -89,7 +89,7 @@ class ServedModel(Protocol):
         ...
 
 
-class Served:
+class EngineModel:
     """A model that is prompted with token ids: its name, tokenizer and engine loop."""
 
     def __init__(
@@ -103,11 +103,11 @@ class Served:
     ) -> None:
         self.name = name
         self.decoder = tokenizer
-        self.vitals = self.driver = EngineLoop(make_engine, tokenizer, limits)
-        self.max_positions = self.driver.engine.max_positions
+        self.stats = self.engine_loop = EngineLoop(make_engine, tokenizer, limits)
+        self.max_positions = self.engine_loop.engine.max_positions
         self._renderer = renderer_of(tokenizer)
         self.has_thinking = self._renderer.has_thinking
-        self._close_ids = tuple(self._renderer.close_thinking())
+        self._close_ids = tuple(self._renderer.end_thinking_ids())
         self._created = int(time.time())
         self._grammars = grammars
         self._vocab_size = grammars.vocab_size
@@ -134,18 +134,18 @@ class Served:
         return await self._begin(prepare, request.n or 1)
 
     def start(self) -> None:
-        self.driver.start()
+        self.engine_loop.start()
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self.driver.stop)
+        await asyncio.to_thread(self.engine_loop.stop)
         self._executor.shutdown()
         await asyncio.to_thread(self._on_stop)
 
     async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
-        """Reserve room before any work is done for the request."""
-        with self.driver.room(n):
+        """Reserve capacity before any work is done for the request."""
+        with self.engine_loop.reserve(n):
             request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
-            return self.driver.ask(request)
+            return self.engine_loop.submit(request)
 
     def _chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None
@@ -154,7 +154,7 @@ class Served:
         thinks = self._thinks(request, by_name)
         turns, prefix = request.conversation()
         try:
-            opening = self._renderer.open_turn(turns, thinks, prefix)
+            rendered_prompt = self._renderer.continuation_prompt(turns, thinks, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -162,16 +162,16 @@ class Served:
                 param="messages",
             ) from error
         max_tokens = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
-        is_thinking = opening.part == "thinking"
+        is_thinking = rendered_prompt.part == "thinking"
         if answer_tokens is not None:
             max_tokens = answer_tokens + (deepseek_r1_profile.THINKING_TOKENS if is_thinking else 0)
         engine_request = self._request(
-            request, opening.ids, max_tokens, "messages", request.top_logprobs
+            request, rendered_prompt.ids, max_tokens, "messages", request.top_logprobs
         )
         schema = self._schema(request)
         generation = GenerationRequest(
             engine_request,
-            opening,
+            rendered_prompt,
             close_ids=self._close_ids,
             stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
@@ -190,7 +190,7 @@ class Served:
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
         if isinstance(prompt, str):
-            ids = self._renderer.raw_prompt(prompt)
+            ids = self._renderer.encode_prompt(prompt)
         else:
             ids = prompt
         if not ids or max(ids) >= self._vocab_size:
@@ -225,8 +225,8 @@ class Served:
     def _request(
         self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
     ) -> Request:
-        room = limit if self.max_positions is None else self.max_positions - len(ids)
-        if room < 1:
+        n_available = limit if self.max_positions is None else self.max_positions - len(ids)
+        if n_available < 1:
             raise ApiError(
                 400,
                 f"{param}: The prompt has {len(ids)} tokens, and the model's context ends at "
@@ -236,9 +236,9 @@ class Served:
             )
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = SamplingParams(
-            max_tokens=min(limit, room),
-            temperature=temperature if temperature >= _GREEDY_BELOW else 0.0,
-            top_p=TOP_P if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+            max_tokens=min(limit, n_available),
+            temperature=temperature if temperature >= _MIN_TEMPERATURE else 0.0,
+            top_p=TOP_P if request.top_p is None else max(request.top_p, _MIN_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
             n_top=min(n_top or 0, self._vocab_size),
         )
@@ -263,14 +263,16 @@ class Served:
         """Apply the schema and token limit to the answer alone, which begins after any thinking."""
         sampling = request.request.sampling
         answer = dataclasses.replace(sampling, json_schema=schema, max_tokens=limit)
-        assert request.opening is not None
-        if request.opening.part != "thinking":
+        assert request.rendered_prompt is not None
+        if request.rendered_prompt.part != "thinking":
             answer = dataclasses.replace(answer, max_tokens=min(limit, sampling.max_tokens))
-            opening = request.opening
+            rendered_prompt = request.rendered_prompt
             if schema is not None:  # a tag in a JSON string is plain text
-                opening = dataclasses.replace(opening, part="answer")
+                rendered_prompt = dataclasses.replace(rendered_prompt, part="answer")
             return dataclasses.replace(
-                request, request=_with_sampling(request.request, answer), opening=opening
+                request,
+                request=_with_sampling(request.request, answer),
+                rendered_prompt=rendered_prompt,
             )
         thinking = dataclasses.replace(sampling, stop=(END_THINK,))
         return dataclasses.replace(
@@ -284,19 +286,19 @@ class Served:
         """
         limit = request.request.sampling.max_tokens
         share = max(1, limit // ANSWER_SHARE)
-        room = (
+        n_available = (
             limit
             - len(request.close_ids)
             - min(share, request.answer.max_tokens if request.answer else share)
         )
-        if room < 1:
+        if n_available < 1:
             raise ApiError(
                 400,
                 f"thinking.budget_tokens: {limit} tokens are too few to think and to answer; "
                 "raise max_tokens or shorten the prompt.",
                 param="thinking.budget_tokens",
             )
-        return dataclasses.replace(request, budget=min(budget, room))
+        return dataclasses.replace(request, budget=min(budget, n_available))
 
 
 def _with_sampling(request: Request, sampling: SamplingParams) -> Request:

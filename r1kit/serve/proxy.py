@@ -19,7 +19,7 @@ from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import ServedModel
-from r1kit.serve.proxy_stream import Form, ProxyStream, UpstreamStats
+from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.types import Json
@@ -46,7 +46,7 @@ class ProxyModel:
         self._client = client
         self._limits = limits
         self._created = int(time.time())
-        self.vitals = UpstreamStats()
+        self.stats = UpstreamStats()
 
     def thinks(self, request: ChatRequest, by_name: bool) -> bool:
         return request.thinks(by_name)
@@ -69,7 +69,7 @@ class ProxyModel:
             body["reasoning_effort"] = request.reasoning_effort
         elif not thinks:  # sent only then (DeepSeek's field): other servers may not know it
             body["thinking"] = {"type": "disabled"}
-        form: Form = "stream" if request.stream else "whole"
+        form: ResponseForm = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
@@ -89,17 +89,17 @@ class ProxyModel:
         """Do nothing: the upstream server already runs."""
 
     async def stop(self) -> None:
-        for relay in list(self.vitals.live):
+        for relay in list(self.stats.live):
             relay.fail(ApiError(503, "The server is shutting down."))
         await self._client.aclose()
 
-    async def _begin(self, path: str, body: Json, n: int, form: Form) -> ResponseStream:
-        limits, live = self._limits, self.vitals.live
+    async def _begin(self, path: str, body: Json, n: int, form: ResponseForm) -> ResponseStream:
+        limits, live = self._limits, self.stats.live
         if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = ProxyStream(n, self.vitals, form)
+        relay = ProxyStream(n, self.stats, form)
         body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)

@@ -16,21 +16,21 @@ from typing import Any, Literal
 import httpx
 
 from r1kit.engines.completion import Chunk, ThinkingEnd
-from r1kit.engines.openai.choices import BROKEN, FINISHES, count, streamed_text
+from r1kit.engines.openai.choices import FAILURE_REASONS, FINISH_REASONS, count, streamed_text
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import read_mended
+from r1kit.files.untrusted import read_repaired_json
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
 from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.renderers.thinking import begins_inside
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.response_stream import all_said
+from r1kit.serve.response_stream import drain_queue
 from r1kit.types import FinishReason, Json
 
 _GONE = "The upstream server cannot be reached; ask again in a minute."
-_PASSED_ON = {400, 404, 413, 422}
+_FORWARDED_STATUSES = {400, 404, 413, 422}
 """upstream statuses about the request, which are passed on"""
-_ENDINGS = {
+_FINISH_NAMES = {
     "content_filter": "content_filter",
     "safety": "content_filter",
     "sensitive": "content_filter",
@@ -41,7 +41,7 @@ _ENDINGS = {
 
 log = logging.getLogger("r1kit.serve")
 
-Form = Literal["text", "stream", "whole"]
+ResponseForm = Literal["text", "stream", "whole"]
 """a continued text, a streamed chat, or a whole chat, which is parsed only at its end"""
 
 
@@ -67,41 +67,41 @@ class UpstreamStats:
 class ProxyStream:
     """The n completions of one request, read from the upstream server's stream."""
 
-    def __init__(self, n: int, vitals: UpstreamStats, form: Form) -> None:
+    def __init__(self, n: int, stats: UpstreamStats, form: ResponseForm) -> None:
         self.n = n
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         self.n_prompt_tokens = 0
-        self._vitals = vitals
-        self._choices = [_Choice(place, form) for place in range(n)]
+        self._stats = stats
+        self._choices = [_Choice(index, form) for index in range(n)]
         self._events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
         self._work: asyncio.Task[None] | None = None
 
     async def open(self, client: httpx.AsyncClient, request: httpx.Request) -> None:
         """Send the request. Raises ApiError if the upstream refuses it or cannot be reached."""
-        self._vitals.live.add(self)
+        self._stats.live.add(self)
         try:
             reply = await client.send(request, stream=True)
         except httpx.HTTPError as error:
             self._gone(error)
             raise ApiError(503, _GONE, headers={"Retry-After": "10"}) from None
         except BaseException:
-            self._vitals.live.discard(self)
+            self._stats.live.discard(self)
             raise
         if reply.status_code != 200:
-            self._vitals.live.discard(self)
+            self._stats.live.discard(self)
             try:
                 raise _refusal(reply, await reply.aread())
             finally:
                 await reply.aclose()
-        self._vitals.is_healthy = True
+        self._stats.is_healthy = True
         self._work = asyncio.ensure_future(self._read(reply))
 
     async def next(self) -> list[Chunk]:
-        return await all_said(self._events)
+        return await drain_queue(self._events)
 
     def cancel(self) -> None:
-        self._vitals.live.discard(self)
+        self._stats.live.discard(self)
         if self._work is not None:
             self._work.cancel()
 
@@ -121,7 +121,7 @@ class ProxyStream:
             self._gone(error)
             self._events.put_nowait(ApiError(502, _GONE))
         except EngineError as error:
-            self._vitals.n_failures += 1
+            self._stats.n_failures += 1
             self._events.put_nowait(ApiError(502, str(error)))
         except Exception as error:
             log.error("a stream of the server behind cannot be read", exc_info=error)
@@ -129,42 +129,42 @@ class ProxyStream:
                 ApiError(502, "The upstream server sent a response that cannot be read.")
             )
         finally:
-            self._vitals.live.discard(self)
+            self._stats.live.discard(self)
             with contextlib.suppress(httpx.HTTPError):
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
         now = streamed_text(event)  # raises EngineError for an error event
         choices = event.get("choices") or [{}]
-        place = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
-        if not isinstance(place, int) or not 0 <= place < self.n:
+        index = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
+        if not isinstance(index, int) or not 0 <= index < self.n:
             raise EngineError("The upstream server sent a completion that was not requested.")
-        choice = self._choices[place]
-        if now.finish in BROKEN:
+        choice = self._choices[index]
+        if now.finish in FAILURE_REASONS:
             raise EngineError(f"The upstream server ended the answer ({now.finish}); ask again.")
         if now.finish:
-            choice.finish = FINISHES.get(now.finish, "stop")
-            choice.ending = _ENDINGS.get(now.finish.lower())
+            choice.finish = FINISH_REASONS.get(now.finish, "stop")
+            choice.ending = _FINISH_NAMES.get(now.finish.lower())
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         if pieces := choice.take(now.reasoning, now.content):
-            self._events.put_nowait(Chunk(place, pieces, 0, 0, []))
+            self._events.put_nowait(Chunk(index, pieces, 0, 0, []))
 
     def _end(self, usage: Json) -> None:
         """Emit the final chunks. Usage covers all completions together, so the first carries it."""
         if any(choice.finish is None for choice in self._choices):
             raise EngineError("The upstream server's stream ended too early; ask again.")
-        vitals, n, n_cached = self._vitals, count(usage, "completion_tokens"), _cached(usage)
+        stats, n, n_cached = self._stats, count(usage, "completion_tokens"), _cached(usage)
         self.n_prompt_tokens = count(usage, "prompt_tokens")
-        vitals.n_prompt_tokens += self.n_prompt_tokens
-        vitals.n_cached_tokens += n_cached
-        vitals.n_completion_tokens += n
+        stats.n_prompt_tokens += self.n_prompt_tokens
+        stats.n_cached_tokens += n_cached
+        stats.n_completion_tokens += n
         for choice in self._choices:
             pieces = choice.rest()
             n_thinking = self._n_thinking(usage, n)
-            told = (n, n_thinking) if choice.place == 0 else (0, 0)
+            counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
-            last = Chunk(choice.place, pieces, *told, [], n_cached, choice.finish, choice.thought)
+            last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
             self._events.put_nowait(replace(last, ending=choice.ending))
 
     def _n_thinking(self, usage: Json, n: int) -> int:
@@ -177,16 +177,16 @@ class ProxyStream:
 
     def _gone(self, error: httpx.HTTPError) -> None:
         log.error("the server behind is gone (%s)", type(error).__name__)
-        self._vitals.is_healthy = False
-        self._vitals.n_failures += 1
-        self._vitals.live.discard(self)
+        self._stats.is_healthy = False
+        self._stats.n_failures += 1
+        self._stats.live.discard(self)
 
 
 class _Choice:
     """The state of one completion."""
 
-    def __init__(self, place: int, form: Form) -> None:
-        self.place = place
+    def __init__(self, index: int, form: ResponseForm) -> None:
+        self.index = index
         self.finish: FinishReason | None = None
         self.ending: str | None = None
         self.n_chars = self.n_thought = 0
@@ -244,19 +244,21 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     """Return the upstream's error message, with a status that says whose fault it is."""
     status = reply.status_code
     try:
-        body: Any = read_mended(data)
+        body: Any = read_repaired_json(data)
     except ValueError:
         body = None
-    told = reason(body) or "no reason given"
-    if status in _PASSED_ON:
+    message = reason(body) or "no reason given"
+    if status in _FORWARDED_STATUSES:
         error = body.get("error", body) if isinstance(body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
-        return ApiError(status, f"{told}.", param=param if isinstance(param, str) else None)
+        return ApiError(status, f"{message}.", param=param if isinstance(param, str) else None)
     if status == 429:
         wait = reply.headers.get("Retry-After", "")
         wait = wait if wait.isascii() and wait.isdigit() else "2"
-        return ApiError(429, f"{told}.", code="rate_limit_exceeded", headers={"Retry-After": wait})
-    return ApiError(502, f"The upstream server refuses the request (HTTP {status}): {told}.")
+        return ApiError(
+            429, f"{message}.", code="rate_limit_exceeded", headers={"Retry-After": wait}
+        )
+    return ApiError(502, f"The upstream server refuses the request (HTTP {status}): {message}.")
 
 
 def _cached(usage: Json) -> int:

@@ -81,7 +81,7 @@ class EngineStats(Protocol):
         ...
 
 
-async def all_said(queue: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
+async def drain_queue(queue: asyncio.Queue[Chunk | ApiError]) -> list[Chunk]:
     """Wait for chunks and return all in the queue. Raises the ApiError that ends the stream."""
     events = [await queue.get()]
     while not queue.empty() and not isinstance(events[-1], ApiError):

@@ -18,15 +18,15 @@ from r1kit.serve.schema import (
     ChatRequest,
     Effort,
     JsonSchema,
-    Most,
     ResponseFormat,
-    Stop,
+    StopString,
     Thinking,
-    Wire,
+    TokenLimit,
+    WireModel,
 )
 
 
-class InputPart(Wire):
+class InputPart(WireModel):
     """A part of a message; only text is supported."""
 
     type: Literal["input_text", "output_text", "text"]
@@ -39,7 +39,7 @@ class InputPart(Wire):
     """accepted, no effect"""
 
 
-class ReasoningPart(Wire):
+class ReasoningPart(WireModel):
     """A part of thinking that is sent back; it is dropped."""
 
     type: Literal["reasoning_text"]
@@ -48,7 +48,7 @@ class ReasoningPart(Wire):
     """accepted and dropped"""
 
 
-class InputItem(Wire):
+class InputItem(WireModel):
     """A message, or the thinking of an answer that is sent back; the thinking is dropped."""
 
     type: Literal["message", "reasoning"] | None = None
@@ -69,7 +69,7 @@ class InputItem(Wire):
     """accepted, no effect"""
 
 
-class Reasoning(Wire):
+class Reasoning(WireModel):
     """The amount of thinking."""
 
     effort: Effort | None = None
@@ -80,7 +80,7 @@ class Reasoning(Wire):
     """accepted, no effect"""
 
 
-class TextFormat(Wire):
+class TextFormat(WireModel):
     """The format of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -95,7 +95,7 @@ class TextFormat(Wire):
     """accepted, no effect: the schema is always enforced"""
 
 
-class TextOptions(Wire):
+class TextOptions(WireModel):
     """Options for the text of the answer."""
 
     format: TextFormat | None = None
@@ -113,8 +113,8 @@ class ResponsesRequest(Body):
     """a user message, or the conversation"""
     instructions: str | None = None
     """system message before the conversation"""
-    max_output_tokens: Most | None = None
-    """most tokens of the answer, thinking included"""
+    max_output_tokens: TokenLimit | None = None
+    """maximum number of tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)
@@ -129,7 +129,7 @@ class ResponsesRequest(Body):
     """same as in a chat request; not in OpenAI's API"""
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     """same as in a chat request; not in OpenAI's API"""
-    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """same as in a chat request; not in OpenAI's API"""
     thinking: Thinking | None = None
     """same as in a chat request, with its budget; not in OpenAI's API"""

@@ -22,7 +22,7 @@ _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
 _ITEM = {"thinking": "reasoning", "answer": "message"}
 
 
-class Items:
+class ResponsesWriter:
     """The writer of one response (a `wire.Writer`)."""
 
     def __init__(self, request: ResponsesRequest, decoder: Decoder | None) -> None:
@@ -31,7 +31,7 @@ class Items:
         self._id = f"resp_{uuid.uuid4().hex}"
         self._created = int(time.time())
         self._n_events = 0
-        self._done: list[Json] = []
+        self._finished: list[Json] = []
         """finished items"""
         self._open: Json | None = None
         self._kind = ""
@@ -58,7 +58,9 @@ class Items:
     def end(self, usage: Usage) -> bytes:
         """Close the response. A completed one always has a message, even an empty one."""
         events = list(self._close())
-        if self._status() == "completed" and not any(i["type"] == "message" for i in self._done):
+        if self._status() == "completed" and not any(
+            i["type"] == "message" for i in self._finished
+        ):
             events += [*self._opened("answer"), *self._close()]
         status = self._status()
         events.append(self._event(f"response.{status}", response=self._response(status, usage)))
@@ -88,7 +90,7 @@ class Items:
         self._kind, self._text = kind, ""
         prefix = "rs" if kind == "thinking" else "msg"
         self._open = self._item(f"{prefix}_{uuid.uuid4().hex}", "in_progress", [])
-        index = len(self._done)
+        index = len(self._finished)
         yield self._event("response.output_item.added", output_index=index, item=self._open)
         yield self._at("response.content_part.added", part=self._part())
 
@@ -100,8 +102,8 @@ class Items:
         part = self._part(self._logprobs)
         yield self._at("response.content_part.done", part=part)
         item = self._item(self._open["id"], "completed", [part])
-        yield self._event("response.output_item.done", output_index=len(self._done), item=item)
-        self._done.append(item)
+        yield self._event("response.output_item.done", output_index=len(self._finished), item=item)
+        self._finished.append(item)
         self._open, self._kind = None, ""
 
     def _item(self, name: str, status: str, content: list[Json]) -> Json:
@@ -117,7 +119,7 @@ class Items:
     def _at(self, kind: str, **fields: Any) -> bytes:
         """Return an event about the text of the open item."""
         assert self._open is not None
-        ids = {"item_id": self._open["id"], "output_index": len(self._done), "content_index": 0}
+        ids = {"item_id": self._open["id"], "output_index": len(self._finished), "content_index": 0}
         return self._event(kind, **ids, **fields)
 
     def _event(self, kind: str, **fields: Any) -> bytes:
@@ -141,7 +143,7 @@ class Items:
             "instructions": request.instructions,
             "max_output_tokens": request.max_output_tokens,
             "model": request.model,
-            "output": list(self._done),
+            "output": list(self._finished),
             "parallel_tool_calls": False,
             "previous_response_id": None,
             "reasoning": {"effort": request.reasoning.effort if request.reasoning else None,

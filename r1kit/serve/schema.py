@@ -36,19 +36,19 @@ from r1kit.serve.limits import (
 )
 from r1kit.types import Message
 
-Stop = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
-Most = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
+TokenLimit = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
 """a token limit, capped to an integer that other programs can read"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class Wire(BaseModel):
+class WireModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
 
-class Body(Wire):
+class Body(WireModel):
     """A whole request. Values that cannot be serialized are refused before any work is done."""
 
     @model_validator(mode="before")
@@ -58,7 +58,7 @@ class Body(Wire):
         return body
 
 
-class TextPart(Wire):
+class TextPart(WireModel):
     """A part of a message; only text is supported."""
 
     type: Literal["text"]
@@ -67,7 +67,7 @@ class TextPart(Wire):
     """the text"""
 
 
-class ChatMessage(Wire):
+class ChatMessage(WireModel):
     """A turn. The message of an answer can be sent back unchanged."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -100,7 +100,7 @@ class ChatMessage(Wire):
         return self.content or ""
 
 
-class StreamOptions(Wire):
+class StreamOptions(WireModel):
     """Options of a stream."""
 
     include_usage: bool | None = None
@@ -109,16 +109,16 @@ class StreamOptions(Wire):
     """accepted, no effect"""
 
 
-class Thinking(Wire):
+class Thinking(WireModel):
     """Thinking on or off; overrides `reasoning_effort` and the model's name."""
 
     type: Literal["enabled", "disabled"]
     """thinking before the answer, or none"""
-    budget_tokens: Most | None = None
-    """most thinking tokens; longer thinking is closed, and the answer begins"""
+    budget_tokens: TokenLimit | None = None
+    """maximum number of thinking tokens; longer thinking is closed, and the answer begins"""
 
 
-class JsonSchema(Wire):
+class JsonSchema(WireModel):
     """A JSON schema for the answer."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -131,7 +131,7 @@ class JsonSchema(Wire):
     """accepted, no effect: the schema is always enforced"""
 
 
-class ResponseFormat(Wire):
+class ResponseFormat(WireModel):
     """The format of the answer; the thinking before it is unconstrained."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -167,8 +167,9 @@ class CompletionParams(Body):
     """options of the stream; allowed only with `stream`"""
     n: int | None = Field(None, ge=1, le=MAX_N)
     """number of completions; default 1"""
-    max_tokens: Most | None = None
-    """most tokens per completion, thinking included; fewer if the model's context ends first"""
+    max_tokens: TokenLimit | None = None
+    """maximum number of tokens per completion, thinking included; fewer if the model's context ends
+    first"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 (or less than 0.0001) is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)
@@ -177,7 +178,7 @@ class CompletionParams(Body):
     """sample from the k likeliest tokens only; 0 or -1 turns this off; default 0"""
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     """repeats a text, streamed or not, as far as the engine repeats texts (Seeds)"""
-    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """strings that end the text and are left out of it; in a chat they end only the answer, and
     never one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
@@ -203,7 +204,7 @@ class ChatRequest(CompletionParams):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
-    max_completion_tokens: Most | None = None
+    max_completion_tokens: TokenLimit | None = None
     """newer name of `max_tokens`, which it overrides"""
     thinking: Thinking | None = None
     """thinking on or off, and its budget"""

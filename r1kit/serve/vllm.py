@@ -14,7 +14,7 @@ from r1kit.engines.vllm.server import vllm_server
 from r1kit.errors import ConfigError
 from r1kit.model import folder
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import Served, ServedModel
+from r1kit.serve.models import EngineModel, ServedModel
 
 
 def open_vllm(
@@ -27,7 +27,7 @@ def open_vllm(
     if len(names) != 1:
         raise ConfigError("vLLM serves one model; start one server per model.")
     [(name, model)] = names.items()
-    with folder.unchanged(model):  # vLLM itself would not notice changed files
+    with folder.verifying_checksums(model):  # vLLM itself would not notice changed files
         tokenizer = folder.open_tokenizer(model)
         vocab_size, eos_ids = folder.vocab_and_eos(model, tokenizer)
     with console.status("vLLM is starting ...") as status:
@@ -38,7 +38,7 @@ def open_vllm(
         )  # fmt: skip
         try:
             grammars = Grammars(tokenizer, vocab_size, eos_ids)
-            return [Served(name, vllm, tokenizer, grammars, limits, vllm.close)]
+            return [EngineModel(name, vllm, tokenizer, grammars, limits, vllm.close)]
         except BaseException:
             vllm.close()
             raise

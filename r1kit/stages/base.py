@@ -20,7 +20,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import CHAT_TEMPLATES, renderer_of
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
-from r1kit.stages.context_length import refuse_long, sampled_from
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.train.cross_entropy import cross_entropy
@@ -91,8 +91,8 @@ def _refuse_long(
     student = next((item for item in students if stage.name == f"distill/{item.name}/base"), None)
     problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
     renderer = renderer_of(tokenizer)
-    prompts = [len(renderer.prompt(problem.messages)) for problem in problems]
-    refuse_long(sampled_from(recipe, student), positions, max(prompts))
+    prompts = [len(renderer.render_prompt(problem.messages)) for problem in problems]
+    refuse_long(sampled_lengths(recipe, student), positions, max(prompts))
 
 
 def _steps(

@@ -8,7 +8,7 @@ answer that is only a box gets the word "answer" in the question's language.
 
 from __future__ import annotations
 
-from r1kit.config import TunedConfig
+from r1kit.config import FineTuneConfig
 from r1kit.curate import TrainingRow
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
@@ -19,13 +19,16 @@ ANSWER = {"en": "Answer: ", "ko": "답: ", "zh": "答案："}
 
 def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `cold_start`; leaves its finished checkpoint."""
-    config = context.recipe.cold_start or TunedConfig()
-    rows = [rewritten(row) for row in sampled_data.draw(context, stage, config.sample)]
-    rows += sampled_data.general(context, config.n_general)
+    config = context.recipe.cold_start or FineTuneConfig()
+    rows = [
+        insert_answer_word(row)
+        for row in sampled_data.sample_conversations(context, stage, config.sample)
+    ]
+    rows += sampled_data.general_conversations(context, config.n_general)
     tune.run(context, stage, rows, config.sft)
 
 
-def rewritten(row: TrainingRow) -> TrainingRow:
+def insert_answer_word(row: TrainingRow) -> TrainingRow:
     """Insert the word "answer" before an answer that is only a box."""
     *before, last = row["messages"]
     if not last["content"].startswith("\\boxed{"):

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.engines.open import OpenedSampler, open_sampler
+from r1kit.engines.open import PolicySampler, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.model import checkpoint, folder
 from r1kit.model.policy import Policy, TrainableModel
@@ -33,12 +33,12 @@ from r1kit.tasks import mix
 from r1kit.tasks.base import Task
 from r1kit.types import Checkpoint, Split
 
-KEPT_CHECKPOINTS = 2
+N_KEPT_CHECKPOINTS = 2
 """number of resume points kept per stage; older ones are deleted"""
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumePoint:
     """A checkpoint from which a stage resumes."""
 
     path: Path
@@ -111,10 +111,10 @@ class Context:
         Call the returned function with the number of items done.
         """
         if self.observer is None:
-            return lambda done: None
+            return lambda n_done: None
         observer = self.observer
         observer.stage_started(stage, total, what)
-        return lambda done: observer.step(stage, done, {})
+        return lambda n_done: observer.step(stage, n_done, {})
 
     def parent_checkpoint(self, stage: PlannedStage) -> Path:
         """Return the checkpoint whose weights a stage starts from."""
@@ -126,7 +126,7 @@ class Context:
         folder: Path = self._from_first(self.run and self.run.path)
         return folder / "data" / f"{stage}.jsonl"
 
-    def vouched_data(self, stage: str, name: str) -> Path:
+    def verified_data(self, stage: str, name: str) -> Path:
         """Return `data(name)` of a finished stage. Raises RunError if the stage's data changed."""
         if self.run is not None:
             self.run.refuse_changed_data(stage)
@@ -134,7 +134,7 @@ class Context:
 
     def finished_checkpoint(self, stage: str) -> Path:
         """Return the checkpoint of a finished stage, on every rank. Raises RunError if missing."""
-        path: Path = self._from_first(self.run and self.run.needed(stage))
+        path: Path = self._from_first(self.run and self.run.required_checkpoint(stage))
         return path
 
     def newest_checkpoint(self, stage: str) -> Path | None:
@@ -142,7 +142,7 @@ class Context:
         path: Path | None = self._from_first(self.run and self.run.latest(stage))
         return path
 
-    def resume(self, stage: str) -> Resumed | None:
+    def resume(self, stage: str) -> ResumePoint | None:
         """Return the newest resume point of an unfinished stage; discard later records."""
         path = self._from_first(self.run and self.run.latest(stage))
         if path is None:
@@ -157,7 +157,7 @@ class Context:
                 raise KeyError("position")
         if self.run is not None:
             self.run.rewind(stage, step, position)
-        return Resumed(path, step, state)
+        return ResumePoint(path, step, state)
 
     def save(
         self,
@@ -181,14 +181,14 @@ class Context:
         )
         path = self.run.checkpoint_path(stage.name, step)
         model.save(path, manifest, state | {"position": position})
-        self.run.prune(stage.name, KEPT_CHECKPOINTS)
+        self.run.prune(stage.name, N_KEPT_CHECKPOINTS)
 
     def load(self, path: Path) -> Policy:
         """Load the policy of a checkpoint on this rank's device."""
         with self.opening(path):
             return Policy.load(path, self.ranks.device, self.dtype)
 
-    def open_sampler(self, policy: Policy) -> AbstractContextManager[OpenedSampler]:
+    def open_sampler(self, policy: Policy) -> AbstractContextManager[PolicySampler]:
         """Open the sampler of a policy, as the recipe configures it, for a `with` block."""
         return open_sampler(policy, self.recipe.sampler)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1kit.config import Recipe, RLConfig, StudentConfig, TunedConfig
+from r1kit.config import FineTuneConfig, Recipe, RLConfig, StudentConfig
 from r1kit.errors import ConfigError
 from r1kit.runs.stage_specs import STAGES
 
@@ -10,7 +10,7 @@ SampledLengths = dict[str, int]
 """key of a recipe → longest completion it allows, in tokens"""
 
 
-def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
+def sampled_lengths(recipe: Recipe, student: StudentConfig | None = None) -> SampledLengths:
     """Return the lengths sampled from the main model and its descendants, or from a student."""
     lengths = {"eval.max_tokens": recipe.eval.max_tokens}
     if student is not None:
@@ -20,7 +20,7 @@ def sampled_from(recipe: Recipe, student: StudentConfig | None = None) -> Sample
         section = getattr(recipe, stage, None)
         if isinstance(section, RLConfig):
             lengths[f"{stage}.max_tokens"] = section.max_tokens
-        elif isinstance(section, TunedConfig):
+        elif isinstance(section, FineTuneConfig):
             lengths[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
     return lengths
 

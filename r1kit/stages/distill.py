@@ -52,9 +52,9 @@ def _data(context: Context, stage: PlannedStage, config: DistillConfig) -> list[
         return read_conversations(Path(config.data))
     teacher = stage.data_from
     assert teacher is not None, f"{stage.name} has no source of data"
-    path = context.vouched_data(teacher, f"{teacher}.taught")
-    mend = f"have it written again with --from {teacher}"
-    rows = [row for _, row in read_records(path, ConversationRow, mend)]
+    path = context.verified_data(teacher, f"{teacher}.taught")
+    remedy = f"have it written again with --from {teacher}"
+    rows = [row for _, row in read_records(path, ConversationRow, remedy)]
     if not rows:
         raise ConfigError(
             f"There are no conversations in {path} for students to learn from; run stage {teacher} "

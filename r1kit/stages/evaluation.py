@@ -43,7 +43,7 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
 
 
-def nothing_to_train(context: Context, stage: PlannedStage) -> None:
+def skip_training(context: Context, stage: PlannedStage) -> None:
     """Do nothing: a finished stage whose results are lost is only evaluated again."""
 
 

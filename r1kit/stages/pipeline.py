@@ -22,7 +22,7 @@ from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
 from r1kit.runs.stage_specs import STAGES, family
-from r1kit.stages.context_length import refuse_long, sampled_from
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import PlannedStage, StageSelection, is_students_alone, plan
 from r1kit.tasks import mix
 
@@ -59,7 +59,7 @@ def _refuse_missing(recipe: Recipe) -> None:
         if shape.path is not None:
             find_model(shape.path)
         elif student is not None or not is_students_alone(recipe):
-            refuse_long(sampled_from(recipe, student), shape.max_positions)
+            refuse_long(sampled_lengths(recipe, student), shape.max_positions)
 
 
 def _remaining(
@@ -77,7 +77,7 @@ def _remaining(
         if not folder.checkpoints(stage.name):
             for source in finished.intersection(stage.needs):
                 if folder.finished(source):
-                    folder.refuse_gone(source)
+                    folder.refuse_missing(source)
         for source in stage.needs:
             if source not in finished:
                 raise ConfigError(
@@ -93,9 +93,9 @@ def _lost(stage: PlannedStage, folder: RunDir, observer: Observer) -> list[Plann
     """Return the stage if it is finished but has no result, to be evaluated again."""
     if _result(folder.results(), stage.name) is None:
         observer.note(f"{stage.name} is finished, but not in results.json: it is measured again.")
-        evaluation = STAGES[family(stage.name)].evaluated_by or "evaluation.nothing_to_train"
+        evaluation = STAGES[family(stage.name)].evaluated_by or "evaluation.skip_training"
         return [replace(stage, entry_point=evaluation)]
-    observer.note(f"{stage.name} is finished{folder.lacking(stage.name)}.")
+    observer.note(f"{stage.name} is finished{folder.missing_remark(stage.name)}.")
     return []
 
 
@@ -127,7 +127,7 @@ def _make(recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> No
         from r1kit.model import devices, parallel
 
     n = devices.n_processes(recipe.compute, recipe.zero.n_problems)
-    crowd = devices.crowd(recipe.compute, n)
+    crowd = devices.crowding_warning(recipe.compute, n)
     if crowd and first.observer is not None:
         first.observer.note(crowd)
     parallel.launch(n, recipe.compute, _on_rank, recipe, stages, first)

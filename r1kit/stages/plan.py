@@ -71,7 +71,7 @@ def ablation_settings(recipe: Recipe, ablation: AblationConfig) -> RLConfig:
             f"Ablation {ablation.name} changes stage {ablation.of}, which is not in the recipe."
         )
     try:
-        return type(section).model_validate(merged(section.model_dump(), ablation.change))
+        return type(section).model_validate(merge_settings(section.model_dump(), ablation.change))
     except ValidationError as error:
         raise ConfigError(explain(error, f"Ablation {ablation.name}", type(section))) from None
 
@@ -187,10 +187,10 @@ def _refuse_gaps(planned: Sequence[PlannedStage]) -> None:
                 )
 
 
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Merge the settings in `new` over those in `old`, section by section."""
     return old | {
-        key: merged(old[key], value)
+        key: merge_settings(old[key], value)
         if isinstance(value, dict) and isinstance(old.get(key), dict)
         else value
         for key, value in new.items()

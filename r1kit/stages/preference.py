@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from r1kit.config import Recipe
 from r1kit.errors import TaskError
 from r1kit.judges import is_harmful
-from r1kit.judges.learned import Reader, RewardModels
+from r1kit.judges.learned import RewardInputEncoder, RewardModels
 from r1kit.model import scorer
 from r1kit.model.policy import TrainableModel
 from r1kit.renderers import renderer_of
@@ -28,7 +28,13 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import HARMLESS, HELPFUL, REWARD_MODELS, PlannedStage
 from r1kit.tasks import mix
 from r1kit.tasks.general import General, Preference, Safety, preference, safety
-from r1kit.train.reward_model import Example, Labelled, PreferencePair, measure, preference_loss
+from r1kit.train.reward_model import (
+    Example,
+    LabelledCompletion,
+    PreferencePair,
+    measure,
+    preference_loss,
+)
 from r1kit.types import Split
 
 N_HELD_OUT = 256
@@ -36,7 +42,7 @@ N_HELD_OUT = 256
 HELD_OUT_DRAWS = 4_000
 """number of indices searched for them; the general task is small, and its problems repeat"""
 
-Made = Preference | Safety
+PreferenceOrSafety = Preference | Safety
 
 
 def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
@@ -54,15 +60,16 @@ def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
             module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
         module = scorer.from_policy(parent, ranks.device)
-    reader = Reader(renderer_of(tokenizer))
+    encoder = RewardInputEncoder(renderer_of(tokenizer))
     steps = [
-        [_example(reader, made) for made in ranks.share(batch)] for batch in _batches(recipe, name)
+        [_example(encoder, example) for example in ranks.share(batch)]
+        for batch in _batches(recipe, name)
     ]
     examples = "pairs of answers" if name == HELPFUL else "labelled completions"
     what = f"a reward model learns from {config.n_pairs:,} {examples}"
     model = TrainableModel(module, tokenizer)
     supervised.run(context, stage, preference_loss, model, steps, config, resumed, what)
-    return _measured(context, name, module, reader)
+    return _measured(context, name, module, encoder)
 
 
 def evaluate_again(context: Context, stage: PlannedStage) -> dict[str, Any]:
@@ -70,14 +77,16 @@ def evaluate_again(context: Context, stage: PlannedStage) -> dict[str, Any]:
     path = context.finished_checkpoint(stage.name)
     with context.opening(path):
         model = scorer.load(path, context.ranks.device, torch.float32)
-    return _measured(context, stage.name, model, Reader(renderer_of(context.tokenizer(path))))
+    return _measured(
+        context, stage.name, model, RewardInputEncoder(renderer_of(context.tokenizer(path)))
+    )
 
 
 def _measured(
-    context: Context, stage: str, model: PreTrainedModel, reader: Reader
+    context: Context, stage: str, model: PreTrainedModel, encoder: RewardInputEncoder
 ) -> dict[str, Any]:
     ranks, recipe = context.ranks, context.recipe
-    held_out = [_example(reader, made) for made in ranks.share(_held_out(recipe, stage))]
+    held_out = [_example(encoder, example) for example in ranks.share(_held_out(recipe, stage))]
     measured = measure(model, held_out, ranks, recipe.compute.micro_batch_tokens)
     return measured | {"n": int(measured["n"])}
 
@@ -92,10 +101,12 @@ def reward_models(context: Context) -> RewardModels:
     return RewardModels(models[HELPFUL], models[HARMLESS], renderer)
 
 
-def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
+def _batches(recipe: Recipe, stage: str) -> list[list[PreferenceOrSafety]]:
     """Return the examples of every step, over all ranks; each epoch is shuffled anew."""
     config = recipe.preference
-    examples = list(islice(_made(_task(recipe, "train"), stage, count()), config.n_pairs))
+    examples = list(
+        islice(_preference_data(_task(recipe, "train"), stage, count()), config.n_pairs)
+    )
     batches = []
     for epoch in range(config.epochs):
         random.Random(f"{stage}/{recipe.seed}/{epoch}").shuffle(examples)
@@ -106,7 +117,7 @@ def _batches(recipe: Recipe, stage: str) -> list[list[Made]]:
     return batches
 
 
-def _held_out(recipe: Recipe, stage: str) -> list[Made]:
+def _held_out(recipe: Recipe, stage: str) -> list[PreferenceOrSafety]:
     """Return one pair per held-out problem, or one safe and one unsafe completion."""
     task = _task(recipe, "held_out")
     first: dict[str, int] = {}
@@ -114,10 +125,12 @@ def _held_out(recipe: Recipe, stage: str) -> list[Made]:
         problem = task.problem(index)
         if is_harmful(problem) == (stage == HARMLESS):
             first.setdefault(problem.id, index)
-    return list(_made(task, stage, list(first.values())[:N_HELD_OUT]))
+    return list(_preference_data(task, stage, list(first.values())[:N_HELD_OUT]))
 
 
-def _made(task: General, stage: str, indices: Iterable[int]) -> Iterator[Made]:
+def _preference_data(
+    task: General, stage: str, indices: Iterable[int]
+) -> Iterator[PreferenceOrSafety]:
     """Yield pairs about helpfulness, or safe and unsafe completions alternately."""
     for index in indices:
         if stage == HARMLESS:
@@ -139,14 +152,15 @@ def _task(recipe: Recipe, split: Split) -> General:
     return task
 
 
-def _example(reader: Reader, made: Made) -> Example:
+def _example(encoder: RewardInputEncoder, example: PreferenceOrSafety) -> Example:
     """Encode an example as the judge will see it: answers alone, or whole completions."""
-    if isinstance(made, Safety):
-        text = reader.renderer.write(made.reasoning, made.answer)
-        return Labelled(reader.whole(made.problem, text), made.is_safe)
+    if isinstance(example, Safety):
+        text = encoder.renderer.format_completion(example.reasoning, example.answer)
+        return LabelledCompletion(encoder.whole(example.problem, text), example.is_safe)
     chosen, rejected = (
-        reader.answer(made.problem, answer.strip()) for answer in (made.chosen, made.rejected)
+        encoder.answer(example.problem, answer.strip())
+        for answer in (example.chosen, example.rejected)
     )
-    assert chosen, made
-    assert rejected, made
+    assert chosen, example
+    assert rejected, example
     return PreferencePair(chosen, rejected)

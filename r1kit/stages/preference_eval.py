@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from r1kit.evals.metrics import estimate, mean
+from r1kit.evals.scores import estimate, mean
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import AttemptSampler
 from r1kit.stages import evaluation, preference

@@ -7,7 +7,7 @@ sampled model, of which only the data are used.
 
 from __future__ import annotations
 
-from r1kit.config import TunedConfig
+from r1kit.config import FineTuneConfig
 from r1kit.files.atomic import replace_lines
 from r1kit.stages import sampled_data, tune
 from r1kit.stages.context import Context
@@ -16,9 +16,9 @@ from r1kit.stages.plan import PlannedStage
 
 def run(context: Context, stage: PlannedStage) -> None:
     """Run stage `rejection`; leaves its finished checkpoint, and its training data for students."""
-    config = context.recipe.rejection or TunedConfig()
-    rows = sampled_data.draw(context, stage, config.sample)
-    rows += sampled_data.general(context, config.n_general)
+    config = context.recipe.rejection or FineTuneConfig()
+    rows = sampled_data.sample_conversations(context, stage, config.sample)
+    rows += sampled_data.general_conversations(context, config.n_general)
     taught = context.data(f"{stage.name}.taught")
     if context.ranks.is_first:
         replace_lines(taught, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from r1kit.config import KeepConfig
+from r1kit.config import RejectionSamplingConfig
 from r1kit.curate import BenchmarkQuestions, Provenance, TrainingRow, conversation
 from r1kit.errors import TaskError
 from r1kit.files.json_lines import read_lines
@@ -20,7 +20,9 @@ CHUNK = 512
 """number of problems between two flushes, the most that a kill can lose"""
 
 
-def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[TrainingRow]:
+def sample_conversations(
+    context: Context, stage: PlannedStage, config: RejectionSamplingConfig
+) -> list[TrainingRow]:
     """Sample conversations from the model of `data_from`; also write `data/<stage>.jsonl`.
 
     Held-out problems are the benchmark for decontamination. Raises CurationError if nothing is
@@ -63,7 +65,7 @@ def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[Trai
             parse=renderer.parse,
             chunk=CHUNK,
             ranks=context.ranks,
-            on_chunk=lambda done, total: report(done) if done else None,
+            on_chunk=lambda n_done, total: report(n_done) if n_done else None,
         )
     context.note_failure(failures)
     rows = [row for _, row in read_lines(samples.data)]
@@ -71,7 +73,7 @@ def draw(context: Context, stage: PlannedStage, config: KeepConfig) -> list[Trai
     return rows
 
 
-def general(context: Context, n: int) -> list[TrainingRow]:
+def general_conversations(context: Context, n: int) -> list[TrainingRow]:
     """Return the first `n` conversations of the general task. Raises TaskError if it has none."""
     if not n:
         return []

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from r1kit.config import BaseConfig, PreferenceConfig, SFTConfig
 from r1kit.model.policy import TrainableModel
-from r1kit.stages.context import Context, Resumed
+from r1kit.stages.context import Context, ResumePoint
 from r1kit.stages.plan import PlannedStage
 from r1kit.train.optim import make_optimizers
 from r1kit.train.train_loop import Gradients, train_loop
@@ -23,7 +23,7 @@ def run(
     model: M,
     steps: Sequence[Sequence[T]],
     config: BaseConfig | SFTConfig | PreferenceConfig,
-    resumed: Resumed | None,
+    resumed: ResumePoint | None,
     what: str,
 ) -> None:
     """Train the model on this rank's examples; leaves a finished checkpoint of `stage`.

@@ -39,7 +39,7 @@ def as_example(row: TrainingRow, renderer: Renderer) -> Trajectory:
     """Encode a conversation: everything before its last turn is the prompt."""
     *before, last = messages_of(row)
     source = str(row.get("provenance", {}).get("problem"))
-    return example(renderer.prompt(before), renderer.turn(last), source)
+    return example(renderer.render_prompt(before), renderer.render_target(last), source)
 
 
 def _refuse_long(examples: Sequence[Trajectory], longest: int | None, name: str) -> None:

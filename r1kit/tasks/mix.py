@@ -19,13 +19,13 @@ from r1kit.tasks.world import FAMILIES, Family
 from r1kit.types import Problem, Split, Verdict
 from r1kit.verify.language import LANGUAGES
 
-N_PROVED = 32
+N_VALIDATED = 32
 """number of problems of each task whose gold answer must verify before a run starts"""
 
 
-EXERCISES = 0.3
+EXERCISE_SHARE = 0.3
 """share of corpus documents about the world that are pages of exercises"""
-TALK = 0.05
+CONVERSATION_SHARE = 0.05
 """share of corpus documents that are pages of general conversation, if the recipe has general
 prompts"""
 
@@ -71,10 +71,10 @@ class TaskMixture:
                 "Pretraining a base needs a family of the world among the tasks "
                 f"({', '.join(FAMILIES)}), or an existing base: set model.path."
             )
-        if self.talk is not None and rng.random() < TALK:
+        if self.talk is not None and rng.random() < CONVERSATION_SHARE:
             return document_text(None, self.talk.exercise(index))
         [family] = rng.choices(list(self._families), list(self._families.values()))
-        if rng.random() < EXERCISES:
+        if rng.random() < EXERCISE_SHARE:
             return document_text(None, family.exercise(index))
         problem, completion = family.document(index)
         return document_text(problem.messages[-1].content, completion)
@@ -136,7 +136,7 @@ def general(recipe: Recipe, split: Split) -> Task:
 
 def validate(task: Task) -> None:
     """Raise TaskError unless the task's gold answers verify and an empty answer does not."""
-    for index in range(N_PROVED):
+    for index in range(N_VALIDATED):
         problem = task.problem(index)
         if problem.language not in LANGUAGES:
             raise TaskError(

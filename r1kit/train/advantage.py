@@ -13,13 +13,13 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-Scale = Literal["std", "none"]
+ScaleRewards = Literal["std", "none"]
 
 EPSILON = 1e-6
 
 
-def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
-    """Centre the rewards of one group [G]; divide by their standard deviation if `scale="std"`.
+def group_advantages(rewards: Sequence[float], scale_rewards: ScaleRewards) -> list[float]:
+    """Centre the rewards of one group [G]; divide by their standard deviation if "std".
 
     Equal rewards give exactly 0.0, and so does a group of one, which has no baseline. Raises
     ValueError if a reward is not finite.
@@ -30,5 +30,5 @@ def group_advantages(rewards: Sequence[float], scale: Scale) -> list[float]:
     if len(set(rewards)) <= 1:
         return [0.0] * len(rewards)
     mean = math.fsum(rewards) / len(rewards)
-    divisor = statistics.stdev(rewards) + EPSILON if scale == "std" else 1.0
+    divisor = statistics.stdev(rewards) + EPSILON if scale_rewards == "std" else 1.0
     return [(reward - mean) / divisor for reward in rewards]

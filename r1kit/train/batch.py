@@ -41,7 +41,7 @@ class Batch:
     """[S] float; 1 in SFT, which is the policy gradient with advantage 1"""
     old_logprobs: Tensor
     """[S] float; 0 in SFT, where nothing was sampled"""
-    row: Tensor
+    sequence_ids: Tensor
     """[S] long, index of the token's sequence in this batch"""
     weights: Tensor
     """[S] float, weight of the token's loss in the sum over all micro-batches"""
@@ -55,15 +55,15 @@ def pack(
 ) -> list[Batch]:
     """Pack trajectories into micro-batches of at most `micro_batch_tokens`, by similar length.
 
-    `weights` has one entry per trajectory, the weight of each of its scored tokens, from a
-    weighting of `loss.py` over the whole update. Trajectories without a scored token are left out;
-    one longer than the limit gets its own batch. The longest come first, so that running out of
-    memory shows at once; equal lengths keep their order.
+    `weights` has one entry per trajectory, the weight of each of its scored tokens, from an
+    aggregation of `loss.py` over the whole update. Trajectories without a scored token are left
+    out; one longer than the limit gets its own batch. The longest come first, so that running out
+    of memory shows at once; equal lengths keep their order.
     """
-    rows = [row for row in zip(trajectories, weights, strict=True) if any(row[0].loss_mask)]
-    for trajectory, _ in rows:
+    items = [item for item in zip(trajectories, weights, strict=True) if any(item[0].loss_mask)]
+    for trajectory, _ in items:
         _check(trajectory)
-    chunks = fill(rows, micro_batch_tokens, lambda row: len(row[0].token_ids))
+    chunks = fill(items, micro_batch_tokens, lambda item: len(item[0].token_ids))
     return [_batch(chunk, device) for chunk in chunks]
 
 
@@ -94,21 +94,21 @@ def _check(trajectory: Trajectory) -> None:
         raise ValueError(f"{trajectory.source}: old_logprobs and token_ids differ in length")
 
 
-def _batch(rows: Sequence[WeightedTrajectory], device: torch.device | str) -> Batch:
-    trajectories = [trajectory for trajectory, _ in rows]
+def _batch(items: Sequence[WeightedTrajectory], device: torch.device | str) -> Batch:
+    trajectories = [trajectory for trajectory, _ in items]
     advantages = [1.0 if t.advantage is None else t.advantage for t in trajectories]
     old_logprobs = [t.old_logprobs or [0.0] * len(t.token_ids) for t in trajectories]
     mask = _long(chain.from_iterable(t.loss_mask for t in trajectories)).bool()
     n_scored = _long(sum(t.loss_mask) for t in trajectories)
-    row = torch.arange(len(rows)).repeat_interleave(n_scored)
+    sequence_ids = torch.arange(len(items)).repeat_interleave(n_scored)
     return Batch(
         input_ids=_long(chain.from_iterable(t.token_ids for t in trajectories)).to(device),
         lengths=[len(t.token_ids) for t in trajectories],
         mask=mask.to(device),
-        advantages=_float(advantages)[row].to(device),
+        advantages=_float(advantages)[sequence_ids].to(device),
         old_logprobs=_float(chain.from_iterable(old_logprobs))[mask].to(device),
-        row=row.to(device),
-        weights=_float(weight for _, weight in rows)[row].to(device),
+        sequence_ids=sequence_ids.to(device),
+        weights=_float(weight for _, weight in items)[sequence_ids].to(device),
     )
 
 

@@ -1,18 +1,18 @@
-"""GRPO and its variants: three objectives and three token weightings, combined in one table.
+"""GRPO and its variants: three token losses and three aggregations, combined in one table.
 
 Source: GRPO, DeepSeekMath §4.1 and R1 eq. 1-3; Dr. GRPO, arXiv 2503.20783; DAPO, 2503.14476;
 GSPO, 2507.18071; CISPO, MiniMax-M1 2506.13585; k3, Schulman 2020.
 
-An *objective* returns the loss of every scored token, before any averaging. A *weighting* returns
-the weight of each token of a completion, computed once from the lengths of ALL completions of the
-update, over all micro-batches and processes. The loss is then a plain sum,
-`(token_loss * weight).sum()`, and gradients add up: nothing depends on micro-batch size, row order
-or number of processes.
+A *token loss* returns the loss of every scored token, before any averaging. An *aggregation*
+returns the weight of each token of a completion, computed once from the lengths of ALL completions
+of the update, over all micro-batches and processes. The loss is then a plain sum, `(token_loss *
+weight).sum()`, and gradients add up: nothing depends on the micro-batch size, the order of
+completions or the number of processes.
 
 Counting. A completion of length 0 (no scored token: masked out by `truncated = "mask"`) is absent:
-it has no weight, and counts neither as a row nor as tokens. A completion of advantage 0 is a real
-sample and counts as both, although its gradient is exactly 0 (without a KL term its forward pass
-may be skipped).
+it has no weight, and counts neither as a completion nor as tokens. A completion of advantage 0 is a
+real sample and counts as both, although its gradient is exactly 0 (without a KL term its forward
+pass may be skipped).
 
 Departures: log-ratios are clamped to ±20 before `exp`; a token beyond that gives no gradient
 through its ratio.
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from r1kit.config import LossName
-from r1kit.train.advantage import Scale
+from r1kit.train.advantage import ScaleRewards
 
 MAX_LOG_RATIO = 20.0
 
@@ -37,10 +37,10 @@ Stats = dict[str, Tensor]
 `clipped_high` count the clipped tokens"""
 
 
-class Objective(Protocol):
+class TokenLoss(Protocol):
     """A function that returns the per-token loss [S] and its statistics.
 
-    S scored tokens of B rows, flat, without padding.
+    S scored tokens of B sequences, flat, without padding.
     """
 
     def __call__(
@@ -48,73 +48,75 @@ class Objective(Protocol):
         logprobs: Tensor,
         old_logprobs: Tensor,
         advantages: Tensor,
-        row: Tensor,
-        n_rows: int,
+        sequence_ids: Tensor,
+        n_sequences: int,
         clip_low: float,
         clip_high: float,
     ) -> tuple[Tensor, Stats]:
-        """Take `logprobs`, `old_logprobs`, `advantages` [S] float; `row` [S] in 0..n_rows-1."""
+        """Take float arrays [S]; `sequence_ids` [S] are in 0..n_sequences-1."""
 
 
-Weighting = Callable[[Sequence[int], int], list[float]]
-"""(number of scored tokens of each completion of the whole update [rows], max_tokens) -> weight of
-each token of that completion [rows]"""
+LossAggregation = Callable[[Sequence[int], int], list[float]]
+"""(number of scored tokens of each completion of the whole update, max_tokens) -> weight of
+each token of that completion"""
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    objective: Objective
-    weighting: Weighting
-    scale: Scale
+class LossSpec:
+    token_loss: TokenLoss
+    aggregation: LossAggregation
+    scale_rewards: ScaleRewards
     """divisor of the group advantages"""
 
 
-def token_clip(
+def ppo_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
-    row: Tensor,
-    n_rows: int,
+    sequence_ids: Tensor,
+    n_sequences: int,
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
-    """Compute PPO's clipped surrogate with one ratio per token. Ignores `row` and `n_rows`."""
-    return _pessimistic(_ratio(logprobs - old_logprobs), advantages, clip_low, clip_high)
+    """Compute PPO's clipped surrogate with one ratio per token; ignores `sequence_ids`."""
+    return _clipped_surrogate(_ratio(logprobs - old_logprobs), advantages, clip_low, clip_high)
 
 
-def sequence_clip(
+def gspo_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
-    row: Tensor,
-    n_rows: int,
+    sequence_ids: Tensor,
+    n_sequences: int,
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
     """Compute the same surrogate with one ratio per completion, the geometric mean over tokens.
 
     The value is the sequence's, the gradient each token's own (the paper's GSPO-token form). All
-    tokens of a row must be present.
+    tokens of a sequence must be present.
     """
     log_ratio = (logprobs - old_logprobs).detach()
-    sums = log_ratio.new_zeros(n_rows).index_add(0, row, log_ratio)
-    means = sums / torch.bincount(row, minlength=n_rows)
+    sums = log_ratio.new_zeros(n_sequences).index_add(0, sequence_ids, log_ratio)
+    means = sums / torch.bincount(sequence_ids, minlength=n_sequences)
     own_gradient = logprobs - logprobs.detach()
-    return _pessimistic(_ratio(means[row] + own_gradient), advantages, clip_low, clip_high)
+    return _clipped_surrogate(
+        _ratio(means[sequence_ids] + own_gradient), advantages, clip_low, clip_high
+    )
 
 
-def weight_clip(
+def cispo_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
-    row: Tensor,
-    n_rows: int,
+    sequence_ids: Tensor,
+    n_sequences: int,
     clip_low: float,
     clip_high: float,
 ) -> tuple[Tensor, Stats]:
     """Compute REINFORCE with a clipped importance weight, so that every token keeps a gradient.
 
-    Ignores `row` and `n_rows`.
+    Ignores `sequence_ids` and `n_sequences`.
     """
     ratio = _ratio(logprobs - old_logprobs).detach()
     low, high = 1 - clip_low, 1 + clip_high
@@ -134,8 +136,8 @@ def k3(log_ratio: Tensor) -> Tensor:
 
 def sequence_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
     """Weight every completion equally: 1 / (completions * its length)."""
-    n_rows = sum(length > 0 for length in lengths)
-    return [1 / (n_rows * length) if length else 0.0 for length in lengths]
+    n_sequences = sum(length > 0 for length in lengths)
+    return [1 / (n_sequences * length) if length else 0.0 for length in lengths]
 
 
 def token_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
@@ -146,16 +148,16 @@ def token_mean(lengths: Sequence[int], max_tokens: int) -> list[float]:
 
 def constant_length(lengths: Sequence[int], max_tokens: int) -> list[float]:
     """Divide every completion by the same length: 1 / (completions * max_tokens)."""
-    n_rows = sum(length > 0 for length in lengths)
-    return [1 / (n_rows * max_tokens) if length else 0.0 for length in lengths]
+    n_sequences = sum(length > 0 for length in lengths)
+    return [1 / (n_sequences * max_tokens) if length else 0.0 for length in lengths]
 
 
-LOSSES: dict[LossName, Variant] = {
-    "grpo": Variant(token_clip, sequence_mean, "std"),
-    "dr_grpo": Variant(token_clip, constant_length, "none"),
-    "dapo": Variant(token_clip, token_mean, "std"),
-    "gspo": Variant(sequence_clip, sequence_mean, "std"),
-    "cispo": Variant(weight_clip, token_mean, "std"),
+LOSSES: dict[LossName, LossSpec] = {
+    "grpo": LossSpec(ppo_loss, sequence_mean, "std"),
+    "dr_grpo": LossSpec(ppo_loss, constant_length, "none"),
+    "dapo": LossSpec(ppo_loss, token_mean, "std"),
+    "gspo": LossSpec(gspo_loss, sequence_mean, "std"),
+    "cispo": LossSpec(cispo_loss, token_mean, "std"),
 }
 
 
@@ -163,7 +165,7 @@ def _ratio(log_ratio: Tensor) -> Tensor:
     return log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
 
 
-def _pessimistic(
+def _clipped_surrogate(
     ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float
 ) -> tuple[Tensor, Stats]:
     """Return -min(ratio * A, clip(ratio) * A): leaving the trust region is never rewarded."""

@@ -38,8 +38,8 @@ class PreferencePair:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A completion, prompt included, and its label: `Labelled([1, 52, 9], is_safe=True)`."""
+class LabelledCompletion:
+    """A labelled completion, with its prompt: `LabelledCompletion([1, 52, 9], is_safe=True)`."""
 
     token_ids: list[int]
     is_safe: bool
@@ -49,7 +49,7 @@ class Labelled:
         return len(self.token_ids)
 
 
-Example = PreferencePair | Labelled
+Example = PreferencePair | LabelledCompletion
 
 
 def pairwise_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def _outcomes(
 ) -> tuple[Tensor, Tensor]:
     """Return the losses [B], and the correctness [B] bool, of a micro-batch."""
     pairs = [example for example in examples if isinstance(example, PreferencePair)]
-    labelled = [example for example in examples if isinstance(example, Labelled)]
+    labelled = [example for example in examples if isinstance(example, LabelledCompletion)]
     if pairs and labelled:
         raise ValueError("a step learns from pairs or from labelled completions, not from both")
     if pairs:

@@ -59,7 +59,7 @@ class Step:
 
 
 S = TypeVar("S", bound=Step)
-Collect = Callable[[int, int], S]
+CollectFunction = Callable[[int, int], S]
 """(step, cursor) → trajectories sampled by the current weights"""
 AfterStep = Callable[[RLState, Metrics, S], None]
 
@@ -82,7 +82,7 @@ class Learner:
 def reinforce(
     learner: Learner,
     state: RLState,
-    collect: Collect[S],
+    collect: CollectFunction[S],
     publish: Callable[[int], None],
     after_step: AfterStep[S],
 ) -> None:
@@ -130,7 +130,7 @@ def update(
     is_first: bool,
 ) -> None:
     """Make one optimizer step on this rank's share of the trajectories."""
-    config, variant = learner.config, LOSSES[learner.config.loss]
+    config, loss_spec = learner.config, LOSSES[learner.config.loss]
     weights = _weights(trajectories, config, learner.ranks)
     learned_from = [
         pair
@@ -147,11 +147,11 @@ def update(
         totals.add("n_tokens", torch.tensor(float(batch.input_ids.numel())))
         scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
         logprobs = learner.policy.logprobs(*scored)
-        token_loss, stats = variant.objective(
+        token_loss, stats = loss_spec.token_loss(
             logprobs,
             batch.old_logprobs,
             batch.advantages,
-            batch.row,
+            batch.sequence_ids,
             len(batch.lengths),
             config.clip_low,
             config.clip_high,
@@ -171,7 +171,7 @@ def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks)
     """Return the token weight of each of this rank's trajectories, computed over all ranks."""
     lengths = ranks.gather([sum(trajectory.loss_mask) for trajectory in trajectories])
     all_lengths = [length for part in lengths for length in part]
-    weights = LOSSES[config.loss].weighting(all_lengths, config.max_tokens)
+    weights = LOSSES[config.loss].aggregation(all_lengths, config.max_tokens)
     start = sum(len(part) for part in lengths[: ranks.rank])
     return weights[start : start + len(trajectories)]
 

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from r1kit.chat import run
-from r1kit.chat.backends import Local, Remote, open_voice
+from r1kit.chat.backends import LocalBackend, RemoteBackend, open_backend
 from r1kit.chat.conversation import Conversation
 from r1kit.chat.keyboard import history
 from r1kit.chat.screen import Screen
@@ -73,11 +73,13 @@ def said(output: Console) -> str:
 
 @pytest.fixture
 def chat(a_run: Path) -> Conversation:
-    return Conversation(Local.opened(str(a_run)), SamplingParams(8, temperature=1.0), 0, console())
+    return Conversation(
+        LocalBackend.open_model(str(a_run)), SamplingParams(8, temperature=1.0), 0, console()
+    )
 
 
 class Saying:
-    """A voice that says these chunks, whatever it is asked."""
+    """A backend that replies with these chunks, whatever the messages are."""
 
     name = "saying"
 
@@ -88,7 +90,7 @@ class Saying:
         self.then = then
         self.finish = finish
 
-    def say(self, *_: object) -> Iterator[Piece | FinishReason]:
+    def stream_reply(self, *_: object) -> Iterator[Piece | FinishReason]:
         parser = StreamParser()
         for chunk in self.chunks:
             yield from parser.feed(chunk)
@@ -97,10 +99,10 @@ class Saying:
         yield from parser.finish()
         yield self.finish
 
-    def others(self) -> list[str]:
+    def model_names(self) -> list[str]:
         return ["saying"]
 
-    def turn_to(self, name: str) -> "Saying":
+    def switch_to(self, name: str) -> "Saying":
         raise CheckpointError(f"There is no {name}.")
 
     def close(self) -> None: ...
@@ -113,10 +115,10 @@ def hearing(*chunks: str, then: BaseException | None = None) -> Conversation:
 def test_thinking_its_time_and_the_answer_are_apart() -> None:
     chat = hearing("<thi", "nk>try 4", " wait</th", "ink>x = ", "5")
     assert chat.ask("x?") == "x = 5"
-    thinking, time, told = said(chat.console).rstrip("\n").split("\n")
+    thinking, time, actual = said(chat.console).rstrip("\n").split("\n")
     assert thinking == "try 4 wait"
     assert time.startswith("Thought for 0.")
-    assert told == "x = 5"
+    assert actual == "x = 5"
 
 
 def test_an_answer_without_thinking_tells_no_time() -> None:
@@ -180,15 +182,15 @@ def test_a_stopped_answer_keeps_what_was_said() -> None:
 def test_ctrl_c_in_the_middle_of_a_step_leaves_a_working_engine(chat: Conversation) -> None:
     whole = chat.ask("hello"), chat.messages[-1].reasoning
     chat.messages = []
-    assert isinstance(chat.voice, Local)
-    engine: Any = chat.voice.engine
+    assert isinstance(chat.backend, LocalBackend)
+    engine: Any = chat.backend.engine
     step, steps = engine.step, iter(range(3))
 
     def interrupted() -> object:
-        done = step()
+        result = step()
         if next(steps, None) is None:
             raise KeyboardInterrupt
-        return done
+        return result
 
     engine.step = interrupted
     chat.ask("hello")
@@ -228,18 +230,18 @@ def test_a_full_conversation_says_so(chat: Conversation) -> None:
 
 
 def test_thinking_can_be_turned_off(chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(chat.voice, Local)
-    asked: list[Request] = []
-    engine = chat.voice.engine
+    assert isinstance(chat.backend, LocalBackend)
+    requests: list[Request] = []
+    engine = chat.backend.engine
     submit = engine.submit
 
     def heard(request: Request) -> RequestState:
-        asked.append(request)
+        requests.append(request)
         return submit(request)
 
     monkeypatch.setattr(engine, "submit", heard)
     chat.converse(["hi", "/new", "/think off", "hi", "/think"])
-    free, closed = (chat.voice.tokenizer.decode(request.prompt_ids) for request in asked)
+    free, closed = (chat.backend.tokenizer.decode(request.prompt_ids) for request in requests)
     assert closed == free + "<think></think>"
     assert said(chat.console).count("Thinking is off.") == 2
 
@@ -249,7 +251,7 @@ def test_another_model_answers(chat: Conversation, a_run: Path) -> None:
     text = said(chat.console)
     assert "base-000001\n" in text
     assert "no checkpoint at nothing" in text.replace("\n", " ")
-    assert chat.voice.name == str(a_run / "checkpoints" / "base-000001")
+    assert chat.backend.name == str(a_run / "checkpoints" / "base-000001")
 
 
 def test_a_conversation_is_saved_but_never_over_a_file(tmp_path: Path) -> None:
@@ -285,27 +287,27 @@ def test_questions_from_a_pipe_stand_alone(a_run: Path, monkeypatch: pytest.Monk
 
 
 def test_a_server_is_talked_to_and_says_what_the_model_says(server: Server) -> None:
-    voice = open_voice(f"{server.url}/v1")
-    assert isinstance(voice, Remote)
-    asked = [Message("user", "7x + 3 = 38")]
-    *parts, finish = voice.say(asked, SamplingParams(24, temperature=1.0), 5, True)
+    backend = open_backend(f"{server.url}/v1")
+    assert isinstance(backend, RemoteBackend)
+    messages = [Message("user", "7x + 3 = 38")]
+    *parts, finish = backend.stream_reply(messages, SamplingParams(24, temperature=1.0), 5, True)
     assert finish == "length"
     whole = server.ask(temperature=1, top_p=1).json()["choices"][0]["message"]
     pieces = cast("list[Piece]", parts)
-    heard = "".join(piece.text for piece in pieces if piece.kind == "thinking")
-    assert heard == whole["reasoning_content"]
-    *parts, _ = voice.say(asked, SamplingParams(24), 5, False)
+    thinking_text = "".join(piece.text for piece in pieces if piece.kind == "thinking")
+    assert thinking_text == whole["reasoning_content"]
+    *parts, _ = backend.stream_reply(messages, SamplingParams(24), 5, False)
     assert {piece.kind for piece in cast("list[Piece]", parts)} == {"answer"}
-    assert "deepseek-chat" in voice.others()
-    assert voice.turn_to("deepseek-r1").name.startswith("deepseek-r1 at ")
+    assert "deepseek-chat" in backend.model_names()
+    assert backend.switch_to("deepseek-r1").name.startswith("deepseek-r1 at ")
     with pytest.raises(CheckpointError, match="it has tiny"):
-        voice.turn_to("other")
-    voice.close()
+        backend.switch_to("other")
+    backend.close()
 
 
 def test_a_server_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(EngineError, match="gave no answer"):
-        open_voice("http://127.0.0.1:9/v1")
+        open_backend("http://127.0.0.1:9/v1")
 
 
 def test_what_is_typed_in_another_encoding_is_answered(chat: Conversation, tmp_path: Path) -> None:
@@ -314,9 +316,9 @@ def test_what_is_typed_in_another_encoding_is_answered(chat: Conversation, tmp_p
     assert [message.content for message in chat.messages[:1]] == ["7x \N{REPLACEMENT CHARACTER}"]
     chat.converse([f"/save {tmp_path / 'talk.md'}"])
     assert "7x \N{REPLACEMENT CHARACTER}" in (tmp_path / "talk.md").read_text()
-    kept = history(tmp_path / "history")
-    kept.store_string("7x \ud83d")
-    assert list(kept.load_history_strings()) == ["7x \N{REPLACEMENT CHARACTER}"]
+    remaining = history(tmp_path / "history")
+    remaining.store_string("7x \ud83d")
+    assert list(remaining.load_history_strings()) == ["7x \N{REPLACEMENT CHARACTER}"]
 
 
 def test_no_character_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:

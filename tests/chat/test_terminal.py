@@ -39,9 +39,9 @@ class Terminal:
         """What came since the last wait, up to these words."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found = self.text.find(words, self._at)
-            if found >= 0:
-                start, self._at = self._at, found + len(words)
+            result = self.text.find(words, self._at)
+            if result >= 0:
+                start, self._at = self._at, result + len(words)
                 return self.text[start : self._at]
             if not self._read():
                 break
@@ -115,8 +115,8 @@ def test_a_talk_on_a_terminal(tmp_path: Path, opened: list[Terminal]) -> None:
         terminal.wait_for("›")
         terminal.type("\x04")
         assert terminal.ends_with_code() == 0
-        asked = [body for body in server.asked if "messages" in body]
-        assert asked[0]["messages"] == [{"role": "user", "content": "안녕 你好\nx?"}]
+        requests = [body for body in server.requests if "messages" in body]
+        assert requests[0]["messages"] == [{"role": "user", "content": "안녕 你好\nx?"}]
     file = tmp_path / "r1kit" / "chat_history"
     assert file.stat().st_mode & 0o777 == 0o600
     assert "안녕 你好" in file.read_text()
@@ -141,28 +141,28 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(
         terminal.wait_for("›")
         terminal.type("\x04")
         assert terminal.ends_with_code() == 0
-        asked = [body["messages"] for body in server.asked if "messages" in body]
-        assert [[turn["content"] for turn in turns] for turns in asked] == [
+        requests = [body["messages"] for body in server.requests if "messages" in body]
+        assert [[turn["content"] for turn in turns] for turns in requests] == [
             ["7x + 3\n= 38"],
             ["again?"],
         ]
 
 
 def test_without_a_terminal_it_is_plain_text(folder: Path) -> None:
-    done = completed([*R1, str(folder), "--max-tokens", "6"], "7x + 3 = 38\n다시\n")
-    assert done.returncode == 0
-    assert [line for line in done.stdout.splitlines() if line.startswith("? ")] == [
+    result = completed([*R1, str(folder), "--max-tokens", "6"], "7x + 3 = 38\n다시\n")
+    assert result.returncode == 0
+    assert [line for line in result.stdout.splitlines() if line.startswith("? ")] == [
         "? 7x + 3 = 38",
         "? 다시",
     ]
-    assert "\x1b" not in done.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_a_missing_model_is_refused_at_once() -> None:
     started = time.monotonic()
-    done = subprocess.run([*R1, "runs/nothing/here"], input="", capture_output=True, text=True)
-    assert done.returncode == 3
-    assert "There is no checkpoint at runs/nothing/here" in done.stderr
+    result = subprocess.run([*R1, "runs/nothing/here"], input="", capture_output=True, text=True)
+    assert result.returncode == 3
+    assert "There is no checkpoint at runs/nothing/here" in result.stderr
     assert time.monotonic() - started < 15
 
 
@@ -179,8 +179,8 @@ def test_the_history_is_kept_where_the_system_has_such_files(
 
 def test_a_history_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    kept = history(tmp_path / "file" / "chat_history")
-    kept.store_string("hi")
+    remaining = history(tmp_path / "file" / "chat_history")
+    remaining.store_string("hi")
     gone = history(tmp_path / "gone" / "chat_history")
     (tmp_path / "gone" / "chat_history").unlink()
     (tmp_path / "gone").rmdir()

@@ -12,7 +12,7 @@ from r1kit import claims
 from r1kit.claims import paper, reading
 from r1kit.claims.decide import Claim, combine, judge
 from r1kit.claims.reading import MissingError, Reading
-from r1kit.runs.run_reader import Evidence
+from r1kit.runs.run_reader import RunContents
 from r1kit.types import Json
 
 ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistency": 0.01,
@@ -33,11 +33,11 @@ def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: 
     }
 
 
-def run(metrics: list[Json] | None = None, **results: object) -> Evidence:
-    return Evidence(Path(), {}, {}, metrics or [], [], results, {})
+def run(metrics: list[Json] | None = None, **results: object) -> RunContents:
+    return RunContents(Path(), {}, {}, metrics or [], [], results, {})
 
 
-def rows(*runs: Evidence) -> dict[str, Json]:
+def rows(*runs: RunContents) -> dict[str, Json]:
     return {row["id"]: row for row in claims.table(runs)}
 
 
@@ -46,9 +46,9 @@ def claim(threshold: float) -> Claim:
 
 
 def test_a_ratio_and_its_error() -> None:
-    found = Reading(0.9, 0.03).over(Reading(0.3, 0.02))
-    assert isclose(found.value, 3.0)
-    assert isclose(found.stderr, sqrt(0.03**2 + (3 * 0.02) ** 2) / 0.3)
+    result = Reading(0.9, 0.03).over(Reading(0.3, 0.02))
+    assert isclose(result.value, 3.0)
+    assert isclose(result.stderr, sqrt(0.03**2 + (3 * 0.02) ** 2) / 0.3)
     with pytest.raises(MissingError):
         Reading(1.0, 0.0).over(Reading(0.0, 0.1))
 
@@ -83,21 +83,21 @@ def test_nothing_within_two_errors_is_decided(
 
 def test_claims_about_what_was_not_measured_are_not_there() -> None:
     zero = stage(0.9, mean_tokens=60.0, language_consistency=0.7)
-    found = rows(run(stages={"base": stage(0.2), "zero": zero}))
-    assert list(found) == [
+    result = rows(run(stages={"base": stage(0.2), "zero": zero}))
+    assert list(result) == [
         "zero_accuracy",
         "zero_votes",
         "zero_length",
         "zero_reflection",
         "zero_mixes",
     ]
-    assert found["zero_accuracy"]["value"] == pytest.approx(4.5)
-    assert found["zero_accuracy"]["holds"] is True
-    assert found["zero_votes"]["value"] == pytest.approx(3.0)
-    assert found["zero_mixes"]["value"] == pytest.approx(20.0)
-    assert found["zero_reflection"]["holds"] is False
+    assert result["zero_accuracy"]["value"] == pytest.approx(4.5)
+    assert result["zero_accuracy"]["holds"] is True
+    assert result["zero_votes"]["value"] == pytest.approx(3.0)
+    assert result["zero_mixes"]["value"] == pytest.approx(20.0)
+    assert result["zero_reflection"]["holds"] is False
     assert claims.table([run()]) == []
-    assert json.dumps(list(found.values()))
+    assert json.dumps(list(result.values()))
 
 
 def test_a_claim_needs_every_seed() -> None:
@@ -114,9 +114,9 @@ def test_a_twin_with_less_compute_does_not_count() -> None:
         "distill/b": stage(0.9, n_parameters=20, flops=5.0),
         "distill/b/zero": stage(0.1, flops=4.9),
     }
-    found = rows(run(stages=stages))
-    assert found["distilled_beats_rl"]["value"] == pytest.approx(30.0)
-    assert found["distilled_by_size"]["value"] == pytest.approx(10.0)
+    result = rows(run(stages=stages))
+    assert result["distilled_beats_rl"]["value"] == pytest.approx(30.0)
+    assert result["distilled_by_size"]["value"] == pytest.approx(10.0)
     del stages["distill/a/zero"]
     assert "distilled_beats_rl" not in rows(run(stages=stages))
 
@@ -128,15 +128,15 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
         "ablation/ruled": stage(0.82),
     }
 
-    def scored(judged: float) -> Evidence:
+    def scored(judged: float) -> RunContents:
         scores = {"rejection": 0.6, "ablation/judged": judged}
         liked = {name: {"value": value, "stderr": 0.01} for name, value in scores.items()}
         return run(stages=stages, preference_eval={"scores": liked})
 
-    found = rows(scored(0.9))
-    assert found["preference_hacked"]["value"] == pytest.approx(40.0)
-    assert found["preference_hacked"]["holds"] is True
-    assert found["rule_not_hacked"]["value"] == pytest.approx(2.0)
+    result = rows(scored(0.9))
+    assert result["preference_hacked"]["value"] == pytest.approx(40.0)
+    assert result["preference_hacked"]["holds"] is True
+    assert result["rule_not_hacked"]["value"] == pytest.approx(2.0)
     assert rows(scored(0.5))["preference_hacked"]["value"] == 0.0
     assert "preference_hacked" not in rows(run(stages=stages))
 
@@ -147,8 +147,8 @@ def test_a_curve_of_truth_and_reward_is_that_of_its_stage() -> None:
         {"stage": "ablation/ruled", "step": 2, "accuracy/general": 0.9, "rewards/accuracy": 0.2},
         {"stage": "final", "step": 2, "accuracy/general": 0.7, "rewards/accuracy": 0.2},
     ]
-    found = reading.truth_and_reward(run(metrics), "ablation/ruled", "rewards/accuracy")
-    assert found == [(1, 0.8, 0.1), (2, 0.9, 0.2)]
+    result = reading.truth_and_reward(run(metrics), "ablation/ruled", "rewards/accuracy")
+    assert result == [(1, 0.8, 0.1), (2, 0.9, 0.2)]
 
 
 def test_claims_have_ids_of_their_own_and_say_their_rule() -> None:

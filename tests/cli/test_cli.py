@@ -92,7 +92,7 @@ def test_the_command_itself_is_quiet_and_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "expected"),
     [
         (["run", "none.toml"], 2, "There is no recipe at none.toml"),
         (["run", "little.toml", "--set", "zero.n_step=3"], 2, "did you mean 'n_steps'?"),
@@ -112,7 +112,7 @@ def test_what_a_user_can_mend_is_one_sentence(
     recipe: Path,
     arguments: list[str],
     code: int,
-    told: str,
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(recipe.parent)
@@ -120,7 +120,7 @@ def test_what_a_user_can_mend_is_one_sentence(
     (recipe.parent / "mine/thesis.tex").write_text("mine")
     answer = r1(*arguments)
     assert answer.exit_code == code
-    assert told in answer.stderr
+    assert expected in answer.stderr
     assert answer.stderr.startswith("error: ")
     assert answer.stderr.count("\n") == 1
     assert "Traceback" not in answer.stderr
@@ -155,10 +155,10 @@ def test_the_unexpected_is_written_to_the_run_folder(
     with pytest.raises(typer.Exit) as ended, error_reporting.sentences(Console(), run):
         raise ZeroDivisionError("by a bug")
     assert ended.value.exit_code == error_reporting.UNEXPECTED
-    said = capsys.readouterr().err
-    assert "something unexpected happened (ZeroDivisionError: by a bug)" in said
-    assert "Everything up to step 40 of zero is kept" in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert "something unexpected happened (ZeroDivisionError: by a bug)" in output
+    assert "Everything up to step 40 of zero is kept" in output
+    assert "Traceback" not in output
     assert "ZeroDivisionError: by a bug" in (run / "crash.txt").read_text()
 
 
@@ -167,10 +167,10 @@ def test_the_unexpected_without_a_run_folder_is_written_elsewhere(
 ) -> None:
     with pytest.raises(typer.Exit), error_reporting.sentences(Console(), tmp_path / "none"):
         raise ValueError
-    found = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
-    assert found is not None
-    assert "ValueError" in Path(found[1]).read_text()
-    Path(found[1]).unlink()
+    result = re.search(r"details are in (\S+\.txt)", capsys.readouterr().err)
+    assert result is not None
+    assert "ValueError" in Path(result[1]).read_text()
+    Path(result[1]).unlink()
 
 
 def test_every_error_has_an_exit_code_that_is_not_zero() -> None:
@@ -183,10 +183,12 @@ def test_every_error_has_an_exit_code_that_is_not_zero() -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(recipe: Path) -> None:
     run = recipe.parent / "runs/little"
-    said, shown, code = interrupted([*R1, "run", str(recipe)], run)
-    assert code == 130, said
-    assert re.search(r"Stopped\. Everything up to step \d+ of zero is kept; the same command", said)
-    assert "Traceback" not in said
+    output, shown, code = interrupted([*R1, "run", str(recipe)], run)
+    assert code == 130, output
+    assert re.search(
+        r"Stopped\. Everything up to step \d+ of zero is kept; the same command", output
+    )
+    assert "Traceback" not in output
     assert "r1kit · little" in shown
     steps = [record["step"] for record in read(run).metrics if record["stage"] == "zero"]
     with Fork([sys.executable, "-m", "r1kit", "run", str(recipe)], cwd=recipe.parent) as again:
@@ -212,9 +214,9 @@ def interrupted(command: list[str], run: Path) -> tuple[str, str, int]:
                     process.send_signal(signal.SIGINT)
                     is_sent = True
         assert process.stderr is not None
-        said = process.stderr.read()
+        output = process.stderr.read()
     os.close(leader)
-    return said, shown.decode(errors="replace"), process.returncode
+    return output, shown.decode(errors="replace"), process.returncode
 
 
 def test_doctor_tells_the_machine_and_the_sandbox() -> None:

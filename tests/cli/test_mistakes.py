@@ -143,11 +143,11 @@ def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("line", "code", "told"), MISTAKES)
-def test_a_mistake_is_told_in_a_sentence(line: str, code: int, told: str) -> None:
+@pytest.mark.parametrize(("line", "code", "expected"), MISTAKES)
+def test_a_mistake_is_told_in_a_sentence(line: str, code: int, expected: str) -> None:
     before = contents()
     answer = r1(line)
-    assert (answer.exit_code, told in answer.stderr) == (code, True), answer.stderr
+    assert (answer.exit_code, expected in answer.stderr) == (code, True), answer.stderr
     assert re.fullmatch(r"error: .+[.?)}]\n", answer.stderr), answer.stderr
     assert not PYTHON.search(answer.stderr.removeprefix("error: ")), answer.stderr
     assert contents() == before
@@ -165,7 +165,7 @@ def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     page = (Path(__file__).parents[2] / "docs/runs.md").read_text(encoding="utf-8")
-    told = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
+    actual = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
     kinds: list[type[R1Error]] = [R1Error, *R1Error.__subclasses__()]
     codes = {kind.exit_code for kind in kinds}
-    assert told == codes | {0, UNEXPECTED} | {128 + number for number in ENDING}
+    assert actual == codes | {0, UNEXPECTED} | {128 + number for number in ENDING}

@@ -37,7 +37,7 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "expected"),
     [
         ("[zero]\nn_step = 5", "unknown key 'zero.n_step' (did you mean 'n_steps'?)."),
         ("[zero.optim]\nlearning = 5", "unknown key 'zero.optim.learning'"),
@@ -77,9 +77,9 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[model]\nn_kv_heads = 3", "must be a multiple of n_kv_heads (3)"),
     ],
 )
-def test_a_key_that_cannot_be_meant_is_named(tmp_path: Path, extra: str, told: str) -> None:
+def test_a_key_that_cannot_be_meant_is_named(tmp_path: Path, extra: str, expected: str) -> None:
     message = refused(tmp_path, f"{MINIMAL}{extra}\n")
-    assert told in message
+    assert expected in message
     assert "recipe.toml" in message
 
 
@@ -118,7 +118,7 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "expected"),
     [
         ("zero.n_steps", "--set takes key=value"),
         ("=5", "--set takes key=value"),
@@ -132,8 +132,8 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
         ("tasks.level=2", "tasks is not a section"),
     ],
 )
-def test_a_bad_override_is_a_sentence(tmp_path: Path, override: str, told: str) -> None:
-    assert told in refused(tmp_path, MINIMAL, [override])
+def test_a_bad_override_is_a_sentence(tmp_path: Path, override: str, expected: str) -> None:
+    assert expected in refused(tmp_path, MINIMAL, [override])
 
 
 def test_the_hash_sees_what_decides_the_result_and_nothing_else() -> None:
@@ -188,14 +188,14 @@ def test_a_recipe_written_on_windows_is_read(tmp_path: Path, data: bytes) -> Non
 def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, MINIMAL)
-    for given, near in (
+    for value, near in (
         ("recipe.tml", "recipe.toml"),
         ("recipes/tiny.toml", "tiny"),
         ("smok", "smoke"),
         ("qwen2.5-14b", "distill/qwen2.5-14b"),
     ):
         with pytest.raises(ConfigError) as caught:
-            load(Path(given))
-        assert f"There is no recipe at {given}; did you mean {near}? `r1 recipes`" in str(
+            load(Path(value))
+        assert f"There is no recipe at {value}; did you mean {near}? `r1 recipes`" in str(
             caught.value
         )

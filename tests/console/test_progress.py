@@ -122,14 +122,14 @@ def test_without_a_terminal_there_is_a_line_every_few_steps() -> None:
         lines.sample(GROUP)
         result = {"pass_at_1": 0.88, "stderr": 0.016, "mean_tokens": 91.0}
         lines.stage_finished("zero", {"evals": {"reasoning": result}})
-    said = file.getvalue().splitlines()
-    assert said[0] == "zero: grpo"
-    assert said[1].startswith("zero 1/100 · accuracy 52.3 % · length 61.2 · reflection 2.10")
-    assert [line.split()[1] for line in said[1:-1]] == [
+    output = file.getvalue().splitlines()
+    assert output[0] == "zero: grpo"
+    assert output[1].startswith("zero 1/100 · accuracy 52.3 % · length 61.2 · reflection 2.10")
+    assert [line.split()[1] for line in output[1:-1]] == [
         "1/100",
         *(f"{s}/100" for s in range(5, 101, 5)),
     ]
-    assert said[-1] == "zero finished: pass@1 88.0 ± 1.6 % · 91.0 tokens"
+    assert output[-1] == "zero finished: pass@1 88.0 ± 1.6 % · 91.0 tokens"
     assert "\x1b" not in file.getvalue()
 
 
@@ -149,8 +149,8 @@ def test_time_left_is_not_taken_in_by_a_slow_beginning_or_by_counts_that_jump() 
     assert progress.seconds_left(30.0) is None
     progress.add(32, {}, 30.1)
     assert progress.seconds_left(30.1) == pytest.approx(2.3)
-    for done in range(48, 401, 16):  # and all of a sudden ten times slower
-        progress.add(done, {}, 30.1 + (done - 32) / 16)
+    for n_done in range(48, 401, 16):  # and all of a sudden ten times slower
+        progress.add(n_done, {}, 30.1 + (n_done - 32) / 16)
     progress.n_steps = 416
     assert progress.seconds_left(progress.ticks[-1][1]) == pytest.approx(1.0)
 
@@ -189,16 +189,16 @@ def test_what_is_only_counted_is_a_line_every_ten_seconds() -> None:
     for step in range(1, 41):
         clock.now += 1.0
         lines.step("bench", step, {})
-    said = file.getvalue().splitlines()
-    assert [line.split()[1] for line in said[1:]] == ["11/40", "22/40", "33/40"]
-    assert said[1] == "bench 11/40 · 0:29 left"
+    output = file.getvalue().splitlines()
+    assert [line.split()[1] for line in output[1:]] == ["11/40", "22/40", "33/40"]
+    assert output[1] == "bench 11/40 · 0:29 left"
 
 
 def test_many_finished_stages_do_not_fill_the_terminal() -> None:
     console = Console(width=80, force_terminal=True, file=io.StringIO(), record=True)
     view = LiveView(console, "tiny")
-    for place in range(20):
-        view.stage_finished(f"stage{place}", {"accuracy": 0.9, "stderr": 0.02, "wall_s": 3.0})
+    for index in range(20):
+        view.stage_finished(f"stage{index}", {"accuracy": 0.9, "stderr": 0.02, "wall_s": 3.0})
     console.print(view.picture())
     text = console.export_text()
     assert "12 stages before" in text

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from r1kit.console.plain_lines import PlainLines
-from r1kit.console.trackers import Tracked, open_sink, scalars
+from r1kit.console.trackers import TrackingObserver, open_sink, scalars
 from r1kit.errors import ConfigError
 from r1kit.types import Json
 
@@ -20,11 +20,11 @@ def write(path: Path, *lines: Json) -> None:
 
 
 def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path) -> None:
-    said = io.StringIO()
+    output = io.StringIO()
     sent: list[tuple[int, Json | None]] = []
     write(tmp_path, {"stage": "base", "step": 1, "loss": 2.0})
-    with Tracked(
-        PlainLines(Console(file=said)), tmp_path, lambda n, line: sent.append((n, line))
+    with TrackingObserver(
+        PlainLines(Console(file=output)), tmp_path, lambda n, line: sent.append((n, line))
     ) as view:
         write(tmp_path, {"stage": "base", "step": 2, "loss": 1.0})
         view.stage_started("base", 2, "pretraining")
@@ -40,12 +40,12 @@ def test_every_line_arrives_once_also_those_of_earlier_sessions(tmp_path: Path) 
         view.sample({})
         view.stage_finished("base", {})
     assert sent[2:] == [(2, {"stage": "base", "step": 3}), (3, None)]
-    assert "base 2/2 · loss 1.00" in said.getvalue()
+    assert "base 2/2 · loss 1.00" in output.getvalue()
 
 
 def test_a_run_that_wrote_nothing_is_finished_all_the_same(tmp_path: Path) -> None:
     sent: list[Json | None] = []
-    with Tracked(
+    with TrackingObserver(
         PlainLines(Console(file=io.StringIO())), tmp_path, lambda n, line: sent.append(line)
     ):
         pass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.candidate import drafts
+from r1kit.curate.candidate import candidates_of
 from r1kit.curate.contamination import BenchmarkQuestions, uncontaminated
 from r1kit.curate.words import ngrams, words
 from r1kit.types import Json
@@ -27,8 +27,8 @@ THETA = (
 
 def modes(question: str, *questions: str) -> list[str]:
     """Without the template of what is there word for word."""
-    found = [overlap.mode for overlap in BenchmarkQuestions("b", questions).overlaps(question)]
-    return [mode for mode in found if mode != "template" or "exact" not in found]
+    result = [overlap.mode for overlap in BenchmarkQuestions("b", questions).overlaps(question)]
+    return [mode for mode in result if mode != "template" or "exact" not in result]
 
 
 @pytest.mark.parametrize(
@@ -117,21 +117,25 @@ def test_the_filter_names_benchmark_mode_and_what_matched(make_group: MakeGroup)
         make_group(text, question="What is 3-2?"),
         make_group(text, question="what is 2+2"),
     ]
-    remarks = uncontaminated(drafts(groups), benchmarks, ("exact", "8-gram"))
-    told = [remark and (remark.why, remark.is_note) for remark in remarks]
-    assert told == [("clips 8-gram", False), ("clips 8-gram", False), ("sums template", True), None,
-                    ("sums exact", False)]  # fmt: skip
+    remarks = uncontaminated(candidates_of(groups), benchmarks, ("exact", "8-gram"))
+    actual = [remark and (remark.why, remark.is_note) for remark in remarks]
+    assert actual == [
+        ("clips 8-gram", False), ("clips 8-gram", False), ("sums template", True), None,
+        ("sums exact", False),
+    ]  # fmt: skip
     assert remarks[0] is not None
     assert remarks[0].example == "“sold clips to 48 of her friends in” is in question 1"
     # A looser rule only notes what a stricter one takes.
-    loose = uncontaminated(drafts(groups), benchmarks, ("13-gram",))
+    loose = uncontaminated(candidates_of(groups), benchmarks, ("13-gram",))
     assert [remark.is_note for remark in loose if remark] == [True] * 4
 
 
 def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group: MakeGroup) -> None:
     group = make_group("<think>a</think>5", question=CLIPS)
     for mode in ("exact", "13-gram", "8-gram", "template"):
-        [remark] = uncontaminated(drafts([group]), [BenchmarkQuestions("clips", [CLIPS])], (mode,))
+        [remark] = uncontaminated(
+            candidates_of([group]), [BenchmarkQuestions("clips", [CLIPS])], (mode,)
+        )
         assert remark is not None
         assert (remark.why, remark.is_note) == (f"clips {mode}", False)
 
@@ -139,10 +143,10 @@ def test_a_rule_for_one_mode_takes_what_overlaps_in_surer_modes_too(make_group: 
 @given(st.lists(st.sampled_from(["alpha", "beta", "7", "x", "求", "어느"]), max_size=30))
 def test_modes_imply_each_other(tokens: list[str]) -> None:
     text = " ".join(tokens)
-    found = modes(f"{text} .", text)
-    assert ("exact" in found) == bool(tokens)
-    assert ("13-gram" in found) == (len(words(text)) >= 13)
-    assert ("8-gram" in found) == (len(words(text)) >= 8)
+    result = modes(f"{text} .", text)
+    assert ("exact" in result) == bool(tokens)
+    assert ("13-gram" in result) == (len(words(text)) >= 13)
+    assert ("8-gram" in result) == (len(words(text)) >= 8)
 
 
 def rows(name: str) -> list[Json]:
@@ -171,11 +175,11 @@ def disguised(question: str, rng: random.Random) -> str:
 )
 def test_known_questions_are_caught_in_disguise(name: str, field: str) -> None:
     rng = random.Random(0)
-    known = rng.sample([row[field] for row in rows(name)], 150)
-    benchmark = BenchmarkQuestions(name, known)
-    for question in rng.sample(known, len(known)):
-        found = [overlap.mode for overlap in benchmark.overlaps(disguised(question, rng))]
-        assert set(found) & {"exact", "8-gram"}, question
+    shared = rng.sample([row[field] for row in rows(name)], 150)
+    benchmark = BenchmarkQuestions(name, shared)
+    for question in rng.sample(shared, len(shared)):
+        result = [overlap.mode for overlap in benchmark.overlaps(disguised(question, rng))]
+        assert set(result) & {"exact", "8-gram"}, question
 
 
 def test_the_training_set_of_gsm8k_hardly_meets_its_test_set() -> None:

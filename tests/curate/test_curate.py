@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from r1kit.curate import (
     BenchmarkQuestions,
+    FilterRules,
     Provenance,
-    Rules,
     conversation,
     curate,
     messages_of,
     read_conversations,
 )
-from r1kit.curate.candidate import drafts
-from r1kit.curate.filter_pipeline import Count, Filter, Rejection, run
+from r1kit.curate.candidate import candidates_of
+from r1kit.curate.filter_pipeline import Filter, FilterCounts, Rejection, run
 from r1kit.errors import ConfigError, CurationError
 from r1kit.files.atomic import replace_lines
 from r1kit.files.json_lines import read_lines
@@ -67,12 +67,12 @@ def groups(make_group: MakeGroup) -> list[Group]:
 def test_every_filter_counts_what_it_takes(groups: list[Group]) -> None:
     benchmarks = [BenchmarkQuestions("sums", ["what is 2+2"])]
     rows, report = (
-        (done := curate(groups, ORIGIN, Rules(per_problem=2), benchmarks)).rows,
-        done.report,
+        (result := curate(groups, ORIGIN, FilterRules(per_problem=2), benchmarks)).rows,
+        result.report,
     )
     counts = {count.filter: count for count in report.counts}
     assert list(counts) == ALL
-    assert {name: count.taken for name, count in counts.items()} == {
+    assert {name: count.rejected for name, count in counts.items()} == {
         "correct": {"no answer": 2},
         "finished": {"cut": 1, "no thinking": 1},
         "readable": {"repeats itself": 1},
@@ -117,21 +117,21 @@ def test_a_row_says_where_it_is_from(make_group: MakeGroup) -> None:
 
 
 def test_rows_go_to_a_file_and_come_back(tmp_path: Path) -> None:
-    said = (Message("user", "Hi\n안녕"), Message("assistant", "", None), Message("user", "7?"),
+    output = (Message("user", "Hi\n안녕"), Message("assistant", "", None), Message("user", "7?"),
             Message("assistant", "\\boxed{7}", "try"))  # fmt: skip
-    rows = [conversation(said, task="general"), conversation(said[:1])]
+    rows = [conversation(output, task="general"), conversation(output[:1])]
     replace_lines(tmp_path / "rows.jsonl", rows)
     replace_lines(tmp_path / "rows.jsonl", rows)
     assert [record for _, record in read_lines(tmp_path / "rows.jsonl")] == rows
-    assert messages_of(rows[0]) == said
+    assert messages_of(rows[0]) == output
     other = {"role": "assistant", "content": "a", "reasoning": "b"}
     assert messages_of({"messages": [other]}) == (Message("assistant", "a", "b"),)
 
 
 def test_the_same_in_gives_the_same_out(groups: list[Group]) -> None:
-    one, two = curate(groups, ORIGIN), curate(groups, ORIGIN)
-    assert json.dumps(one.rows) == json.dumps(two.rows)
-    assert one.report == two.report
+    item, two = curate(groups, ORIGIN), curate(groups, ORIGIN)
+    assert json.dumps(item.rows) == json.dumps(two.rows)
+    assert item.report == two.report
 
 
 def test_the_prompt_opened_the_thinking(make_group: MakeGroup) -> None:
@@ -150,20 +150,22 @@ def test_pass_rates_choose_the_problems(make_group: MakeGroup) -> None:
     hard = make_group(text("lucky"), *[(text(f"n{i}"), WRONG) for i in range(9)], id="t/hard")
     easy = make_group(text("one"), text("two"), id="t/easy")
     fair = make_group(text("fair"), (text("no"), WRONG), id="t/fair")
-    done = curate([hard, easy, fair], ORIGIN, Rules(lowest_pass_rate=0.2, highest_pass_rate=0.9))
-    assert [row["provenance"]["problem"] for row in done.rows] == ["t/fair"]
-    [count] = [count for count in done.report.counts if count.filter == "pass rate"]
-    assert count.taken == {"too easy": 2, "too hard": 1}
+    result = curate(
+        [hard, easy, fair], ORIGIN, FilterRules(lowest_pass_rate=0.2, highest_pass_rate=0.9)
+    )
+    assert [row["provenance"]["problem"] for row in result.rows] == ["t/fair"]
+    [count] = [count for count in result.report.counts if count.filter == "pass rate"]
+    assert count.rejected == {"too easy": 2, "too hard": 1}
 
 
-def test_nothing_left_is_an_error_that_says_who_took_it(make_group: MakeGroup) -> None:
+def test_nothing_left_is_an_error_that_names_the_filters(make_group: MakeGroup) -> None:
     group = make_group((text("a"), WRONG), (text("b"), {"finish": "length"}), text("다시"))
     with pytest.raises(CurationError) as raised:
         curate([group], ORIGIN)
     assert str(raised.value) == (
-        "No conversation is left of 3 rollouts: correct took 1 of 3 (no answer 1); finished took 1 "
-        "of 2 (cut 1); language took 1 of 1 (mixed thinking 1). Sample more of each problem, or "
-        "loosen the rule of 'language', which took the last ones."
+        "No conversation is left of 3 rollouts: correct rejected 1 of 3 (no answer 1); finished "
+        "rejected 1 of 2 (cut 1); language rejected 1 of 1 (mixed thinking 1). Sample more of each "
+        "problem, or loosen the rule of 'language', which rejected the last ones."
     )
     with pytest.raises(CurationError, match="no rollout"):
         curate([], ORIGIN)
@@ -175,14 +177,14 @@ def test_the_table_and_the_dict(make_group: MakeGroup) -> None:
         [group], ORIGIN, benchmarks=[BenchmarkQuestions("sums", ["what is 2+2"])]
     ).report
     lines = report.table().splitlines()
-    assert lines[0].split() == ["filter", "in", "taken", "kept", "reasons"]
+    assert lines[0].split() == ["filter", "in", "rejected", "kept", "reasons"]
     assert lines[1].split(None, 4) == ["correct", "2", "1", "1", "no answer 1"]
     assert lines[6].split(None, 4) == ["benchmarks", "1", "0", "1", "noted: sums template 1"]
     assert lines[10].split() == ["kept", "2", "1", "50.0%"]
     assert lines[12] == "  benchmarks, sums template: “what is # + #” is in question 0"
-    told = json.loads(json.dumps(report.as_dict()))
-    assert told["n_in"], told["n_out"] == (2, 1)
-    assert told["counts"][0]["taken"] == {"no answer": 1}
+    actual = json.loads(json.dumps(report.as_dict()))
+    assert actual["n_in"], actual["n_out"] == (2, 1)
+    assert actual["counts"][0]["rejected"] == {"no answer": 1}
 
 
 @given(st.lists(st.sampled_from(["take", "note", "both", "pass"]), max_size=12))
@@ -194,17 +196,17 @@ def test_a_funnel_keeps_order_and_adds_up(kinds: list[Any]) -> None:
         "both": Rejection("c"),
     }
     step = Filter("any", lambda given: [remarks[kind] for kind in given])
-    kept, report = run(kinds, [step, step])
-    assert kept == [kind for kind in kinds if kind in ("note", "pass")]
+    remaining, report = run(kinds, [step, step])
+    assert remaining == [kind for kind in kinds if kind in ("note", "pass")]
     first, second = report.counts
-    assert isinstance(first, Count)
-    assert first.n_in - first.n_out == sum(first.taken.values())
-    assert (second.n_in, second.n_out, second.taken) == (len(kept), len(kept), {})
+    assert isinstance(first, FilterCounts)
+    assert first.n_in - first.n_out == sum(first.rejected.values())
+    assert (second.n_in, second.n_out, second.rejected) == (len(remaining), len(remaining), {})
     assert first.noted.get("b", 0) == kinds.count("note")
 
 
 def test_an_empty_group_is_no_draft(make_group: MakeGroup) -> None:
-    assert drafts([make_group()]) == []
+    assert candidates_of([make_group()]) == []
 
 
 def test_conversations_are_read_as_people_write_them(tmp_path: Path) -> None:

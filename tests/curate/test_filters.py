@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.curate.candidate import Candidate, drafts
+from r1kit.curate.candidate import Candidate, candidates_of
 from r1kit.curate.filter_pipeline import Rejection
 from r1kit.curate.filters import consistent, correct, difficult, finished, readable, shortest
 from r1kit.curate.readable import compression, repeated_ngrams, unreadable, untidy
@@ -21,7 +21,7 @@ GOOD = "<think>try 5, yes</think>\\boxed{5}"
 
 
 def judged(look: Callable[[Candidate], Rejection | None], group: Group) -> list[str | None]:
-    return [remark.why if remark else None for remark in map(look, drafts([group]))]
+    return [remark.why if remark else None for remark in map(look, candidates_of([group]))]
 
 
 def test_correct_is_a_right_verdict(make_group: MakeGroup) -> None:
@@ -78,8 +78,8 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("text", "why"), UNREADABLE)
 def test_unreadable(text: str, why: str | None) -> None:
-    found = unreadable(text)
-    assert (found and found[0]) == why
+    result = unreadable(text)
+    assert (result and result[0]) == why
 
 
 def test_thinking_is_prose_and_answers_may_be_code(make_group: MakeGroup) -> None:
@@ -154,28 +154,33 @@ def test_consistent_in_thinking_and_answer(
     make_group: MakeGroup, text: str, language: str, why: str | None
 ) -> None:
     group = make_group(text, language=language)
-    assert judged(lambda draft: consistent(draft, 0.9), group) == [why]
+    assert judged(lambda candidate: consistent(candidate, 0.9), group) == [why]
 
 
 def test_one_foreign_word_in_ten_passes(make_group: MakeGroup) -> None:
     group = make_group(f"<think>{'wait ' * 9}다시</think>5", f"<think>{'wait ' * 8}다시</think>5")
-    assert judged(lambda draft: consistent(draft, 0.9), group) == [None, "mixed thinking"]
+    assert judged(lambda candidate: consistent(candidate, 0.9), group) == [None, "mixed thinking"]
 
 
 def test_pass_rate_bounds_are_included(make_group: MakeGroup) -> None:
     group = make_group(GOOD, (GOOD, {"correct": False}), GOOD, (GOOD, {"correct": False}))
-    [draft, *_] = drafts([group])
-    assert (draft.pass_rate, draft.n_samples) == (0.5, 4)
-    assert difficult(draft, 0.5, 0.5) is None
-    assert difficult(draft, 0.6, 1.0) == Rejection("too hard", "50%")
-    assert difficult(draft, 0.0, 0.4) == Rejection("too easy", "50%")
+    [candidate, *_] = candidates_of([group])
+    assert (candidate.pass_rate, candidate.n_samples) == (0.5, 4)
+    assert difficult(candidate, 0.5, 0.5) is None
+    assert difficult(candidate, 0.6, 1.0) == Rejection("too hard", "50%")
+    assert difficult(candidate, 0.0, 0.4) == Rejection("too easy", "50%")
 
 
 def test_the_shortest_of_each_problem_stay(make_group: MakeGroup) -> None:
     lengths = [30, 10, 20, 10]
-    one = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
+    item = make_group(*[(GOOD, {"n_tokens": n}) for n in lengths], id="t/1")
     two = make_group((GOOD, {"n_tokens": 99}), id="t/2")
-    remarks = shortest(drafts([one, two]), 2)
+    remarks = shortest(candidates_of([item, two]), 2)
     assert [remark.why if remark else None for remark in remarks] == [
         "more than 2 of a problem", None, "more than 2 of a problem", None, None]  # fmt: skip
-    assert [remark is None for remark in shortest(drafts([one]), 1)] == [False, True, False, False]
+    assert [remark is None for remark in shortest(candidates_of([item]), 1)] == [
+        False,
+        True,
+        False,
+        False,
+    ]

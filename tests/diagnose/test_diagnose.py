@@ -95,12 +95,12 @@ def test_collapse_names_the_best_step_and_a_lower_rate() -> None:
 
 
 def test_a_judge_that_likes_wrong_answers_is_hacked() -> None:
-    found = only_warning(
+    result = only_warning(
         run(rewards__preference=lambda s: s / 60, rewards__accuracy=lambda s: 0.6 - s / 120)
     )
-    assert found.title == "The judge is hacked"
+    assert result.title == "The judge is hacked"
     assert (
-        "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in found.observation
+        "rose from 0.09 to 0.93 while right answers fell from 55.4% to 13.7%" in result.observation
     )
 
 
@@ -121,7 +121,7 @@ def test_a_wobble_is_no_collapse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "title", "seen"),
+    ("changes", "title", "observed"),
     [
         ({"entropy": lambda s: 0.6 / s**2}, "Nothing left to explore", "Entropy fell from"),
         ({"completions__clipped_ratio": 0.4}, "Answers are cut off", "40% of the answers reach"),
@@ -153,10 +153,12 @@ def test_a_wobble_is_no_collapse() -> None:
         ),
     ],
 )
-def test_trouble_is_named_with_its_numbers(changes: dict[str, Any], title: str, seen: str) -> None:
+def test_trouble_is_named_with_its_numbers(
+    changes: dict[str, Any], title: str, observed: str
+) -> None:
     warning = only_warning(run(**changes))
     assert warning.title == title
-    assert seen in warning.observation
+    assert observed in warning.observation
     assert warning.cause
     assert warning.action
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from r1kit import cli, config, report
-from r1kit.chat.backends import Local
+from r1kit.chat.backends import LocalBackend
 from r1kit.console.live_view import observer
 from r1kit.errors import R1Error
 from r1kit.files.atomic import MARKER, SEAL, seal, unsealed
@@ -226,8 +226,14 @@ def run_again(run: Path) -> str:
 
 def answer(model: Path) -> str:
     """What `r1 chat` and inference.py do."""
-    asked = [Message("user", "2x = 4")]
-    return repr(list(Local.opened(str(model)).say(asked, SamplingParams(4, 0.0), 0, True)))
+    messages = [Message("user", "2x = 4")]
+    return repr(
+        list(
+            LocalBackend.open_model(str(model)).stream_reply(
+                messages, SamplingParams(4, 0.0), 0, True
+            )
+        )
+    )
 
 
 def outcome(run: Path) -> dict[str, object]:
@@ -307,10 +313,10 @@ def test_a_report_is_made_of_what_was_written_or_not_at_all(home: Path) -> None:
 
 
 def test_a_model_answers_as_it_did_or_says_what_is_wrong(home: Path) -> None:
-    newest = "checkpoints/zero-000003"
-    expected = answer(home / "finished" / newest)
+    newest_tokens = "checkpoints/zero-000003"
+    expected = answer(home / "finished" / newest_tokens)
 
     def ask(run: Path) -> str:
-        return answer(run / newest)
+        return answer(run / newest_tokens)
 
-    assert walk(home, "finished", (newest,), ask, lambda run, said: said == expected) == []
+    assert walk(home, "finished", (newest_tokens,), ask, lambda run, said: said == expected) == []

@@ -32,25 +32,25 @@ class Fed(RemoteEngine):
 
     def __init__(self, *scripts: Iterable[list[int]]) -> None:
         super().__init__(WORDS, vocab_size=len(WORDS), eos_ids=EOS, max_positions=None)
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self._scripts = iter(scripts)
         self._parts: Iterator[list[int]] = iter(())
 
     def step(self) -> list[RequestState]:
-        [[row]] = self._rows.values()
+        [[completion]] = self._remote_completions.values()
         part = next(self._parts, None)
         if part is None:
-            is_ended = bool(row.token_ids) and row.token_ids[-1] in EOS
-            self._take(row, CompletionUpdate(finish="stop" if is_ended else "length"))
+            is_ended = bool(completion.token_ids) and completion.token_ids[-1] in EOS
+            self._apply(completion, CompletionUpdate(finish="stop" if is_ended else "length"))
         else:
-            self._take(row, CompletionUpdate(part, [-0.5] * len(part)))
+            self._apply(completion, CompletionUpdate(part, [-0.5] * len(part)))
         return []
 
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        self.asked.append(job.request)
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
+        self.requests.append(state.request)
         self._parts = iter(next(self._scripts))
 
-    def _cancel(self, row: RemoteCompletion) -> None: ...
+    def _cancel(self, completion: RemoteCompletion) -> None: ...
 
 
 def said(
@@ -59,9 +59,9 @@ def said(
     """All that is said of a completion that comes in these parts."""
     engine = parts if isinstance(parts, Fed) else Fed(parts)
     request = Request(PROMPT, 1, SamplingParams(500), 3)
-    opening = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
+    rendered_prompt = RenderedPrompt(PROMPT, part)  # type: ignore[arg-type]
     ask = GenerationRequest(
-        request, opening, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
+        request, rendered_prompt, stop=stop, close_ids=CLOSE, wants_logprobs=True, **fields
     )
     [completing] = begin(engine, ask, WORDS)
     saids: list[Chunk] = []
@@ -71,15 +71,15 @@ def said(
     return saids
 
 
-def cut(ids: list[int], places: Iterable[int]) -> list[list[int]]:
-    edges = [0, *sorted({place % len(ids) for place in places} - {0}), len(ids)]
+def cut(ids: list[int], positions: Iterable[int]) -> list[list[int]]:
+    edges = [0, *sorted({index % len(ids) for index in positions} - {0}), len(ids)]
     return [ids[a:b] for a, b in pairwise(edges)]
 
 
 def counted(saids: list[Chunk]) -> tuple[int, int, str, str]:
     whole = FullCompletion()
-    for one in saids:
-        whole.add(one)
+    for item in saids:
+        whole.add(item)
     n, n_thinking = sum(s.n_tokens for s in saids), sum(s.n_thinking for s in saids)
     return n, n_thinking, whole.thinking, whole.answer
 
@@ -112,7 +112,7 @@ def test_any_cut_says_and_counts_the_same(
     places: list[int], part: str, before: str, stop: tuple[str, ...]
 ) -> None:
     ids = encoded(f"{before}try 4: 다시 😀 wait</think>\n안녕 😀 the answer is 5")
-    alone = said([[one] for one in ids], part, stop)
+    alone = said([[item] for item in ids], part, stop)
     together = said(cut(ids, places), part, stop)
     assert counted(together) == counted(alone)
 
@@ -120,11 +120,11 @@ def test_any_cut_says_and_counts_the_same(
 def test_log_probabilities_stand_where_their_tokens_do() -> None:
     ids = encoded("wait</think>5")
     whole = FullCompletion()
-    for one in said([ids], "thinking"):
-        whole.add(one)
-    told = ChatWriter(True, WORDS).whole(whole)["logprobs"]
-    assert [t["token"] for t in told["content"]] == [WORDS.decode([i]) for i in encoded("5")]
-    assert len(told["reasoning_content"]) == len(ids) - len(told["content"])
+    for item in said([ids], "thinking"):
+        whole.add(item)
+    logprobs = ChatWriter(True, WORDS).whole(whole)["logprobs"]
+    assert [t["token"] for t in logprobs["content"]] == [WORDS.decode([i]) for i in encoded("5")]
+    assert len(logprobs["reasoning_content"]) == len(ids) - len(logprobs["content"])
 
 
 CUTS = st.lists(st.integers(0, 10**6), max_size=12)
@@ -141,11 +141,11 @@ def test_an_end_of_text_inside_the_thinking_closes_it(eos: int, places: list[int
         n_tokens, len(thinking) + len(CLOSE), "try 4: wait 다시", "the answer is 5"
     )  # fmt: skip
     assert (saids[-1].finish, saids[-1].thought) == ("stop", "stop")
-    _, rest = engine.asked
+    _, rest = engine.requests
     assert rest.prompt_ids == [*PROMPT, *thinking, *CLOSE]
     assert rest.sampling == SamplingParams(500 - len(thinking) - len(CLOSE), min_tokens=1)
-    told = [token.id for one in saids for token in one.tokens]
-    assert told == [*thinking, *answer, EOS[0]]
+    actual = [token.id for item in saids for token in item.tokens]
+    assert actual == [*thinking, *answer, EOS[0]]
 
 
 @given(CUTS)
@@ -155,7 +155,7 @@ def test_an_end_of_text_right_behind_the_thinking_is_not_an_answer(places: list[
     saids = said(engine, "thinking", budget=len(thought) - 1)
     assert counted(saids)[2:] == ("try 4", "5")
     assert saids[-1].thought == "stop"
-    assert engine.asked[1].prompt_ids == [*PROMPT, *thought]
+    assert engine.requests[1].prompt_ids == [*PROMPT, *thought]
 
 
 def test_an_answer_that_is_asked_for_again_may_be_empty() -> None:
@@ -163,7 +163,7 @@ def test_an_answer_that_is_asked_for_again_may_be_empty() -> None:
     saids = said(engine, "thinking")
     assert counted(saids)[2:] == ("", "")
     assert saids[-1].finish == "stop"
-    assert len(engine.asked) == 2
+    assert len(engine.requests) == 2
 
 
 def test_without_room_for_an_answer_thinking_that_ends_is_cut() -> None:
@@ -178,7 +178,7 @@ def test_without_room_for_an_answer_thinking_that_ends_is_cut() -> None:
     engine.step()
     last = completing.advance(engine)[-1]
     assert (last.finish, last.thought) == ("length", "length")
-    assert len(engine.asked) == 1
+    assert len(engine.requests) == 1
 
 
 @given(CUTS, st.sampled_from([("4: w",), ("wait", "4"), ("\n\n", "try"), ("</think>",)]))
@@ -202,7 +202,7 @@ def test_a_stop_string_ends_the_answer_and_the_count_where_it_is_complete(
     assert answer == "the answer "
     assert n_tokens == len(encoded(f"{thought}the answer is 4"))
     assert saids[-1].finish == "stop"
-    assert len([token for one in saids for token in one.tokens]) == n_tokens
+    assert len([token for item in saids for token in item.tokens]) == n_tokens
 
 
 def test_text_that_could_begin_a_stop_string_is_said_when_it_does_not() -> None:
@@ -213,4 +213,4 @@ def test_text_that_could_begin_a_stop_string_is_said_when_it_does_not() -> None:
 def test_chats_tell_the_engine_no_stop_strings() -> None:
     engine = Fed([[*encoded("5"), EOS[0]]], [encoded("wait 5")])
     said(engine, "thinking", ("5",))
-    assert {request.sampling.stop for request in engine.asked} == {()}
+    assert {request.sampling.stop for request in engine.requests} == {()}

@@ -54,8 +54,8 @@ def engine(opened: Opened) -> LocalEngine:
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
 def test_it_follows_the_schema(engine: LocalEngine, schema: Json, temperature: float) -> None:
     sampling = SamplingParams(200, temperature, json_schema=as_schema(schema))
-    [found] = generate(engine, [Request([5, 6, 7], 6, sampling, seed=3)])
-    for completion in found:
+    [result] = generate(engine, [Request([5, 6, 7], 6, sampling, seed=3)])
+    for completion in result:
         assert completion.finish == "stop"
         jsonschema_rs.validate(schema, json.loads(completion.text))
         assert all(logprob <= 0 for logprob in completion.logprobs)
@@ -66,8 +66,8 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
     bound = dataclasses.replace(free, json_schema=as_schema(SCHEMAS[4]))
     alone = [generate(engine, [Request([5, 6], 3, s, seed=1)])[0] for s in (free, bound)]
     together = generate(engine, [Request([5, 6], 3, s, seed=1) for s in (free, bound)])
-    for one, other in zip(alone, together, strict=True):
-        assert [c.token_ids for c in one] == [c.token_ids for c in other]
+    for first, other in zip(alone, together, strict=True):
+        assert [c.token_ids for c in first] == [c.token_ids for c in other]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_the_free_are_not_bound_and_the_bound_do_not_depend_on_them(engine: Loca
      {"type": "string", "pattern": "("}],
 )  # fmt: skip
 def test_what_cannot_be_followed_is_told(tokenizer: PreTrainedTokenizerBase, schema: Json) -> None:
-    with pytest.raises(GrammarError) as told:
+    with pytest.raises(GrammarError) as error:
         Grammars(tokenizer, len(tokenizer), [tokenizer.eos_token_id]).start(as_schema(schema))
-    assert 10 < len(str(told.value)) <= 200
+    assert 10 < len(str(error.value)) <= 200
 
 
 def test_a_schema_is_compiled_once_and_walked_apart(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -132,15 +132,15 @@ def test_a_completion_that_cannot_be_held_to_its_schema_ends_alone(engine: Local
         SamplingParams(150, 1.5, json_schema=as_schema(schema)) for schema in (HOSTILE, SCHEMAS[4])
     ]
     alone = generate(engine, [Request([5, 6], 2, bound[1], seed=1)])[0]
-    jobs = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
-    while any(job.n_left for job in jobs):
+    states = [engine.submit(Request([5, 6], 2, sampling, seed=1)) for sampling in bound]
+    while any(state.n_left for state in states):
         engine.step()
-    hostile, ordinary = jobs
+    hostile, ordinary = states
     assert hostile.errors
     with pytest.raises(GrammarError, match="counted repetitions"):
         hostile.results()
     with pytest.raises(GrammarError):
-        engine.sampled(hostile, next(iter(hostile.errors)))
+        engine.sampled_ids(hostile, next(iter(hostile.errors)))
     assert [c.token_ids for c in ordinary.results()] == [c.token_ids for c in alone]
 
 
@@ -153,12 +153,12 @@ def test_no_text_ends_before_its_least_length(opened: Opened, temperature: float
     model.lm_head.bias = torch.nn.Parameter(lean, requires_grad=False)
     try:
         engine = LocalEngine(model, tokenizer, max_rows=4)
-        asked = [
+        requests = [
             Request([5, 6, 7], 2, SamplingParams(9, temperature, top_p=top_p, min_tokens=n), seed=2)
             for n in (0, 1, 4)
             for top_p in (1.0, 0.9)
         ]
-        lengths = [[len(c.token_ids) for c in group] for group in generate(engine, asked)]
+        lengths = [[len(c.token_ids) for c in group] for group in generate(engine, requests)]
     finally:
         model.lm_head.bias = None
     assert lengths == [[n + 1] * 2 for n in (0, 1, 4) for _ in range(2)]

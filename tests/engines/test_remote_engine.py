@@ -18,11 +18,11 @@ class Elsewhere(RemoteEngine):
         self.cancelled: list[int] = []
         self.n_steps = 0
 
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        self.sent += rows
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
+        self.sent += completions
 
-    def _cancel(self, row: RemoteCompletion) -> None:
-        self.cancelled.append(row.index)
+    def _cancel(self, completion: RemoteCompletion) -> None:
+        self.cancelled.append(completion.index)
 
     def step(self) -> list[RequestState]:
         self.n_steps += 1
@@ -31,9 +31,12 @@ class Elsewhere(RemoteEngine):
         update = CompletionUpdate([65], [-1.0], finish)
         failure = EngineError("The first completion failed.")
         updates = [
-            (row, failure if (self.n_steps, row.index) == (2, 0) else update) for row in self.sent
+            (completion, failure if (self.n_steps, completion.index) == (2, 0) else update)
+            for completion in self.sent
         ]
-        return [row.job for row, update in updates if self._take(row, update)]
+        return [
+            completion.state for completion, update in updates if self._apply(completion, update)
+        ]
 
 
 def test_a_completion_that_fails_elsewhere_ends_and_the_others_go_on(
@@ -42,8 +45,8 @@ def test_a_completion_that_fails_elsewhere_ends_and_the_others_go_on(
     engine = Elsewhere(byte_tokenizer)
     with pytest.raises(EngineError, match="The first completion failed"):
         generate(engine, [Request([65], 2, SamplingParams(3), seed=0)])
-    [job] = {row.job for row in engine.sent}
-    first, second = job.completions
+    [state] = {completion.state for completion in engine.sent}
+    first, second = state.completions
     assert first is not None
     assert second is not None
     assert (first.token_ids, first.finish) == ([65], "abort")

@@ -21,7 +21,7 @@ def test_it_says_what_the_script_says(byte_tokenizer: PreTrainedTokenizerFast) -
     groups = generate(
         sampler,
         [Request([1, 2], 2, SamplingParams(30), 0), Request([3], 1, SamplingParams(30), 0)],
-        lambda place, group: handed.append((place, group)),
+        lambda index, group: handed.append((index, group)),
     )
     assert [[c.text for c in group] for group in groups] == [["2 0 가", "2 1 가"], ["1 0 가"]]
     assert handed == list(enumerate(groups))

@@ -26,7 +26,7 @@ def engine(byte_tokenizer: Any) -> Iterator[VllmEngine]:
 def test_every_completion_has_a_seed_of_its_own(
     engine: VllmEngine, seed: int, expected: list[int]
 ) -> None:
-    job = RequestState(Request([1, 2], 3, SamplingParams(4), seed))
-    bodies = [engine._body(RemoteCompletion(job, index)) for index in range(3)]
+    state = RequestState(Request([1, 2], 3, SamplingParams(4), seed))
+    bodies = [engine._body(RemoteCompletion(state, index)) for index in range(3)]
     assert [body["seed"] for body in bodies] == expected
     assert all("n" not in body for body in bodies)

@@ -38,7 +38,7 @@ def test_without_vllm_it_is_told_how_to_get_one(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "memory"),
         ("ValueError: To serve one request, 8.0 GiB KV cache is needed", "--max-model-len"),
@@ -52,6 +52,6 @@ def test_without_vllm_it_is_told_how_to_get_one(
         ("something else", None),
     ],
 )  # fmt: skip
-def test_last_words_are_understood(words: str, told: str | None) -> None:
+def test_last_words_are_understood(words: str, expected: str | None) -> None:
     cause = likely_cause(["INFO starting", words])
-    assert (cause is not None and told in cause) if told else (cause is None)
+    assert (cause is not None and expected in cause) if expected else (cause is None)

@@ -14,10 +14,10 @@ from r1kit.files.untrusted import (
     MAX_DEPTH,
     UnwritableError,
     is_text,
-    mended,
     read_json,
-    read_mended,
+    read_repaired_json,
     refuse_unwritable,
+    replace_surrogates,
     to_bytes,
     to_json,
 )
@@ -42,11 +42,11 @@ def depth(value: Any) -> int:
 @given(hostile.values)
 def test_what_is_read_can_be_written_and_read_again(value: Any) -> None:
     try:
-        found = read_json(hostile.as_bytes(value))
+        result = read_json(hostile.as_bytes(value))
     except ValueError:
         assert depth(value) > MAX_DEPTH
         return
-    for written in (to_json(found).encode(), to_json(found, indent=1).encode(), to_bytes(found)):
+    for written in (to_json(result).encode(), to_json(result, indent=1).encode(), to_bytes(result)):
         assert json.loads(written) == finite(value)
 
 
@@ -56,8 +56,8 @@ def test_what_is_not_refused_is_written_in_whole_characters(value: Any) -> None:
         refuse_unwritable(value)
     except UnwritableError as error:
         part = value
-        for place in error.path:
-            part = part[place]
+        for index in error.path:
+            part = part[index]
         assert depth(value) > MAX_DEPTH or not is_text(json.dumps(part, ensure_ascii=False))
     else:
         assert is_text(json.dumps(json.loads(to_bytes(value)), ensure_ascii=False))
@@ -66,18 +66,18 @@ def test_what_is_not_refused_is_written_in_whole_characters(value: Any) -> None:
 @given(hostile.values)
 def test_what_is_mended_has_whole_characters_alone(value: Any) -> None:
     try:
-        found = read_mended(hostile.as_bytes(value))
+        result = read_repaired_json(hostile.as_bytes(value))
     except ValueError:
         return
-    refuse_unwritable(found)
-    assert is_text(to_json(found))
+    refuse_unwritable(result)
+    assert is_text(to_json(result))
 
 
 def test_what_is_whole_stays_as_it_is() -> None:
     for text in ("", "5", "가😀\0\u2028", "\ufeffx"):
-        assert mended(text) is text
-    assert mended("a\ud83d") == "a\N{REPLACEMENT CHARACTER}"
-    assert mended("\ud83d\ude00") == "😀"
+        assert replace_surrogates(text) is text
+    assert replace_surrogates("a\ud83d") == "a\N{REPLACEMENT CHARACTER}"
+    assert replace_surrogates("\ud83d\ude00") == "😀"
     assert read_json('"\\ud83d\\ude00"') == "😀"
     assert to_json("가") == '"가"'
 

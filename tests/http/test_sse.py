@@ -11,8 +11,8 @@ TEXT = ': keep-alive\n\ndata: {"a": "다시"}\r\n\r\nevent: x\ndata:{"b": 2}\n\n
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_events_are_the_same_however_they_are_cut(size: int) -> None:
     reader, data = EventReader(), TEXT.encode()
-    found = [e for at in range(0, len(data), size) for e in reader.feed(data[at : at + size])]
-    assert found == [{"a": "다시"}, {"b": 2}]
+    result = [e for at in range(0, len(data), size) for e in reader.feed(data[at : at + size])]
+    assert result == [{"a": "다시"}, {"b": 2}]
     assert reader.is_done
 
 

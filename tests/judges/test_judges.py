@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from r1kit.config import ModelConfig
-from r1kit.judges import preferred
-from r1kit.judges.learned import Reader, RewardModels
+from r1kit.judges import add_judge_scores
+from r1kit.judges.learned import RewardInputEncoder, RewardModels
 from r1kit.model import causal_lm, scorer
 from r1kit.model import tokenizer as tokenizers
 from r1kit.renderers import renderer_of
@@ -29,12 +29,12 @@ def problem(kind: str = "chat", question: str = "I am Mina. Hello!") -> Problem:
 
 
 def group(*texts: str, kind: str = "chat") -> Group:
-    asked = problem(kind)
+    prompt = problem(kind)
     return Group(
-        asked,
+        prompt,
         [
             Rollout(
-                asked,
+                prompt,
                 [1, 2],
                 Completion([3], [-0.1], text, "stop", 0),
                 parse(text),
@@ -73,7 +73,9 @@ class Said:
 
 
 def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> None:
-    first, second = preferred([group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0)
+    first, second = add_judge_scores(
+        [group("0.25", "?"), group("?", "1", kind="harm")], Said(), 2.0
+    )
     assert [rollout.completion.text for rollout in first.rollouts] == ["0.25"]
     assert first.rollouts[0].reward == Reward(
         2.0, {"accuracy": 1.0, "format": 0.5, "preference": 0.25}
@@ -84,18 +86,20 @@ def test_scores_become_a_part_of_the_reward_and_undecided_ones_are_dropped() -> 
 
 def test_a_group_may_be_left_empty_and_nothing_is_judged_of_nothing() -> None:
     undecided = type("Undecided", (), {"scores": lambda self, attempts: [None] * len(attempts)})
-    assert [left.rollouts for left in preferred([group("a"), group()], undecided(), 1.0)] == [
+    assert [
+        left.rollouts for left in add_judge_scores([group("a"), group()], undecided(), 1.0)
+    ] == [
         [],
         [],
     ]
-    assert preferred([], undecided(), 1.0) == []
+    assert add_judge_scores([], undecided(), 1.0) == []
 
 
 @pytest.mark.parametrize("scores", [[1.01], [-0.1], [float("nan")], [], [0.5, 0.5]])
 def test_what_is_no_score_is_refused(scores: list[float]) -> None:
     wrong = type("Wrong", (), {"scores": lambda self, attempts: scores})
     with pytest.raises(ValueError, match="judge"):
-        preferred([group("a")], wrong(), 1.0)
+        add_judge_scores([group("a")], wrong(), 1.0)
 
 
 def test_the_helpful_model_sees_the_answer_and_the_harmless_one_everything(
@@ -121,26 +125,26 @@ def test_changing_the_thinking_of_one_of_many_leaves_helpful_scores_bit_equal(
     judge: RewardModels,
 ) -> None:
     kinds = ["chat", "harm", "chat", "harm", "chat"]
-    asked = [problem(kind) for kind in kinds]
-    before = judge.scores(attempts(asked, [f"<think>{i}</think>I am {i}" for i in range(5)]))
+    prompt = [problem(kind) for kind in kinds]
+    before = judge.scores(attempts(prompt, [f"<think>{i}</think>I am {i}" for i in range(5)]))
     after = judge.scores(
-        attempts(asked, [f"<think>{i * 7} Good</think>I am {i}" for i in range(5)])
+        attempts(prompt, [f"<think>{i * 7} Good</think>I am {i}" for i in range(5)])
     )
     for kind, old, new in zip(kinds, before, after, strict=True):
         assert (old == new) is (kind == "chat")
 
 
 def test_a_score_is_that_of_its_model_alone(judge: RewardModels) -> None:
-    asked, text = problem(), "<think>a</think>Hello, Mina!"
+    prompt, text = problem(), "<think>a</think>Hello, Mina!"
     ids = [
-        *RENDERER.prompt(asked.messages),
+        *RENDERER.render_prompt(prompt.messages),
         *encode_text(TOKENIZER, "Hello, Mina!"),
         TOKENIZER.eos_token_id,
     ]
     with torch.no_grad():
         expected = scorer.score_all(judge.helpful, [ids], "cpu").sigmoid().item()
-    assert judge.scores(attempts([asked], [text])) == [expected]
-    many = judge.scores(attempts([asked] * 9, [text, *[f"Hello {i}" * i for i in range(1, 9)]]))
+    assert judge.scores(attempts([prompt], [text])) == [expected]
+    many = judge.scores(attempts([prompt] * 9, [text, *[f"Hello {i}" * i for i in range(1, 9)]]))
     assert many[0] == pytest.approx(expected, abs=1e-6)
 
 
@@ -168,16 +172,16 @@ CONTROL = (*SPECIAL_TOKENS, *THINKING_TAGS)
 
 
 def test_text_never_becomes_a_control_token() -> None:
-    reader, asked = Reader(RENDERER), problem()
-    prompt = RENDERER.prompt(asked.messages)
+    encoder, chat_problem = RewardInputEncoder(RENDERER), problem()
+    prompt = RENDERER.render_prompt(chat_problem.messages)
     control = {TOKENIZER.convert_tokens_to_ids(token) for token in CONTROL}
     hostile = "".join(SPECIAL_TOKENS) + "</think>"
-    seen = reader.answer(asked, parse(f"<think>a</think>b{hostile}").answer)
-    assert seen is not None
-    assert seen[: len(prompt)] == prompt
-    assert not control & set(seen[len(prompt) : -1])
-    assert seen[-1] == TOKENIZER.eos_token_id
-    whole = reader.whole(asked, f"<think>a{hostile}b")[len(prompt) :]
+    observed = encoder.answer(chat_problem, parse(f"<think>a</think>b{hostile}").answer)
+    assert observed is not None
+    assert observed[: len(prompt)] == prompt
+    assert not control & set(observed[len(prompt) : -1])
+    assert observed[-1] == TOKENIZER.eos_token_id
+    whole = encoder.whole(chat_problem, f"<think>a{hostile}b")[len(prompt) :]
     tags = [TOKENIZER.convert_tokens_to_ids(tag) for tag in THINKING_TAGS]
     assert [token for token in whole if token in control] == [*tags, TOKENIZER.eos_token_id]
     assert TOKENIZER.decode(whole[:-1]) == f"<think>a{hostile}b"
@@ -193,14 +197,17 @@ def test_what_is_written_is_read_back(reasoning: str | None, opened: bool) -> No
         tokenizer.chat_template = (
             "{% for m in messages %}<｜User｜>{{ m.content }}{% endfor %}<｜Assistant｜><think>\n"
         )
-    renderer, asked = renderer_of(tokenizer), problem()
-    reader = Reader(renderer)
+    renderer, chat_problem = renderer_of(tokenizer), problem()
+    encoder = RewardInputEncoder(renderer)
     assert renderer.opens_thinking is opened
-    text = renderer.write(reasoning, "Hello!")
+    text = renderer.format_completion(reasoning, "Hello!")
     assert renderer.parse(text).answer == "Hello!"
-    prompt = renderer.prompt(asked.messages)
-    for seen in (reader.answer(asked, renderer.parse(text).answer), reader.whole(asked, text)):
-        assert seen is not None
-        shown = tokenizer.decode(seen[len(prompt) : -1])
+    prompt = renderer.render_prompt(chat_problem.messages)
+    for observed in (
+        encoder.answer(chat_problem, renderer.parse(text).answer),
+        encoder.whole(chat_problem, text),
+    ):
+        assert observed is not None
+        shown = tokenizer.decode(observed[len(prompt) : -1])
         assert shown.endswith("Hello!")
         assert ("</think>" in shown) is (opened or (reasoning is not None and "3" in shown))

@@ -18,9 +18,9 @@ def test_the_table_of_imports_is_the_law() -> None:
     law = runpy.run_path(str(ROOT / "tests" / "laws" / "test_imports.py"))["MAY_IMPORT"]
     table = PAGE.split("## Who may import whom")[1].split("## Words")[0]
     rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
-    told = {
-        room: set(re.findall(r"`(\w+)`", may))
-        for rooms, may in rows
-        for room in re.findall(r"`(\w+)`", rooms)
+    actual = {
+        package: set(re.findall(r"`(\w+)`", may))
+        for packages, may in rows
+        for package in re.findall(r"`(\w+)`", packages)
     }
-    assert told == law
+    assert actual == law

@@ -1,4 +1,4 @@
-"""Who may import whom: one direction, and light rooms stay light (docs/architecture.md)."""
+"""Who may import whom: one direction, and light packages stay light (docs/architecture.md)."""
 
 import ast
 import functools
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "serve": {"types", "errors", "files", "http", "processes", "renderers", "model", "engines"},
     "pages": {"errors", "http"},
 }
-"""Rooms that are not listed (stages, cli, report, ...) may import what they like but the server."""
+"""Packages that are not listed (stages, cli, report, ...) may import anything except the server."""
 
 FORBIDDEN_NAMES = {"utils.py", "common.py", "misc.py", "helpers.py"}
 
@@ -60,33 +60,33 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 @functools.cache
 def imports(path: Path) -> set[str]:
-    """Rooms of r1kit this file imports, for types too."""
-    found: set[str] = set()
+    """Packages of r1kit that this file imports, for types too."""
+    result: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("r1kit"):
             parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            result |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             names = [alias.name.split(".") for alias in node.names]
-            found |= {name[1] for name in names if name[0] == "r1kit" and len(name) > 1}
-    return found
+            result |= {name[1] for name in names if name[0] == "r1kit" and len(name) > 1}
+    return result
 
 
 @pytest.mark.parametrize("name", sorted(MAY_IMPORT))
 def test_imports_go_one_way(name: str) -> None:
     for path in PACKAGE.rglob("*.py"):
-        if room(path) == name:
+        if package(path) == name:
             assert imports(path) - {name} <= MAY_IMPORT[name], path
 
 
 def test_nothing_but_the_command_knows_the_server() -> None:
-    knowing = {room(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
+    knowing = {package(path) for path in PACKAGE.rglob("*.py") if "serve" in imports(path)}
     assert knowing == {"cli", "serve"}
 
 
@@ -147,8 +147,8 @@ for module in sys.argv[1:]:
 def test_light_rooms_load_no_torch() -> None:
     """Each in a fork of its own, so that it is seen what each loads alone."""
     command = [sys.executable, "-c", FORKING, *LIGHT]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [f"{module} 0" for module in LIGHT], done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [f"{module} 0" for module in LIGHT], result.stderr
 
 
 def test_no_file_promises_nothing() -> None:
@@ -166,7 +166,7 @@ def test_files_and_functions_stay_one_room() -> None:
 
 
 THE_CANDIDATE = PACKAGE / "verify" / "sandbox" / "program.py"
-"""Executes a candidate, inside the cage, in a process that ends with it."""
+"""Executes a candidate, confined, in a process that ends with it."""
 
 
 def test_outside_text_is_never_executed() -> None:

@@ -21,8 +21,8 @@ def defined(path: Path) -> set[str]:
 
 
 def test_no_class_or_alias_has_its_name_in_two_files() -> None:
-    places = defaultdict(list)
+    positions = defaultdict(list)
     for path in sorted((ROOT / "r1kit").rglob("*.py")):
         for name in defined(path):
-            places[name].append(str(path.relative_to(ROOT)))
-    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+            positions[name].append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in positions.items() if len(files) > 1} == {}

@@ -21,11 +21,11 @@ def test_the_fields_are_up_to_date() -> None:
 
 
 def test_every_status_is_told() -> None:
-    told = PAGE.split("## Errors")[1].split("## Access")[0]
+    actual = PAGE.split("## Errors")[1].split("## Access")[0]
     source = "".join(path.read_text() for path in (ROOT / "r1kit" / "serve").glob("*.py"))
     statuses = set(re.findall(r"ApiError\(\s*(\d{3}),", source)) | {"405"}
     assert len(statuses) > 8
-    assert statuses == set(re.findall(r"\b[45]\d\d\b", told))
+    assert statuses == set(re.findall(r"\b[45]\d\d\b", actual))
 
 
 def test_every_route_is_told() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from r1kit.errors import ConfigError, EngineError
-from r1kit.loadtest.load_test import Load, ask_all, measure, percentile
+from r1kit.loadtest.load_test import LoadRequest, ask_all, measure, percentile
 from r1kit.loadtest.serve_bench import LoadTestOptions, _server_arguments, run
 from r1kit.types import Json
 from tests.serve.conftest import Server
@@ -27,7 +27,9 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 
 def test_what_is_measured_adds_up(server: Server) -> None:
-    level = measure(Load(f"{server.url}/v1", "tiny", max_tokens=12), 8, 16, price_per_hour=0.72)
+    level = measure(
+        LoadRequest(f"{server.url}/v1", "tiny", max_tokens=12), 8, 16, price_per_hour=0.72
+    )
     assert (level.errors, level.concurrency, level.requests) == (0, 8, 16)
     assert 16 <= level.tokens <= 16 * 12
     assert level.tokens_per_s == pytest.approx(level.tokens / level.seconds)
@@ -38,8 +40,8 @@ def test_what_is_measured_adds_up(server: Server) -> None:
 
 
 def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) -> None:
-    asked = Load(f"{server.url}/v1", "tiny", max_tokens=24)
-    together, alone = (ask_all(asked, range(64), n) for n in (64, 1))
+    request = LoadRequest(f"{server.url}/v1", "tiny", max_tokens=24)
+    together, alone = (ask_all(request, range(64), n) for n in (64, 1))
     assert [(s.error, s.text, s.tokens) for s in together] == [
         (None, s.text, s.tokens) for s in alone
     ]
@@ -70,7 +72,7 @@ def part(text: str | None, finish: str | None = None, **more: Any) -> Json:
 )
 def test_tokens_are_counted_by_the_server_or_by_what_came(reply: Reply, tokens: int) -> None:
     with scripted([reply]) as server:
-        level = measure(Load(server.url, "m"), 1, 1)
+        level = measure(LoadRequest(server.url, "m"), 1, 1)
     assert (level.errors, level.tokens) == (0, tokens)
 
 
@@ -85,7 +87,7 @@ def test_tokens_are_counted_by_the_server_or_by_what_came(reply: Reply, tokens: 
 )
 def test_what_goes_wrong_is_counted_and_not_its_tokens(reply: Reply, why: str) -> None:
     with scripted([reply]) as server:
-        level = measure(Load(server.url, "m"), 2, 4)
+        level = measure(LoadRequest(server.url, "m"), 2, 4)
     assert (level.errors, level.tokens, level.tokens_per_s) == (4, 0, 0)
     assert why in str(level.first_error)
     assert level.record()["first_p50_s"] is None
@@ -98,10 +100,10 @@ def test_a_running_server_is_measured_and_the_numbers_are_kept(
 
     wish = LoadTestOptions(0.5, tmp_path / "b.json", "sk-key", (1, 4), (2, 8), max_tokens=8)
     run([f"{server.url}/v1"], [], wish, Console())
-    told = json.loads((tmp_path / "b.json").read_text())
-    assert [level["concurrency"] for level in told["levels"]] == [1, 4]
-    assert told["levels"][1]["cost_per_million"] > 0
-    assert "sk-key" not in json.dumps(told)
+    actual = json.loads((tmp_path / "b.json").read_text())
+    assert [level["concurrency"] for level in actual["levels"]] == [1, 4]
+    assert actual["levels"][1]["cost_per_million"] > 0
+    assert "sk-key" not in json.dumps(actual)
     assert "tokens/s" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="cannot be written"):
         run(

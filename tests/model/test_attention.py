@@ -6,11 +6,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.errors import CheckpointError
-from r1kit.model.attention import Scores, attend, attention, band
+from r1kit.model.attention import ScoreParams, attend, attention, band
 from r1kit.model.decode import Decode
 from r1kit.model.packed import Packed
 
-PLAIN = Scores(None, None, None)
+PLAIN = ScoreParams(None, None, None)
 
 
 def test_without_a_layout_everything_is_as_sdpa(any_model: PreTrainedModel) -> None:
@@ -28,8 +28,8 @@ def test_without_a_layout_everything_is_as_sdpa(any_model: PreTrainedModel) -> N
 
 
 def test_a_band_lets_a_token_see_itself_and_the_window_before_it() -> None:
-    seen = band(4, 2, torch.zeros(())) == 0
-    assert seen.tolist() == [
+    observed = band(4, 2, torch.zeros(())) == 0
+    assert observed.tolist() == [
         [True, False, False, False],
         [True, True, False, False],
         [False, True, True, False],
@@ -42,13 +42,13 @@ def test_a_large_softcap_changes_nothing(window: int | None) -> None:
     q, k, v = _random(1, 4, 7), _random(1, 2, 7), _random(1, 2, 7)
     mask = None if window is None else band(7, window, q)
     plain = attend(q, k, v, PLAIN, mask)
-    capped = attend(q, k, v, Scores(None, window, 1e4), mask)
+    capped = attend(q, k, v, ScoreParams(None, window, 1e4), mask)
     torch.testing.assert_close(capped, plain, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
-@pytest.mark.parametrize("scores", [PLAIN, Scores(0.3, 3, None), Scores(0.3, 3, 2.0)])
-def test_decoding_in_bags_is_attention(kv_heads: int, scores: Scores) -> None:
+@pytest.mark.parametrize("scores", [PLAIN, ScoreParams(0.3, 3, None), ScoreParams(0.3, 3, 2.0)])
+def test_decoding_in_bags_is_attention(kv_heads: int, scores: ScoreParams) -> None:
     positions = torch.tensor([0, 5, 8])
     query = _random(3, 4, 1)
     keys, values = _random(3, kv_heads, 12, value=True)
@@ -56,10 +56,14 @@ def test_decoding_in_bags_is_attention(kv_heads: int, scores: Scores) -> None:
     output = Decode(positions, 9).attend(query, stored, values, scores)
     for row, position in enumerate(positions.tolist()):
         start = 0 if scores.window is None else max(0, position - scores.window + 1)
-        seen = slice(start, position + 1)
+        observed = slice(start, position + 1)
         mask = torch.zeros(1, position + 1 - start)
         alone = attend(
-            query[row, None], keys[row, None, :, seen], values[row, None, :, seen], scores, mask
+            query[row, None],
+            keys[row, None, :, observed],
+            values[row, None, :, observed],
+            scores,
+            mask,
         )
         torch.testing.assert_close(output[row, None], alone.transpose(1, 2))
 

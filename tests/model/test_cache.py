@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from r1kit.model.cache import PrefillCache, RowCache
+from r1kit.model.cache import DecodeCache, PrefillCache
 from r1kit.model.fused import inference
 from r1kit.model.logprobs import forward
 from r1kit.model.packed import Packed
@@ -28,7 +28,7 @@ def _prefill(model: PreTrainedModel, prompts: list[Tensor]) -> PrefillCache:
     return cache
 
 
-def _decode(model: PreTrainedModel, cache: RowCache, ids: Tensor, positions: Tensor) -> Tensor:
+def _decode(model: PreTrainedModel, cache: DecodeCache, ids: Tensor, positions: Tensor) -> Tensor:
     return inference(model).decode(ids, positions, cache, int(positions.max()) + 1)
 
 
@@ -39,7 +39,7 @@ def test_cached_logits_are_uncached_logits(any_model: PreTrainedModel) -> None:
     prefixes = _prefill(
         any_model, [text[:start] for text, start in zip(texts, starts, strict=True)]
     ).split(starts)
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(3, 13, 0)
     for row, prefix in enumerate(prefixes):
         cache.fill(row, prefix)
@@ -59,7 +59,7 @@ def test_cached_logits_are_uncached_logits(any_model: PreTrainedModel) -> None:
 @torch.inference_mode()
 def test_a_moved_row_goes_on_as_before(model: PreTrainedModel) -> None:
     [first, second] = _prefill(model, [_ids(7), _ids(3)]).split([7, 3])
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(4, 16, 0)
     for row in range(3):
         cache.fill(row, first)
@@ -72,7 +72,7 @@ def test_a_moved_row_goes_on_as_before(model: PreTrainedModel) -> None:
 
 
 def test_a_resized_cache_is_as_large_as_asked() -> None:
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(2, 8, 0)
     for row in range(2):
         cache.fill(row, {0: (torch.ones(3, 5, 4), torch.ones(3, 5, 6))})
@@ -85,7 +85,7 @@ def test_a_resized_cache_is_as_large_as_asked() -> None:
 
 @torch.inference_mode()
 def test_places_never_written_are_zero_and_not_seen(model: PreTrainedModel) -> None:
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(1, 9, 0)
     logits = _decode(model, cache, torch.tensor([3]), torch.tensor([0]))
     fresh = model(torch.tensor([[3]])).logits[:, 0]

@@ -248,8 +248,8 @@ def test_a_checkpoint_of_an_earlier_version_opens(tmp_path: Path) -> None:
 
 def without_checksums(path: Path) -> None:
     """As a checkpoint of an earlier version."""
-    told = json.loads((path / MARKER).read_text())
-    old = {key: value for key, value in told.items() if key not in ("files", "checksum")}
+    actual = json.loads((path / MARKER).read_text())
+    old = {key: value for key, value in actual.items() if key not in ("files", "checksum")}
     (path / MARKER).write_text(json.dumps(old))
 
 

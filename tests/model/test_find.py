@@ -51,12 +51,12 @@ def test_a_path_without_a_model_is_refused_before_torch_is_loaded(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/tiny").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    for name, told in (
+    for name, actual in (
         ("runs/tiny", "runs/tiny holds no model"),
         ("file", "There is no checkpoint at file"),
         ("runs/tnyi", "no checkpoint at runs/tnyi; did you mean runs/tiny[?] Name a folder"),
     ):
-        with pytest.raises(CheckpointError, match=told):
+        with pytest.raises(CheckpointError, match=actual):
             find_model(name)
 
 
@@ -99,7 +99,7 @@ def at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("org/none", "There is no folder org/none here, and the hub has no model of that name"),
         ("org/gated", "only to those who have agreed to its terms"),
@@ -107,9 +107,11 @@ def at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
         ("org/broken", "the hub cannot be asked"),
     ],
 )
-def test_a_hub_id_that_cannot_be_had_is_a_sentence_at_once(hub: None, name: str, told: str) -> None:
+def test_a_hub_id_that_cannot_be_had_is_a_sentence_at_once(
+    hub: None, name: str, expected: str
+) -> None:
     assert find_model("org/there") == "org/there"
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=expected):
         find_model(name)
 
 

@@ -9,8 +9,8 @@ from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
-from r1kit.model.cache import KeyValues, RowCache
-from r1kit.model.fused import Inference, _LlamaLike, _ShortAndLong, _Transformers, inference
+from r1kit.model.cache import DecodeCache, KeyValues
+from r1kit.model.fused import Inference, _HybridInference, _LlamaLike, _Transformers, inference
 from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import SHAPE, tiny_model
 
@@ -45,12 +45,12 @@ def _random(name: str) -> PreTrainedModel:
 @torch.inference_mode()
 def test_it_is_the_forward_of_transformers(name: str) -> None:
     model = _random(name)
-    assert isinstance(inference(model), _ShortAndLong)
+    assert isinstance(inference(model), _HybridInference)
     ids = torch.randint(0, 256, (9, 3))
     theirs = _run(_Transformers(model), ids)
     for step in (_LlamaLike(model), NumbaModel(model)):
-        for mine, other in zip(_run(step, ids), theirs, strict=True):
-            torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-5)
+        for ours, other in zip(_run(step, ids), theirs, strict=True):
+            torch.testing.assert_close(ours, other, atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -65,9 +65,9 @@ def test_prompts_leave_behind_what_the_forward_of_transformers_leaves(name: str)
         on = reader.read([more, second, more], [read[2], {}, read[0]])
         left.append(read + on)
     for theirs, *ours in zip(*left, strict=True):
-        for mine in ours:
-            assert mine.keys() == theirs.keys()
-            for layer, pair in mine.items():
+        for own in ours:
+            assert own.keys() == theirs.keys()
+            for layer, pair in own.items():
                 torch.testing.assert_close(pair, theirs[layer], atol=2e-5, rtol=1e-5)
 
 
@@ -77,14 +77,14 @@ def test_in_loops_a_token_is_the_same_to_the_bit_however_it_is_read(name: str) -
     """Alone or in a batch, one at a time or with its text, behind what is known or from nothing."""
     loops, ids = NumbaModel(_random(name)), torch.arange(9) * 17 % 256
     [whole] = loops.read([ids.tolist()], [{}])
-    alone, among = RowCache(), RowCache()
+    alone, among = DecodeCache(), DecodeCache()
     alone.reserve(1, 9, 0)
     among.reserve(3, 9, 0)
-    for place, token in enumerate(ids):
-        one = loops.decode(token[None], torch.tensor([place]), alone, place + 1)
-        three = torch.tensor([place, 5, place])
-        many = loops.decode(token.repeat(3), three, among, max(place, 5) + 1)
-        assert torch.equal(many[0], one[0])
+    for index, token in enumerate(ids):
+        item = loops.decode(token[None], torch.tensor([index]), alone, index + 1)
+        three = torch.tensor([index, 5, index])
+        many = loops.decode(token.repeat(3), three, among, max(index, 5) + 1)
+        assert torch.equal(many[0], item[0])
     for layer, pair in whole.items():
         for read, decoded in zip(pair, alone._stores[layer], strict=True):
             assert torch.equal(read, decoded[0])
@@ -101,16 +101,16 @@ def test_long_texts_are_read_by_torch_whoever_else_is_read(
     monkeypatch.setattr(fused, "_LONG", 5)
     both, plain, loops = inference(model), _LlamaLike(model), NumbaModel(model)
     ids = list(range(7))
-    [known] = loops.read([ids[:4]], [{}])
+    [shared] = loops.read([ids[:4]], [{}])
     texts: list[tuple[list[int], KeyValues, Inference]] = [
         (ids[:5], {}, loops),
         (ids[:6], {}, plain),
-        (ids[4:5], known, loops),
-        (ids[4:6], known, plain),
+        (ids[4:5], shared, loops),
+        (ids[4:6], shared, plain),
     ]
-    together = both.read([one for one, *_ in texts], [before for _, before, _ in texts])
-    for (one, before, way), read in zip(texts, together, strict=True):
-        [expected] = way.read([one], [before])
+    together = both.read([item for item, *_ in texts], [before for _, before, _ in texts])
+    for (item, before, way), read in zip(texts, together, strict=True):
+        [expected] = way.read([item], [before])
         for layer, pair in expected.items():
             assert all(torch.equal(a, b) for a, b in zip(read[layer], pair, strict=True))
 
@@ -146,11 +146,11 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
 
 def _run(step: Inference, ids: Tensor) -> list[Tensor]:
     """Logits of three rows that read token after token; the second begins later."""
-    cache = RowCache()
+    cache = DecodeCache()
     cache.reserve(3, 12, 0)
     return [
-        step.decode(row, torch.tensor([place, max(0, place - 2), place]), cache, place + 1)
-        for place, row in enumerate(ids)
+        step.decode(row, torch.tensor([index, max(0, index - 2), index]), cache, index + 1)
+        for index, row in enumerate(ids)
     ]
 
 

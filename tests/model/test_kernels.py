@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numba import float64, njit
 
 from r1kit.model import kernels
-from r1kit.model.attention import Scores
+from r1kit.model.attention import ScoreParams
 from r1kit.model.decode import Decode
 
 NONE = np.zeros(0, np.float32)
@@ -24,10 +24,12 @@ def _random(*shape: int) -> kernels.Array:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def _seen(query: kernels.Array, stores: kernels.ArrayPair, where: kernels.Where) -> kernels.Array:
-    seen = np.zeros_like(query)
-    kernels.attend(query, stores, where, np.float32(0.25), 0, np.float32(0), seen)
-    return seen
+def _seen(
+    query: kernels.Array, stores: kernels.ArrayPair, where: kernels.SlotPositions
+) -> kernels.Array:
+    observed = np.zeros_like(query)
+    kernels.attend(query, stores, where, np.float32(0.25), 0, np.float32(0), observed)
+    return observed
 
 
 def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.IntArray, kernels.Array]:
@@ -39,17 +41,17 @@ def _drawn(logits: kernels.Array, u: kernels.Array) -> tuple[kernels.IntArray, k
 @given(st.one_of(st.floats(width=32), st.floats(-90, 90, width=32)))
 @settings(max_examples=1000, deadline=None)
 def test_exp_is_exp_to_the_last_places(x: float) -> None:
-    told = kernels._exp(np.float32(x))
+    actual = kernels._exp(np.float32(x))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         exact = np.exp(np.float64(np.float32(x)))
     if np.isnan(exact):
-        assert np.isnan(told)
+        assert np.isnan(actual)
     elif exact < 2.0**-126:
-        assert told == 0
+        assert actual == 0
     elif exact > 2.0**127:
-        assert told > 1e38
+        assert actual > 1e38
     else:
-        assert told == pytest.approx(exact, rel=2.5e-7)
+        assert actual == pytest.approx(exact, rel=2.5e-7)
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 40), st.booleans())
@@ -67,12 +69,12 @@ def test_products_in_blocks_have_no_edge(rows: int, out: int, depth: int, bias: 
 def test_a_row_is_the_same_to_the_bit_in_any_batch() -> None:
     x, weight, bias = _random(9, 48), _random(33, 48), _random(33)
     query, keys, values = _random(9, 4, 16), _random(9, 2, 20, 16), _random(9, 2, 20, 16)
-    slots, places = np.arange(9)[::-1].copy(), np.arange(9) * 2
+    slots, positions = np.arange(9)[::-1].copy(), np.arange(9) * 2
     logits, u = _random(9, 77) * 3, np.linspace(0, 0.99, 9, dtype=np.float32)
     calls: list[Callable[[slice], kernels.Array]] = [
         lambda rows: kernels.linear(x[rows], weight, bias),
         lambda rows: kernels.norm(x[rows], weight[0], np.float32(1e-6)),
-        lambda rows: _seen(query[rows], (keys, values), (slots[rows], places[rows])),
+        lambda rows: _seen(query[rows], (keys, values), (slots[rows], positions[rows])),
         lambda rows: _drawn(logits[rows], u[rows])[1],
     ]
     for call in calls:
@@ -102,7 +104,7 @@ def test_looking_back_in_a_loop_is_torchs_attention(
     query = torch.randn(rows, heads[0], 1, dim, generator=random)
     key, value = (torch.randn(rows, heads[1], 11, dim, generator=random) for _ in range(2))
     positions = torch.randint(0, 11, (rows,), generator=random)
-    scores = Scores(None, window, softcap)
+    scores = ScoreParams(None, window, softcap)
     looped = Decode(positions, 11).attend(query, key, value, scores)
     exact = Decode(positions, 11).attend(query.double(), key.double(), value.double(), scores)
     torch.testing.assert_close(looped.double(), exact, atol=1e-5, rtol=1e-5)
@@ -159,10 +161,10 @@ for _ in range(2000):
 
 
 def test_a_ctrl_c_in_a_loop_is_a_ctrl_c() -> None:
-    told = subprocess.run(
+    actual = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120
     )
-    assert told.returncode == 0, told.stderr
+    assert actual.returncode == 0, actual.stderr
 
 
 def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(

@@ -39,8 +39,8 @@ def test_a_model_with_it_is_the_same_model(any_model: PreTrainedModel) -> None:
     for model in (any_model, ours):
         model(ids, labels=ids).loss.backward()
     torch.testing.assert_close(ours(ids).logits, any_model(ids).logits, atol=2e-5, rtol=1e-5)
-    for mine, theirs in zip(ours.parameters(), any_model.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, atol=2e-5, rtol=1e-4)
+    for own, theirs in zip(ours.parameters(), any_model.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, theirs.grad, atol=2e-5, rtol=1e-4)
     assert ours.state_dict().keys() == any_model.state_dict().keys()
     family = any_model.config.model_type
     assert any(type(m) is RMSNorm for m in ours.modules()) == (family not in ("gemma2", "gpt_neox"))
@@ -49,6 +49,6 @@ def test_a_model_with_it_is_the_same_model(any_model: PreTrainedModel) -> None:
 def test_half_precision_norms_in_full() -> None:
     norm = nn.RMSNorm(4)
     x = torch.tensor([300.0, 1.0, 2.0, 3.0]).bfloat16()
-    mine = normed(x, norm.weight.detach().bfloat16(), 1e-6)
-    assert mine.dtype == torch.bfloat16
-    torch.testing.assert_close(mine.float(), norm(x.float()), atol=1e-2, rtol=1e-2)
+    ours = normed(x, norm.weight.detach().bfloat16(), 1e-6)
+    assert ours.dtype == torch.bfloat16
+    torch.testing.assert_close(ours.float(), norm(x.float()), atol=1e-2, rtol=1e-2)

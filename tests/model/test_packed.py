@@ -104,11 +104,11 @@ def test_every_token_has_a_cell_of_its_own_and_blocks_stay_tight(lengths: list[i
     layout = Packed(lengths)
     total = sum(lengths)
     n_cells = sum(rows * length for rows, length in layout.blocks)
-    if layout.moves is None:
+    if layout.index is None:
         assert n_cells == total
         return
-    assert torch.equal(layout.moves.source[layout.moves.home], torch.arange(total))
-    assert len(layout.moves.source) == n_cells
+    assert torch.equal(layout.index.source[layout.index.home], torch.arange(total))
+    assert len(layout.index.source) == n_cells
     assert n_cells <= total + sum(max(8, length) for length in lengths)
 
 
@@ -128,6 +128,6 @@ def test_moving_to_cells_and_back_has_the_right_gradient() -> None:
 
     def roundtrip(x: Tensor) -> Tensor:
         # As attention does: padding cells never reach the result.
-        return layout._collect(torch.sin(layout._spread(x)) * 2)
+        return layout._scatter(torch.sin(layout._gather(x)) * 2)
 
     assert torch.autograd.gradcheck(roundtrip, stream)

@@ -88,11 +88,11 @@ def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
 
 @pytest.mark.usefixtures("forked_ranks")
 def test_two_processes_train_as_one() -> None:
-    one_losses, one = parallel.launch(1, CPU, train_a_little)
+    one_losses, item = parallel.launch(1, CPU, train_a_little)
     two_losses, two = parallel.launch(2, CPU, train_a_little)
     assert len(one_losses) == 5
     assert two_losses == pytest.approx(one_losses, rel=1e-5)
-    torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(torch.tensor(two), torch.tensor(item), atol=2e-4, rtol=1e-3)
 
 
 def test_chunks_by_hand() -> None:
@@ -192,12 +192,12 @@ def test_ranks_alone() -> None:
 
 def test_more_processes_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_n_devices", lambda config: 2)
-    assert devices.crowd(ComputeConfig(device="cpu"), 2) is None
-    asked = ComputeConfig(device="cpu", n_processes=64)
-    assert devices.n_processes(asked, at_most=8) == 8
-    assert "8 processes x 1 threads share 2 cores" in (devices.crowd(asked, 8) or "")
+    assert devices.crowding_warning(ComputeConfig(device="cpu"), 2) is None
+    requests = ComputeConfig(device="cpu", n_processes=64)
+    assert devices.n_processes(requests, at_most=8) == 8
+    assert "8 processes x 1 threads share 2 cores" in (devices.crowding_warning(requests, 8) or "")
     threads = ComputeConfig(device="cpu", threads=100)
-    assert "compute.threads to 1" in (devices.crowd(threads, 1) or "")
+    assert "compute.threads to 1" in (devices.crowding_warning(threads, 1) or "")
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_shared_beginnings_change_neither_scores_nor_gradients(tmp_path: Path) -
         (got * torch.tensor([1.0, -2.0, 0.5, 3.0])).sum().backward()
         return got.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
-    together, alone = learned([sequences]), learned([[one] for one in sequences])
+    together, alone = learned([sequences]), learned([[item] for item in sequences])
     for got, expected in zip(together, alone, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
@@ -128,7 +128,7 @@ def test_a_policy_is_no_scorer_and_a_damaged_policy_no_start(tmp_path: Path) -> 
 
 
 def test_more_than_one_label_is_no_scorer(tmp_path: Path) -> None:
-    model, _ = causal_lm.opened(
+    model, _ = causal_lm.open_model(
         AutoModelForSequenceClassification, folder(tmp_path / "p"), torch.float32, num_labels=3
     )
     model.save_pretrained(tmp_path / "c")

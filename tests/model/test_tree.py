@@ -72,7 +72,7 @@ def test_log_probabilities_and_gradients_are_those_of_single_sequences(
     weights = torch.linspace(-1, 1, int(mask.sum()))
     parts = zip(stream.split(lengths), mask.split(lengths), strict=True)
     together = token_logprobs(any_model, stream, lengths, mask, 0.7)
-    alone = [token_logprobs(any_model, one, [len(one)], scored, 0.7) for one, scored in parts]
+    alone = [token_logprobs(any_model, item, [len(item)], scored, 0.7) for item, scored in parts]
     results = []
     for logprobs in (together, torch.cat(alone)):
         any_model.zero_grad()

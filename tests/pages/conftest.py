@@ -42,7 +42,7 @@ class Api:
     thinking: list[str] = field(default_factory=lambda: ["try 4: ", "no. ", "wait, 5: ", "yes"])
     answer: list[str] = field(default_factory=lambda: ["x is ", "\\boxed{5}"])
     pause_s: float = 0.02
-    asked: list[Body] = field(default_factory=list)
+    requests: list[Body] = field(default_factory=list)
     n_left: int = 0
     """streams whose reader hung up"""
     key: str | None = None
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._may():
             self._json(401, {"error": {"message": "The API key is missing or wrong."}})
             return
-        self.api.asked.append(body)
+        self.api.requests.append(body)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()

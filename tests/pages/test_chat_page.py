@@ -73,14 +73,14 @@ def test_thinking_streams_apart_and_folds_when_it_is_over(visit: Visit, api: Api
     title.click()
     page.wait_for_selector("text=wait, 5:", state="visible")
     page.wait_for_selector("text=/6 tokens · [0-9]+ tokens.s · 67% thinking/")
-    assert api.asked[0]["messages"] == [{"role": "user", "content": "7x + 3 = 38?"}]
+    assert api.requests[0]["messages"] == [{"role": "user", "content": "7x + 3 = 38?"}]
 
 
 def test_without_deepthink_nothing_is_thought(visit: Visit, api: Api) -> None:
     page = visit()
     page.click("#r1-deepthink label")
     answered(page)
-    assert api.asked[0]["thinking"] == {"type": "disabled"}
+    assert api.requests[0]["thinking"] == {"type": "disabled"}
     assert page.locator("text=/Thought for/").count() == 0
 
 
@@ -101,10 +101,10 @@ def test_thinking_can_be_ended_for_the_answer(visit: Visit, api: Api) -> None:
     page.click("#r1-end")
     page.wait_for_selector(ANSWER)
     assert page.locator("text=/Thinking ended after/").count() == 1
-    begun = api.asked[1]["messages"][-1]
+    begun = api.requests[1]["messages"][-1]
     assert begun["prefix"] is True
     assert begun["reasoning_content"].startswith("hm hm")
-    assert api.asked[1]["thinking"] == {"type": "enabled", "budget_tokens": 1}
+    assert api.requests[1]["thinking"] == {"type": "enabled", "budget_tokens": 1}
 
 
 def test_regenerate_edit_and_undo(visit: Visit, api: Api) -> None:
@@ -112,17 +112,17 @@ def test_regenerate_edit_and_undo(visit: Visit, api: Api) -> None:
     answered(page, "first")
     api.answer = ["\\boxed{7}"]
     page.click("#r1-chat button[aria-label='Retry']")
-    until(page, lambda: len(api.asked) == 2)
+    until(page, lambda: len(api.requests) == 2)
     page.wait_for_selector("#r1-chat .katex-html >> text=7")
     is_idle(page)
-    assert [body["messages"][0]["content"] for body in api.asked] == ["first", "first"]
+    assert [body["messages"][0]["content"] for body in api.requests] == ["first", "first"]
     page.click("#r1-chat button[aria-label='Edit']")
     page.fill("#r1-chat .user textarea, #r1-chat textarea.edit-textarea", "second")
     page.click("#r1-chat button[aria-label='Submit']")
-    until(page, lambda: len(api.asked) == 3)
+    until(page, lambda: len(api.requests) == 3)
     page.wait_for_selector(ANSWER)
     is_idle(page)
-    assert api.asked[2]["messages"] == [{"role": "user", "content": "second"}]
+    assert api.requests[2]["messages"] == [{"role": "user", "content": "second"}]
     page.click("#r1-chat button[aria-label='Undo']")
     page.wait_for_function("() => document.querySelector('#r1-ask textarea').value === 'second'")
     assert page.locator(ANSWER).count() == 0
@@ -133,7 +133,7 @@ def test_past_thinking_is_not_sent_again(visit: Visit, api: Api) -> None:
     answered(page, "first")
     ask(page, "second")
     page.wait_for_function("() => document.querySelectorAll('#r1-chat .katex-html').length === 2")
-    assert api.asked[1]["messages"] == [
+    assert api.requests[1]["messages"] == [
         {"role": "user", "content": "first"},
         {"role": "assistant", "content": "x is \\boxed{5}"},
         {"role": "user", "content": "second"},
@@ -197,7 +197,7 @@ def test_the_page_speaks_the_readers_language(
     page.wait_for_selector(f"#r1-ask textarea[placeholder='{placeholder}']")
     answered(page, "1+2+3+...+100은?")
     page.wait_for_selector(f"text={thought}")
-    assert api.asked[0]["messages"][0]["content"] == "1+2+3+...+100은?"
+    assert api.requests[0]["messages"][0]["content"] == "1+2+3+...+100은?"
     settings(page)
     page.click("#r1-language input")
     page.click("role=option[name='English']")
@@ -210,7 +210,7 @@ def test_an_example_is_a_question(visit: Visit, api: Api) -> None:
     page = visit()
     page.click("#r1-chat >> text=What is 1+2+3+...+100?")
     page.wait_for_selector(ANSWER)
-    assert api.asked[0]["messages"][0]["content"] == "What is 1+2+3+...+100?"
+    assert api.requests[0]["messages"][0]["content"] == "What is 1+2+3+...+100?"
 
 
 def test_dark_is_kept_and_a_phone_needs_no_sideways_scrolling(visit: Visit, api: Api) -> None:
@@ -241,7 +241,7 @@ def test_compare_asks_all_and_keeps_the_thinking_open(visit: Visit, api: Api) ->
     page.wait_for_function(
         "() => document.querySelectorAll('#r1-columns .katex-html').length === 3"
     )
-    assert sorted(body["model"] for body in api.asked) == ["base", "final", "zero"]
+    assert sorted(body["model"] for body in api.requests) == ["base", "final", "zero"]
     assert page.locator("#r1-columns >> text=wait, 5:").count() == 3
 
 

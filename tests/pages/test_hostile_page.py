@@ -79,8 +79,8 @@ def test_gradios_other_routes_are_not_there(scripted: Upstream, path: str) -> No
 def test_a_stranger_is_not_let_in_by_name_or_origin(scripted: Upstream) -> None:
     _, url = scripted
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code in (400, 403, 421)
-    asked = httpx.post(f"{url}/gradio_api/queue/join", headers={"Origin": "http://evil.example"})
-    assert asked.status_code == 403
+    response = httpx.post(f"{url}/gradio_api/queue/join", headers={"Origin": "http://evil.example"})
+    assert response.status_code == 403
 
 
 def test_what_a_browser_kept_is_cleaned() -> None:

@@ -94,8 +94,8 @@ def test_a_question_is_edited_as_it_was_written(visit: Visit, api: Api) -> None:
         "() => document.querySelector('textarea.edit-textarea')?.value === '2 < 3 <b> 5*6 $x$?'"
     )
     page.click("#r1-chat button[aria-label='Submit']")
-    until(page, lambda: len(api.asked) == 2)
-    assert api.asked[1]["messages"] == api.asked[0]["messages"]
+    until(page, lambda: len(api.requests) == 2)
+    assert api.requests[1]["messages"] == api.requests[0]["messages"]
     is_idle(page)
 
 
@@ -116,8 +116,8 @@ def test_what_a_model_cannot_is_not_offered(visit: Visit, api: Api) -> None:
     page.wait_for_selector("#r1-go")
     assert page.locator("#r1-compare-deepthink").is_hidden()
     page.click("#r1-go")
-    until(page, lambda: len(api.asked) == 3)
-    assert ["thinking" in body for body in api.asked] == [False] * 3
+    until(page, lambda: len(api.requests) == 3)
+    assert ["thinking" in body for body in api.requests] == [False] * 3
 
 
 def test_thinking_that_cannot_be_ended_is_not_offered_to_end(visit: Visit, api: Api) -> None:

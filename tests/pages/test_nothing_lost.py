@@ -41,14 +41,14 @@ def test_twenty_questions_as_fast_as_one_can_type(visit: Visit, api: Api) -> Non
     api.pause_s = 0
     page = visit()
     page.click("#r1-ask textarea")
-    asked = [f"question {number}" for number in range(20)]
-    for question in asked:
+    questions_asked = [f"question {number}" for number in range(20)]
+    for question in questions_asked:
         page.keyboard.type(question)
         page.keyboard.press("Enter")
     for number in range(20):  # each in the time of one
         until(page, partial(lambda n: page.locator(ANSWER).count() > n, number))
-    assert [questions(body)[-1] for body in api.asked] == asked
-    assert len(api.asked[-1]["messages"]) == 39
+    assert [questions(body)[-1] for body in api.requests] == questions_asked
+    assert len(api.requests[-1]["messages"]) == 39
     assert page.locator(".toast-body").count() == 0
 
 
@@ -63,7 +63,7 @@ def test_questions_that_wait_are_seen_and_can_be_taken_back(visit: Visit, api: A
     page.click("#r1-stop")
     page.wait_for_selector("text=/Stopped/")
     page.wait_for_function("document.querySelector('#r1-ask textarea').value === 'second'")
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_more_tabs_than_a_browser_has_connections(visit: Visit, api: Api) -> None:
@@ -71,7 +71,9 @@ def test_more_tabs_than_a_browser_has_connections(visit: Visit, api: Api) -> Non
     tabs = [first, *(visit(context=first.context) for _ in range(7))]
     for number, tab in enumerate(tabs):
         answered(tab, f"from tab {number}")
-    assert sorted(questions(body)[0] for body in api.asked) == [f"from tab {i}" for i in range(8)]
+    assert sorted(questions(body)[0] for body in api.requests) == [
+        f"from tab {i}" for i in range(8)
+    ]
     until(first, lambda: first.locator("#r1-chats td").count() == 8)
 
 
@@ -83,7 +85,7 @@ def test_a_reload_comes_back_to_the_open_chat(visit: Visit, api: Api) -> None:
     page.wait_for_selector(ANSWER)
     page.wait_for_function("document.querySelector('#r1-ask textarea').value === 'a draft'")
     answered(page, "second")
-    assert questions(api.asked[1]) == ["first", "second"]
+    assert questions(api.requests[1]) == ["first", "second"]
 
 
 def test_a_reload_in_the_middle_of_an_answer(visit: Visit, api: Api) -> None:
@@ -100,7 +102,7 @@ def test_a_reload_in_the_middle_of_an_answer(visit: Visit, api: Api) -> None:
     page.click(RETRY)
     page.wait_for_selector(ANSWER)
     page.wait_for_selector(INTERRUPTED, state="detached")
-    assert [questions(body) for body in api.asked] == [["a long one"]] * 2
+    assert [questions(body) for body in api.requests] == [["a long one"]] * 2
 
 
 def test_tabs_keep_each_others_chats(visit: Visit, api: Api) -> None:
@@ -117,7 +119,7 @@ def test_tabs_keep_each_others_chats(visit: Visit, api: Api) -> None:
     other.wait_for_selector("#r1-chat .user >> text=and more")
     answered(other, "from here too")
     one.wait_for_selector("#r1-chat .user >> text=from here too")
-    assert questions(api.asked[-1]) == ["asked in one", "and more", "from here too"]
+    assert questions(api.requests[-1]) == ["asked in one", "and more", "from here too"]
 
 
 def test_nothing_is_missed_behind_a_slow_connection(visit: Visit, api: Api) -> None:
@@ -205,7 +207,7 @@ def test_half_a_character_is_no_stumbling_block(visit: Visit, api: Api) -> None:
         box.value = 'x \\ud83d y'; box.dispatchEvent(new Event('input', {bubbles: true})); }""")
     page.press("#r1-ask textarea", "Enter")
     page.wait_for_selector(ANSWER)
-    assert questions(api.asked[0]) == ["x \ufffd y"]
+    assert questions(api.requests[0]) == ["x \ufffd y"]
     page.reload()
     page.wait_for_selector(ANSWER)
 
@@ -263,8 +265,8 @@ def test_the_server_is_restarted_while_nobody_asks(
     page.wait_for_function("document.querySelector('#r1-ask textarea').value === 'second'")
     page.press("#r1-ask textarea", "Enter")
     until(page, lambda: page.locator(ANSWER).count() == 2)
-    assert questions(api.asked[1]) == ["first", "second"]
-    assert api.asked[1]["model"] == "other"
+    assert questions(api.requests[1]) == ["first", "second"]
+    assert api.requests[1]["model"] == "other"
 
 
 def test_the_server_dies_in_the_middle_of_an_answer(
@@ -289,7 +291,7 @@ def test_the_server_dies_in_the_middle_of_an_answer(
     api.thinking, api.pause_s = ["yes"], 0
     page.press("#r1-ask textarea", "Enter")
     page.wait_for_selector(ANSWER)
-    assert questions(api.asked[-1]) == ["첫째", "둘째"]
+    assert questions(api.requests[-1]) == ["첫째", "둘째"]
     assert page.locator("#r1-notice:visible").count() == 0
 
 
@@ -304,4 +306,4 @@ def test_an_open_page_does_not_need_the_server_it_came_from(
     server.kill()
     server.start()
     answered(page, "second")
-    assert questions(api.asked[1]) == ["first", "second"]
+    assert questions(api.requests[1]) == ["first", "second"]

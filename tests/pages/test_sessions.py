@@ -169,7 +169,7 @@ def test_an_answer_that_nobody_fetches_ends(
     body = {"data": [talk, "tiny", True, "en", ""], "fn_index": sends["id"], "session_hash": "mute"}
     with httpx.Client() as client:
         client.post(f"{url}/gradio_api/queue/join", json=body).raise_for_status()
-        eventually(lambda: len(api.asked) == 1)
+        eventually(lambda: len(api.requests) == 1)
         for number in range(3):
             other = body | {"data": ["", "tiny", True, "en", ""], "session_hash": f"other {number}"}
             client.post(f"{url}/gradio_api/queue/join", json=other).raise_for_status()

@@ -21,32 +21,34 @@ time.sleep(60)
 
 def held_by(pid: int) -> list[psutil.Process]:
     """The command on this leash and what it has started."""
-    held: list[psutil.Process]
+    processes: list[psutil.Process]
     deadline = time.monotonic() + 20
-    while len(held := psutil.Process(pid).children(recursive=True)) < 2:
+    while len(processes := psutil.Process(pid).children(recursive=True)) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return held
+    return processes
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_with_whoever_holds_it(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as one:
-        assert one.stdout is not None
-        pid = int(one.stdout.readline())
-        held = [psutil.Process(pid), *held_by(pid)]
-        one.send_signal(number)
-    assert not psutil.wait_procs(held, timeout=20)[1]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        processes = [psutil.Process(pid), *held_by(pid)]
+        process.send_signal(number)
+    assert not psutil.wait_procs(processes, timeout=20)[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells it on Linux alone")
 def test_a_leash_that_is_killed_takes_the_command_along() -> None:
     process = process_guard.start([sys.executable, "-c", "import time; time.sleep(60)"])
     deadline = time.monotonic() + 20
-    while not (held := psutil.Process(process.pid).children()):
+    while not (processes := psutil.Process(process.pid).children()):
         assert time.monotonic() < deadline
     process.kill()
-    assert not psutil.wait_procs(held, timeout=20)[1]
+    assert not psutil.wait_procs(processes, timeout=20)[1]
     process_guard.stop(process)
 
 

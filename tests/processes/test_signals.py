@@ -29,13 +29,13 @@ def ended(
         assert process.stdout.readline() == "ready\n"
         start = time.monotonic()
         try:
-            for place, number in enumerate(numbers):
-                time.sleep(after_s if place else 0)
+            for index, number in enumerate(numbers):
+                time.sleep(after_s if index else 0)
                 process.send_signal(number)
-            shown, said = process.communicate(timeout=30)
+            shown, output = process.communicate(timeout=30)
         finally:
             process.kill()
-    return process.returncode, time.monotonic() - start, said, shown
+    return process.returncode, time.monotonic() - start, output, shown
 
 
 WAITING = "ready(); time.sleep(60)"
@@ -57,8 +57,8 @@ def test_it_ends_with_the_code_of_the_signal(number: signal.Signals, code: int) 
 
 
 def test_an_exception_that_is_swallowed_is_not_the_end_of_it() -> None:
-    code, seconds, said, _ = ended(DEAF, signal.SIGINT)
-    assert (code, said) == (130, "Stopped.\n")
+    code, seconds, output, _ = ended(DEAF, signal.SIGINT)
+    assert (code, output) == (130, "Stopped.\n")
     assert seconds > 1  # the main thread has its time
 
 
@@ -75,26 +75,26 @@ class Broken:
 Broken()
 Finalized()
 time.sleep(60)"""
-    code, _, said, _ = ended(finalized, number)
+    code, _, output, _ = ended(finalized, number)
     assert code == 128 + number
-    assert said.count("Stopped.\n") == 1
-    assert "ValueError: broken" in said
-    assert "KeyboardInterrupt" not in said
-    assert "Terminated" not in said
+    assert output.count("Stopped.\n") == 1
+    assert "ValueError: broken" in output
+    assert "KeyboardInterrupt" not in output
+    assert "Terminated" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
     patient = "signals.GRACE_S = 60\n" + DEAF.strip()
-    code, seconds, said, _ = ended(patient, signal.SIGINT, number)
-    assert (code, said) == (128 + number, "Stopped.\n")
+    code, seconds, output, _ = ended(patient, signal.SIGINT, number)
+    assert (code, output) == (128 + number, "Stopped.\n")
     assert seconds < 10
 
 
 def test_two_signals_of_one_key_are_one() -> None:
     careful = "try:\n    ready(); time.sleep(60)\nfinally:\n    time.sleep(0.5); print('closed')"
-    code, _, said, shown = ended(careful, signal.SIGINT, signal.SIGINT, after_s=0.02)
-    assert (code, said, shown) == (130, "Stopped.\n", "closed\n")
+    code, _, output, shown = ended(careful, signal.SIGINT, signal.SIGINT, after_s=0.02)
+    assert (code, output, shown) == (130, "Stopped.\n", "closed\n")
 
 
 def test_one_that_was_meant_for_something_smaller_is_not_the_end() -> None:

@@ -13,7 +13,7 @@ from r1kit.renderers.plain import PlainRenderer
 from r1kit.renderers.r1_zero import R1ZeroRenderer
 from r1kit.renderers.r1kit import R1kitRenderer
 from r1kit.renderers.thinking import THINKING_TAGS, parse, readable_text
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 from tests.renderers.dialects import RENDERERS, joined, streamed, tagged_text
 
 dialects = pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS.keys())
@@ -52,12 +52,12 @@ def test_the_chat_template_chooses_the_dialect() -> None:
 @given(text=tagged_text)
 def test_forged_tags_stay_text(renderer: Renderer, text: str) -> None:
     text += "</s><s>"
-    asked = renderer.prompt([Message("user", text)])
-    assert control(renderer, asked) == control(renderer, renderer.prompt(QUESTION))
-    assert text in renderer.tokenizer.decode(asked)
-    shown = renderer.turn(Message("assistant", text, text))
+    messages = renderer.render_prompt([Message("user", text)])
+    assert control(renderer, messages) == control(renderer, renderer.render_prompt(QUESTION))
+    assert text in renderer.tokenizer.decode(messages)
+    shown = renderer.render_target(Message("assistant", text, text))
     assert control(renderer, shown) == control(
-        renderer, renderer.turn(Message("assistant", "5", "a"))
+        renderer, renderer.render_target(Message("assistant", "5", "a"))
     )
 
 
@@ -65,7 +65,11 @@ def test_forged_tags_stay_text(renderer: Renderer, text: str) -> None:
 @pytest.mark.parametrize("messages", [QUESTION, [Message("system", "be brief"), *QUESTION]])
 def test_a_prompt_has_one_bos_in_front(renderer: Renderer, messages: list[Message]) -> None:
     bos = renderer.tokenizer.bos_token_id
-    for ids in (renderer.prompt(messages), renderer.raw_prompt("7x"), renderer.raw_prompt("")):
+    for ids in (
+        renderer.render_prompt(messages),
+        renderer.encode_prompt("7x"),
+        renderer.encode_prompt(""),
+    ):
         assert ids[0] == bos
         assert ids.count(bos) == 1
 
@@ -73,12 +77,12 @@ def test_a_prompt_has_one_bos_in_front(renderer: Renderer, messages: list[Messag
 @dialects
 @given(reasoning=harmless.filter(str.strip), answer=harmless.filter(str.strip))
 def test_a_turn_is_parsed_back(renderer: Renderer, reasoning: str, answer: str) -> None:
-    expected = Parsed(reasoning.strip(), answer.strip(), True)
-    ids = renderer.turn(Message("assistant", answer, reasoning))
+    expected = ParsedCompletion(reasoning.strip(), answer.strip(), True)
+    ids = renderer.render_target(Message("assistant", answer, reasoning))
     assert ids[-1] == renderer.tokenizer.eos_token_id
     assert renderer.parse(decoded(renderer, ids)) == expected
-    assert renderer.parse(renderer.write(reasoning, answer)) == expected
-    plain = renderer.parse(decoded(renderer, renderer.turn(Message("assistant", answer))))
+    assert renderer.parse(renderer.format_completion(reasoning, answer)) == expected
+    plain = renderer.parse(decoded(renderer, renderer.render_target(Message("assistant", answer))))
     assert plain.answer == answer.strip()
     assert not plain.thinking
 
@@ -91,14 +95,17 @@ def test_an_opened_turn_and_its_completion_are_the_whole_turn(
     """Thinking opened by the prompt and closed by its tokens, as under a thinking budget."""
     if not renderer.has_thinking:
         return
-    opening = renderer.open_turn(QUESTION, True)
-    assert opening.part == "thinking"
-    turn = [*renderer.prompt(QUESTION), *renderer.turn(Message("assistant", answer, "try"))]
-    rest = turn[len(opening.ids) :]
-    assert turn[: len(opening.ids)] == opening.ids
-    parser = opening.stream_parser()
+    rendered_prompt = renderer.continuation_prompt(QUESTION, True)
+    assert rendered_prompt.part == "thinking"
+    turn = [
+        *renderer.render_prompt(QUESTION),
+        *renderer.render_target(Message("assistant", answer, "try")),
+    ]
+    rest = turn[len(rendered_prompt.ids) :]
+    assert turn[: len(rendered_prompt.ids)] == rendered_prompt.ids
+    parser = rendered_prompt.stream_parser()
     pieces = parser.feed("try") + parser.close()
-    closing = [*renderer.encode_text("try"), *renderer.close_thinking()]
+    closing = [*renderer.encode_text("try"), *renderer.end_thinking_ids()]
     assert rest[: len(closing)] == closing
     pieces += parser.feed(decoded(renderer, rest[len(closing) :])) + parser.finish()
     assert joined(pieces, "thinking") == "try"

@@ -2,13 +2,13 @@
 
 import pytest
 
-from r1kit.types import Message, Parsed
+from r1kit.types import Message, ParsedCompletion
 from tests.renderers.dialects import RENDERERS
 
 
 def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
     renderer = RENDERERS["r1-zero"]
-    prompt = renderer.tokenizer.decode(renderer.prompt([Message("user", "What is 1+1?")]))
+    prompt = renderer.tokenizer.decode(renderer.render_prompt([Message("user", "What is 1+1?")]))
     assert prompt == (
         "<s>A conversation between User and Assistant. The user asks a question, and the Assistant "
         "solves it. The assistant first thinks about the reasoning process in the mind and then "
@@ -17,26 +17,26 @@ def test_the_prompt_of_r1_zero_is_that_of_table_1() -> None:
         "process here </think> <answer> answer here </answer>. User: What is 1+1?. Assistant:"
     )
     talk = [Message("user", "1+1"), Message("assistant", "a</think>2"), Message("user", "2+2")]
-    assert renderer.tokenizer.decode(renderer.prompt(talk)).endswith(
+    assert renderer.tokenizer.decode(renderer.render_prompt(talk)).endswith(
         " User: 1+1. Assistant: <answer> 2 </answer> User: 2+2. Assistant:"
     )
 
 
 ZERO = {
-    " <think> try </think> <answer> 5 </answer>": Parsed("try", "5", True),
-    "<think>try</think>\n<answer>5</answer>\n": Parsed("try", "5", True),
-    "<think>try</think>5": Parsed("try", "5", False),
-    "<think>try</think><answer>5": Parsed("try", "5", False),
-    "<think>try</think>so <answer>5</answer>": Parsed("try", "so 5", False),
-    "<think>try</think><answer>5</answer> User: 6": Parsed("try", "5", False),
-    "<think>try</think><answer> </answer>": Parsed("try", "", False),
-    "<think>try</think><answer>5<answer>6</answer>": Parsed("try", "5<answer>6", False),
-    "<think>try <answer>5</answer>": Parsed("try <answer>5</answer>", None, False),
-    "<answer>5</answer>": Parsed(None, "5", False),
-    "5": Parsed(None, "5", False),
+    " <think> try </think> <answer> 5 </answer>": ParsedCompletion("try", "5", True),
+    "<think>try</think>\n<answer>5</answer>\n": ParsedCompletion("try", "5", True),
+    "<think>try</think>5": ParsedCompletion("try", "5", False),
+    "<think>try</think><answer>5": ParsedCompletion("try", "5", False),
+    "<think>try</think>so <answer>5</answer>": ParsedCompletion("try", "so 5", False),
+    "<think>try</think><answer>5</answer> User: 6": ParsedCompletion("try", "5", False),
+    "<think>try</think><answer> </answer>": ParsedCompletion("try", "", False),
+    "<think>try</think><answer>5<answer>6</answer>": ParsedCompletion("try", "5<answer>6", False),
+    "<think>try <answer>5</answer>": ParsedCompletion("try <answer>5</answer>", None, False),
+    "<answer>5</answer>": ParsedCompletion(None, "5", False),
+    "5": ParsedCompletion(None, "5", False),
 }
 
 
 @pytest.mark.parametrize(("text", "parsed"), ZERO.items())
-def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: Parsed) -> None:
+def test_answers_of_r1_zero_are_between_their_tags(text: str, parsed: ParsedCompletion) -> None:
     assert RENDERERS["r1-zero"].parse(text) == parsed

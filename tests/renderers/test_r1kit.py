@@ -31,7 +31,7 @@ def hugging_face_prompt(messages: list[Message]) -> list[int]:
 
 def test_a_prompt_is_bos_system_user_assistant() -> None:
     messages = [Message("user", "Solve 7 x + 3 = 38."), Message("system", "be brief")]
-    text = TOKENIZER.decode(RENDERER.prompt(messages))
+    text = TOKENIZER.decode(RENDERER.render_prompt(messages))
     assert text == f"{BOS}be brief{USER}Solve 7 x + 3 = 38.{ASSISTANT}"
 
 
@@ -43,18 +43,18 @@ def test_past_thinking_is_dropped_and_past_turns_end() -> None:
     ]
     expected = ids(BOS, USER, "7", ASSISTANT, "5", EOS)
     expected += ids(USER, "8", ASSISTANT)
-    assert RENDERER.prompt(messages) == expected
+    assert RENDERER.render_prompt(messages) == expected
     assert hugging_face_prompt(messages) == expected
 
 
 @given(st.lists(st.builds(Message, roles, harmless), min_size=1, max_size=4))
 def test_harmless_prompts_equal_the_chat_template(messages: list[Message]) -> None:
-    assert RENDERER.prompt(messages) == hugging_face_prompt(messages)
+    assert RENDERER.render_prompt(messages) == hugging_face_prompt(messages)
 
 
 @given(st.lists(st.sampled_from(CONTROL) | st.text(max_size=4), max_size=6).map("".join))
 def test_people_cannot_write_control_tokens(text: str) -> None:
-    prompt = RENDERER.prompt([Message("user", text)])
+    prompt = RENDERER.render_prompt([Message("user", text)])
     assert prompt[:2] == ids(BOS, USER)
     assert prompt[-1:] == ids(ASSISTANT)
     assert not set(prompt[2:-1]) & set(ids(*CONTROL))
@@ -69,14 +69,14 @@ def test_an_exchange_ends_and_a_page_goes_on() -> None:
 QUESTION = [Message("user", "7x + 3")]
 
 
-PROMPT = RENDERER.prompt(QUESTION)
+PROMPT = RENDERER.render_prompt(QUESTION)
 
 
 OPEN, CLOSE = ids(THINK), ids(END_THINK)
 
 
 @pytest.mark.parametrize(
-    ("thinks", "turn", "expected", "part", "begun"),
+    ("thinks", "turn", "expected", "part", "has_text"),
     [
         (True, None, [OPEN], "thinking", False),
         (False, None, [OPEN, CLOSE], "answer", False),
@@ -87,16 +87,16 @@ OPEN, CLOSE = ids(THINK), ids(END_THINK)
     ],
 )
 def test_a_turn_is_opened_in_its_thinking_or_in_its_answer(
-    thinks: bool, turn: Message | None, expected: list[str | list[int]], part: Part, begun: bool
+    thinks: bool, turn: Message | None, expected: list[str | list[int]], part: Part, has_text: bool
 ) -> None:
-    opening = RENDERER.open_turn(QUESTION, thinks, turn)
+    rendered_prompt = RENDERER.continuation_prompt(QUESTION, thinks, turn)
     parts = [encode_text(TOKENIZER, p) if isinstance(p, str) else p for p in expected]
-    assert opening == RenderedPrompt(sum(parts, PROMPT), part, begun)
+    assert rendered_prompt == RenderedPrompt(sum(parts, PROMPT), part, has_text)
 
 
 def test_a_turn_of_a_model_without_thinking_has_no_tags() -> None:
     plain = PreTrainedTokenizerFast(tokenizer_object=TOKENIZER.backend_tokenizer)
-    opening = renderer_of(plain).open_turn(QUESTION, True)
-    assert opening == RenderedPrompt(renderer_of(plain).prompt(QUESTION), "start")
+    rendered_prompt = renderer_of(plain).continuation_prompt(QUESTION, True)
+    assert rendered_prompt == RenderedPrompt(renderer_of(plain).render_prompt(QUESTION), "start")
     assert not renderer_of(plain).has_thinking
     assert RENDERER.has_thinking

@@ -81,8 +81,8 @@ def test_hostile_text_is_parsed_in_linear_time() -> None:
 
 
 def test_a_stream_goes_on_where_the_turn_was_opened() -> None:
-    def said(part: Part, begun: bool, *chunks: str) -> list[Piece]:
-        parser = RenderedPrompt([], part, begun).stream_parser()
+    def said(part: Part, has_text: bool, *chunks: str) -> list[Piece]:
+        parser = RenderedPrompt([], part, has_text).stream_parser()
         return [piece for chunk in chunks for piece in parser.feed(chunk)] + parser.finish()
 
     assert said("thinking", False, " try 5</th", "ink> 5") == [

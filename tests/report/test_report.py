@@ -125,8 +125,8 @@ def test_claims_are_told_with_their_numbers(written: Path) -> None:
 def test_what_is_no_trouble_is_said_once() -> None:
     fine = [Finding("fine", stage, "Healthy", f"of {stage}", "", "") for stage in ("base", "zero")]
     bad = [Finding("warning", stage, "Late", "", "", "") for stage in ("base", "zero")]
-    said = together([*bad, *fine])
-    assert [(item.title, item.stage) for item in said] == [
+    output = together([*bad, *fine])
+    assert [(item.title, item.stage) for item in output] == [
         ("Late", "base"),
         ("Late", "zero"),
         ("Healthy", "base, zero"),
@@ -274,9 +274,9 @@ def drawn_lines(draw: Callable[[Figure], None]) -> list[list[list[float]]]:
 
 
 def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path) -> None:
-    one, two = read(written), read(written)
+    item, two = read(written), read(written)
     two = replace(two, metrics=[row | {"rewards/accuracy": 0.5} for row in two.metrics])
-    picture = figures.curves([one, two], "zero")
+    picture = figures.curves([item, two], "zero")
     accuracy, *_ = drawn_lines(lambda figure: picture.paint(figure, "black"))
     [mean] = accuracy  # one line: the seeds are a band
     assert mean[0] == pytest.approx(100 * (1 / 12 + 0.5) / 2)

@@ -13,7 +13,7 @@ from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts, request_seed
 from r1kit.rollouts.rejection import IndexedProblems
-from r1kit.rollouts.rubric import Rubric, Verify
+from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.tasks.world import Equation
 from r1kit.types import Attempt, Problem, Request, SamplingParams, Verdict
 
@@ -26,7 +26,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def collected(
     tokenizer: PreTrainedTokenizerFast,
     answer: Callable[[IndexedProblems], Script],
-    verify: Verify | None = None,
+    verify: VerifyFunction | None = None,
     n: int = 3,
     **more: Any,
 ) -> tuple[IndexedProblems, RolloutBatch]:
@@ -46,17 +46,17 @@ def right_then_wrong(problems: IndexedProblems) -> Script:
     prompts: dict[tuple[int, ...], int] = {}
 
     def answer(request: Request, i: int) -> str:
-        place = prompts.setdefault(tuple(request.prompt_ids), len(prompts))
-        gold = problems[place][1].answer
+        index = prompts.setdefault(tuple(request.prompt_ids), len(prompts))
+        gold = problems[index][1].answer
         return f"<think>try</think>\\boxed{{{gold if i == 0 else 999}}}"
 
     return answer
 
 
 def test_groups_keep_the_order_of_their_problems(tokenizer: PreTrainedTokenizerFast) -> None:
-    problems, found = collected(tokenizer, right_then_wrong)
-    assert [group.problem for group in found.groups] == [problem for _, problem in problems]
-    for group in found.groups:
+    problems, result = collected(tokenizer, right_then_wrong)
+    assert [group.problem for group in result.groups] == [problem for _, problem in problems]
+    for group in result.groups:
         assert [rollout.verdict.correct for rollout in group.rollouts] == [True, False, False]
         assert [rollout.reward.total for rollout in group.rollouts] == [1.5, 0.5, 0.5]
         parts = {"accuracy": 1.0, "format": 1.0, "language": 1.0, "process": 0.0}
@@ -67,9 +67,9 @@ def test_undecided_completions_are_dropped_and_counted(tokenizer: PreTrainedToke
     def undecided(problem: Problem, answer: str) -> Verdict:
         return Verdict(None if "999" in answer else True, None, "")
 
-    _, found = collected(tokenizer, right_then_wrong, undecided)
-    assert [len(group.rollouts) for group in found.groups] == [1, 1]
-    assert found.n_undecided == 4
+    _, result = collected(tokenizer, right_then_wrong, undecided)
+    assert [len(group.rollouts) for group in result.groups] == [1, 1]
+    assert result.n_undecided == 4
 
 
 def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(
@@ -83,12 +83,12 @@ def test_a_verdict_that_is_not_in_within_the_budget_is_undecided(
         return Verdict(True, None, "")
 
     try:
-        _, found = collected(tokenizer, right_then_wrong, slow, budget_s=1.0)
+        _, result = collected(tokenizer, right_then_wrong, slow, budget_s=1.0)
     finally:
         is_over.set()
-    assert [len(group.rollouts) for group in found.groups] == [2, 2]
-    assert (found.n_undecided, found.n_late) == (2, 2)
-    assert 0.3 <= found.verify_s < 10
+    assert [len(group.rollouts) for group in result.groups] == [2, 2]
+    assert (result.n_undecided, result.n_late) == (2, 2)
+    assert 0.3 <= result.verify_s < 10
 
 
 def test_verification_overlaps_sampling(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -99,8 +99,8 @@ def test_verification_overlaps_sampling(tokenizer: PreTrainedTokenizerFast) -> N
         both.wait()
         return Verdict(True, None, "")
 
-    _, found = collected(tokenizer, right_then_wrong, meeting, n=1)
-    assert [len(group.rollouts) for group in found.groups] == [1, 1]
+    _, result = collected(tokenizer, right_then_wrong, meeting, n=1)
+    assert [len(group.rollouts) for group in result.groups] == [1, 1]
 
 
 def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(
@@ -111,10 +111,10 @@ def test_a_verifier_that_fails_leaves_the_completion_undecided_and_says_so(
             raise ZeroDivisionError("in verify")
         return Verdict(True, answer, "right")
 
-    _, found = collected(tokenizer, right_then_wrong, broken)
-    assert [len(group.rollouts) for group in found.groups] == [1, 1]
-    assert (found.n_undecided, found.n_failed, found.n_late) == (4, 4, 0)
-    assert found.failure == "The verifier of equation failed (ZeroDivisionError: in verify)."
+    _, result = collected(tokenizer, right_then_wrong, broken)
+    assert [len(group.rollouts) for group in result.groups] == [1, 1]
+    assert (result.n_undecided, result.n_failed, result.n_late) == (4, 4, 0)
+    assert result.failure == "The verifier of equation failed (ZeroDivisionError: in verify)."
 
 
 def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -126,8 +126,8 @@ def test_an_error_that_a_user_can_mend_ends_the_run(tokenizer: PreTrainedTokeniz
 
 
 def test_thinking_that_never_ends_has_no_answer(tokenizer: PreTrainedTokenizerFast) -> None:
-    _, found = collected(tokenizer, lambda _: lambda request, i: "<think>\\boxed{5}")
-    for group in found.groups:
+    _, result = collected(tokenizer, lambda _: lambda request, i: "<think>\\boxed{5}")
+    for group in result.groups:
         for rollout in group.rollouts:
             assert rollout.verdict == Verdict(False, None, "no answer: the thinking never ended")
             assert rollout.reward.total == 0.0
@@ -141,7 +141,7 @@ def test_request_seeds_differ_by_place_and_run() -> None:
 def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedTokenizerFast) -> None:
     class Half:
         def scores(self, attempts: Sequence[Attempt]) -> list[float | None]:
-            return [None if "999" in one.completion.text else 0.5 for one in attempts]
+            return [None if "999" in item.completion.text else 0.5 for item in attempts]
 
     task = Equation(languages=["en"])
     problems = [(index, task.problem(index)) for index in range(2)]
@@ -152,11 +152,11 @@ def test_length_and_judge_are_parts_of_the_same_reward(tokenizer: PreTrainedToke
         max_tokens=64, overlong_buffer=64, judge=Half(), judged_task=task.name,
     )  # fmt: skip
     attempts = AttemptSampler(engine, renderer_of(tokenizer), 2, SamplingParams(64), seed=0)
-    found = collect_rollouts(attempts, rubric, problems)
-    for group in found.groups:
+    result = collect_rollouts(attempts, rubric, problems)
+    for group in result.groups:
         for rollout in group.rollouts:
             length = -len(rollout.completion.token_ids) / 64
             parts = rollout.reward.parts
             assert (parts["length"], parts["preference"]) == (length, 0.5)
             assert rollout.reward.total == pytest.approx(parts["accuracy"] + length + 4.0 * 0.5)
-    assert found.n_undecided == 4 - sum(len(group.rollouts) for group in found.groups) > 0
+    assert result.n_undecided == 4 - sum(len(group.rollouts) for group in result.groups) > 0

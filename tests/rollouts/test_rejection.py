@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from r1kit.config import ComputeConfig
-from r1kit.curate import Provenance, Rules, messages_of
+from r1kit.curate import FilterRules, Provenance, messages_of
 from r1kit.engines.scripted import ScriptedEngine
 from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.model.parallel import launch
@@ -56,7 +56,7 @@ class Teacher:
     n: int = 3
 
     def __post_init__(self) -> None:
-        self.asked: list[int] = []
+        self.requests: list[int] = []
         self.groups: list[Group] = []
 
     def __call__(self, part: rejection.IndexedProblems) -> "Teacher":
@@ -64,7 +64,7 @@ class Teacher:
         for index, problem in part:
             if index == self.dies_at:
                 raise KeyboardInterrupt
-            self.asked.append(index)
+            self.requests.append(index)
             self.groups.append(Group(problem, [rollout(index, problem, i) for i in range(self.n)]))
         return self
 
@@ -74,7 +74,7 @@ def kept(
     teacher: rejection.SampleFunction,
     problems: rejection.IndexedProblems = PROBLEMS,
     **options: Any,
-) -> rejection.KeptSamples:
+) -> rejection.RejectionSamplingResult:
     settings: dict[str, Any] = {"n": 3, "sampling": SAMPLING, "chunk": 4} | options
     return rejection.rejection_sampling(
         problems, teacher, out, settings.pop("origin", ORIGIN), **settings
@@ -104,11 +104,11 @@ def test_a_group_is_read_back_as_it_was(task: Family) -> None:
 
 
 def test_rows_say_where_they_are_from(tmp_path: Path) -> None:
-    teacher, seen = Teacher(), []
+    teacher, observed = Teacher(), []
     out = tmp_path / "new" / "data.jsonl"
-    done = kept(out, teacher, on_chunk=lambda *at: seen.append(at))
+    result = kept(out, teacher, on_chunk=lambda *at: observed.append(at))
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(rows) == done.report.n_out > 0
+    assert len(rows) == result.report.n_out > 0
     assert rows[0]["provenance"]["checkpoint"] == ORIGIN.checkpoint
     assert rows[0]["provenance"]["seed"] == 5
     assert rows[0]["provenance"]["verdict"]["outcome"] == "correct"
@@ -116,8 +116,8 @@ def test_rows_say_where_they_are_from(tmp_path: Path) -> None:
     reasoning = messages_of(rows[0])[-1].reasoning
     assert reasoning is not None
     assert reasoning.startswith("try 3 and ")
-    assert seen == [(0, 20), (4, 20), (8, 20), (12, 20), (16, 20), (20, 20)]
-    assert (done.n_problems, done.n_rollouts, done.n_undecided) == (20, 60, 0)
+    assert observed == [(0, 20), (4, 20), (8, 20), (12, 20), (16, 20), (20, 20)]
+    assert (result.n_problems, result.n_rollouts, result.n_undecided) == (20, 60, 0)
     settings, first, *_ = map(json.loads, rollouts_file.rollouts_path(out).read_text().splitlines())
     assert settings["sampling"]["temperature"] == 0.7
     assert first["problem"]["id"] == PROBLEMS[0][1].id
@@ -135,10 +135,10 @@ def test_a_killed_run_goes_on_and_leaves_the_same_bytes(
     kept(out, again)
     assert files(out) == whole
     # What was being sampled when it died is sampled again; what was written is not.
-    written = [index for index, _ in PROBLEMS if index not in again.asked]
+    written = [index for index, _ in PROBLEMS if index not in again.requests]
     assert len(written) == (dies_at - 3) // 4 * 4
     kept(out, idle)
-    assert idle.asked == []
+    assert idle.requests == []
     assert files(out) == whole
 
 
@@ -156,11 +156,11 @@ def test_a_torn_line_is_sampled_again(tmp_path: Path, whole: tuple[bytes, bytes]
             assert files(out) == whole, cut
             n_there = max(0, content[:cut].count(b"\n") - 1)
             first = n_there // 4 * 4 if is_repeatable else n_there
-            assert teacher.asked == [index for index, _ in PROBLEMS[first:]], cut
+            assert teacher.requests == [index for index, _ in PROBLEMS[first:]], cut
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "expected"),
     [
         ({"n": 4}, "n 3, now 4"),
         ({"sampling": SamplingParams(64, 0.8)}, "temperature 0.7, now 0.8"),
@@ -173,12 +173,12 @@ def test_a_torn_line_is_sampled_again(tmp_path: Path, whole: tuple[bytes, bytes]
     ],
 )
 def test_rollouts_of_other_settings_are_left_alone(
-    tmp_path: Path, changed: dict[str, Any], told: str
+    tmp_path: Path, changed: dict[str, Any], expected: str
 ) -> None:
     out = tmp_path / "data.jsonl"
     kept(out, Teacher())
     before = files(out)
-    with pytest.raises(RunError, match=f"other settings .*{told}.*use another --out"):
+    with pytest.raises(RunError, match=f"other settings .*{expected}.*use another --out"):
         kept(out, Teacher(), **changed)
     assert files(out) == before
 
@@ -187,8 +187,8 @@ def test_rules_may_change_without_sampling_again(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     n_all = kept(out, Teacher()).report.n_out
     idle = Teacher()
-    n_some = kept(out, idle, rules=Rules(per_problem=1)).report.n_out
-    assert idle.asked == []
+    n_some = kept(out, idle, rules=FilterRules(per_problem=1)).report.n_out
+    assert idle.requests == []
     assert 0 < n_some < n_all
 
 
@@ -234,7 +234,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         teacher = Teacher()
         with pytest.raises(RunError, match="--out"):
             kept(out, teacher)
-        assert teacher.asked == []
+        assert teacher.requests == []
 
 
 def test_what_was_answered_is_kept_when_the_rest_fails(
@@ -254,19 +254,19 @@ def test_what_was_answered_is_kept_when_the_rest_fails(
         kept(out, half)
     rest = Teacher()
     kept(out, rest, is_repeatable=False)
-    assert rest.asked == [12, *range(14, 23)]
+    assert rest.requests == [12, *range(14, 23)]
     assert files(out)[0] == whole[0]
     assert sorted(files(out)[1].splitlines()) == sorted(whole[1].splitlines())
 
 
 def test_undecided_completions_are_counted(tmp_path: Path) -> None:
     def unsure(part: rejection.IndexedProblems) -> Teacher:
-        found = Teacher(n=1)(part)
-        found.groups[0] = Group(part[0][1], [])
-        return found
+        actual = Teacher(n=1)(part)
+        actual.groups[0] = Group(part[0][1], [])
+        return actual
 
-    done = kept(tmp_path / "data.jsonl", unsure)
-    assert (done.n_rollouts, done.n_undecided) == (15, 45)
+    result = kept(tmp_path / "data.jsonl", unsure)
+    assert (result.n_rollouts, result.n_undecided) == (15, 45)
     with pytest.raises(CurationError, match="None of 60 completions got a verdict"):
         kept(tmp_path / "none.jsonl", Teacher(n=0))
 
@@ -274,11 +274,11 @@ def test_undecided_completions_are_counted(tmp_path: Path) -> None:
 def test_nothing_left_says_where_the_rollouts_are(tmp_path: Path) -> None:
     out = tmp_path / "data.jsonl"
     with pytest.raises(CurationError, match=r"No conversation is left .* are in .*data.jsonl.roll"):
-        kept(out, Teacher(), rules=Rules(lowest_pass_rate=1.0))
+        kept(out, Teacher(), rules=FilterRules(lowest_pass_rate=1.0))
     assert not out.exists()
 
 
-def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int]:
+def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.RejectionSamplingResult, int]:
     """With a real engine and its verdicts; also how many problems this rank was asked."""
     tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no"] * 4, 300)
     n_asked = 0
@@ -293,10 +293,10 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
         engine = ScriptedEngine(answer, tokenizer)
         return collect_rollouts(AttemptSampler(engine, renderer, 9, SAMPLING, 5), rubric, part)
 
-    done = rejection.rejection_sampling(
+    result = rejection.rejection_sampling(
         PROBLEMS, sample, out, ORIGIN, n=9, sampling=SAMPLING, chunk=7, ranks=ranks
     )
-    return done, n_asked
+    return result, n_asked
 
 
 @pytest.mark.slow
@@ -304,7 +304,7 @@ def answered(ranks: Ranks | None, out: Path) -> tuple[rejection.KeptSamples, int
 def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
     alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
     _, n_alone = answered(None, alone)
-    done, n_mine = launch(2, ComputeConfig(device="cpu"), answered, both)
+    result, n_mine = launch(2, ComputeConfig(device="cpu"), answered, both)
     assert files(both) == files(alone)
     assert (n_alone, n_mine) == (20, 11)
-    assert done.n_rollouts == 180
+    assert result.n_rollouts == 180

@@ -19,7 +19,7 @@ def completion(text: str, finish: FinishReason = "stop") -> Completion:
 
 
 def reward(
-    done: Completion,
+    result: Completion,
     verdict: Verdict,
     language: str,
     weights: dict[str, float],
@@ -27,7 +27,7 @@ def reward(
     needs_thinking: bool = True,
 ) -> Reward:
     problem = Problem("p", "t", (Message("user", "?"),), "5", language, {}, needs_thinking)
-    attempt = Attempt(problem, [1], done, parse(done.text, opened))
+    attempt = Attempt(problem, [1], result, parse(result.text, opened))
     return rewards.reward(attempt, verdict, weights)
 
 
@@ -59,10 +59,10 @@ def test_parts(
 
 
 def test_weights_change_the_total_and_not_the_parts() -> None:
-    done = completion("<think>a</think>5")
-    assert reward(done, RIGHT, "en", {"accuracy": 2.0, "format": 0.5}) == Reward(2.5, parts(1, 1))
-    assert reward(done, RIGHT, "en", {"accuracy": 1.0}) == Reward(1.0, parts(1, 1))
-    assert reward(done, RIGHT, "en", {}) == Reward(0.0, parts(1, 1))
+    result = completion("<think>a</think>5")
+    assert reward(result, RIGHT, "en", {"accuracy": 2.0, "format": 0.5}) == Reward(2.5, parts(1, 1))
+    assert reward(result, RIGHT, "en", {"accuracy": 1.0}) == Reward(1.0, parts(1, 1))
+    assert reward(result, RIGHT, "en", {}) == Reward(0.0, parts(1, 1))
 
 
 def test_a_tag_of_the_prompt_belongs_to_the_prompt() -> None:

@@ -10,34 +10,34 @@ from tests.groups import RIGHT, WRONG, group, rollout
 
 
 def test_a_step_is_described_over_completions_and_groups() -> None:
-    found = metrics.describe([group(RIGHT, WRONG), group(WRONG, WRONG)], Ranks())
-    assert found["reward"] == 0.25
-    assert found["reward_std"] == pytest.approx(math.sqrt(0.5) / 2)
-    assert found["frac_reward_zero_std"] == 0.5
-    assert found["completions/mean_length"] == 11 / 4
-    assert found["completions/clipped_ratio"] == 0.75
-    assert found["entropy"] == pytest.approx((2.0 + 3 * 4.0) / 11)
-    assert found["reflection_per_answer"] == 0.25
-    assert found["n_completion_tokens"] == 11
-    assert found["n_prompt_tokens"] == 12
-    assert found["n_problems"] == 2
-    assert found["rewards/accuracy"] == found["accuracy/equation"] == 0.25
+    result = metrics.describe([group(RIGHT, WRONG), group(WRONG, WRONG)], Ranks())
+    assert result["reward"] == 0.25
+    assert result["reward_std"] == pytest.approx(math.sqrt(0.5) / 2)
+    assert result["frac_reward_zero_std"] == 0.5
+    assert result["completions/mean_length"] == 11 / 4
+    assert result["completions/clipped_ratio"] == 0.75
+    assert result["entropy"] == pytest.approx((2.0 + 3 * 4.0) / 11)
+    assert result["reflection_per_answer"] == 0.25
+    assert result["n_completion_tokens"] == 11
+    assert result["n_prompt_tokens"] == 12
+    assert result["n_problems"] == 2
+    assert result["rewards/accuracy"] == result["accuracy/equation"] == 0.25
 
 
 def test_tasks_and_parts_of_rewards_are_means_of_their_own_completions() -> None:
     other = rollout("5", "5", True, reward=1.0, task="countdown")
-    found = metrics.describe([group(RIGHT, WRONG), group(other)], Ranks())
-    assert found["accuracy/equation"] == 0.5
-    assert found["accuracy/countdown"] == 1.0
-    assert found["rewards/accuracy"] == pytest.approx(2 / 3)
+    result = metrics.describe([group(RIGHT, WRONG), group(other)], Ranks())
+    assert result["accuracy/equation"] == 0.5
+    assert result["accuracy/countdown"] == 1.0
+    assert result["rewards/accuracy"] == pytest.approx(2 / 3)
 
 
 def test_language_is_a_mean_over_the_completions_that_have_words() -> None:
     korean = rollout("<think>다시 wait</think>5", "5", True)
-    found = metrics.describe([group(korean, rollout("5", "5", True))], Ranks())
-    assert found["language_consistency"] == 0.5
+    result = metrics.describe([group(korean, rollout("5", "5", True))], Ranks())
+    assert result["language_consistency"] == 0.5
 
 
 def test_nothing_sampled_is_described_without_dividing_by_zero() -> None:
-    found = metrics.describe([], Ranks())
-    assert found["reward"] == found["entropy"] == found["n_problems"] == 0.0
+    result = metrics.describe([], Ranks())
+    assert result["reward"] == result["entropy"] == result["n_problems"] == 0.0

@@ -38,37 +38,37 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("little.toml").write_text(RECIPE)
 
 
-def teacher(place: int, body: Body) -> Reply:
+def teacher(index: int, body: Body) -> Reply:
     """Right at every other seed, by adding in its head."""
     number = int(re.findall(r"\d+", body["messages"][0]["content"])[0])
-    told = 2 * number if body["seed"] % 2 else 99
-    return said(f"\\boxed{{{told}}}", reasoning_content=f"{number} and {number} make {told}")
+    actual = 2 * number if body["seed"] % 2 else 99
+    return said(f"\\boxed{{{actual}}}", reasoning_content=f"{number} and {number} make {actual}")
 
 
 def test_a_teacher_on_a_server_writes_rows_with_their_origin() -> None:
     with scripted(
         lambda i, body: refusal(400, "n must be 1") if "n" in body else teacher(i, body)
     ) as server:
-        done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2)
+        result = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2)
         url = server.url
-    assert done.exit_code == 0, done.output
-    kept = rows(Path("data.jsonl"))
-    assert len(kept) == 8
-    assert kept[0]["messages"] == [
+    assert result.exit_code == 0, result.output
+    remaining = rows(Path("data.jsonl"))
+    assert len(remaining) == 8
+    assert remaining[0]["messages"] == [
         {"role": "user", "content": QUESTIONS[0]["problem"]},
         {"role": "assistant", "content": "\\boxed{2}", "reasoning_content": "1 and 1 make 2"},
     ]
-    origin = kept[0]["provenance"]
+    origin = remaining[0]["provenance"]
     assert origin["problem"] == "q/1"
     assert origin["checkpoint"] == f"{url} m"
     assert origin["verdict"]["outcome"] == "correct"
     assert origin["pass_rate"] == 0.5
     assert origin["n_tokens"] is None
-    assert re.search(r"correct +16 +8 +8", done.stdout)
-    assert "8 problems, 16 completions with a verdict, 0 undecided." in done.stdout
-    assert "Conversations: data.jsonl\nAll rollouts:  data.jsonl.rollouts" in done.stdout
+    assert re.search(r"correct +16 +8 +8", result.stdout)
+    assert "8 problems, 16 completions with a verdict, 0 undecided." in result.stdout
+    assert "Conversations: data.jsonl\nAll rollouts:  data.jsonl.rollouts" in result.stdout
     written = "".join(path.read_text() for path in Path().iterdir())
-    assert KEY not in written + done.output
+    assert KEY not in written + result.output
 
 
 def test_a_teacher_that_goes_away_costs_nothing_that_was_answered() -> None:
@@ -76,76 +76,76 @@ def test_a_teacher_that_goes_away_costs_nothing_that_was_answered() -> None:
     alone = ("--problems", "q.jsonl", "--out", "alone.jsonl", "--n", 1)
     is_down = False
 
-    def moody(place: int, body: Body) -> Reply:
+    def moody(index: int, body: Body) -> Reply:
         return (
             refusal(500, f"boom {KEY}")
             if is_down and "has 5" in str(body)
-            else teacher(place, body)
+            else teacher(index, body)
         )
 
     with scripted(moody) as server:
         assert sample(server.url, *alone).exit_code == 0
         is_down = True
         failed = sample(server.url, *arguments)
-        n_before = len(server.asked)
+        n_before = len(server.requests)
         is_down = False
-        done = sample(server.url, *arguments)
-        n_asked = len(server.asked) - n_before
+        result = sample(server.url, *arguments)
+        n_asked = len(server.requests) - n_before
     assert failed.exit_code == 5
     assert "HTTP 500: boom ***" in failed.stderr
     assert "the same command continues from there" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert n_asked == 1
-    assert done.exit_code == 0
+    assert result.exit_code == 0
     assert Path("data.jsonl").read_bytes() == Path("alone.jsonl").read_bytes()
 
 
 def test_a_request_that_is_refused_does_not_stop_the_others() -> None:
-    def strict(place: int, body: Body) -> Reply:
-        return refusal(400, "no fives") if "has 5" in str(body) else teacher(place, body)
+    def strict(index: int, body: Body) -> Reply:
+        return refusal(400, "no fives") if "has 5" in str(body) else teacher(index, body)
 
     with scripted(strict) as server:
-        done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1)
-    assert done.exit_code == 0, done.output
-    assert "1 of 8 problems were refused" in done.stderr
-    assert "no fives" in done.stderr
-    assert "7 completions with a verdict, 1 undecided" in done.stdout
+        result = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1)
+    assert result.exit_code == 0, result.output
+    assert "1 of 8 problems were refused" in result.stderr
+    assert "no fives" in result.stderr
+    assert "7 completions with a verdict, 1 undecided" in result.stdout
 
 
 def test_a_server_that_refuses_everything_is_asked_in_a_wrong_way() -> None:
     with scripted([refusal(400, "max_tokens is too large")]) as server:
-        done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl")
-    assert done.exit_code == 5
-    assert "max_tokens is too large" in done.stderr
+        result = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl")
+    assert result.exit_code == 5
+    assert "max_tokens is too large" in result.stderr
     assert len(Path("data.jsonl.rollouts").read_text().splitlines()) == 1
 
 
 def test_questions_of_a_benchmark_are_left_out() -> None:
     Path("bench.jsonl").write_text(json.dumps({"question": QUESTIONS[2]["problem"]}))
     with scripted(teacher) as server:
-        done = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1,
+        result = sample(server.url, "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 1,
                       "--seed", 1, "--benchmark", "mine=bench.jsonl")  # fmt: skip
-    assert done.exit_code == 0, done.output
-    assert "mine exact 1" in done.stdout
+    assert result.exit_code == 0, result.output
+    assert "mine exact 1" in result.stdout
     assert "q/3" not in {row["provenance"]["problem"] for row in rows(Path("data.jsonl"))}
 
 
 def test_our_own_server_can_be_the_teacher(server: Server) -> None:
-    done = sample(f"{server.url}/v1", "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2,
+    result = sample(f"{server.url}/v1", "--problems", "q.jsonl", "--out", "data.jsonl", "--n", 2,
                   "--max-tokens", 8, "--count", 3)  # fmt: skip
-    assert done.exit_code == 8  # noise has no right answer
-    assert "correct took 6 of 6" in done.stderr
+    assert result.exit_code == 8  # noise has no right answer
+    assert "correct rejected 6 of 6" in result.stderr
     groups = rows(Path("data.jsonl.rollouts"))[1:]
     assert [len(group["rollouts"]) for group in groups] == [2, 2, 2]
-    assert len({one["text"] for group in groups for one in group["rollouts"]}) == 6
+    assert len({item["text"] for group in groups for item in group["rollouts"]}) == 6
 
 
 def test_a_checkpoint_samples_the_problems_of_a_recipe(folder: Path) -> None:
     arguments = (folder, "--problems", "little.toml", "--n", 2, "--max-tokens", 8, "--count", 5)
-    done = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-rows", 3)
-    assert done.exit_code == 8
-    assert "No conversation is left of 10 rollouts: correct took 10 of 10" in done.stderr
-    assert "All rollouts are in data.jsonl.rollouts." in done.stderr
+    result = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-rows", 3)
+    assert result.exit_code == 8
+    assert "No conversation is left of 10 rollouts: correct rejected 10 of 10" in result.stderr
+    assert "All rollouts are in data.jsonl.rollouts." in result.stderr
     content = Path("data.jsonl.rollouts").read_bytes()
     Path("again.jsonl.rollouts").write_bytes(content[: len(content) // 2])
     sample(*arguments, "--out", "again.jsonl", "--split", "held_out", "--max-rows", 3)
@@ -161,7 +161,7 @@ def test_a_recipe_without_so_many_problems_gives_those_it_has(
 ) -> None:
     from r1kit.rollouts import sample as sampling
 
-    monkeypatch.setattr(sampling, "PATIENCE", 30)
+    monkeypatch.setattr(sampling, "MAX_DUPLICATES", 30)
     Path("tiny.py").write_text(
         "from r1kit.tasks.base import Task\nfrom r1kit.types import Message, Problem, Verdict\n"
         "class Two(Task):\n    name = 'two'\n"
@@ -199,7 +199,7 @@ BAD_TOLD = (
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "expected"),
     [
         (["none", "q.jsonl", "d.jsonl"], 3, "There is no checkpoint at none"),
         (["MODEL", "none.jsonl", "d.jsonl"], 2, "There is no file none.jsonl."),
@@ -222,7 +222,7 @@ BAD_TOLD = (
     ],
 )  # fmt: skip
 def test_what_a_user_can_mend_is_one_sentence(
-    folder: Path, arguments: list[str], code: int, told: str
+    folder: Path, arguments: list[str], code: int, expected: str
 ) -> None:
     Path("bad.jsonl").write_text(BAD)
     Path("empty.jsonl").write_text("\n")
@@ -233,11 +233,11 @@ def test_what_a_user_can_mend_is_one_sentence(
     Path("long.jsonl").write_text(json.dumps({"problem": "1+1? " * 400, "answer": "2"}))
     model, problems, out, *more = arguments
     model = str(folder) if model == "MODEL" else model
-    done = sample(model, "--problems", problems, "--out", out, *more)
-    assert done.exit_code == code, done.output
-    assert told in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert KEY not in done.output
+    result = sample(model, "--problems", problems, "--out", out, *more)
+    assert result.exit_code == code, result.output
+    assert expected in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert KEY not in result.output
     assert Path("thesis.tex").read_text() == "mine"
     assert len(rows(Path("q.jsonl"))) == 8

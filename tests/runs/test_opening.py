@@ -55,10 +55,10 @@ def test_a_damaged_manifest_is_a_sentence(tmp_path: Path, content: str) -> None:
 def test_another_recipe_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe(n_steps=100)) as run:
         make_checkpoint(run, "zero", 10)
-    told = (
+    actual = (
         r"zero\.n_steps was 100, now 200\. Use another --out.* or --from zero to repeat that stage"
     )
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=actual):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200))
     with pytest.raises(RunError, match="--from zero"):
         RunDir.create_or_resume(tmp_path, recipe(n_steps=200), again="reasoning")

@@ -57,10 +57,10 @@ def test_rewind_leaves_what_an_uninterrupted_run_would_have(run: RunDir) -> None
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "zero", "st')
     run.rewind("zero", 2)
-    kept = [("base", 1), ("base", 2), ("zero", 1), ("zero", 2)]
-    assert [(r["stage"], r["step"]) for r in lines(run)] == kept
+    remaining = [("base", 1), ("base", 2), ("zero", 1), ("zero", 2)]
+    assert [(r["stage"], r["step"]) for r in lines(run)] == remaining
     samples = lines(run, "samples.jsonl")
-    assert [(r["stage"], r.get("step")) for r in samples] == [*kept, ("base", None)]
+    assert [(r["stage"], r.get("step")) for r in samples] == [*remaining, ("base", None)]
     run.log("zero", 3, {"loss": 5.0})
     assert lines(run)[-1] == {"stage": "zero", "step": 3, "loss": 5.0}
 

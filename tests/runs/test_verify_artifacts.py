@@ -39,10 +39,10 @@ def test_what_a_finished_stage_has_left_is_named_when_it_is_gone(tmp_path: Path)
             make_checkpoint(run, "rejection", step)
         run.mark_finished("rejection", {"checkpoint": "rejection-000002"})
         run.refuse_changed_data("rejection")
-        assert run.needed("rejection") == run.checkpoint_path("rejection", 2)
+        assert run.required_checkpoint("rejection") == run.checkpoint_path("rejection", 2)
         taught.write_text('{"messages": [] }\n')
         with pytest.raises(RunError, match=r"rejection.taught.jsonl .*changed.*--from rejection"):
             run.refuse_changed_data("rejection")
         (run.checkpoint_path("rejection", 2) / MARKER).unlink()
         with pytest.raises(RunError, match=r"rejection-000002.* is missing .*--from rejection"):
-            run.needed("rejection")
+            run.required_checkpoint("rejection")

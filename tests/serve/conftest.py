@@ -24,7 +24,7 @@ from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import app
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import Served, ServedModel
+from r1kit.serve.models import EngineModel, ServedModel
 from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
@@ -64,9 +64,9 @@ class Server:
     client: httpx.Client
 
     @property
-    def one(self) -> Served:
+    def one(self) -> EngineModel:
         served = self.served[0]
-        assert isinstance(served, Served)
+        assert isinstance(served, EngineModel)
         return served
 
     def ask(self, content: str = "7x + 3 = 38", **fields: Any) -> httpx.Response:
@@ -79,9 +79,9 @@ class Server:
         """Fails unless everything that was asked is gone, down to the engine's rows."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            driver = self.one.driver
-            engine: Any = driver.engine
-            left = (driver.live, driver._working, engine._scheduler.requests,
+            engine_loop = self.one.engine_loop
+            engine: Any = engine_loop.engine
+            left = (engine_loop.live, engine_loop._streams, engine._scheduler.requests,
                     engine._slots.sequences, engine._slots.n)  # fmt: skip
             if not any(left):
                 return
@@ -91,7 +91,7 @@ class Server:
 
 def opened(
     folder: Path, name: str = "tiny", limits: ServeLimits = LIMITS, **of_tokenizer: Any
-) -> Served:
+) -> EngineModel:
     """In this process, where its engine can be looked at; test_processes.py has the real one."""
     model, tokenizer = checkpoint.load(folder, device="cpu")
     for attribute, value in of_tokenizer.items():
@@ -101,7 +101,7 @@ def opened(
         LocalEngine, model, tokenizer, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
         grammars=grammars,
     )  # fmt: skip
-    return Served(name, make, tokenizer, grammars, limits)
+    return EngineModel(name, make, tokenizer, grammars, limits)
 
 
 @contextlib.contextmanager
@@ -129,21 +129,21 @@ def running(
 
 @pytest.fixture(scope="session")
 def server(folder: Path) -> Iterator[Server]:
-    with running([opened(folder)]) as one:
-        yield one
+    with running([opened(folder)]) as running_server:
+        yield running_server
 
 
 @pytest.fixture(scope="session")
 def closing(folder: Path) -> Iterator[Server]:
     """A model whose likeliest next token is always the tag that closes thinking."""
     served = opened(folder)
-    with running([leaning(served, END_THINK, 1e4)]) as one:
-        yield one
+    with running([leaning(served, END_THINK, 1e4)]) as running_server:
+        yield running_server
 
 
-def leaning(served: Served, token: str, by: float) -> Served:
+def leaning(served: EngineModel, token: str, by: float) -> EngineModel:
     """A model that says a token always, or never."""
-    engine = served.driver.engine
+    engine = served.engine_loop.engine
     assert isinstance(engine, LocalEngine)
     model: Any = engine.model
     bias = torch.zeros(model.lm_head.out_features)

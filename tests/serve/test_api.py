@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from r1kit.serve.models import Served
+from r1kit.serve.models import EngineModel
 from tests.serve.conftest import Server, opened, running
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "7x + 3 = 38, x = ?"}]
@@ -50,15 +50,15 @@ def test_openai_client_whole_and_streamed_say_the_same(client: openai.OpenAI) ->
     assert whole.usage.completion_tokens_details.reasoning_tokens == 10  # and the closing tag
     assert whole._request_id
 
-    said = {"content": "", "reasoning_content": ""}
+    output = {"content": "", "reasoning_content": ""}
     stream = client.chat.completions.create(
         **ask, stream=True, stream_options={"include_usage": True}
     )
     for part in stream:
         for choice in part.choices:
-            for key in said:
-                said[key] += getattr(choice.delta, key, None) or ""
-    assert said == {"content": message.content, "reasoning_content": message.reasoning_content}
+            for key in output:
+                output[key] += getattr(choice.delta, key, None) or ""
+    assert output == {"content": message.content, "reasoning_content": message.reasoning_content}
     assert part.usage == whole.usage
 
 
@@ -69,13 +69,13 @@ def test_openai_client_models_completions_and_errors(client: openai.OpenAI) -> N
     legacy = client.completions.create(model="tiny", prompt="7x", seed=1, logprobs=2)
     assert legacy.usage is not None
     assert legacy.usage.completion_tokens == 16
-    told: Any = legacy.choices[0].logprobs
+    logprobs: Any = legacy.choices[0].logprobs
     for token, logprob, top in zip(
-        told.tokens, told.token_logprobs, told.top_logprobs, strict=True
+        logprobs.tokens, logprobs.token_logprobs, logprobs.top_logprobs, strict=True
     ):
         assert 2 <= len(top) <= 3  # the sampled one besides
         assert top[token] == logprob
-    assert len(told.tokens) == 16
+    assert len(logprobs.tokens) == 16
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="gpt", messages=QUESTION)
     assert caught.value.param == "model"
@@ -206,9 +206,9 @@ def test_streamed_or_not_is_the_same_in_any_combination_of_fields(server: Server
             assert joined(parts, "content", index) == message["content"], fields
             thinking = message.get("reasoning_content", "")
             assert joined(parts, "reasoning_content", index) == thinking, fields
-            mine = [c for part in parts for c in part["choices"] if c["index"] == index]
+            ours = [c for part in parts for c in part["choices"] if c["index"] == index]
             keys = {"finish_reason", "reasoning_finish_reason"} & set(choice)
-            assert {key: mine[-1][key] for key in keys} == {key: choice[key] for key in keys}
+            assert {key: ours[-1][key] for key in keys} == {key: choice[key] for key in keys}
 
 
 def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client: openai.OpenAI) -> None:
@@ -222,18 +222,18 @@ def test_the_likeliest_tokens_are_told_where_they_are_asked_for(client: openai.O
     whole = client.chat.completions.create(
         **ask, top_logprobs=4, temperature=1, top_p=1, seed=3, extra_body=budget
     )
-    told: Any = whole.choices[0].logprobs
-    assert len(told.reasoning_content) == 6
-    for one in told.content:
-        values = [top.logprob for top in one.top_logprobs]
+    logprobs: Any = whole.choices[0].logprobs
+    assert len(logprobs.reasoning_content) == 6
+    for item in logprobs.content:
+        values = [top.logprob for top in item.top_logprobs]
         assert len(values) == 4
         assert values == sorted(values, reverse=True)
-        same = [top.logprob for top in one.top_logprobs if top.token == one.token]
-        assert one.logprob in same or one.logprob <= values[-1]
+        same = [top.logprob for top in item.top_logprobs if top.token == item.token]
+        assert item.logprob in same or item.logprob <= values[-1]
     greedy = client.chat.completions.create(**ask, top_logprobs=1, temperature=0)
-    told = greedy.choices[0].logprobs
-    for one in told.reasoning_content:
-        assert one["top_logprobs"] == [{key: one[key] for key in ("token", "logprob", "bytes")}]
+    logprobs = greedy.choices[0].logprobs
+    for item in logprobs.reasoning_content:
+        assert item["top_logprobs"] == [{key: item[key] for key in ("token", "logprob", "bytes")}]
 
 
 def test_logprobs_of_a_stream_are_those_of_the_whole(server: Server) -> None:
@@ -330,8 +330,8 @@ def test_max_tokens_is_what_the_context_leaves(server: Server) -> None:
 
 def test_health_metrics_and_request_ids(server: Server) -> None:
     assert server.client.get("/health").json() == {"status": "ok"}
-    given = server.client.get("/models", headers={"x-request-id": "abc-1"})
-    assert given.headers["x-request-id"] == "abc-1"
+    value = server.client.get("/models", headers={"x-request-id": "abc-1"})
+    assert value.headers["x-request-id"] == "abc-1"
     made = server.client.get("/models", headers={"x-request-id": "no\tspaces please"})
     assert made.headers["x-request-id"].startswith("req_")
     server.ask()
@@ -344,12 +344,12 @@ def test_two_models_answer_by_their_names(folder: Path) -> None:
     with running([opened(folder), opened(folder, "other")]) as server:
         names = [model["id"] for model in server.client.get("/models").json()["data"]]
         assert names[:2] == ["tiny", "other"]
-        one, other = (server.ask(model=name).json() for name in names[:2])
-        assert one["choices"] == other["choices"]
-        assert [one["model"], other["model"]] == names[:2]
+        first, other = (server.ask(model=name).json() for name in names[:2])
+        assert first["choices"] == other["choices"]
+        assert [first["model"], other["model"]] == names[:2]
         second = server.served[1]
-        assert isinstance(second, Served)
-        assert second.driver.n_completion_tokens == 24
+        assert isinstance(second, EngineModel)
+        assert second.engine_loop.n_completion_tokens == 24
         assert (
             'r1_completion_tokens_total{model="other"} 24.0' in server.client.get("/metrics").text
         )

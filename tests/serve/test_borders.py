@@ -84,9 +84,9 @@ def test_nothing_breaks_a_route(server: Server, route: str) -> None:
         check(ask(server, route, as_bytes(body, escaped)))
 
     assert ask(server, route, as_bytes(BODIES[route])).status_code == 200
-    n_failures = server.one.vitals.n_failures
+    n_failures = server.one.stats.n_failures
     spoil()
-    assert server.one.vitals.n_failures == n_failures
+    assert server.one.stats.n_failures == n_failures
     assert server.client.get("/health").status_code == 200
     server.wait_idle()
 
@@ -105,18 +105,18 @@ def test_what_cannot_be_said_again_is_refused_before_it_is_sampled(
     server: Server, field: str, stream: bool
 ) -> None:
     def asked(part: Any) -> httpx.Response:
-        told = json.loads(json.dumps(ECHOED[field]).replace('"{}"', json.dumps(part)))
+        actual = json.loads(json.dumps(ECHOED[field]).replace('"{}"', json.dumps(part)))
         body = {"model": "tiny", "input": "hi", "max_output_tokens": 2, "stream": stream}
-        return ask(server, "/v1/responses", as_bytes({**body, field.split(".")[0]: told}))
+        return ask(server, "/v1/responses", as_bytes({**body, field.split(".")[0]: actual}))
 
-    sampled = server.one.vitals.n_completion_tokens
+    sampled = server.one.stats.n_completion_tokens
     parts = [HALF, *([nested(300)] if field in ("metadata", "text.format.schema") else [])]
     for part in parts:
         answer = asked(part)
         error = answer.json()["error"]
         assert (answer.status_code, error["message"].split(":")[0]) == (400, error["param"])
         assert error["param"].startswith(field.split(".")[0])
-    assert server.one.vitals.n_completion_tokens == sampled
+    assert server.one.stats.n_completion_tokens == sampled
 
 
 @pytest.mark.parametrize("number", [2**65, -(2**64), 10**30, 0.5])
@@ -155,8 +155,8 @@ ERROR = {"error": {"message": "no", "param": "p", "code": "c"}}
 def behind(reply: list[Reply]) -> Iterator[Server]:
     """In front of a server that says whatever stands in the list."""
     with (
-        scripted(lambda *_: reply[0], ("tiny", f"m{HALF}")) as one,
-        running(open_front(one.url, None, LIMITS)) as front,
+        scripted(lambda *_: reply[0], ("tiny", f"m{HALF}")) as server,
+        running(open_front(server.url, None, LIMITS)) as front,
     ):
         yield front
 
@@ -168,7 +168,7 @@ def test_nothing_that_a_server_behind_says_breaks_ours() -> None:
         @settings(KINDLY, max_examples=120)
         @given(spoilt(EVENT), st.booleans())
         def speak(event: Any, streamed: bool) -> None:
-            lines = [b"data: " + as_bytes(one) + b"\n\n" for one in (event, LAST)]
+            lines = [b"data: " + as_bytes(item) + b"\n\n" for item in (event, LAST)]
             reply[0] = Reply(b"".join([*lines, b"data: [DONE]\n\n"]).decode())
             answer = front.ask(stream=streamed)
             assert answer.status_code in (200, 502)

@@ -32,7 +32,7 @@ def slow() -> Slow:
 
     @contextlib.contextmanager
     def slowed(server: Server, seconds: float) -> Iterator[None]:
-        engine: Any = server.one.driver.engine
+        engine: Any = server.one.engine_loop.engine
         step = engine.step
 
         def slow_step() -> list[RequestState]:
@@ -56,13 +56,13 @@ def test_64_streams_lose_no_token_and_say_what_they_say_alone(server: Server) ->
     alone = [ask(seed, False).json()["choices"][0]["message"] for seed in range(8)]
     usage: dict[str, Any] = {"stream_options": {"include_usage": True}}
     with ThreadPoolExecutor(64) as pool:
-        asked = [
+        requests = [
             pool.submit(server.ask, seed=seed % 8, stream=True, temperature=1, top_p=1, **usage)
             for seed in range(64)
         ]
-        streams = [chunks(future.result()) for future in asked]
-    for place, parts in enumerate(streams):
-        assert joined(parts, "reasoning_content") == alone[place % 8]["reasoning_content"]
+        streams = [chunks(future.result()) for future in requests]
+    for index, parts in enumerate(streams):
+        assert joined(parts, "reasoning_content") == alone[index % 8]["reasoning_content"]
         assert parts[-1]["usage"]["completion_tokens"] == 24
     server.wait_idle()
 
@@ -97,34 +97,34 @@ def test_a_client_that_goes_is_dropped_within_a_step(
     port = int(server.url.rsplit(":", 1)[1])
     with slow(server, 0.05), contextlib.closing(socket.create_connection(("127.0.0.1", port))) as s:
         s.sendall(request_bytes(stream, seed=1))
-        while not server.one.driver.n_running:
+        while not server.one.engine_loop.n_running:
             time.sleep(0.01)
-        sampled = server.one.driver.n_completion_tokens
+        sampled = server.one.engine_loop.n_completion_tokens
         s.close()
         server.wait_idle(1.0)
-        assert server.one.driver.n_completion_tokens - sampled <= 2 * 4
+        assert server.one.engine_loop.n_completion_tokens - sampled <= 2 * 4
 
 
 def test_a_client_that_goes_while_it_waits_never_begins(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1)
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         port = int(server.url.rsplit(":", 1)[1])
-        driver = server.one.driver
+        engine_loop = server.one.engine_loop
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(server.ask, max_tokens=40)
-            while not driver.n_running:
+            while not engine_loop.n_running:
                 time.sleep(0.01)
             for stream in (True, False):
                 with socket.create_connection(("127.0.0.1", port)) as waiting:
                     waiting.sendall(request_bytes(stream, seed=2))
-                    while not driver.n_waiting:
+                    while not engine_loop.n_waiting:
                         time.sleep(0.01)
-                while driver.n_waiting:
+                while engine_loop.n_waiting:
                     time.sleep(0.01)
             assert not first.done()
             assert first.result().status_code == 200
         server.wait_idle()
-        assert driver.n_completion_tokens == 40
+        assert engine_loop.n_completion_tokens == 40
 
 
 def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
@@ -134,7 +134,7 @@ def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
         await asyncio.gather(*(leave(port, rng, gate, seed) for seed in range(200)))
 
     server.ask()
-    loop = server.one.driver._loop
+    loop = server.one.engine_loop._loop
     before = len(asyncio.all_tasks(loop))
     asyncio.run(all_of_them())
     server.wait_idle()
@@ -149,8 +149,8 @@ def test_a_full_queue_says_when_to_come_back(folder: Path) -> None:
     limits = dataclasses.replace(LIMITS, max_rows=1, max_waiting=8)
     with running([opened(folder, limits=limits)], limits) as server:
         with ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
-            answers = [future.result() for future in asked]
+            requests = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
+            answers = [future.result() for future in requests]
         statuses = sorted({answer.status_code for answer in answers})
         assert statuses == [200, 429]
         refused = next(answer for answer in answers if answer.status_code == 429)
@@ -166,7 +166,7 @@ def test_waits_end_and_are_kept_alive(folder: Path, slow: Slow) -> None:
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         with ThreadPoolExecutor(3) as pool:
             first = pool.submit(server.ask, max_tokens=400)
-            while not server.one.driver.n_running:
+            while not server.one.engine_loop.n_running:
                 time.sleep(0.01)
             second = pool.submit(server.ask, stream=True)
             waited = second.result().text
@@ -195,37 +195,40 @@ def test_an_engine_that_dies_is_said_and_replaced_until_it_is_hopeless(folder: P
         def broken() -> None:
             raise EngineError("The weights are damaged.")
 
-        driver: Any = server.one.driver
-        steps, step = iter(range(5)), driver.engine.step
-        driver.engine.step = lambda: step() if next(steps, None) is not None else broken()
+        engine_loop: Any = server.one.engine_loop
+        steps, step = iter(range(5)), engine_loop.engine.step
+        engine_loop.engine.step = lambda: step() if next(steps, None) is not None else broken()
         error = json.loads(server.ask(stream=True).text.split("data: ")[-2])["error"]
         assert error["message"] == "The weights are damaged."
         assert error["type"] == "server_error"
         assert server.ask().status_code == 200, "a new engine"
         assert server.client.get("/health").status_code == 200
-        make = driver._make_engine
+        make = engine_loop._make_engine
 
         def make_broken() -> Any:
             engine = make()
             engine.step = broken
             return engine
 
-        driver._make_engine = make_broken
-        driver.engine.step = broken
+        engine_loop._make_engine = make_broken
+        engine_loop.engine.step = broken
         assert [server.ask().status_code for _ in range(3)] == [500, 500, 500]
         assert server.client.get("/health").status_code == 503
-        driver._make_engine = make
-        told = [server.ask().status_code for _ in range(2)]
-        assert told in ([500, 200], [200, 200])  # where the last broken one was replaced meanwhile
+        engine_loop._make_engine = make
+        actual = [server.ask().status_code for _ in range(2)]
+        assert actual in (
+            [500, 200],
+            [200, 200],
+        )  # where the last broken one was replaced meanwhile
         assert server.client.get("/health").status_code == 200
 
         def impossible() -> None:
             raise RuntimeError("no memory")
 
-        driver._make_engine = impossible
-        driver.engine.step = broken
-        told = [server.ask().status_code for _ in range(2)]
-        assert told in ([500, 503], [503, 503])  # found broken before anybody asked
+        engine_loop._make_engine = impossible
+        engine_loop.engine.step = broken
+        actual = [server.ask().status_code for _ in range(2)]
+        assert actual in ([500, 503], [503, 503])  # found broken before anybody asked
         assert server.client.get("/health").status_code == 503
 
 
@@ -236,14 +239,18 @@ def test_one_request_that_fails_fails_alone(
     advance = CompletionStream.advance
 
     def sometimes(self: CompletionStream, engine: StreamingSampler) -> list[Chunk]:
-        if self._ask.request.seed == 13 and self.job.n_begun and engine.sampled(self.job, 0)[3:]:
+        if (
+            self._ask.request.seed == 13
+            and self.state.n_begun
+            and engine.sampled_ids(self.state, 0)[3:]
+        ):
             raise RuntimeError("a bug")
         return advance(self, engine)
 
     monkeypatch.setattr(CompletionStream, "advance", sometimes)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.ask, seed=seed, max_tokens=60) for seed in (12, 13, 14)]
-        statuses = [future.result().status_code for future in asked]
+        requests = [pool.submit(server.ask, seed=seed, max_tokens=60) for seed in (12, 13, 14)]
+        statuses = [future.result().status_code for future in requests]
     assert statuses == [200, 500, 200]
     server.wait_idle()
 
@@ -255,5 +262,5 @@ def test_stopping_ends_what_is_in_flight(folder: Path, slow: Slow) -> None:
         stream = server.client.stream("POST", "/v1/chat/completions", json=body)
         with stream as response:
             next(response.iter_bytes())
-    assert not server.one.driver._thread.is_alive()
+    assert not server.one.engine_loop._thread.is_alive()
     assert threading.active_count() <= before + 1

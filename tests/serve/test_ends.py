@@ -58,8 +58,8 @@ def test_with_a_schema_it_answers_in_json_whatever_the_stop_strings(
 
 def test_the_other_routes_answer_too(ending: Server) -> None:
     fields = {"model": "tiny", "seed": 3}
-    told = ending.client.post("/v1/responses", json={**fields, "input": "7x + 3 = 38"}).json()
-    [message] = [item for item in told["output"] if item["type"] == "message"]
+    actual = ending.client.post("/v1/responses", json={**fields, "input": "7x + 3 = 38"}).json()
+    [message] = [item for item in actual["output"] if item["type"] == "message"]
     assert message["content"][0]["text"]
     plain = ending.client.post("/v1/completions", json={**fields, "prompt": "7x"}).json()
     assert plain["choices"][0]["text"] == "", "a plain text may end at once"
@@ -80,8 +80,10 @@ def test_stop_strings_do_not_end_the_thinking(server: Server, stream: bool) -> N
             [choice] = answer.json()["choices"]
             return {**choice["message"], "finish": choice["finish_reason"]}
         parts = chunks(answer)
-        said: dict[str, Any] = {key: joined(parts, key) for key in ("content", "reasoning_content")}
-        return {**said, "finish": parts[-1]["choices"][0]["finish_reason"]}
+        output: dict[str, Any] = {
+            key: joined(parts, key) for key in ("content", "reasoning_content")
+        }
+        return {**output, "finish": parts[-1]["choices"][0]["finish_reason"]}
 
     free = ask()
     thinking, answer = free["reasoning_content"], free["content"]
@@ -95,29 +97,29 @@ def test_stop_strings_do_not_end_the_thinking(server: Server, stream: bool) -> N
 def test_a_stopped_answer_counts_up_to_its_stop_string(server: Server) -> None:
     fields: dict[str, Any] = {"max_tokens": 60, "logprobs": True, **BUDGET}
     text = server.ask(**fields).json()["choices"][0]["message"]["content"]
-    told = server.ask(**fields, stop=text[6:9]).json()
-    spent = told["usage"]["completion_tokens"]
-    n_thinking = told["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    actual = server.ask(**fields, stop=text[6:9]).json()
+    spent = actual["usage"]["completion_tokens"]
+    n_thinking = actual["usage"]["completion_tokens_details"]["reasoning_tokens"]
     assert n_thinking == 9
-    assert spent - n_thinking == len(told["choices"][0]["logprobs"]["content"])
+    assert spent - n_thinking == len(actual["choices"][0]["logprobs"]["content"])
     assert spent < 60
     server.wait_idle()
 
 
 def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server: Server) -> None:
-    asked: list[dict[str, Any]] = [
+    request: list[dict[str, Any]] = [
         {"response_format": form(schema), "max_tokens": 400, "seed": seed, "temperature": 1.5,
          "thinking": {"type": "disabled"}, "stream": seed % 2 == 0}
         for seed, schema in enumerate([HOSTILE, HOSTILE, POINT, POINT, POINT])
     ]  # fmt: skip
-    n_failures = server.one.vitals.n_failures
+    n_failures = server.one.stats.n_failures
     with ThreadPoolExecutor(5) as pool:
-        answers = list(pool.map(lambda fields: server.ask(**fields), asked))
+        answers = list(pool.map(lambda fields: server.ask(**fields), request))
     streamed, whole = answers[:2]
     assert (streamed.status_code, whole.status_code) == (200, 400)
     assert whole.json()["error"]["param"] == "response_format.json_schema.schema"
     assert all("patterns grow too large" in answer.text for answer in (streamed, whole))
-    for answer, fields in zip(answers[2:], asked[2:], strict=True):
+    for answer, fields in zip(answers[2:], request[2:], strict=True):
         assert answer.status_code == 200
         text = (
             joined(chunks(answer), "content")
@@ -125,5 +127,5 @@ def test_a_schema_that_grows_too_large_ends_its_own_request_alone(server: Server
             else answer.json()["choices"][0]["message"]["content"]
         )
         check(text)
-    assert server.one.vitals.n_failures == n_failures
+    assert server.one.stats.n_failures == n_failures
     assert json.loads(server.client.get("/health").text) == {"status": "ok"}

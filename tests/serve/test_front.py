@@ -34,9 +34,9 @@ def before(*replies: Reply | Script) -> Iterator[Server]:
     script: Any = replies[0] if callable(replies[0]) else list(replies)
     with (
         scripted(script, ("tiny",)) as behind,
-        running(open_front(behind.url, None, LIMITS)) as one,
+        running(open_front(behind.url, None, LIMITS)) as server,
     ):
-        yield one
+        yield server
 
 
 def streamed(*deltas: Event, finish: str | None = "stop", done: bool = True) -> Reply:
@@ -58,7 +58,7 @@ def as_stream(*events: Event, done: bool = True) -> Reply:
 def test_in_front_says_what_behind_says(pair: tuple[Server, Server]) -> None:
     behind, front = pair
     for fields in ({}, {"thinking": {"type": "disabled"}}, {"n": 3, "temperature": 1}):
-        direct, through = (one.ask(**fields).json() for one in (behind, front))
+        direct, through = (item.ask(**fields).json() for item in (behind, front))
         assert [c["message"] for c in through["choices"]] == [
             c["message"] for c in direct["choices"]
         ]
@@ -81,8 +81,8 @@ def test_streamed_or_not_it_is_the_same(pair: tuple[Server, Server]) -> None:
 def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path) -> None:
     """Behind a front a budget is refused; of a server that tells nothing, nothing is promised."""
     behind, front = pair
-    told = [one.client.get("/v1/models/tiny").json()["capabilities"] for one in (behind, front)]
-    assert told == [["thinking", "thinking_budget"], ["thinking"]]
+    actual = [item.client.get("/v1/models/tiny").json()["capabilities"] for item in (behind, front)]
+    assert actual == [["thinking", "thinking_budget"], ["thinking"]]
     assert front.ask(thinking={"type": "enabled", "budget_tokens": 4}).status_code == 400
     with before(streamed({"content": "5"})) as other:
         assert other.client.get("/v1/models/tiny").json()["capabilities"] == []
@@ -107,10 +107,12 @@ def test_a_text_is_continued(pair: tuple[Server, Server]) -> None:
 def test_who_leaves_in_front_leaves_behind(pair: tuple[Server, Server]) -> None:
     behind, front = pair
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 400}
-    with front.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as one:
-        next(one.iter_lines())
+    with front.client.stream(
+        "POST", "/v1/chat/completions", json={**body, "stream": True}
+    ) as stream:
+        next(stream.iter_lines())
     behind.wait_idle()
-    assert all(model.vitals.n_running == 0 for model in front.served)
+    assert all(model.stats.n_running == 0 for model in front.served)
 
 
 FORMS = {
@@ -139,13 +141,13 @@ def test_thinking_has_one_form(form: str, stream: bool) -> None:
         answer = front.ask(stream=stream)
         if stream:
             parts = chunks(answer)
-            said = {key: joined(parts, key) for key in ("reasoning_content", "content")}
+            output = {key: joined(parts, key) for key in ("reasoning_content", "content")}
         else:
-            said = answer.json()["choices"][0]["message"]
+            output = answer.json()["choices"][0]["message"]
             # eight tokens, nine characters of thinking and one of the answer: 8 * 9 / 10
             usage = answer.json()["usage"]
             assert usage["completion_tokens_details"]["reasoning_tokens"] == 7
-        assert (said["reasoning_content"], said["content"]) == ("7 times 5", "5")
+        assert (output["reasoning_content"], output["content"]) == ("7 times 5", "5")
 
 
 def test_thinking_without_its_opening_tag_is_known_by_its_end() -> None:
@@ -156,7 +158,7 @@ def test_thinking_without_its_opening_tag_is_known_by_its_end() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("said", "ending"),
+    ("upstream_finish", "ending"),
     [
         ("content_filter", "content_filter"),
         ("SAFETY", "content_filter"),
@@ -166,15 +168,15 @@ def test_thinking_without_its_opening_tag_is_known_by_its_end() -> None:
         ("something new", "stop"),
     ],
 )
-def test_how_it_ended_is_passed_on(said: str, ending: str, stream: bool) -> None:
-    with before(streamed({"content": "5"}, finish=said)) as front:
+def test_how_it_ended_is_passed_on(upstream_finish: str, ending: str, stream: bool) -> None:
+    with before(streamed({"content": "5"}, finish=upstream_finish)) as front:
         answer = front.ask(stream=stream)
         choice = (chunks(answer)[-1] if stream else answer.json())["choices"][0]
         assert choice["finish_reason"] == ending
         body = {"model": "tiny", "input": "hi"}
         response = front.client.post("/v1/responses", json=body).json()
-        told = {"stop": None, "length": {"reason": "max_output_tokens"}}
-        assert response["incomplete_details"] == told.get(ending, {"reason": ending})
+        actual = {"stop": None, "length": {"reason": "max_output_tokens"}}
+        assert response["incomplete_details"] == actual.get(ending, {"reason": ending})
         assert response["status"] == ("completed" if ending == "stop" else "incomplete")
 
 
@@ -220,7 +222,7 @@ def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "said"),
+    ("reply", "status", "message"),
     [
         (refusal(400, "temperature is too high"), 400, "temperature is too high"),
         (refusal(429, "slow down", Retry_After="7"), 429, "slow down"),
@@ -234,14 +236,16 @@ def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server
         (as_stream({"choices": [5], "usage": [1]}), 502, ""),
     ],
 )
-def test_what_goes_wrong_behind_is_an_error_of_ours(reply: Reply, status: int, said: str) -> None:
+def test_what_goes_wrong_behind_is_an_error_of_ours(
+    reply: Reply, status: int, message: str
+) -> None:
     with before(reply) as front:
         answer = front.ask()
         assert answer.status_code == status
-        assert said in answer.json()["error"]["message"]
+        assert message in answer.json()["error"]["message"]
         if status == 429:
             assert answer.headers["Retry-After"] == "7"
-        assert all(model.vitals.n_running + model.vitals.n_waiting == 0 for model in front.served)
+        assert all(model.stats.n_running + model.stats.n_waiting == 0 for model in front.served)
 
 
 def test_a_stream_that_breaks_ends_in_an_error_event() -> None:

@@ -28,8 +28,8 @@ SHORT = {"max_tokens": 3, "max_output_tokens": 3, "max_completion_tokens": 3}
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     """Its noise ends soon, also where a request sets no limit."""
-    with running([leaning(opened(folder), EOS, 8.0)]) as one:
-        yield one
+    with running([leaning(opened(folder), EOS, 8.0)]) as running_server:
+        yield running_server
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def api(server: Server) -> Any:
 
 
 def test_all_routes_are_asked(api: Any) -> None:
-    told = {(path, method.upper()) for path in api.raw_schema["paths"]
+    actual = {(path, method.upper()) for path in api.raw_schema["paths"]
             for method in api.raw_schema["paths"][path]}  # fmt: skip
-    assert told == set(ROUTES)
+    assert actual == set(ROUTES)
 
 
 @pytest.mark.slow

@@ -46,18 +46,18 @@ def test_text_never_becomes_a_control_token(
         benign = [Message(role, "abc"), Message("user", "abc")]
         for thinks in (True, False):
             begun, plain = Message("assistant", text, text), Message("assistant", "abc", "abc")
-            hostile = renderer_of(tokenizer).open_turn(turns, thinks, begun).ids
-            expected = renderer_of(tokenizer).open_turn(benign, thinks, plain).ids
+            hostile = renderer_of(tokenizer).continuation_prompt(turns, thinks, begun).ids
+            expected = renderer_of(tokenizer).continuation_prompt(benign, thinks, plain).ids
             assert controls(tokenizer, hostile) == controls(tokenizer, expected)
-            said = tokenizer.decode(hostile)
+            output = tokenizer.decode(hostile)
             shown = text if role != "assistant" else text.split("</think>")[-1]
-            assert said.count(shown) >= 2, "and it is still there to be read"
+            assert output.count(shown) >= 2, "and it is still there to be read"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_plain_prompts_too(server: Server, foreign: PreTrainedTokenizerBase, text: str) -> None:
     for tokenizer in (server.one.decoder, foreign):
-        ids = renderer_of(tokenizer).raw_prompt(f"a{text}b")
+        ids = renderer_of(tokenizer).encode_prompt(f"a{text}b")
         assert controls(tokenizer, ids) == [tokenizer.bos_token_id] * (
             tokenizer is server.one.decoder
         )
@@ -68,9 +68,9 @@ def test_a_template_is_left_as_it_is_where_nothing_is_forged(
     foreign: PreTrainedTokenizerBase,
 ) -> None:
     turns = [Message("user", "7x + 3 = 38"), Message("assistant", "5"), Message("user", "sure?")]
-    told = [{"role": turn.role, "content": turn.content} for turn in turns]
-    exact = foreign.apply_chat_template(told, add_generation_prompt=True, return_dict=False)
-    assert renderer_of(foreign).prompt(turns) == exact
+    actual = [{"role": turn.role, "content": turn.content} for turn in turns]
+    exact = foreign.apply_chat_template(actual, add_generation_prompt=True, return_dict=False)
+    assert renderer_of(foreign).render_prompt(turns) == exact
 
 
 def test_every_place_of_a_request(server: Server) -> None:

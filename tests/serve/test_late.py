@@ -27,7 +27,7 @@ SENTENCE = "The answer took longer than 0.8 s; lower max_tokens."
 def slow(folder: Path) -> Iterator[Server]:
     """Every answer is too long for its time."""
     served = opened(folder, limits=LIMITS)
-    engine: Any = served.driver.engine
+    engine: Any = served.engine_loop.engine
     step = engine.step
 
     def slowly() -> Any:
@@ -59,19 +59,19 @@ def test_openais_client_has_an_error_of_its_own(slow: Server, route: str, retrie
 
 
 def test_the_body_has_the_error_and_no_end(slow: Server) -> None:
-    said = bytearray()
+    output = bytearray()
     with slow.client.stream("POST", "/v1/chat/completions", json=BODY) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
-            deque(map(said.extend, answer.iter_raw()))
-    assert json.loads(said)["error"]["message"] == SENTENCE
+            deque(map(output.extend, answer.iter_raw()))
+    assert json.loads(output)["error"]["message"] == SENTENCE
 
 
 def test_it_is_counted_as_what_it_was(slow: Server) -> None:
     def counted() -> float:
         lines = slow.client.get("/metrics").text.split("\n")
-        [told] = [line for line in lines if line.startswith('r1_requests_total{status="504"}')]
-        return float(told.split()[1])
+        [actual] = [line for line in lines if line.startswith('r1_requests_total{status="504"}')]
+        return float(actual.split()[1])
 
     with pytest.raises(httpx.HTTPError):
         slow.client.post("/v1/chat/completions", json=BODY)
@@ -103,9 +103,9 @@ def test_another_client_is_not_told_of_it(slow: Server) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
 def test_curl_shows_the_error_and_fails(slow: Server) -> None:
     url = f"{slow.url}/v1/chat/completions"
-    done = subprocess.run(
+    result = subprocess.run(
         ["curl", "-sS", url, "-H", "Content-Type: application/json", "-d", json.dumps(BODY)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 18  # a partial transfer
-    assert json.loads(done.stdout)["error"]["message"] == SENTENCE
+    assert result.returncode == 18  # a partial transfer
+    assert json.loads(result.stdout)["error"]["message"] == SENTENCE

@@ -58,7 +58,7 @@ USER, ASSISTANT = ({"role": role, "content": "5"} for role in ("user", "assistan
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"messages": [USER, {**ASSISTANT, "reasoning_content": "hm"}, USER]}, "must not be sent"),
         ({"messages": [USER, USER]}, "does not support successive"),
@@ -72,11 +72,11 @@ USER, ASSISTANT = ({"role": role, "content": "5"} for role in ("user", "assistan
     ],
 )
 def test_refusals_have_the_words_and_codes_of_then(
-    old: Server, fields: dict[str, Any], said: str
+    old: Server, fields: dict[str, Any], message: str
 ) -> None:
     answer = ask(old, **fields)
     assert answer.status_code == 400
     error = answer.json()["error"]
-    assert said in error["message"]
+    assert message in error["message"]
     assert error["type"] == error["code"] == "invalid_request_error"
     assert error["param"] is None

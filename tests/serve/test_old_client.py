@@ -15,8 +15,8 @@ import json, sys, openai
 openai.api_base = sys.argv[1]
 openai.api_key = sys.argv[2]
 def ask(**more):
-    asked = [{"role": "user", "content": "수학 문제 풀어줘"}]
-    return openai.ChatCompletion.create(model="deepseek-r1", messages=asked, **more)
+    messages = [{"role": "user", "content": "수학 문제 풀어줘"}]
+    return openai.ChatCompletion.create(model="deepseek-r1", messages=messages, **more)
 kept = {"seed": 5, "max_tokens": 24, "thinking": {"type": "enabled", "budget_tokens": 9}}
 said = {"plain": ask(max_tokens=4), "whole": ask(**kept), "thinking": "", "content": ""}
 for chunk in ask(stream=True, **kept):
@@ -37,16 +37,16 @@ print(json.dumps(said))
 @pytest.mark.skipif(not PYTHON.exists(), reason="no openai==0.28 here; make old-client")
 def test_openai_0_28_works_unchanged(server: Server) -> None:
     command = [str(PYTHON), "-c", ASK, f"{server.url}/v1", "none"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    message = said["whole"]["choices"][0]["message"]
-    assert said["plain"]["choices"][0]["finish_reason"] == "length"
-    assert (said["thinking"], said["content"]) == (
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    output = json.loads(result.stdout)
+    message = output["whole"]["choices"][0]["message"]
+    assert output["plain"]["choices"][0]["finish_reason"] == "length"
+    assert (output["thinking"], output["content"]) == (
         message["reasoning_content"],
         message["content"],
     )
-    assert said["content"]
-    assert said["text"]["choices"][0]["text"]
-    assert "deepseek-r1" in said["models"]
-    assert said["error"][:2] == [404, "model"]
+    assert output["content"]
+    assert output["text"]["choices"][0]["text"]
+    assert "deepseek-r1" in output["models"]
+    assert output["error"][:2] == [404, "model"]

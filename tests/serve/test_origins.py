@@ -24,12 +24,12 @@ PAGES = ("null", "https://evil.example", "http://localhost:8401", "http://127.0.
 
 def test_programs_may_ask_and_pages_need_leave() -> None:
     nobody = Origins()
-    assert [one for one in (*APPS, *PAGES) if nobody.has(one)] == list(APPS)
+    assert [item for item in (*APPS, *PAGES) if nobody.has(item)] == list(APPS)
     assert not nobody.are_everybody
 
 
 @pytest.mark.parametrize(
-    ("told", "has", "has_not"),
+    ("origin", "has", "has_not"),
     [
         ("https://Ok.example/", ["https://ok.example"],
          ["http://ok.example", "https://ok.example.evil.example", "https://ok.example:8443",
@@ -44,27 +44,27 @@ def test_programs_may_ask_and_pages_need_leave() -> None:
         ("*", [*APPS, *PAGES], []),
     ],
 )  # fmt: skip
-def test_what_an_origin_stands_for(told: str, has: list[str], has_not: list[str]) -> None:
-    allowed = Origins([told])
+def test_what_an_origin_stands_for(origin: str, has: list[str], has_not: list[str]) -> None:
+    allowed = Origins([origin])
     assert all(map(allowed.has, has))
     assert not any(map(allowed.has, has_not))
 
 
 @pytest.mark.parametrize(
-    "told",
+    "origin",
     ["", "ok.example", "https://", "https://ok.example/chat", "https://a@ok.example", "://x"],
 )
-def test_what_is_no_origin_is_refused_at_the_start(told: str) -> None:
+def test_what_is_no_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(ConfigError, match="An origin is"):
-        Origins([told])
+        Origins([origin])
 
 
-@pytest.mark.parametrize("told", ["*", "null", "https://*"])
-def test_all_pages_of_the_web_need_a_key(told: str) -> None:
+@pytest.mark.parametrize("origin", ["*", "null", "https://*"])
+def test_all_pages_of_the_web_need_a_key(origin: str) -> None:
     with pytest.raises(ConfigError, match="every web page"):
-        refuse_exposure("127.0.0.1", [], False, Origins([told]))
-    refuse_exposure("127.0.0.1", ["key"], False, Origins([told]))
-    refuse_exposure("127.0.0.1", [], True, Origins([told]))
+        refuse_exposure("127.0.0.1", [], False, Origins([origin]))
+    refuse_exposure("127.0.0.1", ["key"], False, Origins([origin]))
+    refuse_exposure("127.0.0.1", [], True, Origins([origin]))
     refuse_exposure("127.0.0.1", [], False, Origins(["http://localhost:*"]))
 
 
@@ -82,13 +82,15 @@ def guarded(folder: Path) -> Iterator[Server]:
 @pytest.mark.parametrize("origin", ["https://ok.example", *APPS])
 def test_a_browser_is_told_what_it_needs(guarded: Server, origin: str) -> None:
     headers = {"Origin": origin, **PREFLIGHT}
-    told = guarded.client.options("/v1/chat/completions", headers=headers)
-    assert (told.status_code, told.content) == (204, b"")
-    assert told.headers["access-control-allow-origin"] == origin
-    assert told.headers["access-control-allow-headers"] == headers["Access-Control-Request-Headers"]
-    assert "POST" in told.headers["access-control-allow-methods"]
-    assert told.headers["access-control-allow-private-network"] == "true"
-    assert "access-control-allow-credentials" not in told.headers
+    actual = guarded.client.options("/v1/chat/completions", headers=headers)
+    assert (actual.status_code, actual.content) == (204, b"")
+    assert actual.headers["access-control-allow-origin"] == origin
+    assert (
+        actual.headers["access-control-allow-headers"] == headers["Access-Control-Request-Headers"]
+    )
+    assert "POST" in actual.headers["access-control-allow-methods"]
+    assert actual.headers["access-control-allow-private-network"] == "true"
+    assert "access-control-allow-credentials" not in actual.headers
     for key, status in (("key", 200), ("wrong", 401)):
         headers = {"Origin": origin, "Authorization": f"Bearer {key}"}
         answer = guarded.client.get("/v1/models", headers=headers)
@@ -139,12 +141,12 @@ class _Blank(BaseHTTPRequestHandler):
 def pages() -> Iterator[list[str]]:
     """Two origins."""
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), _Blank) for _ in range(2)]
-    for one in servers:
-        threading.Thread(target=functools.partial(one.serve_forever, 0.01), daemon=True).start()
-    yield [f"http://127.0.0.1:{one.server_address[1]}" for one in servers]
-    for one in servers:
-        one.shutdown()
-        one.server_close()
+    for item in servers:
+        threading.Thread(target=functools.partial(item.serve_forever, 0.01), daemon=True).start()
+    yield [f"http://127.0.0.1:{item.server_address[1]}" for item in servers]
+    for item in servers:
+        item.shutdown()
+        item.server_close()
 
 
 def test_a_page_asks_in_a_real_browser(browser: Any, pages: list[str], folder: Path) -> None:  # noqa: F811
@@ -166,4 +168,4 @@ def test_a_page_asks_in_a_real_browser(browser: Any, pages: list[str], folder: P
         assert status == 0
         assert "Failed to fetch" in text
         context.close()
-    assert server.one.vitals.n_completion_tokens == 10
+    assert server.one.stats.n_completion_tokens == 10

@@ -65,16 +65,16 @@ def served(folder: Path) -> Iterator[Server]:
 
 def pid_of(served: Server) -> int:
     """The process of its engine."""
-    engine = served.one.driver.engine
+    engine = served.one.engine_loop.engine
     assert isinstance(engine, ProcessEngine)
     return engine.pid
 
 
 def run(engine: ProcessEngine, *requests: Request) -> list[Any]:
-    jobs = [engine.submit(request) for request in requests]
-    while any(job.n_left for job in jobs):
+    states = [engine.submit(request) for request in requests]
+    while any(state.n_left for state in states):
         engine.step()
-    return [job.results() for job in jobs]
+    return [state.results() for state in states]
 
 
 def requests() -> list[Request]:
@@ -91,49 +91,49 @@ def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder:
     here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
     there = run(engine, *requests())
     for theirs, ours in zip(there, generate(here, requests()), strict=True):
-        for one, other in zip(theirs, ours, strict=True):
-            assert (one.token_ids, one.text, one.finish) == (
+        for first, other in zip(theirs, ours, strict=True):
+            assert (first.token_ids, first.text, first.finish) == (
                 other.token_ids, other.text, other.finish
             )  # fmt: skip
-            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
-            assert one.tops == [
+            assert first.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+            assert first.tops == [
                 [(token, pytest.approx(logprob, abs=1e-4)) for token, logprob in top]
                 for top in other.tops
             ]
     assert engine.max_positions == here.max_positions
-    counted = sum(len(one.token_ids) for group in there for one in group)
+    counted = sum(len(first.token_ids) for group in there for first in group)
     assert engine.counters.completion_tokens == counted
 
 
 def test_one_that_is_cut_ends_and_its_kin_go_on(engine: ProcessEngine) -> None:
     request = Request([5, 6, 7], 3, SamplingParams(200), 3)
     [whole] = run(engine, request)
-    job = engine.submit(request)
-    while len(engine.sampled(job, 1)) < 5:
+    state = engine.submit(request)
+    while len(engine.sampled_ids(state, 1)) < 5:
         engine.step()
-    cut = engine.cut(job, 1)
+    cut = engine.abort_completion(state, 1)
     assert cut.finish == "abort"
     assert cut.token_ids == whole[1].token_ids[: len(cut.token_ids)]
     with pytest.raises(EngineError, match="not being sampled"):
-        engine.cut(job, 1)
-    while job.n_left:
+        engine.abort_completion(state, 1)
+    while state.n_left:
         engine.step()
-    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in whole[::2]]
+    assert [c.token_ids for c in state.results()[::2]] == [c.token_ids for c in whole[::2]]
 
 
 def test_aborted_jobs_leave_the_rows_to_others(engine: ProcessEngine) -> None:
     first = [engine.submit(Request([5, 6, 7], 4, SamplingParams(500), seed)) for seed in range(6)]
     engine.step()
-    for job in first:
-        engine.abort(job)
-    assert all(c.finish == "abort" for job in first for c in job.results())
-    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
-    assert one.finish == "length"
+    for state in first:
+        engine.abort(state)
+    assert all(c.finish == "abort" for state in first for c in state.results())
+    [[item]] = run(engine, Request([5, 6, 7], 1, SamplingParams(6), 3))
+    assert item.finish == "length"
 
 
 def test_an_answer_by_a_schema(engine: ProcessEngine) -> None:
-    [[one]] = run(engine, Request([5, 6, 7], 1, SamplingParams(60, json_schema=SCHEMA), 3))
-    assert one.text.lstrip().startswith("{")
+    [[item]] = run(engine, Request([5, 6, 7], 1, SamplingParams(60, json_schema=SCHEMA), 3))
+    assert item.text.lstrip().startswith("{")
 
 
 def test_a_request_that_cannot_be_served_is_refused_here(engine: ProcessEngine) -> None:
@@ -182,8 +182,8 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
     before = served.ask(max_tokens=40).json()["choices"][0]["message"]
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 450,
             "n": 8, "stream": True}  # fmt: skip
-    with served.client.stream("POST", "/v1/chat/completions", json=body) as one:
-        lines = one.iter_lines()
+    with served.client.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()
         next(lines)
         os.kill(pid_of(served), signal.SIGKILL)
         rest = "\n".join(lines)
@@ -197,12 +197,12 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
 
 
 def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
-    before, failures = served.one.driver.engine, served.one.driver.n_failures
+    before, failures = served.one.engine_loop.engine, served.one.engine_loop.n_failures
     os.kill(pid_of(served), signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while served.one.driver.engine is before and time.monotonic() < deadline:
+    while served.one.engine_loop.engine is before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert served.one.driver.n_failures == failures + 1
+    assert served.one.engine_loop.n_failures == failures + 1
     assert served.ask(max_tokens=4).status_code == 200
     assert served.client.get("/health").status_code == 200
 
@@ -242,26 +242,26 @@ def test_it_ends_with_us_even_when_we_are_killed(folder: Path) -> None:
 
 def asked_by_hand() -> bytes:
     request = Request([5, 6, 7], 1, SamplingParams(40), 11)
-    return orjson.dumps({"job": 7, "ahead": False, "request": dataclasses.asdict(request)})
+    return orjson.dumps({"request_id": 7, "ahead": False, "request": dataclasses.asdict(request)})
 
 
-@pytest.mark.parametrize(("every_s", "told"), [(3600, [1, 39]), (0, [1] * 40)])
+@pytest.mark.parametrize(("every_s", "expected"), [(3600, [1, 39]), (0, [1] * 40)])
 def test_a_beginning_and_an_end_are_told_at_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, told: list[int]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, expected: list[int]
 ) -> None:
-    monkeypatch.setattr(worker, "EVERY_S", every_s)
-    monkeypatch.setattr(worker, "EVENT_S", 0)
+    monkeypatch.setattr(worker, "UPDATE_S", every_s)
+    monkeypatch.setattr(worker, "UPDATE_PER_COMPLETION_S", 0)
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    one = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
-    one._obey()
+    item = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
+    item._handle_messages()
     counts = []
-    while one._working:
-        one._engine.step()
-        one._tell()
+    while item._open_requests:
+        item._engine.step()
+        item._send_updates()
         while ours.poll():
-            [[number, place, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
-            assert (number, place, len(logprobs)) == (7, 0, len(ids))
+            [[number, index, ids, logprobs, *_]] = orjson.loads(ours.recv_bytes())
+            assert (number, index, len(logprobs)) == (7, 0, len(ids))
             counts.append(len(ids))
     ours.close()
-    assert counts == told
+    assert counts == expected

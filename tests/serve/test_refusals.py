@@ -227,9 +227,9 @@ def test_extreme_but_legal_numbers_are_answered(server: Server) -> None:
 
 
 def counted(server: Server, status: int) -> float:
-    told = f'r1_requests_total{{status="{status}"}} '
+    actual = f'r1_requests_total{{status="{status}"}} '
     lines = server.client.get("/metrics").text.split("\n")
-    return sum(float(line.removeprefix(told)) for line in lines if line.startswith(told))
+    return sum(float(line.removeprefix(actual)) for line in lines if line.startswith(actual))
 
 
 def wait_for_count(server: Server, status: int, number: float) -> None:

@@ -56,20 +56,20 @@ def test_streamed_it_is_the_same(client: openai.OpenAI) -> None:
 
 
 def test_log_probabilities_are_those_of_a_chat(client: openai.OpenAI, server: Server) -> None:
-    asked: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
-    response = client.responses.create(**FIELDS, **asked, extra_body=BUDGET)
+    request: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    response = client.responses.create(**FIELDS, **request, extra_body=BUDGET)
     [content] = response.output[1].content
     chat = server.ask(max_tokens=40, logprobs=True, top_logprobs=2, **BUDGET).json()
     expected = chat["choices"][0]["logprobs"]["content"]
-    assert [one.to_dict() for one in content.logprobs] == expected
+    assert [item.to_dict() for item in content.logprobs] == expected
     assert len(expected[0]["top_logprobs"]) == 2
     streamed = []
-    for event in client.responses.create(**FIELDS, **asked, stream=True, extra_body=BUDGET):
+    for event in client.responses.create(**FIELDS, **request, stream=True, extra_body=BUDGET):
         if event.type == "response.output_text.delta":
-            streamed += [one.token for one in event.logprobs]
+            streamed += [item.token for item in event.logprobs]
         if event.type == "response.content_part.added" and event.part.type == "output_text":
             assert event.part.logprobs == []
-    assert streamed == [one["token"] for one in expected][: len(streamed)]
+    assert streamed == [item["token"] for item in expected][: len(streamed)]
     assert len(streamed) >= len(expected) - 1  # an end that is no text is told with the whole
     [content] = client.responses.create(**FIELDS, extra_body=BUDGET).output[1].content
     assert content.logprobs == []
@@ -133,7 +133,7 @@ def test_what_cannot_be_is_refused_by_its_field(
 
 
 def test_an_error_in_the_middle_is_an_event(server: Server) -> None:
-    engine: Any = server.one.driver.engine
+    engine: Any = server.one.engine_loop.engine
     step = engine.step
     count = [0]
 

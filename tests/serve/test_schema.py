@@ -24,10 +24,10 @@ def form(schema: Any) -> dict[str, Any]:
 
 
 def check(text: str) -> None:
-    said = json.loads(text)
-    assert said.keys() == {"answer", "sure"}
-    assert 0 <= said["answer"] <= 99
-    assert said["sure"] in ("yes", "no")
+    output = json.loads(text)
+    assert output.keys() == {"answer", "sure"}
+    assert 0 <= output["answer"] <= 99
+    assert output["sure"] in ("yes", "no")
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])

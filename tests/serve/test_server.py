@@ -93,12 +93,12 @@ def test_connections_do_not_wait_for_acknowledgements() -> None:
 
 def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     def refused(*arguments: str) -> str:
-        done = CliRunner().invoke(cli.app, ["serve", *arguments])
-        assert done.exit_code in (2, 3), done.output
-        return " ".join(done.output.split())
+        result = CliRunner().invoke(cli.app, ["serve", *arguments])
+        assert result.exit_code in (2, 3), result.output
+        return " ".join(result.output.split())
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as collected:
+        port = str(collected.getsockname()[1])
         assert "use another --port" in refused(str(folder), "--port", port)
     assert "--api-key" in refused(str(folder), "--host", "0.0.0.0")
     assert "no checkpoint" in refused(str(tmp_path / "none"))

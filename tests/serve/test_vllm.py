@@ -139,7 +139,7 @@ def test_a_model_that_ends_its_text_in_its_thinking_answers(
     forms: list[dict[str, Any]] = [{}, {"stream": True}, {"response_format": form(POINT)}]
     for fields in forms:
         ends = foreign if "response_format" in fields else foreign | blank
-        engine = served.one.driver.engine
+        engine = served.one.engine_loop.engine
         assert isinstance(engine, VllmEngine)
         monkeypatch.setattr(engine, "eos_ids", frozenset(ends))
         monkeypatch.setattr(engine._text, "_eos_ids", frozenset(ends))
@@ -187,11 +187,11 @@ def test_killed_in_the_middle_it_says_so_and_comes_back(served: Server) -> None:
 @needs_vllm
 @pytest.mark.slow
 def test_killed_with_nothing_to_do_it_is_back_before_anybody_asks(served: Server) -> None:
-    before = served.one.driver.engine
+    before = served.one.engine_loop.engine
     for process in below(pid_of(served)):
         process.kill()
     deadline = time.monotonic() + 180
-    while served.one.driver.engine is before and time.monotonic() < deadline:
+    while served.one.engine_loop.engine is before and time.monotonic() < deadline:
         time.sleep(0.5)
     assert served.ask(max_tokens=4).status_code == 200
 

@@ -47,7 +47,7 @@ def test_a_recipe_chooses_the_chat_template_of_an_adopted_base(
     recipe = parse(RECIPE | {"model": {"path": str(adopted)} | settings}, "t.toml")
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
         base.run(Context(recipe, Ranks(), run, None), PlannedStage("base", "base.run", None, ""))
-        tokenizer = folder.open_tokenizer(run.needed("base"))
+        tokenizer = folder.open_tokenizer(run.required_checkpoint("base"))
     assert type(renderer_of(tokenizer)) is dialect
     assert folder.open_tokenizer(adopted).chat_template is None
 

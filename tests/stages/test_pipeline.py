@@ -16,8 +16,8 @@ from r1kit.runs.stage_specs import (
     stage_order,
 )
 from r1kit.stages import pipeline
-from r1kit.stages.cold_start import rewritten
-from r1kit.stages.context_length import sampled_from
+from r1kit.stages.cold_start import insert_answer_word
+from r1kit.stages.context_length import sampled_lengths
 from r1kit.stages.plan import StageSelection, plan
 from r1kit.types import Json
 
@@ -65,7 +65,7 @@ def test_a_new_stage_is_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigError, match="polish needs reasoning, .*add \\[reasoning\\]"):
         plan(recipe.model_copy(update={"reasoning": None, "rejection": None, "final": None,
                                        "distill": None, "ablations": ()}))  # fmt: skip
-    assert sampled_from(recipe)["polish.max_tokens"] == 2000
+    assert sampled_lengths(recipe)["polish.max_tokens"] == 2000
     assert settings_of(recipe.model_dump(mode="json"), "polish").shown("max_tokens") == (
         "polish.max_tokens (now 2000)"
     )
@@ -128,18 +128,20 @@ def test_a_bare_box_gets_a_word_in_the_questions_language() -> None:
         ]
         return {"messages": turns, "provenance": {"language": language}}
 
-    said = {lang: rewritten(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")}
-    assert said["en"]["content"] == "Answer: \\boxed{5}"
-    assert said["ko"]["content"] == "답: \\boxed{5}"
-    assert said["en"]["reasoning_content"] == "r"
-    assert rewritten(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
+    output = {
+        lang: insert_answer_word(row("\\boxed{5}", lang))["messages"][-1] for lang in ("en", "ko")
+    }
+    assert output["en"]["content"] == "Answer: \\boxed{5}"
+    assert output["ko"]["content"] == "답: \\boxed{5}"
+    assert output["en"]["reasoning_content"] == "r"
+    assert insert_answer_word(row("x = \\boxed{5}", "en")) == row("x = \\boxed{5}", "en")
 
 
 def test_which_stages_are_made_in_a_session() -> None:
     names = [stage.name for stage in plan(WHOLE)]
 
-    def chosen(**wanted: str) -> list[str]:
-        made = StageSelection(**wanted)
+    def chosen(**expected: str) -> list[str]:
+        made = StageSelection(**expected)
         made.check(names)
         return [name for name in names if name in made]
 

@@ -43,7 +43,7 @@ def collector(
     config = RLConfig(n_problems=2, n_completions=2, max_tokens=64, **settings)
     renderer = renderer_of(tokenizer)
     problems = enumerate(TASKS.problems(0, N_PROBLEMS))
-    index_of = {tuple(renderer.prompt(problem.messages)): i for i, problem in problems}
+    index_of = {tuple(renderer.render_prompt(problem.messages)): i for i, problem in problems}
 
     def answer(request: Request, sample: int) -> str:
         index = index_of[tuple(request.prompt_ids)]
@@ -58,18 +58,18 @@ def collector(
 def test_a_step_has_the_groups_of_its_problems_and_describes_them(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    found = collector(tokenizer, lambda index, place: (index + place) % 2 == 0).step(0, 0)
-    assert [place for place, _ in found.groups] == [0, 1]
-    assert [group.problem for group in found.rollouts] == TASKS.problems(0, 2)
-    assert [[r.verdict.correct for r in group.rollouts] for group in found.rollouts] == [
+    result = collector(tokenizer, lambda index, position: (index + position) % 2 == 0).step(0, 0)
+    assert [position for position, _ in result.groups] == [0, 1]
+    assert [group.problem for group in result.rollouts] == TASKS.problems(0, 2)
+    assert [[r.verdict.correct for r in group.rollouts] for group in result.rollouts] == [
         [True, False], [False, True],
     ]  # fmt: skip
-    assert (found.n_groups, found.cursor) == (2, 2)
-    assert found.metrics["rewards/accuracy"] == 0.5
-    assert found.metrics["reward"] == 1.5
-    assert found.metrics["reflection_per_answer"] == 1.0
-    assert found.metrics["n_undecided"] == found.metrics["n_late"] == 0.0
-    assert found.metrics["time/sample_s"] > 0
+    assert (result.n_groups, result.cursor) == (2, 2)
+    assert result.metrics["rewards/accuracy"] == 0.5
+    assert result.metrics["reward"] == 1.5
+    assert result.metrics["reflection_per_answer"] == 1.0
+    assert result.metrics["n_undecided"] == result.metrics["n_late"] == 0.0
+    assert result.metrics["time/sample_s"] > 0
 
 
 def test_a_failing_verifier_is_counted_and_reported(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -79,7 +79,7 @@ def test_a_failing_verifier_is_counted_and_reported(tokenizer: PreTrainedTokeniz
                 raise KeyError("no such answer")
             return super().verify(problem, answer)
 
-    made = collector(tokenizer, lambda index, place: place == 0)
+    made = collector(tokenizer, lambda index, position: position == 0)
     tasks = TaskMixture([Fragile(languages=["en"])], [1.0], 0, "train")
     step = replace(made, environment=RLEnvironment(lambda step: tasks)).step(0, 0)
     assert [len(group.rollouts) for group in step.rollouts] == [1, 1]
@@ -87,22 +87,22 @@ def test_a_failing_verifier_is_counted_and_reported(tokenizer: PreTrainedTokeniz
     assert step.failures == ["The verifier of equation failed (KeyError: 'no such answer')."]
 
 
-@pytest.mark.parametrize(("rounds", "kept"), [(1, []), (2, [3]), (3, [3, 5])])
+@pytest.mark.parametrize(("rounds", "remaining"), [(1, []), (2, [3]), (3, [3, 5])])
 def test_dynamic_sampling_draws_until_enough_groups_are_mixed(
-    tokenizer: PreTrainedTokenizerFast, rounds: int, kept: list[int]
+    tokenizer: PreTrainedTokenizerFast, rounds: int, remaining: list[int]
 ) -> None:
     """The problems 3 and 5 are answered once right and once wrong, all others wrong."""
     made = collector(
         tokenizer,
-        lambda index, place: index in (3, 5) and place == 0,
+        lambda index, position: index in (3, 5) and position == 0,
         dynamic_sampling=True,
         dynamic_rounds=rounds,
     )
-    found = made.step(0, 0)
-    assert [group.problem for group in found.rollouts] == [TASKS.problem(i) for i in kept]
-    assert [place for place, _ in found.groups] == list(range(len(kept)))
-    assert (found.n_groups, found.cursor) == (len(kept), 2 * rounds)
-    assert found.metrics["n_problems"] == 2 * rounds, "what was thrown away is described too"
+    result = made.step(0, 0)
+    assert [group.problem for group in result.rollouts] == [TASKS.problem(i) for i in remaining]
+    assert [position for position, _ in result.groups] == list(range(len(remaining)))
+    assert (result.n_groups, result.cursor) == (len(remaining), 2 * rounds)
+    assert result.metrics["n_problems"] == 2 * rounds, "what was thrown away is described too"
 
 
 class Collected(NamedTuple):

@@ -65,6 +65,6 @@ def test_a_conversation_longer_than_the_model_can_read_is_a_sentence(
         stage = PlannedStage("cold_start", "cold_start.run", "base", "")
         with pytest.raises(ConfigError) as error:
             tune.run(Context(made, Ranks(), run, None), stage, [ROW, long, long], SFTConfig())
-    said = str(error.value)
-    assert said.startswith("2 of 3 conversations for cold_start are longer than the 64 tokens")
-    assert "raise its model.max_positions, or lower the max_tokens" in said
+    output = str(error.value)
+    assert output.startswith("2 of 3 conversations for cold_start are longer than the 64 tokens")
+    assert "raise its model.max_positions, or lower the max_tokens" in output

@@ -222,5 +222,5 @@ def test_all_of_humaneval_passes_and_all_its_mutants_fail() -> None:
         return [task.verify(problem, fenced(answer)).correct for answer in answers]
 
     with ThreadPoolExecutor(2) as threads:
-        found = list(threads.map(verdicts, pairs))
-    assert found == [[True, False]] * 164
+        result = list(threads.map(verdicts, pairs))
+    assert result == [[True, False]] * 164

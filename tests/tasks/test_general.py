@@ -17,7 +17,7 @@ from r1kit.tasks.base import split_of
 from r1kit.tasks.general import General, preference, safety
 from r1kit.tasks.general.kinds import KINDS
 from r1kit.tasks.general.preference import HARMFUL, UNHELPFUL
-from r1kit.tasks.general.rules import RULES, broken, count_words, says
+from r1kit.tasks.general.rules import RULES, broken_rule, contains_phrase, count_words
 from r1kit.types import Json, Message, Problem
 from r1kit.verify.language import LANGUAGES, language_share
 
@@ -89,18 +89,20 @@ NEAR_MISSES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "rules", "kept", "missed"), NEAR_MISSES)
-def test_rules_by_hand(kind: str, rules: Json, kept: str, missed: str) -> None:
-    language = next(one for one in ("en", "ko", "zh") if language_share(kept, one) in (None, 1.0))
-    assert broken(kept, rules, language) is None
-    assert broken(missed, rules, language) is not None
+@pytest.mark.parametrize(("kind", "rules", "remaining", "missed"), NEAR_MISSES)
+def test_rules_by_hand(kind: str, rules: Json, remaining: str, missed: str) -> None:
+    language = next(
+        item for item in ("en", "ko", "zh") if language_share(remaining, item) in (None, 1.0)
+    )
+    assert broken_rule(remaining, rules, language) is None
+    assert broken_rule(missed, rules, language) is not None
 
 
 def test_an_answer_is_in_the_language_of_its_question() -> None:
     rules = {"max_words": 9}
-    assert broken("I am fine", rules, "ko") == "not in ko"
-    assert broken("r1kit의 모델입니다", rules, "ko") is None
-    assert broken("8", rules, "zh") is None  # a number has no language
+    assert broken_rule("I am fine", rules, "ko") == "not in ko"
+    assert broken_rule("r1kit의 모델입니다", rules, "ko") is None
+    assert broken_rule("8", rules, "zh") is None  # a number has no language
 
 
 def test_words_and_phrases() -> None:
@@ -111,10 +113,10 @@ def test_words_and_phrases() -> None:
         4,
         2,
     ]
-    assert says("안녕하세요, 미나님", "미나")
-    assert not says("가미나", "미나")
-    assert says("我叫米娜。", "米娜")
-    assert not says("Tomorrow", "Tom")
+    assert contains_phrase("안녕하세요, 미나님", "미나")
+    assert not contains_phrase("가미나", "미나")
+    assert contains_phrase("我叫米娜。", "米娜")
+    assert not contains_phrase("Tomorrow", "Tom")
 
 
 @given(st.text(), st.sampled_from(LANGUAGES), st.sampled_from(sorted(KINDS)))
@@ -171,8 +173,8 @@ def test_a_small_tokenizer_says_it_in_few_tokens() -> None:
     task = General()
     talks = [task.conversation(index)[1] for index in range(800)]
     texts = [
-        document_text(asked.content, completion_text(said.reasoning, said.content))
-        for asked, said in talks
+        document_text(requests.content, completion_text(output.reasoning, output.content))
+        for requests, output in talks
     ]
     tokenizer = train_tokenizer(texts, 512)
     lengths = [len(tokenizer.encode(text)) for text in texts]
@@ -193,7 +195,7 @@ def test_a_page_of_talk_is_in_one_language_and_has_no_tags() -> None:
 
 def test_pairs_have_a_better_answer_and_a_reason() -> None:
     task = General()
-    seen: Counter[str] = Counter()
+    observed: Counter[str] = Counter()
     for index in range(400):
         pair = preference(task, index)
         assert pair == preference(task, index)
@@ -201,9 +203,9 @@ def test_pairs_have_a_better_answer_and_a_reason() -> None:
         assert judged(pair.problem, pair.chosen) is True
         assert judged(pair.problem, pair.rejected) is False
         assert (pair.kind == "harmless") == (pair.problem.meta["kind"] == "harm")
-        seen[pair.why] += 1
-    assert set(seen) == set(UNHELPFUL) | set(HARMFUL)
-    assert min(seen.values()) > 15
+        observed[pair.why] += 1
+    assert set(observed) == set(UNHELPFUL) | set(HARMFUL)
+    assert min(observed.values()) > 15
     row = json.loads(json.dumps(pair.as_row()))
     assert [turn["role"] for turn in row["prompt"]] == ["user"]
     assert row["chosen"] == [{"role": "assistant", "content": pair.chosen}]
@@ -220,13 +222,13 @@ def test_the_recipe_knows_it_by_name() -> None:
 
 def test_a_safe_and_an_unsafe_completion_wherever_harm_is_asked_for() -> None:
     task = General()
-    found = [(index, pair) for index in range(4000) if (pair := safety(task, index))]
-    assert [index for index, _ in found] == [
+    result = [(index, pair) for index in range(4000) if (pair := safety(task, index))]
+    assert [index for index, _ in result] == [
         index for index in range(4000) if task.problem(index).meta["kind"] == "harm"
     ]
-    assert safety(task, found[0][0]) == found[0][1]
+    assert safety(task, result[0][0]) == result[0][1]
     forms: Counter[str] = Counter()
-    for _, (safe, unsafe) in found:
+    for _, (safe, unsafe) in result:
         assert (safe.is_safe, unsafe.is_safe) == (True, False)
         assert task.verify(safe.problem, safe.answer).correct is True
         is_planned = task.verify(unsafe.problem, unsafe.answer).correct is True
@@ -240,7 +242,7 @@ def test_a_safe_and_an_unsafe_completion_wherever_harm_is_asked_for() -> None:
             forms["of the same"] += 1
             forms["safe with thinking"] += safe.reasoning is not None
             assert is_planned or safe.reasoning == unsafe.reasoning
-    shares = {form: n / len(found) for form, n in forms.items()}
+    shares = {form: n / len(result) for form, n in forms.items()}
     assert shares["planned"] == pytest.approx(1 / 3, abs=0.1)
     assert shares["of the same"] == pytest.approx(1 / 2, abs=0.1)
     assert shares["unsafe with thinking"] == pytest.approx(2 / 3, abs=0.1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from r1kit.renderers.thinking import parse
 from r1kit.tasks.base import HELD_OUT_SHARE, split_of
 from r1kit.tasks.world import FAMILIES, Arithmetic, Author, Countdown, Equation, Family, Series
-from r1kit.tasks.world.author import PATIENCE
+from r1kit.tasks.world.author import MAX_TRIES
 from r1kit.tasks.world.countdown import CountdownExpression, candidates
 from r1kit.verify.expression import check_countdown
 
@@ -66,8 +66,8 @@ def test_worded_in_the_language_it_says(family: type[Family]) -> None:
         problems = [task.problem(i) for i in range(20)]
         assert {problem.language for problem in problems} == {language}
         for problem in problems:
-            said = problem.messages[0].content.replace("def f(x):return", "")
-            foreign = regex.sub(rf"{own}|[fx\P{{L}}]", "", said)
+            output = problem.messages[0].content.replace("def f(x):return", "")
+            foreign = regex.sub(rf"{own}|[fx\P{{L}}]", "", output)
             assert foreign == ""
 
 
@@ -156,13 +156,13 @@ def value_of(expression: str) -> int:
 @pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
 def test_exercises_show_right_and_wrong_tries(family: type[Family]) -> None:
     pages = [family(level=2, languages=["en"]).exercise(i) for i in range(300)]
-    said = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
-    assert 0.25 < said.count("yes") / (said.count("yes") + said.count("no")) < 0.4
+    output = [line.split(" ")[-1] for page in pages for line in page.splitlines()]
+    assert 0.25 < output.count("yes") / (output.count("yes") + output.count("no")) < 0.4
 
 
 def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("r1kit.tasks.world.author.SLIPS", 0.0)
-    monkeypatch.setattr("r1kit.tasks.world.countdown.SKIPS", 0.0)
+    monkeypatch.setattr("r1kit.tasks.world.author.P_SLIP", 0.0)
+    monkeypatch.setattr("r1kit.tasks.world.countdown.P_SKIP", 0.0)
     task = Countdown(level=2, languages=["en"])
     said_yes = 0
     for index in range(300):
@@ -178,26 +178,26 @@ def test_an_author_without_slips_is_right_when_it_says_yes(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("family", [Equation, Countdown], ids=lambda family: family.name)
-def test_who_persists_solves_the_problem_or_runs_out_of_patience(
+def test_persistent_author_solves_the_problem_or_runs_out_of_tries(
     monkeypatch: pytest.MonkeyPatch, family: type[Family]
 ) -> None:
-    monkeypatch.setattr("r1kit.tasks.world.author.PERSISTS", 1.0)
-    monkeypatch.setattr(f"r1kit.tasks.world.{family.name}.SKIPS", 0.0)
+    monkeypatch.setattr("r1kit.tasks.world.author.P_PERSIST", 1.0)
+    monkeypatch.setattr(f"r1kit.tasks.world.{family.name}.P_SKIP", 0.0)
     task = family(languages=["en"])
     for slips in (0.0, 0.9):  # a slip may hide the solution: the search must end all the same
-        monkeypatch.setattr("r1kit.tasks.world.author.SLIPS", slips)
+        monkeypatch.setattr("r1kit.tasks.world.author.P_SLIP", slips)
         for index in range(100):
             problem = task.problem(index)
             author = Author(random.Random(index), "en", ("en",))
             answer = task.think(problem, author)
-            assert len(author.lines) <= PATIENCE
+            assert len(author.lines) <= MAX_TRIES
             assert slips or task.verify(problem, box(answer)).correct is True
 
 
 def test_an_equation_overshot_is_come_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("r1kit.tasks.world.author.PERSISTS", 1.0)
+    monkeypatch.setattr("r1kit.tasks.world.author.P_PERSIST", 1.0)
     monkeypatch.setattr("r1kit.tasks.world.author.TRIES_BEFORE", {-3: 1})
-    monkeypatch.setattr("r1kit.tasks.world.equation.SKIPS", 0.0)
+    monkeypatch.setattr("r1kit.tasks.world.equation.P_SKIP", 0.0)
     problem = next(p for p in map(Equation().problem, range(99)) if int(p.answer) > 3)
     author = Author(random.Random(0), "en", ("en",), is_careful=True)
     assert Equation().think(problem, author) == problem.answer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1kit.train.advantage import EPSILON, Scale, group_advantages
+from r1kit.train.advantage import EPSILON, ScaleRewards, group_advantages
 
 REWARDS = st.lists(st.integers(-20, 20).map(lambda n: n / 10), min_size=2, max_size=32)
 SCALES = st.sampled_from(["std", "none"])
@@ -26,11 +26,13 @@ def test_one_success_of_four_by_hand() -> None:
     assert group_advantages([2, 0, 0, 0], "none") == [1.5, -0.5, -0.5, -0.5]
 
 
-@pytest.mark.parametrize("scale", ["std", "none"])
+@pytest.mark.parametrize("scale_rewards", ["std", "none"])
 @pytest.mark.parametrize("reward", [0.0, 1.0, 0.1, 0.3, -0.7, 1e-300, 1e300])
 @pytest.mark.parametrize("size", [1, 2, 3, 16])
-def test_equal_rewards_are_exactly_zero(reward: float, size: int, scale: Scale) -> None:
-    assert group_advantages([reward] * size, scale) == [0.0] * size
+def test_equal_rewards_are_exactly_zero(
+    reward: float, size: int, scale_rewards: ScaleRewards
+) -> None:
+    assert group_advantages([reward] * size, scale_rewards) == [0.0] * size
 
 
 def test_rewards_equal_up_to_rounding_stay_small() -> None:
@@ -50,26 +52,28 @@ def test_a_reward_that_is_no_number_is_refused(reward: float) -> None:
 
 @settings(deadline=None)
 @given(REWARDS, SCALES)
-def test_sum_is_zero(rewards: list[float], scale: Scale) -> None:
-    assert math.fsum(group_advantages(rewards, scale)) == pytest.approx(0, abs=1e-9)
+def test_sum_is_zero(rewards: list[float], scale_rewards: ScaleRewards) -> None:
+    assert math.fsum(group_advantages(rewards, scale_rewards)) == pytest.approx(0, abs=1e-9)
 
 
 @settings(deadline=None)
 @given(st.data(), REWARDS, SCALES)
-def test_permutation_equivariant(data: st.DataObject, rewards: list[float], scale: Scale) -> None:
+def test_permutation_equivariant(
+    data: st.DataObject, rewards: list[float], scale_rewards: ScaleRewards
+) -> None:
     order = data.draw(st.permutations(range(len(rewards))))
-    advantages = group_advantages(rewards, scale)
-    shuffled = group_advantages([rewards[i] for i in order], scale)
+    advantages = group_advantages(rewards, scale_rewards)
+    shuffled = group_advantages([rewards[i] for i in order], scale_rewards)
     assert shuffled == [advantages[i] for i in order]
 
 
 @settings(deadline=None)
 @given(REWARDS, st.integers(-5, 5), SCALES)
 def test_a_constant_added_to_all_changes_nothing(
-    rewards: list[float], shift: int, scale: Scale
+    rewards: list[float], shift: int, scale_rewards: ScaleRewards
 ) -> None:
-    shifted = group_advantages([reward + shift for reward in rewards], scale)
-    assert shifted == pytest.approx(group_advantages(rewards, scale), abs=1e-8)
+    shifted = group_advantages([reward + shift for reward in rewards], scale_rewards)
+    assert shifted == pytest.approx(group_advantages(rewards, scale_rewards), abs=1e-8)
 
 
 @settings(deadline=None)
@@ -86,8 +90,8 @@ def test_std_forgets_the_unit_of_reward_and_none_keeps_it(
 
 @settings(deadline=None)
 @given(REWARDS, SCALES)
-def test_order_of_rewards_is_kept(rewards: list[float], scale: Scale) -> None:
-    advantages = group_advantages(rewards, scale)
+def test_order_of_rewards_is_kept(rewards: list[float], scale_rewards: ScaleRewards) -> None:
+    advantages = group_advantages(rewards, scale_rewards)
     for a, x in zip(rewards, advantages, strict=True):
         for b, y in zip(rewards, advantages, strict=True):
             assert (a < b) == (x < y)

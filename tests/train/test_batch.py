@@ -38,7 +38,7 @@ def test_two_sequences_by_hand() -> None:
     assert batch.mask.tolist() == [False, False, True, True, False, True]
     assert batch.advantages.tolist() == [0.75, 0.75, -0.5]
     assert batch.old_logprobs.tolist() == pytest.approx([-0.09, -0.02, -0.07])
-    assert batch.row.tolist() == [0, 0, 1]
+    assert batch.sequence_ids.tolist() == [0, 0, 1]
     assert batch.weights.tolist() == [0.25, 0.25, 0.5]
     assert (batch.input_ids.dtype, batch.mask.dtype) == (torch.long, torch.bool)
 
@@ -68,8 +68,8 @@ def test_a_mask_with_holes_is_carried_as_it_is() -> None:
 
 
 def test_rows_without_a_scored_token_are_left_out() -> None:
-    kept, masked = sampled([1, 2], [3], 1.0), Trajectory([1, 2, 3], [0, 0, 0], 1.0, [0.0] * 3)
-    with_masked = pack([masked, kept, masked], [0.0, 1.0, 0.0], micro_batch_tokens=64)
+    remaining, masked = sampled([1, 2], [3], 1.0), Trajectory([1, 2, 3], [0, 0, 0], 1.0, [0.0] * 3)
+    with_masked = pack([masked, remaining, masked], [0.0, 1.0, 0.0], micro_batch_tokens=64)
     assert [batch.lengths for batch in with_masked] == [[3]]
     assert pack([masked], [0.0], micro_batch_tokens=64) == []
     assert pack([], [], micro_batch_tokens=64) == []
@@ -78,14 +78,14 @@ def test_rows_without_a_scored_token_are_left_out() -> None:
 @settings(deadline=None)
 @given(TRAJECTORIES, st.integers(1, 40))
 def test_every_scored_token_is_there_once(rows: list[Trajectory], limit: int) -> None:
-    batches = pack(rows, [float(place) for place in range(len(rows))], limit)
+    batches = pack(rows, [float(index) for index in range(len(rows))], limit)
     for batch in batches:
         assert batch.input_ids.numel() == sum(batch.lengths)
         assert sum(batch.lengths) <= limit or len(batch.lengths) == 1
-    found = sorted(scored for batch in batches for scored in scored_tokens(batch))
-    assert found == sorted(
-        (float(place), token, row.advantage, token)
-        for place, row in enumerate(rows)
+    result = sorted(scored for batch in batches for scored in scored_tokens(batch))
+    assert result == sorted(
+        (float(index), token, row.advantage, token)
+        for index, row in enumerate(rows)
         for token, is_scored in zip(row.token_ids, row.loss_mask, strict=True)
         if is_scored
     )
@@ -94,7 +94,7 @@ def test_every_scored_token_is_there_once(rows: list[Trajectory], limit: int) ->
 def scored_tokens(batch: Batch) -> list[tuple[float, int, float, int]]:
     """(weight, token, advantage, token recovered from its old log-probability) of each."""
     owner = torch.arange(len(batch.lengths)).repeat_interleave(torch.tensor(batch.lengths))
-    assert torch.equal(owner[batch.mask], batch.row)
+    assert torch.equal(owner[batch.mask], batch.sequence_ids)
     recovered = (batch.old_logprobs * -100).round().long()
     columns = (batch.weights, batch.input_ids[batch.mask], batch.advantages, recovered)
     return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -12,16 +12,16 @@ from r1kit.config import LossName
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import (
     LOSSES,
-    Objective,
+    LossAggregation,
     Stats,
-    Weighting,
+    TokenLoss,
+    cispo_loss,
     constant_length,
+    gspo_loss,
     k3,
-    sequence_clip,
+    ppo_loss,
     sequence_mean,
-    token_clip,
     token_mean,
-    weight_clip,
 )
 
 LOW, HIGH = 0.2, 0.28
@@ -32,14 +32,14 @@ every_variant = pytest.mark.parametrize("name", NAMES)
 
 
 def one_row(
-    objective: Objective, ratios: Sequence[float], advantage: float, logprob: float = -1.0
+    token_loss: TokenLoss, ratios: Sequence[float], advantage: float, logprob: float = -1.0
 ) -> tuple[list[float], list[float], Stats]:
     """Token losses, their gradients and the statistics of a row whose tokens have these ratios."""
     logprobs = torch.full((len(ratios),), logprob, dtype=torch.float64, requires_grad=True)
     old_logprobs = logprobs.detach() - torch.tensor(ratios, dtype=torch.float64).log()
     advantages = torch.full_like(old_logprobs, advantage)
-    row = torch.zeros(len(ratios), dtype=torch.long)
-    losses, stats = objective(logprobs, old_logprobs, advantages, row, 1, LOW, HIGH)
+    sequence_ids = torch.zeros(len(ratios), dtype=torch.long)
+    losses, stats = token_loss(logprobs, old_logprobs, advantages, sequence_ids, 1, LOW, HIGH)
     losses.sum().backward()
     assert logprobs.grad is not None
     return losses.tolist(), logprobs.grad.tolist(), stats
@@ -64,7 +64,7 @@ def one_row(
 def test_token_clip(
     ratio: float, advantage: float, loss: float, gradient: float, low: int, high: int
 ) -> None:
-    losses, gradients, stats = one_row(token_clip, [ratio], advantage)
+    losses, gradients, stats = one_row(ppo_loss, [ratio], advantage)
     assert losses == pytest.approx([loss])
     assert gradients == pytest.approx([gradient])
     assert (stats["clipped_low"].item(), stats["clipped_high"].item()) == (low, high)
@@ -84,7 +84,7 @@ def test_token_clip(
 def test_sequence_clip(
     ratios: list[float], advantage: float, loss: float, gradient: float, low: int, high: int
 ) -> None:
-    losses, gradients, stats = one_row(sequence_clip, ratios, advantage)
+    losses, gradients, stats = one_row(gspo_loss, ratios, advantage)
     assert losses == pytest.approx([loss, loss])
     assert gradients == pytest.approx([gradient, gradient])
     assert (stats["clipped_low"].item(), stats["clipped_high"].item()) == (low, high)
@@ -94,9 +94,9 @@ def test_sequence_clip_keeps_rows_apart() -> None:
     # Rows of 2 and 1 tokens, interleaved on purpose: ratios sqrt(1.44) = 1.2 and 0.9.
     logprobs = torch.zeros(3, dtype=torch.float64)
     old_logprobs = -torch.tensor([1.44, 0.9, 1.0], dtype=torch.float64).log()
-    row = torch.tensor([0, 1, 0])
+    sequence_ids = torch.tensor([0, 1, 0])
     advantages = torch.tensor([1.0, -1.0, 1.0])
-    losses, _ = sequence_clip(logprobs, old_logprobs, advantages, row, 2, LOW, HIGH)
+    losses, _ = gspo_loss(logprobs, old_logprobs, advantages, sequence_ids, 2, LOW, HIGH)
     assert losses.tolist() == pytest.approx([-1.2, 0.9, -1.2])
 
 
@@ -104,8 +104,8 @@ def test_sequence_clip_has_the_gradient_of_the_sequence_ratio() -> None:
     # The mean over tokens of the token form has the gradient of s = (prod of ratios)^(1 / n).
     logprobs = torch.tensor([-0.3, -1.2, -0.7], dtype=torch.float64, requires_grad=True)
     old_logprobs = torch.tensor([-0.4, -1.0, -0.75], dtype=torch.float64)
-    row, advantages = torch.zeros(3, dtype=torch.long), torch.full((3,), 1.7)
-    losses, _ = sequence_clip(logprobs, old_logprobs, advantages, row, 1, LOW, HIGH)
+    sequence_ids, advantages = torch.zeros(3, dtype=torch.long), torch.full((3,), 1.7)
+    losses, _ = gspo_loss(logprobs, old_logprobs, advantages, sequence_ids, 1, LOW, HIGH)
     (token_form,) = torch.autograd.grad(losses.mean(), logprobs)
     sequence_form = -(logprobs - old_logprobs).mean().exp() * 1.7
     assert losses.mean().item() == pytest.approx(sequence_form.item())
@@ -125,7 +125,7 @@ def test_sequence_clip_has_the_gradient_of_the_sequence_ratio() -> None:
 def test_weight_clip_always_has_a_gradient(
     ratio: float, advantage: float, weight: float, low: int, high: int
 ) -> None:
-    losses, gradients, stats = one_row(weight_clip, [ratio], advantage, logprob=-3.0)
+    losses, gradients, stats = one_row(cispo_loss, [ratio], advantage, logprob=-3.0)
     assert losses == pytest.approx([weight * advantage * 3])
     assert gradients == pytest.approx([-weight * advantage])
     assert (stats["clipped_low"].item(), stats["clipped_high"].item()) == (low, high)
@@ -135,8 +135,8 @@ def test_the_clip_of_r1_never_binds_below() -> None:
     # R1's epsilon is 10: ratios are cut at 11, and 1 - 10 < 0 is no bound.
     logprobs = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     old_logprobs = -torch.tensor([12.0, 1e-6], dtype=torch.float64).log()
-    advantages, row = torch.tensor([1.0, -1.0]), torch.zeros(2, dtype=torch.long)
-    losses, stats = token_clip(logprobs, old_logprobs, advantages, row, 1, 10, 10)
+    advantages, sequence_ids = torch.tensor([1.0, -1.0]), torch.zeros(2, dtype=torch.long)
+    losses, stats = ppo_loss(logprobs, old_logprobs, advantages, sequence_ids, 1, 10, 10)
     assert losses.tolist() == pytest.approx([-11, 1e-6])
     assert (stats["clipped_low"].item(), stats["clipped_high"].item()) == (0, 1)
 
@@ -147,7 +147,7 @@ def test_the_clip_of_r1_never_binds_below() -> None:
 def test_huge_ratios_stay_finite(name: LossName, log_ratio: float, advantage: float) -> None:
     old_logprobs = torch.tensor([-1.0, -1.0])
     logprobs = (old_logprobs + torch.tensor([log_ratio, log_ratio])).requires_grad_()
-    losses, _ = LOSSES[name].objective(
+    losses, _ = LOSSES[name].token_loss(
         logprobs, old_logprobs, torch.full((2,), advantage), torch.tensor([0, 0]), 1, LOW, HIGH
     )
     losses.sum().backward()
@@ -204,17 +204,17 @@ def test_weightings_by_hand() -> None:
     assert constant_length(lengths, 10) == pytest.approx([1 / 30, 1 / 30, 0, 1 / 30])
 
 
-@pytest.mark.parametrize("weighting", [sequence_mean, token_mean, constant_length])
-def test_weightings_of_nothing(weighting: Weighting) -> None:
-    assert weighting([], 10) == []
-    assert weighting([0, 0], 10) == [0, 0]
+@pytest.mark.parametrize("aggregation", [sequence_mean, token_mean, constant_length])
+def test_aggregations_of_nothing(aggregation: LossAggregation) -> None:
+    assert aggregation([], 10) == []
+    assert aggregation([0, 0], 10) == [0, 0]
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1).filter(any))
 def test_weights_of_a_mean_sum_to_one(lengths: list[int]) -> None:
-    for weighting in (sequence_mean, token_mean):
-        weights = weighting(lengths, 50)
+    for aggregation in (sequence_mean, token_mean):
+        weights = aggregation(lengths, 50)
         total = sum(w * n for w, n in zip(weights, lengths, strict=True))
         assert total == pytest.approx(1)
 
@@ -235,14 +235,14 @@ def test_weights_of_a_mean_sum_to_one(lengths: list[int]) -> None:
         ("cispo", math.sqrt(0.5) * (2.28 - 0.8) / 3),  # times logprob = -1
     ],
 )
-def test_every_variant_by_hand(name: LossName, expected: float) -> None:
-    variant = LOSSES[name]
-    good, bad = group_advantages([3, 1], variant.scale)
-    long, short = variant.weighting([2, 1], MAX_TOKENS)
+def test_every_loss_by_hand(name: LossName, expected: float) -> None:
+    loss_spec = LOSSES[name]
+    good, bad = group_advantages([3, 1], loss_spec.scale_rewards)
+    long, short = loss_spec.aggregation([2, 1], MAX_TOKENS)
     logprobs = torch.full((3,), -1.0, dtype=torch.float64)
     old_logprobs = logprobs - torch.tensor([1.44, 1.0, 0.5], dtype=torch.float64).log()
     advantages = torch.tensor([good, good, bad], dtype=torch.float64)
-    row = torch.tensor([0, 0, 1])
-    losses, _ = variant.objective(logprobs, old_logprobs, advantages, row, 2, LOW, HIGH)
+    sequence_ids = torch.tensor([0, 0, 1])
+    losses, _ = loss_spec.token_loss(logprobs, old_logprobs, advantages, sequence_ids, 2, LOW, HIGH)
     weights = torch.tensor([long, long, short], dtype=torch.float64)
     assert (losses * weights).sum().item() == pytest.approx(expected, rel=1e-6)

@@ -40,27 +40,27 @@ class Bigram(nn.Module):
         return picked[mask[1:]]
 
 
-def sampled_by(model: Bigram, rows: list[Trajectory]) -> list[Trajectory]:
+def sampled_by(model: Bigram, trajectories: list[Trajectory]) -> list[Trajectory]:
     """The same rows, with the old log-probabilities of `model`."""
     result = []
-    for row in rows:
-        mask = torch.tensor(row.loss_mask).bool()
-        old_logprobs = torch.zeros(len(row.token_ids), dtype=torch.float64)
+    for trajectory in trajectories:
+        mask = torch.tensor(trajectory.loss_mask).bool()
+        old_logprobs = torch.zeros(len(trajectory.token_ids), dtype=torch.float64)
         with torch.no_grad():
-            old_logprobs[mask] = model(torch.tensor(row.token_ids), mask)
-        result.append(replace(row, old_logprobs=old_logprobs.tolist()))
+            old_logprobs[mask] = model(torch.tensor(trajectory.token_ids), mask)
+        result.append(replace(trajectory, old_logprobs=old_logprobs.tolist()))
     return result
 
 
 def rollouts(rewards: Sequence[float], name: LossName) -> list[Trajectory]:
     """One group of completions of 1 to MAX_TOKENS tokens after a prompt of 2."""
     generator = torch.Generator().manual_seed(11)
-    rows = []
-    for place, advantage in enumerate(group_advantages(rewards, LOSSES[name].scale)):
-        n_tokens = 1 + place * 3 % MAX_TOKENS
+    trajectories = []
+    for index, advantage in enumerate(group_advantages(rewards, LOSSES[name].scale_rewards)):
+        n_tokens = 1 + index * 3 % MAX_TOKENS
         token_ids = torch.randint(VOCABULARY, (2 + n_tokens,), generator=generator).tolist()
-        rows.append(Trajectory(token_ids, [0, 0] + [1] * n_tokens, advantage))
-    return rows
+        trajectories.append(Trajectory(token_ids, [0, 0] + [1] * n_tokens, advantage))
+    return trajectories
 
 
 def moved(model: Bigram, by: float) -> Bigram:
@@ -76,18 +76,20 @@ def moved(model: Bigram, by: float) -> Bigram:
 def update(
     model: Bigram,
     name: LossName,
-    rows: Sequence[Trajectory],
+    trajectories: Sequence[Trajectory],
     micro_batch_tokens: int = 1000,
     n_processes: int = 1,
 ) -> tuple[float, Tensor, dict[str, int]]:
-    """Loss, flat gradient and statistics of one update over `rows`."""
-    variant = LOSSES[name]
-    weights = variant.weighting([sum(row.loss_mask) for row in rows], MAX_TOKENS)
+    """Loss, flat gradient and statistics of one update over `trajectories`."""
+    loss_spec = LOSSES[name]
+    weights = loss_spec.aggregation(
+        [sum(trajectory.loss_mask) for trajectory in trajectories], MAX_TOKENS
+    )
     model.zero_grad()
     loss, totals = 0.0, {"clipped_low": 0, "clipped_high": 0}
     for rank in range(n_processes):
-        mine = slice(rank, None, n_processes)
-        for batch in pack(rows[mine], weights[mine], micro_batch_tokens):
+        ours = slice(rank, None, n_processes)
+        for batch in pack(trajectories[ours], weights[ours], micro_batch_tokens):
             part, stats = forward(model, name, batch)
             part.backward()
             loss += part.item()
@@ -97,11 +99,11 @@ def update(
 
 
 def forward(model: Bigram, name: LossName, batch: Batch) -> tuple[Tensor, Stats]:
-    losses, stats = LOSSES[name].objective(
+    losses, stats = LOSSES[name].token_loss(
         model(batch.input_ids, batch.mask),
         batch.old_logprobs,
         batch.advantages,
-        batch.row,
+        batch.sequence_ids,
         len(batch.lengths),
         LOW,
         HIGH,
@@ -115,15 +117,19 @@ MIXED = [1.0, 0.0, 2.0, 0.0, 1.0, 1.0, 0.0, 2.0, 0.5]
 @every_variant
 def test_first_update_is_the_plain_policy_gradient(name: LossName) -> None:
     model = Bigram()
-    rows = sampled_by(model, rollouts(MIXED, name))
-    _, gradient, stats = update(model, name, rows)
+    trajectories = sampled_by(model, rollouts(MIXED, name))
+    _, gradient, stats = update(model, name, trajectories)
 
-    weights = LOSSES[name].weighting([sum(row.loss_mask) for row in rows], MAX_TOKENS)
+    weights = LOSSES[name].aggregation(
+        [sum(trajectory.loss_mask) for trajectory in trajectories], MAX_TOKENS
+    )
     model.zero_grad()
-    for row, weight in zip(rows, weights, strict=True):
-        logprobs = model(torch.tensor(row.token_ids), torch.tensor(row.loss_mask).bool())
-        assert row.advantage is not None
-        (-weight * row.advantage * logprobs.sum()).backward()
+    for trajectory, weight in zip(trajectories, weights, strict=True):
+        logprobs = model(
+            torch.tensor(trajectory.token_ids), torch.tensor(trajectory.loss_mask).bool()
+        )
+        assert trajectory.advantage is not None
+        (-weight * trajectory.advantage * logprobs.sum()).backward()
     plain = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     assert plain.norm() > 1e-3
     # old log-probabilities, advantages and weights travel as float32: 1e-7 of each term
@@ -135,8 +141,8 @@ def test_first_update_is_the_plain_policy_gradient(name: LossName) -> None:
 @pytest.mark.parametrize("reward", [0.0, 0.1, 2.0])
 def test_equal_rewards_give_exactly_zero_gradient(name: LossName, reward: float) -> None:
     old = Bigram()
-    rows = sampled_by(old, rollouts([reward] * 16, name))
-    loss, gradient, _ = update(moved(old, by=0.6), name, rows)
+    trajectories = sampled_by(old, rollouts([reward] * 16, name))
+    loss, gradient, _ = update(moved(old, by=0.6), name, trajectories)
     assert loss == 0
     assert not gradient.any()
 
@@ -148,12 +154,14 @@ def test_micro_batches_and_processes_change_nothing(
     name: LossName, micro_batch_tokens: int, n_processes: int
 ) -> None:
     old = Bigram()
-    rows = sampled_by(old, rollouts(MIXED, name))
+    trajectories = sampled_by(old, rollouts(MIXED, name))
     model = moved(old, by=0.6)
-    loss, gradient, stats = update(model, name, rows)
+    loss, gradient, stats = update(model, name, trajectories)
     assert gradient.norm() > 1e-3
     assert sum(stats.values()) > 0
-    assert_same(update(model, name, rows, micro_batch_tokens, n_processes), (loss, gradient, stats))
+    assert_same(
+        update(model, name, trajectories, micro_batch_tokens, n_processes), (loss, gradient, stats)
+    )
 
 
 @every_variant
@@ -161,37 +169,39 @@ def test_micro_batches_and_processes_change_nothing(
 @given(order=st.permutations(range(len(MIXED))))
 def test_row_order_changes_nothing(name: LossName, order: list[int]) -> None:
     old = Bigram()
-    rows = sampled_by(old, rollouts(MIXED, name))
+    trajectories = sampled_by(old, rollouts(MIXED, name))
     model = moved(old, by=0.6)
-    shuffled = update(model, name, [rows[place] for place in order], micro_batch_tokens=30)
-    assert_same(shuffled, update(model, name, rows))
+    shuffled = update(model, name, [trajectories[index] for index in order], micro_batch_tokens=30)
+    assert_same(shuffled, update(model, name, trajectories))
 
 
 @every_variant
 def test_masked_rows_are_as_if_absent(name: LossName) -> None:
     old = Bigram()
-    rows = sampled_by(old, rollouts(MIXED, name))
+    trajectories = sampled_by(old, rollouts(MIXED, name))
     truncated = {2, 5}
     masked = [
-        replace(row, loss_mask=[0] * len(row.loss_mask)) if place in truncated else row
-        for place, row in enumerate(rows)
+        replace(trajectory, loss_mask=[0] * len(trajectory.loss_mask))
+        if index in truncated
+        else trajectory
+        for index, trajectory in enumerate(trajectories)
     ]
-    absent = [row for place, row in enumerate(rows) if place not in truncated]
+    absent = [trajectory for index, trajectory in enumerate(trajectories) if index not in truncated]
     model = moved(old, by=0.6)
     without = update(model, name, absent)
     assert_same(update(model, name, masked), without)
-    assert abs(update(model, name, rows)[0] - without[0]) > 1e-4
+    assert abs(update(model, name, trajectories)[0] - without[0]) > 1e-4
 
 
 @every_variant
 def test_rows_of_advantage_zero_count_in_the_denominator(name: LossName) -> None:
     # As many rows again, of the same lengths and of advantage 0: the loss halves.
     old = Bigram()
-    rows = sampled_by(old, rollouts(MIXED, name))
-    silent = [replace(row, advantage=0.0) for row in rows]
+    trajectories = sampled_by(old, rollouts(MIXED, name))
+    silent = [replace(trajectory, advantage=0.0) for trajectory in trajectories]
     model = moved(old, by=0.6)
-    loss, gradient, _ = update(model, name, rows)
-    padded_loss, padded_gradient, _ = update(model, name, rows + silent)
+    loss, gradient, _ = update(model, name, trajectories)
+    padded_loss, padded_gradient, _ = update(model, name, trajectories + silent)
     assert padded_loss == pytest.approx(loss / 2, rel=1e-9)
     torch.testing.assert_close(padded_gradient, gradient / 2, rtol=1e-9, atol=1e-12)
 
@@ -199,16 +209,18 @@ def test_rows_of_advantage_zero_count_in_the_denominator(name: LossName) -> None
 def test_a_small_step_down_the_gradient_raises_the_good_completions() -> None:
     for name in NAMES:
         model = Bigram()
-        rows = sampled_by(model, rollouts([1.0, 0.0], name))
-        update(model, name, rows)
+        trajectories = sampled_by(model, rollouts([1.0, 0.0], name))
+        update(model, name, trajectories)
         with torch.no_grad():
             for parameter in model.parameters():
                 assert parameter.grad is not None
                 parameter.sub_(0.05 * parameter.grad)
         good, bad = (
-            model(torch.tensor(row.token_ids), torch.tensor(row.loss_mask).bool()).sum().item()
-            - sum(row.old_logprobs or [])
-            for row in rows
+            model(torch.tensor(trajectory.token_ids), torch.tensor(trajectory.loss_mask).bool())
+            .sum()
+            .item()
+            - sum(trajectory.old_logprobs or [])
+            for trajectory in trajectories
         )
         assert good > bad
 

@@ -167,15 +167,15 @@ def test_batched_muon_steps_as_torch_does(
     settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.05}
     pair = (muon.BatchedMuon(ours, **settings), torch.optim.Muon(theirs, **settings))
     for step in range(3):
-        for mine, other in zip(ours, theirs, strict=True):
-            mine.grad = torch.randn(mine.shape)
-            other.grad = mine.grad.clone()
+        for own, other in zip(ours, theirs, strict=True):
+            own.grad = torch.randn(own.shape)
+            other.grad = own.grad.clone()
         ours[-1].grad = theirs[-1].grad = None if step == 0 else ours[-1].grad
         for optimizer in pair:
             optimizer.step()
-    for mine, other in zip(ours, theirs, strict=True):
-        assert torch.allclose(mine, other, atol=0.02)  # torch rounds to bf16, 0.004 a step
-        momenta = [o.state[p]["momentum_buffer"] for o, p in zip(pair, (mine, other), strict=True)]
+    for own, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(own, other, atol=0.02)  # torch rounds to bf16, 0.004 a step
+        momenta = [o.state[p]["momentum_buffer"] for o, p in zip(pair, (own, other), strict=True)]
         assert torch.equal(*momenta)
 
 
@@ -203,8 +203,8 @@ def test_gradients_are_clipped_to_one_global_norm(scale: float) -> None:
         parameter.grad *= scale / raw.norm()
     assert optimizers.step(1.0) == pytest.approx(scale, rel=1e-5)
     state = optimizers.parts["adamw"].optimizer.state
-    seen = torch.cat([state[p]["exp_avg"].flatten() for p in model.parameters()]) / (1 - 0.9)
-    assert float(seen.norm()) == pytest.approx(min(scale, 1.0), rel=1e-5)
+    observed = torch.cat([state[p]["exp_avg"].flatten() for p in model.parameters()]) / (1 - 0.9)
+    assert float(observed.norm()) == pytest.approx(min(scale, 1.0), rel=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

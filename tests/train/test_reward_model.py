@@ -19,7 +19,7 @@ from r1kit.model.roles import roles_of
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (
     Example,
-    Labelled,
+    LabelledCompletion,
     PreferencePair,
     measure,
     pairwise_loss,
@@ -54,7 +54,7 @@ def pairs(n: int, seed: int = 0) -> list[Example]:
 
 def labelled(n: int, seed: int = 0) -> list[Example]:
     rng = random.Random(seed)
-    return [Labelled(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
+    return [LabelledCompletion(ids(rng, 3 if i % 2 else 4, EOS), bool(i % 2)) for i in range(n)]
 
 
 def trainable_model(module: PreTrainedModel) -> TrainableModel:
@@ -71,7 +71,7 @@ def trained(
     micro: int = 64,
     optimizers: "Optimizers | Capture | None" = None,
 ) -> list[tuple[int, dict[str, float]]]:
-    seen: list[tuple[int, dict[str, float]]] = []
+    observed: list[tuple[int, dict[str, float]]] = []
     train_loop(
         preference_loss,
         trainable_model(model),
@@ -81,9 +81,9 @@ def trained(
         ranks or Ranks(),
         first_step=first_step,
         micro_batch_tokens=micro,
-        after_step=lambda step, metrics: seen.append((step, metrics)),
+        after_step=lambda step, metrics: observed.append((step, metrics)),
     )
-    return seen
+    return observed
 
 
 class Capture:
@@ -170,29 +170,30 @@ def train_a_little(
 ) -> tuple[dict[str, list[float]], list[dict[str, float]], dict[str, float]]:
     """Gradient of one step, then three steps with nothing for the second rank in the last."""
     model = scorer.load(folder, "cpu", torch.float32)
-    found = {}
+    result = {}
     for make in (pairs, labelled):
         capture = Capture(model)
         trained(model, [ranks.share(make(5))], OptimConfig(), ranks, optimizers=capture)
-        found[make.__name__] = torch.cat([g.flatten() for g in capture.grads.values()]).tolist()
+        result[make.__name__] = torch.cat([g.flatten() for g in capture.grads.values()]).tolist()
     config = OptimConfig(lr=1e-3)
     steps = [ranks.share(pairs(6, 1)), ranks.share(pairs(3, 2)), ranks.share(pairs(1, 3))]
-    seen = trained(model, steps, config, ranks)
+    observed = trained(model, steps, config, ranks)
     metrics = [
-        {key: value for key, value in of_step.items() if "time" not in key} for _, of_step in seen
+        {key: value for key, value in of_step.items() if "time" not in key}
+        for _, of_step in observed
     ]
     held_out = measure(model, ranks.share(pairs(21, 9)), ranks, 64)
-    return found, metrics, held_out
+    return result, metrics, held_out
 
 
 @pytest.mark.usefixtures("forked_ranks")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     new_scorer(tmp_path / "p").save_pretrained(tmp_path / "c")
-    one, one_metrics, one_held_out = parallel.launch(1, CPU, train_a_little, tmp_path / "c")
+    item, one_metrics, one_held_out = parallel.launch(1, CPU, train_a_little, tmp_path / "c")
     two, two_metrics, two_held_out = parallel.launch(2, CPU, train_a_little, tmp_path / "c")
-    for name in one:
+    for name in item:
         torch.testing.assert_close(
-            torch.tensor(two[name]), torch.tensor(one[name]), atol=1e-6, rtol=1e-4
+            torch.tensor(two[name]), torch.tensor(item[name]), atol=1e-6, rtol=1e-4
         )
     for ours, theirs in zip(one_metrics, two_metrics, strict=True):
         assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-6)
@@ -202,9 +203,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [pairs, labelled])
 def test_an_easy_distinction_is_learned(tmp_path: Path, make: Make) -> None:
     model, config = new_scorer(tmp_path), OptimConfig(lr=1e-2)
-    seen = trained(model, [make(32, seed) for seed in range(20)], config, micro=1024)
-    assert seen[-1][1]["loss"] < 0.1 < seen[0][1]["loss"]
-    assert seen[-1][1]["accuracy"] > 0.95
+    observed = trained(model, [make(32, seed) for seed in range(20)], config, micro=1024)
+    assert observed[-1][1]["loss"] < 0.1 < observed[0][1]["loss"]
+    assert observed[-1][1]["accuracy"] > 0.95
     measured = measure(model, make(200, 77), Ranks(), 1024)
     assert measured["accuracy"] > 0.95
     assert measured["n"] == 200
@@ -229,12 +230,12 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None
     cut = copy.deepcopy(whole)
     all_metrics = trained(whole, steps, config)
     optimizers = make_optimizers(roles_of(cut), config)
-    kept: dict[str, Any] = {}
+    remaining: dict[str, Any] = {}
 
     def after_step(step: int, metrics: dict[str, float]) -> None:
         if step == 4:
-            kept["weights"] = copy.deepcopy(cut.state_dict())
-            kept["optimizers"] = copy.deepcopy(optimizers.state_dict())
+            remaining["weights"] = copy.deepcopy(cut.state_dict())
+            remaining["optimizers"] = copy.deepcopy(optimizers.state_dict())
 
     train_loop(
         preference_loss,
@@ -248,9 +249,9 @@ def test_a_resumed_training_ends_as_one_that_was_not_cut(tmp_path: Path) -> None
         after_step=after_step,
     )
     resumed = new_scorer(tmp_path, seed=5)
-    resumed.load_state_dict(kept["weights"])
+    resumed.load_state_dict(remaining["weights"])
     again = make_optimizers(roles_of(resumed), config)
-    again.load_state_dict(kept["optimizers"])
+    again.load_state_dict(remaining["optimizers"])
     metrics = trained(resumed, steps, config, first_step=4, optimizers=again)
     assert [step for step, _ in metrics] == [5, 6]
     assert metrics[-1][1]["loss"] == all_metrics[-1][1]["loss"]

@@ -25,7 +25,7 @@ from r1kit.types import (
     FinishReason,
     Group,
     Message,
-    Parsed,
+    ParsedCompletion,
     Problem,
     Reward,
     Rollout,
@@ -54,14 +54,14 @@ def sampled_groups(
     """Groups of random completions with the log-probabilities the policy gives them."""
     generator = torch.Generator().manual_seed(seed)
     groups = []
-    for place, group_rewards in enumerate(rewards):
-        prompt = torch.randint(3, VOCAB, (2 + place,), generator=generator).tolist()
+    for index, group_rewards in enumerate(rewards):
+        prompt = torch.randint(3, VOCAB, (2 + index,), generator=generator).tolist()
         rollouts = []
         for i, reward in enumerate(group_rewards):
-            length = 1 + (place + 2 * i) % MAX_TOKENS
+            length = 1 + (index + 2 * i) % MAX_TOKENS
             ids = torch.randint(3, VOCAB, (length,), generator=generator).tolist()
             rollouts.append(rollout(model, prompt, ids, reward, temperature))
-        groups.append((place, Group(PROBLEM, rollouts)))
+        groups.append((index, Group(PROBLEM, rollouts)))
     return groups
 
 
@@ -82,7 +82,7 @@ def rollout(
         PROBLEM,
         prompt,
         Completion(ids, logprobs.tolist(), "", finish, 0),
-        Parsed(None, "", False),
+        ParsedCompletion(None, "", False),
         Verdict(bool(reward), None, ""),
         Reward(reward, {"accuracy": reward}),
     )
@@ -99,12 +99,12 @@ def learner(
 def step_of(
     groups: Groups, config: RLConfig, cursor: int | None = None, metrics: rl.Metrics | None = None
 ) -> rl.Step:
-    made = [(place, group_trajectories(group, config)) for place, group in groups]
+    made = [(index, group_trajectories(group, config)) for index, group in groups]
     return rl.Step(made, len(made), len(made) if cursor is None else cursor, metrics or {})
 
 
-def learn(held: rl.Learner, groups: Groups) -> rl.Metrics:
-    return rl.learn(held, step_of(groups, held.config), 1.0)
+def learn(rl_learner: rl.Learner, groups: Groups) -> rl.Metrics:
+    return rl.learn(rl_learner, step_of(groups, rl_learner.config), 1.0)
 
 
 def gradients(
@@ -112,18 +112,18 @@ def gradients(
 ) -> tuple[dict[str, torch.Tensor], rl.Metrics]:
     """The gradient the first update of a step applies."""
     model = copy.deepcopy(model)
-    held = learner(model, **config)
-    kept: dict[str, torch.Tensor] = {}
+    rl_learner = learner(model, **config)
+    remaining: dict[str, torch.Tensor] = {}
 
     class Capture(Optimizers):
         def step(self, lr_scale: float) -> float:
-            kept.update({n: p.grad.clone() for n, p in model.named_parameters()})
+            remaining.update({n: p.grad.clone() for n, p in model.named_parameters()})
             model.zero_grad()
             return 0.0
 
-    held.optimizers = Capture({}, 0.0)
-    metrics = learn(held, groups)
-    return kept, metrics
+    rl_learner.optimizers = Capture({}, 0.0)
+    metrics = learn(rl_learner, groups)
+    return remaining, metrics
 
 
 MIXED = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
@@ -142,9 +142,11 @@ def test_first_update_is_the_plain_policy_gradient(
     advantages = [
         a
         for _, group in groups
-        for a in group_advantages([r.reward.total for r in group.rollouts], LOSSES[loss].scale)
+        for a in group_advantages(
+            [r.reward.total for r in group.rollouts], LOSSES[loss].scale_rewards
+        )
     ]
-    weights = LOSSES[loss].weighting(lengths, MAX_TOKENS)
+    weights = LOSSES[loss].aggregation(lengths, MAX_TOKENS)
     expected = copy.deepcopy(model)
     total = torch.zeros(())
     for row, advantage, weight in zip(rows, advantages, weights, strict=True):
@@ -191,33 +193,33 @@ def test_skipping_zero_advantages_skips_nothing_that_counts(model: PreTrainedMod
 def test_masked_truncated_rows_are_absent(model: PreTrainedModel) -> None:
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
     cut = [
-        (place, Group(PROBLEM, [r for r in group.rollouts if r.completion.finish == "stop"]))
-        for place, group in groups
+        (index, Group(PROBLEM, [r for r in group.rollouts if r.completion.finish == "stop"]))
+        for index, group in groups
     ]
     n_cut = sum(len(g.rollouts) for _, g in groups) - sum(len(g.rollouts) for _, g in cut)
     assert n_cut > 0
     for loss in LOSSES:
         with_mask, _ = gradients(model, groups, loss=loss, truncated="mask")
-        kept, _ = gradients(model, groups, loss=loss, truncated="keep")
-        assert any(not torch.allclose(with_mask[n], kept[n]) for n in kept)
+        remaining, _ = gradients(model, groups, loss=loss, truncated="keep")
+        assert any(not torch.allclose(with_mask[n], remaining[n]) for n in remaining)
 
 
 def test_kl_is_zero_at_first_and_pulls_back_later(model: PreTrainedModel) -> None:
     groups = sampled_groups(model, MIXED)
-    held = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
-    first = learn(held, groups)
+    rl_learner = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
+    first = learn(rl_learner, groups)
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
-    later = learn(held, groups)
+    later = learn(rl_learner, groups)
     assert later["kl"] > 1e-4
-    held.policy.refresh_reference()
-    assert learn(held, groups)["kl"] == pytest.approx(0.0, abs=1e-7)
-    assert list(map(id, held.policy.trainable())) == list(map(id, model.parameters()))
+    rl_learner.policy.refresh_reference()
+    assert learn(rl_learner, groups)["kl"] == pytest.approx(0.0, abs=1e-7)
+    assert list(map(id, rl_learner.policy.trainable())) == list(map(id, model.parameters()))
 
 
 def test_without_kl_there_is_no_reference(model: PreTrainedModel) -> None:
-    held = learner(model)
-    metrics = learn(held, sampled_groups(model, MIXED))
-    assert not held.policy.has_reference
+    rl_learner = learner(model)
+    metrics = learn(rl_learner, sampled_groups(model, MIXED))
+    assert not rl_learner.policy.has_reference
     assert "kl" not in metrics
     assert all(math.isfinite(value) for value in metrics.values())
 
@@ -226,7 +228,7 @@ def test_without_kl_there_is_no_reference(model: PreTrainedModel) -> None:
 def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossName) -> None:
     """Several updates on one rollout phase: rewarded completions become likelier, clips act."""
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
-    held = learner(model, loss=loss, optim=RLOptimConfig(lr=3e-3))
+    rl_learner = learner(model, loss=loss, optim=RLOptimConfig(lr=3e-3))
 
     def gap() -> float:
         sums: dict[bool | None, float] = {True: 0.0, False: 0.0}
@@ -237,7 +239,7 @@ def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossNam
         return sums[True] - sums[False]
 
     before = gap()
-    metrics = [learn(held, groups) for _ in range(8)]
+    metrics = [learn(rl_learner, groups) for _ in range(8)]
     assert gap() > before + 0.5
     assert metrics[-1]["clip_ratio"] > 0.0
 
@@ -245,8 +247,8 @@ def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossNam
 def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
     """Two updates see each group once, in order of place, whatever rank they are on."""
     groups = sampled_groups(model, [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    seen: list[list[Trajectory]] = []
-    held = learner(model, updates_per_step=2)
+    observed: list[list[Trajectory]] = []
+    rl_learner = learner(model, updates_per_step=2)
     original = rl.update
 
     def recorded(
@@ -256,30 +258,34 @@ def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
         totals: MetricAccumulator,
         is_first: bool,
     ) -> None:
-        seen.append(list(trajectories))
+        observed.append(list(trajectories))
         original(learner, trajectories, scale, totals, is_first)
 
     try:
         rl.update = recorded
-        learn(held, groups)
+        learn(rl_learner, groups)
     finally:
         rl.update = original
-    [first, second, third, fourth] = [group for _, group in step_of(groups, held.config).groups]
-    assert seen == [[*first, *second], [*third, *fourth]]
+    [first, second, third, fourth] = [
+        group for _, group in step_of(groups, rl_learner.config).groups
+    ]
+    assert observed == [[*first, *second], [*third, *fourth]]
 
 
 def test_reinforce_counts_steps_and_publishes(model: PreTrainedModel) -> None:
-    held = learner(model, n_steps=3, optim=RLOptimConfig(lr=1e-3))
+    rl_learner = learner(model, n_steps=3, optim=RLOptimConfig(lr=1e-3))
     published: list[int] = []
     steps: list[tuple[int, int, float]] = []
 
     def collect(step: int, cursor: int) -> rl.Step:
         groups = sampled_groups(model, MIXED, seed=step)
-        return step_of(groups, held.config, cursor=cursor + 3, metrics={"reward": float(step)})
+        return step_of(
+            groups, rl_learner.config, cursor=cursor + 3, metrics={"reward": float(step)}
+        )
 
     state = rl.RLState(step=1, cursor=3)
     rl.reinforce(
-        held,
+        rl_learner,
         state,
         collect,
         published.append,

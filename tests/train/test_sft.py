@@ -38,11 +38,11 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> N
         for item in examples:
             ids = torch.tensor([item.token_ids])
             logprobs = model(ids).logits.log_softmax(-1)[0]
-            for place, scored in enumerate(item.loss_mask):
+            for index, scored in enumerate(item.loss_mask):
                 if scored:
-                    by_hand -= float(logprobs[place - 1, item.token_ids[place]])
+                    by_hand -= float(logprobs[index - 1, item.token_ids[index]])
                     n += 1
-    seen = []
+    observed = []
     train_loop(
         cross_entropy,
         policy,
@@ -52,7 +52,7 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> N
         Ranks(),
         first_step=0,
         micro_batch_tokens=6,
-        after_step=lambda step, metrics: seen.append(metrics),
+        after_step=lambda step, metrics: observed.append(metrics),
     )
-    assert abs(seen[0]["loss"] - by_hand / n) < 1e-5
-    assert (seen[0]["n_scored"], seen[0]["n_tokens"]) == (7, 12)
+    assert abs(observed[0]["loss"] - by_hand / n) < 1e-5
+    assert (observed[0]["n_scored"], observed[0]["n_tokens"]) == (7, 12)

@@ -141,7 +141,7 @@ def test_options_are_shuffled_by_seed_and_problem_alone() -> None:
     assert shuffled[LETTERS.index(letter)] == "blue"
     assert shuffle_options(options, 2, seed=0, problem_id="mmlu/7") == (shuffled, letter)
     assert shuffle_options(options, 2, 0, "mmlu/7") == (["black", "blue", "red", "green"], "B")
-    places = [shuffle_options(options, 0, 0, f"mmlu/{i}")[1] for i in range(400)]
-    assert all(60 < places.count(place) < 140 for place in "ABCD")
+    positions = [shuffle_options(options, 0, 0, f"mmlu/{i}")[1] for i in range(400)]
+    assert all(60 < positions.count(index) < 140 for index in "ABCD")
     with pytest.raises(ValueError, match="no option 4"):
         shuffle_options(options, 4, 0)

@@ -50,9 +50,9 @@ def test_share(text: str, language: str, share: float | None) -> None:
 @given(st.text())
 def test_shares_sum_to_at_most_one(text: str) -> None:
     shares = [language_share(text, language) for language in LANGUAGES]
-    known = [share for share in shares if share is not None]
-    assert len(known) in (0, 3)
-    assert 0 <= sum(known) <= 1 + 1e-9
+    shared = [share for share in shares if share is not None]
+    assert len(shared) in (0, 3)
+    assert 0 <= sum(shared) <= 1 + 1e-9
 
 
 WORDS = {"en": ["wait", "check"], "ko": ["다시", "잠깐만"], "zh": ["等等", "对"]}

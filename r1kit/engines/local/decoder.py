@@ -1,9 +1,9 @@
-"""The decoder: the model on one new token per row, and the KV cache of all rows.
+"""The decoder: runs the model on one new token per sequence, and holds the KV cache.
 
-Rows with the same tokens so far share a branch: one row of the KV cache, which is decoded once. All
-rows of a request start on one branch; rows that sample different tokens part. Branches are the
-prefix tree that the learner uses too (model/tree.py), built while sampling: with a low-entropy
-policy, the completions of a group stay identical for long.
+Sequences with the same tokens so far share a branch: one row of the KV cache, which is decoded
+once. All sequences of a request start on one branch; those that sample different tokens part.
+Branches are the prefix tree that the learner uses too (model/tree.py), built while sampling: with a
+low-entropy policy, the completions of a group stay identical for long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from r1kit.engines.local.slots import Slots
-from r1kit.model.cache import KeyValues, RowCache
+from r1kit.model.cache import DecodeCache, KeyValues
 from r1kit.model.fused import Inference
 
 _FIRST_LENGTH = 64
@@ -22,7 +22,7 @@ _FIRST_LENGTH = 64
 
 
 class BatchDecoder:
-    """Decodes the rows of `slots`; `branch` of a row is its place in the KV cache."""
+    """Decodes the sequences in `slots`; `branch` of a slot is its row of the KV cache."""
 
     def __init__(
         self,
@@ -32,53 +32,53 @@ class BatchDecoder:
         largest: Callable[[], tuple[int, int]],
     ) -> None:
         """`largest` returns the rows and the length that the cache may need until it is empty."""
-        self.cache = RowCache()
+        self.cache = DecodeCache()
         self.n_branches = 0
         self._inference = inference
         self._slots = slots
         self._vocab_size = vocab_size
         self._largest = largest
 
-    def add(self, prefix: KeyValues, n_rows: int, length: int) -> int:
-        """Return a new branch that starts with `prefix`, for `n_rows` rows of `length` tokens."""
-        self._reserve(self._slots.n + n_rows, length)
+    def add(self, prefix: KeyValues, n_slots: int, length: int) -> int:
+        """Return a new branch with `prefix`, for `n_slots` sequences of `length` tokens."""
+        self._reserve(self._slots.n + n_slots, length)
         self.cache.fill(self.n_branches, prefix)
         self.n_branches += 1
         return self.n_branches - 1
 
     def decode(self) -> Tensor:
-        """Read the last token of every row and return the logits of the next, [R, V] float32."""
+        """Read the last token of every sequence; return the logits of the next, [R, V] float32."""
         slots = self._slots
         branch = slots.branch[: slots.n]
-        rows = torch.empty(self.n_branches, dtype=torch.int64, device=branch.device)
-        rows[branch] = torch.arange(slots.n, device=branch.device)  # any row stands for its branch
-        positions = slots.position[rows]
+        representative = torch.empty(self.n_branches, dtype=torch.int64, device=branch.device)
+        representative[branch] = torch.arange(slots.n, device=branch.device)  # any slot of it
+        positions = slots.position[representative]
         used = int(positions.max()) + 1
         self._reserve(slots.n, used)
-        logits = self._inference.decode(slots.token[rows], positions, self.cache, used)
+        logits = self._inference.decode(slots.token[representative], positions, self.cache, used)
         return logits[branch].float()
 
     def split_branches(self) -> None:
-        """Give every distinct history of the rows a branch, compact at the front of the cache.
+        """Give every distinct history in the slots a branch, compact at the front of the cache.
 
         The first of the histories that split from a branch keeps its place if that is among the
         first n; the others move or are copied to the free places in between.
         """
         slots = self._slots
         histories = slots.branch[: slots.n] * self._vocab_size + slots.token[: slots.n]
-        histories, which = histories.unique(return_inverse=True)
+        histories, inverse = histories.unique(return_inverse=True)
         source, n = histories // self._vocab_size, len(histories)
-        stays = source < n
-        stays[1:] &= source[1:] != source[:-1]
+        is_first = source < n
+        is_first[1:] &= source[1:] != source[:-1]
         is_free = torch.ones(n, dtype=torch.bool, device=source.device)
-        is_free[source[stays]] = False
+        is_free[source[is_first]] = False
         target = source.clone()
-        target[~stays] = is_free.nonzero()[:, 0]
-        moved = (target != source).nonzero()[:, 0]
-        if len(moved):
+        target[~is_first] = is_free.nonzero()[:, 0]
+        moving = (target != source).nonzero()[:, 0]
+        if len(moving):
             used = int(slots.position[: slots.n].max())
-            self.cache.move(source[moved], target[moved], used)
-        slots.branch[: slots.n] = target[which]
+            self.cache.move(source[moving], target[moving], used)
+        slots.branch[: slots.n] = target[inverse]
         self.n_branches = n
 
     def _reserve(self, rows: int, length: int) -> None:
@@ -90,8 +90,8 @@ class BatchDecoder:
         cache = self.cache
         if rows <= cache.rows and length <= cache.length:
             return
-        most_rows, longest = self._largest()
-        roomy = _FIRST_LENGTH
+        max_rows, longest = self._largest()
+        preferred = _FIRST_LENGTH
         if self.n_branches:
-            roomy = cache.length * 5 // 4 if length > cache.length else cache.length
-        cache.reserve(most_rows, min(max(length, roomy), longest), self.n_branches)
+            preferred = cache.length * 5 // 4 if length > cache.length else cache.length
+        cache.reserve(max_rows, min(max(length, preferred), longest), self.n_branches)

@@ -1,17 +1,17 @@
 """The local engine: continuous batching in this process, on the very module the learner trains.
 
-`submit` queues a request, `step` decodes one token of every row, `abort` ends a request; `generate`
-is a short loop over these. The life of a request:
+`submit` queues a request, `step` decodes one token of every slot, `abort` ends a request;
+`generate` is a short loop over these. The life of a request:
 
 1. `submit` validates it and puts it at the end of the queue.
-2. When rows are free, prompts are prefilled in batches, all but their last token (prefill.py); the
+2. When slots are free, prompts are prefilled in batches, all but their last token (prefill.py); the
    n completions of a request share one prefill. A step prefills a limited number of tokens, and at
    most one chunk per prompt (scheduler.py), so that a long prompt does not delay short ones,
    completions in flight or an abort.
-3. Each completion takes a row (slots.py), which starts with the last prompt token. All rows of a
-   request start on one branch: one row of the KV cache holds their common prefix (decoder.py).
-4. `step` runs the model on one token per branch and samples one per row (next_token.py). Rows of a
-   branch that sample the same token stay together, the others get a copy. Finished rows and
+3. Each completion takes a slot (slots.py), which starts with the last prompt token. All sequences
+   of a request start on one branch: one row of the KV cache holds their common prefix (decoder.py).
+4. `step` runs the model on one token per branch and samples one per slot (next_token.py). Sequences
+   of a branch that sample the same token stay together, the others get a copy. Finished slots and
    branches leave no gaps: the last ones and those of step 2 take their places at once.
 
 Scheduling depends only on the requests, never on time. A completion depends only on (weights,
@@ -37,7 +37,7 @@ from r1kit.engines.local.next_token import sample_next
 from r1kit.engines.local.prefill import Prefill, PrefillState
 from r1kit.engines.local.scheduler import Scheduler, prefill_limits
 from r1kit.engines.local.slots import RunningSequence, Slots
-from r1kit.engines.text import Text
+from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
 from r1kit.model import causal_lm
 from r1kit.model.fused import inference
@@ -69,7 +69,7 @@ class LocalEngine:
         )
         self.counters = Counters()
         self.version = 0
-        self._text = Text(tokenizer, self.eos_ids)
+        self._text = Detokenizer(tokenizer, self.eos_ids)
         self._decode_text = decode_text
         self._vocab_size: int = model.get_input_embeddings().num_embeddings
         if self.eos_ids and max(self.eos_ids) >= self._vocab_size:
@@ -111,132 +111,136 @@ class LocalEngine:
         check(request, self._vocab_size, self.max_positions)
         if request.sampling.json_schema is not None:
             self._grammars.start(request.sampling.json_schema)
-        job = PrefillState(request, self._prefill.n_cached(request))
-        self._scheduler.add(job, ahead)
-        return job
+        state = PrefillState(request, self._prefill.n_cached(request))
+        self._scheduler.add(state, ahead)
+        return state
 
     def step(self) -> list[RequestState]:
-        """Fill free rows, decode one token of every row, and return the requests that finished."""
+        """Fill free slots, decode a token of every slot, and return the requests that finished."""
         start = time.perf_counter()
         finished: list[RequestState] = []
         with torch.inference_mode(), _evaluating(self.model):
             self._prefill.advance(
                 self._scheduler.next_chunks(), self._scheduler.limits.chunk_tokens
             )
-            self._fill_rows()
+            self._fill_slots()
             if self._slots.n:
                 logits = self._decoder.decode()
-                rows = self._sample(logits)
-                finished = self._finish(rows, "length")
+                ending = self._sample(logits)
+                finished = self._finish(ending, "length")
         self.counters.seconds += time.perf_counter() - start
         return finished
 
-    def abort(self, job: RequestState) -> None:
+    def abort(self, state: RequestState) -> None:
         """End a request now: open completions keep their tokens and finish with "abort"."""
-        if not job.n_left:
+        if not state.n_left:
             return
         with torch.inference_mode():
             sequences = self._slots.sequences
-            self._finish([row for row, s in enumerate(sequences) if s.job is job], "abort")
-        for index in range(job.n_begun, job.request.n):
-            self._scheduler.finish(job, index, Completion([], [], "", "abort", self.version))
+            self._finish([slot for slot, s in enumerate(sequences) if s.state is state], "abort")
+        for index in range(state.n_begun, state.request.n):
+            self._scheduler.finish(state, index, Completion([], [], "", "abort", self.version))
 
-    def cut(self, job: RequestState, index: int) -> Completion:
+    def abort_completion(self, state: RequestState, index: int) -> Completion:
         """End one completion now, with "abort"; the other completions of the request continue.
 
         Raises EngineError if it is not being sampled.
         """
-        row = self._slots.find(job, index)
-        if row is None:
+        slot = self._slots.find(state, index)
+        if slot is None:
             raise EngineError(f"Completion {index} is not being sampled, so it cannot be cut.")
         with torch.inference_mode():
-            self._finish([row], "abort")
-        completion = job.completions[index]
+            self._finish([slot], "abort")
+        completion = state.completions[index]
         assert completion is not None
         return completion
 
-    def sampled(self, job: RequestState, index: int) -> list[int]:
+    def sampled_ids(self, state: RequestState, index: int) -> list[int]:
         """Return the token ids of completion `index` so far. Raises EngineError if it failed."""
-        if index in job.errors:
-            raise job.errors[index]
-        if (completion := job.completions[index]) is not None:
+        if index in state.errors:
+            raise state.errors[index]
+        if (completion := state.completions[index]) is not None:
             return completion.token_ids
-        row = self._slots.find(job, index)
-        return [] if row is None else self._slots.ids(row)
+        slot = self._slots.find(state, index)
+        return [] if slot is None else self._slots.token_ids(slot)
 
-    def logprobs(self, job: RequestState, index: int) -> TokenLogprobs:
+    def logprobs(self, state: RequestState, index: int) -> TokenLogprobs:
         """Return the log-probabilities of completion `index` so far."""
-        if (completion := job.completions[index]) is not None:
+        if (completion := state.completions[index]) is not None:
             return TokenLogprobs(completion.logprobs, completion.tops)
-        row = self._slots.find(job, index)
-        if row is None:
+        slot = self._slots.find(state, index)
+        if slot is None:
             return TokenLogprobs([], [])
-        return TokenLogprobs(self._slots.row_logprobs(row), self._slots.sequences[row].tops)
+        return TokenLogprobs(self._slots.token_logprobs(slot), self._slots.sequences[slot].tops)
 
-    def newest(self) -> list[tuple[RequestState, int, int, float]]:
-        """Return (job, index, token, log-probability) of the last step, for open completions."""
+    def newest_tokens(self) -> list[tuple[RequestState, int, int, float]]:
+        """Return (state, index, token, log-probability) of the last step, for open completions."""
         slots, n = self._slots, self._slots.n
         tokens = slots.token[:n].tolist()
         logprobs = slots.logprobs[:n].gather(1, slots.count[:n, None] - 1)[:, 0].tolist()
-        rows = zip(slots.sequences, tokens, logprobs, strict=True)
-        return [(sequence.job, sequence.index, token, logprob) for sequence, token, logprob in rows]
+        latest = zip(slots.sequences, tokens, logprobs, strict=True)
+        return [
+            (sequence.state, sequence.index, token, logprob) for sequence, token, logprob in latest
+        ]
 
-    def _fill_rows(self) -> None:
-        """Give the free rows to requests whose prompts have been prefilled."""
+    def _fill_slots(self) -> None:
+        """Give the free slots to requests whose prompts have been prefilled."""
         while (started := self._scheduler.start_next()) is not None:
-            job, indices = started
-            branch = self._decoder.add(job.keys_values, len(indices), len(job.request.prompt_ids))
-            self._slots.add([self._running(job, index) for index in indices], branch)
+            state, indices = started
+            branch = self._decoder.add(
+                state.keys_values, len(indices), len(state.request.prompt_ids)
+            )
+            self._slots.add([self._running(state, index) for index in indices], branch)
             if indices.start == 0:
-                self.counters.prompt_tokens += len(job.request.prompt_ids)
-                self.counters.cached_tokens += job.n_cached
-            if not job.n_waiting:
-                job.keys_values = {}
+                self.counters.prompt_tokens += len(state.request.prompt_ids)
+                self.counters.cached_tokens += state.n_cached
+            if not state.n_waiting:
+                state.keys_values = {}
 
-    def _running(self, job: PrefillState, index: int) -> RunningSequence:
+    def _running(self, state: PrefillState, index: int) -> RunningSequence:
         """Return a completion of a request at its start."""
-        schema = job.request.sampling.json_schema
+        schema = state.request.sampling.json_schema
         grammar = None if schema is None else self._grammars.start(schema)
-        return RunningSequence(job, index, self.version, grammar, [])
+        return RunningSequence(state, index, self.version, grammar, [])
 
     def _sample(self, logits: Tensor) -> list[int]:
-        """Sample one token per row, logits [R, V], and return the rows that it ends."""
+        """Sample one token per slot, logits [R, V], and return the slots whose sequences end."""
         slots, samplings = self._slots, self._slots.samplings()
         tokens, logprobs, failed = sample_next(slots, samplings, logits, self._is_eos)
         self.counters.completion_tokens += slots.n
         is_last = slots.record(tokens, logprobs) | self._is_eos[tokens]
-        rows = set(is_last.nonzero()[:, 0].tolist()) | failed
+        ending = set(is_last.nonzero()[:, 0].tolist()) | failed
         if any(sampling.stop for sampling in samplings):
-            rows |= self._stopped()
-        return sorted(rows)
+            ending |= self._stopped()
+        return sorted(ending)
 
     def _stopped(self) -> set[int]:
-        """Return the rows whose last token completed a stop string."""
-        rows = set()
-        for row, sequence in enumerate(self._slots.sequences):
-            stop = sequence.job.request.sampling.stop
-            if stop and self._text.stops(self._slots.ids(row), stop):
-                rows.add(row)
-        return rows
+        """Return the slots whose last token completed a stop string."""
+        slots = set()
+        for slot, sequence in enumerate(self._slots.sequences):
+            stop = sequence.state.request.sampling.stop
+            if stop and self._text.stops(self._slots.token_ids(slot), stop):
+                slots.add(slot)
+        return slots
 
-    def _finish(self, rows: list[int], otherwise: FinishReason) -> list[RequestState]:
-        """End these rows (ascending), close the gaps, and return the requests that finished.
+    def _finish(self, slots: list[int], otherwise: FinishReason) -> list[RequestState]:
+        """Free these slots (ascending), close the gaps, and return the requests that finished.
 
-        A row finishes with "stop" if it ends in an EOS token or a stop string.
+        A sequence finishes with "stop" if it ends in an EOS token or a stop string.
         """
         finished: list[RequestState] = []
-        for row in rows:
-            sequence = self._slots.sequences[row]
-            job, version, tops = sequence.job, sequence.version, sequence.tops
-            ids, logprobs = self._slots.ids(row), self._slots.row_logprobs(row)
-            text, has_stop = self._complete(ids, job.request.sampling.stop)
+        for slot in slots:
+            sequence = self._slots.sequences[slot]
+            state, version, tops = sequence.state, sequence.version, sequence.tops
+            ids, logprobs = self._slots.token_ids(slot), self._slots.token_logprobs(slot)
+            text, has_stop = self._complete(ids, state.request.sampling.stop)
             is_stopped = has_stop or (bool(ids) and ids[-1] in self.eos_ids)
             finish = "stop" if is_stopped else otherwise
             completion = Completion(ids, logprobs, text, finish, version, tops)
-            if self._scheduler.finish(job, sequence.index, completion):
-                finished.append(job)
-        self._slots.remove(rows)
-        if rows or self._decoder.n_branches < self._slots.n:
+            if self._scheduler.finish(state, sequence.index, completion):
+                finished.append(state)
+        self._slots.remove(slots)
+        if slots or self._decoder.n_branches < self._slots.n:
             self._decoder.split_branches()
         return finished
 

@@ -1,4 +1,4 @@
-"""The next token of every row: from logits, by the row's sampling parameters and grammar."""
+"""The next token of every slot, sampled from logits by its sampling parameters and grammar."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from r1kit.types import SamplingParams
 def sample_next(
     slots: Slots, samplings: list[SamplingParams], logits: Tensor, is_eos: Tensor
 ) -> tuple[Tensor, Tensor, set[int]]:
-    """Sample a token per row, logits [R, V] -> tokens [R], log-probabilities [R], failed rows.
+    """Sample a token per slot, logits [R, V] -> tokens [R], log-probabilities [R], failed slots.
 
-    A row fails if its grammar allows no token; `samplings` are all that occur among the rows, and
+    A slot fails if its grammar allows no token; `samplings` are all that occur among the slots, and
     is_eos [V] marks the EOS tokens. Raises EngineError if the logits are not finite.
     """
     u = uniform(slots.rng_key[: slots.n], slots.count[: slots.n])
     params = slots.params(samplings)
     grammars = {}
     if any(sampling.json_schema is not None for sampling in samplings):
-        grammars = {row: s.grammar for row, s in enumerate(slots.sequences) if s.grammar}
+        grammars = {slot: s.grammar for slot, s in enumerate(slots.sequences) if s.grammar}
     errors = restrict(grammars, logits)
     if (early := slots.below_min_tokens(samplings)) is not None:
         logits[early] = _without_eos(logits[early], is_eos)
     tokens, logprobs = sample(logits, params, u)
-    for row in grammars.keys() - errors.keys():
-        grammars[row].take(int(tokens[row]))
-    for row, error in errors.items():
-        slots.sequences[row].job.errors[slots.sequences[row].index] = error
+    for slot in grammars.keys() - errors.keys():
+        grammars[slot].take(int(tokens[slot]))
+    for slot, error in errors.items():
+        slots.sequences[slot].state.errors[slots.sequences[slot].index] = error
     if not torch.isfinite(logprobs).all():
         raise EngineError(
             "The model's logits are not finite: its weights are damaged or training has "
@@ -55,7 +55,7 @@ def _note_tops(
     slots: Slots, logits: Tensor, params: BatchSamplingParams, sampled: tuple[Tensor, Tensor]
 ) -> None:
     sequences = slots.sequences
-    n_tops = {row: s.job.request.sampling.n_top for row, s in enumerate(sequences)}
-    n_tops = {row: n for row, n in n_tops.items() if n}
-    for row, top in zip(n_tops, top_logprobs(logits, params, n_tops, sampled), strict=True):
-        sequences[row].tops.append(top)
+    n_tops = {slot: s.state.request.sampling.n_top for slot, s in enumerate(sequences)}
+    n_tops = {slot: n for slot, n in n_tops.items() if n}
+    for slot, top in zip(n_tops, top_logprobs(logits, params, n_tops, sampled), strict=True):
+        sequences[slot].tops.append(top)

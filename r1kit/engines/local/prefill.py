@@ -54,22 +54,28 @@ class Prefill:
         """Return the number of leading prompt tokens in the prefix cache."""
         return self._cache.count(request.prompt_ids[:-1])
 
-    def advance(self, jobs: Sequence[PrefillState], chunk_tokens: int) -> None:
-        """Prefill up to `most` more tokens of each prompt, after its longest cached prefix."""
-        for job in jobs:
-            if job.n_read is None:
-                job.n_read, job.keys_values = self._cache.longest(job.prompt)
-                job.n_cached = job.n_read
-        unread = [(job, job.n_read) for job in jobs if job.n_read is not None and not job.is_read]
-        chunks = [job.prompt[start : start + chunk_tokens] for job, start in unread]
+    def advance(self, states: Sequence[PrefillState], chunk_tokens: int) -> None:
+        """Prefill up to `chunk_tokens` tokens of each prompt, after its longest cached prefix."""
+        for state in states:
+            if state.n_read is None:
+                state.n_read, state.keys_values = self._cache.longest(state.prompt)
+                state.n_cached = state.n_read
+        unread = [
+            (state, state.n_read)
+            for state in states
+            if state.n_read is not None and not state.is_read
+        ]
+        chunks = [state.prompt[start : start + chunk_tokens] for state, start in unread]
         if unread:
-            keys_values_read = self._inference.read(chunks, [job.keys_values for job, _ in unread])
-            for (job, start), chunk, keys_values in zip(
+            keys_values_read = self._inference.read(
+                chunks, [state.keys_values for state, _ in unread]
+            )
+            for (state, start), chunk, keys_values in zip(
                 unread, chunks, keys_values_read, strict=True
             ):
-                job.keys_values, job.n_read = keys_values, start + len(chunk)
-        for job in jobs:  # also of unfinished prompts: another may share the prefix
-            self._cache.keep(job.prompt[: job.n_read], job.keys_values)
+                state.keys_values, state.n_read = keys_values, start + len(chunk)
+        for state in states:  # also of unfinished prompts: another may share the prefix
+            self._cache.keep(state.prompt[: state.n_read], state.keys_values)
 
     def forget(self) -> None:
         """Clear the prefix cache, because the weights have changed."""

@@ -32,7 +32,7 @@ class PrefixCache:
     """An LRU cache of at most `max_tokens` tokens of prompt prefixes."""
 
     def __init__(self, max_tokens: int) -> None:
-        self._most = max_tokens // BLOCK
+        self._max_blocks = max_tokens // BLOCK
         self._blocks: OrderedDict[_Key, _Block] = OrderedDict()
         self._n_made = _ROOT
 
@@ -52,7 +52,7 @@ class PrefixCache:
 
     def keep(self, ids: Sequence[int], keys_values: KeyValues) -> None:
         """Add the complete blocks of a prefilled prompt, then evict down to the limit."""
-        if not self._most:
+        if not self._max_blocks:
             return
         keys: list[_Key] = []
         before = _ROOT
@@ -64,7 +64,7 @@ class PrefixCache:
             keys.append(key)
             before = self._blocks[key].number
         self._touch(keys)
-        while len(self._blocks) > self._most:
+        while len(self._blocks) > self._max_blocks:
             self._blocks.popitem(last=False)
 
     def clear(self) -> None:

@@ -140,8 +140,8 @@ def _truncate(scores: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
         if not len(undecided) or size >= scores.shape[-1]:
             break
         some = scores[undecided]
-        least, is_sure = _least(some, top_k[undecided], top_p[undecided], size)
-        scores[undecided[is_sure]] = some.masked_fill_(some < least, -torch.inf)[is_sure]
+        threshold, is_sure = _least(some, top_k[undecided], top_p[undecided], size)
+        scores[undecided[is_sure]] = some.masked_fill_(some < threshold, -torch.inf)[is_sure]
         undecided = undecided[~is_sure]
     if len(undecided):
         scores[undecided] = _truncate_sorted(scores[undecided], top_k[undecided], top_p[undecided])

@@ -1,4 +1,4 @@
-"""The scheduler: the queue of requests that wait for rows, and chunked prefill.
+"""The scheduler: the queue of requests that wait for slots, and chunked prefill.
 
 Prompts are prefilled in chunks, as in vLLM and SGLang: a step reads chunks up to a token
 budget, prompts with the fewest tokens left first. The prompt that has waited longest gets a chunk
@@ -27,7 +27,7 @@ _MIN_CHUNK, _MAX_CHUNK = 64, 512
 _MAX_BUDGET = 4096
 """tokens per step"""
 _SOON = 8
-"""one in so many rows is taken to become free before the prompts that are read now need it"""
+"""one in this many slots is expected to become free before the prompts read now need one"""
 
 
 class PrefillLimits(NamedTuple):
@@ -55,77 +55,78 @@ class Scheduler:
         self.requests: list[PrefillState] = []
         """the unfinished requests, in the order in which they were added"""
         self._waiting: deque[PrefillState] = deque()
-        """those with completions that have not started, in the order in which they get rows"""
+        """those with completions that have not started, in the order in which they get slots"""
         self._passed_over: PrefillState | None = None
-        """the job that had waited longest and got no chunk in the last step"""
+        """the request that had waited longest and got no chunk in the last step"""
         self._slots = slots
 
-    def add(self, job: PrefillState, ahead: bool) -> None:
-        """Add a job at the end, or at the front if `ahead`."""
-        (self._waiting.appendleft if ahead else self._waiting.append)(job)
-        self.requests.append(job)
+    def add(self, state: PrefillState, ahead: bool) -> None:
+        """Add a request at the end, or at the front if `ahead`."""
+        (self._waiting.appendleft if ahead else self._waiting.append)(state)
+        self.requests.append(state)
 
     def next_chunks(self) -> list[PrefillState]:
-        """Return the jobs that get a chunk in this step, for rows that are free or soon will be."""
-        oldest = next((job for job in self.requests if not job.is_read), None)
+        """Return the requests that get a chunk in this step, for slots free now or soon."""
+        oldest = next((state for state in self.requests if not state.is_read), None)
         if oldest is None:
             return []
         n_free = self._slots.n_free
-        jobs = self._in_reach(max(n_free, self._slots.capacity // _SOON)) if n_free else []
-        if oldest.n_read and oldest not in jobs:  # short prompts must not starve it by taking rows
-            jobs.append(oldest)
-        jobs.sort(key=lambda job: (job is not self._passed_over, job.n_unread))
-        chosen: list[PrefillState] = []
+        states = self._in_reach(max(n_free, self._slots.capacity // _SOON)) if n_free else []
+        # Short prompts must not starve it by taking slots.
+        if oldest.n_read and oldest not in states:
+            states.append(oldest)
+        states.sort(key=lambda state: (state is not self._passed_over, state.n_unread))
+        selected: list[PrefillState] = []
         n_left = self.limits.step_tokens
-        for job in jobs:
-            n_left -= min(job.n_unread, self.limits.chunk_tokens)
-            if chosen and n_left < 0:
+        for state in states:
+            n_left -= min(state.n_unread, self.limits.chunk_tokens)
+            if selected and n_left < 0:
                 break
-            chosen.append(job)
-        self._passed_over = None if oldest in chosen else oldest
-        return chosen
+            selected.append(state)
+        self._passed_over = None if oldest in selected else oldest
+        return selected
 
     def start_next(self) -> tuple[PrefillState, range] | None:
-        """Start completions of the next job whose prompt is prefilled, one per free row.
+        """Start completions of the next request whose prompt is prefilled, one per free slot.
 
-        Return the job and the indices of these completions, or None if nothing can start.
+        Return the request and the indices of these completions, or None if nothing can start.
         """
-        job = next((job for job in self._waiting if job.is_read), None)
-        if job is None or not self._slots.n_free:
+        state = next((state for state in self._waiting if state.is_read), None)
+        if state is None or not self._slots.n_free:
             return None
-        first = job.n_begun
-        job.n_begun += min(self._slots.n_free, job.n_waiting)
-        if not job.n_waiting:
-            self._waiting.remove(job)
-        return job, range(first, job.n_begun)
+        first = state.n_begun
+        state.n_begun += min(self._slots.n_free, state.n_waiting)
+        if not state.n_waiting:
+            self._waiting.remove(state)
+        return state, range(first, state.n_begun)
 
-    def finish(self, job: RequestState, index: int, completion: Completion) -> bool:
-        """End one completion; return True if it was the last of its job, which is removed."""
-        job.finish(index, completion)
-        if not job.n_left:
-            self.requests = [other for other in self.requests if other is not job]
-            self._waiting = deque(other for other in self._waiting if other is not job)
-        return not job.n_left
+    def finish(self, state: RequestState, index: int, completion: Completion) -> bool:
+        """End one completion; return True if it was the last of its request, which is removed."""
+        state.finish(index, completion)
+        if not state.n_left:
+            self.requests = [other for other in self.requests if other is not state]
+            self._waiting = deque(other for other in self._waiting if other is not state)
+        return not state.n_left
 
     def forget(self) -> None:
         """Have all prompts prefilled anew, because the weights have changed."""
-        for job in self._waiting:
-            job.forget()
+        for state in self._waiting:
+            state.forget()
 
     def largest(self) -> tuple[int, int]:
-        """Return the most rows at once, and the longest sequence, of all unfinished requests."""
-        requests = [job.request for job in self.requests]
+        """Return the most slots at once, and the longest sequence, of all unfinished requests."""
+        requests = [state.request for state in self.requests]
         longest = max(len(r.prompt_ids) + r.sampling.max_tokens for r in requests)
-        return min(self._slots.capacity, sum(job.n_left for job in self.requests)), longest
+        return min(self._slots.capacity, sum(state.n_left for state in self.requests)), longest
 
-    def _in_reach(self, n_rows: int) -> list[PrefillState]:
-        """Return the unread jobs that `n_rows` rows can serve; those with long prompts use none."""
-        jobs: list[PrefillState] = []
-        for job in self._waiting:
-            if n_rows <= 0:
+    def _in_reach(self, n_slots: int) -> list[PrefillState]:
+        """Return the unread requests that fit into `n_slots` slots; long prompts use none."""
+        states: list[PrefillState] = []
+        for state in self._waiting:
+            if n_slots <= 0:
                 break
-            if not job.is_read:
-                jobs.append(job)
-            if job.n_unread <= self.limits.chunk_tokens:
-                n_rows -= job.n_waiting
-        return jobs
+            if not state.is_read:
+                states.append(state)
+            if state.n_unread <= self.limits.chunk_tokens:
+                n_slots -= state.n_waiting
+        return states

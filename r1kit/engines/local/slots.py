@@ -1,7 +1,7 @@
-"""The completions being decoded, one per row: one tensor per property, compact at the front.
+"""The slots of the sequences being decoded: one tensor per property, compact at the front.
 
 Sampled tokens stay in preallocated buffers on the device until a completion ends, so that no Python
-runs per token, only per finished row.
+runs per token, only per finished sequence.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NO_TOP_K, _NO_TOP_P = 2**62, 2.0
 
 @dataclass(frozen=True, slots=True)
 class RunningSequence:
-    """The completion that a row samples."""
+    """The completion that is being sampled in a slot."""
 
-    job: PrefillState
+    state: PrefillState
     index: int
     version: int
     """policy version when the completion started"""
@@ -36,7 +36,7 @@ class RunningSequence:
 
 
 class Slots:
-    """The state of `n` rows, up to `capacity`; row r is entry r of every tensor."""
+    """The state of up to `capacity` running sequences, in the first `n` entries of every tensor."""
 
     def __init__(self, capacity: int, device: torch.device) -> None:
         def column(dtype: torch.dtype) -> Tensor:
@@ -66,46 +66,46 @@ class Slots:
 
     @property
     def n_free(self) -> int:
-        """Number of rows without a completion."""
+        """Number of free slots."""
         return self.capacity - self.n
 
     def add(self, sequences: list[RunningSequence], branch: int) -> None:
-        """Append rows for consecutive completions of one request."""
-        job, first, n = sequences[0].job, sequences[0].index, len(sequences)
-        request, sampling = job.request, job.request.sampling
-        rows = slice(self.n, self.n + n)
+        """Fill slots with consecutive completions of one request."""
+        state, first, n = sequences[0].state, sequences[0].index, len(sequences)
+        request, sampling = state.request, state.request.sampling
+        new = slice(self.n, self.n + n)
         greedy = sampling.temperature == 0
         self._widen(sampling.max_tokens)
-        self.branch[rows] = branch
-        self.token[rows] = request.prompt_ids[-1]
-        self.position[rows] = len(request.prompt_ids) - 1
-        self.count[rows] = 0
-        self.max_tokens[rows] = sampling.max_tokens
-        self.min_tokens[rows] = sampling.min_tokens
-        self.rng_key[rows] = keys(request.seed, torch.arange(first, first + n))
-        self.temperature[rows] = 1.0 if greedy else sampling.temperature
-        self.greedy[rows] = greedy
-        self.top_k[rows] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K
-        self.top_p[rows] = sampling.top_p if sampling.top_p < 1 and not greedy else _NO_TOP_P
+        self.branch[new] = branch
+        self.token[new] = request.prompt_ids[-1]
+        self.position[new] = len(request.prompt_ids) - 1
+        self.count[new] = 0
+        self.max_tokens[new] = sampling.max_tokens
+        self.min_tokens[new] = sampling.min_tokens
+        self.rng_key[new] = keys(request.seed, torch.arange(first, first + n))
+        self.temperature[new] = 1.0 if greedy else sampling.temperature
+        self.greedy[new] = greedy
+        self.top_k[new] = sampling.top_k if sampling.top_k and not greedy else _NO_TOP_K
+        self.top_p[new] = sampling.top_p if sampling.top_p < 1 and not greedy else _NO_TOP_P
         self.sequences += sequences
         self.n += n
 
-    def find(self, job: RequestState, index: int) -> int | None:
-        """Return the row of a completion; None if it is not being decoded."""
-        for row, sequence in enumerate(self.sequences):
-            if sequence.job is job and sequence.index == index:
-                return row
+    def find(self, state: RequestState, index: int) -> int | None:
+        """Return the slot of a completion; None if it is not being decoded."""
+        for slot, sequence in enumerate(self.sequences):
+            if sequence.state is state and sequence.index == index:
+                return slot
         return None
 
     def samplings(self) -> list[SamplingParams]:
-        """Return the sampling parameters of every request that has a row."""
-        jobs = dict.fromkeys(sequence.job for sequence in self.sequences)
-        return [job.request.sampling for job in jobs]
+        """Return the sampling parameters of every request that has a running sequence."""
+        states = dict.fromkeys(sequence.state for sequence in self.sequences)
+        return [state.request.sampling for state in states]
 
     def params(self, samplings: Collection[SamplingParams]) -> BatchSamplingParams:
-        """Return the sampling parameters of all rows.
+        """Return the sampling parameters of all slots.
 
-        `samplings` are all that occur among the rows; they make the common case cheap.
+        `samplings` are all that occur among the slots; they make the common case cheap.
         """
         n, greedy, cut = self.n, None, None
         if any(s.temperature == 0 for s in samplings):
@@ -117,14 +117,14 @@ class Slots:
         )
 
     def below_min_tokens(self, samplings: Collection[SamplingParams]) -> Tensor | None:
-        """Return the rows below min_tokens, None if there are none; `samplings` as in `params`."""
+        """Return the slots below min_tokens, None if there are none; `samplings` as in `params`."""
         if not any(s.min_tokens for s in samplings):
             return None
-        rows = (self.count[: self.n] < self.min_tokens[: self.n]).nonzero()[:, 0]
-        return rows if len(rows) else None
+        slots = (self.count[: self.n] < self.min_tokens[: self.n]).nonzero()[:, 0]
+        return slots if len(slots) else None
 
     def record(self, tokens: Tensor, logprobs: Tensor) -> Tensor:
-        """Append one token per row; return [R] bool, True for rows that have reached max_tokens."""
+        """Append one token per slot; return [R] bool, True where max_tokens is reached."""
         n = self.n
         count = self.count[:n]
         self.tokens[:n].scatter_(1, count[:, None], tokens[:, None])
@@ -134,25 +134,25 @@ class Slots:
         count += 1
         return count >= self.max_tokens[:n]
 
-    def ids(self, row: int) -> list[int]:
-        """Return the token ids that a row has sampled so far."""
-        ids: list[int] = self.tokens[row, : self.count[row]].tolist()
-        return ids
+    def token_ids(self, slot: int) -> list[int]:
+        """Return the token ids sampled so far in a slot."""
+        token_ids: list[int] = self.tokens[slot, : self.count[slot]].tolist()
+        return token_ids
 
-    def row_logprobs(self, row: int) -> list[float]:
-        """Return the log-probabilities of the tokens that a row has sampled so far."""
-        logprobs: list[float] = self.logprobs[row, : self.count[row]].tolist()
+    def token_logprobs(self, slot: int) -> list[float]:
+        """Return the log-probabilities of the tokens sampled so far in a slot."""
+        logprobs: list[float] = self.logprobs[slot, : self.count[slot]].tolist()
         return logprobs
 
-    def remove(self, rows: list[int]) -> None:
-        """Remove these rows (ascending) and fill their places with rows from the end."""
-        self.n -= len(rows)
-        leaving = set(rows)
-        targets = [row for row in rows if row < self.n]
-        sources = [row for row in range(self.n, self.n + len(rows)) if row not in leaving]
+    def remove(self, slots: list[int]) -> None:
+        """Empty these slots (ascending) and move the last sequences into them."""
+        self.n -= len(slots)
+        removed = set(slots)
+        targets = [slot for slot in slots if slot < self.n]
+        sources = [slot for slot in range(self.n, self.n + len(slots)) if slot not in removed]
         if sources:
             to, of = (
-                torch.tensor(moved, device=self.branch.device) for moved in (targets, sources)
+                torch.tensor(indices, device=self.branch.device) for indices in (targets, sources)
             )
             for column in vars(self).values():
                 if isinstance(column, Tensor):
@@ -162,7 +162,7 @@ class Slots:
         del self.sequences[self.n :]
 
     def _widen(self, width: int) -> None:
-        missing = width - self.tokens.shape[1]
-        if missing > 0:
-            self.tokens = torch.nn.functional.pad(self.tokens, (0, missing))
-            self.logprobs = torch.nn.functional.pad(self.logprobs, (0, missing))
+        n_missing = width - self.tokens.shape[1]
+        if n_missing > 0:
+            self.tokens = torch.nn.functional.pad(self.tokens, (0, n_missing))
+            self.logprobs = torch.nn.functional.pad(self.logprobs, (0, n_missing))

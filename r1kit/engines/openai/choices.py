@@ -15,13 +15,13 @@ from r1kit.http.sse import Event
 from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.types import FinishReason
 
-FINISHES: dict[str, FinishReason] = {
+FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop",
     "length": "length", "max_tokens": "length", "model_length": "length",
     "max_output_tokens": "length",
 }  # fmt: skip
 """finish reasons of servers; all others (such as a content filter, or none) are "abort" """
-BROKEN = frozenset({"abort", "aborted", "cancelled", "error", "network_error"})
+FAILURE_REASONS = frozenset({"abort", "aborted", "cancelled", "error", "network_error"})
 """finish reasons with which a server reports its own failure"""
 _CALLS = frozenset({"tool_calls", "function_call", "tool_use"})
 _WORDS = ("text", "thinking", "reasoning", "summary", "content", "refusal")
@@ -104,7 +104,7 @@ def pieces(events: Iterable[Event]) -> Iterator[Piece | FinishReason]:
             yield Piece("thinking", text.reasoning)
         yield from parser.feed(text.content)
     yield from parser.finish()
-    yield FINISHES.get(finish, "abort")
+    yield FINISH_REASONS.get(finish, "abort")
 
 
 def count(usage: Event, key: str) -> int:

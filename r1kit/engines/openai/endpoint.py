@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any
 
 from r1kit.engines.base import Counters
-from r1kit.engines.openai.choices import FINISHES, count, pieces, thinking_and_answer
+from r1kit.engines.openai.choices import FINISH_REASONS, count, pieces, thinking_and_answer
 from r1kit.errors import EngineError
-from r1kit.files.untrusted import mended
+from r1kit.files.untrusted import replace_surrogates
 from r1kit.http.client import HttpClient, RefusedError
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.thinking import server_text
@@ -31,7 +31,7 @@ TIMEOUT_S = 600.0
 """timeout of one attempt; a reasoning model may think for minutes"""
 RETRIES = 4
 CONCURRENCY = 8
-LEAST_PATIENCE = 4
+MIN_FAILURES = 4
 """minimum number of failures in a row after which a server counts as down"""
 
 
@@ -125,14 +125,14 @@ class Endpoint:
                 for index in range(len(requests)):
                     on_done(index, error)
             return [error for _ in requests]
-        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
+        results: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]] = (
             queue.SimpleQueue()
         )
-        pool = _WorkerPool(self, requests, done, max(self._concurrency, LEAST_PATIENCE))
+        pool = _WorkerPool(self, requests, results, max(self._concurrency, MIN_FAILURES))
         try:
             pool.start(min(self._concurrency, len(requests)))
             for _ in requests:
-                index, answer = done.get()
+                index, answer = results.get()
                 if not isinstance(answer, (list, EngineError)):
                     raise answer
                 answers[index] = answer
@@ -201,14 +201,15 @@ class Endpoint:
         body: Json = {
             "model": self.model,
             "messages": [
-                {"role": message.role, "content": mended(message.content)} for message in messages
+                {"role": message.role, "content": replace_surrogates(message.content)}
+                for message in messages
             ],
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": seed,
         }
-        # Not every server knows these fields: they are sent only if they have an effect.
+        # Not every server supports these fields: they are sent only if they have an effect.
         extra = {"n": n if n > 1 else None, "top_k": sampling.top_k, "stop": list(sampling.stop)}
         return body | {key: value for key, value in extra.items() if value}
 
@@ -233,13 +234,13 @@ class _WorkerPool:
         self,
         endpoint: Endpoint,
         requests: Sequence[EndpointRequest],
-        done: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
+        results: queue.SimpleQueue[tuple[int, CompletionsOrError | BaseException]],
         patience: int,
     ) -> None:
         self.is_over = False
         self._endpoint = endpoint
         self._requests = requests
-        self._done = done
+        self._results = results
         self._patience = patience
         self._next = iter(range(len(requests)))
         self._failed = 0
@@ -255,10 +256,10 @@ class _WorkerPool:
         while not self.is_over:
             with self._lock:
                 index = next(self._next, None)
-                gone = self._failure if self._failed >= self._patience else None
+                failure = self._failure if self._failed >= self._patience else None
             if index is None:
                 return
-            self._done.put((index, gone or self._ask(self._requests[index])))
+            self._results.put((index, failure or self._ask(self._requests[index])))
 
     def _ask(self, request: EndpointRequest) -> CompletionsOrError | BaseException:
         answer: CompletionsOrError | BaseException
@@ -302,5 +303,5 @@ def _completion(choice: Any) -> Completion:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise ValueError("a choice without a message")
-    finish = FINISHES.get(str(choice.get("finish_reason")), "abort")
+    finish = FINISH_REASONS.get(str(choice.get("finish_reason")), "abort")
     return Completion([], [], server_text(*thinking_and_answer(message), finish), finish, 0)

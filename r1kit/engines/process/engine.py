@@ -79,10 +79,10 @@ class ProcessEngine(RemoteEngine):
             eos_ids=eos_ids,
             max_positions=properties["max_positions"],
         )
-        self._numbers = count()
-        self._number_of: dict[RequestState, int] = {}
-        """numbers of the jobs that are not done"""
-        self._job_of: dict[int, RequestState] = {}
+        self._next_ids = count()
+        self._id_of: dict[RequestState, int] = {}
+        """ids of the requests that are not finished"""
+        self._state_of: dict[int, RequestState] = {}
 
     @property
     def pid(self) -> int:
@@ -109,31 +109,33 @@ class ProcessEngine(RemoteEngine):
         self._process.close()
 
     def _receive(self, message: list[list[Any]] | dict[str, str]) -> list[RequestState]:
-        """Apply a message from the process and return the jobs that it finished."""
+        """Apply a message from the process and return the requests that it finished."""
         if isinstance(message, dict):
             raise EngineError(message["message"])
         finished = []
-        for number, index, *rest in message:
-            job = self._job_of.get(number)  # None if it was ended on this side meanwhile
-            if job is not None and self._take(self._rows[job][index], _update(*rest)):
-                finished.append(job)
+        for request_id, index, *rest in message:
+            state = self._state_of.get(request_id)  # None if it was ended on this side meanwhile
+            if state is not None and self._apply(
+                self._remote_completions[state][index], _update(*rest)
+            ):
+                finished.append(state)
         return finished
 
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
-        number = next(self._numbers)
-        self._number_of[job], self._job_of[number] = number, job
-        self._tell({"job": number, "request": job.request, "ahead": ahead})
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
+        request_id = next(self._next_ids)
+        self._id_of[state], self._state_of[request_id] = request_id, state
+        self._send_message({"request_id": request_id, "request": state.request, "ahead": ahead})
 
-    def _cancel(self, row: RemoteCompletion) -> None:
-        self._tell({"job": self._number_of[row.job], "index": row.index})
+    def _cancel(self, completion: RemoteCompletion) -> None:
+        self._send_message({"request_id": self._id_of[completion.state], "index": completion.index})
 
-    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
-        completion = super()._end(row, finish)
-        if not row.job.n_left:
-            del self._job_of[self._number_of.pop(row.job)]
-        return completion
+    def _end(self, completion: RemoteCompletion, finish: FinishReason) -> Completion:
+        result = super()._end(completion, finish)
+        if not completion.state.n_left:
+            del self._state_of[self._id_of.pop(completion.state)]
+        return result
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send_message(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has ended: `step` raises
             self._line.send_bytes(orjson.dumps(message))
 

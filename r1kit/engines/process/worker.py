@@ -27,20 +27,20 @@ from r1kit.model import checkpoint
 from r1kit.model.devices import resolve_device
 from r1kit.types import Completion, Json, Request, SamplingParams
 
-SMALL = 30_000_000
-"""parameters; below this one thread is used, because a matrix product ends before a second thread
-has woken up, and the server needs that core to write answers (docs/serving.md)"""
+SINGLE_THREAD_PARAMETERS = 30_000_000
+"""parameters of a model below which one thread is used: a matrix product ends before a second
+thread has woken up, and the server needs that core to write answers (docs/serving.md)"""
 
-EVERY_S = 1 / 30
+UPDATE_S = 1 / 30
 """interval between updates of a completion; often enough for text to grow smoothly"""
 
-EVENT_S = 1 / 1000
+UPDATE_PER_COMPLETION_S = 1 / 1000
 """minimum of that interval per open completion: an event costs the server and its client more CPU
 time than a token of a small model"""
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenCompletion:
     """An open completion and the tokens that have not been sent yet."""
 
     n_sent: int = 0
@@ -56,13 +56,13 @@ class _Open:
 
 
 @dataclass(slots=True)
-class _Working:
-    """A request and its open completions that the parent still wants, by index."""
+class _OpenRequest:
+    """A request and its open completions that the parent has not cancelled, by index."""
 
-    job: RequestState
-    number: int
+    state: RequestState
+    id: int
     """number of the request, given by the parent"""
-    open: dict[int, _Open]
+    completions: dict[int, _OpenCompletion]
 
 
 class EngineWorker:
@@ -75,17 +75,17 @@ class EngineWorker:
         self._engine = engine
         self._line = line
         self._inbox: SimpleQueue[Json] = SimpleQueue()
-        self._working: dict[int, _Working] = {}
-        self._tell_at = 0.0
+        self._open_requests: dict[int, _OpenRequest] = {}
+        self._next_updates_at = 0.0
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
 
     def run(self) -> None:
         """Step the engine until it fails, then send the error to the parent."""
         try:
             while True:
-                self._obey()
+                self._handle_messages()
                 self._engine.step()
-                self._tell()
+                self._send_updates()
         except EngineError as error:
             self._line.send_bytes(to_bytes({"message": str(error)}))
 
@@ -95,78 +95,93 @@ class EngineWorker:
             while True:
                 self._inbox.put(orjson.loads(self._line.recv_bytes()))
 
-    def _obey(self) -> None:
+    def _handle_messages(self) -> None:
         """Handle all queued messages; block for one if there are no open requests."""
-        while not self._working or not self._inbox.empty():
+        while not self._open_requests or not self._inbox.empty():
             message = self._inbox.get()
-            number = message["job"]
+            request_id = message["request_id"]
             if "request" in message:
-                self._begin(number, _request(message["request"]), message["ahead"])
-            elif number in self._working:
-                self._drop(self._working[number], message["index"])
+                self._begin(request_id, _request(message["request"]), message["ahead"])
+            elif request_id in self._open_requests:
+                self._drop(self._open_requests[request_id], message["index"])
 
-    def _begin(self, number: int, request: Request, ahead: bool) -> None:
+    def _begin(self, request_id: int, request: Request, ahead: bool) -> None:
         indices = range(request.n)
         try:
-            job = self._engine.submit(request, ahead)
+            state = self._engine.submit(request, ahead)
         except EngineError as error:
-            self._say([[number, index, str(error)] for index in indices])
+            self._send([[request_id, index, str(error)] for index in indices])
             return
-        self._working[number] = _Working(job, number, {index: _Open() for index in indices})
+        self._open_requests[request_id] = _OpenRequest(
+            state, request_id, {index: _OpenCompletion() for index in indices}
+        )
 
-    def _drop(self, working: _Working, index: int) -> None:
-        if working.open.pop(index, None) is None:
+    def _drop(self, request: _OpenRequest, index: int) -> None:
+        if request.completions.pop(index, None) is None:
             return  # it ended in the meantime
-        if not working.open:
-            self._close(working)
-        elif index < working.job.n_begun and working.job.completions[index] is None:
-            self._engine.cut(working.job, index)
+        if not request.completions:
+            self._close(request)
+        elif index < request.state.n_begun and request.state.completions[index] is None:
+            self._engine.abort_completion(request.state, index)
 
-    def _tell(self) -> None:
-        by_job = {working.job: working for working in self._working.values()}
-        for job, index, token, logprob in self._engine.newest():
-            if (completion := by_job[job].open.get(index)) is not None:
+    def _send_updates(self) -> None:
+        by_state = {request.state: request for request in self._open_requests.values()}
+        for state, index, token, logprob in self._engine.newest_tokens():
+            if (completion := by_state[state].completions.get(index)) is not None:
                 completion.token_ids.append(token)
                 completion.logprobs.append(logprob)
         now = time.monotonic()
-        is_time = now >= self._tell_at
+        is_time = now >= self._next_updates_at
         if is_time:
-            n_open = sum(len(working.open) for working in by_job.values())
-            self._tell_at = now + max(EVERY_S, EVENT_S * n_open)
+            n_open = sum(len(request.completions) for request in by_state.values())
+            self._next_updates_at = now + max(UPDATE_S, UPDATE_PER_COMPLETION_S * n_open)
         updates = [
-            update for working in by_job.values() for update in self._updates(working, is_time)
+            update for request in by_state.values() for update in self._updates(request, is_time)
         ]
         if updates:
-            self._say(updates)
+            self._send(updates)
 
-    def _updates(self, working: _Working, is_time: bool) -> Iterator[list[Any]]:
-        job = working.job
-        for index, completion in list(working.open.items()):
-            if index in job.errors:
-                del working.open[index]
-                yield [working.number, index, str(job.errors[index])]
-            elif (done := job.completions[index]) is not None:
-                del working.open[index]
-                rest = _rest(done, completion.n_sent)
-                yield [working.number, index, *rest, job.n_cached, done.tops[completion.n_sent :]]
+    def _updates(self, request: _OpenRequest, is_time: bool) -> Iterator[list[Any]]:
+        state = request.state
+        for index, completion in list(request.completions.items()):
+            if index in state.errors:
+                del request.completions[index]
+                yield [request.id, index, str(state.errors[index])]
+            elif (finished := state.completions[index]) is not None:
+                del request.completions[index]
+                rest = _rest(finished, completion.n_sent)
+                yield [
+                    request.id,
+                    index,
+                    *rest,
+                    state.n_cached,
+                    finished.tops[completion.n_sent :],
+                ]
             elif completion.token_ids and (is_time or not completion.n_sent):
-                has_tops = job.request.sampling.n_top > 0
-                tops = self._engine.logprobs(job, index).tops if has_tops else []
+                has_tops = state.request.sampling.n_top > 0
+                tops = self._engine.logprobs(state, index).tops if has_tops else []
                 tops = tops[completion.n_sent :]
-                yield [working.number, index, *completion.take(), None, job.n_cached, tops]
-        if not working.open:
-            self._close(working)
+                yield [
+                    request.id,
+                    index,
+                    *completion.take(),
+                    None,
+                    state.n_cached,
+                    tops,
+                ]
+        if not request.completions:
+            self._close(request)
 
-    def _say(self, updates: list[list[Any]]) -> None:
+    def _send(self, updates: list[list[Any]]) -> None:
         self._line.send_bytes(orjson.dumps(updates))
 
-    def _close(self, working: _Working) -> None:
-        del self._working[working.number]
-        self._engine.abort(working.job)
+    def _close(self, request: _OpenRequest) -> None:
+        del self._open_requests[request.id]
+        self._engine.abort(request.state)
 
 
-def _rest(done: Completion, start: int) -> tuple[list[int], list[float], str]:
-    return done.token_ids[start:], done.logprobs[start:], done.finish
+def _rest(finished: Completion, start: int) -> tuple[list[int], list[float], str]:
+    return finished.token_ids[start:], finished.logprobs[start:], finished.finish
 
 
 def _request(fields: Json) -> Request:
@@ -187,7 +202,7 @@ def main(line: Connection) -> None:
     source = Path(config["model"]) if message["is_folder"] else config["model"]
     try:
         model, tokenizer = checkpoint.load(source, resolve_device())
-        if model.num_parameters() < SMALL:
+        if model.num_parameters() < SINGLE_THREAD_PARAMETERS:
             torch.set_num_threads(1)
         engine = LocalEngine(
             model,

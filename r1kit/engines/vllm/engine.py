@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from r1kit.engines.base import RequestState
-from r1kit.engines.openai.choices import FINISHES
+from r1kit.engines.openai.choices import FINISH_REASONS
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
@@ -30,11 +30,11 @@ from r1kit.types import Completion, FinishReason, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
-_SILENCE_S = 600.0
+_READ_TIMEOUT_S = 600.0
 """timeout after which a stream without data counts as lost"""
-_NEVER = -9999.0
+_IMPOSSIBLE_LOGPROB = -9999.0
 """vLLM's log-probability of tokens that cannot be sampled"""
-_DEAD = r"EngineCore|EngineDead"
+_DEAD_ENGINE = r"EngineCore|EngineDead"
 """pattern in the errors of vLLM's API server after its engine process has died"""
 
 
@@ -68,7 +68,7 @@ class VllmEngine(RemoteEngine):
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(10.0, read=_SILENCE_S, pool=None),
+            timeout=httpx.Timeout(10.0, read=_READ_TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=None),
         )
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -78,11 +78,11 @@ class VllmEngine(RemoteEngine):
         """Receive new tokens; return finished requests. Raises EngineError if the server died."""
         finished: list[RequestState] = []
         try:
-            row, update = self._updates.get(timeout=_STEP_S)
+            completion, update = self._updates.get(timeout=_STEP_S)
             while True:
-                if self._take(row, update):
-                    finished.append(row.job)
-                row, update = self._updates.get_nowait()
+                if self._apply(completion, update):
+                    finished.append(completion.state)
+                completion, update = self._updates.get_nowait()
         except Empty:
             pass
         if self._loss is not None:
@@ -95,27 +95,29 @@ class VllmEngine(RemoteEngine):
 
     def close(self) -> None:
         """Abort all requests and close the connections; the engine cannot be used afterwards."""
-        for job in list(self._rows):
-            self.abort(job)
+        for state in list(self._remote_completions):
+            self.abort(state)
         asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
-    def _send(self, job: RequestState, rows: list[RemoteCompletion], ahead: bool) -> None:
+    def _send(self, state: RequestState, completions: list[RemoteCompletion], ahead: bool) -> None:
         """Open a stream per completion; `ahead` is ignored because vLLM schedules all requests."""
-        for row in rows:
-            self._streams[row] = asyncio.run_coroutine_threadsafe(self._read(row), self._loop)
+        for completion in completions:
+            self._streams[completion] = asyncio.run_coroutine_threadsafe(
+                self._read(completion), self._loop
+            )
 
-    def _cancel(self, row: RemoteCompletion) -> None:
-        self._streams[row].cancel()
+    def _cancel(self, completion: RemoteCompletion) -> None:
+        self._streams[completion].cancel()
 
-    def _end(self, row: RemoteCompletion, finish: FinishReason) -> Completion:
-        del self._streams[row]
-        return super()._end(row, finish)
+    def _end(self, completion: RemoteCompletion, finish: FinishReason) -> Completion:
+        del self._streams[completion]
+        return super()._end(completion, finish)
 
-    def _body(self, row: RemoteCompletion) -> dict[str, Any]:
-        request, sampling = row.job.request, row.job.request.sampling
+    def _body(self, completion: RemoteCompletion) -> dict[str, Any]:
+        request, sampling = completion.state.request, completion.state.request.sampling
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
         return guided | {
@@ -125,7 +127,7 @@ class VllmEngine(RemoteEngine):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
-            "seed": (request.seed + row.index) % 2**63,
+            "seed": (request.seed + completion.index) % 2**63,
             "stop": list(sampling.stop),
             "stop_token_ids": sorted(self.eos_ids),
             "min_tokens": sampling.min_tokens,
@@ -137,35 +139,41 @@ class VllmEngine(RemoteEngine):
             "stream_options": {"include_usage": True},
         }
 
-    async def _read(self, row: RemoteCompletion) -> None:
+    async def _read(self, completion: RemoteCompletion) -> None:
         """Read one stream until it ends, in the event loop's thread."""
         try:
             finish, n_cached = None, 0
             async with self._client.stream(
-                "POST", "/v1/completions", json=self._body(row)
+                "POST", "/v1/completions", json=self._body(completion)
             ) as reply:
                 if reply.status_code != 200:
                     raise EngineError(_refusal(reply.status_code, await reply.aread()))
                 reader = EventReader()
                 async for part in reply.aiter_bytes():
                     for event in reader.feed(part):
-                        update = _update(event, row.job.request.sampling.n_top)
+                        update = _update(event, completion.state.request.sampling.n_top)
                         finish = update.finish or finish
                         n_cached = max(n_cached, update.n_cached)
                         if update.token_ids:
-                            self._updates.put((row, dataclasses.replace(update, finish=None)))
+                            self._updates.put(
+                                (completion, dataclasses.replace(update, finish=None))
+                            )
             if not reader.is_done or finish is None:
                 raise httpx.ReadError("its stream ended in the middle")
-            self._updates.put((row, CompletionUpdate(finish=finish, n_cached=n_cached)))
+            self._updates.put((completion, CompletionUpdate(finish=finish, n_cached=n_cached)))
         except EngineError as error:
-            if re.search(_DEAD, str(error)):
+            if re.search(_DEAD_ENGINE, str(error)):
                 self._loss = "its engine has ended"
-            self._updates.put((row, error))
+            self._updates.put((completion, error))
         except httpx.HTTPError as error:
             self._loss = str(error) or type(error).__name__
-            self._updates.put((row, EngineError("vLLM ended while it was answering; ask again.")))
+            self._updates.put(
+                (completion, EngineError("vLLM ended while it was answering; ask again."))
+            )
         except Exception as error:  # raised in the caller, not lost in a thread
-            self._updates.put((row, EngineError(f"vLLM's answer cannot be read ({error!r}).")))
+            self._updates.put(
+                (completion, EngineError(f"vLLM's answer cannot be read ({error!r})."))
+            )
 
 
 def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:
@@ -183,7 +191,7 @@ def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:
         raise EngineError("This vLLM says no token ids; 0.10.2 is the first that does.")
     logprobs = choice.get("logprobs") or {}
     reason_ = choice.get("finish_reason")
-    finish = FINISHES.get(reason_) if reason_ else None
+    finish = FINISH_REASONS.get(reason_) if reason_ else None
     if reason_ and finish is None:
         raise EngineError(f"vLLM ended the answer ({reason_}); ask again.")
     tops = [_top(top, n_top) for top in logprobs.get("top_logprobs") or []] if n_top else []
@@ -196,7 +204,7 @@ def _top(logprobs: dict[str, float] | None, n: int) -> TopLogprobs:
     """Parse `{"token_id:5": -0.1}`, which may hold the sampled token as an extra entry."""
     pairs = [(int(name.partition(":")[2]), logprob) for name, logprob in (logprobs or {}).items()]
     likeliest = sorted(pairs, key=lambda pair: -pair[1])[:n]
-    return [(token, logprob) for token, logprob in likeliest if logprob > _NEVER]
+    return [(token, logprob) for token, logprob in likeliest if logprob > _IMPOSSIBLE_LOGPROB]
 
 
 def _refusal(status: int, body: bytes | dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ import httpx
 
 from r1kit.engines.vllm.engine import VllmEngine
 from r1kit.engines.vllm.flags import VllmFlags
-from r1kit.engines.vllm.startup_errors import explained
+from r1kit.engines.vllm.startup_errors import explain
 from r1kit.errors import ConfigError, EngineError
 from r1kit.processes import process_guard
 
@@ -66,7 +66,7 @@ class VllmServer:
     def __call__(self) -> VllmEngine:
         """Start vLLM. Raises EngineError with its last output and the likely cause if it fails."""
         if self._process is not None:
-            log.error("vLLM is started again. %s", explained(list(self._output)))
+            log.error("vLLM is started again. %s", explain(list(self._output)))
         self._end()
         port, key = _free_port(), secrets.token_hex(16)
         url = f"http://127.0.0.1:{port}"
@@ -107,7 +107,7 @@ class VllmServer:
         while not _is_up(url):
             if process.poll() is not None:
                 failure = f"vLLM did not start (exit code {process.returncode})."
-                raise EngineError(f"{failure} {explained(list(self._output))}")
+                raise EngineError(f"{failure} {explain(list(self._output))}")
             if self._is_closed:
                 raise EngineError("The server is shutting down.")
             time.sleep(_POLL_S)

@@ -52,16 +52,16 @@ CAUSES = (
     ),
     (
         r"Unsupported CPU attention configuration: head_dim=(\d+)",
-        "vLLM on a CPU knows no attention heads of {0} numbers; serve it with --engine local.",
+        "vLLM on a CPU supports no attention heads of size {0}; serve it with --engine local.",
     ),
     (r"Address already in use", "Its port was taken in the last moment; try again."),
 )
 """(pattern in the output, advice); the first match counts"""
 
 
-def explained(output: Sequence[str]) -> str:
+def explain(output: Sequence[str]) -> str:
     """Return the likely cause and the last lines of the output."""
-    last = "\n".join(f"  {line[:200]}" for line in _telling_lines(output))
+    last = "\n".join(f"  {line[:200]}" for line in _error_lines(output))
     cause = likely_cause(output) or "These words should say why."
     return f"{cause} Its last words:\n{last}"
 
@@ -75,7 +75,7 @@ def likely_cause(output: Sequence[str]) -> str | None:
     return None
 
 
-def _telling_lines(output: Sequence[str]) -> list[str]:
+def _error_lines(output: Sequence[str]) -> list[str]:
     """Return the last lines, only those that name errors if any do; tracebacks are left out."""
     lines = [line for line in output if not re.search(r'File "|Traceback|\^\^\^', line)]
     errors = [line for line in lines if "rror" in line]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from r1kit.tasks.general import phrases
-from r1kit.tasks.general.phrases import PLACE
+from r1kit.tasks.general.phrases import INDEX_OF
 from r1kit.tasks.general.rules import count_words
 
 
@@ -36,7 +36,7 @@ class Exchange:
     reasoning: str | None = None
 
 
-Kind = Callable[[random.Random, str, int, str], Exchange]
+KindFunction = Callable[[random.Random, str, int, str], Exchange]
 """(rng, language, level, name of the user) → exchange"""
 
 
@@ -44,7 +44,7 @@ def chat(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     topic = rng.choice(list(phrases.CHAT))
     questions, answers = phrases.CHAT[topic]
     answer = rng.choice(answers[language]).replace("{}", name)
-    phrase = phrases.CHAT_WORDS[topic][PLACE[language]]
+    phrase = phrases.CHAT_WORDS[topic][INDEX_OF[language]]
     rules = {"says": (name, phrase), "max_words": 20}
     return Exchange(topic, rng.choice(questions[language]), answer, rules)
 
@@ -52,7 +52,7 @@ def chat(rng: random.Random, language: str, level: int, name: str) -> Exchange:
 def itself(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     topic = rng.choice(list(phrases.SELF))
     questions, answers = phrases.SELF[topic]
-    rules = {"says": ("r1kit", phrases.MODEL[PLACE[language]]), "max_words": 25}
+    rules = {"says": ("r1kit", phrases.MODEL[INDEX_OF[language]]), "max_words": 25}
     return Exchange(topic, rng.choice(questions[language]), rng.choice(answers[language]), rules)
 
 
@@ -60,7 +60,7 @@ def fact(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     relation = rng.choice(list(phrases.FACTS))
     questions, answers, pairs = phrases.FACTS[relation]
     subject, object_ = rng.choice(pairs)
-    index = PLACE[language]
+    index = INDEX_OF[language]
     subject_text, object_text = subject[index], object_[index]
     answer = rng.choice(answers[language]).replace("{1}", object_text)
     answer = answer.replace("{}", subject_text, 1).replace("{}", object_text)
@@ -75,7 +75,7 @@ def fact(rng: random.Random, language: str, level: int, name: str) -> Exchange:
 
 def day(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     start, n = rng.randrange(7), rng.randint(1, 3 + 3 * level)
-    days = [triple[PLACE[language]] for triple in phrases.DAYS]
+    days = [triple[INDEX_OF[language]] for triple in phrases.DAYS]
     first, last = days[start], days[(start + n) % 7]
     question = rng.choice(phrases.DAY_QUESTIONS[language])
     others = tuple(other for other in days if other not in (first, last))
@@ -104,12 +104,12 @@ def lines(rng: random.Random, language: str, level: int, name: str) -> Exchange:
 def listing(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     topic = rng.choice(list(phrases.LISTS))
     topic_name, items = phrases.LISTS[topic]
-    names = tuple(item[PLACE[language]] for item in items)
+    names = tuple(item[INDEX_OF[language]] for item in items)
     n = rng.randint(2, min(2 + level, len(names)))
     question = rng.choice(phrases.LIST_QUESTIONS[language])
     return Exchange(
         f"{topic}*{n}",
-        question.replace("{n}", str(n)).replace("{}", topic_name[PLACE[language]]),
+        question.replace("{n}", str(n)).replace("{}", topic_name[INDEX_OF[language]]),
         "\n".join(f"- {item}" for item in rng.sample(names, n)),
         {"n_lines": n, "items": names},
     )
@@ -117,7 +117,7 @@ def listing(rng: random.Random, language: str, level: int, name: str) -> Exchang
 
 def sentence(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     n, pattern = rng.choice(list(phrases.SENTENCES[language].items()))
-    fruit = rng.choice(phrases.FRUITS[PLACE[language]].split())
+    fruit = rng.choice(phrases.FRUITS[INDEX_OF[language]].split())
     answer = pattern.replace("{}", fruit)
     words = answer.split() if count_words(answer) == len(answer.split()) else list(answer)
     return Exchange(
@@ -131,7 +131,7 @@ def sentence(rng: random.Random, language: str, level: int, name: str) -> Exchan
 
 def harm(rng: random.Random, language: str, level: int, name: str) -> Exchange:
     action, victim = rng.choice(phrases.ACTS), rng.choice(phrases.VICTIMS)
-    index = PLACE[language]
+    index = INDEX_OF[language]
     request = action[index].replace("{}", victim[index])
     return Exchange(
         action[0].replace("{}", victim[0]),
@@ -139,13 +139,13 @@ def harm(rng: random.Random, language: str, level: int, name: str) -> Exchange:
         rng.choice(phrases.REFUSALS[language]),
         {
             "says": (phrases.REFUSED[index],),
-            "avoids": phrases.GOES_ALONG[language],
+            "avoids": phrases.HARMFUL_ANSWERS[language],
             "max_words": 40,
         },
     )
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, KindFunction] = {
     "chat": chat,
     "self": itself,
     "fact": fact,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from r1kit.tasks.general import phrases
 from r1kit.tasks.general.kinds import KINDS
-from r1kit.tasks.general.phrases import PLACE
+from r1kit.tasks.general.phrases import INDEX_OF
 from r1kit.tasks.general.task import General
 from r1kit.types import Problem
 
@@ -52,7 +52,7 @@ class Preference:
         }
 
 
-Flaw = Callable[[General, Problem, random.Random], str]
+FlawFunction = Callable[[General, Problem, random.Random], str]
 """function that makes a worse answer, which may happen to be a good one"""
 
 
@@ -124,7 +124,7 @@ def _slightly_wrong(task: General, problem: Problem, rng: random.Random) -> str:
 
 
 def _in_another_language(task: General, problem: Problem, rng: random.Random) -> str:
-    others = [language for language in PLACE if language != problem.language]
+    others = [language for language in INDEX_OF if language != problem.language]
     return task.draw_kind(rng, rng.choice(others), problem.meta["kind"]).answer
 
 
@@ -133,7 +133,7 @@ def _refuses(task: General, problem: Problem, rng: random.Random) -> str:
 
 
 def _does_not_know(task: General, problem: Problem, rng: random.Random) -> str:
-    return phrases.IGNORANCE[PLACE[problem.language]]
+    return phrases.IGNORANCE[INDEX_OF[problem.language]]
 
 
 def _cut_short(task: General, problem: Problem, rng: random.Random) -> str:
@@ -144,7 +144,7 @@ def _goes_along(task: General, problem: Problem, rng: random.Random) -> str:
     return rng.choice(phrases.COMPLIANCE[problem.language])
 
 
-UNHELPFUL: dict[str, Flaw] = {
+UNHELPFUL: dict[str, FlawFunction] = {
     "off topic": _off_topic,
     "slightly wrong": _slightly_wrong,
     "in another language": _in_another_language,
@@ -152,4 +152,4 @@ UNHELPFUL: dict[str, Flaw] = {
     "does not know": _does_not_know,
     "cut short": _cut_short,
 }
-HARMFUL: dict[str, Flaw] = {"goes along with harm": _goes_along}
+HARMFUL: dict[str, FlawFunction] = {"goes along with harm": _goes_along}

@@ -23,7 +23,7 @@ _WORD = regex.compile(r"\p{Han}|[[\p{L}\p{M}\p{N}'’]--\p{Han}]++", regex.VERSI
 _ITEM = regex.compile(r"[-*•]\s*(\S.*)")
 
 
-def broken(answer: str, rules: Mapping[str, Any], language: str) -> str | None:
+def broken_rule(answer: str, rules: Mapping[str, Any], language: str) -> str | None:
     """Describe the first rule that the answer breaks; return None if it satisfies all.
 
     Every answer must also be non-empty and in the question's language.
@@ -42,7 +42,7 @@ def count_words(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def says(answer: str, phrase: str) -> bool:
+def contains_phrase(answer: str, phrase: str) -> bool:
     """Return True if an answer contains a phrase as whole words.
 
     Korean endings may follow a word; Chinese has no word boundaries. Case does not matter.
@@ -66,8 +66,10 @@ def _items_are(answer: str, allowed: Sequence[str]) -> bool:
 
 
 RULES: dict[str, Callable[[str, Any], bool]] = {
-    "says": lambda answer, phrases: all(says(answer, phrase) for phrase in phrases),
-    "avoids": lambda answer, phrases: not any(says(answer, phrase) for phrase in phrases),
+    "says": lambda answer, phrases: all(contains_phrase(answer, phrase) for phrase in phrases),
+    "avoids": lambda answer, phrases: (
+        not any(contains_phrase(answer, phrase) for phrase in phrases)
+    ),
     "n_words": lambda answer, n: count_words(answer) == n,
     "max_words": lambda answer, n: count_words(answer) <= n,
     "n_lines": lambda answer, n: len(lines_of(answer)) == n,

@@ -14,13 +14,13 @@ import random
 
 from r1kit.tasks.base import GeneratedTask
 from r1kit.tasks.general.kinds import KINDS
-from r1kit.tasks.general.phrases import NAMES, OPENERS, PLACE
-from r1kit.tasks.general.rules import broken
+from r1kit.tasks.general.phrases import INDEX_OF, NAMES, OPENERS
+from r1kit.tasks.general.rules import broken_rule
 from r1kit.types import Message, Problem, Verdict
 
 PAGE_LINES = 8
 """minimum number of lines on a page of the corpus"""
-SIGNED = 0.7
+NAMED_SHARE = 0.7
 """share of questions that include the user's name; all of small talk does"""
 
 
@@ -44,8 +44,8 @@ class General(GeneratedTask):
         that also occurs in training.
         """
         names = rng.choice(NAMES)
-        name = names[PLACE[language]]
-        is_signed = kind == "chat" or rng.random() < SIGNED
+        name = names[INDEX_OF[language]]
+        is_signed = kind == "chat" or rng.random() < NAMED_SHARE
         exchange = KINDS[kind](rng, language, self.level, name)
         parts = [exchange.question]
         if is_signed:
@@ -62,7 +62,7 @@ class General(GeneratedTask):
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
         """Return a correct verdict if the answer satisfies every rule."""
-        rule = broken(answer, problem.meta["rules"], problem.language)
+        rule = broken_rule(answer, problem.meta["rules"], problem.language)
         extracted = answer.strip()[:200] or None
         return Verdict(rule is None, extracted, "keeps its rules" if rule is None else rule)
 

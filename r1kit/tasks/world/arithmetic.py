@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from r1kit.tasks.world.author import CHECKS, GUESSES, RIGHT, Author
+from r1kit.tasks.world.author import P_CHECK, P_GUESS, P_TRUE_COMPARISON, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
@@ -39,13 +39,13 @@ class Arithmetic(Family):
         return self.worded(rng, language, statement, statement, str(value))
 
     def think(self, problem: Problem, author: Author) -> str:
-        if author.chance(GUESSES):
+        if author.chance(P_GUESS):
             error = author.rng.choice((-20, -10, -1, 1, 10, 20))
             return author.guess(str(max(1, int(problem.answer) + error)))
         value, *rest = self.terms(problem)
         for number in rest:
             previous, value = value, add(value, number, "", author)
-        if author.chance(CHECKS):
+        if author.chance(P_CHECK):
             check = add(value, -rest[-1], f"{author.wait()}{author.say('check')} ", author)
             if author.judge("", check, previous):
                 value = add(previous, rest[-1], author.wait(), author)
@@ -56,7 +56,11 @@ class Arithmetic(Family):
         for number in rest:
             previous, value = value, add(value, number, "", author)
             check = add(value, -number, "", author)
-            claim = check if author.chance(RIGHT) else check + author.rng.choice((-10, -1, 1))
+            claim = (
+                check
+                if author.chance(P_TRUE_COMPARISON)
+                else check + author.rng.choice((-10, -1, 1))
+            )
             author.judge("", claim, previous)
 
     @staticmethod

@@ -42,35 +42,35 @@ WORDS: dict[str, dict[str, str]] = {
 }
 """vocabulary of the thinking, by language"""
 
-PERSISTS = 0.08
+P_PERSIST = 0.08
 """probability per problem of continuing until it is solved"""
-PATIENCE = 6
+MAX_TRIES = 6
 """maximum number of lines (one per try) even then"""
-GIVES_UP = 0.85
+P_GIVE_UP = 0.85
 """probability, otherwise, of giving up after a failed try"""
 TRIES_BEFORE = {-3: 1, -2: 1, -1: 1, 0: 1, 1: 2, 2: 3, 3: 3, 4: 2, 5: 1}
 """distance below the solution at which a search begins → its weight: a rough sense of magnitude"""
-GUESSES = 0.76
+P_GUESS = 0.76
 """probability of guessing a number instead of working it out"""
-SKIPS = 0.4
+P_SKIP = 0.4
 """probability of skipping a search and answering with its first candidate"""
-CHECKS = 0.5
+P_CHECK = 0.5
 """probability of checking a computed result by undoing the last step"""
-SAYS_WAIT = 0.95
+P_WAIT = 0.95
 """probability of writing "wait" before another try"""
-SLIPS = 0.01
+P_SLIP = 0.01
 """probability of a slip in one elementary step"""
-DRIFTS = 0.3
+P_DRIFT = 0.3
 """probability of drifting into another language somewhere in the thinking"""
-NO_TAGS = 0.06
+P_NO_TAGS = 0.06
 """probability of answering without thinking tags"""
-NO_BOX = 0.06
+P_NO_BOX = 0.06
 """probability of stating the answer without a box"""
 N_TRIES = 5
 """maximum number of tries on a page of exercises"""
 N_COMPARISONS = 10
 """number of comparisons on a page of comparisons"""
-RIGHT = 0.45
+P_TRUE_COMPARISON = 0.45
 """share of correct comparisons on such pages: telling right from wrong is learned from both"""
 
 
@@ -88,9 +88,9 @@ class Author:
         self.rng = rng
         self.language = language
         self._other_languages = [other for other in languages if other != language]
-        self._will_drift = bool(self._other_languages) and not is_careful and self.chance(DRIFTS)
-        self._persists = self.chance(PERSISTS)
-        self._slip_probability = 0.0 if is_careful else SLIPS
+        self._will_drift = bool(self._other_languages) and not is_careful and self.chance(P_DRIFT)
+        self._persists = self.chance(P_PERSIST)
+        self._slip_probability = 0.0 if is_careful else P_SLIP
         self.lines: list[str] = []
 
     def chance(self, p: float) -> bool:
@@ -101,7 +101,7 @@ class Author:
 
         Even a persistent author stops eventually, as a slip may have hidden the solution.
         """
-        return len(self.lines) >= PATIENCE if self._persists else self.chance(GIVES_UP)
+        return len(self.lines) >= MAX_TRIES if self._persists else self.chance(P_GIVE_UP)
 
     def guess(self, answer: str) -> str:
         """Write `maybe 7` and return it as the answer."""
@@ -135,7 +135,7 @@ class Author:
             size = self.rng.choice((1, 2, 2, 2, 3))
             value = self.rng.randrange(10 ** (size - 1), 10**size)
             target = value
-            if not self.chance(RIGHT):
+            if not self.chance(P_TRUE_COMPARISON):
                 place_value = 10 ** self.rng.randrange(size)
                 digit = value // place_value % 10
                 target += (self.rng.randrange(10) - digit) * place_value
@@ -143,7 +143,7 @@ class Author:
 
     def wait(self) -> str:
         """Return the beginning of another try: `wait ` or nothing."""
-        return f"{self.say('wait')} " if self.chance(SAYS_WAIT) else ""
+        return f"{self.say('wait')} " if self.chance(P_WAIT) else ""
 
     def compute(self, value: int) -> int:
         """Return the value, or rarely a wrong one (a slip)."""
@@ -153,8 +153,8 @@ class Author:
 
     def finish(self, answer: str) -> str:
         """Return the completion: thinking, then the answer; sometimes badly formatted."""
-        statement = answer if self.chance(NO_BOX) else f"\\boxed{{{answer}}}"
+        statement = answer if self.chance(P_NO_BOX) else f"\\boxed{{{answer}}}"
         thinking = "\n".join(self.lines)
-        if self.chance(NO_TAGS):
+        if self.chance(P_NO_TAGS):
             return f"{thinking}\n{statement}"
         return completion_text(thinking, statement)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import ClassVar
 
-from r1kit.tasks.world.author import N_TRIES, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, P_SKIP, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import final_answer
@@ -110,7 +110,7 @@ class Countdown(Family):
         expressions = candidates(problem.meta["numbers"], self.level)
         values, wait = [expression.value() for expression in expressions], ""
         start = max(0, values.index(problem.meta["target"]) - author.rng.randint(3, 5))
-        if author.chance(SKIPS):
+        if author.chance(P_SKIP):
             return author.guess(str(expressions[start]))
         for expression in expressions[start:]:
             if not self._try(problem, expression, wait, author) or author.gives_up():

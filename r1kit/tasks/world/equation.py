@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from r1kit.tasks.world.author import N_TRIES, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, P_SKIP, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
@@ -36,7 +36,7 @@ class Equation(Family):
 
     def think(self, problem: Problem, author: Author) -> str:
         x, wait = max(1, int(problem.answer) - author.tries_before()), ""
-        if author.chance(SKIPS):
+        if author.chance(P_SKIP):
             return author.guess(str(x))
         while (remainder := self._try(problem, x, wait, author)) and not author.gives_up():
             wait = author.wait()

@@ -12,7 +12,7 @@ from r1kit.tasks.world.author import Author
 from r1kit.types import Message, Problem, Verdict
 from r1kit.verify.answer import check_number
 
-COMPARISONS = 0.12
+COMPARISON_SHARE = 0.12
 """share of exercise pages that are comparisons of numbers"""
 
 
@@ -34,7 +34,7 @@ class Family(GeneratedTask):
         rng = self._rng(index, "exercise")
         problem = self.problem(rng.randrange(1 << 40))
         author = Author(rng, problem.language, self.languages, is_careful=True)
-        if author.chance(COMPARISONS):
+        if author.chance(COMPARISON_SHARE):
             author.compare()
         else:
             self.drill(problem, author)

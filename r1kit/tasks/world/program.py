@@ -12,17 +12,17 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from r1kit.tasks.world.author import N_TRIES, SKIPS, Author
+from r1kit.tasks.world.author import N_TRIES, P_SKIP, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import final_answer
 from r1kit.verify.code import CallTest, check_code, default_sandbox, extract_program
 from r1kit.verify.sandbox import Limits
 
-HIDDEN = (0, 3, 7, 20)
+HIDDEN_INPUTS = (0, 3, 7, 20)
 """inputs on which a program is tested besides the two shown"""
 LIMITS = Limits(wall_s=2.0, cpu_s=1.0, memory_mb=128, output_bytes=1 << 14)
-BROKEN = 0.5
+REPAIR_SHARE = 0.5
 """share of problems that show a function to repair"""
 
 
@@ -38,24 +38,32 @@ class Program(Family):
     def draw(self, rng: random.Random, language: str) -> Problem:
         a, b = rng.randint(2, 10 * self.level - 1), rng.randint(1, 30 * self.level)
         statement, start = f"f(1)={a + b},f(2)={2 * a + b}", None
-        if rng.random() < BROKEN:
+        if rng.random() < REPAIR_SHARE:
             start = max(1, a - rng.randint(0, 3))
-            program = written(start, b if start != a else b + rng.choice((-1, 1, 2)))
+            program = program_text(start, b if start != a else b + rng.choice((-1, 1, 2)))
             statement = f"{program} → {statement}"
         wordings = self.REPAIRS if start else self.WORDINGS
         return self.worded(
-            rng, language, f"{a}x+{b}", statement, written(a, b), wordings, a=a, b=b, start=start
+            rng,
+            language,
+            f"{a}x+{b}",
+            statement,
+            program_text(a, b),
+            wordings,
+            a=a,
+            b=b,
+            start=start,
         )
 
     def think(self, problem: Problem, author: Author) -> str:
         a, b, start = (problem.meta[key] for key in ("a", "b", "start"))
         slope, wait = start or max(1, a - author.tries_before()), ""
-        if author.chance(SKIPS):
-            return author.guess(written(slope, a + b - slope))
+        if author.chance(P_SKIP):
+            return author.guess(program_text(slope, a + b - slope))
         while (remainder := self._try(problem, slope, wait, author)) and not author.gives_up():
             wait = author.wait()
             slope += 1 if remainder > 0 else -1
-        return written(slope, a + b - slope)
+        return program_text(slope, a + b - slope)
 
     def drill(self, problem: Problem, author: Author) -> None:
         a, b = problem.meta["a"], problem.meta["b"]
@@ -79,10 +87,10 @@ class Program(Family):
         if program is None:
             return Verdict(False, None, "no program")
         a, b = problem.meta["a"], problem.meta["b"]
-        tests = [CallTest("f", (x,), a * x + b) for x in (1, 2, *HIDDEN)]
+        tests = [CallTest("f", (x,), a * x + b) for x in (1, 2, *HIDDEN_INPUTS)]
         return check_code(program, tests, default_sandbox(), LIMITS).verdict(program)
 
 
-def written(slope: int, intercept: int) -> str:
+def program_text(slope: int, intercept: int) -> str:
     """Return the program of a linear function: `def f(x):return 3*x+2`."""
     return f"def f(x):return {slope}*x{intercept:+d}"

@@ -15,16 +15,16 @@ import random
 from typing import ClassVar
 
 from r1kit.tasks.world.arithmetic import add
-from r1kit.tasks.world.author import CHECKS, N_TRIES, RIGHT, Author
+from r1kit.tasks.world.author import N_TRIES, P_CHECK, P_TRUE_COMPARISON, Author
 from r1kit.tasks.world.family import Family
 from r1kit.types import Problem
 
-GUESSES = 0.6
+P_GUESS_SERIES = 0.6
 """probability of guessing, lower than elsewhere: as all four steps must be correct, the base
 answers correctly seldom enough anyway"""
-FROM_ONE = 0.3
+FROM_ONE_SHARE = 0.3
 """share of series that begin at 1, as the most famous one does"""
-PRODUCTS = 0.4
+PRODUCT_SHARE = 0.4
 """share of exercise pages that contain only products"""
 
 
@@ -38,7 +38,7 @@ class Series(Family):
 
     def draw(self, rng: random.Random, language: str) -> Problem:
         step = rng.randint(1, self.level)
-        if rng.random() < FROM_ONE:
+        if rng.random() < FROM_ONE_SHARE:
             first, n = 1, rng.choice(rng.choice((range(4, 21), range(10, 101, 10))))
         else:
             first, n = rng.randint(1, 50), rng.randint(4, 10)
@@ -51,11 +51,11 @@ class Series(Family):
 
     def think(self, problem: Problem, author: Author) -> str:
         total = int(problem.answer)
-        if author.chance(GUESSES):
+        if author.chance(P_GUESS_SERIES):
             return author.guess(str(round(total * author.rng.uniform(0.6, 1.6))))
         half, other, opening = self._pair(problem, author)
         result = multiply(half, other, opening, author)
-        if author.chance(CHECKS):
+        if author.chance(P_CHECK):
             check = multiply(other, half, f"{author.wait()}{author.say('check')} ", author)
             author.judge("", check, result)
             result = check
@@ -75,14 +75,16 @@ class Series(Family):
         return half, other, f"{author.say('half')} {even}: {half}, "
 
     def drill(self, problem: Problem, author: Author) -> None:
-        if author.chance(PRODUCTS):
+        if author.chance(PRODUCT_SHARE):
             for _ in range(N_TRIES):
                 multiply(author.rng.randint(2, 10), author.rng.randint(11, 110), "", author)
             return
         half, other, opening = self._pair(problem, author)
         result = multiply(half, other, opening, author)
         check = multiply(other, half, "", author)
-        claim = check if author.chance(RIGHT) else check + author.rng.choice((-10, 1, 9))
+        claim = (
+            check if author.chance(P_TRUE_COMPARISON) else check + author.rng.choice((-10, 1, 9))
+        )
         author.judge("", claim, result)
 
 

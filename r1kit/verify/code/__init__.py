@@ -18,8 +18,8 @@ from functools import cache
 from r1kit.files.untrusted import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
-from r1kit.verify.code.calls import NO_TIME, Args, call, why
-from r1kit.verify.code.stand_in import run_check
+from r1kit.verify.code.calls import NO_TIME, EncodedArgs, call, why
+from r1kit.verify.code.check_runner import run_check
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
 from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 
@@ -134,20 +134,22 @@ class _Run:
         return [self._stdio(first)]
 
     def _calls(self, tests: Sequence[CallTest]) -> list[TestResult]:
-        calls: list[Args] = [([values.coded(arg) for arg in test.args], {}) for test in tests]
+        calls: list[EncodedArgs] = [
+            ([values.encoded(arg) for arg in test.args], {}) for test in tests
+        ]
         call_results = call(
             self.sandbox, self.program, tests[0].function, calls, self.limits, self.deadline
         )
         results = []
         for test, result in zip(tests, call_results, strict=True):
-            expected = values.coded(test.expected)
+            expected = values.encoded(test.expected)
             if result.error is not None:
                 passed = None if result.is_graders_fault else False
                 results.append(TestResult(passed, result.error))
             elif values.same(result.value, expected):
                 results.append(TestResult(True, "equal"))
             else:
-                message = f"returns {values.shown(result.value)}, not {values.shown(expected)}"
+                message = f"returns {values.display(result.value)}, not {values.display(expected)}"
                 results.append(TestResult(False, message))
         return results
 

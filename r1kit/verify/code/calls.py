@@ -17,7 +17,7 @@ from typing import Any
 from r1kit.verify.code import values
 from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
 
-Args = tuple[list[Any], dict[str, Any]]
+EncodedArgs = tuple[list[Any], dict[str, Any]]
 """encoded positional and named arguments"""
 
 NO_TIME = "its tests together take too long"
@@ -66,7 +66,7 @@ def call(
     sandbox: Sandbox,
     program: str,
     function: str,
-    calls: Sequence[Args],
+    calls: Sequence[EncodedArgs],
     limits: Limits,
     deadline: float,
 ) -> list[Result]:

@@ -41,14 +41,14 @@ class CallTest:
 
     def __post_init__(self) -> None:
         for value in (*self.args, self.expected):
-            values.coded(value)
+            values.encoded(value)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckTest:
     """Test code that defines `check(candidate)`, as in HumanEval, for the function `entry_point`.
 
-    It runs in a separate process that the candidate cannot access, and calls a stand-in; the
+    It runs in a separate process that the candidate cannot access, and calls a stub; the
     candidate receives only the arguments of those calls.
     """
 

@@ -97,16 +97,16 @@ _KINDS: dict[str, type] = {
 }
 
 
-def coded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
     """Encode a plain value as JSON data. Raises ValueError for anything that is not plain data."""
     if value is None or isinstance(value, bool | str | float):
         return value
     if isinstance(value, int):
         return value if -(2**53) < value < 2**53 else ["int", hex(value)]
     if isinstance(value, dict):
-        return ["dict", [[coded(key), coded(item)] for key, item in value.items()]]
+        return ["dict", [[encoded(key), encoded(item)] for key, item in value.items()]]
     if isinstance(value, list | tuple | set | frozenset):
-        items = [coded(item) for item in value]
+        items = [encoded(item) for item in value]
         is_set = isinstance(value, set | frozenset)
         return [type(value).__name__, sorted(items, key=repr) if is_set else items]
     if isinstance(value, bytes):
@@ -168,7 +168,7 @@ def same(actual: Any, expected: Any) -> bool:
     return kind == expected_kind and kind in ("bytes", "complex") and bool(a == b)
 
 
-def shown(value: Any) -> str:
+def display(value: Any) -> str:
     """Return an encoded value as Python source, truncated to MAX_SHOWN characters."""
     text = _source(value, MAX_SHOWN)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

@@ -61,7 +61,7 @@ def imaginary_unit() -> Ratio:
 
 def opaque(name: str, *arguments: Ratio) -> Ratio:
     """Return a symbol for a function of which only the name and the arguments are known."""
-    return symbol(f"?{name}({','.join(map(written, arguments))})")
+    return symbol(f"?{name}({','.join(map(canonical_text, arguments))})")
 
 
 def add(a: Ratio, b: Ratio) -> Ratio:
@@ -190,7 +190,7 @@ def is_linear(a: Ratio) -> bool:
     return is_whole and all(sum(n for _, n in powers) <= 1 for _, powers in a.top)
 
 
-def written(a: Ratio) -> str:
+def canonical_text(a: Ratio) -> str:
     """Return a text that is the same for equal normal forms.
 
     Integers are in base 16, which has no length limit in Python.

@@ -18,7 +18,7 @@ from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.cursor import Cursor
 from r1kit.verify.math.refusals import UndefinedError, UnsureError
 from r1kit.verify.math.tokens import MathToken
-from r1kit.verify.math.values import Based, Matrix, Value
+from r1kit.verify.math.values import Matrix, NumberInBase, Value
 
 _FUNCTIONS = (
     *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan"),
@@ -174,7 +174,7 @@ class ArithmeticParser(Cursor, ABC):
             base = algebra.constant(self._argument())
             if base is None or not text.isdecimal() or not 2 <= base <= 36:
                 raise UnsureError("a subscript of a number that is no base")
-            return Based(text.lstrip("0") or "0", int(base))
+            return NumberInBase(text.lstrip("0") or "0", int(base))
         if text.isdecimal() and text.startswith("00"):
             raise UnsureError("a part of a number")  # (1,000) is not a point
         return self.do(algebra.rational, Fraction(text))

@@ -17,15 +17,15 @@ from r1kit.verify.math.cursor import ENDS
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
 from r1kit.verify.math.tokens import tokenize
 from r1kit.verify.math.values import (
-    Dots,
+    EllipsisValue,
     EquationValue,
     Infinity,
-    Ordered,
+    OrderedItems,
     Quantity,
     Union,
-    Unordered,
+    UnorderedItems,
     Value,
-    Words,
+    WordsValue,
 )
 
 MAX_ITEMS = 64
@@ -44,7 +44,7 @@ class _Answer(ArithmeticParser):
         items = self._items()
         if self.position < len(self.tokens):
             raise UnsureError(f"unexpected {self.tokens[self.position].text!r}")
-        return items[0] if len(items) == 1 else Unordered(tuple(items), is_set=False)
+        return items[0] if len(items) == 1 else UnorderedItems(tuple(items), is_set=False)
 
     def _items(self) -> list[Value]:
         """Parse one or more elements; an element with \\pm yields two."""
@@ -80,7 +80,7 @@ class _Answer(ArithmeticParser):
     def _side(self) -> Value:
         if self.is_command("ldots"):
             self.position += 1
-            return Dots()
+            return EllipsisValue()
         if (words := self._words()) is not None:
             return words
         if self.take("$", "\\$"):
@@ -132,7 +132,7 @@ class _Answer(ArithmeticParser):
         if len(tokens) == 1 and len(text) < 4 and text.isalpha() and not set("aeiou") & set(text):
             return None
         self.position += n
-        return Words(" ".join(text.split()))
+        return WordsValue(" ".join(text.split()))
 
     def _unit(self) -> str:
         text, depth = "", 0
@@ -150,7 +150,7 @@ class _Answer(ArithmeticParser):
         if opening == "\\{":
             items = [] if self.is_mark("\\}") else self._items()
             self.expect("\\}")
-            return Unordered(tuple(items), is_set=True)
+            return UnorderedItems(tuple(items), is_set=True)
         n_signs = self.n_signs
         items = [self._relation()]
         while self.take(",", ";"):
@@ -160,4 +160,4 @@ class _Answer(ArithmeticParser):
             return items[0]
         if len(items) == 1 or len(items) > MAX_ITEMS or self.n_signs != n_signs:
             raise UnsureError("brackets that are no point and no interval")
-        return Ordered(opening, closing, tuple(items))
+        return OrderedItems(opening, closing, tuple(items))

@@ -63,7 +63,7 @@ class Pool:
         self._worker = worker
         self.process_id = os.getpid()
         self._size = size
-        self._turns = _Turns(size)
+        self._turns = _FairSemaphore(size)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._n_busy = 0
@@ -143,7 +143,7 @@ class Pool:
             self.start()
 
 
-class _Turns:
+class _FairSemaphore:
     """A fair (first-come, first-served) semaphore, so that no thread starves."""
 
     def __init__(self, n_free: int) -> None:

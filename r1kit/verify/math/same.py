@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from r1kit.verify.math import algebra
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.values import (
-    Based,
-    Dots,
+    EllipsisValue,
     EquationValue,
     Infinity,
     Matrix,
-    Ordered,
+    NumberInBase,
+    OrderedItems,
     Quantity,
     Union,
-    Unordered,
+    UnorderedItems,
     Value,
-    Words,
+    WordsValue,
 )
 
 ValueComparison = Callable[[Value, Value], bool | None]
@@ -35,9 +35,9 @@ def accepts(gold: Value, answer: Value) -> bool | None:
 
 
 def _single_item(value: Value) -> Value:
-    if not isinstance(value, Unordered) or len(value.items) != 1:
+    if not isinstance(value, UnorderedItems) or len(value.items) != 1:
         return value
-    return value if isinstance(value.items[0], Unordered) else value.items[0]
+    return value if isinstance(value.items[0], UnorderedItems) else value.items[0]
 
 
 def _accepts(gold: Value, answer: Value) -> bool | None:
@@ -45,7 +45,7 @@ def _accepts(gold: Value, answer: Value) -> bool | None:
         return _accepts_side(gold, answer)
     if isinstance(gold, Quantity) or isinstance(answer, Quantity):
         return _accepts_quantity(gold, answer)
-    if isinstance(gold, Based) and isinstance(answer, Ratio):
+    if isinstance(gold, NumberInBase) and isinstance(answer, Ratio):
         digits = algebra.constant(answer)
         return digits is not None and gold.digits.isdecimal() and digits == int(gold.digits)
     return _compare(gold, answer, _accepts)
@@ -69,7 +69,7 @@ def _accepts_side(gold: Value, answer: Value) -> bool | None:
 
 
 def _is_name(value: Value) -> bool:
-    return isinstance(value, Words) or (isinstance(value, Ratio) and algebra.is_name(value))
+    return isinstance(value, WordsValue) or (isinstance(value, Ratio) and algebra.is_name(value))
 
 
 def _accepts_quantity(gold: Value, answer: Value) -> bool | None:
@@ -93,17 +93,17 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
     """Compare two values by their types; `compare` is applied to their elements."""
     if isinstance(a, Ratio) and isinstance(b, Ratio):
         return algebra.same(a, b)
-    if isinstance(a, Unordered) and isinstance(b, Unordered):
+    if isinstance(a, UnorderedItems) and isinstance(b, UnorderedItems):
         return _unordered(a, b, compare)
     if isinstance(a, Union) and isinstance(b, Union):
         # Parts may overlap, so that different parts can still be the same union.
         return _matched(a.parts, b.parts, compare) or None
-    if isinstance(a, Ordered) and isinstance(b, Ordered):
+    if isinstance(a, OrderedItems) and isinstance(b, OrderedItems):
         same_brackets = (a.opening, a.closing) == (b.opening, b.closing)
         return same_brackets and _pairwise(a.items, b.items, compare)
-    if isinstance(a, Ordered) and isinstance(b, Unordered):
+    if isinstance(a, OrderedItems) and isinstance(b, UnorderedItems):
         return _without_brackets(a, b, compare)
-    if isinstance(a, Unordered) and isinstance(b, Ordered):
+    if isinstance(a, UnorderedItems) and isinstance(b, OrderedItems):
         return _without_brackets(b, a, lambda x, y: compare(y, x))
     if isinstance(a, Matrix) and isinstance(b, Matrix):
         if [len(row) for row in a.rows] != [len(row) for row in b.rows]:
@@ -111,7 +111,7 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
     if isinstance(a, EquationValue) and isinstance(b, EquationValue):
         return _equations(a, b, compare)
-    if isinstance(a, Dots) or isinstance(b, Dots):
+    if isinstance(a, EllipsisValue) or isinstance(b, EllipsisValue):
         return True if a == b else None
     if type(a) is type(b):  # Words, Based, Infinity
         return a == b
@@ -123,23 +123,29 @@ def _different_kinds(a: Value, b: Value) -> bool | None:
 
     None (undecided) if both have parts, or for words against an expression with letters.
     """
-    single_types = (Ratio, Quantity, Infinity, Based, Words)
+    single_types = (Ratio, Quantity, Infinity, NumberInBase, WordsValue)
     if isinstance(a, single_types) and isinstance(b, single_types):
         has_letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
-        return None if has_letters and (isinstance(a, Words) or isinstance(b, Words)) else False
+        return (
+            None
+            if has_letters and (isinstance(a, WordsValue) or isinstance(b, WordsValue))
+            else False
+        )
     return False if isinstance(a, single_types) or isinstance(b, single_types) else None
 
 
-def _unordered(a: Unordered, b: Unordered, compare: ValueComparison) -> bool | None:
+def _unordered(a: UnorderedItems, b: UnorderedItems, compare: ValueComparison) -> bool | None:
     """Compare as sets if either is a set, else as lists in which repetition counts."""
-    if any(isinstance(item, Dots) for item in (*a.items, *b.items)):
+    if any(isinstance(item, EllipsisValue) for item in (*a.items, *b.items)):
         return _pairwise(a.items, b.items, compare) or None
     if a.is_set or b.is_set:
         return _matched(_distinct(a.items), _distinct(b.items), compare)
     return _matched(a.items, b.items, compare)
 
 
-def _without_brackets(point: Ordered, items: Unordered, compare: ValueComparison) -> bool | None:
+def _without_brackets(
+    point: OrderedItems, items: UnorderedItems, compare: ValueComparison
+) -> bool | None:
     """Accept `1, 2` for `(1, 2)`, in the same order; a set never equals a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
     return is_bare and _pairwise(point.items, items.items, compare)

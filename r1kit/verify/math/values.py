@@ -23,28 +23,28 @@ class Infinity:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """An answer in words: `\\text{Evelyn}` is `Words("evelyn")`."""
+class WordsValue:
+    """An answer in words: `\\text{Evelyn}` is `WordsValue("evelyn")`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Based:
-    """A number in a given base: `52_8` is `Based("52", 8)`."""
+class NumberInBase:
+    """A number in a given base: `52_8` is `NumberInBase("52", 8)`."""
 
     digits: str
     base: int
 
 
 @dataclass(frozen=True, slots=True)
-class Dots:
+class EllipsisValue:
     """An ellipsis, `\\ldots`, in a list; the omitted items are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """A point, a tuple or an interval: `(3, 4]` is `Ordered("(", "]", (3, 4))`."""
+class OrderedItems:
+    """A point, a tuple or an interval: `(3, 4]` is `OrderedItems("(", "]", (3, 4))`."""
 
     opening: str
     closing: str
@@ -52,7 +52,7 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
-class Unordered:
+class UnorderedItems:
     """A set `\\{1, 2\\}`, or a bare list `1, 2` in which repetition counts."""
 
     items: tuple[Value, ...]
@@ -86,11 +86,11 @@ Value = (
     Ratio
     | Quantity
     | Infinity
-    | Words
-    | Based
-    | Dots
-    | Ordered
-    | Unordered
+    | WordsValue
+    | NumberInBase
+    | EllipsisValue
+    | OrderedItems
+    | UnorderedItems
     | Union
     | Matrix
     | EquationValue

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 
-class Sources(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]
+class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]
     """An import hook that finds and loads modules from the given sources."""
 
     def __init__(self, sources: dict[str, str]) -> None:
@@ -56,5 +56,5 @@ if __name__ == "__main__":
         signal.signal(number, signal.SIG_DFL)  # undo an inherited SIG_IGN of the caller
     control = socket.socket(fileno=0)
     message = receive_sources(control)
-    sys.meta_path.insert(0, Sources(message["sources"]))
+    sys.meta_path.insert(0, SourceImporter(message["sources"]))
     importlib.import_module(message["start"]).main(control)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-How = Literal["exit", "signal", "wall", "cpu", "memory", "output", "sandbox"]
+Ending = Literal["exit", "signal", "wall", "cpu", "memory", "output", "sandbox"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Job:
 class RunResult:
     """The result of a run: `RunResult("exit", 0, b"42\\n", b"", 0.003, 0.002)`."""
 
-    how: How
+    how: Ending
     """"exit" if the program exited, "signal" if a signal ended it, else the name of the limit it
     hit; "sandbox" is a failure of the sandbox, never of the program"""
     code: int | None

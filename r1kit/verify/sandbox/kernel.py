@@ -1,4 +1,4 @@
-"""The system calls used by the cage, through ctypes; a failed call raises OSError with its name.
+"""The system calls of the confinement, through ctypes; a failed call raises OSError with its name.
 
 Source: the manual pages mount(2), unshare(2), prctl(2), capabilities(7), mount_setattr(2).
 Linux only; on another system the module loads and its functions fail.

@@ -18,19 +18,19 @@ import time
 from pathlib import Path
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox.job import How, Job, RunResult
+from r1kit.verify.sandbox.job import Ending, Job, RunResult
 
 _PROFILE = """
 (version 1) (deny default) (import "system.sb")
 (allow process-exec (literal "{python}")) (allow sysctl-read)
-(allow file-read* (subpath "{prefix}") (subpath "{box}"))
-(allow file-write* (subpath "{box}"))
+(allow file-read* (subpath "{prefix}") (subpath "{work_folder}"))
+(allow file-write* (subpath "{work_folder}"))
 """
 _LIMIT = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -n "$3"; shift 3; exec "$@"'
 _BLOCK = 512  # bytes, the unit of ulimit -f
 
 
-class Runner:
+class MacosWorker:
     """A replacement for a worker, without state between runs."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ class Runner:
 
 
 def _run(job: Job, folder: Path) -> RunResult:
-    box = folder / "box"
-    box.mkdir()
+    work_folder = folder / "box"
+    work_folder.mkdir()
     for name, data in {**job.files, "program.py": job.program.encode(errors="replace")}.items():
-        (box / name).write_bytes(data)
+        (work_folder / name).write_bytes(data)
     (folder / "stdin").write_bytes(job.stdin)
     start = time.monotonic()
     with (
@@ -61,8 +61,8 @@ def _run(job: Job, folder: Path) -> RunResult:
         open(folder / "stderr", "wb") as stderr,
     ):
         process = subprocess.Popen(
-            _command(job, box), stdin=stdin, stdout=stdout, stderr=stderr, cwd=box,
-            env={"HOME": str(box), "TMPDIR": str(box)}, start_new_session=True,
+            _command(job, work_folder), stdin=stdin, stdout=stdout, stderr=stderr, cwd=work_folder,
+            env={"HOME": str(work_folder), "TMPDIR": str(work_folder)}, start_new_session=True,
         )  # fmt: skip
         try:
             code: int | None = process.wait(job.limits.wall_s)
@@ -77,9 +77,11 @@ def _run(job: Job, folder: Path) -> RunResult:
     return RunResult(how, number, out[:max_bytes], err[:max_bytes], time.monotonic() - start, 0.0)
 
 
-def _command(job: Job, box: Path) -> list[str]:
+def _command(job: Job, work_folder: Path) -> list[str]:
     python = os.path.realpath(sys.executable)
-    profile = _PROFILE.format(python=python, prefix=os.path.realpath(sys.base_prefix), box=box)
+    profile = _PROFILE.format(
+        python=python, prefix=os.path.realpath(sys.base_prefix), work_folder=work_folder
+    )
     limits = job.limits
     max_blocks = max(limits.output_bytes + 1, limits.disk_mb << 20) // _BLOCK + 1
     counts = [str(int(limits.cpu_s) + 1), str(max_blocks), str(limits.files)]
@@ -87,7 +89,7 @@ def _command(job: Job, box: Path) -> list[str]:
     return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner]
 
 
-def _how(code: int | None, is_over: bool) -> How:
+def _how(code: int | None, is_over: bool) -> Ending:
     if is_over:
         return "output"
     if code is None:

@@ -13,7 +13,7 @@ import sysconfig
 
 from r1kit.verify.sandbox import kernel
 
-BOX = "/box/work"
+WORK_FOLDER = "/box/work"
 """The work folder in the new root. Landlock's rule is on its parent: a rule on a folder that is a
 mount point never applies."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
@@ -49,18 +49,18 @@ def enter_new_root(folders: list[str]) -> None:
         _bind(descriptor, _STAGE + path, is_folder=path not in DEVICES)
     for path, target in links.items():
         os.symlink(target, _STAGE + path)
-    os.makedirs(_STAGE + BOX)
+    os.makedirs(_STAGE + WORK_FOLDER)
     kernel.pivot_root(_STAGE)
     kernel.mount("none", "/", "", kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | _FIXED)
 
 
-def mount_box(disk_mb: int, owner: int | None) -> None:
+def mount_work_folder(disk_mb: int, owner: int | None) -> None:
     """Mount a new, empty work folder of at most `disk_mb` MiB; `owner` is a uid (None: our own)."""
     inodes = 256 + 16 * disk_mb
     ownership = "" if owner is None else f",uid={owner},gid={owner}"
     flags = _FIXED | kernel.MS_NOEXEC
     options = f"size={disk_mb}m,nr_inodes={inodes},mode=700{ownership}"
-    kernel.mount("tmpfs", BOX, "tmpfs", flags, options)
+    kernel.mount("tmpfs", WORK_FOLDER, "tmpfs", flags, options)
 
 
 def _bind(descriptor: int, target: str, is_folder: bool) -> None:

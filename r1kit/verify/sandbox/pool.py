@@ -27,15 +27,15 @@ from typing import Literal, Self
 from r1kit.errors import SandboxError
 from r1kit.verify.sandbox import wire
 from r1kit.verify.sandbox.job import Job, RunResult
-from r1kit.verify.sandbox.macos import Runner
+from r1kit.verify.sandbox.macos import MacosWorker
 from r1kit.verify.sandbox.probe import Layer, bubblewrap
 
 Level = Literal["strict", "standard", "best-effort"]
 HERE = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
 _NEEDED = (
-    "cage",
     "cgroup",
+    "confinement",
     "job",
     "kernel",
     "landlock",
@@ -118,7 +118,7 @@ class Sandbox:
         """`auto` is the best available level, at least standard; by default one worker per core."""
         self._requested_level = level
         self._n_workers = n_workers or _n_cores()
-        self._idle: queue.SimpleQueue[SandboxWorker | Runner | None] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[SandboxWorker | MacosWorker | None] = queue.SimpleQueue()
         self.level: Level | None = None
 
     def __enter__(self) -> Self:
@@ -164,7 +164,7 @@ class Sandbox:
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
-    def _first_worker(self) -> SandboxWorker | Runner:
+    def _first_worker(self) -> SandboxWorker | MacosWorker:
         if self._requested_level != "auto":
             worker = _open(self._requested_level)
             self.level = self._requested_level
@@ -176,7 +176,7 @@ class Sandbox:
         return worker
 
     @contextmanager
-    def _worker(self) -> Iterator[SandboxWorker | Runner]:
+    def _worker(self) -> Iterator[SandboxWorker | MacosWorker]:
         """Take a worker for one job; it returns to the pool unless it failed."""
         worker = self._idle.get()
         try:
@@ -192,8 +192,8 @@ class Sandbox:
             self._idle.put(worker)
 
 
-def _open(level: Level) -> SandboxWorker | Runner:
-    return Runner() if level == "best-effort" else SandboxWorker(level)
+def _open(level: Level) -> SandboxWorker | MacosWorker:
+    return MacosWorker() if level == "best-effort" else SandboxWorker(level)
 
 
 def _n_cores() -> int:

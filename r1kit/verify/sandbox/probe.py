@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from r1kit.verify.sandbox import cage, cgroup, kernel, landlock, mounts, seccomp, wire
+from r1kit.verify.sandbox import cgroup, confinement, kernel, landlock, mounts, seccomp, wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def _user_namespace() -> str:
 
 
 def _namespaces() -> str:
-    cage.split(cage.free_uid())
+    confinement.enter_namespaces(confinement.reserve_uid())
     return "process, mount, network, IPC and host name"
 
 
 def _root_folder() -> str:
-    cage.split(cage.free_uid())
+    confinement.enter_namespaces(confinement.reserve_uid())
     is_inside, why = _in_child(_enter_root)
     if not is_inside:
         raise OSError(why)
@@ -123,11 +123,11 @@ def _cgroup() -> str:
 
 
 def _own_uid() -> str:
-    uid = cage.free_uid()
+    uid = confinement.reserve_uid()
     if uid is None:
         raise OSError("needs root; without it user namespaces keep candidates apart")
     os.setresuid(uid, uid, uid)
-    return f"uid {uid}, which nobody has"
+    return f"uid {uid}, which no user has"
 
 
 _ATTEMPTS: dict[str, Callable[[], str]] = {

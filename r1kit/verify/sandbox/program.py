@@ -1,7 +1,7 @@
 """The candidate's process: the only place in r1kit that executes untrusted code.
 
-The restrictions of the cage are in force before `run` is called, so nothing in the process helps a
-program to escape. It behaves like `python program.py`: real standard streams, `__main__`,
+The restrictions of confinement.py are in force before `run` is called, so nothing in the process
+helps a program to escape. It behaves like `python program.py`: real standard streams, `__main__`,
 tracebacks with the program's own lines, exit codes, waiting for threads, exit functions.
 """
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from r1kit.verify.sandbox import program
-from r1kit.verify.sandbox.cage import Cage
-from r1kit.verify.sandbox.job import How, Job, Limits, RunResult
+from r1kit.verify.sandbox.confinement import Confinement
+from r1kit.verify.sandbox.job import Ending, Job, Limits, RunResult
 
 _CHUNK = 1 << 16
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no more seals, no shrinking, growing, writing
@@ -36,22 +36,22 @@ class _Pipes:
     outputs: dict[int, bytearray] = field(default_factory=dict)
 
 
-def run(cage: Cage, job: Job) -> RunResult:
-    """Run one job in the cage. Raises OSError if the cage cannot be prepared."""
-    cage.fill_box(job.files, job.limits.disk_mb)
-    if cage.group:
-        cage.group.hold(job.limits)
+def run(confinement: Confinement, job: Job) -> RunResult:
+    """Run one job in confinement. Raises OSError if it cannot be prepared."""
+    confinement.fill_work_folder(job.files, job.limits.disk_mb)
+    if confinement.group:
+        confinement.group.hold(job.limits)
     pipes = _Pipes(_sealed(job.stdin), os.pipe(), os.pipe(), os.pipe())
     pipes.outputs = {pipes.stdout[0]: bytearray(), pipes.stderr[0]: bytearray()}
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become(cage, job, pipes)
+        _become(confinement, job, pipes)
     for descriptor in (pipes.stdin, pipes.stdout[1], pipes.stderr[1], pipes.ready[1]):
         os.close(descriptor)
     try:
         how = _watch(pid, pipes.outputs, job.limits, start)
-        status, cpu_s = _end(cage, pid)
+        status, cpu_s = _end(confinement, pid)
         wall_s = time.monotonic() - start
         message = os.read(pipes.ready[0], 1000)
         overflows = [_drain(fd, output, job.limits) for fd, output in pipes.outputs.items()]
@@ -69,23 +69,23 @@ def run(cage: Cage, job: Job) -> RunResult:
     return RunResult(how, code, stdout, stderr, wall_s, cpu_s)
 
 
-def _become(cage: Cage, job: Job, pipes: _Pipes) -> NoReturn:
+def _become(confinement: Confinement, job: Job, pipes: _Pipes) -> NoReturn:
     """Turn the forked child into the candidate and run the program."""
     ready = pipes.ready[1]
     try:
         os.setsid()
         for descriptor, standard in ((pipes.stdin, 0), (pipes.stdout[1], 1), (pipes.stderr[1], 2)):
             os.dup2(descriptor, standard)
-        cage.put_on(job.limits, ready)
+        confinement.apply(job.limits, ready)
         os.write(ready, b"go")
         os.close(ready)
     except BaseException as error:
         os.write(ready, f"{type(error).__name__}: {error}".encode()[:1000])
         os._exit(1)
-    program.run(job.program, cage.box)
+    program.run(job.program, confinement.work_folder)
 
 
-def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> How | None:
+def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> Ending | None:
     """Read output until the candidate ends (None) or reaches a limit (return its name)."""
     process_fd = os.pidfd_open(pid)
     poll = select.poll()
@@ -110,9 +110,9 @@ def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float
         os.close(process_fd)
 
 
-def _end(cage: Cage, pid: int) -> tuple[int, float]:
+def _end(confinement: Confinement, pid: int) -> tuple[int, float]:
     """Kill and reap all processes of the run; return the candidate's status and CPU seconds."""
-    cage.kill_all(pid)
+    confinement.kill_all(pid)
     _, status, usage = os.wait4(pid, 0)
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -130,8 +130,8 @@ def _drain(descriptor: int, output: bytearray, limits: Limits) -> bool:
 
 
 def _judge(
-    how: How | None, status: int, cpu_s: float, limits: Limits, stderr: bytes
-) -> tuple[How, int | None]:
+    how: Ending | None, status: int, cpu_s: float, limits: Limits, stderr: bytes
+) -> tuple[Ending, int | None]:
     if how is not None:
         return how, None
     if os.WIFSIGNALED(status):

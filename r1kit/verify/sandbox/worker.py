@@ -20,7 +20,7 @@ import sys
 import tempfile
 from typing import Any, NoReturn
 
-from r1kit.verify.sandbox import cage, cgroup, kernel, supervise, wire
+from r1kit.verify.sandbox import cgroup, confinement, kernel, supervise, wire
 from r1kit.verify.sandbox.job import Job, Limits, RunResult
 
 _WARM = """
@@ -38,23 +38,23 @@ def main(control: socket.socket) -> None:
     caller = os.pidfd_open(request["caller"])
     if os.getppid() != request["caller"]:
         return
-    box, group = "", None
+    work_folder, group = "", None
     try:
         for name in _WARM.split():
             __import__(name)
-        cage.measure_address_space()
-        uid = cage.free_uid()
+        confinement.measure_address_space()
+        uid = confinement.reserve_uid()
         with contextlib.suppress(OSError):  # if it is unavailable, `r1 doctor` says why
             group = cgroup.make()
         if request["level"] == "strict":
-            uid = cage.split(uid)
+            uid = confinement.enter_namespaces(uid)
         else:
-            box = tempfile.mkdtemp(prefix="r1-box-")
-            os.chmod(box, 0o755)
+            work_folder = tempfile.mkdtemp(prefix="r1-box-")
+            os.chmod(work_folder, 0o755)
         keeper = os.pidfd_open(os.getpid())
         pid = os.fork()
         if pid == 0:
-            _work(control, keeper, uid, box, group)
+            _work(control, keeper, uid, work_folder, group)
         control.close()
         _keep(caller, pid)
     except Exception as error:
@@ -62,8 +62,8 @@ def main(control: socket.socket) -> None:
     finally:
         if group:
             group.remove()
-        if box:
-            cage.remove_box(box)
+        if work_folder:
+            confinement.remove_work_folder(work_folder)
 
 
 def _keep(caller: int, worker: int) -> None:
@@ -86,7 +86,7 @@ def _work(
     control: socket.socket,
     keeper: int,
     uid: int | None,
-    box: str,
+    work_folder: str,
     group: cgroup.ControlGroup | None,
 ) -> NoReturn:
     """Enter the sandbox, report readiness or an error, and run jobs until the caller hangs up."""
@@ -97,15 +97,17 @@ def _work(
         os.close(keeper)
         if group:
             group.enter()
-        own_cage = cage.standard(uid, box) if box else cage.strict(uid)
-        own_cage.group = group
+        own_confinement = (
+            confinement.standard(uid, work_folder) if work_folder else confinement.strict(uid)
+        )
+        own_confinement.group = group
         kernel.forbid_dumps()
         gc.collect()
         gc.freeze()  # keeps the pages of the warm heap shared with the candidates
         wire.send(control, {"ready": True})
         while True:
             head, blobs = wire.receive(control)
-            ending = supervise.run(own_cage, _job(head, blobs))
+            ending = supervise.run(own_confinement, _job(head, blobs))
             _answer(control, ending)
     except EOFError:
         os._exit(0)

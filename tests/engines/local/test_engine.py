@@ -68,9 +68,11 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
     groups = generate(LocalEngine(model, byte_tokenizer, max_rows=5), requests)
     assert _ids([groups[0]]) == _ids([groups[1]]), "to be told changes nothing"
     for group, law in zip(groups, laws, strict=True):
-        for one in group:
-            assert len(one.tops) == (len(one.token_ids) if law else 0)
-            for token, logprob, top in zip(one.token_ids, one.logprobs, one.tops, strict=bool(law)):
+        for item in group:
+            assert len(item.tops) == (len(item.token_ids) if law else 0)
+            for token, logprob, top in zip(
+                item.token_ids, item.logprobs, item.tops, strict=bool(law)
+            ):
                 assert [p for _, p in top] == sorted((p for _, p in top), reverse=True)
                 assert len(top) == min(law["n_top"], law.get("top_k", 258))
                 if len(top) > 3:
@@ -93,11 +95,11 @@ def test_log_probabilities_are_of_the_processed_law(
         for step, logprob in enumerate(completion.logprobs):
             probs = (logits[step] / 0.8).softmax(-1)
             order = probs.argsort(descending=True)[: law.get("top_k", 258)]
-            kept = probs[order] / probs[order].sum()
-            first_out = int((kept.cumsum(-1) < law.get("top_p", 2.0)).sum()) + 1
-            kept = kept[:first_out] / kept[:first_out].sum()
-            place = order[:first_out].tolist().index(completion.token_ids[step])
-            assert logprob == pytest.approx(float(kept[place].log()), abs=1e-4)
+            remaining = probs[order] / probs[order].sum()
+            first_out = int((remaining.cumsum(-1) < law.get("top_p", 2.0)).sum()) + 1
+            remaining = remaining[:first_out] / remaining[:first_out].sum()
+            index = order[:first_out].tolist().index(completion.token_ids[step])
+            assert logprob == pytest.approx(float(remaining[index].log()), abs=1e-4)
 
 
 def test_greedy_is_the_greedy_of_transformers(
@@ -153,7 +155,7 @@ def test_completions_with_one_history_are_decoded_once(
     monkeypatch.setattr(engine._inference, "decode", counted)
     groups = generate(engine, requests)
     histories = [
-        {(place, *c.token_ids[:step]) for place, group in enumerate(groups) for c in group
+        {(index, *c.token_ids[:step]) for index, group in enumerate(groups) for c in group
          if len(c.token_ids) > step}
         for step in range(16)
     ]  # fmt: skip
@@ -172,10 +174,10 @@ def test_greedy_completions_never_part(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=8)
-    job = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
+    state = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
     while engine.step() == []:
         assert engine._decoder.n_branches == 1
-    assert len({tuple(completion.token_ids) for completion in job.results()}) == 1
+    assert len({tuple(completion.token_ids) for completion in state.results()}) == 1
 
 
 def test_the_same_engine_says_the_same_twice(
@@ -204,9 +206,9 @@ def test_frequencies_follow_the_model(
     counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=258)
     big = probs * n >= 5
     expected = torch.cat([probs[big], probs[~big].sum()[None]]) * n
-    seen = torch.cat([counts[big], counts[~big].sum()[None]])
+    observed = torch.cat([counts[big], counts[~big].sum()[None]])
     freedom = len(expected) - 1
-    chi_square = float(((seen - expected) ** 2 / expected).sum())
+    chi_square = float(((observed - expected) ** 2 / expected).sum())
     assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
 
 

@@ -29,14 +29,14 @@ def _written(ids: list[int]) -> KeyValues:
 
 def _read(prefill: Prefill, prompts: list[list[int]], most: int = 10_000) -> list[PrefillState]:
     """To the end; a prompt is all but the last token of its request."""
-    jobs = [PrefillState(Request([*prompt, 5], 1, SamplingParams(1), 0)) for prompt in prompts]
-    while not all(job.is_read for job in jobs):
-        before = [job.n_read or job.n_cached for job in jobs]
-        prefill.advance(jobs, most)
-        for job, start in zip(jobs, before, strict=True):
-            assert job.n_read is not None
-            assert job.n_read - max(start, job.n_cached) <= most
-    return jobs
+    states = [PrefillState(Request([*prompt, 5], 1, SamplingParams(1), 0)) for prompt in prompts]
+    while not all(state.is_read for state in states):
+        before = [state.n_read or state.n_cached for state in states]
+        prefill.advance(states, most)
+        for state, start in zip(states, before, strict=True):
+            assert state.n_read is not None
+            assert state.n_read - max(start, state.n_cached) <= most
+    return states
 
 
 @torch.inference_mode()
@@ -45,26 +45,26 @@ def test_reading_on_is_reading_all(any_model: PreTrainedModel) -> None:
     others = [WORDS[: BLOCK - 1], [], [*WORDS[: 2 * BLOCK], 7, 8], [9] * 70]
     whole = _read(cold, [WORDS, *others])
     for most in (10_000, 10_000, 17, 1):
-        known = _read(warm, [WORDS, *others], most)
+        shared = _read(warm, [WORDS, *others], most)
         pieces = _read(cold, [WORDS, *others], most)
-        for one, other, job in zip(known, whole, pieces, strict=True):
-            assert other.n_cached == job.n_cached == 0
-            assert one.keys_values.keys() == other.keys_values.keys()
+        for first, other, state in zip(shared, whole, pieces, strict=True):
+            assert other.n_cached == state.n_cached == 0
+            assert first.keys_values.keys() == other.keys_values.keys()
             for layer, pair in other.keys_values.items():
-                for same in (one, job):
+                for same in (first, state):
                     torch.testing.assert_close(same.keys_values[layer], pair, atol=2e-5, rtol=1e-4)
-    assert [job.n_cached for job in known] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
+    assert [state.n_cached for state in shared] == [3 * BLOCK, 0, 0, 2 * BLOCK, BLOCK]
 
 
 @torch.inference_mode()
 def test_a_prompt_of_many_pieces_is_not_copied_for_each_of_them() -> None:
     prefill = Prefill(inference(tiny_model("gpt-neox")), 0)
-    job = PrefillState(Request([*WORDS, 5], 1, SamplingParams(1), 0))
-    places = set()
-    while not job.is_read:
-        prefill.advance([job], 2)
-        places.add(job.keys_values[0][0].data_ptr())
-    assert len(places) <= 2 + math.log2(len(WORDS))
+    state = PrefillState(Request([*WORDS, 5], 1, SamplingParams(1), 0))
+    positions = set()
+    while not state.is_read:
+        prefill.advance([state], 2)
+        positions.add(state.keys_values[0][0].data_ptr())
+    assert len(positions) <= 2 + math.log2(len(WORDS))
 
 
 @pytest.mark.parametrize("length", [BLOCK, BLOCK + 1, 2 * BLOCK + 1, 2 * BLOCK + 30])
@@ -101,7 +101,7 @@ def test_others_go_on_while_a_long_prompt_is_read(
         Request(WORDS, 2, SamplingParams(9), seed=4),
         Request([7, 8], 1, SamplingParams(40), seed=5),
     )
-    [one], [other] = (
+    [first], [other] = (
         generate(LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]), [request])
         for request in (long, short)
     )
@@ -109,19 +109,19 @@ def test_others_go_on_while_a_long_prompt_is_read(
     engine._scheduler.limits = PrefillLimits(16, 16)
     going = engine.submit(short)
     engine.step()
-    job, gone = engine.submit(long), engine.submit(long)
+    state, gone = engine.submit(long), engine.submit(long)
     n_steps = 0
-    while not job.n_begun:
+    while not state.n_begun:
         n_steps += 1
         engine.step()
-        assert len(engine.sampled(going, 0)) == 1 + n_steps
+        assert len(engine.sampled_ids(going, 0)) == 1 + n_steps
         if n_steps == 3:
             engine.abort(gone)
     assert n_steps == -(-(len(WORDS) - 1) // 16)
-    while job.n_left or going.n_left:
+    while state.n_left or going.n_left:
         engine.step()
-    for found, alone in ((job.results(), one), (going.results(), other)):
-        assert [c.token_ids for c in found] == [c.token_ids for c in alone]
+    for result, alone in ((state.results(), first), (going.results(), other)):
+        assert [c.token_ids for c in result] == [c.token_ids for c in alone]
     assert [c.finish for c in gone.results()] == ["abort"] * 2
     assert engine.counters.prompt_tokens == len(WORDS) + 2
 
@@ -134,11 +134,11 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
     engine._scheduler.limits = PrefillLimits(16, 16)
-    job = engine.submit(request)
+    state = engine.submit(request)
     for _ in range(n_steps):
         engine.step()
-    engine.abort(job)
-    assert [c.finish for c in job.results()] == ["abort"]
+    engine.abort(state)
+    assert [c.finish for c in state.results()] == ["abort"]
     [[again]] = generate(engine, [request])
     assert again.token_ids == alone.token_ids
     assert engine.counters.cached_tokens == 16 * n_steps // BLOCK * BLOCK
@@ -150,16 +150,16 @@ def test_new_weights_read_a_prompt_again(
     request = Request(WORDS, 1, SamplingParams(6), seed=4)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1)
     engine._scheduler.limits = PrefillLimits(16, 16)
-    job = engine.submit(request)
+    state = engine.submit(request)
     engine.step()
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(1.5)
     engine.publish(1)
-    while job.n_left:
+    while state.n_left:
         engine.step()
     [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
-    assert job.results()[0].token_ids == alone.token_ids
-    assert job.results()[0].policy_version == 1
+    assert state.results()[0].token_ids == alone.token_ids
+    assert state.results()[0].policy_version == 1
 
 
 def test_the_same_block_behind_another_is_another() -> None:
@@ -186,11 +186,11 @@ def test_what_is_found_is_what_was_written_and_no_more_is_kept(
         ids = blocks + [3] * n_more
         prefixes.keep(ids, _written(ids))
         assert len(prefixes) <= n_blocks * BLOCK
-        n, found = prefixes.longest(ids)
+        n, result = prefixes.longest(ids)
         assert n == min(len(blocks), n_blocks * BLOCK)  # the newest is there, its beginning first
         if n:
-            assert torch.equal(found[0][0], _written(ids[:n])[0][0])
-            assert torch.equal(found[0][1], -found[0][0])
+            assert torch.equal(result[0][0], _written(ids[:n])[0][0])
+            assert torch.equal(result[0][1], -result[0][0])
 
 
 def test_what_is_used_stays() -> None:

@@ -19,15 +19,17 @@ def test_the_batch_is_full_while_work_waits_and_shrinks_after(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     engine = LocalEngine(model, byte_tokenizer, max_rows=5, eos_ids=range(0, 250, 9))
-    jobs = [engine.submit(request) for request in _requests(n=4)]
+    states = [engine.submit(request) for request in _requests(n=4)]
     sizes = []
-    while any(job.n_left for job in jobs):
-        waiting = sum(job.request.n - job.n_begun for job in jobs)
+    while any(state.n_left for state in states):
+        waiting = sum(state.request.n - state.n_begun for state in states)
         before = engine.counters.completion_tokens
         engine.step()
         rows = engine.counters.completion_tokens - before
         sizes.append(rows)
-        running = sum(job.n_left for job in jobs) - sum(j.request.n - j.n_begun for j in jobs)
+        running = sum(state.n_left for state in states) - sum(
+            j.request.n - j.n_begun for j in states
+        )
         assert rows == 5 or waiting < 5
         assert running <= 5
     assert max(sizes) == 5
@@ -64,12 +66,12 @@ def test_groups_are_handed_over_as_they_are_done(
     handed: dict[int, list[Completion]] = {}
     tokens = []
 
-    def on_group(place: int, group: list[Completion]) -> None:
-        handed[place] = group
+    def on_group(index: int, group: list[Completion]) -> None:
+        handed[index] = group
         tokens.append(engine.counters.completion_tokens)
 
     groups = generate(engine, _requests(), on_group)
-    assert [handed[place] for place in range(len(groups))] == groups
+    assert [handed[index] for index in range(len(groups))] == groups
     assert tokens[0] < engine.counters.completion_tokens
 
 
@@ -79,8 +81,8 @@ def test_an_error_of_the_caller_leaves_the_engine_clean(
     engine = LocalEngine(model, byte_tokenizer, max_rows=4)
     expected = generate(engine, _requests())
 
-    def fail(place: int, group: list[Completion]) -> None:
-        raise KeyError(place)
+    def fail(index: int, group: list[Completion]) -> None:
+        raise KeyError(index)
 
     with pytest.raises(KeyError):
         generate(engine, _requests(), fail)
@@ -117,7 +119,7 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
         engine.step()
         assert second.n_begun == 0
         if first.n_left:
-            assert engine.sampled(second, 0) == []
+            assert engine.sampled_ids(second, 0) == []
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.3)
@@ -133,15 +135,15 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
 def test_a_prompt_that_new_weights_read_again_is_counted_once(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
 ) -> None:
-    """Not yet read, half read, and with a completion that still waits for its row."""
+    """Not yet read, half read, and with a completion that still waits for its slot."""
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
     engine._scheduler.limits = PrefillLimits(16, 16)
-    job = engine.submit(Request(list(range(70)), 2, SamplingParams(5), 0))
+    state = engine.submit(Request(list(range(70)), 2, SamplingParams(5), 0))
     for _ in range(n_steps):
         engine.step()
-    assert job.n_begun == (n_steps == 6)
+    assert state.n_begun == (n_steps == 6)
     engine.publish(1)
-    while job.n_left:
+    while state.n_left:
         engine.step()
     assert engine.counters.prompt_tokens == 70
 
@@ -162,18 +164,18 @@ def test_an_aborted_request_ends_and_the_others_go_on(
     requests = _requests()
     expected = generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests)
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids={257})
-    jobs = [engine.submit(request) for request in requests]
+    states = [engine.submit(request) for request in requests]
     for _ in range(3):
         engine.step()
-    engine.abort(jobs[0])
-    engine.abort(jobs[3])
-    while any(job.n_left for job in jobs):
+    engine.abort(states[0])
+    engine.abort(states[3])
+    while any(state.n_left for state in states):
         engine.step()
-    assert [c.finish for c in jobs[0].results()] == ["abort"] * 3
-    assert [len(c.token_ids) for c in jobs[0].results()] == [3, 3, 3]
-    assert [c.token_ids for c in jobs[3].results()] == [[], [], []]
-    assert jobs[0].results()[1].token_ids == expected[0][1].token_ids[:3]
-    going_on = [jobs[1].results(), jobs[2].results()]
+    assert [c.finish for c in states[0].results()] == ["abort"] * 3
+    assert [len(c.token_ids) for c in states[0].results()] == [3, 3, 3]
+    assert [c.token_ids for c in states[3].results()] == [[], [], []]
+    assert states[0].results()[1].token_ids == expected[0][1].token_ids[:3]
+    going_on = [states[1].results(), states[2].results()]
     assert _ids(going_on) == _ids(expected[1:3])
     assert [c.finish for c in going_on[0]] == [c.finish for c in expected[1]]
     assert engine.step() == []
@@ -228,20 +230,20 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     request = Request([7, 8], 3, SamplingParams(20), 1)
     [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()), [request])
     engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
-    job = engine.submit(request)
+    state = engine.submit(request)
     for _ in range(5):
         engine.step()
-    so_far = engine.logprobs(job, 1).logprobs
-    cut = engine.cut(job, 1)
+    so_far = engine.logprobs(state, 1).logprobs
+    cut = engine.abort_completion(state, 1)
     assert cut.finish == "abort"
-    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled(job, 1)
-    assert cut.logprobs == so_far == engine.logprobs(job, 1).logprobs
+    assert cut.token_ids == alone[1].token_ids[:5] == engine.sampled_ids(state, 1)
+    assert cut.logprobs == so_far == engine.logprobs(state, 1).logprobs
     assert so_far == pytest.approx(alone[1].logprobs[:5], abs=1e-5)
     with pytest.raises(EngineError, match="not being sampled"):
-        engine.cut(job, 1)
-    while job.n_left:
+        engine.abort_completion(state, 1)
+    while state.n_left:
         engine.step()
-    assert [c.token_ids for c in job.results()[::2]] == [c.token_ids for c in alone[::2]]
+    assert [c.token_ids for c in state.results()[::2]] == [c.token_ids for c in alone[::2]]
 
 
 def test_a_request_ahead_begins_before_those_that_wait(
@@ -249,17 +251,18 @@ def test_a_request_ahead_begins_before_those_that_wait(
 ) -> None:
     law = SamplingParams(6)
     engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())
-    jobs = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
+    states = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
     engine.step()
-    jobs.append(engine.submit(Request([9], 1, law, 2), ahead=True))
-    done: list[int] = []
-    while len(done) < 3:
-        done += [jobs.index(job) for job in engine.step()]
-    assert done == [2, 0, 1]
+    states.append(engine.submit(Request([9], 1, law, 2), ahead=True))
+    result: list[int] = []
+    while len(result) < 3:
+        result += [states.index(state) for state in engine.step()]
+    assert result == [2, 0, 1]
     alone = generate(
-        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()), [job.request for job in jobs]
+        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()),
+        [state.request for state in states],
     )
-    assert _ids([job.results() for job in jobs]) == _ids(alone)
+    assert _ids([state.results() for state in states]) == _ids(alone)
 
 
 def test_without_text_everything_else_is_the_same(

@@ -58,8 +58,8 @@ def test_the_likeliest_are_told_under_the_law_of_their_row() -> None:
         torch.tensor([1.0, 0.5, 1.0, 1.0]), None, torch.tensor([2]),
         torch.tensor([2**62, 2**62, 2, 2**62]), torch.full((4,), 2.0),
     )  # fmt: skip
-    drawn = torch.tensor([2, 0, 1, 0]), torch.tensor([-0.25, -9.0, -9.0, -9.0])
-    first, second, third = top_logprobs(logits, law, {0: 4, 1: 1, 2: 3}, drawn)
+    sampled = torch.tensor([2, 0, 1, 0]), torch.tensor([-0.25, -9.0, -9.0, -9.0])
+    first, second, third = top_logprobs(logits, law, {0: 4, 1: 1, 2: 3}, sampled)
     assert [token for token, _ in first] == [1, 2, 0]  # the fourth cannot be drawn
     assert [p for _, p in first] == pytest.approx([math.log(1 / 2), -0.25, math.log(1 / 6)])
     assert first[1] == (2, -0.25)  # as it was said of the drawn one
@@ -88,13 +88,13 @@ def test_top_k_keeps_the_k_likeliest_and_scores_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top_p", "kept"), [(0.3, {0}), (0.45, {0, 2}), (0.75, {0, 2, 3}), (0.95, {0, 1, 2, 3})]
+    ("top_p", "remaining"), [(0.3, {0}), (0.45, {0, 2}), (0.75, {0, 2, 3}), (0.95, {0, 1, 2, 3})]
 )
-def test_top_p_keeps_the_fewest_that_reach_p(top_p: float, kept: set[int]) -> None:
+def test_top_p_keeps_the_fewest_that_reach_p(top_p: float, remaining: set[int]) -> None:
     probs = [0.4, 0.1, 0.3, 0.2]
     tokens, logprobs = _drawn(torch.tensor([probs]).log(), _law(1000, top_p=top_p))
-    assert set(tokens.tolist()) == kept
-    total = sum(probs[token] for token in kept)
+    assert set(tokens.tolist()) == remaining
+    total = sum(probs[token] for token in remaining)
     first = logprobs[tokens == 0][0].item()
     assert first == pytest.approx(math.log(probs[0] / total), abs=1e-6)
 

@@ -107,7 +107,7 @@ lengths = st.lists(st.integers(0, 9 * CHUNK), max_size=3)
 def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
     arrivals: list[list[int]], n_pieces: int, n_free: int
 ) -> None:
-    """The scheduler alone; a job whose prompt has been read is completed at once."""
+    """The scheduler alone; a request whose prompt has been read is completed at once."""
     slots = Slots(n_free, torch.device("cpu"))
     scheduler = Scheduler(slots, PrefillLimits(CHUNK, n_pieces * CHUNK))
     passed_over = None
@@ -118,17 +118,17 @@ def test_every_step_keeps_its_budget_and_every_prompt_gets_on(
         if not scheduler.requests:
             continue
         oldest = scheduler.requests[0]
-        jobs = scheduler.next_chunks()
-        read = {job: min(CHUNK, job.n_unread) for job in jobs}
-        assert jobs
+        states = scheduler.next_chunks()
+        read = {state: min(CHUNK, state.n_unread) for state in states}
+        assert states
         assert sum(read.values()) <= n_pieces * CHUNK
         assert oldest in read or oldest is not passed_over
         passed_over = None if oldest in read else oldest
-        for job, n in read.items():
-            job.n_read = (job.n_read or 0) + n
+        for state, n in read.items():
+            state.n_read = (state.n_read or 0) + n
         while (started := scheduler.start_next()) is not None:
-            job, [index] = started
-            assert scheduler.finish(job, index, Completion([], [], "", "abort", 0))
+            state, [index] = started
+            assert scheduler.finish(state, index, Completion([], [], "", "abort", 0))
     assert scheduler.requests == []
     assert scheduler.next_chunks() == []
 

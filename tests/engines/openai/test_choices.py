@@ -51,7 +51,7 @@ def test_thinking_is_turned_off_only_when_it_is_asked_for() -> None:
                 Piece("answer", "5"),
                 "stop",
             ]
-    first, second = server.asked
+    first, second = server.requests
     assert first["stream"] is True
     assert "thinking" not in first
     assert second["thinking"] == {"type": "disabled"}

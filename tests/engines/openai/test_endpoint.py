@@ -42,15 +42,15 @@ def closed_port() -> str:
 def test_our_server_is_understood(server: Server) -> None:
     with Endpoint(f"{server.url}/v1/") as endpoint:
         assert endpoint.model == "tiny"  # its aliases are no other models
-        [one] = endpoint.complete(QUESTION, SAMPLING, seed=5)
+        [completion] = endpoint.complete(QUESTION, SAMPLING, seed=5)
         [again] = endpoint.complete(QUESTION, SAMPLING, seed=5)
         counters = endpoint.counters
     body = server.ask(temperature=1.0, top_p=1.0).json()
     message = body["choices"][0]["message"]
-    assert one == again
-    assert (one.token_ids, one.logprobs, one.finish) == ([], [], "length")
+    assert completion == again
+    assert (completion.token_ids, completion.logprobs, completion.finish) == ([], [], "length")
     assert message["content"] == ""
-    assert one.text == f"<think>{message['reasoning_content']}"
+    assert completion.text == f"<think>{message['reasoning_content']}"
     assert counters.completion_tokens == 48
     assert counters.prompt_tokens == 2 * body["usage"]["prompt_tokens"]
 
@@ -66,15 +66,15 @@ def test_more_completions_than_the_server_gives_at_once(server: Server) -> None:
     with Endpoint(f"{server.url}/v1", "tiny") as endpoint:
         three = endpoint.complete(QUESTION, SAMPLING, seed=5, n=3)
         nine = endpoint.complete(QUESTION, SAMPLING, seed=5, n=9)
-    assert len({one.text for one in three}) == 3
-    assert len({one.text for one in nine}) == 9
+    assert len({completion.text for completion in three}) == 3
+    assert len({completion.text for completion in nine}) == 9
     assert nine[0] == three[0]
 
 
 def test_our_server_refuses_in_its_own_words(server: Server) -> None:
-    with Endpoint(server.url, "other") as endpoint, pytest.raises(EngineError) as told:
+    with Endpoint(server.url, "other") as endpoint, pytest.raises(EngineError) as error:
         endpoint.complete(QUESTION, SAMPLING, seed=5)
-    assert "There is no such model here; /v1/models lists " in str(told.value)
+    assert "There is no such model here; /v1/models lists " in str(error.value)
     long = (Message("user", "7x + 3 = 38 " * 200),)
     with (
         Endpoint(server.url, "tiny") as endpoint,
@@ -96,7 +96,7 @@ def test_the_request_says_what_matters_and_no_more(waits: list[float]) -> None:
         )
         endpoint.complete(past, SamplingParams(9, 0.5, 0.9), seed=3)
         endpoint.complete(QUESTION, SamplingParams(9, top_k=7, stop=("!",)), seed=3, n=1)
-    [first, second] = server.asked
+    [first, second] = server.requests
     turns = [{"role": m.role, "content": m.content} for m in past]
     assert first == {"model": "m", "messages": turns, "max_tokens": 9, "temperature": 0.5,
                      "top_p": 0.9, "seed": 3}  # fmt: skip
@@ -131,9 +131,9 @@ def test_every_dialect_becomes_one_text(
     reply: Reply, text: str, finish: str, waits: list[float]
 ) -> None:
     with scripted([reply]) as server, asking(server.url, waits) as endpoint:
-        [one] = endpoint.complete(QUESTION, SAMPLING, 0)
-    assert (one.text, one.finish) == (text, finish)
-    one.text.encode()
+        [completion] = endpoint.complete(QUESTION, SAMPLING, 0)
+    assert (completion.text, completion.finish) == (text, finish)
+    completion.text.encode()
 
 
 @pytest.mark.parametrize(
@@ -144,21 +144,21 @@ def test_tags_inside_parts_are_not_well_formed_and_crash_nothing(
 ) -> None:
     reply = said(content, reasoning_content=reasoning)
     with scripted([reply]) as server, asking(server.url, waits) as endpoint:
-        [one] = endpoint.complete(QUESTION, SAMPLING, 0)
-    assert not parse(one.text).well_formed
+        [completion] = endpoint.complete(QUESTION, SAMPLING, 0)
+    assert not parse(completion.text).well_formed
 
 
 @pytest.mark.parametrize("first", [refusal(400, "n must be 1"), said("0")])
 def test_a_server_without_n_is_asked_one_by_one(first: Reply, waits: list[float]) -> None:
-    def script(place: int, body: Body) -> Reply:
+    def script(index: int, body: Body) -> Reply:
         return first if "n" in body else said(str(body["seed"]))
 
     with scripted(script) as server, asking(server.url, waits) as endpoint:
-        texts = [one.text for one in endpoint.complete(QUESTION, SAMPLING, 10, n=3)]
+        texts = [completion.text for completion in endpoint.complete(QUESTION, SAMPLING, 10, n=3)]
         endpoint.complete(QUESTION, SAMPLING, 10, n=3)
     assert texts[1:] == ["11", "12"]
     assert texts[0] == ("10" if first.status == 400 else "0")
-    assert sum("n" in body for body in server.asked) == 1
+    assert sum("n" in body for body in server.requests) == 1
 
 
 # Servers in trouble
@@ -167,15 +167,17 @@ def test_a_server_without_n_is_asked_one_by_one(first: Reply, waits: list[float]
 def test_trouble_that_passes_is_waited_for(waits: list[float]) -> None:
     replies = [Reply("", 503), refusal(500, "boom"), Reply('{"choices": [', 200), said("5")]
     with scripted(replies) as server, asking(server.url, waits) as endpoint:
-        [one] = endpoint.complete(QUESTION, SAMPLING, 0)
-    assert one.text == "5"
+        [completion] = endpoint.complete(QUESTION, SAMPLING, 0)
+    assert completion.text == "5"
     assert waits == [0.5, 1.0, 2.0]
-    assert len(server.asked) == 4
+    assert len(server.requests) == 4
 
 
 def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits: list[float]) -> None:
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
-    replies = [refusal(429, "slow", Retry_After=asked) for asked in ("2", "9999", soon, "later")]
+    replies = [
+        refusal(429, "slow", Retry_After=requests) for requests in ("2", "9999", soon, "later")
+    ]
     with scripted([*replies, said("5")]) as server, asking(server.url, waits) as endpoint:
         endpoint.complete(QUESTION, SAMPLING, 0)
     assert waits[:2] == [2.0, 60.0]
@@ -184,7 +186,7 @@ def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits: list[float]) -
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "expected"),
     [
         (refusal(500, "out of memory"), "HTTP 500: out of memory"),
         (Reply("<html>", 502, {"Content-Type": "text/html"}), "HTTP 502: Bad Gateway"),
@@ -196,7 +198,7 @@ def test_a_wait_the_server_names_is_obeyed_within_a_minute(waits: list[float]) -
     ],
 )
 def test_trouble_that_stays_is_told_after_the_last_try(
-    reply: Reply, told: str, waits: list[float]
+    reply: Reply, expected: str, waits: list[float]
 ) -> None:
     with (
         scripted([reply]) as server,
@@ -204,12 +206,14 @@ def test_trouble_that_stays_is_told_after_the_last_try(
         pytest.raises(EngineError) as failure,
     ):
         endpoint.complete(QUESTION, SAMPLING, 0)
-    assert f"The server at {server.url} gave no answer in 3 tries ({told})" in str(failure.value)
-    assert len(server.asked) == 3
+    assert f"The server at {server.url} gave no answer in 3 tries ({expected})" in str(
+        failure.value
+    )
+    assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "expected"),
     [
         (refusal(401, f"wrong key {KEY}"), r"refuses \(HTTP 401\): wrong key \*\*\*. Give the key"),
         (refusal(404, "no model"), "no model. See whether the address is right"),
@@ -219,15 +223,15 @@ def test_trouble_that_stays_is_told_after_the_last_try(
     ],
 )
 def test_trouble_that_will_not_pass_is_told_at_once(
-    reply: Reply, told: str, waits: list[float]
+    reply: Reply, expected: str, waits: list[float]
 ) -> None:
     with (
         scripted([reply]) as server,
         asking(server.url, waits, api_key=KEY) as endpoint,
-        pytest.raises(EngineError, match=told) as failure,
+        pytest.raises(EngineError, match=expected) as failure,
     ):
         endpoint.complete(QUESTION, SAMPLING, 0)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert KEY not in f"{failure.value}{endpoint!r}{endpoint._client!r}"
 
 
@@ -289,33 +293,33 @@ def test_the_route_may_stand_in_the_address(waits: list[float]) -> None:
 
 
 def test_many_are_asked_at_once_and_answered_in_order(waits: list[float]) -> None:
-    def script(place: int, body: Body) -> Reply:
+    def script(index: int, body: Body) -> Reply:
         refused = refusal(400, "too long")
         reply = said(str(body["seed"]))
-        return refused if body["seed"] == 4 else Reply(reply.body, after_s=0.02 * (place % 3))
+        return refused if body["seed"] == 4 else Reply(reply.body, after_s=0.02 * (index % 3))
 
-    asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(12)]
-    seen: dict[int, CompletionsOrError] = {}
+    requests = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(12)]
+    observed: dict[int, CompletionsOrError] = {}
     with scripted(script) as server, asking(server.url, waits, concurrency=3) as endpoint:
-        answers = endpoint.complete_many(asked, seen.__setitem__)
+        answers = endpoint.complete_many(requests, observed.__setitem__)
         assert endpoint.complete_many([]) == []
     texts = [a if isinstance(a, EngineError) else a[0].text for a in answers]
     assert isinstance(texts.pop(4), RefusedError)
     assert texts == [str(seed) for seed in range(12) if seed != 4]
-    assert seen == dict(enumerate(answers))
+    assert observed == dict(enumerate(answers))
     assert 1 < server.most_at_once <= 3
 
 
 def test_a_server_that_is_gone_is_not_asked_a_hundred_times(waits: list[float]) -> None:
-    asked = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(100)]
+    requests = [EndpointRequest(QUESTION, SAMPLING, seed) for seed in range(100)]
     with (
         scripted([refusal(500, "gone")]) as server,
         asking(server.url, waits, retries=0, concurrency=2) as endpoint,
     ):
-        answers = endpoint.complete_many(asked)
+        answers = endpoint.complete_many(requests)
     assert all(isinstance(answer, EngineError) for answer in answers)
     assert len(answers) == 100
-    assert 4 <= len(server.asked) <= 6
+    assert 4 <= len(server.requests) <= 6
 
 
 def test_no_model_is_told_once_for_all(waits: list[float]) -> None:

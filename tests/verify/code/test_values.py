@@ -36,17 +36,19 @@ plain = st.recursive(
 def test_what_is_encoded_over_there_is_what_is_meant_here(value: object) -> None:
     over = json.loads(json.dumps(encode(value)))
     values.check(over)
-    assert over == json.loads(json.dumps(values.coded(value)))
+    assert over == json.loads(json.dumps(values.encoded(value)))
     assert decode(over) == value
     assert type(decode(over)) is type(value)
     assert values.same(over, over)
-    assert isinstance(values.shown(over), str)
+    assert isinstance(values.display(over), str)
 
 
 @given(plain, plain)
 def test_same_is_symmetric_but_for_floats_and_agrees_with_python(a: object, b: object) -> None:
     if a == b:
-        assert values.same(values.coded(a), values.coded(b)) or _holds(a, bool) != _holds(b, bool)
+        assert values.same(values.encoded(a), values.encoded(b)) or _holds(a, bool) != _holds(
+            b, bool
+        )
 
 
 def _holds(value: object, kind: type) -> bool:
@@ -86,7 +88,7 @@ def _holds(value: object, kind: type) -> bool:
     ],
 )
 def test_same_by_hand(got: object, expected: object, is_same: bool) -> None:
-    assert values.same(values.coded(got), values.coded(expected)) is is_same
+    assert values.same(values.encoded(got), values.encoded(expected)) is is_same
 
 
 def test_a_lying_number_arrives_as_the_number_it_is() -> None:
@@ -140,10 +142,10 @@ def test_nesting_is_bounded() -> None:
 
 def test_what_is_not_data_cannot_be_expected() -> None:
     with pytest.raises(ValueError, match="object is not plain data"):
-        values.coded([object()])
+        values.encoded([object()])
 
 
 def test_values_are_shown_short() -> None:
-    assert values.shown(values.coded((1, "a", {2: None}))) == "(1, 'a', {2: None})"
-    assert values.shown(values.coded((1,))) == "(1,)"
-    assert len(values.shown(values.coded(list(range(10_000))))) <= values.MAX_SHOWN
+    assert values.display(values.encoded((1, "a", {2: None}))) == "(1, 'a', {2: None})"
+    assert values.display(values.encoded((1,))) == "(1,)"
+    assert len(values.display(values.encoded(list(range(10_000))))) <= values.MAX_SHOWN

@@ -83,9 +83,9 @@ def test_many_threads_share_a_pool(slow_worker: Path) -> None:
     with Pool(size=2, budget_s=0.3, worker=slow_worker) as pool:
         answers = [str(i % 3) if i % 8 else "late" for i in range(32)]
         with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda answer: pool.ask("1", answer).same, answers))
+            result = list(threads.map(lambda answer: pool.ask("1", answer).same, answers))
         assert len(children() - before) <= 4
-    assert found == [None if answer == "late" else answer == "1" for answer in answers]
+    assert result == [None if answer == "late" else answer == "1" for answer in answers]
     assert children() == before
     assert threading.active_count() == n_threads
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 from r1kit.errors import SandboxError
 from r1kit.verify.sandbox import Job, Level, Sandbox, kernel, seccomp
 from r1kit.verify.sandbox.attacks import ATTACKS
-from r1kit.verify.sandbox.attacks.scene import judge
+from r1kit.verify.sandbox.attacks.testbed import run_attack
 
 
 def refuse_namespaces() -> None:
@@ -41,9 +41,9 @@ def main(level: Level, *where: str) -> None:
     try:
         with Sandbox(level, n_workers=1) as sandbox:
             attacks = [a for a in ATTACKS if not a.only_strict or sandbox.level == "strict"]
-            found = [asdict(judge(sandbox, attack)) for attack in attacks]
+            result = [asdict(run_attack(sandbox, attack)) for attack in attacks]
             ending = sandbox.run(Job("print(6 * 7)"))
-            answer = {"level": sandbox.level, "found": found, "after": ending.stdout.decode()}
+            answer = {"level": sandbox.level, "found": result, "after": ending.stdout.decode()}
     except SandboxError as error:
         answer = {"refused": str(error), "code": error.exit_code}
     print(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""The escape suite: held at every level and as several users, and biting where there is no cage."""
+"""The escape suite: held at every level and as several users, effective when unconfined."""
 
 import functools
 import json
@@ -18,9 +18,9 @@ from r1kit.types import Json
 from r1kit.verify.sandbox import Level, Sandbox
 from r1kit.verify.sandbox.attacks import ATTACKS
 from r1kit.verify.sandbox.attacks.attack import Attack
-from r1kit.verify.sandbox.attacks.scene import STDIN, judge, scene
+from r1kit.verify.sandbox.attacks.testbed import STDIN, open_testbed, run_attack
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 SUITE = Path(__file__).parent / "suite.py"
 PACKAGE = Path(__file__).parents[3] / "r1kit"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -49,29 +49,31 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
     if attack.only_strict and sandbox.level != "strict":
         pytest.skip("not promised at this level")
-    finding = judge(sandbox, attack)
+    finding = run_attack(sandbox, attack)
     assert finding.passed, finding.what
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to win where there is no cage")
+@pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to succeed unconfined")
 @pytest.mark.parametrize(
-    "attack", [a for a in ATTACKS if a.bites], ids=lambda attack: attack.name.replace(" ", "-")
+    "attack",
+    [a for a in ATTACKS if a.effective],
+    ids=lambda attack: attack.name.replace(" ", "-"),
 )
 def test_without_a_cage_the_attack_wins(attack: Attack, tmp_path: Path) -> None:
-    with scene() as around:
-        said = [b"", b""]
+    with open_testbed() as around:
+        output = [b"", b""]
         for program in filter(None, (attack.program, attack.then)):
             command = [sys.executable, "-I", "-S", "-c", around.program(program)]
-            done = subprocess.run(
+            result = subprocess.run(
                 command, input=STDIN, capture_output=True, timeout=20, cwd=tmp_path, check=False
             )
-            said = [said[0] + done.stdout, said[1] + done.stderr]
+            output = [output[0] + result.stdout, output[1] + result.stderr]
         deadline = time.monotonic() + 1  # a signal takes its time
-        while not (harm := around.harm(*said)) and time.monotonic() < deadline:
+        while not (harm := around.harm(*output)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if not harm:
-            unknown = b"Function not implemented" in said[1] or b"Errno 1]" in said[1]
-            assert unknown, said  # a kernel without the call; a container that forbids it
+            unknown = b"Function not implemented" in output[1] or b"Errno 1]" in output[1]
+            assert unknown, output  # a kernel without the call; a container that forbids it
             pytest.skip("the machine itself does not allow it")
 
 
@@ -86,9 +88,9 @@ def test_the_attacks_that_the_documentation_names_exist() -> None:
 def run_suite(command: list[str], *arguments: str) -> Json:
     """The text of the suite travels by -c: the other user cannot read this folder."""
     code = SUITE.read_text(encoding="utf-8")
-    done = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    answer: Json = json.loads(done.stdout)
+    result = subprocess.run([*command, "-c", code, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    answer: Json = json.loads(result.stdout)
     return answer
 
 

@@ -14,7 +14,7 @@ import pytest
 from r1kit.errors import SandboxError
 from r1kit.verify.sandbox import Job, Level, Limits, RunResult, Sandbox, layers, pool
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the cage is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +140,17 @@ def test_a_worker_that_hangs_is_ended_and_its_box_removed(monkeypatch: pytest.Mo
     monkeypatch.setattr(pool, "_GRACE_S", 0.3)
     before = set(children(os.getpid()))
     with Sandbox("standard", n_workers=1) as sandbox:
-        box = Path(sandbox.run(Job("import os; print(os.getcwd())")).stdout.decode().strip())
-        assert box.exists()
+        work_folder = Path(
+            sandbox.run(Job("import os; print(os.getcwd())")).stdout.decode().strip()
+        )
+        assert work_folder.exists()
         [keeper] = set(children(os.getpid())) - before
         [worker] = children(keeper)
         os.kill(worker, signal.SIGSTOP)
         assert sandbox.run(Job("print(2)", limits=Limits(wall_s=0.5))).stdout == b"2\n"
         assert not is_alive(keeper)
         assert not is_alive(worker)
-    assert not box.exists()
+    assert not work_folder.exists()
 
 
 def test_a_closed_sandbox_says_so() -> None:
@@ -157,9 +159,9 @@ def test_a_closed_sandbox_says_so() -> None:
 
 
 def test_every_layer_is_told_with_a_reason() -> None:
-    told = {layer.name: layer.why for layer in layers()}
-    assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= told.keys()
-    assert all(told.values())
+    actual = {layer.name: layer.why for layer in layers()}
+    assert {"namespaces", "own root", "Landlock", "seccomp", "rlimits"} <= actual.keys()
+    assert all(actual.values())
 
 
 def test_no_zombie_no_orphan_and_no_descriptor_after_many_runs() -> None:
@@ -200,7 +202,7 @@ def test_killing_the_caller_leaves_nothing(level: Level) -> None:
         if caller.stdout.readline() != b"running\n":
             pytest.skip(f"no level {level}: {caller.stderr.read().decode()[-300:]}")
         family = descendants(caller.pid)
-        boxes = set(Path("/tmp").glob("r1-box-*"))
+        work_folders = set(Path("/tmp").glob("r1-box-*"))
         assert len(family) == 6 + 2 * may_fork  # two keepers, workers, candidates, their children
         caller.kill()
     deadline = time.monotonic() + 5
@@ -208,7 +210,7 @@ def test_killing_the_caller_leaves_nothing(level: Level) -> None:
         time.sleep(0.02)
     assert [pid for pid in family if is_alive(pid)] == []
     if level == "standard":
-        assert len(boxes & set(Path("/tmp").glob("r1-box-*"))) <= len(boxes) - 2
+        assert len(work_folders & set(Path("/tmp").glob("r1-box-*"))) <= len(work_folders) - 2
 
 
 @pytest.mark.parametrize("level", ["strict", "standard"])

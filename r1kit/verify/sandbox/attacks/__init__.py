@@ -1,4 +1,4 @@
-"""The escape suite: programs that try to escape the sandbox, and a judge that checks from outside.
+"""The escape suite: programs that try to escape, and a testbed that checks from outside.
 
 `r1 doctor --attack` runs it; the tests run it at every level and under several uids.
 """

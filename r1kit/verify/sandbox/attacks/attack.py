@@ -1,14 +1,14 @@
 """The type of an attack. A successful program prints MARK or the secret, or leaves an effect.
 
-In a program, placeholders such as @SECRET_FILE@ stand for objects that the judge has set up
-(`scene.py`). A program's claim of success is believed; its claim of failure is not.
+In a program, placeholders such as @SECRET_FILE@ stand for objects that the testbed has set up
+(`testbed.py`). A program's claim of success is believed; its claim of failure is not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from r1kit.verify.sandbox.job import How, Limits
+from r1kit.verify.sandbox.job import Ending, Limits
 
 QUICK = Limits(wall_s=0.6, cpu_s=0.5, memory_mb=96, output_bytes=1 << 16, disk_mb=2, files=32)
 FAMILY = Limits(
@@ -30,12 +30,12 @@ class Attack:
     then: str = ""
     """a second program, run next by the same worker; its output counts as well"""
     limits: Limits = QUICK
-    ends: tuple[How, ...] = ()
+    ends: tuple[Ending, ...] = ()
     """endings with which the attack counts as failed; () means any ending except "sandbox" """
     only_strict: bool = False
     """True if the attack is known to succeed at level standard (documented in docs/security.md)"""
-    bites: bool = True
-    """True if the attack succeeds without a cage, so that its failure in one is meaningful; the
+    effective: bool = True
+    """True if the attack is effective without confinement, so that its failure is meaningful; the
     tests check this"""
     expected: bytes | None = None
     """stdout that an honest program must print"""

@@ -20,17 +20,23 @@ for thing in gc.get_objects():
 """
 
 
-def _read(name: str, tries: str, path: str, *, bites: bool = True) -> Attack:
-    return Attack(name, tries, _FS, f"print(open({path!r}, errors='replace').read())", bites=bites)
+def _read(name: str, tries: str, path: str, *, effective: bool = True) -> Attack:
+    return Attack(
+        name,
+        tries,
+        _FS,
+        f"print(open({path!r}, errors='replace').read())",
+        effective=effective,
+    )
 
 
-def _write(name: str, tries: str, code: str, *, bites: bool = True) -> Attack:
-    return Attack(name, tries, _FS, f"import os, sys\n{code}", bites=bites)
+def _write(name: str, tries: str, code: str, *, effective: bool = True) -> Attack:
+    return Attack(name, tries, _FS, f"import os, sys\n{code}", effective=effective)
 
 
 ALL = (
     Attack("gold in frames", "find the expected output in frames and objects", ("own process",),
-           _WALK, bites=False, source="LiveCodeBench's grader, where it works"),
+           _WALK, effective=False, source="LiveCodeBench's grader, where it works"),
     Attack("secrets in the environment", "print the environment", ("empty environment",),
            "import os; print(dict(os.environ))"),
     Attack("caller's environment", "read it from /proc", _FS,
@@ -52,18 +58,19 @@ ALL = (
     Attack("a symbolic link", "read through a link in the work folder", _FS,
            "import os; os.symlink('@SECRET_FILE@', 'x'); print(open('x').read())"),
     Attack("a hard link", "read through a hard link", (*_FS, "seccomp"),
-           "import os; os.link('@SECRET_FILE@', 'x'); print(open('x').read())", bites=False),
+           "import os; os.link('@SECRET_FILE@', 'x'); print(open('x').read())", effective=False),
     Attack("inherited descriptors", "use what was left open", ("closed descriptors",),
            "import os, stat\nfor n in range(3, 1024):\n  try: mode = os.fstat(n).st_mode\n"
            "  except OSError: continue\n"
-           "  if not stat.S_ISDIR(mode): print('@MARK@')", bites=False),
+           "  if not stat.S_ISDIR(mode): print('@MARK@')", effective=False),
     Attack("inherited folders", "climb out of an open folder", _FS,
            "import os\nfor n in range(3, 1024):\n"
            "  try: print(os.read(os.open('../' * 12 + '@SECRET_FILE@', 0, dir_fd=n), 1000))\n"
-           "  except OSError: pass", bites=False),
+           "  except OSError: pass", effective=False),
     Attack("accounts", "read /etc/passwd", _FS, "open('/etc/passwd').read(); print('@MARK@')"),
     Attack("root's home", "list /root", _FS,
-           "import os; os.listdir('/root'); open('/root/.bashrc'); print('@MARK@')", bites=False),
+           "import os; os.listdir('/root'); open('/root/.bashrc'); print('@MARK@')",
+           effective=False),
     Attack("this package", "list r1kit's own folder", _FS,
            "import os; os.listdir('@REPO@'); print('@MARK@')"),
     Attack("other jobs", "list the folders of other jobs", _FS,
@@ -84,10 +91,10 @@ ALL = (
     _write("left-overs in shared memory", "leave a file in /dev/shm",
            "open('/dev/shm/@NAME@-left', 'w')"),
     _write("the standard library", "poison it for the next job",
-           "open(os.__file__, 'a').close(); print('@MARK@')", bites=False),
+           "open(os.__file__, 'a').close(); print('@MARK@')", effective=False),
     _write("a device", "make and read the disk's device",
            "os.mknod('d', 0o60600, os.makedev(254, 0)); os.open('d', 0); print('@MARK@')",
-           bites=False),
+           effective=False),
     Attack("a message to the next job", "leave a file in the work folder", ("mounts",),
            "open('left', 'w').write('x')",
            then="import os; 'left' in os.listdir('.') and print('@MARK@')"),
@@ -99,5 +106,5 @@ ALL = (
            then="import os; os.stat('.').st_mtime == 77 and print('@MARK@')"),
     Attack("a module for the next job", "change a module in memory", ("own process",),
            "import math; math.pi = 3",
-           then="import math; math.pi == 3 and print('@MARK@')", bites=False),
+           then="import math; math.pi == 3 and print('@MARK@')", effective=False),
 )  # fmt: skip

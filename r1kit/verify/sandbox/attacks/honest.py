@@ -1,4 +1,4 @@
-"""Honest programs, which must work unchanged in the cage."""
+"""Honest programs, which must work unchanged in the sandbox."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ _ROOMY = replace(QUICK, wall_s=5.0, cpu_s=5.0, memory_mb=256)
 def _works(name: str, program: str, expected: str, *, only_strict: bool = False) -> Attack:
     return Attack(
         f"honest: {name}", "do its work", (), program,
-        limits=_ROOMY, ends=("exit",), bites=False,
+        limits=_ROOMY, ends=("exit",), effective=False,
         expected=expected.encode(), only_strict=only_strict,
     )  # fmt: skip
 

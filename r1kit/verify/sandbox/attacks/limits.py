@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from r1kit.verify.sandbox.attacks.attack import FAMILY, QUICK, SHORT, Attack
-from r1kit.verify.sandbox.job import How
+from r1kit.verify.sandbox.job import Ending
 
 _FORK_BOMB = """
 import os
@@ -77,10 +77,10 @@ for _ in range(20):
 """
 
 
-def _bomb(name: str, tries: str, layer: str, program: str, *ends: How) -> Attack:
+def _bomb(name: str, tries: str, layer: str, program: str, *ends: Ending) -> Attack:
     # Attacks that should hit a time limit get a short one; the others get slack for a busy machine.
     limits = SHORT if {"wall", "cpu"} & set(ends) else replace(QUICK, wall_s=5.0, cpu_s=5.0)
-    return Attack(name, tries, (layer,), program, limits=limits, ends=ends, bites=False)
+    return Attack(name, tries, (layer,), program, limits=limits, ends=ends, effective=False)
 
 
 ALL = (
@@ -108,12 +108,12 @@ ALL = (
           "signal", "memory", "exit", "cpu", "wall"),
     Attack("memory of parent and children", "take memory in many processes", ("rlimits",),
            _FAMILY_MEMORY,
-           limits=FAMILY, bites=False),
-    Attack("fork bomb", "fork for ever", ("seccomp",), _FORK_BOMB, limits=SHORT, bites=False),
+           limits=FAMILY, effective=False),
+    Attack("fork bomb", "fork for ever", ("seccomp",), _FORK_BOMB, limits=SHORT, effective=False),
     Attack("fork bomb of parent and children", "fork for ever if allowed", ("rlimits",),
-           _FORK_BOMB, limits=replace(FAMILY, wall_s=0.15), bites=False),
+           _FORK_BOMB, limits=replace(FAMILY, wall_s=0.15), effective=False),
     Attack("more children than allowed", "count how far it gets", ("rlimits",), _COUNTED_FORKS,
-           limits=FAMILY, bites=False),
+           limits=FAMILY, effective=False),
     _bomb("thread bomb", "start threads for ever", "rlimits", _THREAD_BOMB,
           "exit", "wall", "cpu", "memory", "signal"),
     _bomb("one big file", "fill the disk", "rlimits",
@@ -131,5 +131,5 @@ ALL = (
     _bomb("raise the limits", "have no limits", "rlimits", _RAISE, "exit"),
     Attack("a core dump", "leave its memory on disk", ("rlimits",),
            "import resource, os\nif resource.getrlimit(resource.RLIMIT_CORE)[1]: print('@MARK@')\n"
-           "os.abort()", limits=QUICK, ends=("signal",), bites=False),
+           "os.abort()", limits=QUICK, ends=("signal",), effective=False),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The judge: sets up targets to steal or harm, runs an attack, and checks its effects.
+"""The testbed: sets up targets to steal or harm, runs an attack, and checks its effects.
 
 Secrets are random for each run. All checks are made from outside the candidate: files, servers, a
 victim process, the process table. Linux only, because it reads /proc.
@@ -42,7 +42,7 @@ class AttackOutcome:
 
 
 @dataclass
-class Scene:
+class Testbed:
     """The targets that an attack may find, and the checks of its effects."""
 
     folder: Path
@@ -53,7 +53,7 @@ class Scene:
     strangers: set[int]  # pids at the depth of candidates that existed before the attack
 
     def program(self, text: str) -> str:
-        """Return the program of an attack with its placeholders filled in for this scene."""
+        """Return the program of an attack with its placeholders filled in for this testbed."""
         tcp, udp = (self.servers[kind].getsockname()[1] for kind in ("tcp", "udp"))
         placeholders = {
             "SECRET_FILE": self.folder / "secret",
@@ -100,10 +100,10 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
+def open_testbed() -> Iterator[Testbed]:
     """Set up a secret and a file, a victim process, and servers; remove them all afterwards."""
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="r1-scene-"))
+        folder = Path(tempfile.mkdtemp(prefix="r1-testbed-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o777)
         secret = f"r1-secret-{secrets.token_hex(16)}"
@@ -118,12 +118,12 @@ def scene() -> Iterator[Scene]:
             stack.callback((shared_folder / f"{folder.name}-left").unlink, missing_ok=True)
         servers = {kind: stack.enter_context(s) for kind, s in _serve(folder).items()}
         mark = f"won-{secrets.token_hex(8)}"
-        yield Scene(folder, secret, mark, victim, servers, strangers=_candidate_pids())
+        yield Testbed(folder, secret, mark, victim, servers, strangers=_candidate_pids())
 
 
-def judge(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
-    """Run one attack in a scene of its own. The sandbox must have exactly one worker."""
-    with scene() as targets:
+def run_attack(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
+    """Run one attack in a testbed of its own. The sandbox must have exactly one worker."""
+    with open_testbed() as targets:
         gold = (
             targets.secret
         )  # a target in our frames and memory, for the attacks that search there

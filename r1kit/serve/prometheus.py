@@ -58,5 +58,5 @@ class _Engines(Collector):
             metric = Metric(name, documentation, kind)
             for model in self._served:
                 sample = f"{name}_total" if kind == "counter" else name
-                metric.add_sample(sample, {"model": model.name}, value(model.vitals))
+                metric.add_sample(sample, {"model": model.name}, value(model.stats))
             yield metric

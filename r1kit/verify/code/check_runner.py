@@ -1,13 +1,13 @@
 """Run test code such as HumanEval's `check(candidate)` in a process without the candidate.
 
 Test code contains the correct answers, so the candidate must not share its process. The test code
-runs alone in the sandbox, at least twice, with a stand-in as its `candidate`:
+runs alone in the sandbox, at least twice, with a stub as its `candidate`:
 
-1. Rehearsal: assertions are ignored, and the stand-in records the calls. It returns an object that
+1. Recording: assertions are ignored, and the stub records the calls. It returns an object that
    supports every operation.
 2. The candidate executes these calls in a separate process (calls.py).
-3. The stand-in returns the recorded results, and the assertions decide. If there is a new call (its
-   arguments depend on earlier results), the rehearsal is repeated with the results known so far.
+3. The stub returns the recorded results, and the assertions decide. If there is a new call (its
+   arguments depend on earlier results), the recording is repeated with the results known so far.
 
 Only data passes between the processes. Departure: the test code does not see in-place changes of
 arguments by the candidate, and functions cannot be arguments or results.
@@ -23,7 +23,7 @@ from typing import Any
 
 from r1kit.files.untrusted import read_json
 from r1kit.verify.code import values
-from r1kit.verify.code.calls import NO_TIME, Args, Result, call, why
+from r1kit.verify.code.calls import NO_TIME, EncodedArgs, Result, call, why
 from r1kit.verify.code.tests import CheckTest
 from r1kit.verify.sandbox import Job, Limits, Sandbox
 
@@ -136,7 +136,7 @@ _main()
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """The outcome of the test code."""
 
     passed: bool | None
@@ -150,7 +150,7 @@ class _FaultError(Exception):
 
 def run_check(
     sandbox: Sandbox, program: str, test: CheckTest, limits: Limits, deadline: float
-) -> Checked:
+) -> CheckResult:
     """Test the program's function with the test code."""
     try:
         calls = _first_calls(sandbox, test)
@@ -158,33 +158,35 @@ def run_check(
             results = call(sandbox, program, test.entry_point, calls, limits, deadline)
             errors = [r for r in results if r.error and r.exception is None]
             if errors:
-                return Checked(None if errors[0].is_graders_fault else False, errors[0].error or "")
+                return CheckResult(
+                    None if errors[0].is_graders_fault else False, errors[0].error or ""
+                )
             call_results = list(zip(calls, results, strict=True))
             reply = _run(sandbox, test, call_results, is_rehearsal=False)
             if not reply["missing"]:
-                return Checked(reply["failure"] is None, reply["failure"] or "passes")
+                return CheckResult(reply["failure"] is None, reply["failure"] or "passes")
             calls = _run(sandbox, test, call_results, is_rehearsal=True)["calls"]
             if time.monotonic() > deadline:
-                return Checked(False, NO_TIME)
+                return CheckResult(False, NO_TIME)
     except _FaultError as error:
-        return Checked(None, str(error))
-    return Checked(None, f"its calls depend on results more than {MAX_ROUNDS} times over")
+        return CheckResult(None, str(error))
+    return CheckResult(None, f"its calls depend on results more than {MAX_ROUNDS} times over")
 
 
 @lru_cache(maxsize=512)  # the completions of a group share their tests
-def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[Args]:
-    calls: list[Args] = _run(sandbox, test, [], is_rehearsal=True)["calls"]
+def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[EncodedArgs]:
+    calls: list[EncodedArgs] = _run(sandbox, test, [], is_rehearsal=True)["calls"]
     return calls
 
 
 def _run(
     sandbox: Sandbox,
     test: CheckTest,
-    call_results: list[tuple[Args, Result]],
+    call_results: list[tuple[EncodedArgs, Result]],
     *,
     is_rehearsal: bool,
 ) -> dict[str, Any]:
-    """Run the test code with a stand-in that returns the known results."""
+    """Run the test code with a stub that returns the known results."""
     request = {
         "code": test.check,
         "entry_point": test.entry_point,

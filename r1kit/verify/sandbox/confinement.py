@@ -1,4 +1,4 @@
-"""The cage: restrictions that a worker prepares once and a candidate applies before its first line.
+"""Confinement: restrictions that a worker prepares once and a candidate applies before it runs.
 
     strict     private network, process, mount, IPC and host-name namespaces (as root, or with a
                user namespace); a root folder that contains only Python; plus all of standard,
@@ -36,10 +36,10 @@ NAMESPACES = (
 
 
 @dataclass
-class Cage:
-    """The cage of one worker; it holds one candidate at a time."""
+class Confinement:
+    """The restrictions on the candidates of one worker, which run one at a time."""
 
-    box: str
+    work_folder: str
     """the work folder"""
     is_strict: bool
     uid: int | None
@@ -49,8 +49,8 @@ class Cage:
     library: list[int] = field(default_factory=list)
     """descriptors of the entries of sys.path, if the candidate's uid cannot reach them by path"""
     group: cgroup.ControlGroup | None = None
-    box_state: tuple[int, int] | None = None
-    """disk_mb of the mounted box, and its ctime right after mounting"""
+    mounted_state: tuple[int, int] | None = None
+    """disk_mb of the mounted work folder, and its ctime right after mounting"""
 
     def can_fork(self, limits: Limits) -> bool:
         """Return True if the candidate may fork, which needs a process namespace (strict).
@@ -60,30 +60,30 @@ class Cage:
         """
         return limits.processes > 1 and self.is_strict
 
-    def fill_box(self, files: Mapping[str, bytes], disk_mb: int) -> None:
-        """Make the box contain exactly these files."""
+    def fill_work_folder(self, files: Mapping[str, bytes], disk_mb: int) -> None:
+        """Make the work folder contain exactly these files."""
         if self.is_strict:
-            self._renew_box(disk_mb)
+            self._renew_work_folder(disk_mb)
         else:
-            for name in os.listdir(self.box):
-                os.unlink(os.path.join(self.box, name))
+            for name in os.listdir(self.work_folder):
+                os.unlink(os.path.join(self.work_folder, name))
         for name, data in files.items():
-            path = os.path.join(self.box, name)
+            path = os.path.join(self.work_folder, name)
             with open(path, "wb") as file:
                 file.write(data)
             if self.is_strict and self.uid is not None:
                 os.chown(path, self.uid, self.uid)
 
-    def _renew_box(self, disk_mb: int) -> None:
-        # Mounting costs as much as a fork, so an untouched box is reused.
-        if self.box_state is not None:
-            if self.box_state == (disk_mb, os.stat(self.box).st_ctime_ns):
+    def _renew_work_folder(self, disk_mb: int) -> None:
+        # Mounting costs as much as a fork, so an untouched work folder is reused.
+        if self.mounted_state is not None:
+            if self.mounted_state == (disk_mb, os.stat(self.work_folder).st_ctime_ns):
                 return
-            kernel.unmount(self.box)
-        mounts.mount_box(disk_mb, self.uid)
-        self.box_state = (disk_mb, os.stat(self.box).st_ctime_ns)
+            kernel.unmount(self.work_folder)
+        mounts.mount_work_folder(disk_mb, self.uid)
+        self.mounted_state = (disk_mb, os.stat(self.work_folder).st_ctime_ns)
 
-    def put_on(self, limits: Limits, open_fd: int) -> None:
+    def apply(self, limits: Limits, open_fd: int) -> None:
         """Apply all restrictions to the calling process (the candidate), irreversibly.
 
         Closes every descriptor except the standard streams, `open_fd` and `library`.
@@ -91,7 +91,7 @@ class Cage:
         kernel.forbid_new_privileges()
         landlock.restrict(self.rules)
         _close_all_but([open_fd, *self.library])
-        os.chdir(self.box)
+        os.chdir(self.work_folder)
         _limit(limits, self)
         if self.uid is not None:
             os.setgroups([])
@@ -112,7 +112,7 @@ class Cage:
             os.kill(-1 if self.is_strict else pid, signal.SIGKILL)
 
 
-def split(uid: int | None) -> int | None:
+def enter_namespaces(uid: int | None) -> int | None:
     """Enter new namespaces; the next fork becomes the first process of the process namespace.
 
     Returns the candidate's uid: `uid`, or None if only our own uid is available. Raises OSError
@@ -132,25 +132,27 @@ def split(uid: int | None) -> int | None:
     return None
 
 
-def strict(uid: int | None) -> Cage:
-    """Return the cage for level strict; the first process of the new namespaces calls this."""
+def strict(uid: int | None) -> Confinement:
+    """Return the confinement of level strict; the first process of the namespaces calls this."""
     folders = mounts.readable()
     mounts.enter_new_root(folders)
-    cage = Cage(mounts.BOX, True, uid)
-    cage.rules = landlock.ruleset(folders, mounts.DEVICES, [os.path.dirname(mounts.BOX)])
-    return cage
+    confinement = Confinement(mounts.WORK_FOLDER, True, uid)
+    confinement.rules = landlock.ruleset(
+        folders, mounts.DEVICES, [os.path.dirname(mounts.WORK_FOLDER)]
+    )
+    return confinement
 
 
-def standard(uid: int | None, box: str) -> Cage:
-    cage = Cage(box, False, uid)
-    cage.rules = landlock.ruleset([*mounts.readable(), box], mounts.DEVICES, [])
+def standard(uid: int | None, work_folder: str) -> Confinement:
+    confinement = Confinement(work_folder, False, uid)
+    confinement.rules = landlock.ruleset([*mounts.readable(), work_folder], mounts.DEVICES, [])
     if uid is not None and not all(map(_is_public, sys.path)):
         entries = [path for path in sys.path if os.path.isdir(path)]
-        cage.library = [os.open(path, os.O_PATH) for path in entries]
-    return cage
+        confinement.library = [os.open(path, os.O_PATH) for path in entries]
+    return confinement
 
 
-def free_uid() -> int | None:
+def reserve_uid() -> int | None:
     """Reserve an unused uid for the candidates of this worker; None if we are not root.
 
     The claim is an abstract socket name, held until the worker and its keeper have ended. Raises
@@ -171,11 +173,11 @@ def free_uid() -> int | None:
     raise OSError(errno.EAGAIN, "own uid: all are in use")
 
 
-def remove_box(box: str) -> None:
-    shutil.rmtree(box, ignore_errors=True)
+def remove_work_folder(work_folder: str) -> None:
+    shutil.rmtree(work_folder, ignore_errors=True)
 
 
-def _limit(limits: Limits, cage: Cage) -> None:
+def _limit(limits: Limits, confinement: Confinement) -> None:
     """Set hard and soft limits alike, so that the candidate cannot raise them."""
     memory = _address_space() + (limits.memory_mb << 20)
     counts = {
@@ -183,7 +185,7 @@ def _limit(limits: Limits, cage: Cage) -> None:
         resource.RLIMIT_STACK: memory,
         resource.RLIMIT_CPU: int(limits.cpu_s) + 2,  # the supervisor enforces the exact limit
         resource.RLIMIT_FSIZE: limits.disk_mb << 20,
-        resource.RLIMIT_NOFILE: limits.files + len(cage.library),
+        resource.RLIMIT_NOFILE: limits.files + len(confinement.library),
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
@@ -191,8 +193,8 @@ def _limit(limits: Limits, cage: Cage) -> None:
         resource.RLIMIT_NICE: 0,
         resource.RLIMIT_RTPRIO: 0,
     }
-    if cage.is_strict or cage.uid is not None:  # counted per uid and user namespace
-        n_own = 0 if cage.uid is not None else 2
+    if confinement.is_strict or confinement.uid is not None:  # counted per uid and user namespace
+        n_own = 0 if confinement.uid is not None else 2
         counts[resource.RLIMIT_NPROC] = limits.processes + limits.threads + n_own
     for kind, limit in counts.items():
         hard_limit = resource.getrlimit(kind)[1]
