@@ -5,11 +5,12 @@ torch operation reads a row's keys and values in place, once, and only as far as
 both are plain loops, which Numba compiles to vector instructions when this module is first
 imported; the result is cached beside this file. docs/log.md has the measured gains.
 
-Every kernel has an explicit signature, so that each import loads all kernels in the order of this
-file, callees before callers. The object code of a caller carries copies of its callees, optimised a
-second time, and the linker takes the copies only if the callees themselves are not loaded yet. With
-compilation on first call, a process that compiled and one that loaded from the cache rounded
-differently.
+Every kernel has an explicit signature, and importing this module loads all of them in the order of
+this file, callees before callers, while no other process does. The object code of a caller carries
+copies of its callees, optimised a second time, and the linker takes the copies only if the callees
+themselves are not loaded yet; and a kernel compiled beside others that came from the cache is not
+always the kernel compiled beside others that were compiled too. Otherwise a process that compiled
+and one that loaded would round differently.
 
 Results for a row are bit-identical whatever else is in the batch. Arrays are float32 and
 contiguous. NaN and infinities propagate.
@@ -20,6 +21,8 @@ return value calls into Python, where a Ctrl-C would surface as a SystemError.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -49,6 +52,8 @@ _PARAMETERS = types.Tuple(
     [types.UniTuple(_VECTOR, 4), types.UniTuple(_MATRIX, 7), types.UniTuple(_VECTOR, 7)]
 )
 """Numba's types of the arguments, as `Parameters` is one"""
+_KERNELS: list[tuple[Any, Any]] = []
+"""the declared kernels, each with its signature"""
 
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -70,20 +75,31 @@ def _compiled_as_written(signature: Any) -> Callable[[_Function], _Function]:
 
 
 def _njit(signature: Any, freedom: set[str]) -> Callable[[_Function], _Function]:
-    """Compile now and cache on disk, or in this process only if that is impossible.
+    """Declare a kernel, cached on disk, or in this process only if that is impossible.
 
     Division by zero is no error: checking for it would prevent vectorisation.
     """
     how: dict[str, Any] = {"nogil": True, "fastmath": freedom, "error_model": "numpy"}
 
-    def compiled(function: _Function) -> _Function:
+    def declared(function: _Function) -> _Function:
         try:
-            kernel: _Function = njit(signature, cache=True, **how)(function)
+            kernel: Any = njit(cache=True, **how)(function)
         except RuntimeError:  # no writable place, beside this file or in the user's cache
-            kernel = njit(signature, **how)(function)
-        return kernel
+            kernel = njit(**how)(function)
+        _KERNELS.append((kernel, signature))
+        return kernel  # type: ignore[no-any-return]
 
-    return compiled
+    return declared
+
+
+def _load() -> None:
+    """Compile all kernels or load them from the cache, one process at a time."""
+    with open(__file__, encoding="utf-8") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for kernel, signature in _KERNELS:
+            kernel.compile(signature)
+            kernel.disable_compile()
 
 
 @_compiled_as_written(float32(float32))
@@ -385,3 +401,6 @@ def sample(
         tokens[r] = token
         below = (logits[r, token] - most) / temperature[r]
         logprobs[r] = np.float32(np.float64(below) - np.log(total))
+
+
+_load()
