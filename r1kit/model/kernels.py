@@ -5,12 +5,10 @@ torch operation reads a row's keys and values in place, once, and only as far as
 both are plain loops, which Numba compiles to vector instructions when this module is first
 imported; the result is cached beside this file. docs/log.md has the measured gains.
 
-Every kernel has an explicit signature, and importing this module loads all of them in the order of
-this file, callees before callers, while no other process does. The object code of a caller carries
-copies of its callees, optimised a second time, and the linker takes the copies only if the callees
-themselves are not loaded yet; and a kernel compiled beside others that came from the cache is not
-always the kernel compiled beside others that were compiled too. Otherwise a process that compiled
-and one that loaded would round differently.
+Importing this module loads all kernels in the order of this file, callees before callers, in one
+process at a time. Otherwise a process that compiled and one that loaded from the cache would round
+differently: a caller carries copies of its callees, optimised a second time, which count only if
+the callees are not loaded yet; and what else came from the cache can change what is compiled.
 
 Results for a row are bit-identical whatever else is in the batch. Arrays are float32 and
 contiguous. NaN and infinities propagate.
@@ -40,12 +38,8 @@ Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
 biases of the projections (q, k, v, o, gate, up, down); an empty array means absent"""
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_VECTOR, _MATRIX, _HEADS, _STORE = (
-    float32[::1],
-    float32[:, ::1],
-    float32[:, :, ::1],
-    float32[:, :, :, ::1],
-)
+_VECTOR, _MATRIX = float32[::1], float32[:, ::1]
+_HEADS, _STORE = float32[:, :, ::1], float32[:, :, :, ::1]
 _INDICES, _PAIR, _KV = int64[::1], types.UniTuple(_MATRIX, 2), types.UniTuple(_STORE, 2)
 _HEAD, _WHERE = types.Tuple([_MATRIX, _VECTOR]), types.UniTuple(_INDICES, 2)
 _PARAMETERS = types.Tuple(
