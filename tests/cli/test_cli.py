@@ -23,21 +23,10 @@ from r1kit.files.atomic import MARKER
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
 from tests.forks import Fork, completed
+from tests.recipes import LITTLE
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()"]
-RECIPE = """
-name = "little"
-languages = ["en"]
-[[tasks]]
-name = "equation"
-[model]
-vocab_size = 300
-n_layers = 1
-hidden = 16
-intermediate = 16
-n_heads = 2
-n_kv_heads = 1
-[base]
+RECIPE = f"""{LITTLE}[base]
 tokens = 3000
 batch_tokens = 512
 [zero]
@@ -49,8 +38,6 @@ checkpoint_every = 1
 [eval]
 n_problems = 4
 max_tokens = 8
-[compute]
-n_processes = 1
 """
 
 

@@ -29,20 +29,9 @@ from r1kit.runs.run_reader import read
 from r1kit.stages import pipeline
 from r1kit.types import Message, SamplingParams
 from tests.e2e.test_run import lines, without_clocks, without_wall
+from tests.recipes import LITTLE
 
-RECIPE = """
-name = "little"
-languages = ["en"]
-[[tasks]]
-name = "equation"
-[model]
-vocab_size = 300
-n_layers = 1
-hidden = 16
-intermediate = 16
-n_heads = 2
-n_kv_heads = 1
-[base]
+RECIPE = f"""{LITTLE}[base]
 tokens = 3000
 batch_tokens = 1000
 checkpoint_every = 2
@@ -56,8 +45,6 @@ sample_every = 1
 [eval]
 n_problems = 3
 max_tokens = 8
-[compute]
-n_processes = 1
 """
 SENTENCES = (3, 4)
 """the exit codes of a folder that is damaged"""
