@@ -165,19 +165,26 @@ class _OtherRanks:
     def check(self, seconds: float | None = 0.0) -> set[int]:
         """Raises the error of a rank that has exited too early, or does so within `seconds`.
 
-        Returns the ranks that sent a success message. If `seconds` is None, waits for a message.
+        Returns the ranks that sent a success message. If `seconds` is None, waits for a message. A
+        rank that failed because of another may report before it, so its cause is waited for.
         """
-        ready = connection.wait([child.line for child in self._children.values()], seconds)
-        reports_by_rank = {
-            rank: self._receive(rank)
-            for rank, child in self._children.items()
-            if child.line in ready
-        }
-        reports = {rank: report for rank, report in reports_by_rank.items() if report is not None}
+        waiting, successful = dict(self._children), set[int]()
+        reports: dict[int, _Report] = {}
+        while waiting and not successful and all(report.is_echo for report in reports.values()):
+            timeout = _EXIT_TIMEOUT_S if reports else seconds
+            ready = connection.wait([child.line for child in waiting.values()], timeout)
+            if not ready:
+                break
+            for rank in [rank for rank, child in waiting.items() if child.line in ready]:
+                del waiting[rank]
+                if (report := self._receive(rank)) is None:
+                    successful.add(rank)
+                else:
+                    reports[rank] = report
         if reports:
             rank = min(reports, key=lambda rank: reports[rank].is_echo)
             raise _as_error(rank, reports[rank])
-        return set(reports_by_rank)
+        return successful
 
     def _receive(self, rank: int) -> _Report | None:
         """Return the report of a rank, or None if it is well."""

@@ -2,7 +2,11 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -113,6 +117,22 @@ def test_a_killed_rank_is_named() -> None:
     """The third fails as well, but only because its neighbour is gone."""
     with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\).*resumes the run"):
         parallel.launch(3, CPU, killed)
+
+
+def test_the_cause_is_named_although_its_echo_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Connection] = []
+
+    def connected(_: str) -> SimpleNamespace:
+        ours, theirs = Pipe()
+        lines.append(theirs)
+        return SimpleNamespace(line=ours, how=lambda: " (signal 9)", close=ours.close)
+
+    monkeypatch.setattr(parallel, "Child", connected)
+    with parallel._OtherRanks(3) as others:
+        lines[1].send(parallel._Report("", "gloo: connection reset", "", is_echo=True))
+        threading.Timer(0.2, lines[0].close).start()
+        with pytest.raises(ComputeError, match=r"Rank 1 has ended \(signal 9\)"):
+            others.check()
 
 
 def die_here() -> None:
