@@ -48,7 +48,7 @@ CLAIMS = (
         "reflection words an answer of Zero over the base's; more than 5",
         "x",
         5.0,
-        reading.ratio("reasoning.reflection_per_answer", "zero", "base"),
+        reading.ratio("reasoning.mean_reflections", "zero", "base"),
     ),
     Claim(
         "zero_mixes",

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 MetricValues = Mapping[str, float]
 SHOWN: dict[str, tuple[str, str]] = {
-    "rewards/accuracy": ("accuracy", "percent"),
+    "rewards/accuracy/mean": ("accuracy", "percent"),
     "completions/mean_length": ("length", "tokens"),
-    "reflection_per_answer": ("reflection", "number"),
+    "completions/mean_reflections": ("reflection", "number"),
     "loss": ("loss", "number"),
     "reward": ("reward", "number"),
-    "rewards/format": ("format", "percent"),
+    "rewards/format/mean": ("format", "percent"),
     "entropy": ("entropy", "number"),
     "completions/clipped_ratio": ("cut off", "percent"),
     "time/tokens_per_s": ("speed", "rate"),
@@ -74,7 +74,7 @@ class Progress:
 
 def _speed(metrics: MetricValues) -> dict[str, float]:
     """Return the completion tokens per second of the whole step."""
-    tokens, seconds = metrics.get("n_completion_tokens"), metrics.get("time/step_s")
+    tokens, seconds = metrics.get("n_completion_tokens"), metrics.get("step_time")
     return {"time/tokens_per_s": tokens / seconds} if tokens and seconds else {}
 
 

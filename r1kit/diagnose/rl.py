@@ -28,7 +28,7 @@ def nothing_learned(stage: StageRun) -> Finding | None:
     if _total(stage, "n_undecided") and not _total(stage, "n_problems"):
         cause = "The verifier decided no answer, and undecided answers are dropped."
         action = "Read their `why` in samples.jsonl and fix the task's verifier."
-    elif (stage.recent("rewards/accuracy") or 0.0) > 0.9:
+    elif (stage.recent("rewards/accuracy/mean") or 0.0) > 0.9:
         cause = "The problems are too easy: all answers of a group are right."
         action = advice(_harder(stage.settings))
     else:
@@ -42,7 +42,7 @@ def nothing_learned(stage: StageRun) -> Finding | None:
 
 def no_reward(stage: StageRun) -> Finding | None:
     """Warn if accuracy is zero while other parts of the reward still vary."""
-    accuracy = stage.recent("rewards/accuracy")
+    accuracy = stage.recent("rewards/accuracy/mean")
     if accuracy is None or accuracy > 0.01 or not _has_learned(stage):
         return None
     cause, action = _why_unrewarded(stage)
@@ -53,7 +53,7 @@ def no_reward(stage: StageRun) -> Finding | None:
 
 def few_mixed_groups(stage: StageRun) -> Finding | None:
     """Report that most groups have equal rewards: a note at high accuracy, else a warning."""
-    share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy")
+    share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy/mean")
     if share is None or accuracy is None or share < 0.7 or accuracy <= 0.01:
         return None
     if not _has_learned(stage):
@@ -75,8 +75,11 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
 
 def hacked(stage: StageRun) -> Finding | None:
     """Warn if the judge's score rises while accuracy falls."""
-    before, now = stage.early("rewards/preference"), stage.recent("rewards/preference")
-    truth_before, truth = stage.early("rewards/accuracy"), stage.recent("rewards/accuracy")
+    before, now = stage.early("rewards/preference/mean"), stage.recent("rewards/preference/mean")
+    truth_before, truth = (
+        stage.early("rewards/accuracy/mean"),
+        stage.recent("rewards/accuracy/mean"),
+    )
     if before is None or now is None or truth_before is None or truth is None:
         return None
     is_fallen = truth_before - truth > max(0.05, 0.25 * truth_before)
@@ -102,7 +105,7 @@ def collapse(stage: StageRun) -> Finding | None:
     """Warn if accuracy fell far below its best."""
     if hacked(stage) is not None:
         return None
-    values = numbers(stage.rows, "rewards/accuracy")
+    values = numbers(stage.rows, "rewards/accuracy/mean")
     if len(values) < 2 * RECENT:
         return None
     means = [statistics.fmean(values[i : i + RECENT]) for i in range(len(values) - RECENT + 1)]
@@ -142,7 +145,10 @@ def entropy_gone(stage: StageRun) -> Finding | None:
 
 def cut_off(stage: StageRun) -> Finding | None:
     """Warn if many answers reach max_tokens."""
-    share, accuracy = stage.recent("completions/clipped_ratio"), stage.recent("rewards/accuracy")
+    share, accuracy = (
+        stage.recent("completions/clipped_ratio"),
+        stage.recent("rewards/accuracy/mean"),
+    )
     if share is None or share < 0.2 or accuracy is None or accuracy <= 0.01:
         return None
     settings, length = stage.settings, stage.recent("completions/mean_length") or 0.0
@@ -162,7 +168,9 @@ def length_without_gain(stage: StageRun) -> Finding | None:
     if len(late.rows) < 2 * RECENT:
         return None
     before, now = late.early("completions/mean_length"), late.recent("completions/mean_length")
-    gain = (late.recent("rewards/accuracy") or 0.0) - (late.early("rewards/accuracy") or 0.0)
+    gain = (late.recent("rewards/accuracy/mean") or 0.0) - (
+        late.early("rewards/accuracy/mean") or 0.0
+    )
     if before is None or now is None or now < 1.5 * before or gain > 0.02:
         return None
     settings = stage.settings
@@ -182,7 +190,7 @@ def gives_up(stage: StageRun) -> Finding | None:
     """Warn if answers shrink while most of them are wrong."""
     before = stage.early("completions/mean_length")
     now = stage.recent("completions/mean_length")
-    accuracy = stage.recent("rewards/accuracy")
+    accuracy = stage.recent("rewards/accuracy/mean")
     if before is None or now is None or accuracy is None or len(stage.rows) < 2 * RECENT:
         return None
     if now > 0.6 * before or accuracy > 0.5:
@@ -213,7 +221,7 @@ def far_from_reference(stage: StageRun) -> Finding | None:
 def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
     """Warn if sampler and learner give different log-probabilities for the same tokens."""
     limit = 0.02 if stage.settings.dtype == "bfloat16" else 1e-3
-    difference = stage.recent("mismatch/mean_abs")
+    difference = stage.recent("sampling/sampling_logp_difference/mean")
     if difference is None or difference < limit:
         return None
     return stage.finding(
@@ -264,7 +272,7 @@ def _has_learned(stage: StageRun) -> bool:
 
 def _has_taught(row: dict[str, Any], settings: Settings) -> bool:
     """Return True if a step trained on an answer. A length penalty may separate equal rewards."""
-    if any(row.get(key) == 0 for key in ("grad_norm", "n_tokens", "n_problems")):
+    if any(row.get(key) == 0 for key in ("grad_norm", "n_trained_tokens", "n_problems")):
         return False
     if settings.get("overlong_buffer"):
         return True
@@ -275,7 +283,7 @@ def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
     """Return cause and advice if no answer is right; the most telling of three reasons wins."""
     settings = stage.settings
     clipped = stage.recent("completions/clipped_ratio") or 0.0
-    format_share = stage.recent("rewards/format")
+    format_share = stage.recent("rewards/format/mean")
     if clipped > 0.8:
         cause = f"{clipped:.0%} of the answers are cut off at max_tokens before they finish."
         return cause, advice(f"raise {settings.shown('max_tokens')}")

@@ -95,8 +95,8 @@ def promise(stages: dict[str, Any]) -> str:
     parts = [f"pass@1 {_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"]
     if before.get("mean_tokens"):
         parts.append(f"answers {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
-    if before.get("reflection_per_answer"):
-        times = after["reflection_per_answer"] / before["reflection_per_answer"]
+    if before.get("mean_reflections"):
+        times = after["mean_reflections"] / before["mean_reflections"]
         parts.append(f"{times:.1f}x as many reflection words")
     return ", ".join(parts) + "."
 
@@ -127,7 +127,8 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
 
 def costs(evidence: Evidence) -> list[tuple[str, str]]:
     """Return tokens, machine time and money."""
-    n_learned, n_sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
+    n_trained = _total(evidence, "n_trained_tokens")
+    n_sampled = _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
     prices = evidence.recipe.get("cost", {})
     gpus, cores = _machines(evidence)
@@ -138,7 +139,7 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
     )
     money = units * seconds / HOUR_S * price
     rows = [
-        ("tokens learned from", f"{n_learned:,.0f}"),
+        ("tokens learned from", f"{n_trained:,.0f}"),
         ("tokens sampled in RL", f"{n_sampled:,.0f}"),
         *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),

@@ -31,9 +31,9 @@ MEASURES = (
     ("General prompts answered right (%)", "general.pass_at_1", 100.0, (0, 100)),
 )
 CURVES = (
-    ("Right answers (%)", "rewards/accuracy", 100.0),
+    ("Right answers (%)", "rewards/accuracy/mean", 100.0),
     ("Tokens per answer", "completions/mean_length", 1.0),
-    ("Reflection words per answer", "reflection_per_answer", 1.0),
+    ("Reflection words per answer", "completions/mean_reflections", 1.0),
     ("Entropy (nats per token)", "entropy", 1.0),
 )
 SMOOTHED = 5
@@ -121,8 +121,8 @@ def _path_to(stage: str) -> list[str]:
 
 def _hacking(runs: Sequence[Evidence]) -> Picture | None:
     lines = (
-        ("ablation/judged", "rewards/preference", "optimises a learned reward", COLORS[1]),
-        ("ablation/ruled", "rewards/accuracy", "optimises the rule itself", COLORS[0]),
+        ("ablation/judged", "rewards/preference/mean", "optimises a learned reward", COLORS[1]),
+        ("ablation/ruled", "rewards/accuracy/mean", "optimises the rule itself", COLORS[0]),
     )
     if not all(truth_and_reward(run, stage, key) for run in runs for stage, key, *_ in lines):
         return None

@@ -74,7 +74,7 @@ def _rewarded(evidence: Evidence, stage: str, rows: MetricsRows) -> MetricsRows:
     weights: dict[str, float] = {}
     for section in filter(None, sections):
         weights = {part: max(weight, weights.get(part, 0.0)) for part, weight in section.items()}
-    idle = {f"rewards/{part}" for part, weight in weights.items() if not weight}
+    idle = {f"rewards/{part}/mean" for part, weight in weights.items() if not weight}
     return [{key: value for key, value in row.items() if key not in idle} for row in rows]
 
 
@@ -223,14 +223,14 @@ def _accuracy(ax: Axes, rows: MetricsRows) -> None:
     tasks = sorted({key for row in rows for key in row if key.startswith("accuracy/")})
     for color, key in zip((COLORS[1:] * len(tasks))[: len(tasks)], tasks, strict=True):
         _line(ax, rows, key, color, ascii_only(key.removeprefix("accuracy/")), scale=100)
-    _line(ax, rows, "rewards/accuracy", COLORS[0], "all", scale=100)
+    _line(ax, rows, "rewards/accuracy/mean", COLORS[0], "all", scale=100)
     ax.set_ylim(0, 100)
 
 
 def _rewards(ax: Axes, rows: MetricsRows) -> None:
     parts = sorted({key for row in rows for key in row if key.startswith("rewards/")})
     for color, key in zip((COLORS * len(parts))[: len(parts)], parts, strict=True):
-        _line(ax, rows, key, color, ascii_only(key.removeprefix("rewards/")))
+        _line(ax, rows, key, color, ascii_only(key.split("/")[1]))
     ax.set_ylim(bottom=0)
 
 
@@ -255,7 +255,7 @@ PANELS = (
         "accuracy",
         "Accuracy (%)",
         "Right answers among those sampled in training, all tasks and each.",
-        "rewards/accuracy",
+        "rewards/accuracy/mean",
         _accuracy,
         has_legend=True,
     ),
@@ -270,8 +270,8 @@ PANELS = (
         "reflection",
         "Reflection words per answer",
         "How often an answer looks back at itself: wait, check, 다시, 检查, ...",
-        "reflection_per_answer",
-        _curve("reflection_per_answer"),
+        "completions/mean_reflections",
+        _curve("completions/mean_reflections"),
     ),
     Panel(
         "entropy",

@@ -194,7 +194,7 @@ MAIN: tuple[Column, ...] = (
     ("pass@1", _rate("reasoning.pass_at_1")),
     ("vote", _vote),
     ("tokens", _number(0, "reasoning", "mean_tokens")),
-    ("reflect", _number(2, "reasoning", "reflection_per_answer")),
+    ("reflect", _number(2, "reasoning", "mean_reflections")),
     ("language", _share("reasoning", "language_consistency")),
     ("general", _share("general", "pass_at_1")),
     ("form", _share("general", "well_formed")),

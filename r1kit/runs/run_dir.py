@@ -2,7 +2,7 @@
 
     manifest.json   recipe hash, versions, machine, seed, commit, finished stages, lineage
     recipe.json     the resolved recipe
-    metrics.jsonl   one line per step: {"stage", "step", ...}; timings in time/, memory in memory/
+    metrics.jsonl   one line per step: {"stage", "step", ...}; docs/runs.md lists the metrics
     samples.jsonl   readable groups and showcase answers
     results.json    the results of each stage
     clock.json      seconds spent in each stage, over all restarts
@@ -10,8 +10,9 @@
     lock            held while a process writes to the folder; released when the process ends
 
 Every file is replaced atomically or appended to line by line, so a run can be resumed after a kill
-at any moment. Only clock.json, manifest.json and the metrics under time/ and memory/ may depend on
-the clock: the rest of a resumed run is bit-identical to that of an uninterrupted run.
+at any moment. Only clock.json, manifest.json and the metrics `step_time`, `time/*` and `memory/*`
+may depend on the machine: the rest of a resumed run is bit-identical to that of an uninterrupted
+run.
 """
 
 from __future__ import annotations

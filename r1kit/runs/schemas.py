@@ -133,7 +133,7 @@ class EvalResult(TypedDict, total=False):
     n_problems: int
     samples: int
     mean_tokens: Number
-    reflection_per_answer: Number
+    mean_reflections: Number
     language_consistency: Number
     well_formed: Number
     truncated: Number

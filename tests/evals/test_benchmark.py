@@ -81,7 +81,7 @@ def test_problems_are_the_clusters_and_undecided_ones_do_not_count() -> None:
     assert result.estimates["cons_at_k"].stderr == pytest.approx(1 / 3)
     assert result.estimates["cons_gain"].value == pytest.approx(0.0)
     assert result.estimates["cons_gain"].stderr == pytest.approx(1 / 3 / math.sqrt(3))
-    assert result.estimates["reflection_per_answer"] == (1.0, 0.0)
+    assert result.estimates["mean_reflections"] == (1.0, 0.0)
     assert result.estimates["well_formed"] == (1.0, 0.0)
     assert result.estimates["truncated"] == (0.0, 0.0)
     assert result.by_task == {"sums": pytest.approx(5 / 6), "words": pytest.approx(1 / 3)}
@@ -92,7 +92,7 @@ def test_a_record_has_the_numbers_and_their_errors() -> None:
     assert list(record)[:2] == ["pass_at_1", "stderr"]
     assert record["stderr"] == pytest.approx(1 / 3 / math.sqrt(3))
     assert (record["n_problems"], record["samples"]) == (3, 3)
-    metrics = ["cons_at_k", "cons_gain", "mean_tokens", "reflection_per_answer",
+    metrics = ["cons_at_k", "cons_gain", "mean_tokens", "mean_reflections",
                "language_consistency", "well_formed", "truncated"]  # fmt: skip
     assert list(record["errors"]) == metrics
     assert all(isinstance(record[name], float) for name in metrics)

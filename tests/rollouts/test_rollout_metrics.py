@@ -12,16 +12,16 @@ from tests.groups import RIGHT, WRONG, group, rollout
 def test_a_step_is_described_over_completions_and_groups() -> None:
     found = metrics.describe([group(RIGHT, WRONG), group(WRONG, WRONG)], Ranks())
     assert found["reward"] == 0.25
-    assert found["reward_std"] == pytest.approx(math.sqrt(0.5) / 2)
+    assert found["reward_group_std"] == pytest.approx(math.sqrt(0.5) / 2)
     assert found["frac_reward_zero_std"] == 0.5
     assert found["completions/mean_length"] == 11 / 4
     assert found["completions/clipped_ratio"] == 0.75
     assert found["entropy"] == pytest.approx((2.0 + 3 * 4.0) / 11)
-    assert found["reflection_per_answer"] == 0.25
+    assert found["completions/mean_reflections"] == 0.25
     assert found["n_completion_tokens"] == 11
     assert found["n_prompt_tokens"] == 12
     assert found["n_problems"] == 2
-    assert found["rewards/accuracy"] == found["accuracy/equation"] == 0.25
+    assert found["rewards/accuracy/mean"] == found["accuracy/equation"] == 0.25
 
 
 def test_tasks_and_parts_of_rewards_are_means_of_their_own_completions() -> None:
@@ -29,7 +29,7 @@ def test_tasks_and_parts_of_rewards_are_means_of_their_own_completions() -> None
     found = metrics.describe([group(RIGHT, WRONG), group(other)], Ranks())
     assert found["accuracy/equation"] == 0.5
     assert found["accuracy/countdown"] == 1.0
-    assert found["rewards/accuracy"] == pytest.approx(2 / 3)
+    assert found["rewards/accuracy/mean"] == pytest.approx(2 / 3)
 
 
 def test_language_is_a_mean_over_the_completions_that_have_words() -> None:

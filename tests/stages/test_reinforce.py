@@ -65,9 +65,9 @@ def test_a_step_has_the_groups_of_its_problems_and_describes_them(
         [True, False], [False, True],
     ]  # fmt: skip
     assert (found.n_groups, found.cursor) == (2, 2)
-    assert found.metrics["rewards/accuracy"] == 0.5
+    assert found.metrics["rewards/accuracy/mean"] == 0.5
     assert found.metrics["reward"] == 1.5
-    assert found.metrics["reflection_per_answer"] == 1.0
+    assert found.metrics["completions/mean_reflections"] == 1.0
     assert found.metrics["n_undecided"] == found.metrics["n_late"] == 0.0
     assert found.metrics["time/sample_s"] > 0
 
