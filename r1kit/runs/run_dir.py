@@ -40,6 +40,7 @@ from r1kit.runs.run_reader import (
     is_later,
     read_clock,
     read_manifest,
+    read_metrics,
     read_results,
     stage_and_step,
 )
@@ -75,7 +76,8 @@ class RunDir:
             lock = take_lock(path)
             try:
                 remove_leftovers(path)
-                read_results(path)  # refuses the format of an earlier r1kit
+                read_results(path)  # both refuse the format of an earlier r1kit
+                read_metrics(path / "metrics.jsonl")
                 refuse_other_recipe(path, recipe, again)
                 write_manifest(path, recipe, again)
                 run = cls(path, lock)
