@@ -207,15 +207,19 @@ class MetricAccumulator:
             self.max_difference = max(self.max_difference, difference.max().item())
 
     def metrics(self, ranks: Ranks) -> Metrics:
-        """Return the metrics over all ranks; clip ratio and KL are means over trained tokens."""
+        """Return the metrics over all ranks.
+
+        Loss and gradient norm are means over updates, clip ratio and KL over scored tokens.
+        """
         sums = ranks.sum(self.sums)
+        n_updates = len(self.grad_norms)
         n_scored = max(1.0, sums.get("n_scored", 0.0))
         n_compared = max(1.0, sums.get("n_compared", 0.0))
         low, high = (sums.get(name, 0.0) / n_scored for name in ("clipped_low", "clipped_high"))
         metrics = {
-            "loss": sums.get("loss", 0.0),
+            "loss": sums.get("loss", 0.0) / n_updates,
             "n_trained_tokens": sums.get("n_trained_tokens", 0.0),
-            "grad_norm": sum(self.grad_norms) / len(self.grad_norms),
+            "grad_norm": sum(self.grad_norms) / n_updates,
             "clip_ratio/low_mean": low,
             "clip_ratio/high_mean": high,
             "clip_ratio/region_mean": low + high,

@@ -268,6 +268,15 @@ def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
     assert seen == [[*first, *second], [*third, *fourth]]
 
 
+def test_the_loss_of_a_step_is_the_mean_over_its_updates(model: PreTrainedModel) -> None:
+    groups = sampled_groups(model, [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    settings: dict[str, Any] = {"loss": "dapo", "optim": RLOptimConfig(lr=1e-12)}
+    alone = [learn(learner(model, **settings), [(0, group)])["loss"] for _, group in groups]
+    together = learn(learner(model, updates_per_step=2, **settings), groups)
+    assert abs(alone[0] - alone[1]) > 0.01
+    assert together["loss"] == pytest.approx(sum(alone) / 2)
+
+
 def test_reinforce_counts_steps_and_publishes(model: PreTrainedModel) -> None:
     held = learner(model, n_steps=3, optim=RLOptimConfig(lr=1e-3))
     published: list[int] = []
