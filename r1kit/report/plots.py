@@ -34,6 +34,8 @@ LEGEND_IN = 1.06
 """width of a panel's legend, inches; it is right of the axes, where it covers no line"""
 PAPER = "#222222"
 """text colour of pictures on white"""
+PHASES = ("sample", "verify", "learn", "publish", "reference")
+"""phases of an RL step; their times are the metrics `time/<phase>_s`"""
 
 MetricsRows = list[dict[str, Any]]
 Draw = Callable[[Axes, MetricsRows], None]
@@ -235,7 +237,7 @@ def _rewards(ax: Axes, rows: MetricsRows) -> None:
 
 
 def _phases(ax: Axes, rows: MetricsRows) -> None:
-    phases = ("sample", "verify", "learn", "publish")
+    phases = [phase for phase in PHASES if any(f"time/{phase}_s" in row for row in rows)]
     steps = [row["step"] for row in rows]
     values = [
         smooth([row.get(f"time/{phase}_s") or 0.0 for row in rows], max(1, len(rows) // 20))

@@ -97,11 +97,13 @@ def reinforce(
         learned = time.perf_counter()
         state.step, state.cursor = state.step + 1, collected.cursor
         publish(state.step)
+        published = time.perf_counter()
         if learner.policy.has_reference and state.step % config.reference_every == 0:
             learner.policy.refresh_reference()
+            metrics["time/reference_s"] = time.perf_counter() - published
         metrics |= collected.metrics | {
             "time/learn_s": learned - sampled,
-            "time/publish_s": time.perf_counter() - learned,
+            "time/publish_s": published - learned,
             "step_time": time.perf_counter() - started,
         }
         after_step(state, metrics, collected)

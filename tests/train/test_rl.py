@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -266,6 +267,21 @@ def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
         rl.update = original
     [first, second, third, fourth] = [group for _, group in step_of(groups, held.config).groups]
     assert seen == [[*first, *second], [*third, *fourth]]
+
+
+def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTrainedModel) -> None:
+    held = learner(model, n_steps=4, kl_beta=0.1, reference_every=2)
+    timed: list[int] = []
+
+    def note(state: rl.RLState, metrics: rl.Metrics, step: rl.Step) -> None:
+        phases = {key: value for key, value in metrics.items() if key.startswith("time/")}
+        assert all(value > 0 for value in phases.values())
+        assert sum(phases.values()) <= metrics["step_time"]
+        timed.extend([state.step] * ("time/reference_s" in phases))
+
+    step = step_of(sampled_groups(model, MIXED), held.config)
+    rl.reinforce(held, rl.RLState(), lambda *_: replace(step, metrics={}), lambda _: None, note)
+    assert timed == [2, 4]
 
 
 def test_the_loss_of_a_step_is_the_mean_over_its_updates(model: PreTrainedModel) -> None:
