@@ -18,7 +18,7 @@ RolloutMetrics = dict[str, float]
 
 
 def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
-    """Return the metrics of a step over the groups of all ranks, named as in TRL."""
+    """Return the metrics of a step over the groups of all ranks (docs/runs.md lists them)."""
     sums = ranks.sum(_sums(groups))
     n = max(1.0, sums["n"])
     metrics = {
@@ -54,7 +54,7 @@ def _sums(groups: Sequence[Group]) -> RolloutMetrics:
     def add(key: str, value: float) -> None:
         sums[key] = sums.get(key, 0.0) + value
 
-    for group in groups:
+    for group in filter(lambda group: group.rollouts, groups):
         rewards = [rollout.reward.total for rollout in group.rollouts]
         add("groups", 1)
         add("group_std", statistics.stdev(rewards) if len(rewards) > 1 else 0.0)

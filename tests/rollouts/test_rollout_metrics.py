@@ -6,6 +6,7 @@ import pytest
 
 from r1kit.model.ranks import Ranks
 from r1kit.rollouts import metrics
+from r1kit.types import Group
 from tests.groups import RIGHT, WRONG, group, rollout
 
 
@@ -36,6 +37,12 @@ def test_language_is_a_mean_over_the_completions_that_have_words() -> None:
     korean = rollout("<think>다시 wait</think>5", "5", True)
     found = metrics.describe([group(korean, rollout("5", "5", True))], Ranks())
     assert found["language_consistency"] == 0.5
+
+
+def test_a_problem_without_a_decided_completion_is_not_counted() -> None:
+    some = [group(RIGHT, WRONG), group(WRONG, WRONG)]
+    empty = Group(RIGHT.problem, [])
+    assert metrics.describe([*some, empty], Ranks()) == metrics.describe(some, Ranks())
 
 
 def test_nothing_sampled_is_described_without_dividing_by_zero() -> None:
