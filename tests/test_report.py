@@ -31,7 +31,7 @@ from r1kit.types import Json
 HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
 REASONING = {
     "n_problems": 400,
-    "samples": 1,
+    "n_completions": 1,
     "pass_at_1": 0.14,
     "stderr": 0.02,
     "mean_tokens": 30.0,

@@ -8,13 +8,13 @@ from r1kit.config.strict import Strict
 
 
 class EvalConfig(Strict):
-    """Evaluation of every stage: held-out problems with k samples each."""
+    """Evaluation of every stage: held-out problems with k completions each."""
 
     n_problems: int = Field(400, ge=1)
     """number of distinct held-out problems"""
     n_general: int = Field(200, ge=1)
     """number of distinct held-out general prompts, if the recipe has a general task"""
-    samples: int = Field(1, ge=1)
+    n_completions: int = Field(1, ge=1)
     """k, completions per problem; above 1, the majority answer is measured too"""
     temperature: float = Field(1.0, ge=0)
     """sampling temperature; 0 is greedy"""

@@ -123,8 +123,8 @@ def _names(runs: Sequence[Evidence]) -> list[str]:
 def _note(runs: Sequence[Evidence]) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
-    samples, temperature = config.get("samples", 1), config.get("temperature")
-    method = f"{samples} answers a problem at temperature {temperature}"
+    n_completions, temperature = config.get("n_completions", 1), config.get("temperature")
+    method = f"{n_completions} answers a problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
     return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
 
@@ -165,7 +165,7 @@ def _number(digits: int, *keys: str) -> Callable[[Sequence[Evidence], str], str]
 
 def _vote(runs: Sequence[Evidence], name: str) -> str:
     """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
-    is_single = _mean(runs, name, "reasoning", "samples") < 2
+    is_single = _mean(runs, name, "reasoning", "n_completions") < 2
     return "" if is_single else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
 

@@ -131,7 +131,7 @@ class EvalResult(TypedDict, total=False):
     cons_at_k: Number
     cons_gain: Number
     n_problems: int
-    samples: int
+    n_completions: int
     mean_tokens: Number
     mean_reflections: Number
     language_consistency: Number

@@ -58,7 +58,7 @@ def reasoning(context: Context) -> Benchmark:
     """Return held-out problems of the recipe's tasks as a benchmark."""
     config, tasks = context.recipe.eval, context.tasks("held_out")
     problems = tasks.distinct(config.n_problems)
-    return Benchmark("reasoning", problems, tasks.verify, _sampling(config), config.samples)
+    return Benchmark("reasoning", problems, tasks.verify, _sampling(config), config.n_completions)
 
 
 def general(context: Context) -> Benchmark:
@@ -67,7 +67,7 @@ def general(context: Context) -> Benchmark:
     mixture = mix.TaskMixture([task], [1.0], context.recipe.seed, "held_out")
     problems = mixture.distinct(config.n_general)
     return Benchmark(
-        "general", problems, task.verify, _sampling(config), config.samples, has_votes=False
+        "general", problems, task.verify, _sampling(config), config.n_completions, has_votes=False
     )
 
 
@@ -81,8 +81,8 @@ def eval_seed(context: Context) -> int:
 
 def counting(context: Context, stage: str, benchmark: Benchmark) -> Callable[[int], None]:
     """Show the progress of a benchmark; call the returned function with the number of problems."""
-    n_problems, n_samples = len(benchmark.problems), benchmark.n_samples
-    what = f"{n_problems} held-out problems, {n_samples} answer{'s' * (n_samples > 1)} each"
+    n_problems, n_completions = len(benchmark.problems), benchmark.n_completions
+    what = f"{n_problems} held-out problems, {n_completions} answer{'s' * (n_completions > 1)} each"
     return context.counting(stage, len(context.ranks.share(range(n_problems))), what)
 
 
