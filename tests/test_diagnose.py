@@ -69,10 +69,10 @@ def test_a_healthy_run_is_fine_and_its_loss_near_zero_is_explained() -> None:
 def test_no_reward_has_three_causes() -> None:
     cut = only_warning(run(rewards__accuracy__mean=0.0, completions__clipped_ratio=0.97))
     assert cut.title == "No reward"
-    assert "97% of the answers are cut off" in cut.cause
+    assert "97% of the completions are cut off" in cut.cause
     assert "zero.max_tokens (now 256)" in cut.action
     unformatted = only_warning(run(rewards__accuracy__mean=0.0, rewards__format__mean=0.01))
-    assert "1% of the answers have the format" in unformatted.cause
+    assert "1% of the completions have the format" in unformatted.cause
     weak = only_warning(run(rewards__accuracy__mean=0.002))
     assert "too weak" in weak.cause
     assert weak.observation == "Accuracy is 0.2% over the last 10 steps."
@@ -129,7 +129,11 @@ def test_a_wobble_is_no_collapse() -> None:
     ("changes", "title", "seen"),
     [
         ({"entropy": lambda s: 0.6 / s**2}, "Nothing left to explore", "Entropy fell from"),
-        ({"completions__clipped_ratio": 0.4}, "Answers are cut off", "40% of the answers reach"),
+        (
+            {"completions__clipped_ratio": 0.4},
+            "Completions are cut off",
+            "40% of the completions reach",
+        ),
         (
             {
                 "completions__mean_length": lambda s: 2.0 ** (s / 10),

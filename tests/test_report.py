@@ -106,11 +106,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_promise_is_computed() -> None:
     assert promise({"base": BASE, "zero": ZERO}) == (
-        "pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words."
+        "pass@1 14 % → 88 %, completions 3.1x as long, 6.0x as many reflection words."
     )
     assert promise({"base": BASE}) == "Measured so far: base."
     silent = {"evals": {"reasoning": REASONING | {"mean_reflections": 0.0}}}
-    assert promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, answers 3.1x as long."
+    assert (
+        promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, completions 3.1x as long."
+    )
 
 
 def test_claims_are_told_with_their_numbers(written: Path) -> None:
@@ -138,7 +140,7 @@ def test_cost_is_tokens_core_hours_and_money(written: Path) -> None:
     evidence.clock.clear()
     evidence.clock.update(base=1800.0, zero=1800.0)
     assert costs(evidence) == [
-        ("tokens learned from", "12,000"),
+        ("tokens trained on", "12,000"),
         ("tokens sampled in RL", "6,000"),
         ("time of base", "30:00"),
         ("time of zero", "30:00"),
@@ -178,7 +180,7 @@ def test_markdown_has_everything(written: Path) -> None:
     for expected in (
         "**pass@1 14 % → 88 %",
         "| zero | 88.0 ± 2.0 % | 93 | 3.00 | 65 % |",
-        "| ✓ | Answers grow longer during RL | 3.1 ± 0.1 x |",
+        "| ✓ | Completions grow longer during RL | 3.1 ± 0.1 x |",
         "![curves of the run](curves.png)",
         "## Diagnosis",
         "**zero** ✓ right, 9 tokens",
@@ -326,7 +328,7 @@ def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path) -> No
     report.show(tmp_path / "two", Console(file=io.StringIO()))
     page = Page((tmp_path / "two" / "report.html").read_text())
     assert "14 of 16 right" in page.text
-    assert "8 of 16 answers" in " ".join(page.text.split())
+    assert "8 of 16 completions" in " ".join(page.text.split())
     assert "bad 0" in page.text
     assert "bad 1" in page.text
     assert len(re.findall(r"good \d", page.text)) == 6

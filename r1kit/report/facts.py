@@ -45,7 +45,7 @@ class AnswerParts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The answers of several stages to the same question."""
+    """The completions of several stages for the same question."""
 
     question: str
     gold: str
@@ -86,7 +86,7 @@ def gather(evidence: Evidence) -> Facts:
 
 
 def promise(stages: dict[str, Any]) -> str:
-    """Return `pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words.`"""
+    """Return `pass@1 14 % → 88 %, completions 3.1x as long, 6.0x as many reflection words.`"""
     pair = _first_and_last(stages)
     if pair is None:
         names = ", ".join(stages) or "nothing yet"
@@ -94,7 +94,7 @@ def promise(stages: dict[str, Any]) -> str:
     before, after = pair
     parts = [f"pass@1 {_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"]
     if before.get("mean_tokens"):
-        parts.append(f"answers {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
+        parts.append(f"completions {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
     if before.get("mean_reflections"):
         times = after["mean_reflections"] / before["mean_reflections"]
         parts.append(f"{times:.1f}x as many reflection words")
@@ -139,7 +139,7 @@ def costs(evidence: Evidence) -> list[tuple[str, str]]:
     )
     money = units * seconds / HOUR_S * price
     rows = [
-        ("tokens learned from", f"{n_trained:,.0f}"),
+        ("tokens trained on", f"{n_trained:,.0f}"),
         ("tokens sampled in RL", f"{n_sampled:,.0f}"),
         *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),

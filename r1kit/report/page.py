@@ -229,8 +229,8 @@ PAGE = """\
 <details{{ " open" if loop.last }}><summary>{{ group.stage }} step {{ group.step }}
 <span>· {{ group.n_right }} of {{ group.n }} right · {{ group.problem.question }}</span></summary>
 <p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}
-{% if group.answers | length < group.n %} · {{ group.answers | length }} of {{ group.n }} answers
-{% endif %}</p>
+{% set shown = group.answers | length %}
+{% if shown < group.n %} · {{ shown }} of {{ group.n }} completions{% endif %}</p>
 <div class="grid">
 {% for item in group.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></details>

@@ -124,7 +124,8 @@ def _note(runs: Sequence[Evidence]) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
     n_completions, temperature = config.get("n_completions", 1), config.get("temperature")
-    method = f"{n_completions} answers a problem at temperature {temperature}"
+    completions = f"{n_completions} completion{'s' * (n_completions > 1)}"
+    method = f"{completions} per problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
     return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
 
@@ -164,7 +165,7 @@ def _number(digits: int, *keys: str) -> Callable[[Sequence[Evidence], str], str]
 
 
 def _vote(runs: Sequence[Evidence], name: str) -> str:
-    """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
+    """Return the majority-vote accuracy; empty if one completion per problem was sampled."""
     is_single = _mean(runs, name, "reasoning", "n_completions") < 2
     return "" if is_single else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
@@ -200,7 +201,7 @@ MAIN: tuple[Column, ...] = (
     ("form", _share("general", "well_formed")),
     ("liked", _liked),
 )
-"""general: correct answers to non-reasoning prompts; form: well-formed answers to them; liked:
+"""general: correct answers to non-reasoning prompts; form: well-formed completions of them; liked:
 score given by the reward models"""
 
 STUDENT: tuple[Column, ...] = (

@@ -3,7 +3,7 @@
     manifest.json   recipe hash, versions, machine, seed, commit, finished stages, lineage
     recipe.json     the resolved recipe
     metrics.jsonl   one line per step: {"stage", "step", ...}; docs/runs.md lists the metrics
-    samples.jsonl   readable groups and showcase answers
+    samples.jsonl   readable groups and showcase completions
     results.json    the results of each stage
     clock.json      seconds spent in each stage, over all restarts
     checkpoints/    <stage>-<step>, plain Hugging Face folders (`model/checkpoint.py`)
@@ -115,7 +115,7 @@ class RunDir:
         self._records.append("samples.jsonl", dict(record))
 
     def has_shown(self, stage: str) -> bool:
-        """Return True if samples.jsonl contains the showcase answers of `stage`."""
+        """Return True if samples.jsonl contains the showcase completions of `stage`."""
         lines = self._records.lines("samples.jsonl")
         return any(row["stage"] == stage and row.get("kind") == "showcase" for _, row in lines)
 
