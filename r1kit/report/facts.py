@@ -31,8 +31,8 @@ class ClaimLine:
 
 
 @dataclass(frozen=True)
-class AnswerParts:
-    """A completion, split into its parts."""
+class ShownCompletion:
+    """A completion as the report shows it."""
 
     stage: str
     text: str
@@ -49,7 +49,7 @@ class Comparison:
 
     question: str
     gold: str
-    answers: list[AnswerParts]
+    completions: list[ShownCompletion]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
     for record in main_showcase(samples):
         question = record["question"]
         new = Comparison(question, str(record.get("gold", "")), [])
-        by_question.setdefault(question, new).answers.append(answer(record, record["stage"]))
+        comparison = by_question.setdefault(question, new)
+        comparison.completions.append(shown_completion(record, record["stage"]))
     return list(by_question.values())
 
 
@@ -172,9 +173,9 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
+def shown_completion(record: dict[str, Any], stage: str = "") -> ShownCompletion:
     """Convert a rollout record, filling in missing values."""
-    return AnswerParts(
+    return ShownCompletion(
         stage=stage,
         text=record["text"],
         correct=record.get("correct"),
