@@ -55,7 +55,7 @@ CLAIMS = (
         "Zero mixes languages more than its base",
         "2.3",
         "said, not measured",
-        "words of the thinking in another language than the question's, Zero less its base; more "
+        "words of completions in another language than the question's, Zero less its base; more "
         "than 5",
         "points",
         5.0,
@@ -66,7 +66,7 @@ CLAIMS = (
         "R1 keeps to one language where Zero does not",
         "3.2.1",
         "said, not measured",
-        "words of the thinking in the question's language, R1 less Zero; more than 5",
+        "words of completions in the question's language, R1 less Zero; more than 5",
         "points",
         5.0,
         reading.points("reasoning.language_consistency", "final", "zero"),

@@ -27,7 +27,12 @@ TICK_WIDTH = 9
 MEASURES = (
     ("Right answers (%)", "reasoning.pass_at_1", 100.0, (0, 100)),
     ("Tokens per completion", "reasoning.mean_tokens", 1.0, (0, None)),
-    ("Own language in thinking (%)", "reasoning.language_consistency", 100.0, (None, 100.5)),
+    (
+        "Words in the question's language (%)",
+        "reasoning.language_consistency",
+        100.0,
+        (None, 100.5),
+    ),
     ("General prompts answered right (%)", "general.pass_at_1", 100.0, (0, 100)),
 )
 CURVES = (

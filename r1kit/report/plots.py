@@ -293,7 +293,7 @@ PANELS = (
     Panel(
         "language",
         "Language consistency",
-        "Share of the thinking that is in the question's language.",
+        "Share of a completion's words that are in the question's language.",
         "language_consistency",
         _curve("language_consistency", top=1.0),
     ),
