@@ -179,7 +179,7 @@ class Steps:
         tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
         total = self.ranks.sum({"tokens": tokens})["tokens"]
         if self.channel:
-            del metrics["time/step_s"]  # includes waiting for the driver
+            del metrics["step_time"]  # includes waiting for the driver
             self.channel.send({"seconds": seconds, "tokens": int(total), "metrics": metrics})
 
 

@@ -61,7 +61,7 @@ def _table(record: Record, what: str, peak: float | None) -> list[str]:
         (median(tokens_per_s(c)) for c in racers if c["name"] == OURS[what] and c["runs"]), None
     )
     lines = [
-        f"| {TITLES[what]} | completion tokens/s | seconds | tokens a completion | of peak "
+        f"| {TITLES[what]} | completion tokens/s | seconds | tokens per completion | of peak "
         "| r1kit is |",
         "|---|---|---|---|---|---|",
     ]

@@ -188,8 +188,8 @@ def contenders(work: Path, n_cores: int, before: Path | None = None) -> list[Con
         ),
         ours("r1kit-step", "step", f"r1kit, {split}", n_cores, 1),
         *earlier,
-        peer("trl-64", "step", "TRL, 64 rows a pass", "trl_grpo.py", "--rows", "64"),
-        peer("trl-256", "step", "TRL, 256 rows a pass", "trl_grpo.py", "--rows", "256"),
+        peer("trl-64", "step", "TRL, 64 rows per pass", "trl_grpo.py", "--rows", "64"),
+        peer("trl-256", "step", "TRL, 256 rows per pass", "trl_grpo.py", "--rows", "256"),
         peer("trl-continuous", "step", "TRL, continuous batching", "trl_grpo.py", batching),
     ]
 

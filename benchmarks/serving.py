@@ -5,7 +5,7 @@
 
 DIR is a checkpoint or a run, by default runs/tiny. All servers serve the same folder in float32
 over HTTP to the same client (r1kit/loadtest/load_test.py): 1, 8 and 64 streams of 128 tokens,
-at T = 1. The folder is a copy whose end-of-text token is never generated, so that all answers are
+at T = 1. The folder is a copy whose end-of-text token is never generated: all completions are
 equally long. Servers take turns; the waiting ones are stopped (SIGSTOP), so that they take no time
 from the one being measured. transformers lives in `.venv-peers`, vLLM in `.venv-vllm` (`make vllm`,
 or R1_VLLM names its python); a peer that is not installed is skipped. PYTHON is the interpreter of
@@ -292,7 +292,8 @@ def markdown(record: dict[str, Any]) -> str:
     lines = [
         f"# {about['date']}: serving on {about['cores']} cores of {about['cpu']}",
         "",
-        f"Model {work['model']}, {work['max_tokens']} tokens an answer, T = 1, float32, over HTTP. "
+        f"Model {work['model']}, {work['max_tokens']} tokens per completion, T = 1, float32, "
+        "over HTTP. "
         f"Medians of {work['repeats']} turns (smallest to largest). Others used "
         f"{about['busy_before']:.0%} of the machine before the start.",
         "",

@@ -2,7 +2,7 @@
 
 Problems, group size and limits are those of recipes/tiny.toml. Without `--model` a new model has
 the same shape as there; its weights are random except for the end-of-sequence row, which is set so
-that the lengths of answers have the demo's mean and a similar spread.
+that the lengths of completions have the demo's mean and a similar spread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from r1kit.tasks import mix
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "tiny.toml"
 MEAN_LENGTH = 60.0
-"""mean answer length in the middle of the demo's training, tokens"""
+"""mean completion length in the middle of the demo's training, tokens"""
 LR = 1e-6
 """learning rate of the measured steps, small so that lengths stay the same over the repeats"""
 

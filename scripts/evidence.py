@@ -166,7 +166,7 @@ def origin(runs: list[RunContents], recipe: Path) -> str:
     again = f"python scripts/evidence.py {recipe} --seeds {' '.join(map(str, seeds))}"
     parts = [
         ORIGIN,
-        f"Time: {took}. Readable answers: [samples.md](samples.md). Made by:",
+        f"Time: {took}. Readable completions: [samples.md](samples.md). Made by:",
         markdown.fenced(again),
         f"Machine and versions: {', '.join(f'{key} {session[key]}' for key in MACHINE)}.",
     ]
@@ -183,8 +183,8 @@ def verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def samples(run: RunContents) -> str:
-    """Render the showcase answers of the main path's stages, then about N_GROUPS RL completions."""
-    parts = ["# What it wrote", "", "Greedy answers to the same questions, stage by stage.", ""]
+    """Render the showcase of the main path's stages, then about N_GROUPS completions of RL."""
+    parts = ["# What it wrote", "", "Greedy completions of the same questions, stage by stage.", ""]
     shown = main_showcase(run.samples)
     for question in dict.fromkeys(record["question"] for record in shown):
         parts += [f"## {question}", ""]

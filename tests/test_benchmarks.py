@@ -132,8 +132,8 @@ def test_the_step_that_is_measured_is_that_of_the_stages(
         ]
         assert rewards == [coin(text) for text in texts], "as TRL is rewarded"
         assert set(rewards) == {0.0, 1.0}
-        assert answer["metrics"]["n_tokens"] > 0, "something is learned from"
-        assert {"language_consistency", "reflection_per_answer"} < answer["metrics"].keys()
+        assert answer["metrics"]["n_trained_tokens"] > 0, "something is learned from"
+        assert {"language_consistency", "completions/mean_reflections"} < answer["metrics"].keys()
 
 
 @pytest.mark.parametrize("what", ["sample", "step"])

@@ -66,7 +66,7 @@ def chat(
     ] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.01, max=1)] = 0.95,
     max_tokens: Annotated[
-        int, typer.Option(min=1, help="Maximum tokens per answer, thinking included.")
+        int, typer.Option(min=1, help="Maximum tokens per completion, thinking included.")
     ] = 512,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     model: Annotated[
@@ -100,7 +100,8 @@ EngineKey = Annotated[
 ]
 GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: number of GPUs per model.")]
 MaxModelLen = Annotated[
-    int | None, typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and answer.")
+    int | None,
+    typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and completion."),
 ]
 EnforceEager = Annotated[
     bool, typer.Option("--enforce-eager", help="For --engine vllm: faster start, slower sampling.")

@@ -8,14 +8,14 @@ from r1kit.config.strict import StrictModel
 
 
 class EvalConfig(StrictModel):
-    """Evaluation of every stage: held-out problems with k samples each."""
+    """Evaluation of every stage: held-out problems with k completions each."""
 
     n_problems: int = Field(400, ge=1)
     """number of distinct held-out problems"""
     n_general: int = Field(200, ge=1)
     """number of distinct held-out general prompts, if the recipe has a general task"""
-    samples: int = Field(1, ge=1)
-    """completions per problem; with more than one, the majority answer is evaluated as well"""
+    n_completions: int = Field(1, ge=1)
+    """k, completions per problem; above 1, the majority answer is measured too"""
     temperature: float = Field(1.0, ge=0)
     """sampling temperature; 0 is greedy"""
     top_p: float = Field(1.0, gt=0, le=1)

@@ -43,7 +43,11 @@ _REQUIREMENTS = {
     "dict_type": "a table, such as {{ n_steps = 40 }}",
 }
 """maps pydantic's error type to what the key needs"""
-RENAMED = {"bench": "eval", "compute.max_rows": "sampler.max_rows"}
+RENAMED = {
+    "bench": "eval",
+    "compute.max_rows": "sampler.max_rows",
+    "eval.samples": "eval.n_completions",
+}
 """maps a section or key of earlier recipes to its name now"""
 
 KeyPath = tuple[int | str, ...]

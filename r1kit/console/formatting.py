@@ -70,8 +70,8 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     ]
     if "mean_tokens" in reasoning:
         parts.append(f"{reasoning['mean_tokens']:.1f} tokens")
-    if "reflection_per_answer" in reasoning:
-        parts.append(f"{reasoning['reflection_per_answer']:.2f} reflections")
+    if "mean_reflections" in reasoning:
+        parts.append(f"{reasoning['mean_reflections']:.2f} reflections")
     if "general" in evals:
         parts.append(f"general {100 * evals['general']['pass_at_1']:.1f} %")
     if "wall_s" in summary:

@@ -23,7 +23,12 @@ MAX_FINISHED = 8
 """maximum number of finished stages in the view, since terminals are short"""
 NARROW = 64
 """terminal width, in columns, below which each number is on its own line without its curve"""
-CURVES = ("loss", "rewards/accuracy", "completions/mean_length", "reflection_per_answer")
+CURVES = (
+    "loss",
+    "rewards/accuracy/mean",
+    "completions/mean_length",
+    "completions/mean_reflections",
+)
 
 
 class LiveView:

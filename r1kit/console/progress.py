@@ -13,17 +13,17 @@ from typing import Any, Protocol
 
 MetricValues = Mapping[str, float]
 SHOWN: dict[str, tuple[str, str]] = {
-    "rewards/accuracy": ("accuracy", "percent"),
+    "rewards/accuracy/mean": ("accuracy", "percent"),
     "completions/mean_length": ("length", "tokens"),
-    "reflection_per_answer": ("reflection", "number"),
+    "completions/mean_reflections": ("reflection", "number"),
     "loss": ("loss", "number"),
     "reward": ("reward", "number"),
-    "rewards/format": ("format", "percent"),
+    "rewards/format/mean": ("format", "percent"),
     "entropy": ("entropy", "number"),
     "completions/clipped_ratio": ("cut off", "percent"),
-    "time/tokens_per_s": ("speed", "rate"),
+    "speed": ("speed", "rate"),
 }
-"""maps a metric to its label and unit, in order of importance"""
+"""maps a metric to its label and unit, in order of importance; `speed` is computed here"""
 PACE_STEPS = 20
 """number of recent steps whose mean speed gives the remaining time"""
 
@@ -57,7 +57,7 @@ class Progress:
     def add(self, step: int, metrics: MetricValues, now: float) -> None:
         self.step = step
         self.ticks.append((step, now))
-        for key, value in {**_speed(metrics), **metrics}.items():
+        for key, value in {**metrics, **_speed(metrics)}.items():
             self.history.setdefault(key, []).append(value)
 
     def latest(self, key: str) -> float | None:
@@ -73,9 +73,10 @@ class Progress:
 
 
 def _speed(metrics: MetricValues) -> dict[str, float]:
-    """Return the completion tokens per second of the whole step."""
-    tokens, seconds = metrics.get("n_completion_tokens"), metrics.get("time/step_s")
-    return {"time/tokens_per_s": tokens / seconds} if tokens and seconds else {}
+    """Return the tokens per second of the step: sampled tokens in RL, else trained tokens."""
+    tokens = metrics.get("n_completion_tokens", metrics.get("n_trained_tokens"))
+    seconds = metrics.get("step_time")
+    return {"speed": tokens / seconds} if tokens and seconds else {}
 
 
 def shown(progress: Progress) -> dict[str, tuple[str, str]]:

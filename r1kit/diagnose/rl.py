@@ -26,23 +26,23 @@ def nothing_learned(stage: StageRun) -> Finding | None:
     if _has_learned(stage):
         return None
     if _total(stage, "n_undecided") and not _total(stage, "n_problems"):
-        cause = "The verifier decided no answer, and undecided answers are dropped."
+        cause = "The verifier decided no completion, and undecided ones are dropped."
         action = "Read their `why` in samples.jsonl and fix the task's verifier."
-    elif (stage.recent("rewards/accuracy") or 0.0) > 0.9:
-        cause = "The problems are too easy: all answers of a group are right."
+    elif (stage.recent("rewards/accuracy/mean") or 0.0) > 0.9:
+        cause = "The problems are too easy: all completions of a group are right."
         action = advice(_harder(stage.settings))
     else:
         cause, action = _why_unrewarded(stage)
     observation = (
-        f"In {len(stage.rows)} steps all answers of each group had the same reward, so no token "
-        f"was learned from and the weights did not change."
+        f"In {len(stage.rows)} steps all completions of each group had the same reward, so no "
+        "token was learned from and the weights did not change."
     )
     return stage.finding("warning", "Nothing was learned", observation, cause, action)
 
 
 def no_reward(stage: StageRun) -> Finding | None:
     """Warn if accuracy is zero while other parts of the reward still vary."""
-    accuracy = stage.recent("rewards/accuracy")
+    accuracy = stage.recent("rewards/accuracy/mean")
     if accuracy is None or accuracy > 0.01 or not _has_learned(stage):
         return None
     cause, action = _why_unrewarded(stage)
@@ -53,17 +53,17 @@ def no_reward(stage: StageRun) -> Finding | None:
 
 def few_mixed_groups(stage: StageRun) -> Finding | None:
     """Report that most groups have equal rewards: a note at high accuracy, else a warning."""
-    share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy")
+    share, accuracy = stage.recent("frac_reward_zero_std"), stage.recent("rewards/accuracy/mean")
     if share is None or accuracy is None or share < 0.7 or accuracy <= 0.01:
         return None
     if not _has_learned(stage):
         return None
     level: Severity = "note" if accuracy > 0.9 else "warning"
     if accuracy > 0.9:
-        cause = "The problems have become easy: all answers of a group are right."
+        cause = "The problems have become easy: all completions of a group are right."
         action = advice("stop here", _harder(stage.settings))
     else:
-        cause = "Most problems are too easy or too hard: all answers of a group are alike."
+        cause = "Most problems are too easy or too hard: the completions of a group score alike."
         action = advice(
             "use problems of another difficulty",
             f"raise {stage.settings.shown('n_completions')}",
@@ -75,8 +75,11 @@ def few_mixed_groups(stage: StageRun) -> Finding | None:
 
 def hacked(stage: StageRun) -> Finding | None:
     """Warn if the judge's score rises while accuracy falls."""
-    before, now = stage.early("rewards/preference"), stage.recent("rewards/preference")
-    truth_before, truth = stage.early("rewards/accuracy"), stage.recent("rewards/accuracy")
+    before, now = stage.early("rewards/preference/mean"), stage.recent("rewards/preference/mean")
+    truth_before, truth = (
+        stage.early("rewards/accuracy/mean"),
+        stage.recent("rewards/accuracy/mean"),
+    )
     if before is None or now is None or truth_before is None or truth is None:
         return None
     is_fallen = truth_before - truth > max(0.05, 0.25 * truth_before)
@@ -89,11 +92,11 @@ def hacked(stage: StageRun) -> Finding | None:
         "The judge is hacked",
         f"The judge's score rose from {before:.2f} to {now:.2f} while right answers fell from "
         f"{truth_before:.1%} to {truth:.1%}.",
-        "The policy has found answers that the judge scores high and nobody wants.",
+        "The policy has found completions that the judge scores high and nobody wants.",
         advice(
             f"lower {settings.shown('preference_share')}" if has_share else "",
             f"lower {settings.shown('n_steps')}",
-            "train the judge on such answers",
+            "train the judge on such completions",
         ),
     )
 
@@ -102,7 +105,7 @@ def collapse(stage: StageRun) -> Finding | None:
     """Warn if accuracy fell far below its best."""
     if hacked(stage) is not None:
         return None
-    values = numbers(stage.rows, "rewards/accuracy")
+    values = numbers(stage.rows, "rewards/accuracy/mean")
     if len(values) < 2 * RECENT:
         return None
     means = [statistics.fmean(values[i : i + RECENT]) for i in range(len(values) - RECENT + 1)]
@@ -131,7 +134,7 @@ def entropy_gone(stage: StageRun) -> Finding | None:
         "warning",
         "Nothing left to explore",
         f"Entropy fell from {start:.3f} to {now:.3f} nats per token.",
-        "The policy gives one answer with certainty; groups become equal and learning stops.",
+        "The policy writes one completion with certainty; groups become equal, learning stops.",
         advice(
             f"raise {settings.name('clip_high')} to 0.28" if is_narrow else "",
             f"lower {settings.shown('optim.lr')}",
@@ -141,15 +144,18 @@ def entropy_gone(stage: StageRun) -> Finding | None:
 
 
 def cut_off(stage: StageRun) -> Finding | None:
-    """Warn if many answers reach max_tokens."""
-    share, accuracy = stage.recent("completions/clipped_ratio"), stage.recent("rewards/accuracy")
+    """Warn if many completions reach max_tokens."""
+    share, accuracy = (
+        stage.recent("completions/clipped_ratio"),
+        stage.recent("rewards/accuracy/mean"),
+    )
     if share is None or share < 0.2 or accuracy is None or accuracy <= 0.01:
         return None
     settings, length = stage.settings, stage.recent("completions/mean_length") or 0.0
     return stage.finding(
         "warning",
-        "Answers are cut off",
-        f"{share:.0%} of the answers reach max_tokens ({settings.get('max_tokens')}); "
+        "Completions are cut off",
+        f"{share:.0%} of the completions reach max_tokens ({settings.get('max_tokens')}); "
         f"the mean is {length:.0f} tokens.",
         "Thinking has outgrown its limit, or the model never ends its text.",
         advice(f"raise {settings.shown('max_tokens')}", _penalty(settings)),
@@ -157,12 +163,14 @@ def cut_off(stage: StageRun) -> Finding | None:
 
 
 def length_without_gain(stage: StageRun) -> Finding | None:
-    """Warn if answers grow and accuracy does not."""
+    """Warn if completions become longer and accuracy does not rise."""
     late = StageRun(stage.name, stage.rows[len(stage.rows) // 2 :], stage.settings)
     if len(late.rows) < 2 * RECENT:
         return None
     before, now = late.early("completions/mean_length"), late.recent("completions/mean_length")
-    gain = (late.recent("rewards/accuracy") or 0.0) - (late.early("rewards/accuracy") or 0.0)
+    gain = (late.recent("rewards/accuracy/mean") or 0.0) - (
+        late.early("rewards/accuracy/mean") or 0.0
+    )
     if before is None or now is None or now < 1.5 * before or gain > 0.02:
         return None
     settings = stage.settings
@@ -171,18 +179,18 @@ def length_without_gain(stage: StageRun) -> Finding | None:
     return stage.finding(
         "warning",
         "Length runs away",
-        f"In the second half answers grew from {before:.0f} to {now:.0f} tokens, "
+        f"In the second half completions grew from {before:.0f} to {now:.0f} tokens, "
         f"accuracy by {100 * gain:+.1f} points.",
-        "Longer answers are no longer better ones; the loss may favour length.",
+        "Longer completions are no longer better ones; the loss may favour length.",
         advice(_penalty(settings), loss, f"stop earlier ({settings.name('n_steps')})"),
     )
 
 
 def gives_up(stage: StageRun) -> Finding | None:
-    """Warn if answers shrink while most of them are wrong."""
+    """Warn if completions become shorter while most of them are wrong."""
     before = stage.early("completions/mean_length")
     now = stage.recent("completions/mean_length")
-    accuracy = stage.recent("rewards/accuracy")
+    accuracy = stage.recent("rewards/accuracy/mean")
     if before is None or now is None or accuracy is None or len(stage.rows) < 2 * RECENT:
         return None
     if now > 0.6 * before or accuracy > 0.5:
@@ -190,7 +198,7 @@ def gives_up(stage: StageRun) -> Finding | None:
     return stage.finding(
         "warning",
         "It learns to give up",
-        f"Answers shrank from {before:.0f} to {now:.0f} tokens at {accuracy:.1%} accuracy.",
+        f"Completions shrank from {before:.0f} to {now:.0f} tokens at {accuracy:.1%} accuracy.",
         "Longer thinking is not rewarded: the base does not recognise a right result.",
         advice(*easier_or_stronger(stage.settings)),
     )
@@ -213,7 +221,7 @@ def far_from_reference(stage: StageRun) -> Finding | None:
 def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
     """Warn if sampler and learner give different log-probabilities for the same tokens."""
     limit = 0.02 if stage.settings.dtype == "bfloat16" else 1e-3
-    difference = stage.recent("mismatch/mean_abs")
+    difference = stage.recent("sampling/sampling_logp_difference/mean")
     if difference is None or difference < limit:
         return None
     return stage.finding(
@@ -227,7 +235,7 @@ def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
 
 
 def undecided(stage: StageRun) -> Finding | None:
-    """Warn if the verifier dropped answers that it could not judge."""
+    """Warn if the verifier left many completions undecided."""
     n_undecided, n_problems = _total(stage, "n_undecided"), _total(stage, "n_problems")
     n_decided = n_problems * float(stage.settings.get("n_completions") or 1)
     if not n_undecided or n_undecided < 0.02 * (n_decided + n_undecided):
@@ -258,13 +266,13 @@ def loss_near_zero(stage: StageRun) -> Finding | None:
 
 
 def _has_learned(stage: StageRun) -> bool:
-    """Return True if some step trained on an answer."""
+    """Return True if some step trained on a completion."""
     return any(_has_taught(row, stage.settings) for row in stage.rows)
 
 
 def _has_taught(row: dict[str, Any], settings: Settings) -> bool:
-    """Return True if a step trained on an answer. A length penalty may separate equal rewards."""
-    if any(row.get(key) == 0 for key in ("grad_norm", "n_tokens", "n_problems")):
+    """Return True if a step trained on a completion. A length penalty separates equal rewards."""
+    if any(row.get(key) == 0 for key in ("grad_norm", "n_trained_tokens", "n_problems")):
         return False
     if settings.get("overlong_buffer"):
         return True
@@ -275,13 +283,15 @@ def _why_unrewarded(stage: StageRun) -> tuple[str, str]:
     """Return cause and advice if no answer is right; the most telling of three reasons wins."""
     settings = stage.settings
     clipped = stage.recent("completions/clipped_ratio") or 0.0
-    format_share = stage.recent("rewards/format")
+    format_share = stage.recent("rewards/format/mean")
     if clipped > 0.8:
-        cause = f"{clipped:.0%} of the answers are cut off at max_tokens before they finish."
+        cause = f"{clipped:.0%} of the completions are cut off at max_tokens before they finish."
         return cause, advice(f"raise {settings.shown('max_tokens')}")
     easier, stronger = easier_or_stronger(settings)
     if format_share is not None and format_share < 0.05:
-        cause = f"{format_share:.0%} of the answers have the format: no answer is found to check."
+        cause = (
+            f"{format_share:.0%} of the completions have the format: no answer is found to check."
+        )
         tuning = _fine_tuning(stage.name)
         return cause, advice(stronger, f"raise {tuning}.epochs" if tuning else "")
     cause = "The base is too weak for these problems: it is never right, so nothing is rewarded."

@@ -34,7 +34,7 @@ class Benchmark:
     problems: Sequence[Problem]
     verify: VerifyFunction
     sampling: SamplingParams
-    n_samples: int = 1
+    n_completions: int = 1
     """k, completions per problem"""
     has_votes: bool = True
     """False if answers cannot be compared as text, so that there is no majority"""
@@ -50,7 +50,7 @@ class BenchmarkResult:
     """task → pass@1"""
     n_problems: int
     """number of problems with a decided completion"""
-    n_samples: int
+    n_completions: int
 
     def as_record(self) -> dict[str, Any]:
         """Return the results as an entry of results.json (runs/schemas.py)."""
@@ -62,7 +62,7 @@ class BenchmarkResult:
             **values,
             "errors": errors,
             "n_problems": self.n_problems,
-            "samples": self.n_samples,
+            "n_completions": self.n_completions,
             "by_task": self.by_task,
         }
 
@@ -79,7 +79,7 @@ def sample_benchmark(
 
     `on_sampled` is called with the number of its problems whose completions are all sampled.
     """
-    attempts = AttemptSampler(sampler, renderer, benchmark.n_samples, benchmark.sampling, seed)
+    attempts = AttemptSampler(sampler, renderer, benchmark.n_completions, benchmark.sampling, seed)
     problems = ranks.share(list(enumerate(benchmark.problems)))
     return collect_rollouts(attempts, Rubric(benchmark.verify, {}), problems, on_sampled=on_sampled)
 
@@ -90,5 +90,5 @@ def summarize(benchmark: Benchmark, groups: Sequence[Group], ranks: Ranks) -> Be
         estimates(groups, ranks, benchmark.has_votes),
         by_task(groups, ranks),
         sum(ranks.gather(sum(bool(group.rollouts) for group in groups))),
-        benchmark.n_samples,
+        benchmark.n_completions,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MEASURES = {
     "mean_tokens": "tokens",
-    "reflection_per_answer": "reflections",
+    "mean_reflections": "reflections",
     "language_consistency": "language",
     "well_formed": "rewards/format",
     "truncated": "clipped",

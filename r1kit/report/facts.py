@@ -31,8 +31,8 @@ class ClaimLine:
 
 
 @dataclass(frozen=True)
-class AnswerParts:
-    """A completion, split into its parts."""
+class ShownCompletion:
+    """A completion as the report shows it."""
 
     stage: str
     text: str
@@ -45,11 +45,11 @@ class AnswerParts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The answers of several stages to the same question."""
+    """The completions of several stages for the same question."""
 
     question: str
     gold: str
-    answers: list[AnswerParts]
+    completions: list[ShownCompletion]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def gather(evidence: RunContents) -> Facts:
 
 
 def promise(stages: dict[str, Any]) -> str:
-    """Return `pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words.`"""
+    """Return `pass@1 14 % → 88 %, completions 3.1x as long, 6.0x as many reflection words.`"""
     pair = _first_and_last(stages)
     if pair is None:
         names = ", ".join(stages) or "nothing yet"
@@ -94,9 +94,9 @@ def promise(stages: dict[str, Any]) -> str:
     before, after = pair
     parts = [f"pass@1 {_percent(before['pass_at_1'])} → {_percent(after['pass_at_1'])}"]
     if before.get("mean_tokens"):
-        parts.append(f"answers {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
-    if before.get("reflection_per_answer"):
-        times = after["reflection_per_answer"] / before["reflection_per_answer"]
+        parts.append(f"completions {after['mean_tokens'] / before['mean_tokens']:.1f}x as long")
+    if before.get("mean_reflections"):
+        times = after["mean_reflections"] / before["mean_reflections"]
         parts.append(f"{times:.1f}x as many reflection words")
     return ", ".join(parts) + "."
 
@@ -127,7 +127,8 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
 
 def costs(evidence: RunContents) -> list[tuple[str, str]]:
     """Return tokens, machine time and money."""
-    n_learned, n_sampled = _total(evidence, "n_tokens"), _total(evidence, "n_completion_tokens")
+    n_trained = _total(evidence, "n_trained_tokens")
+    n_sampled = _total(evidence, "n_completion_tokens")
     seconds = sum(evidence.clock.values())
     prices = evidence.recipe.get("cost", {})
     gpus, cores = _machines(evidence)
@@ -138,7 +139,7 @@ def costs(evidence: RunContents) -> list[tuple[str, str]]:
     )
     money = units * seconds / HOUR_S * price
     rows = [
-        ("tokens learned from", f"{n_learned:,.0f}"),
+        ("tokens trained on", f"{n_trained:,.0f}"),
         ("tokens sampled in RL", f"{n_sampled:,.0f}"),
         *((f"time of {stage}", duration(spent)) for stage, spent in evidence.clock.items()),
         ("wall clock", duration(seconds)),
@@ -158,7 +159,8 @@ def comparisons(samples: Iterable[dict[str, Any]]) -> list[Comparison]:
     for record in main_showcase(samples):
         question = record["question"]
         new = Comparison(question, str(record.get("gold", "")), [])
-        by_question.setdefault(question, new).answers.append(answer(record, record["stage"]))
+        comparison = by_question.setdefault(question, new)
+        comparison.completions.append(shown_completion(record, record["stage"]))
     return list(by_question.values())
 
 
@@ -171,9 +173,9 @@ def main_showcase(samples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def answer(record: dict[str, Any], stage: str = "") -> AnswerParts:
+def shown_completion(record: dict[str, Any], stage: str = "") -> ShownCompletion:
     """Convert a rollout record, filling in missing values."""
-    return AnswerParts(
+    return ShownCompletion(
         stage=stage,
         text=record["text"],
         correct=record.get("correct"),

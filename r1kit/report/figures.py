@@ -26,14 +26,19 @@ TICK_WIDTH = 9
 """characters in a line of a stage's title under the axis"""
 MEASURES = (
     ("Right answers (%)", "reasoning.pass_at_1", 100.0, (0, 100)),
-    ("Tokens per answer", "reasoning.mean_tokens", 1.0, (0, None)),
-    ("Own language in thinking (%)", "reasoning.language_consistency", 100.0, (None, 100.5)),
+    ("Tokens per completion", "reasoning.mean_tokens", 1.0, (0, None)),
+    (
+        "Words in the question's language (%)",
+        "reasoning.language_consistency",
+        100.0,
+        (None, 100.5),
+    ),
     ("General prompts answered right (%)", "general.pass_at_1", 100.0, (0, 100)),
 )
 CURVES = (
-    ("Right answers (%)", "rewards/accuracy", 100.0),
-    ("Tokens per answer", "completions/mean_length", 1.0),
-    ("Reflection words per answer", "reflection_per_answer", 1.0),
+    ("Right answers (%)", "rewards/accuracy/mean", 100.0),
+    ("Tokens per completion", "completions/mean_length", 1.0),
+    ("Reflection words per completion", "completions/mean_reflections", 1.0),
     ("Entropy (nats per token)", "entropy", 1.0),
 )
 SMOOTHED = 5
@@ -121,8 +126,8 @@ def _path_to(stage: str) -> list[str]:
 
 def _hacking(runs: Sequence[RunContents]) -> Picture | None:
     lines = (
-        ("ablation/judged", "rewards/preference", "optimises a learned reward", COLORS[1]),
-        ("ablation/ruled", "rewards/accuracy", "optimises the rule itself", COLORS[0]),
+        ("ablation/judged", "rewards/preference/mean", "optimises a learned reward", COLORS[1]),
+        ("ablation/ruled", "rewards/accuracy/mean", "optimises the rule itself", COLORS[0]),
     )
     if not all(truth_and_reward(run, stage, key) for run in runs for stage, key, *_ in lines):
         return None
@@ -135,7 +140,7 @@ def _hacking(runs: Sequence[RunContents]) -> Picture | None:
                   label)  # fmt: skip
             _band(axes[1], [{step: truth for step, truth, _ in run} for run in points], color)
         for ax, title in zip(
-            axes, ("The reward", "Truth: answers that keep the rules"), strict=True
+            axes, ("The reward", "Truth: answers that follow the rules"), strict=True
         ):
             ax.set_ylim(0, 1)
             _finish(ax, title, "step", ink)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from r1kit.console.formatting import printable
-from r1kit.report.facts import AnswerParts, ClaimLine, Comparison, Facts
+from r1kit.report.facts import ClaimLine, Comparison, Facts, ShownCompletion
 from r1kit.report.figures import Picture
 
 CLAIMS_NOTE = (
@@ -89,12 +89,12 @@ def _findings(facts: Facts) -> str:
 
 def _comparison(item: Comparison) -> str:
     parts = [f"### {escape(item.question)}", f"Expected: {escape(item.gold)}"]
-    for answer in item.answers:
-        parts += [_verdict(answer), fenced(answer.text)]
+    for completion in item.completions:
+        parts += [_verdict(completion), fenced(completion.text)]
     return "\n\n".join(parts)
 
 
-def _verdict(answer: AnswerParts) -> str:
+def _verdict(completion: ShownCompletion) -> str:
     marks = {True: "✓ right", False: "✗ wrong", None: "? undecided"}
-    verdict = marks[answer.correct]
-    return f"**{escape(answer.stage)}** {verdict}, {answer.n_tokens} tokens"
+    verdict = marks[completion.correct]
+    return f"**{escape(completion.stage)}** {verdict}, {completion.n_tokens} tokens"

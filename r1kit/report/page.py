@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from r1kit.renderers.thinking import parse
-from r1kit.report.facts import AnswerParts, Facts, answer
+from r1kit.report.facts import Facts, ShownCompletion, shown_completion
 from r1kit.report.markdown import CLAIMS_NOTE
 
 MAX_ROLLOUTS = 8
@@ -42,33 +42,33 @@ def render(facts: Facts, pictures: SvgFigure, curves: SvgFigure) -> str:
     )
 
 
-def _parts(item: AnswerParts) -> dict[str, Any]:
+def _parts(item: ShownCompletion) -> dict[str, Any]:
     """Split a completion into thinking and answer; the answer is None if there is none."""
     parsed = parse(item.text)
     return {"thinking": parsed.thinking, "answer": parsed.answer}
 
 
 def _group(record: dict[str, Any]) -> dict[str, Any]:
-    answers = [answer(rollout) for rollout in record["rollouts"]]
+    completions = [shown_completion(rollout) for rollout in record["rollouts"]]
     return {
         "stage": record["stage"],
         "step": record["step"],
         "problem": record["problem"],
-        "n_right": sum(item.correct is True for item in answers),
-        "n": len(answers),
-        "answers": _both_kinds(answers),
+        "n_right": sum(item.correct is True for item in completions),
+        "n": len(completions),
+        "completions": _both_kinds(completions),
     }
 
 
-def _both_kinds(answers: list[AnswerParts]) -> list[AnswerParts]:
-    """Return up to MAX_ROLLOUTS answers in their order, half of them right if there are enough."""
+def _both_kinds(completions: list[ShownCompletion]) -> list[ShownCompletion]:
+    """Return up to MAX_ROLLOUTS of them in their order, half of them right if there are enough."""
     kinds = (
-        [a for a in answers if a.correct is not True],
-        [a for a in answers if a.correct is True],
+        [item for item in completions if item.correct is not True],
+        [item for item in completions if item.correct is True],
     )
-    in_turn = [answer for pair in zip_longest(*kinds) for answer in pair if answer is not None]
-    chosen_ids = {id(answer) for answer in in_turn[:MAX_ROLLOUTS]}
-    return [answer for answer in answers if id(answer) in chosen_ids]
+    in_turn = [item for pair in zip_longest(*kinds) for item in pair if item is not None]
+    chosen_ids = {id(item) for item in in_turn[:MAX_ROLLOUTS]}
+    return [item for item in completions if id(item) in chosen_ids]
 
 
 CSS = """
@@ -218,7 +218,7 @@ PAGE = """\
 <section class="pair"><h3>{{ comparison.question }}
 <span class="soft">expected: {{ comparison.gold }}</span></h3>
 <div class="grid">
-{% for item in comparison.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
+{% for item in comparison.completions %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></section>
 {% endfor %}
 {% endif %}
@@ -229,10 +229,10 @@ PAGE = """\
 <details{{ " open" if loop.last }}><summary>{{ group.stage }} step {{ group.step }}
 <span>· {{ group.n_right }} of {{ group.n }} right · {{ group.problem.question }}</span></summary>
 <p class="tag">{{ group.problem.id }} · expected: {{ group.problem.gold }}
-{% if group.answers | length < group.n %} · {{ group.answers | length }} of {{ group.n }} answers
-{% endif %}</p>
+{% set shown = group.completions | length %}
+{% if shown < group.n %} · {{ shown }} of {{ group.n }} completions{% endif %}</p>
 <div class="grid">
-{% for item in group.answers %}<div class="card">{{ completion(item) }}</div>{% endfor %}
+{% for item in group.completions %}<div class="card">{{ completion(item) }}</div>{% endfor %}
 </div></details>
 {% endfor %}
 {% endif %}

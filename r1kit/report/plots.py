@@ -34,6 +34,8 @@ LEGEND_IN = 1.06
 """width of a panel's legend, inches; it is right of the axes, where it covers no line"""
 PAPER = "#222222"
 """text colour of pictures on white"""
+PHASES = ("sample", "verify", "learn", "publish", "reference")
+"""phases of an RL step; their times are the metrics `time/<phase>_s`"""
 
 MetricsRows = list[dict[str, Any]]
 DrawPanel = Callable[[Axes, MetricsRows], None]
@@ -74,7 +76,7 @@ def _rewarded(evidence: RunContents, stage: str, rows: MetricsRows) -> MetricsRo
     weights: dict[str, float] = {}
     for section in filter(None, sections):
         weights = {part: max(weight, weights.get(part, 0.0)) for part, weight in section.items()}
-    idle = {f"rewards/{part}" for part, weight in weights.items() if not weight}
+    idle = {f"rewards/{part}/mean" for part, weight in weights.items() if not weight}
     return [{key: value for key, value in row.items() if key not in idle} for row in rows]
 
 
@@ -223,19 +225,19 @@ def _accuracy(ax: Axes, rows: MetricsRows) -> None:
     tasks = sorted({key for row in rows for key in row if key.startswith("accuracy/")})
     for color, key in zip((COLORS[1:] * len(tasks))[: len(tasks)], tasks, strict=True):
         _line(ax, rows, key, color, ascii_only(key.removeprefix("accuracy/")), scale=100)
-    _line(ax, rows, "rewards/accuracy", COLORS[0], "all", scale=100)
+    _line(ax, rows, "rewards/accuracy/mean", COLORS[0], "all", scale=100)
     ax.set_ylim(0, 100)
 
 
 def _rewards(ax: Axes, rows: MetricsRows) -> None:
     parts = sorted({key for row in rows for key in row if key.startswith("rewards/")})
     for color, key in zip((COLORS * len(parts))[: len(parts)], parts, strict=True):
-        _line(ax, rows, key, color, ascii_only(key.removeprefix("rewards/")))
+        _line(ax, rows, key, color, ascii_only(key.split("/")[1]))
     ax.set_ylim(bottom=0)
 
 
 def _phases(ax: Axes, rows: MetricsRows) -> None:
-    phases = ("sample", "verify", "learn", "publish")
+    phases = [phase for phase in PHASES if any(f"time/{phase}_s" in row for row in rows)]
     steps = [row["step"] for row in rows]
     values = [
         smooth([row.get(f"time/{phase}_s") or 0.0 for row in rows], max(1, len(rows) // 20))
@@ -254,24 +256,24 @@ PANELS = (
     Panel(
         "accuracy",
         "Accuracy (%)",
-        "Right answers among those sampled in training, all tasks and each.",
-        "rewards/accuracy",
+        "Share of right answers in training, over all tasks and for each.",
+        "rewards/accuracy/mean",
         _accuracy,
         has_legend=True,
     ),
     Panel(
         "length",
-        "Answer length (tokens)",
-        "Mean length of a completion, thinking included.",
+        "Completion length (tokens)",
+        "Mean number of tokens, thinking included.",
         "completions/mean_length",
         _curve("completions/mean_length"),
     ),
     Panel(
         "reflection",
-        "Reflection words per answer",
-        "How often an answer looks back at itself: wait, check, 다시, 检查, ...",
-        "reflection_per_answer",
-        _curve("reflection_per_answer"),
+        "Reflection words per completion",
+        "How often a completion looks back at itself: wait, check, 다시, 检查, ...",
+        "completions/mean_reflections",
+        _curve("completions/mean_reflections"),
     ),
     Panel(
         "entropy",
@@ -291,7 +293,7 @@ PANELS = (
     Panel(
         "language",
         "Language consistency",
-        "Share of the thinking that is in the question's language.",
+        "Share of a completion's words that are in the question's language.",
         "language_consistency",
         _curve("language_consistency", top=1.0),
     ),
@@ -306,7 +308,7 @@ PANELS = (
     Panel(
         "loss",
         "Loss (nats)",
-        "How surprising is what it learns from: a token, or which answer of a pair is better.",
+        "Mean loss per token; of a reward model, per pair or labelled completion.",
         "loss",
         _curve("loss", bottom=None),
     ),

@@ -123,8 +123,9 @@ def _names(runs: Sequence[RunContents]) -> list[str]:
 def _note(runs: Sequence[RunContents]) -> str:
     """Return a note on how the stages were measured."""
     config = runs[0].recipe.get("eval", {})
-    samples, temperature = config.get("samples", 1), config.get("temperature")
-    method = f"{samples} answers a problem at temperature {temperature}"
+    n_completions, temperature = config.get("n_completions", 1), config.get("temperature")
+    completions = f"{n_completions} completion{'s' * (n_completions > 1)}"
+    method = f"{completions} per problem at temperature {temperature}"
     over = f"mean of {len(runs)} seeds, " if len(runs) > 1 else ""
     return f"On held-out problems, {method}; {over}{ERROR_NOTE}, problems as clusters."
 
@@ -164,8 +165,8 @@ def _number(digits: int, *keys: str) -> Callable[[Sequence[RunContents], str], s
 
 
 def _vote(runs: Sequence[RunContents], name: str) -> str:
-    """Return the majority-vote accuracy; empty if one answer per problem was sampled."""
-    is_single = _mean(runs, name, "reasoning", "samples") < 2
+    """Return the majority-vote accuracy; empty if one completion per problem was sampled."""
+    is_single = _mean(runs, name, "reasoning", "n_completions") < 2
     return "" if is_single else _percent(_mean(runs, name, "reasoning", "cons_at_k"))
 
 
@@ -194,13 +195,13 @@ MAIN: tuple[Column, ...] = (
     ("pass@1", _rate("reasoning.pass_at_1")),
     ("vote", _vote),
     ("tokens", _number(0, "reasoning", "mean_tokens")),
-    ("reflect", _number(2, "reasoning", "reflection_per_answer")),
+    ("reflect", _number(2, "reasoning", "mean_reflections")),
     ("language", _share("reasoning", "language_consistency")),
     ("general", _share("general", "pass_at_1")),
     ("form", _share("general", "well_formed")),
     ("liked", _liked),
 )
-"""general: correct answers to non-reasoning prompts; form: well-formed answers to them; liked:
+"""general: correct answers to non-reasoning prompts; form: well-formed completions of them; liked:
 score given by the reward models"""
 
 STUDENT: tuple[Column, ...] = (

@@ -18,17 +18,17 @@ RolloutMetrics = dict[str, float]
 
 
 def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
-    """Return the metrics of a step over the groups of all ranks, named as in TRL."""
+    """Return the metrics of a step over the groups of all ranks (docs/runs.md lists them)."""
     sums = ranks.sum(_sums(groups))
     n = max(1.0, sums["n"])
     metrics = {
         "reward": sums["reward"] / n,
-        "reward_std": sums["reward_std"] / max(1.0, sums["groups"]),
+        "reward_group_std": sums["group_std"] / max(1.0, sums["groups"]),
         "frac_reward_zero_std": sums["zero_std"] / max(1.0, sums["groups"]),
         "completions/mean_length": sums["tokens"] / n,
         "completions/clipped_ratio": sums["clipped"] / n,
         "entropy": -sums["logprobs"] / max(1.0, sums["tokens"]),
-        "reflection_per_answer": sums["reflections"] / n,
+        "completions/mean_reflections": sums["reflections"] / n,
         "language_consistency": sums["language"] / max(1.0, sums["with_language"]),
         "n_problems": sums["groups"],
         "n_completion_tokens": sums["tokens"],
@@ -36,7 +36,7 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
     }
     for key in sorted(sums):
         if key.startswith("rewards/"):
-            metrics[key] = sums[key] / sums[f"n_{key}"]
+            metrics[f"{key}/mean"] = sums[key] / sums[f"n_{key}"]
         if key.startswith("accuracy/"):
             metrics[key] = sums[key] / sums[key.replace("accuracy/", "n/")]
     return metrics
@@ -45,7 +45,7 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
 def _sums(groups: Sequence[Group]) -> RolloutMetrics:
     sums: RolloutMetrics = dict.fromkeys(
         (
-            "n", "groups", "reward", "reward_std", "zero_std", "tokens", "prompt_tokens",
+            "n", "groups", "reward", "group_std", "zero_std", "tokens", "prompt_tokens",
             "clipped", "logprobs", "reflections", "language", "with_language",
         ),
         0.0,
@@ -54,10 +54,10 @@ def _sums(groups: Sequence[Group]) -> RolloutMetrics:
     def add(key: str, value: float) -> None:
         sums[key] = sums.get(key, 0.0) + value
 
-    for group in groups:
+    for group in filter(lambda group: group.rollouts, groups):
         rewards = [rollout.reward.total for rollout in group.rollouts]
         add("groups", 1)
-        add("reward_std", statistics.stdev(rewards) if len(rewards) > 1 else 0.0)
+        add("group_std", statistics.stdev(rewards) if len(rewards) > 1 else 0.0)
         add("zero_std", float(len(set(rewards)) <= 1))
         for rollout in group.rollouts:
             for key, value in facts(rollout).items():

@@ -14,8 +14,8 @@ from r1kit.errors import RunError
 from r1kit.files.atomic import read_file
 from r1kit.files.checksums import Checksum
 from r1kit.files.json_lines import REMEDY_LINES, JsonLines
-from r1kit.runs.run_reader import RECORDS, is_later
-from r1kit.runs.schemas import FileMark, Line, MetricsLine
+from r1kit.runs.run_reader import RECORDS, is_later, read_metrics
+from r1kit.runs.schemas import FileMark, Line
 from r1kit.runs.validated import read_records
 from r1kit.runs.verify_artifacts import RecordLines, changed_lines_error
 
@@ -34,8 +34,10 @@ class Records:
 
     def lines(self, name: str) -> RecordLines:
         """Return the lines of a record file. Raises RunError if a line is damaged."""
-        shape = MetricsLine if name == "metrics.jsonl" else Line
-        return read_records(self._files[name].path, shape, REMEDY_LINES)
+        file = self._files[name].path
+        if name == "metrics.jsonl":
+            return read_metrics(file)
+        return read_records(file, Line, REMEDY_LINES)
 
     def sync(self) -> dict[str, FileMark]:
         """Make every line durable. Returns a position for `rewind`."""

@@ -2,16 +2,17 @@
 
     manifest.json   recipe hash, versions, machine, seed, commit, finished stages, lineage
     recipe.json     the resolved recipe
-    metrics.jsonl   one line per step: {"stage", "step", ...}; timings in time/, memory in memory/
-    samples.jsonl   readable groups and showcase answers
+    metrics.jsonl   one line per step: {"stage", "step", ...}; docs/runs.md lists the metrics
+    samples.jsonl   readable groups and showcase completions
     results.json    the results of each stage
     clock.json      seconds spent in each stage, over all restarts
     checkpoints/    <stage>-<step>, plain Hugging Face folders (`model/checkpoint.py`)
     lock            held while a process writes to the folder; released when the process ends
 
 Every file is replaced atomically or appended to line by line, so a run can be resumed after a kill
-at any moment. Only clock.json, manifest.json and the metrics under time/ and memory/ may depend on
-the clock: the rest of a resumed run is bit-identical to that of an uninterrupted run.
+at any moment. Only clock.json, manifest.json and the metrics `step_time`, `time/*` and `memory/*`
+may depend on the machine: the rest of a resumed run is bit-identical to that of an uninterrupted
+run.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from r1kit.runs.run_reader import (
     is_later,
     read_clock,
     read_manifest,
+    read_metrics,
     read_results,
     stage_and_step,
 )
@@ -79,7 +81,8 @@ class RunDir:
             lock = take_lock(path)
             try:
                 remove_leftovers(path)
-                read_results(path)  # refuses the format of an earlier r1kit
+                read_results(path)  # both refuse the format of an earlier r1kit
+                read_metrics(path / "metrics.jsonl")
                 refuse_other_recipe(path, recipe, again)
                 write_manifest(path, recipe, again)
                 run = cls(path, lock)
@@ -117,7 +120,7 @@ class RunDir:
         self._records.append("samples.jsonl", dict(record))
 
     def has_shown(self, stage: str) -> bool:
-        """Return True if samples.jsonl contains the showcase answers of `stage`."""
+        """Return True if samples.jsonl contains the showcase completions of `stage`."""
         lines = self._records.lines("samples.jsonl")
         return any(row["stage"] == stage and row.get("kind") == "showcase" for _, row in lines)
 

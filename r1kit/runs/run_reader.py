@@ -18,7 +18,7 @@ from r1kit.files.text_files import did_you_mean
 from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
 from r1kit.runs.stage_specs import is_main, stage_order
 from r1kit.runs.validated import damaged_file_error, read_json, read_records
-from r1kit.runs.verify_artifacts import refuse_other_lines
+from r1kit.runs.verify_artifacts import RecordLines, refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 
@@ -42,17 +42,16 @@ def read(path: Path) -> RunContents:
         near = did_you_mean(path)
         raise RunError(f"There is no run at {path}{near} `r1 run tiny` starts one.")
     manifest = read_manifest(path)
-    records = {}
-    for name, shape in zip(RECORDS, (MetricsLine, Sample), strict=True):
-        lines = read_records(path / name, shape, REMEDY_LINES)
+    metrics = read_metrics(path / "metrics.jsonl")
+    samples = read_records(path / "samples.jsonl", Sample, REMEDY_LINES)
+    for name, lines in zip(RECORDS, (metrics, samples), strict=True):
         refuse_other_lines(path, manifest["finished"], name, lines)
-        records[name] = [record for _, record in lines]
     return RunContents(
         path=path,
         manifest=manifest,
         recipe=read_recipe(path, manifest),
-        metrics=records["metrics.jsonl"],
-        samples=records["samples.jsonl"],
+        metrics=[record for _, record in metrics],
+        samples=[record for _, record in samples],
         results=read_results(path),
         clock=read_clock(path),
     )
@@ -108,6 +107,14 @@ def read_recipe(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if value is not None}
 
 
+def read_metrics(file: Path) -> RecordLines:
+    """Read metrics.jsonl. Raises RunError if it is damaged or has the names of an earlier r1kit."""
+    lines = read_records(file, MetricsLine, REMEDY_LINES)
+    if any("lr" in line for _, line in lines):
+        raise _earlier(file)
+    return lines
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """Read results.json of a run; {} if missing.
 
@@ -119,13 +126,17 @@ def read_results(path: Path) -> dict[str, Any]:
     stages = content.get("stages")
     entries = stages.values() if isinstance(stages, dict) else ()
     if any(isinstance(entry, dict) and "pass_at_1" in entry for entry in entries):
-        raise RunError(
-            f"{file} was written by an earlier r1kit, in another format. Show or resume the run "
-            "with that r1kit (manifest.json has its version and commit), or run the recipe again "
-            "with another --out. Its checkpoints open as before."
-        )
+        raise _earlier(file)
     results: dict[str, Any] | None = read_json(file, Results, remedy)
     return results or {}
+
+
+def _earlier(file: Path) -> RunError:
+    return RunError(
+        f"{file} was written by an earlier r1kit, in another format. Show or resume the run with "
+        "that r1kit (manifest.json has its version and commit), or run the recipe again with "
+        "another --out. Its checkpoints open as before."
+    )
 
 
 def read_clock(path: Path) -> dict[str, float]:

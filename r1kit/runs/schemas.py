@@ -130,9 +130,9 @@ class EvalResult(TypedDict, total=False):
     cons_at_k: FiniteFloat
     cons_gain: FiniteFloat
     n_problems: int
-    samples: int
+    n_completions: int
     mean_tokens: FiniteFloat
-    reflection_per_answer: FiniteFloat
+    mean_reflections: FiniteFloat
     language_consistency: FiniteFloat
     well_formed: FiniteFloat
     truncated: FiniteFloat

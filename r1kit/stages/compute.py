@@ -12,9 +12,9 @@ def compute_spent(records: Iterable[Mapping[str, Any]], n_parameters: int) -> di
     FLOPs per parameter: 6 per token trained on, 2 per token prefilled or sampled (Kaplan et al.
     2020, arXiv 2001.08361, section 2.1). Samples of other models, for its data, are not included.
     """
-    learned = sampled = 0.0
+    trained = sampled = 0.0
     for record in records:
-        learned += record["n_tokens"]
+        trained += record["n_trained_tokens"]
         sampled += record.get("n_completion_tokens", 0.0) + record.get("n_prompt_tokens", 0.0)
-    flops = n_parameters * (6 * learned + 2 * sampled)
-    return {"learned_tokens": learned, "sampled_tokens": sampled, "flops": flops}
+    flops = n_parameters * (6 * trained + 2 * sampled)
+    return {"trained_tokens": trained, "sampled_tokens": sampled, "flops": flops}

@@ -1,4 +1,4 @@
-"""Evaluate the checkpoint of a stage on the recipe's benchmarks; greedy answers for the report."""
+"""Evaluate the checkpoint of a stage on the recipe's benchmarks; sample greedily for the report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from r1kit.verify.answer import check_number
 from r1kit.verify.language import language_of
 
 N_SHOWN = 6
-"""number of held-out problems whose answers the report shows for every stage"""
+"""number of held-out problems whose completions the report shows for every stage"""
 EVAL_SEED = 7_777
 """added to the recipe's seed, so that seeds differ from those of training"""
 
@@ -58,7 +58,7 @@ def reasoning(context: Context) -> Benchmark:
     """Return held-out problems of the recipe's tasks as a benchmark."""
     config, tasks = context.recipe.eval, context.tasks("held_out")
     problems = tasks.distinct(config.n_problems)
-    return Benchmark("reasoning", problems, tasks.verify, _sampling(config), config.samples)
+    return Benchmark("reasoning", problems, tasks.verify, _sampling(config), config.n_completions)
 
 
 def general(context: Context) -> Benchmark:
@@ -67,7 +67,7 @@ def general(context: Context) -> Benchmark:
     mixture = mix.TaskMixture([task], [1.0], context.recipe.seed, "held_out")
     problems = mixture.distinct(config.n_general)
     return Benchmark(
-        "general", problems, task.verify, _sampling(config), config.samples, has_votes=False
+        "general", problems, task.verify, _sampling(config), config.n_completions, has_votes=False
     )
 
 
@@ -81,15 +81,15 @@ def eval_seed(context: Context) -> int:
 
 def counting(context: Context, stage: str, benchmark: Benchmark) -> Callable[[int], None]:
     """Show the progress of a benchmark; call the returned function with the number of problems."""
-    n_problems, n_samples = len(benchmark.problems), benchmark.n_samples
-    what = f"{n_problems} held-out problems, {n_samples} answer{'s' * (n_samples > 1)} each"
+    n_problems, n = len(benchmark.problems), benchmark.n_completions
+    what = f"{n_problems} held-out problems, {n} completion{'s' * (n > 1)} each"
     return context.counting(stage, len(context.ranks.share(range(n_problems))), what)
 
 
 def _showcase(
     context: Context, stage: str, sampler: Sampler, renderer: Renderer
 ) -> list[dict[str, Any]]:
-    """Return greedy answers to the recipe's questions and some held-out problems.
+    """Return greedy completions of the recipe's questions and some held-out problems.
 
     Called on the first rank only.
     """

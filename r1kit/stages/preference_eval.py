@@ -42,7 +42,7 @@ def _general_answers(context: Context, stage: str) -> list[list[Attempt]]:
         attempts = AttemptSampler(
             sampler,
             renderer_of(policy.tokenizer),
-            benchmark.n_samples,
+            benchmark.n_completions,
             benchmark.sampling,
             evaluation.eval_seed(context),
         )

@@ -82,7 +82,9 @@ def run(
             context.save(stage, state.step, policy, saved | policy.reference_state())
 
     context.started(
-        stage, config.n_steps, f"{config.loss}, {config.n_problems} x {config.n_completions} a step"
+        stage,
+        config.n_steps,
+        f"{config.loss}, {config.n_problems} x {config.n_completions} per step",
     )
     renderer = renderer_of(policy.tokenizer)
     with context.open_sampler(policy) as (sampler, weight_sync):

@@ -23,11 +23,11 @@ def cross_entropy(
     """
     counts = ranks.sum(
         {
-            "n_scored": sum(sum(trajectory.loss_mask) for trajectory in trajectories),
-            "n_tokens": sum(len(trajectory.token_ids) for trajectory in trajectories),
+            "n_scored_tokens": sum(sum(trajectory.loss_mask) for trajectory in trajectories),
+            "n_trained_tokens": sum(len(trajectory.token_ids) for trajectory in trajectories),
         }
     )
-    weight = 1 / counts["n_scored"]
+    weight = 1 / counts["n_scored_tokens"]
     total = 0.0
     for batch in pack(trajectories, [weight] * len(trajectories), micro_batch_tokens, ranks.device):
         logprobs = policy.logprobs(batch.input_ids, batch.lengths, batch.mask)

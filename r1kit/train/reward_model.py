@@ -89,14 +89,14 @@ def preference_loss(
     Examples are pairs or labelled completions. Raises ValueError for a mixture.
     """
     n = ranks.sum({"n": float(len(examples))})["n"]
-    totals = {"loss": 0.0, "accuracy": 0.0, "n_tokens": 0.0}
+    totals = {"loss": 0.0, "accuracy": 0.0, "n_trained_tokens": 0.0}
     for batch in _batches(examples, micro_batch_tokens):
         losses, correct = _outcomes(model.module, batch, ranks.device)
         loss = losses.sum() / n
         loss.backward()
         totals["loss"] += loss.item()
         totals["accuracy"] += correct.sum().item() / n
-        totals["n_tokens"] += sum(example.n_tokens for example in batch)
+        totals["n_trained_tokens"] += sum(example.n_tokens for example in batch)
     return ranks.sum(totals)
 
 

@@ -9,7 +9,7 @@ token streams and numbers, and does not depend on tasks, templates or the comput
 
 Departures from the R1 paper:
 - old log-probabilities are recorded by the engine while sampling, instead of a second forward pass;
-  `mismatch/*` reports their distance from the learner's before the first update.
+  `sampling/sampling_logp_difference` is their distance from the learner's before the first update.
 - completions whose advantage is exactly 0 are not passed through the model if there is no KL term:
   their gradient is exactly 0. They still count in every average.
 - the reference of the KL term is refreshed every `reference_every` steps, as in R1; with
@@ -35,6 +35,7 @@ from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.types import Trajectory
 
 Metrics = dict[str, float]
+LOGP_DIFFERENCE = "sampling/sampling_logp_difference"
 
 
 @dataclass
@@ -96,12 +97,14 @@ def reinforce(
         learned = time.perf_counter()
         state.step, state.cursor = state.step + 1, collected.cursor
         publish(state.step)
+        published = time.perf_counter()
         if learner.policy.has_reference and state.step % config.reference_every == 0:
             learner.policy.refresh_reference()
+            metrics["time/reference_s"] = time.perf_counter() - published
         metrics |= collected.metrics | {
             "time/learn_s": learned - sampled,
-            "time/publish_s": time.perf_counter() - learned,
-            "time/step_s": time.perf_counter() - started,
+            "time/publish_s": published - learned,
+            "step_time": time.perf_counter() - started,
         }
         after_step(state, metrics, collected)
 
@@ -119,7 +122,7 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
         ]
         update(learner, trajectories, scale, totals, is_first=part == 0)
     learner.policy.module.eval()
-    return totals.metrics(learner.ranks) | {"lr": scale * config.optim.lr}
+    return totals.metrics(learner.ranks) | {"learning_rate": scale * config.optim.lr}
 
 
 def update(
@@ -144,7 +147,7 @@ def update(
         learner.ranks.device,
     )
     for batch in batches:
-        totals.add("n_tokens", torch.tensor(float(batch.input_ids.numel())))
+        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
         scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
         logprobs = learner.policy.logprobs(*scored)
         token_loss, stats = loss_spec.token_loss(
@@ -182,7 +185,7 @@ class MetricAccumulator:
     def __init__(self) -> None:
         self.sums: Metrics = {}
         self.grad_norms: list[float] = []
-        self.max_mismatch = 0.0
+        self.max_difference = 0.0
 
     def add(self, name: str, values: Tensor) -> None:
         self.sums[name] = self.sums.get(name, 0.0) + values.sum().item()
@@ -196,29 +199,35 @@ class MetricAccumulator:
         is_first: bool,
     ) -> None:
         self.add("loss", loss)
-        self.add("n_learned", torch.tensor(float(len(logprobs))))
+        self.add("n_scored", torch.tensor(float(len(logprobs))))
         for name, value in stats.items():
             self.add(name, value)
         if is_first:
-            mismatch = (logprobs - old_logprobs).abs()
-            self.add("mismatch", mismatch)
-            self.add("n_compared", torch.tensor(float(len(mismatch))))
-            self.max_mismatch = max(self.max_mismatch, mismatch.max().item())
+            difference = (logprobs - old_logprobs).abs()
+            self.add("logp_difference", difference)
+            self.add("n_compared", torch.tensor(float(len(difference))))
+            self.max_difference = max(self.max_difference, difference.max().item())
 
     def metrics(self, ranks: Ranks) -> Metrics:
-        """Return the metrics over all ranks; clip ratio and KL are means over trained tokens."""
+        """Return the metrics over all ranks.
+
+        Loss and gradient norm are means over updates, clip ratio and KL over scored tokens.
+        """
         sums = ranks.sum(self.sums)
-        n_learned = max(1.0, sums.get("n_learned", 0.0))
+        n_updates = len(self.grad_norms)
+        n_scored = max(1.0, sums.get("n_scored", 0.0))
+        n_compared = max(1.0, sums.get("n_compared", 0.0))
+        low, high = (sums.get(name, 0.0) / n_scored for name in ("clipped_low", "clipped_high"))
         metrics = {
-            "loss": sums.get("loss", 0.0),
-            "n_tokens": sums.get("n_tokens", 0.0),
-            "grad_norm": sum(self.grad_norms) / len(self.grad_norms),
-            "clip_ratio/low": sums.get("clipped_low", 0.0) / n_learned,
-            "clip_ratio/high": sums.get("clipped_high", 0.0) / n_learned,
-            "mismatch/mean_abs": sums.get("mismatch", 0.0) / max(1.0, sums.get("n_compared", 0.0)),
-            "mismatch/max": max(ranks.gather(self.max_mismatch)),
+            "loss": sums.get("loss", 0.0) / n_updates,
+            "n_trained_tokens": sums.get("n_trained_tokens", 0.0),
+            "grad_norm": sum(self.grad_norms) / n_updates,
+            "clip_ratio/low_mean": low,
+            "clip_ratio/high_mean": high,
+            "clip_ratio/region_mean": low + high,
+            f"{LOGP_DIFFERENCE}/mean": sums.get("logp_difference", 0.0) / n_compared,
+            f"{LOGP_DIFFERENCE}/max": max(ranks.gather(self.max_difference)),
         }
-        metrics["clip_ratio"] = metrics["clip_ratio/low"] + metrics["clip_ratio/high"]
         if "kl" in sums:
-            metrics["kl"] = sums["kl"] / n_learned
+            metrics["kl"] = sums["kl"] / n_scored
         return metrics

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=TrainableModel)
 
 Gradients = Callable[[M, Sequence[T], Ranks, int], dict[str, float]]
 """(model, this rank's examples, ranks, tokens per micro-batch) → metrics of all ranks, including
-`n_tokens`; leaves this rank's part of the gradients of the step's mean loss"""
+`n_trained_tokens`; leaves this rank's part of the gradients of the step's mean loss"""
 AfterUpdate = Callable[[int, dict[str, float]], None]
 """(step, metrics), called on every rank after each optimizer step"""
 
@@ -51,10 +51,10 @@ def train_loop(
         grad_norm = optimizers.step(scale)
         seconds = time.perf_counter() - started
         metrics |= {
-            "lr": scale * config.lr,
+            "learning_rate": scale * config.lr,
             "grad_norm": grad_norm,
-            "time/step_s": seconds,
-            "time/tokens_per_s": metrics["n_tokens"] / seconds,
+            "step_time": seconds,
+            "time/tokens_per_s": metrics["n_trained_tokens"] / seconds,
         }
         after_step(step + 1, metrics)
     model.module.eval()

@@ -15,12 +15,12 @@ from r1kit.claims.reading import MissingError, Reading
 from r1kit.runs.run_reader import RunContents
 from r1kit.types import Json
 
-ERRORS = {"mean_tokens": 1.0, "reflection_per_answer": 0.1, "language_consistency": 0.01,
+ERRORS = {"mean_tokens": 1.0, "mean_reflections": 0.1, "language_consistency": 0.01,
           "cons_gain": 0.01, "well_formed": 0.01}  # fmt: skip
 
 
 def stage(accuracy: float, n_parameters: int = 100, flops: float = 1.0, **more: float) -> Json:
-    numbers = {"mean_tokens": 30.0, "reflection_per_answer": 0.5, "language_consistency": 0.9,
+    numbers = {"mean_tokens": 30.0, "mean_reflections": 0.5, "language_consistency": 0.9,
                "cons_gain": 0.03, "well_formed": 0.9}  # fmt: skip
     rate = {"pass_at_1": accuracy, "stderr": 0.02, "errors": ERRORS}
     return {
@@ -143,11 +143,21 @@ def test_hacking_is_truth_lost_while_the_reward_models_gain() -> None:
 
 def test_a_curve_of_truth_and_reward_is_that_of_its_stage() -> None:
     metrics = [
-        {"stage": "ablation/ruled", "step": 1, "accuracy/general": 0.8, "rewards/accuracy": 0.1},
-        {"stage": "ablation/ruled", "step": 2, "accuracy/general": 0.9, "rewards/accuracy": 0.2},
-        {"stage": "final", "step": 2, "accuracy/general": 0.7, "rewards/accuracy": 0.2},
+        {
+            "stage": "ablation/ruled",
+            "step": 1,
+            "accuracy/general": 0.8,
+            "rewards/accuracy/mean": 0.1,
+        },
+        {
+            "stage": "ablation/ruled",
+            "step": 2,
+            "accuracy/general": 0.9,
+            "rewards/accuracy/mean": 0.2,
+        },
+        {"stage": "final", "step": 2, "accuracy/general": 0.7, "rewards/accuracy/mean": 0.2},
     ]
-    result = reading.truth_and_reward(run(metrics), "ablation/ruled", "rewards/accuracy")
+    result = reading.truth_and_reward(run(metrics), "ablation/ruled", "rewards/accuracy/mean")
     assert result == [(1, 0.8, 0.1), (2, 0.9, 0.2)]
 
 

@@ -125,7 +125,7 @@ def test_a_run_in_use_is_left_alone(recipe: Path) -> None:
 def test_show_writes_the_report(recipe: Path) -> None:
     run = recipe.parent / "runs/little"
     with RunDir.create_or_resume(run, load(recipe)) as folder:
-        folder.log("zero", 1, {"reward": 1.0, "rewards/accuracy": 0.5})
+        folder.log("zero", 1, {"reward": 1.0, "rewards/accuracy/mean": 0.5})
     answer = r1("show", run)
     assert answer.exit_code == 0
     assert "Report: " in answer.stdout

@@ -42,10 +42,14 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[zero]\nn_step = 5", "unknown key 'zero.n_step' (did you mean 'n_steps'?)."),
         ("[zero.optim]\nlearning = 5", "unknown key 'zero.optim.learning'"),
         ("[zeros]\nn_steps = 5", "unknown key 'zeros' (did you mean 'zero'?)"),
-        ("[bench]\nsamples = 2", "unknown key 'bench' (it is called 'eval' now)."),
+        ("[bench]\nn_completions = 2", "unknown key 'bench' (it is called 'eval' now)."),
         (
             "[compute]\nmax_rows = 8",
             "unknown key 'compute.max_rows' (it is called 'sampler.max_rows' now).",
+        ),
+        (
+            "[eval]\nsamples = 2",
+            "unknown key 'eval.samples' (it is called 'eval.n_completions' now).",
         ),
         ("[sampler]\nkind = 'vllm'", "sampler.kind needs 'local' (it is \"vllm\")."),
         ("[compute]\nqqqq = 1", "known keys:"),
@@ -62,7 +66,7 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
             "[eval]\n[compute]\nn_processes = 'two'",
             "needs a whole number or 'auto' (it is \"two\").",
         ),
-        ("[[eval]]\nsamples = 2", "eval needs a section: write [eval] and its keys below"),
+        ("[[eval]]\nn_completions = 2", "eval needs a section: write [eval] and its keys below"),
         ("[showcase]\nquestion = '1?'", "showcase needs a list: write [[showcase]] and its keys"),
         (
             "[[distill.students]]\nname = 'A b'",

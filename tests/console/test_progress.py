@@ -16,14 +16,14 @@ from r1kit.console.progress import Progress
 ZERO = {
     "reward": 1.5,
     "loss": 0.0,
-    "rewards/accuracy": 0.523,
-    "rewards/format": 0.98,
+    "rewards/accuracy/mean": 0.523,
+    "rewards/format/mean": 0.98,
     "completions/mean_length": 61.2,
     "completions/clipped_ratio": 0.01,
-    "reflection_per_answer": 2.1,
+    "completions/mean_reflections": 2.1,
     "entropy": 0.41,
     "n_completion_tokens": 36_800.0,
-    "time/step_s": 2.0,
+    "step_time": 2.0,
 }
 GROUP = {
     "kind": "group",
@@ -53,7 +53,7 @@ def fed_view(console: Console) -> LiveView:
     view.stage_started("zero", 100, "grpo: 32 problems x 16 completions a step")
     for step in range(1, 41):
         clock.now += 2.0
-        view.step("zero", step, {**ZERO, "rewards/accuracy": step / 80})
+        view.step("zero", step, {**ZERO, "rewards/accuracy/mean": step / 80})
     view.note("base is finished.")
     view.sample(GROUP)
     return view

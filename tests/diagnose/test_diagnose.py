@@ -28,14 +28,14 @@ def healthy(step: int) -> dict[str, Any]:
         "loss": 0.001,
         "grad_norm": 0.4,
         "reward": 1 + share,
-        "rewards/accuracy": 0.14 + 0.7 * share,
-        "rewards/format": 0.95,
+        "rewards/accuracy/mean": 0.14 + 0.7 * share,
+        "rewards/format/mean": 0.95,
         "frac_reward_zero_std": 0.3,
         "completions/mean_length": 29 + 60 * share,
         "completions/clipped_ratio": 0.01,
         "entropy": 0.6 - 0.3 * share,
         "kl": 0.02,
-        "mismatch/mean_abs": 1e-6,
+        "sampling/sampling_logp_difference/mean": 1e-6,
         "n_problems": 32,
         "n_undecided": 0,
     }
@@ -67,28 +67,28 @@ def test_a_healthy_run_is_fine_and_its_loss_near_zero_is_explained() -> None:
 
 
 def test_no_reward_has_three_causes() -> None:
-    cut = only_warning(run(rewards__accuracy=0.0, completions__clipped_ratio=0.97))
+    cut = only_warning(run(rewards__accuracy__mean=0.0, completions__clipped_ratio=0.97))
     assert cut.title == "No reward"
-    assert "97% of the answers are cut off" in cut.cause
+    assert "97% of the completions are cut off" in cut.cause
     assert "zero.max_tokens (now 256)" in cut.action
-    unformatted = only_warning(run(rewards__accuracy=0.0, rewards__format=0.01))
-    assert "1% of the answers have the format" in unformatted.cause
-    weak = only_warning(run(rewards__accuracy=0.002))
+    unformatted = only_warning(run(rewards__accuracy__mean=0.0, rewards__format__mean=0.01))
+    assert "1% of the completions have the format" in unformatted.cause
+    weak = only_warning(run(rewards__accuracy__mean=0.002))
     assert "too weak" in weak.cause
     assert weak.observation == "Accuracy is 0.2% over the last 10 steps."
 
 
 def test_equal_groups_are_a_trouble_early_and_a_success_late() -> None:
-    hard = only_warning(run(frac_reward_zero_std=0.85, rewards__accuracy=0.2))
+    hard = only_warning(run(frac_reward_zero_std=0.85, rewards__accuracy__mean=0.2))
     assert hard.title == "Few groups teach"
     assert hard.observation.startswith("In 85% of the groups")
-    easy = run(frac_reward_zero_std=0.9, rewards__accuracy=0.97)
+    easy = run(frac_reward_zero_std=0.9, rewards__accuracy__mean=0.97)
     assert ("note", "Few groups teach") in [(f.level, f.title) for f in easy]
     assert "warning" not in [f.level for f in easy]
 
 
 def test_collapse_names_the_best_step_and_a_lower_rate() -> None:
-    fall = only_warning(run(rewards__accuracy=lambda s: 0.5 if s <= 30 else 0.1))
+    fall = only_warning(run(rewards__accuracy__mean=lambda s: 0.5 if s <= 30 else 0.1))
     assert fall.title == "Collapse"
     assert fall.observation == "Accuracy fell from 50.0% (around step 10) to 10.0%."
     assert "(0.0003 → 0.0001)" in fall.action
@@ -96,7 +96,10 @@ def test_collapse_names_the_best_step_and_a_lower_rate() -> None:
 
 def test_a_judge_that_likes_wrong_answers_is_hacked() -> None:
     result = only_warning(
-        run(rewards__preference=lambda s: s / 60, rewards__accuracy=lambda s: 0.6 - s / 120)
+        run(
+            rewards__preference__mean=lambda s: s / 60,
+            rewards__accuracy__mean=lambda s: 0.6 - s / 120,
+        )
     )
     assert result.title == "The judge is hacked"
     assert (
@@ -107,16 +110,18 @@ def test_a_judge_that_likes_wrong_answers_is_hacked() -> None:
 def test_new_kinds_of_problems_are_no_collapse() -> None:
     rows = []
     for step in range(1, 61):
-        row = healthy(step) | {"accuracy/equation": 0.9, "rewards/accuracy": 0.9}
+        row = healthy(step) | {"accuracy/equation": 0.9, "rewards/accuracy/mean": 0.9}
         if step > 40:
-            row |= {"accuracy/general": 0.3, "rewards/accuracy": 0.6}
+            row |= {"accuracy/general": 0.3, "rewards/accuracy/mean": 0.6}
         rows.append(row)
     assert [f.title for f in diagnose(rows, RECIPE) if f.level == "warning"] == []
 
 
 def test_a_wobble_is_no_collapse() -> None:
     assert not [
-        f for f in run(rewards__accuracy=lambda s: 0.5 + 0.02 * (s % 2)) if f.level == "warning"
+        f
+        for f in run(rewards__accuracy__mean=lambda s: 0.5 + 0.02 * (s % 2))
+        if f.level == "warning"
     ]
 
 
@@ -124,22 +129,33 @@ def test_a_wobble_is_no_collapse() -> None:
     ("changes", "title", "observed"),
     [
         ({"entropy": lambda s: 0.6 / s**2}, "Nothing left to explore", "Entropy fell from"),
-        ({"completions__clipped_ratio": 0.4}, "Answers are cut off", "40% of the answers reach"),
+        (
+            {"completions__clipped_ratio": 0.4},
+            "Completions are cut off",
+            "40% of the completions reach",
+        ),
         (
             {
                 "completions__mean_length": lambda s: 2.0 ** (s / 10),
-                "rewards__accuracy": 0.6,
+                "rewards__accuracy__mean": 0.6,
             },
             "Length runs away",
             "by +0.0 points",
         ),
         (
-            {"completions__mean_length": lambda s: 35 if s < 20 else 18, "rewards__accuracy": 0.12},
+            {
+                "completions__mean_length": lambda s: 35 if s < 20 else 18,
+                "rewards__accuracy__mean": 0.12,
+            },
             "It learns to give up",
             "from 35 to 18 tokens at 12.0% accuracy",
         ),
         ({"kl": lambda s: 1e6 if s == 40 else 0.1}, "KL blew up", "reached 1e+06"),
-        ({"mismatch__mean_abs": 0.01}, "Sampler and learner disagree", "differ by 0.01"),
+        (
+            {"sampling__sampling_logp_difference__mean": 0.01},
+            "Sampler and learner disagree",
+            "differ by 0.01",
+        ),
         (
             {"grad_norm": lambda s: 40.0 if s % 10 == 0 else 0.5},
             "Gradient spikes",
@@ -164,7 +180,9 @@ def test_trouble_is_named_with_its_numbers(
 
 
 def test_sixteen_bit_sampling_may_differ_a_little() -> None:
-    rows = [healthy(step) | {"mismatch/mean_abs": 0.01} for step in range(1, 30)]
+    rows = [
+        healthy(step) | {"sampling/sampling_logp_difference/mean": 0.01} for step in range(1, 30)
+    ]
     recipe = {**RECIPE, "compute": {"dtype": "bfloat16"}}
     assert diagnose(rows, recipe)[0].level == "fine"
 
@@ -182,22 +200,22 @@ def test_no_metrics_no_findings() -> None:
     assert diagnose([], {}) == []
 
 
-UNTAUGHT = {"reward": 0.0, "frac_reward_zero_std": 1.0, "n_tokens": 0.0, "grad_norm": 0.0}
+UNTAUGHT = {"reward": 0.0, "frac_reward_zero_std": 1.0, "n_trained_tokens": 0.0, "grad_norm": 0.0}
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 4, 5, 19, 60])
 @pytest.mark.parametrize(
     "changes",
     [
-        UNTAUGHT | {"rewards__accuracy": 0.0, "rewards__format": 0.0},
+        UNTAUGHT | {"rewards__accuracy__mean": 0.0, "rewards__format__mean": 0.0},
         # Every reward alike, at a reward that is not 0.
-        UNTAUGHT | {"rewards__accuracy": 0.0, "reward": 1.0},
-        UNTAUGHT | {"rewards__accuracy": 1.0, "reward": 2.0},
+        UNTAUGHT | {"rewards__accuracy__mean": 0.0, "reward": 1.0},
+        UNTAUGHT | {"rewards__accuracy__mean": 1.0, "reward": 2.0},
         # No answer was decided, so there is no group.
-        {"reward": 0.0, "n_problems": 0.0, "n_undecided": 512, "rewards__accuracy": None},
+        {"reward": 0.0, "n_problems": 0.0, "n_undecided": 512, "rewards__accuracy__mean": None},
         # The gradient alone tells: every answer was masked.
         {"grad_norm": 0.0},
-        {"n_tokens": 0},
+        {"n_trained_tokens": 0},
         {"reward": 0.0},
         {"frac_reward_zero_std": 1.0},
     ],
@@ -212,7 +230,7 @@ def test_a_run_that_learned_nothing_is_never_healthy(n_steps: int, changes: dict
 
 
 def test_one_step_that_taught_is_enough() -> None:
-    titles = [f.title for f in run(4, **UNTAUGHT | {"reward": lambda s: s, "n_tokens": 10,
+    titles = [f.title for f in run(4, **UNTAUGHT | {"reward": lambda s: s, "n_trained_tokens": 10,
               "grad_norm": lambda s: float(s == 2), "frac_reward_zero_std": 0.5})]  # fmt: skip
     assert "Nothing was learned" not in titles
 
@@ -254,21 +272,21 @@ of = "zero"
 change = { max_tokens = 4096, loss = "dapo", optim = { lr = 1e-3 } }
 """
 SICK_RL: list[dict[str, Any]] = [
-    UNTAUGHT | {"rewards/accuracy": 0.0},
-    UNTAUGHT | {"rewards/accuracy": 0.0, "rewards/format": 0.0},
-    UNTAUGHT | {"rewards/accuracy": 0.0, "completions/clipped_ratio": 1.0},
-    UNTAUGHT | {"rewards/accuracy": 1.0, "reward": 2.0},
-    {"rewards/accuracy": 0.0},
-    {"rewards/accuracy": 0.2, "frac_reward_zero_std": 0.9},
-    {"rewards/accuracy": 0.95, "frac_reward_zero_std": 0.9},
-    {"rewards/accuracy": lambda s: 0.9 - s / 100},
-    {"rewards/accuracy": lambda s: 0.9 - s / 100, "rewards/preference": lambda s: s / 60},
+    UNTAUGHT | {"rewards/accuracy/mean": 0.0},
+    UNTAUGHT | {"rewards/accuracy/mean": 0.0, "rewards/format/mean": 0.0},
+    UNTAUGHT | {"rewards/accuracy/mean": 0.0, "completions/clipped_ratio": 1.0},
+    UNTAUGHT | {"rewards/accuracy/mean": 1.0, "reward": 2.0},
+    {"rewards/accuracy/mean": 0.0},
+    {"rewards/accuracy/mean": 0.2, "frac_reward_zero_std": 0.9},
+    {"rewards/accuracy/mean": 0.95, "frac_reward_zero_std": 0.9},
+    {"rewards/accuracy/mean": lambda s: 0.9 - s / 100},
+    {"rewards/accuracy/mean": lambda s: 0.9 - s / 100, "rewards/preference/mean": lambda s: s / 60},
     {"entropy": lambda s: 0.6 / s**2},
     {"completions/clipped_ratio": 0.4},
-    {"completions/mean_length": lambda s: 2.0 ** (s / 10), "rewards/accuracy": 0.6},
-    {"completions/mean_length": lambda s: 35 if s < 20 else 18, "rewards/accuracy": 0.12},
+    {"completions/mean_length": lambda s: 2.0 ** (s / 10), "rewards/accuracy/mean": 0.6},
+    {"completions/mean_length": lambda s: 35 if s < 20 else 18, "rewards/accuracy/mean": 0.12},
     {"kl": 1e6},
-    {"mismatch/mean_abs": 0.1},
+    {"sampling/sampling_logp_difference/mean": 0.1},
     {"grad_norm": lambda s: 40.0 if s % 10 == 0 else 0.5},
     {"n_undecided": 3200},
     {"loss": None},
@@ -367,7 +385,7 @@ def look_up(recipe: dict[str, Any], key: str, section: str = "", entry: str = ""
 
 def test_a_foreign_base_has_no_corpus_to_make_longer() -> None:
     recipe = RECIPES["foreign"].model_dump(mode="json")
-    rows = [healthy(s) | UNTAUGHT | {"rewards/accuracy": 0.0} for s in range(1, 9)]
+    rows = [healthy(s) | UNTAUGHT | {"rewards/accuracy/mean": 0.0} for s in range(1, 9)]
     action = only_warning(diagnose(rows, recipe)).action
     assert "base.tokens" not in action
     assert "level" not in action  # a public set has no level

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("whole recipe")
 SETTINGS = [
     "base.tokens=250_000", "base.batch_tokens=2048", "zero.n_steps=2", "zero.n_problems=4",
     "zero.n_completions=4", "zero.max_tokens=40", "eval.n_problems=8", "eval.n_general=6",
-    "eval.max_tokens=40", "eval.samples=2",
+    "eval.max_tokens=40", "eval.n_completions=2",
     "reasoning.n_problems=4", "reasoning.n_completions=4",
     "reasoning.max_tokens=40", "reasoning.checkpoint_every=1", "final.n_problems=4",
     "final.n_completions=4", "final.max_tokens=40", "final.checkpoint_every=1",

@@ -36,7 +36,7 @@ def verify(problem: Problem, answer: str) -> Verdict:
     return Verdict(None if answer == "?" else answer == problem.answer, answer, "by hand")
 
 
-BENCHMARK = Benchmark("by hand", PROBLEMS, verify, SamplingParams(64), n_samples=3)
+BENCHMARK = Benchmark("by hand", PROBLEMS, verify, SamplingParams(64), n_completions=3)
 
 
 def new_tokenizer() -> PreTrainedTokenizerBase:
@@ -74,14 +74,14 @@ def evaluated(ranks: Ranks, **changes: Any) -> BenchmarkResult:
 def test_problems_are_the_clusters_and_undecided_ones_do_not_count() -> None:
     result = evaluated(Ranks())
     rates, votes = [2 / 3, 1 / 3, 1.0], [1.0, 0.0, 1.0]  # nothing of q4 is decided
-    assert (result.n_problems, result.n_samples) == (3, 3)
+    assert (result.n_problems, result.n_completions) == (3, 3)
     assert result.estimates["pass_at_1"].value == pytest.approx(sum(rates) / 3)
     assert result.estimates["pass_at_1"].stderr == pytest.approx(1 / 3 / math.sqrt(3))
     assert result.estimates["cons_at_k"].value == pytest.approx(sum(votes) / 3)
     assert result.estimates["cons_at_k"].stderr == pytest.approx(1 / 3)
     assert result.estimates["cons_gain"].value == pytest.approx(0.0)
     assert result.estimates["cons_gain"].stderr == pytest.approx(1 / 3 / math.sqrt(3))
-    assert result.estimates["reflection_per_answer"] == (1.0, 0.0)
+    assert result.estimates["mean_reflections"] == (1.0, 0.0)
     assert result.estimates["well_formed"] == (1.0, 0.0)
     assert result.estimates["truncated"] == (0.0, 0.0)
     assert result.by_task == {"sums": pytest.approx(5 / 6), "words": pytest.approx(1 / 3)}
@@ -91,8 +91,8 @@ def test_a_record_has_the_numbers_and_their_errors() -> None:
     record = evaluated(Ranks()).as_record()
     assert list(record)[:2] == ["pass_at_1", "stderr"]
     assert record["stderr"] == pytest.approx(1 / 3 / math.sqrt(3))
-    assert (record["n_problems"], record["samples"]) == (3, 3)
-    metrics = ["cons_at_k", "cons_gain", "mean_tokens", "reflection_per_answer",
+    assert (record["n_problems"], record["n_completions"]) == (3, 3)
+    metrics = ["cons_at_k", "cons_gain", "mean_tokens", "mean_reflections",
                "language_consistency", "well_formed", "truncated"]  # fmt: skip
     assert list(record["errors"]) == metrics
     assert all(isinstance(record[name], float) for name in metrics)

@@ -48,7 +48,7 @@ def test_a_metric_is_a_mean_over_problems_with_its_error() -> None:
     result = scores.estimates(groups, Ranks(), has_votes=True)
     assert result["mean_tokens"] == pytest.approx((2.75, 0.25))
     assert result["truncated"] == pytest.approx((0.75, 0.25))
-    assert result["reflection_per_answer"] == pytest.approx((0.25, 0.25))
+    assert result["mean_reflections"] == pytest.approx((0.25, 0.25))
     assert result["pass_at_1"] == pytest.approx((0.25, 0.25))
     assert result["cons_at_k"] == pytest.approx((0.5, 0.5))
     assert result["cons_gain"] == pytest.approx((0.25, 0.25))

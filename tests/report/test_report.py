@@ -31,17 +31,17 @@ from r1kit.types import Json
 HOSTILE = "</p></div><script>alert(1)</script><img src=x onerror=alert(2)>`````\n# not a heading"
 REASONING = {
     "n_problems": 400,
-    "samples": 1,
+    "n_completions": 1,
     "pass_at_1": 0.14,
     "stderr": 0.02,
     "mean_tokens": 30.0,
-    "reflection_per_answer": 0.5,
+    "mean_reflections": 0.5,
     "language_consistency": 0.62,
     "truncated": 0.01,
     "by_task": {"equation": 0.1, "series": 0.3},
     "errors": {
         "mean_tokens": 1.0,
-        "reflection_per_answer": 0.05,
+        "mean_reflections": 0.05,
         "language_consistency": 0.02,
         "truncated": 0.0,
     },
@@ -50,7 +50,7 @@ BASE = {"evals": {"reasoning": REASONING}, "wall_s": 200.0}
 AFTER_RL = REASONING | {
     "pass_at_1": 0.88,
     "mean_tokens": 93.0,
-    "reflection_per_answer": 3.0,
+    "mean_reflections": 3.0,
     "language_consistency": 0.65,
 }
 ZERO = {"evals": {"reasoning": AFTER_RL}, "wall_s": 400.0}
@@ -70,15 +70,15 @@ def write_run(path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int 
     }
     with RunDir.create_or_resume(path, parse(data, "t.toml")) as run:
         for step in range(1, n_steps + 1):
-            run.log("base", step, {"loss": 6 / step, "n_tokens": 1000})
+            run.log("base", step, {"loss": 6 / step, "n_trained_tokens": 1000})
         for step in range(1, n_steps + 1):
             metrics = {
                 "reward": 1.0,
-                "rewards/accuracy": step / n_steps,
-                "rewards/format": 1.0,
+                "rewards/accuracy/mean": step / n_steps,
+                "rewards/format/mean": 1.0,
                 "accuracy/equation": step / n_steps,
                 "completions/mean_length": 30.0 + step,
-                "reflection_per_answer": 1.0,
+                "completions/mean_reflections": 1.0,
                 "language_consistency": 0.6,
                 "entropy": 0.5,
                 "n_completion_tokens": 500,
@@ -106,11 +106,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_promise_is_computed() -> None:
     assert promise({"base": BASE, "zero": ZERO}) == (
-        "pass@1 14 % → 88 %, answers 3.1x as long, 6.0x as many reflection words."
+        "pass@1 14 % → 88 %, completions 3.1x as long, 6.0x as many reflection words."
     )
     assert promise({"base": BASE}) == "Measured so far: base."
-    silent = {"evals": {"reasoning": REASONING | {"reflection_per_answer": 0.0}}}
-    assert promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, answers 3.1x as long."
+    silent = {"evals": {"reasoning": REASONING | {"mean_reflections": 0.0}}}
+    assert (
+        promise({"base": silent, "zero": ZERO}) == "pass@1 14 % → 88 %, completions 3.1x as long."
+    )
 
 
 def test_claims_are_told_with_their_numbers(written: Path) -> None:
@@ -138,7 +140,7 @@ def test_cost_is_tokens_core_hours_and_money(written: Path) -> None:
     evidence.clock.clear()
     evidence.clock.update(base=1800.0, zero=1800.0)
     assert costs(evidence) == [
-        ("tokens learned from", "12,000"),
+        ("tokens trained on", "12,000"),
         ("tokens sampled in RL", "6,000"),
         ("time of base", "30:00"),
         ("time of zero", "30:00"),
@@ -178,7 +180,7 @@ def test_markdown_has_everything(written: Path) -> None:
     for expected in (
         "**pass@1 14 % → 88 %",
         "| zero | 88.0 ± 2.0 % | 93 | 3.00 | 65 % |",
-        "| ✓ | Answers grow longer during RL | 3.1 ± 0.1 x |",
+        "| ✓ | Completions grow longer during RL | 3.1 ± 0.1 x |",
         "![curves of the run](curves.png)",
         "## Diagnosis",
         "**zero** ✓ right, 9 tokens",
@@ -275,7 +277,7 @@ def drawn_lines(draw: Callable[[Figure], None]) -> list[list[list[float]]]:
 
 def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path) -> None:
     item, two = read(written), read(written)
-    two = replace(two, metrics=[row | {"rewards/accuracy": 0.5} for row in two.metrics])
+    two = replace(two, metrics=[row | {"rewards/accuracy/mean": 0.5} for row in two.metrics])
     picture = figures.curves([item, two], "zero")
     accuracy, *_ = drawn_lines(lambda figure: picture.paint(figure, "black"))
     [mean] = accuracy  # one line: the seeds are a band
@@ -286,7 +288,10 @@ def test_the_course_of_several_seeds_begins_at_their_first_step(written: Path) -
 def test_parts_without_weight_are_not_among_the_rewards(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run")
     evidence = read(path)
-    rows = [row | {"rewards/language": 0.3, "rewards/process": 0.2} for row in evidence.metrics]
+    rows = [
+        row | {"rewards/language/mean": 0.3, "rewards/process/mean": 0.2}
+        for row in evidence.metrics
+    ]
     evidence = replace(evidence, metrics=rows)
 
     def parts() -> list[str]:
@@ -323,7 +328,7 @@ def test_both_right_and_wrong_answers_of_a_group_are_shown(tmp_path: Path) -> No
     report.show(tmp_path / "two", Console(file=io.StringIO()))
     page = Page((tmp_path / "two" / "report.html").read_text())
     assert "14 of 16 right" in page.text
-    assert "8 of 16 answers" in " ".join(page.text.split())
+    assert "8 of 16 completions" in " ".join(page.text.split())
     assert "bad 0" in page.text
     assert "bad 1" in page.text
     assert len(re.findall(r"good \d", page.text)) == 6
@@ -345,7 +350,7 @@ def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
         report.show(run.path, Console(file=io.StringIO()))
         assert "Measured so far: nothing yet." in (run.path / "report.md").read_text()
-        run.log("zero", 1, {"reward": 1.0, "rewards/accuracy": 0.5, "accuracy/내 과제": 0.5})
+        run.log("zero", 1, {"reward": 1.0, "rewards/accuracy/mean": 0.5, "accuracy/내 과제": 0.5})
         report.show(run.path, Console(file=io.StringIO()))
     assert "Accuracy (%)" in (run.path / "report.html").read_text()
 

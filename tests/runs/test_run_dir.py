@@ -148,6 +148,16 @@ def test_results_of_an_earlier_format_are_refused_with_a_sentence(tmp_path: Path
         read(tmp_path)
 
 
+def test_metrics_with_earlier_names_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with RunDir.create_or_resume(tmp_path, recipe()) as run:
+        run.log("base", 1, {"loss": 2.0, "lr": 0.1})
+    manifest = (tmp_path / "manifest.json").read_bytes()
+    for open_run in (read, lambda path: RunDir.create_or_resume(path, recipe())):
+        with pytest.raises(RunError, match=r"metrics.jsonl was written by an earlier r1kit.*--out"):
+            open_run(tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == manifest
+
+
 def test_wall_clock_adds_up_over_restarts(tmp_path: Path) -> None:
     with RunDir.create_or_resume(tmp_path, recipe()) as run:
         run.tick("base")

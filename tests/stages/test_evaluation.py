@@ -11,7 +11,7 @@ from r1kit.types import SamplingParams
 
 WHOLE = config.load(
     Path(__file__).parents[2] / "recipes" / "rehearsal.toml",
-    ["eval.n_problems=9", "eval.n_general=5", "eval.samples=3", "eval.temperature=0.6",
+    ["eval.n_problems=9", "eval.n_general=5", "eval.n_completions=3", "eval.temperature=0.6",
      "eval.top_p=0.95", "eval.max_tokens=50"],
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_benchmarks_are_distinct_held_out_problems_sampled_as_the_recipe_says() 
     assert (len(reasoning.problems), len(general.problems)) == (9, 5)
     for benchmark in (reasoning, general):
         assert len({problem.id for problem in benchmark.problems}) == len(benchmark.problems)
-        assert (benchmark.n_samples, benchmark.sampling) == (3, SamplingParams(50, 0.6, 0.95))
+        assert (benchmark.n_completions, benchmark.sampling) == (3, SamplingParams(50, 0.6, 0.95))
     assert {problem.task for problem in general.problems} == {"general"}
     assert {problem.task for problem in reasoning.problems} == {"equation", "arithmetic"}
     assert (reasoning.has_votes, general.has_votes) == (True, False)

@@ -102,7 +102,7 @@ def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, s
         whole = run.latest(stage)
         assert observer.started == [(stage, 6)]
         assert [step for step, _ in observer.steps] == [1, 2, 3, 4, 5, 6]
-        names = {"loss", "accuracy", "grad_norm", "lr", "n_tokens", "time/step_s"}
+        names = {"loss", "accuracy", "grad_norm", "learning_rate", "n_trained_tokens", "step_time"}
         assert names <= observer.steps[0][1].keys()
     with RunDir.create_or_resume(tmp_path / "cut", made) as run, pytest.raises(KeyboardInterrupt):
         train(made, run, Killer(at=3), stage, parent)

@@ -65,9 +65,9 @@ def test_a_step_has_the_groups_of_its_problems_and_describes_them(
         [True, False], [False, True],
     ]  # fmt: skip
     assert (result.n_groups, result.cursor) == (2, 2)
-    assert result.metrics["rewards/accuracy"] == 0.5
+    assert result.metrics["rewards/accuracy/mean"] == 0.5
     assert result.metrics["reward"] == 1.5
-    assert result.metrics["reflection_per_answer"] == 1.0
+    assert result.metrics["completions/mean_reflections"] == 1.0
     assert result.metrics["n_undecided"] == result.metrics["n_late"] == 0.0
     assert result.metrics["time/sample_s"] > 0
 

@@ -155,7 +155,7 @@ def test_the_gradient_of_a_step_is_that_of_the_mean_whatever_the_micro_batch(
     for micro in (1, 20, 1000):
         got, metrics = gradients(model, examples, micro)
         assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
-        assert metrics["n_tokens"] == sum(example.n_tokens for example in examples)
+        assert metrics["n_trained_tokens"] == sum(example.n_tokens for example in examples)
         for name, parameter in expected.named_parameters():
             torch.testing.assert_close(got[name], parameter.grad, atol=2e-6, rtol=2e-4)
 

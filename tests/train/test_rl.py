@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,8 +158,8 @@ def test_first_update_is_the_plain_policy_gradient(
     total.backward()
     for name, parameter in expected.named_parameters():
         torch.testing.assert_close(got[name], parameter.grad, atol=2e-6, rtol=2e-4)
-    assert metrics["mismatch/max"] < 1e-5
-    assert metrics["clip_ratio"] == 0.0
+    assert metrics["sampling/sampling_logp_difference/max"] < 1e-5
+    assert metrics["clip_ratio/region_mean"] == 0.0
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -241,7 +242,7 @@ def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossNam
     before = gap()
     metrics = [learn(rl_learner, groups) for _ in range(8)]
     assert gap() > before + 0.5
-    assert metrics[-1]["clip_ratio"] > 0.0
+    assert metrics[-1]["clip_ratio/region_mean"] > 0.0
 
 
 def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
@@ -270,6 +271,32 @@ def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
         group for _, group in step_of(groups, rl_learner.config).groups
     ]
     assert observed == [[*first, *second], [*third, *fourth]]
+
+
+def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTrainedModel) -> None:
+    rl_learner = learner(model, n_steps=4, kl_beta=0.1, reference_every=2)
+    timed: list[int] = []
+
+    def note(state: rl.RLState, metrics: rl.Metrics, step: rl.Step) -> None:
+        phases = {key: value for key, value in metrics.items() if key.startswith("time/")}
+        assert all(value > 0 for value in phases.values())
+        assert sum(phases.values()) <= metrics["step_time"]
+        timed.extend([state.step] * ("time/reference_s" in phases))
+
+    step = step_of(sampled_groups(model, MIXED), rl_learner.config)
+    rl.reinforce(
+        rl_learner, rl.RLState(), lambda *_: replace(step, metrics={}), lambda _: None, note
+    )
+    assert timed == [2, 4]
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_updates(model: PreTrainedModel) -> None:
+    groups = sampled_groups(model, [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    settings: dict[str, Any] = {"loss": "dapo", "optim": RLOptimConfig(lr=1e-12)}
+    alone = [learn(learner(model, **settings), [(0, group)])["loss"] for _, group in groups]
+    together = learn(learner(model, updates_per_step=2, **settings), groups)
+    assert abs(alone[0] - alone[1]) > 0.01
+    assert together["loss"] == pytest.approx(sum(alone) / 2)
 
 
 def test_reinforce_counts_steps_and_publishes(model: PreTrainedModel) -> None:

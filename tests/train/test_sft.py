@@ -55,4 +55,4 @@ def test_the_loss_is_the_mean_over_all_scored_tokens_and_counts_are_exact() -> N
         after_step=lambda step, metrics: observed.append(metrics),
     )
     assert abs(observed[0]["loss"] - by_hand / n) < 1e-5
-    assert (observed[0]["n_scored"], observed[0]["n_tokens"]) == (7, 12)
+    assert (observed[0]["n_scored_tokens"], observed[0]["n_trained_tokens"]) == (7, 12)
