@@ -14,9 +14,15 @@ class ModelConfig(StrictModel):
 
     path: str | None = None
     """folder or hub id of an existing base; None builds a new model of the shape below"""
-    chat_template: Literal["own", "r1-zero"] = "own"
-    """chat template of an existing base: "own": the one it has, or "Question: ... Answer:" without
-    one; "r1-zero": the prompt of table 1 of the R1 paper, with answers between `<answer>` tags"""
+    chat_template: Literal["own", "r1-zero", "r1-zero-prefilled", "plain"] = "own"
+    """chat template of an existing base: "own": the one it has, or "r1-zero-prefilled" without one;
+    "r1-zero": the prompt of table 1 of the R1 paper, with answers between `<answer>` tags;
+    "r1-zero-prefilled": the same, with the prompt ending in `<think>`, which small bases seldom
+    write by themselves; "plain": "Question: ... Answer:" on lines"""
+    instruction: str | None = Field(None, exclude_if=lambda instruction: instruction is None)
+    """line that the chat template of an existing base adds to every question; "": none; None: for a
+    template of its own without thinking "Think step by step inside <think> </think>, then give the
+    final answer in \\boxed{}.", in the recipe's only language or in English, and none for others"""
     family: Literal["llama", "qwen3"] = "llama"
     """architecture of a new model; qwen2 is not offered because transformers opens every qwen2
     folder with its own tokenizer class, whatever the folder contains"""
@@ -37,10 +43,11 @@ class ModelConfig(StrictModel):
 
     @model_validator(mode="after")
     def _shape_fits(self) -> ModelConfig:
-        if self.chat_template != "own" and self.path is None:
+        has_prompt = self.chat_template != "own" or self.instruction is not None
+        if has_prompt and self.path is None:
             raise ValueError(
-                "chat_template is for an existing base, and a new model has r1kit's own; set path, "
-                "or leave chat_template out"
+                "chat_template and instruction are for an existing base, and a new model has "
+                "r1kit's own prompt; set path, or leave both out"
             )
         if self.hidden % self.n_heads or (self.hidden // self.n_heads) % 2:
             raise ValueError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from r1kit.renderers.encoding import (
+    adds_bos,
     encode_completion,
     encode_text,
     with_one_bos,
@@ -69,11 +70,14 @@ class Renderer(ABC):
     def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Render messages to the prompt tokens [P], with at most one BOS in front."""
 
+    def show_prompt(self, messages: Sequence[Message]) -> str:
+        """Return the prompt of messages as the model reads it, control tokens included."""
+        return str(self.tokenizer.decode(self.render_prompt(messages), skip_special_tokens=False))
+
     def encode_prompt(self, text: str) -> list[int]:
         """Encode a raw text prompt, after a BOS token if the tokenizer adds one."""
         tokenizer = self.tokenizer
-        begins = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
-        bos = [tokenizer.bos_token_id] if begins else []
+        bos = [tokenizer.bos_token_id] if adds_bos(tokenizer) else []
         ids = without_forged_tokens(
             tokenizer, list(tokenizer.encode(text)), lambda: [*bos, *encode_text(tokenizer, text)]
         )

@@ -53,6 +53,12 @@ def without_forged_tokens(
     return safe if forged else ids
 
 
+def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return True if the tokenizer itself puts a BOS token in front of a text."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer.encode("a")[:1] == [bos]
+
+
 def with_one_bos(ids: list[int], bos: int | None) -> list[int]:
     while bos is not None and ids[:2] == [bos, bos]:
         ids = ids[1:]

@@ -16,6 +16,9 @@ from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged_t
 from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.types import Message
 
+ENDINGS = ".?!。？！"
+"""characters that end a sentence"""
+
 
 class HuggingFaceRenderer(Renderer):
     """Renders with the tokenizer's chat template."""
@@ -41,13 +44,18 @@ class HuggingFaceRenderer(Renderer):
         return bool(tail.rstrip().endswith(THINK))
 
     def _encode_separately(self, messages: Sequence[Message]) -> list[int]:
-        """Render the template with a placeholder per message, then encode the texts separately."""
+        """Render the template with a placeholder per message, then encode the texts separately.
+
+        A placeholder ends as its text does, in case the template looks at the last character.
+        """
         nonce = uuid.uuid4().hex
+        contents = [
+            message.content.split(END_THINK)[-1] if message.role == "assistant" else message.content
+            for message in messages
+        ]
         texts = {
-            f"{nonce}:{index}:": message.content.split(END_THINK)[-1]
-            if message.role == "assistant"
-            else message.content
-            for index, message in enumerate(messages)
+            f"{nonce}:{index}:{text[-1:] if text[-1:] in ENDINGS else ''}": text
+            for index, text in enumerate(contents)
         }
         turns = [
             {"role": message.role, "content": mark}
@@ -57,7 +65,7 @@ class HuggingFaceRenderer(Renderer):
             turns, add_generation_prompt=True, tokenize=False
         )
         ids: list[int] = []
-        for part in re.split(f"({nonce}:[0-9]+:)", str(frame)):
+        for part in re.split(f"({'|'.join(map(re.escape, texts))})", str(frame)):
             if part in texts:
                 ids += encode_text(self.tokenizer, texts[part])
             else:

@@ -8,6 +8,13 @@ from r1kit.renderers.base import Renderer
 from r1kit.types import Message
 
 NAMES = {"system": "", "user": "Question: ", "assistant": "Answer: "}
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ {'user': 'Question: ', 'assistant': 'Answer: '}.get(message['role'], '') }}"
+    "{{ message['content'] + '\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'Answer:' }}{% endif %}"
+)
+"""the same prompt for other programs, saved with a model for which a recipe chose it"""
 
 
 class PlainRenderer(Renderer):

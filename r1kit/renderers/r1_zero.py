@@ -1,11 +1,18 @@
 """R1-Zero's prompt, as a chat template that any base model can be given.
 
 Source: table 1 of the R1 paper's first version: the words of the prompt, and the tags around
-thinking and answer. Departures: a BOS in front if the tokenizer has one; the paper shows one
-question, here system messages follow the instruction, and in a conversation each turn follows the
-one before, past answers in their tags and without their thinking. The paper does not say how a
-malformed completion is read: here a missing `<answer>` tag costs the format alone, and what follows
-`</answer>`, where a base model often goes on with a question of its own, is not part of the answer.
+thinking and answer. Departures: a BOS in front if the tokenizer adds one; no full stop after a
+question that has its own; the paper shows one question, here system messages follow the
+instruction, and in a conversation each turn follows the one before, past answers in their tags and
+without their thinking. The paper does not say how a malformed completion is read: here a missing
+`<answer>` tag costs the format alone, and what follows `</answer>`, where a base model often goes
+on with a question of its own, is not part of the answer.
+
+The prefilled variant ends the prompt in `<think>`, and is the default for a base without a chat
+template. The paper's base was so large that it wrote the tag by itself; small bases hardly do, and
+a tag that no completion has cannot be learned. The reproductions with small bases prefill it:
+TinyZero, Oat-Zero, Open-Reasoner-Zero and Logic-RL. (SimpleRL-Zoo uses no tags; open-r1 starts from
+instruct models and asks for the tags in the system message.)
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ import re
 from typing import ClassVar, Self
 
 from r1kit.renderers.base import Tags
-from r1kit.renderers.hugging_face import HuggingFaceRenderer
+from r1kit.renderers.hugging_face import ENDINGS, HuggingFaceRenderer
 from r1kit.renderers.stream_parser import Part, Piece, StreamParser, partial_tag
 from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.types import ParsedCompletion
@@ -31,11 +38,12 @@ INSTRUCTION = (
     f"{THINK} reasoning process here {END_THINK} {ANSWER} answer here {END_ANSWER}."
 )
 CHAT_TEMPLATE = (
-    "{{ bos_token or '' }}" + INSTRUCTION + "{% for message in messages %}"
+    INSTRUCTION + "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ ' ' + message['content'] }}{% endif %}"
     "{% endfor %}"
     "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}{{ ' User: ' + message['content'] + '.' }}"
+    "{% if message['role'] == 'user' %}{{ ' User: ' + message['content'] }}"
+    f"{{% if message['content'][-1:] not in '{ENDINGS}' %}}{{{{ '.' }}}}{{% endif %}}"
     "{% elif message['role'] == 'assistant' %}"
     f"{{{{ ' Assistant: {ANSWER} ' + message['content'].split('{END_THINK}')[-1]"
     f" + ' {END_ANSWER}' }}}}"
@@ -43,6 +51,10 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ ' Assistant:' }}{% endif %}"
 )
+PREFILLED_CHAT_TEMPLATE = (
+    CHAT_TEMPLATE + f"{{% if add_generation_prompt %}}{{{{ ' {THINK}' }}}}{{% endif %}}"
+)
+"""the same, with the prompt ending inside the thinking"""
 
 
 class R1ZeroStreamParser(StreamParser):
@@ -105,7 +117,6 @@ class R1ZeroRenderer(HuggingFaceRenderer):
 
     tags = Tags(f" {THINK}", f" {END_THINK}", f" {ANSWER}", f" {END_ANSWER}")
     parser_type: ClassVar[type[StreamParser]] = R1ZeroStreamParser
-    opens_thinking = False
 
     def format_completion(self, reasoning: str | None, answer: str) -> str:
         thinking = None if reasoning is None else f" {reasoning} "

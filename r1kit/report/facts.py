@@ -61,6 +61,8 @@ class Facts:
     tables: list[Table]
     claims: list[ClaimLine]
     findings: list[Finding]
+    prompts: list[tuple[str, str]]
+    """(stages, a question as their models read it), each different prompt once"""
     costs: list[tuple[str, str]]
     comparisons: list[Comparison]
     groups: list[dict[str, Any]]
@@ -77,6 +79,7 @@ def gather(evidence: RunContents) -> Facts:
         tables=tables([evidence]),
         claims=[claim_line(row) for row in claims.table([evidence])],
         findings=together(diagnose(evidence.metrics, evidence.recipe)),
+        prompts=prompts(stages),
         costs=costs(evidence),
         comparisons=comparisons(evidence.samples),
         groups=[record for record in evidence.samples if record.get("kind") == "group"],
@@ -123,6 +126,15 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
         )
         for first, *others in groups.values()
     ]
+
+
+def prompts(stages: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each different prompt with the names of its stages."""
+    names: dict[str, list[str]] = {}
+    for name, result in stages.items():
+        if prompt := result.get("prompt"):
+            names.setdefault(prompt, []).append(name)
+    return [(", ".join(those), prompt) for prompt, those in names.items()]
 
 
 def costs(evidence: RunContents) -> list[tuple[str, str]]:

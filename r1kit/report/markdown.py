@@ -35,6 +35,9 @@ def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str
         parts += ["## Curves", f"![curves of the run]({curves})"]
     if facts.findings:
         parts += ["## Diagnosis", _findings(facts)]
+    if facts.prompts:
+        parts.append("## What the model reads")
+        parts += [f"{escape(names)}:\n\n{fenced(prompt)}" for names, prompt in facts.prompts]
     if facts.comparisons:
         parts.append("## The same question, stage by stage")
         parts += [_comparison(item) for item in facts.comparisons[:MAX_COMPARISONS]]

@@ -212,6 +212,14 @@ PAGE = """\
 {% endfor %}
 {% endif %}
 
+{% if facts.prompts %}
+<h2>What the model reads</h2>
+{% for names, prompt in facts.prompts %}
+<p class="tag"><b>{{ names }}</b></p>
+<pre>{{ prompt }}</pre>
+{% endfor %}
+{% endif %}
+
 {% if facts.comparisons %}
 <h2>The same question, stage by stage</h2>
 {% for comparison in facts.comparisons %}

@@ -146,6 +146,8 @@ class StageResult(TypedDict, total=False):
     """results by benchmark"""
     checkpoint: str
     n_parameters: int
+    prompt: str
+    """a held-out question as the model read it, control tokens included"""
     compute: ComputeSpent
     wall_s: FiniteFloat
 

@@ -17,7 +17,8 @@ from r1kit.model import causal_lm
 from r1kit.model.find import find_model
 from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.renderers import CHAT_TEMPLATES, renderer_of
+from r1kit.renderers import renderer_of
+from r1kit.renderers.adopt import adopt_template
 from r1kit.stages import supervised
 from r1kit.stages.context import Context
 from r1kit.stages.context_length import refuse_long, sampled_lengths
@@ -41,19 +42,21 @@ def run(context: Context, stage: PlannedStage) -> None:
 def make(context: Context, stage: PlannedStage, shape: ModelConfig, config: BaseConfig) -> None:
     """Make the base of any model, as each student has its own."""
     if shape.path is not None:
-        _adopt(context, stage, shape.path, shape.chat_template)
+        _adopt(context, stage, shape.path, shape)
     else:
         _pretrain(context, stage, shape, config)
 
 
-def _adopt(context: Context, stage: PlannedStage, path: str, chat_template: str) -> None:
-    """Use an existing model as the base, unchanged except for a chat template that is asked for."""
+def _adopt(context: Context, stage: PlannedStage, path: str, config: ModelConfig) -> None:
+    """Use an existing model as the base, unchanged except for its chat template."""
     location = find_model(path)
     context.resume(stage.name)  # rewinds what was recorded before a kill
     policy = Policy.load(location, context.ranks.device, context.dtype)
-    if chat_template != "own":
-        policy.tokenizer.chat_template = CHAT_TEMPLATES[chat_template]
+    languages = context.recipe.languages
+    adopt_template(policy.tokenizer, config.chat_template, config.instruction, languages)
     _refuse_long(context, stage, policy.tokenizer, policy.max_positions)
+    prompt = renderer_of(policy.tokenizer).show_prompt(context.tasks("train").problem(0).messages)
+    context.note(f"The model reads: {prompt}")
     context.save(replace(stage, weights_from=path), 0, policy, {})
 
 

@@ -22,7 +22,10 @@ def make_base(context: Context, stage: PlannedStage) -> None:
     """Make a student's own base; leaves its finished checkpoint."""
     student = _student(context, stage)
     config = context.recipe.base.model_copy(update={"tokens": student.tokens})
-    base.make(context, stage, student.model, config)
+    # A student learns to think from the data: no instruction unless the recipe has one.
+    instruction = student.model.instruction or ""
+    model = student.model.model_copy(update={"instruction": instruction})
+    base.make(context, stage, model, config)
 
 
 def run(context: Context, stage: PlannedStage) -> None:

@@ -40,7 +40,9 @@ def run(context: Context, stage: str) -> dict[str, Any]:
         if context.run is not None and not context.run.has_shown(stage):
             for record in _showcase(context, stage, sampler, renderer):
                 context.log_sample(record)
-    return {"checkpoint": path.name, "n_parameters": policy.n_parameters, "evals": evals}
+    prompt = renderer.show_prompt(context.tasks("held_out").problem(0).messages)
+    facts = {"checkpoint": path.name, "n_parameters": policy.n_parameters, "prompt": prompt}
+    return {**facts, "evals": evals}
 
 
 def skip_training(context: Context, stage: PlannedStage) -> None:

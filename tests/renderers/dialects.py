@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from r1kit.model import tokenizer as tokenizers
 from r1kit.model.tokenizer import train_tokenizer
-from r1kit.renderers import r1_zero, renderer_of
+from r1kit.renderers import adopt, plain, r1_zero, renderer_of
 from r1kit.renderers.base import Renderer
 from r1kit.renderers.r1kit import SPECIAL_TOKENS
 from r1kit.renderers.stream_parser import Piece, StreamParser
@@ -59,13 +59,22 @@ CHOOSES = (
     "{{ m.content.split('</think>')[-1] }} {% endfor %}[bot] "
 )
 
+UNTHINKING = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }} {% endfor %}[bot] "
+)
+
 
 RENDERERS: dict[str, Renderer] = {
     "r1kit": renderer_of(train_tokenizer(["Solve 7 x + 3 = 38. 다시 확인 \\boxed{5}"] * 9, 320)),
     "own template": renderer_of(byte_tokenizer(CHOOSES)),
     "own template, opened": renderer_of(byte_tokenizer(CHOOSES + "<think>\n")),
+    "own template, instructed": renderer_of(
+        byte_tokenizer(adopt.with_instruction(UNTHINKING, f"\n{adopt.INSTRUCTIONS['en']}"))
+    ),
     "plain": renderer_of(byte_tokenizer(None)),
-    "r1-zero": renderer_of(byte_tokenizer(r1_zero.CHAT_TEMPLATE)),
+    "plain, saved": renderer_of(byte_tokenizer(adopt.BOS + plain.CHAT_TEMPLATE)),
+    "r1-zero": renderer_of(byte_tokenizer(adopt.BOS + r1_zero.CHAT_TEMPLATE)),
+    "r1-zero, prefilled": renderer_of(byte_tokenizer(adopt.BOS + r1_zero.PREFILLED_CHAT_TEMPLATE)),
 }
 
 

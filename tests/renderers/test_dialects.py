@@ -38,13 +38,14 @@ def decoded(renderer: Renderer, ids: Sequence[int]) -> str:
 def test_the_chat_template_chooses_the_dialect() -> None:
     chosen = [type(renderer) for renderer in RENDERERS.values()]
     assert chosen == [
-        R1kitRenderer, HuggingFaceRenderer, HuggingFaceRenderer, PlainRenderer, R1ZeroRenderer,
+        R1kitRenderer, HuggingFaceRenderer, HuggingFaceRenderer, HuggingFaceRenderer, PlainRenderer,
+        PlainRenderer, R1ZeroRenderer, R1ZeroRenderer,
     ]  # fmt: skip
     assert [renderer.opens_thinking for renderer in RENDERERS.values()] == [
-        False, False, True, False, False,
+        False, False, True, False, False, False, False, True,
     ]  # fmt: skip
     assert [renderer.has_thinking for renderer in RENDERERS.values()] == [
-        True, True, True, False, True,
+        True, True, True, True, False, False, True, True,
     ]  # fmt: skip
 
 

@@ -39,19 +39,34 @@ def adopted(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("settings", "dialect"), [({}, PlainRenderer), ({"chat_template": "r1-zero"}, R1ZeroRenderer)]
+    ("settings", "dialect", "opens"),
+    [
+        ({}, R1ZeroRenderer, True),
+        ({"chat_template": "r1-zero"}, R1ZeroRenderer, False),
+        ({"chat_template": "plain"}, PlainRenderer, False),
+    ],
 )
 def test_a_recipe_chooses_the_chat_template_of_an_adopted_base(
-    tmp_path: Path, adopted: Path, settings: dict[str, str], dialect: type
+    tmp_path: Path, adopted: Path, settings: dict[str, str], dialect: type, opens: bool
 ) -> None:
     recipe = parse(RECIPE | {"model": {"path": str(adopted)} | settings}, "t.toml")
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
         base.run(Context(recipe, Ranks(), run, None), PlannedStage("base", "base.run", None, ""))
         tokenizer = folder.open_tokenizer(run.required_checkpoint("base"))
-    assert type(renderer_of(tokenizer)) is dialect
+    renderer = renderer_of(tokenizer)
+    assert type(renderer) is dialect
+    assert renderer.opens_thinking is opens
     assert folder.open_tokenizer(adopted).chat_template is None
 
 
-def test_a_new_model_has_the_chat_template_of_r1kit_alone() -> None:
-    with pytest.raises(ConfigError, match="chat_template is for an existing base"):
-        parse(RECIPE | {"model": {"chat_template": "r1-zero"}}, "t.toml")
+@pytest.mark.parametrize("setting", [{"chat_template": "r1-zero"}, {"instruction": "Think."}])
+def test_a_new_model_has_the_prompt_of_r1kit_alone(setting: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="chat_template and instruction are for an existing base"):
+        parse(RECIPE | {"model": setting}, "t.toml")
+
+
+def test_an_instruction_changes_the_hash_of_a_recipe_only_if_it_is_set() -> None:
+    recipe = parse(RECIPE | {"model": {"path": "x"}}, "t.toml")
+    assert "instruction" not in recipe.model_dump()["model"]
+    instructed = parse(RECIPE | {"model": {"path": "x", "instruction": ""}}, "t.toml")
+    assert instructed.hash() != recipe.hash()
