@@ -21,8 +21,9 @@ class ModelConfig(StrictModel):
     write by themselves; "plain": "Question: ... Answer:" on lines"""
     instruction: str | None = Field(None, exclude_if=lambda instruction: instruction is None)
     """line that the chat template of an existing base adds to every question; "": none; None: for a
-    template of its own without thinking "Think step by step inside <think> </think>, then give the
-    final answer in \\boxed{}.", in the recipe's only language or in English, and none for others"""
+    template of its own without thinking "First think step by step between <think> and </think>,
+    then give the final answer in \\boxed{}.", in the recipe's only language or in English, and none
+    for others and for students"""
     family: Literal["llama", "qwen3"] = "llama"
     """architecture of a new model; qwen2 is not offered because transformers opens every qwen2
     folder with its own tokenizer class, whatever the folder contains"""

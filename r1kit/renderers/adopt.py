@@ -29,12 +29,15 @@ CHAT_TEMPLATES = {
 WITHOUT_TEMPLATE = "r1-zero-prefilled"
 """the one for a base that has no chat template of its own"""
 INSTRUCTIONS = {
-    "en": f"Think step by step inside {THINK} {END_THINK}, then give the final answer in "
-    "\\boxed{}.",
-    "ko": f"{THINK} {END_THINK} 안에서 단계별로 생각한 다음, 최종 답을 \\boxed{{}}에 쓰세요.",
-    "zh": f"请在 {THINK} {END_THINK} 中逐步思考，然后把最终答案写在 \\boxed{{}} 中。",
+    "en": f"First think step by step between {THINK} and {END_THINK}, then give the final answer "
+    "in \\boxed{}.",
+    "ko": f"먼저 {THINK}와 {END_THINK} 사이에서 단계별로 생각한 다음, "
+    "최종 답을 \\boxed{}에 쓰세요.",
+    "zh": f"请先在 {THINK} 和 {END_THINK} 之间逐步思考，然后把最终答案写在 \\boxed{{}} 中。",
 }
-"""language → the instruction for a chat template without thinking"""
+"""language → the instruction for a chat template without thinking. Of eight English wordings, in
+the question and as a system message, this one in the question made two small models together begin
+with `<think>` most likely (docs/log.md)"""
 BOS = "{{ bos_token }}"
 APPEND = (
     "{%- set instructed = namespace(turns=[], last=-1) %}"
