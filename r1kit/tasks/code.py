@@ -21,8 +21,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from r1kit.errors import TaskError
+from r1kit.files.rows import read_rows
 from r1kit.tasks.base import Task, split_of
-from r1kit.tasks.rows import read_rows
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify import code
 from r1kit.verify.code import CallTest, CheckTest, StdioTest, Test

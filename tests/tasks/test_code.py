@@ -15,10 +15,10 @@ import pytest
 from r1kit import config
 from r1kit.errors import TaskError
 from r1kit.files.json_lines import JsonRow
+from r1kit.files.rows import read_rows
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
 from r1kit.tasks.code import CODE_TASKS, Codeforces, CodeTask, HumanEval, LiveCodeBench, Mbpp
-from r1kit.tasks.rows import read_rows
 from r1kit.types import Problem
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "HumanEval.jsonl.gz"
