@@ -36,8 +36,9 @@ class TaskConfig(StrictModel):
     """held-out questions of `path`: a share (more than 0, less than 1), a split of the same data
     set, or another file; none: one in ten. A question on both sides is left out of training"""
     instruction: str | None = added(None)
-    """sentence after every question of `path`; none: the verifier's, such as "Put the final answer
-    in \\\\boxed{}."; "" adds nothing"""
+    """sentence after every question of `path`; none: "Answer with the letter of the right option."
+    and the like, nothing for mathematics and words; for a sentence of the model see
+    model.instruction"""
     on_bad_rows: Literal["error", "skip"] = added("error")
     """rows of `path` with missing or wrongly typed values, or a gold answer that the verifier
     refuses: "error" lists them and stops, "skip" leaves them out with a count"""

@@ -39,8 +39,9 @@ class RowVerifier(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[ColumnRole, ...]] = ("problem", "answer")
     """roles without which a file cannot be read"""
-    instruction: ClassVar[str] = "Put the final answer in \\boxed{}."
-    """sentence after every question, which asks for the form that the verifier reads"""
+    instruction: ClassVar[str] = ""
+    """sentence after every question, for a form of answer that the model's prompt does not ask for
+    (renderers/adopt.py: its own final answer, or the content of a box)"""
 
     @abstractmethod
     def read(self, cells: Cells) -> tuple[str, Json]:
@@ -97,7 +98,7 @@ class ChoiceRows(RowVerifier):
     """Rows with a letter as their answer, or the index (from 0) or the text of an option."""
 
     name = "choice"
-    instruction = "Put the letter of the right option in \\boxed{}."
+    instruction = "Answer with the letter of the right option."
 
     def read(self, cells: Cells) -> tuple[str, Json]:
         options = _options(cells.get("options"))
@@ -149,7 +150,7 @@ class CountdownRows(RowVerifier):
 
     name = "countdown"
     needs = ("numbers", "target")
-    instruction = "Put the expression in \\boxed{}."
+    instruction = "Answer with the expression."
 
     def read(self, cells: Cells) -> tuple[str, Json]:
         numbers, target = cells.get("numbers"), cells.get("target")

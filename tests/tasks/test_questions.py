@@ -47,13 +47,13 @@ def test_a_file_is_a_task(tmp_path: Path) -> None:
     problem = task.problem(0)
     assert task.name == problem.task == "sums"
     number = int(problem.answer) - 1
-    assert asked(problem) == f"{number} + 1? Put the final answer in \\boxed{{}}."
+    assert asked(problem) == f"{number} + 1?"
     assert problem.id == f"sums/{number + 1}"
     assert problem.language == "en"
     assert task.verify(problem, f"so \\boxed{{{number + 1}}}").correct is True
     assert task.verify(problem, "\\boxed{-1}").correct is False
-    quiet = task_of(str(tmp_path / "sums.jsonl"), instruction="")
-    assert asked(quiet.problem(0)) == f"{number} + 1?"
+    told = task_of(str(tmp_path / "sums.jsonl"), instruction="Box it.")
+    assert asked(told.problem(0)) == f"{number} + 1? Box it."
 
 
 @given(n=st.integers(2, 40), seed=st.integers(0, 5), epoch=st.integers(0, 10**6))
