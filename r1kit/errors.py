@@ -2,6 +2,7 @@
 
     R1Error
     ├── ConfigError       an invalid recipe, setting or command line
+    │   └── DataError     a data file or data set that cannot be read, or rows that do not fit
     ├── TaskError         a task that does not load or does not verify its own gold answer
     ├── CheckpointError   a model folder that is missing, incomplete, incompatible or not a model
     ├── RunError          a run folder that is locked, damaged or not a run
@@ -36,6 +37,8 @@ EXTRAS = {
     "gradio": "pages",
     "matplotlib": "report",
     "math_verify": "math",
+    "datasets": "data",
+    "pyarrow": "data",
 }
 """maps a package that r1kit imports only where it is needed to the extra that installs it"""
 
@@ -48,6 +51,10 @@ class R1Error(Exception):
 
 class ConfigError(R1Error):
     exit_code = 2
+
+
+class DataError(ConfigError):
+    """A data file or data set cannot be read, or its rows do not fit."""
 
 
 class TaskError(R1Error):

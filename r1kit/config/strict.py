@@ -38,3 +38,8 @@ class StrictModel(BaseModel):
         if isinstance(value, bool) and annotation in (int, float, float | None):
             raise ValueError("true and false are no numbers")
         return value
+
+
+def added(default: Any, **limits: Any) -> Any:
+    """Declare a key that older recipes do not have: at its default it is not part of their hash."""
+    return Field(default, exclude_if=lambda value: value == default, **limits)

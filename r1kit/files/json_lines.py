@@ -166,8 +166,8 @@ def require_text(value: Any) -> None:
         raise ValueError("has half of a surrogate pair, which is no text") from None
 
 
-def bad_lines(path: Path, bad: Sequence[tuple[int, str]]) -> str:
+def bad_lines(path: Path | str, bad: Sequence[tuple[int, str]], unit: str = "line") -> str:
     """List the bad lines of a file, each by its number and a phrase such as "is not JSON"."""
     and_more = f" and {len(bad) - MAX_LISTED} more" if len(bad) > MAX_LISTED else ""
-    listed = "; ".join(f"line {number} {fault}" for number, fault in bad[:MAX_LISTED])
+    listed = "; ".join(f"{unit} {number} {fault}" for number, fault in bad[:MAX_LISTED])
     return f"{path}: {listed}" + and_more

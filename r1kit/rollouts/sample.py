@@ -28,6 +28,7 @@ from r1kit.curate import BenchmarkQuestions, Provenance
 from r1kit.engines.openai.endpoint import CompletionsOrError, Endpoint, EndpointRequest
 from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.files.json_lines import read_lines
+from r1kit.files.rows import is_file
 from r1kit.http.client import RefusedError, is_url
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.renderers import renderer_of
@@ -140,15 +141,14 @@ def run(
 
 def problems_of(options: SampleOptions) -> tuple[list[tuple[int, Problem]], VerifyFunction]:
     """Return the indexed problems and their verifier. Raises TaskError, ConfigError."""
-    if options.source.suffix == ".jsonl":
-        return list(
-            enumerate(questions.read_problems(options.source)[: options.count])
-        ), questions.verify
+    if is_file(str(options.source)) and options.source.suffix != ".toml":
+        problems, verifier = questions.read_problems(options.source)
+        return list(enumerate(problems[: options.count])), verifier.verify
     names = [recipe.name for recipe in config.shipped_recipes()]
     if options.source.suffix != ".toml" and options.source.as_posix() not in names:
         raise ConfigError(
             f"{options.source}: problems come from a recipe (a .toml file, or a name that "
-            "`r1 recipes` lists) or a .jsonl file."
+            "`r1 recipes` lists) or a file of questions (.jsonl, .json, .csv, .parquet)."
         )
     tasks = mix.load_tasks(config.load(options.source), options.split)
     return _distinct(tasks, options.count or RECIPE_PROBLEMS), tasks.verify

@@ -40,7 +40,8 @@ def run(
     """
     selection, stages = selection or StageSelection(), plan(recipe)
     selection.check([stage.name for stage in stages])
-    _refuse_missing(recipe)
+    for note in _refuse_missing(recipe):
+        observer.note(note)
     with RunDir.create_or_resume(out, recipe, selection.again) as folder:
         remaining = _remaining(stages, selection, folder, observer)
         if remaining:
@@ -48,9 +49,14 @@ def run(
         folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
 
 
-def _refuse_missing(recipe: Recipe) -> None:
-    """Raises an R1Error for missing tasks, models and data, and for lengths that cannot fit."""
-    mix.load_tasks(recipe, "train")
+def _refuse_missing(recipe: Recipe) -> Sequence[str]:
+    """Return notes on data that is left out.
+
+    Raises an R1Error for missing tasks, models and data, and for lengths that cannot fit.
+    """
+    tasks = mix.load_tasks(recipe, "train")
+    if tasks.is_finite and not is_students_alone(recipe):
+        mix.load_tasks(recipe, "held_out").distinct(recipe.eval.n_problems)
     students = recipe.distill.students if recipe.distill is not None else ()
     if recipe.distill is not None and recipe.distill.data is not None:
         read_conversations(Path(recipe.distill.data))
@@ -60,6 +66,7 @@ def _refuse_missing(recipe: Recipe) -> None:
             find_model(shape.path)
         elif student is not None or not is_students_alone(recipe):
             refuse_long(sampled_lengths(recipe, student), shape.max_positions)
+    return tasks.notes
 
 
 def _remaining(

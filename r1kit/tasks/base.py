@@ -15,6 +15,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from r1kit.errors import TaskError
 from r1kit.types import Problem, Split, Verdict
@@ -32,6 +33,11 @@ def split_of(problem_id: str) -> Split:
     return "held_out" if digest[0] * 256 + digest[1] < 65536 // HELD_OUT_SHARE else "train"
 
 
+def hash_share(text: str) -> float:
+    """Return a number from 0 to 1, evenly distributed over texts and the same for equal texts."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / (1 << 48)
+
+
 class Task(ABC):
     """A source of problems with a verifier.
 
@@ -41,6 +47,12 @@ class Task(ABC):
     """
 
     name: str
+    is_finite: ClassVar[bool] = False
+    """True if its problems are rows of a file: each occurs once in every `len(file)` indices"""
+    remedy: ClassVar[str] = "correct its verify()"
+    """what to do if a gold answer does not verify"""
+    notes: Sequence[str] = ()
+    """sentences about rows that are left out"""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import builtins
 import json
 import pickletools
 import zlib
@@ -21,8 +22,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from r1kit.errors import TaskError
+from r1kit.files.rows import read_rows
 from r1kit.tasks.base import Task, split_of
-from r1kit.tasks.rows import read_rows
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify import code
 from r1kit.verify.code import CallTest, CheckTest, StdioTest, Test
@@ -154,8 +155,8 @@ class Mbpp(CodeTask):
     def read_row(self, row: ProblemRow) -> Problem:
         asserts: list[str] = list(row["test_list"])
         setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""])
-        entry = _called_function(asserts, _defined_functions(row["code"]))
-        tests = [CheckTest(f"{setup}\n{_as_check(text)}", entry) for text in asserts]
+        entry = called_function(asserts, defined_functions(row["code"]))
+        tests = [CheckTest(f"{setup}\n{as_check(text)}", entry) for text in asserts]
         question = row.get("prompt") or row["text"]
         assert_lines = "\n".join(asserts)
         return self.build_problem(
@@ -238,12 +239,19 @@ CODE_TASKS: dict[str, type[CodeTask]] = {
 }
 
 
-def _defined_functions(source: str) -> set[str]:
+def defined_functions(source: str) -> set[str]:
     """Return the names of the functions that a program defines."""
     return {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
 
-def _called_function(asserts: Sequence[str], names: set[str]) -> str:
+def called_names(asserts: Sequence[str]) -> set[str]:
+    """Return the names that assertions call, without Python's own functions."""
+    nodes = (node for text in asserts for node in ast.walk(ast.parse(text)))
+    called = {node.func for node in nodes if isinstance(node, ast.Call)}
+    return {node.id for node in called if isinstance(node, ast.Name)} - set(dir(builtins))
+
+
+def called_function(asserts: Sequence[str], names: set[str]) -> str:
     """Return the name of the function that the assertions call."""
     for text in asserts:
         for node in ast.walk(ast.parse(text)):
@@ -252,7 +260,7 @@ def _called_function(asserts: Sequence[str], names: set[str]) -> str:
     raise ValueError("the assertions call no function that the solution defines")
 
 
-def _as_check(assertion: str) -> str:
+def as_check(assertion: str) -> str:
     """Wrap an assertion, which calls the function by its own name, in `check(candidate)`."""
     body = ast.parse(assertion).body
     return "def check(candidate):\n" + "\n".join(

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import GeneralConfig, Recipe
+from r1kit.config import GeneralConfig, Recipe, TaskConfig
 from r1kit.errors import TaskError
 from r1kit.renderers.r1kit import document_text
 from r1kit.tasks.base import Task
 from r1kit.tasks.code import CODE_TASKS
+from r1kit.tasks.file_task import PUBLIC, FileTask, file_config
 from r1kit.tasks.general import General
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.types import Problem, Split, Verdict
@@ -21,8 +22,10 @@ from r1kit.verify.language import LANGUAGES
 
 N_VALIDATED = 32
 """number of problems of each task whose gold answer must verify before a run starts"""
-
-
+FILE_KEYS = {"verifier", "columns", "held_out", "instruction", "on_bad_rows"}
+"""keys of a task that reads a file of questions"""
+BLOCK = 1000
+"""number of consecutive problems in which every task has exactly its share, if one is a file"""
 EXERCISE_SHARE = 0.3
 """share of corpus documents about the world that are pages of exercises"""
 CONVERSATION_SHARE = 0.05
@@ -47,15 +50,43 @@ class TaskMixture:
         self.seed = seed
         self.split = split
         self.talk = talk
+        self._block: tuple[int, list[int]] = (-1, [])
         self._by_name = {task.name: task for task in self.tasks}
         # Corpus weights are square roots, so that rare families are still learned.
         pairs = zip(self.tasks, self.weights, strict=True)
         self._families = {task: weight**0.5 for task, weight in pairs if isinstance(task, Family)}
 
     def problem(self, index: int) -> Problem:
+        if self.is_finite:
+            return self._problem_of_epoch(index)
         rng = random.Random(f"mix/{self.split}/{self.seed}/{index}")
         [task] = rng.choices(self.tasks, self.weights)
         return task.problem(index)
+
+    def _problem_of_epoch(self, index: int) -> Problem:
+        """Return a problem such that every task is asked for its indices 0, 1, 2, ... in order.
+
+        Otherwise the rows of a file that is mixed with other tasks would not all occur in an epoch.
+        """
+        block, place = divmod(index, BLOCK)
+        if self._block[0] != block:
+            drawn = [i for i, n in enumerate(apportioned(self.weights, BLOCK)) for _ in range(n)]
+            random.Random(f"mix/{self.split}/{self.seed}/block/{block}").shuffle(drawn)
+            self._block = (block, drawn)
+        drawn = self._block[1]
+        chosen = drawn[place]
+        earlier = block * drawn.count(chosen) + drawn[:place].count(chosen)
+        return self.tasks[chosen].problem(earlier)
+
+    @property
+    def is_finite(self) -> bool:
+        """True if one of the tasks is a file."""
+        return any(task.is_finite for task in self.tasks)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about rows of files that are left out."""
+        return [note for task in self.tasks for note in task.notes]
 
     def problems(self, start: int, n: int) -> list[Problem]:
         return [self.problem(index) for index in range(start, start + n)]
@@ -94,33 +125,56 @@ class TaskMixture:
             problems.setdefault(problem.id, problem)
             if len(problems) == n:
                 return list(problems.values())
+        more = "set held_out of a task" if self.is_finite else "raise a task's level"
         raise TaskError(
             f"The tasks have fewer than {n} different {self.split} problems "
-            f"(found {len(problems)}); lower eval.n_problems or raise a task's level."
+            f"(found {len(problems)}); lower eval.n_problems or {more}."
         )
+
+
+def apportioned(weights: Sequence[float], n: int) -> list[int]:
+    """Divide `n` by weights into whole numbers, at least 1 each: largest remainders first."""
+    exact = [weight / sum(weights) * n for weight in weights]
+    counts = [max(int(share), 1) for share in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
+    for i in by_remainder[: max(n - sum(counts), 0)]:
+        counts[i] += 1
+    while sum(counts) > n:  # weights too small for one in n were rounded up
+        counts[counts.index(max(counts))] -= 1
+    return counts
 
 
 def load_tasks(recipe: Recipe, split: Split) -> TaskMixture:
     """Load the tasks of a recipe. Raises TaskError if one does not load or fails validation."""
-    tasks = []
-    for config in recipe.tasks:
-        options: dict[str, Any] = {} if config.path is None else {"path": config.path}
-        if options and config.name not in CODE_TASKS:
-            sets = ", ".join(sorted(CODE_TASKS))
-            raise TaskError(
-                f"Task {config.name!r} reads no file; remove its `path`, which is for {sets}."
-            )
-        task = _find(config.name)(
-            level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **options
-        )
+    tasks = [_load(config, recipe, split) for config in recipe.tasks]
+    for task in tasks:
         validate(task)
-        tasks.append(task)
     if len({task.name for task in tasks}) < len(tasks):
         raise TaskError("Two tasks of the recipe have the same name; give each one entry.")
     talk = general(recipe, split) if recipe.general is not None else None
     weights = [config.weight for config in recipe.tasks]
     return TaskMixture(
         tasks, weights, recipe.seed, split, talk if isinstance(talk, General) else None
+    )
+
+
+def _load(config: TaskConfig, recipe: Recipe, split: Split) -> Task:
+    name = config.name or ""
+    if name in PUBLIC or (config.path is not None and name not in _classes() and ":" not in name):
+        return FileTask(file_config(config), split, recipe.seed)
+    options: dict[str, Any] = {} if config.path is None else {"path": config.path}
+    if options and name not in CODE_TASKS:
+        raise TaskError(
+            f"Task {name!r} reads no file; remove its `path`, or give the questions in it another "
+            "name."
+        )
+    if unused := sorted(FILE_KEYS & config.model_fields_set):
+        raise TaskError(
+            f"Task {name!r} has no {unused[0]!r}; the key is for your own questions, which have a "
+            "name of their own and a path."
+        )
+    return _find(name)(
+        level=config.level, languages=recipe.languages, split=split, seed=recipe.seed, **options
     )
 
 
@@ -146,8 +200,8 @@ def validate(task: Task) -> None:
         gold = task.gold(problem)
         if gold is not None and task.verify(problem, gold).correct is not True:
             raise TaskError(
-                f"Task {task.name!r} rejects its own gold answer {problem.answer!r} to "
-                f"{problem.messages[-1].content!r}; correct its verify()."
+                f"Task {task.name!r} rejects its own gold answer {problem.answer[:200]!r} to "
+                f"{problem.id}, {problem.messages[-1].content[:200]!r}; {task.remedy}."
             )
         if task.verify(problem, "").correct:
             raise TaskError(f"Task {task.name!r} accepts an empty answer; correct its verify().")
@@ -156,14 +210,19 @@ def validate(task: Task) -> None:
 def _find(name: str) -> type[Task]:
     if ":" in name:
         return _import(*name.rsplit(":", 1))
-    classes: dict[str, type[Task]] = {**FAMILIES, **CODE_TASKS, General.name: General}
+    classes = _classes()
     if name not in classes:
         raise TaskError(
             f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, "
-            f"conversation is {General.name}, public sets are {', '.join(sorted(CODE_TASKS))}, and "
-            "a file of your own is named as path.py:Class."
+            f"conversation is {General.name}, public sets are "
+            f"{', '.join(sorted({*PUBLIC, *CODE_TASKS}))}, a file of questions needs its path, and "
+            "a task in Python is named as path.py:Class."
         )
     return classes[name]
+
+
+def _classes() -> dict[str, type[Task]]:
+    return {**FAMILIES, **CODE_TASKS, General.name: General}
 
 
 def _import(path: str, class_name: str) -> type[Task]:

@@ -103,7 +103,7 @@ MISTAKES = [
     ("verify math --jsonl list.json", 2, "A line is a JSON object; `r1 verify"),
     ("verify math --jsonl thesis.tex", 2, "line 1 is not JSON."),
     ("sample x --problems binary.jsonl --out d.jsonl", 2, "is not text in UTF-8"),
-    ("sample x --problems no-answer.jsonl --out d.jsonl", 2, 'line 1 has no text at "answer"'),
+    ("sample x --problems no-answer.jsonl --out d.jsonl", 2, "no column that is known as answer"),
     # a setting
     ("run ok.toml --set zero.n_stps=3", 2, "unknown key 'zero.n_stps' (did you mean 'n_steps'?)."),
     ("run ok.toml --set zero.n_steps", 2, "--set takes key=value"),

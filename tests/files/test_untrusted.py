@@ -10,6 +10,7 @@ from hypothesis import given
 
 from r1kit.errors import TaskError
 from r1kit.files.atomic import replace_file, replace_lines
+from r1kit.files.rows import read_rows
 from r1kit.files.untrusted import (
     MAX_DEPTH,
     UnwritableError,
@@ -21,7 +22,6 @@ from r1kit.files.untrusted import (
     to_bytes,
     to_json,
 )
-from r1kit.tasks.rows import read_rows
 from tests import hostile
 
 

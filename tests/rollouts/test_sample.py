@@ -191,10 +191,9 @@ BAD = """{"problem": "1+1?", "answer": 2}
 
 BAD_TOLD = (
     'line 2 is not JSON; line 3 is not a JSON object; line 4 has no text at "problem", and no '
-    '"messages"; line 5 has "messages" that do not end with the user; line 6 has "messages" '
-    "without "
-    "a role (system, user, assistant) or a content and 1 more. A line is a JSON object with a "
-    "problem:"
+    'messages; line 5 has "problem" messages that do not end with the user; line 6 has "problem" '
+    "messages without a role (system, user, assistant) or a content and 1 more. 6 of 7 rows cannot "
+    "be used: correct them, map the columns"
 )
 
 
@@ -204,8 +203,10 @@ BAD_TOLD = (
         (["none", "q.jsonl", "d.jsonl"], 3, "There is no checkpoint at none"),
         (["MODEL", "none.jsonl", "d.jsonl"], 2, "There is no file none.jsonl."),
         (["MODEL", "none.toml", "d.jsonl"], 2, "There is no recipe at none.toml"),
-        (["MODEL", "q.csv", "d.jsonl"], 2, "a name that `r1 recipes` lists) or a .jsonl file"),
-        (["MODEL", "empty.jsonl", "d.jsonl"], 2, "empty.jsonl is empty; a line is a JSON"),
+        (["MODEL", "q.csv", "d.jsonl"], 2, "There is no file q.csv; did you mean q.jsonl?"),
+        (["MODEL", "q", "d.jsonl"], 2, "a name that `r1 recipes` lists) or a file of questions"),
+        (["MODEL", "thesis.tex", "d.jsonl"], 2, "has a name that tells no format; rename it"),
+        (["MODEL", "empty.jsonl", "d.jsonl"], 2, "empty.jsonl is empty; a row has a problem"),
         (["MODEL", "bad.jsonl", "d.jsonl"], 2, BAD_TOLD),
         (["MODEL", "twice.jsonl", "d.jsonl"], 2, "line 2 has the id of line 1"),
         (["MODEL", "half.jsonl", "d.jsonl"], 2, "line 1 has half of a surrogate pair"),

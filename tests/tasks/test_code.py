@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from r1kit import config
-from r1kit.errors import TaskError
+from r1kit.errors import DataError, TaskError
 from r1kit.files.json_lines import JsonRow
+from r1kit.files.rows import read_rows
 from r1kit.tasks import mix
 from r1kit.tasks.base import split_of
 from r1kit.tasks.code import CODE_TASKS, Codeforces, CodeTask, HumanEval, LiveCodeBench, Mbpp
-from r1kit.tasks.rows import read_rows
 from r1kit.types import Problem
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "HumanEval.jsonl.gz"
@@ -162,18 +162,18 @@ def test_rows_of_another_format_are_refused_with_a_sentence(
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"There is no file .*missing\.jsonl"):
+    with pytest.raises(DataError, match=r"There is no file .*missing\.jsonl"):
         list(read_rows(str(tmp_path / "missing.jsonl")))
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"a": 1}\n{"a":\n', encoding="utf-8")
-    with pytest.raises(TaskError, match=r"bad.jsonl: line 2 is not JSON; delete"):
+    with pytest.raises(DataError, match=r"bad.jsonl: line 2 is not JSON; delete"):
         list(read_rows(str(bad)))
     bad.write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(TaskError, match="line 1 is not a JSON object"):
+    with pytest.raises(DataError, match="line 1 is not a JSON object"):
         list(read_rows(str(bad)))
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(gzip.compress(b'{"a": 1}\n' * 1000)[:40])
-    with pytest.raises(TaskError, match=r"cut.jsonl.gz cannot be read \(Compressed file ended"):
+    with pytest.raises(DataError, match=r"cut.jsonl.gz cannot be read \(Compressed file ended"):
         list(read_rows(str(cut)))
 
 

@@ -121,6 +121,12 @@ def _value(text: str) -> Value | RefusalError:
         return error.with_traceback(None)
 
 
+def refusal_of(text: str) -> RefusalError | None:
+    """Return why the exact part does not parse a cleaned text; None if it does."""
+    value = _value(text)
+    return value if isinstance(value, RefusalError) else None
+
+
 def _is_huge(value: Value | RefusalError) -> bool:
     return isinstance(value, algebra.Ratio) and algebra.has_huge(value)
 
@@ -128,7 +134,7 @@ def _is_huge(value: Value | RefusalError) -> bool:
 def _refusal(gold: str, answer: str) -> Decision | None:
     """Decide on inputs that must not reach Math-Verify; None if they may."""
     if not is_formula(gold):
-        return Decision(False if _is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
+        return Decision(False if is_prose(gold) else None, f"not {gold[:MAX_SHOWN_CHARS]}")
     if not is_formula(answer):
         return Decision(False, "not a formula")
     if any(map(changes_value, _TEXT.findall(answer))) and not _TEXT.search(gold):
@@ -166,7 +172,7 @@ def is_formula(text: str) -> bool:
     return max_depth <= MAX_ASKED_NESTING and _CODE.search(text) is None
 
 
-def _is_prose(gold: str) -> bool:
+def is_prose(gold: str) -> bool:
     """Return True for plain words in any language; these match only if spelled the same."""
     return len(gold) <= MAX_ASKED_CHARS and not any(c.isdigit() or c in "\\{}^=" for c in gold)
 
