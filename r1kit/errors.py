@@ -29,6 +29,7 @@ EXTRAS = {
     "numba": "train",
     "llguidance": "train",
     "datasketch": "train",
+    "peft": "lora",
     "fastapi": "serve",
     "starlette": "serve",
     "uvicorn": "serve",

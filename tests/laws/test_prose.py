@@ -10,10 +10,11 @@ from tests.laws.test_names import defined
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "r1kit").rglob("*.py"))
 MAX_FRAGMENTS = 0.03
-MAX_LINES = 36_000
+MAX_LINES = 36_700
 """of Python in r1kit/, docstrings included. It had 34,100 before the seams for policies, renderers,
 evaluations, engines and extras, 35,400 with them: real bases, benchmarks and clusters have to
-replace code as well as add it, or argue here for more."""
+replace code as well as add it, or argue here for more. Real bases in little memory (chunked
+log-probabilities, adapters, master weights, shared weights) need 700."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
     r"which|where|who|whoever|whose|whether|how|when|while|why|those|all|if|until|because|and|or|"
