@@ -30,6 +30,7 @@ EXTRAS = {
     "llguidance": "train",
     "datasketch": "train",
     "peft": "lora",
+    "bitsandbytes": "cuda",
     "fastapi": "serve",
     "starlette": "serve",
     "uvicorn": "serve",

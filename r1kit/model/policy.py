@@ -45,11 +45,8 @@ class TrainableModel:
                 "set compute.gradient_checkpointing = false."
             )
         module: Any = self.module
-        has_new_name = hasattr(module, "activation_checkpointing_enable")
-        name = (
-            "activation_checkpointing_enable" if has_new_name else "gradient_checkpointing_enable"
-        )
-        getattr(module, name)({"use_reentrant": False})
+        new_name = getattr(module, "activation_checkpointing_enable", None)
+        (new_name or module.gradient_checkpointing_enable)({"use_reentrant": False})
         module.disable_input_require_grads()  # a hook, with which fused.py would not run the model
 
     @property

@@ -167,7 +167,7 @@ def update(
         loss = (token_loss * batch.weights).sum()
         loss.backward()
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
-    learner.ranks.sum_gradients(learner.policy.module.parameters())
+    learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
 
 

@@ -122,7 +122,7 @@ def gradients(
             model.zero_grad()
             return 0.0
 
-    rl_learner.optimizers = Capture({}, 0.0)
+    rl_learner.optimizers = Capture({}, 0.0, rl_learner.optimizers.weights)
     metrics = learn(rl_learner, groups)
     return remaining, metrics
 
