@@ -30,6 +30,8 @@ EXTRAS = {
     "numba": "train",
     "llguidance": "train",
     "datasketch": "train",
+    "peft": "lora",
+    "bitsandbytes": "cuda",
     "fastapi": "serve",
     "starlette": "serve",
     "uvicorn": "serve",

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from r1kit.config.compute import ComputeConfig, CostConfig
 from r1kit.config.curation import (
@@ -23,6 +23,7 @@ from r1kit.config.curation import (
 )
 from r1kit.config.distill import DistillConfig, StudentConfig
 from r1kit.config.eval import EvalConfig
+from r1kit.config.lora import LoraConfig
 from r1kit.config.mistakes import explain
 from r1kit.config.model import ModelConfig
 from r1kit.config.optim import (
@@ -35,6 +36,7 @@ from r1kit.config.optim import (
 from r1kit.config.rl import (
     AblationConfig,
     FinalConfig,
+    KLEstimator,
     LossName,
     ReasoningConfig,
     RewardConfig,
@@ -61,7 +63,9 @@ __all__ = [
     "FinalConfig",
     "FineTuneConfig",
     "GeneralConfig",
+    "KLEstimator",
     "Language",
+    "LoraConfig",
     "LossName",
     "ModelConfig",
     "OptimConfig",
@@ -86,10 +90,13 @@ __all__ = [
     "load",
     "parse",
     "shipped_recipes",
+    "without_later_keys",
 ]
 
 FREE_SECTIONS = ("compute", "sampler", "cost")
 """sections that may change between the sessions of a run: they do not decide its result"""
+LATER_KEYS = {"lora": None, "kl_estimator": "k3"}
+"""keys added to recipes later, with their defaults, which leave the hash of a recipe as it was"""
 
 
 class Recipe(StrictModel):
@@ -107,6 +114,8 @@ class Recipe(StrictModel):
     model: ModelConfig = ModelConfig()
     general: GeneralConfig | None = None
     """general prompts; None: only reasoning is trained and measured"""
+    lora: LoraConfig | None = None
+    """None: all weights are trained"""
     base: BaseConfig = BaseConfig()
     zero: RLConfig = RLConfig()
     cold_start: FineTuneConfig | None = None
@@ -123,10 +132,40 @@ class Recipe(StrictModel):
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()
 
+    @model_validator(mode="after")
+    def _adapters_have_adamw(self) -> Recipe:
+        tuned = {
+            "cold_start.sft": self.cold_start and self.cold_start.sft,
+            "rejection.sft": self.rejection and self.rejection.sft,
+            "distill.sft": self.distill and self.distill.sft,
+            "distill.twin": self.distill and self.distill.twin,
+        }
+        stages = {
+            name: getattr(self, name) for name in ("zero", "reasoning", "final", "preference")
+        }
+        for name, settings in (stages | tuned).items():
+            if self.lora is not None and settings and settings.optim.optimizer == "muon":
+                raise ValueError(
+                    f'{name}.optim.optimizer is "muon", which is for whole matrices and not for '
+                    'the adapters of [lora]; set it to "adamw", or leave [lora] out'
+                )
+        return self
+
     def hash(self) -> str:
         """Return a hash of every setting outside the `FREE_SECTIONS`."""
-        decisive = self.model_dump(mode="json", exclude=set(FREE_SECTIONS))
+        decisive = without_later_keys(self.model_dump(mode="json", exclude=set(FREE_SECTIONS)))
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def without_later_keys(value: Any) -> Any:
+    """Remove the `LATER_KEYS` that have their defaults from nested settings."""
+    if isinstance(value, dict):
+        return {
+            key: without_later_keys(item)
+            for key, item in value.items()
+            if key not in LATER_KEYS or item != LATER_KEYS[key]
+        }
+    return [without_later_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:

@@ -19,9 +19,16 @@ class ComputeConfig(StrictModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """auto: CUDA if available, else the CPU"""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """precision of the model in RL and sampling; a new base is pretrained in float32"""
+    """precision of the model in RL, fine-tuning and sampling; optimizers update float32 copies of
+    the weights, and a new base is pretrained in float32"""
     micro_batch_tokens: int = Field(2048, ge=64)
     """tokens per forward and backward pass of the learner; affects only speed and memory"""
+    gradient_checkpointing: bool = False
+    """true: a backward pass computes the activations of each layer again instead of storing those
+    of all layers; about a third slower"""
+    keep_checkpoints: Literal["newest", "last_and_best", "all"] = "newest"
+    """checkpoints of a stage that are kept: the newest two; the last one and the one with the best
+    mean reward (loss without RL) in the ten steps before it; or all"""
 
 
 class CostConfig(StrictModel):

@@ -8,12 +8,15 @@ from pydantic import Field
 
 from r1kit.config.strict import StrictModel
 
+OptimizerName = Literal["muon", "adamw", "adamw8bit"]
+
 
 class OptimConfig(StrictModel):
     """Optimizer settings: AdamW alone, or together with Muon for the matrices of the layers."""
 
-    optimizer: Literal["muon", "adamw"] = "adamw"
-    """muon: Muon for matrices inside the layers, AdamW for the rest; adamw: AdamW for everything"""
+    optimizer: OptimizerName = "adamw"
+    """muon: Muon for matrices inside the layers, AdamW for the rest; adamw: AdamW for everything;
+    adamw8bit: AdamW whose state has 8 bits, through bitsandbytes, on an NVIDIA GPU"""
     lr: float = Field(1e-4, gt=0)
     """peak learning rate of AdamW"""
     muon_lr: float = Field(0.02, gt=0)
@@ -38,7 +41,7 @@ class OptimConfig(StrictModel):
 class PretrainOptimConfig(OptimConfig):
     """Defaults for pretraining."""
 
-    optimizer: Literal["muon", "adamw"] = "muon"
+    optimizer: OptimizerName = "muon"
     lr: float = Field(3e-3, gt=0)
     schedule: Literal["constant", "cosine", "wsd"] = "wsd"
     warmup_steps: int = Field(20, ge=0)

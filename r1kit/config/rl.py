@@ -9,6 +9,7 @@ from pydantic import Field
 from r1kit.config.optim import RLOptimConfig
 from r1kit.config.strict import Name, StrictModel
 
+KLEstimator = Literal["k3", "unbiased"]
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 
 
@@ -52,7 +53,10 @@ class RLConfig(StrictModel):
     clip_high: float = Field(0.2, gt=0)
     """the ratio is clipped to [1 - clip_low, 1 + clip_high]"""
     kl_beta: float = Field(0.0, ge=0)
-    """weight of the k3 KL term in the loss; 0 keeps no reference model"""
+    """weight of the KL term in the loss; 0 keeps no reference model"""
+    kl_estimator: KLEstimator = "k3"
+    """KL term: k3, as in R1, whose gradient is not that of the KL; or unbiased, which is k3 times
+    the ratio of the policies (DeepSeek-V3.2)"""
     reference_every: int = Field(400, ge=1)
     """number of steps after which the reference is replaced by the current policy"""
     dynamic_sampling: bool = False

@@ -1,7 +1,8 @@
 """Differentiable log p(token | previous tokens) on a packed stream; every loss is built on it.
 
-The head is applied only where a token is scored. Logits are computed in the model's precision, as
-in the local engine, and everything after them in fp32.
+The head is applied only where a token is scored, and in chunks where the logits would be large
+(head.py). Logits are computed in the model's precision, as in the local engine, and everything
+after them in fp32.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from r1kit.model.attention import no_mask
+from r1kit.model.head import chunked_logprobs, head_of, max_logits
 from r1kit.model.packed import Packed
 from r1kit.model.tree import prefix_tree, starts
 
@@ -32,37 +34,66 @@ def token_logprobs(
     are divided by the temperature, as in sampling. Raises ValueError if the mask covers the first
     token of a sequence, which nothing predicts.
     """
-    logits, inverse = _predictions(model, input_ids, lengths, mask)
+    stream, indices, inverse = _predictors(input_ids, lengths, mask)
+    head = head_of(model) if is_large(model, len(indices)) else None
+    if head is not None:
+        hidden = hidden_states(model, *stream)[indices]
+        return chunked_logprobs(head, hidden, inverse, input_ids[mask], temperature)
+    logits = _logits(model, stream, indices)
     scaled = logits if temperature == 1 else logits / temperature  # saves an activation
     return scaled.log_softmax(-1)[inverse, input_ids[mask]]
+
+
+def is_large(model: PreTrainedModel, n_rows: int) -> bool:
+    """Return True if the logits of `n_rows` tokens are too many to stand whole."""
+    n_logits: int = n_rows * model.config.get_text_config().vocab_size
+    return n_logits > max_logits(model.device)
 
 
 def scored_logits(
     model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
 ) -> Tensor:
     """Return the fp32 logits [mask.sum(), V] that predict the masked tokens (`token_logprobs`)."""
-    logits, inverse = _predictions(model, input_ids, lengths, mask)
-    return logits[inverse]
+    stream, indices, inverse = _predictors(input_ids, lengths, mask)
+    return _logits(model, stream, indices)[inverse]
 
 
-def _predictions(
-    model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int], mask: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return fp32 logits [K, V] after K distinct prefixes, and each masked token's index in them.
+def _predictors(
+    input_ids: Tensor, lengths: Sequence[int], mask: Tensor
+) -> tuple[tuple[Tensor, Packed], Tensor, Tensor]:
+    """Return a stream with its layout, its K tokens that end distinct prefixes, and an index.
 
-    K <= mask.sum(), because the model runs on the prefix tree of the sequences.
+    The index [mask.sum()] maps masked tokens to these prefixes: K <= mask.sum(), because the model
+    runs on the prefix tree of the sequences.
     """
     if bool(mask[torch.from_numpy(starts(lengths)).to(mask.device)].any()):
         raise ValueError("the first token of a sequence cannot be scored: nothing predicts it")
     predictors = mask.nonzero()[:, 0] - 1
     input_ids, predictors, layout = shared(input_ids, lengths, predictors)
-    positions = layout.positions().to(input_ids.device)
     predictors_once, inverse = predictors.unique(return_inverse=True)
-    output = forward(
-        model, input_ids[None], positions, layout, use_cache=False, keep=predictors_once
-    )
+    return (input_ids, layout), predictors_once, inverse
+
+
+def _logits(model: PreTrainedModel, stream: tuple[Tensor, Packed], indices: Tensor) -> Tensor:
+    """Return the fp32 logits [K, V] after the tokens of a stream at `indices` [K]."""
+    input_ids, layout = stream
+    positions = layout.positions().to(input_ids.device)
+    output = forward(model, input_ids[None], positions, layout, use_cache=False, keep=indices)
     logits: Tensor = output.logits[0]
-    return logits.float(), inverse
+    return logits.float()
+
+
+def hidden_states(model: PreTrainedModel, input_ids: Tensor, layout: Packed) -> Tensor:
+    """Return the last hidden states [T, hidden] of a stream."""
+    output = getattr(model, model.base_model_prefix)(
+        input_ids=input_ids[None],
+        position_ids=layout.positions().to(input_ids.device),
+        attention_mask=no_mask(input_ids.device, model.dtype),
+        layout=layout,
+        use_cache=False,
+    )
+    hidden: Tensor = output.last_hidden_state[0]
+    return hidden
 
 
 def shared(

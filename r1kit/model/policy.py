@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, checkpoint
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.roles import Role, roles_of
@@ -32,6 +33,21 @@ class TrainableModel:
     def trainable(self) -> dict[nn.Parameter, Role]:
         """Return the parameters to train and their roles, in a fixed order."""
         return roles_of(self.module)
+
+    def checkpoint_gradients(self) -> None:
+        """Store only the inputs of the layers in training; backward computes the rest again.
+
+        Raises ConfigError if transformers does not support it for the architecture.
+        """
+        if not self.module.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"transformers has no gradient checkpointing for a {type(self.module).__name__}; "
+                "set compute.gradient_checkpointing = false."
+            )
+        module: Any = self.module
+        new_name = getattr(module, "activation_checkpointing_enable", None)
+        (new_name or module.gradient_checkpointing_enable)({"use_reentrant": False})
+        module.disable_input_require_grads()  # a hook, with which fused.py would not run the model
 
     @property
     def n_parameters(self) -> int:

@@ -19,8 +19,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from r1kit.errors import CheckpointError
 from r1kit.model import causal_lm
-from r1kit.model.attention import no_mask
-from r1kit.model.logprobs import shared
+from r1kit.model.logprobs import hidden_states, shared
 from r1kit.model.tree import starts
 
 HEAD = "score.weight"
@@ -66,15 +65,7 @@ def scores(model: PreTrainedModel, input_ids: Tensor, lengths: Sequence[int]) ->
     """
     last = torch.from_numpy(starts(lengths)) + torch.tensor(lengths) - 1
     stream, indices, layout = shared(input_ids, lengths, last.to(input_ids.device))
-    body = getattr(model, model.base_model_prefix)
-    output = body(
-        input_ids=stream[None],
-        position_ids=layout.positions().to(stream.device),
-        attention_mask=no_mask(stream.device, model.dtype),
-        layout=layout,
-        use_cache=False,
-    )
-    scored: Tensor = model.score(output.last_hidden_state[0, indices])
+    scored: Tensor = model.score(hidden_states(model, stream, layout)[indices])
     return scored[:, 0].float()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import FREE_SECTIONS, Recipe
+from r1kit.config import FREE_SECTIONS, Recipe, without_later_keys
 from r1kit.errors import RunError
 from r1kit.runs.run_reader import read_manifest, read_recipe, stage_and_step
 from r1kit.runs.stage_specs import STAGES, stage_order
@@ -51,7 +51,8 @@ def refuse_other_recipe(path: Path, recipe: Recipe, again: str | None) -> None:
 
 def _changes(old: dict[str, Any], recipe: Recipe) -> dict[str, str]:
     """Map each changed setting that affects the result to its old and new value."""
-    before, after = _flat(old), _flat(recipe.model_dump(mode="json"))
+    settings = (old, recipe.model_dump(mode="json"))
+    before, after = (_flat(without_later_keys(recipe_settings)) for recipe_settings in settings)
     return {
         key: f"was {before.get(key, 'not there')}, now {after.get(key, 'not there')}"
         for key in sorted(before.keys() | after.keys())

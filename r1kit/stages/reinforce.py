@@ -63,6 +63,8 @@ def run(
     recipe = context.recipe
     resumed = context.resume(stage.name)
     policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
+    if recipe.compute.gradient_checkpointing:
+        policy.checkpoint_gradients()
     optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=environment.first_index)
     learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)

@@ -27,7 +27,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from r1kit.config import LossName
+from r1kit.config import KLEstimator, LossName
 from r1kit.train.advantage import ScaleRewards
 
 MAX_LOG_RATIO = 20.0
@@ -122,6 +122,18 @@ def cispo_loss(
     low, high = 1 - clip_low, 1 + clip_high
     stats = {"clipped_low": (ratio < low).sum(), "clipped_high": (ratio > high).sum()}
     return -ratio.clamp(low, high) * advantages * logprobs, stats
+
+
+def kl_term(
+    estimator: KLEstimator, logprobs: Tensor, ref_logprobs: Tensor, old_logprobs: Tensor
+) -> Tensor:
+    """Return the KL term [S] of the loss: `k3`, or k3 times the ratio to the policy that sampled.
+
+    With the ratio, value and gradient are unbiased estimates of the KL and of its gradient, also
+    for tokens of an older policy (DeepSeek-V3.2, arXiv 2512.02556; TRL's default).
+    """
+    kl = k3(ref_logprobs - logprobs)
+    return kl if estimator == "k3" else _ratio(logprobs - old_logprobs) * kl
 
 
 def k3(log_ratio: Tensor) -> Tensor:

@@ -5,23 +5,25 @@ experts; routers are matrices too, but their rows are independent scores, so Ada
 
 Source: Muon, Jordan et al. 2024, in muon.py (learning rate times sqrt(max(1, rows /
 columns)), Nesterov momentum 0.95); warmup-stable-decay, MiniCPM arXiv 2404.06395.
-Departures: vectors (norms, biases) are never decayed. If a gradient is not finite, weights and
-optimizer state stay unchanged, and the returned norm is not finite either.
+Departures: vectors (norms, biases) are never decayed; weights that are not fp32 are updated as fp32
+copies (master_weights.py). If a gradient is not finite, weights and optimizer state stay unchanged,
+and the returned norm is not finite either.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from r1kit.config import OptimConfig
-from r1kit.errors import CheckpointError, ConfigError
+from r1kit.errors import CheckpointError, ConfigError, require
 from r1kit.model.roles import Role
+from r1kit.train.master_weights import MasterWeights
 from r1kit.train.muon import BatchedMuon
 
 
@@ -40,6 +42,8 @@ class Optimizers:
     parts: dict[str, OptimizerGroup]
     """name → group: "adamw", and "muon" if the recipe selects it"""
     grad_clip: float
+    weights: MasterWeights = field(default_factory=MasterWeights)
+    """the weights that are updated, whose gradients `step` expects to be those of all ranks"""
 
     def step(self, lr_scale: float) -> float:
         """Update the weights, clear the gradients, return their norm before clipping.
@@ -58,19 +62,24 @@ class Optimizers:
                 _set_lr(part.optimizer, part.peak_lr * lr_scale)
                 part.optimizer.step()
             part.optimizer.zero_grad(set_to_none=True)
+        self.weights.publish()
         return norm
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed run needs to continue bit-identically."""
-        return {name: part.optimizer.state_dict() for name, part in self.parts.items()}
+        states = {name: part.optimizer.state_dict() for name, part in self.parts.items()}
+        masters = self.weights.state()
+        return states | ({"master_weights": masters} if masters else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore `state`. Raises CheckpointError if it was saved by other optimizers."""
-        if state.keys() != self.parts.keys():
+        names = [name for name in state if name != "master_weights"]
+        if set(names) != self.parts.keys():
             raise CheckpointError(
-                f"The checkpoint holds the state of {', '.join(state)}, the recipe asks for "
+                f"The checkpoint holds the state of {', '.join(names)}, the recipe asks for "
                 f"{', '.join(self.parts)}; resume with the recipe it was trained with."
             )
+        self.weights.load_state(state.get("master_weights", []))
         for name, part in self.parts.items():
             try:
                 part.optimizer.load_state_dict(state[name])
@@ -84,9 +93,12 @@ class Optimizers:
 def make_optimizers(roles: Mapping[nn.Parameter, Role], config: OptimConfig) -> Optimizers:
     """Create optimizers for parameters, which are given with their roles.
 
-    Raises ConfigError if Muon is selected and the model has no matrices inside layers.
+    Raises ConfigError if Muon is selected and the model has no matrices inside layers, or if 8-bit
+    AdamW is selected and the parameters are not on a GPU.
     """
     uses_muon = config.optimizer == "muon"
+    weights = MasterWeights(roles)
+    roles = {weights.of(parameter): role for parameter, role in roles.items()}
     matrices = [p for p, role in roles.items() if uses_muon and role in ("matrix", "expert")]
     if uses_muon and not matrices:
         raise ConfigError(
@@ -95,22 +107,33 @@ def make_optimizers(roles: Mapping[nn.Parameter, Role], config: OptimConfig) -> 
     rest = {
         p: role for p, role in roles.items() if not uses_muon or role not in ("matrix", "expert")
     }
-    adamw = AdamW(
-        [
-            {
-                "params": [p for p in rest if rest[p] != "vector"],
-                "weight_decay": config.weight_decay,
-            },
-            {"params": [p for p in rest if rest[p] == "vector"], "weight_decay": 0.0},
-        ],
-        betas=config.betas,
-        fused=True,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if rest[p] != "vector"], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if rest[p] == "vector"], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "adamw8bit":
+        adamw = _adamw8bit(groups, config)
+    else:
+        adamw = AdamW(groups, betas=config.betas, fused=True)
     parts = {"adamw": OptimizerGroup(adamw, config.lr)}
     if matrices:
         muon = BatchedMuon(matrices, weight_decay=config.weight_decay)
         parts["muon"] = OptimizerGroup(muon, config.muon_lr)
-    return Optimizers(parts, config.grad_clip)
+    return Optimizers(parts, config.grad_clip, weights)
+
+
+def _adamw8bit(groups: list[dict[str, Any]], config: OptimConfig) -> Optimizer:
+    device = next((p.device.type for group in groups for p in group["params"]), "cpu")
+    if device != "cuda":
+        raise ConfigError(
+            'optim.optimizer = "adamw8bit" needs an NVIDIA GPU, and this model is on the '
+            f'{device}; set it to "adamw".'
+        )
+    require("bitsandbytes", 'set optim.optimizer = "adamw"')
+    from bitsandbytes.optim import AdamW8bit
+
+    adamw: Optimizer = AdamW8bit(groups, betas=config.betas)
+    return adamw
 
 
 def lr_scale(step: int, n_steps: int, config: OptimConfig) -> float:

@@ -30,7 +30,7 @@ from r1kit.config import RLConfig
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
 from r1kit.train.batch import pack
-from r1kit.train.loss import LOSSES, k3
+from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.types import Trajectory
 
@@ -160,13 +160,14 @@ def update(
             config.clip_high,
         )
         if learner.policy.has_reference:
-            kl = k3(learner.policy.reference_logprobs(*scored) - logprobs)
+            ref_logprobs = learner.policy.reference_logprobs(*scored)
+            kl = kl_term(config.kl_estimator, logprobs, ref_logprobs, batch.old_logprobs)
             token_loss = token_loss + config.kl_beta * kl
             totals.add("kl", kl.detach())
         loss = (token_loss * batch.weights).sum()
         loss.backward()
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
-    learner.ranks.sum_gradients(learner.policy.module.parameters())
+    learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
 
 

@@ -47,7 +47,7 @@ def train_loop(
         started = time.perf_counter()
         scale = lr_scale(step, len(steps), config)
         metrics = gradients(model, steps[step], ranks, micro_batch_tokens)
-        ranks.sum_gradients(model.module.parameters())
+        ranks.sum_gradients(optimizers.weights.updated)
         grad_norm = optimizers.step(scale)
         seconds = time.perf_counter() - started
         metrics |= {

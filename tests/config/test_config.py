@@ -203,3 +203,24 @@ def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert f"There is no recipe at {value}; did you mean {near}? `r1 recipes`" in str(
             caught.value
         )
+
+
+def test_keys_that_came_later_leave_the_hash_of_older_recipes(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    before = load(path).hash()
+    assert before == "58c291daa96179f5"
+    assert before == load(path, ["zero.kl_estimator=k3"]).hash()
+    changed = ["zero.kl_estimator=unbiased"], ["lora.r=16"], ["lora.r=8"]
+    assert len({load(path, overrides).hash() for overrides in changed} | {before}) == 4
+
+
+@pytest.mark.parametrize(
+    "section", ["zero", "cold_start.sft", "distill.twin", "distill.sft", "preference"]
+)
+def test_muon_does_not_train_adapters(tmp_path: Path, section: str) -> None:
+    text = f'{MINIMAL}[lora]\n[{section}.optim]\noptimizer = "muon"\n'
+    message = refused(tmp_path, text)
+    assert f'{section}.optim.optimizer is "muon"' in message
+    assert "leave [lora] out" in message
+    load(write(tmp_path, text.replace("[lora]\n", "")))
+    load(write(tmp_path, text.replace("muon", "adamw")))

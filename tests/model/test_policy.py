@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from r1kit.errors import ConfigError
+from r1kit.model.fused import inference
 from r1kit.model.policy import Policy
 from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.types import Checkpoint
@@ -76,3 +78,44 @@ def test_what_is_saved_loads_as_the_same_policy(model: PreTrainedModel, tmp_path
     assert torch.equal(logprobs(loaded), logprobs(policy))
     assert loaded.n_parameters == policy.n_parameters
     assert loaded.max_positions == 256
+
+
+def layer_activations(policy: Policy) -> tuple[dict[str, torch.Tensor], int]:
+    """Gradients of a packed batch with a shared prefix, and the numbers that autograd stored."""
+    ids = torch.tensor([256, 65, 66, 67, 256, 65, 66, 70, 71])
+    mask = torch.tensor([0, 1, 1, 1, 0, 1, 0, 1, 1], dtype=torch.bool)
+    stored = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal stored
+        stored += tensor.numel()
+        return tensor
+
+    policy.module.train()
+    policy.module.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = policy.logprobs(ids, [4, 5], mask).sum()
+    loss.backward()
+    policy.module.eval()
+    names = policy.module.named_parameters()
+    return {n: p.grad.clone() for n, p in names if p.grad is not None}, stored
+
+
+def test_gradient_checkpointing_stores_less_and_changes_no_bit(any_model: PreTrainedModel) -> None:
+    policy = policy_of(any_model)
+    kind = type(inference(any_model))
+    before, n_before = layer_activations(policy)
+    policy.checkpoint_gradients()
+    after, n_after = layer_activations(policy)
+    assert n_after < n_before / 2
+    assert type(inference(any_model)) is kind
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_architecture_without_gradient_checkpointing_is_refused(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(model), "supports_gradient_checkpointing", False)
+    with pytest.raises(ConfigError, match="set compute.gradient_checkpointing = false"):
+        policy_of(model).checkpoint_gradients()

@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from r1kit.config import LossName
+from r1kit.config import KLEstimator, LossName
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import (
     LOSSES,
@@ -19,6 +20,7 @@ from r1kit.train.loss import (
     constant_length,
     gspo_loss,
     k3,
+    kl_term,
     ppo_loss,
     sequence_mean,
     token_mean,
@@ -191,6 +193,39 @@ def test_k3_is_an_unbiased_estimate_of_the_kl() -> None:
     expectation = (policy.exp() * k3(reference - policy)).sum()
     kl = (policy.exp() * (policy - reference)).sum()
     assert expectation.item() == pytest.approx(kl.item(), rel=1e-12)
+
+
+def expected_kl_gradient(estimator: KLEstimator, old: Tensor) -> tuple[float, Tensor]:
+    """Value and gradient of the KL term, expected over tokens sampled by `old`, exactly."""
+    logits, reference = (torch.randn(7, dtype=torch.float64) for _ in range(2))
+    logits.requires_grad_()
+    logprobs, ref_logprobs = logits.log_softmax(-1), reference.log_softmax(-1)
+    old_logprobs = logprobs.detach() if old is CURRENT else old
+    terms = kl_term(estimator, logprobs, ref_logprobs, old_logprobs)
+    estimate = (old_logprobs.exp() * terms).sum()
+    kl = (logprobs.exp() * (logprobs - ref_logprobs)).sum()
+    [gradient] = torch.autograd.grad(estimate, logits, retain_graph=True)
+    [exact] = torch.autograd.grad(kl, logits)
+    return (estimate - kl).item(), gradient - exact
+
+
+CURRENT = torch.empty(0)
+OLD = torch.tensor([0.1, -0.4, 0.9, 0.0, -1.2, 0.3, 0.5], dtype=torch.float64).log_softmax(-1)
+
+
+@pytest.mark.parametrize("old", [CURRENT, OLD], ids=["on-policy", "off-policy"])
+def test_the_unbiased_term_has_value_and_gradient_of_the_kl(old: Tensor) -> None:
+    torch.manual_seed(1)
+    error, gradient_error = expected_kl_gradient("unbiased", old)
+    assert error == pytest.approx(0, abs=1e-12)
+    assert gradient_error.abs().max() < 1e-12
+
+
+def test_k3_has_the_value_of_the_kl_on_policy_and_another_gradient() -> None:
+    torch.manual_seed(1)
+    error, gradient_error = expected_kl_gradient("k3", CURRENT)
+    assert error == pytest.approx(0, abs=1e-12)
+    assert gradient_error.abs().max() > 0.01
 
 
 # --- weightings ----------------------------------------------------------------------------

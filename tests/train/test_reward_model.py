@@ -16,6 +16,7 @@ from r1kit.model import causal_lm, parallel, scorer
 from r1kit.model.policy import TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.roles import roles_of
+from r1kit.train.master_weights import MasterWeights
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.reward_model import (
     Example,
@@ -92,6 +93,7 @@ class Capture:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.grads: dict[str, torch.Tensor] = {}
+        self.weights = MasterWeights(model.parameters())
 
     def step(self, scale: float) -> float:
         self.grads = {name: p.grad.clone() for name, p in self.model.named_parameters()}

@@ -122,7 +122,7 @@ def gradients(
             model.zero_grad()
             return 0.0
 
-    rl_learner.optimizers = Capture({}, 0.0)
+    rl_learner.optimizers = Capture({}, 0.0, rl_learner.optimizers.weights)
     metrics = learn(rl_learner, groups)
     return remaining, metrics
 
@@ -205,9 +205,14 @@ def test_masked_truncated_rows_are_absent(model: PreTrainedModel) -> None:
         assert any(not torch.allclose(with_mask[n], remaining[n]) for n in remaining)
 
 
-def test_kl_is_zero_at_first_and_pulls_back_later(model: PreTrainedModel) -> None:
+@pytest.mark.parametrize("kl_estimator", ["k3", "unbiased"])
+def test_kl_is_zero_at_first_and_pulls_back_later(
+    model: PreTrainedModel, kl_estimator: str
+) -> None:
     groups = sampled_groups(model, MIXED)
-    rl_learner = learner(model, kl_beta=0.5, optim=RLOptimConfig(lr=1e-2))
+    rl_learner = learner(
+        model, kl_beta=0.5, kl_estimator=kl_estimator, optim=RLOptimConfig(lr=1e-2)
+    )
     first = learn(rl_learner, groups)
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
     later = learn(rl_learner, groups)
