@@ -27,6 +27,9 @@ TEMPORARY = ".tmp-"
 MARKER = "r1kit.json"
 """the manifest inside a checkpoint folder; a folder without it is not a checkpoint"""
 
+CARD = "README.md"
+"""the model card inside a checkpoint folder, which no checksum covers"""
+
 SEAL = "checksum"
 """key of a record's own checksum, computed over the other entries"""
 

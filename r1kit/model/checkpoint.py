@@ -1,6 +1,8 @@
 """Checkpoints: plain Hugging Face folders with a manifest and a small sidecar for resuming.
 
     config.json, model.safetensors, generation_config.json, tokenizer files, chat template
+    README.md                  the model card; no checksum covers it, as it is written again with
+                               the scores (export/card.py)
     r1kit.json                 the `Checkpoint` manifest, with a checksum of every other file and of
                                itself; without it the folder is not valid
     resume/state.json          everything except tensors: counters, schedules, generators
@@ -30,6 +32,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.errors import CheckpointError
 from r1kit.files.atomic import (
+    CARD,
     MARKER,
     TEMPORARY,
     explaining_full_disk,
@@ -59,11 +62,13 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     manifest: Checkpoint,
     state: State | None = None,
+    card: str = "",
 ) -> None:
     """Write a checkpoint to `path` atomically, replacing an existing one.
 
-    `state` is everything that resuming needs besides the weights. Raises CheckpointError if the
-    tokenizer does not fit the model, RunError if the disk is full.
+    `state` is everything that resuming needs besides the weights, `card` the text of the model
+    card. Raises CheckpointError if the tokenizer does not fit the model, RunError if the disk is
+    full.
     """
     check_fits(_n_embeddings(model), tokenizer)
     with explaining_full_disk(path):
@@ -73,9 +78,11 @@ def save(
         temporary.mkdir()
         try:
             with causal_lm.quiet():
-                _write_model(temporary, model, tokenizer)
+                write_model(temporary, model, tokenizer)
             if state is not None:
                 _write_state(temporary / "resume", state)
+            if card:
+                (temporary / CARD).write_text(card, encoding="utf-8")
             facts = dataclasses.asdict(dataclasses.replace(manifest, path=str(path)))
             sealed = seal({**facts, "files": _checksums(temporary)})
             (temporary / MARKER).write_text(to_json(sealed, indent=2) + "\n", encoding="utf-8")
@@ -134,8 +141,8 @@ def restoring(path: Path) -> Iterator[None]:
 
 
 def _checksums(path: Path) -> dict[str, str]:
-    """Return the checksum of every file in a folder, computed while they are flushed to disk."""
-    with of_files(path, names_below(path)) as sums:
+    """Return the checksum of every file but the card, computed while they are flushed to disk."""
+    with of_files(path, [name for name in names_below(path) if name != CARD]) as sums:
         flush_tree(path)
         return {name: checksum.result() for name, checksum in sums.items()}
 
@@ -145,7 +152,7 @@ def _n_embeddings(model: PreTrainedModel) -> int:
     return n_rows
 
 
-def _write_model(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def write_model(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none

@@ -58,9 +58,15 @@ class TrainableModel:
         """Maximum length of a sequence in tokens; None if the model states none."""
         return causal_lm.max_positions(self.module)
 
-    def save(self, path: Path, manifest: Checkpoint, state: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint; `state` and errors are those of `checkpoint.save`."""
-        checkpoint.save(path, self.module, self.tokenizer, manifest, state)
+    def save(
+        self,
+        path: Path,
+        manifest: Checkpoint,
+        state: dict[str, Any] | None = None,
+        card: str = "",
+    ) -> None:
+        """Write a checkpoint; `state`, `card` and errors are those of `checkpoint.save`."""
+        checkpoint.save(path, self.module, self.tokenizer, manifest, state, card)
 
 
 @dataclass

@@ -125,6 +125,11 @@ class Renderer(ABC):
         """Return the tokens that close the thinking of a turn and begin its answer."""
         return self._control(self.tags.end_think + self.tags.answer)
 
+    def no_thinking_text(self) -> str:
+        """Return the text after a prompt that makes the model answer without thinking."""
+        begin = "" if self.opens_thinking else self.tags.think
+        return begin + self.tags.end_think + self.tags.answer
+
     def render_target(self, message: Message) -> list[int]:
         """Return the target tokens after a prompt: thinking, answer, EOS.
 

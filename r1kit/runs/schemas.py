@@ -21,7 +21,7 @@ Section = dict[str, Any] | None
 
 
 class CheckpointFile(TypedDict):
-    """`types.Checkpoint`, plus a checksum of every other file in the folder."""
+    """`types.Checkpoint`, plus a checksum of every other file in the folder but the card."""
 
     path: str
     stage: str

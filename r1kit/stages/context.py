@@ -21,10 +21,13 @@ from r1kit.config import Recipe
 from r1kit.console.progress import Observer
 from r1kit.engines.open import PolicySampler, open_sampler
 from r1kit.errors import CheckpointError
+from r1kit.export import card
+from r1kit.files.atomic import CARD, remove_leftovers, replace_file
 from r1kit.model import checkpoint, folder
 from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
+from r1kit.renderers import renderer_of
 from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import RECORDS, stage_and_step
@@ -180,8 +183,26 @@ class Context:
             config_hash=self.recipe.hash(),
         )
         path = self.run.checkpoint_path(stage.name, step)
-        model.save(path, manifest, state | {"position": position})
+        prompt = ""
+        if isinstance(model, Policy):  # a reward model is not prompted
+            question = self.tasks("held_out").problem(0).messages
+            prompt = renderer_of(model.tokenizer).show_prompt(question)
+        model.save(path, manifest, state | {"position": position}, self._card(manifest, prompt))
         self.run.prune(stage.name, N_KEPT_CHECKPOINTS)
+
+    def write_card(self, stage: str, path: Path) -> None:
+        """Write the card of a checkpoint again, with the scores that results.json has by now."""
+        assert self.run is not None
+        result = self.run.results().get("stages", {}).get(stage, {})
+        text = self._card(folder.load_manifest(path), result.get("prompt", ""))
+        remove_leftovers(path)
+        replace_file(path / CARD, text)
+
+    def _card(self, manifest: Checkpoint, prompt: str) -> str:
+        assert self.run is not None
+        run, recipe = self.run, self.recipe.model_dump(mode="json")
+        facts = card.gather(run.path, run.manifest, recipe, run.results(), manifest, prompt)
+        return card.render(facts)
 
     def load(self, path: Path) -> Policy:
         """Load the policy of a checkpoint on this rank's device."""

@@ -172,6 +172,8 @@ def _finish(context: Context, stage: PlannedStage, outcome: dict[str, Any] | Non
         metrics = context.run.metrics(stage.name)
         measured["compute"] = compute_spent(metrics, measured["n_parameters"])
     context.run.write_results(_with(context.run.results(), stage.name, measured, context.recipe))
+    if checkpoint is not None:
+        context.write_card(stage.name, checkpoint)
     parents = {"weights_from": stage.weights_from, "data_from": stage.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}
     context.run.mark_finished(stage.name, saved | parents)

@@ -7,6 +7,7 @@ import pytest
 
 from r1kit.config import parse
 from r1kit.errors import ConfigError
+from r1kit.files.atomic import CARD
 from r1kit.model import causal_lm, folder
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
@@ -16,6 +17,7 @@ from r1kit.runs.run_dir import RunDir
 from r1kit.stages import base
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
+from r1kit.tasks import mix
 from tests.renderers.dialects import byte_tokenizer
 
 SHAPE: dict[str, Any] = {
@@ -35,6 +37,7 @@ def adopted(tmp_path: Path) -> Path:
     )  # fmt: skip
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+    (path / CARD).write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
     return path
 
 
@@ -53,7 +56,13 @@ def test_a_recipe_chooses_the_chat_template_of_an_adopted_base(
     with RunDir.create_or_resume(tmp_path / "run", recipe) as run:
         base.run(Context(recipe, Ranks(), run, None), PlannedStage("base", "base.run", None, ""))
         tokenizer = folder.open_tokenizer(run.required_checkpoint("base"))
+        card = (run.required_checkpoint("base") / CARD).read_text(encoding="utf-8")
     renderer = renderer_of(tokenizer)
+    question = mix.load_tasks(recipe, "held_out").problem(0).messages
+    assert f"```text\n{renderer.show_prompt(question)}\n```" in card
+    assert "license: apache-2.0\n" in card
+    assert f"from `{adopted.name}`" in card
+    assert str(adopted.parent) not in card
     assert type(renderer) is dialect
     assert renderer.opens_thinking is opens
     assert folder.open_tokenizer(adopted).chat_template is None
