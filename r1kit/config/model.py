@@ -10,10 +10,10 @@ from r1kit.config.strict import StrictModel
 
 
 class ModelConfig(StrictModel):
-    """The policy: a Hugging Face folder, a hub id, or the shape of a new model."""
+    """The policy: a Hugging Face folder, a GGUF file, a hub id, or the shape of a new model."""
 
     path: str | None = None
-    """folder or hub id of an existing base; None builds a new model of the shape below"""
+    """folder, .gguf file or hub id of an existing base; None: a new model of the shape below"""
     chat_template: Literal["own", "r1-zero", "r1-zero-prefilled", "plain"] = "own"
     """chat template of an existing base: "own": the one it has, or "r1-zero-prefilled" without one;
     "r1-zero": the prompt of table 1 of the R1 paper, with answers between `<answer>` tags;
