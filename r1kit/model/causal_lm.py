@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -23,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from r1kit.config import ModelConfig
+from r1kit.config import DeepseekV3Config, ModelConfig
 from r1kit.errors import CheckpointError, R1Error
 from r1kit.model import attention, folder, gguf_file
 from r1kit.model.folder import declared_eos_ids
@@ -36,6 +37,7 @@ _LAYERS = {"full_attention", "sliding_attention"}
 _FAMILIES: dict[str, tuple[Any, Any]] = {
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
     "llama": (LlamaConfig, LlamaForCausalLM),
+    "deepseek_v3": (transformers.DeepseekV3Config, transformers.DeepseekV3ForCausalLM),
 }
 
 
@@ -44,14 +46,20 @@ def build(
 ) -> PreTrainedModel:
     """Build a new fp32 model of the given shape; the same seed gives the same weights."""
     config_class, model_class = _FAMILIES[config.family]
+    heads = {
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.hidden // config.n_heads,
+    }
+    if config.family == "deepseek_v3":
+        latent = config.deepseek_v3 or DeepseekV3Config()
+        heads = {"num_key_value_heads": config.n_heads, "num_mtp_layers": 0, **latent.model_dump()}
     shape = config_class(
         vocab_size=vocab_size,
         hidden_size=config.hidden,
         intermediate_size=config.intermediate,
         num_hidden_layers=config.n_layers,
         num_attention_heads=config.n_heads,
-        num_key_value_heads=config.n_kv_heads,
-        head_dim=config.hidden // config.n_heads,
+        **heads,
         max_position_embeddings=config.max_positions,
         tie_word_embeddings=True,
         attention_dropout=0.0,
