@@ -48,7 +48,9 @@ class Dtype(StrEnum):
 def main(
     model: Annotated[
         str,
-        typer.Option(help="A checkpoint, the folder of a run, a Hugging Face folder, a hub id."),
+        typer.Option(
+            help="A checkpoint, the folder of a run, a Hugging Face folder, a .gguf file, a hub id."
+        ),
     ],
     prompt: Annotated[str | None, typer.Option(help="One question.")] = None,
     max_tokens: Annotated[

@@ -41,6 +41,8 @@ EXTRAS = {
     "math_verify": "math",
     "datasets": "data",
     "pyarrow": "data",
+    "gguf": "gguf",
+    "accelerate": "gguf",
 }
 """maps a package that r1kit imports only where it is needed to the extra that installs it"""
 

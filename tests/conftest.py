@@ -9,13 +9,20 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    DeepseekV3Config,
     Gemma2Config,
+    Gemma3TextConfig,
     GPTNeoXConfig,
     LlamaConfig,
+    MistralConfig,
+    Olmo2Config,
+    Phi3Config,
+    PhiConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
 )
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
@@ -40,6 +47,29 @@ SHAPE: dict[str, Any] = {
     "pad_token_id": EOS,
     "initializer_range": 0.2,
 }
+MIXTURE: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 24,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 10,
+    "qk_rope_head_dim": 6,
+    "v_head_dim": 12,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 3,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+    "n_group": 2,
+    "topk_group": 1,
+}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
 ARCHITECTURES: dict[str, Callable[[], Any]] = {
     "qwen2": lambda: Qwen2Config(**SHAPE, num_key_value_heads=4, tie_word_embeddings=True),
     "llama-gqa": lambda: LlamaConfig(**SHAPE, num_key_value_heads=2),
@@ -49,6 +79,27 @@ ARCHITECTURES: dict[str, Callable[[], Any]] = {
     "gemma2": lambda: Gemma2Config(
         **SHAPE, num_key_value_heads=2, head_dim=8, sliding_window=6, query_pre_attn_scalar=8
     ),
+    "llama3": lambda: LlamaConfig(
+        **SHAPE | {"eos_token_id": [EOS, 3], "rope_parameters": LLAMA3_ROPE},
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    ),
+    "mistral": lambda: MistralConfig(**SHAPE, num_key_value_heads=2, head_dim=10, sliding_window=5),
+    "gemma3": lambda: Gemma3TextConfig(
+        **SHAPE,
+        num_key_value_heads=1,
+        head_dim=12,
+        query_pre_attn_scalar=12,
+        sliding_window=6,
+        layer_types=["sliding_attention", "full_attention"],
+        final_logit_softcapping=5.0,
+    ),
+    "phi": lambda: PhiConfig(**SHAPE, num_key_value_heads=2, qk_layernorm=True),
+    "phi3": lambda: Phi3Config(**SHAPE, num_key_value_heads=2, sliding_window=7),
+    "smollm3": lambda: SmolLM3Config(**SHAPE, num_key_value_heads=2, no_rope_layers=[1, 0]),
+    "olmo2": lambda: Olmo2Config(**SHAPE, num_key_value_heads=2),
+    # Keys are larger than values, and the cache holds neither, but the latents of both.
+    "deepseek_v3": lambda: DeepseekV3Config(**SHAPE, **MIXTURE),
 }
 
 

@@ -26,7 +26,7 @@ def run(
     model: str | None,
     key: str | None,
 ) -> None:
-    """Chat with a checkpoint, the newest one of a run, a hub id, or a model on a server.
+    """Chat with a checkpoint, the newest one of a run, a GGUF file, a hub id, or a server's model.
 
     Raises CheckpointError if the model is missing or cannot be loaded, EngineError if the server
     does not answer.

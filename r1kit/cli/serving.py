@@ -58,7 +58,8 @@ def chat(
         str,
         typer.Argument(
             metavar="CHECKPOINT|URL",
-            help="A checkpoint, the folder of a run, a hub id, or an OpenAI-compatible server.",
+            help="A checkpoint, the folder of a run, a .gguf file, a hub id, or an "
+            "OpenAI-compatible server.",
         ),
     ],
     temperature: Annotated[
@@ -125,7 +126,8 @@ BenchOut = Annotated[Path | None, typer.Option(help="For --bench: file for the n
 @app.command(epilog=SERVE_EXAMPLES)
 def serve(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Checkpoints, folders of runs, or hub ids.")
+        list[str] | None,
+        typer.Argument(help="Checkpoints, folders of runs, .gguf files or hub ids."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
@@ -254,8 +256,12 @@ def _resolve_models(models: list[str]) -> dict[str, Path | str]:
     from r1kit.model.find import find_model
 
     if not models:
-        raise ConfigError("Name a model to serve: a checkpoint, the folder of a run, a hub id.")
-    names = [replace_surrogates(Path(model).resolve().name) for model in models]
+        raise ConfigError(
+            "Name a model to serve: a checkpoint, the folder of a run, a .gguf file, a hub id."
+        )
+    names = [
+        replace_surrogates(Path(model).resolve().name.removesuffix(".gguf")) for model in models
+    ]
     if len(set(names)) < len(names):
         raise ConfigError(
             "Two models would have the same name; rename a folder, or serve only one."

@@ -25,7 +25,7 @@ from r1kit.config.distill import DistillConfig, StudentConfig
 from r1kit.config.eval import EvalConfig
 from r1kit.config.lora import LoraConfig
 from r1kit.config.mistakes import explain
-from r1kit.config.model import ModelConfig
+from r1kit.config.model import DeepseekV3Config, ModelConfig
 from r1kit.config.optim import (
     OptimConfig,
     PreferenceOptimConfig,
@@ -57,6 +57,7 @@ __all__ = [
     "ComputeConfig",
     "ContaminationMode",
     "CostConfig",
+    "DeepseekV3Config",
     "DistillConfig",
     "EvalConfig",
     "FilterRules",

@@ -17,6 +17,10 @@ class BaseConfig(StrictModel):
     """tokens per optimizer step, over all processes"""
     checkpoint_every: int = Field(100, ge=1)
     """steps between checkpoints for resuming"""
+    router_bias_update_rate: float = Field(0.001, ge=0, exclude_if=lambda rate: rate == 0.001)
+    """for mixtures of experts with a bias per expert: amount by which the bias moves after every
+    update, up for experts below the mean load and down for those above (DeepSeek-V3: 0.001); 0: the
+    load is not balanced"""
     optim: PretrainOptimConfig = PretrainOptimConfig()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -23,17 +24,20 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from r1kit.config import ModelConfig
+from r1kit.config import DeepseekV3Config, ModelConfig
 from r1kit.errors import CheckpointError, R1Error
-from r1kit.model import attention, folder
+from r1kit.model import attention, folder, gguf_file
 from r1kit.model.folder import declared_eos_ids
 from r1kit.model.norm import replace_norms
 
 _ALIGNED = 64
 """alignment of newly allocated tensors, in bytes"""
+_LAYERS = {"full_attention", "sliding_attention"}
+"""types of layers that a layout (attention.py) can keep within a sequence"""
 _FAMILIES: dict[str, tuple[Any, Any]] = {
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
     "llama": (LlamaConfig, LlamaForCausalLM),
+    "deepseek_v3": (transformers.DeepseekV3Config, transformers.DeepseekV3ForCausalLM),
 }
 
 
@@ -42,14 +46,20 @@ def build(
 ) -> PreTrainedModel:
     """Build a new fp32 model of the given shape; the same seed gives the same weights."""
     config_class, model_class = _FAMILIES[config.family]
+    heads = {
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.hidden // config.n_heads,
+    }
+    if config.family == "deepseek_v3":
+        latent = config.deepseek_v3 or DeepseekV3Config()
+        heads = {"num_key_value_heads": config.n_heads, "num_mtp_layers": 0, **latent.model_dump()}
     shape = config_class(
         vocab_size=vocab_size,
         hidden_size=config.hidden,
         intermediate_size=config.intermediate,
         num_hidden_layers=config.n_layers,
         num_attention_heads=config.n_heads,
-        num_key_value_heads=config.n_kv_heads,
-        head_dim=config.hidden // config.n_heads,
+        **heads,
         max_position_embeddings=config.max_positions,
         tie_word_embeddings=True,
         attention_dropout=0.0,
@@ -65,7 +75,7 @@ def build(
 
 
 def load(path: str | Path, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
-    """Load the causal LM from a folder or a hub id, on `device` in `dtype`.
+    """Load the causal LM from a folder, a GGUF file or a hub id, on `device` in `dtype`.
 
     Runs no code from the folder and reads safetensors only. Raises CheckpointError if the folder is
     missing, foreign or half-written, or if its architecture cannot use r1kit's attention.
@@ -84,11 +94,12 @@ def open_model(
     fails.
     """
     try:
-        with folder.verifying_checksums(path), quiet():
+        with folder.verifying_checksums(path), quiet(), gguf_file.opening(path) as (name, extra):
             model, report = kind.from_pretrained(
-                str(path),
+                name,
+                **extra,
                 dtype=dtype,
-                local_files_only=Path(path).is_dir(),
+                local_files_only=Path(name).is_dir(),
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
@@ -97,10 +108,17 @@ def open_model(
     except R1Error:
         raise
     except Exception as error:  # transformers raises anything on foreign files
+        if "trust_remote_code" in str(error):
+            raise CheckpointError(
+                f"{path} needs Python code of its own, which r1kit never runs; choose a model of "
+                "an architecture that is part of transformers."
+            ) from None
         raise CheckpointError(
             f"{path} does not open as a Hugging Face language model ({folder.first_line(error)}); "
-            "name a folder with config.json and model.safetensors, or a hub id."
+            "name a folder with config.json and model.safetensors, a .gguf file, or a hub id."
         ) from None
+    if extra:
+        gguf_file.as_ordinary(model)
     for parameter in model.parameters():
         # Copy weights out of the memory-mapped file, where they may be unaligned: on a CPU the last
         # digits of a product depend on alignment, so a resumed run would differ from an unbroken
@@ -153,6 +171,14 @@ def prepare(model: Any, name: str) -> PreTrainedModel:
 
     Raises CheckpointError if its attention cannot be replaced.
     """
+    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+    if getattr(model, "_is_stateful", False) or layers - _LAYERS:
+        others = f" ({', '.join(sorted(layers - _LAYERS))})" if layers - _LAYERS else ""
+        raise CheckpointError(
+            f"{name} is a {type(model).__name__}, in which not all layers are attention{others}: "
+            "their state would run on from one packed sequence into the next; choose a model of "
+            "attention alone (Llama, Qwen, Gemma, ...)."
+        )
     if not getattr(model, "_supports_attention_backend", False):
         raise CheckpointError(
             f"{name} is a {type(model).__name__}, whose attention cannot be replaced in "

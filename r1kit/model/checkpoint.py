@@ -95,7 +95,7 @@ def save(
 def load(
     path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the model, in eval mode, and the tokenizer from a folder or a hub id (a str).
+    """Load model, in eval mode, and tokenizer from a folder, a GGUF file or a hub id (a str).
 
     `path` is a result of `find_model`. Raises CheckpointError if the folder is missing,
     half-written or foreign, or if model and tokenizer do not fit each other.

@@ -1,4 +1,4 @@
-"""Resolve a model name to a folder, a run's newest checkpoint, or a hub id. Torch-free.
+"""Resolve a model name to a folder, a run's newest checkpoint, a file, or a hub id. Torch-free.
 
 The only place that tells paths from hub ids, so that a mistyped path is refused at once.
 """
@@ -9,23 +9,25 @@ import os
 import re
 from pathlib import Path
 
-from r1kit.errors import CheckpointError
+from r1kit.errors import CheckpointError, require
 from r1kit.files.text_files import did_you_mean
 from r1kit.runs.run_reader import newest_checkpoint
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")
+_GGUF_PART = re.compile(r"-\d{5}-of-(?!00001$)\d{5}$")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 HUB_TIMEOUT_S = 5.0
 
 
 def find_model(name: str | Path) -> Path | str:
-    """Return the folder to open, or a hub id: `runs/tiny` → `runs/tiny/checkpoints/zero-000120`.
+    """Return the folder or GGUF file to open, or a hub id.
 
-    A run resolves to its newest checkpoint. Nothing is opened; the hub is queried once, with a
-    short timeout, for an id that is not cached on this machine. Raises CheckpointError for a run
-    without a checkpoint, a path that does not exist, and an id that is not on the hub or cannot be
-    looked up.
+    A run resolves to its newest checkpoint: `runs/tiny` → `runs/tiny/checkpoints/zero-000120`.
+    Nothing is opened; the hub is queried once, with a short timeout, for an id that is not cached
+    on this machine. Raises CheckpointError for a run without a checkpoint, a path that does not
+    exist, and an id that is not on the hub or cannot be looked up; DependencyError for a GGUF file
+    if the packages that read it are not installed.
     """
     path = Path(name).expanduser()
     if not os.path.lexists(path):
@@ -43,16 +45,44 @@ def find_model(name: str | Path) -> Path | str:
 
 
 def require_existing(path: Path) -> None:
-    """Raises CheckpointError if there is no model at `path`."""
+    """Raise an R1Error, as `find_model` does, if there is no model at `path`."""
+    if is_gguf(path) and os.path.isfile(path):
+        _require_gguf(path)
+        return
     if not os.path.isdir(path):
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise CheckpointError(f"{path} cannot be read; change its permissions.")
     if not os.path.exists(path / "config.json"):
+        ggufs = sorted(filter(is_gguf, path.iterdir()))
+        advice = f"the file {ggufs[0]}" if ggufs else "one in the run's checkpoints/"
         raise CheckpointError(
-            f"{path} holds no model (no config.json); name a checkpoint folder, for example one "
-            "in the run's checkpoints/."
+            f"{path} holds no model (no config.json); name a checkpoint, for example {advice}."
         )
+
+
+def is_gguf(path: Path | str) -> bool:
+    """True if `path` names a GGUF file: a whole model in one file, as llama.cpp writes it."""
+    return str(path).lower().endswith(".gguf")
+
+
+def _require_gguf(path: Path) -> None:
+    if _GGUF_PART.search(path.stem):
+        raise CheckpointError(
+            f"{path} is one part of a split model; join the parts with llama.cpp's "
+            "`llama-gguf-split --merge`, and name the result."
+        )
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from None
+    if magic != b"GGUF":
+        raise CheckpointError(
+            f"{path} is no GGUF file: it does not begin with the letters GGUF; download it again."
+        )
+    for package in ("gguf", "accelerate"):
+        require(package)
 
 
 def is_hub_id(name: str) -> bool:
@@ -64,7 +94,7 @@ def _refuse_missing(name: str) -> None:
     if not is_hub_id(name):
         raise CheckpointError(
             f"There is no checkpoint at {name}{did_you_mean(Path(name))} Name a folder that holds "
-            "one, the folder of a run, or a hub id (org/name)."
+            "one, the folder of a run, a .gguf file, or a hub id (org/name)."
         )
     if _is_downloaded(name):
         return
@@ -88,7 +118,7 @@ def _why_not_on_hub(hub_id: str) -> str | None:
     except errors.RepositoryNotFoundError:
         return "the hub has no model of that name (a private one needs `hf auth login`)."
     except errors.EntryNotFoundError:
-        return "on the hub it holds no model (no config.json)."
+        return "on the hub it holds no model (no config.json); download a .gguf file to open one."
     except Exception as error:  # what the hub's client raises depends on its version
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"the hub cannot be asked ({reason}); see whether path and network are right."

@@ -17,6 +17,8 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from r1kit.errors import CheckpointError
 from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import of_files
+from r1kit.model import gguf_file
+from r1kit.model.find import is_gguf
 from r1kit.model.find import require_existing as require_existing
 from r1kit.model.tokenizer import load_tokenizer, tokenizer_hash
 from r1kit.runs.schemas import CheckpointFile
@@ -45,6 +47,8 @@ def load_manifest(path: Path) -> Checkpoint:
 
 
 def _marker(path: Path) -> dict[str, Any] | None:
+    if is_gguf(path):
+        return None
     sums: dict[str, Any] | None = read_json(path / MARKER, CheckpointFile, REMEDY, CheckpointError)
     return sums
 
@@ -86,7 +90,10 @@ def _refuse_changed(
 
 
 def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a folder or a hub id (a str); raises as `checkpoint.load` does."""
+    """Load the tokenizer of a folder, a GGUF file or a hub id (a str).
+
+    Raises as `checkpoint.load` does.
+    """
     if isinstance(path, Path):
         require_existing(path)
     with verifying_checksums(
@@ -104,12 +111,17 @@ def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]
     Raises CheckpointError if its config cannot be read.
     """
     try:
-        config = AutoConfig.from_pretrained(path).get_text_config()
+        with gguf_file.opening(path) as (name, extra):
+            config = AutoConfig.from_pretrained(
+                name, trust_remote_code=False, **extra
+            ).get_text_config()
+    except CheckpointError:
+        raise
     except Exception as error:  # transformers raises anything on a foreign config
         problem = f"{path} has no config.json that can be read ({first_line(error)})."
         raise CheckpointError(problem) from None
     generation = None
-    with contextlib.suppress(OSError):  # most of r1kit's own folders have none
+    with contextlib.suppress(OSError):  # most folders of new models have none, a GGUF file never
         generation = GenerationConfig.from_pretrained(path)
     return config.vocab_size, declared_eos_ids(generation, config, tokenizer)
 

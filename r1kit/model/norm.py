@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PLAIN = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})
+PLAIN = frozenset(
+    f"{family}RMSNorm"
+    for family in ("DeepseekV3", "Llama", "Mistral", "Phi3", "Qwen2", "Qwen3", "SmolLM3")
+)
 """norm classes that compute `weight * x / rms(x)` from `weight` and `variance_epsilon`"""
 
 

@@ -79,7 +79,7 @@ class Policy(TrainableModel):
     def load(
         cls, path: Path | str, device: torch.device | str, dtype: torch.dtype = torch.float32
     ) -> Self:
-        """Load a policy from a checkpoint, a folder or a hub id, in eval mode.
+        """Load a policy from a checkpoint, a folder, a GGUF file or a hub id, in eval mode.
 
         Raises CheckpointError as `checkpoint.load` does.
         """

@@ -8,7 +8,7 @@ its child `gate` or `router`; repeated layers are an `nn.ModuleList`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -30,6 +30,18 @@ def roles_of(module: nn.Module) -> dict[nn.Parameter, Role]:
         for parameter in module.parameters()
         if parameter.requires_grad
     }
+
+
+def routers_of(module: nn.Module) -> list[Any]:
+    """Return the modules that choose experts, one per mixture, from the first layer on."""
+    mixtures = (dict(m.named_children()) for m in module.modules())
+    return [
+        mixture[name]
+        for mixture in mixtures
+        if "experts" in mixture
+        for name in ("gate", "router")
+        if name in mixture
+    ]
 
 
 def _in_layers(module: nn.Module) -> Iterator[tuple[nn.Parameter, Role]]:

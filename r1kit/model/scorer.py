@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from r1kit.errors import CheckpointError
 from r1kit.model import causal_lm
+from r1kit.model.folder import declared_eos_ids
 from r1kit.model.logprobs import hidden_states, shared
 from r1kit.model.tree import starts
 
@@ -41,7 +42,7 @@ def from_policy(
     _refuse_other_head(path, model)
     nn.init.zeros_(model.score.weight)
     # Otherwise transformers would treat EOS as padding, and score the token before it.
-    if model.config.pad_token_id == model.config.eos_token_id:
+    if model.config.pad_token_id in declared_eos_ids(model.config):
         model.config.pad_token_id = None
     return _prepared(model, path, device)
 

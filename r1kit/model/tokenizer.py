@@ -22,6 +22,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from r1kit.errors import CheckpointError, ConfigError
+from r1kit.model import gguf_file
 from r1kit.renderers.r1kit import ASSISTANT, BOS, CHAT_TEMPLATE, EOS, PAD, SPECIAL_TOKENS, USER
 from r1kit.renderers.thinking import THINKING_TAGS
 
@@ -83,13 +84,20 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
 
 
 def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
-    """Open the tokenizer of a checkpoint folder or of a model on the hub.
+    """Open the tokenizer of a checkpoint folder, of a GGUF file or of a model on the hub.
 
     Raises CheckpointError if there is none or it cannot be read.
     """
     try:
-        as_saved = get_tokenizer_config(str(path)).get("tokenizer_class") == AS_SAVED
-        return (PreTrainedTokenizerFast if as_saved else AutoTokenizer).from_pretrained(str(path))
+        with gguf_file.opening(path) as (name, extra):
+            if extra:
+                return gguf_file.open_tokenizer_in(name, **extra)
+            if get_tokenizer_config(name).get("tokenizer_class") == AS_SAVED:
+                return PreTrainedTokenizerFast.from_pretrained(name)
+            # Without False transformers would offer the user to run the model's own code.
+            return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except CheckpointError:
+        raise
     except Exception as error:  # the tokenizers library raises bare Exception on damaged files
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(

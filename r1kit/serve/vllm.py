@@ -13,6 +13,7 @@ from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.server import vllm_server
 from r1kit.errors import ConfigError
 from r1kit.model import folder
+from r1kit.model.find import is_gguf
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import EngineModel, ServedModel
 
@@ -27,6 +28,10 @@ def open_vllm(
     if len(names) != 1:
         raise ConfigError("vLLM serves one model; start one server per model.")
     [(name, model)] = names.items()
+    if is_gguf(model):
+        raise ConfigError(
+            f"vLLM opens folders and hub ids, and {model} is a file; serve it with --engine local."
+        )
     with folder.verifying_checksums(model):  # vLLM itself would not notice changed files
         tokenizer = folder.open_tokenizer(model)
         vocab_size, eos_ids = folder.vocab_and_eos(model, tokenizer)

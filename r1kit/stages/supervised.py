@@ -53,4 +53,5 @@ def run(
         first_step=resumed.step if resumed else 0,
         micro_batch_tokens=context.recipe.compute.micro_batch_tokens,
         after_step=after_step,
+        router_bias_update_rate=getattr(config, "router_bias_update_rate", 0.0),
     )

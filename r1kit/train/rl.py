@@ -32,6 +32,7 @@ from r1kit.model.ranks import Ranks
 from r1kit.train.batch import pack
 from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.optim import Optimizers, lr_scale
+from r1kit.train.routing import ExpertLoads
 from r1kit.types import Trajectory
 
 Metrics = dict[str, float]
@@ -113,16 +114,18 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     """Update the policy on the groups of one step, in `updates_per_step` parts."""
     config, totals = learner.config, MetricAccumulator()
     learner.policy.module.train()
-    for part in range(config.updates_per_step):
-        trajectories = [
-            trajectory
-            for index, group in collected.groups
-            if index * config.updates_per_step // max(1, collected.n_groups) == part
-            for trajectory in group
-        ]
-        update(learner, trajectories, scale, totals, is_first=part == 0)
+    with ExpertLoads(learner.policy.module) as loads:
+        for part in range(config.updates_per_step):
+            trajectories = [
+                trajectory
+                for index, group in collected.groups
+                if index * config.updates_per_step // max(1, collected.n_groups) == part
+                for trajectory in group
+            ]
+            update(learner, trajectories, scale, totals, is_first=part == 0)
+        routing = loads.finish_update(learner.ranks)
     learner.policy.module.eval()
-    return totals.metrics(learner.ranks) | {"learning_rate": scale * config.optim.lr}
+    return totals.metrics(learner.ranks) | routing | {"learning_rate": scale * config.optim.lr}
 
 
 def update(

@@ -14,6 +14,7 @@ from r1kit.config import OptimConfig
 from r1kit.model.policy import TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.train.optim import Optimizers, lr_scale
+from r1kit.train.routing import ExpertLoads
 
 T = TypeVar("T")
 M = TypeVar("M", bound=TrainableModel)
@@ -36,25 +37,28 @@ def train_loop(
     first_step: int,
     micro_batch_tokens: int,
     after_step: AfterUpdate,
+    router_bias_update_rate: float = 0.0,
 ) -> None:
     """Train on `steps[first_step:]`; `steps[i]` holds this rank's examples of step i + 1.
 
     All ranks have the same number of steps; a rank may have no example in a step, but not all ranks
-    at once.
+    at once. `router_bias_update_rate` moves the biases of a mixture's routers (routing.py).
     """
     model.module.train()
-    for step in range(first_step, len(steps)):
-        started = time.perf_counter()
-        scale = lr_scale(step, len(steps), config)
-        metrics = gradients(model, steps[step], ranks, micro_batch_tokens)
-        ranks.sum_gradients(optimizers.weights.updated)
-        grad_norm = optimizers.step(scale)
-        seconds = time.perf_counter() - started
-        metrics |= {
-            "learning_rate": scale * config.lr,
-            "grad_norm": grad_norm,
-            "step_time": seconds,
-            "time/tokens_per_s": metrics["n_trained_tokens"] / seconds,
-        }
-        after_step(step + 1, metrics)
+    with ExpertLoads(model.module) as loads:
+        for step in range(first_step, len(steps)):
+            started = time.perf_counter()
+            scale = lr_scale(step, len(steps), config)
+            metrics = gradients(model, steps[step], ranks, micro_batch_tokens)
+            ranks.sum_gradients(optimizers.weights.updated)
+            grad_norm = optimizers.step(scale)
+            metrics |= loads.finish_update(ranks, router_bias_update_rate, grad_norm)
+            seconds = time.perf_counter() - started
+            metrics |= {
+                "learning_rate": scale * config.lr,
+                "grad_norm": grad_norm,
+                "step_time": seconds,
+                "time/tokens_per_s": metrics["n_trained_tokens"] / seconds,
+            }
+            after_step(step + 1, metrics)
     model.module.eval()

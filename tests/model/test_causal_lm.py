@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel
 
 from r1kit.config import ModelConfig
 from r1kit.errors import CheckpointError
-from r1kit.model import attention, causal_lm
+from r1kit.model import attention, causal_lm, folder
 
 SMALL = ModelConfig(
     n_layers=2, hidden=32, intermediate=48, n_heads=4, n_kv_heads=2, max_positions=64
@@ -144,9 +144,27 @@ def test_a_damaged_folder_is_a_sentence(tmp_path: Path, damage: object) -> None:
 def test_code_in_a_folder_is_not_run(tmp_path: Path) -> None:
     _new().save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    config |= {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "own.Own"}}
+    code = {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}
+    config |= {"model_type": "own", "auto_map": code}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="needs Python code of its own, which r1kit never"):
         causal_lm.load(tmp_path, "cpu", torch.float32)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nobody_is_asked_whether_the_code_of_a_tokenizer_or_config_may_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers would ask on the terminal, and run it after a `y`."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
+    code = {"AutoTokenizer": ["own.Own", None], "AutoConfig": "own.Own"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": code}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "Own", "auto_map": code})
+    )
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    for opening in (folder.open_tokenizer, lambda path: folder.vocab_and_eos(path, None)):
+        with pytest.raises(CheckpointError):
+            opening(tmp_path)
     assert not (tmp_path / "ran").exists()

@@ -3,32 +3,18 @@
 import pytest
 import torch
 from torch import nn
-from transformers import DeepseekV3Config, PretrainedConfig, PreTrainedModel, Qwen3MoeConfig
+from transformers import PretrainedConfig, PreTrainedModel, Qwen3MoeConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.config import OptimConfig
 from r1kit.model.roles import roles_of
 from r1kit.train.optim import make_optimizers
-from tests.conftest import SHAPE
+from tests.conftest import ARCHITECTURES, SHAPE
 
 EXPERTS = {"moe_intermediate_size": 16, "num_experts_per_tok": 2}
 MIXTURES = {
     "qwen3_moe": Qwen3MoeConfig(**SHAPE, **EXPERTS, num_key_value_heads=2, num_experts=4),
-    "deepseek_v3": DeepseekV3Config(
-        **SHAPE,
-        **EXPERTS,
-        num_key_value_heads=4,
-        n_routed_experts=4,
-        n_shared_experts=1,
-        first_k_dense_replace=1,
-        n_group=1,
-        topk_group=1,
-        q_lora_rank=8,
-        kv_lora_rank=8,
-        qk_rope_head_dim=4,
-        qk_nope_head_dim=4,
-        v_head_dim=8,
-    ),
+    "deepseek_v3": ARCHITECTURES["deepseek_v3"](),
 }
 
 
@@ -42,11 +28,13 @@ def roles_by_name(model: nn.Module) -> dict[str, str]:
     return {names[id(parameter)]: role for parameter, role in roles_of(model).items()}
 
 
-def test_roles_of_every_dense_architecture(any_model: PreTrainedModel) -> None:
+def test_roles_of_every_architecture(any_model: PreTrainedModel) -> None:
     roles = roles_by_name(any_model)
     assert list(roles) == [name for name, _ in any_model.named_parameters()]
     for name, parameter in any_model.named_parameters():
-        if parameter.ndim == 1:
+        if ".gate." in name or ".experts." in name:
+            assert roles[name] == ("router" if ".gate." in name else "expert"), name
+        elif parameter.ndim == 1:
             assert roles[name] == "vector"
         else:
             assert roles[name] == ("matrix" if ".layers." in name else "embedding"), name

@@ -32,7 +32,7 @@ class EngineConfig:
     """The model that the process loads, and the settings of its `LocalEngine`."""
 
     model: Path | str
-    """a folder (Path) or a hub id (str)"""
+    """a folder or GGUF file (Path), or a hub id (str)"""
     max_rows: int
     prefix_tokens: int
 
