@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from r1kit.config.strict import StrictModel
+from r1kit.config.strict import StrictModel, added
 from r1kit.config.supervised import SFTConfig
 
 ContaminationMode = Literal["exact", "13-gram", "8-gram", "template"]
@@ -47,9 +47,18 @@ class RejectionSamplingConfig(StrictModel):
 
 
 class FineTuneConfig(StrictModel):
-    """A stage that fine-tunes the base on samples from another stage's model."""
+    """A stage that fine-tunes the base on samples of another stage's model, or on your own data."""
 
     sample: RejectionSamplingConfig = RejectionSamplingConfig()
+    traces: str | None = added(None)
+    """file of questions with long chains of thought that replaces the samples: nothing is sampled,
+    and the stage that would be sampled from is not needed; docs/tasks.md has the shapes"""
+    n_traces: int | None = added(None, ge=1)
+    """maximum number of traces, drawn at random; none: all"""
+    conversations: str | None = added(None)
+    """file of general conversations, with or without thinking, added to samples or traces"""
+    n_conversations: int | None = added(None, ge=1)
+    """maximum number of these conversations, drawn at random; none: all"""
     n_general: int = Field(0, ge=0)
     """number of conversations from the general task, added unfiltered"""
     sft: SFTConfig = SFTConfig()

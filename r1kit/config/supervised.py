@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from r1kit.config.optim import PreferenceOptimConfig, PretrainOptimConfig, SFTOptimConfig
-from r1kit.config.strict import StrictModel
+from r1kit.config.strict import StrictModel, added
 
 
 class BaseConfig(StrictModel):
@@ -31,6 +31,9 @@ class SFTConfig(StrictModel):
     """number of passes over the conversations (R1: 2 to 3)"""
     batch: int = Field(128, ge=1)
     """conversations per update, over all processes"""
+    max_length: int | None = added(None, ge=1)
+    """tokens, prompt included, above which a conversation is left out, never cut; none: one that is
+    longer than the model's context is an error"""
     checkpoint_every: int = Field(100, ge=1)
     """updates between checkpoints for resuming"""
     optim: SFTOptimConfig = SFTOptimConfig()
@@ -41,7 +44,16 @@ class PreferenceConfig(StrictModel):
 
     n_pairs: int = Field(4096, ge=2)
     """number of answer pairs for the helpful model (R1: 66,000) and of labelled completions, half
-    of them safe, for the harmless model (R1: 106,000)"""
+    of them safe, for the harmless model (R1: 106,000); of a file, the maximum number"""
+    pairs: str | None = added(None)
+    """file of preference pairs for the helpful model: `prompt`, `chosen`, `rejected` (TRL); none:
+    generated pairs"""
+    labels: str | None = added(None)
+    """file of labelled completions for the harmless model: `prompt`, `completion` and `label`, true
+    if it is safe (TRL's unpaired preference); none: generated ones"""
+    max_length: int | None = added(None, ge=1)
+    """tokens, prompt included, above which a completion of a file, with its pair, is left out;
+    none: those that do not fit into the model's context"""
     batch: int = Field(256, ge=1)
     """pairs, or labelled completions, per optimizer step, over all processes"""
     epochs: int = Field(1, ge=1)

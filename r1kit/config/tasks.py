@@ -70,5 +70,11 @@ class GeneralConfig(StrictModel):
 
     name: str = "general"
     """name of the task: "general", or "file.py:Class" of a class with `conversation(index)`"""
+    prompts: str | None = added(None)
+    """file of prompts (a column `prompt`, `question` or `messages`, or the preference pairs) that
+    replaces the generated ones; their answers are judged, and no rule verifies them"""
+    harmful_prompts: str | None = added(None)
+    """file of prompts that should be declined or answered with care: the harmless reward model
+    judges their whole completions, the helpful one the answers to `prompts`"""
     level: int = Field(1, ge=1)
     """difficulty"""

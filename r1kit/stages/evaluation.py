@@ -67,7 +67,7 @@ def general(context: Context) -> Benchmark:
     """Return held-out prompts of the general task as a benchmark."""
     config, task = context.recipe.eval, context.general("held_out")
     mixture = mix.TaskMixture([task], [1.0], context.recipe.seed, "held_out")
-    problems = mixture.distinct(config.n_general)
+    problems = mixture.distinct(config.n_general, "eval.n_general")
     return Benchmark(
         "general", problems, task.verify, _sampling(config), config.n_completions, has_votes=False
     )

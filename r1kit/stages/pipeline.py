@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from r1kit import claims
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.curate import read_conversations
 from r1kit.errors import ConfigError
 from r1kit.model.find import find_model
 from r1kit.processes.loading import gc_paused_imports
@@ -24,7 +23,7 @@ from r1kit.runs.run_reader import read
 from r1kit.runs.stage_specs import STAGES, family
 from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import PlannedStage, StageSelection, is_students_alone, plan
-from r1kit.tasks import mix
+from r1kit.stages.required_data import check_data
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -54,19 +53,15 @@ def _refuse_missing(recipe: Recipe) -> Sequence[str]:
 
     Raises an R1Error for missing tasks, models and data, and for lengths that cannot fit.
     """
-    tasks = mix.load_tasks(recipe, "train")
-    if tasks.is_finite and not is_students_alone(recipe):
-        mix.load_tasks(recipe, "held_out").distinct(recipe.eval.n_problems)
+    notes = check_data(recipe)
     students = recipe.distill.students if recipe.distill is not None else ()
-    if recipe.distill is not None and recipe.distill.data is not None:
-        read_conversations(Path(recipe.distill.data))
     for student in (None, *students):
         shape = recipe.model if student is None else student.model
         if shape.path is not None:
             find_model(shape.path)
         elif student is not None or not is_students_alone(recipe):
             refuse_long(sampled_lengths(recipe, student), shape.max_positions)
-    return tasks.notes
+    return notes
 
 
 def _remaining(

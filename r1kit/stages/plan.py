@@ -110,7 +110,11 @@ def _single(recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]) ->
     if getattr(recipe, spec.name) is None:
         return []
     needs = [stage.name for stage in earlier if family(stage.name) == spec.needs]
-    return [_planned(spec.name, spec, needs)]
+    planned = _planned(spec.name, spec, needs)
+    if (traces := getattr(getattr(recipe, spec.name), "traces", None)) is not None:
+        others = tuple(name for name in planned.needs if name != spec.data_from)
+        return [replace(planned, data_from=traces, needs=others)]
+    return [planned]
 
 
 def _planned(name: str, spec: StageSpec, needs: Sequence[str] = ()) -> PlannedStage:
@@ -119,7 +123,11 @@ def _planned(name: str, spec: StageSpec, needs: Sequence[str] = ()) -> PlannedSt
 
 
 def _reward_models(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
-    return [_planned(name, spec) for name in REWARD_MODELS if _needs_reward_models(recipe)]
+    return [
+        replace(_planned(name, spec), data_from=source or spec.data_from)
+        for name, source in preference_sources(recipe).items()
+        if needs_reward_models(recipe)
+    ]
 
 
 def _students(recipe: Recipe, spec: StageSpec, _: object) -> list[PlannedStage]:
@@ -155,7 +163,7 @@ def _preference_eval(
     recipe: Recipe, spec: StageSpec, earlier: Sequence[PlannedStage]
 ) -> list[PlannedStage]:
     """Plan the scores of the main stages and of those that learned from the reward models."""
-    if not _needs_reward_models(recipe):
+    if not needs_reward_models(recipe):
         return []
     main = [stage.name for stage in earlier if is_main(stage.name)]
     finals = [f"ablation/{item.name}" for item in recipe.ablations if item.of == "final"]
@@ -171,7 +179,13 @@ FAMILIES: dict[str, Callable[[Recipe, StageSpec, list[PlannedStage]], list[Plann
 """stages that are not planned by their section alone: (recipe, spec, earlier stages) → stages"""
 
 
-def _needs_reward_models(recipe: Recipe) -> bool:
+def preference_sources(recipe: Recipe) -> dict[str, str | None]:
+    """Return the file of each reward model's examples; None if they are generated."""
+    return {HELPFUL: recipe.preference.pairs, HARMLESS: recipe.preference.labels}
+
+
+def needs_reward_models(recipe: Recipe) -> bool:
+    """True if the final stage of a recipe has reward models of this run as its judge."""
     config = recipe.final
     return config is not None and recipe.general is not None and config.judge_url is None
 

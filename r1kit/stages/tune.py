@@ -28,10 +28,12 @@ def run(
     policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
     renderer = renderer_of(policy.tokenizer)
     examples = [as_example(row, renderer) for row in rows]
+    if config.max_length is not None:
+        examples = _fitting(context, examples, config.max_length)
     _refuse_long(examples, policy.max_positions, stage.name)
     plan = updates(len(examples), config.batch, config.epochs, context.recipe.seed)
     steps = [[examples[index] for index in context.ranks.share(indices)] for indices in plan]
-    what = f"fine-tuning on {len(rows):,} conversations, {config.epochs} times"
+    what = f"fine-tuning on {len(examples):,} conversations, {config.epochs} times"
     supervised.run(context, stage, cross_entropy, policy, steps, config, resumed, what)
 
 
@@ -42,12 +44,29 @@ def as_example(row: TrainingRow, renderer: Renderer) -> Trajectory:
     return example(renderer.render_prompt(before), renderer.render_target(last), source)
 
 
+def _fitting(context: Context, examples: list[Trajectory], longest: int) -> list[Trajectory]:
+    """Return the conversations of at most `longest` tokens. Raises ConfigError without any."""
+    fitting = [item for item in examples if len(item.token_ids) <= longest]
+    if not fitting:
+        shortest = min(len(item.token_ids) for item in examples)
+        raise ConfigError(
+            f"Every conversation is longer than sft.max_length, {longest} tokens; the shortest has "
+            f"{shortest}: raise it."
+        )
+    if n_long := len(examples) - len(fitting):
+        context.note(
+            f"{n_long:,} of {len(examples):,} conversations are longer than {longest} tokens "
+            "(sft.max_length) and left out."
+        )
+    return fitting
+
+
 def _refuse_long(examples: Sequence[Trajectory], longest: int | None, name: str) -> None:
     lengths = [len(item.token_ids) for item in examples]
     too_long = sum(longest is not None and length > longest for length in lengths)
     if too_long:
         raise ConfigError(
             f"{too_long} of {len(lengths)} conversations for {name} are longer than the {longest} "
-            f"tokens it can read (the longest has {max(lengths)}); raise its model.max_positions, "
-            "or lower the max_tokens of the samples it learns from."
+            f"tokens it can read (the longest has {max(lengths)}); set its sft.max_length to leave "
+            "out those, raise its model.max_positions, or lower the max_tokens of its samples."
         )

@@ -8,7 +8,6 @@ questions are then left out of training: no question is on both sides.
 from __future__ import annotations
 
 import os
-import random
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from r1kit.config import TaskConfig
 from r1kit.errors import TaskError
 from r1kit.files.rows import is_file, source_stem
 from r1kit.tasks.base import HELD_OUT_SHARE, Task, hash_share
+from r1kit.tasks.epochs import Epochs
 from r1kit.tasks.questions import Question, QuestionFile, read_question_file
 from r1kit.tasks.row_verifiers import RowVerifier
 from r1kit.types import Problem, Split, Verdict
@@ -51,20 +51,15 @@ class FileTask(Task):
         if config.instruction is not None:
             self.instruction = config.instruction
         self.questions = held_out if split == "held_out" else train
-        self._order: tuple[int, list[int]] = (-1, [])
         if not self.questions:
             raise TaskError(
                 f"Task {self.name!r} has no {split} question among the {len(train + held_out)} "
                 f"that {config.path} has; add rows, or set held_out."
             )
+        self.epochs = Epochs(len(self.questions), f"{self.name}/{split}/{seed}")
 
     def problem(self, index: int) -> Problem:
-        epoch, place = divmod(index, len(self.questions))
-        if self._order[0] != epoch:
-            order = list(range(len(self.questions)))
-            random.Random(f"{self.name}/{self.split}/{self.seed}/{epoch}").shuffle(order)
-            self._order = (epoch, order)
-        question = self.questions[self._order[1][place]]
+        question = self.questions[self.epochs[index]]
         return question.problem(self.name, self.verifier, self.instruction)
 
     def verify(self, problem: Problem, answer: str) -> Verdict:

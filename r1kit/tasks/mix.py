@@ -16,6 +16,7 @@ from r1kit.tasks.base import Task
 from r1kit.tasks.code import CODE_TASKS
 from r1kit.tasks.file_task import PUBLIC, FileTask, file_config
 from r1kit.tasks.general import General
+from r1kit.tasks.general.prompt_task import PromptTask
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.types import Problem, Split, Verdict
 from r1kit.verify.language import LANGUAGES
@@ -117,8 +118,8 @@ class TaskMixture:
         weight = share / (1 - share) * sum(self.weights)
         return TaskMixture([*self.tasks, task], [*self.weights, weight], self.seed, self.split)
 
-    def distinct(self, n: int) -> list[Problem]:
-        """Return the first `n` problems with distinct ids, for benchmarks."""
+    def distinct(self, n: int, key: str = "eval.n_problems") -> list[Problem]:
+        """Return the first `n` problems with distinct ids; `key` is the setting that `n` is."""
         problems: dict[str, Problem] = {}
         for index in range(100 * n):
             problem = self.problem(index)
@@ -128,7 +129,7 @@ class TaskMixture:
         more = "set held_out of a task" if self.is_finite else "raise a task's level"
         raise TaskError(
             f"The tasks have fewer than {n} different {self.split} problems "
-            f"(found {len(problems)}); lower eval.n_problems or {more}."
+            f"(found {len(problems)}); lower {key} or {more}."
         )
 
 
@@ -181,6 +182,8 @@ def _load(config: TaskConfig, recipe: Recipe, split: Split) -> Task:
 def general(recipe: Recipe, split: Split) -> Task:
     """Load the task for general prompts. Raises TaskError as `load_tasks` does."""
     config = recipe.general or GeneralConfig()
+    if config.prompts is not None or config.harmful_prompts is not None:
+        return PromptTask(config, split, recipe.seed)
     task = _find(config.name)(
         level=config.level, languages=recipe.languages, split=split, seed=recipe.seed
     )
