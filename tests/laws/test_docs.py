@@ -8,6 +8,7 @@ import pytest
 
 from r1kit import config
 from r1kit.tasks import mix
+from r1kit.tasks.file_task import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +43,9 @@ def test_the_worked_example_of_curation_prints_what_the_page_shows(
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda p: p.name)
 def test_every_recipe_is_valid_and_its_tasks_prove_themselves(path: Path) -> None:
     recipe = config.load(path)
-    mix.load_tasks(recipe, "train")
+    generated = [task for task in recipe.tasks if task.path is None and task.name not in PUBLIC]
+    if generated:  # files are the user's own, and public sets are downloaded
+        mix.load_tasks(recipe.model_copy(update={"tasks": tuple(generated)}), "train")
 
 
 def test_links_between_pages_lead_somewhere() -> None:
