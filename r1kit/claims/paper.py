@@ -59,7 +59,7 @@ CLAIMS = (
         "than 5",
         "points",
         5.0,
-        reading.points("reasoning.language_consistency", "base", "zero"),
+        reading.one_language("base", "zero"),
     ),
     Claim(
         "r1_one_language",
@@ -69,7 +69,7 @@ CLAIMS = (
         "words of completions in the question's language, R1 less Zero; more than 5",
         "points",
         5.0,
-        reading.points("reasoning.language_consistency", "final", "zero"),
+        reading.one_language("final", "zero"),
     ),
     Claim(
         "cold_start_readable",
@@ -79,7 +79,7 @@ CLAIMS = (
         "words in the question's language, cold start less Zero; more than 0",
         "points",
         0.0,
-        reading.points("reasoning.language_consistency", "cold_start", "zero"),
+        reading.one_language("cold_start", "zero"),
     ),
     Claim(
         "cold_start_format",
@@ -119,7 +119,7 @@ CLAIMS = (
         "words in the question's language, with the reward less without; more than 0",
         "points",
         0.0,
-        reading.points("reasoning.language_consistency", "reasoning", "ablation/no-language"),
+        reading.one_language("reasoning", "ablation/no-language"),
     ),
     Claim(
         "rejection_keeps",

@@ -55,6 +55,20 @@ def points(key: str, stage: str, other: str) -> Callable[[RunContents], Reading]
     return lambda run: (measured(stage, key)(run) - measured(other, key)(run)).times(100)
 
 
+def one_language(stage: str, other: str) -> Callable[[RunContents], Reading]:
+    """Return the lead of one stage over another in words of the question's language, in points.
+
+    A recipe in one language says nothing about it: MissingError.
+    """
+
+    def read(run: RunContents) -> Reading:
+        if len(run.recipe.get("languages", ())) == 1:
+            raise MissingError
+        return points("reasoning.language_consistency", stage, other)(run)
+
+    return read
+
+
 def liked(stage: str, other: str) -> Callable[[RunContents], Reading]:
     """Return a function for a stage's lead in reward-model score on general prompts, in points."""
 

@@ -100,6 +100,15 @@ def test_claims_about_what_was_not_measured_are_not_there() -> None:
     assert json.dumps(list(result.values()))
 
 
+def test_a_recipe_in_one_language_says_nothing_about_mixing() -> None:
+    zero = stage(0.9, language_consistency=0.7)
+    korean = run(stages={"base": stage(0.2), "zero": zero})
+    korean.recipe["languages"] = ["ko"]
+    assert "zero_mixes" not in rows(korean)
+    korean.recipe["languages"] = ["ko", "en"]
+    assert rows(korean)["zero_mixes"]["value"] == pytest.approx(20.0)
+
+
 def test_a_claim_needs_every_seed() -> None:
     whole = run(stages={"base": stage(0.2), "zero": stage(0.9)})
     assert rows(whole, run(stages={"base": stage(0.2)})) == {}
