@@ -43,7 +43,7 @@ from r1kit.files.atomic import (
     to_json,
 )
 from r1kit.files.checksums import names_below, of_files
-from r1kit.model import causal_lm, folder
+from r1kit.model import adapter_folder, causal_lm, folder
 from r1kit.model.tokenizer import check_fits
 from r1kit.types import Checkpoint
 
@@ -63,12 +63,13 @@ def save(
     manifest: Checkpoint,
     state: State | None = None,
     card: str = "",
+    weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a checkpoint to `path` atomically, replacing an existing one.
 
     `state` is everything that resuming needs besides the weights, `card` the text of the model
-    card. Raises CheckpointError if the tokenizer does not fit the model, RunError if the disk is
-    full.
+    card. `weights` are written in place of the model's own. Raises CheckpointError if the tokenizer
+    does not fit the model, RunError if the disk is full.
     """
     check_fits(_n_embeddings(model), tokenizer)
     with explaining_full_disk(path):
@@ -78,7 +79,7 @@ def save(
         temporary.mkdir()
         try:
             with causal_lm.quiet():
-                write_model(temporary, model, tokenizer)
+                write_model(temporary, model, tokenizer, weights)
             if state is not None:
                 _write_state(temporary / "resume", state)
             if card:
@@ -102,9 +103,24 @@ def load(
     """
     if isinstance(path, Path):
         folder.require_existing(path)
+    if isinstance(path, Path) and adapter_folder.is_adapter_folder(path):
+        return _load_adapted(path, device, dtype)
     model = causal_lm.load(path, device, dtype)
     tokenizer = folder.open_tokenizer(path)
     check_fits(_n_embeddings(model), tokenizer)
+    return model, tokenizer
+
+
+def _load_adapted(
+    path: Path, device: torch.device | str, dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the base of an adapter folder and merge the adapter; the folder may have a tokenizer."""
+    base = adapter_folder.base_of(path)
+    model, tokenizer = load(base, device, dtype)
+    adapter_folder.merge_into(model, path)
+    if (path / "tokenizer_config.json").exists():
+        tokenizer = folder.open_tokenizer(path)
+        check_fits(_n_embeddings(model), tokenizer)
     return model, tokenizer
 
 
@@ -152,8 +168,13 @@ def _n_embeddings(model: PreTrainedModel) -> int:
     return n_rows
 
 
-def write_model(path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    model.save_pretrained(path)
+def write_model(
+    path: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    model.save_pretrained(path, state_dict=weights)
     tokenizer.save_pretrained(path)
     generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none
     if generation is not None:

@@ -18,6 +18,8 @@ _HUB_ID = re.compile(f"{_PART}/{_PART}")
 _GGUF_PART = re.compile(r"-\d{5}-of-(?!00001$)\d{5}$")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 HUB_TIMEOUT_S = 5.0
+ADAPTER_CONFIG = "adapter_config.json"
+"""file in which peft describes an adapter"""
 
 
 def find_model(name: str | Path) -> Path | str:
@@ -53,7 +55,7 @@ def require_existing(path: Path) -> None:
         raise CheckpointError(f"There is no checkpoint at {path}; name a folder that holds one.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise CheckpointError(f"{path} cannot be read; change its permissions.")
-    if not os.path.exists(path / "config.json"):
+    if not any(os.path.exists(path / name) for name in ("config.json", ADAPTER_CONFIG)):
         ggufs = sorted(filter(is_gguf, path.iterdir()))
         advice = f"the file {ggufs[0]}" if ggufs else "one in the run's checkpoints/"
         raise CheckpointError(

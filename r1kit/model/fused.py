@@ -22,6 +22,7 @@ from r1kit.model.attention import Layout, ScoreParams
 from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
 from r1kit.model.logprobs import forward
+from r1kit.model.lora import is_adapted
 from r1kit.model.numba_model import NumbaModel, fits
 from r1kit.model.packed import Packed
 
@@ -190,7 +191,7 @@ class _LlamaLike(_TorchInference):
 
 
 def _is_plain(model: Any) -> bool:
-    """True if `_LlamaLike` supports every module: no replaced linear layers and no hooks."""
+    """True if `_LlamaLike` supports every module: no foreign linear layers and no hooks."""
     family = type(model).__name__.removesuffix("ForCausalLM")
     if family not in PLAIN or model.config.hidden_act != "silu":
         return False
@@ -199,12 +200,15 @@ def _is_plain(model: Any) -> bool:
     return all(
         not module._forward_hooks
         and not module._forward_pre_hooks
-        and (type(module) is nn.Linear or not hasattr(module, "in_features"))
+        and (type(module) is nn.Linear or is_adapted(module) or not hasattr(module, "in_features"))
         for module in model.modules()
     )
 
 
 def _linear(module: Any, x: Tensor) -> Tensor:
+    if is_adapted(module):
+        product: Tensor = module(x)
+        return product
     return F.linear(x, module.weight, module.bias)
 
 

@@ -26,6 +26,7 @@ from r1kit.model.kernels import (
     unembed,
     write_kv,
 )
+from r1kit.model.lora import has_adapter
 
 MAX_PARAMETERS = 5_000_000
 """parameters; in a larger model matrix products dominate, for which torch uses all threads"""
@@ -44,7 +45,7 @@ class _Layer(NamedTuple):
 def fits(model: Any) -> bool:
     """True if `NumbaModel` supports a plain model (fused.py): small, float32, on the CPU."""
     parameters = list(model.parameters())
-    is_small = sum(p.numel() for p in parameters) <= MAX_PARAMETERS
+    is_small = sum(p.numel() for p in parameters) <= MAX_PARAMETERS and not has_adapter(model)
     is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
     return is_small and is_ours and model.model.rotary_emb.rope_type in _STATIC_ROPE
 

@@ -1,26 +1,83 @@
 """Policies: a causal LM and its tokenizer, as stages train, sample, compare and save it.
 
-Stages and samplers handle a policy as a whole, so that adapters or shards of its weights would
-change this file and not theirs.
+Stages and samplers handle a policy as a whole: whether it trains all weights or adapters (lora.py)
+is decided here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError
-from r1kit.model import causal_lm, checkpoint
+from r1kit.model import causal_lm, checkpoint, lora
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.roles import Role, roles_of
 from r1kit.types import Checkpoint
+
+
+class Reference(Protocol):
+    """A frozen policy for the KL term."""
+
+    def module(self) -> AbstractContextManager[PreTrainedModel]:
+        """Return the module to run in a `with` block, without gradients."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the tensors that `load` restores."""
+        ...
+
+    def load(self, state: dict[str, Tensor]) -> None: ...
+
+
+class CopiedReference:
+    """A copy of all weights."""
+
+    def __init__(self, policy: PreTrainedModel) -> None:
+        self._module = copy.deepcopy(policy).requires_grad_(False).eval()
+
+    def module(self) -> AbstractContextManager[PreTrainedModel]:
+        """Implement `Reference.module`."""
+        return contextlib.nullcontext(self._module)
+
+    def state(self) -> dict[str, Tensor]:
+        """Implement `Reference.state`."""
+        state: dict[str, Tensor] = self._module.state_dict()
+        return state
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        self._module.load_state_dict(state)
+
+
+class AdapterReference:
+    """A copy of the adapters alone: the policy's frozen weights serve both."""
+
+    def __init__(self, policy: PreTrainedModel) -> None:
+        self._policy = policy
+        self._adapter = lora.adapter_state(policy)
+
+    @contextlib.contextmanager
+    def module(self) -> Iterator[PreTrainedModel]:
+        """Implement `Reference.module`."""
+        with lora.using_adapter(self._policy, self._adapter):
+            yield self._policy
+
+    def state(self) -> dict[str, Tensor]:
+        """Implement `Reference.state`."""
+        return self._adapter
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        self._adapter = {name: state[name].to(old.device) for name, old in self._adapter.items()}
 
 
 @dataclass
@@ -33,6 +90,14 @@ class TrainableModel:
     def trainable(self) -> dict[nn.Parameter, Role]:
         """Return the parameters to train and their roles, in a fixed order."""
         return roles_of(self.module)
+
+    def add_adapter(self, config: LoraConfig, seed: str) -> None:
+        """Train new adapters instead of the weights; raises as `lora.add_adapter` does."""
+        lora.add_adapter(self.module, config, seed)
+
+    def load_adapter(self, state: dict[str, Any]) -> None:
+        """Restore the adapters of a state that `save` has written. Raises KeyError without any."""
+        lora.load_adapter_state(self.module, state["adapter"])
 
     def checkpoint_gradients(self) -> None:
         """Store only the inputs of the layers in training; backward computes the rest again.
@@ -65,15 +130,22 @@ class TrainableModel:
         state: dict[str, Any] | None = None,
         card: str = "",
     ) -> None:
-        """Write a checkpoint; `state`, `card` and errors are those of `checkpoint.save`."""
-        checkpoint.save(path, self.module, self.tokenizer, manifest, state, card)
+        """Write a checkpoint; `state`, `card` and errors are those of `checkpoint.save`.
+
+        Adapters are merged into the weights, and `state` gets a copy of them.
+        """
+        weights = None
+        if lora.has_adapter(self.module):
+            weights = lora.merged_weights(self.module)
+            state = state and state | {"adapter": lora.adapter_state(self.module)}
+        checkpoint.save(path, self.module, self.tokenizer, manifest, state, card, weights)
 
 
 @dataclass
 class Policy(TrainableModel):
     """A causal LM that completes prompts, with an optional reference for the KL term."""
 
-    _reference: PreTrainedModel | None = field(default=None, init=False)
+    _reference: Reference | None = field(default=None, init=False)
 
     @classmethod
     def load(
@@ -96,8 +168,9 @@ class Policy(TrainableModel):
         return self._reference is not None
 
     def refresh_reference(self) -> None:
-        """Replace the reference with a frozen copy of the current weights."""
-        self._reference = copy.deepcopy(self.module).requires_grad_(False).eval()
+        """Replace the reference with a frozen copy of the current weights, or adapters."""
+        has_adapter = lora.has_adapter(self.module)
+        self._reference = (AdapterReference if has_adapter else CopiedReference)(self.module)
 
     @torch.no_grad()
     def reference_logprobs(
@@ -105,13 +178,14 @@ class Policy(TrainableModel):
     ) -> Tensor:
         """Return the reference's log-probabilities of the masked tokens."""
         assert self._reference is not None, "refresh_reference was never called"
-        return token_logprobs(self._reference, input_ids, lengths, mask, temperature)
+        with self._reference.module() as module:
+            return token_logprobs(module, input_ids, lengths, mask, temperature)
 
     def reference_state(self) -> dict[str, Any]:
         """Return what `load_reference` needs to restore the reference."""
-        return {} if self._reference is None else {"reference": self._reference.state_dict()}
+        return {} if self._reference is None else {"reference": self._reference.state()}
 
     def load_reference(self, state: dict[str, Any]) -> None:
         """Restore the reference, if there is one. Raises KeyError if `state` has none."""
         if self._reference is not None:
-            self._reference.load_state_dict(state["reference"])
+            self._reference.load(state["reference"])

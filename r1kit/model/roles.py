@@ -12,14 +12,17 @@ from typing import Any, Literal
 
 from torch import nn
 
-Role = Literal["embedding", "matrix", "vector", "router", "expert"]
+Role = Literal["embedding", "matrix", "vector", "router", "expert", "adapter"]
 """embedding: weights outside the layers with more than one dimension, including the head
 matrix: 2-D weights inside the layers
 vector: norms and biases
 router: weights that choose experts
-expert: the experts' matrices, 2-D, or 3-D if a tensor holds all experts of a layer"""
+expert: the experts' matrices, 2-D, or 3-D if a tensor holds all experts of a layer
+adapter: both small matrices of a LoRA (lora.py)"""
 ROUTERS = {"gate", "router", "shared_expert_gate"}
 """children of a mixture of experts whose weights choose experts"""
+ADAPTERS = {"lora_A", "lora_B"}
+"""children of a layer with an adapter, in peft"""
 
 
 def roles_of(module: nn.Module) -> dict[nn.Parameter, Role]:
@@ -56,3 +59,7 @@ def _in_layers(module: nn.Module) -> Iterator[tuple[nn.Parameter, Role]]:
             yield from ((parameter, "expert") for parameter in children["experts"].parameters())
             for name in ROUTERS & children.keys():
                 yield from ((parameter, "router") for parameter in children[name].parameters())
+    for layer in modules:
+        for name, child in layer.named_children():
+            if name in ADAPTERS:
+                yield from ((parameter, "adapter") for parameter in child.parameters())

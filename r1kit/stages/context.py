@@ -209,6 +209,28 @@ class Context:
         with self.opening(path):
             return Policy.load(path, self.ranks.device, self.dtype)
 
+    def load_to_train(self, stage: PlannedStage, resumed: ResumePoint | None) -> Policy:
+        """Load the policy that a stage trains, as its parent or an earlier session has left it."""
+        is_whole = resumed is not None and self.recipe.lora is None
+        policy = self.load(resumed.path if resumed and is_whole else self.parent_checkpoint(stage))
+        self.prepare_training(policy, stage, resumed)
+        return policy
+
+    def prepare_training(
+        self, model: TrainableModel, stage: PlannedStage, resumed: ResumePoint | None
+    ) -> None:
+        """Add adapters, or restore those of `resumed`, if the recipe has them.
+
+        A model with adapters is that of the stage's parent, also if the stage is resumed.
+        """
+        if self.recipe.lora is not None:
+            model.add_adapter(self.recipe.lora, f"{self.recipe.seed}/{stage.name}")
+            if resumed:
+                with resumed.restoring():
+                    model.load_adapter(resumed.state)
+        if self.recipe.compute.gradient_checkpointing:
+            model.checkpoint_gradients()
+
     def open_sampler(self, policy: Policy) -> AbstractContextManager[PolicySampler]:
         """Open the sampler of a policy, as the recipe configures it, for a `with` block."""
         return open_sampler(policy, self.recipe.sampler)

@@ -59,7 +59,7 @@ def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
     recipe, config, ranks = context.recipe, context.recipe.preference, context.ranks
     resumed = context.resume(name)
     tokenizer = context.tokenizer(parent)
-    if resumed:
+    if resumed and recipe.lora is None:
         with context.opening(resumed.path):
             module = scorer.load(resumed.path, ranks.device, torch.float32)
     else:
@@ -72,6 +72,7 @@ def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
     kind = "pairs of answers" if name == HELPFUL else "labelled completions"
     what = f"a reward model learns from {n_examples:,} {kind}"
     model = TrainableModel(module, tokenizer)
+    context.prepare_training(model, stage, resumed)
     supervised.run(context, stage, preference_loss, model, steps, config, resumed, what)
     return _measured(context, name, module, encoder)
 

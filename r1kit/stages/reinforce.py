@@ -62,9 +62,7 @@ def run(
     """Train `stage` from its initial weights; leaves its finished checkpoint."""
     recipe = context.recipe
     resumed = context.resume(stage.name)
-    policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
-    if recipe.compute.gradient_checkpointing:
-        policy.checkpoint_gradients()
+    policy = context.load_to_train(stage, resumed)
     optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=environment.first_index)
     learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)

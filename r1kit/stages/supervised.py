@@ -30,8 +30,6 @@ def run(
 
     `model` is that of `resumed` if there is one. `what` describes the stage in the live view.
     """
-    if context.recipe.compute.gradient_checkpointing:
-        model.checkpoint_gradients()
     optimizers = make_optimizers(model.trainable(), config.optim)
     if resumed:
         with resumed.restoring():

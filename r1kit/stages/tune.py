@@ -25,7 +25,7 @@ def run(
     Every rank gets all rows. Raises ConfigError if one is longer than the model's context.
     """
     resumed = context.resume(stage.name)
-    policy = context.load(resumed.path if resumed else context.parent_checkpoint(stage))
+    policy = context.load_to_train(stage, resumed)
     renderer = renderer_of(policy.tokenizer)
     examples = [as_example(row, renderer) for row in rows]
     if config.max_length is not None:

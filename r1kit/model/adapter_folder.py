@@ -1,0 +1,100 @@
+"""Adapter folders that peft has saved: opened on their base, and merged into it.
+
+Only the settings in `_SETTINGS` are read from the folder: others of peft's could import
+modules, and none of them changes a plain LoRA.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from transformers import PreTrainedModel
+
+from r1kit.errors import CheckpointError, require
+from r1kit.model import folder
+from r1kit.model.find import ADAPTER_CONFIG, find_model
+from r1kit.runs.validated import read_json
+
+WEIGHTS = "adapter_model.safetensors"
+REMEDY = "name a folder that peft has saved, or a whole model"
+_SETTINGS = (
+    "r", "lora_alpha", "target_modules", "exclude_modules", "rank_pattern", "alpha_pattern", "bias",
+    "use_rslora", "use_dora", "fan_in_fan_out", "layers_to_transform", "layers_pattern",
+    "modules_to_save",
+)  # fmt: skip
+_PLAIN_STARTS = ("gaussian", "orthogonal", "eva")
+"""initial adapters that leave the base as it is"""
+
+
+def is_adapter_folder(path: Path | str) -> bool:
+    """Return True if a folder holds an adapter, and no whole model."""
+    return (Path(path) / ADAPTER_CONFIG).is_file() and not (Path(path) / "config.json").exists()
+
+
+def base_of(path: Path) -> Path | str:
+    """Return the folder or hub id of the base model of an adapter folder.
+
+    Raises CheckpointError if the adapter is no plain LoRA, names no base, or its base is missing.
+    """
+    config = _config(path)
+    kind, start = config.get("peft_type"), config.get("init_lora_weights")
+    if kind != "LORA":
+        raise CheckpointError(f"The adapter in {path} is of the kind {kind!r}; r1kit opens LORA.")
+    if isinstance(start, str) and start not in _PLAIN_STARTS:
+        raise CheckpointError(
+            f"The adapter in {path} began as {start!r}, which changes the base; merge it into its "
+            "base with peft, and name the merged model."
+        )
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise CheckpointError(
+            f"{path / ADAPTER_CONFIG} does not name the base of the adapter; write its folder or "
+            "hub id there, as base_model_name_or_path."
+        )
+    try:
+        return find_model(base)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"The base of the adapter in {path} cannot be opened: {error} It is named in the "
+            f"adapter's {ADAPTER_CONFIG}."
+        ) from None
+
+
+def merge_into(base: PreTrainedModel, path: Path) -> None:
+    """Merge the adapter in a folder into its base.
+
+    Raises DependencyError without peft, and CheckpointError if the adapter does not fit the base.
+    """
+    require("peft", f"merge the adapter in {path} into its base first")
+    from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+
+    name = base.name_or_path or type(base).__name__
+    remedy = f"correct base_model_name_or_path in its {ADAPTER_CONFIG}, or {REMEDY}."
+    if not (path / WEIGHTS).is_file():
+        raise CheckpointError(f"{path} has no {WEIGHTS}; save the adapter as safetensors.")
+    try:
+        with safe_open(path / WEIGHTS, "pt") as file:
+            saved = set(file.keys())
+        settings = {key: value for key, value in _config(path).items() if key in _SETTINGS}
+        with warnings.catch_warnings(action="ignore"):
+            adapted = PeftModel.from_pretrained(base, str(path), config=LoraConfig(**settings))
+        differing = saved ^ get_peft_model_state_dict(adapted).keys()
+        if differing:
+            raise ValueError(f"{min(differing)} is only in one of them")
+        adapted.merge_and_unload(safe_merge=True)
+    except Exception as error:  # peft raises anything on a foreign adapter
+        raise CheckpointError(
+            f"The adapter in {path} does not fit its base {name} ({folder.first_line(error)}); "
+            f"{remedy}"
+        ) from None
+    base.requires_grad_(True)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    config: dict[str, Any] | None = read_json(
+        path / ADAPTER_CONFIG, dict[str, Any], REMEDY, CheckpointError
+    )
+    return config or {}
