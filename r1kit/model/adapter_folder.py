@@ -87,10 +87,15 @@ def merge_into(base: PreTrainedModel, path: Path) -> None:
         adapted.merge_and_unload(safe_merge=True)
     except Exception as error:  # peft raises anything on a foreign adapter
         raise CheckpointError(
-            f"The adapter in {path} does not fit its base {name} ({folder.first_line(error)}); "
-            f"{remedy}"
+            f"The adapter in {path} does not fit its base {name} ({_reason(error)}); {remedy}"
         ) from None
     base.requires_grad_(True)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of the message that is no heading."""
+    lines = [line for line in str(error).splitlines() if not line.rstrip().endswith(":")]
+    return folder.first_line(ValueError("\n".join(lines)) if lines else error)
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -27,6 +27,11 @@ SMALLER = [
     "zero.n_completions=4", "zero.checkpoint_every=1", "zero.max_tokens=40", "eval.n_problems=12",
     "eval.max_tokens=40", "compute.n_processes=1",
 ]  # fmt: skip
+LITTLE_MEMORY = [
+    "lora.r=4", "zero.optim.lr=1e-3", "zero.kl_beta=0.01", "zero.reference_every=2",
+    "zero.kl_estimator=unbiased", "compute.gradient_checkpointing=true",
+    "compute.keep_checkpoints=last_and_best",
+]  # fmt: skip
 
 
 def command(out: Path, *more: str, recipe: Path = SMOKE, settings: Sequence[str] = ()) -> list[str]:
@@ -143,13 +148,17 @@ def test_checkpoints_are_plain_hugging_face_folders(finished: Path) -> None:
     assert out.shape[1] > prompt.shape[1]
 
 
-def test_killed_at_random_moments_it_ends_bit_identical(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_little_memory", [False, True])
+def test_killed_at_random_moments_it_ends_bit_identical(
+    tmp_path: Path, in_little_memory: bool
+) -> None:
+    settings = [*SMALLER, *(LITTLE_MEMORY if in_little_memory else [])]
     whole = tmp_path / "whole"
-    assert run(whole, settings=SMALLER).returncode == 0
+    assert run(whole, settings=settings).returncode == 0
     killed, rng = tmp_path / "killed", random.Random(time.time_ns())
     kills = 0
     for _ in range(12):
-        with Fork(command(killed, settings=SMALLER)) as process:
+        with Fork(command(killed, settings=settings)) as process:
             # A kill during start-up teaches nothing: wait for a sign of life first.
             started = time.monotonic()
             mark = (killed / "metrics.jsonl").stat().st_size if killed.exists() else 0

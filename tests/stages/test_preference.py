@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from r1kit.config import Recipe, parse
+from r1kit.config import LoraConfig, Recipe, parse
 from r1kit.errors import CheckpointError
 from r1kit.files import atomic
 from r1kit.judges.learned import RewardModels
@@ -93,9 +93,13 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.parametrize("lora", [None, {"r": 4}], ids=["full", "lora"])
 @pytest.mark.parametrize("stage", [HELPFUL, HARMLESS])
-def test_a_killed_stage_ends_as_one_that_was_not(tmp_path: Path, parent: Path, stage: str) -> None:
+def test_a_killed_stage_ends_as_one_that_was_not(
+    tmp_path: Path, parent: Path, stage: str, lora: dict[str, int] | None
+) -> None:
     made = recipe(epochs=2)
+    made = made.model_copy(update={"lora": lora and LoraConfig(**lora)})
     with RunDir.create_or_resume(tmp_path / "whole", made) as run:
         observer = Killer()
         expected = train(made, run, observer, stage, parent)
