@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from r1kit.config.compute import ComputeConfig, CostConfig
+from r1kit.config.compute import ComputeConfig, CostConfig, KeepRule
 from r1kit.config.curation import (
     ContaminationMode,
     FilterRules,
@@ -65,6 +65,7 @@ __all__ = [
     "FineTuneConfig",
     "GeneralConfig",
     "KLEstimator",
+    "KeepRule",
     "Language",
     "LoraConfig",
     "LossName",

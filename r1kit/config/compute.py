@@ -8,6 +8,8 @@ from pydantic import Field
 
 from r1kit.config.strict import StrictModel
 
+KeepRule = Literal["newest", "last_and_best", "all"]
+
 
 class ComputeConfig(StrictModel):
     """Hardware settings. The result depends on n_processes only through float rounding."""
@@ -26,9 +28,10 @@ class ComputeConfig(StrictModel):
     gradient_checkpointing: bool = False
     """true: a backward pass computes the activations of each layer again instead of storing those
     of all layers; about a third slower"""
-    keep_checkpoints: Literal["newest", "last_and_best", "all"] = "newest"
+    keep_checkpoints: KeepRule = "newest"
     """checkpoints of a stage that are kept: the newest two; the last one and the one with the best
-    mean reward (loss without RL) in the ten steps before it; or all"""
+    mean reward (loss without RL) in the ten steps before it, without optimizer state once the stage
+    is finished; or all"""
 
 
 class CostConfig(StrictModel):

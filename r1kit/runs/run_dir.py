@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from r1kit.config import Recipe
+from r1kit.config import KeepRule, Recipe
 from r1kit.files.atomic import (
     explaining_full_disk,
     remove_folder,
@@ -32,6 +32,7 @@ from r1kit.files.atomic import (
     seal,
     to_json,
 )
+from r1kit.runs.kept_checkpoints import superfluous
 from r1kit.runs.opening import chosen, refuse_foreign, take_lock, write_manifest
 from r1kit.runs.recipe_changes import refuse_other_recipe
 from r1kit.runs.records import Position, Records
@@ -218,10 +219,16 @@ class RunDir:
         """Raise RunError if the conversations of a finished stage have changed."""
         refuse_other_data(self.path, stage, self.manifest["finished"].get(stage, {}))
 
-    def prune(self, stage: str, keep: int) -> None:
-        """Delete all checkpoints of `stage` but the newest `keep` (at least one)."""
-        for path in self.checkpoints(stage)[: -max(keep, 1)]:
+    def prune(self, stage: str, rule: KeepRule) -> None:
+        """Delete the checkpoints of `stage` that the rule does not keep; the newest is kept."""
+        for path in superfluous(self.checkpoints(stage), self.metrics(stage), rule):
             remove_folder(path)
+
+    def drop_resume_state(self, stage: str) -> None:
+        """Delete what only resuming needs from the checkpoints of a finished stage."""
+        for path in self.checkpoints(stage):
+            if (path / "resume").exists():
+                remove_folder(path / "resume")
 
     # Results, stages, time
 

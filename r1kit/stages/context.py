@@ -36,9 +36,6 @@ from r1kit.tasks import mix
 from r1kit.tasks.base import Task
 from r1kit.types import Checkpoint, Split
 
-N_KEPT_CHECKPOINTS = 2
-"""number of resume points kept per stage; older ones are deleted"""
-
 
 @dataclass(frozen=True)
 class ResumePoint:
@@ -188,7 +185,7 @@ class Context:
             question = self.tasks("held_out").problem(0).messages
             prompt = renderer_of(model.tokenizer).show_prompt(question)
         model.save(path, manifest, state | {"position": position}, self._card(manifest, prompt))
-        self.run.prune(stage.name, N_KEPT_CHECKPOINTS)
+        self.run.prune(stage.name, self.recipe.compute.keep_checkpoints)
 
     def write_card(self, stage: str, path: Path) -> None:
         """Write the card of a checkpoint again, with the scores that results.json has by now."""

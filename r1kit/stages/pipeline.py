@@ -172,6 +172,8 @@ def _finish(context: Context, stage: PlannedStage, outcome: dict[str, Any] | Non
     parents = {"weights_from": stage.weights_from, "data_from": stage.data_from}
     saved = {"checkpoint": checkpoint.name} if checkpoint else {}
     context.run.mark_finished(stage.name, saved | parents)
+    if context.recipe.compute.keep_checkpoints == "last_and_best":
+        context.run.drop_resume_state(stage.name)
     if context.observer is not None:
         context.observer.stage_finished(stage.name, measured)
 

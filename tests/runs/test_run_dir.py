@@ -109,8 +109,10 @@ def test_checkpoints_count_only_with_their_marker(run: RunDir) -> None:
         "zero-000100",
     ]
     assert run.latest("zero") == run.checkpoint_path("zero", 100)
-    run.prune("zero", keep=1)
-    assert run.checkpoints("zero") == [run.checkpoint_path("zero", 100)]
+    run.prune("zero", "all")
+    assert len(run.checkpoints("zero")) == 3
+    run.prune("zero", "newest")
+    assert run.checkpoints("zero") == [run.checkpoint_path("zero", step) for step in (20, 100)]
     assert run.latest("distill/small") == run.checkpoint_path("distill/small", 7)
     # A student is not the model the run is about.
     assert newest_checkpoint(run.path) == run.checkpoint_path("zero", 100)
