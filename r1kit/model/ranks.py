@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,6 +10,9 @@ import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+
+_BUCKET = 2**24
+"""gradients that are copied and summed at once; all at once would need as much memory again"""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,12 @@ class Ranks:
                 parameter.grad = torch.zeros_like(parameter)
         if self.size == 1:
             return
-        flat = torch.cat([parameter.grad.flatten() for parameter in parameters])  # type: ignore[union-attr]
-        dist.all_reduce(flat)
-        pieces = flat.split([parameter.numel() for parameter in parameters])
-        for parameter, piece in zip(parameters, pieces, strict=True):
-            parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
+        for bucket in _buckets(parameters):
+            flat = torch.cat([parameter.grad.flatten() for parameter in bucket])  # type: ignore[union-attr]
+            dist.all_reduce(flat)
+            pieces = flat.split([parameter.numel() for parameter in bucket])
+            for parameter, piece in zip(bucket, pieces, strict=True):
+                parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
 
     def gather(self, item: T) -> list[T]:
         """Return the items of all ranks in rank order, on every rank. Small Python objects only."""
@@ -57,3 +61,17 @@ class Ranks:
             for key, value in part.items():
                 totals[key] = totals.get(key, 0.0) + value
         return totals
+
+
+def _buckets(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
+    """Yield lists of at most `_BUCKET` numbers; a larger parameter is alone."""
+    bucket: list[torch.nn.Parameter] = []
+    n_held = 0
+    for parameter in parameters:
+        if bucket and n_held + parameter.numel() > _BUCKET:
+            yield bucket
+            bucket, n_held = [], 0
+        bucket.append(parameter)
+        n_held += parameter.numel()
+    if bucket:
+        yield bucket

@@ -138,13 +138,15 @@ def _make(recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> No
 def _on_rank(ranks: Ranks, recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> None:
     with gc_paused_imports():
         from r1kit.stages.context import Context
+        from r1kit.stages.out_of_memory import explaining_out_of_memory
 
         entry_points = [_entry_point(stage) for stage in stages]
 
     context = Context(recipe, ranks, first.run, first.observer)
     for stage, entry_point in zip(stages, entry_points, strict=True):
         context.tick(stage.name)
-        _finish(context, stage, entry_point(context, stage))
+        with explaining_out_of_memory(recipe, stage.name, ranks.size):
+            _finish(context, stage, entry_point(context, stage))
 
 
 def _entry_point(stage: PlannedStage) -> Callable[[Context, PlannedStage], dict[str, Any] | None]:

@@ -14,6 +14,7 @@ import torch
 from r1kit.config import ComputeConfig, ModelConfig
 from r1kit.errors import ComputeError, EngineError
 from r1kit.model import causal_lm, devices, parallel
+from r1kit.model import ranks as ranks_module
 from r1kit.model.parallel import RankError
 from r1kit.model.ranks import Ranks
 from r1kit.train.cross_entropy import cross_entropy
@@ -47,6 +48,22 @@ def test_two_processes_gather_and_sum(forked_ranks: None) -> None:
     assert first == [1.0, 2.0, 3.0]
     assert second == [[3.0, 3.0], [3.0, 3.0]]
     assert share == [0, 2, 4]
+
+
+def sum_in_buckets(ranks: Ranks) -> list[list[float]]:
+    parameters = [torch.nn.Parameter(torch.zeros(n)) for n in (2, 3, 7, 1, 4)]
+    for index, parameter in enumerate(parameters):
+        parameter.grad = torch.arange(len(parameter)) * 10.0**ranks.rank + index
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranks_module, "_BUCKET", 5)
+        ranks.sum_gradients(parameters)
+    return [[] if p.grad is None else p.grad.tolist() for p in parameters]
+
+
+def test_gradients_are_summed_in_buckets(forked_ranks: None) -> None:
+    sums = parallel.launch(2, CPU, sum_in_buckets)
+    sizes = enumerate((2, 3, 7, 1, 4))
+    assert sums == [[11.0 * place + 2 * index for place in range(n)] for index, n in sizes]
 
 
 def test_one_process_needs_nobody() -> None:

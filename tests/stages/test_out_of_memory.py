@@ -1,0 +1,68 @@
+"""Memory that runs out, for real, in a process with a limit; and the settings named for it."""
+
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+
+from r1kit.config import Recipe, load
+from r1kit.stages.out_of_memory import smaller_settings
+from tests.forks import completed
+
+RECIPE = """
+name = "t"
+languages = ["en"]
+[[tasks]]
+name = "equation"
+[model]
+n_layers = 12
+hidden = 64
+intermediate = 128
+n_heads = 2
+n_kv_heads = 2
+[base]
+tokens = 400_000
+batch_tokens = 200_000
+[compute]
+n_processes = 1
+micro_batch_tokens = 200_000
+"""
+
+
+def smoke(*overrides: str) -> Recipe:
+    return load(Path("smoke"), list(overrides))
+
+
+def test_what_needs_less_is_computed_from_the_recipe() -> None:
+    learning = smaller_settings(smoke("compute.micro_batch_tokens=1024"), 2, while_sampling=False)
+    assert learning[:3] == [
+        "compute.micro_batch_tokens = 512",
+        "compute.gradient_checkpointing = true",
+        "compute.n_processes = 1",
+    ]
+    sampling = smaller_settings(smoke("sampler.max_rows=64"), 1, while_sampling=True)
+    assert sampling == ["sampler.max_rows = 32", "lora.r = 16 (a new run, which trains adapters)"]
+    tight = smoke(
+        "compute.micro_batch_tokens=256", "compute.gradient_checkpointing=true", "lora.r=4"
+    )
+    assert smaller_settings(tight, 1, while_sampling=False) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS limits torch on Linux alone")
+def test_a_run_whose_memory_is_used_up_says_what_to_change(tmp_path: Path) -> None:
+    recipe = tmp_path / "big.toml"
+    recipe.write_text(RECIPE)
+    command = [sys.executable, "-m", "r1kit", "run", str(recipe), "--out", str(tmp_path / "run")]
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 900_000_000, before[1]))
+    try:
+        done = completed(command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    text = " ".join(done.stderr.split())
+    assert done.returncode == 6, text
+    assert "The memory is used up in stage base; set compute.micro_batch_tokens = 100000" in text
+    assert "Traceback" not in text
