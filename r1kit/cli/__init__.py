@@ -1,4 +1,4 @@
-"""The command `r1`: run, show, chat, serve, sample, verify answers, inspect the machine.
+"""The command `r1`: run, show, chat, serve, export, sample, verify answers, inspect the machine.
 
 Every error that a user can cause or fix ends as one sentence and an exit code; only the commands
 that need torch import it.

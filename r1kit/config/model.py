@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from r1kit.config.strict import StrictModel
+from r1kit.config.strict import StrictModel, added
 
 
 class DeepseekV3Config(StrictModel):
@@ -73,7 +73,7 @@ class ModelConfig(StrictModel):
     "r1-zero": the prompt of table 1 of the R1 paper, with answers between `<answer>` tags;
     "r1-zero-prefilled": the same, with the prompt ending in `<think>`, which small bases seldom
     write by themselves; "plain": "Question: ... Answer:" on lines"""
-    instruction: str | None = Field(None, exclude_if=lambda instruction: instruction is None)
+    instruction: str | None = added(None)
     """line that the chat template of an existing base adds to every question; "": none; None: for a
     template of its own without thinking "First think step by step between <think> and </think>,
     then give the final answer in \\boxed{}.", in the recipe's only language or in English, and none

@@ -6,18 +6,20 @@ it, so that the second writing is one atomic replacement, and so that users may 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData, try_to_load_from_cache
+from huggingface_hub import ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
 
 from r1kit import __version__
 from r1kit.files.atomic import CARD, MARKER
 from r1kit.files.checksums import of_file
 from r1kit.files.untrusted import replace_surrogates
-from r1kit.renderers.thinking import THINK
+from r1kit.model.find import HUB_TIMEOUT_S
+from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.report.markdown import escape, fenced, table
 from r1kit.runs.run_reader import newest_checkpoint
 from r1kit.runs.schemas import CheckpointFile
@@ -150,9 +152,9 @@ def lineage(
 def inherited(model: Path | str) -> dict[str, Any]:
     """Return what a model's card states about license and base: of a folder or a hub id.
 
-    Only the card on this machine is read; one that cannot be read states nothing.
+    A card that is not there or cannot be read states nothing.
     """
-    file = try_to_load_from_cache(model, CARD) if isinstance(model, str) else model / CARD
+    file = _hub_card(model) if isinstance(model, str) else model / CARD
     try:
         text = Path(str(file)).read_text(encoding="utf-8")[:MAX_CARD_CHARS]
         stated = vars(ModelCard(text, ignore_metadata_errors=True).data)
@@ -160,6 +162,15 @@ def inherited(model: Path | str) -> dict[str, Any]:
         stated = {}
     facts = {key: stated[key] for key in INHERITED if _is_text(stated.get(key))}
     return facts | {"base_model": model} if isinstance(model, str) else facts
+
+
+def _hub_card(hub_id: str) -> str | None:
+    """Return the file of a card from the hub, or None if there is none or no network."""
+    cached = try_to_load_from_cache(hub_id, CARD)
+    if cached is None:  # not known; a card known not to exist is another value
+        with contextlib.suppress(Exception):  # what the hub's client raises depends on its version
+            return hf_hub_download(hub_id, CARD, etag_timeout=HUB_TIMEOUT_S)
+    return cached if isinstance(cached, str) else None
 
 
 def _data(facts: CardFacts) -> ModelCardData:
@@ -212,9 +223,9 @@ def _percent(value: float, stderr: float | None) -> str:
 def _prompt(facts: CardFacts) -> list[str]:
     begins_inside = facts.prompt.rstrip().endswith(THINK)
     thinking = (
-        f"The prompt opens `{THINK}`, so a completion begins inside the thinking."
+        f"It opens `{THINK}`, so a completion begins inside the thinking and closes it."
         if begins_inside
-        else "A completion has its thinking between `<think>` and `</think>`, then the answer."
+        else f"Thinking is between `{THINK}` and `{END_THINK}`, before the answer."
     )
     sentence = (
         "A question as the model reads it, control tokens included. The saved chat template "
@@ -252,7 +263,7 @@ def _license(facts: CardFacts) -> str:
         return "The base was trained by the same run; its author chooses the license."
     stated = facts.inherited.get("license_name", facts.inherited.get("license"))
     if stated is None:
-        return "The base's card, as far as it is on this machine, states no license: look it up."
+        return "The base's card was not found or states no license: look it up before you publish."
     return f"The base has the license {escape(str(stated))}, which binds this model too."
 
 

@@ -10,7 +10,7 @@ import torch
 from r1kit.export import card
 from r1kit.export.ollama import TEMPERATURE, TOP_P
 from r1kit.files.atomic import CARD, MARKER
-from r1kit.model import checkpoint, folder
+from r1kit.model import causal_lm, checkpoint, folder
 from r1kit.model.policy import Policy
 from r1kit.runs.run_reader import read
 
@@ -27,7 +27,8 @@ def write(model: Path | str, out: Path, dtype: str) -> Policy:
     generation = policy.module.generation_config
     if generation is not None:
         generation.update(do_sample=True, temperature=TEMPERATURE, top_p=TOP_P)
-    checkpoint.write_model(out, policy.module, policy.tokenizer)
+    with causal_lm.quiet():
+        checkpoint.write_model(out, policy.module, policy.tokenizer)
     if text := card_of(model):
         (out / CARD).write_text(text, encoding="utf-8")
     return policy

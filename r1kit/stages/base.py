@@ -56,7 +56,7 @@ def _adopt(context: Context, stage: PlannedStage, path: str, config: ModelConfig
     adopt_template(policy.tokenizer, config.chat_template, config.instruction, languages)
     _refuse_long(context, stage, policy.tokenizer, policy.max_positions)
     prompt = renderer_of(policy.tokenizer).show_prompt(context.tasks("train").problem(0).messages)
-    context.note(f"The model reads: {prompt}")
+    context.note(f"The model reads:\n{prompt}")
     context.save(replace(stage, weights_from=path, data_from=None), 0, policy, {})
 
 

@@ -54,7 +54,7 @@ def test_a_card_has_scores_with_errors_beside_the_base_and_the_lineage_with_chec
     assert "| base | org/small | nothing | crc32:00000001 |" in text
     assert "| zero | base | its own samples | this folder |" in text
     assert f"```text\n{PROMPT}\n```" in text
-    assert "begins inside the thinking" in text
+    assert "begins inside the thinking and closes it" in text
     assert "max_new_tokens=64" in text
 
 
