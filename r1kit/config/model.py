@@ -32,7 +32,7 @@ class DeepseekV3Config(StrictModel):
     """experts that the router chooses for a token"""
     n_shared_experts: int = Field(1, ge=1)
     """experts that every token passes through"""
-    moe_intermediate_size: int = Field(48, ge=1)
+    moe_intermediate_size: int = Field(64, ge=1)
     """width inside an expert"""
     first_k_dense_replace: int = Field(1, ge=0)
     """first layers with an ordinary feed-forward block, as wide as `model.intermediate`"""

@@ -34,7 +34,7 @@ class Decode:
             # Queries that share a key head become rows of one product, so keys are not repeated.
             grouped = query.reshape(rows, key.shape[1], -1, dim)
             key, value = key[:, :, : self.used], value[:, :, : self.used]
-            mask = self._mask(scores.window, query.dtype)[:, None, None]
+            mask = self.mask(scores.window, query.dtype)[:, None, None]
             output = attend(grouped, key, value, scores, mask)
         return output.reshape(rows, 1, heads, -1)
 
@@ -52,7 +52,7 @@ class Decode:
         )
         return torch.from_numpy(attended)
 
-    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
+    def mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
         """Return the additive mask [R, used]: 0 for visible keys, -inf for the others."""
         if window not in self._masks:
             back = self.positions[:, None] - torch.arange(self.used, device=self.positions.device)

@@ -1,9 +1,10 @@
-"""Decoding and prefill in few operations, for the one architecture that most models share.
+"""Decoding and prefill in few operations, for the architectures that most models share.
 
 The cost of a decoding step of a small model is the launch overhead of its operations, and
 transformers' forward launches 260 of them from as many Python calls. Llama, Qwen2 and Qwen3 are the
 same few lines, written out here on the model's own modules: weights are used in place and never
-copied. Any other model uses transformers' forward; tests require both to agree.
+copied. DeepSeek-V3 decodes in the space of its latents. Any other model uses transformers' forward;
+tests require them to agree.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.deepseek_v3.modeling_deepseek_v3 import (
+    apply_rotary_pos_emb,
+    apply_rotary_pos_emb_interleave,
+)
 
 from r1kit.model.attention import Layout, ScoreParams
 from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
+from r1kit.model.decode import Decode
 from r1kit.model.logprobs import forward
-from r1kit.model.lora import is_adapted
+from r1kit.model.lora import has_adapter, is_adapted
 from r1kit.model.numba_model import NumbaModel, fits
 from r1kit.model.packed import Packed
 
@@ -48,6 +54,8 @@ class Inference(Protocol):
 
 def inference(model: PreTrainedModel) -> Inference:
     """Return the fastest implementation for this model."""
+    if _is_latent(model):
+        return _Latent(model)
     if not _is_plain(model):
         return _Transformers(model)
     plain = _LlamaLike(model)
@@ -152,6 +160,60 @@ class _Transformers(_TorchInference):
         )
 
 
+class _Latent(_Transformers):
+    """DeepSeek-V3, whose cache holds the latents of keys and values (multi-head latent attention).
+
+    transformers computes the keys and values of all heads from all cached latents in every step.
+    Here queries are projected to the latent space, and attend there, as in DeepSeek-V2 (arXiv
+    2405.04434, section 2.1.2): all heads share one key and one value.
+    """
+
+    def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
+        """Implement `Inference.decode`."""
+        body: Any = self.model.model
+        layout = cache.at(positions, used)
+        x = body.embed_tokens(tokens)[:, None]
+        turn = body.rotary_emb(x, positions[:, None])
+        for index, layer in enumerate(body.layers):
+            attended = self._attend(index, layer.input_layernorm(x), turn, cache, layout)
+            x = x + layer.self_attn.o_proj(attended)
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        logits: Tensor = self.model.lm_head(body.norm(x))[:, 0]
+        return logits
+
+    def _attend(
+        self,
+        index: int,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        cache: DecodeCache,
+        layout: Decode,
+    ) -> Tensor:
+        """Attend from hidden states [R, 1, hidden] to the cache -> [R, 1, heads * v_head_dim]."""
+        own: Any = self.model.model.layers[index].self_attn
+        sizes = [own.qk_nope_head_dim, own.qk_rope_head_dim]
+        query = (
+            own.q_proj(x)
+            if own.q_lora_rank is None
+            else own.q_b_proj(own.q_a_layernorm(own.q_a_proj(x)))
+        )
+        query, rotary_query = query.view(len(x), -1, 1, sum(sizes)).split(sizes, -1)
+        latent, rotary_key = own.kv_a_proj_with_mqa(x).split([own.kv_lora_rank, sizes[1]], -1)
+        rotate = (
+            apply_rotary_pos_emb_interleave if own.config.rope_interleave else apply_rotary_pos_emb
+        )
+        rotary_query, rotary_key = rotate(rotary_query, rotary_key[:, None], *turn)
+        stores = cache.update(own.kv_a_layernorm(latent)[:, None], rotary_key, index)
+        latents, rotary_keys = (store[:, 0, : layout.used] for store in stores)
+        weight = own.kv_b_proj.weight.view(-1, sizes[0] + own.v_head_dim, own.kv_lora_rank)
+        to_key, to_value = weight.split([sizes[0], own.v_head_dim], 1)
+        query = torch.einsum("rhn,hnc->rhc", query[:, :, 0], to_key)
+        scores = query @ latents.mT + rotary_query[:, :, 0] @ rotary_keys.mT
+        scores = scores * own.scaling + layout.mask(None, scores.dtype)[:, None]
+        shares = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
+        return torch.einsum("rhc,hvc->rhv", shares @ latents, to_value).flatten(1)[:, None]
+
+
 class _LlamaLike(_TorchInference):
     """Pre-norm layers of rotary attention and SwiGLU, as in Llama, Qwen2 and Qwen3."""
 
@@ -191,12 +253,23 @@ class _LlamaLike(_TorchInference):
 
 
 def _is_plain(model: Any) -> bool:
-    """True if `_LlamaLike` supports every module: no foreign linear layers and no hooks."""
+    """True if `_LlamaLike` supports every module."""
     family = type(model).__name__.removesuffix("ForCausalLM")
     if family not in PLAIN or model.config.hidden_act != "silu":
         return False
     if any(type(layer).__name__ != f"{family}DecoderLayer" for layer in model.model.layers):
         return False
+    return _is_unchanged(model)
+
+
+def _is_latent(model: Any) -> bool:
+    """True if `_Latent` supports every module; it reads weights that an adapter would add to."""
+    is_v3 = type(model).__name__ == "DeepseekV3ForCausalLM"
+    return is_v3 and _is_unchanged(model) and not has_adapter(model)
+
+
+def _is_unchanged(model: Any) -> bool:
+    """True if no linear layer is foreign, and no module has hooks."""
     return all(
         not module._forward_hooks
         and not module._forward_pre_hooks

@@ -1,18 +1,26 @@
 """The written-out decoding step is transformers' forward, and is used only where it is."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
+from transformers import DeepseekV3Config, LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.model import attention, fused
 from r1kit.model.cache import DecodeCache, KeyValues
-from r1kit.model.fused import Inference, _HybridInference, _LlamaLike, _Transformers, inference
+from r1kit.model.fused import (
+    Inference,
+    _HybridInference,
+    _Latent,
+    _LlamaLike,
+    _Transformers,
+    inference,
+)
 from r1kit.model.numba_model import NumbaModel, fits
-from tests.conftest import SHAPE, tiny_model
+from tests.conftest import MIXTURE, SHAPE, tiny_model
 
 CONFIGS = {
     "biases": LlamaConfig(**SHAPE, num_key_value_heads=4, attention_bias=True, mlp_bias=True),
@@ -152,6 +160,31 @@ def _run(step: Inference, ids: Tensor) -> list[Tensor]:
         step.decode(row, torch.tensor([index, max(0, index - 2), index]), cache, index + 1)
         for index, row in enumerate(ids)
     ]
+
+
+LATENT: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "queries without a latent": {"q_lora_rank": None},
+    "rotation of halves": {"rope_interleave": False},
+    "dense layers alone": {"first_k_dense_replace": 2},
+}
+
+
+@pytest.mark.parametrize("change", LATENT)
+@torch.inference_mode()
+def test_attention_between_latents_is_the_forward_of_transformers(change: str) -> None:
+    config = DeepseekV3Config(**SHAPE | MIXTURE | LATENT[change])
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    model.set_attn_implementation(attention.NAME)
+    assert isinstance(inference(model), _Latent)
+    ids = torch.randint(0, 256, (9, 3))
+    for ours, theirs in zip(
+        _run(_Latent(model), ids), _run(_Transformers(model), ids), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
+    model.model.layers[1].mlp.register_forward_hook(lambda *_: None)
+    assert type(inference(model)) is _Transformers
 
 
 @pytest.mark.parametrize("name", ["gpt-neox", "gemma2"])

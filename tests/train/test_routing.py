@@ -1,23 +1,26 @@
 """The load of experts, counted by hand, and a bias that balances it and nothing else."""
 
-import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers import PreTrainedModel, Qwen3MoeConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3MoeConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.config import OptimConfig
+from r1kit.model import checkpoint
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.ranks import Ranks
 from r1kit.model.roles import routers_of
+from r1kit.model.tokenizer import tokenizer_hash
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import document
 from r1kit.train.routing import ExpertLoads
 from r1kit.train.train_loop import train_loop
+from r1kit.types import Checkpoint
 from tests.conftest import SHAPE, policy_of, tiny_model
 
 IDS = torch.randint(0, 256, (60,), generator=torch.Generator().manual_seed(0))
@@ -129,15 +132,19 @@ def test_only_the_bias_keeps_the_load_balanced(rate: float, lowest: float, highe
     assert lowest < sum(violations[-10:]) / 10 < highest
 
 
-def test_a_resumed_mixture_goes_on_bit_equally() -> None:
+def test_a_resumed_mixture_goes_on_bit_equally(
+    byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
     whole, cut = tiny_model("deepseek_v3"), tiny_model("deepseek_v3")
     _pretrained(whole, 6, 0.01)
     optimizers = _optimizers(cut)
     _pretrained(cut, 6, 0.01, optimizers, last=3)
-    resumed = copy.deepcopy(tiny_model("deepseek_v3", seed=1))
-    resumed.load_state_dict(cut.state_dict())
+    manifest = Checkpoint("", "base", 3, None, None, tokenizer_hash(byte_tokenizer), "")
+    state = {"optimizers": optimizers.state_dict()}
+    checkpoint.save(tmp_path / "base-000003", cut, byte_tokenizer, manifest, state)
+    resumed, _ = checkpoint.load(tmp_path / "base-000003")
     again = _optimizers(resumed)
-    again.load_state_dict(optimizers.state_dict())
+    again.load_state_dict(checkpoint.load_state(tmp_path / "base-000003")["optimizers"])  # type: ignore[index]
     _pretrained(resumed, 6, 0.01, again, first=3)
     assert any(whole.model.layers[1].mlp.gate.e_score_correction_bias)
     for name, tensor in whole.state_dict().items():
