@@ -18,7 +18,7 @@ from r1kit.curate.candidate import TrainingRow, conversation, messages_of
 from r1kit.curate.contamination import BenchmarkQuestions
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow, bad_lines
-from r1kit.files.rows import Faults, is_file, numbered_rows, source_stem, unit_of
+from r1kit.files.rows import Faults, RowWatch, is_file, numbered_rows, source_stem, unit_of
 from r1kit.renderers.shapes import conversation_messages
 
 N_CHECKED = 1000
@@ -88,7 +88,9 @@ def read_conversations(source: str | Path) -> list[TrainingRow]:
     return file.rows
 
 
-def read_conversation_file(source: str, rules: ConversationRules | None = None) -> ConversationFile:
+def read_conversation_file(
+    source: str, rules: ConversationRules | None = None, watch: RowWatch = iter
+) -> ConversationFile:
     """Read a source; only the conversations that are used stay in memory, in their order.
 
     Without rules all are used, also those that repeat others.
@@ -97,7 +99,7 @@ def read_conversation_file(source: str, rules: ConversationRules | None = None) 
     limit = rules.limit if rules is not None else None
     drawn: list[tuple[float, int, TrainingRow]] = []
     seen: set[int] = set()
-    for number, row in numbered_rows(source, file.invalid):
+    for number, row in watch(numbered_rows(source, file.invalid)):
         try:
             entry = training_conversation(row, f"{source_stem(source)}/{number}")
         except ValueError as error:
