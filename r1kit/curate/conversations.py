@@ -16,6 +16,7 @@ from pathlib import Path
 from r1kit.config import ContaminationMode
 from r1kit.curate.candidate import TrainingRow, conversation, messages_of
 from r1kit.curate.contamination import BenchmarkQuestions
+from r1kit.curate.worked import worked_solution
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow, bad_lines
 from r1kit.files.rows import Faults, RowWatch, is_file, numbered_rows, source_stem, unit_of
@@ -131,7 +132,7 @@ def check_conversations(source: str) -> None:
         return
     for number, row in islice(numbered_rows(source), N_CHECKED):
         try:
-            conversation_messages(row)
+            training_conversation(row, "")
         except ValueError as error:
             raise DataError(f"{source}: row {number} {error}. {_EXAMPLE}") from None
 
@@ -144,7 +145,7 @@ def _lowest(
 
 def training_conversation(row: JsonRow, name: str) -> TrainingRow:
     """Return a row of any shape as a training row. Raises ValueError with a phrase."""
-    messages = conversation_messages(row)
+    messages = worked_solution(row) or conversation_messages(row)
     provenance = row.get("provenance", {})
     if not isinstance(provenance, dict):
         raise ValueError('has a "provenance" that is no object')

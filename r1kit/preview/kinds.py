@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from r1kit.curate.worked import worked_solution
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow
 from r1kit.renderers.shapes import conversation_messages, is_conversation
@@ -38,6 +39,8 @@ def kinds_of(source: str, rows: Sequence[JsonRow], columns: dict[str, str]) -> l
     needed = VERIFIERS[guess_verifier(mapped)].needs
     if all(role in mapped for role in needed):
         kinds.insert(0 if columns else len(kinds), "questions")
+    if "traces" not in kinds and _most([worked_solution(row) is not None for row in rows]):
+        kinds.append("traces")
     if "problem" in mapped or kinds:
         kinds.append("prompts")
     if not kinds:
