@@ -41,6 +41,17 @@ A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed
 
 For code: {"id": 1, "program": "print(input())", "tests": [{"stdin": "7", "stdout": "7"}]}
 """
+DATA_EXAMPLES = """
+Examples:
+
+  r1 data questions.jsonl
+
+  r1 data openai/gsm8k:main:train --held-out test --model Qwen/Qwen2.5-0.5B
+
+  r1 data fragen.csv --column problem=frage --column answer=loesung --verifier exact
+
+  r1 data pairs.parquet --as pairs
+"""
 DOCTOR_EXAMPLES = """
 Examples:
 
@@ -141,6 +152,44 @@ def verify(
                 f"{out} cannot be written ({error.strerror}); name another file."
             ) from None
         verify_file.run(kind, jsonl, file, console)
+
+
+@app.command(epilog=DATA_EXAMPLES)
+def data(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A file (.jsonl, .json, .csv, .tsv, .parquet), or org/name:configuration:split "
+            "of the Hugging Face hub."
+        ),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option("--as", help="questions, traces, conversations, pairs, labels or prompts."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="The column of a role; may be repeated."),
+    ] = None,
+    verifier: Annotated[
+        str | None, typer.Option(help="math, choice, exact, code or countdown.")
+    ] = None,
+    held_out: Annotated[
+        str | None, typer.Option(help="A share, a split, or another file of questions.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model whose tokens are counted and prompt is shown."),
+    ] = None,
+    show: Annotated[int, typer.Option(min=0, help="Number of rows to show.")] = 2,
+) -> None:
+    """Show what a run would read of a data file."""
+    from r1kit import preview
+
+    console = Console()
+    with sentences(console):
+        task = preview.task_config(file, column or [], verifier, held_out)
+        preview.run(task, kind, model, show, console)
 
 
 @app.command(epilog=DOCTOR_EXAMPLES)

@@ -16,9 +16,10 @@ from pathlib import Path
 from r1kit.config import ContaminationMode
 from r1kit.curate.candidate import TrainingRow, conversation, messages_of
 from r1kit.curate.contamination import BenchmarkQuestions
+from r1kit.curate.worked import worked_solution
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow, bad_lines
-from r1kit.files.rows import Faults, is_file, numbered_rows, source_stem, unit_of
+from r1kit.files.rows import Faults, RowWatch, is_file, numbered_rows, source_stem, unit_of
 from r1kit.renderers.shapes import conversation_messages
 
 N_CHECKED = 1000
@@ -88,7 +89,9 @@ def read_conversations(source: str | Path) -> list[TrainingRow]:
     return file.rows
 
 
-def read_conversation_file(source: str, rules: ConversationRules | None = None) -> ConversationFile:
+def read_conversation_file(
+    source: str, rules: ConversationRules | None = None, watch: RowWatch = iter
+) -> ConversationFile:
     """Read a source; only the conversations that are used stay in memory, in their order.
 
     Without rules all are used, also those that repeat others.
@@ -97,7 +100,7 @@ def read_conversation_file(source: str, rules: ConversationRules | None = None) 
     limit = rules.limit if rules is not None else None
     drawn: list[tuple[float, int, TrainingRow]] = []
     seen: set[int] = set()
-    for number, row in numbered_rows(source, file.invalid):
+    for number, row in watch(numbered_rows(source, file.invalid)):
         try:
             entry = training_conversation(row, f"{source_stem(source)}/{number}")
         except ValueError as error:
@@ -129,7 +132,7 @@ def check_conversations(source: str) -> None:
         return
     for number, row in islice(numbered_rows(source), N_CHECKED):
         try:
-            conversation_messages(row)
+            training_conversation(row, "")
         except ValueError as error:
             raise DataError(f"{source}: row {number} {error}. {_EXAMPLE}") from None
 
@@ -142,7 +145,7 @@ def _lowest(
 
 def training_conversation(row: JsonRow, name: str) -> TrainingRow:
     """Return a row of any shape as a training row. Raises ValueError with a phrase."""
-    messages = conversation_messages(row)
+    messages = worked_solution(row) or conversation_messages(row)
     provenance = row.get("provenance", {})
     if not isinstance(provenance, dict):
         raise ValueError('has a "provenance" that is no object')

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from r1kit.files.untrusted import read_json
 
 TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 MAX_CELL_CHARS = 1 << 27
-N_SHOWN_FAULTS = 5
 
 NumberedRow = tuple[int, JsonRow]
+RowWatch = Callable[[Iterator[NumberedRow]], Iterator[NumberedRow]]
+"""function that passes rows on and shows how many have been read"""
 Faults = list[tuple[int, str]]
 """rows that cannot be used: number and a phrase, such as "is not JSON" """
 
@@ -49,6 +50,22 @@ def numbered_rows(source: str, faults: Faults | None = None) -> Iterator[Numbere
 def read_rows(source: str) -> Iterator[JsonRow]:
     """Yield the rows of a source. Raises DataError as `numbered_rows` does."""
     return (row for _, row in numbered_rows(source))
+
+
+def n_rows(source: str) -> int | None:
+    """Return the number of rows of a file where it costs little to know, for progress alone."""
+    path = Path(source)
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            return int(ParquetFile(path).metadata.num_rows)
+        if path.suffix in (".jsonl", ".ndjson", ".csv", ".tsv"):
+            with path.open("rb") as file:
+                return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except (OSError, ValueError, ImportError):
+        pass
+    return None
 
 
 def unit_of(source: str) -> str:

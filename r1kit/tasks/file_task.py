@@ -14,7 +14,7 @@ from typing import Any
 
 from r1kit.config import TaskConfig
 from r1kit.errors import TaskError
-from r1kit.files.rows import is_file, source_stem
+from r1kit.files.rows import RowWatch, is_file, source_stem
 from r1kit.tasks.base import HELD_OUT_SHARE, Task, hash_share
 from r1kit.tasks.epochs import Epochs
 from r1kit.tasks.questions import Question, QuestionFile, read_question_file
@@ -84,15 +84,17 @@ def file_config(config: TaskConfig) -> TaskConfig:
 
 
 def split_questions(
-    config: TaskConfig, name: str
+    config: TaskConfig, name: str, file: QuestionFile | None = None
 ) -> tuple[RowVerifier, list[Question], list[Question], list[str]]:
     """Return the verifier, the questions for training, those held out, and notes on other rows.
+
+    `file` is that of `config.path` if it has been read already.
 
     Raises DataError for a file that cannot be read, and, unless such rows are skipped, for rows
     that cannot be used.
     """
     assert config.path is not None
-    file = _usable(config, config.path)
+    file = file or _usable(config, config.path)
     notes = [file.note(name)]
     if isinstance(config.held_out, str):
         source = held_out_source(config.path, config.held_out)
@@ -120,6 +122,13 @@ def held_out_source(source: str, held_out: str) -> str:
         return held_out
     repository, _, rest = source.partition(":")
     return f"{repository}:{rest.partition(':')[0]}:{held_out}"
+
+
+def usable_file(config: TaskConfig, watch: RowWatch) -> QuestionFile:
+    """Read the file of a task, with the rows that cannot be used. Raises DataError."""
+    assert config.path is not None
+    columns = dict(config.columns)
+    return read_question_file(config.path, config.verifier, columns, watch=watch)
 
 
 def _usable(config: TaskConfig, source: str, second: str | None = None) -> QuestionFile:

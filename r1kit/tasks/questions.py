@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow, bad_lines
-from r1kit.files.rows import Faults, first_rows, numbered_rows, source_stem, unit_of
+from r1kit.files.rows import Faults, RowWatch, first_rows, numbered_rows, source_stem, unit_of
 from r1kit.tasks.columns import GUESSES, N_ROWS_SEEN, ColumnMap, cell, column_names, map_columns
 from r1kit.tasks.row_verifiers import VERIFIERS, RowVerifier, guess_verifier, type_note
 from r1kit.types import Json, Message, Problem
@@ -110,6 +110,7 @@ def read_question_file(
     given: Mapping[str, str],
     *,
     is_second: bool = False,
+    watch: RowWatch = iter,
 ) -> QuestionFile:
     """Read all rows of a source. Raises DataError if it cannot be read or lacks a needed column.
 
@@ -117,7 +118,7 @@ def read_question_file(
     `is_second` ignores those that this file does not have.
     """
     faults: Faults = []
-    head, rows = first_rows(numbered_rows(source, faults), N_ROWS_SEEN)
+    head, rows = first_rows(watch(numbered_rows(source, faults)), N_ROWS_SEEN)
     seen = [row for _, row in head]
     if is_second:
         given = {role: name for role, name in given.items() if any(cell(r, name) for r in seen)}

@@ -13,6 +13,8 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from math import isfinite
 from typing import Any, ClassVar
 
 from r1kit.tasks.columns import ColumnRole
@@ -193,8 +195,8 @@ def final_text(value: Any) -> str:
     """
     if isinstance(value, list) and len(value) == 1:
         [value] = value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+        value = format(Decimal(str(value)), "f")
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f'has no text at "answer"{type_note(value)}')
     if "####" in value:

@@ -19,12 +19,13 @@ from r1kit.curate import (
     read_conversations,
 )
 from r1kit.curate.candidate import candidates_of
+from r1kit.curate.conversations import ConversationRules, read_conversation_file
 from r1kit.curate.filter_pipeline import Filter, FilterCounts, Rejection, run
 from r1kit.errors import ConfigError, CurationError
 from r1kit.files.atomic import replace_lines
 from r1kit.files.json_lines import read_lines
 from r1kit.renderers.thinking import parse
-from r1kit.types import Group, Message
+from r1kit.types import Group, Json, Message
 from tests.curate.conftest import MakeGroup
 
 ORIGIN = Provenance("runs/tiny/reasoning", seed=7)
@@ -222,3 +223,47 @@ def test_conversations_are_read_as_people_write_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2 .*; line 3 has half .*; line 4 has no") as bad:
         read_conversations(file)
     assert "line 1" not in str(bad.value)
+
+
+def test_worked_solutions_are_traces(tmp_path: Path) -> None:
+    rows = [
+        {"question": "Half of 48?", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 24"},
+        {"problem": "Half of 3?", "solution": "It is $\\frac{3}{2}$, so \\boxed{\\frac{3}{2}}.",
+         "answer": "\\frac{3}{2}"},
+        {"problem": "Two?", "answer": "\\boxed{2}", "prompt": "Two?", "completion": "2"},
+    ]  # fmt: skip
+    file = tmp_path / "solved.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    turns = [messages_of(row)[-1] for row in read_conversations(file)]
+    assert [(turn.content, turn.reasoning) for turn in turns] == [
+        ("\\boxed{24}", "48/2 = 24 clips."),
+        ("\\boxed{\\frac{3}{2}}", "It is $\\frac{3}{2}$, so \\boxed{\\frac{3}{2}}."),
+        ("2", None),
+    ]
+    file.write_text(json.dumps({"question": "Two?", "answer": "#### 2"}))
+    assert messages_of(read_conversations(file)[0])[-1].content == "#### 2"
+
+
+def test_conversations_are_drawn_and_counted(tmp_path: Path) -> None:
+    def row(i: int, thinking: str = "so") -> Json:
+        return {"prompt": f"What is {i}?", "completion": f"<think>{thinking}</think>{i}"}
+
+    rows = [row(i) for i in range(50)] + [row(3), row(60, " "), {"prompt": "?", "response": "x"}]
+    file = tmp_path / "t.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    held_out = [BenchmarkQuestions("held-out", ["What is 7?"])]
+    rules = ConversationRules(True, held_out, ("exact",), 10, seed=1)
+    made = read_conversation_file(str(file), rules)
+    assert made.n_rows == 53
+    assert made.unusable == {
+        "that occurred before": 1, "without thinking": 2, "with a question of held-out": 1,
+    }  # fmt: skip
+    names = [item["provenance"]["problem"] for item in made.rows]
+    assert len(names) == len(set(names)) == 10
+    assert names == sorted(names, key=lambda name: int(name.split("/")[1]))
+    assert read_conversation_file(str(file), rules).rows == made.rows
+    others = read_conversation_file(str(file), dataclasses.replace(rules, seed=2)).rows
+    assert others != made.rows
+    everything = read_conversation_file(str(file), dataclasses.replace(rules, limit=None)).rows
+    assert len(everything) == 49
+    assert all(item in everything for item in made.rows)

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from r1kit.errors import DataError
 from r1kit.files.json_lines import JsonRow, bad_lines
-from r1kit.files.rows import Faults, numbered_rows, source_stem, unit_of
+from r1kit.files.rows import Faults, RowWatch, numbered_rows, source_stem, unit_of
 from r1kit.renderers.shapes import prompt_messages, split_thinking, turns_of
 from r1kit.tasks.base import HELD_OUT_SHARE, hash_share
 from r1kit.tasks.general.preference import Preference, Safety
@@ -80,11 +80,13 @@ class ExampleFile(Generic[E]):
         return chosen[:limit]
 
 
-def read_examples(source: str, convert: Callable[[JsonRow, str], E]) -> ExampleFile[E]:
+def read_examples(
+    source: str, convert: Callable[[JsonRow, str], E], watch: RowWatch = iter
+) -> ExampleFile[E]:
     """Read a source with one of the three functions below. Raises DataError if it is unreadable."""
     file: ExampleFile[E] = ExampleFile(source)
     stem = source_stem(source)
-    for number, row in numbered_rows(source, file.invalid):
+    for number, row in watch(numbered_rows(source, file.invalid)):
         try:
             file.examples.append(convert(row, f"{stem}/{number}"))
         except ValueError as error:
