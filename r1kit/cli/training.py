@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from r1kit.cli import planning
 from r1kit.cli.next_commands import RunCommand, own_command, print_next_commands
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
@@ -75,13 +76,18 @@ def run(
         folder = out or Path("runs") / loaded.name
         sink = None if track is None else open_sink(track, folder, loaded.name)
         with sentences(console, folder), ExitStack() as stack:
+            from r1kit.forecast.observer import ForecastObserver
             from r1kit.stages import pipeline
             from r1kit.stages.plan import StageSelection
 
+            selection = StageSelection(only, to, from_)
+            stages = planning.before_run(loaded, folder, console, selection)
             view: Observer = stack.enter_context(observer(console, loaded.name))
+            if stages:
+                view = ForecastObserver(view, folder, stages)
             if sink is not None:
                 view = stack.enter_context(TrackingObserver(view, folder, sink))
-            pipeline.run(loaded, folder, view, StageSelection(only, to, from_))
+            pipeline.run(loaded, folder, view, selection)
         with sentences(console, folder):
             report.show(folder, console)
             print_next_commands(loaded, folder, RunCommand(recipe, out, set_ or [], track), console)

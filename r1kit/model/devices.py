@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 
 import psutil
 import torch
@@ -60,6 +62,14 @@ def resolve_device(device: str = "auto", setting: str = "compute.device") -> str
             f"{' or '.join(kind for kind in present if present[kind])}."
         )
     return device
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most bytes that this process has held so far: on its GPU, else resident."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def _has_mps() -> bool:

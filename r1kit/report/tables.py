@@ -13,9 +13,14 @@ from typing import Any
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
 from r1kit.runs.run_reader import RunContents
+from r1kit.runs.schemas import ForecastStage
 from r1kit.runs.stage_specs import is_main
 
 ERROR_NOTE = "± is one standard error"
+FORECAST_NOTE = (
+    "Planned before the run, for completions of full length; measured is the median step, and the "
+    "most memory that a process has held up to then."
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,10 @@ Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 
 def tables(runs: Sequence[RunContents]) -> list[Table]:
     """Return the tables that the runs have data for."""
-    candidates = (stages(runs), families(runs), students(runs), aside(runs), reward_models(runs))
+    candidates = (
+        stages(runs), families(runs), students(runs), aside(runs), reward_models(runs),
+        forecasts(runs),
+    )  # fmt: skip
     return [table for table in candidates if table.rows]
 
 
@@ -86,6 +94,30 @@ def reward_models(runs: Sequence[RunContents]) -> Table:
         for name in names
     ]
     return Table("Reward models", ("of", "held-out accuracy"), rows)
+
+
+def forecasts(runs: Sequence[RunContents]) -> Table:
+    """Compare the first run with the forecast that was made before it."""
+    run = runs[0]
+    rows = [
+        row for name, forecast in run.forecast.items() if (row := _compared(run, name, forecast))
+    ]
+    head = ("of", "s/step planned", "measured", "GB planned", "measured")
+    return Table("Planned and measured", head, rows, FORECAST_NOTE)
+
+
+def _compared(run: RunContents, name: str, forecast: ForecastStage) -> tuple[str, ...] | None:
+    steps = [row for row in run.metrics if row["stage"] == name and row.get("step_time")]
+    if not steps:
+        return None
+    peaks = [row["memory/peak_mb"] for row in steps if row.get("memory/peak_mb")]
+    return (
+        name,
+        f"{forecast['step_s']:.2f}",
+        f"{statistics.median(row['step_time'] for row in steps):.2f}",
+        f"{forecast['peak_mb'] / 1000:.2f}",
+        f"{max(peaks) / 1000:.2f}" if peaks else "",
+    )
 
 
 def _table(

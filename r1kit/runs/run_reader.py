@@ -6,7 +6,7 @@ Writing is in `run_dir.py`; report, diagnosis and chat only read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,22 @@ from r1kit.files.atomic import MARKER, TEMPORARY
 from r1kit.files.checksums import of_file
 from r1kit.files.json_lines import REMEDY_LINES
 from r1kit.files.text_files import did_you_mean
-from r1kit.runs.schemas import Clock, Manifest, MetricsLine, ResolvedRecipe, Results, Sample
+from r1kit.runs.schemas import (
+    Clock,
+    ForecastFile,
+    ForecastStage,
+    Manifest,
+    MetricsLine,
+    ResolvedRecipe,
+    Results,
+    Sample,
+)
 from r1kit.runs.stage_specs import is_main, stage_order
 from r1kit.runs.validated import damaged_file_error, read_json, read_records
 from r1kit.runs.verify_artifacts import RecordLines, refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
+FORECAST = "forecast.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class RunContents:
     samples: list[dict[str, Any]]
     results: dict[str, Any]
     clock: dict[str, float]
+    forecast: Mapping[str, ForecastStage] = field(default_factory=dict)
+    """forecast by stage; empty if the run was too short for one"""
 
 
 def read(path: Path) -> RunContents:
@@ -54,6 +66,7 @@ def read(path: Path) -> RunContents:
         samples=[record for _, record in samples],
         results=read_results(path),
         clock=read_clock(path),
+        forecast=read_forecast(path),
     )
 
 
@@ -137,6 +150,13 @@ def _earlier(file: Path) -> RunError:
         "that r1kit (manifest.json has its version and commit), or run the recipe again with "
         "another --out. Its checkpoints open as before."
     )
+
+
+def read_forecast(path: Path) -> dict[str, ForecastStage]:
+    """Return the forecast of each stage; {} if there is none. Raises RunError if it is damaged."""
+    stored = read_json(path / FORECAST, ForecastFile, "delete it: nothing depends on it")
+    stages: dict[str, ForecastStage] = (stored or {}).get("stages", {})
+    return stages
 
 
 def read_clock(path: Path) -> dict[str, float]:

@@ -173,6 +173,23 @@ class Results(TypedDict, total=False):
     claims: list[dict[str, Any]]
 
 
+# forecast.json
+
+
+class ForecastStage(TypedDict):
+    """The forecast of a stage that its metrics are compared with."""
+
+    step_s: FiniteFloat
+    wall_s: FiniteFloat
+    peak_mb: FiniteFloat
+
+
+class ForecastFile(TypedDict):
+    """The forecast of a run, made before it began."""
+
+    stages: dict[str, ForecastStage]
+
+
 # metrics.jsonl, samples.jsonl
 
 FileMark = tuple[int, str]

@@ -24,6 +24,7 @@ from r1kit.errors import CheckpointError
 from r1kit.export import card
 from r1kit.files.atomic import CARD, remove_leftovers, replace_file
 from r1kit.model import checkpoint, folder
+from r1kit.model.devices import peak_memory
 from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
@@ -73,9 +74,13 @@ class Context:
         return self._general[split]
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Log a step; call it on every rank, as the memory of all ranks is added to the metrics."""
+        """Log a step; call it on every rank, as the memory of all ranks is added to the metrics.
+
+        `memory/peak_mb` is the most that one process has held so far, on its GPU if it has one.
+        """
         resident = self.ranks.sum({"memory/resident_mb": psutil.Process().memory_info().rss / 1e6})
-        metrics = {**metrics, **resident}
+        peak = max(self.ranks.gather(peak_memory(self.ranks.device))) / 1e6
+        metrics = {**metrics, **resident, "memory/peak_mb": peak}
         if self.run is not None:
             self.run.log(stage, step, metrics)
         if self.observer is not None:

@@ -1,0 +1,1 @@
+"""The forecast of a recipe: memory, disk, tokens, time and price, before anything is trained."""

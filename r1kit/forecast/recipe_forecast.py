@@ -1,0 +1,191 @@
+"""The forecast of a whole recipe: its stages on a machine, and what would make it fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from r1kit.config import ModelConfig, OptimConfig, Recipe, RLConfig
+from r1kit.forecast import hardware
+from r1kit.forecast.hardware import Hardware
+from r1kit.forecast.machine import Machine, stated_machine, this_machine
+from r1kit.forecast.measured import Measurement, ProbeRequest, probe
+from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
+from r1kit.forecast.stage_forecast import StageForecast, forecast_stage
+from r1kit.forecast.timings import estimated
+from r1kit.forecast.workload import PromptLengths, prompts_by_size
+from r1kit.stages.plan import StageSelection, is_students_alone, plan
+from r1kit.tasks import mix
+from r1kit.types import Message
+
+N_PROMPTS = 64
+"""number of prompts whose lengths are measured"""
+GPU_PROGRAM = 0.7e9
+"""bytes that CUDA and its libraries take on a GPU"""
+USABLE = 0.95
+"""share of the memory that can be used: the rest is lost to fragments"""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a recipe will need on a machine."""
+
+    recipe: Recipe
+    machine: Machine
+    setting: ForecastSetting
+    stages: tuple[StageForecast, ...]
+    selection: StageSelection
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def price(self) -> float:
+        """Price of the whole recipe, in the currency of the machine."""
+        return self.seconds / 3600 * self.machine.hour
+
+    @property
+    def disk(self) -> float:
+        return sum(stage.disk for stage in self.stages)
+
+    @property
+    def largest(self) -> StageForecast:
+        """The stage that needs the most memory."""
+        return max(self.stages, key=lambda stage: stage.peak)
+
+    @property
+    def fits(self) -> bool:
+        """True if the largest stage fits into the memory."""
+        return self.machine.needs(self.largest.peak) <= USABLE * self.machine.memory
+
+    def only(self, selection: StageSelection) -> Forecast:
+        """Return the forecast of the selected stages."""
+        return replace(self, selection=selection).with_recipe(self.recipe)
+
+    def with_recipe(self, recipe: Recipe, share: float | None = None) -> Forecast:
+        """Return the forecast of a changed recipe for the same models on the same machine."""
+        share = self.setting.length_share if share is None else share
+        setting = replace(self.setting, recipe=recipe, length_share=share)
+        stages = _stages(recipe, setting, self.selection)
+        return replace(self, recipe=recipe, setting=setting, stages=stages)
+
+
+def forecast(
+    recipe: Recipe,
+    machine: str | None = None,
+    *,
+    is_new: bool = False,
+    length_share: float = 1.0,
+    on_measured: Callable[[int, int], None] | None = None,
+) -> Forecast:
+    """Forecast a recipe for this machine, which is measured, or for stated hardware.
+
+    With `is_new` earlier measurements are not used. `length_share` is the length of a completion as
+    a share of max_tokens. `on_measured` gets the number of measured models and of all models.
+    Raises an R1Error if the recipe cannot be run, or a model cannot be found.
+    """
+    gpus = None if machine is None else hardware.stated(machine)
+    models = models_of(recipe)
+    questions = [p.messages for p in mix.load_tasks(recipe, "train").problems(0, N_PROMPTS)]
+    requests = [
+        _request(recipe, model, questions, is_timed=gpus is None) for model in models.values()
+    ]
+    if on_measured is not None:
+        on_measured(0, len(requests))
+    measured = probe(
+        requests, is_new, lambda n: on_measured(n, len(requests)) if on_measured else None
+    )
+    n_processes = measured[0].n_processes if gpus is None else _n_stated(recipe, gpus)
+    facts = {
+        name: _facts(recipe, model, result, questions, gpus)
+        for (name, model), result in zip(models.items(), measured, strict=True)
+    }
+    first = measured[0]
+    is_gpu = gpus is not None or first.device_memory is not None
+    setting = ForecastSetting(recipe, n_processes, facts, length_share, is_gpu)
+    target = (
+        stated_machine(gpus, n_processes, recipe.cost)
+        if gpus is not None
+        else this_machine(
+            first.device, first.device_memory, n_processes, recipe.compute.threads, recipe.cost,
+            max(result.load for result in measured),
+        )
+    )  # fmt: skip
+    every = StageSelection()
+    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every)
+
+
+def _stages(
+    recipe: Recipe, setting: ForecastSetting, selection: StageSelection
+) -> tuple[StageForecast, ...]:
+    """Forecast the selected stages. Raises ConfigError if the selection names an unknown stage."""
+    planned = plan(recipe)
+    selection.check([stage.name for stage in planned])
+    return tuple(forecast_stage(stage, setting) for stage in planned if stage.name in selection)
+
+
+def models_of(recipe: Recipe) -> dict[str, ModelConfig]:
+    """Return the models of a recipe: the main one under "", the students under their names."""
+    students = () if recipe.distill is None else recipe.distill.students
+    models = {student.name: student.model for student in students}
+    return models if is_students_alone(recipe) and models else {MAIN: recipe.model, **models}
+
+
+def _request(
+    recipe: Recipe,
+    model: ModelConfig,
+    questions: Sequence[tuple[Message, ...]],
+    is_timed: bool,
+) -> ProbeRequest:
+    rl = _main_rl(recipe)
+    n_parallel = rl.n_problems * rl.n_completions
+    return ProbeRequest(
+        model=model,
+        compute=recipe.compute if is_timed else recipe.compute.model_copy(
+            update={"n_processes": 1, "device": "cpu"}
+        ),
+        optim=OptimConfig(optimizer=rl.optim.optimizer),
+        questions=list(questions),
+        languages=recipe.languages,
+        rows=min(recipe.sampler.max_rows, math.ceil(n_parallel / 2)),
+        length=rl.max_tokens,
+        at_most=recipe.zero.n_problems,
+        is_timed=is_timed,
+    )  # fmt: skip
+
+
+def _main_rl(recipe: Recipe) -> RLConfig:
+    """Return the RL settings whose sizes are timed: those of the last of the main RL stages."""
+    return recipe.final or recipe.reasoning or recipe.zero
+
+
+def _facts(
+    recipe: Recipe,
+    model: ModelConfig,
+    measured: Measurement,
+    questions: Sequence[tuple[Message, ...]],
+    gpus: Hardware | None,
+) -> ModelFacts:
+    prompts: PromptLengths = measured.prompts or prompts_by_size(
+        ["".join(message.content for message in question) for question in questions]
+    )
+    timings, program = measured.timings, float(measured.n_program_bytes)
+    if gpus is not None:
+        rl = _main_rl(recipe)
+        rows = math.ceil(rl.n_problems * rl.n_completions / _n_stated(recipe, gpus))
+        timings = estimated(
+            measured.shape, gpus, precision(recipe), min(recipe.sampler.max_rows, rows),
+            prompts.mean + rl.max_tokens,
+        )  # fmt: skip
+    if gpus is not None or measured.device_memory is not None:
+        program = GPU_PROGRAM
+    assert timings is not None
+    return ModelFacts(model, measured.shape, timings, prompts, program)
+
+
+def _n_stated(recipe: Recipe, gpus: Hardware) -> int:
+    stated = recipe.compute.n_processes
+    wanted = gpus.count if stated == "auto" else min(stated, gpus.count)
+    return max(1, min(wanted, recipe.zero.n_problems))

@@ -1,0 +1,107 @@
+"""The one change that makes a recipe fit, tried in order against the same formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from r1kit.config import Recipe, parse
+from r1kit.errors import ConfigError
+from r1kit.forecast.hardware import GPUS
+from r1kit.forecast.recipe_forecast import USABLE, Forecast
+from r1kit.stages.plan import merge_settings
+
+SMALLEST_BATCH, FEWEST_ROWS = 256, 8
+
+
+RecipeChange = dict[str, dict[str, Any]]
+"""section -> key -> value: one change"""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Changes of a recipe, as `--set` takes them, and the forecast with them."""
+
+    changes: tuple[str, ...]
+    forecast: Forecast
+
+
+def one_change(forecast: Forecast) -> Remedy | None:
+    """Return the first change that makes the recipe fit; if none does, the fewest in their order.
+
+    None if even all together do not.
+    """
+    kinds = [kind for kind in _candidates(forecast.recipe) if kind]
+    for kind in kinds:
+        for settings in kind:
+            if (remedy := _tried(forecast, [settings])) is not None:
+                return remedy
+    strongest = [kind[-1] for kind in kinds]
+    for n in range(2, len(kinds) + 1):
+        if _tried(forecast, strongest[:n]) is not None:
+            return _tried(forecast, _mildest(forecast, kinds[:n], strongest[:n]))
+    return None
+
+
+def _mildest(
+    forecast: Forecast, kinds: Sequence[Sequence[RecipeChange]], strongest: Sequence[RecipeChange]
+) -> list[RecipeChange]:
+    """Drop or weaken changes that fit together, the last first, as long as they still fit."""
+    chosen = list(strongest)
+    for index in reversed(range(len(kinds))):
+        for weaker in ({}, *kinds[index]):
+            changes = [*chosen[:index], weaker, *chosen[index + 1 :]]
+            if _tried(forecast, list(filter(None, changes))) is not None:
+                chosen = changes
+                break
+    return list(filter(None, chosen))
+
+
+def sufficient_gpu(forecast: Forecast) -> str | None:
+    """Return the smallest known GPU whose memory suffices for one process."""
+    enough = [gpu for gpu in GPUS.values() if forecast.largest.peak <= USABLE * gpu.memory]
+    return min(enough, key=lambda gpu: gpu.memory).name if enough else None
+
+
+def _candidates(recipe: Recipe) -> Iterator[list[RecipeChange]]:
+    """Yield the kinds of change in their order, each with its settings from mild to strong."""
+    tokens, rows = recipe.compute.micro_batch_tokens, recipe.sampler.max_rows
+    yield [{"compute": {"micro_batch_tokens": n}} for n in _halves(tokens, SMALLEST_BATCH)]
+    if not recipe.compute.gradient_checkpointing:
+        yield [{"compute": {"gradient_checkpointing": True}}]
+    yield [{"sampler": {"max_rows": n}} for n in _halves(rows, FEWEST_ROWS)]
+    if recipe.compute.dtype == "float32":
+        yield [{"compute": {"dtype": "bfloat16"}}]
+    if recipe.compute.n_processes != 1:
+        yield [{"compute": {"n_processes": 1}}]
+
+
+def _halves(most: int, least: int) -> list[int]:
+    return [most >> n for n in range(1, 20) if most >> n >= least]
+
+
+def _tried(forecast: Forecast, changes: Sequence[RecipeChange]) -> Remedy | None:
+    """Return the recipe's forecast with these changes; None if they are not allowed or no help."""
+    merged = forecast.recipe.model_dump()
+    for settings in changes:
+        merged = merge_settings(merged, settings)
+    try:
+        recipe = parse(merged, "the recipe")
+    except ConfigError:
+        return None
+    changed = forecast
+    if recipe.compute.n_processes == 1 and forecast.machine.is_shared:
+        machine = replace(forecast.machine, n_processes=1)
+        changed = replace(
+            forecast, machine=machine, setting=replace(forecast.setting, n_processes=1)
+        )
+    changed = changed.with_recipe(recipe)
+    return Remedy(tuple(map(_as_set, changes)), changed) if changed.fits else None
+
+
+def _as_set(settings: RecipeChange) -> str:
+    """Write a change as `--set` takes it: `compute.micro_batch_tokens=1024`."""
+    [(section, values)] = settings.items()
+    [(key, value)] = values.items()
+    return f"{section}.{key}={str(value).lower() if isinstance(value, bool) else value}"

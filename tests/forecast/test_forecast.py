@@ -1,0 +1,188 @@
+"""Whole forecasts: by hand, for stated hardware, measured, and beside a run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from r1kit import cli
+from r1kit.config import load
+from r1kit.forecast import machine, measured, show
+from r1kit.forecast.before_run import is_long
+from r1kit.forecast.model_shape import approximate_parameters
+from r1kit.forecast.observer import ForecastObserver
+from r1kit.forecast.remedy import one_change, sufficient_gpu
+from r1kit.runs.run_reader import read_forecast
+from r1kit.stages.plan import StageSelection, plan
+from tests.forecast.conftest import SHAPE, made
+from tests.recipes import LITTLE
+
+
+def test_a_round_recipe_by_hand() -> None:
+    forecast = made({}, memory=1e9)
+    base, zero = forecast.stages
+    assert [stage.name for stage in forecast.stages] == [
+        stage.name for stage in plan(forecast.recipe)
+    ]
+    assert (base.n_steps, zero.n_steps) == (0, 10)
+    # 32 completions in 32 rows for 20 steps: 40 prompt tokens, 20 (0.1 + 32 (0.01 + 0.0001 x 20)).
+    assert zero.sample_s == pytest.approx(0.04 + 20 * (0.1 + 32 * 0.012))
+    sampled = 10 * 32 * 20 + 10 * 20  # ten steps, and ten held-out problems
+    assert zero.sampled_tokens == sampled
+    assert zero.trained_tokens == 10 * 32 * 30
+    assert zero.disk == 4000 + 8000  # one checkpoint, after ten steps
+    assert zero.phases["sample"]["KV cache"] == 32 * (12 + 20) * 16 * 4
+    assert zero.phases["learn"]["logits"] == (3 * (100 / 30 * 20) + 8) * 50 * 4
+    assert zero.seconds == pytest.approx(10 * zero.step_s + zero.evaluate_s + zero.save_s)
+    assert forecast.price == pytest.approx(forecast.seconds / 3600 * 3.6)
+
+
+def test_shorter_completions_take_less_time_and_no_more_memory() -> None:
+    forecast = made({}, memory=1e9)
+    half = forecast.with_recipe(forecast.recipe, 0.5)
+    assert half.seconds < forecast.seconds
+    assert half.largest.peak <= forecast.largest.peak
+
+
+def test_a_kl_term_holds_a_reference() -> None:
+    with_kl = made({"zero": {"kl_beta": 0.1}}, 1e9).stages[1]
+    without = made({}, 1e9).stages[1]
+    assert with_kl.phases["learn"]["reference"] == 4000
+    assert with_kl.learn_s > without.learn_s
+    assert with_kl.disk == without.disk + 4000
+
+
+def test_the_one_change_is_the_mildest_that_fits() -> None:
+    large = made({"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}, 1e9)
+    assert one_change(large) is not None
+    needed = large.with_recipe(
+        large.recipe.model_copy(
+            update={"compute": large.recipe.compute.model_copy(update={"micro_batch_tokens": 2048})}
+        )
+    ).largest.peak
+    tight = made(
+        {"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}, needed / 0.94
+    )
+    assert not tight.fits
+    remedy = one_change(tight)
+    assert remedy is not None
+    assert remedy.changes == ("compute.micro_batch_tokens=2048",)
+    assert remedy.forecast.fits
+
+
+def test_several_changes_are_named_together_and_nothing_is_promised_in_vain() -> None:
+    settings = {"compute": {"micro_batch_tokens": 8192}, "zero": {"n_problems": 400}}
+    tight = made(settings, memory=1_400_000)
+    remedy = one_change(tight)
+    assert remedy is not None
+    assert remedy.changes == ("compute.micro_batch_tokens=512", "sampler.max_rows=256")
+    assert remedy.forecast.fits
+    hopeless = made(settings, memory=10_000)
+    assert one_change(hopeless) is None
+    assert sufficient_gpu(hopeless) == "RTX 3060"
+    assert "RTX 3060" in show.advice(hopeless)
+
+
+def test_the_picture_fits_80_columns_and_names_its_assumptions(tmp_path: Path) -> None:
+    console = Console(width=80)
+    large = replace(SHAPE, n_parameters=10**9, vocab_size=10**6, kv_floats=10**4)
+    with console.capture() as captured:
+        console.print(show.picture(made({}, memory=80e9, shape=large), tmp_path))
+    text = captured.get()
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("fits: ", "at most", "optimizer", "KV cache", "zero", "upper bounds", "estimated"):
+        assert word in text
+
+
+def test_a_run_of_minutes_is_long_and_a_trial_is_not() -> None:
+    every = StageSelection()
+    assert is_long(load(Path("tiny")), every)
+    assert not is_long(load(Path("smoke")), every)
+    assert is_long(load(Path("smoke"), ['model.path="some/model"']), every)
+    assert not is_long(load(Path("tiny")), StageSelection(only="preference"))
+
+
+def test_a_llama_is_guessed_well() -> None:
+    assert approximate_parameters(512, 128, 384, 4, 1.0) == pytest.approx(918_656, rel=0.01)
+
+
+def test_the_command_forecasts_for_stated_hardware(tmp_path: Path) -> None:
+    recipe = tmp_path / "little.toml"
+    recipe.write_text(LITTLE)
+    answer = CliRunner().invoke(cli.app, ["plan", str(recipe), "--machine", "2x24GB", "--json"])
+    assert answer.exit_code == 0, answer.output
+    facts = json.loads(answer.stdout)
+    assert facts["fits"] is True
+    assert facts["machine"]["name"].startswith("2x 24 GB")
+    assert set(facts["stages"]) == {"base", "zero"}
+    assert facts["memory"] == facts["memory_per_process"] > 0
+
+
+def test_this_machine_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tmp_path / "little.toml"
+    recipe.write_text(LITTLE)
+    first = CliRunner().invoke(cli.app, ["plan", str(recipe), "--json"])
+    assert first.exit_code == 0, first.output
+
+    def refuse(module: str) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(measured, "Child", refuse)
+    second = CliRunner().invoke(cli.app, ["plan", str(recipe), "--json"])
+    facts, again = json.loads(first.stdout), json.loads(second.stdout)
+    assert facts["stages"] == again["stages"]
+    zero = facts["stages"]["zero"]
+    assert zero["sample_s"] > 0
+    assert zero["learn_s"] > 0
+
+
+def test_a_missing_model_and_odd_hardware_are_one_sentence(tmp_path: Path) -> None:
+    recipe = tmp_path / "little.toml"
+    recipe.write_text(LITTLE)
+    nowhere = ["--set", f'model={{path="{tmp_path}/nowhere"}}']
+    for options in (["--machine", "abacus"], nowhere):
+        answer = CliRunner().invoke(cli.app, ["plan", str(recipe), *options])
+        assert answer.exit_code in (2, 3)
+        assert answer.stderr.startswith("error: ")
+
+
+class Notes:
+    """An observer that only collects notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def stage_started(self, stage: str, n_steps: int, what: str) -> None: ...
+
+    def step(self, stage: str, step: int, metrics: object) -> None: ...
+
+    def sample(self, record: object) -> None: ...
+
+    def stage_finished(self, stage: str, summary: object) -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_the_first_step_is_noted_beside_the_forecast(tmp_path: Path) -> None:
+    notes = Notes()
+    stages = {"zero": {"step_s": 3.8, "wall_s": 40.0, "peak_mb": 2300.0}}
+    observer = ForecastObserver(notes, tmp_path, stages)  # type: ignore[arg-type]
+    observer.stage_started("zero", 10, "dapo")
+    for step in (1, 2):
+        observer.step("zero", step, {"step_time": 4.1, "memory/peak_mb": 2100.0})
+    observer.step("other", 1, {"step_time": 4.1})
+    assert notes.notes == ["zero, step 1: 4.1 s (planned: at most 3.8), 2.1 GB in a process (2.3)"]
+    assert read_forecast(tmp_path) == stages
+
+
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000000\n")
+    monkeypatch.setattr(machine, "_LIMITS", (str(limit),))
+    assert machine.free_memory() == 1_000_000
+    limit.write_text("max\n")
+    assert machine.free_memory() > 1_000_000
