@@ -18,5 +18,5 @@ class LoraConfig(StrictModel):
     lora_alpha: float = Field(32.0, gt=0)
     """scale: an adapter adds lora_alpha / r times its product of matrices"""
     target_modules: str | tuple[str, ...] = "all-linear"
-    """layers with adapters: "all-linear" is every linear layer except the head; else the ends of
-    their names, such as ["q_proj", "v_proj"]"""
+    """layers with adapters: "all-linear" is every linear layer except the head, in a mixture of
+    experts every one of attention; else the ends of their names, such as ["q_proj", "v_proj"]"""

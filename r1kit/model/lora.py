@@ -4,7 +4,8 @@ A model with adapters is the same module with a pair of small matrices, A and B,
 layer, which adds `lora_alpha / r * B @ A @ x` to its output (Hu et al., arXiv 2106.09685). Learner
 and engine run this same module, so no merged copy of the weights is needed; `merged_weights` is
 the sum, for folders that everybody opens. B is zero at first, so training begins at the frozen
-model. Departure: no dropout, as everywhere in r1kit.
+model. Departure: no dropout, as everywhere in r1kit. In a mixture of experts only attention
+is adapted: peft would turn names of its feed-forward layers into adapters of whole expert tensors.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from transformers import PreTrainedModel
 from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError, require
 from r1kit.model import folder
+from r1kit.model.roles import routers_of
 
 ADAPTER = "default"
 """peft's name of the only adapter of a model"""
@@ -38,11 +40,10 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig, seed: str) -> None:
     from peft import TaskType, inject_adapter_in_model
 
     is_causal = model.get_output_embeddings() is not None
-    targets = config.target_modules
     settings = PeftLoraConfig(
         r=config.r,
         lora_alpha=config.lora_alpha,
-        target_modules=targets if isinstance(targets, str) else list(targets),
+        target_modules=_targets(model, config),
         task_type=TaskType.CAUSAL_LM if is_causal else TaskType.SEQ_CLS,
     )
     with torch.random.fork_rng(devices=[]):
@@ -64,6 +65,25 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig, seed: str) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
+    """Return peft's `target_modules`. Raises ConfigError for feed-forward layers of a mixture."""
+    targets = config.target_modules
+    if not routers_of(model):
+        return targets if isinstance(targets, str) else list(targets)
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    attention = [name for name in linear if ".self_attn." in name]
+    if targets == "all-linear":
+        return attention
+    names = [targets] if isinstance(targets, str) else list(targets)
+    outside = [end for end in names if not any(name.endswith(f".{end}") for name in attention)]
+    if outside:
+        raise ConfigError(
+            f"lora.target_modules names {outside[0]}, but in a {type(model).__name__} adapters are "
+            'only for attention, not for experts; set it to "all-linear".'
+        )
+    return names
 
 
 def _ends(model: PreTrainedModel) -> Iterator[nn.Module]:

@@ -140,7 +140,7 @@ def test_the_reference_is_that_of_a_full_copy(any_model: PreTrainedModel) -> Non
     assert torch.equal(policy.reference_logprobs(*scored), before)
 
 
-@pytest.mark.parametrize("name", ["llama-gqa", "gemma2"])
+@pytest.mark.parametrize("name", ["llama-gqa", "gemma2", "deepseek_v3"])
 def test_the_engine_samples_with_the_adapters(name: str) -> None:
     """Its log-probabilities are the learner's, and its weights are not copied."""
     policy = adapted(tiny_model(name))
@@ -168,6 +168,8 @@ def test_adapters_of_a_bf16_model_are_fp32() -> None:
 def test_layers_that_are_not_there_are_refused() -> None:
     with pytest.raises(ConfigError, match=r'lora.target_modules does not fit.* to "all-linear"\.$'):
         adapted(tiny_model("llama-gqa"), target_modules=("q_projection",))
+    with pytest.raises(ConfigError, match=r"names down_proj, .* only for attention"):
+        adapted(tiny_model("deepseek_v3"), target_modules=("o_proj", "down_proj"))
     with pytest.raises(ConfigError, match="names the embedding or the head"):
         adapted(tiny_model("llama-gqa"), target_modules=("lm_head", "q_proj"))
 
