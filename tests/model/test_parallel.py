@@ -17,6 +17,7 @@ from r1kit.model import causal_lm, devices, parallel
 from r1kit.model import ranks as ranks_module
 from r1kit.model.parallel import RankError
 from r1kit.model.ranks import Ranks
+from r1kit.model.roles import routers_of
 from r1kit.train.cross_entropy import cross_entropy
 from r1kit.train.optim import make_optimizers
 from r1kit.train.pretrain import chunks, document
@@ -73,9 +74,12 @@ def test_one_process_needs_nobody() -> None:
     assert first == [0.0, 0.0, 0.0]
 
 
-def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
+def train_a_little(ranks: Ranks, family: str) -> tuple[list[float], list[float]]:
     """Five steps of pretraining, the documents of each step shared out over the ranks."""
-    shape = ModelConfig(n_layers=2, hidden=32, intermediate=48, n_heads=2, n_kv_heads=2)
+    shape = ModelConfig.model_validate(
+        {"family": family, "n_layers": 2, "hidden": 32, "intermediate": 48, "n_heads": 2}
+        | {"n_kv_heads": 2}
+    )
     model = causal_lm.build(shape, 40, eos_id=1, pad_id=0, bos_id=2, seed=0)
     policy = policy_of(model)
     from r1kit.config import BaseConfig
@@ -102,18 +106,31 @@ def train_a_little(ranks: Ranks) -> tuple[list[float], list[float]]:
         first_step=0,
         micro_batch_tokens=64 // ranks.size,
         after_step=lambda step, metrics: losses.append(metrics["loss"]),
+        router_bias_update_rate=0.01,
     )
-    flat = torch.cat([p.detach().flatten() for p in model.parameters()])
+    compared = (
+        model.parameters()
+        if family == "llama"
+        else [router.e_score_correction_bias for router in routers_of(model)]
+    )
+    flat = torch.cat([tensor.detach().flatten() for tensor in compared])
     return losses, flat.tolist()
 
 
 @pytest.mark.usefixtures("forked_ranks")
-def test_two_processes_train_as_one() -> None:
-    one_losses, item = parallel.launch(1, CPU, train_a_little)
-    two_losses, two = parallel.launch(2, CPU, train_a_little)
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3"])
+def test_two_processes_train_as_one(family: str) -> None:
+    """Of a mixture, the biases of the routers, which move by the load of both.
+
+    Its weights differ by up to 8e-4 here, in the projections from latents: keys and values share a
+    matrix, and Muon raises the small gradient of the keys, and its rounding, to the other's size.
+    """
+    one_losses, item = parallel.launch(1, CPU, train_a_little, family)
+    two_losses, two = parallel.launch(2, CPU, train_a_little, family)
     assert len(one_losses) == 5
     assert two_losses == pytest.approx(one_losses, rel=1e-5)
     torch.testing.assert_close(torch.tensor(two), torch.tensor(item), atol=2e-4, rtol=1e-3)
+    assert any(two)
 
 
 def test_chunks_by_hand() -> None:
