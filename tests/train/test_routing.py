@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3MoeConfi
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.config import OptimConfig
-from r1kit.model import checkpoint
+from r1kit.model import causal_lm, checkpoint
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.ranks import Ranks
 from r1kit.model.roles import routers_of
@@ -135,7 +135,7 @@ def test_only_the_bias_keeps_the_load_balanced(rate: float, lowest: float, highe
 def test_a_resumed_mixture_goes_on_bit_equally(
     byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    whole, cut = tiny_model("deepseek_v3"), tiny_model("deepseek_v3")
+    whole, cut = (causal_lm.prepare(tiny_model("deepseek_v3"), "it") for _ in range(2))
     _pretrained(whole, 6, 0.01)
     optimizers = _optimizers(cut)
     _pretrained(cut, 6, 0.01, optimizers, last=3)
