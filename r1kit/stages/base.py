@@ -94,10 +94,12 @@ def _refuse_long(
     recipe = context.recipe
     students = recipe.distill.students if recipe.distill is not None else ()
     student = next((item for item in students if stage.name == f"distill/{item.name}/base"), None)
-    problems = context.tasks("train").problems(0, N_MEASURED_PROMPTS)
+    tasks = context.tasks("train")
+    problems = tasks.problems(0, N_MEASURED_PROMPTS) + tasks.longest()
     renderer = renderer_of(tokenizer)
-    prompts = [len(renderer.render_prompt(problem.messages)) for problem in problems]
-    refuse_long(sampled_lengths(recipe, student), positions, max(prompts))
+    lengths = {p.id: len(renderer.render_prompt(p.messages)) for p in problems}
+    name = max(lengths, key=lambda key: lengths[key])
+    refuse_long(sampled_lengths(recipe, student), positions, lengths[name], name)
 
 
 def _steps(

@@ -20,18 +20,24 @@ def sampled_lengths(recipe: Recipe, student: StudentConfig | None = None) -> Sam
         section = getattr(recipe, stage, None)
         if isinstance(section, RLConfig):
             lengths[f"{stage}.max_tokens"] = section.max_tokens
-        elif isinstance(section, FineTuneConfig):
+        elif isinstance(section, FineTuneConfig) and section.traces is None:
             lengths[f"{stage}.sample.max_tokens"] = section.sample.max_tokens
     return lengths
 
 
-def refuse_long(lengths: SampledLengths, positions: int | None, prompt: int = 1) -> None:
-    """Raises ConfigError for completions that do not fit after a prompt of `prompt` tokens."""
+def refuse_long(
+    lengths: SampledLengths, positions: int | None, prompt: int = 1, name: str = ""
+) -> None:
+    """Raises ConfigError for completions that do not fit after a prompt of `prompt` tokens.
+
+    `name` is the id of the problem with that prompt.
+    """
     too_long = {key: n for key, n in lengths.items() if positions and prompt + n > positions}
     if too_long:
         settings = ", ".join(f"{key} is {n}" for key, n in too_long.items())
-        behind = f"; the longest prompt seen has {prompt} tokens" if prompt > 1 else ""
+        behind = f"; the longest prompt, {name}, has {prompt} tokens" if prompt > 1 else ""
         raise ConfigError(
             f"{settings}, but the model ends at {positions} tokens, its prompt included{behind}. "
-            "Lower max_tokens, or raise max_positions of a model that is made here."
+            "Lower max_tokens, leave out such a problem, or raise max_positions of a model that is "
+            "made here."
         )

@@ -11,6 +11,11 @@ from r1kit.tasks import mix
 from r1kit.tasks.general import General
 from r1kit.tasks.general.preference_file import example_file, label_of, pair_of
 
+ANSWERED = (
+    "The general prompts come from files and have no rules: their accuracy is the share of prompts "
+    "that got an answer."
+)
+
 
 def check_data(recipe: Recipe) -> list[str]:
     """Return notes on rows that are left out.
@@ -18,22 +23,24 @@ def check_data(recipe: Recipe) -> list[str]:
     Raises an R1Error for files that are missing or have unusable rows, and for too few questions.
     """
     tasks = mix.load_tasks(recipe, "train")
+    notes = list(tasks.notes)
     if recipe.distill is not None and recipe.distill.data is not None:
         read_conversations(recipe.distill.data)
     if is_students_alone(recipe):
-        return tasks.notes
+        return notes
     if tasks.is_finite:
         mix.load_tasks(recipe, "held_out").distinct(recipe.eval.n_problems)
     for section in (recipe.cold_start, recipe.rejection):
         for source in (section.traces, section.conversations) if section is not None else ():
             if source is not None:
                 check_conversations(source)
-    if recipe.general is not None:
-        _check_general(recipe, recipe.general)
-    return tasks.notes
+    if recipe.general is not None and _check_general(recipe, recipe.general):
+        notes.append(ANSWERED)
+    return notes
 
 
-def _check_general(recipe: Recipe, config: GeneralConfig) -> None:
+def _check_general(recipe: Recipe, config: GeneralConfig) -> bool:
+    """Return True if the general prompts come from files."""
     task = mix.general(recipe, "held_out")
     if task.is_finite:
         mixture = mix.TaskMixture([task], [1.0], recipe.seed, "held_out")
@@ -53,3 +60,4 @@ def _check_general(recipe: Recipe, config: GeneralConfig) -> None:
                 f"Stage {name} has nothing to learn from, as general prompts of your own come "
                 f"without preferences; name a file as {key}, or a judge as final.judge_url."
             )
+    return task.is_finite

@@ -62,6 +62,11 @@ class FileTask(Task):
         question = self.questions[self.epochs[index]]
         return question.problem(self.name, self.verifier, self.instruction)
 
+    def longest(self) -> Problem:
+        """Return the problem with the longest question."""
+        question = max(self.questions, key=lambda item: len(item.text(self.verifier)))
+        return question.problem(self.name, self.verifier, self.instruction)
+
     def verify(self, problem: Problem, answer: str) -> Verdict:
         return self.verifier.verify(problem, answer)
 

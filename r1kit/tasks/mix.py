@@ -93,6 +93,10 @@ class TaskMixture:
     def problems(self, start: int, n: int) -> list[Problem]:
         return [self.problem(index) for index in range(start, start + n)]
 
+    def longest(self) -> list[Problem]:
+        """Return the longest problem of every file."""
+        return [task.longest() for task in self.tasks if isinstance(task, FileTask)]
+
     def verify(self, problem: Problem, answer: str) -> Verdict:
         return self._by_name[problem.task].verify(problem, answer)
 

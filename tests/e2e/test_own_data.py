@@ -11,8 +11,10 @@ from r1kit.config import Recipe
 from r1kit.errors import ConfigError, DataError, TaskError
 from r1kit.model import causal_lm, checkpoint
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import plan
-from r1kit.stages.required_data import check_data
+from r1kit.stages.required_data import ANSWERED, check_data
+from r1kit.tasks import mix
 from r1kit.types import Checkpoint, Json
 from tests.forks import completed
 
@@ -85,8 +87,20 @@ def test_a_plan_of_files_needs_no_stage_to_sample_from() -> None:
     stages = {stage.name: stage for stage in plan(recipe())}
     assert stages["cold_start"].needs == ("base",)
     assert stages["rejection"].needs == ("base",)
+    assert "cold_start.sample.max_tokens" not in sampled_lengths(recipe())
     without = recipe().model_copy(update={"cold_start": None, "reasoning": None})
     assert "rejection" in [stage.name for stage in plan(without)]
+
+
+def test_the_longest_question_of_a_file_must_fit(folder: Path) -> None:
+    with (folder / "sums.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"question": "How many? " * 400, "answer": "1"}) + "\n")
+    tasks = mix.load_tasks(config.load(Path("own.toml")), "train")
+    [first, second] = tasks.longest()
+    assert (first.id, len(first.messages[-1].content)) == ("sums/41", 4000)
+    assert second.task == "words"
+    with pytest.raises(ConfigError, match="the longest prompt, sums/41, has 900 tokens. Lower"):
+        refuse_long({"zero.max_tokens": 200}, 1000, 900, "sums/41")
 
 
 BROKEN = {
@@ -118,7 +132,7 @@ def test_what_is_missing_is_said_before_the_run(folder: Path) -> None:
     def loaded(*settings: str) -> Recipe:
         return config.load(Path("own.toml"), list(settings))
 
-    assert check_data(loaded()) == []
+    assert check_data(loaded()) == [ANSWERED]
     with pytest.raises(
         TaskError, match="fewer than 300 different held_out .*lower eval.n_problems"
     ):
@@ -132,4 +146,4 @@ def test_what_is_missing_is_said_before_the_run(folder: Path) -> None:
     with pytest.raises(ConfigError, match="preference/harmless has nothing .*preference.labels"):
         check_data(config.parse(data, "t"))
     data["final"]["judge_url"] = "http://127.0.0.1:9/v1"
-    assert check_data(config.parse(data, "t")) == []
+    assert check_data(config.parse(data, "t")) == [ANSWERED]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from r1kit.errors import TaskError
+from r1kit.errors import DataError
 from r1kit.files.atomic import replace_file, replace_lines
 from r1kit.files.rows import read_rows
 from r1kit.files.untrusted import (
@@ -99,5 +99,5 @@ def test_files_hold_whatever_there_is(tmp_path: Path) -> None:
 def test_a_row_of_a_data_set_that_is_none_is_named(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n' + hostile.as_bytes({"a": value}))
-    with pytest.raises(TaskError, match="line 2"):
+    with pytest.raises(DataError, match="line 2"):
         list(read_rows(str(path)))
