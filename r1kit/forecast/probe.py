@@ -43,13 +43,11 @@ COUNTED_TOKENS = 32
 WHOLE = 150_000_000
 """weights up to which a model is timed whole; of a larger one some layers are, and extrapolated"""
 FLOPS = 40e9
-"""work of one timed operation, at most: about a second on a core"""
-SECONDS = 0.5
-"""time after which an operation is not repeated"""
-N_REPEATED = 3
-"""timings of an operation, at least: the fastest counts, as others may disturb the machine"""
-N_DECODED = 4
-"""decoding steps per timing"""
+"""work of one timed operation, at most, if it can be smaller: about a second on a core"""
+SECONDS = 1.0
+"""time after which an operation is not repeated a third time"""
+MOST_STEPS = 8
+"""decoding steps per timing, at most"""
 MAX_DECODED = 256
 """decoding steps of all timings of a number of rows, at most"""
 
@@ -295,11 +293,13 @@ def _decode(ranks: Ranks, model: PreTrainedModel, rows: int, context: int) -> fl
     while not engine.counters.completion_tokens:
         engine.step()
 
+    n_steps = int(max(1, min(MOST_STEPS, FLOPS / (2 * model.num_parameters() * rows))))
+
     def decode() -> None:
-        for _ in range(N_DECODED):
+        for _ in range(n_steps):
             engine.step()
 
-    seconds = _seconds(ranks, decode) / N_DECODED
+    seconds = _seconds(ranks, decode) / n_steps
     engine.abort(state)
     return seconds
 
@@ -349,10 +349,9 @@ def _update(ranks: Ranks, work: _Work, model: PreTrainedModel) -> float:
 
 
 def _seconds(ranks: Ranks, run: Callable[[], None]) -> float:
-    """Return the shortest time of a run on the slowest rank, after one run to warm up."""
+    """Return the shortest time of at least two runs on the slowest rank; the first warms up."""
     times: list[float] = []
-    run()
-    while len(times) < N_REPEATED or (sum(times) < SECONDS and len(times) < 20):
+    while len(times) < 2 or (sum(times) < SECONDS and len(times) < 20):
         ranks.gather(None)
         _finish(ranks.device)
         started = time.perf_counter()
