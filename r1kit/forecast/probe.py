@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -16,7 +17,8 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
 from r1kit.engines.local import LocalEngine
@@ -59,6 +61,8 @@ def main(line: Connection) -> None:
             line.send(measure(**request))
     except R1Error as error:
         line.send(error)
+    except Exception as error:
+        line.send(RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
 
 
 def measure(
@@ -91,7 +95,7 @@ def measure(
 def _config(model: ModelConfig) -> Any:
     """Return the transformers config of an existing or a new model."""
     if model.path is not None:
-        return AutoConfig.from_pretrained(find_model(model.path)).get_text_config()
+        return folder.text_config(find_model(model.path))
     with torch.device("meta"):
         built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
     return built.config
@@ -140,6 +144,7 @@ def shape_of(config: Any) -> ModelShape:
         layer_floats=round(layer),
         cell_floats=round(2 * heads * _head_dim(config) + kv + heads),
         outer_floats=round(outer),
+        linear_features=_linear_features(whole),
         max_positions=causal_lm.max_positions(whole),
     )
 
@@ -201,6 +206,16 @@ def _saved(config: Any) -> tuple[float, float]:
         )
     floats = sum(x.numel() for pair in cache.stream.values() for x in pair)
     return sum(sizes.values()) / 4 / COUNTED_TOKENS, floats / COUNTED_TOKENS
+
+
+def _linear_features(model: PreTrainedModel) -> dict[str, int]:
+    """Return inputs plus outputs of the linear layers but the head, by the end of their names."""
+    sums: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and module is not model.get_output_embeddings():
+            last = name.rpartition(".")[2]
+            sums[last] = sums.get(last, 0) + module.in_features + module.out_features
+    return sums
 
 
 def _head_dim(config: Any) -> int:
