@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from r1kit.cli.next_commands import own_command
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
+from r1kit.console.formatting import printable
+from r1kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from r1kit.config import Recipe
+    from r1kit.new_recipe import NewRecipe
     from r1kit.runs.schemas import ForecastStage
     from r1kit.stages.plan import StageSelection
 
@@ -29,6 +37,19 @@ Examples:
   r1 plan mine.toml --machine h100
 
   r1 plan mine.toml --machine 2x24GB --json
+"""
+
+
+INIT_EXAMPLES = """
+Examples:
+
+  r1 init
+
+  r1 init --model Qwen/Qwen2.5-0.5B --data questions.jsonl --out mine.toml
+
+  r1 init --model ./my-model --data gsm8k --hours 8 --max-tokens 512
+
+A row of questions.jsonl: {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
 """
 
 
@@ -77,6 +98,73 @@ def plan(
             print(json.dumps(show.as_json(made, folder), indent=2))
         else:
             console.print(show.picture(made, folder))
+
+
+@app.command(epilog=INIT_EXAMPLES)
+def init(
+    model: Annotated[
+        str | None, typer.Option(help="Model to train: a folder, or a hub id (org/name).")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Questions with answers: a file (.jsonl, .json, .csv, .parquet), "
+            "repository:configuration:split of the hub, or gsm8k, math, countdown-tasks."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the recipe (.toml).")] = None,
+    hours: Annotated[float, typer.Option(min=0.05, help="Hours that the run may take.")] = 1.0,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=8, help="Maximum tokens per completion.")
+    ] = None,
+) -> None:
+    """Write a recipe for your own model and questions that fits this machine."""
+    console = Console()
+    with sentences(console):
+        from r1kit import new_recipe
+        from r1kit.forecast.show import assumptions, totals
+
+        model = model or _ask("model", "Model to train, a folder or a hub id")
+        data = data or _ask("data", "Questions with answers, a file or gsm8k, math")
+        name = new_recipe.name_of(model)
+        file = out or Path(f"{name}.toml")
+        if file.exists():
+            raise ConfigError(f"{file} exists; name another file with --out.")
+        with measuring(console) as on_measured:
+            made = new_recipe.new_recipe(model, data, name, hours, max_tokens, on_measured)
+        try:
+            file.write_text(made.text, encoding="utf-8")
+        except OSError as error:
+            problem = f"{file} cannot be written ({error.strerror}); name another file with --out."
+            raise ConfigError(problem) from None
+        _introduce(made, file, console)
+        console.print(totals(made.forecast, Path("runs") / name))
+        console.print(Text(f"\n{' '.join(assumptions(made.forecast))}", "dim"))
+        r1 = shlex.join(own_command())
+        lines = [f"    {r1} {command} {shlex.quote(str(file))}" for command in ("plan", "run")]
+        sentence = "\nNext: change it, see the whole plan, and run it:"
+        console.print(Text.assemble((sentence, "dim"), "\n", "\n".join(lines)), soft_wrap=True)
+
+
+def _ask(option: str, question: str) -> str:
+    """Ask for a value on a terminal. Raises ConfigError elsewhere."""
+    if not sys.stdin.isatty():
+        raise ConfigError(f"r1 init needs --{option} where it cannot ask.")
+    answer: str = typer.prompt(question).strip()
+    return answer
+
+
+def _introduce(made: NewRecipe, file: Path, console: Console) -> None:
+    """Show what was read of the data: how many questions, and the first one."""
+    problem = made.train.problem(0)
+    question = " ".join(printable(problem.messages[-1].content).split())
+    lines = [
+        f"{made.n_train:,} questions to train on, {made.n_held_out:,} held out. One of them:",
+        f"    {textwrap.shorten(question, 200, placeholder=' ...')}",
+        f"    answer: {textwrap.shorten(printable(problem.answer), 80, placeholder=' ...')}",
+        f"{file} is written.\n",
+    ]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def before_run(

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import r1kit
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
-from r1kit.errors import ComputeError, R1Error
+from r1kit.errors import ComputeError
 from r1kit.files.atomic import replace_file
 from r1kit.forecast.model_shape import ModelShape
 from r1kit.forecast.timings import Timings
@@ -23,7 +23,7 @@ from r1kit.forecast.workload import PromptLengths
 from r1kit.processes.child import Child
 from r1kit.types import Message
 
-FORMAT = 1
+FORMAT = 2
 """version of a cached measurement; another one is measured anew"""
 
 
@@ -106,7 +106,7 @@ def _measure(requests: Sequence[ProbeRequest]) -> Iterator[Measurement]:
         child.line.send([vars(request) for request in requests])
         for _ in requests:
             answer = child.line.recv()
-            if isinstance(answer, R1Error):
+            if isinstance(answer, Exception):
                 raise answer
             yield replace(answer, load=load)
     except (EOFError, OSError):

@@ -23,6 +23,8 @@ MAX_LOGITS = {False: 2**24, True: 2**26}
 SAMPLER_COPIES = 5
 """[R, V] arrays alive while a token is sampled: logits, their gathered copy, scores,
 probabilities, and those again in blocks (engines/local/sampling.py)"""
+BUCKET = 2**24
+"""gradients that are summed over processes at once (model/ranks.py)"""
 KEPT_BUFFERS, FRAGMENT_SHARE = 0.12e9, 0.08
 """bytes of buffers that libraries keep once they have worked; share of the memory that the
 allocator cannot use again (benchmarks/forecast.py)"""
@@ -61,19 +63,18 @@ def weights(shape: ModelShape, precision: Precision) -> float:
     return float(shape.n_parameters * precision.weight)
 
 
-def gradients(shape: ModelShape, precision: Precision) -> float:
-    return float(shape.n_parameters * precision.gradient)
+def gradients(n_trained: int, precision: Precision) -> float:
+    return float(n_trained * precision.gradient)
 
 
-def optimizer(shape: ModelShape, precision: Precision, uses_muon: bool) -> float:
-    """Return the moments: two per weight in AdamW, one in Muon."""
-    n_muon = shape.n_matrices if uses_muon else 0
-    return float((2 * shape.n_parameters - n_muon) * precision.moment)
+def optimizer(n_trained: int, n_muon: int, precision: Precision) -> float:
+    """Return the moments: two per trained weight in AdamW, one for each of `n_muon` in Muon."""
+    return float((2 * n_trained - n_muon) * precision.moment)
 
 
-def masters(shape: ModelShape, precision: Precision) -> float:
-    """Return the fp32 copies of the weights."""
-    return float(shape.n_parameters * precision.master)
+def masters(n_trained: int, precision: Precision) -> float:
+    """Return the fp32 copies of the trained weights."""
+    return float(n_trained * precision.master)
 
 
 def activations(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,20 @@ class ModelShape:
     """the part of `layer_floats` that attention saves per cell of its blocks"""
     outer_floats: int
     """activations saved outside the layers, without the logits"""
+    linear_features: dict[str, int] = field(default_factory=dict)
+    """inputs plus outputs of all linear layers but the head, by the end of their names"""
     max_positions: int | None = None
     """maximum length of a sequence in tokens; None if the model states none"""
+
+
+def n_adapters(shape: ModelShape, r: int, target_modules: str | tuple[str, ...]) -> int:
+    """Return the weights of LoRA adapters of rank r: r for each input and output of a layer."""
+    names = (
+        shape.linear_features
+        if target_modules == "all-linear"
+        else ((target_modules,) if isinstance(target_modules, str) else target_modules)
+    )
+    return r * sum(shape.linear_features.get(name.rpartition(".")[2], 0) for name in names)
 
 
 def approximate_parameters(

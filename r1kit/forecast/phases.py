@@ -33,6 +33,12 @@ class LoadedModel:
     is_gpu: bool = False
     is_checkpointed: bool = False
     """True with gradient checkpointing"""
+    n_adapters: int | None = None
+    """weights of LoRA adapters; None if all weights are trained"""
+
+    @property
+    def n_trained(self) -> int:
+        return self.shape.n_parameters if self.n_adapters is None else self.n_adapters
 
     @property
     def weights(self) -> MemoryParts:
@@ -72,20 +78,25 @@ def training(
 ) -> Phases:
     """Return the phases of a training stage; `others` are held in all of them.
 
-    Gradients are freed after each update. With several processes their sum is computed in a copy;
-    saving copies the moments, and fp32 weights and reference if there are any.
+    Gradients are freed after each update. With several processes they are summed in buckets;
+    saving copies the moments, and fp32 weights and reference if there are any; adapters are merged
+    in a copy of the weights.
     """
-    shape, precision = model.shape, model.precision
-    moments = memory.optimizer(shape, precision, uses_muon)
-    masters = memory.masters(shape, precision)
+    precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
+    moments = memory.optimizer(model.n_trained, n_muon, precision)
+    masters = memory.masters(model.n_trained, precision)
     held = {**model.weights, **others, "fp32 weights": masters, "optimizer": moments}
-    gradients = memory.gradients(shape, precision)
-    muon = MUON_COPIES * shape.n_matrices * precision.moment if uses_muon else 0.0
-    summed = gradients if n_processes > 1 else 0.0
+    gradients = memory.gradients(model.n_trained, precision)
+    muon = MUON_COPIES * n_muon * precision.moment
+    summed = min(gradients, memory.BUCKET * memory.FP32) if n_processes > 1 else 0.0
+    merged = 0.0 if model.n_adapters is None else model.weights["weights"]
     return {
         "learn": {**held, "gradients": gradients, **model.batch(batch)},
         "update": {**held, "gradients": gradients, "copies": max(summed, muon)},
-        "save": {**held, "copies": moments + masters + others.get("reference", 0.0)},
+        "save": {
+            **held,
+            "copies": moments + masters + others.get("reference", 0.0) + merged,
+        },
     }
 
 

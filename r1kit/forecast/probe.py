@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -16,7 +17,8 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
 from r1kit.engines.local import LocalEngine
@@ -43,13 +45,11 @@ COUNTED_TOKENS = 32
 WHOLE = 150_000_000
 """weights up to which a model is timed whole; of a larger one some layers are, and extrapolated"""
 FLOPS = 40e9
-"""work of one timed operation, at most: about a second on a core"""
-SECONDS = 0.5
-"""time after which an operation is not repeated"""
-N_REPEATED = 3
-"""timings of an operation, at least: the fastest counts, as others may disturb the machine"""
-N_DECODED = 4
-"""decoding steps per timing"""
+"""work of one timed operation, at most, if it can be smaller: about a second on a core"""
+SECONDS = 1.0
+"""time after which an operation is not repeated a third time"""
+MOST_STEPS = 8
+"""decoding steps per timing, at most"""
 MAX_DECODED = 256
 """decoding steps of all timings of a number of rows, at most"""
 
@@ -61,6 +61,8 @@ def main(line: Connection) -> None:
             line.send(measure(**request))
     except R1Error as error:
         line.send(error)
+    except Exception as error:
+        line.send(RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
 
 
 def measure(
@@ -93,7 +95,7 @@ def measure(
 def _config(model: ModelConfig) -> Any:
     """Return the transformers config of an existing or a new model."""
     if model.path is not None:
-        return AutoConfig.from_pretrained(find_model(model.path)).get_text_config()
+        return folder.text_config(find_model(model.path))
     with torch.device("meta"):
         built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
     return built.config
@@ -142,6 +144,7 @@ def shape_of(config: Any) -> ModelShape:
         layer_floats=round(layer),
         cell_floats=round(2 * heads * _head_dim(config) + kv + heads),
         outer_floats=round(outer),
+        linear_features=_linear_features(whole),
         max_positions=causal_lm.max_positions(whole),
     )
 
@@ -203,6 +206,16 @@ def _saved(config: Any) -> tuple[float, float]:
         )
     floats = sum(x.numel() for pair in cache.stream.values() for x in pair)
     return sum(sizes.values()) / 4 / COUNTED_TOKENS, floats / COUNTED_TOKENS
+
+
+def _linear_features(model: PreTrainedModel) -> dict[str, int]:
+    """Return inputs plus outputs of the linear layers but the head, by the end of their names."""
+    sums: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and module is not model.get_output_embeddings():
+            last = name.rpartition(".")[2]
+            sums[last] = sums.get(last, 0) + module.in_features + module.out_features
+    return sums
 
 
 def _head_dim(config: Any) -> int:
@@ -295,11 +308,13 @@ def _decode(ranks: Ranks, model: PreTrainedModel, rows: int, context: int) -> fl
     while not engine.counters.completion_tokens:
         engine.step()
 
+    n_steps = int(max(1, min(MOST_STEPS, FLOPS / (2 * model.num_parameters() * rows))))
+
     def decode() -> None:
-        for _ in range(N_DECODED):
+        for _ in range(n_steps):
             engine.step()
 
-    seconds = _seconds(ranks, decode) / N_DECODED
+    seconds = _seconds(ranks, decode) / n_steps
     engine.abort(state)
     return seconds
 
@@ -349,10 +364,9 @@ def _update(ranks: Ranks, work: _Work, model: PreTrainedModel) -> float:
 
 
 def _seconds(ranks: Ranks, run: Callable[[], None]) -> float:
-    """Return the shortest time of a run on the slowest rank, after one run to warm up."""
+    """Return the shortest time of at least two runs on the slowest rank; the first warms up."""
     times: list[float] = []
-    run()
-    while len(times) < N_REPEATED or (sum(times) < SECONDS and len(times) < 20):
+    while len(times) < 2 or (sum(times) < SECONDS and len(times) < 20):
         ranks.gather(None)
         _finish(ranks.device)
         started = time.perf_counter()

@@ -48,7 +48,9 @@ class Forecast:
 
     @property
     def disk(self) -> float:
-        return sum(stage.disk for stage in self.stages)
+        """Bytes of the finished run, and of the resume state of the stage that has most."""
+        resume = max((stage.resume_disk for stage in self.stages), default=0.0)
+        return sum(stage.disk for stage in self.stages) + resume
 
     @property
     def largest(self) -> StageForecast:

@@ -70,6 +70,8 @@ def _candidates(recipe: Recipe) -> Iterator[list[RecipeChange]]:
     yield [{"compute": {"micro_batch_tokens": n}} for n in _halves(tokens, SMALLEST_BATCH)]
     if not recipe.compute.gradient_checkpointing:
         yield [{"compute": {"gradient_checkpointing": True}}]
+    if recipe.lora is None:
+        yield [{"lora": {"r": 16}}]
     yield [{"sampler": {"max_rows": n}} for n in _halves(rows, FEWEST_ROWS)]
     if recipe.compute.dtype == "float32":
         yield [{"compute": {"dtype": "bfloat16"}}]

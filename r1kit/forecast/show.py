@@ -36,14 +36,15 @@ def picture(forecast: Forecast, out: Path) -> RenderableType:
     memory = f"Memory per process in GB, in {forecast.largest.name}, the largest stage"
     time = "Seconds per step; time and price of a stage, its evaluation included"
     parts: list[RenderableType] = [
-        head, Text(), _totals(forecast, out), Text(), Text(memory, "bold"), _memory(forecast),
+        head, Text(), totals(forecast, out), Text(), Text(memory, "bold"), _memory(forecast),
         Text(), Text(time, "bold"), _time(forecast), Text(),
         Text(" ".join(assumptions(forecast)), "dim"),
     ]  # fmt: skip
     return Padding(Group(*parts), (1, 2))
 
 
-def _totals(forecast: Forecast, out: Path) -> Table:
+def totals(forecast: Forecast, out: Path) -> Table:
+    """Return the totals, and what would make the recipe fit."""
     machine, largest = forecast.machine, forecast.largest
     needed = machine.needs(largest.peak)
     n, each = machine.n_processes, f"{largest.peak / GB:.1f} GB"

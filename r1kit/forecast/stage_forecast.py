@@ -13,6 +13,7 @@ from typing import Any
 
 from r1kit.config import FineTuneConfig, OptimConfig, Recipe, RLConfig, SFTConfig
 from r1kit.forecast import memory, phases
+from r1kit.forecast.model_shape import n_adapters
 from r1kit.forecast.phases import LoadedModel, Phases
 from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
 from r1kit.forecast.timings import learn_flops, learning_seconds, sampling_seconds
@@ -30,6 +31,8 @@ ROLLOUT_BYTES = 32
 """bytes per sampled token in a .rollouts file: id, log-probability and text"""
 JUDGED_TOKENS = 32
 """tokens of a general answer, which is short"""
+FROZEN = 2 / 3
+"""time of a forward and backward pass through frozen weights, relative to trained ones"""
 FORWARD = 1 / 3
 """share of a forward pass in the time of a forward and backward pass"""
 
@@ -52,6 +55,8 @@ class StageForecast:
     trained_tokens: float = 0.0
     disk: float = 0.0
     """bytes that stay"""
+    resume_disk: float = 0.0
+    """bytes of resume state, until the stage is finished"""
     phases: Phases = field(default_factory=dict)
     """memory of one process by phase and part, in bytes"""
 
@@ -102,10 +107,15 @@ def _sampled_s(
     return rows, prefill + decoding
 
 
-def _model(facts: ModelFacts, setting: ForecastSetting, is_fp32: bool = False) -> LoadedModel:
+def _model(
+    facts: ModelFacts, setting: ForecastSetting, is_fp32: bool = False, is_new: bool = False
+) -> LoadedModel:
+    """Return a model in memory; a new one is never trained through adapters."""
     is_checkpointed = setting.recipe.compute.gradient_checkpointing
     own = precision(setting.recipe, is_fp32)
-    return LoadedModel(facts.shape, own, facts.program, setting.is_gpu, is_checkpointed)
+    lora = setting.recipe.lora
+    n = None if lora is None or is_new else n_adapters(facts.shape, lora.r, lora.target_modules)
+    return LoadedModel(facts.shape, own, facts.program, setting.is_gpu, is_checkpointed, n)
 
 
 def _base(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
@@ -116,7 +126,7 @@ def _base(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
         return StageForecast(
             stage.name, save_s=weights / SAVED_PER_S, disk=weights, phases={"save": model.weights}
         )
-    model, config = _model(facts, setting, is_fp32=True), recipe.base
+    model, config = _model(facts, setting, is_fp32=True, is_new=True), recipe.base
     student = next((s for s in _students(recipe) if stage.name == f"distill/{s.name}/base"), None)
     n_tokens = config.tokens if student is None else student.tokens
     n_steps = math.ceil(n_tokens / config.batch_tokens)
@@ -142,26 +152,29 @@ def _supervised(
     batch = text_batch(per_update, setting.recipe.compute.micro_batch_tokens, scored_share)
     uses_muon = optim.optimizer == "muon"
     trained = phases.training(model, batch, uses_muon, setting.n_processes, others)
-    saved = _checkpoint(facts, model, uses_muon)
+    weights, resume = _checkpoint(model, uses_muon)
     n_saved = math.ceil(forecast.n_steps / checkpoint_every)
     return replace(
         forecast,
         learn_s=learning_seconds(
-            facts.timings, per_update * _slower(setting), per_update / max(1, batch.tokens), 1
+            facts.timings, per_update * _slower(model), per_update / max(1, batch.tokens), 1
         ),
-        save_s=saved / SAVED_PER_S * n_saved,
-        disk=forecast.disk + _n_kept(setting, n_saved) * saved,
+        save_s=(weights + resume) / SAVED_PER_S * n_saved,
+        disk=forecast.disk + _n_kept(setting, n_saved) * weights,
+        resume_disk=_n_kept(setting, n_saved) * resume,
         phases={**forecast.phases, **trained},
     )
 
 
 def _checkpoint(
-    facts: ModelFacts, model: LoadedModel, uses_muon: bool, n_references: int = 0
-) -> float:
-    """Return the bytes of a checkpoint: weights, their fp32 copies, moments and the reference."""
-    weights = memory.weights(facts.shape, model.precision)
-    moments = memory.optimizer(facts.shape, model.precision, uses_muon)
-    return weights * (1 + n_references) + moments + memory.masters(facts.shape, model.precision)
+    model: LoadedModel, uses_muon: bool, has_reference: bool = False
+) -> tuple[float, float]:
+    """Return the bytes of a checkpoint: the weights; moments, fp32 weights and the reference."""
+    precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
+    moments = memory.optimizer(model.n_trained, n_muon, precision)
+    reference = model.n_trained * precision.weight * has_reference
+    masters = memory.masters(model.n_trained, precision)
+    return memory.weights(model.shape, precision), moments + masters + reference
 
 
 def _n_kept(setting: ForecastSetting, n_saved: int) -> int:
@@ -169,8 +182,13 @@ def _n_kept(setting: ForecastSetting, n_saved: int) -> int:
     return n_saved if keeps_all else min(N_KEPT, n_saved)
 
 
-def _slower(setting: ForecastSetting) -> float:
-    return RECOMPUTED if setting.recipe.compute.gradient_checkpointing else 1.0
+def _slower(model: LoadedModel) -> float:
+    """Return the time of a forward and backward pass relative to the measured one.
+
+    Of three parts, frozen weights need two: they have no gradient of their own.
+    """
+    share = 1.0 if model.n_adapters is None else FROZEN
+    return share * (RECOMPUTED if model.is_checkpointed else 1.0)
 
 
 def _reinforce(
@@ -184,13 +202,14 @@ def _reinforce(
     weights = memory.weights(facts.shape, model.precision)
     has_reference, uses_muon = config.kl_beta > 0, config.optim.optimizer == "muon"
     engine = model.sampler(rows, facts.prompts.longest + config.max_tokens)
-    others = {"reference": weights * has_reference, "judges": weights * n_judges}
+    reference = model.n_trained * model.precision.weight * has_reference  # adapters share the rest
+    others = {"reference": reference, "judges": weights * n_judges}
     cached = {**others, "KV cache": engine["KV cache"]}
     trained = phases.training(model, work.micro_batch, uses_muon, n, cached)
     optimizer = {"optimizer": trained["learn"]["optimizer"]}
-    passes = _slower(setting) + FORWARD * has_reference
+    passes = _slower(model) + FORWARD * has_reference
     learned = work.tokens * passes * _longer(facts, length)
-    saved = _checkpoint(facts, model, uses_muon, int(has_reference))
+    saved, resume = _checkpoint(model, uses_muon, has_reference)
     n_saved = math.ceil(config.n_steps / config.checkpoint_every)
     n_completions = config.n_steps * n_sampled
     return StageForecast(
@@ -199,10 +218,11 @@ def _reinforce(
         sample_s=sample_s,
         learn_s=learning_seconds(facts.timings, learned, work.n_batches, config.updates_per_step),
         publish_s=facts.timings.publish,
-        save_s=saved / SAVED_PER_S * n_saved,
+        save_s=(saved + resume) / SAVED_PER_S * n_saved,
         sampled_tokens=n_completions * length,
         trained_tokens=n_completions * (facts.prompts.mean + length),
         disk=_n_kept(setting, n_saved) * saved,
+        resume_disk=_n_kept(setting, n_saved) * resume,
         phases={"sample": {**model.weights, **others, **optimizer, **engine}, **trained},
     )
 

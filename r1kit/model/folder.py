@@ -105,14 +105,14 @@ def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
-    """Return a model's vocabulary size and EOS token ids, without reading its weights.
+def text_config(path: str | Path) -> Any:
+    """Return transformers' config of a language model, without reading its weights.
 
-    Raises CheckpointError if its config cannot be read.
+    Raises CheckpointError if it cannot be read.
     """
     try:
         with gguf_file.opening(path) as (name, extra):
-            config = AutoConfig.from_pretrained(
+            return AutoConfig.from_pretrained(
                 name, trust_remote_code=False, **extra
             ).get_text_config()
     except CheckpointError:
@@ -120,6 +120,11 @@ def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]
     except Exception as error:  # transformers raises anything on a foreign config
         problem = f"{path} has no config.json that can be read ({first_line(error)})."
         raise CheckpointError(problem) from None
+
+
+def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:
+    """Return a model's vocabulary size and EOS token ids; raises as `text_config` does."""
+    config = text_config(path)
     generation = None
     with contextlib.suppress(OSError):  # most folders of new models have none, a GGUF file never
         generation = GenerationConfig.from_pretrained(path)

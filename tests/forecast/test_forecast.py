@@ -33,7 +33,9 @@ def test_a_round_recipe_by_hand() -> None:
     sampled = 10 * 32 * 20 + 10 * 20  # ten steps, and ten held-out problems
     assert zero.sampled_tokens == sampled
     assert zero.trained_tokens == 10 * 32 * 30
-    assert zero.disk == 4000 + 8000  # one checkpoint, after ten steps
+    # One checkpoint, after ten steps, with its resume state until the end.
+    assert (zero.disk, zero.resume_disk) == (4000, 8000)
+    assert forecast.disk == 4000 + 4000 + 8000
     assert zero.phases["sample"]["KV cache"] == 32 * (12 + 20) * 16 * 4
     assert zero.phases["learn"]["logits"] == (3 * (100 / 30 * 20) + 8) * 50 * 4
     assert zero.seconds == pytest.approx(10 * zero.step_s + zero.evaluate_s + zero.save_s)
@@ -52,7 +54,7 @@ def test_a_kl_term_holds_a_reference() -> None:
     without = made({}, 1e9).stages[1]
     assert with_kl.phases["learn"]["reference"] == 4000
     assert with_kl.learn_s > without.learn_s
-    assert with_kl.disk == without.disk + 4000
+    assert with_kl.resume_disk == without.resume_disk + 4000
 
 
 def test_the_one_change_is_the_mildest_that_fits() -> None:

@@ -1,5 +1,6 @@
 """The parts of the memory, by hand, and as autograd itself counts them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from transformers import (
 
 from r1kit.forecast import memory, phases
 from r1kit.forecast.memory import MicroBatch, Precision
+from r1kit.forecast.model_shape import n_adapters
 from r1kit.forecast.phases import LoadedModel
 from r1kit.forecast.probe import cut, random_model, shape_of
 from r1kit.model.head import max_logits
@@ -37,14 +39,14 @@ def test_the_parts_by_hand() -> None:
     half = Precision(weight=2, master=4)
     batch = MicroBatch(tokens=70, cells=100, scored=60)
     assert memory.weights(SHAPE, half) == 2000
-    assert memory.optimizer(SHAPE, Precision(), uses_muon=False) == 8000
-    assert memory.optimizer(SHAPE, Precision(), uses_muon=True) == 4 * (2 * 400 + 600)
+    assert memory.optimizer(1000, 0, Precision()) == 8000
+    assert memory.optimizer(1000, 600, Precision()) == 4 * (2 * 400 + 600)
     # Per layer 70 x 100, 30 further cells x 30 and the copied output 70 x 8; outside 70 x 20.
     assert memory.activations(SHAPE, batch, Precision()) == 4 * (2 * (7000 + 900 + 560) + 1400)
     checkpointed = 4 * (2 * 70 * 8 + 7000 + 900 + 560 + 1400)
     assert memory.activations(SHAPE, batch, Precision(), is_checkpointed=True) == checkpointed
-    assert memory.masters(SHAPE, half) == 4000
-    assert memory.masters(SHAPE, Precision()) == 0
+    assert memory.masters(1000, half) == 4000
+    assert memory.masters(1000, Precision()) == 0
     assert memory.logits(SHAPE, batch) == (3 * 60 * 50 + 8 * 50) * 4
     large = MicroBatch(10**6, 10**6, 10**6)
     assert memory.logits(SHAPE, large) == (2 * 2**24 + 8 * 50) * 4
@@ -67,6 +69,10 @@ def test_the_phases_hold_what_is_alive() -> None:
     assert made["save"]["copies"] == 8000  # the moments
     held = 100 + 50 + 4000 + 8000
     assert phases.peak(made) == ("learn", held + 4000 + 8800 + (3 * 10 + 8) * 50 * 4)
+    adapted = replace(model, n_adapters=50)
+    lora = phases.training(adapted, MicroBatch(10, 10, 10), False, 1, {})
+    assert (lora["learn"]["gradients"], lora["learn"]["optimizer"]) == (200, 400)
+    assert lora["save"]["copies"] == 400 + 4000  # the moments, and the merged weights
     alone = phases.training(model, MicroBatch(10, 10, 10), False, 1, {})
     assert alone["update"]["copies"] == 0
 
@@ -81,6 +87,9 @@ def test_a_llama_is_counted_as_its_formula_says() -> None:
     assert shape.layer_floats == 4 * h + 2 * q + 2 * k + a + 4 * f + 2
     assert shape.cell_floats == 2 * q + 2 * k + a
     assert shape.max_positions == 256
+    linear = {"q": h + q, "k": h + k, "v": h + k, "o": q + h}
+    assert n_adapters(shape, 4, ("q_proj", "v_proj")) == 4 * 3 * (linear["q"] + linear["v"])
+    assert n_adapters(shape, 1, "all-linear") == 3 * (sum(linear.values()) + 3 * (h + f))
 
 
 def test_an_untied_head_and_idle_experts_do_not_multiply_twice() -> None:

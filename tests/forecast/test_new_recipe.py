@@ -1,0 +1,66 @@
+"""`r1 init`: a recipe for one's own model and questions, tried on a tiny model."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from r1kit import cli
+from r1kit.config import load, parse
+from r1kit.new_recipe import MOST_STEPS, name_of
+from r1kit.tasks import mix
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "sums.jsonl"
+    rows = [{"question": f"What is {n} + 3?", "answer": str(n + 3)} for n in range(60)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def test_the_recipe_runs_and_says_what_it_needs(
+    folder: Path, questions: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.toml"
+    command = ["init", "--model", str(folder), "--data", str(questions), "--out", str(out),
+               "--hours", "0.1", "--max-tokens", "16"]  # fmt: skip
+    answer = CliRunner().invoke(cli.app, command)
+    assert answer.exit_code == 0, answer.output
+    assert "held out" in answer.output
+    assert f"run {out}" in answer.output.replace("\n", "")
+    recipe = load(out)
+    for split in ("train", "held_out"):
+        mix.load_tasks(recipe, split)
+    assert 20 <= recipe.zero.n_steps <= MOST_STEPS
+    assert recipe.zero.max_tokens == recipe.eval.max_tokens == 16
+    what, takes, needs = out.read_text(encoding="utf-8").splitlines()[:3]
+    assert what.startswith("# R1-Zero on")
+    assert takes.startswith("# Takes: ")
+    assert needs.startswith("# Needs: ")
+    again = CliRunner().invoke(cli.app, command)
+    assert again.exit_code == 2
+    assert "exists" in again.stderr
+
+
+def test_what_is_missing_is_one_sentence(folder: Path, questions: Path, tmp_path: Path) -> None:
+    nothing = CliRunner().invoke(cli.app, ["init"])
+    assert nothing.exit_code == 2
+    assert nothing.stderr == "error: r1 init needs --model where it cannot ask.\n"
+    for model, data in ((tmp_path / "no", questions), (folder, tmp_path / "no.jsonl")):
+        out = tmp_path / "never.toml"
+        options = ["--model", str(model), "--data", str(data), "--out", str(out)]
+        answer = CliRunner().invoke(cli.app, ["init", *options])
+        assert answer.exit_code in (2, 3)
+        assert answer.stderr.startswith("error: ")
+        assert not out.exists()
+
+
+def test_a_name_is_made_of_any_model() -> None:
+    assert name_of("HuggingFaceTB/SmolLM2-135M") == "smollm2-135m-zero"
+    assert name_of("./모델/") == "model-zero"
+    for model in ("a/b", "x" * 500, "..", "\ud800"):
+        recipe = {"name": name_of(model), "tasks": [{"name": "equation"}]}
+        assert parse(tomllib.loads(f"name = {json.dumps(recipe['name'])}") | recipe, "t")
