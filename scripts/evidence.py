@@ -23,6 +23,7 @@ from typing import Any
 
 from r1kit import claims
 from r1kit.config import load
+from r1kit.console import markdown_text
 from r1kit.console.formatting import duration
 from r1kit.files.atomic import to_json
 from r1kit.files.json_lines import read_lines
@@ -151,7 +152,7 @@ def summary(runs: list[RunContents], name: str, out: Path) -> str:
         parts += [f"![{picture.title}]({picture.key}.png)", picture.caption]
     parts += ["## What the paper claims", markdown.claims(list(map(claim_line, rows)))]
     for table in tables(runs):
-        parts += [f"## {table.title}", markdown.table(table.head, table.rows), table.note]
+        parts += [f"## {table.title}", markdown_text.table(table.head, table.rows), table.note]
     return "\n\n".join(filter(None, parts)) + "\n\n"
 
 
@@ -167,7 +168,7 @@ def origin(runs: list[RunContents], recipe: Path) -> str:
     parts = [
         ORIGIN,
         f"Time: {took}. Readable completions: [samples.md](samples.md). Made by:",
-        markdown.fenced(again),
+        markdown_text.fenced(again),
         f"Machine and versions: {', '.join(f'{key} {session[key]}' for key in MACHINE)}.",
     ]
     return "\n\n".join(parts) + "\n"

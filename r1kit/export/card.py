@@ -15,12 +15,12 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
 
 from r1kit import __version__
+from r1kit.console.markdown_text import escape, fenced, table
 from r1kit.files.atomic import CARD, MARKER
 from r1kit.files.checksums import of_file
 from r1kit.files.untrusted import replace_surrogates
 from r1kit.model.find import HUB_TIMEOUT_S
 from r1kit.renderers.thinking import END_THINK, THINK
-from r1kit.report.markdown import escape, fenced, table
 from r1kit.runs.run_reader import newest_checkpoint
 from r1kit.runs.schemas import CheckpointFile
 from r1kit.runs.stage_specs import STAGES, family

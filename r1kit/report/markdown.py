@@ -6,10 +6,9 @@ escaped, so that none of it is read as markup.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from r1kit.console.formatting import printable
+from r1kit.console.markdown_text import escape, fenced, table
 from r1kit.report.facts import ClaimLine, Comparison, Facts, ShownCompletion
 from r1kit.report.figures import Picture
 
@@ -45,24 +44,6 @@ def render(facts: Facts, pictures: Sequence[Picture], curves: str | None) -> str
     parts += ["## Where it comes from", table(("", ""), facts.environment)]
     parts += ["## Make it again", fenced(facts.command)]
     return "\n\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return the text as one line, escaped for Markdown and HTML."""
-    return re.sub(r"([\\`*_\[\]<>|~&$])", r"\\\1", " ".join(printable(text).split()))
-
-
-def fenced(text: str) -> str:
-    """Return a code block that the text cannot close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{printable(text)}\n{fence}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; its cells are escaped."""
-    lines = [head, ["---"] * len(head), *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def claims(lines: Sequence[ClaimLine]) -> str:

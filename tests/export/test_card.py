@@ -3,6 +3,8 @@
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,9 @@ def test_the_code_of_the_card_opens_the_model(
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(code, "README.md", "exec"), {})
     assert "What is 27 + 14?" in printed.getvalue()
+
+
+def test_a_card_needs_no_package_for_reports() -> None:
+    """Every run writes cards, also in an install without the extras for drawing."""
+    code = "import sys; sys.modules['matplotlib'] = None; import r1kit.export.card"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,10 +20,10 @@ from rich.console import Console
 
 from r1kit import report
 from r1kit.config import parse
+from r1kit.console.markdown_text import escape, fenced
 from r1kit.diagnose import Finding
 from r1kit.report import figures, plots
 from r1kit.report.facts import costs, gather, promise, together
-from r1kit.report.markdown import escape, fenced
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
 from r1kit.types import Json
