@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
 
 from r1kit import __version__
 from r1kit.console.markdown_text import escape, fenced, table
@@ -164,11 +165,16 @@ def inherited(model: Path | str) -> dict[str, Any]:
     return facts | {"base_model": model} if isinstance(model, str) else facts
 
 
+@cache
 def _hub_card(hub_id: str) -> str | None:
-    """Return the file of a card from the hub, or None if there is none or no network."""
+    """Return the file of a card from the hub, or None if there is none or no network.
+
+    The hub is asked once in a process: a download without network tries again for half a minute.
+    """
     cached = try_to_load_from_cache(hub_id, CARD)
     if cached is None:  # not known; a card known not to exist is another value
         with contextlib.suppress(Exception):  # what the hub's client raises depends on its version
+            HfApi().model_info(hub_id, timeout=HUB_TIMEOUT_S)
             return hf_hub_download(hub_id, CARD, etag_timeout=HUB_TIMEOUT_S)
     return cached if isinstance(cached, str) else None
 

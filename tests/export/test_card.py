@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -111,6 +112,24 @@ def test_license_and_languages_are_those_of_the_bases_card(
     if content is not None:
         (tmp_path / CARD).write_text(content, encoding="utf-8")
     assert card.inherited(tmp_path) == stated
+
+
+def test_without_network_the_hub_is_asked_once_and_a_card_does_not_wait() -> None:
+    """A download without network tries again for half a minute, at every checkpoint."""
+    code = """
+import time
+from r1kit.export.card import inherited
+
+start = time.monotonic()
+for _ in range(3):
+    assert inherited("nobody/nothing") == {"base_model": "nobody/nothing"}
+print(time.monotonic() - start)
+"""
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}  # nobody listens there
+    output = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert float(output) < 8
 
 
 def test_the_lineage_is_the_ancestors_in_order_with_checksums(tmp_path: Path) -> None:
