@@ -19,7 +19,7 @@ from r1kit.cli.next_commands import own_command
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
 from r1kit.console.formatting import printable
-from r1kit.errors import ConfigError
+from r1kit.errors import ComputeError, ConfigError
 
 if TYPE_CHECKING:
     from r1kit.config import Recipe
@@ -172,7 +172,8 @@ def before_run(
 ) -> Mapping[str, ForecastStage]:
     """Print the forecast of a long run that has not begun; return it, or the one it began with.
 
-    It is about the selected stages alone.
+    It is about the selected stages alone. A machine on which it cannot be measured starts the run
+    without it.
     """
     from r1kit.forecast import show
     from r1kit.forecast.before_run import is_long
@@ -180,14 +181,25 @@ def before_run(
     from r1kit.forecast.recipe_forecast import forecast
     from r1kit.runs.run_reader import read_forecast
 
-    if (folder / "manifest.json").exists() and selection.again is None:
+    if _has_begun(folder) and selection.again is None:
         return read_forecast(folder)
     if not is_long(recipe, selection):
         return {}
-    with measuring(console) as on_measured:
-        made = forecast(recipe, on_measured=on_measured).only(selection)
+    try:
+        with measuring(console) as on_measured:
+            made = forecast(recipe, on_measured=on_measured).only(selection)
+    except ComputeError as error:
+        console.print(Text(f"The run starts without a plan. {error}", "dim"), soft_wrap=True)
+        return {}
     console.print(show.picture(made, folder))
     return planned(made)
+
+
+def _has_begun(folder: Path) -> bool:
+    try:
+        return (folder / "manifest.json").exists()
+    except OSError:  # an impossible path, which the run refuses with its sentence
+        return False
 
 
 @contextmanager

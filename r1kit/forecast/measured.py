@@ -25,6 +25,7 @@ from r1kit.types import Message
 
 FORMAT = 2
 """version of a cached measurement; another one is measured anew"""
+REMEDY = "lower compute.micro_batch_tokens, or state the hardware: r1 plan --machine 1x24GB"
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,7 @@ def _measure(requests: Sequence[ProbeRequest]) -> Iterator[Measurement]:
             yield replace(answer, load=load)
     except (EOFError, OSError):
         raise ComputeError(
-            f"The measurement has ended{child.how()}; is the memory used up? State the hardware "
-            "instead, for example --machine 1x24GB, or lower compute.micro_batch_tokens."
+            f"The measurement has ended{child.how()}; is the memory used up? If so, {REMEDY}."
         ) from None
     finally:
         child.close()

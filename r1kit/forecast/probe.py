@@ -22,8 +22,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
 from r1kit.engines.local import LocalEngine
-from r1kit.errors import R1Error
-from r1kit.forecast.measured import Measurement
+from r1kit.errors import ComputeError, R1Error
+from r1kit.forecast.measured import REMEDY, Measurement
 from r1kit.forecast.model_shape import ModelShape
 from r1kit.forecast.timings import Timings
 from r1kit.forecast.workload import PromptLengths, prompts_of
@@ -38,6 +38,7 @@ from r1kit.model.ranks import Ranks
 from r1kit.model.roles import roles_of
 from r1kit.renderers import renderer_of
 from r1kit.renderers.adopt import adopt_template
+from r1kit.stages.out_of_memory import is_out_of_memory
 from r1kit.train.optim import make_optimizers
 from r1kit.types import Message, Request, SamplingParams
 
@@ -62,7 +63,10 @@ def main(line: Connection) -> None:
     except R1Error as error:
         line.send(error)
     except Exception as error:
-        line.send(RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+        if is_out_of_memory(error):
+            line.send(ComputeError(f"Measuring the model has used up the memory; {REMEDY}."))
+        else:
+            line.send(RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
 
 
 def measure(

@@ -98,8 +98,8 @@ def _disk(forecast: Forecast, out: Path) -> Text:
 
 def free_disk(out: Path) -> float | None:
     """Return the free bytes where the run is to be written; None if unknown."""
-    place = next((path for path in (out, *out.absolute().parents) if path.exists()), None)
     try:
+        place = next((path for path in (out, *out.absolute().parents) if path.exists()), None)
         return None if place is None else float(shutil.disk_usage(place).free)
     except OSError:
         return None

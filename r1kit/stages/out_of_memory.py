@@ -28,7 +28,7 @@ def explaining_out_of_memory(recipe: Recipe, stage: str, n_processes: int) -> It
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         changes = smaller_settings(recipe, n_processes, while_sampling=_is_sampling(error))
         remedy = f"set {', or '.join(changes)}" if changes else "use a smaller model"
@@ -53,7 +53,8 @@ def smaller_settings(recipe: Recipe, n_processes: int, while_sampling: bool) -> 
     return list(filter(None, [*(sampler if while_sampling else learner), *both]))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if an allocation failed, of Python or of torch on any device."""
     is_torch = isinstance(error, torch.OutOfMemoryError) or _CPU_MESSAGE in str(error)
     return is_torch or isinstance(error, MemoryError)
 

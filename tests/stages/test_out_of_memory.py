@@ -66,5 +66,8 @@ def test_a_run_whose_memory_is_used_up_says_what_to_change(tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     text = " ".join(done.stderr.split())
     assert done.returncode == 6, text
+    assert "The run starts without a plan. Measuring the model has used up the memory" in " ".join(
+        done.stdout.split()
+    )
     assert "The memory is used up in stage base; set compute.micro_batch_tokens = 100000" in text
     assert "Traceback" not in text
