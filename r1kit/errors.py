@@ -47,6 +47,11 @@ EXTRAS = {
 """maps a package that r1kit imports only where it is needed to the extra that installs it"""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of the message of any error, at most 200 characters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+
+
 class R1Error(Exception):
     """Base class of all errors a user can cause or fix. The message is one or two sentences."""
 

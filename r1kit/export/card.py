@@ -13,14 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
 
 from r1kit import __version__
 from r1kit.console.markdown_text import escape, fenced, table
 from r1kit.files.atomic import CARD, MARKER
 from r1kit.files.checksums import of_file
+from r1kit.files.hub import HUB_TIMEOUT_S
 from r1kit.files.untrusted import replace_surrogates
-from r1kit.model.find import HUB_TIMEOUT_S
+from r1kit.model.find import why_not_on_hub
 from r1kit.renderers.thinking import END_THINK, THINK
 from r1kit.runs.run_reader import newest_checkpoint
 from r1kit.runs.schemas import CheckpointFile
@@ -172,9 +173,9 @@ def _hub_card(hub_id: str) -> str | None:
     The hub is asked once in a process: a download without network tries again for half a minute.
     """
     cached = try_to_load_from_cache(hub_id, CARD)
-    if cached is None:  # not known; a card known not to exist is another value
+    # None is not known; a card known not to exist is another value.
+    if cached is None and why_not_on_hub(hub_id) is None:
         with contextlib.suppress(Exception):  # what the hub's client raises depends on its version
-            HfApi().model_info(hub_id, timeout=HUB_TIMEOUT_S)
             return hf_hub_download(hub_id, CARD, etag_timeout=HUB_TIMEOUT_S)
     return cached if isinstance(cached, str) else None
 

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from r1kit.errors import DataError, require
+from r1kit.errors import DataError, first_line, require
 from r1kit.files.json_lines import JsonRow
 
 HUB_TIMEOUT_S = 5.0
+_TRUE = {"1", "ON", "YES", "TRUE"}
 REMEDY = "connect once to download it, or set the path to a local copy"
 
 
@@ -43,12 +44,16 @@ def hub_rows(source: str) -> Iterator[JsonRow]:
     except Exception as error:  # the library may raise anything, above all offline
         if why is not None:
             raise DataError(f"{source} {why}.") from None
-        cause = error.__cause__ or error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        reason = first_line(error.__cause__ or error)
         raise DataError(
             f"{source} could not be loaded ({reason}); write it as repository:configuration:split, "
             "or name a file."
         ) from None
+
+
+def is_offline(*names: str) -> bool:
+    """True if one of these environment variables is set to a word for true."""
+    return any(os.environ.get(name, "").upper() in _TRUE for name in names)
 
 
 def _load(datasets: Any, repository: str, configuration: str | None, split: str) -> Any:
@@ -62,7 +67,7 @@ def _load(datasets: Any, repository: str, configuration: str | None, split: str)
 
 def _why_not_on_hub(repository: str) -> str | None:
     """Return why the hub does not give a data set, in a phrase; None if it does."""
-    if any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")):
+    if is_offline("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         return f"is not on this machine, and HF_HUB_OFFLINE is set; {REMEDY}"
     from huggingface_hub import HfApi, errors
 
@@ -73,7 +78,7 @@ def _why_not_on_hub(repository: str) -> str | None:
     except errors.RepositoryNotFoundError:
         return "is no data set of the hub, or a private one, which needs `hf auth login`"
     except Exception as error:  # what the hub's client raises depends on its version
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         return f"is not on this machine, and the hub cannot be reached ({reason}); {REMEDY}"
     return None
 

@@ -13,8 +13,7 @@ from typing import Any
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-from r1kit.errors import CheckpointError, require
-from r1kit.model import folder
+from r1kit.errors import CheckpointError, first_line, require
 from r1kit.model.find import ADAPTER_CONFIG, find_model
 from r1kit.runs.validated import read_json
 
@@ -95,7 +94,7 @@ def merge_into(base: PreTrainedModel, path: Path) -> None:
 def _reason(error: Exception) -> str:
     """Return the first line of the message that is no heading."""
     lines = [line for line in str(error).splitlines() if not line.rstrip().endswith(":")]
-    return folder.first_line(ValueError("\n".join(lines)) if lines else error)
+    return first_line(ValueError("\n".join(lines)) if lines else error)
 
 
 def _config(path: Path) -> dict[str, Any]:

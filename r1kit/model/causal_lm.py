@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from r1kit.config import DeepseekV3Config, ModelConfig
-from r1kit.errors import CheckpointError, R1Error
+from r1kit.errors import CheckpointError, R1Error, first_line
 from r1kit.model import attention, folder, gguf_file
 from r1kit.model.folder import declared_eos_ids
 from r1kit.model.norm import replace_norms
@@ -114,7 +114,7 @@ def open_model(
                 "an architecture that is part of transformers."
             ) from None
         raise CheckpointError(
-            f"{path} does not open as a Hugging Face language model ({folder.first_line(error)}); "
+            f"{path} does not open as a Hugging Face language model ({first_line(error)}); "
             "name a folder with config.json and model.safetensors, a .gguf file, or a hub id."
         ) from None
     if extra:

@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from r1kit.errors import CheckpointError
+from r1kit.errors import CheckpointError, first_line
 from r1kit.files.atomic import (
     CARD,
     MARKER,
@@ -150,7 +150,7 @@ def restoring(path: Path) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGE, SafetensorError) as error:
-        reason = f"{type(error).__name__}: {folder.first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise CheckpointError(
             f"The resume state in {path / 'resume'} is damaged ({reason}); {folder.REMEDY}."
         ) from None

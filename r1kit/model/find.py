@@ -9,15 +9,14 @@ import os
 import re
 from pathlib import Path
 
-from r1kit.errors import CheckpointError, require
+from r1kit.errors import CheckpointError, first_line, require
+from r1kit.files.hub import HUB_TIMEOUT_S, is_offline
 from r1kit.files.text_files import did_you_mean
 from r1kit.runs.run_reader import newest_checkpoint
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(f"{_PART}/{_PART}")
 _GGUF_PART = re.compile(r"-\d{5}-of-(?!00001$)\d{5}$")
-_TRUE = {"1", "ON", "YES", "TRUE"}
-HUB_TIMEOUT_S = 5.0
 ADAPTER_CONFIG = "adapter_config.json"
 """file in which peft describes an adapter"""
 
@@ -100,16 +99,16 @@ def _refuse_missing(name: str) -> None:
         )
     if _is_downloaded(name):
         return
-    if _is_offline():
+    if is_offline("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         raise CheckpointError(
             f"There is no folder {name}, and the hub model of that name is not on this machine; "
             "allow the download (HF_HUB_OFFLINE is set), copy it here, or name a folder."
         )
-    if why := _why_not_on_hub(name):
+    if why := why_not_on_hub(name):
         raise CheckpointError(f"There is no folder {name} here, and {why}")
 
 
-def _why_not_on_hub(hub_id: str) -> str | None:
+def why_not_on_hub(hub_id: str) -> str | None:
     """Query the hub before transformers does, which retries for half a minute and logs each try."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
@@ -122,14 +121,9 @@ def _why_not_on_hub(hub_id: str) -> str | None:
     except errors.EntryNotFoundError:
         return "on the hub it holds no model (no config.json); download a .gguf file to open one."
     except Exception as error:  # what the hub's client raises depends on its version
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         return f"the hub cannot be asked ({reason}); see whether path and network are right."
     return None
-
-
-def _is_offline() -> bool:
-    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(name, "").upper() in _TRUE for name in names)
 
 
 def _is_downloaded(hub_id: str) -> bool:

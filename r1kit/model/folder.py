@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
-from r1kit.errors import CheckpointError
+from r1kit.errors import CheckpointError, first_line
 from r1kit.files.atomic import MARKER
 from r1kit.files.checksums import of_files
 from r1kit.model import gguf_file
@@ -147,8 +147,3 @@ def require_same_tokenizer(path: Path, tokenizer: PreTrainedTokenizerBase) -> No
             f"The tokenizer in {path} is not the one the model was trained with; restore its "
             "tokenizer files, or use another checkpoint."
         )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of the error message, at most 200 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")

@@ -18,7 +18,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from r1kit.errors import CheckpointError
+from r1kit.errors import CheckpointError, first_line
 from r1kit.model.find import is_gguf
 
 
@@ -40,7 +40,7 @@ def opening(path: Path | str) -> Iterator[tuple[str, dict[str, str]]]:
             with contextlib.redirect_stderr(io.StringIO()), _parsing_once():
                 yield folder, {"gguf_file": link.name}
         except Exception as error:  # transformers and gguf raise anything on foreign files
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+            reason = first_line(error)
             raise CheckpointError(
                 f"The GGUF file {path} does not open ({reason.replace(str(link), 'it')}); name a "
                 "Hugging Face folder or hub id of the model instead."

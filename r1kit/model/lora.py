@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from r1kit.config import LoraConfig
-from r1kit.errors import ConfigError, require
-from r1kit.model import folder
+from r1kit.errors import ConfigError, first_line, require
 from r1kit.model.roles import routers_of
 
 ADAPTER = "default"
@@ -53,7 +52,7 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig, seed: str) -> None:
         except ValueError as error:
             raise ConfigError(
                 f"lora.target_modules does not fit a {type(model).__name__} "
-                f'({folder.first_line(error)}); set it to "all-linear".'
+                f'({first_line(error)}); set it to "all-linear".'
             ) from None
     if any(is_adapted(module) for module in _ends(model)):
         raise ConfigError(

@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from r1kit.errors import R1Error, RunError
+from r1kit.errors import R1Error, RunError, first_line
 from r1kit.files.atomic import read_file, unsealed
 from r1kit.files.json_lines import damaged_line_error, read_lines
 
@@ -77,8 +77,7 @@ def _described(reason: BaseException, skip: int = 0) -> str:
         location = ".".join(map(str, first["loc"][skip:]))
         problem = first["msg"].replace("Input should", "it should")
         return f"{location}: {problem}" if location else problem
-    text = str(reason).strip() or type(reason).__name__
-    return text.splitlines()[0][:200].rstrip(".")
+    return first_line(reason)
 
 
 @cache
