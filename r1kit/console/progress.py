@@ -42,6 +42,28 @@ class Observer(Protocol):
     def note(self, text: str) -> None: ...
 
 
+class ForwardingObserver:
+    """An observer that forwards all calls to `inner`; subclasses do more at some of them."""
+
+    def __init__(self, inner: Observer) -> None:
+        self._inner = inner
+
+    def stage_started(self, stage: str, n_steps: int, what: str) -> None:
+        self._inner.stage_started(stage, n_steps, what)
+
+    def step(self, stage: str, step: int, metrics: MetricValues) -> None:
+        self._inner.step(stage, step, metrics)
+
+    def sample(self, record: Mapping[str, Any]) -> None:
+        self._inner.sample(record)
+
+    def stage_finished(self, stage: str, summary: Mapping[str, Any]) -> None:
+        self._inner.stage_finished(stage, summary)
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+
+
 @dataclass
 class Progress:
     """Progress of a stage."""

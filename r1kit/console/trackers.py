@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from r1kit.console.progress import Observer
+from r1kit.console.progress import ForwardingObserver, MetricValues, Observer
 from r1kit.errors import ConfigError
 
 MetricsEntry = dict[str, Any]
@@ -22,11 +22,11 @@ MetricsSink = Callable[[int, MetricsEntry | None], None]
 """receives (number, line) for each line of metrics.jsonl, and finally (total, None)"""
 
 
-class TrackingObserver:
+class TrackingObserver(ForwardingObserver):
     """An observer that forwards calls to `inner` and each new line of metrics.jsonl to `sink`."""
 
     def __init__(self, inner: Observer, run: Path, sink: MetricsSink) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._file = run / "metrics.jsonl"
         self._sink = sink
         self._offset = 0
@@ -39,21 +39,9 @@ class TrackingObserver:
         self._drain()
         self._sink(self._count, None)
 
-    def stage_started(self, stage: str, n_steps: int, what: str) -> None:
-        self._inner.stage_started(stage, n_steps, what)
-
-    def step(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        self._inner.step(stage, step, metrics)
+    def step(self, stage: str, step: int, metrics: MetricValues) -> None:
+        super().step(stage, step, metrics)
         self._drain()
-
-    def sample(self, record: Mapping[str, Any]) -> None:
-        self._inner.sample(record)
-
-    def stage_finished(self, stage: str, summary: Mapping[str, Any]) -> None:
-        self._inner.stage_finished(stage, summary)
-
-    def note(self, text: str) -> None:
-        self._inner.note(text)
 
     def _drain(self) -> None:
         if not self._file.exists():

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from r1kit.console.progress import MetricValues, Observer
+from r1kit.console.progress import ForwardingObserver, MetricValues, Observer
 from r1kit.files.atomic import replace_file, seal, to_json
 from r1kit.forecast.recipe_forecast import Forecast
 from r1kit.runs.run_reader import FORECAST
@@ -25,11 +24,11 @@ def planned(forecast: Forecast) -> dict[str, ForecastStage]:
     }
 
 
-class ForecastObserver:
+class ForecastObserver(ForwardingObserver):
     """An observer that forwards calls to `inner`, and notes the first step of each stage."""
 
     def __init__(self, inner: Observer, run: Path, stages: Mapping[str, ForecastStage]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._file = run / FORECAST
         self._stages = stages
         self._noted: set[str] = set()
@@ -37,22 +36,13 @@ class ForecastObserver:
     def stage_started(self, stage: str, n_steps: int, what: str) -> None:
         if not self._file.exists():
             replace_file(self._file, to_json(seal({"stages": self._stages}), indent=2) + "\n")
-        self._inner.stage_started(stage, n_steps, what)
+        super().stage_started(stage, n_steps, what)
 
     def step(self, stage: str, step: int, metrics: MetricValues) -> None:
-        self._inner.step(stage, step, metrics)
+        super().step(stage, step, metrics)
         if stage in self._stages and stage not in self._noted and "step_time" in metrics:
             self._noted.add(stage)
-            self._inner.note(comparison(stage, step, metrics, self._stages[stage]))
-
-    def sample(self, record: Mapping[str, Any]) -> None:
-        self._inner.sample(record)
-
-    def stage_finished(self, stage: str, summary: Mapping[str, Any]) -> None:
-        self._inner.stage_finished(stage, summary)
-
-    def note(self, text: str) -> None:
-        self._inner.note(text)
+            self.note(comparison(stage, step, metrics, self._stages[stage]))
 
 
 def comparison(stage: str, step: int, metrics: MetricValues, forecast: ForecastStage) -> str:
