@@ -145,10 +145,23 @@ def lineage(
                 sources = marker.get("weights_from"), marker.get("data_from")
                 add(LineageRow(parent, *sources, _weights_checksum(marker)))
         data = run / "data" / f"{row.stage}.jsonl"
-        rows[row.stage] = replace(row, data=of_file(data) if data.is_file() else "")
+        rows[row.stage] = replace(row, data=_data_checksum(data))
 
     add(last)
     return list(rows.values())
+
+
+def _data_checksum(file: Path) -> str:
+    """Return the checksum of a data file, or "" if there is none; unchanged files are read once."""
+    if not file.is_file():
+        return ""
+    stat = file.stat()
+    return _checksum(file, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _checksum(file: Path, size: int, modified_ns: int) -> str:
+    return of_file(file)
 
 
 def inherited(model: Path | str) -> dict[str, Any]:
