@@ -10,7 +10,7 @@ from r1kit.config.strict import StrictModel, added
 
 
 class DeepseekV3Config(StrictModel):
-    """What only `family = "deepseek_v3"` has: latent attention and a mixture of experts.
+    """Settings of `family = "deepseek_v3"` alone: latent attention and a mixture of experts.
 
     The keys and their meanings are those of the class of the same name in transformers.
     """

@@ -30,7 +30,7 @@ REMEDY = "lower compute.micro_batch_tokens, or state the hardware: r1 plan --mac
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the probe found out about one model on this machine."""
+    """The result of the probe for one model on this machine."""
 
     shape: ModelShape
     prompts: PromptLengths | None

@@ -29,7 +29,7 @@ USABLE = 0.95
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a recipe will need on a machine."""
+    """The needs of a recipe on a machine."""
 
     recipe: Recipe
     machine: Machine

@@ -39,7 +39,7 @@ FORWARD = 1 / 3
 
 @dataclass(frozen=True)
 class StageForecast:
-    """What a stage will need. Seconds of sample, learn and publish are those of a step."""
+    """The needs of a stage. Seconds of sample, learn and publish are those of a step."""
 
     name: str
     n_steps: int = 0

@@ -43,7 +43,7 @@ def prompts_by_size(texts: Sequence[str]) -> PromptLengths:
 
 @dataclass(frozen=True)
 class LearnWork:
-    """What one process learns from in a step of reinforcement learning."""
+    """The tokens that one process learns from in a step of reinforcement learning."""
 
     micro_batch: MicroBatch
     n_batches: float
