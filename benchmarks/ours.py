@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,10 +43,14 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--processes", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     asked = parser.parse_args()
-    config = ComputeConfig(n_processes=asked.processes, threads=asked.threads, device="cpu")
+    config = ComputeConfig(
+        n_processes=asked.processes, threads=asked.threads, device="cpu", dtype=asked.dtype
+    )
     program = {"sample": sample, "step": step, "peak": peak}[asked.what]
-    launch(asked.processes, config, program, take_stdout(), Work.read(asked.work))
+    work = replace(Work.read(asked.work), dtype=asked.dtype)
+    launch(asked.processes, config, program, take_stdout(), work)
 
 
 def serve(ranks: Ranks, answers: int, about: Answer, run: Run) -> None:
@@ -184,8 +189,9 @@ class Steps:
 
 
 def peak(ranks: Ranks, answers: int, work: Work) -> None:
-    """Measure the fp32 peak: the most multiply-adds all processes and threads reach together."""
-    matrices = [torch.randn(2, n, n) for n in GEMM_SIZES]
+    """Measure the peak: the most multiply-adds all processes and threads reach together."""
+    dtype = getattr(torch, work.dtype)
+    matrices = [torch.randn(2, n, n).to(dtype) for n in GEMM_SIZES]
 
     def run() -> Answer:
         rates = [_gemm_rate(ranks, a, b) for a, b in matrices]
@@ -208,7 +214,7 @@ def _gemm_rate(ranks: Ranks, a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def _policy(ranks: Ranks, work: Work) -> Policy:
-    return Policy.load(Path(work.model), ranks.device, torch.float32)
+    return Policy.load(Path(work.model), ranks.device, getattr(torch, work.dtype))
 
 
 if __name__ == "__main__":

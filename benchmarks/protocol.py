@@ -36,6 +36,9 @@ class Work:
     n_completions: int
     max_tokens: int
     lr: float
+    n_parameters: int
+    dtype: str = "float32"
+    """dtype of the weights of r1kit's contenders; the peers take theirs as an option"""
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")

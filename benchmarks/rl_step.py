@@ -1,8 +1,10 @@
 """Sampling and learning speed of r1kit and its peers, side by side.
 
     python -m benchmarks.rl_step [--model DIR] [--repeats 5] [--only NAME ...] [--before PYTHON]
+        [--recipe recipes/tiny.toml] [--dtypes float32 bfloat16]
 
-DIR is a checkpoint or a run, whose newest checkpoint is used; without it the weights are random.
+DIR is a checkpoint, a folder of a pretrained model, or a run, whose newest checkpoint is used;
+without it the weights are random. The recipe gives the questions, the group size and the limits.
 Every contender is a process that loads once and then runs one repeat at a time, in turns (A B C A B
 C ...), so that changes in the machine's load affect all alike. The peers live in `.venv-peers`,
 which the first run creates. PYTHON is the interpreter of another checkout's environment, whose step
@@ -39,11 +41,16 @@ from r1kit.processes.terminate import wait_or_kill
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers"
+PEER_PYTHON = PEERS / "bin" / "python"
+VLLM = Path(os.environ.get("R1_VLLM", ROOT / ".venv-vllm" / "bin" / "python"))
+"""the Python of an environment with vLLM, which takes part if it exists"""
 REQUIREMENTS = ROOT / "benchmarks" / "peers" / "requirements.txt"
 READY = "installed.txt"
 """file in PEERS: a copy of the requirements it was installed from, written last"""
 REST_S = 0.5
 """seconds between two runs, for spinning threads to settle"""
+DTYPES = {"float32": "", "bfloat16": "-bf16"}
+"""dtype of the weights → suffix of the names of the contenders that use it"""
 BUSY = 0.3
 """share of the machine used by other processes above which times are unreliable"""
 
@@ -116,6 +123,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of contenders")
     parser.add_argument("--before", type=Path, help="the python of another checkout")
+    parser.add_argument("--recipe", type=Path, default=workload.RECIPE)
+    parser.add_argument("--dtypes", nargs="+", choices=list(DTYPES), default=["float32"])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     asked = parser.parse_args()
     given = Path(find_model(asked.model)) if asked.model else None
@@ -126,10 +135,10 @@ def main() -> None:
         console.print(f"[yellow]Others use {busy:.0%} of this machine: times will be noise.")
     with tempfile.TemporaryDirectory(prefix="r1kit-bench-") as name:
         folder = Path(name)
-        work = workload.make(folder / "model", str(given) if given else None)
+        work = workload.make(folder / "model", str(given) if given else None, asked.recipe)
         work.write(folder / "work.json")
         n_cores = n_processes(ComputeConfig(device="cpu"), len(work.prompt_ids))
-        racers = contenders(folder / "work.json", n_cores, asked.before)
+        racers = contenders(folder / "work.json", n_cores, asked.before, asked.dtypes)
         if asked.only:
             racers = [racer for racer in racers if racer.name in asked.only]
         race(racers, folder, n_cores, asked.repeats)
@@ -153,44 +162,65 @@ def make_peers() -> None:
         return
     console.print(f"Making {PEERS.name} for TRL and transformers; once, a few minutes ...")
     subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-    pip = [str(_peer_python()), "-m", "pip", "install", "--quiet"]
+    pip = [str(PEER_PYTHON), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
     ready.write_text(REQUIREMENTS.read_text())
 
 
-def contenders(work: Path, n_cores: int, before: Path | None = None) -> list[Contender]:
-    """Return all contenders in the order of their turns."""
+def contenders(
+    work: Path, n_cores: int, before: Path | None = None, dtypes: Sequence[str] = ("float32",)
+) -> list[Contender]:
+    """Return all contenders in the order of their turns, each with every dtype."""
+    return [
+        contender for dtype in dtypes for contender in _with_dtype(work, n_cores, before, dtype)
+    ]
+
+
+def _with_dtype(work: Path, n_cores: int, before: Path | None, dtype: str) -> list[Contender]:
+    suffix, short = DTYPES[dtype], {"float32": "fp32", "bfloat16": "bf16"}[dtype]
 
     def ours(
         name: str, what: str, label: str, processes: int, threads: int, python: Path | None = None
     ) -> Contender:
         arguments = [what, str(work), "--processes", str(processes), "--threads", str(threads)]
+        arguments += ["--dtype", dtype] if suffix else []  # an older checkout has no such option
         command = [str(python or sys.executable), "-m", "benchmarks.ours", *arguments]
-        return Contender(name, what, label, command, root=python.parents[2] if python else ROOT)
+        root = python.parents[2] if python else ROOT
+        return Contender(f"{name}{suffix}", what, f"{label}, {short}", command, root=root)
 
-    def peer(name: str, what: str, label: str, script: str, *options: str) -> Contender:
+    def peer(
+        name: str, what: str, label: str, script: str, *options: str, python: Path = PEER_PYTHON
+    ) -> Contender:
         path = str(ROOT / "benchmarks" / "peers" / script)
-        arguments = [str(work), "--threads", str(n_cores), *options]
-        return Contender(name, what, label, [str(_peer_python()), path, *arguments])
+        arguments = [str(work), "--threads", str(n_cores), "--dtype", dtype, *options]
+        return Contender(
+            f"{name}{suffix}", what, f"{label}, {short}", [str(python), path, *arguments]
+        )
 
     split, whole = f"{n_cores} processes x 1 thread", f"1 process x {n_cores} threads"
-    batching = "--continuous-batching"
-    label = f"r1kit before, {split}"
-    earlier = [ours("before-step", "step", label, n_cores, 1, before)] if before else []
+    earlier = [ours("before-step", "step", f"r1kit before, {split}", n_cores, 1, before)]
+    hf, vllm, trl = "transformers", "vllm_generate.py", "trl_grpo.py"
     return [
-        ours("peak-split", "peak", f"fp32 GEMM, {split}", n_cores, 1),
-        ours("peak-whole", "peak", f"fp32 GEMM, {whole}", 1, n_cores),
+        ours("peak-split", "peak", f"GEMM, {split}", n_cores, 1),
+        ours("peak-whole", "peak", f"GEMM, {whole}", 1, n_cores),
         ours("r1kit-sample", "sample", f"r1kit, {split}", n_cores, 1),
         ours("r1kit-sample-whole", "sample", f"r1kit, {whole}", 1, n_cores),
-        peer("generate", "sample", "transformers generate", "hf_generate.py"),
-        peer(
-            "continuous", "sample", "transformers continuous batching", "hf_continuous_batching.py"
+        peer("generate", "sample", f"{hf} generate", "hf_generate.py"),
+        peer("continuous", "sample", f"{hf} continuous batching", "hf_continuous_batching.py"),
+        *(
+            [
+                peer("vllm", "sample", "vLLM, eager", vllm, "--eager", python=VLLM),
+                peer("vllm-compiled", "sample", "vLLM, compiled", vllm, python=VLLM),
+            ]
+            if VLLM.exists()
+            else []
         ),
         ours("r1kit-step", "step", f"r1kit, {split}", n_cores, 1),
-        *earlier,
-        peer("trl-64", "step", "TRL, 64 rows per pass", "trl_grpo.py", "--rows", "64"),
-        peer("trl-256", "step", "TRL, 256 rows per pass", "trl_grpo.py", "--rows", "256"),
-        peer("trl-continuous", "step", "TRL, continuous batching", "trl_grpo.py", batching),
+        *(earlier if before and not suffix else []),
+        peer("trl-8", "step", "TRL, 8 rows per pass", trl, "--rows", "8"),
+        peer("trl-64", "step", "TRL, 64 rows per pass", trl, "--rows", "64"),
+        peer("trl-256", "step", "TRL, 256 rows per pass", trl, "--rows", "256"),
+        peer("trl-continuous", "step", "TRL, continuous batching", trl, "--continuous-batching"),
     ]
 
 
@@ -212,7 +242,7 @@ def race(racers: Sequence[Contender], folder: Path, n_cores: int, repeats: int) 
 
 def environment(n_cores: int, busy: float) -> dict[str, Any]:
     """Describe the machine and the versions of all contenders."""
-    installed = [str(_peer_python()), "-m", "pip", "freeze"]
+    installed = [str(PEER_PYTHON), "-m", "pip", "freeze"]
     peers = subprocess.run(installed, check=True, capture_output=True, text=True).stdout
     wanted = {line.partition("==")[0] for line in REQUIREMENTS.read_text().split()}
     found = (line.split("==") for line in peers.split() if line.partition("==")[0] in wanted)
@@ -241,10 +271,6 @@ def write(record: dict[str, Any], folder: Path, name: str, text: str) -> None:
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     console.print(Markdown(text))
     console.print(f"written to {path}.json and .md")
-
-
-def _peer_python() -> Path:
-    return PEERS / "bin" / "python"
 
 
 def _environment(threads: int) -> dict[str, str]:

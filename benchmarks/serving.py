@@ -44,7 +44,7 @@ from r1kit.model.devices import n_processes
 from r1kit.model.find import find_model
 from r1kit.processes.terminate import wait_or_kill
 
-VLLM = Path(os.environ.get("R1_VLLM", rl_step.ROOT / ".venv-vllm" / "bin" / "python"))
+VLLM = rl_step.VLLM
 MAX_TOKENS = 128
 CONTEXT = 512
 """context length of the tiny model, tokens; vLLM requires it as an option"""
@@ -226,7 +226,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
     # -P: import the package of that environment, not the one in the working directory.
     serve = ["-P", "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
     ours = [sys.executable, *serve]
-    peer = [str(rl_step._peer_python()), "-c", TRANSFORMERS, "serve", str(model)]
+    peer = [str(rl_step.PEER_PYTHON), "-c", TRANSFORMERS, "serve", str(model)]
     peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
     found = [
         Server(OURS, ours, model.name, next(ports)),

@@ -1,8 +1,9 @@
 """The workload: a model folder and the prompts, the same for every contender.
 
-Problems, group size and limits are those of recipes/tiny.toml. Without `--model` a new model has
-the same shape as there; its weights are random except for the end-of-sequence row, which is set so
-that the lengths of completions have the demo's mean and a similar spread.
+Problems, group size and limits are those of a recipe, by default recipes/tiny.toml. Without
+`--model` a new model has the same shape as there; its weights are random except for the
+end-of-sequence row, which is set so that the lengths of completions have the demo's mean and a
+similar spread.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ LR = 1e-6
 """learning rate of the measured steps, small so that lengths stay the same over the repeats"""
 
 
-def make(folder: Path, given: str | None) -> Work:
+def make(folder: Path, given: str | None, recipe_path: Path = RECIPE) -> Work:
     """Write a model to `folder`, unless one is `given`, and return the workload for it."""
-    recipe = load(RECIPE)
+    recipe = load(recipe_path)
     tasks = mix.load_tasks(recipe, "train")
     if given is None:
         tokenizer = train_tokenizer(map(tasks.document, range(1000)), recipe.model.vocab_size)
@@ -51,6 +52,7 @@ def make(folder: Path, given: str | None) -> Work:
         n_completions=recipe.zero.n_completions,
         max_tokens=recipe.zero.max_tokens,
         lr=LR,
+        n_parameters=int(model.num_parameters()),
     )
 
 

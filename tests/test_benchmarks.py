@@ -113,7 +113,16 @@ def test_the_step_that_is_measured_is_that_of_the_stages(
     monkeypatch.setattr(sys, "stdin", io.StringIO("run\nrun\n"))
     questions = ["7x + 3 = 38, x = ?", "1+1?"]
     work = Work(
-        str(folder), questions, [], [[1], [2]], [0], 0, n_completions=16, max_tokens=8, lr=1e-6
+        str(folder),
+        questions,
+        [],
+        [[1], [2]],
+        [0],
+        0,
+        n_completions=16,
+        max_tokens=8,
+        lr=1e-6,
+        n_parameters=1,
     )
     path = tmp_path / "answers"
     with pytest.raises(SystemExit):
@@ -142,7 +151,16 @@ def test_two_processes_are_measured_by_the_command_of_the_benchmark(
 ) -> None:
     prompts = [[1], [2], [3], [4]]
     work = Work(
-        str(folder), ["1+1?"] * 4, [], prompts, [0], 0, n_completions=4, max_tokens=8, lr=1e-6
+        str(folder),
+        ["1+1?"] * 4,
+        [],
+        prompts,
+        [0],
+        0,
+        n_completions=4,
+        max_tokens=8,
+        lr=1e-6,
+        n_parameters=1,
     )
     work.write(tmp_path / "work.json")
     racers = rl_step.contenders(tmp_path / "work.json", n_cores=2)

@@ -24,12 +24,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--attention", default="sdpa", choices=("sdpa", "paged|eager"))
     asked = parser.parse_args()
     channel, work = Channel(take_stdout()), Work.read(asked.work)
     torch.set_num_threads(asked.threads)
     model = AutoModelForCausalLM.from_pretrained(
-        work.model, dtype=torch.float32, attn_implementation=asked.attention
+        work.model, dtype=getattr(torch, asked.dtype), attn_implementation=asked.attention
     ).eval()
     prompts = [prompt for prompt in work.prompt_ids for _ in range(work.n_completions)]
     generation = GenerationConfig(

@@ -18,10 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--dtype", default="float32")
     asked = parser.parse_args()
     channel, work = Channel(take_stdout()), Work.read(asked.work)
     torch.set_num_threads(asked.threads)
-    model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        work.model, dtype=getattr(torch, asked.dtype)
+    ).eval()
     config = GenerationConfig(
         max_new_tokens=work.max_tokens,
         num_return_sequences=work.n_completions,

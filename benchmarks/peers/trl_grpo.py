@@ -49,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--continuous-batching", action="store_true")
     asked = parser.parse_args()
@@ -57,7 +58,7 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work.model)
     if tokenizer(work.prompts)["input_ids"] != work.prompt_ids:
         raise SystemExit("The tokenizer reads the prompts differently here; compare versions.")
-    model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(work.model, dtype=getattr(torch, asked.dtype))
     steps = Steps(channel)
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
