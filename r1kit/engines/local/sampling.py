@@ -17,9 +17,6 @@ from torch import Tensor
 from r1kit.model import kernels
 from r1kit.types import TopLogprobs
 
-LOOPED = 200_000
-"""maximum number of logits of all rows that one compiled loop samples from on a CPU; with more,
-torch's operations are as fast or faster, and use all threads"""
 _HEADS = (8, 64)
 """numbers of likeliest tokens to try before the whole vocabulary is sorted"""
 
@@ -46,8 +43,11 @@ def sample(logits: Tensor, params: BatchSamplingParams, u: Tensor) -> tuple[Tens
     logits [R, V] float32, u [R] -> tokens [R] int64, their log-probabilities [R] float32 after
     temperature, top-k and top-p; NaN if the logits of a row are not finite.
     """
-    if params.cut is None and logits.device.type == "cpu" and logits.numel() <= LOOPED:
-        return _looped(logits, params, u)
+    is_looped = params.cut is None and logits.device.type == "cpu"
+    return (_looped if is_looped else _in_torch)(logits, params, u)
+
+
+def _in_torch(logits: Tensor, params: BatchSamplingParams, u: Tensor) -> tuple[Tensor, Tensor]:
     scores = logits / params.temperature[:, None]
     if params.cut is not None:
         rows = params.cut
