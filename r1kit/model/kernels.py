@@ -5,11 +5,6 @@ torch operation reads a row's keys and values in place, once, and only as far as
 both are plain loops, which Numba compiles to vector instructions when this module is first
 imported; the result is cached beside this file. docs/log.md has the measured gains.
 
-Importing this module loads all kernels in the order of this file, callees before callers, in one
-process at a time. Otherwise a process that compiled and one that loaded from the cache would round
-differently: a caller carries copies of its callees, optimised a second time, which count only if
-the callees are not loaded yet; and what else came from the cache can change what is compiled.
-
 Results for a row are bit-identical whatever else is in the batch. Arrays are float32 and
 contiguous. NaN and infinities propagate.
 
@@ -19,14 +14,11 @@ return value calls into Python, where a Ctrl-C would surface as a SystemError.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, float32, float64, int64, njit, types
+from numba import boolean, float32, float64, int64, types
+
+from r1kit.model.compile import Kernels
 
 Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -36,7 +28,6 @@ SlotPositions = tuple[IntArray, IntArray]
 Parameters = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
 """parameters of a layer: norms (before attention, of queries, of keys, before the MLP), weights and
 biases of the projections (q, k, v, o, gate, up, down); an empty array means absent"""
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
 _HEADS, _STORE = float32[:, :, ::1], float32[:, :, :, ::1]
@@ -46,8 +37,6 @@ _PARAMETERS = types.Tuple(
     [types.UniTuple(_VECTOR, 4), types.UniTuple(_MATRIX, 7), types.UniTuple(_VECTOR, 7)]
 )
 """Numba's types of the arguments, as `Parameters` is one"""
-_KERNELS: list[tuple[Any, Any]] = []
-"""the declared kernels, each with its signature"""
 
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -59,41 +48,8 @@ _LEAST, _MOST = np.float32(-126), np.float32(127)
 _C3, _C4, _C5, _C6 = (np.float32(1 / n) for n in (6, 24, 120, 720))
 
 
-def _compiled(signature: Any) -> Callable[[_Function], _Function]:
-    """Compile; sums may be reordered, but NaN and infinities keep their meaning."""
-    return _njit(signature, {"contract", "reassoc", "nsz", "arcp"})
-
-
-def _compiled_as_written(signature: Any) -> Callable[[_Function], _Function]:
-    return _njit(signature, {"contract"})
-
-
-def _njit(signature: Any, freedom: set[str]) -> Callable[[_Function], _Function]:
-    """Declare a kernel, cached on disk, or in this process only if that is impossible.
-
-    Division by zero is no error: checking for it would prevent vectorisation.
-    """
-    how: dict[str, Any] = {"nogil": True, "fastmath": freedom, "error_model": "numpy"}
-
-    def declared(function: _Function) -> _Function:
-        try:
-            kernel: Any = njit(cache=True, **how)(function)
-        except RuntimeError:  # no writable place, beside this file or in the user's cache
-            kernel = njit(**how)(function)
-        _KERNELS.append((kernel, signature))
-        return kernel  # type: ignore[no-any-return]
-
-    return declared
-
-
-def _load() -> None:
-    """Compile all kernels or load them from the cache, one process at a time."""
-    with open(__file__, encoding="utf-8") as file:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        for kernel, signature in _KERNELS:
-            kernel.compile(signature)
-            kernel.disable_compile()
+_kernels = Kernels(__file__)
+_compiled, _compiled_as_written = _kernels.compiled, _kernels.compiled_as_written
 
 
 @_compiled_as_written(float32(float32))
@@ -397,4 +353,4 @@ def sample(
         logprobs[r] = np.float32(np.float64(below) - np.log(total))
 
 
-_load()
+_kernels.load()

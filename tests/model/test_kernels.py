@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import float64, njit
 
-from r1kit.model import kernels
+from r1kit.model import compile, kernels
 from r1kit.model.attention import ScoreParams
 from r1kit.model.decode import Decode
 
@@ -133,7 +133,7 @@ def test_far_below_zero_a_gate_is_shut() -> None:
 INTERRUPTED = """
 import random, signal
 import numpy as np
-from r1kit.model import kernels
+from r1kit.model import compile, kernels
 
 x, norms, none = np.ones((2, 8), np.float32), np.ones(8, np.float32), np.zeros(0, np.float32)
 square, stores = np.ones((8, 8), np.float32), (np.zeros((2, 2, 5, 4), np.float32),) * 2
@@ -175,9 +175,9 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
             raise RuntimeError("cannot cache function: no locator available")
         return njit(**options)
 
-    monkeypatch.setattr(kernels, "njit", refusing)
+    monkeypatch.setattr(compile, "njit", refusing)
 
-    @kernels._compiled(float64(float64))
+    @compile.Kernels(__file__).compiled(float64(float64))
     def double(x: float) -> float:
         return 2 * x
 
@@ -187,7 +187,7 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(
 LAYER = """
 import hashlib
 import numpy as np
-from r1kit.model import kernels
+from r1kit.model import compile, kernels
 
 random = np.random.default_rng(0)
 def normal(*shape):
