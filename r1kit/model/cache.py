@@ -19,6 +19,12 @@ KeyValues = dict[int, tuple[Tensor, Tensor]]
 """layer index -> keys and values, [heads, P, D] each"""
 
 
+def as_array(tensor: Tensor) -> Any:
+    """Return a NumPy view of a tensor on the CPU; the bits of bfloat16 numbers are uint16."""
+    bits = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
+    return bits.numpy()
+
+
 class PrefillStream(KeyValues):
     """Keys and values of one sequence, and the larger buffers they are views of.
 
@@ -115,13 +121,18 @@ class DecodeCache(Cache):  # type: ignore[misc]
             store[self._index, :, self._decode.positions] = new[:, :, 0]
         return stores[0][:rows], stores[1][:rows]
 
-    def arrays(self, layer: int, heads: int, dim: int) -> tuple[Any, Any]:
-        """Return NumPy views of the keys and values of all rows, [R, heads, L, D]."""
+    def arrays(
+        self, layer: int, heads: int, dim: int, dtype: torch.dtype = torch.float32
+    ) -> tuple[Any, Any]:
+        """Return NumPy views of the keys and values of all rows, [R, heads, L, D].
+
+        The bits of bfloat16 numbers are uint16.
+        """
         if layer not in self._stores:
-            empty = torch.zeros(0, heads, 1, dim)
+            empty = torch.zeros(0, heads, 1, dim, dtype=dtype)
             self._store(layer, empty, empty)
         keys, values = self._stores[layer]
-        return keys.numpy(), values.numpy()
+        return as_array(keys), as_array(values)
 
     def fill(self, row: int, prefix: KeyValues) -> None:
         """Copy a prefix into the beginning of a row."""

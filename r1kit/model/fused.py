@@ -23,6 +23,7 @@ from transformers.models.deepseek_v3.modeling_deepseek_v3 import (
     apply_rotary_pos_emb_interleave,
 )
 
+from r1kit.model import bf16_model
 from r1kit.model.attention import Layout, ScoreParams
 from r1kit.model.cache import DecodeCache, KeyValues, PrefillCache
 from r1kit.model.chunked_prefill import ChunkedPrefill
@@ -51,6 +52,10 @@ class Inference(Protocol):
         """
         ...
 
+    def refresh(self) -> None:
+        """Use the weights as they are now; called after they have changed."""
+        ...
+
 
 def inference(model: PreTrainedModel) -> Inference:
     """Return the fastest implementation for this model."""
@@ -58,8 +63,9 @@ def inference(model: PreTrainedModel) -> Inference:
         return _Latent(model)
     if not _is_plain(model):
         return _Transformers(model)
-    plain = _LlamaLike(model)
-    return _HybridInference(NumbaModel(model), plain) if fits(model) else plain
+    if fits(model):
+        return _HybridInference(NumbaModel(model), _LlamaLike(model))
+    return _Bfloat16Inference(model) if bf16_model.fits(model) else _LlamaLike(model)
 
 
 class _HybridInference:
@@ -67,6 +73,7 @@ class _HybridInference:
 
     def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
         self.decode = loops.decode
+        self.refresh = torchs.refresh
         self._loops, self._torchs = loops, torchs
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
@@ -94,6 +101,9 @@ class _TorchInference(ABC):
     """Prefill in torch: prompts without a cached prefix in one packed pass, the others singly."""
 
     device: torch.device
+
+    def refresh(self) -> None:  # noqa: B027
+        """Implement `Inference.refresh`: weights are used in place, so there is nothing to do."""
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
         """Implement `Inference.read`."""
@@ -250,6 +260,19 @@ class _LlamaLike(_TorchInference):
         cos, sin = self.body.rotary_emb(x[:, None], positions[:, None])
         half = sin.shape[-1] // 2
         return cos, torch.cat([-sin[..., :half], sin[..., half:]], -1)
+
+
+class _Bfloat16Inference(_LlamaLike):
+    """Prefill in torch; decoding in bfloat16 on a CPU with packed weights and compiled loops."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        self._decoder = bf16_model.Bfloat16Model(model)
+        self.decode = self._decoder.decode  # type: ignore[method-assign]
+
+    def refresh(self) -> None:
+        """Implement `Inference.refresh`."""
+        self._decoder.refresh()
 
 
 def _is_plain(model: Any) -> bool:

@@ -30,7 +30,7 @@ from r1kit.model.lora import has_adapter
 
 MAX_PARAMETERS = 5_000_000
 """parameters; in a larger model matrix products dominate, for which torch uses all threads"""
-_STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
+STATIC_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """types of rotary embedding that depend on the position alone"""
 _NONE = np.zeros(0, np.float32)
 
@@ -47,7 +47,7 @@ def fits(model: Any) -> bool:
     parameters = list(model.parameters())
     is_small = sum(p.numel() for p in parameters) <= MAX_PARAMETERS and not has_adapter(model)
     is_ours = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
-    return is_small and is_ours and model.model.rotary_emb.rope_type in _STATIC_ROPE
+    return is_small and is_ours and model.model.rotary_emb.rope_type in STATIC_ROPE
 
 
 class NumbaModel:
@@ -69,6 +69,9 @@ class NumbaModel:
         logits = np.empty((len(x), len(self._head[0])), np.float32)
         unembed(x, self._norm, self._head, self._layers[0].eps, logits)
         return torch.from_numpy(logits)
+
+    def refresh(self) -> None:
+        """Implement `fused.Inference.refresh`: `_rebind` looks for moved weights in every step."""
 
     def _through(
         self, ids: Any, kv: Sequence[ArrayPair], cells: SlotPositions, cos_sin: ArrayPair

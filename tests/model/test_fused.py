@@ -9,16 +9,19 @@ from torch import Tensor, nn
 from transformers import DeepseekV3Config, LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
+from r1kit.config import LoraConfig
 from r1kit.model import attention, fused
 from r1kit.model.cache import DecodeCache, KeyValues
 from r1kit.model.fused import (
     Inference,
+    _Bfloat16Inference,
     _HybridInference,
     _Latent,
     _LlamaLike,
     _Transformers,
     inference,
 )
+from r1kit.model.lora import add_adapter
 from r1kit.model.numba_model import NumbaModel, fits
 from tests.conftest import MIXTURE, SHAPE, tiny_model
 
@@ -129,7 +132,8 @@ def test_loops_are_for_small_models_in_float32(name: str) -> None:
     model = _random(name)
     assert fits(model)
     assert not fits(model.bfloat16())
-    assert isinstance(inference(model), _LlamaLike)
+    assert isinstance(inference(model), _Bfloat16Inference)
+    assert type(inference(model.half())) is _LlamaLike
     large = LlamaConfig(hidden_size=512, intermediate_size=2048, num_hidden_layers=2)
     with torch.device("meta"):
         assert not fits(AutoModelForCausalLM.from_config(large, dtype=torch.float32))
@@ -150,6 +154,47 @@ def test_loops_see_the_parameters_as_they_are_now(model: PreTrainedModel) -> Non
     torch.testing.assert_close(third[-1], expected[-1], atol=2e-5, rtol=1e-4)
     assert not torch.allclose(first[-1], second[-1])
     assert not torch.allclose(second[-1], third[-1])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_decoding_in_bfloat16_is_as_close_to_float32_as_in_torch(name: str) -> None:
+    model, ids = _random(name), torch.randint(0, 256, (9, 3))
+    exact = torch.stack(_run(_LlamaLike(model), ids))
+    half = copy.deepcopy(model).bfloat16()
+    in_torch = (torch.stack(_run(_LlamaLike(half), ids)) - exact).abs()
+    looped = (torch.stack(_run(_Bfloat16Inference(half), ids)) - exact).abs()
+    assert 0 < looped.mean() < 1.5 * in_torch.mean()
+    assert looped.max() < 2 * in_torch.max()
+
+
+@torch.inference_mode()
+def test_packed_weights_are_those_of_the_last_refresh(model: PreTrainedModel) -> None:
+    changing = copy.deepcopy(model).bfloat16()
+    step, ids = _Bfloat16Inference(changing), torch.randint(0, 256, (4, 3))
+    before = _run(step, ids)
+    for parameter in changing.parameters():
+        parameter.mul_(1.1)
+    step.refresh()
+    after = _run(step, ids)
+    expected = _run(_Bfloat16Inference(changing), ids)
+    assert all(torch.equal(a, b) for a, b in zip(after, expected, strict=True))
+    assert not torch.allclose(before[-1], after[-1])
+
+
+@torch.inference_mode()
+def test_bfloat16_decoding_applies_an_adapter(model: PreTrainedModel) -> None:
+    adapted = copy.deepcopy(model).bfloat16()
+    add_adapter(adapted, LoraConfig(r=4), "seed")
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.add_(0.1)
+    ids = torch.randint(0, 256, (4, 3))
+    looped, expected = (_run(kind(adapted), ids) for kind in (_Bfloat16Inference, _LlamaLike))
+    torch.testing.assert_close(looped[-1], expected[-1], atol=0.05, rtol=0.05)
+    assert not torch.allclose(
+        looped[-1], _run(_LlamaLike(copy.deepcopy(model).bfloat16()), ids)[-1], atol=0.05
+    )
 
 
 def _run(step: Inference, ids: Tensor) -> list[Tensor]:

@@ -103,6 +103,7 @@ class LocalEngine:
         theirs.
         """
         self.version = version
+        self._inference.refresh()
         self._prefill.forget()
         self._scheduler.forget()
 
