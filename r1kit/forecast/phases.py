@@ -12,7 +12,7 @@ from r1kit.forecast.model_shape import ModelShape
 PHASES = ("sample", "learn", "update", "save", "evaluate")
 PARTS = (
     "weights", "fp32 weights", "reference", "judges", "gradients", "optimizer", "activations",
-    "logits", "KV cache", "sampler", "data", "copies", "program",
+    "logits", "packed weights", "KV cache", "sampler", "data", "copies", "program",
     "fragments",
 )  # fmt: skip
 MUON_COPIES = 3
@@ -47,7 +47,17 @@ class LoadedModel:
     def sampler(self, rows: int, length: int) -> MemoryParts:
         """Return the parts of an engine with `rows` rows of at most `length` tokens."""
         cache = memory.kv_cache(self.shape, rows, length, self.precision)
-        return {"KV cache": cache, "sampler": memory.sampler(self.shape, rows)}
+        return {
+            **self.packed_weights,
+            "KV cache": cache,
+            "sampler": memory.sampler(self.shape, rows),
+        }
+
+    @property
+    def packed_weights(self) -> MemoryParts:
+        """The copy of bfloat16 weights with which an engine on a CPU decodes (bf16_model.py)."""
+        is_packed = self.precision.weight < memory.FP32 and not self.is_gpu
+        return {"packed weights": self.weights["weights"]} if is_packed else {}
 
     def batch(self, batch: MicroBatch) -> MemoryParts:
         """Return the parts of a forward and backward pass."""

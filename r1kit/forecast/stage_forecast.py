@@ -204,7 +204,7 @@ def _reinforce(
     engine = model.sampler(rows, facts.prompts.longest + config.max_tokens)
     reference = model.n_trained * model.precision.weight * has_reference  # adapters share the rest
     others = {"reference": reference, "judges": weights * n_judges}
-    cached = {**others, "KV cache": engine["KV cache"]}
+    cached = {**others, **model.packed_weights, "KV cache": engine["KV cache"]}
     trained = phases.training(model, work.micro_batch, uses_muon, n, cached)
     optimizer = {"optimizer": trained["learn"]["optimizer"]}
     passes = _slower(model) + FORWARD * has_reference

@@ -136,3 +136,12 @@ def test_a_cut_model_has_the_first_layers() -> None:
     assert smaller.layer_types == config.layer_types[:1]
     assert config.num_hidden_layers == 3
     assert len(AutoModelForCausalLM.from_config(smaller).model.layers) == 1
+
+
+def test_an_engine_on_a_cpu_packs_bfloat16_weights() -> None:
+    half = LoadedModel(SHAPE, Precision(weight=2, master=4), 0.0)
+    assert (
+        half.sampler(8, 10)["packed weights"] == half.weights["weights"] == 2 * SHAPE.n_parameters
+    )
+    assert "packed weights" not in LoadedModel(SHAPE, Precision(), 0.0).sampler(8, 10)
+    assert "packed weights" not in replace(half, is_gpu=True).sampler(8, 10)
