@@ -48,6 +48,9 @@ class Packed:
         return torch.from_numpy(steps if self.tree is None else steps[self.tree.first])[None]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scores: ScoreParams) -> Tensor:
+        dtype = query.dtype
+        if _is_slow(query):
+            query, key, value = query.float(), key.float(), value.float()
         # `split`, because the gradient of each slice would be a full stream of zeros.
         sizes = [rows * length for rows, length in self.blocks]
         streams = [self._gather(x[0].transpose(0, 1)).split(sizes) for x in (query, key, value)]
@@ -58,7 +61,7 @@ class Packed:
             mask = band(length, scores.window or length, q) if windowed else None
             outputs.append(attend(q, k, v, scores, mask).transpose(1, 2).flatten(0, 1))
         cells = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return self._scatter(cells)[None]
+        return self._scatter(cells)[None].to(dtype)
 
     def _gather(self, stream: Tensor) -> Tensor:
         arranged: Tensor = stream if self.index is None else _Gather.apply(stream, *self.index[:3])  # type: ignore[no-untyped-call]
@@ -80,6 +83,12 @@ class BlockIndex(NamedTuple):
     """[T] the start of each token's cells in `members`"""
     home: Tensor
     """[T] the first cell of each token, from which its output is read"""
+
+
+def _is_slow(query: Tensor) -> bool:
+    """True if torch's attention is faster in float32: on a CPU its backward pass in bfloat16 takes
+    ten times as long."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad
 
 
 def _blocks(lengths: Lengths) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from r1kit.model.attention import ScoreParams
 from r1kit.model.logprobs import scored_logits, token_logprobs
 from r1kit.model.packed import Packed
 
@@ -131,3 +132,20 @@ def test_moving_to_cells_and_back_has_the_right_gradient() -> None:
         return layout._scatter(torch.sin(layout._gather(x)) * 2)
 
     assert torch.autograd.gradcheck(roundtrip, stream)
+
+
+def test_bfloat16_attention_with_gradients_is_float32_attention_rounded() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layout = Packed([3, 5])
+    half = [torch.randn(1, 2, 8, 4, generator=generator).bfloat16().requires_grad_() for _ in "qkv"]
+    wide = [x.detach().float().requires_grad_() for x in half]
+    scores = ScoreParams(None, None, None)
+    actual, expected = layout.attend(*half, scores), layout.attend(*wide, scores)
+    assert actual.dtype == torch.bfloat16
+    assert torch.equal(actual, expected.bfloat16())
+    actual.float().square().sum().backward()
+    expected.bfloat16().float().square().sum().backward()
+    for x, y in zip(half, wide, strict=True):
+        assert x.grad is not None
+        assert y.grad is not None
+        assert torch.equal(x.grad, y.grad.bfloat16())
