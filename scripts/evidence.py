@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--to", default=None, help="the last stage; default: all")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--redraw", type=Path, metavar="DIR")
     arguments = parser.parse_args()
     if arguments.redraw is not None:
@@ -68,12 +70,23 @@ def main() -> None:
     runs = []
     for seed in arguments.seeds:
         folder = arguments.runs / f"{name}-seed{seed}"
-        command = ["run", str(arguments.recipe), "--out", str(folder), "--set", f"seed={seed}"]
+        command = ["run", str(arguments.recipe), "--out", str(folder)]
+        command += ["--to", arguments.to] if arguments.to else []
+        for change in (f"seed={seed}", *arguments.changes):
+            command += ["--set", change]
         make(command)
         runs.append(read(folder))
     out = arguments.out or Path("results") / f"{date.today():%Y-%m-%d}-{name}"
-    keep(runs, arguments.recipe, out)
+    options = [f"--to {arguments.to}"] if arguments.to else []
+    options += [f"--set {anywhere(change)}" for change in arguments.changes]
+    keep(runs, arguments.recipe, out, options)
     print(f"Evidence: {out}")
+
+
+def anywhere(change: str) -> str:
+    """Return a change of the recipe without the folders of this machine."""
+    key, _, value = change.partition("=")
+    return f"{key}={Path(value).name}" if Path(value).is_absolute() else change
 
 
 def make(command: list[str]) -> None:
@@ -86,7 +99,7 @@ def make(command: list[str]) -> None:
         process_guard.stop(running)
 
 
-def keep(runs: list[RunContents], recipe: Path, out: Path) -> None:
+def keep(runs: list[RunContents], recipe: Path, out: Path, options: list[str]) -> None:
     """Write the results folder."""
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(recipe, out / "recipe.toml")
@@ -98,7 +111,7 @@ def keep(runs: list[RunContents], recipe: Path, out: Path) -> None:
                 short = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
                 file.write(json.dumps(short) + "\n")
     (out / "samples.md").write_text(samples(runs[0]), encoding="utf-8")
-    text = summary(runs, recipe.stem, out) + origin(runs, recipe)
+    text = summary(runs, recipe.stem, out) + origin(runs, recipe, options)
     (out / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -156,7 +169,7 @@ def summary(runs: list[RunContents], name: str, out: Path) -> str:
     return "\n\n".join(filter(None, parts)) + "\n\n"
 
 
-def origin(runs: list[RunContents], recipe: Path) -> str:
+def origin(runs: list[RunContents], recipe: Path, options: list[str]) -> str:
     """Return the end of README.md: time, command, machine and versions."""
     seeds = [run.manifest["seed"] for run in runs]
     took = ", ".join(
@@ -165,6 +178,7 @@ def origin(runs: list[RunContents], recipe: Path) -> str:
     )
     session = runs[0].manifest["sessions"][-1]
     again = f"python scripts/evidence.py {recipe} --seeds {' '.join(map(str, seeds))}"
+    again = " ".join([again, *options])
     parts = [
         ORIGIN,
         f"Time: {took}. Readable completions: [samples.md](samples.md). Made by:",
