@@ -39,7 +39,7 @@ def is_long(recipe: Recipe, selection: StageSelection) -> bool:
 
 def _guessed(model: ModelConfig) -> ModelFacts:
     n = _n_parameters(model)
-    shape = ModelShape(n, n, n, model.n_layers, model.hidden, model.vocab_size, 0, 0, 0, 0)
+    shape = ModelShape(n, n, n, model.n_layers, model.hidden, model.vocab_size, 0, 0, 0, 0, 0)
     per_token = 2 * n / CORE_FLOPS
     timings = Timings(per_token, CALL_S, per_token, 0.0, 3 * per_token, CALL_S + per_token)
     return ModelFacts(model, shape, timings, PromptLengths(PROMPT, PROMPT), 0.0)

@@ -78,7 +78,11 @@ def masters(n_trained: int, precision: Precision) -> float:
 
 
 def activations(
-    shape: ModelShape, batch: MicroBatch, precision: Precision, is_checkpointed: bool = False
+    shape: ModelShape,
+    batch: MicroBatch,
+    precision: Precision,
+    is_checkpointed: bool = False,
+    is_gpu: bool = False,
 ) -> float:
     """Return what the forward pass saves for the backward pass, without the logits.
 
@@ -87,15 +91,17 @@ def activations(
     inputs of width h with their two scales; queries, keys, values and outputs of attention with a
     normaliser per head; and four arrays inside the gated block. Attention saves its own part per
     cell, and a copy of its output per token if cells and tokens differ. With gradient checkpointing
-    a layer saves its input, and one layer at a time all of this.
+    a layer saves its input, and one layer at a time all of this. In bfloat16 norms save their normed
+    input in float32, and on a CPU attention runs in float32.
     """
-    has_cells = batch.cells != batch.tokens
-    gathered = (batch.cells - batch.tokens) * shape.cell_floats
-    copied = batch.tokens * shape.hidden if has_cells else 0.0
-    layer = batch.tokens * shape.layer_floats + gathered + copied
-    inputs = shape.n_layers * batch.tokens * shape.hidden
+    width, has_cells = precision.weight, batch.cells != batch.tokens
+    token = width * shape.layer_floats + (FP32 - width) * shape.wide_floats
+    gathered = (batch.cells - batch.tokens) * shape.cell_floats * (width if is_gpu else FP32)
+    copied = batch.tokens * shape.hidden * width if has_cells else 0.0
+    layer = batch.tokens * token + gathered + copied
+    inputs = shape.n_layers * batch.tokens * shape.hidden * width
     layers = inputs + layer if is_checkpointed else shape.n_layers * layer
-    return (layers + batch.tokens * shape.outer_floats) * precision.weight
+    return layers + batch.tokens * shape.outer_floats * width
 
 
 def logits(shape: ModelShape, batch: MicroBatch, is_gpu: bool = False) -> float:

@@ -23,6 +23,9 @@ class ModelShape:
     """keys and values of one token in all layers"""
     layer_floats: int
     """activations that one layer saves for the backward pass"""
+    wide_floats: int
+    """those of them that are float32 in a model of lower precision too: norms, and on a CPU
+    attention"""
     cell_floats: int
     """the part of `layer_floats` that attention saves per cell of its blocks"""
     outer_floats: int

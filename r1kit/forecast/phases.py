@@ -63,7 +63,7 @@ class LoadedModel:
         """Return the parts of a forward and backward pass."""
         return {
             "activations": memory.activations(
-                self.shape, batch, self.precision, self.is_checkpointed
+                self.shape, batch, self.precision, self.is_checkpointed, self.is_gpu
             ),
             "logits": memory.logits(self.shape, batch, self.is_gpu),
         }

@@ -127,8 +127,10 @@ def shape_of(config: Any) -> ModelShape:
     with torch.device("meta"):
         whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     n_layers = config.num_hidden_layers
-    one, two = (_saved(cut(config, n, vocab_size=64)) for n in (1, 2))
-    layer, outer = two[0] - one[0], 2 * one[0] - two[0]
+    cuts = [cut(config, n, vocab_size=64) for n in (1, 2)]
+    one, two = (_saved(cut, torch.float32) for cut in cuts)
+    layer, outer = (two[0] - one[0]) / 4, (2 * one[0] - two[0]) / 4
+    half_one, half_two = (_saved(cut, torch.bfloat16) for cut in cuts)
     kv = two[1] - one[1]
     roles = roles_of(whole)
     n_experts = sum(p.numel() for p, role in roles.items() if role == "expert")
@@ -146,6 +148,7 @@ def shape_of(config: Any) -> ModelShape:
         vocab_size=config.vocab_size,
         kv_floats=round(kv * n_layers),
         layer_floats=round(layer),
+        wide_floats=round((half_two[0] - half_one[0] - 2 * layer) / 2),
         cell_floats=round(2 * heads * _head_dim(config) + kv + heads),
         outer_floats=round(outer),
         linear_features=_linear_features(whole),
@@ -183,9 +186,9 @@ def random_model(config: Any, device: torch.device | str, dtype: torch.dtype) ->
     return causal_lm.prepare(model, "This model")
 
 
-def _saved(config: Any) -> tuple[float, float]:
-    """Return the floats per token saved for the backward pass, and kept in the cache."""
-    model = random_model(config, "cpu", torch.float32).train()
+def _saved(config: Any, dtype: torch.dtype) -> tuple[float, float]:
+    """Return the bytes per token saved for the backward pass, and the floats kept in the cache."""
+    model = random_model(config, "cpu", dtype).train()
     ids = torch.ones(1, COUNTED_TOKENS, dtype=torch.long)
     layout = Packed([COUNTED_TOKENS])
     own = {
@@ -209,7 +212,7 @@ def _saved(config: Any) -> tuple[float, float]:
             model, ids, layout.positions(), layout, past_key_values=cache, use_cache=True, keep=1
         )
     floats = sum(x.numel() for pair in cache.stream.values() for x in pair)
-    return sum(sizes.values()) / 4 / COUNTED_TOKENS, floats / COUNTED_TOKENS
+    return sum(sizes.values()) / COUNTED_TOKENS, floats / COUNTED_TOKENS
 
 
 def _linear_features(model: PreTrainedModel) -> dict[str, int]:

@@ -102,10 +102,14 @@ def test_an_untied_head_and_idle_experts_do_not_multiply_twice() -> None:
 
 @pytest.mark.parametrize("config_class", [LlamaConfig, Qwen2Config, Qwen3Config, Gemma2Config])
 @pytest.mark.parametrize("lengths", [[32] * 4, [32, 20, 17, 40]])
-def test_activations_are_those_autograd_saves(config_class: Any, lengths: list[int]) -> None:
-    """Within 2 %: the indices of the blocks are not in the formula."""
+@pytest.mark.parametrize("precision", [Precision(), Precision(weight=2)])
+def test_activations_are_those_autograd_saves(
+    config_class: Any, lengths: list[int], precision: Precision
+) -> None:
+    """Within 3 %: the indices of the blocks are not in the formula."""
     config = config_class(**SIZES, head_dim=16)
-    model = random_model(config, "cpu", torch.float32).train()
+    dtype = {4: torch.float32, 2: torch.bfloat16}[precision.weight]
+    model = random_model(config, "cpu", dtype).train()
     ids = torch.randint(10, 400, (sum(lengths),))
     mask = torch.ones(len(ids), dtype=torch.bool)
     mask[torch.tensor([0, *lengths[:-1]]).cumsum(0)] = False
@@ -124,9 +128,9 @@ def test_activations_are_those_autograd_saves(config_class: Any, lengths: list[i
     n_saved = sum(storage.nbytes() for storage in saved.values()) - n_logits
     blocks = {4: 4 * 32, 40: 120}[lengths[-1] if lengths[-1] == 40 else 4]
     batch = MicroBatch(len(ids), blocks, int(mask.sum()))
-    expected = memory.activations(shape_of(config), batch, Precision())
+    expected = memory.activations(shape_of(config), batch, precision)
     is_capped = config_class is Gemma2Config  # its scores are saved, a square of the length
-    assert n_saved == pytest.approx(expected, rel=0.15 if is_capped else 0.02)
+    assert n_saved == pytest.approx(expected, rel=0.15 if is_capped else 0.03)
 
 
 def test_a_cut_model_has_the_first_layers() -> None:
