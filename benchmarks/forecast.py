@@ -1,7 +1,7 @@
 """Compares the forecast of `r1 plan` with real runs: peak memory and seconds per step.
 
     python -m benchmarks.forecast                       # four new models
-    python -m benchmarks.forecast --model FOLDER        # and an existing one, such as SmolLM2-135M
+    python -m benchmarks.forecast --model FOLDER        # and an existing one, in both dtypes
 
 Every case is a real `r1 run` in a fresh process. Memory is the largest resident set that the
 kernel recorded for a process of the run; seconds are the medians of its metrics. The forecast is
@@ -76,7 +76,8 @@ def main() -> None:
     cases = list(CASES)
     if asked.model is not None:
         model, micro = {"path": str(asked.model)}, {"n_processes": 1, "micro_batch_tokens": 1024}
-        cases.append(Case("existing", model, {"max_tokens": 48}, micro))
+        for dtype in ("float32", "bfloat16"):
+            cases.append(Case(dtype, model, {"max_tokens": 48}, {**micro, "dtype": dtype}))
     rows = [compare(case) for case in cases if not asked.only or case.name in asked.only]
     print(f"{'case':<10} {'GB planned':>10} {'measured':>9} {'off':>6}   "
           f"{'s/step planned':>14} {'measured':>9} {'off':>6}")  # fmt: skip

@@ -91,8 +91,8 @@ def activations(
     inputs of width h with their two scales; queries, keys, values and outputs of attention with a
     normaliser per head; and four arrays inside the gated block. Attention saves its own part per
     cell, and a copy of its output per token if cells and tokens differ. With gradient checkpointing
-    a layer saves its input, and one layer at a time all of this. In bfloat16 norms save their normed
-    input in float32, and on a CPU attention runs in float32.
+    a layer saves its input, and one layer at a time all of this. In bfloat16 norms save their
+    normed input in float32, and on a CPU attention runs in float32.
     """
     width, has_cells = precision.weight, batch.cells != batch.tokens
     token = width * shape.layer_floats + (FP32 - width) * shape.wide_floats

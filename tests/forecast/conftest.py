@@ -17,7 +17,8 @@ from r1kit.types import Json
 
 SHAPE = ModelShape(
     n_parameters=1000, n_matrices=600, n_active=1000, n_layers=2, hidden=8, vocab_size=50,
-    kv_floats=16, layer_floats=100, wide_floats=40, cell_floats=30, outer_floats=20, max_positions=512,
+    kv_floats=16, layer_floats=100, wide_floats=40, cell_floats=30, outer_floats=20,
+    max_positions=512,
 )  # fmt: skip
 TIMINGS = Timings(
     prefill_token=0.001, decode_step=0.1, decode_row=0.01, decode_key=0.0001, learn_token=0.002,
