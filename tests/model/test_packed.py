@@ -140,7 +140,7 @@ def test_bfloat16_attention_with_gradients_is_float32_attention_rounded() -> Non
     half = [torch.randn(1, 2, 8, 4, generator=generator).bfloat16().requires_grad_() for _ in "qkv"]
     wide = [x.detach().float().requires_grad_() for x in half]
     scores = ScoreParams(None, None, None)
-    actual, expected = layout.attend(*half, scores), layout.attend(*wide, scores)
+    actual, expected = (layout.attend(q, k, v, scores) for q, k, v in (half, wide))
     assert actual.dtype == torch.bfloat16
     assert torch.equal(actual, expected.bfloat16())
     actual.float().square().sum().backward()
