@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ MAX_TOKENS, MAX_TOKENS_GPU = 256, 1024
 FEWEST_STEPS, MOST_STEPS = 20, 400
 RATES = ((300e6, 1e-5), (1.2e9, 5e-6), (float("inf"), 2e-6))
 """learning rates up to a number of weights: 1e-5 lets SmolLM2-135M learn, R1 used 3e-6"""
+COUNTED, RARE = 200, 0.05
+"""questions whose languages are counted; share of them below which a language is left out"""
 HELD_OUT, HELD_OUT_GPU = 64, 200
 """held-out questions of an evaluation, at most"""
 
@@ -62,6 +65,7 @@ def new_recipe(
     """
     find_model(model)
     settings = _settings(model, data, name, max_tokens)
+    settings["languages"] = _languages(_task(settings, "train"))
     train, held_out = (_task(settings, split) for split in ("train", "held_out"))
     settings["eval"]["n_problems"] = min(HELD_OUT, _n_questions(held_out))
     made = forecast(parse(settings, "the recipe"), on_measured=on_measured)
@@ -96,6 +100,13 @@ def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[
 def _task(settings: dict[str, Any], split: Any) -> Task:
     [task] = mix.load_tasks(parse(settings, "the recipe"), split).tasks
     return task
+
+
+def _languages(task: Task) -> list[str]:
+    """Return the languages of the first questions, the most frequent first."""
+    n = min(COUNTED, _n_questions(task))
+    counts = Counter(task.problem(index).language for index in range(n))
+    return [language for language, count in counts.most_common() if count >= RARE * n]
 
 
 def _n_questions(task: Task) -> int:
@@ -146,7 +157,7 @@ def as_toml(made: Forecast, data: str, train: Task) -> str:
 {made.disk / 1e9:.1f} GB of disk.
 
 name = {_text(recipe.name)}
-languages = ["en"] # of the questions: en, ko, zh
+languages = {json.dumps(list(recipe.languages))} # of the questions: en, ko, zh
 
 # Questions with final answers, verified as {verifier}. One in ten is held out to measure the model:
 # held_out = "test.jsonl" names a file for that. `columns` maps columns that are not recognised.

@@ -64,3 +64,15 @@ def test_a_name_is_made_of_any_model() -> None:
     for model in ("a/b", "x" * 500, "..", "\ud800"):
         recipe = {"name": name_of(model), "tasks": [{"name": "equation"}]}
         assert parse(tomllib.loads(f"name = {json.dumps(recipe['name'])}") | recipe, "t")
+
+
+def test_the_languages_are_those_of_the_questions(folder: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "sums.jsonl", tmp_path / "mine.toml"
+    wordings = ["{} 더하기 3은 얼마입니까?"] * 2 + ["What is {} plus 3?"]
+    rows = [{"question": wordings[n % 3].format(n), "answer": str(n + 3)} for n in range(60)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    file.write_text(text, encoding="utf-8")
+    command = ["init", "--model", str(folder), "--data", str(file), "--out", str(out)]
+    answer = CliRunner().invoke(cli.app, [*command, "--max-tokens", "16"])
+    assert answer.exit_code == 0, answer.output
+    assert load(out).languages == ("ko", "en")
