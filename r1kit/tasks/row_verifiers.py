@@ -136,11 +136,11 @@ class CodeRows(RowVerifier):
         return solution, {"tests": tuple(read_tests(value, entry, solution)), "preamble": preamble}
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        program = code.extract_program(answer)
+        tests, preamble = problem.meta["tests"], problem.meta["preamble"]
+        program = code.extract_program(answer, tests)
         if program is None:
             return Verdict(False, None, "no program in the answer")
-        source = problem.meta["preamble"] + program
-        report = code.check_code(source, problem.meta["tests"], code.default_sandbox())
+        report = code.check_code(program, tests, code.default_sandbox(), preamble=preamble)
         return report.verdict(program)
 
     def gold(self, problem: Problem) -> str | None:
@@ -195,7 +195,8 @@ def final_text(value: Any) -> str:
     """
     if isinstance(value, list) and len(value) == 1:
         [value] = value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+    is_number = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+    if is_number and not isinstance(value, bool):
         value = format(Decimal(str(value)), "f")
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f'has no text at "answer"{type_note(value)}')
@@ -294,11 +295,11 @@ def _lines(value: Any) -> str:
 
 
 def _assertions(asserts: list[str], solution: str) -> list[code.Test]:
-    from r1kit.tasks.code import as_check, called_function, called_names, defined_functions
+    from r1kit.tasks.code import called_function, called_names, defined_functions
 
     try:
         names = defined_functions(solution) if solution else called_names(asserts)
         entry = called_function(asserts, names)
-        return [code.CheckTest(as_check(text), entry) for text in asserts]
+        return [code.CheckTest("\n".join(asserts), entry)]
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"has assertions that cannot be read ({error})") from None
