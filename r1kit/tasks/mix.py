@@ -17,6 +17,7 @@ from r1kit.tasks.code import CODE_TASKS
 from r1kit.tasks.file_task import PUBLIC, FileTask, file_config
 from r1kit.tasks.general import General
 from r1kit.tasks.general.prompt_task import PromptTask
+from r1kit.tasks.long_context import LONG_CONTEXT_TASKS
 from r1kit.tasks.sums import Sums
 from r1kit.tasks.world import FAMILIES, Family
 from r1kit.types import Problem, Split, Verdict
@@ -223,6 +224,7 @@ def _find(name: str) -> type[Task]:
         raise TaskError(
             f"There is no task {name!r}; the world has {', '.join(sorted(FAMILIES))}, "
             f"sums for pretrained models are {Sums.name}, "
+            f"long contexts are {' and '.join(LONG_CONTEXT_TASKS)}, "
             f"conversation is {General.name}, public sets are "
             f"{', '.join(sorted({*PUBLIC, *CODE_TASKS}))}, a file of questions needs its path, and "
             "a task in Python is named as path.py:Class."
@@ -231,7 +233,13 @@ def _find(name: str) -> type[Task]:
 
 
 def _classes() -> dict[str, type[Task]]:
-    return {**FAMILIES, **CODE_TASKS, General.name: General, Sums.name: Sums}
+    return {
+        **FAMILIES,
+        **CODE_TASKS,
+        **LONG_CONTEXT_TASKS,
+        General.name: General,
+        Sums.name: Sums,
+    }
 
 
 def _import(path: str, class_name: str) -> type[Task]:
