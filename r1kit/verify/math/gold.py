@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from r1kit.verify.answer import last_boxed
 from r1kit.verify.math.check import is_formula, is_prose, refusal_of
 from r1kit.verify.math.refusals import LimitError, OversizeError, UndefinedError
 from r1kit.verify.math.tokens import MAX_CHARS, clean
+from r1kit.verify.statements.boxes import last_boxed
 
 GoldKind = Literal["exact", "Math-Verify", "words", "refused"]
 """how answers to a gold are decided: by the exact part, by Math-Verify, only if spelled the same,
@@ -22,7 +22,7 @@ def gold_kind(gold: str) -> tuple[GoldKind, str]:
     if len(text) > MAX_CHARS:
         return "refused", f"is longer than {MAX_CHARS} characters"
     refusal = refusal_of(text)
-    if refusal is None:
+    if refusal is None and (text.isascii() or not is_prose(text)):
         return "exact", "parses"
     if isinstance(refusal, LimitError | OversizeError | UndefinedError):
         return "refused", f"cannot be decided ({refusal})"
