@@ -1,0 +1,67 @@
+"""`r1 eval`: the steps from the command line to the table of results."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from r1kit.errors import EngineError
+from r1kit.evals.evaluate import EvalOptions, Evaluation, load_sets, open_measurements
+from r1kit.evals.open_model import ModelOptions, open_model
+from r1kit.evals.own_data import contamination
+from r1kit.evals.result import result_of, write_result
+from r1kit.evals.suite import find_benchmarks
+from r1kit.evals.view import EvalView, show_result
+
+OUT = Path("evals")
+"""folder of results by default"""
+
+
+def run(
+    model_options: ModelOptions,
+    suite: str,
+    options: EvalOptions,
+    out: Path | None,
+    console: Console,
+) -> None:
+    """Measure a model, write the result, and print it.
+
+    Raises an R1Error before anything is sampled, or an EngineError in the middle; what was sampled
+    is kept, and the same command goes on.
+    """
+    errors = Console(stderr=True)
+    specs, optional = find_benchmarks(suite)
+    with errors.status("Reading the benchmarks …"):
+        sets, missing = load_sets(specs, optional, options.data)
+    with ExitStack() as stack:
+        opening = open_model(model_options, options.protocol.opens_thinking, errors)
+        model = stack.enter_context(opening)
+        folder = out or OUT / model.name
+        measurements = open_measurements(sets, options, folder, model, stack)
+        evaluation = Evaluation(measurements, missing=missing)
+        errors.print(Text(_plan(evaluation, folder), "dim"), soft_wrap=True)
+        try:
+            with EvalView(errors) as view:
+                evaluation.run(model, view.update)
+        except EngineError as error:
+            n_done = sum(m.n_done for m in measurements)
+            raise EngineError(
+                f"{error} {n_done:,} of {sum(m.n_total for m in measurements):,} completions are "
+                f"kept in {folder}; the same command goes on."
+            ) from None
+        overlaps = contamination(model_options.model, measurements)
+        result = result_of(evaluation, options, model, overlaps)
+        write_result(folder, result)
+    show_result(result, console)
+    console.print(Text(f"\nWritten to {folder}", "dim"), soft_wrap=True)
+
+
+def _plan(evaluation: Evaluation, folder: Path) -> str:
+    total = sum(m.n_total for m in evaluation.measurements)
+    done = sum(m.n_done for m in evaluation.measurements)
+    kept = f", {done:,} of them sampled before" if done else ""
+    names = ", ".join(m.name for m in evaluation.measurements)
+    return f"{names}: {total:,} completions{kept} → {folder}"
