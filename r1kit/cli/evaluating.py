@@ -32,6 +32,10 @@ The same command goes on where it stopped, also with a larger --limit or --sampl
 """
 
 
+DIFF_EXAMPLES = "Example:\n\n  r1 eval diff evals/zero evals/reasoning"
+GRADE_EXAMPLES = "Example:\n\n  r1 eval grade evals/zero --grader number"
+
+
 class DefaultCommandGroup(TyperGroup):
     """A group whose first word may be an argument of its default command."""
 
@@ -140,3 +144,35 @@ def evaluate(
         model_options = ModelOptions(model, engine, engine_key, concurrency, timeout, flags)
         options = EvalOptions(chosen, data, samples, limit, seed)
         run.run(model_options, suite, options, out, console)
+
+
+@eval_app.command(epilog=DIFF_EXAMPLES)
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a result.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+) -> None:
+    """Show what differs between two results, and whether the scores really differ."""
+    console = Console()
+    with sentences(console):
+        from r1kit.evals import run
+
+        run.diff(first, second, console)
+
+
+@eval_app.command(epilog=GRADE_EXAMPLES)
+def grade(
+    result: Annotated[Path, typer.Argument(help="Folder of a result.")],
+    grader: Annotated[
+        str | None,
+        typer.Option(help="math, number, exact, choice, code; default: the benchmark's own."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with copies of the benchmarks; default: as before.")
+    ] = None,
+) -> None:
+    """Grade the completions of a result again, without sampling anything."""
+    console = Console()
+    with sentences(console):
+        from r1kit.evals import run
+
+        run.grade(result, grader, data, console)

@@ -7,11 +7,11 @@ that the model is busy from the first problem to the last.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from r1kit.errors import DataError
 from r1kit.evals.completion_log import CompletionLog
@@ -21,12 +21,9 @@ from r1kit.evals.jobs import SampledText, SampleJob, job_seed
 from r1kit.evals.load import EvalSet, content_hash, load_set
 from r1kit.evals.measures import GradedProblem, GradedSample
 from r1kit.evals.open_model import EvalModel
-from r1kit.evals.protocols import EvalProtocol
+from r1kit.evals.protocols import EvalProtocol, find_protocol
 from r1kit.evals.suite import BenchmarkSpec
 from r1kit.types import Problem, SamplingParams
-
-EVAL_KEYS = ("benchmark", "model", "engine", "sampling", "opens_thinking", "seed")
-"""settings that the completions of one log share"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,28 @@ class EvalOptions:
     limit: int | None = None
     """maximum number of problems per benchmark"""
     seed: int = 0
+    grader: str | None = None
+    """name of the grader; None: that of the benchmark"""
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the options as JSON; `from_record` reads them back."""
+        return {
+            "protocol": self.protocol.name,
+            "changes": dict(self.protocol.changes),
+            "data": None if self.data is None else str(self.data),
+            "samples": self.samples,
+            "limit": self.limit,
+            "seed": self.seed,
+            "grader": self.grader,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the options of a result."""
+        protocol = find_protocol(record["protocol"]).changed(**record["changes"])
+        data = None if record["data"] is None else Path(record["data"])
+        names = ("samples", "limit", "seed", "grader")
+        return cls(protocol, data, **{name: record[name] for name in names})
 
 
 @dataclass
@@ -211,7 +230,7 @@ def open_measurements(
     measurements = []
     for eval_set in sets:
         spec, protocol = eval_set.spec, options.protocol
-        grader = find_grader(spec.grader)
+        grader = find_grader(options.grader or spec.grader)
         settings = {
             "benchmark": spec.name,
             "model": model.facts["model_hash"] or model.facts["model"],

@@ -9,7 +9,7 @@ the beginning of the answer is not written for the model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from r1kit.errors import ConfigError
@@ -45,6 +45,14 @@ class EvalProtocol:
     """templates of single benchmarks"""
     samples: Mapping[str, int] = field(default_factory=dict)
     """k by benchmark; 1 for the others"""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """settings of the user that differ from those of the name"""
+
+    @property
+    def title(self) -> str:
+        """The name with the changed settings: `r1-paper (max_tokens 256)`."""
+        notes = ", ".join(f"{key} {value}" for key, value in self.changes.items())
+        return f"{self.name} ({notes})" if notes else self.name
 
     @property
     def sampling(self) -> SamplingParams:
@@ -57,15 +65,13 @@ class EvalProtocol:
         return self.prompts.get(kind) or R1_PROMPTS[kind]
 
     def changed(self, **settings: Any) -> EvalProtocol:
-        """Return the protocol with settings of the user; None leaves a setting as it is.
-
-        The name then lists the settings that differ: `r1-paper (max_tokens 256)`.
-        """
-        given = {key: value for key, value in settings.items() if value is not None}
-        new = replace(self, **given)
-        names = [item.name for item in fields(self) if item.name in given]
-        notes = [f"{name} {given[name]}" for name in names if given[name] != getattr(self, name)]
-        return replace(new, name=f"{self.name} ({', '.join(notes)})") if notes else new
+        """Return the protocol with settings of the user; None leaves a setting as it is."""
+        changes = {
+            key: value
+            for key, value in settings.items()
+            if value is not None and value != getattr(self, key)
+        }
+        return replace(self, **changes, changes={**self.changes, **changes})
 
 
 _R1 = EvalProtocol(

@@ -31,7 +31,8 @@ def result_of(
         "kind": "eval",
         "version": VERSION,
         "model": model.facts,
-        "seed": options.seed,
+        "opens_thinking": model.opens_thinking,
+        "options": options.as_record(),
         "benchmarks": {
             measurement.name: benchmark_record(
                 measurement, options, model, contamination.get(measurement.name)
@@ -78,7 +79,7 @@ def protocol_of(
     eval_set, protocol, facts = measurement.eval_set, options.protocol, model.facts
     spec = eval_set.spec
     return {
-        "protocol": protocol.name,
+        "protocol": protocol.title,
         "temperature": protocol.temperature,
         "top_p": protocol.top_p,
         "k": measurement.k,
@@ -147,9 +148,9 @@ def problem_record(problem: GradedProblem) -> EvalRecord:
     }
 
 
-def write_result(out: Path, result: EvalRecord) -> None:
+def write_result(out: Path, result: EvalRecord, name: str = RESULT) -> None:
     """Write result.json atomically."""
-    replace_file(out / RESULT, to_json(result, indent=1) + "\n")
+    replace_file(out / name, to_json(result, indent=1) + "\n")
 
 
 def read_result(path: Path) -> EvalRecord:

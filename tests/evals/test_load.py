@@ -128,10 +128,12 @@ def test_suites_are_chosen_by_name() -> None:
             find_benchmarks(wrong)
 
 
-def test_a_changed_protocol_says_so_in_its_name() -> None:
+def test_a_changed_protocol_says_so_in_its_title() -> None:
     protocol = find_protocol("r1-paper")
     assert protocol.changed(temperature=None, max_tokens=None) == protocol
-    assert protocol.changed(max_tokens=256).name == "r1-paper (max_tokens 256)"
+    changed = protocol.changed(max_tokens=256, temperature=0.0)
+    assert changed.title == "r1-paper (max_tokens 256, temperature 0.0)"
+    assert (changed.sampling.max_tokens, changed.sampling.temperature) == (256, 0.0)
     assert protocol.changed(max_tokens=32_768) == protocol
     with pytest.raises(ConfigError, match="r1-paper, open-r1"):
         find_protocol("r2")
