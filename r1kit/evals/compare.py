@@ -23,7 +23,7 @@ from r1kit.console.formatting import printable
 from r1kit.errors import ConfigError
 from r1kit.evals.result import EvalRecord, names_of
 from r1kit.evals.scores import stderr
-from r1kit.evals.view import percent
+from r1kit.evals.view import percent, print_table
 
 MAX_EXACT = 16
 """largest number of problems with a difference for which all signs are tried"""
@@ -109,7 +109,7 @@ def show_difference(a: EvalRecord, b: EvalRecord, console: Console) -> None:
         table.add_column(head, justify="right" if 0 < index < 6 else "left", no_wrap=True)
     for name in names:
         table.add_row(name, *_row(a["benchmarks"][name], b["benchmarks"][name]))
-    console.print(table)
+    print_table(table, console)
     for line in _settings_lines(names, a, b):
         console.print(Text(line), soft_wrap=True)
 

@@ -114,6 +114,8 @@ def protocol_line(record: EvalRecord) -> str:
     )
     unusable = f", {p['n_unusable_rows']} rows unusable" if p["n_unusable_rows"] else ""
     thinking = "thinking opened by the prompt" if p["opens_thinking"] else "thinking not opened"
+    if p["engine"] == "endpoint":
+        thinking = "thinking as the server has it"
     system = f"system prompt {p['system']!r}" if p["system"] else "no system prompt"
     hashes = f"{p['model_hash']}" if p.get("model_hash") else "no hash"
     template = f", template {p['template_hash'][:8]}" if p.get("template_hash") else ""

@@ -16,6 +16,7 @@ from r1kit.evals.evaluate import EvalOptions, Evaluation, load_sets, open_measur
 from r1kit.evals.jobs import JobResult, SampleJob
 from r1kit.evals.open_model import EvalModel, ModelOptions, open_model
 from r1kit.evals.own_data import contamination
+from r1kit.evals.report import write_report
 from r1kit.evals.result import RESULT, read_result, result_of, write_result
 from r1kit.evals.suite import find_benchmarks
 from r1kit.evals.view import EvalView, show_result
@@ -60,8 +61,9 @@ def run(
         overlaps = contamination(model_options.model, measurements)
         result = result_of(evaluation, options, model, overlaps)
         write_result(folder, result)
+        files = [folder / RESULT, *write_report(folder, result, measurements)]
     show_result(result, console)
-    console.print(Text(f"\nWritten to {folder}", "dim"), soft_wrap=True)
+    console.print(Text(f"\nWritten: {', '.join(map(str, files))}", "dim"), soft_wrap=True)
 
 
 def grade(folder: Path, grader: str | None, data: Path | None, console: Console) -> None:
@@ -87,6 +89,8 @@ def grade(folder: Path, grader: str | None, data: Path | None, console: Console)
         result = result_of(evaluation, options, model, overlaps)
         name = RESULT if grader is None else f"result.{grader}.json"
         write_result(folder, result, name)
+        if grader is None:
+            write_report(folder, result, measurements)
     show_result(result, console)
     console.print(Text(f"\nWritten to {folder / name}", "dim"), soft_wrap=True)
 

@@ -21,6 +21,8 @@ REFRESH_S = 1.0
 LINE_EVERY_S = 30.0
 """time between two lines where the output is no terminal"""
 FIRST_LINE_S = 2.0
+PIPE_WIDTH = 160
+"""width of tables where the output is no terminal"""
 
 
 class EvalView:
@@ -137,7 +139,7 @@ def show_result(result: EvalRecord, console: Console) -> None:
         table.add_column(HEAD[index], justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(row[index] for index in shown))
-    console.print(table)
+    print_table(table, console)
     console.print()
     for name, record in result["benchmarks"].items():
         line = Text.assemble((f"{name}: ", "bold"), (printable(protocol_line(record)), "dim"))
@@ -146,6 +148,11 @@ def show_result(result: EvalRecord, console: Console) -> None:
             console.print(Text(f"  {printable(note)}", "yellow"), soft_wrap=True)
     for name, why in result["missing"].items():
         console.print(Text(f"{name} is not measured. {printable(why)}", "yellow"), soft_wrap=True)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table, in a file or pipe without regard to a terminal's width."""
+    console.print(table, width=None if console.is_terminal else PIPE_WIDTH, crop=False)
 
 
 def notes_of(name: str, record: EvalRecord) -> list[str]:
