@@ -136,10 +136,18 @@ def _add(result: EvalSet, number: int, row: JsonRow) -> None:
     except ValueError as error:
         result.faults.append((number, str(error)))
         return
-    if problem is None:
+    if problem is None or not _is_in_window(result.spec, problem):
         result.n_left_out += 1
     else:
         result.problems.append(problem)
+
+
+def _is_in_window(spec: BenchmarkSpec, problem: Problem) -> bool:
+    """True if a dated problem is of the spec's months, or the spec has none."""
+    if spec.window is None:
+        return True
+    first, last = spec.window
+    return first <= str(problem.meta.get("date"))[:7] <= last
 
 
 def _hub(spec: BenchmarkSpec) -> Iterator[tuple[int, JsonRow]]:

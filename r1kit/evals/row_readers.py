@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from r1kit.files.json_lines import JsonRow
-from r1kit.tasks.code import CodeTask
+from r1kit.tasks.code import CodeTask, Mbpp, as_check, called_function, defined_functions
 from r1kit.tasks.row_verifiers import VERIFIERS, Cells, final_text
 from r1kit.types import Message, Problem
 from r1kit.verify.choice import LETTERS, shuffle_options
+from r1kit.verify.code import CheckTest
 
 RowReader = Callable[[JsonRow, str, str], Problem | None]
 """(row, name of the benchmark, the row's number) → problem"""
@@ -122,10 +123,33 @@ def code_rows(task: CodeTask) -> RowReader:
     return read
 
 
+def mbpp_plus(row: JsonRow, name: str, number: str) -> Problem:
+    """Read MBPP+, whose tests are one script that calls the function by its own name."""
+    script, solution = require_text(row, "test"), require_text(row, "code")
+    try:
+        entry = called_function([script], defined_functions(solution))
+        tests = (CheckTest(as_check(script), entry),)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"has tests that cannot be read ({error})") from None
+    listed = "\n".join(row.get("test_list") or [])
+    question = (
+        f"{require_text(row, 'prompt')} Answer with the whole program in one ```python block. It "
+        f"must pass:\n\n```python\n{listed}\n```"
+    )
+    meta = {"tests": tests, "code_task": Mbpp.name}
+    return problem_of(name, str(row.get("task_id", number)), question, solution, "en", meta)
+
+
 def choice_problem(
     row: JsonRow, name: str, number: str, question: str, options: Any, answer: Any, subject: str
 ) -> Problem:
-    """Build a multiple-choice problem; raises ValueError as readers do."""
+    """Build a multiple-choice problem; raises ValueError as readers do.
+
+    A letter is the place of an option, even if another option has that letter as its text.
+    """
+    letter = answer.strip().upper() if isinstance(answer, str) else ""
+    if len(letter) == 1 and letter in LETTERS:
+        answer = LETTERS.index(letter)
     cells: Cells = {"problem": question, "options": options, "answer": answer}
     gold, meta = VERIFIERS["choice"].read(cells)
     return problem_of(name, number, question, gold, "en", meta | {"subject": subject})

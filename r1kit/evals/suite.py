@@ -6,6 +6,7 @@ set is also read from a local file or folder (load.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -13,9 +14,11 @@ from r1kit.errors import ConfigError
 from r1kit.evals import row_readers as rows
 from r1kit.evals.prompts import PromptKind
 from r1kit.evals.row_readers import RowReader
-from r1kit.tasks.code import HumanEval, Mbpp
+from r1kit.tasks.code import Codeforces, HumanEval, LiveCodeBench, Mbpp
 from r1kit.tasks.world import FAMILIES
 from r1kit.types import Problem
+
+_MONTH = re.compile(r"20\d\d-[01]\d")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class BenchmarkSpec:
     """True if the hub gives the set only to those who have agreed to its terms"""
     generate: Callable[[], Iterable[Problem]] | None = None
     """makes the problems of a set that is not read"""
+    window: tuple[str, str] | None = None
+    """first and last month ("2024-08") of dated problems; others are left out"""
     note: str = ""
     """what a reader of a score has to know"""
 
@@ -127,18 +132,97 @@ _TABLE = (
         "4bb6404fdc6cacfda99d4ac4205087b89d32030c", ("mbpp_sanitized", "sanitized-mbpp", "mbpp"),
         257, "CC BY 4.0",
     ),
+    BenchmarkSpec(
+        "gpqa", "GPQA Diamond", "choice", "choice", rows.gpqa,
+        "Idavidrein/gpqa:gpqa_diamond:train", None, ("gpqa_diamond", "gpqa"), 198, "CC BY 4.0",
+        is_confidential=True, is_gated=True,
+        note="The order of options depends on the question's text and on no process.",
+    ),
+    BenchmarkSpec(
+        "mmlu-redux", "MMLU-Redux 2.0", "choice", "choice", rows.mmlu_redux,
+        "edinburgh-dawg/mmlu-redux-2.0:*:test", None, ("mmlu_redux",), 5700, "CC BY 4.0",
+        note="Sound questions, and those whose wrong answer has a correction.",
+    ),
+    BenchmarkSpec(
+        "mmlu-pro", "MMLU-Pro", "choice-10", "choice",
+        rows.choice_rows("question", "options", "answer_index", "category"),
+        "TIGER-Lab/MMLU-Pro:default:test", None, ("mmlu_pro",), 12_032, "MIT",
+    ),
+    BenchmarkSpec(
+        "ceval", "C-Eval", "choice-zh", "choice",
+        rows.chinese(rows.choice_rows("question", tuple("ABCD"), "answer")),
+        "ceval/ceval-exam:*:val", None, ("ceval_val", "ceval"), 1346, "CC BY-NC-SA 4.0",
+        note="The validation split: the test split has no answers.",
+    ),
+    BenchmarkSpec(
+        "cmmlu", "CMMLU", "choice-zh", "choice",
+        rows.chinese(rows.choice_rows("Question", tuple("ABCD"), "Answer")),
+        "haonan-li/cmmlu:*:test", None, ("cmmlu_test", "cmmlu"), 11_582, "CC BY-NC 4.0",
+    ),
+    BenchmarkSpec(
+        "cnmo", "CNMO (LiveMathBench)", "math-zh", "math",
+        rows.math_rows(("question", "problem"), ("answer",), "zh"),
+        "opencompass/LiveMathBench:v202412_CNMO_cn:test", None, ("cnmo", "CNMO_cn"), 18,
+        "CC BY 4.0", is_gated=True,
+        note="LiveMathBench's problems: those of R1's table are not published.",
+    ),
+    BenchmarkSpec(
+        "humaneval+", "HumanEval+", "function", "code", rows.code_rows(HumanEval.without_rows()),
+        "evalplus/humanevalplus:default:test", None, ("HumanEvalPlus", "humanevalplus"), 164,
+        "Apache-2.0",
+    ),
+    BenchmarkSpec(
+        "mbpp+", "MBPP+", "mbpp", "code", rows.mbpp_plus,
+        "evalplus/mbppplus:default:test", None, ("MbppPlus", "mbppplus"), 378, "Apache-2.0",
+    ),
+    BenchmarkSpec(
+        "hrm8k", "HRM8K", "math-ko", "math", rows.math_rows(("question",), ("answer",), "ko"),
+        "HAERAE-HUB/HRM8K:*:test", None, ("hrm8k",), 8011, "MIT",
+        note="Korean; hrm8k-en asks the same in English: the difference is the language gap.",
+    ),
+    BenchmarkSpec(
+        "hrm8k-en", "HRM8K in English", "math", "math", rows.math_rows(("original",), ("answer",)),
+        "HAERAE-HUB/HRM8K:*:test", None, ("hrm8k",), None, "MIT",
+    ),
+    BenchmarkSpec(
+        "kmmlu", "KMMLU", "choice-ko", "choice", rows.kmmlu,
+        "HAERAE-HUB/KMMLU:*:test", None, ("kmmlu_test", "kmmlu"), 35_030, "CC BY-ND 4.0",
+    ),
+    BenchmarkSpec(
+        "livecodebench", "LiveCodeBench", "program", "code",
+        rows.code_rows(LiveCodeBench.without_rows()),
+        "lighteval/code_generation_lite:v4_v5:test", None,
+        ("livecodebench", "code_generation_lite"), None, "CC",
+        window=("2024-08", "2025-01"),
+        note="The window is R1's; livecodebench:2025-01:2025-04 is another one.",
+    ),
+    BenchmarkSpec(
+        "codeforces", "Codeforces", "program", "code", rows.code_rows(Codeforces.without_rows()),
+        "open-r1/codeforces:verifiable:test", None, ("codeforces",), None, "CC BY 4.0",
+        note="The share of solved problems, which is no rating.",
+    ),
 )  # fmt: skip
+LCB_ALL = "lighteval/code_generation_lite:release_v6:test"
+"""source of LiveCodeBench's problems for other windows than R1's"""
 BENCHMARKS: dict[str, BenchmarkSpec] = {spec.name: spec for spec in _TABLE}
 SUITES: dict[str, tuple[str, ...]] = {
     "r1": (
-        "aime24", "aime25", "aime26", "math500", "gsm8k", "mmlu", "humaneval", "mbpp", "world",
+        "aime24", "math500", "gpqa", "livecodebench", "codeforces", "mmlu", "mmlu-redux",
+        "mmlu-pro", "ceval", "cnmo",
     ),
+    "math": ("gsm8k", "math500", "aime24", "aime25", "aime26"),
+    "code": ("humaneval", "humaneval+", "mbpp", "mbpp+", "livecodebench"),
+    "korean": ("hrm8k", "hrm8k-en", "kmmlu"),
     "all": tuple(BENCHMARKS),
 }  # fmt: skip
 """suites by name; a benchmark of a suite that cannot be had is left out with a notice"""
 NOT_RUN = {
     "swe-bench": "needs a Docker image per problem",
     "aider": "needs the toolchains of six languages",
+    "simpleqa": "needs a judge, which this harness does not have yet",
+    "frames": "needs a judge, which this harness does not have yet",
+    "alpacaeval": "needs a judge, which this harness does not have yet",
+    "arenahard": "needs a judge, which this harness does not have yet",
 }
 """benchmarks of R1's table that this harness does not run, and why"""
 
@@ -154,9 +238,10 @@ def find_benchmarks(suite: str) -> tuple[list[BenchmarkSpec], set[str]]:
         if name in SUITES:
             optional |= set(SUITES[name]) - chosen.keys()
             chosen |= {item: BENCHMARKS[item] for item in SUITES[name] if item not in chosen}
-        elif name in BENCHMARKS:
-            chosen[name] = BENCHMARKS[name]
-            optional.discard(name)
+        elif name.partition(":")[0] in BENCHMARKS:
+            spec = _windowed(name)
+            chosen[spec.name] = spec
+            optional.discard(spec.name)
         elif name in NOT_RUN:
             raise ConfigError(f"r1 eval does not run {name}: it {NOT_RUN[name]}.")
         else:
@@ -167,3 +252,18 @@ def find_benchmarks(suite: str) -> tuple[list[BenchmarkSpec], set[str]]:
     if not chosen:
         raise ConfigError("--suite is empty; name a benchmark, for example --suite gsm8k.")
     return list(chosen.values()), optional
+
+
+def _windowed(name: str) -> BenchmarkSpec:
+    """Return the benchmark of `NAME` or `NAME:FROM:TO`, whose window is in months."""
+    base, *months = name.split(":")
+    spec = BENCHMARKS[base]
+    if not months:
+        return spec
+    if spec.window is None or len(months) != 2 or not all(map(_MONTH.fullmatch, months)):
+        raise ConfigError(
+            f"{name!r} is no benchmark; a dated one can have a window of months: "
+            "livecodebench:2024-08:2025-01."
+        )
+    window = (months[0], months[1])
+    return spec if window == spec.window else replace(spec, window=window, hub=LCB_ALL)

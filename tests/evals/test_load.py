@@ -23,6 +23,16 @@ READ = {
     "aime25": ["070", "588"],
     "aime26": ["277", "62"],
     "mmlu": ["C", "A", "A"],
+    "mmlu-redux": ["B", "D"],
+    "mmlu-pro": ["I"],
+    "ceval": ["C"],
+    "cmmlu": ["B"],
+    "cnmo": ["$\\frac{1}{2}$"],
+    "hrm8k": ["5.0"],
+    "hrm8k-en": ["5.0"],
+    "kmmlu": ["A"],
+    "livecodebench": ["", ""],
+    "codeforces": [""],
 }
 """benchmark → its gold answers in rows.py"""
 
@@ -114,11 +124,55 @@ def test_missing_data_names_the_command_that_gets_it(
         load_set(BENCHMARKS["aime24"], tmp_path / "nothing")
 
 
+def test_the_options_of_gpqa_are_shuffled_the_same_way_in_every_process(tmp_path: Path) -> None:
+    problems = load_set(BENCHMARKS["gpqa"], write(tmp_path)).problems
+    for problem, right in zip(problems, ("proton", "T"), strict=True):
+        options = problem.meta["options"]
+        assert options["ABCD".index(problem.answer)] == right
+        assert all(option == option.strip() for option in options)
+    assert [problem.answer for problem in problems] == ["D", "C"]
+
+
+def test_a_window_chooses_problems_by_their_month(tmp_path: Path) -> None:
+    data = write(tmp_path)
+    paper = load_set(BENCHMARKS["livecodebench"], data)
+    assert [p.meta["date"][:7] for p in paper.problems] == ["2024-08", "2024-12"]
+    assert paper.n_left_out == 1
+    [[spec], _] = find_benchmarks("livecodebench:2024-07:2024-08")
+    assert len(load_set(spec, data).problems) == 2
+    assert spec.hub.endswith("release_v6:test")
+    for wrong in ("livecodebench:2024", "gsm8k:2024-07:2024-08"):
+        with pytest.raises(ConfigError, match="no benchmark"):
+            find_benchmarks(wrong)
+
+
+def test_korean_and_chinese_questions_have_their_language_and_prompt(tmp_path: Path) -> None:
+    data = write(tmp_path)
+    for name, language, words in (
+        ("kmmlu", "ko", "정답"),
+        ("ceval", "zh", "答案"),
+        ("hrm8k", "ko", "최종 답"),
+    ):
+        [problem] = load_set(BENCHMARKS[name], data).prompted(PROTOCOLS["r1-paper"], None)
+        assert problem.language == language
+        assert words in problem.messages[-1].content
+
+
+def test_every_benchmark_with_rows_has_a_source_a_licence_and_a_test(tmp_path: Path) -> None:
+    data = write(tmp_path)
+    for spec in BENCHMARKS.values():
+        if spec.generate is None:
+            assert spec.hub.count(":") == 2
+            assert spec.licence
+            assert load_set(spec, data).problems
+
+
 def test_suites_are_chosen_by_name() -> None:
     specs, optional = find_benchmarks("gsm8k, r1")
     assert specs[0].name == "gsm8k"
-    assert optional == set(SUITES["r1"]) - {"gsm8k"}
-    assert len(specs) == len(SUITES["r1"])
+    assert optional == set(SUITES["r1"])
+    assert len(specs) == len(SUITES["r1"]) + 1
+    assert find_benchmarks("r1,aime24")[1] == set(SUITES["r1"]) - {"aime24"}
     for wrong, sentence in (
         ("gsm9k", "no benchmark 'gsm9k'"),
         ("", "empty"),
