@@ -39,7 +39,7 @@ def _run() -> None:
 
 def _load() -> Typer:
     """Return the application with all its commands."""
-    from r1kit.cli import training, planning, serving, exporting, checking  # noqa: F401  # isort: skip  # as in --help
+    from r1kit.cli import training, planning, serving, exporting, evaluating, checking  # noqa: F401  # isort: skip  # as in --help
     from r1kit.cli.root import app
 
     return app

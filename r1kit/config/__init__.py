@@ -22,7 +22,7 @@ from r1kit.config.curation import (
     RejectionSamplingConfig,
 )
 from r1kit.config.distill import DistillConfig, StudentConfig
-from r1kit.config.eval import EvalConfig
+from r1kit.config.eval import BenchmarkConfig, EvalConfig
 from r1kit.config.lora import LoraConfig
 from r1kit.config.mistakes import explain
 from r1kit.config.model import DeepseekV3Config, ModelConfig
@@ -54,6 +54,7 @@ __all__ = [
     "FREE_SECTIONS",
     "AblationConfig",
     "BaseConfig",
+    "BenchmarkConfig",
     "ComputeConfig",
     "ContaminationMode",
     "CostConfig",
@@ -97,7 +98,7 @@ __all__ = [
 
 FREE_SECTIONS = ("compute", "sampler", "cost")
 """sections that may change between the sessions of a run: they do not decide its result"""
-LATER_KEYS = {"lora": None, "kl_estimator": "k3"}
+LATER_KEYS: dict[str, Any] = {"lora": None, "kl_estimator": "k3", "evals": []}
 """keys added to recipes later, with their defaults, which leave the hash of a recipe as it was"""
 
 
@@ -130,6 +131,7 @@ class Recipe(StrictModel):
 
     preference: PreferenceConfig = PreferenceConfig()
     eval: EvalConfig = EvalConfig()
+    evals: tuple[BenchmarkConfig, ...] = ()
     sampler: SamplerConfig = SamplerConfig()
     compute: ComputeConfig = ComputeConfig()
     cost: CostConfig = CostConfig()

@@ -1,4 +1,4 @@
-"""Section `[eval]`: the evaluation of every stage."""
+"""Sections `[eval]` and `[[evals]]`: the evaluation of every stage."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ class EvalConfig(StrictModel):
     """nucleus sampling threshold; 1 is off"""
     max_tokens: int = Field(256, ge=1)
     """maximum length of a completion, tokens"""
+
+
+class BenchmarkConfig(StrictModel):
+    """A public benchmark on which every stage is measured besides the recipe's own problems
+    ([benchmarks.md](benchmarks.md)). The sampling is that of the protocol."""
+
+    name: str
+    """name in the suite of `r1 eval`: gsm8k, math500, ..."""
+    data: str | None = None
+    """folder with local copies of the benchmarks; none: the Hugging Face hub"""
+    protocol: str = "r1-paper"
+    """r1-paper, open-r1, simple-evals or evalplus: prompts, temperature and top-p"""
+    samples: int = Field(1, ge=1)
+    """k, completions per problem"""
+    limit: int | None = Field(None, ge=1)
+    """maximum number of problems; none: all"""
+    max_tokens: int | None = Field(None, ge=1)
+    """maximum length of a completion, tokens; none: as in [eval]. The model's context limits it"""

@@ -21,10 +21,12 @@ _TRUE = {"1", "ON", "YES", "TRUE"}
 REMEDY = "connect once to download it, or set the path to a local copy"
 
 
-def hub_rows(source: str) -> Iterator[JsonRow]:
+def hub_rows(source: str, revision: str | None = None) -> Iterator[JsonRow]:
     """Yield the rows of `repository[:configuration[:split]]`, whose split is by default "train".
 
-    Raises DataError in one sentence if the hub does not give them, at once if it is not reached.
+    The configuration `*` means all of them, one after the other; each row then has its name at
+    "subject" if it has no other. Raises DataError in one sentence if the hub does not give them, at
+    once if it is not reached.
     """
     require("datasets", "name a .jsonl, .json or .csv file as the path")
     import datasets
@@ -38,7 +40,12 @@ def hub_rows(source: str) -> Iterator[JsonRow]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         with _offline(datasets, why is not None):
-            yield from _load(datasets, repository, configuration or None, split or "train")
+            if configuration == "*":
+                yield from _all_configurations(datasets, repository, split or "train", revision)
+            else:
+                yield from _load(
+                    datasets, repository, configuration or None, split or "train", revision
+                )
     except (MemoryError, DataError):
         raise
     except Exception as error:  # the library may raise anything, above all offline
@@ -56,13 +63,24 @@ def is_offline(*names: str) -> bool:
     return any(os.environ.get(name, "").upper() in _TRUE for name in names)
 
 
-def _load(datasets: Any, repository: str, configuration: str | None, split: str) -> Any:
+def _all_configurations(
+    datasets: Any, repository: str, split: str, revision: str | None
+) -> Iterator[JsonRow]:
+    for name in datasets.get_dataset_config_names(repository, revision=revision):
+        for row in _load(datasets, repository, name, split, revision):
+            yield {"subject": name, **row}
+
+
+def _load(
+    datasets: Any, repository: str, configuration: str | None, split: str, revision: str | None
+) -> Any:
     folder = Path(repository)
     saved = folder / (configuration or "") / split
     for path in (saved, folder / split, folder):  # as Dataset.save_to_disk writes them
         if (path / "state.json").exists():
             return datasets.load_from_disk(str(path))
-    return datasets.load_dataset(repository, configuration, split=split)
+    named = {} if revision is None or folder.is_dir() else {"revision": revision}
+    return datasets.load_dataset(repository, configuration, split=split, **named)
 
 
 def _why_not_on_hub(repository: str) -> str | None:

@@ -46,12 +46,17 @@ class RefusedError(EngineError):
     """The server works but refuses this request; other requests may succeed."""
 
 
+class TimeoutEngineError(EngineError):
+    """The server does not answer in time."""
+
+
 class _TransientError(Exception):
     """A failed attempt that may succeed when retried."""
 
-    def __init__(self, why: str, wait_s: float | None = None) -> None:
+    def __init__(self, why: str, wait_s: float | None = None, is_late: bool = False) -> None:
         super().__init__(why)
         self.wait_s = wait_s
+        self.is_late = is_late
 
 
 class HttpClient:
@@ -94,7 +99,8 @@ class HttpClient:
             except _TransientError as error:
                 failure = error
         tries = "one try" if self._retries == 0 else f"{self._retries + 1} tries"
-        raise EngineError(
+        kind = TimeoutEngineError if failure.is_late else EngineError
+        raise kind(
             f"The server at {self.address} gave no answer in {tries} ({failure}); see whether it "
             "runs and the address is right, then ask again."
         )
@@ -133,7 +139,7 @@ class HttpClient:
             with self._client.stream(method, self.address + path, content=content) as response:
                 data = self._read(response, deadline)
         except httpx.TimeoutException:
-            raise _TransientError(f"nothing within {self._timeout_s:g} s") from None
+            raise _TransientError(f"nothing within {self._timeout_s:g} s", is_late=True) from None
         except httpx.HTTPError as error:
             raise _TransientError(self._shown(str(error) or type(error).__name__)) from None
         self._refuse(response, data)
@@ -161,7 +167,7 @@ class HttpClient:
             if size > MAX_BODY_BYTES:
                 raise EngineError(f"The server at {self.address} answers without end.")
             if time.monotonic() > deadline:
-                raise _TransientError(f"nothing whole within {self._timeout_s:g} s")
+                raise _TransientError(f"nothing whole within {self._timeout_s:g} s", is_late=True)
         return b"".join(parts)
 
     def _refuse(self, response: httpx.Response, data: bytes) -> None:

@@ -41,8 +41,8 @@ Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 def tables(runs: Sequence[RunContents]) -> list[Table]:
     """Return the tables that the runs have data for."""
     candidates = (
-        stages(runs), families(runs), students(runs), aside(runs), reward_models(runs),
-        forecasts(runs),
+        stages(runs), families(runs), public_sets(runs), students(runs), aside(runs),
+        reward_models(runs), forecasts(runs),
     )  # fmt: skip
     return [table for table in candidates if table.rows]
 
@@ -71,6 +71,18 @@ def families(runs: Sequence[RunContents]) -> Table:
         return task, _share("reasoning", "by_task", task)
 
     return _table("pass@1 by family", "stage", names, [column(task) for task in tasks], runs)
+
+
+def public_sets(runs: Sequence[RunContents]) -> Table:
+    """Show the public benchmarks of the recipe, `[[evals]]`, that all stages were measured on."""
+    names = [name for name in _names(runs) if not name.startswith("ablation/")]
+    measured_sets = [set(_stage(run, name)["evals"]) for run in runs for name in names]
+    common = set.intersection(*measured_sets) - {"reasoning", "general"} if names else set()
+    columns: list[Column] = [(name, _rate(f"{name}.pass_at_1")) for name in sorted(common)]
+    note = (
+        "pass@1, sampled as `[[evals]]` says; its limit of tokens may be far below the protocol's."
+    )
+    return _table("Public benchmarks", "stage", names if columns else [], columns, runs, note)
 
 
 def students(runs: Sequence[RunContents]) -> Table:

@@ -22,8 +22,8 @@ def session() -> dict[str, Any]:
         "pid": os.getpid(),
         "command": ["r1", *sys.argv[1:]],
         "r1kit": r1kit.__version__,
-        "torch": _version("torch"),
-        "transformers": _version("transformers"),
+        "torch": package_version("torch"),
+        "transformers": package_version("transformers"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
@@ -45,7 +45,8 @@ def new_manifest(name: str, recipe_hash: str, seed: int, first: dict[str, Any]) 
     }
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

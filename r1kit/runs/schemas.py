@@ -105,6 +105,7 @@ class ResolvedRecipe(BaseModel):
     showcase: list[Any] = []
     tasks: list[Any] = []
     ablations: list[Any] = []
+    evals: list[Any] = []
     cost: Cost = {}
     compute: Compute = {}
 

@@ -14,6 +14,7 @@ from r1kit.renderers.base import Renderer
 from r1kit.rollouts.metrics import rollout_record
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
+from r1kit.stages.public_benchmarks import OWN_NAMES, fitting, public_benchmarks
 from r1kit.tasks import mix
 from r1kit.types import Message, Problem, SamplingParams, Verdict
 from r1kit.verify.answer import check_number
@@ -32,7 +33,11 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     renderer, seed = renderer_of(policy.tokenizer), eval_seed(context)
     evals = {}
     with context.open_sampler(policy) as (sampler, _):
-        for benchmark in benchmarks(context, stage):
+        public = [
+            fitting(benchmark, renderer, policy.max_positions)
+            for benchmark in public_benchmarks(context.recipe)
+        ]
+        for benchmark in [*benchmarks(context, stage), *public]:
             progress = counting(context, stage, benchmark)
             batch = sample_benchmark(sampler, renderer, benchmark, context.ranks, seed, progress)
             context.note_failure([batch.failure] if batch.failure else [])
@@ -84,7 +89,8 @@ def eval_seed(context: Context) -> int:
 def counting(context: Context, stage: str, benchmark: Benchmark) -> Callable[[int], None]:
     """Show the progress of a benchmark; call the returned function with the number of problems."""
     n_problems, n = len(benchmark.problems), benchmark.n_completions
-    what = f"{n_problems} held-out problems, {n} completion{'s' * (n > 1)} each"
+    kind = "held-out problems" if benchmark.name in OWN_NAMES else f"problems of {benchmark.name}"
+    what = f"{n_problems} {kind}, {n} completion{'s' * (n > 1)} each"
     return context.counting(stage, len(context.ranks.share(range(n_problems))), what)
 
 

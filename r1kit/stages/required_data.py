@@ -7,6 +7,7 @@ from r1kit.curate import read_conversations
 from r1kit.curate.conversations import check_conversations
 from r1kit.errors import ConfigError
 from r1kit.stages.plan import HELPFUL, is_students_alone, needs_reward_models, preference_sources
+from r1kit.stages.public_benchmarks import public_benchmarks
 from r1kit.tasks import mix
 from r1kit.tasks.general import General
 from r1kit.tasks.general.preference_file import example_file, label_of, pair_of
@@ -24,6 +25,8 @@ def check_data(recipe: Recipe) -> list[str]:
     """
     tasks = mix.load_tasks(recipe, "train")
     notes = list(tasks.notes)
+    for _ in public_benchmarks(recipe):
+        pass  # a benchmark that cannot be had is refused here
     if recipe.distill is not None and recipe.distill.data is not None:
         read_conversations(recipe.distill.data)
     if is_students_alone(recipe):

@@ -19,7 +19,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from r1kit.errors import TaskError
 from r1kit.files.rows import read_rows
@@ -63,6 +63,14 @@ class CodeTask(Task):
                 f"Task {self.name!r} has no {split} problem among the {len(problems)} rows of "
                 f"{path or self.hub}; use more rows."
             )
+
+    @classmethod
+    def without_rows(cls) -> Self:
+        """Return the task without problems: it reads rows and verifies answers for a benchmark."""
+        task = cls.__new__(cls)
+        Task.__init__(task)
+        task.problems = []
+        return task
 
     def problem(self, index: int) -> Problem:
         return self.problems[index % len(self.problems)]

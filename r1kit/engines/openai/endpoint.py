@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from r1kit.engines.base import Counters
 from r1kit.engines.openai.choices import FINISH_REASONS, count, pieces, thinking_and_answer
@@ -43,6 +43,14 @@ class EndpointRequest:
     sampling: SamplingParams
     seed: int
     n: int = 1
+
+
+class CountedCompletion(NamedTuple):
+    """A completion with the token counts that the server states; None if it states none."""
+
+    completion: Completion
+    n_prompt_tokens: int | None
+    n_tokens: int | None
 
 
 CompletionsOrError = list[Completion] | EngineError
@@ -105,6 +113,14 @@ class Endpoint:
             completions += self._ask(messages, sampling, seed + len(completions), 1)[:1]
         self._one_by_one |= was_short
         return completions
+
+    def complete_one(
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int
+    ) -> CountedCompletion:
+        """Return one completion with its token counts; raises as `complete` does."""
+        [completion, *_], usage = self._counted(messages, sampling, seed, 1)
+        sizes = (count(usage, "prompt_tokens"), count(usage, "completion_tokens"))
+        return CountedCompletion(completion, *(size or None for size in sizes))
 
     def complete_many(
         self,
@@ -186,6 +202,11 @@ class Endpoint:
     def _ask(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int
     ) -> list[Completion]:
+        return self._counted(messages, sampling, seed, n)[0]
+
+    def _counted(
+        self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int
+    ) -> tuple[list[Completion], Json]:
         body = self._body(messages, sampling, seed, n)
         started = time.perf_counter()
         completions, usage = self._client.call("POST", "/chat/completions", body, _read)
@@ -193,7 +214,7 @@ class Endpoint:
             self.counters.prompt_tokens += count(usage, "prompt_tokens")
             self.counters.completion_tokens += count(usage, "completion_tokens")
             self.counters.seconds += time.perf_counter() - started
-        return completions
+        return completions, usage
 
     def _body(
         self, messages: Sequence[Message], sampling: SamplingParams, seed: int, n: int

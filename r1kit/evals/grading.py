@@ -1,0 +1,127 @@
+"""Grading of logged completions: a step of its own, whose verdicts are in a file of their own.
+
+Completions can be graded again with another grader, without sampling anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any
+
+from r1kit.errors import R1Error
+from r1kit.evals.completion_log import LogKey, LogRecord, read_log
+from r1kit.evals.graders import Grader
+from r1kit.files.atomic import explaining_full_disk, seal
+from r1kit.files.json_lines import JsonLines
+from r1kit.renderers.thinking import parse, without_tags
+from r1kit.types import Problem, Verdict
+from r1kit.verify.language import LANGUAGES, language_share
+
+N_THREADS = 4
+"""grading threads; slow graders run in processes that these threads wait for"""
+NO_ANSWER = Verdict(False, None, "no answer: the thinking never ended")
+MAX_EXTRACTED = 2000
+"""maximum number of characters of an extracted answer in the file of verdicts"""
+
+
+class VerdictFile:
+    """The verdicts of a grader on the completions of one benchmark; it only grows."""
+
+    KIND = "verdicts"
+
+    def __init__(self, path: Path, grader: Grader) -> None:
+        """Open the file, or begin it again if another version of the grader wrote it."""
+        self.path = path
+        self.verdicts: dict[LogKey, LogRecord] = {}
+        header = {"kind": self.KIND, "grader": grader.name, "version": grader.version}
+        lines = read_log(path)
+        if lines and all(lines[0][1].get(key) == header[key] for key in header):
+            for _, record in lines[1:]:
+                self.verdicts[record["id"], record["sample"]] = record
+            with explaining_full_disk(path):
+                os.truncate(path, sum(len(raw) for raw, _ in lines))
+            self._lines = JsonLines(path)
+        else:
+            path.unlink(missing_ok=True)
+            self._lines = JsonLines(path)
+            self._lines.append(seal(header))
+
+    def add(self, record: LogRecord) -> None:
+        """Append a verdict."""
+        self._lines.append(seal(record))
+        self.verdicts[record["id"], record["sample"]] = record
+
+    def close(self) -> None:
+        self._lines.sync()
+        self._lines.close()
+
+
+class Grading:
+    """Grades completions in threads while others are being sampled."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(N_THREADS, thread_name_prefix="grade")
+        self._done: SimpleQueue[tuple[VerdictFile, Future[LogRecord]]] = SimpleQueue()
+        self._n_open = 0
+
+    def __enter__(self) -> Grading:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def add(self, file: VerdictFile, grader: Grader, problem: Problem, record: LogRecord) -> None:
+        """Start to grade a completion; `collect` writes its verdict to the file."""
+        self._n_open += 1
+        future = self._pool.submit(grade, grader, problem, record)
+        future.add_done_callback(lambda done: self._done.put((file, done)))
+
+    def collect(self, is_last: bool = False) -> None:
+        """Write the verdicts that are there; wait for all of them if `is_last`."""
+        while self._n_open:
+            try:
+                file, future = self._done.get(block=is_last)
+            except Empty:
+                return
+            self._n_open -= 1
+            file.add(future.result())
+
+
+def grade(grader: Grader, problem: Problem, record: Mapping[str, Any]) -> LogRecord:
+    """Return the verdict on a completion as a line of the file.
+
+    A grader that fails makes the verdict undecided; only an R1Error, which concerns every
+    completion (a machine without sandbox), is raised.
+    """
+    parsed = parse(record["text"])
+    verdict, failure = NO_ANSWER, False
+    if parsed.answer is not None:
+        try:
+            verdict = grader.verify(problem, parsed.answer)
+        except R1Error:
+            raise
+        except Exception as error:
+            why = f"the grader failed ({type(error).__name__}: {error})"
+            verdict, failure = Verdict(None, None, why), True
+    share = None
+    if problem.language in LANGUAGES:
+        share = language_share(without_tags(record["text"]), problem.language)
+    return {
+        "id": record["id"],
+        "sample": record["sample"],
+        "correct": verdict.correct,
+        "extracted": None if verdict.extracted is None else verdict.extracted[:MAX_EXTRACTED],
+        "why": verdict.why[:300],
+        "language": share,
+        **({"grader_failed": True} if failure else {}),
+    }

@@ -1,0 +1,221 @@
+"""The numbers of a benchmark: pass@1, pass@k, cons@k, tokens and counts, with standard errors.
+
+Sources: pass@k without bias: Chen et al. 2021, equation 1. Standard errors clustered by problem and
+paired comparisons: Miller 2024, "Adding error bars to evals". cons@k: the R1 paper, section 3;
+departure: tied majorities share the vote. Undecided completions and those that failed count in no
+score, only in their columns.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from r1kit.evals.scores import Estimate, stderr
+
+COUNTS = (
+    "right", "wrong", "no_answer", "truncated", "context_truncated", "undecided", "grader_failed",
+    "refused", "timeout", "failed", "context",
+)  # fmt: skip
+"""columns of a benchmark. A truncated completion is also right, wrong or without answer; the last
+five have no verdict and no part in a score"""
+
+
+@dataclass(frozen=True, slots=True)
+class GradedSample:
+    """A completion with its verdict, without its text."""
+
+    correct: bool | None
+    extracted: str | None
+    n_tokens: int | None
+    is_truncated: bool
+    is_context_short: bool = False
+    """True if the limit was lower than the protocol's, for want of context"""
+    language: float | None = None
+    """share of its words in the question's language"""
+    grader_failed: bool = False
+
+
+@dataclass(frozen=True)
+class GradedProblem:
+    """The completions of a problem."""
+
+    id: str
+    hash: str
+    subject: str = ""
+    samples: Sequence[GradedSample] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """number of completions that failed, by kind"""
+
+    @property
+    def decided(self) -> list[GradedSample]:
+        return [sample for sample in self.samples if sample.correct is not None]
+
+    @property
+    def rate(self) -> float | None:
+        """The share of correct completions; None if none is decided."""
+        decided = self.decided
+        return statistics.fmean(bool(s.correct) for s in decided) if decided else None
+
+
+def pass_at_k(n: int, n_correct: int, k: int) -> float:
+    """Return the probability that one of k completions, drawn from n, is correct; k <= n."""
+    return 1.0 - math.comb(n - n_correct, k) / math.comb(n, k)
+
+
+def vote(samples: Sequence[GradedSample]) -> float:
+    """Return the share of the largest groups of equal answers that is correct: 1, 0, or a tie.
+
+    All correct answers are one group, however they are written.
+    """
+    groups = Counter(
+        (True, "") if sample.correct else (False, _plain(sample.extracted))
+        for sample in samples
+        if sample.extracted is not None
+    )
+    if not groups:
+        return 0.0
+    most = max(groups.values())
+    winners = [is_correct for (is_correct, _), n in groups.items() if n == most]
+    return sum(winners) / len(winners)
+
+
+def estimate(values: Iterable[float | None]) -> Estimate | None:
+    """Return the mean of the values and its standard error; None without any value."""
+    listed = [value for value in values if value is not None]
+    return Estimate(statistics.fmean(listed), stderr(listed)) if listed else None
+
+
+def resampling_stderr(problems: Sequence[GradedProblem]) -> float | None:
+    """Return the standard error of pass@1 over seeds, for these very problems.
+
+    It needs at least two completions of every problem.
+    """
+    variances = []
+    for problem in problems:
+        outcomes = [float(bool(sample.correct)) for sample in problem.decided]
+        if len(outcomes) > 1:
+            variances.append(statistics.variance(outcomes) / len(outcomes))
+        elif outcomes:
+            return None
+    return math.sqrt(sum(variances)) / len(variances) if variances else None
+
+
+def scores(problems: Sequence[GradedProblem], k: int, has_votes: bool) -> dict[str, Estimate]:
+    """Return the scores by name: pass@1, pass@2, pass@4, ... and cons@k."""
+    values: dict[str, Estimate | None] = {"pass@1": estimate(p.rate for p in problems)}
+    for size in sizes_up_to(k)[1:]:
+        values[f"pass@{size}"] = estimate(
+            pass_at_k(len(decided), sum(bool(s.correct) for s in decided), size)
+            for problem in problems
+            if len(decided := problem.decided) >= size
+        )
+    if has_votes and k > 1:
+        values[f"cons@{k}"] = estimate(vote(p.decided) for p in problems if p.decided)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def sizes_up_to(k: int) -> list[int]:
+    """Return 1, 2, 4, ... below k, and k."""
+    sizes = [1 << power for power in range(k.bit_length()) if 1 << power < k]
+    return [*sizes, k]
+
+
+def facts_of(problems: Sequence[GradedProblem]) -> dict[str, Estimate]:
+    """Return means over problems: tokens, of right and of wrong completions too, and language."""
+    tokens: dict[str, Callable[[GradedSample], bool]] = {
+        "mean_tokens": lambda sample: True,
+        "mean_tokens_right": lambda sample: sample.correct is True,
+        "mean_tokens_wrong": lambda sample: sample.correct is False,
+    }
+    values = {
+        name: estimate(_mean(s.n_tokens for s in p.samples if is_meant(s)) for p in problems)
+        for name, is_meant in tokens.items()
+    }
+    values["language_consistency"] = estimate(
+        _mean(sample.language for sample in problem.samples) for problem in problems
+    )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def counts_of(problems: Sequence[GradedProblem]) -> dict[str, int]:
+    """Return the number of completions in every column."""
+    counts: Counter[str] = Counter()
+    for problem in problems:
+        counts.update(problem.failures)
+        for sample in problem.samples:
+            counts["truncated"] += sample.is_truncated
+            counts["context_truncated"] += sample.is_truncated and sample.is_context_short
+            counts["grader_failed"] += sample.grader_failed
+            counts[_outcome(sample)] += 1
+    return {name: counts[name] for name in COUNTS}
+
+
+def by_subject(problems: Sequence[GradedProblem]) -> dict[str, dict[str, float]]:
+    """Return pass@1 of every subject with its error and number of problems; {} if all have one."""
+    groups: dict[str, list[float]] = {}
+    for problem in problems:
+        if problem.rate is not None:
+            groups.setdefault(problem.subject, []).append(problem.rate)
+    if len(groups) < 2:
+        return {}
+    return {
+        subject: {"pass@1": statistics.fmean(x), "stderr": stderr(x), "n_problems": len(x)}
+        for subject, x in sorted(groups.items())
+    }
+
+
+def budget_curve(problems: Sequence[GradedProblem]) -> list[tuple[int, float]]:
+    """Return (tokens, share right within them) for doubling numbers of tokens.
+
+    Longer completions count as wrong: no answer is forced at the limit.
+    """
+    longest = max((s.n_tokens or 0 for p in problems for s in p.samples), default=0)
+    if not longest:
+        return []
+    sizes = [1 << power for power in range(5, (longest - 1).bit_length() + 1)] or [longest]
+    curve = []
+    for size in sizes:
+        shares = [
+            _mean(bool(s.correct) and (s.n_tokens or 0) <= size for s in problem.decided)
+            for problem in problems
+        ]
+        if (value := estimate(shares)) is not None:
+            curve.append((size, value.value))
+    return curve
+
+
+def length_histogram(problems: Sequence[GradedProblem]) -> list[tuple[int, int, int]]:
+    """Return (upper end in tokens, number right, number wrong) of bins that double in width."""
+    bins: dict[int, list[int]] = {}
+    for sample in (s for p in problems for s in p.decided):
+        if sample.n_tokens:
+            end = 1 << max(4, (sample.n_tokens - 1).bit_length())
+            bins.setdefault(end, [0, 0])[0 if sample.correct else 1] += 1
+    return [(end, right, wrong) for end, (right, wrong) in sorted(bins.items())]
+
+
+def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Return estimates as JSON objects by name."""
+    return {name: {"value": e.value, "stderr": e.stderr} for name, e in estimates.items()}
+
+
+def _outcome(sample: GradedSample) -> str:
+    if sample.correct is None:
+        return "undecided"
+    if sample.correct:
+        return "right"
+    return "no_answer" if sample.extracted is None else "wrong"
+
+
+def _plain(text: str | None) -> str:
+    return " ".join((text or "").split()).casefold()
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    listed = [value for value in values if value is not None]
+    return statistics.fmean(listed) if listed else None

@@ -1,0 +1,319 @@
+"""Whole evaluations against a scripted server: what is logged, graded, resumed and counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from r1kit.errors import EngineError, RunError
+from r1kit.evals import run as evaluation
+from r1kit.evals.evaluate import EvalOptions
+from r1kit.evals.graders import GRADERS
+from r1kit.evals.load import load_set
+from r1kit.evals.open_model import ModelOptions
+from r1kit.evals.protocols import PROTOCOLS
+from r1kit.evals.result import read_result
+from r1kit.evals.suite import BENCHMARKS
+from tests.evals.rows import write
+from tests.servers import Body, Reply, refusal, said, scripted
+
+R1 = PROTOCOLS["r1-paper"]
+SUITE = "gsm8k,math500,aime24,aime25,aime26,mmlu,humaneval,mbpp"
+SINGLE = "gpqa,mmlu-redux,mmlu-pro,ceval,cmmlu,cnmo,humaneval+,mbpp+,hrm8k,kmmlu"
+"""sets with a single problem, or with equal letters, of which only gold answers are tried"""
+Answers = dict[str, str]
+"""prompt → answer"""
+
+
+def answers(data: Path, suite: str, shift: int = 0) -> Answers:
+    """Gold answers by prompt, or those of the problem `shift` places later."""
+    texts: Answers = {}
+    for name in suite.split(","):
+        eval_set = load_set(BENCHMARKS[name], data)
+        grader = GRADERS[eval_set.spec.grader]
+        problems = eval_set.prompted(R1, None)
+        for index, problem in enumerate(problems):
+            other = problems[(index + shift) % len(problems)]
+            texts[problem.messages[-1].content] = grader.gold(other)
+    return texts
+
+
+def answering(texts: Answers) -> Callable[[int, Body], Reply]:
+    return lambda _, body: said(texts[body["messages"][-1]["content"]], reasoning_content="hm")
+
+
+def measure(
+    urls: str, suite: str, data: Path, out: Path, samples: int | None = 1, **model: Any
+) -> dict[str, Any]:
+    options = EvalOptions(R1, data, samples)
+    evaluation.run(
+        ModelOptions(urls, timeout_s=model.pop("timeout_s", 60.0), **model), suite, options, out,
+        Console(quiet=True),
+    )  # fmt: skip
+    return read_result(out)
+
+
+def pass_at_1(result: dict[str, Any]) -> dict[str, float]:
+    return {n: r["scores"]["pass@1"]["value"] for n, r in result["benchmarks"].items()}
+
+
+def test_gold_answers_score_100_percent_and_those_of_the_next_problem_0(tmp_path: Path) -> None:
+    data = write(tmp_path / "data")
+    for shift, expected in ((0, 1.0), (1, 0.0)):
+        with scripted(answering(answers(data, SUITE, shift))) as server:
+            result = measure(server.url, SUITE, data, tmp_path / str(shift))
+        assert set(pass_at_1(result)) == set(SUITE.split(","))
+        for name, value in pass_at_1(result).items():
+            same = 1 / 3 if name == "mmlu" and shift else 0.0  # two questions have the letter A
+            assert value == pytest.approx(max(expected, same)), name
+
+
+def test_gold_answers_score_100_percent_on_the_other_sets(tmp_path: Path) -> None:
+    data = write(tmp_path / "data")
+    with scripted(answering(answers(data, SINGLE))) as server:
+        result = measure(server.url, SINGLE, data, tmp_path / "out")
+    assert pass_at_1(result) == dict.fromkeys(SINGLE.split(","), 1.0)
+
+
+@pytest.mark.skipif("R1_EVAL_DATA" not in os.environ, reason="R1_EVAL_DATA names no folder")
+def test_gold_answers_on_whole_sets(tmp_path: Path) -> None:
+    data = Path(os.environ["R1_EVAL_DATA"])
+    suite = "world,world-hard,gsm8k,math500,mmlu,humaneval"
+    for name in suite.split(","):
+        spec = BENCHMARKS[name]
+        grader, problems = GRADERS[spec.grader], load_set(spec, data).prompted(R1, None)
+        verdicts = [grader.verify(p, grader.gold(p)).correct for p in problems]
+        assert all(verdicts), (
+            name,
+            [p.id for p, v in zip(problems, verdicts, strict=True) if not v],
+        )
+        others = [*problems[1:], problems[0]]
+        wrong = [
+            (p.answer, other.answer)
+            for p, other in zip(problems, others, strict=True)
+            if grader.verify(p, grader.gold(other)).correct
+        ]
+        # True coincidences: the next problem has the same answer.
+        assert all(_plain(a) == _plain(b) for a, b in wrong), (name, wrong)
+
+
+def _plain(text: str) -> str:
+    return text.replace(" ", "").replace(",", "")
+
+
+def test_two_runs_of_one_seed_are_the_same_and_another_seed_asks_otherwise(tmp_path: Path) -> None:
+    data = write(tmp_path / "data")
+    texts, seeds = answers(data, "gsm8k"), []
+    results = []
+    for name in ("a", "b"):
+        with scripted(answering(texts)) as server:
+            results.append(measure(server.url, "gsm8k", data, tmp_path / name, samples=4))
+        seeds.append(sorted(body["seed"] for body in server.requests))
+    for result in results:
+        del result["session"], result["model"]["servers"]
+        del result["benchmarks"]["gsm8k"]["protocol"]["servers"]
+    assert results[0] == results[1]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == 12
+
+
+def test_the_protocol_goes_to_the_server(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", "gsm8k_test.jsonl")
+    with scripted(answering(answers(data, "gsm8k"))) as server:
+        measure(server.url, "gsm8k", data, tmp_path / "out")
+    body = server.requests[0]
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 32_768)
+    assert [message["role"] for message in body["messages"]] == ["user"]
+
+
+def test_a_larger_k_or_limit_samples_only_what_is_missing(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    with scripted(answering(answers(data, "gsm8k,mmlu"))) as server:
+        measure(server.url, "gsm8k", data, out, samples=2)
+        assert len(server.requests) == 6
+        measure(server.url, "gsm8k,mmlu", data, out, samples=3)
+        assert len(server.requests) == 6 + 3 + 9
+        result = measure(server.url, "gsm8k,mmlu", data, out, samples=3)
+        assert len(server.requests) == 18
+    assert result["session"]["n_sampled"] == 0
+    assert result["benchmarks"]["gsm8k"]["counts"]["right"] == 9
+
+
+def test_other_settings_and_other_data_are_refused(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    with scripted(answering(answers(data, "gsm8k"))) as server:
+        measure(server.url, "gsm8k", data, out)
+        options = EvalOptions(R1.changed(temperature=1.0), data, 1)
+        with pytest.raises(RunError, match="temperature 0.6, now 1.0"):
+            evaluation.run(ModelOptions(server.url), "gsm8k", options, out, Console(quiet=True))
+        file = data / "gsm8k_test.jsonl"
+        file.write_text(file.read_text().replace("#### 3", "#### 4"))
+        with pytest.raises(RunError, match="other data or prompts"):
+            measure(server.url, "gsm8k", data, out)
+
+
+def test_a_line_that_was_half_written_is_sampled_again(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    with scripted(answering(answers(data, "gsm8k"))) as server:
+        measure(server.url, "gsm8k", data, out)
+        log = out / "gsm8k.completions.jsonl"
+        log.write_bytes(log.read_bytes()[:-20])
+        measure(server.url, "gsm8k", data, out)
+        assert len(server.requests) == 4
+        lines = log.read_text().splitlines()
+        assert len(lines) == 4
+        log.write_text(
+            "\n".join([lines[0], lines[1].replace('"stop"', '"length"'), *lines[2:]]) + "\n"
+        )
+        with pytest.raises(RunError, match="line 2 is damaged"):
+            measure(server.url, "gsm8k", data, out)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from r1kit.evals import run
+from r1kit.evals.evaluate import EvalOptions
+from r1kit.evals.open_model import ModelOptions
+from r1kit.evals.protocols import PROTOCOLS
+url, data, out = sys.argv[1:]
+options = EvalOptions(PROTOCOLS["r1-paper"], Path(data), 8)
+run.run(ModelOptions(url, concurrency=4), "gsm8k,mmlu", options, Path(out), Console(quiet=True))
+"""
+
+
+def test_a_kill_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    texts = answers(data, "gsm8k,mmlu")
+    with scripted(lambda i, body: Reply(answering(texts)(i, body).body, after_s=0.02)) as server:
+        command = [sys.executable, "-c", KILLED, server.url, str(data), str(out)]
+        for n_requests in (5, 20, 30):
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            while len(server.requests) < n_requests and process.poll() is None:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        n_logged = sum(
+            len(path.read_bytes().splitlines()) - 1 for path in out.glob("*.completions.jsonl")
+        )
+        n_before = len(server.requests)
+        result = measure(server.url, "gsm8k,mmlu", data, out, samples=8)
+        assert len(server.requests) - n_before == 48 - n_logged
+    keys = [
+        (record["id"], record["sample"])
+        for path in out.glob("*.completions.jsonl")
+        for record in map(json.loads, path.read_text().splitlines()[1:])
+    ]
+    assert len(keys) == len(set(keys)) == 48
+    assert pass_at_1(result) == {"gsm8k": 1.0, "mmlu": 1.0}
+
+
+def test_every_kind_of_failure_has_its_column_and_is_asked_again(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    texts = answers(data, "gsm8k")
+    prompts = list(texts)
+
+    def script(index: int, body: Body) -> Reply:
+        match prompts.index(body["messages"][-1]["content"]):
+            case 0:
+                return refusal(400, "too long")
+            case 1:
+                return Reply(said("late").body, after_s=2.0)
+        return said("a thought without end", "length")
+
+    with scripted(script) as server:
+        result = measure(server.url, "gsm8k", data, out, timeout_s=0.5)
+    record = result["benchmarks"]["gsm8k"]
+    counts = record["counts"]
+    assert (counts["refused"], counts["timeout"], counts["failed"]) == (1, 1, 0)
+    assert (counts["no_answer"], counts["truncated"], record["n_missing"]) == (1, 1, 2)
+    assert record["scores"]["pass@1"]["value"] == 0.0
+    with scripted(answering(texts)) as server:
+        result = measure(server.url, "gsm8k", data, out)
+        assert len(server.requests) == 2
+    counts = result["benchmarks"]["gsm8k"]["counts"]
+    assert (counts["right"], counts["refused"], counts["timeout"]) == (2, 0, 0)
+
+
+def test_a_limited_server_is_waited_for(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", "gsm8k_test.jsonl")
+    texts = answers(data, "gsm8k")
+
+    def script(index: int, body: Body) -> Reply:
+        is_limited = index % 2 == 0
+        return (
+            refusal(429, "slow down", Retry_After="0") if is_limited else answering(texts)(0, body)
+        )
+
+    with scripted(script) as server:
+        result = measure(server.url, "gsm8k", data, tmp_path / "out", concurrency=1)
+    assert result["benchmarks"]["gsm8k"]["counts"]["right"] == 3
+
+
+def test_a_server_that_goes_down_ends_the_evaluation_which_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("r1kit.engines.openai.endpoint.RETRIES", 0)
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    texts = answers(data, "gsm8k")
+
+    def script(index: int, body: Body) -> Reply:
+        return answering(texts)(index, body) if index < 5 else refusal(401, "no more")
+
+    with (
+        scripted(script) as server,
+        pytest.raises(EngineError, match="5 of 30 completions are kept"),
+    ):
+        measure(server.url, "gsm8k", data, out, samples=10, concurrency=1)
+    with scripted(answering(texts)) as server:
+        result = measure(server.url, "gsm8k", data, out, samples=10)
+        assert len(server.requests) == 25
+    assert pass_at_1(result) == {"gsm8k": 1.0}
+
+
+def test_two_servers_share_the_work_and_one_takes_over(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", "gsm8k_test.jsonl")
+    texts = answers(data, "gsm8k")
+
+    def failing(index: int, body: Body) -> Reply:
+        return answering(texts)(index, body) if index < 4 else refusal(401, "no more")
+
+    def slow(index: int, body: Body) -> Reply:
+        return Reply(answering(texts)(index, body).body, after_s=0.01)
+
+    with scripted(failing) as first, scripted(slow) as second:
+        urls = f"{first.url},{second.url}"
+        result = measure(
+            "m", "gsm8k", data, tmp_path / "out", samples=20, engine=urls, concurrency=2
+        )
+        assert len(first.requests) >= 4
+        assert len(second.requests) == 56
+    counts = result["benchmarks"]["gsm8k"]["counts"]
+    assert (counts["right"], counts["failed"]) == (60, 0)
+
+
+def test_64_requests_are_in_flight(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", "gsm8k_test.jsonl")
+    texts, all_there = answers(data, "gsm8k"), threading.Barrier(64)
+
+    def script(index: int, body: Body) -> Reply:
+        if index < 64:
+            all_there.wait(timeout=30)
+        return answering(texts)(index, body)
+
+    with scripted(script) as server:
+        result = measure(server.url, "gsm8k", data, tmp_path / "out", samples=32)
+    assert server.most_at_once == 64
+    assert result["benchmarks"]["gsm8k"]["counts"]["right"] == 96
