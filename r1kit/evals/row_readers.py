@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from r1kit.files.json_lines import JsonRow
-from r1kit.tasks.code import CodeTask, Mbpp, as_check, called_function, defined_functions
+from r1kit.tasks.code import CodeTask
 from r1kit.tasks.row_verifiers import VERIFIERS, Cells, final_text
 from r1kit.types import Message, Problem
 from r1kit.verify.choice import LETTERS, shuffle_options
-from r1kit.verify.code import CheckTest
 
 RowReader = Callable[[JsonRow, str, str], Problem | None]
 """(row, name of the benchmark, the row's number) → problem"""
@@ -111,7 +110,7 @@ def code_rows(task: CodeTask) -> RowReader:
     def read(row: JsonRow, name: str, number: str) -> Problem | None:
         try:
             problem = task.read_row(row)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, SyntaxError) as error:
             raise ValueError(
                 f"does not read as {task.name} ({type(error).__name__}: {error})"
             ) from None
@@ -121,23 +120,6 @@ def code_rows(task: CodeTask) -> RowReader:
         )  # fmt: skip
 
     return read
-
-
-def mbpp_plus(row: JsonRow, name: str, number: str) -> Problem:
-    """Read MBPP+, whose tests are one script that calls the function by its own name."""
-    script, solution = require_text(row, "test"), require_text(row, "code")
-    try:
-        entry = called_function([script], defined_functions(solution))
-        tests = (CheckTest(as_check(script), entry),)
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"has tests that cannot be read ({error})") from None
-    listed = "\n".join(row.get("test_list") or [])
-    question = (
-        f"{require_text(row, 'prompt')} Answer with the whole program in one ```python block. It "
-        f"must pass:\n\n```python\n{listed}\n```"
-    )
-    meta = {"tests": tests, "code_task": Mbpp.name}
-    return problem_of(name, str(row.get("task_id", number)), question, solution, "en", meta)
 
 
 def choice_problem(

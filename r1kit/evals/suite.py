@@ -14,7 +14,14 @@ from r1kit.errors import ConfigError
 from r1kit.evals import row_readers as rows
 from r1kit.evals.prompts import PromptKind
 from r1kit.evals.row_readers import RowReader
-from r1kit.tasks.code import Codeforces, HumanEval, LiveCodeBench, Mbpp
+from r1kit.tasks.code import (
+    Codeforces,
+    HumanEval,
+    HumanEvalPlus,
+    LiveCodeBench,
+    Mbpp,
+    MbppPlus,
+)
 from r1kit.tasks.world import FAMILIES
 from r1kit.types import Problem
 
@@ -167,12 +174,13 @@ _TABLE = (
         note="LiveMathBench's problems: those of R1's table are not published.",
     ),
     BenchmarkSpec(
-        "humaneval+", "HumanEval+", "function", "code", rows.code_rows(HumanEval.without_rows()),
+        "humaneval+", "HumanEval+", "function", "code",
+        rows.code_rows(HumanEvalPlus.without_rows()),
         "evalplus/humanevalplus:default:test", None, ("HumanEvalPlus", "humanevalplus"), 164,
         "Apache-2.0",
     ),
     BenchmarkSpec(
-        "mbpp+", "MBPP+", "mbpp", "code", rows.mbpp_plus,
+        "mbpp+", "MBPP+", "mbpp", "code", rows.code_rows(MbppPlus.without_rows()),
         "evalplus/mbppplus:default:test", None, ("MbppPlus", "mbppplus"), 378, "Apache-2.0",
     ),
     BenchmarkSpec(
