@@ -11,7 +11,7 @@ import re
 from r1kit.files.json_lines import JsonRow
 from r1kit.renderers.shapes import is_conversation
 from r1kit.types import Message
-from r1kit.verify.answer import last_boxed
+from r1kit.verify.statements.boxes import last_boxed
 
 _NOTE = re.compile(r"<<[^<>]*>>")
 

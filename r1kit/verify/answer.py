@@ -8,22 +8,16 @@ fractions, never as floats; all scans are linear in the text length, so hostile 
 from __future__ import annotations
 
 import re
-from collections import deque
 from fractions import Fraction
 
 from r1kit.types import Verdict
+from r1kit.verify.statements.boxes import last_boxed
 
 MAX_NUMBER_CHARS = 200
 """maximum length of a number; a longer one is not parsed"""
-MAX_BOXES = 1000
-MAX_BOX_CHARS = 500_000
-"""maximum number of characters read in search of closing braces, over all boxes"""
 MAX_LINE_CHARS = 1000
 """maximum number of characters of a line searched for a marker and its answer"""
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,4}\{")
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_STEPS = {"{": 1, "}": -1}
 _MARKED = re.compile(
     r"[\s>#*_-]{0,8}(?:(?:the )?(?:final )?answer|정답|최종 답|답|最终答案|答案|答)"
     r"[*_]{0,2} ?(?:is|은|는|是|为|為)?[*_]{0,2} ?[:：](.*)",
@@ -48,33 +42,6 @@ def final_answer(text: str) -> str | None:
     """
     box = last_boxed(text)
     return _last_marked(text) if box is None else box
-
-
-def last_boxed(text: str) -> str | None:
-    """Return the content of the last box that is closed and not empty; `\\fbox` counts as a box.
-
-    Tries the last MAX_BOXES boxes, starting from the end, until MAX_BOX_CHARS characters have been
-    read without finding an answer.
-    """
-    budget = MAX_BOX_CHARS
-    for opening in reversed(deque(_BOX.finditer(text), MAX_BOXES)):
-        content = _to_closing_brace(text, opening.end(), budget)
-        if content is not None and content.strip():
-            return content.strip()
-        budget -= len(text) - opening.end() if content is None else len(content)
-        if budget <= 0:
-            return None
-    return None
-
-
-def _to_closing_brace(text: str, start: int, limit: int) -> str | None:
-    """Return the text up to the matching closing brace; None if it is not within `limit`."""
-    depth = 1
-    for match in _BRACES.finditer(text, start, start + limit):
-        depth += _STEPS.get(match.group(), 0)
-        if depth == 0:
-            return text[start : match.start()]
-    return None
 
 
 def parse_number(text: str) -> Fraction | None:

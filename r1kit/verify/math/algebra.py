@@ -59,9 +59,18 @@ def imaginary_unit() -> Ratio:
     return Ratio({(-1, ()): Fraction(1)}, {UNIT: Fraction(1)})
 
 
+class OpaqueName(str):
+    """The name of an opaque symbol, with the function and the arguments that it stands for."""
+
+    function: str
+    arguments: tuple[Ratio, ...]
+
+
 def opaque(name: str, *arguments: Ratio) -> Ratio:
     """Return a symbol for a function of which only the name and the arguments are known."""
-    return symbol(f"?{name}({','.join(map(canonical_text, arguments))})")
+    text = OpaqueName(f"?{name}({','.join(map(canonical_text, arguments))})")
+    text.function, text.arguments = name, arguments
+    return symbol(text)
 
 
 def add(a: Ratio, b: Ratio) -> Ratio:
@@ -109,7 +118,13 @@ def root(base: Ratio, degree: int) -> Ratio:
         top, bottom = _whole_root(value.numerator, degree), _whole_root(value.denominator, degree)
         if top is not None and bottom is not None:
             return rational(Fraction(top, bottom))
+    if value is None and base.bottom != {UNIT: Fraction(1)}:  # as for positive numbers
+        return divide(root(_whole(base.top), degree), root(_whole(base.bottom), degree))
     return opaque(f"root{degree}", base)
+
+
+def _whole(polynomial: Polynomial) -> Ratio:
+    return Ratio(polynomial, {UNIT: Fraction(1)})
 
 
 def factorial(a: Ratio) -> Ratio:
@@ -138,8 +153,14 @@ def binomial(a: Ratio, b: Ratio) -> Ratio:
     n, k = constant(a), constant(b)
     if n is None or k is None or n < 0 or k < 0 or n.denominator > 1 or k.denominator > 1:
         return opaque("binomial", a, b)
-    if n > 5800:
+    top, chosen = n.numerator, min(k, n - k).numerator
+    if top.bit_length() > 64 or chosen < 0:
         raise LimitError("a binomial of too many digits")
+    bits = (
+        math.lgamma(top + 1) - math.lgamma(chosen + 1) - math.lgamma(top - chosen + 1)
+    ) / math.log(2)
+    if bits > MAX_BITS + 1:
+        return symbol(f"?!binomial({top:x},{chosen:x})")
     return rational(math.comb(n.numerator, k.numerator))
 
 

@@ -16,6 +16,7 @@ from fractions import Fraction
 from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.cursor import Cursor
+from r1kit.verify.math.intervals import COMPARISONS
 from r1kit.verify.math.refusals import UndefinedError, UnsureError
 from r1kit.verify.math.tokens import MathToken
 from r1kit.verify.math.values import Matrix, NumberInBase, Value
@@ -28,6 +29,10 @@ _GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "rho"),
     *("sigma", "tau", "phi", "varphi", "psi", "omega", "Gamma", "Delta", "Phi", "Omega"),
 )
+_NO_FACTORS = frozenset(
+    ("cup", "in", "pm", "end", "equiv", "pmod", "bmod", "mod", "approx", *COMPARISONS)
+)
+"""commands that end a product"""
 _SIGNS = {"+": 1, "-": -1}
 _BRACKETS = ("(", "[", "\\{")
 
@@ -92,7 +97,7 @@ class ArithmeticParser(Cursor, ABC):
         if token.kind == "word":
             return not token.spaced and _is_product_of_letters(token.text)
         if token.kind == "command":
-            return token.text not in ("cup", "in", "pm", "end")
+            return token.text not in _NO_FACTORS
         return token.kind in ("number", "name") or token.text in ("(", "[", "\\{", "{")
 
     def _mixed_number(self) -> Value:

@@ -2,7 +2,7 @@
 
 The exact part (grammar.py, algebra.py, same.py) runs first and decides only the cases it is sure
 of. Answers that it cannot parse go to Math-Verify in a process that can be killed (pool.py), unless
-they have a form on which Math-Verify is known to be wrong or slow. Policy and guarantees:
+they have a form on which Math-Verify is known to be wrong or slow. GradingPolicy and guarantees:
 docs/verifiers.md.
 
 Source: inspect_ai's scorer (limits before any algebra, nothing evaluated, statuses) and the audit
@@ -15,9 +15,9 @@ import re
 from functools import lru_cache
 
 from r1kit.types import Verdict
-from r1kit.verify.answer import last_boxed
-from r1kit.verify.math import algebra
-from r1kit.verify.math.extract import extract
+from r1kit.verify.math import algebra, units
+from r1kit.verify.math.extract import read_answer
+from r1kit.verify.math.forms import TextPair, is_rounding, plain_form, simplified
 from r1kit.verify.math.grammar import parse
 from r1kit.verify.math.pool import Decision, Pool, default_pool
 from r1kit.verify.math.refusals import (
@@ -30,12 +30,15 @@ from r1kit.verify.math.same import accepts
 from r1kit.verify.math.tokens import MAX_CHARS, clean
 from r1kit.verify.math.units import changes_value
 from r1kit.verify.math.values import Value
+from r1kit.verify.statements.boxes import last_boxed
+from r1kit.verify.statements.policy import STRICT, GradingPolicy
 
 MAX_ASKED_CHARS = 600
 MAX_ASKED_NESTING = 20
 MAX_SHOWN_CHARS = 200
 """maximum number of characters of the extracted answer shown in the verdict"""
 
+_DIGITS = re.compile(r"[0-9]+")
 _PLAIN = re.compile(r"-?[0-9]{1,18}")
 _CODE = re.compile(
     r"__|[;@#\"'`?]|\\(?:input|write|def|csname)"
@@ -64,32 +67,67 @@ _FOR_MATH_VERIFY = (
 )
 
 
-def check_math(text: str, gold: str, pool: Pool | None = None) -> Verdict:
+def check_math(
+    text: str, gold: str, pool: Pool | None = None, policy: GradingPolicy = STRICT
+) -> Verdict:
     """Return the verdict on the answer part of a completion, with its thinking already removed.
 
-    The verdict is undecided if `gold` cannot be parsed or a limit is hit; `why` says which. Takes
-    less than a second. `pool` defaults to the pool of this process.
+    The verdict is undecided if `gold` cannot be parsed or a limit is hit; `why` says which, and how
+    the answer was stated unless it is in a box. Takes less than a second. `pool` defaults to the
+    pool of this process.
     """
-    extracted = extract(text)
+    reading = read_answer(text, policy)
+    extracted = reading.text
     excerpt = extracted[:MAX_SHOWN_CHARS] if extracted else None
     gold_text = clean(last_boxed(gold) or gold)
     if not gold_text:
         return Verdict(None, excerpt, "the gold answer is empty")
     if extracted is None:
-        return Verdict(False, None, "no final answer")
+        return Verdict(False, None, reading.why)
     if len(extracted) > MAX_CHARS:
         return Verdict(False, excerpt, f"longer than {MAX_CHARS} characters")
-    answer = clean(extracted)
-    if answer == gold_text:
-        return Verdict(True, excerpt, "equal as written")
-    if _PLAIN.fullmatch(gold_text) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
-        is_equal = int(gold_text) == int(answer)
-        return Verdict(is_equal, excerpt, "equal" if is_equal else f"not {gold_text}")
-    decision = decide(gold_text, answer)
-    if decision is None:
-        pair = _without_names(gold_text, answer)
-        decision = (pool or default_pool()).ask(*map(_latex, pair))
-    return Verdict(decision.same, excerpt, decision.why)
+    decision = _decision(gold_text, clean(extracted), pool, policy)
+    stated = "" if reading.form == "box" else f" ({reading.form})"
+    return Verdict(decision.same, excerpt, f"{decision.why}{stated}")
+
+
+def _decision(gold: str, answer: str, pool: Pool | None, policy: GradingPolicy) -> Decision:
+    if answer == gold:
+        return Decision(True, "equal as written")
+    if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
+        is_equal = int(gold) == int(answer)
+        return Decision(is_equal, "equal" if is_equal else f"not {gold}")
+    decision = judge(gold, answer, policy)
+    if isinstance(decision, Decision):
+        return decision
+    asked = (pool or default_pool()).ask(*map(_latex, _without_names(*decision)))
+    if asked.same is None and _DIGITS.sub("0", gold) == _DIGITS.sub("0", answer):
+        return Decision(False, "the same but for a number")  # nobody can parse either
+    return asked
+
+
+def judge(gold: str, answer: str, policy: GradingPolicy = STRICT) -> Decision | TextPair:
+    """Decide on two cleaned texts; return the pair that Math-Verify has to compare if it must."""
+    decision = decide(gold, answer)
+    if decision is not None and decision.same:
+        return decision
+    open_pair = None if decision else (gold, answer)
+    for pair in simplified(gold, answer, policy):
+        other = Decision(True, "equal") if pair[0] == pair[1] else decide(*pair)
+        if other is None:
+            open_pair = pair
+        elif other.same:
+            return other
+        elif decision is None or decision.same is None:
+            decision = other
+            open_pair = None
+    if plain_form(gold) == plain_form(answer):
+        return Decision(True, "equal as written")
+    if policy.rounds and is_rounding(gold, answer):
+        return Decision(True, "equal after rounding")
+    if open_pair is not None or decision is None:
+        return open_pair or (gold, answer)
+    return decision
 
 
 def decide(gold: str, answer: str) -> Decision | None:
@@ -139,6 +177,9 @@ def _refusal(gold: str, answer: str) -> Decision | None:
         return Decision(False, "not a formula")
     if any(map(changes_value, _TEXT.findall(answer))) and not _TEXT.search(gold):
         return Decision(False, "words that change what is meant")
+    foreign = set(_TEXT.findall(answer)) - set(_TEXT.findall(gold))
+    if any(units.canonical(word) is None or not units.is_measure(word) for word in foreign):
+        return Decision(False, "words that the gold answer has not")
     for shape in (_NOT_VALUES, _LONG_DECIMAL, _SUBSCRIPTED_NUMBER):
         if (match := shape.search(answer)) and not shape.search(gold):
             return Decision(False, f"{match[0]!r} where the gold answer has none")

@@ -1,89 +1,92 @@
-"""Extract the final answer from a text.
+"""Extract the final answer from a text: the statement that counts, and the value in its words.
 
-In order of priority: the last box that is not empty; the text after the last marker ("Answer:",
-"the answer is", "####", "답은", "答案是"); the last formula of the closing sentence; its last
-number. The last two count only if that sentence has no negation or doubt ("not", "or", "maybe").
-Boxes are searched in the whole text, the rest in its last MAX_TAIL_CHARS, all in linear time.
+statements/reading.py finds the statement: a tag, a box, a marker. Without one, the closing sentence
+counts if it states one value. The words after a marker are the answer, unless they are a sentence
+that contains one ("Answer: The total cost is $45."). Markers and sentences are searched in the last
+MAX_TAIL_CHARS characters, all in linear time.
 
-Source: the order is that of Math-Verify and inspect_ai. Departures: a later box always replaces an
-earlier one; nothing is guessed from a sentence with a negation or doubt.
+Source: the order is that of Math-Verify and inspect_ai. Departures: statements/reading.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import replace
 
-from r1kit.verify.answer import last_boxed
-from r1kit.verify.math.units import canonical, changes_value
+from r1kit.verify.math.phrases import expressions, rewritten, value_in_sentence, with_unit
+from r1kit.verify.math.units import changes_value, is_measure
+from r1kit.verify.statements.markers import clause_end, is_comment
+from r1kit.verify.statements.policy import STRICT, GradingPolicy
+from r1kit.verify.statements.reading import MAX_TAIL_CHARS, StatedAnswer, corrected, read
+from r1kit.verify.statements.sentences import sentences
+from r1kit.verify.statements.stance import is_asked, withdrawal
 
-MAX_TAIL_CHARS = 4000
 MAX_LINE_CHARS = 600
+MAX_FORMULA_DISTANCE = 100
+"""maximum number of characters between a closing formula and the end of the text"""
 
-_MARKER = re.compile(
-    r"####|(?:final\s|correct\s)?\banswer\b[*_\s]{0,4}(?:[:：=]|\bis\b|\bwould be\b)"
-    r"|(?:최종\s?)?(?:정답|답)\s?(?:은|는|이|:|：)|(?:最终|正确)?答案\s?(?:是|为|為|：|:)|答\s?[：:]",
-    re.IGNORECASE,
-)
-_AFTER_MARKER = re.compile(
-    r"[\s*_:：]*(?:(?:therefore|thus|simply|just)\b[\s*_:：]*)?", re.IGNORECASE
-)
 _MATH = re.compile(
     r"\$\$([^$]{1,1000})\$\$|(?<!\\)\$([^$\n]{1,500})(?<!\\)\$"
     r"|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)",
     re.DOTALL,
 )
-_NUMBER = re.compile(
-    r"(?<![\w.^/])[-−]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+|/[0-9]+)?|\.[0-9]+)%?(?!\w)"
-)
-_WAVERS = re.compile(
-    r"\b(?:not|or|nor|neither|either|maybe|perhaps|cannot|never|except|between|instead|wrong|if)\b"
-    r"|n't|n’t|≠|\\ne\b|!=|아니|않|또는|혹은|不|或|非",
-    re.IGNORECASE,
-)
-_COMMENT = re.compile(r"^\s*(?:%|//|#(?!###)|<!--)|<!--|/\*|\*/|-->")
-_CLAUSE_END = re.compile(
-    r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
-    r"|\s(?:in total|in all|altogether|of the)\b",
+_FORMULA_WAVERS = re.compile(
+    r"\b(?:not|or|nor|neither|either|maybe|perhaps|cannot|never|except|between|instead|wrong|if"
+    r"|at least|at most|about|approximately)\b"
+    r"|n't|n’t|≠|\\ne\b|!=|아니|않|또는|혹은|或|非|不(?!同|等式|妨|难)",
     re.IGNORECASE,
 )
 _ENDINGS = re.compile(
-    r"\s*(?:입니다|이다|이에요|예요|이며|임|이 된다|가 된다|이 됩니다|가 됩니다|다|요)?[.。!]?\s*$"
+    r"\s*(?:입니다|이다|이에요|예요|이며|임|이 된다|가 된다|이 됩니다|가 됩니다|이고|다"
+    r"|요)?[.。!]?\s*$"
 )
-_COUNTERS = re.compile(r"(?<=[0-9])\s*(?:개|명|원|마리|살|번|시간|분|일|个|元|岁|天|度|人|米)$")
+_CLOSERS = ' \t*_`"}'
+_CONTENT = re.compile(r"[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7af]")
+_COPULA_TAIL = re.compile(r"\s(?:is|are|was) (?:the|our|your|my|correct|right)\b.*$", re.IGNORECASE)
 
 
 def extract(text: str) -> str | None:
     """Return the answer as written; None if there is none."""
-    if (box := last_boxed(text)) is not None:
-        return box
-    tail = text[-MAX_TAIL_CHARS:].rstrip()
-    answer = _marked_answer(tail) or _closing_answer(tail)
-    return None if answer is None or "boxed" in answer else answer
+    return read_answer(text).text
 
 
-def _marked_answer(tail: str) -> str | None:
-    marker = _last_match(_MARKER, tail)
-    if marker is None or _is_comment(tail, marker.start()):
-        return None
-    start = _AFTER_MARKER.match(tail, marker.end())
-    rest = tail[start.end() if start else marker.end() :][:MAX_LINE_CHARS]
+def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
+    """Return the final statement of a text, reduced to the value in its words."""
+    reading = read(text, policy)
+    if reading.form == "box":
+        return reading
+    if reading.text is not None:
+        value = _marked_value(reading.text, reading.rest)
+        if value is None or "boxed" in value:
+            return replace(reading, text=None, why="the marked clause states no value")
+        return replace(reading, text=value)
+    if reading.form == "none":
+        value = _closing_value(text[-MAX_TAIL_CHARS:].rstrip(), policy)
+        if value is not None and "boxed" not in value:
+            return StatedAnswer(value, "closing sentence", "")
+    return reading
+
+
+def _marked_value(clause: str, rest: str) -> str | None:
     if (formula := _MATH.match(rest)) is not None:
         return _with_unit(formula, rest)
-    line = rest.split("\n", 1)[0]
-    if (end := _CLAUSE_END.search(line)) is not None:
-        line = line[: end.start()]
-    return _without_endings(line.strip(" \t*_`")) or None
+    clause = rewritten(_without_endings(clause))
+    if not _is_sentence(clause):
+        return _COPULA_TAIL.sub("", clause) or None
+    formulas = list(_MATH.finditer(clause))
+    if formulas and not clause[formulas[-1].end() :].strip(" .。*_\\"):
+        return None if _FORMULA_WAVERS.search(clause) else _content(formulas[-1])
+    return value_in_sentence(clause) or clause
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    matches = deque(pattern.finditer(text), 1)
-    return matches[0] if matches else None
-
-
-def _is_comment(tail: str, position: int) -> bool:
-    line = tail[tail.rfind("\n", 0, position) + 1 : position]
-    return _COMMENT.search(line) is not None
+def _is_sentence(clause: str) -> bool:
+    """Return True if words precede the first value: "The total cost is $45", not "5 cm"."""
+    formula = _MATH.search(clause)
+    found = expressions(clause)
+    starts = [formula.start()] if formula else []
+    starts += [found[0].start] if found else []
+    return bool(starts) and _CONTENT.search(clause[: min(starts)].replace("\\text", "")) is not None
 
 
 def _with_unit(formula: re.Match[str], rest: str) -> str:
@@ -92,32 +95,34 @@ def _with_unit(formula: re.Match[str], rest: str) -> str:
     If the clause has a second formula, or words that change the value, return the whole clause.
     """
     clause = rest[formula.end() :].split("\n", 1)[0]
-    end = _CLAUSE_END.search(clause)
-    clause = clause[: end.start()] if end else clause.rstrip(" .。*_")
+    clause = corrected(clause[: clause_end(clause)].rstrip(" .。*_")) or ""
+    clause = _without_endings(clause) if not clause.isascii() else clause
     content = _content(formula)
     if "$" in clause or "\\(" in clause or changes_value(clause):
         return f"{content} {clause.replace('$', '')}".strip()
-    return f"{content} {clause.strip()}" if canonical(clause) else content
+    return f"{content} {clause.strip()}" if is_measure(clause) else with_unit(content, clause)
 
 
-def _closing_answer(tail: str) -> str | None:
-    """Return the last formula if it is near the end, else the last number of the last line."""
+def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
+    """Return the last formula if it is near the end, else the value of the last sentence."""
     lines = [line for line in tail.splitlines() if line.strip(" \t*_`-#>$\\[]()")]
-    if not lines:
+    if not lines or is_comment(lines[-1][-MAX_LINE_CHARS:]):
         return None
-    formula = _last_match(_MATH, tail)
-    line = lines[-1][-MAX_LINE_CHARS:]
-    if _COMMENT.search(line):
-        return None
-    if formula is not None and len(tail[formula.end() :].strip()) < MAX_LINE_CHARS // 6:
+    formulas = deque(_MATH.finditer(tail), 1)
+    if formulas and len(tail[formulas[0].end() :].strip()) < MAX_FORMULA_DISTANCE:
+        formula = formulas[0]
         sentence = tail[tail.rfind("\n\n", 0, formula.start()) + 1 :]
-        return None if _WAVERS.search(sentence[-MAX_LINE_CHARS:]) else _content(formula)
-    numbers = list(_NUMBER.finditer(line))
-    if not numbers or "boxed" in line or _WAVERS.search(line):
-        return None
-    separator = line[numbers[-2].end() : numbers[-1].start()] if len(numbers) > 1 else "none"
-    is_list = separator.strip(" ,;/&").lower() in ("", "and")
-    return None if is_list else numbers[-1].group()
+        is_unsure = _FORMULA_WAVERS.search(sentence[-MAX_LINE_CHARS:])
+        return None if is_unsure else with_unit(_content(formula), tail[formula.end() :])
+    for sentence_found in reversed(sentences(lines[-1][-MAX_LINE_CHARS:])):
+        sentence = sentence_found.text
+        rest = lines[-1][-MAX_LINE_CHARS:][sentence_found.end :]
+        if expressions(sentence):
+            if policy.can_be_taken_back and withdrawal(rest) is not None:
+                return None
+            asserted = None if is_asked(sentence) else corrected(sentence)
+            return None if asserted is None else value_in_sentence(asserted)
+    return None
 
 
 def _content(formula: re.Match[str]) -> str:
@@ -125,5 +130,7 @@ def _content(formula: re.Match[str]) -> str:
 
 
 def _without_endings(line: str) -> str:
-    line = _ENDINGS.sub("", line).strip(" \t*_`")
-    return _COUNTERS.sub("", line)
+    line = re.sub(r"(?:\\\]|\\\)|\$\$)\s*$", "", line.rstrip()) if line.count("$") < 4 else line
+    return _ENDINGS.sub("", line).strip(
+        _CLOSERS if line.count("{") < line.count("}") else _CLOSERS[:-1]
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from r1kit.verify.answer import last_boxed
 from r1kit.verify.math.check import is_formula, is_prose, refusal_of
 from r1kit.verify.math.refusals import LimitError, OversizeError, UndefinedError
 from r1kit.verify.math.tokens import MAX_CHARS, clean
+from r1kit.verify.statements.boxes import last_boxed
 
 GoldKind = Literal["exact", "Math-Verify", "words", "refused"]
 """how answers to a gold are decided: by the exact part, by Math-Verify, only if spelled the same,

@@ -1,7 +1,8 @@
 """Parse whole answers (LaTeX or plain text): lists, equations, intervals, units, words.
 
     list     = element { "," element }                     "and", "or", ";" also separate
-    element  = side [ "=" side | "\\in" side ]
+    element  = side { "=" side } | side "\\in" side | side "<" side [ "<" side ]
+             | side "\\equiv" sum
     side     = words | whole { "\\cup" whole }
     whole    = [ "-" ] \\infty | [ "$" ] sum [ unit ]
 
@@ -10,11 +11,20 @@ Sums are parsed in arithmetic.py.
 
 from __future__ import annotations
 
+import itertools
+
 from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
 from r1kit.verify.math.arithmetic import ArithmeticParser, plain
 from r1kit.verify.math.cursor import ENDS
+from r1kit.verify.math.intervals import (
+    COMPARISONS,
+    REALS,
+    condition,
+    union_of_conditions,
+)
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
+from r1kit.verify.math.same import same_value
 from r1kit.verify.math.tokens import tokenize
 from r1kit.verify.math.values import (
     EllipsisValue,
@@ -22,6 +32,7 @@ from r1kit.verify.math.values import (
     Infinity,
     OrderedItems,
     Quantity,
+    Residue,
     Union,
     UnorderedItems,
     Value,
@@ -44,7 +55,29 @@ class _Answer(ArithmeticParser):
         items = self._items()
         if self.position < len(self.tokens):
             raise UnsureError(f"unexpected {self.tokens[self.position].text!r}")
-        return items[0] if len(items) == 1 else UnorderedItems(tuple(items), is_set=False)
+        return items[0] if len(items) == 1 else self._list(items)
+
+    def _list(self, items: list[Value]) -> Value:
+        """Return a list; `4 hours, 30 minutes` is one quantity, and inequalities are a union."""
+        if all(isinstance(item, Quantity) for item in items):
+            total = self._compound([item for item in items if isinstance(item, Quantity)])
+            if total is not None:
+                return total
+        return union_of_conditions(items) or UnorderedItems(tuple(items), is_set=False)
+
+    def _compound(self, parts: list[Quantity]) -> Quantity | None:
+        """Add quantities of one dimension in falling units; None if they are something else."""
+        scales = [units.scale(part.unit) for part in parts]
+        sizes = [scale[1] for scale in scales if scale is not None]
+        if len({scale[0] for scale in scales if scale}) != 1 or len(sizes) != len(parts):
+            return None
+        if any(size <= following for size, following in itertools.pairwise(sizes)):
+            return None
+        total = parts[0].number
+        for part, size in zip(parts[1:], sizes[1:], strict=True):
+            factor = algebra.rational(size / sizes[0])
+            total = self.do(algebra.add, total, self.do(algebra.multiply, part.number, factor))
+        return Quantity(total, parts[0].unit, is_compound=True)
 
     def _items(self) -> list[Value]:
         """Parse one or more elements; an element with \\pm yields two."""
@@ -70,12 +103,52 @@ class _Answer(ArithmeticParser):
 
     def _relation(self) -> Value:
         left = self._side()
-        if self.take("="):
-            return EquationValue(left, self._side())
+        if self.is_mark("="):
+            return self._chain(left)
         if self.is_command("in"):
             self.position += 1
             return EquationValue(left, self._side(), is_member=True)
+        if self.is_comparison():
+            return self._comparison(left)
+        if self.is_command("equiv"):
+            return self._residue(left)
         return left
+
+    def _chain(self, left: Value) -> Value:
+        """Parse `a = b = c`, an equation of its ends if the others are equal."""
+        sides = [left]
+        while self.take("="):
+            sides.append(self._side())
+        if not all(same_value(side, sides[-1]) for side in sides[1:-1]):
+            raise UndefinedError("equations that do not hold")
+        return EquationValue(left, sides[-1])
+
+    def _comparison(self, left: Value) -> Value:
+        """Parse an inequality of one variable as the membership in an interval."""
+        sides, signs = [left], []
+        while self.is_comparison():
+            token = self.peek()
+            assert token is not None
+            self.position += 1
+            signs.append(COMPARISONS[token.text])
+            sides.append(self._side())
+        return condition(sides, signs)
+
+    def is_comparison(self) -> bool:
+        token = self.peek()
+        return token is not None and token.kind in ("mark", "command") and token.text in COMPARISONS
+
+    def _residue(self, left: Value) -> Value:
+        self.position += 1
+        number = plain(self.sum())
+        is_open = self.take("(")
+        if not self.is_command("pmod", "bmod", "mod"):
+            raise UnsureError("an equivalence without a modulus")
+        self.position += 1
+        modulus = plain(self.sum())
+        if is_open:
+            self.expect(")")
+        return Residue(left, number, modulus)
 
     def _side(self) -> Value:
         if self.is_command("ldots"):
@@ -84,25 +157,60 @@ class _Answer(ArithmeticParser):
         if (words := self._words()) is not None:
             return words
         if self.take("$", "\\$"):
-            return Quantity(plain(self.sum()), "dollar")
+            return self._dollars(plain(self.sum()))
         parts = [self._bound()]
         while self.is_command("cup"):
             self.position += 1
             parts.append(self._bound())
         return parts[0] if len(parts) == 1 else Union(tuple(parts))
 
+    def _dollars(self, amount: Ratio) -> Value:
+        if not self.at_end():
+            value = self._quantity(amount)
+            amount = plain(value.number if isinstance(value, Quantity) else value)
+            if isinstance(value, Quantity) and value.unit != "dollar":
+                raise UndefinedError("an amount with another unit")
+        return Quantity(amount, "dollar")
+
     def _bound(self) -> Value:
         """Parse an infinity, a set, a matrix, or a sum with an optional unit."""
         infinity = self._infinity()
         if infinity is not None:
             return infinity
+        if self.is_command("mathbbR"):
+            self.position += 1
+            return REALS
         value = self.sum()
-        if self.at_end():
+        if self.take(":"):
+            value = self.do(algebra.divide, plain(value), plain(self.sum()))
+        if (
+            self.at_end()
+            or self.is_comparison()
+            or self.is_mark("|", ":")
+            or self.is_command("equiv")
+        ):
             return value
-        unit = self._unit()
-        if not isinstance(value, Ratio) or algebra.has_opaque(value):
-            raise UnsureError("a unit after something that is no plain number")
-        return Quantity(value, unit)
+        token = self.peek()
+        is_degree = token is not None and token.kind == "unit"
+        if not isinstance(value, Ratio) or (is_degree and algebra.has_opaque(value)):
+            raise UnsureError("a unit after something that is no number")
+        return self._quantity(value)
+
+    def _quantity(self, number: Ratio) -> Value:
+        """Parse what follows a number: a multiplier, a unit, or numbers with smaller units."""
+        token = self.peek()
+        if token is not None and (times := units.multiplier(token.text.rstrip("."))):
+            self.position += 1
+            number = self.do(algebra.multiply, number, algebra.rational(times))
+            if self.at_end():
+                return number
+        parts = [Quantity(number, self._unit())]
+        while self.is_number():
+            parts.append(Quantity(plain(self.sum()), self._unit()))
+        quantity = parts[0] if len(parts) == 1 else self._compound(parts)
+        if quantity is None:
+            raise UnsureError("several units that do not add up")
+        return quantity.number if quantity.unit == units.COUNTER else quantity
 
     def _infinity(self) -> Infinity | None:
         sign = _SIGNS.get(self.tokens[self.position].text, 0) if self.peek() else 0
@@ -137,6 +245,8 @@ class _Answer(ArithmeticParser):
     def _unit(self) -> str:
         text, depth = "", 0
         while (token := self.peek()) and (depth or not self.is_mark(*ENDS)):
+            if text and not depth and token.kind == "number" and not text.endswith(("^", "{", "/")):
+                break
             depth += {"{": 1, "}": -1}.get(token.text, 0)
             text += f" {token.text}"
             self.position += 1
@@ -145,10 +255,21 @@ class _Answer(ArithmeticParser):
             raise UnsureError(f"{text.strip()!r} is no unit")
         return unit
 
+    def _set_builder(self, variable: Value) -> Value:
+        """Parse the rest of `\\{x | x > 3\\}`: the set that the condition describes."""
+        conditions = self._items()
+        self.expect("\\}")
+        value = conditions[0] if len(conditions) == 1 else union_of_conditions(conditions)
+        if not isinstance(value, EquationValue) or not value.is_member or value.left != variable:
+            raise UnsureError("a set by a condition of another form")
+        return value.right
+
     def bracketed(self, opening: str) -> Value:
         """Parse the rest of a set, a point, an interval, or a parenthesized value."""
         if opening == "\\{":
             items = [] if self.is_mark("\\}") else self._items()
+            if len(items) == 1 and self.take("|", ":"):
+                return self._set_builder(items[0])
             self.expect("\\}")
             return UnorderedItems(tuple(items), is_set=True)
         n_signs = self.n_signs

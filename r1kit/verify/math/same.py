@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from r1kit.verify.math import algebra
+from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
+from r1kit.verify.math.intervals import is_number, is_separate
+from r1kit.verify.math.numeric import differ
+from r1kit.verify.math.refusals import RefusalError
 from r1kit.verify.math.values import (
     EllipsisValue,
     EquationValue,
@@ -18,6 +21,7 @@ from r1kit.verify.math.values import (
     NumberInBase,
     OrderedItems,
     Quantity,
+    Residue,
     Union,
     UnorderedItems,
     Value,
@@ -30,14 +34,43 @@ _PERCENT = algebra.rational(100)
 
 
 def accepts(gold: Value, answer: Value) -> bool | None:
-    """Return True if `answer` satisfies `gold`. A set of one element counts as that element."""
-    return _accepts(_single_item(gold), _single_item(answer))
+    """Return True if `answer` satisfies `gold`. A set of one element counts as that element.
+
+    A gold answer that lists several forms of one answer (`0.5 或 1/2`) counts as each of them.
+    """
+    gold, answer = _without_indices(_single_item(gold)), _without_indices(_single_item(answer))
+    is_equal = _accepts(gold, answer)
+    if is_equal or not isinstance(gold, UnorderedItems) or gold.is_set or len(gold.items) < 2:
+        return is_equal
+    first, *others = gold.items
+    are_forms = all(same_value(first, other) for other in others)
+    return _accepts(first, answer) if are_forms else is_equal
 
 
 def _single_item(value: Value) -> Value:
     if not isinstance(value, UnorderedItems) or len(value.items) != 1:
         return value
     return value if isinstance(value.items[0], UnorderedItems) else value.items[0]
+
+
+def _without_indices(value: Value) -> Value:
+    """Return the roots `x_1 = 5, x_2 = -2` as `x = 5, x = -2`."""
+    if not isinstance(value, UnorderedItems):
+        return value
+    names = [_indexed_name(item) for item in value.items]
+    if None in names or len(set(names)) != 1 or len(names) < 2:
+        return value
+    stem = algebra.symbol(str(names[0]))
+    items = [EquationValue(stem, i.right) for i in value.items if isinstance(i, EquationValue)]
+    return UnorderedItems(tuple(items), value.is_set)
+
+
+def _indexed_name(item: Value) -> str | None:
+    if not isinstance(item, EquationValue) or item.is_member or not isinstance(item.left, Ratio):
+        return None
+    name = next(iter(algebra.symbols(item.left)), "") if algebra.is_name(item.left) else ""
+    stem, _, index = name.partition("_")
+    return stem if index.isdecimal() else None
 
 
 def _accepts(gold: Value, answer: Value) -> bool | None:
@@ -54,22 +87,62 @@ def _accepts(gold: Value, answer: Value) -> bool | None:
 def same_value(a: Value, b: Value) -> bool | None:
     """Return True if two values are equal; None if undecided."""
     if isinstance(a, Quantity) and isinstance(b, Quantity):
-        return a.unit == b.unit and algebra.same(a.number, b.number)
+        return _same_quantity(a, b)
     return _compare(a, b, same_value)
+
+
+def _same_quantity(a: Quantity, b: Quantity) -> bool | None:
+    """Units agree if they are the same, if one is any counter, or in a sum of units."""
+    is_same_unit = a.unit == b.unit or (
+        units.COUNTER in (a.unit, b.unit) and units.is_noun(a.unit) and units.is_noun(b.unit)
+    )
+    if is_same_unit:
+        return _same_expression(a.number, b.number)
+    scales = units.scale(a.unit), units.scale(b.unit)
+    if not (a.is_compound or b.is_compound) or scales[0] is None or scales[1] is None:
+        return False
+    left, right = (
+        algebra.multiply(quantity.number, algebra.rational(scale[1]))
+        for quantity, scale in ((a, scales[0]), (b, scales[1]))
+    )
+    return scales[0][0] == scales[1][0] and _same_expression(left, right)
+
+
+def _same_expression(a: Ratio, b: Ratio) -> bool | None:
+    """Return whether two expressions are equal, by normal form or by a point where they differ."""
+    is_equal = algebra.same(a, b)
+    return False if is_equal is None and differ(a, b) else is_equal
 
 
 def _accepts_side(gold: Value, answer: Value) -> bool | None:
     """Accept `x = 5` for `5` and `5` for `x = 5`, provided the left side is just a name."""
     equation, other = (gold, answer) if isinstance(gold, EquationValue) else (answer, gold)
     assert isinstance(equation, EquationValue)
-    if not _is_name(equation.left) or same_value(equation.left, equation.right):
+    if not _names(equation.left, equation.right) or same_value(equation.left, equation.right):
         return False
     right = equation.right
     return _accepts(right, other) if equation is gold else _accepts(other, right)
 
 
+def _names(left: Value, right: Value) -> bool:
+    """Return True if `left` only names `right`: `x = 5`, `m + n = 11`, `(x, y) = (2, 3)`."""
+    if isinstance(left, OrderedItems) and isinstance(right, OrderedItems):
+        return len(left.items) == len(right.items) and all(map(_is_name, left.items))
+    is_constant = isinstance(right, Ratio) and is_number(right)
+    return _is_name(left) or (is_constant and isinstance(left, Ratio) and _is_sum_of_letters(left))
+
+
 def _is_name(value: Value) -> bool:
     return isinstance(value, WordsValue) or (isinstance(value, Ratio) and algebra.is_name(value))
+
+
+def _is_sum_of_letters(value: Ratio) -> bool:
+    """Return True for `m + n`: what a question asks for, and no equation to solve."""
+    is_whole = value.bottom == {algebra.UNIT: 1} and len(value.top) > 1
+    return is_whole and all(
+        abs(c) == 1 and radicand == 1 and [n for _, n in powers] == [1] and powers[0][0][0] != "?"
+        for (radicand, powers), c in value.top.items()
+    )
 
 
 def _accepts_quantity(gold: Value, answer: Value) -> bool | None:
@@ -81,23 +154,24 @@ def _accepts_quantity(gold: Value, answer: Value) -> bool | None:
         return same_value(gold, answer)
     quantity, other = (gold, answer) if isinstance(gold, Quantity) else (answer, gold)
     assert isinstance(quantity, Quantity)
-    if not isinstance(other, Ratio):
+    if not isinstance(other, Ratio) or (quantity is answer and quantity.unit.startswith("?")):
         return False
     values = [quantity.number]
     if quantity.unit == "%":
         values.append(algebra.divide(quantity.number, _PERCENT))
-    return _any([algebra.same(value, other) for value in values])
+    return _any([_same_expression(value, other) for value in values])
 
 
 def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
     """Compare two values by their types; `compare` is applied to their elements."""
     if isinstance(a, Ratio) and isinstance(b, Ratio):
-        return algebra.same(a, b)
+        return _same_expression(a, b)
     if isinstance(a, UnorderedItems) and isinstance(b, UnorderedItems):
         return _unordered(a, b, compare)
     if isinstance(a, Union) and isinstance(b, Union):
         # Parts may overlap, so that different parts can still be the same union.
-        return _matched(a.parts, b.parts, compare) or None
+        is_equal = _matched(a.parts, b.parts, compare)
+        return is_equal if is_equal or (_is_separate(a) and _is_separate(b)) else None
     if isinstance(a, OrderedItems) and isinstance(b, OrderedItems):
         same_brackets = (a.opening, a.closing) == (b.opening, b.closing)
         return same_brackets and _pairwise(a.items, b.items, compare)
@@ -111,6 +185,8 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
         return _all([_pairwise(r, s, compare) for r, s in zip(a.rows, b.rows, strict=True)])
     if isinstance(a, EquationValue) and isinstance(b, EquationValue):
         return _equations(a, b, compare)
+    if isinstance(a, Residue) and isinstance(b, Residue):
+        return _residues(a, b, compare)
     if isinstance(a, EllipsisValue) or isinstance(b, EllipsisValue):
         return True if a == b else None
     if type(a) is type(b):  # Words, Based, Infinity
@@ -118,12 +194,29 @@ def _compare(a: Value, b: Value, compare: ValueComparison) -> bool | None:
     return _different_kinds(a, b)
 
 
+def _is_separate(union: Union) -> bool:
+    intervals = [part for part in union.parts if isinstance(part, OrderedItems)]
+    try:
+        return len(intervals) == len(union.parts) and is_separate(intervals)
+    except RefusalError:
+        return False
+
+
+def _residues(a: Residue, b: Residue, compare: ValueComparison) -> bool | None:
+    """Compare residue classes: the same modulus, and numbers that differ by a multiple of it."""
+    numbers = [algebra.constant(x) for x in (a.number, b.number, a.modulus, b.modulus)]
+    if None in numbers or compare(a.left, b.left) is not True:
+        return compare(a.left, b.left) and None
+    left, right, modulus, other = (x for x in numbers if x is not None)
+    return abs(modulus) == abs(other) and modulus != 0 and (left - right) % modulus == 0
+
+
 def _different_kinds(a: Value, b: Value) -> bool | None:
     """Compare values of different types: a number is not a list, words or an interval.
 
     None (undecided) if both have parts, or for words against an expression with letters.
     """
-    single_types = (Ratio, Quantity, Infinity, NumberInBase, WordsValue)
+    single_types = (Ratio, Quantity, Infinity, NumberInBase, WordsValue, Residue)
     if isinstance(a, single_types) and isinstance(b, single_types):
         has_letters = any(isinstance(value, Ratio) and algebra.symbols(value) for value in (a, b))
         return (
@@ -148,7 +241,15 @@ def _without_brackets(
 ) -> bool | None:
     """Accept `1, 2` for `(1, 2)`, in the same order; a set never equals a point or an interval."""
     is_bare = not items.is_set and (point.opening, point.closing) == ("(", ")")
-    return is_bare and _pairwise(point.items, items.items, compare)
+    return is_bare and _pairwise(point.items, _by_name(items.items), compare)
+
+
+def _by_name(items: tuple[Value, ...]) -> Sequence[Value]:
+    """Return the coordinates `y = 3, x = 2` in the order of their letters."""
+    equations = [item for item in items if isinstance(item, EquationValue)]
+    if len(equations) < len(items) or not all(_is_name(item.left) for item in equations):
+        return items
+    return sorted(equations, key=lambda item: str(getattr(item.left, "top", item.left)))
 
 
 def _distinct(items: Sequence[Value]) -> list[Value]:

@@ -6,7 +6,10 @@ same answer. `tokenize` makes one pass over that text and raises UnsureError at 
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,16 +53,20 @@ _UNICODE = {
         ("≥", "\\ge "),
         ("≠", "\\ne "),
         ("…", "\\ldots "),
-        ("½", "\\frac{1}{2}"),
-        ("¼", "\\frac{1}{4}"),
-        ("¾", "\\frac{3}{4}"),
+        ("≈≒", "\\approx "),
+        ("⟨〈", "\\langle "),
+        ("⟩〉", "\\rangle "),
         ("θ", "\\theta "),
         ("\xa0\u2009\u202f", " "),
         ("、", ","),
     )
     for character in characters
 }
+_FRACTIONS = re.compile("([0-9]?)([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])")
 
+_ROMAN = (
+    "mbox|textbf|textrm|textit|textsf|texttt|mathrm|mathbf|mathit|mathsf|mathtt|operatorname|text"
+)
 _REWRITES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -68,7 +75,25 @@ _REWRITES = tuple(
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])", ""),
         (r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![A-Za-z])", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(?:mbox|textbf|textrm|textit|mathrm|mathbf|operatorname|text)\s*\{", r"\\text{"),
+        (r"\\(?:mathbb|Bbb)\s*(?:\{\s*([A-Z])\s*\}|([A-Z]))", r"\\mathbb{\1\2}"),
+        (r"\\(?:textcolor|colorbox)\s*\{[A-Za-z!0-9]{1,20}\}", ""),
+        (r"\\color\s*(?:\{[A-Za-z!0-9]{1,20}\}|[a-z]{1,12})", ""),
+        (
+            r"\\(?:mathrm|mathbf|mathit|mathsf|text|textbf|textit|textrm|bm|boldsymbol)\s*\{\s*([eid])\s*\}",
+            r" \1",
+        ),
+        (r"\\(?:mathbf|mathit|bm|boldsymbol|mathsf|mathcal)\s*\{\s*([A-Za-z])\s*\}", r" \1"),
+        (rf"\\(?:{_ROMAN})\s*\{{", r"\\text{"),
+        (r"\\text\{\s*([-+]?[0-9][0-9.,/]*)\s*\}", r" \1 "),
+        (
+            r"\\text\{\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+|/[0-9]+)?)\s?([A-Za-z°%][^{}]*)\}",
+            r" \1 \\text{\2}",
+        ),
+        (r"\\(?:boldsymbol|bm|underline|ensuremath)\s*(?=\{)", ""),
+        (r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
+        (r"\\(?:langle)(?![A-Za-z])", "("),
+        (r"\\(?:rangle)(?![A-Za-z])", ")"),
+        (r"(?<=[0-9]),\\!\s*(?=[0-9])", ""),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))", r"\\degree "),
         (r"\\frac\s*([0-9])", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]{0,200}\})\s*([0-9])", r"\1{\2}"),
@@ -79,18 +104,52 @@ _REWRITES = tuple(
         (r"\\(?:leq)(?![A-Za-z])", r"\\le "),
         (r"\\(?:geq)(?![A-Za-z])", r"\\ge "),
         (r"\\(?:dots|cdots|ldots)(?![A-Za-z])|\.\.\.", r"\\ldots "),
+        (r"(?<=[0-9}]) ?\(([a-z][a-z -]{2,40})\)\s*$", r" \\text{\1}"),
         (r"\s+", " "),
     )
 )
 _REPEATING = re.compile(r"([0-9]{1,40})\.([0-9]{0,40})\\overline\s*\{([0-9]{1,40})\}")
+_POWERS_OF_TEN = {
+    "百": 2,
+    "千": 3,
+    "万": 4,
+    "萬": 4,
+    "亿": 8,
+    "億": 8,
+    "兆": 12,
+    "十": 1,
+    "십": 1,
+    "백": 2,
+    "천": 3,
+    "만": 4,
+    "억": 8,
+    "조": 12,
+}
+_POWERS = "".join(_POWERS_OF_TEN)
+_CJK_TEXT = re.compile(
+    rf"\\(?:{_ROMAN})\s?\{{([^{{}}A-Za-z\\]*[\u3040-\u9fff\uac00-\ud7af][^{{}}A-Za-z\\]*)\}}"
+)
+_NUMERAL = re.compile(
+    rf"(?:(?<![0-9.,])[0-9][0-9,.]*\s?[{_POWERS}]+(?!克|米|瓦|卡|分)\s?)+(?:(?<=\S)[0-9]+(?![0-9.,]))?"
+)
+_WORDS = (
+    (re.compile(r"根号下?|루트"), r"\\sqrt "),
+    (re.compile(r"百分之\s?([0-9.]+)"), r"\1%"),
+    (re.compile(r"([0-9]+)\s?(?:分之|분의)\s?([0-9]+)"), r"\\frac{\2}{\1}"),
+    (re.compile(r"负(?=[0-9])"), "-"),
+    (re.compile(r"(?:约等于|大约是)(?=\s?[0-9])"), r"\\approx "),
+    (re.compile(r"π|派(?=$)"), r"\\pi "),
+    (re.compile(r"或者?|和|与|및|또는|혹은|(?<=[0-9}\s)])[와과](?=\s)|以及|그리고"), " , "),
+)
 _WRAPPINGS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"))
 
 _THOUSANDS = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?"
 _PLAIN = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4}(?![0-9.]))?"
 _TOKEN = re.compile(
     rf"(?P<space>\s*)(?:(?P<thousands>{_THOUSANDS})|(?P<number>{_PLAIN})"
-    r"|\\text\{(?P<text>[^{}]*)\}|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
-    r"|(?P<mark>\\\\|\\[{}%$|]|[-+*/^_=!,;:(){}\[\]|<>%$&]))"
+    r"|\\mathbb\{(?P<blackboard>[A-Z])\}|\\text\{(?P<text>[^{}]*)\}|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
+    r"|(?P<cjk>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)"
+    r"|(?P<mark>\\\\|\\[{}%$|]|[-+*/^_=!,;:(){}\[\]|<>%$&']))"
 )
 """Inside brackets a comma is always a separator, so `tokenize` splits `thousands` there."""
 _COMMANDS = {
@@ -109,14 +168,51 @@ def clean(text: str) -> str:
         return text
     text = text.translate(SAME_CHARACTER).strip(_INVISIBLE + " \t\r\n")
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
+    if not text.isascii():
+        text = in_ascii(text)
     text = text.translate(_UNICODE)
     for _ in range(4):
         text = _unwrapped(text)
+    if "$" in text:
+        text = _without_dollars(text)
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     if "\\overline" in text:
         text = _REPEATING.sub(_as_fraction, text)
     return text.strip()
+
+
+def _without_dollars(text: str) -> str:
+    """Remove the dollars around formulas within words: `$\\max$ at $x=7$` → `\\max at x=7`."""
+    parts = re.split(r"(?<!\\)\$", text)
+    formulas = parts[1::2]
+    is_paired = len(parts) % 2 == 1 and len(parts) > 1
+    if not is_paired or any(part != part.strip() or not part for part in formulas):
+        return text
+    return "".join(part if n % 2 == 0 else f"{part} " for n, part in enumerate(parts)).strip()
+
+
+def in_ascii(text: str) -> str:
+    """Write Unicode fractions and Chinese and Korean numerals as numbers: `5万` → `(5*10000)`."""
+    text = _FRACTIONS.sub(_fraction, _CJK_TEXT.sub(r" \1 ", text))
+    for pattern, replacement in _WORDS:
+        text = pattern.sub(replacement, text)
+    return _NUMERAL.sub(_numeral, text)
+
+
+def _fraction(match: re.Match[str]) -> str:
+    top, _, bottom = unicodedata.normalize("NFKC", match[2]).partition("\u2044")
+    return f"{match[1]}\\frac{{{top}}}{{{bottom}}}"
+
+
+def _numeral(match: re.Match[str]) -> str:
+    """Add the parts of a numeral: `3만 5천` is 3 * 10000 + 5 * 1000."""
+    parts = re.findall(rf"([0-9][0-9,.]*)\s?([{_POWERS}]*)", match[0])
+    powers = [math.prod(10 ** _POWERS_OF_TEN[char] for char in word) for _, word in parts]
+    if any(high <= low for high, low in itertools.pairwise(powers)):
+        return match[0]
+    terms = [f"{n.replace(',', '')}*{power}" for (n, _), power in zip(parts, powers, strict=True)]
+    return f"({'+'.join(terms)})"
 
 
 def tokenize(text: str) -> list[MathToken]:
@@ -167,6 +263,10 @@ def _token(match: re.Match[str]) -> MathToken:
     if match["command"]:
         kind: TokenKind = "unit" if match["command"] == "degree" else "command"
         return MathToken(kind, match["command"], spaced)
+    if match["blackboard"]:
+        return MathToken("command", f"mathbb{match['blackboard']}", spaced)
+    if match["cjk"]:
+        return MathToken("text", match["cjk"], spaced)
     if match["word"]:
         return _word_token(match["word"], spaced)
     return MathToken("mark", {"\\%": "%"}.get(match["mark"], match["mark"]), spaced)
@@ -177,6 +277,7 @@ def _text_token(content: str, spaced: bool) -> MathToken:
     content = " ".join(content.split())
     if content.strip(", ") in _SEPARATORS:
         return MathToken("mark", ",", True)
+    content = content.removesuffix(" and").removeprefix("and ").strip(", ")
     return MathToken("text", content, spaced)
 
 

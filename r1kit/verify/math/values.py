@@ -13,6 +13,8 @@ class Quantity:
 
     number: Ratio
     unit: str
+    is_compound: bool = False
+    """True for a sum of units: `4 \\text{ hours } 30 \\text{ minutes}`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,15 @@ class EquationValue:
     is_member: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """A residue class: `x \\equiv 3 \\pmod{7}` is `Residue(x, 3, 7)`."""
+
+    left: Value
+    number: Ratio
+    modulus: Ratio
+
+
 Value = (
     Ratio
     | Quantity
@@ -94,4 +105,5 @@ Value = (
     | Union
     | Matrix
     | EquationValue
+    | Residue
 )

@@ -1,0 +1,93 @@
+"""Inequalities as intervals: `-2 \\le x < 1` is the membership of x in [-2, 1).
+
+Two inequalities of one variable are the union of their intervals if these do not meet; otherwise
+they could also be meant as an intersection, and UnsureError is raised.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from r1kit.verify.math import algebra
+from r1kit.verify.math.algebra import Ratio
+from r1kit.verify.math.numeric import approximate
+from r1kit.verify.math.refusals import UnsureError
+from r1kit.verify.math.values import EquationValue, Infinity, OrderedItems, Union, Value
+
+COMPARISONS = {
+    **dict.fromkeys(("<", "lt"), "<"),
+    **dict.fromkeys((">", "gt"), ">"),
+    **dict.fromkeys(("le", "leq", "leqslant", "leqq"), "<="),
+    **dict.fromkeys(("ge", "geq", "geqslant", "geqq"), ">="),
+}
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+REALS = OrderedItems("(", ")", (Infinity(-1), Infinity(1)))
+
+
+def is_number(value: Ratio) -> bool:
+    """Return True for an expression without letters other than π and e."""
+    return algebra.symbols(value) <= {"pi", "e"}
+
+
+def condition(sides: list[Value], signs: list[str]) -> EquationValue:
+    """Return the membership that an inequality states. Raises UnsureError for other forms."""
+    if len(sides) == 2 and _is_variable(sides[1]) and not _is_variable(sides[0]):
+        sides, signs = sides[::-1], [_FLIPPED[signs[0]]]
+    if len(sides) == 2:
+        variable, bound, sign = sides[0], sides[1], signs[0]
+        is_upper = sign.startswith("<")
+        low, high = (Infinity(-1), bound) if is_upper else (bound, Infinity(1))
+        is_closed = sign.endswith("=")
+        opening = "[" if is_closed and not is_upper else "("
+        closing = "]" if is_closed and is_upper else ")"
+    elif len(sides) == 3 and signs[0][0] == signs[1][0]:
+        if signs[0][0] == ">":
+            sides, signs = sides[::-1], signs[::-1]
+        low, variable, high = sides
+        opening = "[" if signs[0].endswith("=") else "("
+        closing = "]" if signs[1].endswith("=") else ")"
+    else:
+        raise UnsureError("an inequality of another form")
+    if not _is_variable(variable) or not all(_is_bound(bound) for bound in (low, high)):
+        raise UnsureError("an inequality of another form")
+    return EquationValue(variable, OrderedItems(opening, closing, (low, high)), is_member=True)
+
+
+def union_of_conditions(items: list[Value]) -> EquationValue | None:
+    """Return the union of the intervals of several conditions; None if they are none."""
+    conditions = [item for item in items if isinstance(item, EquationValue) and item.is_member]
+    intervals = [item.right for item in conditions if isinstance(item.right, OrderedItems)]
+    if len(intervals) < len(items) or any(item.left != conditions[0].left for item in conditions):
+        return None
+    ordered = sorted(intervals, key=lambda interval: _ends(interval)[0])
+    if not is_separate(ordered):
+        raise UnsureError("inequalities that overlap")
+    return EquationValue(conditions[0].left, Union(tuple(ordered)), is_member=True)
+
+
+def is_separate(intervals: list[OrderedItems]) -> bool:
+    """Return True if the intervals, ordered by their lower ends, do not meet or touch."""
+    ends = [_ends(interval) for interval in intervals]
+    return all(one[1] < other[0] for one, other in itertools.pairwise(ends))
+
+
+def _ends(interval: OrderedItems) -> tuple[float, float]:
+    low, high = (_size(end) for end in interval.items)
+    return low, high
+
+
+def _size(end: Value) -> float:
+    if isinstance(end, Infinity):
+        return end.sign * float("inf")
+    value = approximate(end) if isinstance(end, Ratio) else None
+    if value is None:
+        raise UnsureError("an end of no known size")
+    return value
+
+
+def _is_variable(value: Value) -> bool:
+    return isinstance(value, Ratio) and algebra.is_name(value) and not is_number(value)
+
+
+def _is_bound(value: Value) -> bool:
+    return isinstance(value, Infinity) or (isinstance(value, Ratio) and is_number(value))

@@ -1,0 +1,82 @@
+"""The words before an answer: "Answer:", "the answer to the question is", 【答案】, 정답은, `####`.
+
+A marker is followed by its clause: the rest of its sentence, or the next line if nothing else is on
+its own. Source: the prompts and outputs of GSM8K, Minerva, simple-evals, GAOKAO-Bench and KMMLU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+MAX_MARKERS = 32
+"""number of markers, from the last one, that are tried"""
+MAX_CLAUSE_CHARS = 600
+
+_MARKER = re.compile(
+    r"####"
+    r"|\\?\"(?:final[_ ]?)?answer\\?\"\s{0,4}:\s{0,4}\\?\"?"
+    r"|\bans(?:wer)?s?\b(?:\s{0,2}\([^()\n]{1,30}\))?"
+    r"(?:[\s,*_]{1,3}(?:to|for|of|in|here|now|therefore|then|thus|hence|so)\b[^.:;?!\n=]{0,60}?)?"
+    r"[*_\s,]{0,4}(?:[:：=]|\b(?:is|are|was|would be|should be|must be|will be|comes? to|equals"
+    r"|becomes)\b(?![A-Za-z-])\s?[:：]?)"
+    r"|^[#*_ \t]{0,8}(?:the\s)?(?:final\s)?(?:answer|result|정답|최종 답변?|답변?|最终答案"
+    r"|答案)[*_ \t]{0,4}$"
+    r"|【\s?(?:最终|正确|参考)?答案?\s?】\s?[:：]?"
+    r"|(?:最终|正确|參考|参考)?答案\s?(?:应该?|應該?|应当|就|即)?\s?(?:是|为|為|等于|等於|[:：])|答\s?[：:]"
+    r"|(?:최종\s?)?(?:정답|답변|해답|답)\s?(?:은|는|이|[:：])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_GAP = re.compile(
+    r"[\s*_:：]*(?:(?:therefore|thus|simply|just|namely)\b[\s*_:：]*)?", re.IGNORECASE
+)
+_CLAUSE_END = re.compile(
+    r"[.!?](?=\s|$|<)|[。！？]|,?\s(?:because|since|as|which|so|where|after|when|but)\s"
+    r"|\s(?:in total|in all|altogether|of the)\b|<(?=/?[a-z])",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"^\s*(?:%|//|#(?!###)|<!--)|<!--|/\*|\*/|-->")
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedClause:
+    """What follows a marker: `Answer: 5 cm.` is `MarkedClause("5 cm", 0, 12, "5 cm.")`."""
+
+    text: str
+    start: int
+    """position of the marker in the text"""
+    end: int
+    """position behind the clause"""
+    rest: str
+    """the text from the clause on: a formula may go beyond the end of its line"""
+
+
+def marked_clauses(tail: str) -> list[MarkedClause]:
+    """Return the clauses of the last markers, the last one first."""
+    markers = deque(_MARKER.finditer(tail), MAX_MARKERS)
+    clauses = (_clause(tail, marker) for marker in reversed(markers))
+    return [clause for clause in clauses if clause is not None]
+
+
+def _clause(tail: str, marker: re.Match[str]) -> MarkedClause | None:
+    line_start = tail.rfind("\n", 0, marker.start()) + 1
+    if _COMMENT.search(tail[line_start : marker.start()]):
+        return None
+    gap = _GAP.match(tail, marker.end())
+    start = gap.end() if gap else marker.end()
+    rest = tail[start : start + MAX_CLAUSE_CHARS]
+    line = rest.split("\n", 1)[0]
+    end = clause_end(line)
+    return MarkedClause(line[:end].strip(" \t*_`"), marker.start(), start + end, rest)
+
+
+def clause_end(line: str) -> int:
+    """Return where the first clause of a line ends: at a full stop, or before "because"."""
+    end = _CLAUSE_END.search(line)
+    return end.start() if end else len(line)
+
+
+def is_comment(line: str) -> bool:
+    """Return True for a line in a comment of some language, which states nothing."""
+    return _COMMENT.search(line) is not None

@@ -1,0 +1,154 @@
+"""The stance of a clause towards what it mentions: asserted, denied, supposed, asked or doubted.
+
+`stance` classifies a mention by the words of its clause; `takes_back` and `confirms` classify later
+sentences. English and Chinese put these words before the mention, Korean after it. Source: none;
+the word lists were collected from real answers (tests/verify/cases).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from r1kit.verify.statements.sentences import clause_around, sentences
+
+MAX_CLAUSE = 80
+"""number of characters of a clause before and after a mention that are looked at"""
+
+Stance = Literal["asserted", "denied", "supposed", "asked", "doubted"]
+
+_MARKUP = r"[\s*_$({\[\"'“”\\)}\]]*"
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|nor|neither|cannot be|can't be|isn't|wasn't|won't be|rather than|instead of"
+    r"|other than|except(?: for)?|rul(?:es?|ed|ing) out|eliminat(?:es?|ed|ing)|exclud(?:es?|ed|ing)"
+    r"|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?|dismiss(?:es|ed|ing)?)\b(?:\s(?:be|is|equal to|the"
+    r"|both|either))*(?:\s(?:option|choice|answer|letter)s?)?"
+    r"|(?:不|并非|而非|绝非|不是|不会是|不可能是|不应该?是|不能|不应该?|不该|不要|别|勿|排除了?|除了|除去|剔除"
+    r"|并不是|也不)(?:选择?|是)?(?:选项|答案)?)" + _MARKUP + "$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"(?:"
+    r"\s*(?:option|choice|answer)?\s*(?:is|are|was|were|would be|must be|seems"
+    r"|looks)\s(?:also\s|both"
+    r"\s|all\s|clearly\s|therefore\s|thus\s|simply\s|just\s)?(?:not\b|n't|incorrect|wrong|false|invalid"
+    r"|impossible|ruled out|eliminated|excluded|out\b|unlikely|too\b|mistaken|inconsistent)"
+    r"|\s*(?:can(?:not|'t| not)\b|isn't|aren't|wasn't|doesn't|does not|do not|don't|didn't|fails?\b"
+    r"|contradicts?\b|won't)"
+    r"|\s*(?:选项|项)?\s*(?:中|里)?[^，,。]{0,4}?(?:就|也|都|均|则|显然)?(?:是)?(?:一个)?(?:错误|错的|错$|不正确"
+    r"|不对|不成立|不符|不行|不是|不可能|不选|不合|不能|不满足|不应|可排除|排除|被排除|有误|矛盾|并非|并不)"
+    r"|\s*(?:번|항|선택지)?\s*(?:은|는|이|가|도|을|를)?\s*(?:모두\s|절대\s)?(?:(?:정답|답)(?:이|가|은|는)?\s*)?"
+    r"(?:아니|아닌|아닙|틀리|틀렸|틀린|옳지|맞지|될 수 없|될 수는 없|되지|제외|배제|오답|거짓"
+    r"|불가능|말고|대신"
+    r"|해당하지|적절하지)"
+    r")",
+    re.IGNORECASE,
+)
+_SUPPOSED_BEFORE = re.compile(
+    r"\b(?:if|suppose|supposing|assum(?:e|es|ing)|imagine|unless|provided|in case|whether)\b"
+    r"|假设|假如|如果|若(?!干)|倘若|要是|假定|设想|万一|即使|就算|假使|만약|만일|가령|가정",
+    re.IGNORECASE,
+)
+_SUPPOSED_AFTER = re.compile(
+    r"[^,.。，]{0,8}?(?:라면|다면|이면|일 경우|인 경우|라 하면|라고 하면|라고 가정|라 가정"
+    r"|라고 하자|라 하자"
+    r"|을 경우|면\s*(?:모순|안)|的话|时，?则)"
+    r"|\s*(?:is|was|were)?\s*(?:the\s)?(?:correct|right|true)?\s*(?:answer|option"
+    r"|choice)?\s*\b(?:only if"
+    r"|only for|only when|if and only if|if|unless|provided|assuming|under)\b",
+    re.IGNORECASE,
+)
+_CONSEQUENCE = re.compile(r"\bthen\b|则|那么", re.IGNORECASE)
+_DOUBTED = re.compile(
+    r"\b(?:maybe|perhaps|possibly|might|may|could)\b|或许|也许|可能|大概|说不定|아마|혹시|어쩌면|수도",
+    re.IGNORECASE,
+)
+_DOUBTED_AFTER = re.compile(r"[^,.。，]{0,10}?(?:수도 있|것 같|듯|지도 모)")
+_ASKED = re.compile(r"[?？][*_\"'”’)\s]*$|吗[。.]?$|(?:인가|일까|을까)[.?]?$")
+_TAKES_BACK = re.compile(
+    r"^[\s*_(\[\"'“—–-]*(?:(?:oh|ah|hm+|um|uh|but|and|so|ok(?:ay)?|well)\b[\s,.!…—-]*)?(?:"
+    r"(?:no|nope|oops|whoops|wait|hold on|hang on|sorry|apologies|my mistake|correction"
+    r"|scratch that"
+    r"|strike that|never mind|on second thou?ghts?|on reflection|actually"
+    r"|in fact)\b(?!\s(?:more|less"
+    r"|other|further|matter|one|option|number))"
+    r"|(?:that|this|it|which|the above|the (?:previous|last|first|earlier)?\s?(?:answer|value"
+    r"|result"
+    r"|box)|what i (?:said|wrote))\s(?:is|was|seems|looks|must be|can't be|cannot be|isn't"
+    r"|wasn't)?\s?"
+    r"(?:clearly |obviously |actually |of course |still )?(?:not (?:right|correct|true|it|possible)"
+    r"|wrong|incorrect|false|mistaken|a mistake|an error|right\?|impossible|correct\?)"
+    r"|(?:that|this|it) (?:can't|cannot|can not|isn't|doesn't|does not) (?:be (?:right|correct"
+    r"|true)|right"
+    r"|correct|work)"
+    r"|(?:i|we)(?:'ve| have| had|'m| am| was)? (?:made (?:a|an) |slipped|miscounted"
+    r"|miscalculated|misread"
+    r"|mistaken|wrong|forgot|take (?:it|that) back)"
+    r"|let me (?:correct|fix|redo|reconsider|recompute|recalculate|re-?do|start over|try again)"
+    r"|corrected\b|(?:it|the answer) should (?:have been|be|actually)|should (?:be|have been)"
+    r"|等等|等一下|稍等|不对|不，|不,|错了|抱歉|对不起|更正|纠正|修正|重新(?:计?算|考虑|思考)|再想"
+    r"|(?:这|那|此|上面|以上|上述|前面|刚才)(?:个|里|的)?(?:答案|结果|结论|解答)?(?:是|显然|好像|似乎|都)?"
+    r"(?:错|不对|不正确|有误|有问题|不成立)"
+    r"|我(?:刚才|之前)?(?:算|弄|写|看|搞|想)?错|应该?是"
+    r"|잠깐|잠시만|아니[,.야다\s]|아뇨|아닙니다|틀렸|틀린|정정|다시 (?:계산|생각|보)|죄송|실수|수정"
+    r"|(?:이건|이것은|이는|이 (?:답|값)은|위(?:의)? 답은|그건|그것은|앞의 답은)\s?(?:틀|잘못"
+    r"|옳지|맞지|아니)"
+    r"|잘못 (?:계산|생각|봤|풀)|계산(?:을|이) (?:잘못|틀)"
+    r")",
+    re.IGNORECASE,
+)
+_CONFIRMS = re.compile(
+    r"(?<!not )(?<!in)\b(?:yes|yep|indeed|correct|right|confirm(?:s|ed)?|checks out|stands|holds"
+    r"|consistent|verified|fine|matches)\b(?!\?)|(?<!不)(?:没错|正确|对的|是对|无误|一致|成立)"
+    r"|맞(?:다|습|아|네|는)|확인(?:됨|되|했)|옳(?:다|습)|일치",
+    re.IGNORECASE,
+)
+
+
+def stance(sentence: str, start: int, end: int) -> Stance:
+    """Return the stance of a sentence towards its part from `start` to `end`."""
+    if _ASKED.search(sentence[max(end, len(sentence) - 12) :]):
+        return "asked"
+    begin, stop = max(0, start - MAX_CLAUSE), min(len(sentence), end + MAX_CLAUSE)
+    before, after = clause_around(sentence[begin:stop], start - begin, end - begin)
+    before = _CONSEQUENCE.split(before)[-1]
+    after = after.lstrip(" \t*_$)}]\"'”")
+    if _DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after):
+        return "denied"
+    if _SUPPOSED_BEFORE.search(before) or _SUPPOSED_AFTER.match(after):
+        return "supposed"
+    if _DOUBTED.search(before) or _DOUBTED_AFTER.match(after):
+        return "doubted"
+    return "asserted"
+
+
+def is_asked(sentence: str) -> bool:
+    """Return True for a question in one of the three languages."""
+    return _ASKED.search(sentence[-12:]) is not None
+
+
+def is_doubtful(text: str) -> bool:
+    """Return True if a text has a word of doubt: maybe, 可能, 아마."""
+    return _DOUBTED.search(text) is not None
+
+
+def withdrawal(rest: str) -> str | None:
+    """Return the sentence that takes back a statement followed by `rest`; None if it stands.
+
+    A later sentence that confirms the statement restores it: "Wait, is it? Yes, that is right."
+    """
+    if not any(character.isalpha() for character in rest):
+        return None
+    taken_back: str | None = None
+    for number, sentence in enumerate(sentences(rest)):
+        parts = _pieces(sentence.text) if number == 0 else [sentence.text]
+        if any(_TAKES_BACK.match(part) for part in parts):
+            taken_back = sentence.text
+        elif taken_back is not None and _CONFIRMS.search(sentence.text):
+            taken_back = None
+    return taken_back
+
+
+def _pieces(text: str) -> list[str]:
+    """Divide the rest of a statement's own sentence: `no` counts only after punctuation."""
+    return [text.lstrip(" \t*_$)}]\"'”.,;:…—–-"), *re.split(r"\.{2,}|…|\s[—–-]+\s|[;；]", text)[1:]]
