@@ -4,12 +4,15 @@ A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; i
 `{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. The thinking part
 is removed first, and `gold` may be a JSON number. For code, a row is `{"id": ...,
 "program": "print(7)", "tests": [...]}`, or has a `text` whose last Python block is the program.
+Without a kind on the command line, each row names its own: `{"kind": "math", ...}`. Rows that say
+which verdict they expect (`"expected": "correct"`) are counted in a table at the end.
 Verdicts are written one at a time; rows that cannot be read are reported at the end.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,14 +20,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table as RichTable
 
 from r1kit.errors import ConfigError, R1Error
 from r1kit.files.json_lines import bad_lines, numbered_lines, parse_row
 from r1kit.files.untrusted import to_json
 from r1kit.renderers.thinking import parse_foreign
 from r1kit.types import Verdict
+from r1kit.verify.statements.policy import STRICT, GradingPolicy
 
 AnswerRow = dict[str, Any]
 
@@ -38,23 +45,32 @@ class AnswerKind:
 
     needs: tuple[str, ...]
     """keys that must hold text in every row"""
-    verify: Callable[[AnswerRow], Verdict]
+    verify: Callable[[AnswerRow, GradingPolicy], Verdict]
     fault: Callable[[AnswerRow], str | None] = lambda row: None
     """Describes any further fault of a row in a phrase; None if the row is valid."""
 
 
-def _math(row: AnswerRow) -> Verdict:
+def _math(row: AnswerRow, policy: GradingPolicy) -> Verdict:
     from r1kit.verify.math import check_math
 
     answer = answer_part(row["text"])
-    return UNANSWERED if answer is None else check_math(answer, row["gold"])
+    return UNANSWERED if answer is None else check_math(answer, row["gold"], policy=policy)
 
 
-def _choice(row: AnswerRow) -> Verdict:
+def _choice(row: AnswerRow, policy: GradingPolicy) -> Verdict:
     from r1kit.verify.choice import check_choice
 
     answer, n_options = answer_part(row["text"]), row.get("n_options", 4)
-    return UNANSWERED if answer is None else check_choice(answer, row["gold"], n_options)
+    if answer is None:
+        return UNANSWERED
+    return check_choice(answer, row["gold"], n_options, policy)
+
+
+def _exact(row: AnswerRow, policy: GradingPolicy) -> Verdict:
+    from r1kit.verify.exact import check_exact
+
+    answer = answer_part(row["text"])
+    return UNANSWERED if answer is None else check_exact(answer, row["gold"], policy)
 
 
 def _choice_fault(row: AnswerRow) -> str | None:
@@ -63,7 +79,7 @@ def _choice_fault(row: AnswerRow) -> str | None:
     return None if is_number else 'has no number from 2 to 10 at "n_options"'
 
 
-def _code(row: AnswerRow) -> Verdict:
+def _code(row: AnswerRow, policy: GradingPolicy) -> Verdict:
     from r1kit.verify import code
 
     program = row.get("program")
@@ -93,29 +109,43 @@ def _code_fault(row: AnswerRow) -> str | None:
 KINDS: dict[str, AnswerKind] = {
     "math": AnswerKind(("gold", "text"), _math),
     "choice": AnswerKind(("gold", "text"), _choice, _choice_fault),
+    "exact": AnswerKind(("gold", "text"), _exact),
     "code": AnswerKind((), _code, _code_fault),
 }
 
 
-def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
+def run(
+    kind: str | None,
+    source: Path,
+    out: TextIO,
+    console: Console,
+    policy: GradingPolicy = STRICT,
+    by: str = "kind",
+) -> None:
     """Write one verdict per row to `out`; a slow run shows its progress on `console`.
 
+    If rows have an expected verdict, a table on `console` counts the others by the value at `by`.
     Raises ConfigError before the first row for an unknown kind or an unreadable file, and after the
     last row if any row is invalid: the verdicts of all other rows have been written by then.
     """
-    if kind not in KINDS:
+    if kind is not None and kind not in KINDS:
         raise ConfigError(f"There is no verifier {kind!r}; choose one of {', '.join(KINDS)}.")
     lines = list(numbered_lines(source, ConfigError))
     bad: list[tuple[int, str]] = []
+    results = ExpectedVerdicts(by)
     for number, line in _watched(lines, console):
         try:
-            row = _row(line, KINDS[kind])
+            row_kind, row = _row(line, kind)
         except ValueError as fault:
             bad.append((number, str(fault)))
         else:
-            print(to_json(grade(kind, row)), file=out, flush=True)
+            verdict = grade(row_kind, row, policy)
+            print(to_json(verdict), file=out, flush=True)
+            results.add({"kind": row_kind, **row}, verdict["outcome"])
     if not lines:
         raise ConfigError(f"{source} is empty; `r1 verify --help` shows a line.")
+    if results.counts:
+        console.print(results.table())
     if bad:
         rest = "A line is a JSON object; `r1 verify --help` shows one."
         if len(bad) < len(lines):
@@ -123,11 +153,11 @@ def run(kind: str, source: Path, out: TextIO, console: Console) -> None:
         raise ConfigError(f"{bad_lines(source, bad)}. {rest}")
 
 
-def grade(kind: str, row: AnswerRow) -> AnswerRow:
+def grade(kind: str, row: AnswerRow, policy: GradingPolicy = STRICT) -> AnswerRow:
     """Return the verdict on one row, as an output row."""
     start = time.perf_counter()
     try:
-        verdict = KINDS[kind].verify(row)
+        verdict = KINDS[kind].verify(row, policy)
     except R1Error:  # affects every row, for example when there is no sandbox on this machine
         raise
     except Exception as error:  # a bug in a verifier must not cost the verdicts of later rows
@@ -141,23 +171,59 @@ def grade(kind: str, row: AnswerRow) -> AnswerRow:
     }
 
 
+class ExpectedVerdicts:
+    """Counts verdicts beside the expected ones, in groups of rows with the same value at `by`."""
+
+    COLUMNS = ("rows", "as expected", "paid though wrong", "refused though right", "undecided")
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, row: AnswerRow, outcome: str) -> None:
+        """Count a row that has an expected verdict; "no answer" is one form of incorrect."""
+        expected = row.get("expected")
+        if not isinstance(expected, str):
+            return
+        same = {"no answer": "incorrect"}
+        decided, wanted = same.get(outcome, outcome), same.get(expected, expected)
+        column = {"correct": "paid though wrong", "incorrect": "refused though right"}
+        result = "as expected" if decided == wanted else column.get(decided, "undecided")
+        group = self.counts.setdefault(str(row.get(self.by, "-")), Counter())
+        group.update(("rows", result))
+
+    def table(self) -> RichTable:
+        """Return the table: a row per group, and the sum."""
+        table = RichTable(self.by, box=box.SIMPLE)
+        for column in self.COLUMNS:
+            table.add_column(column, justify="right")
+        total = sum(self.counts.values(), Counter[str]())
+        for name, counts in (*sorted(self.counts.items()), ("all", total)):
+            table.add_row(escape(name), *(str(counts[column]) for column in self.COLUMNS))
+        return table
+
+
 def answer_part(text: str) -> str | None:
     """Return the text after the thinking, even if the opening tag was part of the prompt."""
     return parse_foreign(text).answer
 
 
-def _row(line: str, kind: AnswerKind) -> AnswerRow:
-    """Parse a row. Raises ValueError with a phrase that says why the line is invalid."""
+def _row(line: str, kind_name: str | None) -> tuple[str, AnswerRow]:
+    """Parse a row; return its kind too. Raises ValueError with a phrase for an invalid line."""
     row = parse_row(line)
     if "id" not in row:
         raise ValueError('has no "id"')
+    name = row.get("kind") if kind_name is None else kind_name
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f'has none of {", ".join(KINDS)} at "kind", and the command names none')
+    kind = KINDS[name]
     row = {key: _as_text(value) if key == "gold" else value for key, value in row.items()}
     for key in kind.needs:
         if not isinstance(row.get(key), str):
             raise ValueError(f'has no text at "{key}"')
     if fault := kind.fault(row):
         raise ValueError(fault)
-    return row
+    return name, row
 
 
 def _as_text(gold: Any) -> Any:

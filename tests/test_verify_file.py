@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from r1kit import cli, verify_file
 from r1kit.errors import ConfigError
 from r1kit.types import Json, Verdict
+from r1kit.verify.statements.policy import GradingPolicy
 from tests import hostile
 
 ROWS: list[Json] = [
@@ -213,8 +214,10 @@ def test_a_verifier_that_fails_costs_one_verdict(
 ) -> None:
     math = verify_file.KINDS["math"]
 
-    def fails_at(row: dict[str, Any]) -> Verdict:
-        return 1 / 0 if row["id"] == "b" else math.verify(row)  # type: ignore[return-value]
+    def fails_at(row: dict[str, Any], policy: GradingPolicy) -> Verdict:
+        if row["id"] == "b":
+            raise ZeroDivisionError("division by zero")
+        return math.verify(row, policy)
 
     monkeypatch.setitem(verify_file.KINDS, "math", replace(math, verify=fails_at))
     code, verdicts, _ = verify("math", "--jsonl", answers)

@@ -37,9 +37,15 @@ Examples:
 
   r1 verify code --jsonl programs.jsonl
 
+  r1 verify --jsonl mixed.jsonl --by fault --policy lenient
+
 A row: {"id": 1, "gold": "\\\\frac{1}{2}", "text": "<think>...</think> \\\\boxed{0.5}"}
 
 For code: {"id": 1, "program": "print(input())", "tests": [{"stdin": "7", "stdout": "7"}]}
+
+Rows of several kinds name theirs: {"id": 1, "kind": "choice", "gold": "B", "text": "Answer: B"}
+
+Rows with "expected" (correct, incorrect) are counted in a table at the end.
 """
 DATA_EXAMPLES = """
 Examples:
@@ -130,19 +136,29 @@ def sample(
 
 @app.command(epilog=VERIFY_EXAMPLES)
 def verify(
-    kind: Annotated[str, typer.Argument(help="math, choice or code.")],
     jsonl: Annotated[
         Path, typer.Option(help="One JSON object per line; its fields are listed below.")
     ],
+    kind: Annotated[
+        str | None,
+        typer.Argument(help='math, choice, exact or code; default: "kind" of each row.'),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File for the verdicts; default: standard output.")
     ] = None,
+    policy: Annotated[
+        str, typer.Option(help="strict, as for rewards, or lenient, as public graders are.")
+    ] = "strict",
+    by: Annotated[str, typer.Option(help="The field that groups rows in the table.")] = "kind",
 ) -> None:
     """Verify each answer in a file."""
     from r1kit import verify_file
+    from r1kit.verify.statements.policy import POLICIES
 
     console = Console(stderr=True)
     with sentences(console), ExitStack() as stack:
+        if policy not in POLICIES:
+            raise ConfigError(f"There is no policy {policy!r}; choose {' or '.join(POLICIES)}.")
         try:
             file = (
                 sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
@@ -151,7 +167,7 @@ def verify(
             raise ConfigError(
                 f"{out} cannot be written ({error.strerror}); name another file."
             ) from None
-        verify_file.run(kind, jsonl, file, console)
+        verify_file.run(kind, jsonl, file, console, POLICIES[policy], by)
 
 
 @app.command(epilog=DATA_EXAMPLES)

@@ -11,7 +11,7 @@ import re
 from fractions import Fraction
 
 from r1kit.types import Verdict
-from r1kit.verify.statements.boxes import last_boxed
+from r1kit.verify.statements.boxes import boxes_from_end
 
 MAX_NUMBER_CHARS = 200
 """maximum length of a number; a longer one is not parsed"""
@@ -37,11 +37,13 @@ _NUMBER = re.compile(
 def final_answer(text: str) -> str | None:
     """Return the content of the last `\\boxed{...}`, else the text after the last "Answer:".
 
-    "답:", "答案:" and similar markers count as well. Braces must balance, empty boxes are skipped,
-    and the inner one of nested boxes is the answer.
+    "답:", "答案:" and similar markers count as well. Braces must balance, and the inner one of
+    nested boxes is the answer. If the last box is cut off or empty, no earlier one counts.
     """
-    box = last_boxed(text)
-    return _last_marked(text) if box is None else box
+    boxes = boxes_from_end(text)
+    if boxes and boxes[-1].content:
+        return boxes[0].content or None
+    return _last_marked(text)
 
 
 def parse_number(text: str) -> Fraction | None:

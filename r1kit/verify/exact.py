@@ -11,14 +11,25 @@ import unicodedata
 
 from r1kit.types import Verdict
 from r1kit.verify.answer import final_answer
+from r1kit.verify.statements.boxes import answer_tag
+from r1kit.verify.statements.policy import STRICT, GradingPolicy
+from r1kit.verify.statements.reading import read
 
 MAX_EXACT_CHARS = 10_000
 """maximum length of an answer; a longer one is wrong"""
 
 
-def check_exact(text: str, gold: str) -> Verdict:
-    """Compare the final answer of a text (boxed or marked, else all of it) with the gold answer."""
-    answer = final_answer(text) or text.strip()
+def check_exact(text: str, gold: str, policy: GradingPolicy = STRICT) -> Verdict:
+    """Compare the final answer of a text with the gold answer.
+
+    The answer is in an answer tag or a box, or the line after a marker, else it is the whole text.
+    """
+    tag = answer_tag(text)
+    text = text if tag is None else tag
+    stated = read(text, policy)
+    if stated.text is None and stated.form != "none" and plain(gold):
+        return Verdict(False, None, stated.why)
+    answer = final_answer(text) or stated.text or text.strip()
     extracted = answer[:200] or None
     if not plain(gold):
         return Verdict(None, extracted, "the gold answer is empty")

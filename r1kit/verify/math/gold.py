@@ -22,7 +22,7 @@ def gold_kind(gold: str) -> tuple[GoldKind, str]:
     if len(text) > MAX_CHARS:
         return "refused", f"is longer than {MAX_CHARS} characters"
     refusal = refusal_of(text)
-    if refusal is None:
+    if refusal is None and (text.isascii() or not is_prose(text)):
         return "exact", "parses"
     if isinstance(refusal, LimitError | OversizeError | UndefinedError):
         return "refused", f"cannot be decided ({refusal})"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from r1kit.verify.math import algebra, units
 from r1kit.verify.math.algebra import Ratio
+from r1kit.verify.math.identities import are_identical
 from r1kit.verify.math.intervals import is_number, is_separate
 from r1kit.verify.math.numeric import differ
 from r1kit.verify.math.refusals import RefusalError
@@ -109,9 +110,11 @@ def _same_quantity(a: Quantity, b: Quantity) -> bool | None:
 
 
 def _same_expression(a: Ratio, b: Ratio) -> bool | None:
-    """Return whether two expressions are equal, by normal form or by a point where they differ."""
+    """Return whether two expressions are equal: normal form, a differing point, an identity."""
     is_equal = algebra.same(a, b)
-    return False if is_equal is None and differ(a, b) else is_equal
+    if is_equal is None:
+        return False if differ(a, b) else are_identical(a, b) or None
+    return is_equal
 
 
 def _accepts_side(gold: Value, answer: Value) -> bool | None:
