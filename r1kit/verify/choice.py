@@ -87,6 +87,10 @@ _ALONE = re.compile(
     rf"{_CLOSE}[.:：。]?\s*(?:번|项|选项)?\s*$",
     re.IGNORECASE,
 )
+_WRONG = re.compile(
+    r"\b(?:incorrect|wrong|false|not (?:correct|right))\b|错误|不正确|不对|옳지|틀[리렸린]"
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _LETTERS_ONLY = re.compile(rf"{_OPEN}(?P<letters>[{LETTERS}]{{2,10}}){_CLOSE}$")
 _LABELLED = re.compile(rf"[\s*(\[]*(?P<letters>{_LETTER})[)*\]]*\s*[.):：．、]\s*[*_]*\S")
 _BOXED_LABEL = re.compile(
@@ -164,7 +168,8 @@ def stated_letters(text: str, policy: GradingPolicy = STRICT) -> str | None:
 
 def find_statement(text: str, policy: GradingPolicy = STRICT) -> StatedLetters | None:
     """Return the statement that counts; None if there is none, or if it is taken back."""
-    tail = _END_MARK.sub("", text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER)).rstrip()
+    tail = _SURROGATES.sub("", text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER))
+    tail = _END_MARK.sub("", tail).rstrip()
     statement = _strongest(tail)
     if statement is None:
         return None
@@ -234,7 +239,7 @@ def _sole_label(lines: Sequence[str], end: int) -> StatedLetters | None:
     [(line, label)] = labels
     after = line[label.end("letters") :].lstrip(" \t*_$)}].:：、")
     denied = stance(f"{label['letters']} {after}", 0, 1) != "asserted"
-    return None if denied else StatedLetters(label["letters"], "label", end)
+    return None if denied or _WRONG.search(after) else StatedLetters(label["letters"], "label", end)
 
 
 def shuffle_options(

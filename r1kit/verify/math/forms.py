@@ -80,7 +80,7 @@ def simplified(gold: str, answer: str, policy: GradingPolicy) -> list[TextPair]:
 
 def plain_form(text: str) -> str:
     """Return a cleaned text without markup: two with the same plain form are written the same."""
-    words = " ".join(_MARKUP.sub(lambda m: f" {m[1] or ''} ", text).lower().split())
+    words = " ".join(_MARKUP.sub(lambda m: f" {(m[1] or '').lower()} ", text).split())
     return re.sub(r"(?<![^\W_]) | (?![^\W_])", "", words)
 
 

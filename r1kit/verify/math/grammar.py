@@ -19,8 +19,10 @@ from r1kit.verify.math.arithmetic import ArithmeticParser, plain
 from r1kit.verify.math.cursor import ENDS
 from r1kit.verify.math.intervals import (
     COMPARISONS,
+    REAL_WORDS,
     REALS,
     condition,
+    is_number,
     union_of_conditions,
 )
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
@@ -181,7 +183,13 @@ class _Answer(ArithmeticParser):
             self.position += 1
             return REALS
         value = self.sum()
-        if self.take(":"):
+        if (
+            self.is_mark(":")
+            and self.is_number(1)
+            and isinstance(value, Ratio)
+            and is_number(value)
+        ):
+            self.position += 1
             value = self.do(algebra.divide, plain(value), plain(self.sum()))
         if (
             self.at_end()
@@ -204,7 +212,10 @@ class _Answer(ArithmeticParser):
             number = self.do(algebra.multiply, number, algebra.rational(times))
             if self.at_end():
                 return number
-        parts = [Quantity(number, self._unit())]
+        unit = self._unit()
+        if unit.startswith("?") and unit[1:].isalpha() and algebra.constant(number) == 1:
+            unit = unit[1:]  # one thing, in the singular
+        parts = [Quantity(number, unit)]
         while self.is_number():
             parts.append(Quantity(plain(self.sum()), self._unit()))
         quantity = parts[0] if len(parts) == 1 else self._compound(parts)
@@ -234,6 +245,9 @@ class _Answer(ArithmeticParser):
         if follower is not None and not (follower.kind == "mark" and follower.text in ENDS):
             return None
         text = " ".join(token.text for token in tokens).strip(" .()").lower()
+        if text in REAL_WORDS:
+            self.position += n
+            return REALS
         if len(text) == 1:
             self.position += n
             return algebra.symbol(tokens[0].text.strip(" .()"))

@@ -23,6 +23,8 @@ COMPARISONS = {
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 REALS = OrderedItems("(", ")", (Infinity(-1), Infinity(1)))
 
+REAL_WORDS = ("all real numbers", "all reals", "all real", "全体实数", "任意实数", "모든 실수")
+
 
 def is_number(value: Ratio) -> bool:
     """Return True for an expression without letters other than π and e."""

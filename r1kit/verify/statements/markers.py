@@ -23,6 +23,7 @@ _MARKER = re.compile(
     r"|becomes)\b(?![A-Za-z-])\s?[:：]?)"
     r"|^[#*_ \t]{0,8}(?:the\s)?(?:final\s)?(?:answer|result|정답|최종 답변?|답변?|最终答案"
     r"|答案)[*_ \t]{0,4}$"
+    r"|\banswer\b(?=\sisn't)|答案(?=不是|并非|不为)"
     r"|【\s?(?:最终|正确|参考)?答案?\s?】\s?[:：]?"
     r"|(?:最终|正确|參考|参考)?答案\s?(?:应该?|應該?|应当|就|即)?\s?(?:是|为|為|等于|等於|[:：])|答\s?[：:]"
     r"|(?:최종\s?)?(?:정답|답변|해답|답)\s?(?:은|는|이|[:：])",
@@ -36,6 +37,7 @@ _CLAUSE_END = re.compile(
     r"|\s(?:in total|in all|altogether|of the)\b|<(?=/?[a-z])",
     re.IGNORECASE,
 )
+_NOT = re.compile(r"\bnot\b|n't\b", re.IGNORECASE)
 _COMMENT = re.compile(r"^\s*(?:%|//|#(?!###)|<!--)|<!--|/\*|\*/|-->")
 
 
@@ -73,8 +75,11 @@ def _clause(tail: str, marker: re.Match[str]) -> MarkedClause | None:
 
 def clause_end(line: str) -> int:
     """Return where the first clause of a line ends: at a full stop, or before "because"."""
-    end = _CLAUSE_END.search(line)
-    return end.start() if end else len(line)
+    for end in _CLAUSE_END.finditer(line):
+        is_correction = end[0].strip(" ,").lower() == "but" and _NOT.search(line[: end.start()])
+        if not is_correction:
+            return end.start()
+    return len(line)
 
 
 def is_comment(line: str) -> bool:

@@ -112,6 +112,8 @@ def _joined(text: str, last: Box) -> str | None:
     contents, first = [last.content or ""], last
     for box in boxes_before(text, last.start):
         between = text[box.end : first.start]
+        if is_doubtful(between):
+            return None
         if _SENTENCE_END.search(between) or not _joins(between):
             break
         contents.insert(0, box.content or "")
