@@ -10,13 +10,13 @@ from tests.laws.test_names import defined
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "r1kit").rglob("*.py"))
 MAX_FRAGMENTS = 0.03
-MAX_LINES = 46_300
+MAX_LINES = 46_700
 """of Python in r1kit/, docstrings included. It had 34,100 before the seams for policies, renderers,
 evaluations, engines and extras, 35,400 with them. Real bases add data of one's own (questions,
 traces, conversations and preferences in every usual form: 2,400 lines), little memory (chunked
 log-probabilities, adapters, master weights, kept checkpoints: 1,000), architectures and GGUF (600),
 the forecast of a run (2,200), prompts, cards and export (1,400). Verifiers that read sentences of
-three languages, units and inequalities: 1,700. Benchmarks and clusters have to
+three languages, units and inequalities: 2,000. Benchmarks and clusters have to
 replace code as well as add it, or argue here for more."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
