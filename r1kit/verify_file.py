@@ -66,15 +66,14 @@ def _choice_fault(row: AnswerRow) -> str | None:
 def _code(row: AnswerRow) -> Verdict:
     from r1kit.verify import code
 
-    program = row.get("program")
+    program, tests = row.get("program"), code.read(row["tests"])
     if program is None:
         answer = answer_part(row["text"])
         if answer is None:
             return UNANSWERED
-        program = code.extract_program(answer)
+        program = code.extract_program(answer, tests)
     if program is None:
         return Verdict(False, None, "no program in the text")
-    tests = code.read(row["tests"])
     return code.check_code(program, tests, code.default_sandbox()).verdict(program)
 
 

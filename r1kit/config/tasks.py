@@ -18,8 +18,9 @@ class TaskConfig(StrictModel):
     name: str | None = None
     """a generated family ("equation", "series", "countdown", "arithmetic", "program"), "general"
     (conversation), "sums" (for pretrained models), a public set ("gsm8k", "math",
-    "countdown-tasks", "humaneval", "mbpp", "livecodebench", "codeforces"), "file.py:Class", or any
-    other name for the questions of `path`; none: the name of the file"""
+    "countdown-tasks", "humaneval", "humanevalplus", "mbpp", "mbppplus", "livecodebench",
+    "codeforces"), "file.py:Class", or any other name for the questions of `path`; none: the name of
+    the file"""
     path: str | None = None
     """your own questions, or a local copy of a public set: a file (.jsonl, .json, .csv, .tsv, .gz
     of these, .parquet), or "repository:configuration:split" of the hub or of a folder; a public

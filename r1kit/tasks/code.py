@@ -1,4 +1,4 @@
-"""Programming problems of public datasets: HumanEval, MBPP, LiveCodeBench and Codeforces.
+"""Programming problems of public datasets: HumanEval, MBPP, EvalPlus, LiveCodeBench, Codeforces.
 
     [[tasks]]
     name = "humaneval"
@@ -26,17 +26,11 @@ from r1kit.files.rows import read_rows
 from r1kit.tasks.base import Task, split_of
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify import code
-from r1kit.verify.code import CallTest, CheckTest, StdioTest, Test
+from r1kit.verify.code import LEETCODE, CallTest, CheckTest, StdioTest, Test
 from r1kit.verify.sandbox import Limits
 
 ProblemRow = Mapping[str, Any]
 
-LEETCODE = (
-    "from typing import *\nfrom collections import *\nfrom functools import *\n"
-    "from itertools import *\nfrom heapq import *\nfrom bisect import *\nfrom math import *\n"
-    "import math, re, string, random\n"
-)
-"""imports that LeetCode provides to a `class Solution`"""
 MAX_PRIVATE_BYTES = 1 << 28
 """maximum size of LiveCodeBench's compressed tests after decompression"""
 
@@ -77,18 +71,19 @@ class CodeTask(Task):
         return f"```python\n{problem.answer}\n```" if problem.answer else None
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        program = code.extract_program(answer)
+        tests = problem.meta["tests"]
+        program = code.extract_program(answer, tests)
         if program is None:
             return Verdict(False, None, "no program in the answer")
         limits = replace(self.limits, **problem.meta.get("limits", {}))
+        preamble = problem.meta.get("preamble", "")
         source = self.whole(problem, program)
-        report = code.check_code(source, problem.meta["tests"], code.default_sandbox(), limits)
-        return report.verdict(program)
+        sandbox = code.default_sandbox()
+        return code.check_code(source, tests, sandbox, limits, preamble=preamble).verdict(program)
 
     def whole(self, problem: Problem, program: str) -> str:
-        """Return the program to run, including the problem's preamble."""
-        preamble: str = problem.meta.get("preamble", "")
-        return preamble + program
+        """Return the program to run after the problem's preamble."""
+        return program
 
     def read(self, rows: Iterable[ProblemRow]) -> Iterable[Problem]:
         """Parse rows into problems. Raises TaskError for rows of another format."""
@@ -140,10 +135,16 @@ class HumanEval(CodeTask):
         )
 
     def whole(self, problem: Problem, program: str) -> str:
-        """Prepend imports and helpers to a full function, the whole prompt to a bare body."""
-        if f"def {problem.meta['entry']}" in program:
-            return str(problem.meta["preamble"] + program)
-        return str(problem.meta["prompt"] + program)
+        """Prepend the prompt to the body of a function."""
+        return code.with_signature(program, problem.meta["prompt"], problem.meta["entry"])
+
+
+class HumanEvalPlus(HumanEval):
+    """Liu et al. 2023 (EvalPlus): the problems of HumanEval with about 80 times as many tests."""
+
+    name = "humanevalplus"
+    hub = "evalplus/humanevalplus::test"
+    limits = Limits(wall_s=60.0, cpu_s=50.0, memory_mb=1024)
 
 
 class Mbpp(CodeTask):
@@ -167,8 +168,30 @@ class Mbpp(CodeTask):
         )
 
 
+class MbppPlus(CodeTask):
+    """Liu et al. 2023 (EvalPlus): problems of MBPP with about 35 times as many tests."""
+
+    name = "mbppplus"
+    hub = "evalplus/mbppplus::test"
+    limits = HumanEvalPlus.limits
+
+    def read_row(self, row: ProblemRow) -> Problem:
+        asserts: list[str] = list(row["test_list"])
+        entry = called_function(asserts, defined_functions(row["code"]))
+        imports = "\n".join(row.get("test_imports") or ())
+        return self.build_problem(
+            str(row["task_id"]),
+            f"{row['prompt']} {_ASK} It must pass:\n\n```python\n{asserts[0]}\n```",
+            row["code"],
+            [CheckTest(f"{imports}\n{row['test']}", entry)],
+        )
+
+
 class LiveCodeBench(CodeTask):
-    """Jain et al. 2024: dated contest problems, on stdin or as a method of `Solution`."""
+    """Jain et al. 2024: dated contest problems, on stdin or as a method of `Solution`.
+
+    Programs have the imports of its grader, which are LeetCode's, also on stdin.
+    """
 
     name = "livecodebench"
     hub = "livecodebench/code_generation_lite::test"
@@ -183,7 +206,7 @@ class LiveCodeBench(CodeTask):
             f"{row['question_content']}\n\n{instruction}",
             "",
             [self._test(test, function) for test in tests],
-            preamble=LEETCODE if starter else "",
+            preamble=LEETCODE,
             date=str(row.get("contest_date", "")),
             difficulty=row.get("difficulty", ""),
         )
@@ -235,7 +258,8 @@ class Codeforces(CodeTask):
 
 
 CODE_TASKS: dict[str, type[CodeTask]] = {
-    task.name: task for task in (HumanEval, Mbpp, LiveCodeBench, Codeforces)
+    task.name: task
+    for task in (HumanEval, HumanEvalPlus, Mbpp, MbppPlus, LiveCodeBench, Codeforces)
 }
 
 

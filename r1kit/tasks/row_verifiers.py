@@ -136,11 +136,11 @@ class CodeRows(RowVerifier):
         return solution, {"tests": tuple(read_tests(value, entry, solution)), "preamble": preamble}
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
-        program = code.extract_program(answer)
+        tests, preamble = problem.meta["tests"], problem.meta["preamble"]
+        program = code.extract_program(answer, tests)
         if program is None:
             return Verdict(False, None, "no program in the answer")
-        source = problem.meta["preamble"] + program
-        report = code.check_code(source, problem.meta["tests"], code.default_sandbox())
+        report = code.check_code(program, tests, code.default_sandbox(), preamble=preamble)
         return report.verdict(program)
 
     def gold(self, problem: Problem) -> str | None:
@@ -195,7 +195,8 @@ def final_text(value: Any) -> str:
     """
     if isinstance(value, list) and len(value) == 1:
         [value] = value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value):
+    is_number = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+    if is_number and not isinstance(value, bool):
         value = format(Decimal(str(value)), "f")
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f'has no text at "answer"{type_note(value)}')

@@ -9,23 +9,30 @@ makes the verdict undecided, never wrong.
 from __future__ import annotations
 
 import atexit
-import re
+import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from r1kit.files.untrusted import is_text
 from r1kit.types import Verdict
 from r1kit.verify.code import output, values
-from r1kit.verify.code.calls import NO_TIME, EncodedArgs, call, why
+from r1kit.verify.code.calls import MAX_RESULT_CHARS, NO_TIME, EncodedArgs, Result, call, why
 from r1kit.verify.code.check_runner import run_check
+from r1kit.verify.code.environment import LEETCODE, Submission, is_leetcode
+from r1kit.verify.code.extract import MAX_PROGRAM_CHARS, extract_program, with_signature
+from r1kit.verify.code.output import CompareRule
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test, read
-from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox
+from r1kit.verify.sandbox import Job, Limits, RunResult, Sandbox, mentioned
 
 __all__ = [
+    "LEETCODE",
     "CallTest",
     "CheckTest",
+    "CompareRule",
     "StdioTest",
     "Test",
     "TestReport",
@@ -34,14 +41,11 @@ __all__ = [
     "default_sandbox",
     "extract_program",
     "read",
+    "with_signature",
 ]
 
-MAX_PROGRAM_CHARS = 200_000
 TOTAL_S = 60.0
 """seconds for all tests of a program together"""
-
-_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n", re.MULTILINE)
-_PYTHON = {"", "python", "py", "python3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,48 +92,66 @@ def check_code(
     sandbox: Sandbox,
     limits: Limits | None = None,
     *,
+    preamble: str = "",
     total_s: float = TOTAL_S,
     run_all: bool = False,
 ) -> TestReport:
     """Test a program; `limits` apply to each run (one test, or one series of calls).
 
-    Stops after the first run with a failure, unless `run_all` is set (for partial scores).
-    Raises ValueError if there are no tests.
+    `preamble` is source that runs before the program; an answer to a problem of LeetCode has its
+    preamble by default. Stops after the first run with a failure, unless `run_all` is set (for
+    partial scores). Runs after the first one use all workers of the sandbox. Raises ValueError if
+    there are no tests.
     """
     if not tests:
         raise ValueError("a program without tests cannot be judged")
     if len(program) > MAX_PROGRAM_CHARS:
         failure = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
         return TestReport((failure,), len(tests))
-    deadline = time.monotonic() + total_s
-    run = _Run(program, sandbox, limits or Limits(), deadline)
+    submission = Submission(program.removeprefix("\ufeff"), sandbox, limits or Limits(), preamble)
+    run = _Run(submission, time.monotonic() + total_s)
+    groups = _groups(tests)
     results: list[TestResult] = []
-    for group in _groups(tests):
-        if time.monotonic() > deadline:
-            results += [TestResult(False, NO_TIME)] * len(group)
-        else:
-            results += run.tests(group)
-        if not run_all and not all(result.passed for result in results):
-            break
+    for batch in _batches(groups, sandbox.n_workers):
+        for group_results in _in_parallel(run.tests, batch):
+            results += group_results
+            if not run_all and not all(result.passed for result in group_results):
+                return TestReport(tuple(results), len(tests))
     return TestReport(tuple(results), len(tests))
+
+
+def _batches(groups: Sequence[list[Test]], size: int) -> Iterator[Sequence[list[Test]]]:
+    """Yield the first group alone, because most wrong programs fail it; then `size` at a time."""
+    yield groups[:1]
+    for start in range(1, len(groups), size):
+        yield groups[start : start + size]
+
+
+def _in_parallel(
+    run: Callable[[list[Test]], list[TestResult]], groups: Sequence[list[Test]]
+) -> list[list[TestResult]]:
+    if len(groups) == 1:
+        return [run(groups[0])]
+    with ThreadPoolExecutor(len(groups)) as threads:
+        return list(threads.map(run, groups))
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A program under test."""
+    """A program under test, and when its time is over."""
 
-    program: str
-    sandbox: Sandbox
-    limits: Limits
+    submission: Submission
     deadline: float
 
     def tests(self, tests: Sequence[Test]) -> list[TestResult]:
         """Run tests of one kind and return their results."""
         first = tests[0]
+        if time.monotonic() > self.deadline:
+            return [TestResult(False, NO_TIME)] * len(tests)
         if isinstance(first, CallTest):
             return self._calls([test for test in tests if isinstance(test, CallTest)])
         if isinstance(first, CheckTest):
-            outcome = run_check(self.sandbox, self.program, first, self.limits, self.deadline)
+            outcome = run_check(self.submission, first, self.deadline)
             return [TestResult(outcome.passed, outcome.why)]
         return [self._stdio(first)]
 
@@ -137,26 +159,28 @@ class _Run:
         calls: list[EncodedArgs] = [
             ([values.encoded(arg) for arg in test.args], {}) for test in tests
         ]
-        call_results = call(
-            self.sandbox, self.program, tests[0].function, calls, self.limits, self.deadline
-        )
-        results = []
-        for test, result in zip(tests, call_results, strict=True):
-            expected = values.encoded(test.expected)
-            if result.error is not None:
-                passed = None if result.is_graders_fault else False
-                results.append(TestResult(passed, result.error))
-            elif values.same(result.value, expected):
-                results.append(TestResult(True, "equal"))
-            else:
-                message = f"returns {values.display(result.value)}, not {values.display(expected)}"
-                results.append(TestResult(False, message))
-        return results
+        expected = [values.encoded(test.expected) for test in tests]
+        longest = max(len(json.dumps(value)) for value in expected)
+        max_chars = min(MAX_RESULT_CHARS, (1 << 20) + 16 * longest)
+        submission = self.submission
+        if not submission.preamble and is_leetcode(submission.program):
+            submission = replace(submission, preamble=LEETCODE)
+        results = call(submission, tests[0].function, calls, self.deadline, max_chars=max_chars)
+        if _is_in_place(results):
+            results = [
+                result if value is None else replace(result, value=result.changed.get("0", args[0]))
+                for result, (args, _), value in zip(results, calls, expected, strict=True)
+            ]
+        return list(map(_call_result, tests, results, expected))
 
     def _stdio(self, test: StdioTest) -> TestResult:
         if not is_text(f"{test.stdin}{test.stdout}{test.checker}"):
             return TestResult(None, "the test has half of a surrogate pair, which is no text")
-        ending = self.sandbox.run(Job(self.program, test.stdin.encode(), self.limits))
+        limits = self.submission.limits
+        if test.checker is None:  # much more output than expected cannot be right
+            n_bytes = min(limits.output_bytes, (1 << 20) + 16 * len(test.stdout))
+            limits = replace(limits, output_bytes=n_bytes)
+        ending = self.submission.run(test.stdin.encode(), limits)
         if ending.how == "sandbox":
             return TestResult(None, "the sandbox failed")
         if ending.how != "exit" or ending.code:
@@ -167,22 +191,54 @@ class _Run:
             return TestResult(False, "writes bytes that are not UTF-8")
         if test.checker is not None:
             return self._checked_stdio(test, stdout)
-        if output.same_output(stdout, test.stdout):
+        if output.same_output(stdout, test.stdout, test.compare, test.tolerance):
             return TestResult(True, "equal")
-        return TestResult(False, output.first_difference(stdout, test.stdout))
+        difference = output.first_difference(stdout, test.stdout, test.compare, test.tolerance)
+        return TestResult(False, difference)
 
     def _checked_stdio(self, test: StdioTest, stdout: str) -> TestResult:
-        """Run the test's own checker, also in the sandbox, and return its result."""
+        """Run the test's own checker, also in the sandbox, and return its result.
+
+        A checker that fails on this output, but accepts the expected one, fails because of it.
+        """
+        ending = self._checker(test, stdout)
+        score = _printed_score(ending)
+        if score is not None:
+            return TestResult(score >= 1.0, f"its checker says {score:g}")
+        is_sound = ending.how != "sandbox" and _printed_score(self._checker(test, test.stdout)) == 1
+        return TestResult(False if is_sound else None, f"the checker {why(ending)}")
+
+    def _checker(self, test: StdioTest, stdout: str) -> RunResult:
         assert test.checker is not None
         names = ("input.txt", "answer.txt", "output.txt")
         files = dict(zip(names, (test.stdin, test.stdout, stdout), strict=True))
-        program = f"import sys; sys.argv[1:] = {list(names)!r}\n{test.checker}"
         contents = {name: text.encode() for name, text in files.items()}
-        ending = self.sandbox.run(Job(program, limits=self.limits, files=contents))
-        score = _printed_score(ending)
-        if score is None:
-            return TestResult(None, f"the checker {why(ending)}")
-        return TestResult(score >= 1.0, f"its checker says {score:g}")
+        disk_mb = self.submission.limits.disk_mb + (sum(map(len, contents.values())) >> 20)
+        return self.submission.sandbox.run(
+            Job(
+                test.checker,
+                limits=replace(self.submission.limits, disk_mb=disk_mb),
+                files=contents,
+                arguments=names,
+                packages=mentioned(test.checker),
+            )
+        )
+
+
+def _call_result(test: CallTest, result: Result, expected: Any) -> TestResult:
+    same = values.same_in_any_order if test.compare == "any_order" else values.same
+    if result.error is not None:
+        return TestResult(None if result.is_graders_fault else False, result.error)
+    if same(result.value, expected):
+        return TestResult(True, "equal")
+    message = f"returns {values.display(result.value)}, not {values.display(expected)}"
+    return TestResult(False, message)
+
+
+def _is_in_place(results: Sequence[Result]) -> bool:
+    """Return True for calls that return nothing and change their first argument at least once."""
+    has_none = all(result.error is None and result.value is None for result in results)
+    return has_none and any("0" in result.changed for result in results)
 
 
 def _printed_score(ending: RunResult) -> float | None:
@@ -206,27 +262,6 @@ def _groups(tests: Sequence[Test]) -> list[list[Test]]:
         else:
             series.append([test])
     return series
-
-
-def extract_program(text: str) -> str | None:
-    """Return the program in an answer: its last fenced Python block, closed or cut off at the end.
-
-    A text without any fence counts as a program if a line starts like Python code. None if there is
-    no program.
-    """
-    blocks, position = [], 0
-    while opening := _FENCE.search(text, position):
-        fence, language = opening[1], opening[2].lower()
-        closing = re.compile(rf"^[ \t]{{0,3}}{re.escape(fence)}[ \t]*$", re.MULTILINE)
-        end = closing.search(text, opening.end())
-        if language in _PYTHON:
-            blocks.append(text[opening.end() : end.start() if end else len(text)])
-        position = end.end() if end else len(text)
-    blocks = [block for block in blocks if block.strip()]
-    if blocks:
-        return blocks[-1]
-    code_line = re.search(r"^(?:def|class|import|from|print\()", text, re.MULTILINE)
-    return text.strip() if code_line and not _FENCE.search(text) else None
 
 
 @cache

@@ -9,8 +9,8 @@ runs alone in the sandbox, at least twice, with a stub as its `candidate`:
 3. The stub returns the recorded results, and the assertions decide. If there is a new call (its
    arguments depend on earlier results), the recording is repeated with the results known so far.
 
-Only data passes between the processes. Departure: the test code does not see in-place changes of
-arguments by the candidate, and functions cannot be arguments or results.
+Only data passes between the processes; lists, dictionaries and sets that the candidate changes in
+place are changed for the test code too. Departure: functions cannot be arguments or results.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from typing import Any
 from r1kit.files.untrusted import read_json
 from r1kit.verify.code import values
 from r1kit.verify.code.calls import NO_TIME, EncodedArgs, Result, call, why
+from r1kit.verify.code.environment import Submission
 from r1kit.verify.code.tests import CheckTest
-from r1kit.verify.sandbox import Job, Limits, Sandbox
+from r1kit.verify.sandbox import Job, Limits, Sandbox, mentioned
 
 MAX_ROUNDS = 32
 """maximum number of rounds of calls whose arguments depend on earlier results"""
@@ -80,6 +81,15 @@ class _Rehearsal(ast.NodeTransformer):
         return ast.copy_location(ast.Try(body, [handler], [], []), node)
 
 
+def _replace(target, value):
+    """Give a mutable argument the contents that the candidate has given it."""
+    if type(target) in (list, bytearray):
+        target[:] = value
+    elif type(target) in (dict, set, collections.deque):
+        target.clear()
+        (target.extend if type(target) is collections.deque else target.update)(value)
+
+
 _calls, _missing, _results = [], [False], {}
 for _args, _result in reversed(_request["results"]):
     _results.setdefault(json.dumps(_args), []).append(_result)
@@ -101,6 +111,8 @@ def candidate(*args, **kwargs):
         _missing[0] = True
         return Agreeable()
     result = results.pop() if len(results) > 1 else results[0]
+    for index, coded in result.get("changed", {}).items():
+        _replace(args[int(index)], decode(coded))
     if "exception" in result:
         kind = getattr(builtins, str(result["exception"]), None)
         is_error = isinstance(kind, type) and issubclass(kind, Exception)
@@ -115,10 +127,11 @@ def _main():
     tree = ast.parse(_request["code"])
     if _request["is_rehearsal"]:
         tree = ast.fix_missing_locations(_Rehearsal().visit(tree))
-    exec(compile(tree, "tests.py", "exec"), module)
-    check, failure, fault = module["check"], None, None
+    code, failure, fault = compile(tree, "tests.py", "exec"), None, None
     try:
-        check(candidate)
+        exec(code, module)
+        if "check" in module:
+            module["check"](candidate)
     except _NotData as error:
         fault = "data cannot say " + str(error)
     except BaseException as error:
@@ -126,6 +139,8 @@ def _main():
         lines = _request["code"].split("\\n")
         location = lines[frames[-1].lineno - 1].strip()[:200] if frames else ""
         failure = type(error).__name__ + " at: " + location
+    if not _calls and not fault:
+        fault = failure or "it calls nothing"
     _out.write(json.dumps({"calls": _calls, "missing": _missing[0],
                            "failure": failure, "fault": fault}) + "\\n")
     _out.flush()
@@ -148,24 +163,24 @@ class _FaultError(Exception):
     """The test code cannot be run; the message says why in a phrase."""
 
 
-def run_check(
-    sandbox: Sandbox, program: str, test: CheckTest, limits: Limits, deadline: float
-) -> CheckResult:
+def run_check(submission: Submission, test: CheckTest, deadline: float) -> CheckResult:
     """Test the program's function with the test code."""
     try:
-        calls = _first_calls(sandbox, test)
+        packages = mentioned(test.check, submission.program)
+        calls = _first_calls(submission.sandbox, test, packages)
         for _ in range(MAX_ROUNDS):
-            results = call(sandbox, program, test.entry_point, calls, limits, deadline)
+            results = call(submission, test.entry_point, calls, deadline, sees_changes=True)
             errors = [r for r in results if r.error and r.exception is None]
             if errors:
                 return CheckResult(
                     None if errors[0].is_graders_fault else False, errors[0].error or ""
                 )
             call_results = list(zip(calls, results, strict=True))
-            reply = _run(sandbox, test, call_results, is_rehearsal=False)
+            reply = _run(submission.sandbox, test, packages, call_results, is_rehearsal=False)
             if not reply["missing"]:
                 return CheckResult(reply["failure"] is None, reply["failure"] or "passes")
-            calls = _run(sandbox, test, call_results, is_rehearsal=True)["calls"]
+            reply = _run(submission.sandbox, test, packages, call_results, is_rehearsal=True)
+            calls = reply["calls"]
             if time.monotonic() > deadline:
                 return CheckResult(False, NO_TIME)
     except _FaultError as error:
@@ -174,19 +189,23 @@ def run_check(
 
 
 @lru_cache(maxsize=512)  # the completions of a group share their tests
-def _first_calls(sandbox: Sandbox, test: CheckTest) -> list[EncodedArgs]:
-    calls: list[EncodedArgs] = _run(sandbox, test, [], is_rehearsal=True)["calls"]
+def _first_calls(sandbox: Sandbox, test: CheckTest, packages: tuple[str, ...]) -> list[EncodedArgs]:
+    calls: list[EncodedArgs] = _run(sandbox, test, packages, [], is_rehearsal=True)["calls"]
     return calls
 
 
 def _run(
     sandbox: Sandbox,
     test: CheckTest,
+    packages: tuple[str, ...],
     call_results: list[tuple[EncodedArgs, Result]],
     *,
     is_rehearsal: bool,
 ) -> dict[str, Any]:
-    """Run the test code with a stub that returns the known results."""
+    """Run the test code with a stub that returns the known results.
+
+    Test code that ran in the rehearsal and dies with the real results fails because of them.
+    """
     request = {
         "code": test.check,
         "entry_point": test.entry_point,
@@ -194,17 +213,22 @@ def _run(
         "is_rehearsal": is_rehearsal,
         "max_calls": MAX_CALLS,
     }
-    ending = sandbox.run(Job(_CHECKER, stdin=json.dumps(request).encode(), limits=LIMITS))
+    stdin = json.dumps(request).encode()
+    ending = sandbox.run(Job(_CHECKER, stdin, LIMITS, packages=packages))
     try:
         reply: dict[str, Any] = read_json(ending.stdout)
         if {*reply} != {"calls", "missing", "failure", "fault"} or type(reply["calls"]) is not list:
             raise ValueError("not a reply")
     except (ValueError, TypeError):
-        raise _FaultError(f"the test code {why(ending)}") from None
+        if is_rehearsal or ending.how == "sandbox":
+            raise _FaultError(f"the test code {why(ending)}") from None
+        return {"missing": False, "failure": f"given its results, the test code {why(ending)}"}
     if reply["fault"]:
         raise _FaultError(f"the test code cannot be run apart: {reply['fault']}")
     return reply
 
 
 def _as_row(result: Result) -> dict[str, Any]:
-    return {"exception": result.exception} if result.exception else {"value": result.value}
+    if result.exception:
+        return {"exception": result.exception}
+    return {"value": result.value, "changed": result.changed}

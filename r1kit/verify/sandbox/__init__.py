@@ -5,7 +5,8 @@ level.
 """
 
 from r1kit.verify.sandbox.job import Job, Limits, RunResult
+from r1kit.verify.sandbox.packages import mentioned
 from r1kit.verify.sandbox.pool import Level, Sandbox, layers
 from r1kit.verify.sandbox.probe import Layer
 
-__all__ = ["Job", "Layer", "Level", "Limits", "RunResult", "Sandbox", "layers"]
+__all__ = ["Job", "Layer", "Level", "Limits", "RunResult", "Sandbox", "layers", "mentioned"]

@@ -20,7 +20,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from r1kit.verify.sandbox import cgroup, kernel, landlock, mounts, seccomp
@@ -132,9 +132,9 @@ def enter_namespaces(uid: int | None) -> int | None:
     return None
 
 
-def strict(uid: int | None) -> Confinement:
+def strict(uid: int | None, packages: Sequence[str]) -> Confinement:
     """Return the confinement of level strict; the first process of the namespaces calls this."""
-    folders = mounts.readable()
+    folders = mounts.readable(packages)
     mounts.enter_new_root(folders)
     confinement = Confinement(mounts.WORK_FOLDER, True, uid)
     confinement.rules = landlock.ruleset(
@@ -143,9 +143,10 @@ def strict(uid: int | None) -> Confinement:
     return confinement
 
 
-def standard(uid: int | None, work_folder: str) -> Confinement:
+def standard(uid: int | None, work_folder: str, packages: Sequence[str]) -> Confinement:
     confinement = Confinement(work_folder, False, uid)
-    confinement.rules = landlock.ruleset([*mounts.readable(), work_folder], mounts.DEVICES, [])
+    folders = [*mounts.readable(packages), work_folder]
+    confinement.rules = landlock.ruleset(folders, mounts.DEVICES, [])
     if uid is not None and not all(map(_is_public, sys.path)):
         entries = [path for path in sys.path if os.path.isdir(path)]
         confinement.library = [os.open(path, os.O_PATH) for path in entries]

@@ -24,8 +24,8 @@ class Limits:
     """CPU seconds of the program's own process"""
     memory_mb: int = 256
     """MiB of address space per process, in addition to the interpreter's own"""
-    output_bytes: int = 1 << 20
-    """maximum size of stdout and of stderr, each"""
+    output_bytes: int = 64 << 20
+    """maximum size of stdout; stderr has its own limit, and only its end is kept"""
     disk_mb: int = 16
     """size of the work folder in MiB (level strict; at standard it is not writable)"""
     processes: int = 1
@@ -46,11 +46,18 @@ class Job:
     """A single run of a program: `Job("print(int(input()) + 1)", stdin=b"41\\n")`."""
 
     program: str
-    """Python source; runs as `__main__`, with only the standard library"""
+    """Python source; runs as `__main__`"""
     stdin: bytes = b""
     limits: Limits = Limits()
     files: Mapping[str, bytes] = field(default_factory=dict)
     """contents of files written to the work folder before the run, by plain file name"""
+    arguments: tuple[str, ...] = ()
+    """`sys.argv[1:]`"""
+    preamble: str = ""
+    """Python source that runs first, with the same globals"""
+    packages: tuple[str, ...] = ()
+    """installed packages that the program may import besides the standard library (packages.py);
+    runs with the same packages share workers"""
 
     def __post_init__(self) -> None:
         for name in self.files:

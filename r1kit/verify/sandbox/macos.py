@@ -2,7 +2,8 @@
 
 Source: sandbox-exec(1) and its profile language. Departures: this module is untested, because the
 tests run on Linux; memory is not limited (RLIMIT_AS has no effect on macOS), a program may start
-any number of threads, and it can see other processes. Only `Sandbox("best-effort")` uses it.
+any number of threads, and it can see other processes; a preamble is only the beginning of the
+program. Only `Sandbox("best-effort")` uses it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class MacosWorker:
 def _run(job: Job, folder: Path) -> RunResult:
     work_folder = folder / "box"
     work_folder.mkdir()
-    for name, data in {**job.files, "program.py": job.program.encode(errors="replace")}.items():
+    source = f"{job.preamble}\n{job.program}" if job.preamble else job.program
+    for name, data in {**job.files, "program.py": source.encode(errors="replace")}.items():
         (work_folder / name).write_bytes(data)
     (folder / "stdin").write_bytes(job.stdin)
     start = time.monotonic()
@@ -72,7 +74,7 @@ def _run(job: Job, folder: Path) -> RunResult:
             _kill_group(process)
     max_bytes = job.limits.output_bytes
     out, err = ((folder / name).read_bytes()[: max_bytes + 1] for name in ("stdout", "stderr"))
-    how = _how(code, max(len(out), len(err)) > max_bytes)
+    how = _how(code, len(out) > max_bytes)
     number = abs(code) if code is not None and how in ("exit", "signal") else None
     return RunResult(how, number, out[:max_bytes], err[:max_bytes], time.monotonic() - start, 0.0)
 
@@ -86,7 +88,7 @@ def _command(job: Job, work_folder: Path) -> list[str]:
     max_blocks = max(limits.output_bytes + 1, limits.disk_mb << 20) // _BLOCK + 1
     counts = [str(int(limits.cpu_s) + 1), str(max_blocks), str(limits.files)]
     inner = ["sandbox-exec", "-p", profile, python, "-I", "-S", "-B", "program.py"]
-    return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner]
+    return ["/bin/sh", "-c", _LIMIT, "sh", *counts, *inner, *job.arguments]
 
 
 def _how(code: int | None, is_over: bool) -> Ending:

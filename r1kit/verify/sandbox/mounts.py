@@ -1,5 +1,7 @@
 """A private root file system: the files Python needs, read-only, and one small writable folder.
 
+An image with packages (packages.py) is another such root, which has their folders too.
+
 Source: bubblewrap's way to build a root (tmpfs, bind mounts, pivot_root). Departures: done once per
 worker, not once per run; there is no /proc at all; the bind sources are opened first, so that they
 are found even below the folder on which the new root is built.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 
 from r1kit.verify.sandbox import kernel
 
@@ -21,12 +24,16 @@ _STAGE = "/tmp"  # any folder that always exists
 _FIXED = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def readable() -> list[str]:
-    """Return the folders that Python and its shared libraries need, without nested duplicates."""
+def readable(packages: Sequence[str] = ()) -> list[str]:
+    """Return the folders that Python, its shared libraries and these packages need.
+
+    A folder inside another one is left out.
+    """
     library = os.path.join(sys.base_prefix, "lib")
     candidates = [
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib")),
         *("/usr/lib", "/usr/lib64", "/lib", "/lib64", library),
+        *packages,
     ]
     folders: list[str] = []
     for path in sorted({os.path.realpath(path) for path in candidates if os.path.isdir(path)}):

@@ -16,7 +16,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from r1kit.errors import SandboxError
-from r1kit.verify.sandbox import wire
+from r1kit.verify.sandbox import packages, wire
 from r1kit.verify.sandbox.job import Job, RunResult
 from r1kit.verify.sandbox.macos import MacosWorker
 from r1kit.verify.sandbox.probe import Layer, bubblewrap
@@ -40,6 +41,7 @@ _NEEDED = (
     "kernel",
     "landlock",
     "mounts",
+    "packages",
     "program",
     "seccomp",
     "supervise",
@@ -48,20 +50,25 @@ _NEEDED = (
 _START_S = 20.0
 _GRACE_S = 10.0
 """seconds beyond the wall limit of a run after which the worker counts as hung"""
+_WorkerQueue = queue.LifoQueue["SandboxWorker | MacosWorker | None"]
 
 
 class SandboxWorker:
     """The caller's handle of one worker."""
 
-    def __init__(self, level: Level) -> None:
-        """Start a worker. Raises SandboxError if the level is unavailable."""
+    def __init__(self, level: Level, names: Sequence[str] = ()) -> None:
+        """Start a worker with these packages. Raises SandboxError if that is impossible."""
+        if missing := [name for name in names if not packages.folders(name)]:
+            raise SandboxError(f"{missing[0]} is not installed; pip install {missing[0]}")
+        folders = [path for name in names for path in packages.folders(name)]
         self._control, worker_end = socket.socketpair()
         self._control.settimeout(_START_S)
         with worker_end:
             self._process = spawn(worker_end)
         try:
             send_sources(self._control, "worker")
-            wire.send(self._control, {"level": level, "caller": os.getpid()})
+            request = {"level": level, "caller": os.getpid(), "packages": names}
+            wire.send(self._control, request | {"folders": folders})
             head, _ = wire.receive(self._control)
         except (OSError, EOFError) as error:
             head = {"error": f"the worker does not start ({error})"}
@@ -73,8 +80,10 @@ class SandboxWorker:
         """Run one job. Raises OSError or EOFError if the worker is lost."""
         limits = asdict(job.limits)
         self._control.settimeout(job.limits.wall_s + _GRACE_S)
-        blobs = [job.program.encode(errors="replace"), job.stdin, *job.files.values()]
-        wire.send(self._control, {"limits": limits, "files": list(job.files)}, blobs)
+        source, preamble = (text.encode(errors="replace") for text in (job.program, job.preamble))
+        request = {"limits": limits, "files": list(job.files), "arguments": job.arguments}
+        blobs = [source, job.stdin, preamble, *job.files.values()]
+        wire.send(self._control, request, blobs)
         head, outputs = wire.receive(self._control)
         if "error" in head:
             raise OSError(head["error"])
@@ -117,18 +126,29 @@ class Sandbox:
     ) -> None:
         """`auto` is the best available level, at least standard; by default one worker per core."""
         self._requested_level = level
-        self._n_workers = n_workers or _n_cores()
-        self._idle: queue.SimpleQueue[SandboxWorker | MacosWorker | None] = queue.SimpleQueue()
+        self.n_workers = n_workers or _n_cores()
+        """number of workers, for each set of packages that jobs need"""
+        self._idle: dict[tuple[str, ...], _WorkerQueue] = {}
+        self._lock = threading.Lock()
         self.level: Level | None = None
 
     def __enter__(self) -> Self:
         if self.level is not None:
             raise SandboxError("This sandbox is already open; create another one.")
         first = self._first_worker()
-        self._idle.put(first)
-        for _ in range(self._n_workers - 1):
-            self._idle.put(None)  # started when needed
+        idle = self._queue(())
+        idle.get()
+        idle.put(first)
         return self
+
+    def _queue(self, packages: tuple[str, ...]) -> _WorkerQueue:
+        """Return the idle workers with these packages; None is one to be started when needed."""
+        with self._lock:
+            if packages not in self._idle:
+                self._idle[packages] = queue.LifoQueue()
+                for _ in range(self.n_workers):
+                    self._idle[packages].put(None)
+            return self._idle[packages]
 
     def __exit__(
         self,
@@ -136,10 +156,12 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for _ in range(self._n_workers):
-            worker = self._idle.get()
-            if worker is not None:
-                worker.close()
+        for idle in self._idle.values():
+            for _ in range(self.n_workers):
+                worker = idle.get()
+                if worker is not None:
+                    worker.close()
+        self._idle.clear()
         self.level = None
 
     def run(self, job: Job) -> RunResult:
@@ -149,7 +171,7 @@ class Sandbox:
         reason = ""
         for _ in range(2):
             try:
-                with self._worker() as worker:
+                with self._worker(job.packages) as worker:
                     ending = worker.run(job)
             except (OSError, EOFError, SandboxError) as error:
                 reason = str(error)
@@ -161,7 +183,7 @@ class Sandbox:
 
     def map(self, jobs: Iterable[Job]) -> list[RunResult]:
         """Run the jobs on all workers; return the results in the order of the jobs."""
-        with ThreadPoolExecutor(self._n_workers) as threads:
+        with ThreadPoolExecutor(self.n_workers) as threads:
             return list(threads.map(self.run, jobs))
 
     def _first_worker(self) -> SandboxWorker | MacosWorker:
@@ -176,12 +198,13 @@ class Sandbox:
         return worker
 
     @contextmanager
-    def _worker(self) -> Iterator[SandboxWorker | MacosWorker]:
+    def _worker(self, names: tuple[str, ...]) -> Iterator[SandboxWorker | MacosWorker]:
         """Take a worker for one job; it returns to the pool unless it failed."""
-        worker = self._idle.get()
+        idle = self._queue(names)
+        worker = idle.get()
         try:
             assert self.level is not None
-            worker = worker or _open(self.level)
+            worker = worker or _open(self.level, names)
             yield worker
         except BaseException:
             if worker is not None:
@@ -189,11 +212,15 @@ class Sandbox:
             worker = None
             raise
         finally:
-            self._idle.put(worker)
+            idle.put(worker)
 
 
-def _open(level: Level) -> SandboxWorker | MacosWorker:
-    return MacosWorker() if level == "best-effort" else SandboxWorker(level)
+def _open(level: Level, names: tuple[str, ...] = ()) -> SandboxWorker | MacosWorker:
+    if level != "best-effort":
+        return SandboxWorker(level, names)
+    if names:
+        raise SandboxError("Packages need one of the sandbox levels of Linux.")
+    return MacosWorker()
 
 
 def _n_cores() -> int:

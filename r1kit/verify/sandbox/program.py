@@ -7,35 +7,52 @@ tracebacks with the program's own lines, exit codes, waiting for threads, exit f
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import builtins
 import io
 import linecache
 import os
 import signal
+import site
 import sys
 import threading
 import traceback
 import types
 from typing import NoReturn
 
+from r1kit.verify.sandbox.job import Job
+
 NAME = "program.py"
 _SPARE = 4 << 20
 """bytes of address space reserved for the traceback of a program that runs out of memory"""
 
 
-def run(source: str, folder: str) -> NoReturn:
-    """Execute `source` as `__main__` with `folder` first on `sys.path`, then end the process."""
+def complete_builtins() -> None:
+    """Add what an interpreter with `site` has, and remove the limit for digits of an int.
+
+    A worker calls this once; it applies to all its candidates, whose time is limited anyway.
+    """
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    sys.set_int_max_str_digits(0)
+
+
+def run(job: Job, folder: str) -> NoReturn:
+    """Execute a job as `__main__` with `folder` first on `sys.path`, then end the process."""
     _forget_the_worker()
-    sys.argv, sys.path[:0] = [NAME], [folder]
+    sys.argv, sys.path[:0] = [NAME, *job.arguments], [folder]
     os.environ.update(HOME=folder, TMPDIR=folder, PATH="/usr/bin:/bin", LANG="C.UTF-8")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _open_streams()
+    _cap_stacks(job.limits.memory_mb << 19)
+    source = job.program.removeprefix("\ufeff")  # a byte order mark, as at the start of a file
     lines = source.splitlines(keepends=True)
     linecache.cache[NAME] = (len(source), None, lines, NAME)
     code = 1
     try:
-        code = _finish(_execute(source))
+        code = _finish(_execute(job.preamble, source))
     finally:  # this process must never return into the worker's code
         os._exit(code)
 
@@ -50,12 +67,27 @@ def _open_streams() -> None:
         setattr(sys, f"__{name}__", getattr(sys, name))
 
 
-def _execute(source: str) -> int:
+def _cap_stacks(max_bytes: int) -> None:
+    """Limit the stacks of threads, because our limit counts a stack that is reserved but not used.
+
+    Programs of contests ask for half a gigabyte, whatever they need.
+    """
+    set_size = threading.stack_size
+
+    def stack_size(size: int = 0) -> int:
+        return set_size(min(size, max_bytes))
+
+    threading.stack_size = _thread.stack_size = stack_size
+
+
+def _execute(preamble: str, source: str) -> int:
     reserve: bytearray | None = bytearray(_SPARE)
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=NAME, __builtins__=builtins)
     sys.modules["__main__"] = module
     try:
+        if preamble:
+            exec(compile(preamble, "preamble.py", "exec", dont_inherit=True), module.__dict__)
         exec(compile(source, NAME, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as request:
         return _exit_code(request)

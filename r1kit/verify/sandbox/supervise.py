@@ -12,14 +12,16 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import NoReturn, cast
 
 from r1kit.verify.sandbox import program
 from r1kit.verify.sandbox.confinement import Confinement
 from r1kit.verify.sandbox.job import Ending, Job, Limits, RunResult
 
 _CHUNK = 1 << 16
+_MAX_ERRORS, _KEPT_ERRORS = 64 << 20, 1 << 16
+"""bytes of stderr that may be written, and those that are kept of its end"""
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no more seals, no shrinking, growing, writing
 _ADD_SEALS = 1033
 
@@ -33,7 +35,37 @@ class _Pipes:
     stderr: tuple[int, int]
     ready: tuple[int, int]
     """The candidate writes "go" here once it is sandboxed, or an error; then it closes the pipe."""
-    outputs: dict[int, bytearray] = field(default_factory=dict)
+
+
+class _Output:
+    """The bytes read from a pipe, all or only the last ones."""
+
+    def __init__(self, limit: int, kept: int) -> None:
+        """`limit` is the number of bytes that may be written, `kept` the number that is kept."""
+        self.limit, self.kept = limit, min(limit, kept)
+        self.n_bytes = 0
+        self.data = bytearray()
+
+    def read(self, descriptor: int) -> bool:
+        """Read the next chunk; return False at the end."""
+        chunk = os.read(descriptor, _CHUNK)
+        self.n_bytes += len(chunk)
+        self.data += chunk
+        if self.kept < self.limit and len(self.data) > 2 * self.kept:
+            del self.data[: -self.kept]
+        return bool(chunk)
+
+    @property
+    def is_over(self) -> bool:
+        return self.n_bytes > self.limit
+
+    def result(self) -> bytearray:
+        """Return the kept bytes: the first ones of stdout, the last ones of stderr."""
+        if self.kept == self.limit:
+            del self.data[self.limit :]
+        elif len(self.data) > self.kept:
+            del self.data[: -self.kept]
+        return self.data
 
 
 def run(confinement: Confinement, job: Job) -> RunResult:
@@ -42,7 +74,11 @@ def run(confinement: Confinement, job: Job) -> RunResult:
     if confinement.group:
         confinement.group.hold(job.limits)
     pipes = _Pipes(_sealed(job.stdin), os.pipe(), os.pipe(), os.pipe())
-    pipes.outputs = {pipes.stdout[0]: bytearray(), pipes.stderr[0]: bytearray()}
+    limit = job.limits.output_bytes
+    outputs = {
+        pipes.stdout[0]: _Output(limit, limit),
+        pipes.stderr[0]: _Output(_MAX_ERRORS, _KEPT_ERRORS),
+    }
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
@@ -50,22 +86,24 @@ def run(confinement: Confinement, job: Job) -> RunResult:
     for descriptor in (pipes.stdin, pipes.stdout[1], pipes.stderr[1], pipes.ready[1]):
         os.close(descriptor)
     try:
-        how = _watch(pid, pipes.outputs, job.limits, start)
+        how = _watch(pid, outputs, job.limits, start)
         status, cpu_s = _end(confinement, pid)
         wall_s = time.monotonic() - start
         message = os.read(pipes.ready[0], 1000)
-        overflows = [_drain(fd, output, job.limits) for fd, output in pipes.outputs.items()]
+        for descriptor, output in outputs.items():
+            while not output.is_over and output.read(descriptor):
+                pass
     finally:
         for descriptor in (pipes.stdout[0], pipes.stderr[0], pipes.ready[0]):
             os.close(descriptor)
-    stdout, stderr = map(bytes, pipes.outputs.values())
+    is_over = any(output.is_over for output in outputs.values())
+    # A copy as bytes would double the memory.
+    stdout, stderr = (cast("bytes", output.result()) for output in outputs.values())
     if message != b"go":
         return RunResult(
             "sandbox", None, b"", message or b"the candidate did not start", wall_s, cpu_s
         )
-    how, code = _judge(
-        how or ("output" if any(overflows) else None), status, cpu_s, job.limits, stderr
-    )
+    how, code = _judge(how or ("output" if is_over else None), status, cpu_s, job.limits, stderr)
     return RunResult(how, code, stdout, stderr, wall_s, cpu_s)
 
 
@@ -82,10 +120,10 @@ def _become(confinement: Confinement, job: Job, pipes: _Pipes) -> NoReturn:
     except BaseException as error:
         os.write(ready, f"{type(error).__name__}: {error}".encode()[:1000])
         os._exit(1)
-    program.run(job.program, confinement.work_folder)
+    program.run(job, confinement.work_folder)
 
 
-def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float) -> Ending | None:
+def _watch(pid: int, outputs: dict[int, _Output], limits: Limits, start: float) -> Ending | None:
     """Read output until the candidate ends (None) or reaches a limit (return its name)."""
     process_fd = os.pidfd_open(pid)
     poll = select.poll()
@@ -100,11 +138,10 @@ def _watch(pid: int, outputs: dict[int, bytearray], limits: Limits, start: float
             for descriptor, _ in poll.poll(1000 * min(wall_left, max(cpu_left, 0.005)) + 1):
                 if descriptor == process_fd:
                     return None
-                chunk = os.read(descriptor, _CHUNK)
-                outputs[descriptor] += chunk
-                if len(outputs[descriptor]) > limits.output_bytes:
+                has_more = outputs[descriptor].read(descriptor)
+                if outputs[descriptor].is_over:
                     return "output"
-                if not chunk:
+                if not has_more:
                     poll.unregister(descriptor)
     finally:
         os.close(process_fd)
@@ -120,15 +157,6 @@ def _end(confinement: Confinement, pid: int) -> tuple[int, float]:
     return status, usage.ru_utime + usage.ru_stime
 
 
-def _drain(descriptor: int, output: bytearray, limits: Limits) -> bool:
-    """Read the rest of a pipe that has no writer; return True if the output exceeds its limit."""
-    while len(output) <= limits.output_bytes and (chunk := os.read(descriptor, _CHUNK)):
-        output += chunk
-    is_over = len(output) > limits.output_bytes
-    del output[limits.output_bytes :]
-    return is_over
-
-
 def _judge(
     how: Ending | None, status: int, cpu_s: float, limits: Limits, stderr: bytes
 ) -> tuple[Ending, int | None]:
@@ -141,7 +169,7 @@ def _judge(
         return "signal", number
     code = os.WEXITSTATUS(status)
     last_line = stderr.rstrip().rsplit(b"\n", 1)[-1]
-    if code == 1 and last_line.split(b":")[0] == b"MemoryError":
+    if code == 1 and last_line.split(b":")[0].endswith(b"MemoryError"):  # numpy has its own
         return "memory", code
     return "exit", code
 

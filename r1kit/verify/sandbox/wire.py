@@ -14,13 +14,20 @@ from collections.abc import Sequence
 from typing import Any
 
 MAX_HEAD = 1 << 20
+_JOINED = 1 << 16
+"""bytes up to which the blobs of a message are sent in one call"""
 _LENGTH = struct.Struct("!I")
 
 
-def send(to: socket.socket, head: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+def send(to: socket.socket, head: dict[str, Any], blobs: Sequence[bytes | bytearray] = ()) -> None:
     """Send one message. Raises OSError if the other end is gone."""
     text = json.dumps({**head, "sizes": [len(blob) for blob in blobs]}).encode()
-    to.sendall(b"".join([_LENGTH.pack(len(text)), text, *blobs]))
+    head_bytes = _LENGTH.pack(len(text)) + text
+    if sum(map(len, blobs)) < _JOINED:
+        to.sendall(b"".join([head_bytes, *blobs]))
+        return
+    for part in (head_bytes, *blobs):  # a copy of a large output would double its memory
+        to.sendall(part)
 
 
 def receive(source: socket.socket) -> tuple[dict[str, Any], list[bytes]]:

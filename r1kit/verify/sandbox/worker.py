@@ -20,7 +20,15 @@ import sys
 import tempfile
 from typing import Any, NoReturn
 
-from r1kit.verify.sandbox import cgroup, confinement, kernel, supervise, wire
+from r1kit.verify.sandbox import (
+    cgroup,
+    confinement,
+    kernel,
+    packages,
+    program,
+    supervise,
+    wire,
+)
 from r1kit.verify.sandbox.job import Job, Limits, RunResult
 
 _WARM = """
@@ -42,6 +50,9 @@ def main(control: socket.socket) -> None:
     try:
         for name in _WARM.split():
             __import__(name)
+        program.complete_builtins()
+        if request["packages"]:
+            packages.load(request["packages"], request["folders"])
         confinement.measure_address_space()
         uid = confinement.reserve_uid()
         with contextlib.suppress(OSError):  # if it is unavailable, `r1 doctor` says why
@@ -54,7 +65,7 @@ def main(control: socket.socket) -> None:
         keeper = os.pidfd_open(os.getpid())
         pid = os.fork()
         if pid == 0:
-            _work(control, keeper, uid, work_folder, group)
+            _work(control, keeper, uid, work_folder, request["folders"], group)
         control.close()
         _keep(caller, pid)
     except Exception as error:
@@ -87,6 +98,7 @@ def _work(
     keeper: int,
     uid: int | None,
     work_folder: str,
+    folders: list[str],
     group: cgroup.ControlGroup | None,
 ) -> NoReturn:
     """Enter the sandbox, report readiness or an error, and run jobs until the caller hangs up."""
@@ -98,7 +110,9 @@ def _work(
         if group:
             group.enter()
         own_confinement = (
-            confinement.standard(uid, work_folder) if work_folder else confinement.strict(uid)
+            confinement.standard(uid, work_folder, folders)
+            if work_folder
+            else confinement.strict(uid, folders)
         )
         own_confinement.group = group
         kernel.forbid_dumps()
@@ -118,9 +132,10 @@ def _work(
 
 
 def _job(head: dict[str, Any], blobs: list[bytes]) -> Job:
-    names, limits = head["files"], head["limits"]
-    files = dict(zip(names, blobs[2:], strict=True))
-    return Job(blobs[0].decode(), blobs[1], Limits(**limits), files)
+    files = dict(zip(head["files"], blobs[3:], strict=True))
+    source, preamble = blobs[0].decode(), blobs[2].decode()
+    limits, arguments = Limits(**head["limits"]), tuple(head["arguments"])
+    return Job(source, blobs[1], limits, files, arguments, preamble)
 
 
 def _phrase(error: BaseException) -> str:
