@@ -46,6 +46,8 @@ __all__ = [
 
 TOTAL_S = 60.0
 """seconds for all tests of a program together"""
+MAX_PARALLEL = 8
+"""tests of one program that run at the same time"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def check_code(
     run = _Run(submission, time.monotonic() + total_s)
     groups = _groups(tests)
     results: list[TestResult] = []
-    for batch in _batches(groups, sandbox.n_workers):
+    for batch in _batches(groups, min(sandbox.n_workers, MAX_PARALLEL)):
         for group_results in _in_parallel(run.tests, batch):
             results += group_results
             if not run_all and not all(result.passed for result in group_results):

@@ -33,7 +33,7 @@ class Result:
     value: Any = None
     """the encoded return value; also None if there is an error"""
     changed: dict[str, Any] = field(default_factory=dict)
-    """encoded arguments that the call has changed in place, by index"""
+    """encoded arguments that a call without a result has changed in place, by index"""
     error: str | None = None
     """a readable phrase"""
     exception: str | None = None
@@ -89,7 +89,7 @@ def _main():
         try:
             function, is_in_place = _function(module, name)
             reply = {"value": encode(function(*args, **kwargs))}
-            if is_in_place or _request["sees_changes"]:
+            if reply["value"] is None and (is_in_place or _request["sees_changes"]):
                 reply["changed"] = _changes(coded_args, args)
             line = json.dumps(reply)
         except Exception as error:

@@ -9,8 +9,10 @@ runs alone in the sandbox, at least twice, with a stub as its `candidate`:
 3. The stub returns the recorded results, and the assertions decide. If there is a new call (its
    arguments depend on earlier results), the recording is repeated with the results known so far.
 
-Only data passes between the processes; lists, dictionaries and sets that the candidate changes in
-place are changed for the test code too. Departure: functions cannot be arguments or results.
+Only data passes between the processes. Lists, dictionaries and sets that a call without a result
+changes in place are changed for the test code too. Departures: changes by a call with a result are
+not seen, because `assert candidate(a) == sorted(a)` would pay for an emptied list; functions cannot
+be arguments or results.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def candidate(*args, **kwargs):
         _missing[0] = True
         return Agreeable()
     result = results.pop() if len(results) > 1 else results[0]
-    for index, coded in result.get("changed", {}).items():
+    for index, coded in result.get("changed", {}).items():  # only of calls that return nothing
         _replace(args[int(index)], decode(coded))
     if "exception" in result:
         kind = getattr(builtins, str(result["exception"]), None)

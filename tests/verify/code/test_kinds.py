@@ -298,8 +298,10 @@ def test_the_program_that_an_answer_means(
         ("def f(a): a.sort()", [{"check": "def check(candidate):\n    a = [2, 1]\n"
          "    assert candidate(a) is None\n    assert a == [1, 2]", "entry_point": "f"}],
          "correct"),
-        ("def f(d): d['a'] = 1; return len(d)", [{"check": "def check(candidate):\n    d = {}\n"
-         "    assert candidate(d) == 1 and d == {'a': 1}", "entry_point": "f"}], "correct"),
+        ("def f(d): d['a'] = 1", [{"check": "def check(candidate):\n    d = {}\n"
+         "    candidate(d)\n    assert d == {'a': 1}", "entry_point": "f"}], "correct"),
+        ("def f(a): a.clear(); return []", [{"check": "def check(candidate):\n    a = [2, 1]\n"
+         "    assert candidate(a) == sorted(a)", "entry_point": "f"}], "incorrect"),
         ("def f(a): return None", [{"check": "def check(candidate):\n    a = [2, 1]\n"
          "    candidate(a)\n    assert a == [1, 2]", "entry_point": "f"}], "incorrect"),
         ("def f(a): a.append(len(a))", [{"check": "def check(candidate):\n    a = []\n"
