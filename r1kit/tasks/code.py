@@ -157,7 +157,7 @@ class Mbpp(CodeTask):
         asserts: list[str] = list(row["test_list"])
         setup = "\n".join([*row.get("test_imports", ()), row.get("test_setup_code") or ""])
         entry = called_function(asserts, defined_functions(row["code"]))
-        tests = [CheckTest(f"{setup}\n{as_check(text)}", entry) for text in asserts]
+        tests = [CheckTest("\n".join([setup, *asserts]), entry)]
         question = row.get("prompt") or row["text"]
         assert_lines = "\n".join(asserts)
         return self.build_problem(
@@ -282,14 +282,6 @@ def called_function(asserts: Sequence[str], names: set[str]) -> str:
             if isinstance(node, ast.Name) and node.id in names:
                 return node.id
     raise ValueError("the assertions call no function that the solution defines")
-
-
-def as_check(assertion: str) -> str:
-    """Wrap an assertion, which calls the function by its own name, in `check(candidate)`."""
-    body = ast.parse(assertion).body
-    return "def check(candidate):\n" + "\n".join(
-        "    " + line for node in body for line in ast.unparse(node).split("\n")
-    )
 
 
 def _private_tests(field: str) -> list[ProblemRow]:

@@ -295,11 +295,11 @@ def _lines(value: Any) -> str:
 
 
 def _assertions(asserts: list[str], solution: str) -> list[code.Test]:
-    from r1kit.tasks.code import as_check, called_function, called_names, defined_functions
+    from r1kit.tasks.code import called_function, called_names, defined_functions
 
     try:
         names = defined_functions(solution) if solution else called_names(asserts)
         entry = called_function(asserts, names)
-        return [code.CheckTest(as_check(text), entry) for text in asserts]
+        return [code.CheckTest("\n".join(asserts), entry)]
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"has assertions that cannot be read ({error})") from None

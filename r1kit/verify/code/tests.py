@@ -59,7 +59,7 @@ class CallTest:
 
 @dataclass(frozen=True, slots=True)
 class CheckTest:
-    """Test code for the function `entry_point`: it defines `check(candidate)`, or calls it itself.
+    """Test code for the function `entry_point`: defines `check(candidate)`, or calls it by name.
 
     It runs in a separate process that the candidate cannot access, and calls a stub; the
     candidate receives only the arguments of those calls.

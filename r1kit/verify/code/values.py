@@ -25,7 +25,7 @@ from fractions import Fraction
 from typing import Any
 
 SOURCE = '''
-import collections, datetime, decimal, fractions, numbers, operator
+import builtins, collections, datetime, decimal, fractions, numbers, operator
 
 
 def _fields(*names):
@@ -88,6 +88,8 @@ def encode(value):
             return _taken(value)
         if kind.__name__ in _VIEWS:
             return [kind.__name__, [encode(item) for item in value]]
+        if kind is type and vars(builtins).get(value.__name__) is value:
+            return ["type", value.__name__]
         if kind.__module__ == "numpy":
             return _encode_numpy(value)
         return ["other", str(kind.__name__)[:80]]
@@ -145,6 +147,8 @@ def decode(coded):
         return {decode(k): decode(v) for k, v in value}
     if kind == "other":
         return Opaque(value)
+    if kind == "type":
+        return builtin if type(builtin := getattr(builtins, value)) is type else Opaque(value)
     if kind == "ndarray":
         return _decode_array(decode(value))
     if kind in _TYPES:
@@ -182,7 +186,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("dict_keys", "dict_values", "dict_items", "iterator", "endless"), list),
     **dict.fromkeys(("range", "Fraction", "Decimal", "deque", "ndarray"), list),
     **dict.fromkeys(("date", "datetime", "time", "timedelta"), list),
-    **dict.fromkeys(("int", "bytes", "other"), str),
+    **dict.fromkeys(("int", "bytes", "type", "other"), str),
 }
 
 
@@ -301,7 +305,7 @@ def _source(value: Any, limit: int) -> str:
         items = ", ".join(_source(item, limit) for item in content[:limit])
         begin, end = {"list": ("[", "]"), "tuple": ("(", ")")}.get(kind, ("{", "}"))
         return begin + items + ("," if kind == "tuple" and len(content) == 1 else "") + end
-    if kind in ("int", "bytes", "other"):
+    if kind in ("int", "bytes", "type", "other"):
         return f"<{content}>" if kind == "other" else str(content)[:MAX_SHOWN]
     return f"{kind}({_source(['list', content], limit) if kind in _LISTED else content})"[:limit]
 
