@@ -16,7 +16,7 @@ import pytest
 from r1kit.errors import SandboxError
 from r1kit.types import Json
 from r1kit.verify.sandbox import Level, Sandbox
-from r1kit.verify.sandbox.attacks import ATTACKS
+from r1kit.verify.sandbox.attacks import ATTACKS, files, reach
 from r1kit.verify.sandbox.attacks.attack import Attack
 from r1kit.verify.sandbox.attacks.testbed import STDIN, open_testbed, run_attack
 
@@ -51,6 +51,15 @@ def test_the_cage_holds(sandbox: Sandbox, attack: Attack) -> None:
         pytest.skip("not promised at this level")
     finding = run_attack(sandbox, attack)
     assert finding.passed, finding.what
+
+
+def test_the_cage_holds_with_packages(sandbox: Sandbox) -> None:
+    """An image differs in its folders, so the attacks on files and processes are tried."""
+    attacks = [
+        a for a in (*files.ALL, *reach.ALL) if sandbox.level == "strict" or not a.only_strict
+    ]
+    found = [run_attack(sandbox, attack, ("numpy",)) for attack in attacks]
+    assert [finding for finding in found if not finding.passed] == []
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="some attacks need root to succeed unconfined")

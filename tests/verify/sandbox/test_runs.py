@@ -77,6 +77,42 @@ def test_files_of_a_job_are_there_and_gone_in_the_next(sandbox: Sandbox) -> None
     assert {e.stdout for e in sandbox.map([Job(look)] * 4)} == {b"[]\n"}
 
 
+def test_a_job_is_a_program_of_python_with_arguments_and_a_beginning(sandbox: Sandbox) -> None:
+    argv = Job("import sys; print(sys.argv[1:])", arguments=("a b", "가"))
+    assert sandbox.run(argv).stdout.decode() == "['a b', '가']\n"
+    program = "from __future__ import annotations\nprint(x, __name__)"
+    assert sandbox.run(Job(program, preamble="x = 5")).stdout == b"5 __main__\n"
+    assert sandbox.run(Job("\ufeffprint(len(str(10**5000))); exit(3)")).code == 3
+    failed = sandbox.run(Job("print(x)", preamble="1/0"))
+    assert (failed.code, failed.stdout, b"preamble.py" in failed.stderr) == (1, b"", True)
+
+
+def test_output_of_64_mib_passes_and_the_end_of_stderr_is_kept(sandbox: Sandbox) -> None:
+    whole = sandbox.run(Job("print('x' * ((64 << 20) - 1))"))
+    assert (whole.how, len(whole.stdout)) == ("exit", 64 << 20)
+    assert sandbox.run(Job("print('x' * (64 << 20))")).how == "output"
+    loud = sandbox.run(Job("import sys; sys.stderr.write('x' * (3 << 20)); 1/0"))
+    assert loud.stderr.endswith(b"ZeroDivisionError: division by zero\n")
+    assert len(loud.stderr) == 1 << 16
+    endless = "import sys\nwhile True: sys.stderr.write('x' * (1 << 20))"
+    assert sandbox.run(Job(endless, limits=Limits(wall_s=9, cpu_s=9))).how == "output"
+
+
+def test_an_image_has_the_packages_that_are_listed_and_no_others(sandbox: Sandbox) -> None:
+    program = "import numpy as np; print(np.arange(5).sum(), np.linalg.det(np.eye(2)))"
+    assert sandbox.run(Job(program, packages=("numpy",))).stdout == b"10 1.0\n"
+    assert b"ModuleNotFoundError" in sandbox.run(Job(program)).stderr
+    for other in ("torch", "pytest", "r1kit"):
+        ending = sandbox.run(Job(f"import {other}", packages=("numpy",)))
+        assert b"ModuleNotFoundError" in ending.stderr
+    change = "import numpy; open(numpy.__file__, 'a')"
+    assert b"Error" in sandbox.run(Job(change, packages=("numpy",))).stderr
+    huge = Job("import numpy; numpy.ones(10**9)", packages=("numpy",))
+    assert sandbox.run(huge).how == "memory"
+    missing = sandbox.run(Job("print(1)", packages=("nosuchpackage",)))
+    assert (missing.how, b"nosuchpackage is not installed" in missing.stderr) == ("sandbox", True)
+
+
 @pytest.mark.parametrize("name", ["../x", "/x", "a/b", "", "..", "a\0"])
 def test_files_have_plain_names(name: str) -> None:
     with pytest.raises(ValueError, match="plain name"):

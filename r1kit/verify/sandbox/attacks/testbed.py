@@ -121,7 +121,7 @@ def open_testbed() -> Iterator[Testbed]:
         yield Testbed(folder, secret, mark, victim, servers, strangers=_candidate_pids())
 
 
-def run_attack(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
+def run_attack(sandbox: Sandbox, attack: Attack, packages: tuple[str, ...] = ()) -> AttackOutcome:
     """Run one attack in a testbed of its own. The sandbox must have exactly one worker."""
     with open_testbed() as targets:
         gold = (
@@ -129,7 +129,8 @@ def run_attack(sandbox: Sandbox, attack: Attack) -> AttackOutcome:
         )  # a target in our frames and memory, for the attacks that search there
         programs = [attack.program, attack.then] if attack.then else [attack.program]
         endings = [
-            sandbox.run(Job(targets.program(text), STDIN, attack.limits)) for text in programs
+            sandbox.run(Job(targets.program(text), STDIN, attack.limits, packages=packages))
+            for text in programs
         ]
         outputs = [
             b"".join(texts) for texts in zip(*((e.stdout, e.stderr) for e in endings), strict=True)
