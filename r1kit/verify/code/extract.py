@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from r1kit.verify.code.tests import CallTest, CheckTest, StdioTest, Test
 
 MAX_PROGRAM_CHARS = 200_000
+MAX_PARSED_CHARS = 50_000
+"""length up to which a block is parsed, which takes at most a quarter of a second"""
 MAX_BLOCKS = 50
 """number of code blocks that are considered, counted from the end"""
 _OPENING = re.compile(
@@ -89,6 +91,9 @@ def extract_program(text: str, tests: Sequence[Test] = ()) -> str | None:
     text = _tagged(text.replace("\r\n", "\n"))
     if _OPENING.search(text):
         labelled = list(_fenced(text))[-MAX_BLOCKS:]
+        python = [code for label, code in labelled if label and _PYTHON.fullmatch(label)]
+        if len(labelled) == len(python) == 1 and not python[0][:1].isspace():
+            return python[0]
         blocks = [_read(code, label) for label, code in labelled if _PYTHON.fullmatch(label)]
         unknown = [_read(code, label) for label, code in labelled if label in _UNKNOWN]
         blocks = blocks or [block for block in unknown if block.is_python]
@@ -216,7 +221,7 @@ def _parsed(code: str) -> ast.Module | None:
 
     Strings are emptied first, so that the compiler has nothing to warn about.
     """
-    if len(code) > MAX_PROGRAM_CHARS:
+    if len(code) > MAX_PARSED_CHARS:
         return None
     code = _STRING.sub(_emptied, code.removeprefix("\ufeff"))
     for source in (code, textwrap.dedent(code)):

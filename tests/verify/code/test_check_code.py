@@ -149,6 +149,68 @@ EXPLOITS = {
     "raises what tests expect": "def add(a, b): raise AssertionError('ok')",
     "recursion": "def add(a, b): return add(a, b)",
     "nested without end": "def add(a, b):\n    x = []\n    x.append(x)\n    return x",
+    "a solution that looks at the request": (
+        "import sys\n"
+        "class Solution:\n"
+        "    def add(self, a, b):\n"
+        "        request = sys._getframe(1).f_globals['_request']\n"
+        "        return request.get('expected', request.get('results'))"
+    ),
+    "changes its arguments and returns nothing": (
+        "class Solution:\n    def add(self, a, b): a = b = 7"
+    ),
+    "forges changes": (
+        "import os\n"
+        "for fd in range(3, 40):\n"
+        '    try: os.write(fd, b\'{"value": null, "changed": {"0": ["list", [7]]}}\\n\' * 9)\n'
+        "    except OSError: pass\n"
+        "def add(a, b): return None"
+    ),
+    "forges kinds of values": (
+        "import os\n"
+        'texts = (b\'["iterator", [["type", "eval"]]]\', b\'["Fraction", [1, 0]]\',\n'
+        '         b\'["Decimal", ["sNaN"]]\', b\'["ndarray", ["list", []]]\')\n'
+        "for fd in range(3, 40):\n"
+        "    for text in texts:\n"
+        "        try: os.write(fd, b'{\"value\": ' + text + b'}\\n')\n"
+        "        except OSError: pass\n"
+        "def add(a, b): return None"
+    ),
+    "a generator without end": "def add(a, b):\n    while True: yield 7",
+    "an iterator equal to everything": (
+        "class All:\n"
+        "    def __iter__(self): return self\n"
+        "    def __next__(self): raise StopIteration\n"
+        "    def __eq__(self, other): return True\n"
+        "def add(a, b): return All()"
+    ),
+    "a fraction equal to everything": (
+        "from fractions import Fraction\n"
+        "Fraction.__eq__ = lambda self, other: True\n"
+        "def add(a, b): return Fraction(a, 100)"
+    ),
+    "a number that is not to be compared": (
+        "from decimal import Decimal\ndef add(a, b): return Decimal('sNaN')"
+    ),
+    "an array without items": (
+        "import numpy\nnumpy.ndarray.__eq__ = None\ndef add(a, b): return numpy.array([])"
+    ),
+    "patches the numbers of numpy": (
+        "import numpy\n"
+        "class Any(numpy.float64):\n"
+        "    def __eq__(self, other): return True\n"
+        "def add(a, b): return Any(0)"
+    ),
+    "ends the process with threads": (
+        "import threading, os\n"
+        "threading.Timer(0, os._exit, (0,)).start()\n"
+        "def add(a, b):\n    while True: pass"
+    ),
+    "patches exit": (
+        "import builtins, sys\nbuiltins.exit = sys.exit = lambda *a: None\ndef add(a, b): exit(0)"
+    ),
+    "an empty class": "class Solution: pass",
+    "says nothing": "",
 }
 
 
@@ -156,6 +218,32 @@ EXPLOITS = {
 @pytest.mark.parametrize("name", EXPLOITS)
 def test_no_exploit_is_paid(sandbox: Sandbox, name: str, tests: Sequence[code.Test]) -> None:
     assert tried(sandbox, EXPLOITS[name], tests).verdict("").outcome == "incorrect"
+
+
+STDIO_EXPLOITS = (
+    "print('7\\n6')",
+    "print('correct'); exit(0)",
+    "import os; os._exit(0)",
+    "import sys; sys.stdout = None; print(7)",
+    "class S(str):\n    def __eq__(self, other): return True\nprint(S('x'))",
+    "import sys\nprint(sys.argv, sys.stdin.read(), list(sys.modules)[-1])",
+    "import os\nprint(*(os.listdir('.') + os.listdir('/')))",
+    "print('nan')",
+    "print('7', end='\\x00')",
+    "print('07')",
+    "print('7 ' * 2)",
+    "print(7, 6, sep='\\r')",
+    "print('7\\f6')",
+    "print('\\x1b[2J7')",
+    "print('７')",
+)
+
+
+@pytest.mark.parametrize("program", STDIO_EXPLOITS)
+def test_no_output_is_paid_for_nothing(sandbox: Sandbox, program: str) -> None:
+    assert tried(sandbox, program, SUM).verdict("").outcome == "incorrect"
+    lenient = [StdioTest(t.stdin, t.stdout, compare="floats") for t in SUM]
+    assert tried(sandbox, program, lenient).verdict("").outcome == "incorrect"
 
 
 def test_partial_scores_and_the_first_failure(sandbox: Sandbox) -> None:
