@@ -3,7 +3,8 @@
 A row is `{"id": ..., "gold": "5", "text": "<think>...</think>\\\\boxed{5}"}`; its verdict
 `{"id": ..., "outcome": "correct", "extracted": "5", "why": "equal", "ms": 0.03}`. The thinking part
 is removed first, and `gold` may be a JSON number. For code, a row is `{"id": ...,
-"program": "print(7)", "tests": [...]}`, or has a `text` whose last Python block is the program.
+"program": "print(7)", "tests": [...]}`, or has a `text` that contains the program; its tests may be
+a row of a public set, `{"task": "humaneval", "task_row": {...}}`.
 Verdicts are written one at a time; rows that cannot be read are reported at the end.
 """
 
@@ -15,16 +16,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import Progress
 
-from r1kit.errors import ConfigError, R1Error
+from r1kit.errors import ConfigError, R1Error, TaskError
 from r1kit.files.json_lines import bad_lines, numbered_lines, parse_row
 from r1kit.files.untrusted import to_json
 from r1kit.renderers.thinking import parse_foreign
-from r1kit.types import Verdict
+from r1kit.types import Problem, Verdict
+
+if TYPE_CHECKING:
+    from r1kit.tasks.code import CodeTask
 
 AnswerRow = dict[str, Any]
 
@@ -66,6 +70,8 @@ def _choice_fault(row: AnswerRow) -> str | None:
 def _code(row: AnswerRow) -> Verdict:
     from r1kit.verify import code
 
+    if isinstance(row["tests"], dict):
+        return _public_code(row)
     program, tests = row.get("program"), code.read(row["tests"])
     if program is None:
         answer = answer_part(row["text"])
@@ -77,14 +83,38 @@ def _code(row: AnswerRow) -> Verdict:
     return code.check_code(program, tests, code.default_sandbox()).verdict(program)
 
 
+def _public_code(row: AnswerRow) -> Verdict:
+    """Grade the answer to a problem of a public set, which is given as its row."""
+    problem_task, problem = _public_problem(row)
+    answer = answer_part(row["text"] if "text" in row else row["program"])
+    return UNANSWERED if answer is None else problem_task.verify(problem, answer)
+
+
+def _public_problem(row: AnswerRow) -> tuple[CodeTask, Problem]:
+    """Read `{"task": "HumanEval", "task_row": {...}}`. Raises ValueError for anything else."""
+    from r1kit.tasks.code import CODE_TASKS
+
+    name, problem_row = str(row["tests"].get("task")).lower(), row["tests"].get("task_row")
+    if name not in CODE_TASKS or not isinstance(problem_row, dict):
+        raise ValueError(
+            f'"task" is one of {", ".join(CODE_TASKS)}, and "task_row" one of its rows'
+        )
+    task = CODE_TASKS[name].__new__(CODE_TASKS[name])
+    problems = list(task.read([problem_row]))
+    if not problems:
+        raise ValueError(f"the row of {name} has no tests that can be run")
+    return task, problems[0]
+
+
 def _code_fault(row: AnswerRow) -> str | None:
     from r1kit.verify import code
 
     if not isinstance(row.get("program", row.get("text")), str):
         return 'has no text at "program" or "text"'
     try:
-        code.read(row.get("tests"))
-    except ValueError as error:
+        tests = row.get("tests")
+        _ = _public_problem(row) if isinstance(tests, dict) else code.read(tests)
+    except (ValueError, TaskError) as error:
         return f'has no tests at "tests" ({error})'
     return None
 

@@ -26,7 +26,7 @@ from r1kit.files.rows import read_rows
 from r1kit.tasks.base import Task, split_of
 from r1kit.types import Message, Problem, Split, Verdict
 from r1kit.verify import code
-from r1kit.verify.code import LEETCODE, CallTest, CheckTest, StdioTest, Test
+from r1kit.verify.code import LEETCODE, CallTest, CheckTest, CompareRule, StdioTest, Test
 from r1kit.verify.sandbox import Limits
 
 ProblemRow = Mapping[str, Any]
@@ -44,7 +44,12 @@ class CodeTask(Task):
 
     hub: ClassVar[str]
     """`repository:configuration:split` of the dataset on the Hugging Face hub"""
-    limits: ClassVar[Limits] = Limits(wall_s=10.0, cpu_s=8.0, memory_mb=512)
+    limits: ClassVar[Limits] = Limits(wall_s=30.0, cpu_s=8.0, memory_mb=512)
+    total_s: ClassVar[float] = 300.0
+    """seconds for all tests of a program, which judges do not limit; only slow programs that pass
+    test after test come near"""
+    compare: ClassVar[CompareRule] = "auto"
+    """the rule by which outputs are the same, unless a row has its own checker"""
 
     def __init__(
         self,
@@ -79,7 +84,10 @@ class CodeTask(Task):
         preamble = problem.meta.get("preamble", "")
         source = self.whole(problem, program)
         sandbox = code.default_sandbox()
-        return code.check_code(source, tests, sandbox, limits, preamble=preamble).verdict(program)
+        report = code.check_code(
+            source, tests, sandbox, limits, preamble=preamble, total_s=self.total_s
+        )
+        return report.verdict(program)
 
     def whole(self, problem: Problem, program: str) -> str:
         """Return the program to run after the problem's preamble."""
@@ -190,7 +198,8 @@ class MbppPlus(CodeTask):
 class LiveCodeBench(CodeTask):
     """Jain et al. 2024: dated contest problems, on stdin or as a method of `Solution`.
 
-    Programs have the imports of its grader, which are LeetCode's, also on stdin.
+    Programs have the imports of its grader, which are LeetCode's, also on stdin. Departure:
+    decimals have a tolerance; `compare = "livecodebench"` is its own rule, without one.
     """
 
     name = "livecodebench"
@@ -211,10 +220,9 @@ class LiveCodeBench(CodeTask):
             difficulty=row.get("difficulty", ""),
         )
 
-    @staticmethod
-    def _test(test: ProblemRow, function: str | None) -> Test:
+    def _test(self, test: ProblemRow, function: str | None) -> Test:
         if test["testtype"] == "stdin":
-            return StdioTest(test["input"], test["output"])
+            return StdioTest(test["input"], test["output"], compare=self.compare)
         if function is None:
             raise ValueError("a functional test without the name of its function")
         args = tuple(json.loads(line) for line in test["input"].split("\n") if line.strip())
@@ -247,10 +255,10 @@ class Codeforces(CodeTask):
             row["id"],
             f"{row['title']}\n\n{row['description']}{sections}\n\n{_STDIO}",
             "",
-            [StdioTest(test["input"], test["output"], checker) for test in tests],
+            [StdioTest(t["input"], t["output"], checker, self.compare) for t in tests],
             limits={
                 # The contest's limits are for compiled programs; for Python, CodeElo's are used.
-                "wall_s": 3 * seconds + 1,
+                "wall_s": 3 * seconds + 20,
                 "cpu_s": 3 * seconds,
                 "memory_mb": int(row.get("memory_limit") or 256) + 64,
             },

@@ -129,7 +129,7 @@ def test_hidden_tests_are_not_in_the_prompt(task_of: MakeTask) -> None:
 
 def test_limits_of_a_contest_are_those_of_the_problem(task_of: MakeTask) -> None:
     problem = task_of(Codeforces, CODEFORCES).problem(0)
-    assert problem.meta["limits"] == {"wall_s": 4.0, "cpu_s": 3.0, "memory_mb": 320}
+    assert problem.meta["limits"] == {"wall_s": 23.0, "cpu_s": 3.0, "memory_mb": 320}
 
 
 def test_compressed_hidden_tests_are_read_and_pickles_are_never_loaded(

@@ -44,6 +44,8 @@ __all__ = [
     "with_signature",
 ]
 
+LIMITS = Limits(wall_s=20.0, cpu_s=5.0)
+"""default limits of a run; the clock only ends programs that sleep, also on a busy machine"""
 TOTAL_S = 60.0
 """seconds for all tests of a program together"""
 MAX_PARALLEL = 8
@@ -110,7 +112,7 @@ def check_code(
     if len(program) > MAX_PROGRAM_CHARS:
         failure = TestResult(False, f"the program is longer than {MAX_PROGRAM_CHARS} characters")
         return TestReport((failure,), len(tests))
-    submission = Submission(program.removeprefix("\ufeff"), sandbox, limits or Limits(), preamble)
+    submission = Submission(program.removeprefix("\ufeff"), sandbox, limits or LIMITS, preamble)
     run = _Run(submission, time.monotonic() + total_s)
     groups = _groups(tests)
     results: list[TestResult] = []

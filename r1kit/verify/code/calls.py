@@ -111,7 +111,7 @@ def call(
     max_chars: int = MAX_RESULT_CHARS,
     sees_changes: bool = False,
 ) -> list[Result]:
-    """Return one result per call, in order; its limits apply to each run of the program.
+    """Return one result per call, in order; its limits apply to each call, at least.
 
     A call that ends the process fails alone: the remaining calls run in a new process, until
     `time.monotonic()` reaches the deadline. A result of more than `max_chars` as JSON fails too.
@@ -125,6 +125,8 @@ def call(
         ending = submission.run_caller(_CALLER, request)
         new_results = _read(ending.stdout, len(remaining), max_chars)
         results += new_results
+        if new_results and ending.how in ("wall", "cpu", "output"):
+            continue  # the call it was in had only the rest of the limit
         if len(new_results) < len(remaining):
             failure = Result(error=why(ending), is_graders_fault=ending.how == "sandbox")
             # A program that exits before the first call would do so every time.
