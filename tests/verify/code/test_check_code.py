@@ -271,11 +271,7 @@ def test_all_tests_together_have_a_limit(sandbox: Sandbox) -> None:
 
 def test_every_call_of_a_series_has_the_whole_limit(sandbox: Sandbox) -> None:
     program = "import time\ndef slow(n): time.sleep(n); return n"
-<<<<<<< HEAD
-    tests = [CallTest("slow", (n,), n) for n in (0.4, 0.4, 0.4, 0.4, 9)]
-=======
     tests = [CallTest("slow", (n,), n) for n in (1.2, 1.2, 1.2, 1.2, 9)]
->>>>>>> wt-code
     report = tried(sandbox, program, tests, run_all=True)
     assert [result.passed for result in report.results] == [True, True, True, True, False]
     assert report.results[-1].why == "takes too long"
