@@ -20,6 +20,7 @@ from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import check_number
 from r1kit.verify.choice import LETTERS, check_choice
 from r1kit.verify.exact import check_exact
+from r1kit.verify.instructions import check_instructions
 from r1kit.verify.math import check_math
 
 
@@ -63,6 +64,10 @@ def _world(problem: Problem, answer: str) -> Verdict:
     return FAMILIES[problem.task](level=1).verify(problem, answer)
 
 
+def _instructions(problem: Problem, answer: str) -> Verdict:
+    return check_instructions(answer, problem.meta["instructions"]).verdict
+
+
 def _boxed(problem: Problem) -> str:
     return f"\\boxed{{{problem.answer}}}"
 
@@ -79,6 +84,9 @@ GRADERS: dict[str, Grader] = {
         Grader(
             "code", _code, ("code", "sandbox"), lambda p: f"```python\n{p.answer}\n```",
             has_votes=False,
+        ),
+        Grader(
+            "instructions", _instructions, ("instructions",), lambda p: p.answer, has_votes=False
         ),
         Grader("world", _world, ("answer.py", "expression.py"), _boxed),
     )

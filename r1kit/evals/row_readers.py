@@ -15,6 +15,7 @@ from r1kit.tasks.code import CodeTask
 from r1kit.tasks.row_verifiers import VERIFIERS, Cells, final_text
 from r1kit.types import Message, Problem
 from r1kit.verify.choice import LETTERS, shuffle_options
+from r1kit.verify.instructions import read_instructions
 
 RowReader = Callable[[JsonRow, str, str], Problem | None]
 """(row, name of the benchmark, the row's number) → problem"""
@@ -120,6 +121,12 @@ def code_rows(task: CodeTask) -> RowReader:
         )  # fmt: skip
 
     return read
+
+
+def ifeval(row: JsonRow, name: str, number: str) -> Problem:
+    """Read IFEval, whose prompts carry instructions instead of a gold answer."""
+    prompt, key = require_text(row, "prompt"), str(row.get("key", number))
+    return problem_of(name, key, prompt, "", "en", {"instructions": read_instructions(row)})
 
 
 def choice_problem(

@@ -22,6 +22,7 @@ from r1kit.tasks.code import (
     Mbpp,
     MbppPlus,
 )
+from r1kit.tasks.long_context import long_context_problems
 from r1kit.tasks.world import FAMILIES
 from r1kit.types import Problem
 
@@ -78,6 +79,15 @@ def _world(name: str, level: int, n_each: int) -> Callable[[], Iterable[Problem]
             for problem in drawn.values():
                 meta = problem.meta | {"subject": family.name}
                 yield replace(problem, id=f"{name}/{problem.id}", meta=meta)
+
+    return generate
+
+
+def _long_context(name: str) -> Callable[[], Iterable[Problem]]:
+    """Return a function that makes the problems of a long-context task, by length as subject."""
+
+    def generate() -> Iterable[Problem]:
+        return (replace(problem, task=name) for problem in long_context_problems(name, n_each=10))
 
     return generate
 
@@ -183,6 +193,18 @@ _TABLE = (
         "mbpp+", "MBPP+", "mbpp", "code", rows.code_rows(MbppPlus.without_rows()),
         "evalplus/mbppplus:default:test", None, ("MbppPlus", "mbppplus"), 378, "Apache-2.0",
     ),
+    *(
+        BenchmarkSpec(
+            name, title, "plain", "number", generate=_long_context(name), licence="generated",
+            note="1 to 32 thousand tokens, not by the model's tokenizer; three languages.",
+        )
+        for name, title in (("needle", "Needle in a haystack"), ("multi-hop", "Multi-hop sums"))
+    ),
+    BenchmarkSpec(
+        "ifeval", "IFEval", "plain", "instructions", rows.ifeval,
+        "google/IFEval:default:train", None, ("ifeval", "ifeval_input_data"), 541, "Apache-2.0",
+        note="Answers that follow all instructions of their prompt, strict: the R1 paper's number.",
+    ),
     BenchmarkSpec(
         "hrm8k", "HRM8K", "math-ko", "math", rows.math_rows(("question",), ("answer",), "ko"),
         "HAERAE-HUB/HRM8K:*:test", None, ("hrm8k",), 8011, "MIT",
@@ -216,8 +238,9 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {spec.name: spec for spec in _TABLE}
 SUITES: dict[str, tuple[str, ...]] = {
     "r1": (
         "aime24", "math500", "gpqa", "livecodebench", "codeforces", "mmlu", "mmlu-redux",
-        "mmlu-pro", "ceval", "cnmo",
+        "mmlu-pro", "ceval", "cnmo", "ifeval",
     ),
+    "long-context": ("needle", "multi-hop"),
     "math": ("gsm8k", "math500", "aime24", "aime25", "aime26"),
     "code": ("humaneval", "humaneval+", "mbpp", "mbpp+", "livecodebench"),
     "korean": ("hrm8k", "hrm8k-en", "kmmlu"),

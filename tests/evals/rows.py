@@ -103,6 +103,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"question": "가장 무거운 것은?", "answer": 1, "A": "납", "B": "나무",
          "C": "물", "D": "공기", "Category": "Physics", "Human Accuracy": 0.5},
     ],
+    "ifeval.jsonl": [
+        {"key": 1, "prompt": "Name a colour. Use no commas, and end with the word DONE.",
+         "instruction_id_list": ["punctuation:no_comma", "startend:end_checker"],
+         "kwargs": [{}, {"end_phrase": "DONE"}]},
+    ],
     "livecodebench.jsonl": [
         {"question_title": "A", "question_content": "Print twice the number.",
          "platform": "atcoder", "question_id": f"abc{month}", "contest_id": "x",

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from r1kit.evals.load import load_set
 from r1kit.evals.open_model import ModelOptions
 from r1kit.evals.protocols import PROTOCOLS
 from r1kit.evals.result import read_result
-from r1kit.evals.suite import BENCHMARKS
+from r1kit.evals.suite import BENCHMARKS, SUITES
 from tests.evals.rows import write
 from tests.servers import Body, Reply, refusal, said, scripted
 
@@ -84,6 +85,27 @@ def test_gold_answers_score_100_percent_on_the_other_sets(tmp_path: Path) -> Non
     with scripted(answering(answers(data, SINGLE))) as server:
         result = measure(server.url, SINGLE, data, tmp_path / "out")
     assert pass_at_1(result) == dict.fromkeys(SINGLE.split(","), 1.0)
+
+
+@pytest.mark.parametrize(("text", "score"), [("Blue DONE", 1.0), ("Blue, or red DONE", 0.0)])
+def test_ifeval_pays_an_answer_that_follows_all_instructions(
+    text: str, score: float, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data")
+    with scripted(lambda _, body: said(text, reasoning_content="hm, or not")) as server:
+        result = measure(server.url, "ifeval", data, tmp_path / "out")
+    assert pass_at_1(result) == {"ifeval": score}
+
+
+@pytest.mark.parametrize("name", SUITES["long-context"])
+def test_long_contexts_are_generated_and_graded(name: str) -> None:
+    spec = BENCHMARKS[name]
+    assert spec.generate is not None
+    for problem in islice(spec.generate(), 3):
+        grader = GRADERS[spec.grader]
+        assert grader.verify(problem, grader.gold(problem)).correct
+        assert not grader.verify(problem, "\\boxed{-1}").correct
+        assert problem.task == name
 
 
 @pytest.mark.skipif("R1_EVAL_DATA" not in os.environ, reason="R1_EVAL_DATA names no folder")

@@ -31,6 +31,7 @@ READ = {
     "hrm8k": ["5.0"],
     "hrm8k-en": ["5.0"],
     "kmmlu": ["A"],
+    "ifeval": [""],
     "livecodebench": ["", ""],
     "codeforces": [""],
 }
