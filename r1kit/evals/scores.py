@@ -26,6 +26,8 @@ MEASURES = {
     "truncated": "clipped",
 }
 """metric → the fact about a completion (rollouts/metrics.py) of which it is the mean"""
+WITHOUT_VALUES = {"language_consistency": 1.0}
+"""metric → its value if no problem has one: completions without words have no foreign ones"""
 
 
 class Estimate(NamedTuple):
@@ -42,15 +44,22 @@ def estimates(groups: Sequence[Group], ranks: Ranks, has_votes: bool) -> dict[st
         values |= {"cons_at_k": vote, "cons_gain": lambda group: vote(group) - pass_rate(group)}
     values |= {name: partial(mean_fact, name=fact) for name, fact in MEASURES.items()}
     decided = [group for group in groups if group.rollouts]
-    return {name: estimate(map(value, decided), ranks) for name, value in values.items()}
+    return {
+        name: estimate(map(value, decided), ranks, WITHOUT_VALUES.get(name, 0.0))
+        for name, value in values.items()
+    }
 
 
-def estimate(values: Iterable[float | None], ranks: Ranks) -> Estimate:
-    """Return the mean of the values of all ranks, one per problem that has one; 0 if none has."""
+def estimate(values: Iterable[float | None], ranks: Ranks, without_values: float = 0.0) -> Estimate:
+    """Return the mean of the values of all ranks, one per problem that has one.
+
+    If none has one, the mean is `without_values`.
+    """
     values_of_all = [
         item for share in ranks.gather([*values]) for item in share if item is not None
     ]
-    return Estimate(mean(values_of_all) or 0.0, stderr(values_of_all))
+    average = mean(values_of_all)
+    return Estimate(without_values if average is None else average, stderr(values_of_all))
 
 
 def by_task(groups: Sequence[Group], ranks: Ranks) -> dict[str, float]:

@@ -29,7 +29,7 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
         "completions/clipped_ratio": sums["clipped"] / n,
         "entropy": -sums["logprobs"] / max(1.0, sums["tokens"]),
         "completions/mean_reflections": sums["reflections"] / n,
-        "language_consistency": sums["language"] / max(1.0, sums["with_language"]),
+        "language_consistency": consistency_of(sums["language"], sums["with_language"]),
         "n_problems": sums["groups"],
         "n_completion_tokens": sums["tokens"],
         "n_prompt_tokens": sums["prompt_tokens"],
@@ -40,6 +40,11 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
         if key.startswith("accuracy/"):
             metrics[key] = sums[key] / sums[key.replace("accuracy/", "n/")]
     return metrics
+
+
+def consistency_of(total: float, n: float) -> float:
+    """Return the mean language consistency; 1 if no completion has words, so none is foreign."""
+    return total / n if n else 1.0
 
 
 def _sums(groups: Sequence[Group]) -> RolloutMetrics:

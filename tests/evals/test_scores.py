@@ -41,6 +41,8 @@ def test_completions_without_words_have_no_language() -> None:
     assert scores.mean_fact(group(korean, wordless), "language") == 0.5
     assert scores.mean_fact(group(wordless), "language") is None
     assert scores.mean_fact(group(RIGHT, WRONG), "tokens") == 2.5
+    result = scores.estimates([group(wordless)], Ranks(), has_votes=False)
+    assert result["language_consistency"] == (1.0, 0.0), "and mix none"
 
 
 def test_a_metric_is_a_mean_over_problems_with_its_error() -> None:

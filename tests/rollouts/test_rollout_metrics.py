@@ -37,6 +37,8 @@ def test_language_is_a_mean_over_the_completions_that_have_words() -> None:
     korean = rollout("<think>다시 wait</think>5", "5", True)
     result = metrics.describe([group(korean, rollout("5", "5", True))], Ranks())
     assert result["language_consistency"] == 0.5
+    wordless = metrics.describe([group(rollout("5", "5", True))], Ranks())
+    assert wordless["language_consistency"] == 1.0
 
 
 def test_a_problem_without_a_decided_completion_is_not_counted() -> None:
