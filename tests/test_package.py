@@ -126,7 +126,7 @@ def test_what_is_not_installed_is_named_with_its_extra(
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "easy.jsonl").write_text('{"id": 1, "gold": "5", "text": "\\\\boxed{5}"}\n')
-    hard = {"id": 1, "gold": "\\sin(x)^2", "text": "\\boxed{1-\\cos(x)^2}"}
+    hard = {"id": 1, "gold": "\\sin 2x", "text": "\\boxed{2\\sin x\\cos x}"}
     (tmp_path / "hard.jsonl").write_text(json.dumps(hard) + "\n")
     with RunDir.create_or_resume(tmp_path / "run", config.load(Path("smoke"))):
         pass

@@ -254,13 +254,19 @@ class ArithmeticParser(Cursor, ABC):
         return self.do(algebra.root, self._argument(), int(degree))
 
     def _function(self, name: str) -> Ratio:
-        """Parse `\\sin^2 x`, `\\log_2 (x)` or `\\cot 2x` to an opaque symbol with its argument."""
+        """Parse `\\sin^2 x`, `\\log_2 (x)` or `\\cot 2x` to an opaque symbol with its argument.
+
+        An argument in parentheses ends with them: `\\sin(x)^2` is the square of the sine.
+        """
         base = self._argument() if self.take("_") else algebra.rational(0)
         exponent = self._exponent() if self.take("^") else None
-        argument = plain(self._factor())
+        is_enclosed = self.is_mark("(")
+        argument = plain(self._primary() if is_enclosed else self._factor())
         while self.starts_factor() and not self.is_command(*_FUNCTIONS):
             if self.is_mark("(", "[", "\\{"):
                 raise UnsureError("a function of how much?")
+            if is_enclosed:
+                break
             argument = self.do(algebra.multiply, argument, plain(self._factor()))
         value = algebra.opaque(name, base, argument)
         return value if exponent is None else self.do(algebra.power, value, exponent)

@@ -226,3 +226,18 @@ def test_the_caller_loads_neither_torch_nor_sympy() -> None:
         "sys.exit(any(m in sys.modules for m in ('torch', 'sympy', 'math_verify')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "expected"),
+    [
+        (r"\sin(x)^2", r"\sin^2 x", True),
+        (r"\sin(x)^2", r"1-\cos(x)^2", True),
+        (r"\sin(x)^2", r"\sin(x^2)", False),
+        (r"\sin x^2", r"\sin(x^2)", True),
+        (r"\ln(2)x", r"x\ln 2", True),
+        (r"\cos(2)3", r"3\cos 2", True),
+    ],
+)
+def test_parentheses_end_the_argument_of_a_function(gold: str, answer: str, expected: bool) -> None:
+    assert check_math(f"\\boxed{{{answer}}}", gold).correct is expected

@@ -115,7 +115,7 @@ import os, sys
 import psutil
 from r1kit.verify.math import check_math
 def ask():
-    return check_math("\\\\boxed{\\\\tan x}", "\\\\frac{\\\\sin x}{\\\\cos x}").correct
+    return check_math("\\\\boxed{2\\\\sin x\\\\cos x}", "\\\\sin 2x").correct
 assert ask() is True
 print(*[child.pid for child in psutil.Process().children()], flush=True)
 """
