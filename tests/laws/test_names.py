@@ -1,7 +1,7 @@
 """One word means one thing: a class or alias has its name in one file (docs/architecture.md)."""
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,3 +26,9 @@ def test_no_class_or_alias_has_its_name_in_two_files() -> None:
         for name in defined(path):
             positions[name].append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in positions.items() if len(files) > 1} == {}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports test files without packages by their name alone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, n in names.items() if n > 1] == []
