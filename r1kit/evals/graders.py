@@ -72,15 +72,17 @@ def _boxed(problem: Problem) -> str:
     return f"\\boxed{{{problem.answer}}}"
 
 
+_STATED = ("answer.py", "statements")
+"""sources that read how an answer is stated"""
 GRADERS: dict[str, Grader] = {
     grader.name: grader
     for grader in (
-        Grader("math", lambda p, text: check_math(text, p.answer), ("math", "answer.py"), _boxed),
-        Grader("number", lambda p, text: check_number(text, p.answer), ("answer.py",), _boxed),
+        Grader("math", lambda p, text: check_math(text, p.answer), ("math", *_STATED), _boxed),
+        Grader("number", lambda p, text: check_number(text, p.answer), _STATED, _boxed),
         Grader(
-            "exact", lambda p, text: check_exact(text, p.answer), ("exact.py", "answer.py"), _boxed
+            "exact", lambda p, text: check_exact(text, p.answer), ("exact.py", *_STATED), _boxed
         ),
-        Grader("choice", _choice, ("choice.py", "answer.py"), lambda p: f"Answer: {p.answer}"),
+        Grader("choice", _choice, ("choice.py", *_STATED), lambda p: f"Answer: {p.answer}"),
         Grader(
             "code", _code, ("code", "sandbox"), lambda p: f"```python\n{p.answer}\n```",
             has_votes=False,
@@ -88,7 +90,7 @@ GRADERS: dict[str, Grader] = {
         Grader(
             "instructions", _instructions, ("instructions",), lambda p: p.answer, has_votes=False
         ),
-        Grader("world", _world, ("answer.py", "expression.py"), _boxed),
+        Grader("world", _world, ("expression.py", *_STATED), _boxed),
     )
 }  # fmt: skip
 
