@@ -132,6 +132,7 @@ def test_where_nothing_is_decided_nothing_is_counted(tokenizer: PreTrainedTokeni
     assert batch.n_undecided == 3
     result = summarize(undecided, batch.groups, Ranks())
     assert (result.n_problems, result.by_task) == (0, {})
+    assert result.estimates.pop("language_consistency") == (1.0, 0.0)
     assert set(result.estimates.values()) == {(0.0, 0.0)}
 
 
