@@ -18,7 +18,7 @@ from torch import Tensor
 
 from r1kit.model.cache import DecodeCache, as_array
 from r1kit.model.lora import is_adapted
-from r1kit.model.numba_model import STATIC_ROPE
+from r1kit.model.numba_model import STATIC_ROPE, RotaryTables
 
 Product = Callable[[Tensor], Tensor]
 """[R, in] -> [R, out]"""
@@ -67,7 +67,7 @@ class Bfloat16Model:
         own = self._body.layers[0].self_attn
         self._dim = own.head_dim
         self._n_kv_heads = own.k_proj.out_features // own.head_dim
-        self._cos_sin: tuple[Any, Any] = np.zeros((0, 0), np.uint16), np.zeros((0, 0), np.uint16)
+        self._rotary = RotaryTables(self._body.rotary_emb, torch.bfloat16)
         self._layers: list[_PackedLayer] = []
 
     def refresh(self) -> None:
@@ -78,7 +78,7 @@ class Bfloat16Model:
         """Implement `fused.Inference.decode`."""
         if not self._layers:
             self._pack()
-        kernels, cos_sin = self._kernels, self._rotary(used)
+        kernels, cos_sin = self._kernels, self._rotary.up_to(used)
         cells = np.arange(len(tokens)), positions.numpy()
         x: Tensor = self._body.embed_tokens(tokens)
         for index, layer in enumerate(self._layers):
@@ -107,14 +107,6 @@ class Bfloat16Model:
         """Return [R, heads * D] as an array [R, heads, D], normed per head if the layer does so."""
         normed = x if norm is None else self._normed(x.view(-1, self._dim), norm)
         return as_array(normed).reshape(len(x), -1, self._dim)
-
-    def _rotary(self, length: int) -> tuple[Any, Any]:
-        """Return rotary cosines and sines of at least the first `length` positions."""
-        if length > len(self._cos_sin[0]):
-            like = torch.zeros(1, 1, 1, dtype=torch.bfloat16)
-            cos, sin = self._body.rotary_emb(like, torch.arange(2 * length)[None])
-            self._cos_sin = as_array(cos[0].contiguous()), as_array(sin[0].contiguous())
-        return self._cos_sin
 
     def _pack(self) -> None:
         self._layers = [_layer(module) for module in self._body.layers]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from r1kit.model.cache import DecodeCache, KeyValues
+from r1kit.model.cache import DecodeCache, KeyValues, as_array
 from r1kit.model.kernels import (
     Array,
     ArrayPair,
@@ -50,6 +50,22 @@ def fits(model: Any) -> bool:
     return is_small and is_ours and model.model.rotary_emb.rope_type in STATIC_ROPE
 
 
+class RotaryTables:
+    """The rotary cosines and sines of a model as arrays, which grow with the positions."""
+
+    def __init__(self, rotary_emb: Any, dtype: torch.dtype) -> None:
+        self._rotary_emb = rotary_emb
+        self._like = torch.zeros(1, 1, 1, dtype=dtype)
+        self._cos_sin: tuple[Any, Any] = (), ()
+
+    def up_to(self, length: int) -> tuple[Any, Any]:
+        """Return cosines and sines [L, D] with L >= length."""
+        if length > len(self._cos_sin[0]):
+            cos, sin = self._rotary_emb(self._like, torch.arange(2 * length)[None])
+            self._cos_sin = as_array(cos[0].contiguous()), as_array(sin[0].contiguous())
+        return self._cos_sin
+
+
 class NumbaModel:
     """An `Inference` for a plain model (fused.py) that `fits`."""
 
@@ -58,14 +74,14 @@ class NumbaModel:
         self._at: tuple[int, ...] = ()
         """addresses of the parameters that the arrays view"""
         self._layers: list[_Layer] = []
-        self._cos_sin: ArrayPair = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        self._rotary = RotaryTables(model.model.rotary_emb, torch.float32)
 
     def decode(self, tokens: Tensor, positions: Tensor, cache: DecodeCache, used: int) -> Tensor:
         """Implement `fused.Inference.decode`."""
         self._rebind()
         kv = [cache.arrays(index, *self._heads) for index in range(len(self._layers))]
         cells = np.arange(len(tokens)), positions.numpy()
-        x = self._through(tokens.numpy(), kv, cells, self._rotary(used))
+        x = self._through(tokens.numpy(), kv, cells, self._rotary.up_to(used))
         logits = np.empty((len(x), len(self._head[0])), np.float32)
         unembed(x, self._norm, self._head, self._layers[0].eps, logits)
         return torch.from_numpy(logits)
@@ -93,7 +109,10 @@ class NumbaModel:
         *kv, last = (
             _allocate(end, self._heads, prefix.get(index)) for index in range(len(self._layers))
         )
-        cells, cos_sin = (np.zeros(len(ids), np.int64), np.arange(start, end)), self._rotary(end)
+        cells, cos_sin = (
+            (np.zeros(len(ids), np.int64), np.arange(start, end)),
+            self._rotary.up_to(end),
+        )
         x = self._through(np.array(ids), kv, cells, cos_sin)
         own = self._layers[-1]
         write_kv(x, own.parameters, cos_sin, last, cells, own.eps)  # its output is not used
@@ -101,14 +120,6 @@ class NumbaModel:
             index: (torch.from_numpy(keys[0]), torch.from_numpy(values[0]))
             for index, (keys, values) in enumerate([*kv, last])
         }
-
-    def _rotary(self, length: int) -> ArrayPair:
-        """Return rotary cosines and sines of at least the first `length` positions."""
-        if length > len(self._cos_sin[0]):
-            like = torch.zeros(1, 1, 1)
-            cos, sin = self._model.model.rotary_emb(like, torch.arange(2 * length)[None])
-            self._cos_sin = cos[0].contiguous().numpy(), sin[0].contiguous().numpy()
-        return self._cos_sin
 
     def _rebind(self) -> None:
         """Recreate the array views if the parameters have moved: not every update is in place."""
