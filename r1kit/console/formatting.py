@@ -34,12 +34,18 @@ def value_text(value: float | None, unit: str) -> str:
     if value is None or value != value:
         return "–"
     if unit == "percent":
-        return f"{100 * value:.1f} %"
+        return percent(value)
     if unit == "tokens":
         return f"{value:.1f}"
     if unit == "rate":
         return f"{value / 1000:.1f}k/s" if value >= 1000 else f"{value:.0f}/s"
     return f"{value:.2f}"
+
+
+def percent(share: float, stderr: float | None = None) -> str:
+    """Format a share: `61.2 ± 1.4 %`."""
+    error = "" if stderr is None else f" ± {100 * stderr:.1f}"
+    return f"{100 * share:.1f}{error} %"
 
 
 def sparkline(values: list[float], width: int) -> str:
@@ -64,7 +70,7 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     reasoning = evals.get("reasoning", {})
     rates = (("pass@1", "pass_at_1", reasoning), ("held-out accuracy", "accuracy", summary))
     parts = [
-        f"{name} {100 * result[key]:.1f} ± {100 * result.get('stderr', 0.0):.1f} %"
+        f"{name} {percent(result[key], result.get('stderr', 0.0))}"
         for name, key, result in rates
         if key in result
     ]
@@ -73,7 +79,7 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     if "mean_reflections" in reasoning:
         parts.append(f"{reasoning['mean_reflections']:.2f} reflections")
     if "general" in evals:
-        parts.append(f"general {100 * evals['general']['pass_at_1']:.1f} %")
+        parts.append(f"general {percent(evals['general']['pass_at_1'])}")
     if "wall_s" in summary:
         parts.append(duration(summary["wall_s"]))
     return " · ".join(parts) or "done"

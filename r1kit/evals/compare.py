@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.console.formatting import printable
+from r1kit.console.formatting import percent, printable
 from r1kit.errors import ConfigError
 from r1kit.evals.result import EvalRecord, names_of
 from r1kit.evals.scores import stderr
-from r1kit.evals.view import percent, print_table
+from r1kit.evals.view import print_table
 
 MAX_EXACT = 16
 """largest number of problems with a difference for which all signs are tried"""

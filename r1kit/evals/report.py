@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from r1kit.console.formatting import percent
 from r1kit.console.markdown_text import escape, fenced, table
 from r1kit.errors import failed_import
 from r1kit.evals.completion_log import LogKey
 from r1kit.evals.evaluate import MeasuredBenchmark
 from r1kit.evals.published import published
 from r1kit.evals.result import EvalRecord, protocol_line
-from r1kit.evals.view import HEAD, notes_of, percent, row_of
+from r1kit.evals.view import HEAD, notes_of, row_of
 from r1kit.files.atomic import replace_file
 from r1kit.types import Problem
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.console.formatting import duration, printable
+from r1kit.console.formatting import duration, percent, printable
 from r1kit.evals import measures
 from r1kit.evals.evaluate import MeasuredBenchmark
 from r1kit.evals.published import published
@@ -90,12 +90,6 @@ class EvalView:
 def _partial(measurement: MeasuredBenchmark) -> str:
     estimate = measures.estimate(problem.rate for problem in measurement.graded())
     return "–" if estimate is None else percent(estimate.value, estimate.stderr)
-
-
-def percent(value: float, stderr: float | None = None) -> str:
-    """Format a share: `61.2 ± 1.4 %`."""
-    error = "" if stderr is None else f" ± {100 * stderr:.1f}"
-    return f"{100 * value:.1f}{error} %"
 
 
 HEAD = (

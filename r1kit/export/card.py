@@ -16,6 +16,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData, hf_hub_download, try_to_load_from_cache
 
 from r1kit import __version__
+from r1kit.console.formatting import percent
 from r1kit.console.markdown_text import escape, fenced, table
 from r1kit.files.atomic import CARD, MARKER
 from r1kit.files.checksums import of_file
@@ -206,7 +207,7 @@ def _scores(facts: CardFacts) -> str:
     """Return the scores beside those of the base, or a sentence that there are none."""
     own, base = facts.results.get(facts.stage), facts.results.get(facts.lineage[0].stage)
     if own is not None and "accuracy" in own:
-        score = _percent(own["accuracy"], own.get("stderr"))
+        score = percent(own["accuracy"], own.get("stderr") or 0.0)
         return f"Right on {score} of {own.get('n', '?')} held-out examples (± one standard error)."
     evals = (own or {}).get("evals", {})
     if not evals:
@@ -233,11 +234,7 @@ _SAMPLING = ("temperature", "top_p", "max_tokens")
 def _score(result: Mapping[str, Any] | None) -> str:
     if result is None:
         return "–"
-    return _percent(result["pass_at_1"], result["stderr"])
-
-
-def _percent(value: float, stderr: float | None) -> str:
-    return f"{100 * value:.1f} ± {100 * (stderr or 0.0):.1f} %"
+    return percent(result["pass_at_1"], result["stderr"] or 0.0)
 
 
 def _prompt(facts: CardFacts) -> list[str]:

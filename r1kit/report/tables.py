@@ -12,6 +12,7 @@ from typing import Any
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
+from r1kit.console.formatting import percent
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.schemas import ForecastStage
 from r1kit.runs.stage_specs import is_main
@@ -195,7 +196,7 @@ def _rate(key: str, suffix: str = "") -> Callable[[Sequence[RunContents], str], 
 
     def cell(runs: Sequence[RunContents], name: str) -> str:
         rate = combine([measured(name + suffix, key)(run) for run in runs])
-        return f"{100 * rate.value:.1f} ± {100 * rate.stderr:.1f} %"
+        return percent(rate.value, rate.stderr)
 
     return cell
 
