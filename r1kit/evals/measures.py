@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from r1kit.evals.scores import Estimate, stderr
+from r1kit.evals.scores import Estimate, mean, stderr
 
 COUNTS = (
     "right", "wrong", "no_answer", "truncated", "context_truncated", "undecided", "grader_failed",
@@ -58,8 +58,7 @@ class GradedProblem:
     @property
     def rate(self) -> float | None:
         """The share of correct completions; None if none is decided."""
-        decided = self.decided
-        return statistics.fmean(bool(s.correct) for s in decided) if decided else None
+        return mean(bool(sample.correct) for sample in self.decided)
 
 
 def pass_at_k(n: int, n_correct: int, k: int) -> float:
@@ -87,7 +86,8 @@ def vote(samples: Sequence[GradedSample]) -> float:
 def estimate(values: Iterable[float | None]) -> Estimate | None:
     """Return the mean of the values and its standard error; None without any value."""
     listed = [value for value in values if value is not None]
-    return Estimate(statistics.fmean(listed), stderr(listed)) if listed else None
+    average = mean(listed)
+    return None if average is None else Estimate(average, stderr(listed))
 
 
 def resampling_stderr(problems: Sequence[GradedProblem]) -> float | None:
@@ -217,5 +217,4 @@ def _plain(text: str | None) -> str:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    listed = [value for value in values if value is not None]
-    return statistics.fmean(listed) if listed else None
+    return mean(value for value in values if value is not None)

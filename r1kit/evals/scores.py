@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from r1kit.rollouts.metrics import facts
 from r1kit.types import Group
+from r1kit.verify.language import WITHOUT_WORDS
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -26,8 +27,8 @@ MEASURES = {
     "truncated": "clipped",
 }
 """metric → the fact about a completion (rollouts/metrics.py) of which it is the mean"""
-WITHOUT_VALUES = {"language_consistency": 1.0}
-"""metric → its value if no problem has one: completions without words have no foreign ones"""
+WITHOUT_VALUES = {"language_consistency": WITHOUT_WORDS}
+"""metric → its value if no problem has one; all others are 0"""
 
 
 class Estimate(NamedTuple):

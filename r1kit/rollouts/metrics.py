@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1kit.renderers.thinking import readable_text, without_tags
 from r1kit.types import Group, Rollout
-from r1kit.verify.language import language_share
+from r1kit.verify.language import WITHOUT_WORDS, language_share
 from r1kit.verify.reflection import count_reflections
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
         "completions/clipped_ratio": sums["clipped"] / n,
         "entropy": -sums["logprobs"] / max(1.0, sums["tokens"]),
         "completions/mean_reflections": sums["reflections"] / n,
-        "language_consistency": consistency_of(sums["language"], sums["with_language"]),
+        "language_consistency": sums["language"] / sums["with_language"]
+        if sums["with_language"]
+        else WITHOUT_WORDS,
         "n_problems": sums["groups"],
         "n_completion_tokens": sums["tokens"],
         "n_prompt_tokens": sums["prompt_tokens"],
@@ -40,11 +42,6 @@ def describe(groups: Sequence[Group], ranks: Ranks) -> RolloutMetrics:
         if key.startswith("accuracy/"):
             metrics[key] = sums[key] / sums[key.replace("accuracy/", "n/")]
     return metrics
-
-
-def consistency_of(total: float, n: float) -> float:
-    """Return the mean language consistency; 1 if no completion has words, so none is foreign."""
-    return total / n if n else 1.0
 
 
 def _sums(groups: Sequence[Group]) -> RolloutMetrics:

@@ -41,6 +41,8 @@ _WORD = regex.compile(
     r"|(?P<other>[\p{L}--\p{Han}--\p{Hangul}--\p{Latin}--\p{Common}--\p{Greek}]++)",
     regex.VERSION1,
 )
+WITHOUT_WORDS = 1.0
+"""language consistency of texts without words: nothing in them is foreign"""
 LANGUAGES = ("en", "ko", "zh")
 
 
