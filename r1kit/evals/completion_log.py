@@ -88,7 +88,7 @@ class CompletionLog:
         """Raise RunError if a completion in the log was sampled with another prompt."""
         logged = {name: record["prompt"] for (name, _), record in self.completions.items()}
         for problem in problems:
-            if logged.get(problem.id, prompt_hash(problem)) != prompt_hash(problem):
+            if problem.id in logged and logged[problem.id] != prompt_hash(problem):
                 raise RunError(
                     f"{self.path} has completions of other data or prompts ({problem.id} has "
                     "changed); name another --out."

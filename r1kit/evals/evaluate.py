@@ -135,10 +135,6 @@ class MeasuredBenchmark:
             bool(verdict.get("grader_failed")),
         )
 
-    def close(self) -> None:
-        self.verdicts.close()
-        self.log.close()
-
 
 OnProgress = Callable[[Sequence[MeasuredBenchmark]], None]
 """callback after every result"""

@@ -32,7 +32,7 @@ WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What is measured, and the engine that samples from it."""
+    """The options that name the model to measure and the engine that samples from it."""
 
     model: str | None
     """a checkpoint, run, folder, GGUF file or hub id; a name on the server for an engine's URL"""

@@ -60,11 +60,6 @@ def chinese(reader: RowReader) -> RowReader:
     return _in_language(reader, "zh")
 
 
-def korean(reader: RowReader) -> RowReader:
-    """Return a reader whose questions are in Korean."""
-    return _in_language(reader, "ko")
-
-
 def kmmlu(row: JsonRow, name: str, number: str) -> Problem:
     """Read KMMLU, whose answers count from 1."""
     answer = row.get("answer")

@@ -43,7 +43,7 @@ _COMMENT = re.compile(r"^\s*(?:%|//|#(?!###)|<!--)|<!--|/\*|\*/|-->")
 
 @dataclass(frozen=True, slots=True)
 class MarkedClause:
-    """What follows a marker: `Answer: 5 cm.` is `MarkedClause("5 cm", 0, 12, "5 cm.")`."""
+    """The clause after a marker: `Answer: 5 cm.` is `MarkedClause("5 cm", 0, 12, "5 cm.")`."""
 
     text: str
     start: int

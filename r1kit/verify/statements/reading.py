@@ -51,7 +51,7 @@ _DENIED_TAIL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StatedAnswer:
-    """What a text states: `StatedAnswer("5 cm", "marker", "")`; None if nothing stands."""
+    """The answer of a text: `StatedAnswer("5 cm", "marker", "")`; the text is None without one."""
 
     text: str | None
     form: AnswerForm
