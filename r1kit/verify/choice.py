@@ -90,6 +90,12 @@ _ALONE = re.compile(
 _WRONG = re.compile(
     r"\b(?:incorrect|wrong|false|not (?:correct|right))\b|错误|不正确|不对|옳지|틀[리렸린]"
 )
+_OPTION_SAYS_NO = re.compile(
+    r"[)\]}*_$]*[.):：．、]\s*[*_]*No,\s(?!(?:wait|that|it|i|this|actually|sorry|hold|let|not|the"
+    rf"|(?-i:[{LETTERS}]))\b)[^\n]*",
+    re.IGNORECASE,
+)
+"""the text of an option that begins with "No": `C. No, all States are equal`"""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LETTERS_ONLY = re.compile(rf"{_OPEN}(?P<letters>[{LETTERS}]{{2,10}}){_CLOSE}$")
 _LABELLED = re.compile(rf"[\s*(\[]*(?P<letters>{_LETTER})[)*\]]*\s*[.):：．、]\s*[*_]*\S")
@@ -173,7 +179,10 @@ def find_statement(text: str, policy: GradingPolicy = STRICT) -> StatedLetters |
     statement = _strongest(tail)
     if statement is None:
         return None
-    if policy.can_be_taken_back and withdrawal(tail[statement.end :]) is not None:
+    rest = tail[statement.end :]
+    if (option := _OPTION_SAYS_NO.match(rest)) is not None:
+        rest = rest[option.end() :]
+    if policy.can_be_taken_back and withdrawal(rest) is not None:
         return None
     boxes = boxes_from_end(tail)
     is_cut_off = bool(boxes) and not boxes[0].content and boxes[0].start >= statement.end

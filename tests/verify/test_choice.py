@@ -75,6 +75,12 @@ STATED = {
     "The answer is A+": None,
     "(A) and (C)": "AC",
     "The answer is (A), not (B).": "A",
+    "Answer: C. No, all states are equal (article 2, para 1)": "C",
+    "Answer: C. No, wait. That is wrong.": None,
+    "Answer: C. No, the answer is B.": "B",
+    "Answer: C. No, that cannot be.": None,
+    "Answer: C. No, B.": None,
+    "Answer: C. No.": None,
 }
 
 

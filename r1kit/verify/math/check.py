@@ -87,6 +87,10 @@ def check_math(
     if len(extracted) > MAX_CHARS:
         return Verdict(False, excerpt, f"longer than {MAX_CHARS} characters")
     decision = _decision(gold_text, clean(extracted), pool, policy)
+    if reading.parts and not decision.same:
+        decisions = [_decision(gold_text, clean(part), pool, policy) for part in reading.parts]
+        if all(each.same for each in decisions):
+            decision = Decision(True, "equal in every box")
     stated = "" if reading.form == "box" else f" ({reading.form})"
     return Verdict(decision.same, excerpt, f"{decision.why}{stated}")
 

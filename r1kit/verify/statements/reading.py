@@ -59,6 +59,8 @@ class StatedAnswer:
     """why there is no text, as a phrase"""
     rest: str = ""
     """the text from a marked clause on: a formula may go beyond the end of its line"""
+    parts: tuple[str, ...] = ()
+    """contents of several boxes in one sentence, which `text` has as a list"""
 
 
 def read(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
@@ -93,40 +95,37 @@ def _last_box(boxes: list[Box], policy: GradingPolicy) -> Box | None:
 def _read_box(text: str, box: Box, policy: GradingPolicy) -> StatedAnswer:
     assert box.content is not None
     before, rest = text[max(0, box.start - 200) : box.start], text[box.end :][:MAX_TAIL_CHARS]
-    content: str | None = box.content
+    parts: tuple[str, ...] = (box.content,)
     if "box" in before and policy.boxes_in_a_sentence_are_a_list:
-        content = _joined(text, box)
-        if content is None:
+        parts = _boxes_of_a_sentence(text, box)
+        if not parts:
             return StatedAnswer(None, "box", "several boxes, in doubt")
+    answer = StatedAnswer(", ".join(parts), "box", "", parts=parts if len(parts) > 1 else ())
     if not policy.can_be_taken_back:
-        return StatedAnswer(content, "box", "")
+        return answer
     if _DENIED_BOX.search(before[-24:]):
         return StatedAnswer(None, "box", "the last box is denied")
     if (taken_back := withdrawal(rest)) is not None:
         return StatedAnswer(None, "box", f"taken back: {taken_back[:MAX_SHOWN_CHARS]!r}")
-    return StatedAnswer(content, "box", "")
+    return answer
 
 
-def _joined(text: str, last: Box) -> str | None:
-    """Return the boxes of the last box's sentence as a list; None if they are in doubt."""
+def _boxes_of_a_sentence(text: str, last: Box) -> tuple[str, ...]:
+    """Return the distinct boxes of the last box's sentence; none if they are in doubt."""
     contents, first = [last.content or ""], last
     for box in boxes_before(text, last.start):
         between = text[box.end : first.start]
-        if is_doubtful(between):
-            return None
+        if is_doubtful(between) and box.content != last.content:
+            return ()
         if _SENTENCE_END.search(between) or not _joins(between):
             break
         contents.insert(0, box.content or "")
         first = box
-    if len(contents) == 1:
-        return contents[0]
-    ends = [
-        end.end() for end in _SENTENCE_END.finditer(text, max(0, first.start - 200), first.start)
-    ]
-    sentence = text[ends[-1] if ends else max(0, first.start - 200) : first.start]
-    if is_doubtful(sentence):
-        return None
-    return ", ".join(dict.fromkeys(contents))
+    start = max(0, first.start - 200)
+    ends = [end.end() for end in _SENTENCE_END.finditer(text, start, first.start)]
+    if len(contents) > 1 and is_doubtful(text[ends[-1] if ends else start : first.start]):
+        return ()
+    return tuple(dict.fromkeys(contents))
 
 
 def _joins(between: str) -> bool:
