@@ -59,7 +59,7 @@ CASES = (
     Case("1m", {}, {"n_problems": 32, "n_completions": 16, "max_tokens": 160}),
     Case("12m", {**LLAMA, "hidden": 320, "intermediate": 896, "n_layers": 8}, {}),
     Case("12m-kl", {**LLAMA, "hidden": 320, "intermediate": 896, "n_layers": 8},
-         {"kl_beta": 0.01, "updates_per_step": 2, "max_tokens": 160}),
+         {"beta": 0.01, "updates_per_step": 2, "max_tokens": 160}),
     Case("50m-2", {**LLAMA, "hidden": 640, "intermediate": 1792, "n_layers": 10},
          {"optim": {"optimizer": "muon"}}, {"n_processes": 2, "micro_batch_tokens": 1024}),
     Case("50m-long", {**LLAMA, "hidden": 640, "intermediate": 1792, "n_layers": 10},

@@ -104,7 +104,7 @@ def step(ranks: Ranks, answers: int, work: Work) -> None:
         n_problems=len(work.questions),
         n_completions=work.n_completions,
         max_tokens=work.max_tokens,
-        loss="dapo",
+        loss_type="dapo",
         optim=RLOptimConfig(lr=work.lr),
     )
     optimizers = make_optimizers(policy.trainable(), config.optim)

@@ -224,7 +224,7 @@ def contenders(model: Path, before: Path | None = None) -> list[Server]:
     """Return all installed servers in the order of their turns, each started as its users do."""
     ports = iter(free_ports(6))
     # -P: import the package of that environment, not the one in the working directory.
-    serve = ["-P", "-m", "r1kit", "serve", str(model), "--max-rows", "64"]
+    serve = ["-P", "-m", "r1kit", "serve", str(model), "--max-num-seqs", "64"]
     ours = [sys.executable, *serve]
     peer = [str(rl_step.PEER_PYTHON), "-c", TRANSFORMERS, "serve", str(model)]
     peer += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]

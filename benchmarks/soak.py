@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--disconnects", type=int, default=1000)
     parser.add_argument("--requests", type=int, default=10_000)
     asked = parser.parse_args()
-    options = ["--max-rows", "64", "--max-waiting", "512"]
+    options = ["--max-num-seqs", "64", "--max-waiting", "512"]
     with serving(["serve", asked.model, *options]) as server:
         model = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
         work = load_test.LoadRequest(f"{server.url}/v1", model, max_tokens=MAX_TOKENS)

@@ -89,8 +89,8 @@ def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[
         "zero": {
             "max_tokens": max_tokens or MAX_TOKENS,
             "updates_per_step": 2,
-            "loss": "dapo",
-            "clip_high": 0.28,
+            "loss_type": "dapo",
+            "epsilon_high": 0.28,
         },
         "eval": {"temperature": 0.6, "top_p": 0.95, "max_tokens": max_tokens or MAX_TOKENS},
         "compute": {},
@@ -178,8 +178,8 @@ n_problems = {zero.n_problems}
 n_completions = {zero.n_completions}
 max_tokens = {zero.max_tokens}
 updates_per_step = {zero.updates_per_step}
-loss = "{zero.loss}"
-clip_high = {zero.clip_high}
+loss_type = "{zero.loss_type}"
+epsilon_high = {zero.epsilon_high}
 optim = {{ lr = {zero.optim.lr} }} # lower it if the reward falls
 
 [eval]

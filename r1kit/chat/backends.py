@@ -67,7 +67,7 @@ class LocalBackend:
         self.tokenizer = tokenizer
         self._renderer = renderer_of(tokenizer)
         self._close_ids = tuple(self._renderer.end_thinking_ids())
-        self._new_engine = partial(LocalEngine, model, tokenizer, max_rows=1)
+        self._new_engine = partial(LocalEngine, model, tokenizer, max_num_seqs=1)
         self.engine = self._new_engine()
 
     @classmethod

@@ -107,7 +107,7 @@ def sample(
     api_key: Annotated[
         str | None, typer.Option(envvar="R1_TEACHER_KEY", help="API key of the server.")
     ] = None,
-    max_rows: Annotated[
+    max_num_seqs: Annotated[
         int, typer.Option(min=1, help="Completions that a local model samples at once.")
     ] = 64,
 ) -> None:
@@ -129,7 +129,7 @@ def sample(
             count=count,
             split="train" if split == "train" else "held_out",
             benchmarks=benchmark or [],
-            max_rows=max_rows,
+            max_num_seqs=max_num_seqs,
         )
         sampling.run(model_or_url, options, model, api_key, console)
 

@@ -100,6 +100,7 @@ EngineKey = Annotated[
     typer.Option(envvar="R1_ENGINE_KEY", help="For --engine URL: API key of that server."),
 ]
 GPUs = Annotated[int, typer.Option(min=1, help="For --engine vllm: number of GPUs per model.")]
+MaxNumSeqs = Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")]
 MaxModelLen = Annotated[
     int | None,
     typer.Option(min=1, help="For --engine vllm: maximum tokens of prompt and completion."),
@@ -147,7 +148,7 @@ def serve(
     enforce_eager: EnforceEager = False,
     vllm_args: VllmOptions = "",
     api_profile: Profile = "r1kit",
-    max_rows: Annotated[int, typer.Option(min=1, help="Maximum completions sampled at once.")] = 32,
+    max_num_seqs: MaxNumSeqs = 32,
     max_waiting: Annotated[int, typer.Option(min=8, help="Maximum queued completions.")] = 256,
     prefix_tokens: Annotated[
         int, typer.Option(min=0, help="Size of the prefix cache in tokens; 0 turns it off.")
@@ -184,7 +185,7 @@ def serve(
         from r1kit.serve.limits import ServeLimits
 
         limits = ServeLimits(
-            max_rows, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
+            max_num_seqs, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
         )
         flags = VllmFlags(tensor_parallel_size, max_model_len, enforce_eager, vllm_args)
         server.run(

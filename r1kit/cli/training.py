@@ -27,7 +27,7 @@ Examples:
 
   r1 run tiny --from reasoning --set reasoning.n_steps=60
 
-  r1 run tiny --set zero.n_steps=50 --set zero.loss=dapo --track tensorboard
+  r1 run tiny --set zero.n_steps=50 --set zero.loss_type=dapo --track tensorboard
 
 An existing run goes on where it stopped: give the same command again.
 """

@@ -45,10 +45,20 @@ _REQUIREMENTS = {
 """maps pydantic's error type to what the key needs"""
 RENAMED = {
     "bench": "eval",
-    "compute.max_rows": "sampler.max_rows",
+    "compute.max_rows": "sampler.max_num_seqs",
     "eval.samples": "eval.n_completions",
 }
 """maps a section or key of earlier recipes to its name now"""
+RENAMED_IN_ANY_SECTION = {
+    "clip_high": "epsilon_high",
+    "clip_low": "epsilon",
+    "kl_beta": "beta",
+    "loss": "loss_type",
+    "max_rows": "max_num_seqs",
+    "reference_every": "ref_model_sync_steps",
+    "truncated": "mask_truncated_completions",
+}
+"""the same for a key of several sections; the names now are those of TRL and vLLM"""
 
 KeyPath = tuple[int | str, ...]
 
@@ -142,6 +152,9 @@ def _nearest(path: KeyPath, model: type[BaseModel]) -> str:
     if (name := RENAMED.get(_key(path))) is not None:
         return f"(it is called {name!r} now)"
     owner = _owner(path, model)
+    renamed = RENAMED_IN_ANY_SECTION.get(str(path[-1]))
+    if owner is not None and renamed in owner.model_fields:
+        return f"(it is called {renamed!r} now)"
     keys = sorted(owner.model_fields) if owner is not None else []
     close = difflib.get_close_matches(str(path[-1]), keys, n=1)
     return f"(did you mean {close[0]!r}?)" if close else f"(known keys: {', '.join(keys)})"

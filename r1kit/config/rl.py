@@ -10,7 +10,7 @@ from r1kit.config.optim import RLOptimConfig
 from r1kit.config.strict import Name, StrictModel
 
 KLEstimator = Literal["k3", "unbiased"]
-LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+LossType = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 
 
 class RewardConfig(StrictModel):
@@ -46,25 +46,25 @@ class RLConfig(StrictModel):
     """sampling temperature; the learner scores tokens at the same temperature"""
     updates_per_step: int = Field(1, ge=1)
     """optimizer updates per rollout phase (R1: 16); the groups are split over them"""
-    loss: LossName = "grpo"
+    loss_type: LossType = "grpo"
     """loss of a token and how tokens are averaged; docs/zero.md has the formulas"""
-    clip_low: float = Field(0.2, gt=0)
-    """the ratio is clipped below at 1 - clip_low; 1 or more never clips"""
-    clip_high: float = Field(0.2, gt=0)
-    """the ratio is clipped to [1 - clip_low, 1 + clip_high]"""
-    kl_beta: float = Field(0.0, ge=0)
+    epsilon: float = Field(0.2, gt=0)
+    """the ratio is clipped below at 1 - epsilon; 1 or more never clips"""
+    epsilon_high: float | None = Field(None, gt=0)
+    """the ratio is clipped above at 1 + epsilon_high; none: the same as epsilon"""
+    beta: float = Field(0.0, ge=0)
     """weight of the KL term in the loss; 0 keeps no reference model"""
     kl_estimator: KLEstimator = "k3"
     """KL term: k3, as in R1, whose gradient is not that of the KL; or unbiased, which is k3 times
     the ratio of the policies (DeepSeek-V3.2)"""
-    reference_every: int = Field(400, ge=1)
+    ref_model_sync_steps: int = Field(400, ge=1)
     """number of steps after which the reference is replaced by the current policy"""
     dynamic_sampling: bool = False
     """DAPO: sample more problems until N groups are mixed (neither all right nor all wrong)"""
     dynamic_rounds: int = Field(3, ge=1)
     """maximum number of sampling rounds per step; then the step uses the groups it has"""
-    truncated: Literal["keep", "mask"] = "keep"
-    """completions cut at max_tokens: keep them with their reward, or mask them out of the loss"""
+    mask_truncated_completions: bool = False
+    """leave completions that were cut at max_tokens out of the loss; else their reward counts"""
     overlong_buffer: int = Field(0, ge=0)
     """DAPO: tokens before max_tokens over which a length penalty grows to -1; 0 is off"""
     optim: RLOptimConfig = RLOptimConfig()

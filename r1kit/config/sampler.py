@@ -15,5 +15,5 @@ class SamplerConfig(StrictModel):
 
     kind: Literal["local"] = "local"
     """local: r1kit's own engine, which runs the model in training itself"""
-    max_rows: int = Field(512, ge=1)
+    max_num_seqs: int = Field(512, ge=1)
     """maximum number of completions sampled at once in one process"""

@@ -129,14 +129,14 @@ def entropy_gone(stage: StageRun) -> Finding | None:
     if start is None or now is None or is_short or now > min(0.1 * start, 0.05):
         return None
     settings = stage.settings
-    is_narrow = (settings.get("clip_high") or 0.2) < 0.28
+    is_narrow = (settings.get("epsilon_high") or settings.get("epsilon") or 0.2) < 0.28
     return stage.finding(
         "warning",
         "Nothing left to explore",
         f"Entropy fell from {start:.3f} to {now:.3f} nats per token.",
         "The policy writes one completion with certainty; groups become equal, learning stops.",
         advice(
-            f"raise {settings.name('clip_high')} to 0.28" if is_narrow else "",
+            f"raise {settings.name('epsilon_high')} to 0.28" if is_narrow else "",
             f"lower {settings.shown('optim.lr')}",
             f"stop earlier ({settings.name('n_steps')})",
         ),
@@ -174,8 +174,8 @@ def length_without_gain(stage: StageRun) -> Finding | None:
     if before is None or now is None or now < 1.5 * before or gain > 0.02:
         return None
     settings = stage.settings
-    is_biased = settings.get("loss") not in ("dr_grpo", "dapo")
-    loss = f'set {settings.name("loss")} = "dr_grpo" or "dapo"' if is_biased else ""
+    is_biased = settings.get("loss_type") not in ("dr_grpo", "dapo")
+    loss = f'set {settings.name("loss_type")} = "dr_grpo" or "dapo"' if is_biased else ""
     return stage.finding(
         "warning",
         "Length runs away",

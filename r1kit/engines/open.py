@@ -47,5 +47,5 @@ def open_sampler(policy: Policy, config: SamplerConfig) -> Iterator[PolicySample
     """Open a sampler of the policy, as the recipe configures it; leaving the block closes it."""
     match config.kind:
         case "local":
-            engine = LocalEngine(policy.module, policy.tokenizer, max_rows=config.max_rows)
+            engine = LocalEngine(policy.module, policy.tokenizer, max_num_seqs=config.max_num_seqs)
             yield PolicySampler(engine, SharedWeights(engine))

@@ -123,7 +123,7 @@ def _local(
         policy = Policy.load(location, device)
         rows = options.concurrency
         engine = LocalEngine(
-            policy.module, policy.tokenizer, max_rows=rows, prefix_tokens=PREFIX_TOKENS
+            policy.module, policy.tokenizer, max_num_seqs=rows, prefix_tokens=PREFIX_TOKENS
         )
         # Twice the slots: a slot that becomes free finds its next prompt waiting.
         source = EngineSource(
@@ -158,7 +158,7 @@ def _on_vllm(
     with console.status("vLLM is starting ...") as status:
         server = vllm_server(
             location, "eval", tokenizer, vocab_size=vocab_size, eos_ids=eos_ids,
-            flags=options.flags, max_rows=options.concurrency,
+            flags=options.flags, max_num_seqs=options.concurrency,
             on_output=lambda line: status.update(escape(f"vLLM: {line[-90:]}")),
         )  # fmt: skip
         try:

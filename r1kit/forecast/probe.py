@@ -308,7 +308,7 @@ def _decoding(
 
 def _decode(ranks: Ranks, model: PreTrainedModel, rows: int, context: int) -> float:
     """Time a decoding step of the engine itself, with `rows` different completions."""
-    engine = LocalEngine(model, None, max_rows=rows, eos_ids=(), decode_text=False)
+    engine = LocalEngine(model, None, max_num_seqs=rows, eos_ids=(), decode_text=False)
     prompt = [index % 50 for index in range(context)]
     n_left = (engine.max_positions or MAX_DECODED + context) - context
     state = engine.submit(Request(prompt, rows, SamplingParams(min(MAX_DECODED, n_left)), 0))

@@ -151,7 +151,7 @@ def _request(
         optim=OptimConfig(optimizer=rl.optim.optimizer),
         questions=list(questions),
         languages=recipe.languages,
-        rows=min(recipe.sampler.max_rows, math.ceil(n_parallel / 2)),
+        rows=min(recipe.sampler.max_num_seqs, math.ceil(n_parallel / 2)),
         length=rl.max_tokens,
         at_most=recipe.zero.n_problems,
         is_timed=is_timed,
@@ -178,7 +178,7 @@ def _facts(
         rl = _main_rl(recipe)
         rows = math.ceil(rl.n_problems * rl.n_completions / _n_stated(recipe, gpus))
         timings = estimated(
-            measured.shape, gpus, precision(recipe), min(recipe.sampler.max_rows, rows),
+            measured.shape, gpus, precision(recipe), min(recipe.sampler.max_num_seqs, rows),
             prompts.mean + rl.max_tokens,
         )  # fmt: skip
     if gpus is not None or measured.device_memory is not None:

@@ -66,13 +66,13 @@ def sufficient_gpu(forecast: Forecast) -> str | None:
 
 def _candidates(recipe: Recipe) -> Iterator[list[RecipeChange]]:
     """Yield the kinds of change in their order, each with its settings from mild to strong."""
-    tokens, rows = recipe.compute.micro_batch_tokens, recipe.sampler.max_rows
+    tokens, rows = recipe.compute.micro_batch_tokens, recipe.sampler.max_num_seqs
     yield [{"compute": {"micro_batch_tokens": n}} for n in _halves(tokens, SMALLEST_BATCH)]
     if not recipe.compute.gradient_checkpointing:
         yield [{"compute": {"gradient_checkpointing": True}}]
     if recipe.lora is None:
         yield [{"lora": {"r": 16}}]
-    yield [{"sampler": {"max_rows": n}} for n in _halves(rows, FEWEST_ROWS)]
+    yield [{"sampler": {"max_num_seqs": n}} for n in _halves(rows, FEWEST_ROWS)]
     if recipe.compute.dtype == "float32":
         yield [{"compute": {"dtype": "bfloat16"}}]
     if recipe.compute.n_processes != 1:

@@ -99,7 +99,7 @@ def _sampled_s(
     A completion has at most `most` tokens.
     """
     per_process = max(1, round(n_completions / setting.n_processes))
-    rows = min(setting.recipe.sampler.max_rows, per_process)
+    rows = min(setting.recipe.sampler.max_num_seqs, per_process)
     prefill = n_prompts / setting.n_processes * facts.prompts.mean * facts.timings.prefill_token
     decoding = sampling_seconds(
         facts.timings, per_process, setting.length(most), most, rows, facts.prompts.mean
@@ -200,7 +200,7 @@ def _reinforce(
     n_sampled = config.n_problems * config.n_completions
     rows, sample_s = _sampled_s(facts, setting, config.n_problems, n_sampled, config.max_tokens)
     weights = memory.weights(facts.shape, model.precision)
-    has_reference, uses_muon = config.kl_beta > 0, config.optim.optimizer == "muon"
+    has_reference, uses_muon = config.beta > 0, config.optim.optimizer == "muon"
     engine = model.sampler(rows, facts.prompts.longest + config.max_tokens)
     reference = model.n_trained * model.precision.weight * has_reference  # adapters share the rest
     others = {"reference": reference, "judges": weights * n_judges}

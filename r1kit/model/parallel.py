@@ -196,7 +196,7 @@ class _OtherRanks:
             message = (
                 f"Rank {rank} has ended{child.how()}; was it killed, or is the memory used up? "
                 "The same command resumes the run from its last checkpoint; with half of "
-                "compute.micro_batch_tokens and sampler.max_rows it needs less memory."
+                "compute.micro_batch_tokens and sampler.max_num_seqs it needs less memory."
             )
             return _Report("ComputeError", message, "", is_echo=False)
 

@@ -72,7 +72,7 @@ class SampleOptions:
     split: Split
     benchmarks: Sequence[str]
     """NAME=FILE.jsonl"""
-    max_rows: int
+    max_num_seqs: int
     """maximum number of completions that a local model samples at once"""
 
 
@@ -191,8 +191,11 @@ def from_checkpoint(
         return collect_rollouts(attempts, rubric, part)
 
     # A chunk is twice the batch size: slots stay busy, and a kill loses little.
-    chunk = max(8, 2 * options.max_rows // options.n)
-    with open_sampler(policy, config.SamplerConfig(max_rows=options.max_rows)) as (sampler, _):
+    chunk = max(8, 2 * options.max_num_seqs // options.n)
+    with open_sampler(policy, config.SamplerConfig(max_num_seqs=options.max_num_seqs)) as (
+        sampler,
+        _,
+    ):
         attempts = AttemptSampler(sampler, renderer, options.n, sampling, options.seed)
         yield SamplingRun(str(location), sample, chunk, True, renderer.parse)
 

@@ -11,7 +11,7 @@ from r1kit.types import Group, Rollout, Trajectory
 def group_trajectories(group: Group, config: RLConfig) -> list[Trajectory]:
     """Convert a group to trajectories: each completion is compared with the mean of the group."""
     rewards = [rollout.reward.total for rollout in group.rollouts]
-    advantages = group_advantages(rewards, LOSSES[config.loss].scale_rewards)
+    advantages = group_advantages(rewards, LOSSES[config.loss_type].scale_rewards)
     return [
         trajectory(rollout, advantage, is_masked=_is_masked(rollout, config))
         for rollout, advantage in zip(group.rollouts, advantages, strict=True)
@@ -31,4 +31,4 @@ def trajectory(rollout: Rollout, advantage: float, is_masked: bool) -> Trajector
 
 
 def _is_masked(rollout: Rollout, config: RLConfig) -> bool:
-    return config.truncated == "mask" and rollout.completion.finish == "length"
+    return config.mask_truncated_completions and rollout.completion.finish == "length"

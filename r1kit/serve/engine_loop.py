@@ -171,7 +171,7 @@ class EngineLoop:
         """
         if self.is_dead:
             raise ApiError(503, _DEAD_MESSAGE, headers={"Retry-After": "30"})
-        capacity = self._limits.max_rows + self._limits.max_waiting
+        capacity = self._limits.max_num_seqs + self._limits.max_waiting
         if sum(generation.n_open for generation in self.live) + self._n_reserved + n > capacity:
             raise busy("The server has as many requests as it can hold; ask again later.")
         self._n_reserved += n

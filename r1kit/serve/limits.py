@@ -31,7 +31,7 @@ ANSWER_SHARE = 4
 class ServeLimits:
     """The limits of one server, shared by all of its clients."""
 
-    max_rows: int = 32
+    max_num_seqs: int = 32
     """number of completions sampled at once, per model"""
     max_waiting: int = 256
     """number of completions waiting for a slot, per model; more are refused with 429"""

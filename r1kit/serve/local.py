@@ -50,7 +50,7 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
         openings: list[EngineProcess] = []
         for folder in folders.values():  # they load while this process imports
             openings.append(
-                EngineProcess(EngineConfig(folder, limits.max_rows, limits.prefix_tokens))
+                EngineProcess(EngineConfig(folder, limits.max_num_seqs, limits.prefix_tokens))
             )
             stack.callback(openings[-1].close)
         with gc_paused_imports():

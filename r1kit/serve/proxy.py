@@ -95,7 +95,7 @@ class ProxyModel:
 
     async def _begin(self, path: str, body: Json, n: int, form: ResponseForm) -> ResponseStream:
         limits, live = self._limits, self.stats.live
-        if sum(relay.n for relay in live) + n > limits.max_rows + limits.max_waiting:
+        if sum(relay.n for relay in live) + n > limits.max_num_seqs + limits.max_waiting:
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}

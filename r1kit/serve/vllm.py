@@ -38,7 +38,7 @@ def open_vllm(
     with console.status("vLLM is starting ...") as status:
         vllm = vllm_server(
             model, name, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids, flags=flags,
-            max_rows=limits.max_rows,
+            max_num_seqs=limits.max_num_seqs,
             on_output=lambda line: status.update(escape(f"vLLM: {line[-90:]}")),
         )  # fmt: skip
         try:

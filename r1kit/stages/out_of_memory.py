@@ -40,13 +40,13 @@ def explaining_out_of_memory(recipe: Recipe, stage: str, n_processes: int) -> It
 
 def smaller_settings(recipe: Recipe, n_processes: int, while_sampling: bool) -> list[str]:
     """Return settings that need less memory than those of the recipe, the mildest first."""
-    compute, rows = recipe.compute, recipe.sampler.max_rows
+    compute, rows = recipe.compute, recipe.sampler.max_num_seqs
     learner = [
         f"compute.micro_batch_tokens = {compute.micro_batch_tokens // 2}"
         * (compute.micro_batch_tokens >= 2 * FEWEST_TOKENS),
         "compute.gradient_checkpointing = true" * (not compute.gradient_checkpointing),
     ]
-    sampler = [f"sampler.max_rows = {rows // 2}" * (rows >= 2 * FEWEST_ROWS)]
+    sampler = [f"sampler.max_num_seqs = {rows // 2}" * (rows >= 2 * FEWEST_ROWS)]
     both = ["compute.n_processes = 1" * (n_processes > 1 and not torch.cuda.is_available())]
     if recipe.lora is None:
         both.append("lora.r = 16 (a new run, which trains adapters)")

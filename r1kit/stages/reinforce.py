@@ -84,7 +84,7 @@ def run(
     context.started(
         stage,
         config.n_steps,
-        f"{config.loss}, {config.n_problems} x {config.n_completions} per step",
+        f"{config.loss_type}, {config.n_problems} x {config.n_completions} per step",
     )
     renderer = renderer_of(policy.tokenizer)
     with context.open_sampler(policy) as (sampler, weight_sync):

@@ -9,10 +9,10 @@ of the update, over all micro-batches and processes. The loss is then a plain su
 weight).sum()`, and gradients add up: nothing depends on the micro-batch size, the order of
 completions or the number of processes.
 
-Counting. A completion of length 0 (no scored token: masked out by `truncated = "mask"`) is absent:
-it has no weight, and counts neither as a completion nor as tokens. A completion of advantage 0 is a
-real sample and counts as both, although its gradient is exactly 0 (without a KL term its forward
-pass may be skipped).
+Counting. A completion of length 0 (no scored token: left out by `mask_truncated_completions`) is
+absent: it has no weight, and counts neither as a completion nor as tokens. A completion of
+advantage 0 is a real sample and counts as both, although its gradient is exactly 0 (without a KL
+term its forward pass may be skipped).
 
 Departures: log-ratios are clamped to ±20 before `exp`; a token beyond that gives no gradient
 through its ratio.
@@ -27,7 +27,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from r1kit.config import KLEstimator, LossName
+from r1kit.config import KLEstimator, LossType
 from r1kit.train.advantage import ScaleRewards
 
 MAX_LOG_RATIO = 20.0
@@ -50,8 +50,8 @@ class TokenLoss(Protocol):
         advantages: Tensor,
         sequence_ids: Tensor,
         n_sequences: int,
-        clip_low: float,
-        clip_high: float,
+        epsilon: float,
+        epsilon_high: float,
     ) -> tuple[Tensor, Stats]:
         """Take float arrays [S]; `sequence_ids` [S] are in 0..n_sequences-1."""
 
@@ -75,11 +75,11 @@ def ppo_loss(
     advantages: Tensor,
     sequence_ids: Tensor,
     n_sequences: int,
-    clip_low: float,
-    clip_high: float,
+    epsilon: float,
+    epsilon_high: float,
 ) -> tuple[Tensor, Stats]:
     """Compute PPO's clipped surrogate with one ratio per token; ignores `sequence_ids`."""
-    return _clipped_surrogate(_ratio(logprobs - old_logprobs), advantages, clip_low, clip_high)
+    return _clipped_surrogate(_ratio(logprobs - old_logprobs), advantages, epsilon, epsilon_high)
 
 
 def gspo_loss(
@@ -88,8 +88,8 @@ def gspo_loss(
     advantages: Tensor,
     sequence_ids: Tensor,
     n_sequences: int,
-    clip_low: float,
-    clip_high: float,
+    epsilon: float,
+    epsilon_high: float,
 ) -> tuple[Tensor, Stats]:
     """Compute the same surrogate with one ratio per completion, the geometric mean over tokens.
 
@@ -101,7 +101,7 @@ def gspo_loss(
     means = sums / torch.bincount(sequence_ids, minlength=n_sequences)
     own_gradient = logprobs - logprobs.detach()
     return _clipped_surrogate(
-        _ratio(means[sequence_ids] + own_gradient), advantages, clip_low, clip_high
+        _ratio(means[sequence_ids] + own_gradient), advantages, epsilon, epsilon_high
     )
 
 
@@ -111,15 +111,15 @@ def cispo_loss(
     advantages: Tensor,
     sequence_ids: Tensor,
     n_sequences: int,
-    clip_low: float,
-    clip_high: float,
+    epsilon: float,
+    epsilon_high: float,
 ) -> tuple[Tensor, Stats]:
     """Compute REINFORCE with a clipped importance weight, so that every token keeps a gradient.
 
     Ignores `sequence_ids` and `n_sequences`.
     """
     ratio = _ratio(logprobs - old_logprobs).detach()
-    low, high = 1 - clip_low, 1 + clip_high
+    low, high = 1 - epsilon, 1 + epsilon_high
     stats = {"clipped_low": (ratio < low).sum(), "clipped_high": (ratio > high).sum()}
     return -ratio.clamp(low, high) * advantages * logprobs, stats
 
@@ -164,7 +164,7 @@ def constant_length(lengths: Sequence[int], max_tokens: int) -> list[float]:
     return [1 / (n_sequences * max_tokens) if length else 0.0 for length in lengths]
 
 
-LOSSES: dict[LossName, LossSpec] = {
+LOSSES: dict[LossType, LossSpec] = {
     "grpo": LossSpec(ppo_loss, sequence_mean, "std"),
     "dr_grpo": LossSpec(ppo_loss, constant_length, "none"),
     "dapo": LossSpec(ppo_loss, token_mean, "std"),
@@ -178,10 +178,10 @@ def _ratio(log_ratio: Tensor) -> Tensor:
 
 
 def _clipped_surrogate(
-    ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float
+    ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float
 ) -> tuple[Tensor, Stats]:
     """Return -min(ratio * A, clip(ratio) * A): leaving the trust region is never rewarded."""
-    low, high = 1 - clip_low, 1 + clip_high
+    low, high = 1 - epsilon, 1 + epsilon_high
     stats = {
         "clipped_low": ((ratio < low) & (advantages < 0)).sum(),
         "clipped_high": ((ratio > high) & (advantages > 0)).sum(),

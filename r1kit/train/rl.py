@@ -12,8 +12,8 @@ Departures from the R1 paper:
   `sampling/sampling_logp_difference` is their distance from the learner's before the first update.
 - completions whose advantage is exactly 0 are not passed through the model if there is no KL term:
   their gradient is exactly 0. They still count in every average.
-- the reference of the KL term is refreshed every `reference_every` steps, as in R1; with
-  `kl_beta = 0` there is none.
+- the reference of the KL term is refreshed every `ref_model_sync_steps` steps, as in R1; with
+  `beta = 0` there is none.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Learner:
     micro_batch_tokens: int
 
     def __post_init__(self) -> None:
-        if self.config.kl_beta and not self.policy.has_reference:
+        if self.config.beta and not self.policy.has_reference:
             self.policy.refresh_reference()
 
 
@@ -99,7 +99,7 @@ def reinforce(
         state.step, state.cursor = state.step + 1, collected.cursor
         publish(state.step)
         published = time.perf_counter()
-        if learner.policy.has_reference and state.step % config.reference_every == 0:
+        if learner.policy.has_reference and state.step % config.ref_model_sync_steps == 0:
             learner.policy.refresh_reference()
             metrics["time/reference_s"] = time.perf_counter() - published
         metrics |= collected.metrics | {
@@ -136,12 +136,10 @@ def update(
     is_first: bool,
 ) -> None:
     """Make one optimizer step on this rank's share of the trajectories."""
-    config, loss_spec = learner.config, LOSSES[learner.config.loss]
+    config, loss_spec = learner.config, LOSSES[learner.config.loss_type]
     weights = _weights(trajectories, config, learner.ranks)
     learned_from = [
-        pair
-        for pair in zip(trajectories, weights, strict=True)
-        if pair[0].advantage or config.kl_beta
+        pair for pair in zip(trajectories, weights, strict=True) if pair[0].advantage or config.beta
     ]
     batches = pack(
         [trajectory for trajectory, _ in learned_from],
@@ -159,13 +157,13 @@ def update(
             batch.advantages,
             batch.sequence_ids,
             len(batch.lengths),
-            config.clip_low,
-            config.clip_high,
+            config.epsilon,
+            config.epsilon if config.epsilon_high is None else config.epsilon_high,
         )
         if learner.policy.has_reference:
             ref_logprobs = learner.policy.reference_logprobs(*scored)
             kl = kl_term(config.kl_estimator, logprobs, ref_logprobs, batch.old_logprobs)
-            token_loss = token_loss + config.kl_beta * kl
+            token_loss = token_loss + config.beta * kl
             totals.add("kl", kl.detach())
         loss = (token_loss * batch.weights).sum()
         loss.backward()
@@ -178,7 +176,7 @@ def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks)
     """Return the token weight of each of this rank's trajectories, computed over all ranks."""
     lengths = ranks.gather([sum(trajectory.loss_mask) for trajectory in trajectories])
     all_lengths = [length for part in lengths for length in part]
-    weights = LOSSES[config.loss].aggregation(all_lengths, config.max_tokens)
+    weights = LOSSES[config.loss_type].aggregation(all_lengths, config.max_tokens)
     start = sum(len(part) for part in lengths[: ranks.rank])
     return weights[start : start + len(trajectories)]
 

@@ -155,7 +155,7 @@ def test_a_mistake_is_told_in_a_sentence(line: str, code: int, expected: str) ->
 
 def test_a_run_of_quite_another_recipe_does_not_list_all_its_keys() -> None:
     changes = [f"--set zero.{key}" for key in ("n_steps=7", "n_problems=7", "n_completions=7",
-               "max_tokens=7", "temperature=0.7", "kl_beta=1")]  # fmt: skip
+               "max_tokens=7", "temperature=0.7", "beta=1")]  # fmt: skip
     more = "--set base.tokens=9 --set eval.n_problems=3"
     answer = r1(f"run ok.toml {' '.join(changes)} {more}")
     assert answer.exit_code == 4

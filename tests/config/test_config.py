@@ -28,11 +28,11 @@ def refused(tmp_path: Path, text: str, overrides: list[str] | None = None) -> st
 def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
     recipe = load(
         write(tmp_path, MINIMAL),
-        ["zero.n_steps=7", "zero.optim.lr=3e-4", "zero.loss=dapo", 'languages=["ko"]'],
+        ["zero.n_steps=7", "zero.optim.lr=3e-4", "zero.loss_type=dapo", 'languages=["ko"]'],
     )
     assert recipe.zero.n_steps == 7
     assert recipe.zero.optim.lr == 3e-4
-    assert recipe.zero.loss == "dapo"
+    assert recipe.zero.loss_type == "dapo"
     assert recipe.languages == ("ko",)
 
 
@@ -45,17 +45,20 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[bench]\nn_completions = 2", "unknown key 'bench' (it is called 'eval' now)."),
         (
             "[compute]\nmax_rows = 8",
-            "unknown key 'compute.max_rows' (it is called 'sampler.max_rows' now).",
+            "unknown key 'compute.max_rows' (it is called 'sampler.max_num_seqs' now).",
         ),
         (
             "[eval]\nsamples = 2",
             "unknown key 'eval.samples' (it is called 'eval.n_completions' now).",
         ),
+        ("[zero]\nclip_high = 0.3", "'zero.clip_high' (it is called 'epsilon_high' now)."),
+        ("[sampler]\nmax_rows = 8", "'sampler.max_rows' (it is called 'max_num_seqs' now)."),
+        ("[compute]\nkl_beta = 8", "known keys:"),
         ("[sampler]\nkind = 'vllm'", "sampler.kind needs 'local' (it is \"vllm\")."),
         ("[compute]\nqqqq = 1", "known keys:"),
         ('[zero]\nn_steps = "many"', 'zero.n_steps needs a whole number (it is "many").'),
         ("[zero]\nn_completions = 1", "zero.n_completions needs at least 2 (it is 1)."),
-        ('[zero]\nloss = "ppo"', "zero.loss needs 'grpo', 'dr_grpo'"),
+        ('[zero]\nloss_type = "ppo"', "zero.loss_type needs 'grpo', 'dr_grpo'"),
         ("[zero]\nn_steps = 2.5", "zero.n_steps needs a whole number (it is 2.5)."),
         ("[zero]\nn_steps = true", "zero.n_steps: true and false are no numbers."),
         ("[zero.optim]\nlr = nan", "zero.optim.lr needs a finite number"),
@@ -147,7 +150,7 @@ def test_the_hash_sees_what_decides_the_result_and_nothing_else() -> None:
     same = [
         recipe(),
         recipe(compute={"threads": 2}),
-        recipe(sampler={"max_rows": 8}),
+        recipe(sampler={"max_num_seqs": 8}),
         recipe(cost={"core_hour": 1.0}),
     ]
     assert len({item.hash() for item in same}) == 1
@@ -208,7 +211,7 @@ def test_what_is_near_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_keys_that_came_later_leave_the_hash_of_older_recipes(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
     before = load(path).hash()
-    assert before == "58c291daa96179f5"
+    assert before == "34e7d47f106bf0c8"
     assert before == load(path, ["zero.kl_estimator=k3"]).hash()
     changed = ["zero.kl_estimator=unbiased"], ["lora.r=16"], ["lora.r=8"]
     assert len({load(path, overrides).hash() for overrides in changed} | {before}) == 4

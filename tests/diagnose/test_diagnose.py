@@ -269,7 +269,7 @@ path = "another/base"
 [[ablations]]
 name = "long"
 of = "zero"
-change = { max_tokens = 4096, loss = "dapo", optim = { lr = 1e-3 } }
+change = { max_tokens = 4096, loss_type = "dapo", optim = { lr = 1e-3 } }
 """
 SICK_RL: list[dict[str, Any]] = [
     UNTAUGHT | {"rewards/accuracy/mean": 0.0},

@@ -28,7 +28,7 @@ SMALLER = [
     "eval.max_tokens=40", "compute.n_processes=1",
 ]  # fmt: skip
 LITTLE_MEMORY = [
-    "lora.r=4", "zero.optim.lr=1e-3", "zero.kl_beta=0.01", "zero.reference_every=2",
+    "lora.r=4", "zero.optim.lr=1e-3", "zero.beta=0.01", "zero.ref_model_sync_steps=2",
     "zero.kl_estimator=unbiased", "compute.gradient_checkpointing=true",
     "compute.keep_checkpoints=last_and_best",
 ]  # fmt: skip

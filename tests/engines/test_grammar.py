@@ -47,7 +47,7 @@ def tokenizer(opened: Opened) -> PreTrainedTokenizerBase:
 
 @pytest.fixture(scope="module")
 def engine(opened: Opened) -> LocalEngine:
-    return LocalEngine(*opened, max_rows=4)
+    return LocalEngine(*opened, max_num_seqs=4)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: as_schema(schema)[:24])
@@ -152,7 +152,7 @@ def test_no_text_ends_before_its_least_length(opened: Opened, temperature: float
     lean[tokenizer.eos_token_id] = 1e4
     model.lm_head.bias = torch.nn.Parameter(lean, requires_grad=False)
     try:
-        engine = LocalEngine(model, tokenizer, max_rows=4)
+        engine = LocalEngine(model, tokenizer, max_num_seqs=4)
         requests = [
             Request([5, 6, 7], 2, SamplingParams(9, temperature, top_p=top_p, min_tokens=n), seed=2)
             for n in (0, 1, 4)

@@ -42,7 +42,7 @@ def test_the_earliest_stop_string_cuts(byte_tokenizer: PreTrainedTokenizerFast) 
 def test_stop_strings_end_a_row_at_once(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, temperature: float
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=8)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=8)
     free = Request([65, 66], 6, SamplingParams(40, temperature), 1)
     [longer] = generate(engine, [free])
     stop = longer[0].text[8:10]
@@ -65,7 +65,7 @@ def test_stop_strings_end_a_row_at_once(
 def test_streamed_is_generated(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, stop: tuple[str, ...]
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=2)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=2)
     for seed in range(4):
         request = Request([65, 66, seed], 1, SamplingParams(30, stop=stop), seed)
         [[completion]] = generate(engine, [request])

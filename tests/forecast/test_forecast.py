@@ -50,7 +50,7 @@ def test_shorter_completions_take_less_time_and_no_more_memory() -> None:
 
 
 def test_a_kl_term_holds_a_reference() -> None:
-    with_kl = made({"zero": {"kl_beta": 0.1}}, 1e9).stages[1]
+    with_kl = made({"zero": {"beta": 0.1}}, 1e9).stages[1]
     without = made({}, 1e9).stages[1]
     assert with_kl.phases["learn"]["reference"] == 4000
     assert with_kl.learn_s > without.learn_s
@@ -80,7 +80,7 @@ def test_several_changes_are_named_together_and_nothing_is_promised_in_vain() ->
     tight = made(settings, memory=1_400_000)
     remedy = one_change(tight)
     assert remedy is not None
-    assert remedy.changes == ("compute.micro_batch_tokens=512", "sampler.max_rows=256")
+    assert remedy.changes == ("compute.micro_batch_tokens=512", "sampler.max_num_seqs=256")
     assert remedy.forecast.fits
     hopeless = made(settings, memory=10_000)
     assert one_change(hopeless) is None

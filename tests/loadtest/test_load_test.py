@@ -133,5 +133,5 @@ def test_a_server_of_its_own_is_started_and_ended(folder: Path, tmp_path: Path) 
 
 def test_the_server_is_given_only_its_own_options() -> None:
     line = ["serve", "a", "--bench", "--price-per-hour", "0.5", "b", "--bench-out=c"]
-    line += ["--port", "80", "--max-rows", "8"]
-    assert _server_arguments(line) == ["serve", "a", "b", "--max-rows", "8"]
+    line += ["--port", "80", "--max-num-seqs", "8"]
+    assert _server_arguments(line) == ["serve", "a", "b", "--max-num-seqs", "8"]

@@ -58,7 +58,7 @@ def test_updates_of_fine_tuning_lower_the_loss(any_model: PreTrainedModel) -> No
 def test_an_update_of_rl_makes_what_was_rewarded_likelier(
     any_model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine, policy = LocalEngine(any_model, byte_tokenizer, max_rows=8), policy_of(any_model)
+    engine, policy = LocalEngine(any_model, byte_tokenizer, max_num_seqs=8), policy_of(any_model)
     [completions] = generate(engine, [Request([7, 8, 9], 8, SamplingParams(6), 0)])
     group = [
         Trajectory(

@@ -145,7 +145,7 @@ def test_the_engine_samples_with_the_adapters(name: str) -> None:
     """Its log-probabilities are the learner's, and its weights are not copied."""
     policy = adapted(tiny_model(name))
     shift(policy)
-    engine = LocalEngine(policy.module, policy.tokenizer, max_rows=8)
+    engine = LocalEngine(policy.module, policy.tokenizer, max_num_seqs=8)
     assert isinstance(inference(policy.module), _LlamaLike) is (name == "llama-gqa")
     prompt = [256, 65, 66]
     [[completion]] = generate(engine, [Request(prompt, 1, SamplingParams(12, 1.0), seed=0)])

@@ -142,13 +142,13 @@ def test_our_own_server_can_be_the_teacher(server: Server) -> None:
 
 def test_a_checkpoint_samples_the_problems_of_a_recipe(folder: Path) -> None:
     arguments = (folder, "--problems", "little.toml", "--n", 2, "--max-tokens", 8, "--count", 5)
-    result = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-rows", 3)
+    result = sample(*arguments, "--out", "data.jsonl", "--split", "held_out", "--max-num-seqs", 3)
     assert result.exit_code == 8
     assert "No conversation is left of 10 rollouts: correct rejected 10 of 10" in result.stderr
     assert "All rollouts are in data.jsonl.rollouts." in result.stderr
     content = Path("data.jsonl.rollouts").read_bytes()
     Path("again.jsonl.rollouts").write_bytes(content[: len(content) // 2])
-    sample(*arguments, "--out", "again.jsonl", "--split", "held_out", "--max-rows", 3)
+    sample(*arguments, "--out", "again.jsonl", "--split", "held_out", "--max-num-seqs", 3)
     assert Path("again.jsonl.rollouts").read_bytes() == content
     settings, first, *_ = rows(Path("data.jsonl.rollouts"))
     assert settings["checkpoint"] == str(folder)

@@ -29,7 +29,7 @@ from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
-LIMITS = ServeLimits(max_rows=64, max_waiting=512, max_body_bytes=3_000_000)
+LIMITS = ServeLimits(max_num_seqs=64, max_waiting=512, max_body_bytes=3_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +98,8 @@ def opened(
         setattr(tokenizer, attribute, value)
     grammars = Grammars(tokenizer, *vocab_and_eos(folder, tokenizer))
     make = partial(
-        LocalEngine, model, tokenizer, max_rows=limits.max_rows, prefix_tokens=limits.prefix_tokens,
-        grammars=grammars,
+        LocalEngine, model, tokenizer, max_num_seqs=limits.max_num_seqs,
+        prefix_tokens=limits.prefix_tokens, grammars=grammars,
     )  # fmt: skip
     return EngineModel(name, make, tokenizer, grammars, limits)
 

@@ -106,7 +106,7 @@ def test_a_client_that_goes_is_dropped_within_a_step(
 
 
 def test_a_client_that_goes_while_it_waits_never_begins(folder: Path, slow: Slow) -> None:
-    limits = dataclasses.replace(LIMITS, max_rows=1)
+    limits = dataclasses.replace(LIMITS, max_num_seqs=1)
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         port = int(server.url.rsplit(":", 1)[1])
         engine_loop = server.one.engine_loop
@@ -146,7 +146,7 @@ def test_200_clients_that_go_leave_nothing_behind(server: Server) -> None:
 
 
 def test_a_full_queue_says_when_to_come_back(folder: Path) -> None:
-    limits = dataclasses.replace(LIMITS, max_rows=1, max_waiting=8)
+    limits = dataclasses.replace(LIMITS, max_num_seqs=1, max_waiting=8)
     with running([opened(folder, limits=limits)], limits) as server:
         with ThreadPoolExecutor(16) as pool:
             requests = [pool.submit(server.ask, max_tokens=60, n=2) for _ in range(12)]
@@ -161,7 +161,7 @@ def test_a_full_queue_says_when_to_come_back(folder: Path) -> None:
 
 def test_waits_end_and_are_kept_alive(folder: Path, slow: Slow) -> None:
     limits = dataclasses.replace(
-        LIMITS, max_rows=1, queue_timeout_s=0.6, total_timeout_s=1.2, keepalive_s=0.1
+        LIMITS, max_num_seqs=1, queue_timeout_s=0.6, total_timeout_s=1.2, keepalive_s=0.1
     )
     with running([opened(folder, limits=limits)], limits) as server, slow(server, 0.02):
         with ThreadPoolExecutor(3) as pool:

@@ -36,8 +36,11 @@ from tests.serve.test_api import chunks, joined
 SCHEMA = '{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}'
 
 
-def started(folder: Path, max_rows: int = 8) -> ProcessEngine:
-    opening, tokenizer = EngineProcess(EngineConfig(folder, max_rows, 4096)), open_tokenizer(folder)
+def started(folder: Path, max_num_seqs: int = 8) -> ProcessEngine:
+    opening, tokenizer = (
+        EngineProcess(EngineConfig(folder, max_num_seqs, 4096)),
+        open_tokenizer(folder),
+    )
     vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
     return ProcessEngine(opening, tokenizer, vocab_size=vocab_size, eos_ids=eos_ids)
 
@@ -88,7 +91,7 @@ def requests() -> list[Request]:
 
 
 def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder: Path) -> None:
-    here = LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=engine.eos_ids)
+    here = LocalEngine(*checkpoint.load(folder), max_num_seqs=8, eos_ids=engine.eos_ids)
     there = run(engine, *requests())
     for theirs, ours in zip(there, generate(here, requests()), strict=True):
         for first, other in zip(theirs, ours, strict=True):
@@ -183,7 +186,7 @@ def test_damaged_weights_are_said_before_anybody_asks(damaged: Path) -> None:
 def test_what_ends_the_engine_is_said(damaged: Path) -> None:
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    EngineWorker(LocalEngine(*checkpoint.load(damaged), max_rows=8), theirs).run()
+    EngineWorker(LocalEngine(*checkpoint.load(damaged), max_num_seqs=8), theirs).run()
     assert "not finite" in orjson.loads(ours.recv_bytes())["message"]
     ours.close()
 
@@ -263,7 +266,7 @@ def test_a_beginning_and_an_end_are_told_at_once(
     monkeypatch.setattr(worker, "UPDATE_PER_COMPLETION_S", 0)
     ours, theirs = multiprocessing.Pipe()
     ours.send_bytes(asked_by_hand())
-    item = EngineWorker(LocalEngine(*checkpoint.load(folder), max_rows=8, eos_ids=[]), theirs)
+    item = EngineWorker(LocalEngine(*checkpoint.load(folder), max_num_seqs=8, eos_ids=[]), theirs)
     item._handle_messages()
     counts = []
     while item._open_requests:

@@ -60,7 +60,7 @@ def test_a_process_serves_until_it_is_stopped(folder: Path) -> None:
 def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder: Path) -> None:
     """Nothing of it is in the log but its line: it was no error of the server."""
     command = [sys.executable, "-m", "r1kit", "serve", str(folder)]
-    with Fork([*command, "--port", "0", "--max-rows", "1", "--no-page"]) as process:
+    with Fork([*command, "--port", "0", "--max-num-seqs", "1", "--no-page"]) as process:
         while not (url := ADDRESS.search(process.output("stderr"))):
             assert process.poll() is None, process.output("stderr")
             time.sleep(0.05)

@@ -22,7 +22,7 @@ from tests.serve.conftest import Server, opened, running, untrained
 from tests.serve.test_api import chunks, joined
 from tests.serve.test_schema import POINT, check, form
 
-LIMITS = ServeLimits(max_rows=16, max_waiting=64)
+LIMITS = ServeLimits(max_num_seqs=16, max_waiting=64)
 FLAGS = VllmFlags(
     max_model_len=512, enforce_eager=True,
     others="--dtype float32 --distributed-executor-backend uni",

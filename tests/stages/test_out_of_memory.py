@@ -49,8 +49,11 @@ def test_what_needs_less_is_computed_from_the_recipe() -> None:
         "compute.gradient_checkpointing = true",
         "compute.n_processes = 1",
     ]
-    sampling = smaller_settings(smoke("sampler.max_rows=64"), 1, while_sampling=True)
-    assert sampling == ["sampler.max_rows = 32", "lora.r = 16 (a new run, which trains adapters)"]
+    sampling = smaller_settings(smoke("sampler.max_num_seqs=64"), 1, while_sampling=True)
+    assert sampling == [
+        "sampler.max_num_seqs = 32",
+        "lora.r = 16 (a new run, which trains adapters)",
+    ]
     tight = smoke(
         "compute.micro_batch_tokens=256", "compute.gradient_checkpointing=true", "lora.r=4"
     )

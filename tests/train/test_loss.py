@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r1kit.config import KLEstimator, LossName
+from r1kit.config import KLEstimator, LossType
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import (
     LOSSES,
@@ -146,7 +146,7 @@ def test_the_clip_of_r1_never_binds_below() -> None:
 @every_variant
 @pytest.mark.parametrize("log_ratio", [-1e4, -80.0, 80.0, 1e4])
 @pytest.mark.parametrize("advantage", [-2.0, 2.0])
-def test_huge_ratios_stay_finite(name: LossName, log_ratio: float, advantage: float) -> None:
+def test_huge_ratios_stay_finite(name: LossType, log_ratio: float, advantage: float) -> None:
     old_logprobs = torch.tensor([-1.0, -1.0])
     logprobs = (old_logprobs + torch.tensor([log_ratio, log_ratio])).requires_grad_()
     losses, _ = LOSSES[name].token_loss(
@@ -270,7 +270,7 @@ def test_weights_of_a_mean_sum_to_one(lengths: list[int]) -> None:
         ("cispo", math.sqrt(0.5) * (2.28 - 0.8) / 3),  # times logprob = -1
     ],
 )
-def test_every_loss_by_hand(name: LossName, expected: float) -> None:
+def test_every_loss_by_hand(name: LossType, expected: float) -> None:
     loss_spec = LOSSES[name]
     good, bad = group_advantages([3, 1], loss_spec.scale_rewards)
     long, short = loss_spec.aggregation([2, 1], MAX_TOKENS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from r1kit.config import LossName
+from r1kit.config import LossType
 from r1kit.train.advantage import group_advantages
 from r1kit.train.batch import Batch, pack
 from r1kit.train.loss import LOSSES, Stats
@@ -52,7 +52,7 @@ def sampled_by(model: Bigram, trajectories: list[Trajectory]) -> list[Trajectory
     return result
 
 
-def rollouts(rewards: Sequence[float], name: LossName) -> list[Trajectory]:
+def rollouts(rewards: Sequence[float], name: LossType) -> list[Trajectory]:
     """One group of completions of 1 to MAX_TOKENS tokens after a prompt of 2."""
     generator = torch.Generator().manual_seed(11)
     trajectories = []
@@ -75,7 +75,7 @@ def moved(model: Bigram, by: float) -> Bigram:
 
 def update(
     model: Bigram,
-    name: LossName,
+    name: LossType,
     trajectories: Sequence[Trajectory],
     micro_batch_tokens: int = 1000,
     n_processes: int = 1,
@@ -98,7 +98,7 @@ def update(
     return loss, torch.cat([gradient.flatten() for gradient in gradients]), totals
 
 
-def forward(model: Bigram, name: LossName, batch: Batch) -> tuple[Tensor, Stats]:
+def forward(model: Bigram, name: LossType, batch: Batch) -> tuple[Tensor, Stats]:
     losses, stats = LOSSES[name].token_loss(
         model(batch.input_ids, batch.mask),
         batch.old_logprobs,
@@ -115,7 +115,7 @@ MIXED = [1.0, 0.0, 2.0, 0.0, 1.0, 1.0, 0.0, 2.0, 0.5]
 
 
 @every_variant
-def test_first_update_is_the_plain_policy_gradient(name: LossName) -> None:
+def test_first_update_is_the_plain_policy_gradient(name: LossType) -> None:
     model = Bigram()
     trajectories = sampled_by(model, rollouts(MIXED, name))
     _, gradient, stats = update(model, name, trajectories)
@@ -139,7 +139,7 @@ def test_first_update_is_the_plain_policy_gradient(name: LossName) -> None:
 
 @every_variant
 @pytest.mark.parametrize("reward", [0.0, 0.1, 2.0])
-def test_equal_rewards_give_exactly_zero_gradient(name: LossName, reward: float) -> None:
+def test_equal_rewards_give_exactly_zero_gradient(name: LossType, reward: float) -> None:
     old = Bigram()
     trajectories = sampled_by(old, rollouts([reward] * 16, name))
     loss, gradient, _ = update(moved(old, by=0.6), name, trajectories)
@@ -151,7 +151,7 @@ def test_equal_rewards_give_exactly_zero_gradient(name: LossName, reward: float)
 @pytest.mark.parametrize("micro_batch_tokens", [1, 9, 24])
 @pytest.mark.parametrize("n_processes", [1, 2, 3])
 def test_micro_batches_and_processes_change_nothing(
-    name: LossName, micro_batch_tokens: int, n_processes: int
+    name: LossType, micro_batch_tokens: int, n_processes: int
 ) -> None:
     old = Bigram()
     trajectories = sampled_by(old, rollouts(MIXED, name))
@@ -167,7 +167,7 @@ def test_micro_batches_and_processes_change_nothing(
 @every_variant
 @settings(deadline=None, max_examples=20)
 @given(order=st.permutations(range(len(MIXED))))
-def test_row_order_changes_nothing(name: LossName, order: list[int]) -> None:
+def test_row_order_changes_nothing(name: LossType, order: list[int]) -> None:
     old = Bigram()
     trajectories = sampled_by(old, rollouts(MIXED, name))
     model = moved(old, by=0.6)
@@ -176,7 +176,7 @@ def test_row_order_changes_nothing(name: LossName, order: list[int]) -> None:
 
 
 @every_variant
-def test_masked_rows_are_as_if_absent(name: LossName) -> None:
+def test_masked_rows_are_as_if_absent(name: LossType) -> None:
     old = Bigram()
     trajectories = sampled_by(old, rollouts(MIXED, name))
     truncated = {2, 5}
@@ -194,7 +194,7 @@ def test_masked_rows_are_as_if_absent(name: LossName) -> None:
 
 
 @every_variant
-def test_rows_of_advantage_zero_count_in_the_denominator(name: LossName) -> None:
+def test_rows_of_advantage_zero_count_in_the_denominator(name: LossType) -> None:
     # As many rows again, of the same lengths and of advantage 0: the loss halves.
     old = Bigram()
     trajectories = sampled_by(old, rollouts(MIXED, name))

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from r1kit.config import ModelConfig, RLConfig, RLOptimConfig
-from r1kit.config.rl import LossName
+from r1kit.config.rl import LossType
 from r1kit.model import causal_lm
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.ranks import Ranks
@@ -133,11 +133,11 @@ MIXED = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_first_update_is_the_plain_policy_gradient(
-    model: PreTrainedModel, loss: LossName, temperature: float
+    model: PreTrainedModel, loss: LossType, temperature: float
 ) -> None:
     """With ratio 1 every variant is  -sum_t weight * advantage * grad log p."""
     groups = sampled_groups(model, MIXED, temperature=temperature)
-    got, metrics = gradients(model, groups, loss=loss, temperature=temperature)
+    got, metrics = gradients(model, groups, loss_type=loss, temperature=temperature)
     rows = [r for _, group in groups for r in group.rollouts]
     lengths = [len(r.completion.token_ids) for r in rows]
     advantages = [
@@ -163,21 +163,21 @@ def test_first_update_is_the_plain_policy_gradient(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_equal_rewards_change_nothing(model: PreTrainedModel, loss: LossName) -> None:
+def test_equal_rewards_change_nothing(model: PreTrainedModel, loss: LossType) -> None:
     groups = sampled_groups(model, [[1.0] * 4, [0.1] * 4, [0.0] * 4])
     before = copy.deepcopy(model.state_dict())
-    learn(learner(model, loss=loss), groups)
+    learn(learner(model, loss_type=loss), groups)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_does_not_depend_on_micro_batches_or_order(
-    model: PreTrainedModel, loss: LossName
+    model: PreTrainedModel, loss: LossType
 ) -> None:
     groups = sampled_groups(model, MIXED)
-    whole, _ = gradients(model, groups, loss=loss)
-    split, _ = gradients(model, groups[::-1], loss=loss, micro_batch_tokens=16)
+    whole, _ = gradients(model, groups, loss_type=loss)
+    split, _ = gradients(model, groups[::-1], loss_type=loss, micro_batch_tokens=16)
     for name in whole:
         torch.testing.assert_close(whole[name], split[name], atol=1e-6, rtol=1e-4)
 
@@ -185,8 +185,8 @@ def test_gradient_does_not_depend_on_micro_batches_or_order(
 def test_skipping_zero_advantages_skips_nothing_that_counts(model: PreTrainedModel) -> None:
     """A KL term of almost nothing forces every completion through the model."""
     groups = sampled_groups(model, MIXED)
-    skipped, _ = gradients(model, groups, loss="dapo")
-    everything, _ = gradients(model, groups, loss="dapo", kl_beta=1e-12)
+    skipped, _ = gradients(model, groups, loss_type="dapo")
+    everything, _ = gradients(model, groups, loss_type="dapo", beta=1e-12)
     for name in skipped:
         torch.testing.assert_close(skipped[name], everything[name], atol=1e-6, rtol=1e-4)
 
@@ -200,8 +200,8 @@ def test_masked_truncated_rows_are_absent(model: PreTrainedModel) -> None:
     n_cut = sum(len(g.rollouts) for _, g in groups) - sum(len(g.rollouts) for _, g in cut)
     assert n_cut > 0
     for loss in LOSSES:
-        with_mask, _ = gradients(model, groups, loss=loss, truncated="mask")
-        remaining, _ = gradients(model, groups, loss=loss, truncated="keep")
+        with_mask, _ = gradients(model, groups, loss_type=loss, mask_truncated_completions=True)
+        remaining, _ = gradients(model, groups, loss_type=loss, mask_truncated_completions=False)
         assert any(not torch.allclose(with_mask[n], remaining[n]) for n in remaining)
 
 
@@ -210,9 +210,7 @@ def test_kl_is_zero_at_first_and_pulls_back_later(
     model: PreTrainedModel, kl_estimator: str
 ) -> None:
     groups = sampled_groups(model, MIXED)
-    rl_learner = learner(
-        model, kl_beta=0.5, kl_estimator=kl_estimator, optim=RLOptimConfig(lr=1e-2)
-    )
+    rl_learner = learner(model, beta=0.5, kl_estimator=kl_estimator, optim=RLOptimConfig(lr=1e-2))
     first = learn(rl_learner, groups)
     assert first["kl"] == pytest.approx(0.0, abs=1e-7)
     later = learn(rl_learner, groups)
@@ -231,10 +229,10 @@ def test_without_kl_there_is_no_reference(model: PreTrainedModel) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossName) -> None:
+def test_learning_raises_what_was_rewarded(model: PreTrainedModel, loss: LossType) -> None:
     """Several updates on one rollout phase: rewarded completions become likelier, clips act."""
     groups = sampled_groups(model, [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]])
-    rl_learner = learner(model, loss=loss, optim=RLOptimConfig(lr=3e-3))
+    rl_learner = learner(model, loss_type=loss, optim=RLOptimConfig(lr=3e-3))
 
     def gap() -> float:
         sums: dict[bool | None, float] = {True: 0.0, False: 0.0}
@@ -279,7 +277,7 @@ def test_updates_per_step_share_out_the_groups(model: PreTrainedModel) -> None:
 
 
 def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTrainedModel) -> None:
-    rl_learner = learner(model, n_steps=4, kl_beta=0.1, reference_every=2)
+    rl_learner = learner(model, n_steps=4, beta=0.1, ref_model_sync_steps=2)
     timed: list[int] = []
 
     def note(state: rl.RLState, metrics: rl.Metrics, step: rl.Step) -> None:
@@ -297,7 +295,7 @@ def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTraine
 
 def test_the_loss_of_a_step_is_the_mean_over_its_updates(model: PreTrainedModel) -> None:
     groups = sampled_groups(model, [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
-    settings: dict[str, Any] = {"loss": "dapo", "optim": RLOptimConfig(lr=1e-12)}
+    settings: dict[str, Any] = {"loss_type": "dapo", "optim": RLOptimConfig(lr=1e-12)}
     alone = [learn(learner(model, **settings), [(0, group)])["loss"] for _, group in groups]
     together = learn(learner(model, updates_per_step=2, **settings), groups)
     assert abs(alone[0] - alone[1]) > 0.01

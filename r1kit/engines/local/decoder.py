@@ -90,8 +90,8 @@ class BatchDecoder:
         cache = self.cache
         if rows <= cache.rows and length <= cache.length:
             return
-        max_rows, longest = self._largest()
+        max_num_seqs, longest = self._largest()
         preferred = _FIRST_LENGTH
         if self.n_branches:
             preferred = cache.length * 5 // 4 if length > cache.length else cache.length
-        cache.reserve(max_rows, min(max(length, preferred), longest), self.n_branches)
+        cache.reserve(max_num_seqs, min(max(length, preferred), longest), self.n_branches)

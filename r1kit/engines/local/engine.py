@@ -45,7 +45,7 @@ from r1kit.types import Completion, FinishReason, Request
 
 
 class LocalEngine:
-    """A `base.StreamingSampler` that keeps up to `max_rows` completions in flight.
+    """A `base.StreamingSampler` that keeps up to `max_num_seqs` completions in flight.
 
     The prefix cache holds the keys and values of at most `prefix_tokens` tokens of earlier prompts.
     """
@@ -55,7 +55,7 @@ class LocalEngine:
         model: PreTrainedModel,
         tokenizer: Any,
         *,
-        max_rows: int,
+        max_num_seqs: int,
         eos_ids: Iterable[int] | None = None,
         prefix_tokens: int = 0,
         grammars: Grammars | None = None,
@@ -63,7 +63,7 @@ class LocalEngine:
     ) -> None:
         """If `decode_text` is False, completions have no text: the caller decodes the tokens."""
         self.model = model
-        self.max_rows = max_rows
+        self.max_num_seqs = max_num_seqs
         self.eos_ids = frozenset(
             causal_lm.eos_ids(model, tokenizer) if eos_ids is None else eos_ids
         )
@@ -81,7 +81,7 @@ class LocalEngine:
         self._is_eos = torch.zeros(self._vocab_size, dtype=torch.bool, device=device)
         self._is_eos[sorted(self.eos_ids)] = True
         self._grammars = grammars or Grammars(tokenizer, self._vocab_size, self.eos_ids)
-        self._slots = Slots(max_rows, device)
+        self._slots = Slots(max_num_seqs, device)
         self._scheduler = Scheduler(
             self._slots, prefill_limits(model.num_parameters(), device.type)
         )

@@ -33,7 +33,7 @@ class EngineConfig:
 
     model: Path | str
     """a folder or GGUF file (Path), or a hub id (str)"""
-    max_rows: int
+    max_num_seqs: int
     prefix_tokens: int
 
 

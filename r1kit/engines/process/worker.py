@@ -207,7 +207,7 @@ def main(line: Connection) -> None:
         engine = LocalEngine(
             model,
             tokenizer,
-            max_rows=config["max_rows"],
+            max_num_seqs=config["max_num_seqs"],
             prefix_tokens=config["prefix_tokens"],
             decode_text=False,  # tokens are sent, and the parent decodes them
         )

@@ -129,7 +129,7 @@ def vllm_server(
     vocab_size: int,
     eos_ids: Collection[int],
     flags: VllmFlags,
-    max_rows: int,
+    max_num_seqs: int,
     on_output: Callable[[str], None] = lambda _: None,
 ) -> VllmServer:
     """Return a server of one model, not yet started. Raises ConfigError if there is no vLLM."""
@@ -146,7 +146,7 @@ def vllm_server(
             max_positions=max_positions,
         )
 
-    command = [*program(), *arguments(name, model, flags, max_rows)]
+    command = [*program(), *arguments(name, model, flags, max_num_seqs)]
     return VllmServer(command, connect, on_output)
 
 
@@ -171,11 +171,11 @@ def program() -> list[str]:
     )
 
 
-def arguments(name: str, model: Path | str, flags: VllmFlags, max_rows: int) -> list[str]:
+def arguments(name: str, model: Path | str, flags: VllmFlags, max_num_seqs: int) -> list[str]:
     """Return vLLM's arguments except the port; logprobs are those of the sampling distribution."""
     return [
         "--model", str(model), "--served-model-name", name, "--host", "127.0.0.1",
-        "--max-num-seqs", str(max_rows), "--logprobs-mode", "processed_logprobs",
+        "--max-num-seqs", str(max_num_seqs), "--logprobs-mode", "processed_logprobs",
         "--enable-prompt-tokens-details", "--generation-config", "vllm", *flags.arguments(),
     ]  # fmt: skip
 

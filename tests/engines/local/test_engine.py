@@ -39,7 +39,7 @@ def _relearned(
 def test_the_learner_scores_what_was_sampled_the_same(
     any_model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, temperature: float
 ) -> None:
-    engine = LocalEngine(any_model, byte_tokenizer, max_rows=5)
+    engine = LocalEngine(any_model, byte_tokenizer, max_num_seqs=5)
     requests = _requests(temperature=temperature)
     for request, group in zip(requests, generate(engine, requests), strict=True):
         for completion in group:
@@ -50,7 +50,7 @@ def test_the_learner_scores_what_was_sampled_the_same(
 def test_a_bfloat16_model_is_scored_as_closely_as_bfloat16_allows(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model.to(torch.bfloat16), byte_tokenizer, max_rows=5)
+    engine = LocalEngine(model.to(torch.bfloat16), byte_tokenizer, max_num_seqs=5)
     requests = _requests()
     for request, group in zip(requests, generate(engine, requests), strict=True):
         for completion in group:
@@ -65,7 +65,7 @@ def test_the_likeliest_tokens_are_told_to_whom_asks(
     laws: list[dict[str, Any]] = [{"n_top": 258}, {}, {"n_top": 3, "temperature": 0}, {"top_k": 4}]
     laws[3]["n_top"] = 9
     requests = [Request([7, 8], 2, SamplingParams(**{"max_tokens": 12, **law}), 5) for law in laws]
-    groups = generate(LocalEngine(model, byte_tokenizer, max_rows=5), requests)
+    groups = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=5), requests)
     assert _ids([groups[0]]) == _ids([groups[1]]), "to be told changes nothing"
     for group, law in zip(groups, laws, strict=True):
         for item in group:
@@ -87,7 +87,7 @@ def test_log_probabilities_are_of_the_processed_law(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, law: dict[str, Any]
 ) -> None:
     request = Request([7, 8, 9], 4, SamplingParams(12, temperature=0.8, **law), 0)
-    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=4), [request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=4), [request])
     for completion in group:
         ids = torch.tensor(request.prompt_ids + completion.token_ids)
         with torch.no_grad():
@@ -107,7 +107,7 @@ def test_greedy_is_the_greedy_of_transformers(
 ) -> None:
     prompt = [5, 6, 7, 8]
     [[ours]] = generate(
-        LocalEngine(any_model, byte_tokenizer, max_rows=3),
+        LocalEngine(any_model, byte_tokenizer, max_num_seqs=3),
         [Request(prompt, 1, SamplingParams(15, temperature=0), 0)],
     )
     softcapped = any_model.config.model_type == "gemma2"
@@ -125,14 +125,14 @@ def test_a_completion_does_not_depend_on_its_neighbours(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     requests = _requests()
-    together = _ids(generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests))
-    for max_rows in (1, 2, 5, 12):
-        engine = LocalEngine(model, byte_tokenizer, max_rows=max_rows)
+    together = _ids(generate(LocalEngine(model, byte_tokenizer, max_num_seqs=64), requests))
+    for max_num_seqs in (1, 2, 5, 12):
+        engine = LocalEngine(model, byte_tokenizer, max_num_seqs=max_num_seqs)
         assert _ids(generate(engine, requests)) == together
-    alone = [generate(LocalEngine(model, byte_tokenizer, max_rows=9), [r])[0] for r in requests]
+    alone = [generate(LocalEngine(model, byte_tokenizer, max_num_seqs=9), [r])[0] for r in requests]
     assert _ids(alone) == together
     fewer = [dataclasses.replace(request, n=2) for request in requests]
-    engine = LocalEngine(model, byte_tokenizer, max_rows=7)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=7)
     assert _ids(generate(engine, fewer[::-1]))[::-1] == [group[:2] for group in together]
 
 
@@ -144,7 +144,7 @@ def test_completions_with_one_history_are_decoded_once(
     """The forward pass reads a token a distinct history, no more; what comes out is the same."""
     cold = SamplingParams(16, temperature=0.15)
     requests = [Request(prompt, 6, cold, seed) for seed, prompt in enumerate(PROMPTS)]
-    engine = LocalEngine(model, byte_tokenizer, max_rows=64)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=64)
     read: list[int] = []
     decode = engine._inference.decode
 
@@ -162,7 +162,7 @@ def test_completions_with_one_history_are_decoded_once(
     assert read == [len(some) for some in histories if some]
     assert max(read) > len(PROMPTS)  # some have parted
     assert sum(read) < sum(len(c.token_ids) for group in groups for c in group)
-    one_by_one = generate(LocalEngine(model, byte_tokenizer, max_rows=1), requests)
+    one_by_one = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=1), requests)
     assert _ids(one_by_one) == _ids(groups)
     for request, group in zip(requests, groups, strict=True):
         for completion in group:
@@ -173,7 +173,7 @@ def test_completions_with_one_history_are_decoded_once(
 def test_greedy_completions_never_part(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=8)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=8)
     state = engine.submit(Request([5, 6, 7], 8, SamplingParams(10, temperature=0), 0))
     while engine.step() == []:
         assert engine._decoder.n_branches == 1
@@ -183,7 +183,7 @@ def test_greedy_completions_never_part(
 def test_the_same_engine_says_the_same_twice(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4)
     first = generate(engine, _requests())
     assert generate(engine, _requests()) == first
 
@@ -191,7 +191,7 @@ def test_the_same_engine_says_the_same_twice(
 def test_completions_of_a_request_differ(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=8), _requests(n=8)[:1])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=8), _requests(n=8)[:1])
     assert len({tuple(completion.token_ids) for completion in group}) == 8
 
 
@@ -200,7 +200,7 @@ def test_frequencies_follow_the_model(
 ) -> None:
     prompt, n = [65, 66, 67], 4000
     request = Request(prompt, n, SamplingParams(1, temperature=0.5), 5)
-    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=n), [request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=n), [request])
     with torch.no_grad():
         probs = (model(torch.tensor([prompt])).logits[0, -1] / 0.5).softmax(-1)
     counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=258)
@@ -216,7 +216,7 @@ def test_every_eos_id_ends_and_is_kept(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     ends = set(range(0, 250, 5))
-    engine = LocalEngine(model, byte_tokenizer, max_rows=8, eos_ids=ends)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=8, eos_ids=ends)
     completions = [c for group in generate(engine, _requests(n=8)) for c in group]
     stopped = [c for c in completions if c.finish == "stop"]
     assert len({c.token_ids[-1] for c in stopped}) > 3
@@ -232,20 +232,20 @@ def test_eos_ids_come_from_model_and_tokenizer(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model.generation_config.eos_token_id = [3, 4]
-    assert LocalEngine(model, byte_tokenizer, max_rows=1).eos_ids == {3, 4, 257}
+    assert LocalEngine(model, byte_tokenizer, max_num_seqs=1).eos_ids == {3, 4, 257}
 
 
 def test_a_tokenizer_that_does_not_fit_is_a_sentence(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     with pytest.raises(EngineError, match="Token 258 .* only 258 tokens"):
-        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[258])
+        LocalEngine(model, byte_tokenizer, max_num_seqs=1, eos_ids=[258])
 
 
 def test_truncated_completions_say_so(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=3, eos_ids=[])
     for group in generate(engine, _requests(max_tokens=7)):
         assert [(c.finish, len(c.token_ids)) for c in group] == [("length", 7)] * 3
 
@@ -255,7 +255,7 @@ def test_pad_and_eos_may_be_one_id_inside_a_prompt(
 ) -> None:
     assert model.config.pad_token_id == byte_tokenizer.eos_token_id == 257
     request = Request([257, 257, 5, 257, 6], 3, SamplingParams(10), 2)
-    [group] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
+    [group] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=3), [request])
     for completion in group:
         again = _relearned(model, request, completion, 1.0)
         assert completion.logprobs == pytest.approx(again, abs=1e-4)

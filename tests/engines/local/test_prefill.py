@@ -72,8 +72,8 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, length: int
 ) -> None:
     request = Request(WORDS[:length], 3, SamplingParams(24), seed=4)
-    [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=3), [request])
-    engine = LocalEngine(model, byte_tokenizer, max_rows=3, prefix_tokens=512)
+    [alone] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=3), [request])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=3, prefix_tokens=512)
     for n_known in (0, (length - 1) // BLOCK * BLOCK):
         before = engine.counters.cached_tokens
         [group] = generate(engine, [request])
@@ -84,7 +84,7 @@ def test_the_same_text_whether_the_prompt_is_known_or_not(
 def test_new_weights_know_no_prompt(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1, prefix_tokens=512)
     request = Request(WORDS, 1, SamplingParams(2), seed=4)
     generate(engine, [request])
     engine.publish(1)
@@ -102,10 +102,10 @@ def test_others_go_on_while_a_long_prompt_is_read(
         Request([7, 8], 1, SamplingParams(40), seed=5),
     )
     [first], [other] = (
-        generate(LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[]), [request])
+        generate(LocalEngine(model, byte_tokenizer, max_num_seqs=3, eos_ids=[]), [request])
         for request in (long, short)
     )
-    engine = LocalEngine(model, byte_tokenizer, max_rows=3, eos_ids=[])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=3, eos_ids=[])
     engine._scheduler.limits = PrefillLimits(16, 16)
     going = engine.submit(short)
     engine.step()
@@ -131,8 +131,8 @@ def test_what_was_read_of_a_prompt_that_is_given_up_is_not_read_again(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
 ) -> None:
     request = Request(WORDS, 1, SamplingParams(6), seed=4)
-    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, prefix_tokens=512)
+    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=1), [request])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1, prefix_tokens=512)
     engine._scheduler.limits = PrefillLimits(16, 16)
     state = engine.submit(request)
     for _ in range(n_steps):
@@ -148,7 +148,7 @@ def test_new_weights_read_a_prompt_again(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     request = Request(WORDS, 1, SamplingParams(6), seed=4)
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1)
     engine._scheduler.limits = PrefillLimits(16, 16)
     state = engine.submit(request)
     engine.step()
@@ -157,7 +157,7 @@ def test_new_weights_read_a_prompt_again(
     engine.publish(1)
     while state.n_left:
         engine.step()
-    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [request])
+    [[alone]] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=1), [request])
     assert state.results()[0].token_ids == alone.token_ids
     assert state.results()[0].policy_version == 1
 

@@ -18,7 +18,7 @@ from tests.engines.local.test_engine import PROMPTS, _ids, _requests
 def test_the_batch_is_full_while_work_waits_and_shrinks_after(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=5, eos_ids=range(0, 250, 9))
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=5, eos_ids=range(0, 250, 9))
     states = [engine.submit(request) for request in _requests(n=4)]
     sizes = []
     while any(state.n_left for state in states):
@@ -40,7 +40,7 @@ def test_the_batch_is_full_while_work_waits_and_shrinks_after(
 def test_the_cache_never_exceeds_what_is_needed(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=6, eos_ids=[])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=6, eos_ids=[])
     generate(engine, _requests(n=1, max_tokens=70))
     assert engine._decoder.cache.length == 100
     assert engine._decoder.cache.rows <= 4
@@ -51,7 +51,7 @@ def test_the_cache_never_exceeds_what_is_needed(
 def test_one_prefill_serves_a_group(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=2)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=2)
     groups = generate(engine, _requests(n=5))
     assert engine.counters.prompt_tokens == sum(map(len, PROMPTS))
     sampled = sum(len(completion.token_ids) for group in groups for completion in group)
@@ -62,7 +62,7 @@ def test_one_prefill_serves_a_group(
 def test_groups_are_handed_over_as_they_are_done(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=range(0, 250, 9))
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=range(0, 250, 9))
     handed: dict[int, list[Completion]] = {}
     tokens = []
 
@@ -78,7 +78,7 @@ def test_groups_are_handed_over_as_they_are_done(
 def test_an_error_of_the_caller_leaves_the_engine_clean(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4)
     expected = generate(engine, _requests())
 
     def fail(index: int, group: list[Completion]) -> None:
@@ -92,7 +92,7 @@ def test_an_error_of_the_caller_leaves_the_engine_clean(
 def test_published_weights_are_sampled_next(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4)
     old = generate(engine, _requests())
     model.requires_grad_(True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
@@ -106,14 +106,14 @@ def test_published_weights_are_sampled_next(
     assert _ids(old) != _ids(new)
     assert new == [
         [dataclasses.replace(c, policy_version=3) for c in group]
-        for group in generate(LocalEngine(model, byte_tokenizer, max_rows=4), _requests())
+        for group in generate(LocalEngine(model, byte_tokenizer, max_num_seqs=4), _requests())
     ]
 
 
 def test_publishing_forgets_prefixes_read_with_the_old_weights(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1)
     first, second = [engine.submit(request) for request in _requests(n=1)[1:3]]
     while first.n_left:
         engine.step()
@@ -126,7 +126,7 @@ def test_publishing_forgets_prefixes_read_with_the_old_weights(
     engine.publish(1)
     while second.n_left:
         engine.step()
-    [[fresh]] = generate(LocalEngine(model, byte_tokenizer, max_rows=1), [second.request])
+    [[fresh]] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=1), [second.request])
     assert second.results()[0].token_ids == fresh.token_ids
     assert second.results()[0].policy_version == 1
 
@@ -136,7 +136,7 @@ def test_a_prompt_that_new_weights_read_again_is_counted_once(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, n_steps: int
 ) -> None:
     """Not yet read, half read, and with a completion that still waits for its slot."""
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1, eos_ids=[])
     engine._scheduler.limits = PrefillLimits(16, 16)
     state = engine.submit(Request(list(range(70)), 2, SamplingParams(5), 0))
     for _ in range(n_steps):
@@ -152,7 +152,7 @@ def test_sampling_leaves_the_learner_as_it_was(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model.train()
-    generate(LocalEngine(model, byte_tokenizer, max_rows=4), _requests())
+    generate(LocalEngine(model, byte_tokenizer, max_num_seqs=4), _requests())
     assert model.training
     token_logprobs(model, torch.tensor([1, 2]), [2], torch.tensor([False, True])).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -162,8 +162,8 @@ def test_an_aborted_request_ends_and_the_others_go_on(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     requests = _requests()
-    expected = generate(LocalEngine(model, byte_tokenizer, max_rows=64), requests)
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids={257})
+    expected = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=64), requests)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids={257})
     states = [engine.submit(request) for request in requests]
     for _ in range(3):
         engine.step()
@@ -186,7 +186,7 @@ def test_a_diverged_model_is_a_sentence(
 ) -> None:
     with torch.no_grad():
         model.get_output_embeddings().weight[3] = torch.nan
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4)
     with pytest.raises(EngineError, match="not finite"):
         generate(engine, _requests())
 
@@ -210,7 +210,7 @@ def test_a_diverged_model_is_a_sentence(
 def test_a_request_that_cannot_be_served_is_a_sentence(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, request_: Request, says: str
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4)
     with pytest.raises(EngineError, match=says):
         generate(engine, [Request([1], 1, SamplingParams(5), 0), request_])
     assert engine.counters.completion_tokens == 0
@@ -219,7 +219,7 @@ def test_a_request_that_cannot_be_served_is_a_sentence(
 def test_the_longest_request_fits(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=[])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1, eos_ids=[])
     [[completion]] = generate(engine, [Request([1] * 250, 1, SamplingParams(6), 0)])
     assert len(completion.token_ids) == 6
 
@@ -228,8 +228,8 @@ def test_one_completion_can_be_cut_and_the_others_go_on(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     request = Request([7, 8], 3, SamplingParams(20), 1)
-    [alone] = generate(LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=()), [request])
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=())
+    [alone] = generate(LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=()), [request])
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=())
     state = engine.submit(request)
     for _ in range(5):
         engine.step()
@@ -250,7 +250,7 @@ def test_a_request_ahead_begins_before_those_that_wait(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     law = SamplingParams(6)
-    engine = LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=())
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=1, eos_ids=())
     states = [engine.submit(Request([7], 3, law, 0)), engine.submit(Request([8], 1, law, 1))]
     engine.step()
     states.append(engine.submit(Request([9], 1, law, 2), ahead=True))
@@ -259,7 +259,7 @@ def test_a_request_ahead_begins_before_those_that_wait(
         result += [states.index(state) for state in engine.step()]
     assert result == [2, 0, 1]
     alone = generate(
-        LocalEngine(model, byte_tokenizer, max_rows=1, eos_ids=()),
+        LocalEngine(model, byte_tokenizer, max_num_seqs=1, eos_ids=()),
         [state.request for state in states],
     )
     assert _ids([state.results() for state in states]) == _ids(alone)
@@ -270,10 +270,10 @@ def test_without_text_everything_else_is_the_same(
 ) -> None:
     ends = {3, 9, 257}
     plain, stopping = _requests(), _requests(stop=tuple("abcdefgh"))
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=ends)
     expected = [c for group in generate(engine, plain + stopping) for c in group]
     assert {c.finish for c in expected} == {"stop", "length"}
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=ends, decode_text=False)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=ends, decode_text=False)
     completions = [c for group in generate(engine, plain + stopping) for c in group]
     assert completions == [dataclasses.replace(c, text="") for c in expected]
     monkeypatch.setattr(engine, "_text", None)

@@ -22,9 +22,9 @@ def _short(seed: int, length: int = 3, n: int = 1) -> Request:
 
 
 def _engine(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_rows: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_num_seqs: int
 ) -> LocalEngine:
-    engine = LocalEngine(model, tokenizer, max_rows=max_rows, eos_ids=[])
+    engine = LocalEngine(model, tokenizer, max_num_seqs=max_num_seqs, eos_ids=[])
     engine._scheduler.limits = PrefillLimits(CHUNK, CHUNK)
     return engine
 
@@ -64,17 +64,17 @@ def test_a_short_prompt_begins_in_the_next_step_but_one(
     assert _ids(long.results()) == _alone(any_model, byte_tokenizer, LONG)
 
 
-@pytest.mark.parametrize(("max_rows", "ahead"), [(1, False), (2, False), (8, False), (8, True)])
+@pytest.mark.parametrize(("max_num_seqs", "ahead"), [(1, False), (2, False), (8, False), (8, True)])
 def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
-    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, max_rows: int, ahead: bool
+    model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast, max_num_seqs: int, ahead: bool
 ) -> None:
-    engine = _engine(model, byte_tokenizer, max_rows)
+    engine = _engine(model, byte_tokenizer, max_num_seqs)
     shorts = [engine.submit(_short(0), ahead)]
     long = engine.submit(LONG)
     n_pieces, n_steps = 12, 0
     while long.n_left:
         n_steps += 1
-        assert n_steps < 3 * n_pieces + 8 * max_rows
+        assert n_steps < 3 * n_pieces + 8 * max_num_seqs
         shorts.append(engine.submit(_short(n_steps, length=CHUNK), ahead))
         engine.step()
     assert _ids(long.results()) == _alone(model, byte_tokenizer, LONG)
@@ -87,7 +87,7 @@ def test_a_stream_of_short_prompts_does_not_hold_up_a_long_one(
 def test_prompts_that_go_on_from_a_known_text_count_as_short(
     model: PreTrainedModel, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    engine = LocalEngine(model, byte_tokenizer, max_rows=4, eos_ids=[], prefix_tokens=1024)
+    engine = LocalEngine(model, byte_tokenizer, max_num_seqs=4, eos_ids=[], prefix_tokens=1024)
     generate(engine, [LONG])
     engine._scheduler.limits = PrefillLimits(CHUNK, CHUNK)
     other = engine.submit(_short(3, length=200))
