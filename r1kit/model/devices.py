@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
@@ -11,6 +12,10 @@ import torch
 
 from r1kit.config import ComputeConfig
 from r1kit.errors import ComputeError
+
+
+MEMORY_RESERVE = 0.25
+"""share of the machine's memory below which freed memory is returned to the system"""
 
 
 def n_processes(config: ComputeConfig, at_most: int) -> int:
@@ -70,6 +75,19 @@ def peak_memory(device: torch.device) -> float:
         return float(torch.cuda.max_memory_reserved(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def trim_memory(reserve: float = MEMORY_RESERVE) -> None:
+    """Return freed memory to the system if less than this share of the machine's is available.
+
+    Tensors of changing sizes leave fragments that glibc keeps: without this a process grows from
+    step to step. Where memory is plentiful, keeping it is faster.
+    """
+    memory = psutil.virtual_memory()
+    if sys.platform == "linux" and memory.available < reserve * memory.total:
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's, not musl's
+        if malloc_trim is not None:
+            malloc_trim(0)
 
 
 def _has_mps() -> bool:

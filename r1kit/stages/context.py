@@ -24,7 +24,7 @@ from r1kit.errors import CheckpointError
 from r1kit.export import card
 from r1kit.files.atomic import CARD, remove_leftovers, replace_file
 from r1kit.model import checkpoint, folder
-from r1kit.model.devices import peak_memory
+from r1kit.model.devices import peak_memory, trim_memory
 from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
@@ -85,6 +85,7 @@ class Context:
             self.run.log(stage, step, metrics)
         if self.observer is not None:
             self.observer.step(stage, step, metrics)
+        trim_memory()
 
     def log_sample(self, record: Mapping[str, Any]) -> None:
         if self.run is not None:
