@@ -13,7 +13,6 @@ import torch
 from r1kit.config import ComputeConfig
 from r1kit.errors import ComputeError
 
-
 MEMORY_RESERVE = 0.25
 """share of the machine's memory below which freed memory is returned to the system"""
 
