@@ -4,8 +4,10 @@ A model with adapters is the same module with a pair of small matrices, A and B,
 layer, which adds `lora_alpha / r * B @ A @ x` to its output (Hu et al., arXiv 2106.09685). Learner
 and engine run this same module, so no merged copy of the weights is needed; `merged_weights` is
 the sum, for folders that everybody opens. B is zero at first, so training begins at the frozen
-model. Departure: no dropout, as everywhere in r1kit. In a mixture of experts only attention
-is adapted: peft would turn names of its feed-forward layers into adapters of whole expert tensors.
+model. Adapters have the dtype of the model, and the optimizer updates fp32 copies of them: an fp32
+adapter would save its input once more for the backward pass. Departure: no dropout, as everywhere
+in r1kit. In a mixture of experts only attention is adapted: peft would turn names of its
+feed-forward layers into adapters of whole expert tensors.
 """
 
 from __future__ import annotations
@@ -61,9 +63,6 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig, seed: str) -> None:
         )
     if not is_causal:
         model.score.requires_grad_(True)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
 
 
 def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:

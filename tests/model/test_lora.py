@@ -155,11 +155,18 @@ def test_the_engine_samples_with_the_adapters(name: str) -> None:
     torch.testing.assert_close(torch.tensor(completion.logprobs), scored, atol=1e-4, rtol=1e-4)
 
 
-def test_adapters_of_a_bf16_model_are_fp32() -> None:
+def test_adapters_of_a_bf16_model_are_bf16_and_save_no_fp32_inputs() -> None:
+    """The optimizer has fp32 copies; an fp32 adapter would save its input once more."""
     model = tiny_model("llama-gqa").to(torch.bfloat16)
     policy = adapted(model)
-    assert {parameter.dtype for parameter in policy.trainable()} == {torch.float32}
+    assert {parameter.dtype for parameter in policy.trainable()} == {torch.bfloat16}
+    inputs: list[torch.dtype] = []
+    for name, module in model.named_modules():
+        if name.endswith("lora_A.default"):
+            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].dtype))
     shift(policy)
+    logprobs(policy)
+    assert set(inputs) == {torch.bfloat16}
     merged = causal_lm.prepare(copy.deepcopy(tiny_model("llama-gqa")).to(torch.bfloat16), "m")
     merged.load_state_dict(lora.merged_weights(model))
     torch.testing.assert_close(logprobs(policy_of(merged)), logprobs(policy), atol=0.2, rtol=0)
