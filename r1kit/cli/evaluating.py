@@ -26,14 +26,17 @@ Examples:
 
   r1 eval diff evals/a evals/b
 
-  r1 eval grade evals/a --grader number
+  r1 eval grade evals/a --policy strict
 
 The same command goes on where it stopped, also with a larger --limit or --samples.
 """
 
 
 DIFF_EXAMPLES = "Example:\n\n  r1 eval diff evals/zero evals/reasoning"
-GRADE_EXAMPLES = "Example:\n\n  r1 eval grade evals/zero --grader number"
+GRADE_EXAMPLES = (
+    "Examples:\n\n  r1 eval grade evals/zero --policy strict\n\n"
+    "  r1 eval grade evals/zero --grader number"
+)
 
 
 class DefaultCommandGroup(TyperGroup):
@@ -68,6 +71,13 @@ SamplesOption = Annotated[
 ThinkingOption = Annotated[
     bool | None,
     typer.Option("--thinking/--no-thinking", help="Let prompts end in an opened <think>."),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="strict (one reading of the answer must be possible, as in training) or lenient (the "
+        "last box counts, as in public graders); default: the protocol's, lenient."
+    ),
 ]
 EvalTimeout = Annotated[
     float, typer.Option(min=1, help="Time limit for one completion of a server (s).")
@@ -115,6 +125,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Maximum tokens in place of the protocol's.")
     ] = None,
     thinking: ThinkingOption = None,
+    policy: PolicyOption = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; default: evals/<model>.")
@@ -138,8 +149,9 @@ def evaluate(
         from r1kit.evals.protocols import find_protocol
 
         chosen = find_protocol(protocol).changed(
-            temperature=temperature, top_p=top_p, max_tokens=max_tokens, opens_thinking=thinking
-        )
+            temperature=temperature, top_p=top_p, max_tokens=max_tokens, opens_thinking=thinking,
+            policy=policy,
+        )  # fmt: skip
         flags = VllmFlags(tensor_parallel_size, max_model_len, others=vllm_args)
         model_options = ModelOptions(model, engine, engine_key, concurrency, timeout, flags)
         options = EvalOptions(chosen, data, samples, limit, seed)
@@ -166,6 +178,7 @@ def grade(
         str | None,
         typer.Option(help="math, number, exact, choice, code; default: the benchmark's own."),
     ] = None,
+    policy: PolicyOption = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder with copies of the benchmarks; default: as before.")
     ] = None,
@@ -175,4 +188,4 @@ def grade(
     with sentences(console):
         from r1kit.evals import run
 
-        run.grade(result, grader, data, console)
+        run.grade(result, grader, data, console, policy)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from r1kit.errors import DataError
-from r1kit.evals.completion_log import CompletionLog
+from r1kit.evals.completion_log import CompletionLog, LogKey, LogRecord
 from r1kit.evals.graders import Grader, find_grader
-from r1kit.evals.grading import Grading, VerdictFile
+from r1kit.evals.grading import Grading, VerdictFile, verdict_by
 from r1kit.evals.jobs import SampledText, SampleJob, job_seed
 from r1kit.evals.load import EvalSet, content_hash, load_set
 from r1kit.evals.measures import GradedProblem, GradedSample
@@ -72,6 +72,8 @@ class MeasuredBenchmark:
     k: int
     sampling: SamplingParams
     seed: int
+    policy: str
+    """the policy of the protocol, by which `graded` reads the verdicts"""
     grader: Grader
     log: CompletionLog
     verdicts: VerdictFile
@@ -107,31 +109,36 @@ class MeasuredBenchmark:
                 if key in self.log.completions and key not in self.verdicts.verdicts:
                     yield problem, self.log.completions[key]
 
-    def graded(self) -> list[GradedProblem]:
-        """Return the problems with the verdicts that are there."""
-        return [self._graded(problem) for problem in self.problems]
+    def verdict(self, key: LogKey, policy: str | None = None) -> LogRecord:
+        """Return the verdict on a completion, by default by the protocol's policy."""
+        return verdict_by(self.verdicts.verdicts[key], policy or self.policy)
 
-    def _graded(self, problem: Problem) -> GradedProblem:
+    def graded(self, policy: str | None = None) -> list[GradedProblem]:
+        """Return the problems with the verdicts that are there, by default the protocol's."""
+        return [self._graded(problem, policy or self.policy) for problem in self.problems]
+
+    def _graded(self, problem: Problem, policy: str) -> GradedProblem:
         samples, failures = [], dict[str, int]()
         for sample in range(self.k):
             key = (problem.id, sample)
             if key in self.verdicts.verdicts and key in self.log.completions:
-                samples.append(self._sample(key))
+                samples.append(self._sample(key, policy))
             elif key in self.log.failures:
                 kind = self.log.failures[key]["failure"]
                 failures[kind] = failures.get(kind, 0) + 1
         subject = str(problem.meta.get("subject") or "")
         return GradedProblem(problem.id, content_hash(problem), subject, samples, failures)
 
-    def _sample(self, key: tuple[str, int]) -> GradedSample:
-        record, verdict = self.log.completions[key], self.verdicts.verdicts[key]
+    def _sample(self, key: tuple[str, int], policy: str) -> GradedSample:
+        record, line = self.log.completions[key], self.verdicts.verdicts[key]
+        verdict = self.verdict(key, policy)
         return GradedSample(
             verdict["correct"],
             verdict["extracted"],
             record["n_tokens"],
             record["finish"] == "length",
             record["max_tokens"] < self.sampling.max_tokens,
-            verdict["language"],
+            line["language"],
             bool(verdict.get("grader_failed")),
         )
 
@@ -252,6 +259,7 @@ def open_measurements(
                 options.samples or protocol.samples.get(spec.name, 1),
                 protocol.sampling,
                 options.seed,
+                protocol.policy,
                 grader,
                 log,
                 verdicts,

@@ -22,6 +22,7 @@ from r1kit.verify.choice import LETTERS, check_choice
 from r1kit.verify.exact import check_exact
 from r1kit.verify.instructions import check_instructions
 from r1kit.verify.math import check_math
+from r1kit.verify.statements.policy import STRICT, GradingPolicy, find_policy
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,19 @@ class Grader:
     """A named verifier of answers."""
 
     name: str
-    verify: Callable[[Problem, str], Verdict]
+    check: Callable[[Problem, str, GradingPolicy], Verdict]
     sources: tuple[str, ...]
     """files and folders of r1kit/verify that decide"""
     gold: Callable[[Problem], str]
     """writes the gold answer of a problem as a model would"""
     has_votes: bool = True
     """False if answers cannot be compared as text, so that there is no majority"""
+    has_policies: bool = False
+    """True if the strict and the lenient policy may differ on an answer"""
+
+    def verify(self, problem: Problem, answer: str, policy: str = "strict") -> Verdict:
+        """Return the verdict on an answer, without its thinking, by a policy of `POLICIES`."""
+        return self.check(problem, answer, find_policy(policy))
 
     @cached_property
     def version(self) -> str:
@@ -52,19 +59,32 @@ class Grader:
         return f"{self.name}@{self.version}"
 
 
-def _choice(problem: Problem, answer: str) -> Verdict:
-    return check_choice(answer, problem.answer, len(problem.meta.get("options") or LETTERS))
+def _math(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    return check_math(answer, problem.answer, policy=policy)
 
 
-def _code(problem: Problem, answer: str) -> Verdict:
+def _number(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
+    return check_number(answer, problem.answer)
+
+
+def _exact(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    return check_exact(answer, problem.answer, policy)
+
+
+def _choice(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    n_options = len(problem.meta.get("options") or LETTERS)
+    return check_choice(answer, problem.answer, n_options, policy)
+
+
+def _code(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
     return CODE_TASKS[problem.meta["code_task"]].without_rows().verify(problem, answer)
 
 
-def _world(problem: Problem, answer: str) -> Verdict:
+def _world(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
     return FAMILIES[problem.task](level=1).verify(problem, answer)
 
 
-def _instructions(problem: Problem, answer: str) -> Verdict:
+def _instructions(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
     return check_instructions(answer, problem.meta["instructions"]).verdict
 
 
@@ -77,12 +97,13 @@ _STATED = ("answer.py", "statements")
 GRADERS: dict[str, Grader] = {
     grader.name: grader
     for grader in (
-        Grader("math", lambda p, text: check_math(text, p.answer), ("math", *_STATED), _boxed),
-        Grader("number", lambda p, text: check_number(text, p.answer), _STATED, _boxed),
+        Grader("math", _math, ("math", *_STATED), _boxed, has_policies=True),
+        Grader("number", _number, _STATED, _boxed),
+        Grader("exact", _exact, ("exact.py", *_STATED), _boxed, has_policies=True),
         Grader(
-            "exact", lambda p, text: check_exact(text, p.answer), ("exact.py", *_STATED), _boxed
+            "choice", _choice, ("choice.py", *_STATED), lambda p: f"Answer: {p.answer}",
+            has_policies=True,
         ),
-        Grader("choice", _choice, ("choice.py", *_STATED), lambda p: f"Answer: {p.answer}"),
         Grader(
             "code", _code, ("code", "sandbox"), lambda p: f"```python\n{p.answer}\n```",
             has_votes=False,

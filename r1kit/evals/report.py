@@ -113,7 +113,7 @@ def _hardest(measured: MeasuredBenchmark, is_confidential: bool) -> list[str]:
             f"### {escape(problem.id)}: right {percent(rate)}",
             fenced(_hidden(is_confidential, problem.meta["question"])),
             f"Expected: {_hidden(is_confidential, escape(problem.answer[:200]))}. A completion "
-            f"({escape(measured.verdicts.verdicts[key]['why'])}):",
+            f"({escape(measured.verdict(key)['why'])}):",
             fenced(_hidden(is_confidential, cut(measured.log.completions[key]["text"]))),
         ]
     return ["The hardest problems, with what the model wrote:", *parts] if parts else []
@@ -135,7 +135,7 @@ def _tokens(measured: MeasuredBenchmark, problem: Problem) -> int:
 def _wrong_completion(measured: MeasuredBenchmark, problem: Problem) -> LogKey:
     keys = ((problem.id, sample) for sample in range(measured.k))
     verdicts = measured.verdicts.verdicts
-    return next(key for key in keys if key in verdicts and verdicts[key]["correct"] is False)
+    return next(k for k in keys if k in verdicts and measured.verdict(k)["correct"] is False)
 
 
 def _hidden(is_confidential: bool, text: str) -> str:

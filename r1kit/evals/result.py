@@ -16,6 +16,7 @@ from r1kit.evals.open_model import EvalModel
 from r1kit.files.atomic import replace_file
 from r1kit.files.untrusted import to_json
 from r1kit.runs.provenance import session
+from r1kit.verify.statements.policy import POLICIES
 
 RESULT = "result.json"
 VERSION = 1
@@ -60,6 +61,7 @@ def benchmark_record(
         "protocol": protocol_of(measurement, options, model),
         "prompt_example": model.source.show_prompt(measurement.problems[0]),
         "scores": measures.as_json(scores),
+        "by_policy": _by_policy(measurement),
         "resampling_stderr": measures.resampling_stderr(problems),
         "facts": measures.as_json(measures.facts_of(problems)),
         "counts": counts,
@@ -70,6 +72,17 @@ def benchmark_record(
         "contamination": contamination,
         "problems": [problem_record(problem) for problem in problems],
     }
+
+
+def _by_policy(measurement: MeasuredBenchmark) -> EvalRecord:
+    """Return pass@1 by the strict and the lenient policy; {} for a grader without policies."""
+    if not measurement.grader.has_policies:
+        return {}
+    estimates = {
+        policy: measures.estimate(problem.rate for problem in measurement.graded(policy))
+        for policy in POLICIES
+    }
+    return measures.as_json({name: value for name, value in estimates.items() if value})
 
 
 def protocol_of(
@@ -99,6 +112,7 @@ def protocol_of(
         "n_left_out": eval_set.n_left_out,
         "n_unusable_rows": len(eval_set.faults),
         "grader": str(measurement.grader),
+        "policy": protocol.policy if measurement.grader.has_policies else None,
         "seed": options.seed,
         **facts,
     }
@@ -127,7 +141,7 @@ def protocol_line(record: EvalRecord) -> str:
         f"{thinking}, {system}",
         f"{size}{unusable}",
         f"data {p['source']} {p['data_hash'][:8]}, prompts {p['prompts_hash'][:8]}",
-        f"grader {p['grader']}",
+        f"grader {p['grader']}" + (f", {p['policy']}" if p.get("policy") else ""),
         f"truncated {counts['truncated']}, unanswered {counts['no_answer']}, undecided "
         f"{counts['undecided']}",
         f"engine {engine}",
@@ -170,7 +184,8 @@ def read_result(path: Path) -> EvalRecord:
         raise RunError(f"{file} is no result of r1 eval; name a folder that it wrote.")
     if record.get("version") != VERSION:
         raise RunError(
-            f"{file} was written by another version of r1kit; run `r1 eval grade` on it."
+            f"{file} was written by another version of r1kit; give the `r1 eval` command again, "
+            "which samples nothing that is there."
         )
     return record
 

@@ -66,13 +66,17 @@ def run(
     console.print(Text(f"\nWritten: {', '.join(map(str, files))}", "dim"), soft_wrap=True)
 
 
-def grade(folder: Path, grader: str | None, data: Path | None, console: Console) -> None:
+def grade(
+    folder: Path, grader: str | None, data: Path | None, console: Console, policy: str | None = None
+) -> None:
     """Grade the completions of a result again, without sampling; write and print the new result.
 
-    Another grader than the benchmarks' own writes `result.<grader>.json` beside the first one.
+    Another grader than the benchmarks' own, or another policy than the protocol's, writes
+    `result.<name>.json` beside the first one.
     """
     old = read_result(folder)
     options = replace(EvalOptions.from_record(old["options"]), grader=grader)
+    options = replace(options, protocol=options.protocol.changed(policy=policy))
     if data is not None:
         options = replace(options, data=data)
     errors = Console(stderr=True)
@@ -87,9 +91,10 @@ def grade(folder: Path, grader: str | None, data: Path | None, console: Console)
             evaluation.run(model, view.update)
         overlaps = {name: record["contamination"] for name, record in old["benchmarks"].items()}
         result = result_of(evaluation, options, model, overlaps)
-        name = RESULT if grader is None else f"result.{grader}.json"
+        changes = [change for change in (grader, policy) if change is not None]
+        name = ".".join(["result", *changes, "json"])
         write_result(folder, result, name)
-        if grader is None:
+        if not changes:
             write_report(folder, result, measurements)
     show_result(result, console)
     console.print(Text(f"\nWritten to {folder / name}", "dim"), soft_wrap=True)

@@ -93,8 +93,8 @@ def _partial(measurement: MeasuredBenchmark) -> str:
 
 
 HEAD = (
-    "benchmark", "pass@1", "others", "n × k", "tokens ✓/✗", "truncated", "no answer", "undecided",
-    "failed", "R1",
+    "benchmark", "pass@1", "strict / lenient", "others", "n × k", "tokens ✓/✗", "truncated",
+    "no answer", "undecided", "failed", "R1",
 )  # fmt: skip
 
 
@@ -110,6 +110,7 @@ def row_of(name: str, record: EvalRecord) -> tuple[str, ...]:
     return (
         name,
         "–" if first is None else percent(first["value"], first["stderr"]),
+        " / ".join(f"{100 * x['value']:.1f}" for x in record["by_policy"].values()),
         ", ".join(others),
         f"{record['protocol']['n_problems']:,} × {record['protocol']['k']}",
         tokens,

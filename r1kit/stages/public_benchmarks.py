@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from r1kit.config import BenchmarkConfig, Recipe
@@ -37,7 +38,8 @@ def _benchmark(config: BenchmarkConfig, max_tokens: int) -> Benchmark:
     eval_set = load_set(spec, None if config.data is None else Path(config.data))
     sampling = SamplingParams(config.max_tokens or max_tokens, protocol.temperature, protocol.top_p)
     problems = eval_set.prompted(protocol, config.limit)
-    return Benchmark(spec.name, problems, grader.verify, sampling, config.samples, grader.has_votes)
+    verify = partial(grader.verify, policy=protocol.policy)
+    return Benchmark(spec.name, problems, verify, sampling, config.samples, grader.has_votes)
 
 
 def fitting(benchmark: Benchmark, renderer: Renderer, max_positions: int | None) -> Benchmark:

@@ -23,7 +23,9 @@ def test_a_report_has_scores_protocols_published_numbers_and_hard_problems(tmp_p
     with scripted(answering(texts)) as server:
         measure(server.url, "math500,gsm8k", data, out, samples=2)
     text = (out / "report.md").read_text()
-    assert "| math500 | 50.0 ± 50.0 % | pass@2 50.0, cons@2 50.0 | 2 × 2 | 7/7 |" in text
+    assert (
+        "| math500 | 50.0 ± 50.0 % | 50.0 / 50.0 | pass@2 50.0, cons@2 50.0 | 2 × 2 | 7/7 |" in text
+    )
     assert "**math500**: r1-paper · T 0.6, top-p 0.95, k 2, seed 0" in text
     assert "| DeepSeek-R1 | 97.3 | v1 table 4 |" in text
     assert "| Algebra | 0.0 ± 0.0 % | 1 |" in text

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from r1kit.errors import EngineError, RunError
+from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.evals import run as evaluation
 from r1kit.evals.evaluate import EvalOptions
 from r1kit.evals.graders import GRADERS
 from r1kit.evals.load import load_set
 from r1kit.evals.open_model import ModelOptions
 from r1kit.evals.protocols import PROTOCOLS
-from r1kit.evals.result import read_result
+from r1kit.evals.result import protocol_line, read_result
 from r1kit.evals.suite import BENCHMARKS, SUITES
 from tests.evals.rows import write
 from tests.servers import Body, Reply, refusal, said, scripted
@@ -157,6 +157,31 @@ def test_the_protocol_goes_to_the_server(tmp_path: Path) -> None:
     body = server.requests[0]
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 32_768)
     assert [message["role"] for message in body["messages"]] == ["user"]
+
+
+def test_both_policies_are_graded_at_once_and_the_protocol_chooses(tmp_path: Path) -> None:
+    """Several boxes are a list by the strict policy; the lenient one takes the last."""
+    data, out = write(tmp_path / "data", "gsm8k_test.jsonl"), tmp_path / "out"
+    with scripted(answering(answers(data, "gsm8k"))) as server:
+        assert pass_at_1(measure(server.url, "gsm8k", data, out)) == {"gsm8k": 1.0}
+    out = tmp_path / "boxes"
+    boxes = {q: f"\\boxed{{1}} and {a}" for q, a in answers(data, "gsm8k").items()}
+    with scripted(answering(boxes)) as server:
+        record = measure(server.url, "gsm8k", data, out)["benchmarks"]["gsm8k"]
+    assert {name: x["value"] for name, x in record["by_policy"].items()} == {
+        "strict": 0.0,
+        "lenient": 1.0,
+    }
+    assert record["scores"]["pass@1"]["value"] == 1.0
+    assert ", lenient ·" in protocol_line(record)
+    evaluation.grade(out, None, None, Console(quiet=True), policy="strict")
+    strict = read_result(out / "result.strict.json")["benchmarks"]["gsm8k"]
+    assert strict["scores"]["pass@1"]["value"] == 0.0
+    assert strict["counts"]["wrong"] == 3
+    assert strict["protocol"]["protocol"] == "r1-paper (policy strict)"
+    assert strict["by_policy"] == record["by_policy"]
+    with pytest.raises(ConfigError, match="choose strict or lenient"):
+        evaluation.grade(out, None, None, Console(quiet=True), policy="kind")
 
 
 def test_a_larger_k_or_limit_samples_only_what_is_missing(tmp_path: Path) -> None:
