@@ -7,10 +7,12 @@ graded by the same rules.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from r1kit import verify
 from r1kit.errors import ConfigError
@@ -23,6 +25,14 @@ from r1kit.verify.exact import check_exact
 from r1kit.verify.instructions import check_instructions
 from r1kit.verify.math import check_math
 from r1kit.verify.statements.policy import STRICT, GradingPolicy, find_policy
+
+
+@dataclass(frozen=True)
+class DetailedVerdict(Verdict):
+    """A verdict with more than its three fields."""
+
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """JSON for the file of verdicts; "score" is a number from 0 to 1 between right and wrong"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class Grader:
     """False if answers cannot be compared as text, so that there is no majority"""
     has_policies: bool = False
     """True if the strict and the lenient policy may differ on an answer"""
+    judge: str = ""
+    """name and address of the judge that decides (judging.py)"""
 
     def verify(self, problem: Problem, answer: str, policy: str = "strict") -> Verdict:
         """Return the verdict on an answer, without its thinking, by a policy of `POLICIES`."""
@@ -56,7 +68,13 @@ class Grader:
         return digest.hexdigest()[:8]
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        return f"{self.name}@{self.version}" + (f" by {self.judge}" if self.judge else "")
+
+    @property
+    def file_name(self) -> str:
+        """The name for a file of its verdicts; those of two judges are in two files."""
+        judge = re.sub(r"[^\w.-]+", "-", self.judge)
+        return f"{self.name}.{judge}" if judge else self.name
 
 
 def _math(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
@@ -85,7 +103,10 @@ def _world(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Ver
 
 
 def _instructions(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
-    return check_instructions(answer, problem.meta["instructions"]).verdict
+    report = check_instructions(answer, problem.meta["instructions"])
+    verdict = report.verdict
+    details = {"strict": list(report.strict), "loose": list(report.loose)}
+    return DetailedVerdict(verdict.correct, verdict.extracted, verdict.why, details)
 
 
 def _boxed(problem: Problem) -> str:

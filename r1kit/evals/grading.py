@@ -14,9 +14,9 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from r1kit.errors import R1Error
+from r1kit.errors import EngineError, R1Error
 from r1kit.evals.completion_log import LogKey, LogRecord, read_log
-from r1kit.evals.graders import Grader
+from r1kit.evals.graders import DetailedVerdict, Grader
 from r1kit.files.atomic import explaining_full_disk, seal
 from r1kit.files.json_lines import JsonLines
 from r1kit.renderers.thinking import parse, without_tags
@@ -27,6 +27,8 @@ FORMAT = 2
 """version of the lines; a file of another one is begun again"""
 N_THREADS = 4
 """grading threads; slow graders run in processes that these threads wait for"""
+N_JUDGING = 16
+"""grading threads that wait for a judge"""
 NO_ANSWER = Verdict(False, None, "no answer: the thinking never ended")
 MAX_EXTRACTED = 2000
 """maximum number of characters of an extracted answer in the file of verdicts"""
@@ -47,6 +49,7 @@ class VerdictFile:
             "format": FORMAT,
             "grader": grader.name,
             "version": grader.version,
+            "judge": grader.judge,
         }
         lines = read_log(path)
         if lines and all(lines[0][1].get(key) == header[key] for key in header):
@@ -73,10 +76,13 @@ class VerdictFile:
 class Grading:
     """Grades completions in threads while others are being sampled."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(N_THREADS, thread_name_prefix="grade")
+    def __init__(self, has_judge: bool = False) -> None:
+        n_threads = N_JUDGING if has_judge else N_THREADS
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="grade")
         self._done: SimpleQueue[tuple[VerdictFile, Future[LogRecord]]] = SimpleQueue()
         self._n_open = 0
+        self._failure: EngineError | None = None
+        """failure of a judge, after which nothing is graded until the next session"""
 
     def __enter__(self) -> Grading:
         return self
@@ -91,19 +97,29 @@ class Grading:
 
     def add(self, file: VerdictFile, grader: Grader, problem: Problem, record: LogRecord) -> None:
         """Start to grade a completion; `collect` writes its verdict to the file."""
+        if self._failure is not None:
+            return
         self._n_open += 1
         future = self._pool.submit(grade, grader, problem, record)
         future.add_done_callback(lambda done: self._done.put((file, done)))
 
     def collect(self, is_last: bool = False) -> None:
-        """Write the verdicts that are there; wait for all of them if `is_last`."""
+        """Write the verdicts that are there; wait for all of them if `is_last`.
+
+        Raises EngineError at the end if a judge has failed: all completions are sampled by then.
+        """
         while self._n_open:
             try:
                 file, future = self._done.get(block=is_last)
             except Empty:
                 return
             self._n_open -= 1
-            file.add(future.result())
+            try:
+                file.add(future.result())
+            except EngineError as error:
+                self._failure = self._failure or error
+        if is_last and self._failure is not None:
+            raise self._failure
 
 
 def grade(grader: Grader, problem: Problem, record: Mapping[str, Any]) -> LogRecord:
@@ -147,9 +163,11 @@ def _verdict(grader: Grader, problem: Problem, answer: str | None, policy: str) 
         except Exception as error:
             why = f"the grader failed ({type(error).__name__}: {error})"
             verdict, failure = Verdict(None, None, why), True
+    details = verdict.details if isinstance(verdict, DetailedVerdict) else None
     return {
         "correct": verdict.correct,
         "extracted": None if verdict.extracted is None else verdict.extracted[:MAX_EXTRACTED],
         "why": verdict.why[:MAX_WHY],
+        **({"details": details} if details else {}),
         **({"grader_failed": True} if failure else {}),
     }

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import ConfigError, RunError
-from r1kit.evals import measures
+from r1kit.evals import scores
 from r1kit.evals.evaluate import EvalOptions, Evaluation, MeasuredBenchmark
+from r1kit.evals.extra_scores import EXTRA_SCORES, codeforces_rating
 from r1kit.evals.load import short_hash
-from r1kit.evals.measures import GradedProblem
 from r1kit.evals.open_model import EvalModel
+from r1kit.evals.scores import GradedProblem
 from r1kit.files.atomic import replace_file
 from r1kit.files.untrusted import to_json
 from r1kit.runs.provenance import session
@@ -54,21 +55,26 @@ def benchmark_record(
 ) -> EvalRecord:
     """Return the protocol, the scores and the problems of one benchmark."""
     problems = measurement.graded()
-    counts = measures.counts_of(problems)
-    scores = measures.scores(problems, measurement.k, measurement.grader.has_votes)
+    counts = scores.counts_of(problems)
+    values = scores.scores(problems, measurement.k, measurement.grader.has_votes)
+    name, is_own = measurement.name, measurement.grader.name == measurement.eval_set.spec.grader
+    pairs = list(zip(measurement.problems, problems, strict=True))
+    extra = EXTRA_SCORES[name](pairs) if is_own and name in EXTRA_SCORES else {}
     return {
         "title": measurement.eval_set.spec.title,
         "protocol": protocol_of(measurement, options, model),
         "prompt_example": model.source.show_prompt(measurement.problems[0]),
-        "scores": measures.as_json(scores),
+        "scores": scores.as_json(values),
+        "extra_scores": scores.as_json(extra),
+        "rating": codeforces_rating(pairs, options.data) if name == "codeforces" else None,
         "by_policy": _by_policy(measurement),
-        "resampling_stderr": measures.resampling_stderr(problems),
-        "facts": measures.as_json(measures.facts_of(problems)),
+        "resampling_stderr": scores.resampling_stderr(problems),
+        "facts": scores.as_json(scores.facts_of(problems)),
         "counts": counts,
         "n_missing": measurement.n_total - sum(len(p.samples) for p in problems),
-        "by_subject": measures.by_subject(problems),
-        "budget_curve": measures.budget_curve(problems),
-        "lengths": measures.length_histogram(problems),
+        "by_subject": scores.by_subject(problems),
+        "budget_curve": scores.budget_curve(problems),
+        "lengths": scores.length_histogram(problems),
         "contamination": contamination,
         "problems": [problem_record(problem) for problem in problems],
     }
@@ -79,10 +85,10 @@ def _by_policy(measurement: MeasuredBenchmark) -> EvalRecord:
     if not measurement.grader.has_policies:
         return {}
     estimates = {
-        policy: measures.estimate(problem.rate for problem in measurement.graded(policy))
+        policy: scores.estimate(problem.rate for problem in measurement.graded(policy))
         for policy in POLICIES
     }
-    return measures.as_json({name: value for name, value in estimates.items() if value})
+    return scores.as_json({name: value for name, value in estimates.items() if value})
 
 
 def protocol_of(
@@ -113,6 +119,7 @@ def protocol_of(
         "n_unusable_rows": len(eval_set.faults),
         "grader": str(measurement.grader),
         "policy": protocol.policy if measurement.grader.has_policies else None,
+        "judge": measurement.grader.judge or None,
         "seed": options.seed,
         **facts,
     }
@@ -158,8 +165,8 @@ def problem_record(problem: GradedProblem) -> EvalRecord:
         "hash": problem.hash,
         "subject": problem.subject,
         "n": len(decided),
-        "n_right": sum(bool(sample.correct) for sample in decided),
-        "vote": measures.vote(decided),
+        "n_right": sum(sample.score for sample in decided),
+        "vote": scores.vote(decided),
         "tokens": [sample.n_tokens for sample in problem.samples],
     }
 

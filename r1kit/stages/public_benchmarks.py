@@ -34,6 +34,8 @@ def _benchmark(config: BenchmarkConfig, max_tokens: int) -> Benchmark:
     [spec, *others], optional = find_benchmarks(config.name)
     if others or optional:
         raise ConfigError(f"evals: {config.name!r} is a suite; name one benchmark per entry.")
+    if spec.grader not in GRADERS:
+        raise ConfigError(f"evals: {spec.name} needs a judge; measure it with `r1 eval --judge`.")
     protocol, grader = find_protocol(config.protocol), GRADERS[spec.grader]
     eval_set = load_set(spec, None if config.data is None else Path(config.data))
     sampling = SamplingParams(config.max_tokens or max_tokens, protocol.temperature, protocol.top_p)

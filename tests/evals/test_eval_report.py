@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from r1kit.evals import report
+from r1kit.evals import report, view
 from r1kit.evals.published import published
 from r1kit.evals.suite import BENCHMARKS
 from tests.evals.rows import write
@@ -69,3 +69,13 @@ def test_published_scores_are_those_of_the_set(name: str) -> None:
     scores = published(name)
     assert len({score.model for score in scores}) == len(scores)
     assert all(score.value > 0 and score.source for score in scores)
+
+
+def test_a_narrow_terminal_shows_whole_cells_of_fewer_columns() -> None:
+    row = ["gsm8k", "40.0 ± 7.0 %", "38.0 / 40.0", "pass@16 60.0, cons@16 50.0", "50 × 16",
+           "120/300", "3", "0", "0", "0", "0", ""]  # fmt: skip
+    names = [view.HEAD[i] for i in view.shown_columns([row], 160)]
+    assert names == list(view.HEAD[:7]), "columns without a number are left out"
+    names = [view.HEAD[i] for i in view.shown_columns([row], 80)]
+    assert names == ["benchmark", "pass@1", "strict / lenient", "truncated"]
+    assert view.shown_columns([row], 20) == [0, 1]

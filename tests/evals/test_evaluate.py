@@ -97,6 +97,43 @@ def test_ifeval_pays_an_answer_that_follows_all_instructions(
     assert pass_at_1(result) == {"ifeval": score}
 
 
+def test_ifeval_shows_its_four_accuracies(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    with scripted([said("Sure, gladly:\nBlue DONE")]) as server:
+        record = measure(server.url, "ifeval", data, out)["benchmarks"]["ifeval"]
+    assert record["scores"]["pass@1"]["value"] == 0.0
+    assert {name: x["value"] for name, x in record["extra_scores"].items()} == {
+        "instruction strict": 0.5, "prompt loose": 1.0, "instruction loose": 1.0,
+    }  # fmt: skip
+    assert "instruction strict 50.0, prompt loose 100.0" in (out / "report.md").read_text()
+
+
+def test_codeforces_has_a_rating_from_contests_or_an_estimate(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data", "codeforces.jsonl"), tmp_path / "out"
+    right, wrong = (f"```python\nprint(int(input()) * {factor})\n```" for factor in (2, 3))
+    with scripted(lambda i, _: said(right if i % 2 else wrong)) as server:
+        rating = measure(server.url, "codeforces", data, out, samples=2)["benchmarks"]
+    rating = rating["codeforces"]["rating"]
+    assert (rating["is_estimated"], rating["percentile"]) == (True, None)
+    assert rating["value"] == pytest.approx(800), "half of the submissions solve a problem of 800"
+    assert "estimated from 1 problem ratings" in (out / "report.md").read_text()
+    standings = {
+        "contest": {"name": "Round 1"},
+        "problems": [{"contestId": 1, "index": "A", "points": 500.0}],
+        "rows": [
+            {"party": {"members": [{"handle": h}]}, "points": p} for h, p in (("a", 600), ("b", 0))
+        ],
+    }
+    changes = [{"handle": "a", "oldRating": 1900}, {"handle": "b", "oldRating": 1500}]
+    row = {"standings": standings, "rating_changes": changes}
+    (data / "codeforces_contests.jsonl").write_text(json.dumps(row) + "\n")
+    (data / "codeforces_ratings.json").write_text('{"1000": 3, "1800": 1}')
+    evaluation.grade(out, None, None, Console(quiet=True))
+    rating = read_result(out)["benchmarks"]["codeforces"]["rating"]
+    assert (rating["is_estimated"], rating["percentile"]) == (False, 75.0)
+    assert rating["value"] == pytest.approx(1700), "second of two, half a win in expectation each"
+
+
 @pytest.mark.parametrize("name", SUITES["long-context"])
 def test_long_contexts_are_generated_and_graded(name: str) -> None:
     spec = BENCHMARKS[name]
