@@ -7,7 +7,8 @@ same scripted endpoint: an asyncio server that answers every chat completion aft
 with the same text, which is right for every second row, and counts requests in flight. So the
 ideal wall time is known, and everything beyond it is the harness: start, prompts, HTTP, grading,
 logs. Every harness also runs on the first 64 rows alone, which separates the cost of a sample from
-that of the start. Harnesses take turns; a run with another score or number of requests fails.
+that of the start. Processor time hardly depends on what else the machine does. Harnesses take
+turns; a run with another score or number of requests fails.
 
 The peers live in `.venv-evals` (benchmarks/peers/eval-requirements.txt), or R1_EVAL_PEERS names its
 Python; a peer that is not installed is skipped. Results go to
@@ -299,8 +300,8 @@ def table(runs: Sequence[Run], delay: float) -> str:
     """Return the medians as Markdown."""
     lines = [
         "| harness | overhead per sample, ms | of it start and end, s | a further sample, ms | "
-        "CPU of it, ms | in flight | memory, MB |",
-        "|---|---|---|---|---|---|---|",
+        "CPU of it, ms | CPU per sample with the start, ms | in flight | memory, MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(run.harness for run in runs):
         long, short = (
@@ -315,7 +316,7 @@ def table(runs: Sequence[Run], delay: float) -> str:
             f"| {name} | {median(all_over):.1f} ({min(all_over):.1f}-{max(all_over):.1f}) "
             f"| {median(r.start_s + r.end_s for r in long):.1f} "
             f"| {1000 * (over - over_short) / n_more:.1f} "
-            f"| {1000 * (cpu - cpu_short) / n_more:.1f} "
+            f"| {1000 * (cpu - cpu_short) / n_more:.1f} | {1000 * cpu / long[0].n_rows:.1f} "
             f"| {median(r.in_flight for r in long):.1f} "
             f"| {median(r.peak_rss_mb for r in long):.0f} |"
         )

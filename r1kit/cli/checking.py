@@ -153,12 +153,11 @@ def verify(
 ) -> None:
     """Verify each answer in a file."""
     from r1kit import verify_file
-    from r1kit.verify.statements.policy import POLICIES
+    from r1kit.verify.statements.policy import find_policy
 
     console = Console(stderr=True)
     with sentences(console), ExitStack() as stack:
-        if policy not in POLICIES:
-            raise ConfigError(f"There is no policy {policy!r}; choose {' or '.join(POLICIES)}.")
+        rules = find_policy(policy)
         try:
             file = (
                 sys.stdout if out is None else stack.enter_context(out.open("w", encoding="utf-8"))
@@ -167,7 +166,7 @@ def verify(
             raise ConfigError(
                 f"{out} cannot be written ({error.strerror}); name another file."
             ) from None
-        verify_file.run(kind, jsonl, file, console, POLICIES[policy], by)
+        verify_file.run(kind, jsonl, file, console, rules, by)
 
 
 @app.command(epilog=DATA_EXAMPLES)

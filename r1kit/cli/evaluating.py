@@ -24,16 +24,21 @@ Examples:
 
   r1 eval deepseek-reasoner --engine https://api.deepseek.com/v1 --suite aime24
 
+  r1 eval m --suite simpleqa --judge https://api.openai.com/v1 --judge-model gpt-4o
+
   r1 eval diff evals/a evals/b
 
-  r1 eval grade evals/a --grader number
+  r1 eval grade evals/a --policy strict
 
 The same command goes on where it stopped, also with a larger --limit or --samples.
 """
 
 
 DIFF_EXAMPLES = "Example:\n\n  r1 eval diff evals/zero evals/reasoning"
-GRADE_EXAMPLES = "Example:\n\n  r1 eval grade evals/zero --grader number"
+GRADE_EXAMPLES = (
+    "Examples:\n\n  r1 eval grade evals/zero --policy strict\n\n"
+    "  r1 eval grade evals/zero --grader number"
+)
 
 
 class DefaultCommandGroup(TyperGroup):
@@ -61,6 +66,20 @@ eval_app = typer.Typer(
 app.add_typer(eval_app, name="eval")
 
 
+SuiteOption = Annotated[
+    str,
+    typer.Option(
+        help="Benchmarks such as gsm8k,math500, or suites: r1, math, code, korean, judged, "
+        "long-context, all."
+    ),
+]
+EvalEngine = Annotated[
+    str,
+    typer.Option(
+        metavar="local|vllm|URL[,URL]",
+        help="Engine: local, vllm (started here), or running servers that share the work.",
+    ),
+]
 SamplesOption = Annotated[
     int | None,
     typer.Option(min=1, help="k, completions per problem; default: as the protocol says."),
@@ -68,6 +87,26 @@ SamplesOption = Annotated[
 ThinkingOption = Annotated[
     bool | None,
     typer.Option("--thinking/--no-thinking", help="Let prompts end in an opened <think>."),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="strict (one reading of the answer must be possible, as in training) or lenient (the "
+        "last box counts, as in public graders); default: the protocol's, lenient."
+    ),
+]
+JudgeUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="OpenAI-compatible server with the judge of simpleqa, frames, alpacaeval, arenahard.",
+    ),
+]
+JudgeModel = Annotated[
+    str | None, typer.Option(help="The judge's name on that server; default: its only model.")
+]
+JudgeKey = Annotated[
+    str | None, typer.Option(envvar="R1_JUDGE_KEY", help="API key of the judge's server.")
 ]
 EvalTimeout = Annotated[
     float, typer.Option(min=1, help="Time limit for one completion of a server (s).")
@@ -84,16 +123,8 @@ def evaluate(
             "server, or the model's name on the server of --engine.",
         ),
     ],
-    suite: Annotated[
-        str, typer.Option(help="Benchmarks, separated by commas, or a suite: r1, all.")
-    ] = "r1",
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="local|vllm|URL[,URL]",
-            help="Engine: local, vllm (started here), or running servers that share the work.",
-        ),
-    ] = "local",
+    suite: SuiteOption = "r1",
+    engine: EvalEngine = "local",
     samples: SamplesOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of problems per benchmark.")
@@ -115,6 +146,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Maximum tokens in place of the protocol's.")
     ] = None,
     thinking: ThinkingOption = None,
+    policy: PolicyOption = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; default: evals/<model>.")
@@ -124,6 +156,9 @@ def evaluate(
     ] = 64,
     engine_key: EngineKey = None,
     timeout: EvalTimeout = 1800.0,
+    judge: JudgeUrl = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
     tensor_parallel_size: GPUs = 1,
     max_model_len: MaxModelLen = None,
     vllm_args: VllmOptions = "",
@@ -134,15 +169,18 @@ def evaluate(
         from r1kit.engines.vllm.flags import VllmFlags
         from r1kit.evals import run
         from r1kit.evals.evaluate import EvalOptions
+        from r1kit.evals.judging import JudgeOptions
         from r1kit.evals.open_model import ModelOptions
         from r1kit.evals.protocols import find_protocol
 
         chosen = find_protocol(protocol).changed(
-            temperature=temperature, top_p=top_p, max_tokens=max_tokens, opens_thinking=thinking
-        )
+            temperature=temperature, top_p=top_p, max_tokens=max_tokens, opens_thinking=thinking,
+            policy=policy,
+        )  # fmt: skip
         flags = VllmFlags(tensor_parallel_size, max_model_len, others=vllm_args)
         model_options = ModelOptions(model, engine, engine_key, concurrency, timeout, flags)
-        options = EvalOptions(chosen, data, samples, limit, seed)
+        judged = None if judge is None else JudgeOptions(judge, judge_model, judge_key)
+        options = EvalOptions(chosen, data, samples, limit, seed, judge=judged)
         run.run(model_options, suite, options, out, console)
 
 
@@ -166,13 +204,19 @@ def grade(
         str | None,
         typer.Option(help="math, number, exact, choice, code; default: the benchmark's own."),
     ] = None,
+    policy: PolicyOption = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder with copies of the benchmarks; default: as before.")
     ] = None,
+    judge: JudgeUrl = None,
+    judge_model: JudgeModel = None,
+    judge_key: JudgeKey = None,
 ) -> None:
     """Grade the completions of a result again, without sampling anything."""
     console = Console()
     with sentences(console):
         from r1kit.evals import run
+        from r1kit.evals.judging import JudgeOptions
 
-        run.grade(result, grader, data, console)
+        judged = None if judge is None else JudgeOptions(judge, judge_model, judge_key)
+        run.grade(result, grader, data, console, policy, judged)

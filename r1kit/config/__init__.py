@@ -98,7 +98,13 @@ __all__ = [
 
 FREE_SECTIONS = ("compute", "sampler", "cost")
 """sections that may change between the sessions of a run: they do not decide its result"""
-LATER_KEYS: dict[str, Any] = {"lora": None, "kl_estimator": "k3", "evals": []}
+LATER_KEYS: dict[str, Any] = {
+    "lora": None,
+    "kl_estimator": "k3",
+    "evals": [],
+    "eval_steps": 0,
+    "load_best_model_at_end": False,
+}
 """keys added to recipes later, with their defaults, which leave the hash of a recipe as it was"""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from r1kit.config.optim import RLOptimConfig
 from r1kit.config.strict import Name, StrictModel
@@ -70,9 +70,24 @@ class RLConfig(StrictModel):
     optim: RLOptimConfig = RLOptimConfig()
     checkpoint_every: int = Field(10, ge=1)
     """steps between checkpoints for resuming"""
+    eval_steps: int = Field(0, ge=0)
+    """steps between evaluations of the policy in training, on `[[evals]]` or else on the held-out
+    problems of `[eval]`; a checkpoint is saved after each, and the best one is kept; 0 is off"""
+    load_best_model_at_end: bool = False
+    """the stage ends with the checkpoint that has the best evaluation (mean pass@1), and later ones
+    are deleted; needs eval_steps"""
     sample_every: int = Field(5, ge=1)
     """steps between groups logged to samples.jsonl"""
     rewards: RewardConfig = RewardConfig()
+
+    @model_validator(mode="after")
+    def _best_needs_evaluations(self) -> RLConfig:
+        if self.load_best_model_at_end and not self.eval_steps:
+            raise ValueError(
+                "load_best_model_at_end needs evaluations to choose from; set eval_steps, for "
+                "example to 10"
+            )
+        return self
 
 
 class ReasoningConfig(RLConfig):

@@ -1,25 +1,41 @@
 """A benchmark, and the results of a sampler on it: pass@1, cons@k and their standard errors.
 
 Source: R1 paper, section 3: k samples per problem at temperature 0.6 and top-p 0.95, their mean as
-pass@1, their majority as cons@k. Standard errors are those of the mean over problems, so that
-samples of the same problem do not count as independent.
+pass@1, their majority as cons@k. The statistics are those of scores.py. A problem without a decided
+completion has no value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from r1kit.engines.base import Sampler
-from r1kit.evals.scores import Estimate, by_task, estimates
+from r1kit.evals.scores import Estimate, estimate, mean, vote
 from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
+from r1kit.rollouts.metrics import facts
 from r1kit.rollouts.rubric import Rubric, VerifyFunction
 from r1kit.types import Group, Problem, SamplingParams
+from r1kit.verify.language import WITHOUT_WORDS
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
+
+
+MEASURES = {
+    "mean_tokens": "tokens",
+    "mean_reflections": "reflections",
+    "language_consistency": "language",
+    "well_formed": "rewards/format",
+    "truncated": "clipped",
+}
+"""metric → the fact about a completion (rollouts/metrics.py) of which it is the mean"""
+WITHOUT_VALUES = {"language_consistency": WITHOUT_WORDS}
+"""metric → its value if no problem has one; all others are 0"""
 
 
 @dataclass(frozen=True)
@@ -92,3 +108,61 @@ def summarize(benchmark: Benchmark, groups: Sequence[Group], ranks: Ranks) -> Be
         sum(ranks.gather(sum(bool(group.rollouts) for group in groups))),
         benchmark.n_completions,
     )
+
+
+def estimates(groups: Sequence[Group], ranks: Ranks, has_votes: bool) -> dict[str, Estimate]:
+    """Return every metric over the problems of all ranks, by name."""
+    values: dict[str, Callable[[Group], float | None]] = {"pass_at_1": pass_rate}
+    if has_votes:
+        values |= {
+            "cons_at_k": majority,
+            "cons_gain": lambda group: majority(group) - pass_rate(group),
+        }
+    values |= {name: partial(mean_fact, name=fact) for name, fact in MEASURES.items()}
+    decided = [group for group in groups if group.rollouts]
+    return {
+        name: mean_over_ranks(map(value, decided), ranks, WITHOUT_VALUES.get(name, 0.0))
+        for name, value in values.items()
+    }
+
+
+def mean_over_ranks(
+    values: Iterable[float | None], ranks: Ranks, without_values: float = 0.0
+) -> Estimate:
+    """Return the mean of the values of all ranks, one per problem that has one.
+
+    If none has one, the mean is `without_values`.
+    """
+    shares = ranks.gather([*values])
+    result = estimate(value for share in shares for value in share)
+    return Estimate(without_values, 0.0) if result is None else result
+
+
+def by_task(groups: Sequence[Group], ranks: Ranks) -> dict[str, float]:
+    """Return pass@1 over the problems of each task, in the order of their names."""
+    shares = ranks.gather(
+        [(group.problem.task, pass_rate(group)) for group in groups if group.rollouts]
+    )
+    rates: dict[str, list[float]] = {}
+    for task, rate in sorted(item for share in shares for item in share):
+        rates.setdefault(task, []).append(rate)
+    return {task: statistics.fmean(values) for task, values in rates.items()}
+
+
+def pass_rate(group: Group) -> float:
+    """Return the share of correct completions."""
+    return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
+
+
+def majority(group: Group) -> float:
+    """Return the vote of a group: 1 if its majority answer is correct, 0 if not, or a tie."""
+    return vote([rollout.verdict for rollout in group.rollouts])
+
+
+def mean_fact(group: Group, name: str) -> float | None:
+    """Return the mean of a fact over the completions that have it.
+
+    A completion without words has no language.
+    """
+    rows = map(facts, group.rollouts)
+    return mean(row[name] for row in rows if name != "language" or row["with_language"])

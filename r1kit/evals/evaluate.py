@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from r1kit.errors import DataError
-from r1kit.evals.completion_log import CompletionLog
+from r1kit.errors import ConfigError, DataError
+from r1kit.evals.completion_log import CompletionLog, LogKey, LogRecord
 from r1kit.evals.graders import Grader, find_grader
-from r1kit.evals.grading import Grading, VerdictFile
+from r1kit.evals.grading import Grading, VerdictFile, verdict_by
 from r1kit.evals.jobs import SampledText, SampleJob, job_seed
+from r1kit.evals.judging import JUDGED, AnswerJudge, JudgeOptions, judged_grader, needs_judge
 from r1kit.evals.load import EvalSet, content_hash, load_set
-from r1kit.evals.measures import GradedProblem, GradedSample
 from r1kit.evals.open_model import EvalModel
 from r1kit.evals.protocols import EvalProtocol, find_protocol
+from r1kit.evals.scores import GradedProblem, GradedSample
 from r1kit.evals.suite import BenchmarkSpec
 from r1kit.types import Problem, SamplingParams
 
@@ -40,6 +41,8 @@ class EvalOptions:
     seed: int = 0
     grader: str | None = None
     """name of the grader; None: that of the benchmark"""
+    judge: JudgeOptions | None = None
+    """judge of the benchmarks that need one"""
 
     def as_record(self) -> dict[str, Any]:
         """Return the options as JSON; `from_record` reads them back."""
@@ -51,6 +54,7 @@ class EvalOptions:
             "limit": self.limit,
             "seed": self.seed,
             "grader": self.grader,
+            "judge": None if self.judge is None else self.judge.as_record(),
         }
 
     @classmethod
@@ -59,7 +63,8 @@ class EvalOptions:
         protocol = find_protocol(record["protocol"]).changed(**record["changes"])
         data = None if record["data"] is None else Path(record["data"])
         names = ("samples", "limit", "seed", "grader")
-        return cls(protocol, data, **{name: record[name] for name in names})
+        judge = JudgeOptions(**record["judge"]) if record.get("judge") else None
+        return cls(protocol, data, **{name: record[name] for name in names}, judge=judge)
 
 
 @dataclass
@@ -72,6 +77,8 @@ class MeasuredBenchmark:
     k: int
     sampling: SamplingParams
     seed: int
+    policy: str
+    """the policy of the protocol, by which `graded` reads the verdicts"""
     grader: Grader
     log: CompletionLog
     verdicts: VerdictFile
@@ -104,35 +111,46 @@ class MeasuredBenchmark:
         for problem in self.problems:
             for sample in range(self.k):
                 key = (problem.id, sample)
-                if key in self.log.completions and key not in self.verdicts.verdicts:
+                if key in self.log.completions and not self._is_graded(key):
                     yield problem, self.log.completions[key]
 
-    def graded(self) -> list[GradedProblem]:
-        """Return the problems with the verdicts that are there."""
-        return [self._graded(problem) for problem in self.problems]
+    def _is_graded(self, key: LogKey) -> bool:
+        """True if there is a verdict, and no judge failed to give it."""
+        line = self.verdicts.verdicts.get(key)
+        return line is not None and "judge_failed" not in line.get("details", {})
 
-    def _graded(self, problem: Problem) -> GradedProblem:
+    def verdict(self, key: LogKey, policy: str | None = None) -> LogRecord:
+        """Return the verdict on a completion, by default by the protocol's policy."""
+        return verdict_by(self.verdicts.verdicts[key], policy or self.policy)
+
+    def graded(self, policy: str | None = None) -> list[GradedProblem]:
+        """Return the problems with the verdicts that are there, by default the protocol's."""
+        return [self._graded(problem, policy or self.policy) for problem in self.problems]
+
+    def _graded(self, problem: Problem, policy: str) -> GradedProblem:
         samples, failures = [], dict[str, int]()
         for sample in range(self.k):
             key = (problem.id, sample)
             if key in self.verdicts.verdicts and key in self.log.completions:
-                samples.append(self._sample(key))
+                samples.append(self._sample(key, policy))
             elif key in self.log.failures:
                 kind = self.log.failures[key]["failure"]
                 failures[kind] = failures.get(kind, 0) + 1
         subject = str(problem.meta.get("subject") or "")
         return GradedProblem(problem.id, content_hash(problem), subject, samples, failures)
 
-    def _sample(self, key: tuple[str, int]) -> GradedSample:
-        record, verdict = self.log.completions[key], self.verdicts.verdicts[key]
+    def _sample(self, key: tuple[str, int], policy: str) -> GradedSample:
+        record, line = self.log.completions[key], self.verdicts.verdicts[key]
+        verdict = self.verdict(key, policy)
         return GradedSample(
             verdict["correct"],
             verdict["extracted"],
             record["n_tokens"],
             record["finish"] == "length",
             record["max_tokens"] < self.sampling.max_tokens,
-            verdict["language"],
+            line["language"],
             bool(verdict.get("grader_failed")),
+            verdict.get("details", {}),
         )
 
 
@@ -159,7 +177,8 @@ class Evaluation:
         """
         started = time.perf_counter()
         by_name = {measurement.name: measurement for measurement in self.measurements}
-        with Grading() as grading:
+        has_judge = any(measurement.grader.judge for measurement in self.measurements)
+        with Grading(has_judge) as grading:
             for measurement in self.measurements:
                 for problem, record in measurement.ungraded():
                     grading.add(measurement.verdicts, measurement.grader, problem, record)
@@ -193,17 +212,20 @@ class Evaluation:
 
 
 def load_sets(
-    specs: Sequence[BenchmarkSpec], optional: set[str], data: Path | None
+    specs: Sequence[BenchmarkSpec], optional: set[str], data: Path | None, has_judge: bool = False
 ) -> tuple[list[EvalSet], dict[str, str]]:
     """Load the sets; return them, and why optional ones are missing.
 
-    Raises DataError for a missing set that is not optional, and if none is left.
+    Raises DataError for a missing set that is not optional, and if none is left; ConfigError for
+    one that lacks its judge.
     """
     sets, missing = [], {}
     for spec in specs:
         try:
+            if spec.grader in JUDGED and not has_judge:
+                raise ConfigError(needs_judge(spec.name))
             sets.append(load_set(spec, data))
-        except DataError as error:
+        except (ConfigError, DataError) as error:
             if spec.name not in optional:
                 raise
             missing[spec.name] = str(error)
@@ -218,6 +240,7 @@ def open_measurements(
     out: Path,
     model: EvalModel,
     stack: ExitStack,
+    judge: AnswerJudge | None = None,
 ) -> list[MeasuredBenchmark]:
     """Open the logs of all benchmarks in the folder `out`; the stack closes them.
 
@@ -226,7 +249,9 @@ def open_measurements(
     measurements = []
     for eval_set in sets:
         spec, protocol = eval_set.spec, options.protocol
-        grader = find_grader(options.grader or spec.grader)
+        grader_name = options.grader or spec.grader
+        grader = judged_grader(grader_name, judge) if grader_name in JUDGED \
+            else find_grader(grader_name)  # fmt: skip
         settings = {
             "benchmark": spec.name,
             "model": model.facts["model_hash"] or model.facts["model"],
@@ -243,7 +268,7 @@ def open_measurements(
         stack.callback(log.close)
         problems = eval_set.prompted(protocol, options.limit)
         log.require_same_prompts(problems)
-        verdicts = VerdictFile(verdicts_path(out, spec.name, grader.name), grader)
+        verdicts = VerdictFile(verdicts_path(out, spec.name, grader.file_name), grader)
         stack.callback(verdicts.close)
         measurements.append(
             MeasuredBenchmark(
@@ -252,6 +277,7 @@ def open_measurements(
                 options.samples or protocol.samples.get(spec.name, 1),
                 protocol.sampling,
                 options.seed,
+                protocol.policy,
                 grader,
                 log,
                 verdicts,

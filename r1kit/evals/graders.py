@@ -7,10 +7,12 @@ graded by the same rules.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from r1kit import verify
 from r1kit.errors import ConfigError
@@ -22,6 +24,15 @@ from r1kit.verify.choice import LETTERS, check_choice
 from r1kit.verify.exact import check_exact
 from r1kit.verify.instructions import check_instructions
 from r1kit.verify.math import check_math
+from r1kit.verify.statements.policy import STRICT, GradingPolicy, find_policy
+
+
+@dataclass(frozen=True)
+class DetailedVerdict(Verdict):
+    """A verdict with more than its three fields."""
+
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """JSON for the file of verdicts; "score" is a number from 0 to 1 between right and wrong"""
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,21 @@ class Grader:
     """A named verifier of answers."""
 
     name: str
-    verify: Callable[[Problem, str], Verdict]
+    check: Callable[[Problem, str, GradingPolicy], Verdict]
     sources: tuple[str, ...]
     """files and folders of r1kit/verify that decide"""
     gold: Callable[[Problem], str]
     """writes the gold answer of a problem as a model would"""
     has_votes: bool = True
     """False if answers cannot be compared as text, so that there is no majority"""
+    has_policies: bool = False
+    """True if the strict and the lenient policy may differ on an answer"""
+    judge: str = ""
+    """name and address of the judge that decides (judging.py)"""
+
+    def verify(self, problem: Problem, answer: str, policy: str = "strict") -> Verdict:
+        """Return the verdict on an answer, without its thinking, by a policy of `POLICIES`."""
+        return self.check(problem, answer, find_policy(policy))
 
     @cached_property
     def version(self) -> str:
@@ -49,23 +68,45 @@ class Grader:
         return digest.hexdigest()[:8]
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        return f"{self.name}@{self.version}" + (f" by {self.judge}" if self.judge else "")
+
+    @property
+    def file_name(self) -> str:
+        """The name for a file of its verdicts; those of two judges are in two files."""
+        judge = re.sub(r"[^\w.-]+", "-", self.judge)
+        return f"{self.name}.{judge}" if judge else self.name
 
 
-def _choice(problem: Problem, answer: str) -> Verdict:
-    return check_choice(answer, problem.answer, len(problem.meta.get("options") or LETTERS))
+def _math(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    return check_math(answer, problem.answer, policy=policy)
 
 
-def _code(problem: Problem, answer: str) -> Verdict:
+def _number(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
+    return check_number(answer, problem.answer)
+
+
+def _exact(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    return check_exact(answer, problem.answer, policy)
+
+
+def _choice(problem: Problem, answer: str, policy: GradingPolicy) -> Verdict:
+    n_options = len(problem.meta.get("options") or LETTERS)
+    return check_choice(answer, problem.answer, n_options, policy)
+
+
+def _code(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
     return CODE_TASKS[problem.meta["code_task"]].without_rows().verify(problem, answer)
 
 
-def _world(problem: Problem, answer: str) -> Verdict:
+def _world(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
     return FAMILIES[problem.task](level=1).verify(problem, answer)
 
 
-def _instructions(problem: Problem, answer: str) -> Verdict:
-    return check_instructions(answer, problem.meta["instructions"]).verdict
+def _instructions(problem: Problem, answer: str, policy: GradingPolicy = STRICT) -> Verdict:
+    report = check_instructions(answer, problem.meta["instructions"])
+    verdict = report.verdict
+    details = {"strict": list(report.strict), "loose": list(report.loose)}
+    return DetailedVerdict(verdict.correct, verdict.extracted, verdict.why, details)
 
 
 def _boxed(problem: Problem) -> str:
@@ -77,12 +118,13 @@ _STATED = ("answer.py", "statements")
 GRADERS: dict[str, Grader] = {
     grader.name: grader
     for grader in (
-        Grader("math", lambda p, text: check_math(text, p.answer), ("math", *_STATED), _boxed),
-        Grader("number", lambda p, text: check_number(text, p.answer), _STATED, _boxed),
+        Grader("math", _math, ("math", *_STATED), _boxed, has_policies=True),
+        Grader("number", _number, _STATED, _boxed),
+        Grader("exact", _exact, ("exact.py", *_STATED), _boxed, has_policies=True),
         Grader(
-            "exact", lambda p, text: check_exact(text, p.answer), ("exact.py", *_STATED), _boxed
+            "choice", _choice, ("choice.py", *_STATED), lambda p: f"Answer: {p.answer}",
+            has_policies=True,
         ),
-        Grader("choice", _choice, ("choice.py", *_STATED), lambda p: f"Answer: {p.answer}"),
         Grader(
             "code", _code, ("code", "sandbox"), lambda p: f"```python\n{p.answer}\n```",
             has_votes=False,

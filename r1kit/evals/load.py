@@ -7,7 +7,7 @@ folder of such files, as `hf download` makes it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def load_set(spec: BenchmarkSpec, data: Path | None) -> EvalSet:
     result = EvalSet(spec, source or f"{spec.hub}@{spec.revision or 'main'}")
     try:
         rows = _local_rows(spec, Path(source), result.faults) if source else _hub(spec)
+        rows = _with_baseline(spec, data, rows) if spec.baseline else rows
         for number, row in rows:
             _add(result, number, row)
     except DataError as error:
@@ -148,6 +149,32 @@ def _is_in_window(spec: BenchmarkSpec, problem: Problem) -> bool:
         return True
     first, last = spec.window
     return first <= str(problem.meta.get("date"))[:7] <= last
+
+
+def _with_baseline(
+    spec: BenchmarkSpec, data: Path | None, rows: Iterable[tuple[int, JsonRow]]
+) -> Iterator[tuple[int, JsonRow]]:
+    """Add the baseline's answers to the rows. Raises DataError without a file of them."""
+    files = [file for name in spec.baseline if data and (file := data / f"{name}.jsonl").is_file()]
+    if not files:
+        raise DataError(
+            f"The answers of the baseline are missing; put the file {spec.baseline[0]}.jsonl with "
+            f"{spec.baseline_source} into the folder of --data."
+        )
+    answers = {
+        str(row.get("question_id")): _first_turn(row) for _, row in numbered_rows(str(files[0]))
+    }
+    for number, row in rows:
+        yield number, {**row, "baseline": answers.get(str(row.get("question_id")))}
+
+
+def _first_turn(row: JsonRow) -> str | None:
+    """Return the text of `{"choices": [{"turns": [{"content": "..."}]}]}`; None for others."""
+    try:
+        content = row["choices"][0]["turns"][0]["content"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return content if isinstance(content, str) else None
 
 
 def _hub(spec: BenchmarkSpec) -> Iterator[tuple[int, JsonRow]]:

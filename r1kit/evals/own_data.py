@@ -9,7 +9,7 @@ from typing import Any
 from r1kit import config
 from r1kit.curate import BenchmarkQuestions
 from r1kit.errors import R1Error
-from r1kit.evals import measures
+from r1kit.evals import scores
 from r1kit.evals.evaluate import MeasuredBenchmark
 from r1kit.files.rows import read_rows
 from r1kit.runs.run_reader import read_manifest, read_recipe
@@ -43,7 +43,7 @@ def _overlaps(own: BenchmarkQuestions, measurement: MeasuredBenchmark) -> dict[s
         for problem in measurement.problems
         if any(overlap.mode in MODES for overlap in own.overlaps(problem.meta["question"]))
     ]
-    clean = measures.estimate(p.rate for p in measurement.graded() if p.id not in set(found))
+    clean = scores.estimate(p.rate for p in measurement.graded() if p.id not in set(found))
     return {
         "n_problems": len(found),
         "share": len(found) / max(1, len(measurement.problems)),

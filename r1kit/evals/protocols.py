@@ -4,6 +4,10 @@ Sources: r1-paper: the R1 paper, section 3 (T 0.6, top-p 0.95, 32,768 tokens, no
 the long version's appendix D.1 (k per benchmark). open-r1: its README and lighteval's tasks.
 simple-evals: its sampler and evaluations. evalplus: its generator for instruct models; departure:
 the beginning of the answer is not written for the model.
+
+The graders behind all published numbers are lenient: they take the last box (lighteval's
+Math-Verify) or the line after "Answer:" (simple-evals) and ignore what stands around it; the rules
+of the R1 paper are not published.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from r1kit.evals.prompts import (
     Prompts,
 )
 from r1kit.types import SamplingParams
+from r1kit.verify.statements.policy import find_policy
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class EvalProtocol:
     """templates of single benchmarks"""
     samples: Mapping[str, int] = field(default_factory=dict)
     """k by benchmark; 1 for the others"""
+    policy: str = "lenient"
+    """how answers are read where the field disagrees, "strict" or "lenient"
+    (verify/statements/policy.py)"""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """settings of the user that differ from those of the name"""
 
@@ -65,7 +73,11 @@ class EvalProtocol:
         return self.prompts.get(kind) or R1_PROMPTS[kind]
 
     def changed(self, **settings: Any) -> EvalProtocol:
-        """Return the protocol with settings of the user; None leaves a setting as it is."""
+        """Return the protocol with settings of the user; None leaves a setting as it is.
+
+        Raises ConfigError for an unknown policy.
+        """
+        find_policy(settings.get("policy") or self.policy)
         changes = {
             key: value
             for key, value in settings.items()

@@ -104,16 +104,18 @@ def _hardest(measured: MeasuredBenchmark, is_confidential: bool) -> list[str]:
     """Show the problems with the lowest rate, each with one wrong completion."""
     graded = {problem.id: problem for problem in measured.graded()}
     rates = {p.id: rate for p in measured.problems if (rate := graded[p.id].rate) is not None}
-    wrong = [problem for problem in measured.problems if rates.get(problem.id, 1.0) < 1]
+    keys = {problem.id: _wrong_completion(measured, problem) for problem in measured.problems}
+    wrong = [problem for problem in measured.problems if keys[problem.id] is not None]
     wrong.sort(key=lambda problem: (rates[problem.id], -_tokens(measured, problem)))
     parts = []
     for problem in wrong[:N_HARDEST]:
-        rate, key = rates[problem.id], _wrong_completion(measured, problem)
+        rate, key = rates[problem.id], keys[problem.id]
+        assert key is not None
         parts += [
             f"### {escape(problem.id)}: right {percent(rate)}",
             fenced(_hidden(is_confidential, problem.meta["question"])),
             f"Expected: {_hidden(is_confidential, escape(problem.answer[:200]))}. A completion "
-            f"({escape(measured.verdicts.verdicts[key]['why'])}):",
+            f"({escape(measured.verdict(key)['why'])}):",
             fenced(_hidden(is_confidential, cut(measured.log.completions[key]["text"]))),
         ]
     return ["The hardest problems, with what the model wrote:", *parts] if parts else []
@@ -132,10 +134,11 @@ def _tokens(measured: MeasuredBenchmark, problem: Problem) -> int:
     return record.get("n_tokens") or 0
 
 
-def _wrong_completion(measured: MeasuredBenchmark, problem: Problem) -> LogKey:
+def _wrong_completion(measured: MeasuredBenchmark, problem: Problem) -> LogKey | None:
     keys = ((problem.id, sample) for sample in range(measured.k))
     verdicts = measured.verdicts.verdicts
-    return next(key for key in keys if key in verdicts and verdicts[key]["correct"] is False)
+    wrong = (k for k in keys if k in verdicts and measured.verdict(k)["correct"] is False)
+    return next(wrong, None)
 
 
 def _hidden(is_confidential: bool, text: str) -> str:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from r1kit.errors import ConfigError, RunError
-from r1kit.evals import measures
+from r1kit.evals import scores
 from r1kit.evals.evaluate import EvalOptions, Evaluation, MeasuredBenchmark
+from r1kit.evals.extra_scores import EXTRA_SCORES, codeforces_rating
 from r1kit.evals.load import short_hash
-from r1kit.evals.measures import GradedProblem
 from r1kit.evals.open_model import EvalModel
+from r1kit.evals.scores import GradedProblem
 from r1kit.files.atomic import replace_file
 from r1kit.files.untrusted import to_json
 from r1kit.runs.provenance import session
+from r1kit.verify.statements.policy import POLICIES
 
 RESULT = "result.json"
 VERSION = 1
@@ -53,23 +55,40 @@ def benchmark_record(
 ) -> EvalRecord:
     """Return the protocol, the scores and the problems of one benchmark."""
     problems = measurement.graded()
-    counts = measures.counts_of(problems)
-    scores = measures.scores(problems, measurement.k, measurement.grader.has_votes)
+    counts = scores.counts_of(problems)
+    values = scores.scores(problems, measurement.k, measurement.grader.has_votes)
+    name, is_own = measurement.name, measurement.grader.name == measurement.eval_set.spec.grader
+    pairs = list(zip(measurement.problems, problems, strict=True))
+    extra = EXTRA_SCORES[name](pairs) if is_own and name in EXTRA_SCORES else {}
     return {
         "title": measurement.eval_set.spec.title,
         "protocol": protocol_of(measurement, options, model),
         "prompt_example": model.source.show_prompt(measurement.problems[0]),
-        "scores": measures.as_json(scores),
-        "resampling_stderr": measures.resampling_stderr(problems),
-        "facts": measures.as_json(measures.facts_of(problems)),
+        "scores": scores.as_json(values),
+        "extra_scores": scores.as_json(extra),
+        "rating": codeforces_rating(pairs, options.data) if name == "codeforces" else None,
+        "by_policy": _by_policy(measurement),
+        "resampling_stderr": scores.resampling_stderr(problems),
+        "facts": scores.as_json(scores.facts_of(problems)),
         "counts": counts,
         "n_missing": measurement.n_total - sum(len(p.samples) for p in problems),
-        "by_subject": measures.by_subject(problems),
-        "budget_curve": measures.budget_curve(problems),
-        "lengths": measures.length_histogram(problems),
+        "by_subject": scores.by_subject(problems),
+        "budget_curve": scores.budget_curve(problems),
+        "lengths": scores.length_histogram(problems),
         "contamination": contamination,
         "problems": [problem_record(problem) for problem in problems],
     }
+
+
+def _by_policy(measurement: MeasuredBenchmark) -> EvalRecord:
+    """Return pass@1 by the strict and the lenient policy; {} for a grader without policies."""
+    if not measurement.grader.has_policies:
+        return {}
+    estimates = {
+        policy: scores.estimate(problem.rate for problem in measurement.graded(policy))
+        for policy in POLICIES
+    }
+    return scores.as_json({name: value for name, value in estimates.items() if value})
 
 
 def protocol_of(
@@ -99,6 +118,8 @@ def protocol_of(
         "n_left_out": eval_set.n_left_out,
         "n_unusable_rows": len(eval_set.faults),
         "grader": str(measurement.grader),
+        "policy": protocol.policy if measurement.grader.has_policies else None,
+        "judge": measurement.grader.judge or None,
         "seed": options.seed,
         **facts,
     }
@@ -127,7 +148,7 @@ def protocol_line(record: EvalRecord) -> str:
         f"{thinking}, {system}",
         f"{size}{unusable}",
         f"data {p['source']} {p['data_hash'][:8]}, prompts {p['prompts_hash'][:8]}",
-        f"grader {p['grader']}",
+        f"grader {p['grader']}" + (f", {p['policy']}" if p.get("policy") else ""),
         f"truncated {counts['truncated']}, unanswered {counts['no_answer']}, undecided "
         f"{counts['undecided']}",
         f"engine {engine}",
@@ -144,8 +165,8 @@ def problem_record(problem: GradedProblem) -> EvalRecord:
         "hash": problem.hash,
         "subject": problem.subject,
         "n": len(decided),
-        "n_right": sum(bool(sample.correct) for sample in decided),
-        "vote": measures.vote(decided),
+        "n_right": sum(sample.score for sample in decided),
+        "vote": scores.vote(decided),
         "tokens": [sample.n_tokens for sample in problem.samples],
     }
 
@@ -170,7 +191,8 @@ def read_result(path: Path) -> EvalRecord:
         raise RunError(f"{file} is no result of r1 eval; name a folder that it wrote.")
     if record.get("version") != VERSION:
         raise RunError(
-            f"{file} was written by another version of r1kit; run `r1 eval grade` on it."
+            f"{file} was written by another version of r1kit; give the `r1 eval` command again, "
+            "which samples nothing that is there."
         )
     return record
 

@@ -124,6 +124,32 @@ def ifeval(row: JsonRow, name: str, number: str) -> Problem:
     return problem_of(name, key, prompt, "", "en", {"instructions": read_instructions(row)})
 
 
+def fact_rows(question: str, answer: str) -> RowReader:
+    """Read a question and a gold answer in words, which a judge compares with the model's."""
+
+    def read(row: JsonRow, name: str, number: str) -> Problem:
+        gold = require_text(row, answer)
+        return problem_of(name, number, require_text(row, question), gold, "en", {})
+
+    return read
+
+
+def alpacaeval(row: JsonRow, name: str, number: str) -> Problem:
+    """Read AlpacaEval, whose gold answer is that of the baseline."""
+    meta = {"subject": str(row.get("dataset") or ""), "baseline": str(row.get("generator") or "")}
+    instruction, output = require_text(row, "instruction"), require_text(row, "output")
+    return problem_of(name, number, instruction, output, "en", meta)
+
+
+def arenahard(row: JsonRow, name: str, number: str) -> Problem:
+    """Read ArenaHard, whose baseline's answer has been added at "baseline" (load.py)."""
+    turns = row.get("turns")
+    first = turns[0] if isinstance(turns, list) and turns and isinstance(turns[0], dict) else {}
+    question = require_text({"turns": first.get("content")}, "turns")
+    key, meta = str(row.get("question_id") or number), {"subject": str(row.get("cluster") or "")}
+    return problem_of(name, key, question, require_text(row, "baseline"), "en", meta)
+
+
 def choice_problem(
     row: JsonRow, name: str, number: str, question: str, options: Any, answer: Any, subject: str
 ) -> Problem:

@@ -14,6 +14,7 @@ from r1kit.errors import EngineError
 from r1kit.evals.compare import show_difference
 from r1kit.evals.evaluate import EvalOptions, Evaluation, load_sets, open_measurements
 from r1kit.evals.jobs import JobResult, SampleJob
+from r1kit.evals.judging import JudgeOptions, open_judge
 from r1kit.evals.open_model import EvalModel, ModelOptions, open_model
 from r1kit.evals.own_data import contamination
 from r1kit.evals.report import write_report
@@ -41,12 +42,13 @@ def run(
     errors = Console(stderr=True)
     specs, optional = find_benchmarks(suite)
     with errors.status("Reading the benchmarks …"):
-        sets, missing = load_sets(specs, optional, options.data)
+        sets, missing = load_sets(specs, optional, options.data, options.judge is not None)
     with ExitStack() as stack:
+        judge = stack.enter_context(open_judge(options.judge))
         opening = open_model(model_options, options.protocol.opens_thinking, errors)
         model = stack.enter_context(opening)
         folder = out or OUT / model.name
-        measurements = open_measurements(sets, options, folder, model, stack)
+        measurements = open_measurements(sets, options, folder, model, stack, judge)
         evaluation = Evaluation(measurements, missing=missing)
         errors.print(Text(_plan(evaluation, folder), "dim"), soft_wrap=True)
         try:
@@ -66,30 +68,40 @@ def run(
     console.print(Text(f"\nWritten: {', '.join(map(str, files))}", "dim"), soft_wrap=True)
 
 
-def grade(folder: Path, grader: str | None, data: Path | None, console: Console) -> None:
+def grade(
+    folder: Path,
+    grader: str | None,
+    data: Path | None,
+    console: Console,
+    policy: str | None = None,
+    judge: JudgeOptions | None = None,
+) -> None:
     """Grade the completions of a result again, without sampling; write and print the new result.
 
-    Another grader than the benchmarks' own writes `result.<grader>.json` beside the first one.
+    Another grader than the benchmarks' own, or another policy than the protocol's, writes
+    `result.<name>.json` beside the first one.
     """
     old = read_result(folder)
     options = replace(EvalOptions.from_record(old["options"]), grader=grader)
-    if data is not None:
-        options = replace(options, data=data)
+    options = replace(options, protocol=options.protocol.changed(policy=policy))
+    options = replace(options, data=data or options.data, judge=judge or options.judge)
     errors = Console(stderr=True)
     specs, _ = find_benchmarks(",".join(old["benchmarks"]))
-    sets, _ = load_sets(specs, set(), options.data)
+    sets, _ = load_sets(specs, set(), options.data, options.judge is not None)
     examples = {name: record["prompt_example"] for name, record in old["benchmarks"].items()}
     model = EvalModel(NoSource(examples), "", old["model"], old["opens_thinking"])
     with ExitStack() as stack:
-        measurements = open_measurements(sets, options, folder, model, stack)
+        asked = stack.enter_context(open_judge(options.judge))
+        measurements = open_measurements(sets, options, folder, model, stack, asked)
         evaluation = Evaluation(measurements, missing=old["missing"])
         with EvalView(errors) as view:
             evaluation.run(model, view.update)
         overlaps = {name: record["contamination"] for name, record in old["benchmarks"].items()}
         result = result_of(evaluation, options, model, overlaps)
-        name = RESULT if grader is None else f"result.{grader}.json"
+        changes = [change for change in (grader, policy) if change is not None]
+        name = ".".join(["result", *changes, "json"])
         write_result(folder, result, name)
-        if grader is None:
+        if not changes:
             write_report(folder, result, measurements)
     show_result(result, console)
     console.print(Text(f"\nWritten to {folder / name}", "dim"), soft_wrap=True)

@@ -1,34 +1,30 @@
-"""Metrics of a benchmark: means over problems, and the standard errors of these means.
+"""The numbers of a benchmark: pass@1, pass@k, cons@k, tokens and counts, with standard errors.
 
 Problems are the independent samples, so that completions of the same problem do not count as such.
-A problem without a decided completion has no value.
+Undecided completions and those that failed count in no score, only in their columns.
+
+Sources: pass@k without bias: Chen et al. 2021, equation 1. Standard errors clustered by problem and
+paired comparisons: Miller 2024, "Adding error bars to evals". cons@k: the R1 paper, section 3;
+departure: tied majorities share the vote.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from r1kit.rollouts.metrics import facts
-from r1kit.types import Group
-from r1kit.verify.language import WITHOUT_WORDS
+from r1kit.types import Verdict
 
-if TYPE_CHECKING:
-    from r1kit.model.ranks import Ranks
-
-MEASURES = {
-    "mean_tokens": "tokens",
-    "mean_reflections": "reflections",
-    "language_consistency": "language",
-    "well_formed": "rewards/format",
-    "truncated": "clipped",
-}
-"""metric → the fact about a completion (rollouts/metrics.py) of which it is the mean"""
-WITHOUT_VALUES = {"language_consistency": WITHOUT_WORDS}
-"""metric → its value if no problem has one; all others are 0"""
+COUNTS = (
+    "right", "wrong", "no_answer", "truncated", "context_truncated", "undecided", "grader_failed",
+    "judge_failed", "refused", "timeout", "failed", "context",
+)  # fmt: skip
+"""columns of a benchmark. A truncated completion is also right, wrong or without answer; the last
+five have no verdict and no part in a score"""
 
 
 class Estimate(NamedTuple):
@@ -38,58 +34,75 @@ class Estimate(NamedTuple):
     stderr: float
 
 
-def estimates(groups: Sequence[Group], ranks: Ranks, has_votes: bool) -> dict[str, Estimate]:
-    """Return every metric over the problems of all ranks, by name."""
-    values: dict[str, Callable[[Group], float | None]] = {"pass_at_1": pass_rate}
-    if has_votes:
-        values |= {"cons_at_k": vote, "cons_gain": lambda group: vote(group) - pass_rate(group)}
-    values |= {name: partial(mean_fact, name=fact) for name, fact in MEASURES.items()}
-    decided = [group for group in groups if group.rollouts]
-    return {
-        name: estimate(map(value, decided), ranks, WITHOUT_VALUES.get(name, 0.0))
-        for name, value in values.items()
-    }
+@dataclass(frozen=True, slots=True)
+class GradedSample:
+    """A completion with its verdict, without its text."""
+
+    correct: bool | None
+    extracted: str | None
+    n_tokens: int | None
+    is_truncated: bool
+    is_context_short: bool = False
+    """True if the limit was lower than the protocol's, for want of context"""
+    language: float | None = None
+    """share of its words in the question's language"""
+    grader_failed: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """what the grader knows besides, such as the score of a comparison (graders.DetailedVerdict)"""
+
+    @property
+    def score(self) -> float:
+        """1 for a correct completion, 0 for another one, or a comparison's score in between."""
+        return float(self.details.get("score", bool(self.correct)))
 
 
-def estimate(values: Iterable[float | None], ranks: Ranks, without_values: float = 0.0) -> Estimate:
-    """Return the mean of the values of all ranks, one per problem that has one.
+@dataclass(frozen=True)
+class GradedProblem:
+    """The completions of a problem."""
 
-    If none has one, the mean is `without_values`.
+    id: str
+    hash: str
+    subject: str = ""
+    samples: Sequence[GradedSample] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """number of completions that failed, by kind"""
+
+    @property
+    def decided(self) -> list[GradedSample]:
+        return [sample for sample in self.samples if sample.correct is not None]
+
+    @property
+    def rate(self) -> float | None:
+        """The share of correct completions, or mean score; None if none is decided."""
+        return mean(sample.score for sample in self.decided)
+
+
+def pass_at_k(n: int, n_correct: int, k: int) -> float:
+    """Return the probability that one of k completions, drawn from n, is correct; k <= n."""
+    return 1.0 - math.comb(n - n_correct, k) / math.comb(n, k)
+
+
+def vote(samples: Sequence[GradedSample | Verdict]) -> float:
+    """Return the share of the largest groups of equal answers that is correct: 1, 0, or a tie.
+
+    All correct answers are one group, however they are written.
     """
-    values_of_all = [
-        item for share in ranks.gather([*values]) for item in share if item is not None
-    ]
-    average = mean(values_of_all)
-    return Estimate(without_values if average is None else average, stderr(values_of_all))
-
-
-def by_task(groups: Sequence[Group], ranks: Ranks) -> dict[str, float]:
-    """Return pass@1 over the problems of each task, in the order of their names."""
-    shares = ranks.gather(
-        [(group.problem.task, pass_rate(group)) for group in groups if group.rollouts]
+    groups = Counter(
+        (True, "") if sample.correct else (False, _plain(sample.extracted))
+        for sample in samples
+        if sample.extracted is not None
     )
-    rates: dict[str, list[float]] = {}
-    for task, rate in sorted(item for share in shares for item in share):
-        rates.setdefault(task, []).append(rate)
-    return {task: statistics.fmean(values) for task, values in rates.items()}
-
-
-def pass_rate(group: Group) -> float:
-    """Return the share of correct completions."""
-    return statistics.fmean(bool(rollout.verdict.correct) for rollout in group.rollouts)
-
-
-def vote(group: Group) -> float:
-    """Return 1 if the majority answer of the group is correct, else 0.
-
-    Answers are compared as text; ties go to the first one.
-    """
-    verdicts = [rollout.verdict for rollout in group.rollouts]
-    counts = Counter(v.extracted for v in verdicts if v.extracted is not None)
-    if not counts:
+    if not groups:
         return 0.0
-    [(answer, _)] = counts.most_common(1)
-    return float(next(bool(v.correct) for v in verdicts if v.extracted == answer))
+    most = max(groups.values())
+    winners = [is_correct for (is_correct, _), n in groups.items() if n == most]
+    return sum(winners) / len(winners)
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """Return the mean; None without any value."""
+    listed = list(values)
+    return statistics.fmean(listed) if listed else None
 
 
 def stderr(values: Sequence[float]) -> float:
@@ -97,15 +110,152 @@ def stderr(values: Sequence[float]) -> float:
     return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
-def mean_fact(group: Group, name: str) -> float | None:
-    """Return the mean of a fact over the completions that have it.
+def ratio(clusters: Sequence[tuple[float, float]]) -> Estimate | None:
+    """Return the ratio of two sums over independent clusters, and its linearised standard error.
 
-    A completion without words has no language.
+    None if the second sum is 0.
     """
-    rows = map(facts, group.rollouts)
-    return mean(row[name] for row in rows if name != "language" or row["with_language"])
+    n, total = len(clusters), sum(count for _, count in clusters)
+    if not total:
+        return None
+    value = sum(hits for hits, _ in clusters) / total
+    squares = sum((hits - value * count) ** 2 for hits, count in clusters)
+    return Estimate(value, (squares * n / (n - 1)) ** 0.5 / total if n > 1 else 0.0)
 
 
-def mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return statistics.fmean(listed) if listed else None
+def estimate(values: Iterable[float | None]) -> Estimate | None:
+    """Return the mean of the values and its standard error; None without any value."""
+    listed = [value for value in values if value is not None]
+    average = mean(listed)
+    return None if average is None else Estimate(average, stderr(listed))
+
+
+def resampling_stderr(problems: Sequence[GradedProblem]) -> float | None:
+    """Return the standard error of pass@1 over seeds, for these very problems.
+
+    It needs at least two completions of every problem.
+    """
+    variances = []
+    for problem in problems:
+        outcomes = [float(bool(sample.correct)) for sample in problem.decided]
+        if len(outcomes) > 1:
+            variances.append(statistics.variance(outcomes) / len(outcomes))
+        elif outcomes:
+            return None
+    return math.sqrt(sum(variances)) / len(variances) if variances else None
+
+
+def scores(problems: Sequence[GradedProblem], k: int, has_votes: bool) -> dict[str, Estimate]:
+    """Return the scores by name: pass@1, pass@2, pass@4, ... and cons@k."""
+    values: dict[str, Estimate | None] = {"pass@1": estimate(p.rate for p in problems)}
+    for size in sizes_up_to(k)[1:]:
+        values[f"pass@{size}"] = estimate(
+            pass_at_k(len(decided), sum(bool(s.correct) for s in decided), size)
+            for problem in problems
+            if len(decided := problem.decided) >= size
+        )
+    if has_votes and k > 1:
+        values[f"cons@{k}"] = estimate(vote(p.decided) for p in problems if p.decided)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def sizes_up_to(k: int) -> list[int]:
+    """Return 1, 2, 4, ... below k, and k."""
+    sizes = [1 << power for power in range(k.bit_length()) if 1 << power < k]
+    return [*sizes, k]
+
+
+def facts_of(problems: Sequence[GradedProblem]) -> dict[str, Estimate]:
+    """Return means over problems: tokens, of right and of wrong completions too, and language."""
+    tokens: dict[str, Callable[[GradedSample], bool]] = {
+        "mean_tokens": lambda sample: True,
+        "mean_tokens_right": lambda sample: sample.correct is True,
+        "mean_tokens_wrong": lambda sample: sample.correct is False,
+    }
+    values = {
+        name: estimate(_mean(s.n_tokens for s in p.samples if is_meant(s)) for p in problems)
+        for name, is_meant in tokens.items()
+    }
+    values["language_consistency"] = estimate(
+        _mean(sample.language for sample in problem.samples) for problem in problems
+    )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def counts_of(problems: Sequence[GradedProblem]) -> dict[str, int]:
+    """Return the number of completions in every column."""
+    counts: Counter[str] = Counter()
+    for problem in problems:
+        counts.update(problem.failures)
+        for sample in problem.samples:
+            counts["truncated"] += sample.is_truncated
+            counts["context_truncated"] += sample.is_truncated and sample.is_context_short
+            counts["grader_failed"] += sample.grader_failed
+            counts["judge_failed"] += "judge_failed" in sample.details
+            counts[_outcome(sample)] += 1
+    return {name: counts[name] for name in COUNTS}
+
+
+def by_subject(problems: Sequence[GradedProblem]) -> dict[str, dict[str, float]]:
+    """Return pass@1 of every subject with its error and number of problems; {} if all have one."""
+    groups: dict[str, list[float]] = {}
+    for problem in problems:
+        if problem.rate is not None:
+            groups.setdefault(problem.subject, []).append(problem.rate)
+    if len(groups) < 2:
+        return {}
+    return {
+        subject: {"pass@1": statistics.fmean(x), "stderr": stderr(x), "n_problems": len(x)}
+        for subject, x in sorted(groups.items())
+    }
+
+
+def budget_curve(problems: Sequence[GradedProblem]) -> list[tuple[int, float]]:
+    """Return (tokens, share right within them) for doubling numbers of tokens.
+
+    Longer completions count as wrong: no answer is forced at the limit.
+    """
+    longest = max((s.n_tokens or 0 for p in problems for s in p.samples), default=0)
+    if not longest:
+        return []
+    sizes = [1 << power for power in range(5, (longest - 1).bit_length() + 1)] or [longest]
+    curve = []
+    for size in sizes:
+        shares = [
+            _mean(bool(s.correct) and (s.n_tokens or 0) <= size for s in problem.decided)
+            for problem in problems
+        ]
+        if (value := estimate(shares)) is not None:
+            curve.append((size, value.value))
+    return curve
+
+
+def length_histogram(problems: Sequence[GradedProblem]) -> list[tuple[int, int, int]]:
+    """Return (upper end in tokens, number right, number wrong) of bins that double in width."""
+    bins: dict[int, list[int]] = {}
+    for sample in (s for p in problems for s in p.decided):
+        if sample.n_tokens:
+            end = 1 << max(4, (sample.n_tokens - 1).bit_length())
+            bins.setdefault(end, [0, 0])[0 if sample.correct else 1] += 1
+    return [(end, right, wrong) for end, (right, wrong) in sorted(bins.items())]
+
+
+def as_json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    """Return estimates as JSON objects by name."""
+    return {name: {"value": e.value, "stderr": e.stderr} for name, e in estimates.items()}
+
+
+def _outcome(sample: GradedSample) -> str:
+    if sample.correct is None:
+        return "undecided"
+    if sample.correct:
+        return "right"
+    return "no_answer" if sample.extracted is None else "wrong"
+
+
+def _plain(text: str | None) -> str:
+    return " ".join((text or "").split()).casefold()
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    return mean(value for value in values if value is not None)

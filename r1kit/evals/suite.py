@@ -57,6 +57,10 @@ class BenchmarkSpec:
     """makes the problems of a set that is not read"""
     window: tuple[str, str] | None = None
     """first and last month ("2024-08") of dated problems; others are left out"""
+    baseline: tuple[str, ...] = ()
+    """names of a local file without suffix that has the answers to compare with"""
+    baseline_source: str = ""
+    """what that file is"""
     note: str = ""
     """what a reader of a score has to know"""
 
@@ -229,7 +233,35 @@ _TABLE = (
     BenchmarkSpec(
         "codeforces", "Codeforces", "program", "code", rows.code_rows(Codeforces.without_rows()),
         "open-r1/codeforces:verifiable:test", None, ("codeforces",), None, "CC BY 4.0",
-        note="The share of solved problems, which is no rating.",
+        note="pass@1 is the share of solved problems. The rating is computed from the contests in "
+             "codeforces_contests.jsonl, else estimated from problem ratings.",
+    ),
+    BenchmarkSpec(
+        "simpleqa", "SimpleQA", "plain", "facts", rows.fact_rows("problem", "answer"),
+        "lighteval/SimpleQA:default:test", None, ("simpleqa", "simple_qa_test_set"), 4326, "MIT",
+        note="Graded by a judge. F is the harmonic mean of correct and correct if attempted.",
+    ),
+    BenchmarkSpec(
+        "frames", "FRAMES without articles", "plain", "facts", rows.fact_rows("Prompt", "Answer"),
+        "google/frames-benchmark:default:test", None, ("frames",), 824, "Apache-2.0",
+        note="Graded by a judge. Without the Wikipedia articles that published numbers have in the "
+             "prompt: from memory, which is much harder.",
+    ),
+    BenchmarkSpec(
+        "alpacaeval", "AlpacaEval 2, plain win rate", "plain", "pair", rows.alpacaeval,
+        "tatsu-lab/alpaca_eval:alpaca_eval_gpt4_baseline:eval", None,
+        ("alpacaeval", "alpaca_eval_gpt4_baseline"), 805, "CC BY-NC 4.0",
+        note="Against gpt4_1106_preview, by a judge, in both orders. Without length control, which "
+             "the published numbers have.",
+    ),
+    BenchmarkSpec(
+        "arenahard", "ArenaHard v0.1", "plain", "pair", rows.arenahard,
+        "lmarena-ai/arena-hard-auto-v0.1:default:train", None, ("arenahard", "arena-hard"), 500,
+        "Apache-2.0",
+        baseline=("arenahard_baseline", "gpt-4-0314"),
+        baseline_source="gpt-4-0314's answers (data/arena-hard-v0.1/model_answer/gpt-4-0314.jsonl "
+                        "of lmarena-ai/arena-hard-auto)",
+        note="Against gpt-4-0314, by a judge, in both orders. pass@1 is the plain win rate.",
     ),
 )  # fmt: skip
 LCB_ALL = "lighteval/code_generation_lite:release_v6:test"
@@ -238,8 +270,9 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {spec.name: spec for spec in _TABLE}
 SUITES: dict[str, tuple[str, ...]] = {
     "r1": (
         "aime24", "math500", "gpqa", "livecodebench", "codeforces", "mmlu", "mmlu-redux",
-        "mmlu-pro", "ceval", "cnmo", "ifeval",
+        "mmlu-pro", "ceval", "cnmo", "ifeval", "simpleqa", "frames", "alpacaeval", "arenahard",
     ),
+    "judged": ("simpleqa", "frames", "alpacaeval", "arenahard"),
     "long-context": ("needle", "multi-hop"),
     "math": ("gsm8k", "math500", "aime24", "aime25", "aime26"),
     "code": ("humaneval", "humaneval+", "mbpp", "mbpp+", "livecodebench"),
@@ -250,10 +283,6 @@ SUITES: dict[str, tuple[str, ...]] = {
 NOT_RUN = {
     "swe-bench": "needs a Docker image per problem",
     "aider": "needs the toolchains of six languages",
-    "simpleqa": "needs a judge, which this harness does not have yet",
-    "frames": "needs a judge, which this harness does not have yet",
-    "alpacaeval": "needs a judge, which this harness does not have yet",
-    "arenahard": "needs a judge, which this harness does not have yet",
 }
 """benchmarks of R1's table that this harness does not run, and why"""
 

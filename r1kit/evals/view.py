@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from r1kit.console.formatting import duration, percent, printable
-from r1kit.evals import measures
+from r1kit.evals import scores
 from r1kit.evals.evaluate import MeasuredBenchmark
 from r1kit.evals.published import published
 from r1kit.evals.result import EvalRecord, protocol_line
@@ -33,7 +33,8 @@ class EvalView:
         self._started = time.monotonic()
         self._next_s = FIRST_LINE_S
         self._n_before: int | None = None
-        """number of completions that were there at the beginning"""
+        """number of completions that were there when the first result came; the pace since then
+        does not depend on how long a model takes to start"""
         self._live = Live(console=console, auto_refresh=False, transient=True) \
             if console.is_terminal else None  # fmt: skip
 
@@ -53,9 +54,10 @@ class EvalView:
 
     def update(self, measurements: Sequence[MeasuredBenchmark]) -> None:
         """Show the state, at most once in a while."""
-        seconds = time.monotonic() - self._started
         if self._n_before is None:
-            self._n_before = max(0, sum(m.n_done for m in measurements) - 1)
+            self._n_before = sum(m.n_done for m in measurements)
+            self._started = time.monotonic()
+        seconds = time.monotonic() - self._started
         if seconds < self._next_s:
             return
         if self._live is None:
@@ -88,51 +90,55 @@ class EvalView:
 
 
 def _partial(measurement: MeasuredBenchmark) -> str:
-    estimate = measures.estimate(problem.rate for problem in measurement.graded())
+    estimate = scores.estimate(problem.rate for problem in measurement.graded())
     return "–" if estimate is None else percent(estimate.value, estimate.stderr)
 
 
 HEAD = (
-    "benchmark", "pass@1", "others", "n × k", "tokens ✓/✗", "truncated", "no answer", "undecided",
-    "failed", "R1",
+    "benchmark", "pass@1", "strict / lenient", "others", "n × k", "tokens ✓/✗", "truncated",
+    "no answer", "undecided", "judge failed", "failed", "R1",
 )  # fmt: skip
+DROPPED = ("n × k", "tokens ✓/✗", "others", "strict / lenient", "truncated", "R1")
+"""columns that a narrow terminal does not show, in this order"""
 
 
 def row_of(name: str, record: EvalRecord) -> tuple[str, ...]:
     """Return a benchmark's row of the table of results."""
     scores, counts, facts = record["scores"], record["counts"], record["facts"]
     first = scores.get("pass@1")
-    others = [f"{key} {100 * scores[key]['value']:.1f}" for key in list(scores)[1:][-2:]]
+    shown = [*list(scores.items())[1:][-2:], *record["extra_scores"].items()]
+    others = [f"{key} {100 * x['value']:.1f}" for key, x in shown]
+    others += [record["rating"]["text"]] if record["rating"] else []
+    judge = record["protocol"]["judge"]
     lengths = [facts.get(f"mean_tokens_{side}") for side in ("right", "wrong")]
     tokens = "/".join("–" if fact is None else f"{fact['value']:,.0f}" for fact in lengths)
     failed = sum(counts[kind] for kind in ("refused", "timeout", "failed", "context"))
     r1 = next((score.value for score in published(name) if score.model == "DeepSeek-R1"), None)
     return (
-        name,
+        f"{name} (judged by {judge.partition(' at ')[0]})" if judge else name,
         "–" if first is None else percent(first["value"], first["stderr"]),
+        " / ".join(f"{100 * x['value']:.1f}" for x in record["by_policy"].values()),
         ", ".join(others),
         f"{record['protocol']['n_problems']:,} × {record['protocol']['k']}",
         tokens,
         str(counts["truncated"]),
         str(counts["no_answer"]),
         str(counts["undecided"]),
+        str(counts["judge_failed"]),
         str(failed),
         "" if r1 is None else f"{r1:g}",
     )
 
 
 def show_result(result: EvalRecord, console: Console) -> None:
-    """Print the table, the protocol of every score, and what could not be measured.
-
-    Columns that are zero everywhere are left out.
-    """
+    """Print the table, the protocol of every score, and what could not be measured."""
     rows = [row_of(name, record) for name, record in result["benchmarks"].items()]
-    shown = [i for i, _ in enumerate(HEAD) if any(row[i] not in ("", "0") for row in rows)]
+    columns = shown_columns(rows, console.width if console.is_terminal else PIPE_WIDTH)
     table = Table(box=None)
-    for index in shown:
+    for index in columns:
         table.add_column(HEAD[index], justify="right" if index else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(row[index] for index in shown))
+        table.add_row(*(row[index] for index in columns))
     print_table(table, console)
     console.print()
     for name, record in result["benchmarks"].items():
@@ -144,9 +150,24 @@ def show_result(result: EvalRecord, console: Console) -> None:
         console.print(Text(f"{name} is not measured. {printable(why)}", "yellow"), soft_wrap=True)
 
 
+def shown_columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the columns that fit into a width, without those that are zero everywhere.
+
+    What does not fit is in the report and in the protocol lines.
+    """
+    columns = [i for i, _ in enumerate(HEAD) if any(row[i] not in ("", "0") for row in rows)]
+    sizes = [2 + max(len(row[i]) for row in [HEAD, *rows]) for i in range(len(HEAD))]
+    for name in DROPPED:
+        if sum(sizes[i] for i in columns) > width:
+            columns = [i for i in columns if HEAD[i] != name]
+    return columns
+
+
 def print_table(table: Table, console: Console) -> None:
     """Print a table, in a file or pipe without regard to a terminal's width."""
-    console.print(table, width=None if console.is_terminal else PIPE_WIDTH, crop=False)
+    if not console.is_terminal:
+        console = Console(file=console.file, width=PIPE_WIDTH, quiet=console.quiet)
+    console.print(table, crop=False)
 
 
 def notes_of(name: str, record: EvalRecord) -> list[str]:
@@ -167,6 +188,11 @@ def notes_of(name: str, record: EvalRecord) -> list[str]:
         )
     if counts["grader_failed"]:
         notes.append(f"The grader failed on {counts['grader_failed']} completions: undecided.")
+    if counts["judge_failed"]:
+        notes.append(
+            f"The judge gave no verdict on {counts['judge_failed']} completions, which are "
+            "undecided; the same command asks it again."
+        )
     overlap = record.get("contamination")
     if overlap and overlap["n_problems"]:
         notes.append(

@@ -124,7 +124,7 @@ class RemoteJudge:
         system = f"{self._instructions[is_harm]}\n\n{FORM.format(nonce=nonce)}"
         name = "COMPLETION" if is_harm else "ANSWER"
         question_text = (
-            f"{_marked('QUESTION', nonce, question)}\n\n{_marked(name, nonce, judged_text or '')}"
+            f"{marked('QUESTION', nonce, question)}\n\n{marked(name, nonce, judged_text or '')}"
         )
         return Message("system", system), Message("user", question_text)
 
@@ -167,5 +167,6 @@ def _judged_text(completions: Sequence[Completion]) -> str:
     return parse(completions[0].text).answer or ""
 
 
-def _marked(name: str, nonce: str, text: str) -> str:
+def marked(name: str, nonce: str, text: str) -> str:
+    """Return a text between marks, which it cannot contain if the nonce is a hash of it."""
     return f"[{name} {nonce}]\n{text}\n[END OF {name} {nonce}]"

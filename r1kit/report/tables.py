@@ -5,14 +5,16 @@ A number of several runs is their mean; its error is the one that judges claims 
 
 from __future__ import annotations
 
+import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
 from r1kit.console.formatting import percent
+from r1kit.runs.kept_checkpoints import EVAL_SCORE
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.schemas import ForecastStage
 from r1kit.runs.stage_specs import is_main
@@ -42,8 +44,8 @@ Column = tuple[str, Callable[[Sequence[RunContents], str], str]]
 def tables(runs: Sequence[RunContents]) -> list[Table]:
     """Return the tables that the runs have data for."""
     candidates = (
-        stages(runs), families(runs), public_sets(runs), students(runs), aside(runs),
-        reward_models(runs), forecasts(runs),
+        stages(runs), families(runs), public_sets(runs), evaluated_steps(runs), students(runs),
+        aside(runs), reward_models(runs), forecasts(runs),
     )  # fmt: skip
     return [table for table in candidates if table.rows]
 
@@ -84,6 +86,29 @@ def public_sets(runs: Sequence[RunContents]) -> Table:
         "pass@1, sampled as `[[evals]]` says; its limit of tokens may be far below the protocol's."
     )
     return _table("Public benchmarks", "stage", names if columns else [], columns, runs, note)
+
+
+def evaluated_steps(runs: Sequence[RunContents]) -> Table:
+    """Show the evaluations during training (`eval_steps`), those of every run."""
+    rows: list[tuple[str, ...]] = []
+    for run in runs:
+        evaluated = [row for row in run.metrics if row.get(EVAL_SCORE) is not None]
+        prefix = f"{run.path.name}, " if len(runs) > 1 else ""
+        for row in evaluated:
+            others = [x[EVAL_SCORE] for x in evaluated if x["stage"] == row["stage"]]
+            remark = " (best)" if row[EVAL_SCORE] == max(others) else ""
+            rows.append((f"{prefix}{row['stage']}, step {row['step']}{remark}", _eval_cell(row)))
+    note = "The policy in training, by `eval_steps`; the best checkpoint is kept."
+    return Table("Evaluations during training", ("stage and step", "pass@1"), rows, note)
+
+
+def _eval_cell(row: Mapping[str, Any]) -> str:
+    """Return the scores of a step: `gsm8k 41.2 ± 3.1 %`."""
+    names = [key.split("/")[1] for key in row if re.fullmatch("eval/.+/pass_at_1", key)]
+    return ", ".join(
+        f"{name} {percent(row[f'eval/{name}/pass_at_1'], row[f'eval/{name}/stderr'])}"
+        for name in names
+    )
 
 
 def students(runs: Sequence[RunContents]) -> Table:

@@ -32,7 +32,7 @@ from r1kit.files.atomic import (
     seal,
     to_json,
 )
-from r1kit.runs.kept_checkpoints import superfluous
+from r1kit.runs.kept_checkpoints import best_evaluated, superfluous
 from r1kit.runs.opening import chosen, refuse_foreign, take_lock, write_manifest
 from r1kit.runs.recipe_changes import refuse_other_recipe
 from r1kit.runs.records import Position, Records
@@ -223,6 +223,14 @@ class RunDir:
         """Delete the checkpoints of `stage` that the rule does not keep; the newest is kept."""
         for path in superfluous(self.checkpoints(stage), self.metrics(stage), rule):
             remove_folder(path)
+
+    def keep_best(self, stage: str) -> Path | None:
+        """Delete the checkpoints of `stage` after the one with the best evaluation; return it."""
+        paths = self.checkpoints(stage)
+        best = best_evaluated(paths, self.metrics(stage))
+        for path in paths[paths.index(best) + 1 :] if best else []:
+            remove_folder(path)
+        return best
 
     def drop_resume_state(self, stage: str) -> None:
         """Delete what only resuming needs from the checkpoints of a finished stage."""

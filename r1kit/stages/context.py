@@ -193,6 +193,14 @@ class Context:
         model.save(path, manifest, state | {"position": position}, self._card(manifest, prompt))
         self.run.prune(stage.name, self.recipe.compute.keep_checkpoints)
 
+    def keep_best(self, stage: str) -> None:
+        """Delete the checkpoints after the best evaluated one, which so becomes the stage's.
+
+        After a kill before the stage is finished, training goes on from there and ends the same.
+        """
+        if self.run is not None and (best := self.run.keep_best(stage)) is not None:
+            self.note(f"{stage} ends with its best checkpoint, {best.name}.")
+
     def write_card(self, stage: str, path: Path) -> None:
         """Write the card of a checkpoint again, with the scores that results.json has by now."""
         assert self.run is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from r1kit.config import EvalConfig
 from r1kit.engines.base import Sampler
-from r1kit.evals.benchmark import Benchmark, sample_benchmark, summarize
+from r1kit.evals.benchmark import Benchmark, BenchmarkResult, sample_benchmark, summarize
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
 from r1kit.renderers.base import Renderer
@@ -30,24 +30,37 @@ def run(context: Context, stage: str) -> dict[str, Any]:
     """Evaluate the newest checkpoint of `stage`; return its entry in results.json."""
     path = context.finished_checkpoint(stage)
     policy = context.load(path)
-    renderer, seed = renderer_of(policy.tokenizer), eval_seed(context)
+    renderer = renderer_of(policy.tokenizer)
     evals = {}
     with context.open_sampler(policy) as (sampler, _):
-        public = [
-            fitting(benchmark, renderer, policy.max_positions)
-            for benchmark in public_benchmarks(context.recipe)
-        ]
-        for benchmark in [*benchmarks(context, stage), *public]:
-            progress = counting(context, stage, benchmark)
-            batch = sample_benchmark(sampler, renderer, benchmark, context.ranks, seed, progress)
-            context.note_failure([batch.failure] if batch.failure else [])
-            evals[benchmark.name] = summarize(benchmark, batch.groups, context.ranks).as_record()
+        others = public(context, renderer, policy.max_positions)
+        for benchmark in [*benchmarks(context, stage), *others]:
+            result = measure(context, stage, benchmark, sampler, renderer)
+            evals[benchmark.name] = result.as_record()
         if context.run is not None and not context.run.has_shown(stage):
             for record in _showcase(context, stage, sampler, renderer):
                 context.log_sample(record)
     prompt = renderer.show_prompt(context.tasks("held_out").problem(0).messages)
     facts = {"checkpoint": path.name, "n_parameters": policy.n_parameters, "prompt": prompt}
     return {**facts, "evals": evals}
+
+
+def measure(
+    context: Context, stage: str, benchmark: Benchmark, sampler: Sampler, renderer: Renderer
+) -> BenchmarkResult:
+    """Measure a sampler on a benchmark, with progress; call it on every rank."""
+    progress, seed = counting(context, stage, benchmark), eval_seed(context)
+    batch = sample_benchmark(sampler, renderer, benchmark, context.ranks, seed, progress)
+    context.note_failure([batch.failure] if batch.failure else [])
+    return summarize(benchmark, batch.groups, context.ranks)
+
+
+def public(context: Context, renderer: Renderer, max_positions: int | None) -> list[Benchmark]:
+    """Return the benchmarks of `[[evals]]`, as far as the model's context has room for them."""
+    return [
+        fitting(benchmark, renderer, max_positions)
+        for benchmark in public_benchmarks(context.recipe)
+    ]
 
 
 def skip_training(context: Context, stage: PlannedStage) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from r1kit.evals.scores import estimate, mean
+from r1kit.evals.benchmark import mean_over_ranks
+from r1kit.evals.scores import mean
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import AttemptSampler
 from r1kit.stages import evaluation, preference
@@ -28,7 +29,7 @@ def run(context: Context, stage: PlannedStage) -> dict[str, Any]:
     scores = {}
     for name in (name for name in stage.needs if name not in REWARD_MODELS):
         answers = _general_answers(context, name)
-        scores[name] = estimate(map(liked, answers), context.ranks)._asdict()
+        scores[name] = mean_over_ranks(map(liked, answers), context.ranks)._asdict()
         context.note(f"{name}: the reward models give its answers {scores[name]['value']:.2f}.")
     return {"scores": scores}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from r1kit.config import BenchmarkConfig, Recipe
@@ -33,11 +34,14 @@ def _benchmark(config: BenchmarkConfig, max_tokens: int) -> Benchmark:
     [spec, *others], optional = find_benchmarks(config.name)
     if others or optional:
         raise ConfigError(f"evals: {config.name!r} is a suite; name one benchmark per entry.")
+    if spec.grader not in GRADERS:
+        raise ConfigError(f"evals: {spec.name} needs a judge; measure it with `r1 eval --judge`.")
     protocol, grader = find_protocol(config.protocol), GRADERS[spec.grader]
     eval_set = load_set(spec, None if config.data is None else Path(config.data))
     sampling = SamplingParams(config.max_tokens or max_tokens, protocol.temperature, protocol.top_p)
     problems = eval_set.prompted(protocol, config.limit)
-    return Benchmark(spec.name, problems, grader.verify, sampling, config.samples, grader.has_votes)
+    verify = partial(grader.verify, policy=protocol.policy)
+    return Benchmark(spec.name, problems, verify, sampling, config.samples, grader.has_votes)
 
 
 def fitting(benchmark: Benchmark, renderer: Renderer, max_positions: int | None) -> Benchmark:

@@ -24,6 +24,7 @@ from r1kit.rollouts.rubric import Rubric
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
+from r1kit.stages.step_evaluation import StepEvaluation
 from r1kit.tasks import mix
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
@@ -72,26 +73,34 @@ def run(
             state = TypeAdapter(RLState).validate_python(resumed.state["rl"])
             policy.load_reference(resumed.state)
 
+    def started() -> None:
+        what = f"{config.loss_type}, {config.n_problems} x {config.n_completions} per step"
+        context.started(stage, config.n_steps, what)
+
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
+        is_evaluated = evaluation.is_due(state.step)
+        if is_evaluated:
+            metrics |= evaluation.run(state.step)
+            started()
         if state.step % config.sample_every == 0 and step.rollouts:
             context.log_sample(group_record(stage.name, state.step, step.rollouts[0]))
         context.log(stage.name, state.step, metrics)
-        if state.step % config.checkpoint_every == 0 or state.step == config.n_steps:
+        is_kept = state.step % config.checkpoint_every == 0 or state.step == config.n_steps
+        if is_kept or is_evaluated:
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
             context.save(stage, state.step, policy, saved | policy.reference_state())
 
-    context.started(
-        stage,
-        config.n_steps,
-        f"{config.loss_type}, {config.n_problems} x {config.n_completions} per step",
-    )
+    started()
     renderer = renderer_of(policy.tokenizer)
     with context.open_sampler(policy) as (sampler, weight_sync):
         collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
+        evaluation = StepEvaluation(context, stage.name, config, policy, sampler)
         publish = partial(weight_sync.publish, policy)
         publish(state.step)
         reinforce(learner, state, collector.step, publish, after_step)
+    if config.load_best_model_at_end:
+        context.keep_best(stage.name)
 
 
 @dataclass

@@ -270,6 +270,7 @@ class Codeforces(CodeTask):
                 "cpu_s": 3 * seconds,
                 "memory_mb": int(row.get("memory_limit") or 256) + 64,
             },
+            rating=row.get("rating"),
         )
 
 

@@ -215,6 +215,10 @@ def test_keys_that_came_later_leave_the_hash_of_older_recipes(tmp_path: Path) ->
     assert before == load(path, ["zero.kl_estimator=k3"]).hash()
     changed = ["zero.kl_estimator=unbiased"], ["lora.r=16"], ["lora.r=8"]
     assert len({load(path, overrides).hash() for overrides in changed} | {before}) == 4
+    assert before == load(path, ["zero.eval_steps=0"]).hash()
+    assert before != load(path, ["zero.eval_steps=5"]).hash()
+    message = refused(tmp_path, f"{MINIMAL}[zero]\nload_best_model_at_end = true\n")
+    assert "load_best_model_at_end needs evaluations to choose from; set eval_steps" in message
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ LITTLE_MEMORY = [
     "zero.kl_estimator=unbiased", "compute.gradient_checkpointing=true",
     "compute.keep_checkpoints=last_and_best",
 ]  # fmt: skip
+EVALUATED = ["zero.eval_steps=1", "zero.load_best_model_at_end=true"]
 
 
 def command(out: Path, *more: str, recipe: Path = SMOKE, settings: Sequence[str] = ()) -> list[str]:
@@ -148,11 +149,9 @@ def test_checkpoints_are_plain_hugging_face_folders(finished: Path) -> None:
     assert out.shape[1] > prompt.shape[1]
 
 
-@pytest.mark.parametrize("in_little_memory", [False, True])
-def test_killed_at_random_moments_it_ends_bit_identical(
-    tmp_path: Path, in_little_memory: bool
-) -> None:
-    settings = [*SMALLER, *(LITTLE_MEMORY if in_little_memory else [])]
+@pytest.mark.parametrize("more", [[], LITTLE_MEMORY, EVALUATED], ids=lambda more: "".join(more[:1]))
+def test_killed_at_random_moments_it_ends_bit_identical(tmp_path: Path, more: list[str]) -> None:
+    settings = [*SMALLER, *more]
     whole = tmp_path / "whole"
     assert run(whole, settings=settings).returncode == 0
     killed, rng = tmp_path / "killed", random.Random(time.time_ns())
@@ -177,6 +176,18 @@ def test_killed_at_random_moments_it_ends_bit_identical(
                 break
     assert kills >= 2
     assert evidence(killed) == evidence(whole)
+    if more == EVALUATED:
+        ends_with_its_best(whole)
+
+
+def ends_with_its_best(out: Path) -> None:
+    steps = [row for row in lines(out / "metrics.jsonl") if row["stage"] == "zero"]
+    scores = {row["step"]: row["eval/reasoning/pass_at_1"] for row in steps}
+    best = max(scores, key=lambda step: scores[step])
+    zero = json.loads((out / "results.json").read_text(encoding="utf-8"))["stages"]["zero"]
+    assert zero["checkpoint"] == f"zero-{best:06d}"
+    assert zero["evals"]["reasoning"]["pass_at_1"] == scores[best]
+    assert "Evaluations during training" in (out / "report.md").read_text(encoding="utf-8")
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path: Path) -> None:

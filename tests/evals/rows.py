@@ -124,6 +124,30 @@ ROWS: dict[str, list[dict[str, Any]]] = {
          "official_tests": [{"input": "3", "output": "6"}], "generated_checker": None,
          "input_mode": "stdio"},
     ],
+    "simpleqa.jsonl": [
+        {"metadata": "{'topic': 'Geography'}", "problem": f"What is the capital of {country}?",
+         "answer": capital}
+        for country, capital in (("France", "Paris"), ("Peru", "Lima"), ("Chad", "N'Djamena"))
+    ],
+    "frames.jsonl": [
+        {"Unnamed: 0": 0, "Prompt": "Who came first?", "Answer": "Ann", "wikipedia_link_1": "x",
+         "reasoning_types": "Temporal reasoning", "wiki_links": "['x']"},
+    ],
+    "alpacaeval.jsonl": [
+        {"instruction": f"Write a {what}.", "output": "a baseline!", "dataset": "koala",
+         "generator": "gpt4_1106_preview"}
+        for what in ("poem", "list")
+    ],
+    "arenahard.jsonl": [
+        {"question_id": what, "category": "arena-hard-v0.1", "cluster": "Writing",
+         "turns": [{"content": f"Write a {what}."}]}
+        for what in ("poem", "list")
+    ],
+    "arenahard_baseline.jsonl": [
+        {"question_id": what, "answer_id": "x", "model_id": "gpt-4-0314", "tstamp": 1.0,
+         "choices": [{"index": 0, "turns": [{"content": "a baseline!", "token_len": 4}]}]}
+        for what in ("poem", "list")
+    ],
 }  # fmt: skip
 """file of a folder of data → its rows"""
 

@@ -11,13 +11,24 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import ComputeConfig
 from r1kit.engines.scripted import ScriptedEngine
-from r1kit.evals.benchmark import Benchmark, BenchmarkResult, sample_benchmark, summarize
+from r1kit.evals.benchmark import (
+    MEASURES,
+    Benchmark,
+    BenchmarkResult,
+    by_task,
+    estimates,
+    majority,
+    mean_fact,
+    sample_benchmark,
+    summarize,
+)
 from r1kit.model import parallel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import train_tokenizer
 from r1kit.renderers import renderer_of
 from r1kit.rollouts.collect import request_seed
-from r1kit.types import Message, Problem, Request, SamplingParams, Verdict
+from r1kit.types import Group, Message, Problem, Request, SamplingParams, Verdict
+from tests.groups import RIGHT, WRONG, group, rollout
 
 ANSWERS = {
     "q1": ("sums", ["5", "5", "6"]),
@@ -147,3 +158,51 @@ def test_a_failing_verifier_is_told_and_its_answers_are_undecided() -> None:
     assert batch.failure.startswith("The verifier of ")
     assert "ZeroDivisionError: division by zero" in batch.failure
     assert summarize(benchmark, batch.groups, Ranks()) == evaluated(Ranks())
+
+
+def test_tied_answers_share_the_vote_and_right_ones_are_one_group() -> None:
+    def votes(*answers: str | None) -> float:
+        return majority(group(*(rollout(str(x), x, x in ("5", "5.0")) for x in answers)))
+
+    assert votes("5", "5", "6") == votes("5", "5.0", "6", "6", "5") == 1.0
+    assert votes("6", "6", "5") == votes(None, None) == 0.0
+    assert votes("5", "6") == votes("6", "5") == 0.5
+    assert votes(None, None, "5") == 1.0
+
+
+def test_completions_without_words_have_no_language() -> None:
+    korean = rollout("<think>다시 wait</think>5", "5", True)
+    wordless = rollout("5", "5", True)
+    assert mean_fact(group(korean, wordless), "language") == 0.5
+    assert mean_fact(group(wordless), "language") is None
+    assert mean_fact(group(RIGHT, WRONG), "tokens") == 2.5
+    result = estimates([group(wordless)], Ranks(), has_votes=False)
+    assert result["language_consistency"] == (1.0, 0.0), "and mix none"
+
+
+def test_a_metric_is_a_mean_over_problems_with_its_error() -> None:
+    groups = [group(RIGHT, WRONG), group(WRONG, WRONG), Group(RIGHT.problem, [])]
+    result = estimates(groups, Ranks(), has_votes=True)
+    assert result["mean_tokens"] == pytest.approx((2.75, 0.25))
+    assert result["truncated"] == pytest.approx((0.75, 0.25))
+    assert result["mean_reflections"] == pytest.approx((0.25, 0.25))
+    assert result["pass_at_1"] == pytest.approx((0.25, 0.25))
+    assert result["cons_at_k"] == pytest.approx((0.25, 0.25)), "a tie is half right"
+    assert result["cons_gain"] == (0.0, 0.0)
+
+
+def test_a_problem_without_the_number_does_not_count() -> None:
+    groups = [
+        group(rollout("<think>다시 wait</think>5", "5", True)),
+        group(rollout("5", "5", True)),
+    ]
+    result = estimates(groups, Ranks(), has_votes=False)
+    assert result["language_consistency"] == (0.5, 0.0)
+    assert result.keys() == {"pass_at_1", *MEASURES}
+
+
+def test_tasks_are_means_of_their_own_problems_in_the_order_of_their_names() -> None:
+    other = rollout("5", "5", True, task="countdown")
+    groups = [group(RIGHT, WRONG), group(WRONG), group(other), Group(RIGHT.problem, [])]
+    result = by_task(groups, Ranks())
+    assert list(result.items()) == [("countdown", 1.0), ("equation", 0.25)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from r1kit.evals import report
+from r1kit.evals import report, view
 from r1kit.evals.published import published
 from r1kit.evals.suite import BENCHMARKS
 from tests.evals.rows import write
@@ -23,7 +23,9 @@ def test_a_report_has_scores_protocols_published_numbers_and_hard_problems(tmp_p
     with scripted(answering(texts)) as server:
         measure(server.url, "math500,gsm8k", data, out, samples=2)
     text = (out / "report.md").read_text()
-    assert "| math500 | 50.0 ± 50.0 % | pass@2 50.0, cons@2 50.0 | 2 × 2 | 7/7 |" in text
+    assert (
+        "| math500 | 50.0 ± 50.0 % | 50.0 / 50.0 | pass@2 50.0, cons@2 50.0 | 2 × 2 | 7/7 |" in text
+    )
     assert "**math500**: r1-paper · T 0.6, top-p 0.95, k 2, seed 0" in text
     assert "| DeepSeek-R1 | 97.3 | v1 table 4 |" in text
     assert "| Algebra | 0.0 ± 0.0 % | 1 |" in text
@@ -67,3 +69,13 @@ def test_published_scores_are_those_of_the_set(name: str) -> None:
     scores = published(name)
     assert len({score.model for score in scores}) == len(scores)
     assert all(score.value > 0 and score.source for score in scores)
+
+
+def test_a_narrow_terminal_shows_whole_cells_of_fewer_columns() -> None:
+    row = ["gsm8k", "40.0 ± 7.0 %", "38.0 / 40.0", "pass@16 60.0, cons@16 50.0", "50 × 16",
+           "120/300", "3", "0", "0", "0", "0", ""]  # fmt: skip
+    names = [view.HEAD[i] for i in view.shown_columns([row], 160)]
+    assert names == list(view.HEAD[:7]), "columns without a number are left out"
+    names = [view.HEAD[i] for i in view.shown_columns([row], 80)]
+    assert names == ["benchmark", "pass@1", "strict / lenient", "truncated"]
+    assert view.shown_columns([row], 20) == [0, 1]

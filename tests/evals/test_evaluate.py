@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from r1kit.errors import EngineError, RunError
+from r1kit.errors import ConfigError, EngineError, RunError
 from r1kit.evals import run as evaluation
 from r1kit.evals.evaluate import EvalOptions
 from r1kit.evals.graders import GRADERS
 from r1kit.evals.load import load_set
 from r1kit.evals.open_model import ModelOptions
 from r1kit.evals.protocols import PROTOCOLS
-from r1kit.evals.result import read_result
+from r1kit.evals.result import protocol_line, read_result
 from r1kit.evals.suite import BENCHMARKS, SUITES
 from tests.evals.rows import write
 from tests.servers import Body, Reply, refusal, said, scripted
@@ -97,6 +97,43 @@ def test_ifeval_pays_an_answer_that_follows_all_instructions(
     assert pass_at_1(result) == {"ifeval": score}
 
 
+def test_ifeval_shows_its_four_accuracies(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data"), tmp_path / "out"
+    with scripted([said("Sure, gladly:\nBlue DONE")]) as server:
+        record = measure(server.url, "ifeval", data, out)["benchmarks"]["ifeval"]
+    assert record["scores"]["pass@1"]["value"] == 0.0
+    assert {name: x["value"] for name, x in record["extra_scores"].items()} == {
+        "instruction strict": 0.5, "prompt loose": 1.0, "instruction loose": 1.0,
+    }  # fmt: skip
+    assert "instruction strict 50.0, prompt loose 100.0" in (out / "report.md").read_text()
+
+
+def test_codeforces_has_a_rating_from_contests_or_an_estimate(tmp_path: Path) -> None:
+    data, out = write(tmp_path / "data", "codeforces.jsonl"), tmp_path / "out"
+    right, wrong = (f"```python\nprint(int(input()) * {factor})\n```" for factor in (2, 3))
+    with scripted(lambda i, _: said(right if i % 2 else wrong)) as server:
+        rating = measure(server.url, "codeforces", data, out, samples=2)["benchmarks"]
+    rating = rating["codeforces"]["rating"]
+    assert (rating["is_estimated"], rating["percentile"]) == (True, None)
+    assert rating["value"] == pytest.approx(800), "half of the submissions solve a problem of 800"
+    assert "estimated from 1 problem ratings" in (out / "report.md").read_text()
+    standings = {
+        "contest": {"name": "Round 1"},
+        "problems": [{"contestId": 1, "index": "A", "points": 500.0}],
+        "rows": [
+            {"party": {"members": [{"handle": h}]}, "points": p} for h, p in (("a", 600), ("b", 0))
+        ],
+    }
+    changes = [{"handle": "a", "oldRating": 1900}, {"handle": "b", "oldRating": 1500}]
+    row = {"standings": standings, "rating_changes": changes}
+    (data / "codeforces_contests.jsonl").write_text(json.dumps(row) + "\n")
+    (data / "codeforces_ratings.json").write_text('{"1000": 3, "1800": 1}')
+    evaluation.grade(out, None, None, Console(quiet=True))
+    rating = read_result(out)["benchmarks"]["codeforces"]["rating"]
+    assert (rating["is_estimated"], rating["percentile"]) == (False, 75.0)
+    assert rating["value"] == pytest.approx(1700), "second of two, half a win in expectation each"
+
+
 @pytest.mark.parametrize("name", SUITES["long-context"])
 def test_long_contexts_are_generated_and_graded(name: str) -> None:
     spec = BENCHMARKS[name]
@@ -157,6 +194,31 @@ def test_the_protocol_goes_to_the_server(tmp_path: Path) -> None:
     body = server.requests[0]
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 32_768)
     assert [message["role"] for message in body["messages"]] == ["user"]
+
+
+def test_both_policies_are_graded_at_once_and_the_protocol_chooses(tmp_path: Path) -> None:
+    """Several boxes are a list by the strict policy; the lenient one takes the last."""
+    data, out = write(tmp_path / "data", "gsm8k_test.jsonl"), tmp_path / "out"
+    with scripted(answering(answers(data, "gsm8k"))) as server:
+        assert pass_at_1(measure(server.url, "gsm8k", data, out)) == {"gsm8k": 1.0}
+    out = tmp_path / "boxes"
+    boxes = {q: f"\\boxed{{1}} and {a}" for q, a in answers(data, "gsm8k").items()}
+    with scripted(answering(boxes)) as server:
+        record = measure(server.url, "gsm8k", data, out)["benchmarks"]["gsm8k"]
+    assert {name: x["value"] for name, x in record["by_policy"].items()} == {
+        "strict": 0.0,
+        "lenient": 1.0,
+    }
+    assert record["scores"]["pass@1"]["value"] == 1.0
+    assert ", lenient ·" in protocol_line(record)
+    evaluation.grade(out, None, None, Console(quiet=True), policy="strict")
+    strict = read_result(out / "result.strict.json")["benchmarks"]["gsm8k"]
+    assert strict["scores"]["pass@1"]["value"] == 0.0
+    assert strict["counts"]["wrong"] == 3
+    assert strict["protocol"]["protocol"] == "r1-paper (policy strict)"
+    assert strict["by_policy"] == record["by_policy"]
+    with pytest.raises(ConfigError, match="choose strict or lenient"):
+        evaluation.grade(out, None, None, Console(quiet=True), policy="kind")
 
 
 def test_a_larger_k_or_limit_samples_only_what_is_missing(tmp_path: Path) -> None:

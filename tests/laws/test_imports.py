@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "curate",
         "model",
         "engines",
+        "judges",
         "rollouts",
     },
     "loadtest": {"errors", "http", "processes", "engines"},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1kit.config import KeepRule
-from r1kit.runs.kept_checkpoints import best_checkpoint, superfluous
+from r1kit.runs.kept_checkpoints import best_checkpoint, best_evaluated, superfluous
 from r1kit.runs.run_dir import RunDir
 from tests.runs.conftest import make_checkpoint
 
@@ -30,6 +30,18 @@ def test_the_rules(rule: KeepRule, deleted: list[int]) -> None:
     rewards = [0.1] * 10 + [0.9] * 10 + [0.5] * 20
     gone = superfluous(paths(10, 20, 30, 40), rows("reward", rewards), rule)
     assert gone == paths(*deleted)
+
+
+def test_the_best_evaluation_outweighs_rewards_and_its_checkpoint_is_kept() -> None:
+    metrics = rows("reward", [0.1] * 10 + [0.9] * 10 + [0.5] * 20)
+    for step, score in ((10, 0.4), (20, 0.2), (30, 0.4)):
+        metrics[step - 1]["eval/pass_at_1"] = score
+    every = paths(10, 20, 30, 40)
+    assert best_evaluated(every, metrics) == every[0], "the earliest of equals"
+    assert superfluous(every, metrics, "newest") == paths(20)
+    assert superfluous(every, metrics, "last_and_best") == paths(20, 30)
+    assert superfluous(every, metrics, "all") == []
+    assert best_evaluated(paths(40), metrics) is None
 
 
 def test_the_last_may_be_the_best_and_the_first_may_be_alone() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1kit.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class GradingPolicy:
@@ -36,3 +38,10 @@ LENIENT = GradingPolicy(
     rounds=True,
 )
 POLICIES = {"strict": STRICT, "lenient": LENIENT}
+
+
+def find_policy(name: str) -> GradingPolicy:
+    """Return a policy by name. Raises ConfigError, which lists them, for an unknown name."""
+    if name not in POLICIES:
+        raise ConfigError(f"There is no policy {name!r}; choose {' or '.join(POLICIES)}.")
+    return POLICIES[name]
