@@ -190,6 +190,8 @@ class Trajectory:
     """the same for every token of the completion (outcome supervision); None in SFT"""
     old_logprobs: list[float] | None = None
     """[T] log-probabilities under the sampling policy; 0 where loss_mask is 0; None in SFT"""
+    learner_logprobs: list[float] | None = None
+    """[T] log-probabilities under the learner before the first of several updates; None: unused"""
     source: str = ""
     """problem id, for logs"""
 

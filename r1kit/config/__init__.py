@@ -36,6 +36,7 @@ from r1kit.config.optim import (
 from r1kit.config.rl import (
     AblationConfig,
     FinalConfig,
+    ImportanceSamplingMode,
     KLEstimator,
     LossType,
     ReasoningConfig,
@@ -65,6 +66,7 @@ __all__ = [
     "FinalConfig",
     "FineTuneConfig",
     "GeneralConfig",
+    "ImportanceSamplingMode",
     "KLEstimator",
     "KeepRule",
     "Language",
@@ -158,6 +160,18 @@ class Recipe(StrictModel):
                 raise ValueError(
                     f'{name}.optim.optimizer is "muon", which is for whole matrices and not for '
                     'the adapters of [lora]; set it to "adamw", or leave [lora] out'
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _only_servers_sample_ahead(self) -> Recipe:
+        sections = {name: getattr(self, name) for name in ("zero", "reasoning", "final")}
+        sections |= {"distill.twin": self.distill and self.distill.twin}
+        for name, section in sections.items():
+            if section is not None and section.max_staleness and self.sampler.kind != "vllm":
+                raise ValueError(
+                    f"{name}.max_staleness is 1, but the local engine runs the model in training "
+                    'and cannot sample meanwhile; set sampler.kind = "vllm", or max_staleness = 0'
                 )
         return self
 

@@ -7,10 +7,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from r1kit.config.optim import RLOptimConfig
-from r1kit.config.strict import Name, StrictModel
+from r1kit.config.strict import Name, StrictModel, added
 
 KLEstimator = Literal["k3", "unbiased"]
 LossType = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+ImportanceSamplingMode = Literal["auto", "none", "token_truncate", "sequence_mask", "dppo_mask"]
 
 
 class RewardConfig(StrictModel):
@@ -63,6 +64,15 @@ class RLConfig(StrictModel):
     """DAPO: sample more problems until N groups are mixed (neither all right nor all wrong)"""
     dynamic_rounds: int = Field(3, ge=1)
     """maximum number of sampling rounds per step; then the step uses the groups it has"""
+    importance_sampling_mode: ImportanceSamplingMode = added("auto")
+    """correction of the difference between sampler and learner (docs/scaling.md has the formulas):
+    auto is none for the local engine and token_truncate for vLLM"""
+    importance_sampling_limit: float | None = added(None, gt=0)
+    """constant C of that correction; None: 2 for token_truncate, 1.05 for sequence_mask, 0.2 for
+    dppo_mask"""
+    max_staleness: Literal[0, 1] = added(0)
+    """number of steps that the weights of the sampler may be older than the learner's: with 1 the
+    next step is sampled while the learner works, which needs sampler.kind = "vllm" """
     mask_truncated_completions: bool = False
     """leave completions that were cut at max_tokens out of the loss; else their reward counts"""
     overlong_buffer: int = Field(0, ge=0)

@@ -222,15 +222,19 @@ def sampler_and_learner_differ(stage: StageRun) -> Finding | None:
     """Warn if sampler and learner give different log-probabilities for the same tokens."""
     limit = 0.02 if stage.settings.dtype == "bfloat16" else 1e-3
     difference = stage.recent("sampling/sampling_logp_difference/mean")
-    if difference is None or difference < limit:
+    if difference is None or difference < limit or stage.settings.get("max_staleness"):
         return None
+    remedy = "Please report it with the recipe: both read the same weights, so this is a defect."
+    if stage.settings.sampler != "local":
+        mode = stage.settings.name("importance_sampling_mode")
+        remedy = f"Give vLLM the dtype of the recipe; {mode} corrects what remains."
     return stage.finding(
         "warning",
         "Sampler and learner disagree",
         f"Their log-probabilities of the same tokens differ by {difference:.2g} on average "
         f"(expected below {limit:g}).",
         "Old weights in the sampler, another precision, or another distribution than is scored.",
-        "Please report it with the recipe: both read the same weights, so this is a defect.",
+        remedy,
     )
 
 

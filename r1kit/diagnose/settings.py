@@ -56,6 +56,12 @@ class Settings:
         return dtype
 
     @property
+    def sampler(self) -> str:
+        """Kind of the engine that samples."""
+        kind: str = self.recipe.get("sampler", {}).get("kind", "local")
+        return kind
+
+    @property
     def level(self) -> int | None:
         """Highest level of the generated tasks; None without such a task."""
         tasks = self.recipe.get("tasks", [])

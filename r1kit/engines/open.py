@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from r1kit.config import SamplerConfig
 from r1kit.engines.base import Sampler
 from r1kit.engines.local import LocalEngine
+from r1kit.engines.publish import FIXED_TEXT, PublishedFolders, remove_folders
+from r1kit.engines.vllm.flags import VllmFlags
+from r1kit.engines.vllm.pool import ModelOnServers, VllmPool
+from r1kit.engines.vllm.supervisor import SupervisedVllm
+from r1kit.model import causal_lm
 from r1kit.model.policy import Policy
+from r1kit.model.ranks import Ranks
+from r1kit.model.tokenizer import tokenizer_hash
+
+VLLM_KEY = "R1_VLLM_KEY"
+"""environment variable with the key of vLLM servers that run already"""
 
 
 class WeightSync(Protocol):
@@ -42,10 +55,102 @@ class PolicySampler(NamedTuple):
     weight_sync: WeightSync
 
 
+@dataclass
+class RunPlace:
+    """Where samplers belong: the ranks that share them, their folder, and the vLLM of the run.
+
+    That vLLM is kept from stage to stage, as long as the shape of the model stays the same.
+    """
+
+    ranks: Ranks
+    folder: Path
+    """folder for weights and the log of a server, which all ranks and servers see"""
+    note: Callable[[str], None]
+    """receives sentences for the user"""
+    _server: SupervisedVllm | None = None
+    _shape: str = ""
+
+    def server(self, policy: Policy, config: SamplerConfig) -> SupervisedVllm:
+        """Return the vLLM of the run, for a policy; call it on the first rank only."""
+        shape = _shape(policy)
+        if self._server is None or self._shape != shape:
+            self.close()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            log = self.folder / "vllm.log"
+            flags = VllmFlags(
+                enforce_eager=policy.module.device.type == "cpu",
+                others=f"--dtype {_dtype_name(policy)} {config.vllm_args}",
+            )
+            self._server, self._shape = SupervisedVllm(flags, config.max_num_seqs, log), shape
+            self.note(f"vLLM starts; its log is {log}.")
+        return self._server
+
+    def close(self) -> None:
+        """End the vLLM of the run and delete its weights."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            remove_folders(self.folder)
+
+
 @contextmanager
-def open_sampler(policy: Policy, config: SamplerConfig) -> Iterator[PolicySampler]:
-    """Open a sampler of the policy, as the recipe configures it; leaving the block closes it."""
+def open_sampler(
+    policy: Policy, config: SamplerConfig, place: RunPlace | None = None, version: int = 0
+) -> Iterator[PolicySampler]:
+    """Open a sampler of the policy, as the recipe configures it; leaving the block closes it.
+
+    The policy's current weights are published as `version`. Only the local engine can do without a
+    `place`, which ends the vLLM of a run.
+    """
     match config.kind:
         case "local":
             engine = LocalEngine(policy.module, policy.tokenizer, max_num_seqs=config.max_num_seqs)
-            yield PolicySampler(engine, SharedWeights(engine))
+            local = PolicySampler(engine, SharedWeights(engine))
+            local.weight_sync.publish(policy, version)
+            yield local
+        case "vllm":
+            assert place is not None, "a server needs a folder for its weights"
+            with _on_servers(policy, config, place) as opened:
+                opened.weight_sync.publish(policy, version)
+                yield opened
+
+
+@contextmanager
+def _on_servers(policy: Policy, config: SamplerConfig, place: RunPlace) -> Iterator[PolicySampler]:
+    """Open servers that run already, or start one on the first rank."""
+    server: SupervisedVllm | None = None
+    ranks, urls, key = place.ranks, list(config.urls), os.environ.get(VLLM_KEY, "")
+    if not urls:
+        if ranks.is_first:
+            server = place.server(policy, config)
+            urls, key = [server.url], server.key
+        urls, key = ranks.gather((urls, key))[0]
+    model = ModelOnServers(
+        policy.tokenizer,
+        policy.module.get_input_embeddings().num_embeddings,
+        causal_lm.eos_ids(policy.module, policy.tokenizer),
+        policy.max_positions,
+        FIXED_TEXT,
+    )
+    pool = VllmPool(
+        urls, key, model, max_num_seqs=config.max_num_seqs, timeout_s=config.server_timeout_s,
+        note=place.note, check_own=server.check if server else lambda: None,
+    )  # fmt: skip
+    sync = PublishedFolders(pool, server, place.folder, ranks, config.logprob_tolerance)
+    try:
+        yield PolicySampler(pool, sync)
+    finally:
+        pool.close()
+        if server is None and ranks.is_first:
+            remove_folders(place.folder)
+
+
+def _shape(policy: Policy) -> str:
+    """Return everything about a policy that a running server cannot change."""
+    config = policy.module.config.to_dict()
+    facts = {key: value for key, value in config.items() if not key.startswith("_")}
+    return f"{facts} {_dtype_name(policy)} {tokenizer_hash(policy.tokenizer)}"
+
+
+def _dtype_name(policy: Policy) -> str:
+    return str(policy.module.dtype).removeprefix("torch.")

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.engines.open import PolicySampler, open_sampler
+from r1kit.engines.open import PolicySampler, RunPlace, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.export import card
 from r1kit.files.atomic import CARD, remove_leftovers, replace_file
@@ -60,6 +60,7 @@ class Context:
     observer: Observer | None
     _tasks: dict[Split, mix.TaskMixture] = field(default_factory=dict, init=False)
     _general: dict[Split, Task] = field(default_factory=dict, init=False)
+    _place: RunPlace | None = field(default=None, init=False)
 
     def tasks(self, split: Split) -> mix.TaskMixture:
         """Return the recipe's tasks, loaded and validated once per process."""
@@ -242,9 +243,22 @@ class Context:
         if self.recipe.compute.gradient_checkpointing:
             model.checkpoint_gradients()
 
-    def open_sampler(self, policy: Policy) -> AbstractContextManager[PolicySampler]:
-        """Open the sampler of a policy, as the recipe configures it, for a `with` block."""
-        return open_sampler(policy, self.recipe.sampler)
+    def open_sampler(
+        self, policy: Policy, version: int = 0
+    ) -> AbstractContextManager[PolicySampler]:
+        """Open the sampler of a policy, as the recipe configures it, for a `with` block.
+
+        The policy's current weights are published as `version`.
+        """
+        if self._place is None:
+            run: Path = self._from_first(self.run and self.run.path)
+            self._place = RunPlace(self.ranks, run / "sampler", self.note)
+        return open_sampler(policy, self.recipe.sampler, self._place, version)
+
+    def close(self) -> None:
+        """End what the stages of a run share."""
+        if self._place is not None:
+            self._place.close()
 
     def tokenizer(self, path: Path) -> PreTrainedTokenizerBase:
         """Load the tokenizer of a checkpoint. Raises CheckpointError if it has been replaced."""

@@ -7,6 +7,7 @@ stages, which import the models, by all processes at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -142,11 +143,11 @@ def _on_rank(ranks: Ranks, recipe: Recipe, stages: Sequence[PlannedStage], first
 
         entry_points = [_entry_point(stage) for stage in stages]
 
-    context = Context(recipe, ranks, first.run, first.observer)
-    for stage, entry_point in zip(stages, entry_points, strict=True):
-        context.tick(stage.name)
-        with explaining_out_of_memory(recipe, stage.name, ranks.size):
-            _finish(context, stage, entry_point(context, stage))
+    with closing(Context(recipe, ranks, first.run, first.observer)) as context:
+        for stage, entry_point in zip(stages, entry_points, strict=True):
+            context.tick(stage.name)
+            with explaining_out_of_memory(recipe, stage.name, ranks.size):
+                _finish(context, stage, entry_point(context, stage))
 
 
 def _entry_point(stage: PlannedStage) -> Callable[[Context, PlannedStage], dict[str, Any] | None]:

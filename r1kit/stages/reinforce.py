@@ -7,13 +7,17 @@ is train/rl.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from threading import Event
+from typing import Self
 
 from pydantic import TypeAdapter
 
 from r1kit.config import RLConfig
-from r1kit.engines.base import Sampler
+from r1kit.engines.base import RequestState, Sampler
+from r1kit.errors import EngineError
 from r1kit.judges import Judge
 from r1kit.model.ranks import Ranks
 from r1kit.renderers import renderer_of
@@ -26,6 +30,7 @@ from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
 from r1kit.stages.step_evaluation import StepEvaluation
 from r1kit.tasks import mix
+from r1kit.train.mismatch import Correction
 from r1kit.train.optim import make_optimizers
 from r1kit.train.rl import Learner, Metrics, RLState, Step, reinforce
 from r1kit.types import Group, Problem, SamplingParams
@@ -66,7 +71,15 @@ def run(
     policy = context.load_to_train(stage, resumed)
     optimizers = make_optimizers(policy.trainable(), config.optim)
     state = RLState(cursor=environment.first_index)
-    learner = Learner(policy, optimizers, config, context.ranks, recipe.compute.micro_batch_tokens)
+    correction = None if recipe.sampler.kind == "local" else Correction.of(config)
+    learner = Learner(
+        policy,
+        optimizers,
+        config,
+        context.ranks,
+        recipe.compute.micro_batch_tokens,
+        correction,
+    )
     if resumed:
         with resumed.restoring():
             optimizers.load_state_dict(resumed.state["optimizers"])
@@ -93,12 +106,18 @@ def run(
 
     started()
     renderer = renderer_of(policy.tokenizer)
-    with context.open_sampler(policy) as (sampler, weight_sync):
-        collector = Collector(context.ranks, sampler, renderer, config, environment, recipe.seed)
+    with (
+        context.open_sampler(policy, state.step) as (sampler, weight_sync),
+        Collector(context.ranks, sampler, renderer, config, environment, recipe.seed) as collector,
+    ):
         evaluation = StepEvaluation(context, stage.name, config, policy, sampler)
-        publish = partial(weight_sync.publish, policy)
-        publish(state.step)
-        reinforce(learner, state, collector.step, publish, after_step)
+
+        def publish(version: int) -> None:
+            collector.wait()  # completions in flight belong to the old weights
+            weight_sync.publish(policy, version)
+
+        ahead = collector.sample_ahead if config.max_staleness and correction else None
+        reinforce(learner, state, collector.step, publish, after_step, ahead)
     if config.load_best_model_at_end:
         context.keep_best(stage.name)
 
@@ -113,9 +132,12 @@ class CollectedStep(Step):
     """failures of verifiers on this rank, the first of each round"""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Collector:
-    """Chooses the problems of a step, and has them sampled and rewarded, split over the ranks."""
+    """Chooses the problems of a step, and has them sampled and rewarded, split over the ranks.
+
+    It can sample the next step in a thread, which takes part in no collective operation.
+    """
 
     ranks: Ranks
     sampler: Sampler
@@ -124,6 +146,26 @@ class Collector:
     environment: RLEnvironment
     seed: int
     """seed of the run"""
+    _thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1), init=False)
+    _is_over: Event = field(default_factory=Event, init=False)
+    _ahead: dict[int, Future[RolloutBatch]] = field(default_factory=dict, init=False)
+    """batches that are being sampled, by their first problem"""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.shutdown(cancel_futures=True)
+
+    def sample_ahead(self, step: int, cursor: int) -> None:
+        """Begin to sample the first round of a step with the weights that are published now."""
+        tasks, problems = self.environment.tasks_at(step), self._problems(step, cursor)
+        self._ahead[cursor] = self._thread.submit(self._collect, tasks, problems)
+
+    def wait(self) -> None:
+        """Wait until nothing is being sampled."""
+        wait(self._ahead.values())
 
     def step(self, step: int, cursor: int) -> CollectedStep:
         """Collect the groups of one step.
@@ -135,10 +177,10 @@ class Collector:
         usable: list[tuple[int, Group]] = []  # this rank's groups by problem index
         positions: dict[int, int] = {}
         for _ in range(config.dynamic_rounds if config.dynamic_sampling else 1):
-            indices = self.ranks.share(range(cursor, cursor + config.n_problems))
+            problems, ahead = self._problems(step, cursor), self._ahead.pop(cursor, None)
             cursor += config.n_problems
-            batches.append(self._collect(tasks, [(i, tasks.problem(i)) for i in indices]))
-            usable += self._usable(indices, batches[-1].groups)
+            batches.append(self._collect(tasks, problems) if ahead is None else ahead.result())
+            usable += self._usable([index for index, _ in problems], batches[-1].groups)
             positions = self._positions([index for index, _ in usable])
             if len(positions) == config.n_problems:
                 break
@@ -152,6 +194,12 @@ class Collector:
             rollouts=[group for _, group in groups],
             failures=[batch.failure for batch in batches if batch.failure],
         )
+
+    def _problems(self, step: int, cursor: int) -> list[tuple[int, Problem]]:
+        """Return this rank's problems of a round, with their indices."""
+        tasks = self.environment.tasks_at(step)
+        indices = self.ranks.share(range(cursor, cursor + self.config.n_problems))
+        return [(index, tasks.problem(index)) for index in indices]
 
     def _usable(self, indices: list[int], groups: list[Group]) -> list[tuple[int, Group]]:
         """Return the groups that count, by problem index: all, or only mixed ones."""
@@ -179,9 +227,29 @@ class Collector:
         )
         sampling = SamplingParams(config.max_tokens, config.temperature)
         attempts = AttemptSampler(
-            self.sampler, self.renderer, config.n_completions, sampling, self.seed
+            _UntilOver(self.sampler, self._is_over),
+            self.renderer,
+            config.n_completions,
+            sampling,
+            self.seed,
         )
         return collect_rollouts(attempts, rubric, problems)
+
+
+class _UntilOver:
+    """A sampler that stops when the run of its caller is over, in whichever thread it is used."""
+
+    def __init__(self, sampler: Sampler, is_over: Event) -> None:
+        self.counters = sampler.counters
+        self.submit, self.abort = sampler.submit, sampler.abort
+        self._sampler = sampler
+        self._is_over = is_over
+
+    def step(self) -> list[RequestState]:
+        """Implement `Sampler.step`. Raises EngineError when the run is over."""
+        if self._is_over.is_set():
+            raise EngineError("The run is over.")
+        return self._sampler.step()
 
 
 def _is_mixed(group: Group) -> bool:

@@ -41,6 +41,8 @@ class Batch:
     """[S] float; 1 in SFT, which is the policy gradient with advantage 1"""
     old_logprobs: Tensor
     """[S] float; 0 in SFT, where nothing was sampled"""
+    learner_logprobs: Tensor | None
+    """[S] float, under the learner before the first of several updates; None if they have none"""
     sequence_ids: Tensor
     """[S] long, index of the token's sequence in this batch"""
     weights: Tensor
@@ -98,6 +100,7 @@ def _batch(items: Sequence[WeightedTrajectory], device: torch.device | str) -> B
     trajectories = [trajectory for trajectory, _ in items]
     advantages = [1.0 if t.advantage is None else t.advantage for t in trajectories]
     old_logprobs = [t.old_logprobs or [0.0] * len(t.token_ids) for t in trajectories]
+    learner_logprobs = [t.learner_logprobs for t in trajectories if t.learner_logprobs is not None]
     mask = _long(chain.from_iterable(t.loss_mask for t in trajectories)).bool()
     n_scored = _long(sum(t.loss_mask) for t in trajectories)
     sequence_ids = torch.arange(len(items)).repeat_interleave(n_scored)
@@ -107,6 +110,9 @@ def _batch(items: Sequence[WeightedTrajectory], device: torch.device | str) -> B
         mask=mask.to(device),
         advantages=_float(advantages)[sequence_ids].to(device),
         old_logprobs=_float(chain.from_iterable(old_logprobs))[mask].to(device),
+        learner_logprobs=_float(chain.from_iterable(learner_logprobs))[mask].to(device)
+        if learner_logprobs
+        else None,
         sequence_ids=sequence_ids.to(device),
         weights=_float(weight for _, weight in items)[sequence_ids].to(device),
     )

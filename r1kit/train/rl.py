@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -29,14 +29,17 @@ from torch import Tensor
 from r1kit.config import RLConfig
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
-from r1kit.train.batch import pack
+from r1kit.train.batch import Batch, pack
 from r1kit.train.loss import LOSSES, kl_term
+from r1kit.train.mismatch import CorrectedTokens, Correction, correct, divergence
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.train.routing import ExpertLoads
 from r1kit.types import Trajectory
 
 Metrics = dict[str, float]
 LOGP_DIFFERENCE = "sampling/sampling_logp_difference"
+KL_K3 = "sampling/kl_k3"
+CUT_RATIO = "sampling/importance_sampling_clip_ratio"
 
 
 @dataclass
@@ -75,6 +78,8 @@ class Learner:
     config: RLConfig
     ranks: Ranks
     micro_batch_tokens: int
+    correction: Correction | None = None
+    """treatment of a sampler that is not the policy's own module; None: it is the same module"""
 
     def __post_init__(self) -> None:
         if self.config.beta and not self.policy.has_reference:
@@ -87,13 +92,20 @@ def reinforce(
     collect: CollectFunction[S],
     publish: Callable[[int], None],
     after_step: AfterStep[S],
+    sample_ahead: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Run the steps from `state.step` to `config.n_steps`."""
+    """Run the steps from `state.step` to `config.n_steps`.
+
+    `sample_ahead(step, cursor)` begins to sample the next step, without waiting for it; `collect`
+    returns it later.
+    """
     config = learner.config
     while state.step < config.n_steps:
         started = time.perf_counter()
         collected = collect(state.step, state.cursor)
         sampled = time.perf_counter()
+        if sample_ahead is not None and state.step + 1 < config.n_steps:
+            sample_ahead(state.step + 1, collected.cursor)
         metrics = learn(learner, collected, lr_scale(state.step, config.n_steps, config.optim))
         learned = time.perf_counter()
         state.step, state.cursor = state.step + 1, collected.cursor
@@ -113,12 +125,19 @@ def reinforce(
 def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     """Update the policy on the groups of one step, in `updates_per_step` parts."""
     config, totals = learner.config, MetricAccumulator()
+    collected_groups = collected.groups
+    if learner.correction is not None:
+        totals.sums |= {"k3": 0.0, "n_cut": 0.0}  # reported also if no completion teaches
+    if learner.correction and learner.correction.needs_old_logprobs and config.updates_per_step > 1:
+        collected_groups = [
+            (index, with_learner_logprobs(learner, group)) for index, group in collected_groups
+        ]
     learner.policy.module.train()
     with ExpertLoads(learner.policy.module) as loads:
         for part in range(config.updates_per_step):
             trajectories = [
                 trajectory
-                for index, group in collected.groups
+                for index, group in collected_groups
                 if index * config.updates_per_step // max(1, collected.n_groups) == part
                 for trajectory in group
             ]
@@ -151,15 +170,18 @@ def update(
         totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
         scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
         logprobs = learner.policy.logprobs(*scored)
+        corrected = _corrected(learner, batch, logprobs.detach(), totals, is_first)
         token_loss, stats = loss_spec.token_loss(
             logprobs,
-            batch.old_logprobs,
+            batch.old_logprobs if corrected is None else corrected.old_logprobs,
             batch.advantages,
             batch.sequence_ids,
             len(batch.lengths),
             config.epsilon,
             config.epsilon if config.epsilon_high is None else config.epsilon_high,
         )
+        if corrected is not None:
+            token_loss = token_loss * corrected.weights
         if learner.policy.has_reference:
             ref_logprobs = learner.policy.reference_logprobs(*scored)
             kl = kl_term(config.kl_estimator, logprobs, ref_logprobs, batch.old_logprobs)
@@ -170,6 +192,43 @@ def update(
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
     learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
+
+
+def _corrected(
+    learner: Learner, batch: Batch, logprobs: Tensor, totals: MetricAccumulator, is_first: bool
+) -> CorrectedTokens | None:
+    """Return the correction of a micro-batch and count what it cuts; None if there is none."""
+    if learner.correction is None:
+        return None
+    learner_logprobs = logprobs if batch.learner_logprobs is None else batch.learner_logprobs
+    corrected = correct(
+        learner.correction,
+        logprobs,
+        learner_logprobs,
+        batch.old_logprobs,
+        batch.advantages,
+        batch.sequence_ids,
+        len(batch.lengths),
+    )
+    totals.add("n_cut", corrected.is_cut)
+    if is_first:
+        totals.add("k3", divergence(logprobs, batch.old_logprobs))
+    return corrected
+
+
+@torch.no_grad()
+def with_learner_logprobs(learner: Learner, group: Sequence[Trajectory]) -> list[Trajectory]:
+    """Return the trajectories with their log-probabilities under the current policy."""
+    scored = [trajectory for trajectory in group if any(trajectory.loss_mask)]
+    logprobs = {}
+    for trajectory in scored:
+        ids, mask = torch.tensor(trajectory.token_ids), torch.tensor(trajectory.loss_mask).bool()
+        device = learner.ranks.device
+        values = learner.policy.logprobs(
+            ids.to(device), [len(ids)], mask.to(device), learner.config.temperature
+        )
+        logprobs[id(trajectory)] = torch.zeros(len(ids)).masked_scatter(mask, values.cpu()).tolist()
+    return [replace(item, learner_logprobs=logprobs.get(id(item))) for item in group]
 
 
 def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:
@@ -230,6 +289,9 @@ class MetricAccumulator:
             f"{LOGP_DIFFERENCE}/mean": sums.get("logp_difference", 0.0) / n_compared,
             f"{LOGP_DIFFERENCE}/max": max(ranks.gather(self.max_difference)),
         }
+        if "k3" in sums:
+            metrics[KL_K3] = sums["k3"] / n_compared
+            metrics[CUT_RATIO] = sums["n_cut"] / n_scored
         if "kl" in sums:
             metrics["kl"] = sums["kl"] / n_scored
         return metrics

@@ -1,5 +1,6 @@
 """Recipes that cannot be meant are refused with sentences that say what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_minimal_recipe_loads_and_overrides_are_toml(tmp_path: Path) -> None:
         ("[zero]\nclip_high = 0.3", "'zero.clip_high' (it is called 'epsilon_high' now)."),
         ("[sampler]\nmax_rows = 8", "'sampler.max_rows' (it is called 'max_num_seqs' now)."),
         ("[compute]\nkl_beta = 8", "known keys:"),
-        ("[sampler]\nkind = 'vllm'", "sampler.kind needs 'local' (it is \"vllm\")."),
+        ("[sampler]\nkind = 'vlm'", "sampler.kind needs 'local' or 'vllm' (it is \"vlm\")."),
         ("[compute]\nqqqq = 1", "known keys:"),
         ('[zero]\nn_steps = "many"', 'zero.n_steps needs a whole number (it is "many").'),
         ("[zero]\nn_completions = 1", "zero.n_completions needs at least 2 (it is 1)."),
@@ -231,3 +232,27 @@ def test_muon_does_not_train_adapters(tmp_path: Path, section: str) -> None:
     assert "leave [lora] out" in message
     load(write(tmp_path, text.replace("[lora]\n", "")))
     load(write(tmp_path, text.replace("muon", "adamw")))
+
+
+def parsed(**extra: object) -> Recipe:
+    return parse({"name": "t", "tasks": [{"name": "equation"}], **extra}, "t")
+
+
+def test_servers_are_for_vllm() -> None:
+    sampler = {"kind": "vllm", "urls": ["http://gpu1:8000"]}
+    assert parsed(sampler=sampler, zero={"max_staleness": 1}).zero.max_staleness == 1
+    cases: list[tuple[dict[str, object], str]] = [
+        ({"sampler": {"urls": ["http://gpu1:8000"]}}, 'set kind = "vllm"'),
+        ({"sampler": sampler | {"vllm_args": "--seed 1"}}, "names servers that run already"),
+        ({"sampler": {"kind": "vllm", "urls": ["http://me:secret@gpu1"]}}, "urls"),
+        ({"zero": {"max_staleness": 1}}, "zero.max_staleness is 1, but the local engine"),
+    ]
+    for changes, words in cases:
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            parsed(**changes)
+
+
+def test_settings_for_other_samplers_leave_the_hash_of_older_recipes() -> None:
+    at_default = {"importance_sampling_mode": "auto", "max_staleness": 0}
+    assert parsed(zero=at_default).hash() == parsed().hash()
+    assert parsed(zero={"importance_sampling_mode": "none"}).hash() != parsed().hash()

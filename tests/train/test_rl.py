@@ -19,6 +19,7 @@ from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.train import rl
 from r1kit.train.advantage import group_advantages
 from r1kit.train.loss import LOSSES
+from r1kit.train.mismatch import Correction
 from r1kit.train.optim import Optimizers, make_optimizers
 from r1kit.train.rl import MetricAccumulator
 from r1kit.types import (
@@ -323,3 +324,65 @@ def test_reinforce_counts_steps_and_publishes(model: PreTrainedModel) -> None:
     )
     assert published == [2, 3]
     assert steps == [(2, 6, 1.0), (3, 9, 2.0)]
+
+
+def with_sampler_logprobs(groups: Groups, shift: float) -> Groups:
+    """The groups as a sampler would give them whose log-probabilities differ by `shift`."""
+    return [
+        (
+            index,
+            replace(
+                group,
+                rollouts=[
+                    replace(
+                        r,
+                        completion=replace(
+                            r.completion, logprobs=[x + shift for x in r.completion.logprobs]
+                        ),
+                    )
+                    for r in group.rollouts
+                ],
+            ),
+        )
+        for index, group in groups
+    ]
+
+
+@pytest.mark.parametrize(("ratio", "weight"), [(1.5, 1.5), (3.0, 2.0)])
+def test_a_sampler_that_gives_less_is_weighted_up_to_the_limit(
+    model: PreTrainedModel, ratio: float, weight: float
+) -> None:
+    """All tokens are `ratio` times as likely under the learner as they were when sampled."""
+    groups = sampled_groups(model, MIXED)
+    other = with_sampler_logprobs(groups, -math.log(ratio))
+    plain, _ = gradients(model, groups)
+    corrected = learner(model)
+    corrected.correction = Correction("token_truncate", 2.0)
+    gradient: dict[str, torch.Tensor] = {}
+
+    class Capture(Optimizers):
+        def step(self, lr_scale: float) -> float:
+            gradient.update({n: p.grad.clone() for n, p in model.named_parameters()})
+            return 0.0
+
+    corrected.optimizers = Capture({}, 0.0, corrected.optimizers.weights)
+    metrics = learn(corrected, other)
+    for name, value in plain.items():
+        torch.testing.assert_close(gradient[name], weight * value, atol=2e-6, rtol=2e-4)
+    assert metrics[rl.KL_K3] == pytest.approx(ratio - 1 - math.log(ratio), abs=1e-4)
+    assert metrics[rl.CUT_RATIO] == (1.0 if ratio > weight else 0.0)
+    assert metrics["clip_ratio/region_mean"] == 0.0, "the clip is for the learner's own change"
+
+
+def test_several_updates_compare_with_the_learner_before_the_first(model: PreTrainedModel) -> None:
+    """Without a mismatch the correction changes nothing, in the second update as in the first."""
+    groups, weights = sampled_groups(model, MIXED), []
+    for correction in (None, Correction("token_truncate", 2.0), Correction("sequence_mask", 1.05)):
+        policy = copy.deepcopy(model)
+        made = learner(policy, updates_per_step=2, optim=RLOptimConfig(lr=1e-2))
+        made.correction = correction
+        learn(made, groups)
+        weights.append(policy.state_dict())
+    for other in weights[1:]:
+        for name, value in weights[0].items():
+            torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-3)

@@ -38,6 +38,10 @@ _DEAD_ENGINE = r"EngineCore|EngineDead"
 """pattern in the errors of vLLM's API server after its engine process has died"""
 
 
+_UNAVAILABLE = frozenset({502, 503, 504})
+"""statuses of a server that starts or ends, or of the proxy before it"""
+
+
 class VllmEngine(RemoteEngine):
     """A `StreamingSampler` on a vLLM server, used from one thread, except for `mark_lost`."""
 
@@ -51,12 +55,20 @@ class VllmEngine(RemoteEngine):
         vocab_size: int,
         eos_ids: Collection[int],
         max_positions: int,
+        is_streaming: bool = True,
     ) -> None:
-        """`url` is the server's root, `vocab_size` the vocabulary size of the model."""
+        """`url` is the server's root, `vocab_size` the vocabulary size of the model.
+
+        Without streaming, tokens arrive when their completion is done, which costs less.
+        """
         super().__init__(
             tokenizer, vocab_size=vocab_size, eos_ids=eos_ids, max_positions=max_positions
         )
-        self._model = model
+        self.model = model
+        """name of the model, or of its adapter, for the requests from now on"""
+        self.cache_salt = ""
+        """name of the weights: only requests of the same name share cached keys and values"""
+        self._is_streaming = is_streaming
         self._updates: SimpleQueue[tuple[RemoteCompletion, CompletionUpdate | EngineError]] = (
             SimpleQueue()
         )
@@ -67,7 +79,7 @@ class VllmEngine(RemoteEngine):
         self._loop = asyncio.new_event_loop()
         self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(10.0, read=_READ_TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=None),
         )
@@ -88,6 +100,11 @@ class VllmEngine(RemoteEngine):
         if self._loss is not None:
             raise EngineError(f"vLLM is gone ({self._loss}); ask again in a minute.")
         return finished
+
+    @property
+    def loss(self) -> str | None:
+        """Reason that the server is gone; None while it works."""
+        return self._loss
 
     def mark_lost(self, why: str) -> None:
         """Report from any thread that the server is gone; the next `step` raises."""
@@ -120,47 +137,35 @@ class VllmEngine(RemoteEngine):
         request, sampling = completion.state.request, completion.state.request.sampling
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
-        return guided | {
-            "model": self._model,
-            "prompt": request.prompt_ids,
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "seed": (request.seed + completion.index) % 2**63,
-            "stop": list(sampling.stop),
-            "stop_token_ids": sorted(self.eos_ids),
-            "min_tokens": sampling.min_tokens,
-            "logprobs": sampling.n_top,
-            "return_token_ids": True,
-            "return_tokens_as_token_ids": True,
-            "skip_special_tokens": False,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        salted = {"cache_salt": self.cache_salt} if self.cache_salt else {}
+        streamed = {"stream": True, "stream_options": {"include_usage": True}}
+        return (
+            guided
+            | salted
+            | (streamed if self._is_streaming else {})
+            | {
+                "model": self.model,
+                "prompt": request.prompt_ids,
+                "max_tokens": sampling.max_tokens,
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+                "seed": (request.seed + completion.index) % 2**63,
+                "stop": list(sampling.stop),
+                "stop_token_ids": sorted(self.eos_ids),
+                "min_tokens": sampling.min_tokens,
+                "logprobs": sampling.n_top,
+                "return_token_ids": True,
+                "return_tokens_as_token_ids": True,
+                "skip_special_tokens": False,
+            }
+        )
 
     async def _read(self, completion: RemoteCompletion) -> None:
-        """Read one stream until it ends, in the event loop's thread."""
+        """Read one answer until it ends, in the event loop's thread."""
+        read = self._read_stream if self._is_streaming else self._read_whole
         try:
-            finish, n_cached = None, 0
-            async with self._client.stream(
-                "POST", "/v1/completions", json=self._body(completion)
-            ) as reply:
-                if reply.status_code != 200:
-                    raise EngineError(_refusal(reply.status_code, await reply.aread()))
-                reader = EventReader()
-                async for part in reply.aiter_bytes():
-                    for event in reader.feed(part):
-                        update = _update(event, completion.state.request.sampling.n_top)
-                        finish = update.finish or finish
-                        n_cached = max(n_cached, update.n_cached)
-                        if update.token_ids:
-                            self._updates.put(
-                                (completion, dataclasses.replace(update, finish=None))
-                            )
-            if not reader.is_done or finish is None:
-                raise httpx.ReadError("its stream ended in the middle")
-            self._updates.put((completion, CompletionUpdate(finish=finish, n_cached=n_cached)))
+            await read(completion, self._body(completion))
         except EngineError as error:
             if re.search(_DEAD_ENGINE, str(error)):
                 self._loss = "its engine has ended"
@@ -174,6 +179,34 @@ class VllmEngine(RemoteEngine):
             self._updates.put(
                 (completion, EngineError(f"vLLM's answer cannot be read ({error!r})."))
             )
+
+    async def _read_stream(self, completion: RemoteCompletion, body: dict[str, Any]) -> None:
+        finish, n_cached = None, 0
+        async with self._client.stream("POST", "/v1/completions", json=body) as reply:
+            if reply.status_code != 200:
+                raise EngineError(_refusal(reply.status_code, await reply.aread()))
+            reader = EventReader()
+            async for part in reply.aiter_bytes():
+                for event in reader.feed(part):
+                    update = _update(event, completion.state.request.sampling.n_top)
+                    finish = update.finish or finish
+                    n_cached = max(n_cached, update.n_cached)
+                    if update.token_ids:
+                        self._updates.put((completion, dataclasses.replace(update, finish=None)))
+        if not reader.is_done or finish is None:
+            raise httpx.ReadError("its stream ended in the middle")
+        self._updates.put((completion, CompletionUpdate(finish=finish, n_cached=n_cached)))
+
+    async def _read_whole(self, completion: RemoteCompletion, body: dict[str, Any]) -> None:
+        reply = await self._client.post("/v1/completions", json=body)
+        if reply.status_code in _UNAVAILABLE:
+            raise httpx.ReadError(f"HTTP {reply.status_code}")
+        if reply.status_code != 200:
+            raise EngineError(_refusal(reply.status_code, reply.content))
+        update = _update(reply.json(), completion.state.request.sampling.n_top)
+        if update.finish is None:
+            raise httpx.ReadError("its answer ended in the middle")
+        self._updates.put((completion, update))
 
 
 def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,61 @@ _ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "DO_N
 log = logging.getLogger("r1kit.engines")
 
 
+class VllmProcess:
+    """One vLLM process, from its start to its end, with its last output."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        port: int,
+        key: str,
+        on_output: Callable[[str], None],
+        on_end: Callable[[], None],
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        """Start it; `command` lacks the port. `on_end` is called from another thread."""
+        self.url = f"http://127.0.0.1:{port}"
+        self.output: deque[str] = deque(maxlen=200)
+        self._on_output = on_output
+        self._on_end = on_end
+        self.guard = process_guard.start(
+            [*command, "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**_ENVIRONMENT, **os.environ, **environment, "VLLM_API_KEY": key},
+            text=True,
+            errors="replace",
+        )
+        threading.Thread(target=self._read_output, daemon=True).start()
+
+    def wait_until_up(self, is_closed: Callable[[], bool]) -> None:
+        """Wait until it has loaded its model.
+
+        Raises EngineError with its last output and the likely cause if it ends before that.
+        """
+        while not _is_up(self.url):
+            if self.guard.poll() is not None:
+                failure = f"vLLM did not start (exit code {self.guard.returncode})."
+                raise EngineError(f"{failure} {explain(list(self.output))}")
+            if is_closed():
+                raise EngineError("The server is shutting down.")
+            time.sleep(_POLL_S)
+
+    def stop(self) -> None:
+        """End it and its whole process group."""
+        process_guard.stop(self.guard)
+
+    def _read_output(self) -> None:
+        assert self.guard.stdout is not None
+        with self.guard.stdout:
+            for line in self.guard.stdout:
+                text = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+                if text:
+                    self.output.append(text)
+                    self._on_output(text)
+        self._on_end()
+
+
 class VllmServer:
     """A vLLM process. Each call ends the old one and returns an engine on a new one."""
 
@@ -53,26 +108,27 @@ class VllmServer:
         self._command = command
         self._connect = connect
         self._on_output = on_output
-        self._process: subprocess.Popen[str] | None = None
+        self._process: VllmProcess | None = None
         self._engine: VllmEngine | None = None
-        self._output: deque[str] = deque(maxlen=200)
         self._is_closed = False
 
     @property
     def pid(self) -> int | None:
         """PID of the process guard that runs vLLM; None if there is none."""
-        return self._process.pid if self._process else None
+        return self._process.guard.pid if self._process else None
 
     def __call__(self) -> VllmEngine:
         """Start vLLM. Raises EngineError with its last output and the likely cause if it fails."""
         if self._process is not None:
-            log.error("vLLM is started again. %s", explain(list(self._output)))
+            log.error("vLLM is started again. %s", explain(list(self._process.output)))
         self._end()
-        port, key = _free_port(), secrets.token_hex(16)
-        url = f"http://127.0.0.1:{port}"
-        self._start([*self._command, "--port", str(port)], key)
-        self._wait(url)
-        self._engine = self._connect(url, key)
+        key = secrets.token_hex(16)
+        process = VllmProcess(
+            self._command, free_port(), key, self._on_output, lambda: self._mark_lost(process)
+        )
+        self._process = process
+        process.wait_until_up(lambda: self._is_closed)
+        self._engine = self._connect(process.url, key)
         return self._engine
 
     def close(self) -> None:
@@ -80,37 +136,10 @@ class VllmServer:
         self._is_closed = True
         self._end()
 
-    def _start(self, command: Sequence[str], key: str) -> None:
-        self._output.clear()
-        environment = {**_ENVIRONMENT, **os.environ, "VLLM_API_KEY": key}
-        self._process = process_guard.start(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True,
-            errors="replace",
-        )  # fmt: skip
-        threading.Thread(target=self._read_output, args=(self._process,), daemon=True).start()
-
-    def _read_output(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        with process.stdout:
-            for line in process.stdout:
-                text = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
-                if text:
-                    self._output.append(text)
-                    self._on_output(text)
+    def _mark_lost(self, process: VllmProcess) -> None:
         engine = self._engine
         if engine is not None and process is self._process:
             engine.mark_lost("its process has ended")
-
-    def _wait(self, url: str) -> None:
-        process = self._process
-        assert process is not None
-        while not _is_up(url):
-            if process.poll() is not None:
-                failure = f"vLLM did not start (exit code {process.returncode})."
-                raise EngineError(f"{failure} {explain(list(self._output))}")
-            if self._is_closed:
-                raise EngineError("The server is shutting down.")
-            time.sleep(_POLL_S)
 
     def _end(self) -> None:
         engine, self._engine = self._engine, None
@@ -118,7 +147,7 @@ class VllmServer:
             engine.close()
         process, self._process = self._process, None
         if process is not None:
-            process_guard.stop(process)  # ends its whole process group
+            process.stop()
 
 
 def vllm_server(
@@ -192,7 +221,7 @@ def _is_up(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
