@@ -29,7 +29,7 @@ from torch import Tensor
 from r1kit.config import RLConfig
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
-from r1kit.train.batch import pack
+from r1kit.train.batch import filler, pack
 from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.train.routing import ExpertLoads
@@ -149,9 +149,11 @@ def update(
         learner.micro_batch_tokens,
         learner.ranks.device,
     )
-    for batch in batches:
-        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
+    for batch in learner.ranks.pad(batches, filler(learner.ranks.device)):
         scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
+        # Before the pass of the policy, whose gathered weights must not be those of the reference.
+        has_reference = learner.policy.has_reference
+        ref_logprobs = learner.policy.reference_logprobs(*scored) if has_reference else None
         logprobs = learner.policy.logprobs(*scored)
         token_loss, stats = loss_spec.token_loss(
             logprobs,
@@ -162,13 +164,17 @@ def update(
             config.clip_low,
             config.clip_high,
         )
-        if learner.policy.has_reference:
-            ref_logprobs = learner.policy.reference_logprobs(*scored)
+        kl = None
+        if ref_logprobs is not None:
             kl = kl_term(config.kl_estimator, logprobs, ref_logprobs, batch.old_logprobs)
             token_loss = token_loss + config.kl_beta * kl
-            totals.add("kl", kl.detach())
         loss = (token_loss * batch.weights).sum()
         loss.backward()
+        if batch.is_filler:
+            continue
+        if kl is not None:
+            totals.add("kl", kl.detach())
+        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
     learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
