@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,10 @@ from r1kit.cli import planning
 from r1kit.cli.next_commands import RunCommand, own_command, print_next_commands
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
+from r1kit.processes import signals, torchrun
+
+if TYPE_CHECKING:
+    from r1kit.config import Recipe
 
 RUN_EXAMPLES = """
 Examples:
@@ -28,6 +32,8 @@ Examples:
   r1 run tiny --from reasoning --set reasoning.n_steps=60
 
   r1 run tiny --set zero.n_steps=50 --set zero.loss_type=dapo --track tensorboard
+
+  torchrun --nproc-per-node 2 -m r1kit run tiny
 
 An existing run goes on where it stopped: give the same command again.
 """
@@ -72,7 +78,13 @@ def run(
 
     console = Console()
     with sentences(console):
+        world = torchrun.world()
+        if world is not None and not world.is_first:
+            signals.keep_silent()
         loaded = config.load(recipe, set_)
+        if world is not None and not world.is_first:
+            _follow(loaded, world)
+            return
         folder = out or Path("runs") / loaded.name
         sink = None if track is None else open_sink(track, folder, loaded.name)
         with sentences(console, folder), ExitStack() as stack:
@@ -81,7 +93,8 @@ def run(
             from r1kit.stages.plan import StageSelection
 
             selection = StageSelection(only, to, from_)
-            stages = planning.before_run(loaded, folder, console, selection)
+            is_planned = world is None  # the other ranks would wait for the measurement
+            stages = planning.before_run(loaded, folder, console, selection) if is_planned else {}
             view: Observer = stack.enter_context(observer(console, loaded.name))
             if stages:
                 view = ForecastObserver(view, folder, stages)
@@ -91,6 +104,13 @@ def run(
         with sentences(console, folder):
             report.show(folder, console)
             print_next_commands(loaded, folder, RunCommand(recipe, out, set_ or [], track), console)
+
+
+def _follow(recipe: Recipe, world: torchrun.World) -> None:
+    """Take part in a run as a rank that has no terminal and no run folder of its own."""
+    from r1kit.stages import pipeline
+
+    pipeline.follow(recipe, world)
 
 
 @app.command(epilog=SHOW_EXAMPLES)

@@ -16,6 +16,9 @@ class ComputeConfig(StrictModel):
 
     n_processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """data-parallel processes; auto: one per physical core on a CPU, else one per GPU"""
+    data_parallel_shard_degree: Annotated[int, Field(ge=-1)] = 1
+    """processes that weights, gradients and optimizer state in training are sharded over (FSDP2);
+    1: every process holds all of them; -1: over all processes"""
     threads: int = Field(1, ge=1)
     """torch threads per process"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

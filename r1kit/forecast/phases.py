@@ -11,8 +11,8 @@ from r1kit.forecast.model_shape import ModelShape
 
 PHASES = ("sample", "learn", "update", "save", "evaluate")
 PARTS = (
-    "weights", "fp32 weights", "reference", "judges", "gradients", "optimizer", "activations",
-    "logits", "packed weights", "KV cache", "sampler", "data", "copies", "program",
+    "weights", "fp32 weights", "whole weights", "reference", "judges", "gradients", "optimizer",
+    "activations", "logits", "packed weights", "KV cache", "sampler", "data", "copies", "program",
     "fragments",
 )  # fmt: skip
 MUON_COPIES = 3
@@ -35,6 +35,8 @@ class LoadedModel:
     """True with gradient checkpointing"""
     n_adapters: int | None = None
     """weights of LoRA adapters; None if all weights are trained"""
+    n_shards: int = 1
+    """processes that hold a model in training together (model/sharding.py)"""
 
     @property
     def n_trained(self) -> int:
@@ -86,12 +88,14 @@ def sampling(model: LoadedModel, rows: int, length: int) -> MemoryParts:
 def training(
     model: LoadedModel, batch: MicroBatch, uses_muon: bool, n_processes: int, others: MemoryParts
 ) -> Phases:
-    """Return the phases of a training stage; `others` are held in all of them.
+    """Return the phases of a training stage; `others` are held in all of them, sharded or not.
 
     Gradients are freed after each update. With several processes they are summed in buckets;
     saving copies the moments, and fp32 weights and reference if there are any; adapters are merged
     in a copy of the weights.
     """
+    if model.n_shards > 1:
+        return _sharded_training(model, batch, uses_muon, others)
     precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
     moments = memory.optimizer(model.n_trained, n_muon, precision)
     masters = memory.masters(model.n_trained, precision)
@@ -108,6 +112,41 @@ def training(
             "copies": moments + masters + others.get("reference", 0.0) + merged,
         },
     }
+
+
+def _sharded_training(
+    model: LoadedModel, batch: MicroBatch, uses_muon: bool, others: MemoryParts
+) -> Phases:
+    """Return the phases of one of the processes that hold a model together.
+
+    Weights are in fp32, or frozen in their own precision. Embedding and head, and two layers, are
+    gathered at a time; the gradients of the first and of one layer are whole before they are
+    summed. Saving copies the parts that a process writes.
+    """
+    shape, own, n = model.shape, model.precision, model.n_shards
+    n_muon = shape.n_matrices if uses_muon else 0
+    is_adapted = model.n_adapters is not None
+    outer = shape.hidden * shape.vocab_size
+    layer = max(0, shape.n_parameters - outer) / shape.n_layers
+    gathered = (outer + 2 * layer) * own.weight
+    weights = shape.n_parameters * (own.weight if is_adapted else memory.FP32) / n
+    share = 1 if is_adapted else n  # adapters are whole
+    moments = memory.optimizer(model.n_trained, n_muon, own) / share
+    gradients = memory.gradients(model.n_trained, own) / share
+    whole = 0.0 if is_adapted else (outer + layer) * memory.FP32
+    held = {"program": model.program, **others, "optimizer": moments}
+    muon = MUON_COPIES * n_muon * own.moment
+    return {
+        "learn": {
+            **held, "weights": weights + gathered, "gradients": gradients + whole,
+            **model.batch(batch),
+        },
+        "update": {**held, "weights": weights, "gradients": gradients, "copies": muon},
+        "save": {
+            **held, "weights": weights,
+            "copies": moments + weights + others.get("reference", 0.0),
+        },
+    }  # fmt: skip
 
 
 def peak(phases: Phases) -> tuple[str, float]:

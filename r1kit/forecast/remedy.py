@@ -75,6 +75,8 @@ def _candidates(recipe: Recipe) -> Iterator[list[RecipeChange]]:
     yield [{"sampler": {"max_num_seqs": n}} for n in _halves(rows, FEWEST_ROWS)]
     if recipe.compute.dtype == "float32":
         yield [{"compute": {"dtype": "bfloat16"}}]
+    if recipe.compute.n_processes != 1 and recipe.compute.data_parallel_shard_degree == 1:
+        yield [{"compute": {"data_parallel_shard_degree": -1}}]
     if recipe.compute.n_processes != 1:
         yield [{"compute": {"n_processes": 1}}]
 

@@ -39,6 +39,12 @@ class ForecastSetting:
     """tokens per completion, as a share of max_tokens"""
     is_gpu: bool = False
 
+    @property
+    def n_shards(self) -> int:
+        """Number of processes that a model in training is sharded over."""
+        stated = self.recipe.compute.data_parallel_shard_degree
+        return self.n_processes if stated < 1 else min(stated, self.n_processes)
+
     def length(self, max_tokens: int) -> float:
         return max(1.0, max_tokens * self.length_share)
 

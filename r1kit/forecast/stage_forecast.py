@@ -115,7 +115,8 @@ def _model(
     own = precision(setting.recipe, is_fp32)
     lora = setting.recipe.lora
     n = None if lora is None or is_new else n_adapters(facts.shape, lora.r, lora.target_modules)
-    return LoadedModel(facts.shape, own, facts.program, setting.is_gpu, is_checkpointed, n)
+    loaded = LoadedModel(facts.shape, own, facts.program, setting.is_gpu, is_checkpointed, n)
+    return replace(loaded, n_shards=setting.n_shards)
 
 
 def _base(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
@@ -202,11 +203,12 @@ def _reinforce(
     weights = memory.weights(facts.shape, model.precision)
     has_reference, uses_muon = config.beta > 0, config.optim.optimizer == "muon"
     engine = model.sampler(rows, facts.prompts.longest + config.max_tokens)
-    reference = model.n_trained * model.precision.weight * has_reference  # adapters share the rest
-    others = {"reference": reference, "judges": weights * n_judges}
+    others = {"reference": _reference(model) * has_reference, "judges": weights * n_judges}
+    if model.n_shards > 1:
+        others["whole weights"] = weights  # of the sampler, on every process
     cached = {**others, **model.packed_weights, "KV cache": engine["KV cache"]}
     trained = phases.training(model, work.micro_batch, uses_muon, n, cached)
-    optimizer = {"optimizer": trained["learn"]["optimizer"]}
+    held = {name: trained["save"][name] for name in ("weights", "program", "optimizer")}
     passes = _slower(model) + FORWARD * has_reference
     learned = work.tokens * passes * _longer(facts, length)
     saved, resume = _checkpoint(model, uses_muon, has_reference)
@@ -223,8 +225,15 @@ def _reinforce(
         trained_tokens=n_completions * (facts.prompts.mean + length),
         disk=_n_kept(setting, n_saved) * saved,
         resume_disk=_n_kept(setting, n_saved) * resume,
-        phases={"sample": {**model.weights, **others, **optimizer, **engine}, **trained},
+        phases={"sample": {**held, **others, **engine}, **trained},
     )
+
+
+def _reference(model: LoadedModel) -> float:
+    """Return the bytes of a reference on one process; adapters share the frozen weights."""
+    if model.n_shards > 1 and model.n_adapters is None:
+        return model.n_trained * memory.FP32 / model.n_shards
+    return model.n_trained * model.precision.weight
 
 
 def _longer(facts: ModelFacts, length: float) -> float:

@@ -21,13 +21,14 @@ import contextlib
 import copy
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.errors import CheckpointError, first_line
@@ -52,6 +53,10 @@ _DAMAGE = (
 )  # fmt: skip
 """exceptions raised when values of the wrong type are read and used"""
 
+TENSORS = "tensors.safetensors"
+"""file of a resume state"""
+SHARDED = "sharded"
+"""beginning of the names of sharded tensors in a resume state"""
 State = dict[str, Any]
 """nested dicts, lists and tuples of tensors, numbers, strings, booleans and None"""
 
@@ -72,16 +77,23 @@ def save(
     does not fit the model, RunError if the disk is full.
     """
     check_fits(_n_embeddings(model), tokenizer)
+    with writing(path, manifest, card) as temporary:
+        with causal_lm.quiet():
+            write_model(temporary, model, tokenizer, weights)
+        if state is not None:
+            _write_state(temporary / "resume", state)
+
+
+@contextlib.contextmanager
+def writing(path: Path, manifest: Checkpoint, card: str = "") -> Iterator[Path]:
+    """Yield a temporary folder, which becomes the checkpoint `path` after the block."""
     with explaining_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         temporary = path.with_name(f"{TEMPORARY}{path.name}")
         temporary.mkdir()
         try:
-            with causal_lm.quiet():
-                write_model(temporary, model, tokenizer, weights)
-            if state is not None:
-                _write_state(temporary / "resume", state)
+            yield temporary
             if card:
                 (temporary / CARD).write_text(card, encoding="utf-8")
             facts = dataclasses.asdict(dataclasses.replace(manifest, path=str(path)))
@@ -124,7 +136,14 @@ def _load_adapted(
     return model, tokenizer
 
 
-def load_state(path: Path) -> State | None:
+def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a resume state by name."""
+    return load_file(folder / TENSORS)
+
+
+def load_state(
+    path: Path, read: Callable[[Path], dict[str, torch.Tensor]] = read_tensors
+) -> State | None:
     """Return the `state` passed to `save` (tensors on the CPU), or None if there was none.
 
     Raises CheckpointError if it is damaged.
@@ -138,7 +157,7 @@ def load_state(path: Path) -> State | None:
         if not resume.exists():
             return None
         tree = json.loads((resume / "state.json").read_text(encoding="utf-8"))
-        state = _with_tensors(tree, load_file(resume / "tensors.safetensors"))
+        state = _with_tensors(tree, read(resume))
         if not isinstance(state, dict):
             raise TypeError(f"a {type(state).__name__} in the place of a state")
         return state
@@ -175,6 +194,13 @@ def write_model(
     weights: dict[str, torch.Tensor] | None = None,
 ) -> None:
     model.save_pretrained(path, state_dict=weights)
+    write_companions(path, model, tokenizer)
+
+
+def write_companions(
+    path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Write the files beside weights and config: tokenizer, template, generation config."""
     tokenizer.save_pretrained(path)
     generation = copy.deepcopy(getattr(model, "generation_config", None))  # a scorer has none
     if generation is not None:
@@ -188,24 +214,28 @@ def write_model(
 def _write_state(path: Path, state: State) -> None:
     path.mkdir()
     tensors: dict[str, torch.Tensor] = {}
-    tree = _without_tensors(state, tensors)
-    save_file(tensors, path / "tensors.safetensors")
+    tree = without_tensors(state, tensors)
+    save_file(tensors, path / TENSORS)
     (path / "state.json").write_text(json.dumps(tree), encoding="utf-8")
 
 
-def _without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+def without_tensors(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Return `value` as JSON; tensors move to `tensors`, and types that JSON lacks are tagged."""
     if isinstance(value, torch.Tensor):
+        if isinstance(value, DTensor):
+            name = f"{SHARDED}{len(tensors)}"
+            tensors[name] = value.detach()
+            return {"tensor": name}
         name = str(len(tensors))
         # A copy, because safetensors refuses views that share memory.
         tensors[name] = value.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"dict": [[k, _without_tensors(v, tensors)] for k, v in value.items()]}
+        return {"dict": [[k, without_tensors(v, tensors)] for k, v in value.items()]}
     if isinstance(value, tuple):
-        return {"tuple": [_without_tensors(item, tensors) for item in value]}
+        return {"tuple": [without_tensors(item, tensors) for item in value]}
     if isinstance(value, list):
-        return [_without_tensors(item, tensors) for item in value]
+        return [without_tensors(item, tensors) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"a resume state holds no {type(value).__name__}: {value!r}")

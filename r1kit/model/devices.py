@@ -30,6 +30,19 @@ def n_processes(config: ComputeConfig, at_most: int) -> int:
     return min(config.n_processes, at_most)
 
 
+def shard_degree(config: ComputeConfig, n: int) -> int:
+    """Return the number of ranks, of n, that a model is sharded over. Raises ComputeError."""
+    stated = config.data_parallel_shard_degree
+    degree = n if stated < 1 else stated
+    if n % degree:
+        raise ComputeError(
+            f"compute.data_parallel_shard_degree is {degree}, which does not divide the {n} "
+            f"process{'es' * (n > 1)} of this run; set it to -1, for all of them, or change "
+            "compute.n_processes."
+        )
+    return degree
+
+
 def crowding_warning(config: ComputeConfig, n: int) -> str | None:
     """Return a warning if n processes have to share the cores, else None."""
     cores = _n_devices(config)

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError, first_line, require
+from r1kit.model import sharding
 from r1kit.model.roles import routers_of
 
 ADAPTER = "default"
@@ -139,7 +140,7 @@ def merged_weights(model: PreTrainedModel) -> dict[str, Tensor]:
         if ".lora_A." in name or ".lora_B." in name:
             continue
         if (layer := deltas.get(name)) is not None:
-            total = weight.float() + layer.get_delta_weight(ADAPTER)
+            total = weight.float() + sharding.like(layer.get_delta_weight(ADAPTER), weight)
             weight = total.to(weight.dtype)
         merged[name.replace(".base_layer.", ".")] = weight.cpu()
     return merged

@@ -4,6 +4,7 @@ For a model of a million parameters, two processes of one thread are 1.4 times a
 process of two threads, and a gradient is three megabytes: gloo over loopback is enough. Rank 0 is
 the process the user started; it owns the run folder and the terminal. The other ranks receive no
 signals and exit with rank 0 (`child.py`); if one exits too early, rank 0 reports which and why.
+Ranks on several machines are started by torchrun (distributed.py).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import torch.distributed as dist
 from r1kit import errors
 from r1kit.config import ComputeConfig
 from r1kit.errors import R1Error
-from r1kit.model.devices import resolve_device
+from r1kit.model.devices import resolve_device, shard_degree
 from r1kit.model.ranks import Ranks
 from r1kit.processes.child import Child
 
@@ -54,15 +55,17 @@ def launch(n: int, config: ComputeConfig, program: Callable[..., T], *arguments:
     kind = resolve_device(config.device)
     torch.set_num_threads(config.threads)
     if n == 1:
-        return program(Ranks(0, 1, torch.device(kind)), *arguments)
+        degree = shard_degree(config, n)
+        return program(Ranks(0, 1, torch.device(kind), degree), *arguments)
     with tempfile.TemporaryDirectory(prefix="r1kit-") as folder, _OtherRanks(n) as others:
         meeting = str(Path(folder) / "meeting")
-        others.begin((n, kind, config.threads, meeting), (program, arguments))
+        degree = shard_degree(config, n)
+        others.begin((n, kind, config.threads, degree, meeting), (program, arguments))
         others.await_loaded()
         try:
             _in_thread(lambda: _meet(0, n, kind, meeting), others.check)
             with others.explaining():
-                return program(Ranks(0, n, _device(kind, 0)), *arguments)
+                return program(Ranks(0, n, _device(kind, 0), degree), *arguments)
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()
@@ -72,11 +75,11 @@ def main(line: Connection) -> None:
     """Run a rank other than the first, in a process of its own (`child.py`)."""
     try:
         sys.path[:] = line.recv()
-        rank, (n, kind, threads, meeting), (program, arguments) = line.recv()
+        rank, (n, kind, threads, degree, meeting), (program, arguments) = line.recv()
         torch.set_num_threads(threads)
         line.send(None)
         _meet(rank, n, kind, meeting)
-        program(Ranks(rank, n, _device(kind, rank)), *arguments)
+        program(Ranks(rank, n, _device(kind, rank), degree), *arguments)
     except Exception as error:
         line.send(_report(error))
         os._exit(1)  # visible to the other ranks at once; rank 0 reports it
@@ -85,12 +88,21 @@ def main(line: Connection) -> None:
 
 
 def _meet(rank: int, n: int, kind: str, meeting: str) -> None:
+    keep_to_loopback()
+    dist.init_process_group(
+        backend(kind), f"file://{meeting}", timeout=COLLECTIVE_TIMEOUT, rank=rank, world_size=n
+    )
+
+
+def keep_to_loopback() -> None:
+    """Let the ranks of one machine talk without its network."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
-    dist.init_process_group(
-        backend, f"file://{meeting}", timeout=COLLECTIVE_TIMEOUT, rank=rank, world_size=n
-    )
+
+
+def backend(kind: str) -> str:
+    """Return torch's name of the libraries that carry collectives of tensors of this device."""
+    return "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
 
 
 def _device(kind: str, rank: int) -> torch.device:
@@ -149,7 +161,7 @@ class _OtherRanks:
         for child in self._children.values():
             child.close()
 
-    def begin(self, facts: tuple[int, str, int, str], work: tuple[Any, ...]) -> None:
+    def begin(self, facts: tuple[int, str, int, int, str], work: tuple[Any, ...]) -> None:
         """Send each rank its configuration and program."""
         for rank, child in self._children.items():
             with contextlib.suppress(OSError):  # it has exited: `check` reports it
@@ -209,19 +221,20 @@ class _OtherRanks:
         try:
             yield
         except Exception as error:
-            if _is_echo(error):
+            if is_echo(error):
                 self.check(_EXIT_TIMEOUT_S)
             raise
 
 
-def _is_echo(error: Exception) -> bool:
+def is_echo(error: Exception) -> bool:
+    """Return True if a rank failed only because another rank had."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def _report(error: Exception) -> _Report:
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
     message = str(error) if kinds else f"{type(error).__name__}: {error}"
-    return _Report("".join(kinds[:1]), message, traceback.format_exc(), _is_echo(error))
+    return _Report("".join(kinds[:1]), message, traceback.format_exc(), is_echo(error))
 
 
 def _as_error(rank: int, report: _Report) -> Exception:

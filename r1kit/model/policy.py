@@ -16,12 +16,14 @@ from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError
-from r1kit.model import causal_lm, checkpoint, lora
+from r1kit.model import causal_lm, checkpoint, lora, sharded_checkpoint, sharding
 from r1kit.model.logprobs import token_logprobs
+from r1kit.model.ranks import Ranks
 from r1kit.model.roles import Role, roles_of
 from r1kit.types import Checkpoint
 
@@ -55,8 +57,40 @@ class CopiedReference:
         state: dict[str, Tensor] = self._module.state_dict()
         return state
 
+    @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        self._module.load_state_dict(state)
+        for name, parameter in self._module.named_parameters():
+            parameter.copy_(state[name])
+        self._module.load_state_dict(state, strict=False)  # buffers; sharded runs save none
+
+
+class ShardedReference:
+    """A copy of this rank's parts of the weights, which trade places with the policy's for a pass.
+
+    The pass must not be between a forward pass of the policy and its backward pass.
+    """
+
+    def __init__(self, policy: PreTrainedModel) -> None:
+        self._policy = policy
+        self._parts = sharding.local_parts(policy)
+
+    @contextlib.contextmanager
+    def module(self) -> Iterator[PreTrainedModel]:
+        """Implement `Reference.module`."""
+        sharding.swap_parts(self._policy, self._parts)
+        try:
+            yield self._policy
+        finally:
+            sharding.swap_parts(self._policy, self._parts)
+
+    def state(self) -> dict[str, Tensor]:
+        """Implement `Reference.state`."""
+        return self._parts
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        self._parts = {
+            name: sharding.like(state[name], own).to(own.dtype) for name, own in self._parts.items()
+        }
 
 
 class AdapterReference:
@@ -114,6 +148,11 @@ class TrainableModel:
         (new_name or module.gradient_checkpointing_enable)({"use_reentrant": False})
         module.disable_input_require_grads()  # a hook, with which fused.py would not run the model
 
+    def shard(self, mesh: DeviceMesh | None) -> None:
+        """Shard the module over a mesh, if there is one; call it after `add_adapter`."""
+        if mesh is not None:
+            sharding.shard(self.module, mesh)
+
     @property
     def n_parameters(self) -> int:
         return int(self.module.num_parameters())
@@ -140,12 +179,23 @@ class TrainableModel:
             state = state and state | {"adapter": lora.adapter_state(self.module)}
         checkpoint.save(path, self.module, self.tokenizer, manifest, state, card, weights)
 
+    def save_parts(
+        self, path: Path, manifest: Checkpoint, state: dict[str, Any], card: str, ranks: Ranks
+    ) -> None:
+        """Write a checkpoint of a sharded model as `save` does; call it on every rank."""
+        if lora.has_adapter(self.module):
+            state = state | {"adapter": lora.adapter_state(self.module)}
+        saved = self.module, self.tokenizer, manifest, state, card, ranks
+        sharded_checkpoint.save(path, *saved)
+
 
 @dataclass
 class Policy(TrainableModel):
     """A causal LM that completes prompts, with an optional reference for the KL term."""
 
     _reference: Reference | None = field(default=None, init=False)
+    _whole: PreTrainedModel | None = field(default=None, init=False)
+    """a whole copy of a sharded module; its weights are empty until `gathered` fills them"""
 
     @classmethod
     def load(
@@ -157,11 +207,28 @@ class Policy(TrainableModel):
         """
         return cls(*checkpoint.load(path, device, dtype))
 
+    def shard(self, mesh: DeviceMesh | None) -> None:
+        """See `TrainableModel.shard`."""
+        if mesh is not None:
+            self._whole = sharding.skeleton(self.module)
+        super().shard(mesh)
+
+    def gathered(self) -> Policy:
+        """Return this policy with all weights on every rank: itself, or a copy if it is sharded.
+
+        The copy is updated by the next call, which all ranks make together.
+        """
+        if self._whole is None:
+            return self
+        sharding.gather_into(self._whole, self.module)
+        return Policy(self._whole, self.tokenizer)
+
     def logprobs(
         self, input_ids: Tensor, lengths: Sequence[int], mask: Tensor, temperature: float = 1.0
     ) -> Tensor:
         """Return differentiable log-probabilities of the masked tokens (`token_logprobs`)."""
-        return token_logprobs(self.module, input_ids, lengths, mask, temperature)
+        scored = input_ids, lengths, mask, temperature
+        return sharding.run(self.module, token_logprobs, *scored)
 
     @property
     def has_reference(self) -> bool:
@@ -169,8 +236,12 @@ class Policy(TrainableModel):
 
     def refresh_reference(self) -> None:
         """Replace the reference with a frozen copy of the current weights, or adapters."""
-        has_adapter = lora.has_adapter(self.module)
-        self._reference = (AdapterReference if has_adapter else CopiedReference)(self.module)
+        if lora.has_adapter(self.module):
+            self._reference = AdapterReference(self.module)
+        elif sharding.is_sharded(self.module):
+            self._reference = ShardedReference(self.module)
+        else:
+            self._reference = CopiedReference(self.module)
 
     @torch.no_grad()
     def reference_logprobs(
@@ -179,7 +250,7 @@ class Policy(TrainableModel):
         """Return the reference's log-probabilities of the masked tokens."""
         assert self._reference is not None, "refresh_reference was never called"
         with self._reference.module() as module:
-            return token_logprobs(module, input_ids, lengths, mask, temperature)
+            return sharding.run(module, token_logprobs, input_ids, lengths, mask, temperature)
 
     def reference_state(self) -> dict[str, Any]:
         """Return what `load_reference` needs to restore the reference."""

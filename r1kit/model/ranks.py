@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
 
@@ -22,24 +23,41 @@ class Ranks:
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    shard_degree: int = 1
+    """number of ranks that a trained model is sharded over (sharding.py); 1: each has all of it"""
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def is_sharded(self) -> bool:
+        return self.shard_degree > 1
+
     def share(self, items: Iterable[T]) -> list[T]:
         """Return this rank's items: every `size`-th one, from index `rank` on."""
         return list(items)[self.rank :: self.size]
 
+    def pad(self, batches: Sequence[T], filler: T) -> list[T]:
+        """Return as many batches as the rank with the most has, if models are sharded.
+
+        All ranks of a sharded model have to run the same passes.
+        """
+        n = max(self.gather(len(batches))) if self.is_sharded else len(batches)
+        return [*batches, *[filler] * (n - len(batches))]
+
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all ranks in place; a parameter without one counts as zero."""
+        """Sum the gradients over all ranks in place; a parameter without one counts as zero.
+
+        Those of sharded parameters have been summed by the backward pass.
+        """
         parameters = [parameter for parameter in parameters if parameter.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         if self.size == 1:
             return
-        for bucket in _buckets(parameters):
+        for bucket in _buckets(p for p in parameters if not isinstance(p, DTensor)):
             flat = torch.cat([parameter.grad.flatten() for parameter in bucket])  # type: ignore[union-attr]
             dist.all_reduce(flat)
             pieces = flat.split([parameter.numel() for parameter in bucket])

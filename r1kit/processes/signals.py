@@ -94,6 +94,10 @@ class _Listener:
         self.number = None
         self._note(_DISMISSED)
 
+    def keep_silent(self) -> None:
+        """Let another process say the final message."""
+        self._has_said = True
+
     def say(self, write: Callable[[str], Any]) -> None:
         """Write the final message once, from whichever thread is first."""
         if self._saying.acquire(timeout=1):
@@ -183,6 +187,12 @@ def last_words(words: Callable[[], str]) -> Iterator[None]:
     before, listener.words = listener.words, words
     yield
     listener.words = before  # not after an exception, which this message is about
+
+
+def keep_silent() -> None:
+    """Print no final message from this process: another one does."""
+    if _listener is not None:
+        _listener.keep_silent()
 
 
 def say(words: str) -> None:

@@ -82,6 +82,7 @@ def _pretrain(
         policy = Policy(module.to(context.ranks.device), tokenizer)
     if recipe.compute.gradient_checkpointing:
         policy.checkpoint_gradients()
+    policy.shard(context.mesh)
     steps = _steps(context, tasks, tokenizer, config)
     what = f"pretraining {policy.n_parameters:,} parameters on {config.tokens:,} tokens"
     supervised.run(context, stage, cross_entropy, policy, steps, config, resumed, what)

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 from pydantic import TypeAdapter
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedTokenizerBase
 
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.engines.open import PolicySampler, RunPlace, open_sampler
+from r1kit.engines.open import PolicySampler, RunPlace, WeightSync, open_sampler
 from r1kit.errors import CheckpointError
 from r1kit.export import card
 from r1kit.files.atomic import CARD, remove_leftovers, replace_file
-from r1kit.model import checkpoint, folder
+from r1kit.model import checkpoint, folder, sharded_checkpoint, sharding
 from r1kit.model.devices import peak_memory, trim_memory
 from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.ranks import Ranks
@@ -49,6 +51,17 @@ class ResumePoint:
     def restoring(self) -> AbstractContextManager[None]:
         """Turn errors while `state` is restored into a CheckpointError."""
         return checkpoint.restoring(self.path)
+
+
+class GatheredWeights:
+    """The weight sync of a policy that may be sharded: it is gathered on every rank first."""
+
+    def __init__(self, inner: WeightSync) -> None:
+        self._inner = inner
+
+    def publish(self, policy: Policy, version: int) -> None:
+        """See `WeightSync`."""
+        self._inner.publish(policy.gathered(), version)
 
 
 @dataclass
@@ -157,7 +170,7 @@ class Context:
                 self.run.rewind(stage, 0)
             return None
         with self.opening(path), checkpoint.restoring(path):
-            state = checkpoint.load_state(path) or {}
+            state = sharded_checkpoint.load_state(path, self.mesh) or {}
             step = folder.load_manifest(path).step
             position = _POSITION.validate_python(state.get("position"))
             if position is not None and set(position) != set(RECORDS):
@@ -173,8 +186,16 @@ class Context:
         model: TrainableModel,
         state: dict[str, Any],
     ) -> None:
-        """Write a resume point, on the first rank, while the others wait at the next step."""
+        """Write a resume point; call it on every rank.
+
+        The first rank writes it while the others wait at the next step, or all of them write their
+        parts of a sharded model.
+        """
         if self.run is None:
+            if sharding.is_sharded(model.module):
+                path, manifest = self._from_first(None)
+                state = state | {"position": None}
+                model.save_parts(path, manifest, state, "", self.ranks)
             return
         position = self.run.sync()
         manifest = Checkpoint(
@@ -191,7 +212,12 @@ class Context:
         if isinstance(model, Policy):  # a reward model is not prompted
             question = self.tasks("held_out").problem(0).messages
             prompt = renderer_of(model.tokenizer).show_prompt(question)
-        model.save(path, manifest, state | {"position": position}, self._card(manifest, prompt))
+        state, text = state | {"position": position}, self._card(manifest, prompt)
+        if sharding.is_sharded(model.module):
+            self._from_first((path, manifest))
+            model.save_parts(path, manifest, state, text, self.ranks)
+        else:
+            model.save(path, manifest, state, text)
         self.run.prune(stage.name, self.recipe.compute.keep_checkpoints)
 
     def keep_best(self, stage: str) -> None:
@@ -242,10 +268,28 @@ class Context:
                     model.load_adapter(resumed.state)
         if self.recipe.compute.gradient_checkpointing:
             model.checkpoint_gradients()
+        self._refuse_other_weights(model)
+        model.shard(self.mesh)
 
-    def open_sampler(
-        self, policy: Policy, version: int = 0
-    ) -> AbstractContextManager[PolicySampler]:
+    def _refuse_other_weights(self, model: TrainableModel) -> None:
+        """Raises CheckpointError on the first rank if others start from other weights."""
+        with torch.no_grad():
+            own = [float(p.sum(dtype=torch.float64)) for p in model.module.parameters()]
+        sums = self.ranks.gather(own)
+        others = [str(rank) for rank, theirs in enumerate(sums) if theirs != sums[0]]
+        if others and self.ranks.is_first:
+            raise CheckpointError(
+                f"Rank {', '.join(others)} has loaded other weights than rank 0; copy the model "
+                "that the recipe names to all machines again, or to a disk that they share."
+            )
+
+    @cached_property
+    def mesh(self) -> DeviceMesh | None:
+        """The ranks that models in training are sharded over; None if they are whole."""
+        return sharding.mesh_of(self.ranks)
+
+    @contextmanager
+    def open_sampler(self, policy: Policy, version: int = 0) -> Iterator[PolicySampler]:
         """Open the sampler of a policy, as the recipe configures it, for a `with` block.
 
         The policy's current weights are published as `version`.
@@ -253,7 +297,9 @@ class Context:
         if self._place is None:
             run: Path = self._from_first(self.run and self.run.path)
             self._place = RunPlace(self.ranks, run / "sampler", self.note)
-        return open_sampler(policy, self.recipe.sampler, self._place, version)
+        opening = open_sampler(policy.gathered(), self.recipe.sampler, self._place, version)
+        with opening as (sampler, weight_sync):
+            yield PolicySampler(sampler, GatheredWeights(weight_sync))
 
     def close(self) -> None:
         """End what the stages of a run share."""

@@ -47,7 +47,11 @@ def smaller_settings(recipe: Recipe, n_processes: int, while_sampling: bool) -> 
         "compute.gradient_checkpointing = true" * (not compute.gradient_checkpointing),
     ]
     sampler = [f"sampler.max_num_seqs = {rows // 2}" * (rows >= 2 * FEWEST_ROWS)]
-    both = ["compute.n_processes = 1" * (n_processes > 1 and not torch.cuda.is_available())]
+    both = [
+        "compute.data_parallel_shard_degree = -1"
+        * (n_processes > 1 and compute.data_parallel_shard_degree == 1),
+        "compute.n_processes = 1" * (n_processes > 1 and not torch.cuda.is_available()),
+    ]
     if recipe.lora is None:
         both.append("lora.r = 16 (a new run, which trains adapters)")
     return list(filter(None, [*(sampler if while_sampling else learner), *both]))

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from r1kit import claims
 from r1kit.config import Recipe
 from r1kit.console.progress import Observer
-from r1kit.errors import ConfigError
+from r1kit.errors import ConfigError, RunError
 from r1kit.model.find import find_model
+from r1kit.processes import torchrun
 from r1kit.processes.loading import gc_paused_imports
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import read
@@ -44,9 +45,18 @@ def run(
         observer.note(note)
     with RunDir.create_or_resume(out, recipe, selection.again) as folder:
         remaining = _remaining(stages, selection, folder, observer)
-        if remaining:
+        if remaining or torchrun.world() is not None:
             _make(recipe, remaining, RankZero(folder, observer))
         folder.write_results(folder.results() | {"claims": claims.table([read(folder.path)])})
+
+
+def follow(recipe: Recipe, world: torchrun.World) -> None:
+    """Take part in the `run` of the first rank, as another rank that torchrun has started."""
+    _refuse_missing(recipe)
+    with gc_paused_imports():
+        from r1kit.model import distributed
+
+    distributed.join(world, recipe, _on_rank, recipe, [], RankZero(None, None))
 
 
 def _refuse_missing(recipe: Recipe) -> Sequence[str]:
@@ -127,8 +137,11 @@ class RankZero:
 
 def _make(recipe: Recipe, stages: Sequence[PlannedStage], first: RankZero) -> None:
     with gc_paused_imports():
-        from r1kit.model import devices, parallel
+        from r1kit.model import devices, distributed, parallel
 
+    if (world := torchrun.world()) is not None:
+        distributed.join(world, recipe, _on_rank, recipe, stages, first)
+        return
     n = devices.n_processes(recipe.compute, recipe.zero.n_problems)
     crowd = devices.crowding_warning(recipe.compute, n)
     if crowd and first.observer is not None:
@@ -141,13 +154,30 @@ def _on_rank(ranks: Ranks, recipe: Recipe, stages: Sequence[PlannedStage], first
         from r1kit.stages.context import Context
         from r1kit.stages.out_of_memory import explaining_out_of_memory
 
+        stages = ranks.gather(stages)[0]
         entry_points = [_entry_point(stage) for stage in stages]
 
+    _refuse_unseen(ranks, first)
     with closing(Context(recipe, ranks, first.run, first.observer)) as context:
         for stage, entry_point in zip(stages, entry_points, strict=True):
             context.tick(stage.name)
             with explaining_out_of_memory(recipe, stage.name, ranks.size):
                 _finish(context, stage, entry_point(context, stage))
+
+
+def _refuse_unseen(ranks: Ranks, first: RankZero) -> None:
+    """Raises RunError on the first rank if another one does not see the run folder."""
+    own = None if first.run is None else first.run.path.resolve() / "manifest.json"
+    manifest = ranks.gather(own)[0]
+    assert manifest is not None
+    sees = ranks.gather(manifest.exists())
+    blind = [str(rank) for rank, has_seen in enumerate(sees) if not has_seen]
+    if blind and ranks.is_first:
+        raise RunError(
+            f"Rank {', '.join(blind)} does not see {manifest.parent}; give --out a folder on a "
+            "disk that all machines share."
+        )
+    ranks.gather(None)
 
 
 def _entry_point(stage: PlannedStage) -> Callable[[Context, PlannedStage], dict[str, Any] | None]:

@@ -47,6 +47,8 @@ class Batch:
     """[S] long, index of the token's sequence in this batch"""
     weights: Tensor
     """[S] float, weight of the token's loss in the sum over all micro-batches"""
+    is_filler: bool = False
+    """True if it has no weight, and exists for the ranks that have work (`Ranks.pad`)"""
 
 
 def pack(
@@ -67,6 +69,15 @@ def pack(
         _check(trajectory)
     chunks = fill(items, micro_batch_tokens, lambda item: len(item[0].token_ids))
     return [_batch(chunk, device) for chunk in chunks]
+
+
+def filler(device: torch.device | str) -> Batch:
+    """Return a micro-batch of two tokens and no weight."""
+    one = torch.zeros(1, device=device)
+    ids, mask = torch.zeros(2, dtype=torch.long), torch.tensor([False, True])
+    return Batch(
+        ids.to(device), [2], mask.to(device), one, one, None, one.long(), one, is_filler=True
+    )
 
 
 def fill(items: Iterable[T], limit: int, n_tokens: Callable[[T], int]) -> Iterator[list[T]]:

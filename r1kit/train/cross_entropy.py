@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
-from r1kit.train.batch import pack
+from r1kit.train.batch import filler, pack
 from r1kit.types import Trajectory
 
 
@@ -29,7 +29,9 @@ def cross_entropy(
     )
     weight = 1 / counts["n_scored_tokens"]
     total = 0.0
-    for batch in pack(trajectories, [weight] * len(trajectories), micro_batch_tokens, ranks.device):
+    device = ranks.device
+    batches = pack(trajectories, [weight] * len(trajectories), micro_batch_tokens, device)
+    for batch in ranks.pad(batches, filler(device)):
         logprobs = policy.logprobs(batch.input_ids, batch.lengths, batch.mask)
         loss = -(logprobs * batch.weights).sum()
         loss.backward()

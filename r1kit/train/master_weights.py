@@ -12,6 +12,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from r1kit.model.sharding import like
 
 
 class MasterWeights:
@@ -41,7 +44,12 @@ class MasterWeights:
             parameter.copy_(copy)
 
     def state(self) -> list[Tensor]:
-        """Return the copies; empty if the model is fp32."""
+        """Return the copies, or the weights of a sharded model, which is saved in its own dtype.
+
+        Empty if the model is fp32 and whole.
+        """
+        if any(isinstance(parameter, DTensor) for parameter in self.updated):
+            return list(self.updated)
         return list(self._copies.values())
 
     @torch.no_grad()
@@ -49,7 +57,7 @@ class MasterWeights:
         """Restore `state`, also if the model has another precision now; ignores an empty one."""
         if state:
             for updated, saved in zip(self.updated, state, strict=True):
-                updated.copy_(saved)
+                updated.copy_(like(saved, updated))
             self.publish()
 
     def _move_gradient(self, parameter: Tensor) -> None:

@@ -3,7 +3,8 @@
 Source: Jordan et al. 2024, as `torch.optim.Muon`, whose state and settings it keeps. That one
 processes matrices one by one, always in bf16: for a model of a million parameters its step takes 25
 ms and this one 8 ms; on a CPU without bf16, half a second and 40 ms (docs/log.md). Departure: a
-3-D parameter, which holds the matrices of all experts of a layer, is a batch of matrices.
+3-D parameter, which holds the matrices of all experts of a layer, is a batch of matrices. The
+momenta of a sharded model are sharded; every rank gathers a batch and keeps its rows of the result.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Muon, Optimizer
+
+from r1kit.model.sharding import like, whole
 
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 """keys of `torch.cpu.get_capabilities` for bf16 matrix products"""
@@ -40,7 +43,7 @@ class BatchedMuon(Optimizer):
                 self._step_together(group, list(same_shape))
 
     def _step_together(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        updates = [self._update(group, parameter) for parameter in parameters]
+        updates = [whole(self._update(group, parameter)) for parameter in parameters]
         batch = torch.cat([update.view(-1, *update.shape[-2:]) for update in updates])
         orthogonalised = orthogonal(
             batch, group["ns_coefficients"], group["ns_steps"], group["eps"]
@@ -51,7 +54,7 @@ class BatchedMuon(Optimizer):
             update = part.mT if rows > columns else part
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             lr = group["lr"] * math.sqrt(max(1, rows / columns))
-            parameter.add_(update.view(parameter.shape), alpha=-lr)
+            parameter.add_(like(update.view(parameter.shape), parameter), alpha=-lr)
 
     def _update(self, group: dict[str, Any], parameter: Tensor) -> Tensor:
         """Return the momentum including the newest gradient, with no matrix taller than wide."""

@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
 from r1kit.config import OptimConfig
 from r1kit.errors import CheckpointError, ConfigError, require
 from r1kit.model.roles import Role
+from r1kit.model.sharding import like, whole
 from r1kit.train.master_weights import MasterWeights
 from r1kit.train.muon import BatchedMuon
 
@@ -56,7 +58,7 @@ class Optimizers:
             for group in part.optimizer.param_groups
             for parameter in group["params"]
         ]
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.grad_clip))
+        norm = float(whole(nn.utils.clip_grad_norm_(parameters, self.grad_clip)))
         for part in self.parts.values():
             if math.isfinite(norm):
                 _set_lr(part.optimizer, part.peak_lr * lr_scale)
@@ -82,12 +84,29 @@ class Optimizers:
         self.weights.load_state(state.get("master_weights", []))
         for name, part in self.parts.items():
             try:
-                part.optimizer.load_state_dict(state[name])
+                part.optimizer.load_state_dict(_sharded_as(part.optimizer, state[name]))
             except ValueError as error:
                 raise CheckpointError(
                     f"The optimizer state does not fit the model ({error}); "
                     "resume with the recipe it was trained with."
                 ) from None
+
+
+def _sharded_as(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state whose moments are sharded as the parameters of the optimizer are."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = {
+        index: {
+            key: like(value, parameters[index]) if _is_moment(value, parameters[index]) else value
+            for key, value in entry.items()
+        }
+        for index, entry in state["state"].items()
+    }
+    return state | {"state": moments}
+
+
+def _is_moment(value: Any, parameter: nn.Parameter) -> bool:
+    return isinstance(value, Tensor) and value.shape == parameter.shape
 
 
 def make_optimizers(roles: Mapping[nn.Parameter, Role], config: OptimConfig) -> Optimizers:
@@ -123,7 +142,13 @@ def make_optimizers(roles: Mapping[nn.Parameter, Role], config: OptimConfig) -> 
 
 
 def _adamw8bit(groups: list[dict[str, Any]], config: OptimConfig) -> Optimizer:
-    device = next((p.device.type for group in groups for p in group["params"]), "cpu")
+    parameters = [p for group in groups for p in group["params"]]
+    if any(isinstance(p, DTensor) for p in parameters):
+        raise ConfigError(
+            'optim.optimizer = "adamw8bit" has no sharded state; set it to "adamw", or '
+            "compute.data_parallel_shard_degree to 1."
+        )
+    device = next((p.device.type for p in parameters), "cpu")
     if device != "cuda":
         raise ConfigError(
             'optim.optimizer = "adamw8bit" needs an NVIDIA GPU, and this model is on the '

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from r1kit.model import sharding
 from r1kit.model.policy import TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.scorer import score_all
@@ -50,6 +51,8 @@ class LabelledCompletion:
 
 
 Example = PreferencePair | LabelledCompletion
+_FILLER: list[Example] = [LabelledCompletion([0, 0], is_safe=True)]
+"""the pass of a rank without work (`Ranks.pad`)"""
 
 
 def pairwise_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -72,9 +75,9 @@ def measure(
     its score matches the label.
     """
     n_correct = 0.0
-    for batch in _batches(examples, micro_batch_tokens):
-        _, correct = _outcomes(model, batch, ranks.device)
-        n_correct += correct.sum().item()
+    for batch in ranks.pad(_batches(examples, micro_batch_tokens), []):
+        _, correct = _outcomes(model, batch or _FILLER, ranks.device)
+        n_correct += correct.sum().item() if batch else 0.0
     sums = ranks.sum({"correct": n_correct, "n": float(len(examples))})
     accuracy = sums["correct"] / sums["n"]
     stderr = (accuracy * (1 - accuracy) / sums["n"]) ** 0.5
@@ -90,9 +93,12 @@ def preference_loss(
     """
     n = ranks.sum({"n": float(len(examples))})["n"]
     totals = {"loss": 0.0, "accuracy": 0.0, "n_trained_tokens": 0.0}
-    for batch in _batches(examples, micro_batch_tokens):
-        losses, correct = _outcomes(model.module, batch, ranks.device)
+    for batch in ranks.pad(_batches(examples, micro_batch_tokens), []):
+        losses, correct = _outcomes(model.module, batch or _FILLER, ranks.device)
         loss = losses.sum() / n
+        if not batch:
+            (loss * 0).backward()
+            continue
         loss.backward()
         totals["loss"] += loss.item()
         totals["accuracy"] += correct.sum().item() / n
@@ -115,8 +121,9 @@ def _outcomes(
         raise ValueError("a step learns from pairs or from labelled completions, not from both")
     if pairs:
         sequences = [ids for pair in pairs for ids in (pair.chosen_ids, pair.rejected_ids)]
-        chosen, rejected = score_all(model, sequences, device).view(-1, 2).unbind(1)
+        chosen, rejected = sharding.run(model, score_all, sequences, device).view(-1, 2).unbind(1)
         return pairwise_loss(chosen, rejected), chosen > rejected
-    scores = score_all(model, [example.token_ids for example in labelled], device)
+    sequences = [example.token_ids for example in labelled]
+    scores = sharding.run(model, score_all, sequences, device)
     safe = torch.tensor([example.is_safe for example in labelled], device=device)
     return pointwise_loss(scores, safe), (scores > 0) == safe

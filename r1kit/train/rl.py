@@ -29,7 +29,7 @@ from torch import Tensor
 from r1kit.config import RLConfig
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
-from r1kit.train.batch import Batch, pack
+from r1kit.train.batch import Batch, filler, pack
 from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.mismatch import CorrectedTokens, Correction, correct, divergence
 from r1kit.train.optim import Optimizers, lr_scale
@@ -129,9 +129,7 @@ def learn(learner: Learner, collected: Step, scale: float) -> Metrics:
     if learner.correction is not None:
         totals.sums |= {"k3": 0.0, "n_cut": 0.0}  # reported also if no completion teaches
     if learner.correction and learner.correction.needs_old_logprobs and config.updates_per_step > 1:
-        collected_groups = [
-            (index, with_learner_logprobs(learner, group)) for index, group in collected_groups
-        ]
+        collected_groups = with_learner_logprobs(learner, collected_groups)
     learner.policy.module.train()
     with ExpertLoads(learner.policy.module) as loads:
         for part in range(config.updates_per_step):
@@ -166,9 +164,11 @@ def update(
         learner.micro_batch_tokens,
         learner.ranks.device,
     )
-    for batch in batches:
-        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
+    for batch in learner.ranks.pad(batches, filler(learner.ranks.device)):
         scored = batch.input_ids, batch.lengths, batch.mask, config.temperature
+        # Before the pass of the policy, whose gathered weights must not be those of the reference.
+        has_reference = learner.policy.has_reference
+        ref_logprobs = learner.policy.reference_logprobs(*scored) if has_reference else None
         logprobs = learner.policy.logprobs(*scored)
         corrected = _corrected(learner, batch, logprobs.detach(), totals, is_first)
         token_loss, stats = loss_spec.token_loss(
@@ -182,13 +182,17 @@ def update(
         )
         if corrected is not None:
             token_loss = token_loss * corrected.weights
-        if learner.policy.has_reference:
-            ref_logprobs = learner.policy.reference_logprobs(*scored)
+        kl = None
+        if ref_logprobs is not None:
             kl = kl_term(config.kl_estimator, logprobs, ref_logprobs, batch.old_logprobs)
             token_loss = token_loss + config.beta * kl
-            totals.add("kl", kl.detach())
         loss = (token_loss * batch.weights).sum()
         loss.backward()
+        if batch.is_filler:
+            continue
+        if kl is not None:
+            totals.add("kl", kl.detach())
+        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
     learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
@@ -217,18 +221,24 @@ def _corrected(
 
 
 @torch.no_grad()
-def with_learner_logprobs(learner: Learner, group: Sequence[Trajectory]) -> list[Trajectory]:
-    """Return the trajectories with their log-probabilities under the current policy."""
-    scored = [trajectory for trajectory in group if any(trajectory.loss_mask)]
+def with_learner_logprobs(
+    learner: Learner, groups: Sequence[tuple[int, Sequence[Trajectory]]]
+) -> list[tuple[int, list[Trajectory]]]:
+    """Return the groups with their log-probabilities under the current policy."""
+    every = [trajectory for _, group in groups for trajectory in group]
+    scored = [trajectory for trajectory in every if any(trajectory.loss_mask)]
     logprobs = {}
-    for trajectory in scored:
+    device = learner.ranks.device
+    for trajectory in learner.ranks.pad(scored, Trajectory([0, 0], [0, 1])):
         ids, mask = torch.tensor(trajectory.token_ids), torch.tensor(trajectory.loss_mask).bool()
-        device = learner.ranks.device
         values = learner.policy.logprobs(
             ids.to(device), [len(ids)], mask.to(device), learner.config.temperature
         )
         logprobs[id(trajectory)] = torch.zeros(len(ids)).masked_scatter(mask, values.cpu()).tolist()
-    return [replace(item, learner_logprobs=logprobs.get(id(item))) for item in group]
+    return [
+        (index, [replace(item, learner_logprobs=logprobs.get(id(item))) for item in group])
+        for index, group in groups
+    ]
 
 
 def _weights(trajectories: Sequence[Trajectory], config: RLConfig, ranks: Ranks) -> list[float]:

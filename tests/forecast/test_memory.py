@@ -77,6 +77,24 @@ def test_the_phases_hold_what_is_alive() -> None:
     assert alone["update"]["copies"] == 0
 
 
+def test_a_sharded_model_is_held_in_parts() -> None:
+    """1,000 weights: 400 in the embedding of 8 x 50, and 300 in each of two layers."""
+    model = LoadedModel(SHAPE, Precision(), program=100.0, n_shards=4)
+    made = phases.training(model, MicroBatch(10, 10, 10), False, 4, {"KV cache": 50.0})
+    assert made["learn"]["optimizer"] == 8000 / 4
+    assert made["learn"]["weights"] == 4000 / 4 + 4 * (400 + 2 * 300)
+    assert made["learn"]["gradients"] == 4000 / 4 + 4 * (400 + 300)
+    assert made["update"]["gradients"] == made["update"]["weights"] == 1000
+    assert made["save"]["copies"] == 2000 + 1000  # moments and weights of a process
+    half = phases.training(
+        replace(model, precision=Precision(weight=2, master=4)), MicroBatch(1, 1, 1), False, 4, {}
+    )
+    assert half["learn"]["weights"] == 4000 / 4 + 2 * 1000  # gathered in bfloat16
+    adapted = phases.training(replace(model, n_adapters=50), MicroBatch(1, 1, 1), False, 4, {})
+    assert adapted["update"]["weights"] == 1000
+    assert (adapted["update"]["gradients"], adapted["update"]["optimizer"]) == (200, 400)
+
+
 def test_a_llama_is_counted_as_its_formula_says() -> None:
     shape = shape_of(LlamaConfig(**SIZES, tie_word_embeddings=True))
     h, q, k, a, f = 64, 64, 32, 4, 96
