@@ -77,7 +77,8 @@ def gold(row: Json) -> str:
 
 def stated(answer: str) -> dict[str, str]:
     """Return an answer in each form: in dollars, unless it has formulas among its words."""
-    bare = answer.strip("$") if answer.count("$") <= 2 else answer
+    is_formula = answer.count("$") == 2 and answer[0] == answer[-1] == "$"
+    bare = answer.strip("$") if is_formula else answer
     formula = answer if "$" in answer or answer in LETTERS else f"${answer}$"
     return {name: form.format(bare=bare, formula=formula) for name, form in FORMS.items()}
 

@@ -34,6 +34,7 @@ from r1kit.verify.statements.letters import (
     distinct,
 )
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
+from r1kit.verify.statements.reading import is_denied_box
 from r1kit.verify.statements.sentences import Sentence, sentences
 from r1kit.verify.statements.stance import stance, withdrawal
 
@@ -43,6 +44,7 @@ MAX_TAIL_CHARS = 4000
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _END_MARK = re.compile(r"<(?:eoa|eoe|/s|end|eos|im_end)[^<>]{0,10}>|<\|[a-z_]{1,20}\|>")
+_QUOTED = re.compile(rf"(?<![A-Za-z])['‘]([{LETTERS}])['’](?![A-Za-z])")
 _CIRCLED = {code: f"({code - 0x2460 + 1})" for code in range(0x2460, 0x246A)}
 _OPTION_NUMBER = re.compile(r"(?<![0-9A-Za-z.,/^_\\-])(10|[1-9])(?![0-9A-Za-z%/^]|[.,][0-9])")
 
@@ -108,7 +110,7 @@ def stated_letters(text: str, policy: GradingPolicy = STRICT) -> str | None:
 def find_statement(text: str, policy: GradingPolicy = STRICT) -> StatedLetters | None:
     """Return the statement that counts; None if there is none, or if it is taken back."""
     tail = _SURROGATES.sub("", text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER))
-    tail = _END_MARK.sub("", tail).rstrip()
+    tail = _QUOTED.sub(r'"\1"', _END_MARK.sub("", tail)).rstrip()
     statement = _strongest(tail)
     if statement is None:
         return None
@@ -163,7 +165,7 @@ def _statements(sentence: Sentence) -> list[StatedLetters]:
 def _boxed(tail: str) -> StatedLetters | None:
     """Return the letters of the last box; None if it has a value or a formula."""
     boxes = boxes_from_end(tail)
-    if not boxes or not boxes[0].content:
+    if not boxes or not boxes[0].content or is_denied_box(tail[: boxes[0].start]):
         return None
     content = boxes[0].content
     option = ALONE.match(content) or ALONE.match(content.upper()) or BOXED_LABEL.match(content)

@@ -28,8 +28,8 @@ _BOUND_BEFORE = re.compile(
     r"(?:\b"
     + one_of(
         "at least, at most, (?:more|less|fewer|greater|larger|smaller|rather|higher|lower) than",
-        "over, under, above, below, up to, nearly, almost, about, around, approximately, roughly",
-        "between, within, exceeds?, not, by at least",
+        "over, under, above, below, (?<!add )(?<!adds )up to, nearly, almost",
+        "about, around, approximately, roughly, between, within, exceeds?, not, by at least",
     )
     + "|"
     + one_of(
@@ -43,7 +43,9 @@ _BOUND_BEFORE = re.compile(
 _BOUND_AFTER = re.compile(
     r"\s*(?:or (?:more|less|fewer|so|greater|above|below|over)\b|and (?:above|below|up)\b"
     r"|\+(?!\s?[0-9])|[^\s\d，,。.]{0,4}?\s?"
-    + one_of("이상, 이하, 미만, 초과, 정도, 쯤, 가량, 以上, 以下, 以内, 左右, 多(?:个|名|人), 余")
+    + one_of(
+        "이상, 이하, 미만, 초과, 정도, 쯤, 가량, 以上, 以下, 以内, 左右, 多(?:个|名|人), 余, 보다"
+    )
     + ")",
     re.IGNORECASE,
 )
@@ -52,8 +54,10 @@ _OPERATOR_BEFORE = re.compile(
     + one_of(
         "root of, factorial of, logarithm of, log of, half of, third of, quarter of, twice, double",
         "triple, power of, reciprocal of, inverse of, square of, cube of, sum of, product of",
-        "multiples? of, divisible by, factor of, base, modulo, mod, times, plus, minus, and, or",
-        "nor, to, than, versus, vs, from, divided by",
+        "[0-9] of(?: the| its| these)?, multiples? of, divisible by, factor of",
+        "base, modulo, mod, times, plus, minus, and, or",
+        "nor, (?<!come )(?<!comes )(?<!amounts )(?<!equal )(?<!adds up )(?<!add up )to",
+        "than, versus, vs, from, divided by",
     )
     + "|"
     + one_of(
@@ -164,13 +168,16 @@ def value_in_sentence(sentence: str) -> str | None:
         return None
     last = found[-1]
     before, after = text[: last.start].rstrip(), text[last.end :]
-    if _BOUND_BEFORE.search(before) or _BOUND_AFTER.match(after):
-        return None
-    if _OPERATOR_BEFORE.search(before):
+    if changes_what_follows(before) or _BOUND_AFTER.match(after):
         return None
     if len(found) > 1 and not re.search(r"\w", text[found[-2].end : last.start]):
         return None
     return with_unit(last.text, after)
+
+
+def changes_what_follows(before: str) -> bool:
+    """Return True if the last words bound the next value or compute with it: "at least"."""
+    return bool(_BOUND_BEFORE.search(before) or _OPERATOR_BEFORE.search(before))
 
 
 def with_unit(value: str, after: str) -> str:

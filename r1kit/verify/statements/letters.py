@@ -34,6 +34,7 @@ _LISTED = (
 )
 
 _ENGLISH_MARKERS = (
+    "####",
     # "the answer to the question is", "Option:"
     rf"\b{one_of('answer, ans, choice, option, pick, letter, selection')}s?\b"
     + r"(?:[\s,*_]{1,3}"
@@ -70,6 +71,8 @@ _CHINESE_MARKERS = (
     + "?(?:选择|选出|选|選)(?![项項取])[:：]?",
     "(?:只剩下?|仅剩|剩下的?(?:是|只有)?|剩余的?(?:是)?)",
     "而(?:应该?)?[是选]",
+    r"不是[^，,。\n]{1,20}[，,]\s?(?:应该?)?是",
+    "(?:正确|符合题意|符合要求)的?(?:一项|选项|说法)?(?:是|为)",
     "应为",
 )
 _KOREAN_MARKERS = (

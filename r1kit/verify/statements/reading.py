@@ -103,11 +103,16 @@ def _read_box(text: str, box: Box, policy: GradingPolicy) -> StatedAnswer:
     answer = StatedAnswer(", ".join(parts), "box", "", parts=parts if len(parts) > 1 else ())
     if not policy.can_be_taken_back:
         return answer
-    if _DENIED_BOX.search(before[-24:]):
+    if is_denied_box(before):
         return StatedAnswer(None, "box", "the last box is denied")
     if (taken_back := withdrawal(rest)) is not None:
         return StatedAnswer(None, "box", f"taken back: {taken_back[:MAX_SHOWN_CHARS]!r}")
     return answer
+
+
+def is_denied_box(before: str) -> bool:
+    """Return True if the text before a box denies it: `not \\boxed{5}`."""
+    return _DENIED_BOX.search(before[-24:]) is not None
 
 
 def _boxes_of_a_sentence(text: str, last: Box) -> tuple[str, ...]:
@@ -156,7 +161,7 @@ def _stated(tail: str, clause: MarkedClause) -> StatedAnswer | None:
     sentence = tail[start + 1 : clause.start] + tail[clause.start : clause.end + 1]
     offset = clause.start - start - 1
     attitude = stance(sentence, offset, len(sentence.rstrip(" ?？")))
-    if attitude in ("supposed", "asked"):
+    if attitude in ("supposed", "reported", "asked"):
         return None
     text = None if _CONDITION.search(clause.text) else corrected(clause.text)
     if text is None:

@@ -1,4 +1,5 @@
-"""The stance of a clause towards what it mentions: asserted, denied, supposed, asked or doubted.
+"""The stance of a clause towards what it mentions: asserted, denied, supposed, reported, asked or
+doubted.
 
 `stance` classifies a mention by the words of its clause; `withdrawal` classifies later sentences.
 English and Chinese put these words before the mention, Korean after it. Source: none; the word
@@ -16,7 +17,7 @@ from r1kit.verify.statements.words import one_of, whole
 MAX_CLAUSE = 80
 """number of characters of a clause before and after a mention that are looked at"""
 
-Stance = Literal["asserted", "denied", "supposed", "asked", "doubted"]
+Stance = Literal["asserted", "denied", "supposed", "reported", "asked", "doubted"]
 
 
 def _pattern(*alternatives: str, start: str = "", end: str = "") -> re.Pattern[str]:
@@ -39,6 +40,13 @@ _DENIED_BEFORE = _pattern(
     )
     + "(?:选择?|是)?(?:选项|答案)?",
     end=r"[\s*_$({\[\"'“”\\)}\]]*$",
+)
+
+# anywhere before it: "I don't think the answer is @", 我不认为@
+_DENIED_CLAUSE = _pattern(
+    r"\b(?:don't|do not|doesn't|does not|didn't|never|not) (?:think|believe|agree|say|see)\b",
+    whole("doubt, doubtful, (?:false|untrue|wrong|incorrect|not true|not the case) (?:that|to)"),
+    one_of("不认为, 不觉得, 不同意, 怀疑, 谈不上"),
 )
 
 # after a mention: "@ is clearly wrong", "@ cannot", @项错误, @가 아니다
@@ -64,6 +72,7 @@ _DENIED_AFTER = _pattern(
     + one_of(
         "아니, 아닌, 아닙, 틀리, 틀렸, 틀린, 옳지, 맞지, 될 수 없, 될 수는 없, 되지, 제외, 배제",
         "오답, 거짓, 불가능, 말고, 대신, 해당하지, 적절하지",
+        "일 ?리(?:가|는)? ?없, 라고 (?:할|볼) 수 없, 라고 (?:생각|보)하?지 않",
     ),
 )
 
@@ -78,6 +87,9 @@ _SUPPOSED_BEFORE = _pattern(
     ),
 )
 _SUPPOSED_AFTER = _pattern(
+    r"\s*would\b(?! be (?:the )?(?:correct|right|best|answer))",
+    r"\s*"
+    + one_of("violates, ignores, misses, overlooks, (?:leads to|gives|yields) an? contradiction"),
     r"[^,.。，]{0,8}?"
     + one_of(
         "라면, 다면, 이면, 일 경우, 인 경우, 라 하면, 라고 하면, 라고 가정, 라 가정, 라고 하자",
@@ -86,6 +98,21 @@ _SUPPOSED_AFTER = _pattern(
     rf"\s*(?:is|was|were)?\s*(?:the\s)?(?:correct|right|true)?\s*{_NOUN}?\s*"
     + whole("only if, only for, only when, if and only if, if, unless, provided, assuming, under"),
 )
+# before a mention: "many students say @", 有人认为@; after it: @라고 주장한다
+_REPORTED_BEFORE = _pattern(
+    whole(
+        "some, many, others, most, people, students?, someone, somebody, friends?, textbook",
+        "authors?, he, she, they",
+    )
+    + r"[^,.]{0,30}?"
+    + whole(
+        "says?, said, thinks?, thought, believes?, believed, claims?, claimed, argues?, argued",
+        "answers?, answered, chooses?, chose, picks?, picked, guess(?:es|ed)?",
+    ),
+    one_of("有人, 有的?同学, 有些人, 很多人, 许多人, 小明, 小红, 他, 她")
+    + "(?:们)?[^，。]{0,4}?(?:认为|觉得|说|选|以为)",
+)
+_REPORTED_AFTER = _pattern(r"[^,.。，]{0,6}?라고 (?:말|주장|답|대답)(?:한|하는|했|해)")
 _CONSEQUENCE = _pattern(r"\bthen\b", "则", "那么")
 
 _DOUBTED = _pattern(
@@ -145,7 +172,14 @@ _TAKES_BACK = _pattern(
     + one_of("틀, 잘못, 옳지, 맞지, 아니"),
     start=r"^[\s*_(\[\"'“—–-]*(?:(?:oh|ah|hm+|um|uh|but|and|so|ok(?:ay)?|well)\b[\s,.!…—-]*)?",
 )
-# ... and one that contains one of these restores it
+# ... and so does one that contains one of these
+_ADMITS = _pattern(
+    "(?:i|we) (?:was|were|am|are) wrong",
+    "my (?:answer|result|first answer) (?:is|was) wrong",
+    "(?:so|and|but) (?:that|this|it) (?:is|was) wrong",
+    one_of("我错了, 我算错, 答案错了, 내가 틀렸, 제가 틀렸, 답이 틀렸"),
+)
+# ... but one that contains one of these restores it
 _CONFIRMS = _pattern(
     r"(?<!not )(?<!in)"
     + whole(
@@ -166,10 +200,14 @@ def stance(sentence: str, start: int, end: int) -> Stance:
     before, after = clause_around(sentence[begin:stop], start - begin, end - begin)
     before = _CONSEQUENCE.split(before)[-1]
     after = after.lstrip(" \t*_$)}]\"'”")
-    if _DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after):
+    if any(denial.search(before) for denial in (_DENIED_BEFORE, _DENIED_CLAUSE)):
+        return "denied"
+    if _DENIED_AFTER.match(after):
         return "denied"
     if _SUPPOSED_BEFORE.search(before) or _SUPPOSED_AFTER.match(after):
         return "supposed"
+    if _REPORTED_BEFORE.search(before) or _REPORTED_AFTER.match(after):
+        return "reported"
     if _DOUBTED.search(before) or _DOUBTED_AFTER.match(after):
         return "doubted"
     return "asserted"
@@ -195,7 +233,7 @@ def withdrawal(rest: str) -> str | None:
     taken_back: str | None = None
     for number, sentence in enumerate(sentences(rest)):
         parts = _pieces(sentence.text) if number == 0 else [sentence.text]
-        if any(_TAKES_BACK.match(part) for part in parts):
+        if any(_TAKES_BACK.match(part) for part in parts) or _ADMITS.search(sentence.text):
             taken_back = sentence.text
         elif taken_back is not None and _CONFIRMS.search(sentence.text):
             taken_back = None
