@@ -34,7 +34,7 @@ from r1kit.verify.statements.letters import (
     distinct,
 )
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
-from r1kit.verify.statements.reading import is_denied_box
+from r1kit.verify.statements.reading import is_asserted_box
 from r1kit.verify.statements.sentences import Sentence, sentences
 from r1kit.verify.statements.stance import stance, withdrawal
 
@@ -165,7 +165,7 @@ def _statements(sentence: Sentence) -> list[StatedLetters]:
 def _boxed(tail: str) -> StatedLetters | None:
     """Return the letters of the last box; None if it has a value or a formula."""
     boxes = boxes_from_end(tail)
-    if not boxes or not boxes[0].content or is_denied_box(tail[: boxes[0].start]):
+    if not boxes or not boxes[0].content or not is_asserted_box(tail, boxes[0]):
         return None
     content = boxes[0].content
     option = ALONE.match(content) or ALONE.match(content.upper()) or BOXED_LABEL.match(content)

@@ -26,7 +26,7 @@ from r1kit.verify.statements.markers import clause_end, is_comment
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
 from r1kit.verify.statements.reading import MAX_TAIL_CHARS, StatedAnswer, corrected, read
 from r1kit.verify.statements.sentences import sentences
-from r1kit.verify.statements.stance import is_asked, withdrawal
+from r1kit.verify.statements.stance import is_asked, is_reported_answer, withdrawal
 
 MAX_LINE_CHARS = 600
 MAX_FORMULA_DISTANCE = 100
@@ -148,7 +148,8 @@ def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
         if expressions(sentence):
             if policy.can_be_taken_back and withdrawal(rest) is not None:
                 return None
-            asserted = None if is_asked(sentence) else corrected(sentence)
+            is_stated = not is_asked(sentence) and not is_reported_answer(sentence)
+            asserted = corrected(sentence) if is_stated else None
             return None if asserted is None else value_in_sentence(asserted)
     return None
 

@@ -19,7 +19,7 @@ _OPEN = (
     "|选项|选項|선택지|보기)*+"
 )
 CLOSE = r"[)}\]*_$\"'”’」]*+"
-_LETTER = rf"(?-i:[{LETTERS}])(?![A-Za-z0-9_’'+]|-[A-Za-z0-9]|\((?=[-0-9a-z]))"
+_LETTER = rf"(?-i:[{LETTERS}])(?![A-Za-z0-9_’'+#]|-[A-Za-z0-9]|\((?=[-0-9a-z]))"
 _AND = (
     r"(?:\\text\{\s*+)?+"
     + one_of(r",|，, /, &, \bor\b, \band\b, 或者?, 和, 与, 及, 와, 과, 및, 또는, 、")
@@ -43,7 +43,7 @@ _ENGLISH_MARKERS = (
     + r"[*_\"\s,]{0,4}(?:"
     + whole(
         "is, was, would be, should be, must be, will be, has to be, seems to be, appears to be",
-        "is probably, is likely, is clearly, is therefore, is thus",
+        "can only be, is probably, is likely, is clearly, is therefore, is thus",
     )
     + "|[:：=])",
     # "I would pick", "choosing", "selected:"
@@ -74,9 +74,11 @@ _CHINESE_MARKERS = (
     r"不是[^，,。\n]{1,20}[，,]\s?(?:应该?)?是",
     "(?:正确|符合题意|符合要求)的?(?:一项|选项|说法)?(?:是|为)",
     "应为",
+    r"答案[)\]）]?\s+(?=[A-J]\b)",
 )
 _KOREAN_MARKERS = (
-    r"(?:정답|답변|답안|해답|답)\s?(?:은|는|이|[:：])",
+    r"(?<!오)(?:정답|답변|답안|해답|답)\s?(?:은|는|이|[:：])",
+    r"(?:정답|답안)[)\]]?\s+(?=[A-J]\b)",
     r"남은\s?(?:것은|선택지는|보기는)",
     "(?:아니라|아니고|아닌|말고)",
 )

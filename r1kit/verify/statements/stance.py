@@ -31,11 +31,13 @@ _DENIED_BEFORE = _pattern(
     whole(
         "not, never, nor, neither, cannot be, can't be, isn't, wasn't, won't be, rather than",
         "instead of, other than, except(?: for)?, rul(?:es?|ed|ing) out, eliminat(?:es?|ed|ing)",
+        "(?:do|does|did|would|should|could|ca)n't, (?:everything|anything|all|any|nothing) but",
         "exclud(?:es?|ed|ing), reject(?:s|ed|ing)?, discard(?:s|ed|ing)?, dismiss(?:es|ed|ing)?",
     )
-    + r"(?:\s(?:be|is|equal to|the|both|either))*(?:\s(?:option|choice|answer|letter)s?)?",
+    + r"(?:\s(?:be|is|equal to|the|both|either|choose|pick|select|go with))*"
+    + r"(?:\s(?:option|choice|answer|letter)s?)?",
     one_of(
-        "不, 并非, 而非, 绝非, 不是, 不会是, 不可能是, 不应该?是, 不能, 不应该?, 不该, 不要",
+        "不, 并非, 而非, 绝非, 不是, 不会是, 不可能是, 不应该?是, 不能, 不应该?, 不该, 不要, 除",
         "别, 勿, 排除了?, 除了, 除去, 剔除, 并不是, 也不",
     )
     + "(?:选择?|是)?(?:选项|答案)?",
@@ -46,7 +48,9 @@ _DENIED_BEFORE = _pattern(
 _DENIED_CLAUSE = _pattern(
     r"\b(?:don't|do not|doesn't|does not|didn't|never|not) (?:think|believe|agree|say|see)\b",
     whole("doubt, doubtful, (?:false|untrue|wrong|incorrect|not true|not the case) (?:that|to)"),
-    one_of("不认为, 不觉得, 不同意, 怀疑, 谈不上"),
+    one_of("wrong, second.best, worst, first, initial, previous, earlier")
+    + " (?:answer|choice|guess)",
+    one_of("错误答案, 不认为, 不觉得, 不同意, 怀疑, 谈不上"),
 )
 
 # after a mention: "@ is clearly wrong", "@ cannot", @项错误, @가 아니다
@@ -66,7 +70,7 @@ _DENIED_AFTER = _pattern(
     r"\s*(?:选项|项)?\s*(?:中|里)?[^，,。]{0,4}?(?:就|也|都|均|则|显然)?(?:是)?(?:一个)?"
     + one_of(
         "错误, 错的, 错$, 不正确, 不对, 不成立, 不符, 不行, 不是, 不可能, 不选, 不合, 不能, 不满足",
-        "不应, 可排除, 排除, 被排除, 有误, 矛盾, 并非, 并不",
+        "未必, 不一定, 不见得, 不太, 不完全, 不应, 可排除, 排除, 被排除, 有误, 矛盾, 并非, 并不",
     ),
     r"\s*(?:번|항|선택지)?\s*(?:은|는|이|가|도|을|를)?\s*(?:모두\s|절대\s)?(?:(?:정답|답)(?:이|가|은|는)?\s*)?"
     + one_of(
@@ -102,7 +106,7 @@ _SUPPOSED_AFTER = _pattern(
 _REPORTED_BEFORE = _pattern(
     whole(
         "some, many, others, most, people, students?, someone, somebody, friends?, textbook",
-        "authors?, he, she, they",
+        "authors?, he, she, they, (?:one|you) (?:might|may|could|would)",
     )
     + r"[^,.]{0,30}?"
     + whole(
@@ -113,6 +117,7 @@ _REPORTED_BEFORE = _pattern(
     + "(?:们)?[^，。]{0,4}?(?:认为|觉得|说|选|以为)",
 )
 _REPORTED_AFTER = _pattern(r"[^,.。，]{0,6}?라고 (?:말|주장|답|대답)(?:한|하는|했|해)")
+_ANSWER = _pattern(r"\banswer\b", "答案", "정답")
 _CONSEQUENCE = _pattern(r"\bthen\b", "则", "那么")
 
 _DOUBTED = _pattern(
@@ -138,10 +143,10 @@ _TAKES_BACK = _pattern(
         "what i (?:said|wrote)",
     )
     + r"(?:['’]s|\s(?:is|was|seems|looks|must be|can't be|cannot be|isn't|wasn't))?\s?"
-    + "(?:clearly |obviously |actually |of course |still )?"
+    + "(?:clearly |obviously |actually |of course |still )?(?:the |a )?"
     + one_of(
-        r"not (?:right|correct|true|it)\b, wrong, incorrect, false, mistaken, a mistake, an error",
-        r"right\?, correct\?",
+        r"not (?:right|correct|true|it|the (?:final )?answer)\b, wrong, incorrect, false",
+        r"mistaken, a mistake, an error, right\?, correct\?",
     ),
     # "that cannot be right"
     "(?:that|this|it) (?:can't|cannot|can not|isn't|doesn't|does not) "
@@ -211,6 +216,17 @@ def stance(sentence: str, start: int, end: int) -> Stance:
     if _DOUBTED.search(before) or _DOUBTED_AFTER.match(after):
         return "doubted"
     return "asserted"
+
+
+def is_disbelieved(clause: str) -> bool:
+    """Return True if a clause denies what follows: "I don't think that"."""
+    return _DENIED_CLAUSE.search(clause) is not None
+
+
+def is_reported_answer(sentence: str) -> bool:
+    """Return True if a sentence tells what somebody else answers: "he says the answer is"."""
+    is_reported = _REPORTED_BEFORE.search(sentence) or _REPORTED_AFTER.search(sentence)
+    return bool(is_reported and _ANSWER.search(sentence))
 
 
 def is_asked(sentence: str) -> bool:
