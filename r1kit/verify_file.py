@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 AnswerRow = dict[str, Any]
 
 SHOW_PROGRESS_AFTER_S = 2.0
-START_WORKERS_FROM = 20
-"""number of rows from which the process for hard mathematical answers starts at once"""
 UNANSWERED = Verdict(False, None, "the thinking never ended")
 
 
@@ -164,8 +162,6 @@ def run(
     lines = list(numbered_lines(source, ConfigError))
     bad: list[tuple[int, str]] = []
     results = ExpectedVerdicts(by)
-    if kind in (None, "math") and len(lines) > START_WORKERS_FROM:
-        _start_workers()
     for number, line in _watched(lines, console):
         try:
             row_kind, row = _row(line, kind)
@@ -184,14 +180,6 @@ def run(
         if len(bad) < len(lines):
             rest = f"{len(bad)} of {len(lines)} rows are left out; the other verdicts are written."
         raise ConfigError(f"{bad_lines(source, bad)}. {rest}")
-
-
-def _start_workers() -> None:
-    """Let Math-Verify load while the first answers are graded."""
-    from r1kit.verify.math.pool import default_pool
-
-    with suppress(R1Error):  # without it, only the answers that need it are an error
-        default_pool().start()
 
 
 def grade(kind: str, row: AnswerRow, policy: GradingPolicy = STRICT) -> AnswerRow:

@@ -6,7 +6,7 @@ Prints a table and writes it between the markers of docs/verifiers.md; `--check`
 problems are read from ../shared/data if present; a fresh clone has only the committed sets. The
 label is true for a text that is its own problem's solution, and false for another problem's answer
 unless the two are written the same. Our verifier is timed as a caller sees it, pipes included;
-Math-Verify inside its process, without them.
+Math-Verify inside its process, without them. Error rates have their 95 % interval (Wilson 1927).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import math
 import re
 import statistics
 import time
@@ -24,6 +25,7 @@ from typing import Any
 
 from r1kit.verify.math import Pool, check_math
 from r1kit.verify.math.tokens import clean
+from r1kit.verify_file import answer_part
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -107,10 +109,23 @@ def sets() -> dict[str, list[Answer]]:
         Answer(row["gold"], row["text"], row["label"]) for row in labelled
     ]
     exploits = read(ROOT / "tests/verify/math/exploits.jsonl")
+    found["real answers (tests/verify/cases)"] = real_answers()
     found["exploits (tests/verify/math/exploits.jsonl)"] = [
         Answer(row["gold"], exploit(row), False) for row in exploits
     ]
     return found
+
+
+def real_answers() -> list[Answer]:
+    """Return the mathematical answers that public bug reports prompted, and their variants."""
+    folder = ROOT / "tests/verify/cases"
+    shown = gzip.decompress((folder / "verifier_cases.jsonl.gz").read_bytes()).decode()
+    rows = [json.loads(line) for line in shown.splitlines()] + read(folder / "variants.jsonl")
+    return [
+        Answer(row["gold"], text, row["expected"] == "correct")
+        for row in rows
+        if row["kind"] == "math" and (text := answer_part(row["text"])) is not None
+    ]
 
 
 def boxed(answer: str) -> str:
@@ -177,7 +192,18 @@ def row(name: str, n: str, verifier: str, answers: list[Answer], found: Score, f
 
 
 def share(count: int, of: int) -> str:
-    return f"{count / of:.2%} ({count})" if of else "-"
+    """Return a share with its count and interval: `0.30% (4; 0.12-0.78%)`."""
+    if not of:
+        return "-"
+    low, high = wilson(count, of)
+    return f"{count / of:.2%} ({count}; {100 * low:.2f}-{high:.2%})"
+
+
+def wilson(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share."""
+    center = (count + z * z / 2) / (of + z * z)
+    half = z / (of + z * z) * math.sqrt(count * (of - count) / of + z * z / 4)
+    return max(0.0, center - half), min(1.0, center + half)
 
 
 def disagreement(name: str, answers: list[Answer], mine: Score, yours: Score) -> str:

@@ -20,10 +20,11 @@ from r1kit.tasks.code import CODE_TASKS
 from r1kit.tasks.world import FAMILIES
 from r1kit.types import Problem, Verdict
 from r1kit.verify.answer import check_number
-from r1kit.verify.choice import LETTERS, check_choice
+from r1kit.verify.choice import check_choice
 from r1kit.verify.exact import check_exact
 from r1kit.verify.instructions import check_instructions
 from r1kit.verify.math import check_math
+from r1kit.verify.statements.letters import LETTERS
 from r1kit.verify.statements.policy import STRICT, GradingPolicy, find_policy
 
 

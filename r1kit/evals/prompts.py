@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from r1kit.types import Problem
-from r1kit.verify.choice import LETTERS
+from r1kit.verify.statements.letters import LETTERS
 
 PromptKind = Literal[
     "math", "math-ko", "math-zh", "choice", "choice-10", "choice-ko", "choice-zh", "function",

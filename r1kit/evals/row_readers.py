@@ -14,8 +14,9 @@ from r1kit.files.json_lines import JsonRow
 from r1kit.tasks.code import CodeTask
 from r1kit.tasks.row_verifiers import VERIFIERS, Cells, final_text
 from r1kit.types import Message, Problem
-from r1kit.verify.choice import LETTERS, shuffle_options
+from r1kit.verify.choice import shuffle_options
 from r1kit.verify.instructions import read_instructions
+from r1kit.verify.statements.letters import LETTERS
 
 RowReader = Callable[[JsonRow, str, str], Problem | None]
 """(row, name of the benchmark, the row's number) → problem"""

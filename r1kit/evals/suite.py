@@ -224,7 +224,7 @@ _TABLE = (
     ),
     BenchmarkSpec(
         "livecodebench", "LiveCodeBench", "program", "code",
-        rows.code_rows(LiveCodeBench.without_rows()),
+        rows.code_rows(LiveCodeBench.without_rows(compare="livecodebench")),
         "lighteval/code_generation_lite:v4_v5:test", None,
         ("livecodebench", "code_generation_lite"), None, "CC",
         window=("2024-08", "2025-01"),

@@ -48,7 +48,7 @@ class CodeTask(Task):
     total_s: ClassVar[float] = 300.0
     """seconds for all tests of a program, which judges do not limit; only slow programs that pass
     test after test come near"""
-    compare: ClassVar[CompareRule] = "auto"
+    compare: CompareRule = "auto"
     """the rule by which outputs are the same, unless a row has its own checker"""
 
     def __init__(
@@ -70,11 +70,15 @@ class CodeTask(Task):
             )
 
     @classmethod
-    def without_rows(cls) -> Self:
-        """Return the task without problems: it reads rows and verifies answers for a benchmark."""
+    def without_rows(cls, compare: CompareRule = "auto") -> Self:
+        """Return the task without problems: it reads rows and verifies answers for a benchmark.
+
+        `compare` is the benchmark's own rule.
+        """
         task = cls.__new__(cls)
         Task.__init__(task)
         task.problems = []
+        task.compare = compare
         return task
 
     def problem(self, index: int) -> Problem:
@@ -206,8 +210,9 @@ class MbppPlus(CodeTask):
 class LiveCodeBench(CodeTask):
     """Jain et al. 2024: dated contest problems, on stdin or as a method of `Solution`.
 
-    Programs have the imports of its grader, which are LeetCode's, also on stdin. Departure:
-    decimals have a tolerance; `compare = "livecodebench"` is its own rule, without one.
+    Programs have the imports of its grader, which are LeetCode's, also on stdin. Departure in
+    training: outputs are compared by "auto", which does not pay for `11` where `0011` is expected;
+    `r1 eval` uses the benchmark's own rule.
     """
 
     name = "livecodebench"

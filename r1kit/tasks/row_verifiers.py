@@ -20,12 +20,13 @@ from typing import Any, ClassVar
 from r1kit.tasks.columns import ColumnRole
 from r1kit.types import Json, Problem, Verdict
 from r1kit.verify import code
-from r1kit.verify.choice import LETTERS, check_choice
+from r1kit.verify.choice import check_choice
 from r1kit.verify.exact import check_exact, plain
 from r1kit.verify.expression import check_countdown
 from r1kit.verify.math import check_math
 from r1kit.verify.math.gold import gold_kind
 from r1kit.verify.statements.boxes import last_boxed
+from r1kit.verify.statements.letters import LETTERS
 
 Cells = Mapping[str, Any]
 """the values of a row by role; a role without a column, or without a value, is missing"""

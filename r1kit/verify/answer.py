@@ -43,7 +43,7 @@ def final_answer(text: str) -> str | None:
     boxes = boxes_from_end(text)
     if boxes and boxes[-1].content:
         return boxes[0].content or None
-    return _last_marked(text)
+    return marked_line(text)
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -88,7 +88,8 @@ def check_number(text: str, gold: str) -> Verdict:
     return Verdict(False, extracted, f"not {gold}")
 
 
-def _last_marked(text: str) -> str | None:
+def marked_line(text: str) -> str | None:
+    """Return the rest of the last line that begins with a marker such as "Answer:"."""
     for line in reversed(text.splitlines()):
         match = _MARKED.match(line[:MAX_LINE_CHARS])
         answer = match[1].strip(" \t*_").rstrip(".。").strip() if match else ""

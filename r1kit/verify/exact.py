@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 
 from r1kit.types import Verdict
-from r1kit.verify.answer import final_answer
+from r1kit.verify.answer import marked_line
 from r1kit.verify.statements.boxes import answer_tag
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
 from r1kit.verify.statements.reading import read
@@ -29,7 +29,8 @@ def check_exact(text: str, gold: str, policy: GradingPolicy = STRICT) -> Verdict
     stated = read(text, policy)
     if stated.text is None and stated.form != "none" and plain(gold):
         return Verdict(False, None, stated.why)
-    answer = final_answer(text) or stated.text or text.strip()
+    marked = None if stated.form == "box" else marked_line(text)
+    answer = marked or stated.text or text.strip()
     extracted = answer[:200] or None
     if not plain(gold):
         return Verdict(None, extracted, "the gold answer is empty")

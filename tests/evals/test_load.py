@@ -139,6 +139,7 @@ def test_a_window_chooses_problems_by_their_month(tmp_path: Path) -> None:
     paper = load_set(BENCHMARKS["livecodebench"], data)
     assert [p.meta["date"][:7] for p in paper.problems] == ["2024-08", "2024-12"]
     assert paper.n_left_out == 1
+    assert {test.compare for p in paper.problems for test in p.meta["tests"]} == {"livecodebench"}
     [[spec], _] = find_benchmarks("livecodebench:2024-07:2024-08")
     assert len(load_set(spec, data).problems) == 2
     assert spec.hub.endswith("release_v6:test")

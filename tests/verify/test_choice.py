@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1kit.verify.choice import LETTERS, check_choice, shuffle_options, stated_letters
+from r1kit.verify.choice import check_choice, shuffle_options, stated_letters
+from r1kit.verify.statements.letters import LETTERS
 
 STATED = {
     "Answer: B": "B",

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from r1kit.types import Verdict
 from r1kit.verify.math import algebra, units
-from r1kit.verify.math.extract import read_answer
+from r1kit.verify.math.extract import formula_in_words, read_answer, whole_statements
 from r1kit.verify.math.forms import TextPair, is_rounding, plain_form, simplified
 from r1kit.verify.math.grammar import parse
 from r1kit.verify.math.pool import Decision, Pool, default_pool
@@ -32,6 +32,7 @@ from r1kit.verify.math.units import changes_value
 from r1kit.verify.math.values import Value
 from r1kit.verify.statements.boxes import last_boxed
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
+from r1kit.verify.statements.reading import StatedAnswer
 
 MAX_ASKED_CHARS = 600
 MAX_ASKED_NESTING = 20
@@ -73,19 +74,26 @@ def check_math(
     """Return the verdict on the answer part of a completion, with its thinking already removed.
 
     The verdict is undecided if `gold` cannot be parsed or a limit is hit; `why` says which, and how
-    the answer was stated unless it is in a box. Takes less than a second. `pool` defaults to the
-    pool of this process.
+    the answer was stated unless it is in a box. Takes less than a second of processor time. `pool`
+    defaults to the pool of this process, which starts with its first answer.
     """
+    pool = pool or default_pool()
     reading = read_answer(text, policy)
     extracted = reading.text
     excerpt = extracted[:MAX_SHOWN_CHARS] if extracted else None
     gold_text = clean(last_boxed(gold) or gold)
     if not gold_text:
         return Verdict(None, excerpt, "the gold answer is empty")
+    if _is_written_like(gold_text, reading):
+        return Verdict(True, excerpt, f"equal as written ({reading.form})")
     if extracted is None:
         return Verdict(False, None, reading.why)
     if len(extracted) > MAX_CHARS:
         return Verdict(False, excerpt, f"longer than {MAX_CHARS} characters")
+    if (formula := formula_in_words(gold)) is not None:
+        as_written = judge(gold_text, clean(extracted), policy)
+        if not isinstance(as_written, Decision) or not as_written.same:
+            gold_text = clean(formula)
     decision = _decision(gold_text, clean(extracted), pool, policy)
     if reading.parts and not decision.same:
         decisions = [_decision(gold_text, clean(part), pool, policy) for part in reading.parts]
@@ -95,7 +103,15 @@ def check_math(
     return Verdict(decision.same, excerpt, f"{decision.why}{stated}")
 
 
-def _decision(gold: str, answer: str, pool: Pool | None, policy: GradingPolicy) -> Decision:
+def _is_written_like(gold: str, reading: StatedAnswer) -> bool:
+    """Return True if the words after a marker are the gold answer, which may be a sentence."""
+    return " " in gold and any(
+        len(part) < 2 * len(gold) and clean(part).rstrip(" .") == gold.rstrip(" .")
+        for part in whole_statements(reading)
+    )
+
+
+def _decision(gold: str, answer: str, pool: Pool, policy: GradingPolicy) -> Decision:
     if answer == gold:
         return Decision(True, "equal as written")
     if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
@@ -104,7 +120,7 @@ def _decision(gold: str, answer: str, pool: Pool | None, policy: GradingPolicy) 
     decision = judge(gold, answer, policy)
     if isinstance(decision, Decision):
         return decision
-    asked = (pool or default_pool()).ask(*map(_latex, _without_names(*decision)))
+    asked = pool.ask(*map(_latex, _without_names(*decision)))
     if asked.same is None and _DIGITS.sub("0", gold) == _DIGITS.sub("0", answer):
         return Decision(False, "the same but for a number")  # nobody can parse either
     return asked

@@ -14,13 +14,19 @@ import re
 from collections import deque
 from dataclasses import replace
 
-from r1kit.verify.math.phrases import expressions, rewritten, value_in_sentence, with_unit
+from r1kit.verify.math.phrases import (
+    changes_what_follows,
+    expressions,
+    rewritten,
+    value_in_sentence,
+    with_unit,
+)
 from r1kit.verify.math.units import changes_value, is_measure
 from r1kit.verify.statements.markers import clause_end, is_comment
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
 from r1kit.verify.statements.reading import MAX_TAIL_CHARS, StatedAnswer, corrected, read
 from r1kit.verify.statements.sentences import sentences
-from r1kit.verify.statements.stance import is_asked, withdrawal
+from r1kit.verify.statements.stance import is_asked, is_reported_answer, withdrawal
 
 MAX_LINE_CHARS = 600
 MAX_FORMULA_DISTANCE = 100
@@ -43,6 +49,7 @@ _ENDINGS = re.compile(
 )
 _CLOSERS = ' \t*_`"}'
 _CONTENT = re.compile(r"[^\W\d_]{2,}|[\u3040-\u9fff\uac00-\ud7af]")
+_SEVERAL_STATEMENTS = re.compile(r"^(?:yes|no|true|false)\b|[.;:!?]\s+\S", re.IGNORECASE)
 _COPULA_TAIL = re.compile(r"\s(?:is|are|was) (?:the|our|your|my|correct|right)\b.*$", re.IGNORECASE)
 
 
@@ -66,6 +73,27 @@ def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
         if value is not None and "boxed" not in value:
             return StatedAnswer(value, "closing sentence", "")
     return reading
+
+
+def formula_in_words(gold: str) -> str | None:
+    """Return the formula of a gold answer that is a sentence: `It is the plane $z = 0$.` → `z = 0`.
+
+    None if the formula is not its end or not its only value, or if the words change what it means.
+    """
+    formulas = list(_MATH.finditer(gold)) if "$" in gold else []
+    if len(formulas) != 1 or gold[formulas[0].end() :].strip(" .。"):
+        return None
+    words = gold[: formulas[0].start()].strip()
+    if not _CONTENT.search(words) or _SEVERAL_STATEMENTS.search(words) or expressions(words):
+        return None
+    is_changed = _FORMULA_WAVERS.search(words) or changes_what_follows(words)
+    return None if is_changed else _content(formulas[0]).lstrip("= ")
+
+
+def whole_statements(reading: StatedAnswer) -> list[str]:
+    """Return the words of a marked statement without reduction: its first line, and all of it."""
+    parts = dict.fromkeys((reading.rest.split("\n", 1)[0], reading.rest))
+    return [_without_endings(part) for part in parts if part]
 
 
 def _marked_value(clause: str, rest: str) -> str | None:
@@ -120,7 +148,8 @@ def _closing_value(tail: str, policy: GradingPolicy) -> str | None:
         if expressions(sentence):
             if policy.can_be_taken_back and withdrawal(rest) is not None:
                 return None
-            asserted = None if is_asked(sentence) else corrected(sentence)
+            is_stated = not is_asked(sentence) and not is_reported_answer(sentence)
+            asserted = corrected(sentence) if is_stated else None
             return None if asserted is None else value_in_sentence(asserted)
     return None
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from r1kit.verify.math.units import changes_value, is_measure, leading_unit
+from r1kit.verify.statements.words import one_of, whole
 
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 _GROUP = r"\s?\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
@@ -24,33 +25,58 @@ _PIECE = re.compile(
 )
 _VALUE = re.compile(r"[0-9π∞½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]|\\(?:pi|infty|sqrt|frac|emptyset)|\bpi\b")
 _BOUND_BEFORE = re.compile(
-    r"(?:\b(?:at least|at most|(?:more|less|fewer|greater|larger|smaller|rather|higher"
-    r"|lower) than|over|under|above"
-    r"|below|up to|nearly|almost|about|around|approximately|roughly|between|within|exceeds?|not"
-    r"|by at least)"
-    r"|至少(?:有|是|需要?|要)?|至多(?:有|是)?|不少于|不多于|不超过|不大于|不小于|不足|超过|多于|少于|大于|小于|将近|接近|大约(?:是|有)?"
-    r"|大概(?:是|有)?|约(?:有|是)?|第|不是|适?非|적어도|최소한|약|대략|거의|제)\s*[$(]?$",
+    r"(?:\b"
+    + one_of(
+        "at least, at most, (?:more|less|fewer|greater|larger|smaller|rather|higher|lower) than",
+        "over, under, above, below, (?<!add )(?<!adds )up to, nearly, almost",
+        "about, around, approximately, roughly, between, within, exceeds?, not, by at least",
+    )
+    + "|"
+    + one_of(
+        "至少(?:有|是|需要?|要)?, 至多(?:有|是)?, 不少于, 不多于, 不超过, 不大于, 不小于, 不足",
+        "超过, 多于, 少于, 大于, 小于, 将近, 接近, 大约(?:是|有)?, 大概(?:是|有)?, 约(?:有|是)?",
+        "第, 不是, 适?非, 적어도, 최소한, 약, 대략, 거의, 제",
+    )
+    + r")\s*[$(]?$",
     re.IGNORECASE,
 )
 _BOUND_AFTER = re.compile(
     r"\s*(?:or (?:more|less|fewer|so|greater|above|below|over)\b|and (?:above|below|up)\b"
-    r"|\+(?!\s?[0-9])"
-    r"|[^\s\d，,。.]{0,4}?\s?(?:이상|이하|미만|초과|정도|쯤|가량|以上|以下|以内|左右|多(?:个|名|人)|余))",
+    r"|\+(?!\s?[0-9])|[^\s\d，,。.]{0,4}?\s?"
+    + one_of(
+        "이상, 이하, 미만, 초과, 정도, 쯤, 가량, 以上, 以下, 以内, 左右, 多(?:个|名|人), 余, 보다"
+    )
+    + ")",
     re.IGNORECASE,
 )
 _OPERATOR_BEFORE = re.compile(
-    r"(?:\b(?:root of|factorial of|logarithm of|log of|half of|third of|quarter of|twice|double"
-    r"|triple|power of"
-    r"|reciprocal of|inverse of|square of|cube of|sum of|product of|multiple of|multiples of"
-    r"|divisible by|factor of"
-    r"|base|modulo|mod|times|plus|minus|and|or|nor|to|than|versus|vs|from|divided by)"
-    r"|平方根|立方根|的?倍数|分之|加上?|减去?|乘以?|除以|和|或者?|与|及|到|至|比|제곱근|루트|더하기|빼기|와|과|또는|혹은|에서|보다)\s*[$(]?$",
+    r"(?:\b"
+    + one_of(
+        "root of, factorial of, logarithm of, log of, half of, third of, quarter of, twice, double",
+        "triple, power of, reciprocal of, inverse of, square of, cube of, sum of, product of",
+        "[0-9] of(?: the| its| these)?, multiples? of, divisible by, factor of",
+        "base, modulo, mod, times, plus, minus, and, or",
+        "nor, (?<!come )(?<!comes )(?<!amounts )(?<!equal )(?<!adds up )(?<!add up )to",
+        "than, versus, vs, from, divided by",
+    )
+    + "|"
+    + one_of(
+        "平方根, 立方根, 的?倍数, 分之, 加上?, 减去?, 乘以?, 除以, 和, 或者?, 与, 及, 到, 至, 比",
+        "제곱근, 루트, 더하기, 빼기, 와, 과, 또는, 혹은, 에서, 보다",
+    )
+    + r")\s*[$(]?$",
     re.IGNORECASE,
 )
 _WAVERS = re.compile(
-    r"\b(?:not|or|nor|neither|either|maybe|perhaps|possibly|cannot|never|except|between|instead|wrong|if|might"
-    r"|could|suppose|assume|unless|no)\b|n't|n’t|≠|\\ne\b|!=|아니|않|또는|혹은|못|만약|라면|없|或|非|如果|假设|若|没有|可能"
-    r"|不(?!同|等式|妨|难|重复|断|仅|管|论|计|少|多|变|足|相)",
+    whole(
+        "not, or, nor, neither, either, maybe, perhaps, possibly, cannot, never, except, between",
+        "instead, wrong, if, might, could, suppose, assume, unless, no",
+    )
+    + "|"
+    + one_of(
+        r"n't, n’t, ≠, \\ne\b, !=, 아니, 않, 또는, 혹은, 못, 만약, 라면, 없, 或, 非, 如果, 假设",
+        "若, 没有, 可能, 不(?!同|等式|妨|难|重复|断|仅|管|论|计|少|多|变|足|相)",
+    ),
     re.IGNORECASE,
 )
 _REWRITES = (
@@ -142,13 +168,16 @@ def value_in_sentence(sentence: str) -> str | None:
         return None
     last = found[-1]
     before, after = text[: last.start].rstrip(), text[last.end :]
-    if _BOUND_BEFORE.search(before) or _BOUND_AFTER.match(after):
-        return None
-    if _OPERATOR_BEFORE.search(before):
+    if changes_what_follows(before) or _BOUND_AFTER.match(after):
         return None
     if len(found) > 1 and not re.search(r"\w", text[found[-2].end : last.start]):
         return None
     return with_unit(last.text, after)
+
+
+def changes_what_follows(before: str) -> bool:
+    """Return True if the last words bound the next value or compute with it: "at least"."""
+    return bool(_BOUND_BEFORE.search(before) or _OPERATOR_BEFORE.search(before))
 
 
 def with_unit(value: str, after: str) -> str:

@@ -28,12 +28,13 @@ from types import TracebackType
 
 import psutil
 
-from r1kit.errors import require
+from r1kit.errors import DependencyError, require
 
 BUDGET_S = 0.8
 """CPU time of a worker per answer, in seconds"""
-PATIENCE = 10
-"""wall-clock limit per answer, as a multiple of the budget, however busy the machine is"""
+PATIENCE = 30
+"""wall-clock limit per answer, as a multiple of the budget: on a machine that is so busy that a
+worker gets a thirtieth of a core, its answers are undecided"""
 START_S = 60.0
 """seconds allowed for a worker to load on a busy machine"""
 MAX_QUESTIONS = 5_000
@@ -280,10 +281,16 @@ _default_lock = threading.Lock()
 
 
 def default_pool() -> Pool:
-    """Return the pool of this process, created on first use and closed when the process ends."""
+    """Return the pool of this process, created on first use and closed when the process ends.
+
+    Its workers start at once, in the background, so that they have loaded when the first answer
+    needs one. Without Math-Verify none starts until then.
+    """
     global _default
     with _default_lock:
         if _default is None or _default.process_id != os.getpid():
             _default = Pool()
             atexit.register(_default.close)
+            with contextlib.suppress(DependencyError):
+                _default.start()
         return _default

@@ -91,6 +91,8 @@ _REWRITES = tuple(
         ),
         (r"\\(?:boldsymbol|bm|underline|ensuremath)\s*(?=\{)", ""),
         (r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
+        (r"(?<=\\\{)\s*([A-Za-z])\s*\\in\s*\\mathbb\{R\}\s*(?=[|:])", r" \1 "),
+        (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
         (r"\\(?:langle)(?![A-Za-z])", "("),
         (r"\\(?:rangle)(?![A-Za-z])", ")"),
         (r"(?<=[0-9]),\\!\s*(?=[0-9])", ""),

@@ -10,25 +10,37 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
+from r1kit.verify.statements.words import one_of, whole
+
 MAX_MARKERS = 32
 """number of markers, from the last one, that are tried"""
 MAX_CLAUSE_CHARS = 600
 
-_MARKER = re.compile(
-    r"####"
-    r"|\\?\"(?:final[_ ]?)?answer\\?\"\s{0,4}:\s{0,4}\\?\"?"
-    r"|\bans(?:wer)?s?\b(?:\s{0,2}\([^()\n]{1,30}\))?"
-    r"(?:[\s,*_]{1,3}(?:to|for|of|in|here|now|therefore|then|thus|hence|so)\b[^.:;?!\n=]{0,60}?)?"
-    r"[*_\s,]{0,4}(?:[:：=]|\b(?:is|are|was|would be|should be|must be|will be|comes? to|equals"
-    r"|becomes)\b(?![A-Za-z-])\s?[:：]?)"
-    r"|^[#*_ \t]{0,8}(?:the\s)?(?:final\s)?(?:answer|result|정답|최종 답변?|답변?|最终答案"
-    r"|答案)[*_ \t]{0,4}$"
-    r"|\banswer\b(?=\sisn't)|答案(?=不是|并非|不为)"
-    r"|【\s?(?:最终|正确|参考)?答案?\s?】\s?[:：]?"
-    r"|(?:最终|正确|參考|参考)?答案\s?(?:应该?|應該?|应当|就|即)?\s?(?:是|为|為|等于|等於|[:：])|答\s?[：:]"
-    r"|(?:최종\s?)?(?:정답|답변|해답|답)\s?(?:은|는|이|[:：])",
-    re.IGNORECASE | re.MULTILINE,
+_ENGLISH = (
+    "####",
+    # "answer": "5"
+    r"\\?\"(?:final[_ ]?)?answer\\?\"\s{0,4}:\s{0,4}\\?\"?",
+    # "Answer:", "the answer (in cm) to the question is"
+    r"\bans(?:wer)?s?\b(?:\s{0,2}\([^()\n]{1,30}\))?"
+    + r"(?:[\s,*_]{1,3}"
+    + one_of("to, for, of, in, here, now, therefore, then, thus, hence, so")
+    + r"\b[^.:;?!\n=]{0,60}?)?[*_\s,]{0,4}(?:[:：=]|"
+    + whole("is, are, was, would be, should be, must be, will be, comes? to, equals, becomes")
+    + r"(?![A-Za-z-])\s?[:：]?)",
+    # a heading
+    r"^[#*_ \t]{0,8}(?:the\s)?(?:final\s)?"
+    + one_of("answer, result, 정답, 최종 답변?, 답변?, 最终答案, 答案")
+    + r"[*_ \t]{0,4}$",
+    r"\banswer\b(?=\sisn't)",
 )
+_CHINESE = (
+    "答案(?=不是|并非|不为)",
+    r"【\s?(?:最终|正确|参考)?答案?\s?】\s?[:：]?",
+    r"(?:最终|正确|參考|参考)?答案\s?(?:应该?|應該?|应当|就|即)?\s?(?:是|为|為|等于|等於|[:：])",
+    r"答\s?[：:]",
+)
+_KOREAN = (r"(?:최종\s?)?(?:정답|답변|해답|답)\s?(?:은|는|이|[:：])",)
+_MARKER = re.compile("|".join(_ENGLISH + _CHINESE + _KOREAN), re.IGNORECASE | re.MULTILINE)
 _GAP = re.compile(
     r"[\s*_:：]*(?:(?:therefore|thus|simply|just|namely)\b[\s*_:：]*)?", re.IGNORECASE
 )

@@ -14,7 +14,8 @@ from typing import Literal
 from r1kit.verify.statements.boxes import Box, answer_tag, boxes_before, boxes_from_end
 from r1kit.verify.statements.markers import MarkedClause, marked_clauses
 from r1kit.verify.statements.policy import STRICT, GradingPolicy
-from r1kit.verify.statements.stance import is_doubtful, stance, withdrawal
+from r1kit.verify.statements.stance import is_disbelieved, is_doubtful, stance, withdrawal
+from r1kit.verify.statements.words import one_of
 
 AnswerForm = Literal["box", "answer tag", "marker", "closing sentence", "none"]
 
@@ -26,10 +27,21 @@ _DENIED_BOX = re.compile(
     r"(?:\bnot|n't|\\neq?|≠|不是|并非|而非|不为|不等于|rather than|instead of)\s*(?:equal to"
     r"|be)?[\s$\\(\[]*$"
 )
+_SUPPOSITION = re.compile(
+    r"\s*"
+    + one_of(
+        r"if\b, suppose\b, assum(?:e|ing)\b, unless\b, imagine\b",
+        r"(?:one|you) (?:might|may|could)\b, i (?:don't|do not)\b, 假设, 假如",
+        "如果, 若, 有人, 만약, 만일",
+    ),
+    re.IGNORECASE,
+)
 _JOINING = re.compile(
     r"and|or|also|text|quad|qquad|[a-z]|和|或|或者|及|与|以及|并且|와|과|및|또는|혹은|그리고|이고|또"
 )
-_CONDITION = re.compile(r"[^\s가-힣]\s?(?:이?라면|다면|이면|이?라고 (?:하면|가정))|的话")
+_CONDITION = re.compile(
+    r"[^\s가-힣]\s?(?:이?라면|다면|이면|이?라고 (?:하면|가정|말|주장)|일 ?리(?:가|는)? ?없)|的话"
+)
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$)|\n\s*\n|[。！？]")
 _CORRECTION = re.compile(
@@ -103,11 +115,25 @@ def _read_box(text: str, box: Box, policy: GradingPolicy) -> StatedAnswer:
     answer = StatedAnswer(", ".join(parts), "box", "", parts=parts if len(parts) > 1 else ())
     if not policy.can_be_taken_back:
         return answer
-    if _DENIED_BOX.search(before[-24:]):
-        return StatedAnswer(None, "box", "the last box is denied")
+    if not is_asserted_box(text, box):
+        return StatedAnswer(None, "box", "the last box is denied, supposed or asked")
     if (taken_back := withdrawal(rest)) is not None:
         return StatedAnswer(None, "box", f"taken back: {taken_back[:MAX_SHOWN_CHARS]!r}")
     return answer
+
+
+def is_asserted_box(text: str, box: Box) -> bool:
+    """Return False if the sentence of a box denies, supposes, reports or asks it."""
+    before = _SENTENCE_END.split(text[max(0, box.start - 200) : box.start])[-1]
+    if _DENIED_BOX.search(before[-24:]):
+        return False
+    after = text[box.end : box.end + MAX_TAIL_CHARS].split("\n", 1)[0]
+    end = _SENTENCE_END.search(after)
+    sentence = f"{before}\\boxed{{}}{after[: end.end()] if end else after}"
+    if not _SUPPOSITION.match(before):  # "it is true if and only if x = \boxed{5}" states 5
+        sentence, before = sentence[len(before) :], ""
+    attitude = stance(sentence, len(before), len(before) + len("\\boxed{}"))
+    return attitude in ("asserted", "doubted")
 
 
 def _boxes_of_a_sentence(text: str, last: Box) -> tuple[str, ...]:
@@ -156,7 +182,7 @@ def _stated(tail: str, clause: MarkedClause) -> StatedAnswer | None:
     sentence = tail[start + 1 : clause.start] + tail[clause.start : clause.end + 1]
     offset = clause.start - start - 1
     attitude = stance(sentence, offset, len(sentence.rstrip(" ?？")))
-    if attitude in ("supposed", "asked"):
+    if attitude in ("supposed", "reported", "asked") or is_disbelieved(sentence[:offset]):
         return None
     text = None if _CONDITION.search(clause.text) else corrected(clause.text)
     if text is None:
