@@ -42,7 +42,7 @@ class ModelOnServers:
 
 
 @dataclass(eq=False, slots=True)
-class _PooledCompletion:
+class _SentCompletion:
     """A completion that is waiting or being sampled."""
 
     state: RequestState
@@ -54,7 +54,7 @@ class _PoolServer:
     admin: VllmAdmin
     engine: VllmEngine | None = None
     """None while it does not answer"""
-    open: dict[RequestState, _PooledCompletion] = field(default_factory=dict)
+    open: dict[RequestState, _SentCompletion] = field(default_factory=dict)
     """its completions by the request that it was sent"""
     n_losses: int = 0
     """times it was lost since it last finished a completion"""
@@ -71,7 +71,7 @@ class VllmPool:
         key: str,
         model: ModelOnServers,
         *,
-        max_num_seqs: int,
+        max_rows: int,
         timeout_s: float,
         note: Callable[[str], None],
         check_own: Callable[[], None] = lambda: None,
@@ -84,12 +84,12 @@ class VllmPool:
         self._servers = [_PoolServer(VllmAdmin(url, key)) for url in urls]
         self._key = key
         self._model = model
-        self._max_rows = max_num_seqs
+        self._max_rows = max_rows
         self._timeout_s = timeout_s
         self._note = note
         self._check_own = check_own
         self._weights: PublishedWeights | None = None
-        self._waiting: deque[_PooledCompletion] = deque()
+        self._waiting: deque[_SentCompletion] = deque()
         self._max_positions = model.max_positions
         for server in self._servers:
             server.lost_at = time.monotonic()
@@ -122,7 +122,7 @@ class VllmPool:
         check(request, self._model.vocab_size, self._max_positions)
         state = RequestState(request)
         self.counters.prompt_tokens += len(request.prompt_ids)
-        opened = [_PooledCompletion(state, index) for index in range(request.n)]
+        opened = [_SentCompletion(state, index) for index in range(request.n)]
         if ahead:
             self._waiting.extendleft(reversed(opened))
         else:
