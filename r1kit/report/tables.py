@@ -95,8 +95,9 @@ def evaluated_steps(runs: Sequence[RunContents]) -> Table:
         evaluated = [row for row in run.metrics if row.get(EVAL_SCORE) is not None]
         prefix = f"{run.path.name}, " if len(runs) > 1 else ""
         for row in evaluated:
-            others = [x[EVAL_SCORE] for x in evaluated if x["stage"] == row["stage"]]
-            remark = " (best)" if row[EVAL_SCORE] == max(others) else ""
+            stage = [other for other in evaluated if other["stage"] == row["stage"]]
+            best = max(stage, key=lambda other: other[EVAL_SCORE])  # the earliest of equals
+            remark = " (best)" if row is best else ""
             rows.append((f"{prefix}{row['stage']}, step {row['step']}{remark}", _eval_cell(row)))
     note = "The policy in training, by `eval_steps`; the best checkpoint is kept."
     return Table("Evaluations during training", ("stage and step", "pass@1"), rows, note)
