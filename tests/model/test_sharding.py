@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 
 from r1kit.config import ComputeConfig, LoraConfig, OptimConfig, RLConfig
 from r1kit.errors import ComputeError, ConfigError
-from r1kit.model import attention, devices, sharded_checkpoint, sharding
+from r1kit.model import attention, devices, scorer, sharded_checkpoint, sharding
 from r1kit.model.policy import Policy, TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
@@ -109,15 +109,19 @@ def reinforce(ranks: Ranks, name: str, lora: bool = False) -> Outcome:
     return steps, weights_of(model)
 
 
-def judge(ranks: Ranks, name: str, lora: bool = False, is_pairwise: bool = True) -> Outcome:
-    """A reward model; three examples in a step, so that the ranks differ in their number."""
+def new_judge(name: str) -> TrainableModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = ARCHITECTURES[name]()
         config.num_labels = 1
         module = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     module.set_attn_implementation(attention.NAME)
-    model = TrainableModel(module.eval(), make_byte_tokenizer())
+    return TrainableModel(module.eval(), make_byte_tokenizer())
+
+
+def judge(ranks: Ranks, name: str, lora: bool = False, is_pairwise: bool = True) -> Outcome:
+    """A reward model; three examples in a step, so that the ranks differ in their number."""
+    model = new_judge(name)
     prepare(model, ranks, lora, checkpointing=False)
     examples: list[Example] = [
         PreferencePair(tokens(i, 4 + i), tokens(50 + i, 6))
@@ -327,3 +331,20 @@ def test_a_degree_must_divide_the_processes() -> None:
     assert devices.shard_degree(compute(3), 6) == 3
     with pytest.raises(ComputeError, match="is 4, which does not divide the 6 processes"):
         devices.shard_degree(compute(4), 6)
+
+
+def save_judge(ranks: Ranks, folder: Path) -> Tensor:
+    """The head of a scorer has one row, so that only the first rank has a part of it."""
+    model = new_judge("qwen2")
+    prepare(model, ranks, lora=False, checkpointing=False)
+    optimizers = make_optimizers(model.trainable(), OptimConfig(lr=1e-3))
+    manifest = Checkpoint("", "preference/helpful", 1, None, None, "", "")
+    model.save_parts(folder, manifest, {"optimizers": optimizers.state_dict()}, "card", ranks)
+    return weights_of(model)
+
+
+def test_a_reward_model_is_saved_in_parts(tmp_path: Path) -> None:
+    saved = on_ranks(2, 2, save_judge, tmp_path / "helpful-1")
+    module = scorer.load(tmp_path / "helpful-1", "cpu", torch.float32)
+    assert torch.equal(torch.cat([p.detach().flatten() for p in module.parameters()]), saved)
+    assert sharded_checkpoint.load_state(tmp_path / "helpful-1", None) is not None

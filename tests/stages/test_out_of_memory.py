@@ -44,9 +44,10 @@ def smoke(*overrides: str) -> Recipe:
 
 def test_what_needs_less_is_computed_from_the_recipe() -> None:
     learning = smaller_settings(smoke("compute.micro_batch_tokens=1024"), 2, while_sampling=False)
-    assert learning[:3] == [
+    assert learning[:4] == [
         "compute.micro_batch_tokens = 512",
         "compute.gradient_checkpointing = true",
+        "compute.data_parallel_shard_degree = -1",
         "compute.n_processes = 1",
     ]
     sampling = smaller_settings(smoke("sampler.max_num_seqs=64"), 1, while_sampling=True)
