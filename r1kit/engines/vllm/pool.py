@@ -71,7 +71,7 @@ class VllmPool:
         key: str,
         model: ModelOnServers,
         *,
-        max_rows: int,
+        max_num_seqs: int,
         timeout_s: float,
         note: Callable[[str], None],
         check_own: Callable[[], None] = lambda: None,
@@ -84,7 +84,7 @@ class VllmPool:
         self._servers = [_PoolServer(VllmAdmin(url, key)) for url in urls]
         self._key = key
         self._model = model
-        self._max_rows = max_rows
+        self._max_num_seqs = max_num_seqs
         self._timeout_s = timeout_s
         self._note = note
         self._check_own = check_own
@@ -177,7 +177,7 @@ class VllmPool:
     def _send_waiting(self) -> None:
         """Send waiting completions to the servers with the fewest."""
         while self._waiting:
-            free = [s for s in self._servers if s.engine and len(s.open) < self._max_rows]
+            free = [s for s in self._servers if s.engine and len(s.open) < self._max_num_seqs]
             if not free:
                 return
             server = min(free, key=lambda server: len(server.open))

@@ -26,7 +26,7 @@ class SupervisedVllm:
         self.url = f"http://127.0.0.1:{self._port}"
         self._program = program()
         self._flags = flags
-        self._max_rows = max_num_seqs
+        self._max_num_seqs = max_num_seqs
         self._log = log
         self._folder: Path | None = None
         self._process: VllmProcess | None = None
@@ -71,7 +71,7 @@ class SupervisedVllm:
         assert self._folder is not None, "the server has no weights"
         return [
             *self._program,
-            *arguments(SERVED_NAME, self._folder, self._flags, self._max_rows),
+            *arguments(SERVED_NAME, self._folder, self._flags, self._max_num_seqs),
         ]
 
     def _start(self) -> VllmProcess:
