@@ -12,7 +12,8 @@ from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.machine import Machine, stated_machine, this_machine
 from r1kit.forecast.measured import Measurement, ProbeRequest, probe
 from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
-from r1kit.forecast.stage_forecast import StageForecast, forecast_stage
+from r1kit.forecast.stage_forecast import forecast_stage
+from r1kit.forecast.stage_parts import StageForecast
 from r1kit.forecast.timings import estimated
 from r1kit.forecast.workload import PromptLengths, prompts_by_size
 from r1kit.stages.plan import StageSelection, is_students_alone, plan

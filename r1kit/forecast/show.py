@@ -17,7 +17,7 @@ from r1kit.console.formatting import duration
 from r1kit.forecast.phases import PARTS, PHASES, peak
 from r1kit.forecast.recipe_forecast import Forecast
 from r1kit.forecast.remedy import one_change, sufficient_gpu
-from r1kit.forecast.stage_forecast import StageForecast
+from r1kit.forecast.stage_parts import StageForecast
 from r1kit.runs.stage_specs import family
 
 GB = 1e9
