@@ -81,10 +81,10 @@ def run(
             from r1kit.stages.plan import StageSelection
 
             selection = StageSelection(only, to, from_)
-            stages = planning.before_run(loaded, folder, console, selection)
+            stages, forecast = planning.before_run(loaded, folder, console, selection)
             view: Observer = stack.enter_context(observer(console, loaded.name))
             if stages:
-                view = ForecastObserver(view, folder, stages)
+                view = ForecastObserver(view, folder, stages, forecast)
             if sink is not None:
                 view = stack.enter_context(TrackingObserver(view, folder, sink))
             pipeline.run(loaded, folder, view, selection)

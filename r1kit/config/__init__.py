@@ -28,6 +28,7 @@ from r1kit.config.mistakes import explain
 from r1kit.config.model import DeepseekV3Config, ModelConfig
 from r1kit.config.optim import (
     OptimConfig,
+    OptimizerName,
     PreferenceOptimConfig,
     PretrainOptimConfig,
     RLOptimConfig,
@@ -72,6 +73,7 @@ __all__ = [
     "LossName",
     "ModelConfig",
     "OptimConfig",
+    "OptimizerName",
     "PreferenceConfig",
     "PreferenceOptimConfig",
     "PretrainOptimConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from r1kit.config import OptimizerName
 from r1kit.forecast import memory
 from r1kit.forecast.memory import MemoryParts, MicroBatch, Precision
 from r1kit.forecast.model_shape import ModelShape
@@ -43,6 +44,9 @@ class LoadedModel:
     @property
     def weights(self) -> MemoryParts:
         return {"weights": memory.weights(self.shape, self.precision), "program": self.program}
+
+    def moments(self, optimizer: OptimizerName) -> float:
+        return memory.optimizer(self.n_trained, self.shape.n_matrices, optimizer)
 
     def sampler(self, rows: int, length: int) -> MemoryParts:
         """Return the parts of an engine with `rows` rows of at most `length` tokens."""
@@ -84,20 +88,20 @@ def sampling(model: LoadedModel, rows: int, length: int) -> MemoryParts:
 
 
 def training(
-    model: LoadedModel, batch: MicroBatch, uses_muon: bool, n_processes: int, others: MemoryParts
-) -> Phases:
+    model: LoadedModel, batch: MicroBatch, optimizer: OptimizerName, n_processes: int,
+    others: MemoryParts,
+) -> Phases:  # fmt: skip
     """Return the phases of a training stage; `others` are held in all of them.
 
     Gradients are freed after each update. With several processes they are summed in buckets;
     saving copies the moments, and fp32 weights and reference if there are any; adapters are merged
     in a copy of the weights.
     """
-    precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
-    moments = memory.optimizer(model.n_trained, n_muon, precision)
+    precision, moments = model.precision, model.moments(optimizer)
     masters = memory.masters(model.n_trained, precision)
     held = {**model.weights, **others, "fp32 weights": masters, "optimizer": moments}
     gradients = memory.gradients(model.n_trained, precision)
-    muon = MUON_COPIES * n_muon * precision.moment
+    muon = MUON_COPIES * model.shape.n_matrices * memory.FP32 if optimizer == "muon" else 0.0
     summed = min(gradients, memory.BUCKET * memory.FP32) if n_processes > 1 else 0.0
     merged = 0.0 if model.n_adapters is None else model.weights["weights"]
     return {

@@ -81,7 +81,7 @@ def measure(
     is_timed: bool,
 ) -> Measurement:
     """Count the model, and time the operations of `rows` completions of `length` tokens."""
-    config = _config(model)
+    config = model_config(model)
     device = devices.resolve_device(compute.device)
     n = devices.n_processes(compute, at_most)
     program = psutil.Process().memory_info().rss
@@ -96,7 +96,7 @@ def measure(
     return Measurement(shape, prompts, timings, n, device, program, memory)
 
 
-def _config(model: ModelConfig) -> Any:
+def model_config(model: ModelConfig) -> Any:
     """Return the transformers config of an existing or a new model."""
     if model.path is not None:
         return folder.text_config(find_model(model.path))

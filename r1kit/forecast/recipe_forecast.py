@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from r1kit.config import ModelConfig, OptimConfig, Recipe, RLConfig
 from r1kit.forecast import hardware
+from r1kit.forecast.base_completions import BaseCompletions
 from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.machine import Machine, stated_machine, this_machine
 from r1kit.forecast.measured import Measurement, ProbeRequest, probe
@@ -37,6 +38,20 @@ class Forecast:
     setting: ForecastSetting
     stages: tuple[StageForecast, ...]
     selection: StageSelection
+    completions: BaseCompletions | None = None
+    """measured completions of the base, if there are any"""
+
+    @property
+    def expected(self) -> Forecast | None:
+        """The forecast with completions like those of the base; None if they are not measured.
+
+        Its seconds and tokens are no upper bounds.
+        """
+        if self.completions is None:
+            return None
+        setting = replace(self.setting, completions=self.completions)
+        stages = _stages(self.recipe, setting, self.selection)
+        return replace(self, setting=setting, stages=stages)
 
     @property
     def seconds(self) -> float:
@@ -81,13 +96,15 @@ def forecast(
     *,
     is_new: bool = False,
     length_share: float = 1.0,
+    completions: BaseCompletions | None = None,
     on_measured: Callable[[int, int], None] | None = None,
 ) -> Forecast:
     """Forecast a recipe for this machine, which is measured, or for stated hardware.
 
     With `is_new` earlier measurements are not used. `length_share` is the length of a completion as
-    a share of max_tokens. `on_measured` gets the number of measured models and of all models.
-    Raises an R1Error if the recipe cannot be run, or a model cannot be found.
+    a share of max_tokens; `completions` are those of the base, if measured. `on_measured` gets the
+    number of measured models and of all models. Raises an R1Error if the recipe cannot be run, or a
+    model cannot be found.
     """
     gpus = None if machine is None else hardware.stated(machine)
     models = models_of(recipe)
@@ -117,7 +134,7 @@ def forecast(
         )
     )  # fmt: skip
     every = StageSelection()
-    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every)
+    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every, completions)
 
 
 def _stages(

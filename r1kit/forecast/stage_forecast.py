@@ -1,7 +1,8 @@
 """The forecast of one stage: memory, tokens, seconds and disk, from its settings.
 
-Where a run decides a number, the forecast takes the most: completions of full length, every sample
-kept, every group learned from.
+Where a run decides a number, the forecast takes the most: completions of full length, every round
+of dynamic sampling, every sample kept, every group learned from. With measured completions of the
+base (base_completions.py) lengths and rounds are those that they let expect.
 """
 
 from __future__ import annotations
@@ -83,9 +84,8 @@ def _supervised(
     """Add the training of `trained_tokens` in `n_steps` updates."""
     per_update = forecast.trained_tokens / max(1, forecast.n_steps) / setting.n_processes
     batch = text_batch(per_update, setting.recipe.compute.micro_batch_tokens, scored_share)
-    uses_muon = optim.optimizer == "muon"
-    trained = phases.training(model, batch, uses_muon, setting.n_processes, others)
-    weights, resume = checkpoint_bytes(model, uses_muon)
+    trained = phases.training(model, batch, optim.optimizer, setting.n_processes, others)
+    weights, resume = checkpoint_bytes(model, optim.optimizer)
     n_saved = math.ceil(forecast.n_steps / checkpoint_every)
     return replace(
         forecast,
@@ -108,30 +108,30 @@ def _reinforce(
     n_sampled = config.n_problems * config.n_completions
     rows, sample_s = sampled_s(facts, setting, config.n_problems, n_sampled, config.max_tokens)
     weights = memory.weights(facts.shape, model.precision)
-    has_reference, uses_muon = config.kl_beta > 0, config.optim.optimizer == "muon"
+    has_reference, optimizer = config.kl_beta > 0, config.optim.optimizer
     engine = model.sampler(rows, facts.prompts.longest + config.max_tokens)
     reference = model.n_trained * model.precision.weight * has_reference  # adapters share the rest
     others = {"reference": reference, "judges": weights * n_judges}
     cached = {**others, **model.packed_weights, "KV cache": engine["KV cache"]}
-    trained = phases.training(model, work.micro_batch, uses_muon, n, cached)
-    optimizer = {"optimizer": trained["learn"]["optimizer"]}
+    trained = phases.training(model, work.micro_batch, optimizer, n, cached)
+    moments = {"optimizer": trained["learn"]["optimizer"]}
     passes = pass_time(model) + FORWARD * has_reference
     learned = work.tokens * passes * _longer(facts, length)
-    saved, resume = checkpoint_bytes(model, uses_muon, has_reference)
+    saved, resume = checkpoint_bytes(model, optimizer, has_reference)
     n_saved = math.ceil(config.n_steps / config.checkpoint_every)
     n_completions = config.n_steps * n_sampled
     return StageForecast(
         stage.name,
         n_steps=config.n_steps,
-        sample_s=sample_s,
+        sample_s=setting.n_rounds(config) * sample_s,
         learn_s=learning_seconds(facts.timings, learned, work.n_batches, config.updates_per_step),
         publish_s=facts.timings.publish,
         save_s=(saved + resume) / SAVED_PER_S * n_saved,
-        sampled_tokens=n_completions * length,
+        sampled_tokens=setting.n_rounds(config) * n_completions * length,
         trained_tokens=n_completions * (facts.prompts.mean + length),
         disk=n_kept(setting, n_saved) * saved,
         resume_disk=n_kept(setting, n_saved) * resume,
-        phases={"sample": {**model.weights, **others, **optimizer, **engine}, **trained},
+        phases={"sample": {**model.weights, **others, **moments, **engine}, **trained},
     )
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from r1kit.config import OptimizerName
+from r1kit.evals.suite import find_benchmarks
 from r1kit.forecast import memory, phases
 from r1kit.forecast.model_shape import n_adapters
 from r1kit.forecast.phases import LoadedModel, Phases
@@ -11,6 +16,8 @@ from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
 from r1kit.forecast.timings import sampling_seconds
 from r1kit.stages.plan import PlannedStage
 
+UNPUBLISHED_ROWS = 400
+"""problems that are assumed of a public benchmark whose size the suite does not state"""
 N_KEPT = 2
 """checkpoints that stay of a stage, unless the recipe keeps all"""
 RECOMPUTED = 4 / 3
@@ -58,6 +65,14 @@ class StageForecast:
         return phases.peak(self.phases)[1] if self.phases else 0.0
 
 
+class BenchmarkSize(NamedTuple):
+    """What an evaluation samples: k completions of each problem."""
+
+    n_problems: int
+    k: int
+    max_tokens: int
+
+
 def facts_of(stage: PlannedStage, setting: ForecastSetting) -> ModelFacts:
     parts = stage.name.split("/")
     return setting.models[parts[1] if parts[0] == "distill" else MAIN]
@@ -74,7 +89,12 @@ def sampled_s(
     rows = min(setting.recipe.sampler.max_rows, per_process)
     prefill = n_prompts / setting.n_processes * facts.prompts.mean * facts.timings.prefill_token
     decoding = sampling_seconds(
-        facts.timings, per_process, setting.length(most), most, rows, facts.prompts.mean
+        facts.timings,
+        per_process,
+        setting.length(most),
+        setting.longest(most, per_process),
+        rows,
+        facts.prompts.mean,
     )
     return rows, prefill + decoding
 
@@ -91,11 +111,10 @@ def loaded_model(
 
 
 def checkpoint_bytes(
-    model: LoadedModel, uses_muon: bool, has_reference: bool = False
+    model: LoadedModel, optimizer: OptimizerName, has_reference: bool = False
 ) -> tuple[float, float]:
     """Return the bytes of a checkpoint: the weights; moments, fp32 weights and the reference."""
-    precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
-    moments = memory.optimizer(model.n_trained, n_muon, precision)
+    precision, moments = model.precision, model.moments(optimizer)
     reference = model.n_trained * precision.weight * has_reference
     masters = memory.masters(model.n_trained, precision)
     return memory.weights(model.shape, precision), moments + masters + reference
@@ -118,23 +137,35 @@ def pass_time(model: LoadedModel) -> float:
 def with_evaluation(
     forecast: StageForecast, stage: PlannedStage, setting: ForecastSetting
 ) -> StageForecast:
-    """Add the recipe's benchmarks."""
-    facts, recipe = facts_of(stage, setting), setting.recipe
-    config, length = recipe.eval, setting.length(recipe.eval.max_tokens)
-    has_general = recipe.general is not None and not stage.name.startswith("distill/")
-    per_benchmark = [config.n_problems, *([config.n_general] if has_general else [])]
+    """Add the benchmarks of the stage: the recipe's own and public ones, `[[evals]]`."""
+    facts = facts_of(stage, setting)
+    sizes = list(_benchmark_sizes(stage, setting))
     sampled_by = [
-        sampled_s(facts, setting, n, n * config.n_completions, config.max_tokens)
-        for n in per_benchmark
+        sampled_s(facts, setting, size.n_problems, size.n_problems * size.k, size.max_tokens)
+        for size in sizes
     ]
-    most = max(rows for rows, _ in sampled_by)
-    seconds = sum(seconds for _, seconds in sampled_by)
-    model = loaded_model(facts, setting)
-    evaluated = phases.sampling(model, most, facts.prompts.longest + config.max_tokens)
-    sampled = sum(per_benchmark) * config.n_completions * length
+    most_rows = max(rows for rows, _ in sampled_by)
+    longest = facts.prompts.longest + max(size.max_tokens for size in sizes)
+    sampled = sum(size.n_problems * size.k * setting.length(size.max_tokens) for size in sizes)
+    evaluated = phases.sampling(loaded_model(facts, setting), most_rows, longest)
     return replace(
         forecast,
-        evaluate_s=seconds,
+        evaluate_s=sum(seconds for _, seconds in sampled_by),
         sampled_tokens=forecast.sampled_tokens + sampled,
         phases={**forecast.phases, "evaluate": evaluated},
     )
+
+
+def _benchmark_sizes(stage: PlannedStage, setting: ForecastSetting) -> Iterator[BenchmarkSize]:
+    """Yield the sizes of the benchmarks. Raises ConfigError if a public one is not known."""
+    recipe, config = setting.recipe, setting.recipe.eval
+    yield BenchmarkSize(config.n_problems, config.n_completions, config.max_tokens)
+    if recipe.general is not None and not stage.name.startswith("distill/"):
+        yield BenchmarkSize(config.n_general, config.n_completions, config.max_tokens)
+    facts = facts_of(stage, setting)
+    room = (facts.shape.max_positions or math.inf) - facts.prompts.longest
+    for public in recipe.evals:
+        (spec, *_), _ = find_benchmarks(public.name)
+        n = min(public.limit or math.inf, spec.n_rows or UNPUBLISHED_ROWS)
+        most = min(public.max_tokens or config.max_tokens, room)
+        yield BenchmarkSize(int(n), public.samples, max(1, int(most)))

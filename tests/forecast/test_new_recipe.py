@@ -30,6 +30,10 @@ def test_the_recipe_runs_and_says_what_it_needs(
     answer = CliRunner().invoke(cli.app, command)
     assert answer.exit_code == 0, answer.output
     assert "held out" in answer.output
+    output = " ".join(answer.output.split())
+    assert "The base before training: 0 of 32 completions are right;" in output
+    assert "Too hard for RL alone" in output
+    assert "# The base before training: 0 of 32" in out.read_text(encoding="utf-8")
     assert f"run {out}" in answer.output.replace("\n", "")
     recipe = load(out)
     for split in ("train", "held_out"):
@@ -73,6 +77,7 @@ def test_the_languages_are_those_of_the_questions(folder: Path, tmp_path: Path) 
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     file.write_text(text, encoding="utf-8")
     command = ["init", "--model", str(folder), "--data", str(file), "--out", str(out)]
-    answer = CliRunner().invoke(cli.app, [*command, "--max-tokens", "16"])
+    answer = CliRunner().invoke(cli.app, [*command, "--max-tokens", "16", "--no-sample"])
     assert answer.exit_code == 0, answer.output
+    assert "The base before training" not in answer.output
     assert load(out).languages == ("ko", "en")
