@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from r1kit.config import FineTuneConfig, OptimConfig, Recipe, RLConfig, SFTConfig
+from r1kit.files.rows import n_rows as n_rows_of
 from r1kit.forecast import memory, phases
 from r1kit.forecast.phases import LoadedModel
 from r1kit.forecast.setting import ForecastSetting, ModelFacts
@@ -36,6 +37,10 @@ ROLLOUT_BYTES = 32
 """bytes per sampled token in a .rollouts file: id, log-probability and text"""
 JUDGED_TOKENS = 32
 """tokens of a general answer, which is short"""
+UNCOUNTED_ROWS = 10_000
+"""rows that are assumed of a file whose rows are not counted, such as a data set of the hub"""
+UNLIMITED = 4096
+"""tokens of a trace if neither the recipe nor the model limits them"""
 FORWARD = 1 / 3
 """share of a forward pass in the time of a forward and backward pass"""
 
@@ -173,14 +178,17 @@ def _n_judges(recipe: Recipe) -> int:
 
 
 def _fine_tune(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
-    """Forecast rejection sampling and the fine-tuning on what it keeps."""
+    """Forecast rejection sampling, unless traces replace it, and the fine-tuning on its data."""
     facts, recipe = facts_of(stage, setting), setting.recipe
     config: FineTuneConfig = getattr(recipe, stage.name)
+    n_rows = _n_taught(config)
     sample, model = config.sample, loaded_model(facts, setting)
+    if config.traces is not None:
+        empty = StageForecast(stage.name)
+        return _tuned(empty, facts, setting, config.sft, n_rows, _taught_length(config, facts))
     length = setting.length(sample.max_tokens)
     n_completions = sample.n_problems * sample.n_completions
     rows, data_s = sampled_s(facts, setting, sample.n_problems, n_completions, sample.max_tokens)
-    n_rows = sample.n_problems * min(sample.n_completions, sample.rules.per_problem)
     sampled = StageForecast(
         stage.name,
         data_s=data_s,
@@ -188,7 +196,31 @@ def _fine_tune(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
         disk=n_completions * length * ROLLOUT_BYTES,
         phases={"sample": phases.sampling(model, rows, facts.prompts.longest + sample.max_tokens)},
     )
-    return _tuned(sampled, facts, setting, config.sft, n_rows + config.n_general, length)
+    return _tuned(sampled, facts, setting, config.sft, n_rows, length)
+
+
+def _n_taught(config: FineTuneConfig) -> int:
+    """Return the most conversations that a stage learns from: samples or traces, and others."""
+    sample = config.sample
+    n_sampled = sample.n_problems * min(sample.n_completions, sample.rules.per_problem)
+    n_own = n_sampled if config.traces is None else _n_of_file(config.traces, config.n_traces)
+    return n_own + config.n_general + _n_of_file(config.conversations, config.n_conversations)
+
+
+def _n_of_file(source: str | None, limit: int | None) -> int:
+    """Return the most rows of a file that are used; those of a hub data set are not counted."""
+    if source is None:
+        return 0
+    n = n_rows_of(source)
+    if n is None:
+        return limit or UNCOUNTED_ROWS
+    return n if limit is None else min(n, limit)
+
+
+def _taught_length(config: FineTuneConfig, facts: ModelFacts) -> float:
+    """Return the most tokens of a trace after its prompt."""
+    most = config.sft.max_length or facts.shape.max_positions or UNLIMITED
+    return max(1.0, most - facts.prompts.mean)
 
 
 def _student(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
@@ -196,12 +228,11 @@ def _student(stage: PlannedStage, setting: ForecastSetting) -> StageForecast:
     facts, recipe = facts_of(stage, setting), setting.recipe
     assert recipe.distill is not None
     taught = recipe.rejection or FineTuneConfig()
-    n_rows = taught.sample.n_problems * min(
-        taught.sample.n_completions, taught.sample.rules.per_problem
-    )
     length = setting.length(taught.sample.max_tokens)
+    if taught.traces is not None:
+        length = _taught_length(taught, facts)
     empty = StageForecast(stage.name)
-    return _tuned(empty, facts, setting, recipe.distill.sft, n_rows + taught.n_general, length)
+    return _tuned(empty, facts, setting, recipe.distill.sft, _n_taught(taught), length)
 
 
 def _tuned(

@@ -61,6 +61,23 @@ def test_every_round_of_dynamic_sampling_counts_and_learning_does_not_grow() -> 
     assert dynamic.sampled_tokens == 3 * 10 * 32 * 20 + 10 * 20
 
 
+def test_traces_are_learned_from_and_not_sampled(tmp_path: Path) -> None:
+    traces, others = tmp_path / "traces.jsonl", tmp_path / "others.jsonl"
+    traces.write_text("{}\n" * 50)
+    others.write_text("{}\n" * 7)
+    tuned = {"n_traces": 20, "sft": {"epochs": 2, "batch": 9, "max_length": 30}}
+    files = {"traces": str(traces), "conversations": str(others)}
+    recipe = parse({**ROUND, "cold_start": tuned | files}, "round")
+    stage = made({}, 1e9).with_recipe(recipe).stages[2]
+    assert (stage.name, stage.data_s, stage.n_steps) == ("cold_start", 0, 2 * 3)
+    assert stage.trained_tokens == 27 * 30 * 2
+    assert "sample" not in stage.phases
+    hub = {"traces": "org/traces", "sft": {"batch": 100, "epochs": 1}}
+    recipe = parse({**ROUND, "cold_start": hub}, "round")
+    stage = made({}, 1e9).with_recipe(recipe).stages[2]
+    assert (stage.n_steps, stage.trained_tokens) == (100, 10_000 * 512)
+
+
 def test_eight_bit_adam_has_a_byte_per_moment() -> None:
     eight = made({"zero": {"optim": {"optimizer": "adamw8bit"}}}, 1e9).stages[1]
     assert eight.phases["learn"]["optimizer"] == 2 * 1000
