@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from r1kit.config import ModelConfig, Recipe, parse
 from r1kit.errors import ComputeError, ConfigError
 from r1kit.forecast.base_completions import remember
+from r1kit.forecast.machine import has_bf16_matrices
 from r1kit.forecast.recipe_forecast import Forecast, forecast
 from r1kit.forecast.remedy import one_change
 from r1kit.forecast.show import advice, span
@@ -38,6 +39,8 @@ STEP_S = 60.0
 """longest step, unless the smallest size takes longer"""
 MAX_TOKENS, MAX_TOKENS_GPU = 256, 1024
 FEWEST_STEPS, MOST_STEPS = 20, 400
+MUCH_LONGER = 1.3
+"""share of the hours from which a recipe is said to take longer than they allow"""
 RATES = ((300e6, 1e-5), (1.2e9, 5e-6), (float("inf"), 2e-6))
 """learning rates up to a number of weights: 1e-5 lets SmolLM2-135M learn, R1 used 3e-6"""
 COUNTED, RARE = 200, 0.05
@@ -120,6 +123,11 @@ def new_recipe(
     made = _fitting(_sized(made, hours))
     if completions is not None:
         remember(made.recipe, completions)
+    if (seconds := (made.expected or made).seconds) > MUCH_LONGER * 3600 * hours:
+        watch.note(
+            f"{made.recipe.zero.n_steps} steps, the fewest that can show something, take "
+            f"{span(seconds)} on this machine, longer than the {span(3600 * hours)} of --hours."
+        )
     text = as_toml(made, data, train, sample)
     return NewRecipe(text, made, train, _n_questions(train), _n_questions(held_out), sample)
 
@@ -187,7 +195,7 @@ def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[
             "clip_high": 0.28,
         },
         "eval": {"temperature": 0.6, "top_p": 0.95, "max_tokens": max_tokens or MAX_TOKENS},
-        "compute": {},
+        "compute": {"dtype": "bfloat16"} if has_bf16_matrices() else {},
     }
 
 
@@ -347,5 +355,8 @@ def _comment(value: str) -> str:
 
 def name_of(model: str) -> str:
     """Return a name for the recipe: `SmolLM2-135M` → `smollm2-135m-zero`."""
-    last = re.sub(r"[^a-z0-9.-]+", "-", Path(model).name.lower()).strip("-.") or "model"
+    last = (
+        re.sub(r"[^a-z0-9.-]+", "-", Path(model).name.lower().removesuffix(".gguf")).strip("-.")
+        or "model"
+    )
     return f"{last[:40]}-zero"

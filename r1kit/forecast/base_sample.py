@@ -101,14 +101,14 @@ class BaseSample:
         rate = self.n_right / len(self.rollouts)
         if rate < HARD:
             return (
-                "Too hard for RL alone: with nearly no right completion there is nothing to "
-                "reinforce. Take easier questions, or begin with a cold start: [cold_start] with "
-                "traces of worked solutions."
+                "Probably too hard for RL alone: with nearly no right completion there is nothing "
+                "to reinforce. `r1 sample` measures more questions; take easier ones, or begin "
+                "with a cold start: [cold_start] with traces of worked solutions."
             )
         if rate > EASY:
             return (
-                "Too easy: most groups are all right, and RL learns nothing from those. Take "
-                "harder questions."
+                "Probably too easy: most groups are all right, and RL learns nothing from those. "
+                "Take harder questions."
             )
         return (
             f"About right for RL: {self.n_mixed} of {len(self.groups)} questions have right and "
@@ -122,7 +122,7 @@ class OpenBase:
     def __init__(self, recipe: Recipe) -> None:
         assert recipe.model.path is not None
         device = resolve_device(recipe.compute.device)
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        dtype = torch.bfloat16 if device == "cuda" else getattr(torch, recipe.compute.dtype)
         n_bytes = shape_of(model_config(recipe.model)).n_parameters * dtype.itemsize
         if device == "cpu" and n_bytes > USABLE * free_memory():
             raise ComputeError(

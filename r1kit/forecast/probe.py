@@ -87,6 +87,11 @@ def measure(
     program = psutil.Process().memory_info().rss
     shape = shape_of(config)
     prompts = None if model.path is None else _prompts(model, questions, languages)
+    if prompts and shape.max_positions and prompts.longest >= shape.max_positions:
+        raise ComputeError(
+            f"A question has {prompts.longest} tokens, and the model's context ends at "
+            f"{shape.max_positions}; shorten the questions, or use another model."
+        )
     timings = None
     if is_timed:
         n_prompt = round(prompts.mean) if prompts else 64

@@ -17,6 +17,7 @@ from r1kit.forecast.stage_forecast import forecast_stage
 from r1kit.forecast.stage_parts import StageForecast
 from r1kit.forecast.timings import estimated
 from r1kit.forecast.workload import PromptLengths, prompts_by_size
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import StageSelection, is_students_alone, plan
 from r1kit.tasks import mix
 from r1kit.types import Message
@@ -123,6 +124,9 @@ def forecast(
         for (name, model), result in zip(models.items(), measured, strict=True)
     }
     first = measured[0]
+    if MAIN in models and first.prompts is not None:
+        lengths, positions = sampled_lengths(recipe), first.shape.max_positions
+        refuse_long(lengths, positions, first.prompts.longest, f"one of the first {N_PROMPTS}")
     is_gpu = gpus is not None or first.device_memory is not None
     setting = ForecastSetting(recipe, n_processes, facts, length_share, is_gpu)
     target = (
