@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,14 @@ from rich.text import Text
 from r1kit.cli.next_commands import own_command
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
-from r1kit.console.formatting import printable
+from r1kit.console.formatting import duration, printable
 from r1kit.errors import ComputeError, ConfigError
 
 if TYPE_CHECKING:
     from r1kit.config import Recipe
-    from r1kit.new_recipe import NewRecipe
+    from r1kit.forecast.base_sample import BaseSample
+    from r1kit.forecast.recipe_forecast import Forecast
+    from r1kit.new_recipe import InitWatch, NewRecipe
     from r1kit.runs.schemas import ForecastStage
     from r1kit.stages.plan import StageSelection
 
@@ -87,12 +90,18 @@ def plan(
     with sentences(console):
         loaded = config.load(recipe, set_)
         from r1kit.forecast import show
+        from r1kit.forecast.base_completions import known_completions
         from r1kit.forecast.recipe_forecast import forecast
 
         folder = out or Path("runs") / loaded.name
         with measuring(console) as on_measured:
             made = forecast(
-                loaded, machine, is_new=measure, length_share=length, on_measured=on_measured
+                loaded,
+                machine,
+                is_new=measure,
+                length_share=length,
+                completions=known_completions(loaded, folder),
+                on_measured=on_measured,
             )
         if json_:
             print(json.dumps(show.as_json(made, folder), indent=2))
@@ -117,6 +126,14 @@ def init(
     max_tokens: Annotated[
         int | None, typer.Option(min=8, help="Maximum tokens per completion.")
     ] = None,
+    sample: Annotated[
+        bool | None,
+        typer.Option(
+            "--sample/--no-sample",
+            help="Sample the model on 8 questions, to see how hard they are for it and how long "
+            "its completions are; by default if its weights are on this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Write a recipe for your own model and questions that fits this machine."""
     console = Console()
@@ -130,8 +147,8 @@ def init(
         file = out or Path(f"{name}.toml")
         if file.exists():
             raise ConfigError(f"{file} exists; name another file with --out.")
-        with measuring(console) as on_measured:
-            made = new_recipe.new_recipe(model, data, name, hours, max_tokens, on_measured)
+        with _watching(console) as watch:
+            made = new_recipe.new_recipe(model, data, name, hours, max_tokens, sample, watch)
         try:
             file.write_text(made.text, encoding="utf-8")
         except OSError as error:
@@ -162,37 +179,45 @@ def _introduce(made: NewRecipe, file: Path, console: Console) -> None:
         f"{made.n_train:,} questions to train on, {made.n_held_out:,} held out. One of them:",
         f"    {textwrap.shorten(question, 200, placeholder=' ...')}",
         f"    answer: {textwrap.shorten(printable(problem.answer), 80, placeholder=' ...')}",
+        *([] if made.sample is None else _described(made.sample)),
         f"{file} is written.\n",
     ]
     console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
+def _described(sample: BaseSample) -> list[str]:
+    lines = [f"The base before training: {sample.numbers()}.", sample.meaning()]
+    return [*lines, ""]
+
+
 def before_run(
     recipe: Recipe, folder: Path, console: Console, selection: StageSelection
-) -> Mapping[str, ForecastStage]:
-    """Print the forecast of a long run that has not begun; return it, or the one it began with.
+) -> tuple[Mapping[str, ForecastStage], Forecast | None]:
+    """Print the forecast of a long run that has not begun; return its numbers and itself.
 
-    It is about the selected stages alone. A machine on which it cannot be measured starts the run
-    without it.
+    Of a run that has begun only the numbers are returned. The forecast is about the selected stages
+    alone. A machine on which it cannot be measured starts the run without it.
     """
     from r1kit.forecast import show
+    from r1kit.forecast.base_completions import known_completions
     from r1kit.forecast.before_run import is_long
     from r1kit.forecast.observer import planned
     from r1kit.forecast.recipe_forecast import forecast
     from r1kit.runs.run_reader import read_forecast
 
     if _has_begun(folder) and selection.again is None:
-        return read_forecast(folder)
+        return read_forecast(folder), None
     if not is_long(recipe, selection):
-        return {}
+        return {}, None
     try:
         with measuring(console) as on_measured:
-            made = forecast(recipe, on_measured=on_measured).only(selection)
+            known = known_completions(recipe, folder)
+            made = forecast(recipe, completions=known, on_measured=on_measured).only(selection)
     except ComputeError as error:
         console.print(Text(f"The run starts without a plan. {error}", "dim"), soft_wrap=True)
-        return {}
+        return {}, None
     console.print(show.picture(made, folder))
-    return planned(made)
+    return planned(made), made
 
 
 def _has_begun(folder: Path) -> bool:
@@ -200,6 +225,36 @@ def _has_begun(folder: Path) -> bool:
         return (folder / "manifest.json").exists()
     except OSError:  # an impossible path, which the run refuses with its sentence
         return False
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[InitWatch]:
+    """Show the progress of `r1 init`: sampled questions with rate and time left, measurements."""
+    from r1kit.new_recipe import InitWatch
+
+    with console.status("reading model and questions") as status:
+        started = time.monotonic()
+
+        def sampled(n_done: int, n: int) -> None:
+            nonlocal started
+            if not n_done:
+                started = time.monotonic()
+                status.update("trying the model on a few questions (--no-sample skips this)")
+                return
+            per_question = (time.monotonic() - started) / n_done
+            left = duration(per_question * (n - n_done))
+            status.update(
+                f"trying the model: {n_done} of {n} questions, {60 / per_question:.1f} per minute, "
+                f"{left} left (--no-sample skips this)"
+            )
+
+        def measured(n_done: int, n_models: int) -> None:
+            status.update("measuring seconds per step on this machine (about 20 s)")
+
+        def note(text: str) -> None:
+            console.print(Text(text, "dim"), soft_wrap=True)
+
+        yield InitWatch(sampled, measured, note)
 
 
 @contextmanager

@@ -93,11 +93,12 @@ def run(
             from r1kit.stages.plan import StageSelection
 
             selection = StageSelection(only, to, from_)
-            is_planned = world is None  # the other ranks would wait for the measurement
-            stages = planning.before_run(loaded, folder, console, selection) if is_planned else {}
+            planned = None
+            if world is None:  # the other ranks would wait for the measurement
+                planned = planning.before_run(loaded, folder, console, selection)
             view: Observer = stack.enter_context(observer(console, loaded.name))
-            if stages:
-                view = ForecastObserver(view, folder, stages)
+            if planned and planned[0]:
+                view = ForecastObserver(view, folder, *planned)
             if sink is not None:
                 view = stack.enter_context(TrackingObserver(view, folder, sink))
             pipeline.run(loaded, folder, view, selection)

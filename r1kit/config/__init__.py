@@ -28,6 +28,7 @@ from r1kit.config.mistakes import explain
 from r1kit.config.model import DeepseekV3Config, ModelConfig
 from r1kit.config.optim import (
     OptimConfig,
+    OptimizerName,
     PreferenceOptimConfig,
     PretrainOptimConfig,
     RLOptimConfig,
@@ -74,6 +75,7 @@ __all__ = [
     "LossType",
     "ModelConfig",
     "OptimConfig",
+    "OptimizerName",
     "PreferenceConfig",
     "PreferenceOptimConfig",
     "PretrainOptimConfig",

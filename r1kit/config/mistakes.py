@@ -50,12 +50,12 @@ RENAMED = {
 }
 """maps a section or key of earlier recipes to its name now"""
 RENAMED_IN_ANY_SECTION = {
-    "epsilon_high": "epsilon_high",
-    "epsilon": "epsilon",
-    "beta": "beta",
+    "clip_high": "epsilon_high",
+    "clip_low": "epsilon",
+    "kl_beta": "beta",
     "loss": "loss_type",
-    "max_num_seqs": "max_num_seqs",
-    "ref_model_sync_steps": "ref_model_sync_steps",
+    "max_rows": "max_num_seqs",
+    "reference_every": "ref_model_sync_steps",
     "truncated": "mask_truncated_completions",
 }
 """the same for a key of several sections; the names now are those of TRL and vLLM"""

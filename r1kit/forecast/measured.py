@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,6 +26,9 @@ from r1kit.types import Message
 FORMAT = 2
 """version of a cached measurement; another one is measured anew"""
 REMEDY = "lower compute.micro_batch_tokens, or state the hardware: r1 plan --machine 1x24GB"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ProbeRequest:
         compute = self.compute.model_dump()
         texts = [[message.content for message in question] for question in self.questions]
         facts = [
-            machine, self.model.model_dump(), _content(self.model.path), compute,
+            machine, self.model.model_dump(), config_of(self.model.path), compute,
             self.optim.optimizer, texts if self.model.path else [], self.languages, self.rows,
             self.length, self.at_most, self.is_timed,
         ]  # fmt: skip
@@ -85,13 +88,13 @@ def probe(
     With `is_new` the cache is not read. `on_measured` gets the number of finished measurements.
     Raises the R1Error of a measurement, and ComputeError if its process was killed.
     """
-    files = [_cache_folder() / f"{request.key()}.json" for request in requests]
-    known = [None if is_new else _read(file) for file in files]
+    files = [cache_folder() / f"{request.key()}.json" for request in requests]
+    known = [None if is_new else read_record(file, _MEASURED) for file in files]
     missing = [index for index, measured in enumerate(known) if measured is None]
     for n_done, measured in enumerate(_measure([requests[index] for index in missing])):
         index = missing[n_done]
         known[index] = measured
-        _write(files[index], asdict(measured))
+        write_record(files[index], asdict(measured))
         if on_measured is not None:
             on_measured(n_done + 1)
     return [measured for measured in known if measured is not None]
@@ -118,20 +121,22 @@ def _measure(requests: Sequence[ProbeRequest]) -> Iterator[Measurement]:
         child.close()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of all measurements."""
     stated = os.environ.get("XDG_CACHE_HOME")
     return (Path(stated) if stated else Path.home() / ".cache") / "r1kit" / "measured"
 
 
-def _read(file: Path) -> Measurement | None:
-    """Return a cached measurement; None if there is none that can be read."""
+def read_record(file: Path, kind: TypeAdapter[T]) -> T | None:
+    """Return a cached record; None if there is none that can be read."""
     try:
-        return _MEASURED.validate_json(file.read_bytes())
+        return kind.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def _write(file: Path, record: Mapping[str, Any]) -> None:
+def write_record(file: Path, record: Mapping[str, Any]) -> None:
+    """Write a record into the cache, where that is possible."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, json.dumps(record))
@@ -139,7 +144,7 @@ def _write(file: Path, record: Mapping[str, Any]) -> None:
         return
 
 
-def _content(path: str | None) -> str:
+def config_of(path: str | None) -> str:
     """Return the content of a local model's config, which another model may replace."""
     if path is None:
         return ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from r1kit.config import OptimizerName
 from r1kit.forecast.model_shape import ModelShape
 
 FP32 = 4
@@ -41,8 +42,6 @@ class Precision:
 
     weight: int = FP32
     gradient: int = FP32
-    moment: int = FP32
-    """of an optimizer moment"""
     master: int = 0
     """of the fp32 copy of a weight in lower precision, which the optimizer updates"""
 
@@ -67,9 +66,13 @@ def gradients(n_trained: int, precision: Precision) -> float:
     return float(n_trained * precision.gradient)
 
 
-def optimizer(n_trained: int, n_muon: int, precision: Precision) -> float:
-    """Return the moments: two per trained weight in AdamW, one for each of `n_muon` in Muon."""
-    return float((2 * n_trained - n_muon) * precision.moment)
+def optimizer(n_trained: int, n_matrices: int, name: OptimizerName) -> float:
+    """Return the moments: two per trained weight in AdamW, one for each of `n_matrices` in Muon.
+
+    8-bit AdamW has a byte per moment, and a scale per 256 of them, which is neglected.
+    """
+    n_moments = 2 * n_trained - (n_matrices if name == "muon" else 0)
+    return float(n_moments * (1 if name == "adamw8bit" else FP32))
 
 
 def masters(n_trained: int, precision: Precision) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from r1kit.config import OptimizerName
 from r1kit.forecast import memory
 from r1kit.forecast.memory import MemoryParts, MicroBatch, Precision
 from r1kit.forecast.model_shape import ModelShape
@@ -46,6 +47,9 @@ class LoadedModel:
     def weights(self) -> MemoryParts:
         return {"weights": memory.weights(self.shape, self.precision), "program": self.program}
 
+    def moments(self, optimizer: OptimizerName) -> float:
+        return memory.optimizer(self.n_trained, self.shape.n_matrices, optimizer)
+
     def sampler(self, rows: int, length: int) -> MemoryParts:
         """Return the parts of an engine with `rows` rows of at most `length` tokens."""
         cache = memory.kv_cache(self.shape, rows, length, self.precision)
@@ -86,8 +90,9 @@ def sampling(model: LoadedModel, rows: int, length: int) -> MemoryParts:
 
 
 def training(
-    model: LoadedModel, batch: MicroBatch, uses_muon: bool, n_processes: int, others: MemoryParts
-) -> Phases:
+    model: LoadedModel, batch: MicroBatch, optimizer: OptimizerName, n_processes: int,
+    others: MemoryParts,
+) -> Phases:  # fmt: skip
     """Return the phases of a training stage; `others` are held in all of them, sharded or not.
 
     Gradients are freed after each update. With several processes they are summed in buckets;
@@ -95,13 +100,12 @@ def training(
     in a copy of the weights.
     """
     if model.n_shards > 1:
-        return _sharded_training(model, batch, uses_muon, others)
-    precision, n_muon = model.precision, model.shape.n_matrices if uses_muon else 0
-    moments = memory.optimizer(model.n_trained, n_muon, precision)
+        return _sharded_training(model, batch, optimizer, others)
+    precision, moments = model.precision, model.moments(optimizer)
     masters = memory.masters(model.n_trained, precision)
     held = {**model.weights, **others, "fp32 weights": masters, "optimizer": moments}
     gradients = memory.gradients(model.n_trained, precision)
-    muon = MUON_COPIES * n_muon * precision.moment
+    muon = MUON_COPIES * model.shape.n_matrices * memory.FP32 if optimizer == "muon" else 0.0
     summed = min(gradients, memory.BUCKET * memory.FP32) if n_processes > 1 else 0.0
     merged = 0.0 if model.n_adapters is None else model.weights["weights"]
     return {
@@ -115,7 +119,7 @@ def training(
 
 
 def _sharded_training(
-    model: LoadedModel, batch: MicroBatch, uses_muon: bool, others: MemoryParts
+    model: LoadedModel, batch: MicroBatch, optimizer: OptimizerName, others: MemoryParts
 ) -> Phases:
     """Return the phases of one of the processes that hold a model together.
 
@@ -124,18 +128,18 @@ def _sharded_training(
     summed. Saving copies the parts that a process writes.
     """
     shape, own, n = model.shape, model.precision, model.n_shards
-    n_muon = shape.n_matrices if uses_muon else 0
+    n_muon = shape.n_matrices if optimizer == "muon" else 0
     is_adapted = model.n_adapters is not None
     outer = shape.hidden * shape.vocab_size
     layer = max(0, shape.n_parameters - outer) / shape.n_layers
     gathered = (outer + 2 * layer) * own.weight
     weights = shape.n_parameters * (own.weight if is_adapted else memory.FP32) / n
     share = 1 if is_adapted else n  # adapters are whole
-    moments = memory.optimizer(model.n_trained, n_muon, own) / share
+    moments = model.moments(optimizer) / share
     gradients = memory.gradients(model.n_trained, own) / share
     whole = 0.0 if is_adapted else (outer + layer) * memory.FP32
     held = {"program": model.program, **others, "optimizer": moments}
-    muon = MUON_COPIES * n_muon * own.moment
+    muon = MUON_COPIES * n_muon * memory.FP32
     return {
         "learn": {
             **held, "weights": weights + gathered, "gradients": gradients + whole,

@@ -81,12 +81,17 @@ def measure(
     is_timed: bool,
 ) -> Measurement:
     """Count the model, and time the operations of `rows` completions of `length` tokens."""
-    config = _config(model)
+    config = model_config(model)
     device = devices.resolve_device(compute.device)
     n = devices.n_processes(compute, at_most)
     program = psutil.Process().memory_info().rss
     shape = shape_of(config)
     prompts = None if model.path is None else _prompts(model, questions, languages)
+    if prompts and shape.max_positions and prompts.longest >= shape.max_positions:
+        raise ComputeError(
+            f"A question has {prompts.longest} tokens, and the model's context ends at "
+            f"{shape.max_positions}; shorten the questions, or use another model."
+        )
     timings = None
     if is_timed:
         n_prompt = round(prompts.mean) if prompts else 64
@@ -96,7 +101,7 @@ def measure(
     return Measurement(shape, prompts, timings, n, device, program, memory)
 
 
-def _config(model: ModelConfig) -> Any:
+def model_config(model: ModelConfig) -> Any:
     """Return the transformers config of an existing or a new model."""
     if model.path is not None:
         return folder.text_config(find_model(model.path))

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 
 from r1kit.config import ModelConfig, OptimConfig, Recipe, RLConfig
 from r1kit.forecast import hardware
+from r1kit.forecast.base_completions import BaseCompletions
 from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.machine import Machine, stated_machine, this_machine
 from r1kit.forecast.measured import Measurement, ProbeRequest, probe
 from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
-from r1kit.forecast.stage_forecast import StageForecast, forecast_stage
+from r1kit.forecast.stage_forecast import forecast_stage
+from r1kit.forecast.stage_parts import StageForecast
 from r1kit.forecast.timings import estimated
 from r1kit.forecast.workload import PromptLengths, prompts_by_size
+from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import StageSelection, is_students_alone, plan
 from r1kit.tasks import mix
 from r1kit.types import Message
@@ -36,6 +39,20 @@ class Forecast:
     setting: ForecastSetting
     stages: tuple[StageForecast, ...]
     selection: StageSelection
+    completions: BaseCompletions | None = None
+    """measured completions of the base, if there are any"""
+
+    @property
+    def expected(self) -> Forecast | None:
+        """The forecast with completions like those of the base; None if they are not measured.
+
+        Its seconds and tokens are no upper bounds.
+        """
+        if self.completions is None:
+            return None
+        setting = replace(self.setting, completions=self.completions)
+        stages = _stages(self.recipe, setting, self.selection)
+        return replace(self, setting=setting, stages=stages)
 
     @property
     def seconds(self) -> float:
@@ -80,13 +97,15 @@ def forecast(
     *,
     is_new: bool = False,
     length_share: float = 1.0,
+    completions: BaseCompletions | None = None,
     on_measured: Callable[[int, int], None] | None = None,
 ) -> Forecast:
     """Forecast a recipe for this machine, which is measured, or for stated hardware.
 
     With `is_new` earlier measurements are not used. `length_share` is the length of a completion as
-    a share of max_tokens. `on_measured` gets the number of measured models and of all models.
-    Raises an R1Error if the recipe cannot be run, or a model cannot be found.
+    a share of max_tokens; `completions` are those of the base, if measured. `on_measured` gets the
+    number of measured models and of all models. Raises an R1Error if the recipe cannot be run, or a
+    model cannot be found.
     """
     gpus = None if machine is None else hardware.stated(machine)
     models = models_of(recipe)
@@ -105,6 +124,9 @@ def forecast(
         for (name, model), result in zip(models.items(), measured, strict=True)
     }
     first = measured[0]
+    if MAIN in models and first.prompts is not None:
+        lengths, positions = sampled_lengths(recipe), first.shape.max_positions
+        refuse_long(lengths, positions, first.prompts.longest, f"one of the first {N_PROMPTS}")
     is_gpu = gpus is not None or first.device_memory is not None
     setting = ForecastSetting(recipe, n_processes, facts, length_share, is_gpu)
     target = (
@@ -116,7 +138,7 @@ def forecast(
         )
     )  # fmt: skip
     every = StageSelection()
-    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every)
+    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every, completions)
 
 
 def _stages(

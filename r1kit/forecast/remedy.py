@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from r1kit.config import Recipe, parse
+from r1kit.config import parse
 from r1kit.errors import ConfigError
 from r1kit.forecast.hardware import GPUS
 from r1kit.forecast.recipe_forecast import USABLE, Forecast
+from r1kit.stages.less_memory import RecipeChange, less_memory, setting_of
 from r1kit.stages.plan import merge_settings
-
-SMALLEST_BATCH, FEWEST_ROWS = 256, 8
-
-
-RecipeChange = dict[str, dict[str, Any]]
-"""section -> key -> value: one change"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,8 @@ def one_change(forecast: Forecast) -> Remedy | None:
 
     None if even all together do not.
     """
-    kinds = [kind for kind in _candidates(forecast.recipe) if kind]
+    n_processes = forecast.setting.n_processes if forecast.machine.is_shared else 1
+    kinds = list(filter(None, less_memory(forecast.recipe, n_processes)))
     for kind in kinds:
         for settings in kind:
             if (remedy := _tried(forecast, [settings])) is not None:
@@ -64,27 +59,6 @@ def sufficient_gpu(forecast: Forecast) -> str | None:
     return min(enough, key=lambda gpu: gpu.memory).name if enough else None
 
 
-def _candidates(recipe: Recipe) -> Iterator[list[RecipeChange]]:
-    """Yield the kinds of change in their order, each with its settings from mild to strong."""
-    tokens, rows = recipe.compute.micro_batch_tokens, recipe.sampler.max_num_seqs
-    yield [{"compute": {"micro_batch_tokens": n}} for n in _halves(tokens, SMALLEST_BATCH)]
-    if not recipe.compute.gradient_checkpointing:
-        yield [{"compute": {"gradient_checkpointing": True}}]
-    if recipe.lora is None:
-        yield [{"lora": {"r": 16}}]
-    yield [{"sampler": {"max_num_seqs": n}} for n in _halves(rows, FEWEST_ROWS)]
-    if recipe.compute.dtype == "float32":
-        yield [{"compute": {"dtype": "bfloat16"}}]
-    if recipe.compute.n_processes != 1 and recipe.compute.data_parallel_shard_degree == 1:
-        yield [{"compute": {"data_parallel_shard_degree": -1}}]
-    if recipe.compute.n_processes != 1:
-        yield [{"compute": {"n_processes": 1}}]
-
-
-def _halves(most: int, least: int) -> list[int]:
-    return [most >> n for n in range(1, 20) if most >> n >= least]
-
-
 def _tried(forecast: Forecast, changes: Sequence[RecipeChange]) -> Remedy | None:
     """Return the recipe's forecast with these changes; None if they are not allowed or no help."""
     merged = forecast.recipe.model_dump()
@@ -101,11 +75,5 @@ def _tried(forecast: Forecast, changes: Sequence[RecipeChange]) -> Remedy | None
             forecast, machine=machine, setting=replace(forecast.setting, n_processes=1)
         )
     changed = changed.with_recipe(recipe)
-    return Remedy(tuple(map(_as_set, changes)), changed) if changed.fits else None
-
-
-def _as_set(settings: RecipeChange) -> str:
-    """Write a change as `--set` takes it: `compute.micro_batch_tokens=1024`."""
-    [(section, values)] = settings.items()
-    [(key, value)] = values.items()
-    return f"{section}.{key}={str(value).lower() if isinstance(value, bool) else value}"
+    options = tuple("=".join(setting_of(change)) for change in changes)
+    return Remedy(options, changed) if changed.fits else None

@@ -17,7 +17,7 @@ from r1kit.console.formatting import duration
 from r1kit.forecast.phases import PARTS, PHASES, peak
 from r1kit.forecast.recipe_forecast import Forecast
 from r1kit.forecast.remedy import one_change, sufficient_gpu
-from r1kit.forecast.stage_forecast import StageForecast
+from r1kit.forecast.stage_parts import StageForecast
 from r1kit.runs.stage_specs import family
 
 GB = 1e9
@@ -35,6 +35,8 @@ def picture(forecast: Forecast, out: Path) -> RenderableType:
     )  # fmt: skip
     memory = f"Memory per process in GB, in {forecast.largest.name}, the largest stage"
     time = "Seconds per step; time and price of a stage, its evaluation included"
+    if forecast.completions is not None:
+        time = f"Expected {time[0].lower()}{time[1:]}"
     parts: list[RenderableType] = [
         head, Text(), totals(forecast, out), Text(), Text(memory, "bold"), _memory(forecast),
         Text(), Text(time, "bold"), _time(forecast), Text(),
@@ -53,14 +55,12 @@ def totals(forecast: Forecast, out: Path) -> Table:
         sum(getattr(stage, key) for stage in forecast.stages)
         for key in ("sampled_tokens", "trained_tokens")
     )
-    half = forecast.with_recipe(forecast.recipe, forecast.setting.length_share / 2)
     rows: list[tuple[str, Text]] = [
         ("memory", Text.assemble(
             ("fits", "green") if forecast.fits else ("does not fit", "bold red"),
             f": {needed / GB:.1f} of {machine.memory / GB:.1f} GB{processes}",
         )),
-        ("time", Text(f"{span(forecast.seconds)} at most; {span(half.seconds)} with completions "
-                      "half as long")),
+        ("time", Text(_total_time(forecast))),
         ("price", Text(f"{money(forecast.price)} {machine.currency} at most, at "
                        f"{machine.hour:g} an hour")),
         ("tokens", Text(f"{count(sampled)} sampled, {count(trained)} trained on")),
@@ -72,6 +72,15 @@ def totals(forecast: Forecast, out: Path) -> Table:
     for word, text in rows:
         table.add_row(Text(word, "dim"), text)
     return table
+
+
+def _total_time(forecast: Forecast) -> str:
+    most, expected = f"{span(forecast.seconds)} at most", forecast.expected
+    if expected is None or forecast.completions is None:
+        half = forecast.with_recipe(forecast.recipe, forecast.setting.length_share / 2)
+        return f"{most}; {span(half.seconds)} with completions half as long"
+    n = forecast.completions.mean_tokens
+    return f"{span(expected.seconds)} expected, with {n:.0f} tokens per completion; {most}"
 
 
 def advice(forecast: Forecast) -> str:
@@ -125,21 +134,26 @@ def _memory(forecast: Forecast) -> Table:
 
 
 def _time(forecast: Forecast) -> Table:
-    heads = ("steps", "sample", "learn", "publish", "s/step", "time", "price")
-    table = _table(heads)
-    for name, stages in _rows(forecast.stages):
+    shown = forecast.expected or forecast
+    most = {stage.name: short(stage.step_s) for stage in forecast.stages}
+    has_most = forecast.completions is not None
+    heads = ("steps", "sample", "learn", "publish", "s/step", *["at most"] * has_most)
+    blank = [""] * len(heads)
+    table = _table((*heads, "time", "price"))
+    for name, stages in _rows(shown.stages):
         seconds = sum(stage.seconds for stage in stages)
         price = money(seconds / 3600 * forecast.machine.hour)
         if len(stages) > 1:
-            table.add_row(f"{name} ({len(stages)} stages)", *[""] * 5, duration(seconds), price)
+            table.add_row(f"{name} ({len(stages)} stages)", *blank, duration(seconds), price)
             continue
         stage = stages[0]
         if stage.data_s:
             data_price = money(stage.data_s / 3600 * forecast.machine.hour)
-            table.add_row(f"{name}: its data", *[""] * 5, duration(stage.data_s), data_price)
+            table.add_row(f"{name}: its data", *blank, duration(stage.data_s), data_price)
             seconds -= stage.data_s
             price = money(seconds / 3600 * forecast.machine.hour)
-        table.add_row(name, *_step(stage), duration(seconds), price)
+        at_most = [most[name] if stage.n_steps else ""] * has_most
+        table.add_row(name, *_step(stage), *at_most, duration(seconds), price)
     return table
 
 
@@ -169,9 +183,14 @@ def _table(heads: Sequence[str]) -> Table:
 def assumptions(forecast: Forecast) -> list[str]:
     """Return what the numbers rest on, as sentences."""
     lines = [
-        "Time and tokens are upper bounds: completions of full length, every sample kept, every "
+        "Upper bounds of time and tokens: completions of full length, every sample kept, every "
         "group learned from."
     ]
+    if forecast.completions is not None:
+        lines.append(
+            "The expected time takes completions as long as those of the base; training may "
+            "make them longer."
+        )
     if not forecast.machine.is_measured:
         lines.append("Seconds are estimated from data sheets, within a factor of two.")
     elif forecast.machine.load > BUSY * forecast.machine.n_processes:
@@ -196,6 +215,7 @@ def as_json(forecast: Forecast, out: Path) -> dict[str, Any]:
         "memory_per_process": forecast.largest.peak,
         "memory": machine.needs(forecast.largest.peak),
         "seconds": forecast.seconds,
+        "expected": _expected_json(forecast),
         "price": forecast.price,
         "disk": forecast.disk,
         "sampled_tokens": sum(stage.sampled_tokens for stage in forecast.stages),
@@ -207,6 +227,17 @@ def as_json(forecast: Forecast, out: Path) -> dict[str, Any]:
             for stage in forecast.stages
         },
     }  # fmt: skip
+
+
+def _expected_json(forecast: Forecast) -> dict[str, Any] | None:
+    expected = forecast.expected
+    if expected is None or forecast.completions is None:
+        return None
+    return {
+        "mean_tokens": forecast.completions.mean_tokens,
+        "seconds": expected.seconds,
+        "step_s": {stage.name: stage.step_s for stage in expected.stages},
+    }
 
 
 def span(seconds: float) -> str:

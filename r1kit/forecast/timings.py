@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from r1kit.forecast.hardware import Hardware
-from r1kit.forecast.memory import Precision
+from r1kit.forecast.memory import FP32, Precision
 from r1kit.forecast.model_shape import ModelShape
 
 LEARN_EFFICIENCY = 0.35
@@ -95,7 +95,7 @@ def estimated(
     weights = shape.n_parameters * precision.weight
     launches = shape.n_layers * DECODE_OPERATIONS * LAUNCH_S
     per_row = 2 * shape.n_active / flops
-    update = OPTIMIZER_PASSES * shape.n_parameters * precision.moment / bandwidth
+    update = OPTIMIZER_PASSES * shape.n_parameters * FP32 / bandwidth
     if hardware.count > 1:
         update += 2 * shape.n_parameters * precision.gradient / hardware.link
     return Timings(

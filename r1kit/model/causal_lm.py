@@ -108,11 +108,7 @@ def open_model(
     except R1Error:
         raise
     except Exception as error:  # transformers raises anything on foreign files
-        if "trust_remote_code" in str(error):
-            raise CheckpointError(
-                f"{path} needs Python code of its own, which r1kit never runs; choose a model of "
-                "an architecture that is part of transformers."
-            ) from None
+        folder.refuse_remote_code(path, error)
         raise CheckpointError(
             f"{path} does not open as a Hugging Face language model ({first_line(error)}); "
             "name a folder with config.json and model.safetensors, a .gguf file, or a hub id."

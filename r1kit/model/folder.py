@@ -118,8 +118,18 @@ def text_config(path: str | Path) -> Any:
     except CheckpointError:
         raise
     except Exception as error:  # transformers raises anything on a foreign config
+        refuse_remote_code(path, error)
         problem = f"{path} has no config.json that can be read ({first_line(error)})."
         raise CheckpointError(problem) from None
+
+
+def refuse_remote_code(path: str | Path, error: Exception) -> None:
+    """Raise CheckpointError if transformers has refused a model because it brings Python code."""
+    if "trust_remote_code" in str(error):
+        raise CheckpointError(
+            f"{path} needs Python code of its own, which r1kit never runs; choose a model of "
+            "an architecture that is part of transformers."
+        ) from None
 
 
 def vocab_and_eos(path: str | Path, tokenizer: Any) -> tuple[int, frozenset[int]]:

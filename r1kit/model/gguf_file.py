@@ -42,8 +42,9 @@ def opening(path: Path | str) -> Iterator[tuple[str, dict[str, str]]]:
         except Exception as error:  # transformers and gguf raise anything on foreign files
             reason = first_line(error)
             raise CheckpointError(
-                f"The GGUF file {path} does not open ({reason.replace(str(link), 'it')}); name a "
-                "Hugging Face folder or hub id of the model instead."
+                f"The GGUF file {path} does not open ({reason.replace(str(link), 'it')}); "
+                "download it again if it is incomplete, or name a Hugging Face folder or hub id of "
+                "the model instead."
             ) from None
 
 

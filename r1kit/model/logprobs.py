@@ -118,9 +118,12 @@ def forward(
     **kwargs: Any,
 ) -> Any:
     """Run the model under a layout; logits [B, kept, V] are computed at the `keep` positions."""
-    takes_keep = "logits_to_keep" in inspect.signature(model.forward).parameters
+    parameters = inspect.signature(model.forward).parameters
+    takes_keep = "logits_to_keep" in parameters
     if takes_keep:
         kwargs["logits_to_keep"] = keep
+    if "cache" in parameters and "past_key_values" in kwargs:  # its name since transformers 5.24
+        kwargs["cache"] = kwargs.pop("past_key_values")
     output = model(
         input_ids=input_ids,
         position_ids=positions,

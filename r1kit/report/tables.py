@@ -21,8 +21,8 @@ from r1kit.runs.stage_specs import is_main
 
 ERROR_NOTE = "± is one standard error"
 FORECAST_NOTE = (
-    "Planned before the run, for completions of full length; measured is the median step, and the "
-    "most memory that a process has held up to then."
+    "At most: planned for completions of full length. Expected: for completions as long as the "
+    "base's. Measured is the median step, and the most memory that a process has held up to then."
 )
 
 
@@ -141,7 +141,7 @@ def forecasts(runs: Sequence[RunContents]) -> Table:
     rows = [
         row for name, forecast in run.forecast.items() if (row := _compared(run, name, forecast))
     ]
-    head = ("of", "s/step planned", "measured", "GB planned", "measured")
+    head = ("of", "s/step at most", "expected", "measured", "GB planned", "measured")
     return Table("Planned and measured", head, rows, FORECAST_NOTE)
 
 
@@ -149,10 +149,12 @@ def _compared(run: RunContents, name: str, forecast: ForecastStage) -> tuple[str
     steps = [row for row in run.metrics if row["stage"] == name and row.get("step_time")]
     if not steps:
         return None
+    expected = forecast.get("expected_step_s")
     peaks = [row["memory/peak_mb"] for row in steps if row.get("memory/peak_mb")]
     return (
         name,
         f"{forecast['step_s']:.2f}",
+        f"{expected:.2f}" if expected is not None else "",
         f"{statistics.median(row['step_time'] for row in steps):.2f}",
         f"{forecast['peak_mb'] / 1000:.2f}",
         f"{max(peaks) / 1000:.2f}" if peaks else "",

@@ -181,8 +181,11 @@ class ForecastStage(TypedDict):
     """The forecast of a stage that its metrics are compared with."""
 
     step_s: FiniteFloat
+    """the most seconds that a step can take"""
     wall_s: FiniteFloat
     peak_mb: FiniteFloat
+    expected_step_s: NotRequired[FiniteFloat]
+    """with completions as long as the base's; missing until they are measured"""
 
 
 class ForecastFile(TypedDict):

@@ -14,9 +14,15 @@ import torch
 
 from r1kit.config import Recipe
 from r1kit.errors import ComputeError
+from r1kit.stages.less_memory import less_memory, setting_of
 
-FEWEST_TOKENS, FEWEST_ROWS = 256, 8
-"""micro-batches and batches of the sampler below which less saves little"""
+LEARNER_KEYS = ("compute.micro_batch_tokens", "compute.gradient_checkpointing")
+SAMPLER_KEYS = ("sampler.max_num_seqs",)
+NEW_RUN = {
+    "compute.dtype": " (in a new run)",
+    "lora.r": " (in a new run, which trains adapters)",
+}
+"""what to add to a setting that a run cannot change while it goes on"""
 _CPU_MESSAGE = "can't allocate memory"
 """part of the message of torch's RuntimeError on a CPU"""
 _ENGINES = str(Path("r1kit") / "engines")
@@ -40,21 +46,12 @@ def explaining_out_of_memory(recipe: Recipe, stage: str, n_processes: int) -> It
 
 def smaller_settings(recipe: Recipe, n_processes: int, while_sampling: bool) -> list[str]:
     """Return settings that need less memory than those of the recipe, the mildest first."""
-    compute, rows = recipe.compute, recipe.sampler.max_num_seqs
-    learner = [
-        f"compute.micro_batch_tokens = {compute.micro_batch_tokens // 2}"
-        * (compute.micro_batch_tokens >= 2 * FEWEST_TOKENS),
-        "compute.gradient_checkpointing = true" * (not compute.gradient_checkpointing),
+    useless = LEARNER_KEYS if while_sampling else SAMPLER_KEYS
+    n = 1 if torch.cuda.is_available() else n_processes
+    mildest = [setting_of(kind[0]) for kind in less_memory(recipe, n) if kind]
+    return [
+        f"{key} = {value}{NEW_RUN.get(key, '')}" for key, value in mildest if key not in useless
     ]
-    sampler = [f"sampler.max_num_seqs = {rows // 2}" * (rows >= 2 * FEWEST_ROWS)]
-    both = [
-        "compute.data_parallel_shard_degree = -1"
-        * (n_processes > 1 and compute.data_parallel_shard_degree == 1),
-        "compute.n_processes = 1" * (n_processes > 1 and not torch.cuda.is_available()),
-    ]
-    if recipe.lora is None:
-        both.append("lora.r = 16 (a new run, which trains adapters)")
-    return list(filter(None, [*(sampler if while_sampling else learner), *both]))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

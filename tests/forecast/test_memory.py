@@ -39,8 +39,9 @@ def test_the_parts_by_hand() -> None:
     half = Precision(weight=2, master=4)
     batch = MicroBatch(tokens=70, cells=100, scored=60)
     assert memory.weights(SHAPE, half) == 2000
-    assert memory.optimizer(1000, 0, Precision()) == 8000
-    assert memory.optimizer(1000, 600, Precision()) == 4 * (2 * 400 + 600)
+    assert memory.optimizer(1000, 600, "adamw") == 8000
+    assert memory.optimizer(1000, 600, "muon") == 4 * (2 * 400 + 600)
+    assert memory.optimizer(1000, 600, "adamw8bit") == 2000  # two moments of a byte
     # Per layer 70 x 100, 30 further cells x 30 and the copied output 70 x 8; outside 70 x 20.
     assert memory.activations(SHAPE, batch, Precision()) == 4 * (2 * (7000 + 900 + 560) + 1400)
     checkpointed = 4 * (2 * 70 * 8 + 7000 + 900 + 560 + 1400)
@@ -62,7 +63,7 @@ def test_a_chunk_is_as_large_as_the_head_makes_it() -> None:
 
 def test_the_phases_hold_what_is_alive() -> None:
     model = LoadedModel(SHAPE, Precision(), program=100.0)
-    made = phases.training(model, MicroBatch(10, 10, 10), False, 2, {"KV cache": 50.0})
+    made = phases.training(model, MicroBatch(10, 10, 10), "adamw", 2, {"KV cache": 50.0})
     assert made["learn"]["gradients"] == made["update"]["gradients"] == 4000
     assert "gradients" not in made["save"]
     assert made["update"]["copies"] == 4000  # the sum over two processes
@@ -70,27 +71,27 @@ def test_the_phases_hold_what_is_alive() -> None:
     held = 100 + 50 + 4000 + 8000
     assert phases.peak(made) == ("learn", held + 4000 + 8800 + (3 * 10 + 8) * 50 * 4)
     adapted = replace(model, n_adapters=50)
-    lora = phases.training(adapted, MicroBatch(10, 10, 10), False, 1, {})
+    lora = phases.training(adapted, MicroBatch(10, 10, 10), "adamw", 1, {})
     assert (lora["learn"]["gradients"], lora["learn"]["optimizer"]) == (200, 400)
     assert lora["save"]["copies"] == 400 + 4000  # the moments, and the merged weights
-    alone = phases.training(model, MicroBatch(10, 10, 10), False, 1, {})
+    alone = phases.training(model, MicroBatch(10, 10, 10), "adamw", 1, {})
     assert alone["update"]["copies"] == 0
 
 
 def test_a_sharded_model_is_held_in_parts() -> None:
     """1,000 weights: 400 in the embedding of 8 x 50, and 300 in each of two layers."""
     model = LoadedModel(SHAPE, Precision(), program=100.0, n_shards=4)
-    made = phases.training(model, MicroBatch(10, 10, 10), False, 4, {"KV cache": 50.0})
+    made = phases.training(model, MicroBatch(10, 10, 10), "adamw", 4, {"KV cache": 50.0})
     assert made["learn"]["optimizer"] == 8000 / 4
     assert made["learn"]["weights"] == 4000 / 4 + 4 * (400 + 2 * 300)
     assert made["learn"]["gradients"] == 4000 / 4 + 4 * (400 + 300)
     assert made["update"]["gradients"] == made["update"]["weights"] == 1000
     assert made["save"]["copies"] == 2000 + 1000  # moments and weights of a process
     half = phases.training(
-        replace(model, precision=Precision(weight=2, master=4)), MicroBatch(1, 1, 1), False, 4, {}
+        replace(model, precision=Precision(weight=2, master=4)), MicroBatch(1, 1, 1), "adamw", 4, {}
     )
     assert half["learn"]["weights"] == 4000 / 4 + 2 * 1000  # gathered in bfloat16
-    adapted = phases.training(replace(model, n_adapters=50), MicroBatch(1, 1, 1), False, 4, {})
+    adapted = phases.training(replace(model, n_adapters=50), MicroBatch(1, 1, 1), "adamw", 4, {})
     assert adapted["update"]["weights"] == 1000
     assert (adapted["update"]["gradients"], adapted["update"]["optimizer"]) == (200, 400)
 

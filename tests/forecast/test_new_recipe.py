@@ -1,6 +1,7 @@
 """`r1 init`: a recipe for one's own model and questions, tried on a tiny model."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def test_the_recipe_runs_and_says_what_it_needs(
     answer = CliRunner().invoke(cli.app, command)
     assert answer.exit_code == 0, answer.output
     assert "held out" in answer.output
+    output = " ".join(answer.output.split())
+    # The model has random weights, and the dtype of its samples depends on the machine.
+    sampled = re.search(r"The base before training: \d+ of 32 completions are right; \d+", output)
+    assert sampled is not None
+    assert re.search("Probably too|About right", output) is not None
+    assert f"# {sampled[0]}" in out.read_text(encoding="utf-8")
     assert f"run {out}" in answer.output.replace("\n", "")
     recipe = load(out)
     for split in ("train", "held_out"):
@@ -58,9 +65,22 @@ def test_what_is_missing_is_one_sentence(folder: Path, questions: Path, tmp_path
         assert not out.exists()
 
 
+def test_questions_longer_than_the_context_are_refused(folder: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "long.jsonl", tmp_path / "mine.toml"
+    rows = [{"question": f"{'What is it? ' * 3000}{n}", "answer": "3"} for n in range(20)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = ["init", "--model", str(folder), "--data", str(file), "--out", str(out)]
+    for option in ("--no-sample", "--sample"):
+        answer = CliRunner().invoke(cli.app, [*command, option])
+        assert answer.exit_code != 0
+        assert "context ends at" in answer.stderr or "the model ends at" in answer.stderr
+        assert not out.exists()
+
+
 def test_a_name_is_made_of_any_model() -> None:
     assert name_of("HuggingFaceTB/SmolLM2-135M") == "smollm2-135m-zero"
     assert name_of("./모델/") == "model-zero"
+    assert name_of("models/SmolLM2-135M.Q4_1.gguf") == "smollm2-135m.q4-1-zero"
     for model in ("a/b", "x" * 500, "..", "\ud800"):
         recipe = {"name": name_of(model), "tasks": [{"name": "equation"}]}
         assert parse(tomllib.loads(f"name = {json.dumps(recipe['name'])}") | recipe, "t")
@@ -73,6 +93,7 @@ def test_the_languages_are_those_of_the_questions(folder: Path, tmp_path: Path) 
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     file.write_text(text, encoding="utf-8")
     command = ["init", "--model", str(folder), "--data", str(file), "--out", str(out)]
-    answer = CliRunner().invoke(cli.app, [*command, "--max-tokens", "16"])
+    answer = CliRunner().invoke(cli.app, [*command, "--max-tokens", "16", "--no-sample"])
     assert answer.exit_code == 0, answer.output
+    assert "The base before training" not in answer.output
     assert load(out).languages == ("ko", "en")

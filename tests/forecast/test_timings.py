@@ -10,7 +10,7 @@ from r1kit.forecast.memory import Precision
 from r1kit.forecast.timings import estimated, learn_flops, learning_seconds, sampling_seconds
 from tests.forecast.conftest import SHAPE, TIMINGS
 
-BF16 = Precision(2, 2, 2)
+BF16 = Precision(2, 2)
 
 
 def test_sampling_by_hand() -> None:

@@ -150,6 +150,8 @@ def test_code_in_a_folder_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(CheckpointError, match="needs Python code of its own, which r1kit never"):
         causal_lm.load(tmp_path, "cpu", torch.float32)
+    with pytest.raises(CheckpointError, match="needs Python code of its own, which r1kit never"):
+        folder.text_config(tmp_path)
     assert not (tmp_path / "ran").exists()
 
 

@@ -53,11 +53,13 @@ def test_what_needs_less_is_computed_from_the_recipe() -> None:
     sampling = smaller_settings(smoke("sampler.max_num_seqs=64"), 1, while_sampling=True)
     assert sampling == [
         "sampler.max_num_seqs = 32",
-        "lora.r = 16 (a new run, which trains adapters)",
+        "compute.dtype = bfloat16 (in a new run)",
+        "lora.r = 16 (in a new run, which trains adapters)",
     ]
     tight = smoke(
-        "compute.micro_batch_tokens=256", "compute.gradient_checkpointing=true", "lora.r=4"
-    )
+        "compute.micro_batch_tokens=256", "compute.gradient_checkpointing=true", "lora.r=4",
+        "compute.dtype=bfloat16",
+    )  # fmt: skip
     assert smaller_settings(tight, 1, while_sampling=False) == []
 
 
