@@ -11,19 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WireModel
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
-from r1kit.serve.schema import (
-    Body,
-    ChatMessage,
-    ChatRequest,
-    Effort,
-    JsonSchema,
-    ResponseFormat,
-    StopString,
-    Thinking,
-    TokenLimit,
-    WireModel,
-)
+from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat, Thinking
 
 
 class InputPart(WireModel):

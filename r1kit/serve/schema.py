@@ -12,50 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StringConstraints
 
-from r1kit.files.untrusted import refuse_unwritable
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WireModel
 from r1kit.serve.limits import (
     MAX_CHARS,
-    MAX_INT,
     MAX_MESSAGES,
     MAX_N,
     MAX_SCHEMA_DEPTH,
     MAX_SCHEMA_PARTS,
-    MAX_STOP_CHARS,
     MAX_STOPS,
     MAX_TOP,
 )
 from r1kit.types import Message
-
-StopString = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
-TokenLimit = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
-"""a token limit, capped to an integer that other programs can read"""
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-
-
-class WireModel(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-
-class Body(WireModel):
-    """A whole request. Values that cannot be serialized are refused before any work is done."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_writable(cls, body: Any) -> Any:
-        refuse_unwritable(body)  # not a ValueError, so pydantic passes it on with its path
-        return body
 
 
 class TextPart(WireModel):
