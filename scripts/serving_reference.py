@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import responses, schema
+from r1kit.serve import responses, schema, thinking
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -74,8 +74,10 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        module = schema if hasattr(schema, match[2]) else responses
-        return f"{match[1]}\n\n{fields(getattr(module, match[2]))}\n\n{match[3]}"
+        model = next(
+            vars(m)[match[2]] for m in (thinking, schema, responses) if match[2] in vars(m)
+        )
+        return f"{match[1]}\n\n{fields(model)}\n\n{match[3]}"
 
     pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"
     return re.sub(pattern, table, page, flags=re.DOTALL)

@@ -68,9 +68,12 @@ class ApiResponse:
         writer = self._writer
         try:
             yield writer.begin()
+            sent_at = time.monotonic()
             async for chunks in self._chunks():
                 data = b"".join(map(writer.say, chunks))
-                if data or not chunks:
+                is_silent = time.monotonic() - sent_at >= self.limits.keepalive_s
+                if data or not chunks or is_silent:
+                    sent_at = time.monotonic()
                     yield data or KEEP_ALIVE
             last = writer.end(self._usage)
             self.outcome = 200

@@ -22,6 +22,7 @@ from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import ApiError, invalid, unexpected
+from r1kit.serve.hidden_thinking import HidingWriter
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Models, ServedModel
@@ -82,9 +83,11 @@ class Routes:
         answer_tokens = None
         if self._is_launch_day:
             body, answer_tokens = deepseek_r1_profile.checked(body, by_name)
-        writer = ChoicesWriter(ChatWriter(served.thinks(body, by_name), served.decoder), body)
+        thinks = served.thinks(body, by_name) and not body.hides_thinking
+        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body)
         start = partial(served.chat, body, by_name, answer_tokens)
-        return await self._answer(start, writer, body.stream, request)
+        shown = HidingWriter(writer) if body.hides_thinking else writer
+        return await self._answer(start, shown, body.stream, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Continue a text."""
@@ -97,9 +100,9 @@ class Routes:
         served, by_name = self._models.find(body.model)
         try:
             start = partial(served.chat, body.as_chat(), by_name)
-            return await self._answer(
-                start, ResponsesWriter(body, served.decoder), body.stream, request
-            )
+            writer = ResponsesWriter(body, served.decoder)
+            shown = HidingWriter(writer) if body.hides_thinking else writer
+            return await self._answer(start, shown, body.stream, request)
         except ApiError as error:
             raise renamed(error) from None
 

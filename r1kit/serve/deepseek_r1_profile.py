@@ -14,11 +14,12 @@ from typing import Any
 
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import ChatRequest
+from r1kit.serve.thinking import ThinkingParams
 
 THINKING_TOKENS = 32_768
 ANSWER_TOKENS, MOST_ANSWER_TOKENS = 4_096, 8_192
 _NO_EFFECT = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-_UNKNOWN = ("response_format", "thinking", "reasoning_effort", "max_completion_tokens", "top_k")
+_UNKNOWN = ("response_format", "max_completion_tokens", "top_k", *ThinkingParams.model_fields)
 """fields that API did not have, if they would change the answer"""
 
 

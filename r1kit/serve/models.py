@@ -25,6 +25,7 @@ from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
+from r1kit.serve.thinking import ThinkingChoice
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, SamplingParams
 
@@ -151,10 +152,10 @@ class EngineModel:
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None
     ) -> GenerationRequest:
         """Convert a chat request for the engine. Raises ApiError."""
-        thinks = self._thinks(request, by_name)
+        thinking = self._thinking(request, by_name)
         turns, prefix = request.conversation()
         try:
-            rendered_prompt = self._renderer.continuation_prompt(turns, thinks, prefix)
+            rendered_prompt = self._renderer.continuation_prompt(turns, thinking.is_on, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -178,14 +179,11 @@ class EngineModel:
         )
         if schema is not None or answer_tokens is not None:
             generation = self._with_answer(generation, schema, answer_tokens or max_tokens)
-        budget = request.thinking.budget_tokens if request.thinking else None
-        if answer_tokens is not None:
-            budget = engine_request.sampling.max_tokens
-        return (
-            generation
-            if budget is None or not is_thinking
-            else self._with_budget(generation, budget)
-        )
+        limit = engine_request.sampling.max_tokens
+        budget = thinking.limit(limit) if answer_tokens is None else limit
+        if budget is None or not is_thinking:
+            return generation
+        return self._with_budget(generation, budget, thinking.budget_param)
 
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
@@ -211,16 +209,16 @@ class EngineModel:
         facts |= {"root": self.name, "max_model_len": self.max_positions}
         return {**facts, "capabilities": list(CAPABILITIES) if self.has_thinking else []}
 
-    def _thinks(self, request: ChatRequest, by_name: bool) -> bool:
-        thinks = request.thinks(by_name)
-        if request.thinking is not None and thinks and not self.has_thinking:
+    def _thinking(self, request: ChatRequest, by_name: bool) -> ThinkingChoice:
+        thinking = request.thinking_choice(by_name)
+        if thinking.param is not None and thinking.is_on and not self.has_thinking:
             raise ApiError(
                 400,
-                f"thinking: The chat template of {self.name} does not support thinking; leave the "
-                "field out.",
-                param="thinking",
+                f"{thinking.param}: The chat template of {self.name} does not support thinking; "
+                "leave the field out.",
+                param=thinking.param,
             )
-        return thinks
+        return thinking
 
     def _request(
         self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
@@ -279,10 +277,14 @@ class EngineModel:
             request, request=_with_sampling(request.request, thinking), answer=answer
         )
 
-    def _with_budget(self, request: GenerationRequest, budget: int) -> GenerationRequest:
+    def _with_budget(
+        self, request: GenerationRequest, budget: int, param: str | None
+    ) -> GenerationRequest:
         """Set the thinking budget, reduced if the answer would have too few tokens.
 
-        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less.
+        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less. `param` is
+        the field of the budget, None if no client asked for it: it is then left out if it is too
+        small.
         """
         limit = request.request.sampling.max_tokens
         share = max(1, limit // ANSWER_SHARE)
@@ -291,12 +293,14 @@ class EngineModel:
             - len(request.close_ids)
             - min(share, request.answer.max_tokens if request.answer else share)
         )
+        if n_available < 1 and param is None:
+            return request
         if n_available < 1:
             raise ApiError(
                 400,
-                f"thinking.budget_tokens: {limit} tokens are too few to think and to answer; "
+                f"{param}: {limit} tokens are too few to think and to answer; "
                 "raise max_tokens or shorten the prompt.",
-                param="thinking.budget_tokens",
+                param=param,
             )
         return dataclasses.replace(request, budget=min(budget, n_available))
 

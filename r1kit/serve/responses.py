@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WireModel
+from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
-from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat, Thinking
+from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
+from r1kit.serve.thinking import ThinkingParams
 
 
 class InputPart(WireModel):
@@ -59,17 +60,6 @@ class InputItem(WireModel):
     """accepted, no effect"""
 
 
-class Reasoning(WireModel):
-    """The amount of thinking."""
-
-    effort: Effort | None = None
-    """`none` turns thinking off, all others turn it on"""
-    summary: str | None = None
-    """accepted, no effect: the thinking itself is returned"""
-    generate_summary: str | None = None
-    """accepted, no effect"""
-
-
 class TextFormat(WireModel):
     """The format of the answer."""
 
@@ -94,7 +84,7 @@ class TextOptions(WireModel):
     """accepted, no effect"""
 
 
-class ResponsesRequest(Body):
+class ResponsesRequest(Body, ThinkingParams):
     """`POST /v1/responses`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -111,18 +101,14 @@ class ResponsesRequest(Body):
     """default 0.95"""
     stream: bool | None = None
     """stream the answer as named server-sent events"""
-    reasoning: Reasoning | None = None
-    """thinking on or off"""
     text: TextOptions | None = None
     """format of the answer"""
-    top_k: int | None = Field(None, ge=-1)
+    top_k: WholeNumber | None = Field(None, ge=-1)
     """same as in a chat request; not in OpenAI's API"""
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    seed: WholeNumber | None = Field(None, ge=-(2**63), lt=2**63)
     """same as in a chat request; not in OpenAI's API"""
     stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """same as in a chat request; not in OpenAI's API"""
-    thinking: Thinking | None = None
-    """same as in a chat request, with its budget; not in OpenAI's API"""
     store: Literal[False] | None = None
     """refused unless false: nothing is stored"""
     previous_response_id: None = None
@@ -137,11 +123,11 @@ class ResponsesRequest(Body):
     """accepted, no effect without tools"""
     parallel_tool_calls: bool | None = None
     """accepted, no effect without tools"""
-    max_tool_calls: int | None = None
+    max_tool_calls: WholeNumber | None = None
     """accepted, no effect without tools"""
     truncation: Literal["disabled"] | None = None
     """refused unless `disabled`: input that is too long is refused"""
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    top_logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the answer's tokens, and of this many likeliest tokens per
     position"""
     include: Annotated[list[str], Field(max_length=16)] | None = None
@@ -185,12 +171,11 @@ class ResponsesRequest(Body):
             top_k=self.top_k,
             seed=self.seed,
             stop=self.stop,
-            thinking=self.thinking,
-            reasoning_effort=self.reasoning.effort if self.reasoning else None,
             response_format=self._format(),
             logprobs=bool(self.top_logprobs) or _LOGPROBS in (self.include or []),
             top_logprobs=self.top_logprobs or None,
             stream=self.stream,
+            **{name: getattr(self, name) for name in ThinkingParams.model_fields},
         )
 
     def _format(self) -> ResponseFormat | None:
@@ -243,4 +228,4 @@ def _message(item: InputItem, path: str) -> ChatMessage:
     return ChatMessage(role=item.role, content=content)
 
 
-MODELS = (InputPart, ReasoningPart, InputItem, Reasoning, TextFormat, TextOptions, ResponsesRequest)
+MODELS = (InputPart, ReasoningPart, InputItem, TextFormat, TextOptions, ResponsesRequest)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WireModel
+from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.limits import (
     MAX_CHARS,
     MAX_MESSAGES,
@@ -25,6 +25,7 @@ from r1kit.serve.limits import (
     MAX_STOPS,
     MAX_TOP,
 )
+from r1kit.serve.thinking import Reasoning, TemplateOptions, Thinking, ThinkingParams
 from r1kit.types import Message
 
 
@@ -79,15 +80,6 @@ class StreamOptions(WireModel):
     """accepted, no effect"""
 
 
-class Thinking(WireModel):
-    """Thinking on or off; overrides `reasoning_effort` and the model's name."""
-
-    type: Literal["enabled", "disabled"]
-    """thinking before the answer, or none"""
-    budget_tokens: TokenLimit | None = None
-    """maximum number of thinking tokens; longer thinking is closed, and the answer begins"""
-
-
 class JsonSchema(WireModel):
     """A JSON schema for the answer."""
 
@@ -135,7 +127,7 @@ class CompletionParams(Body):
     """stream the answer as server-sent events, ended by `data: [DONE]`"""
     stream_options: StreamOptions | None = None
     """options of the stream; allowed only with `stream`"""
-    n: int | None = Field(None, ge=1, le=MAX_N)
+    n: WholeNumber | None = Field(None, ge=1, le=MAX_N)
     """number of completions; default 1"""
     max_tokens: TokenLimit | None = None
     """maximum number of tokens per completion, thinking included; fewer if the model's context ends
@@ -144,9 +136,9 @@ class CompletionParams(Body):
     """0 (or less than 0.0001) is greedy; default 0.6"""
     top_p: float | None = Field(None, gt=0, le=1)
     """default 0.95"""
-    top_k: int | None = Field(None, ge=-1)
+    top_k: WholeNumber | None = Field(None, ge=-1)
     """sample from the k likeliest tokens only; 0 or -1 turns this off; default 0"""
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    seed: WholeNumber | None = Field(None, ge=-(2**63), lt=2**63)
     """repeats a text, streamed or not, as far as the engine repeats texts (Seeds)"""
     stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """strings that end the text and are left out of it; in a chat they end only the answer, and
@@ -169,21 +161,17 @@ class CompletionParams(Body):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class ChatRequest(CompletionParams):
+class ChatRequest(CompletionParams, ThinkingParams):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
     max_completion_tokens: TokenLimit | None = None
     """newer name of `max_tokens`, which it overrides"""
-    thinking: Thinking | None = None
-    """thinking on or off, and its budget"""
-    reasoning_effort: Effort | None = None
-    """`none` turns thinking off, all others turn it on"""
     logprobs: bool | None = None
     """return log-probabilities of the sampled tokens, under the distribution they were sampled from
     (temperature, top_p and top_k applied)"""
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    top_logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """number of likeliest tokens returned per position, with `logprobs`; fewer if top_p or top_k
     leaves fewer"""
     response_format: ResponseFormat | None = None
@@ -215,10 +203,11 @@ class ChatRequest(CompletionParams):
         return turns, None
 
     def thinks(self, by_name: bool) -> bool:
-        """Return True if thinking is on; `by_name` is the default of the model's name."""
-        if self.thinking is not None:
-            return self.thinking.type == "enabled"
-        return by_name if self.reasoning_effort is None else self.reasoning_effort != "none"
+        """Return True if thinking is on; `by_name` is the default of the model's name.
+
+        Raises ApiError for a contradiction.
+        """
+        return self.thinking_choice(by_name).is_on
 
 
 class CompletionRequest(CompletionParams):
@@ -227,7 +216,7 @@ class CompletionRequest(CompletionParams):
     prompt: str | Annotated[list[Any], Field(min_length=1)]
     """a text, in which nothing becomes a control token; or token ids, which may be control tokens;
     or a list of one text"""
-    logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the sampled tokens, and of this many likeliest tokens per
     position"""
     echo: Literal[False] | None = None
@@ -241,8 +230,8 @@ class CompletionRequest(CompletionParams):
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
     """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
-        TextPart, ChatMessage, StreamOptions, Thinking, JsonSchema, ResponseFormat, ChatRequest,
-        CompletionRequest, *others,
+        TextPart, ChatMessage, StreamOptions, Thinking, Reasoning, TemplateOptions, JsonSchema,
+        ResponseFormat, ChatRequest, CompletionRequest, *others,
     )  # fmt: skip
     return {f.alias or name for model in models for name, f in model.model_fields.items()}
 
