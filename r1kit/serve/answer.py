@@ -67,7 +67,8 @@ class ApiResponse:
         """Yield server-sent events. An error is sent as the last event."""
         writer = self._writer
         try:
-            yield writer.begin()
+            self._usage.prompt_tokens = self.flow.n_prompt_tokens
+            yield writer.begin(self._usage)
             sent_at = time.monotonic()
             async for chunks in self._chunks():
                 data = b"".join(map(writer.say, chunks))

@@ -21,13 +21,15 @@ from r1kit.files.untrusted import UnwritableError
 from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
-from r1kit.serve.api_error import ApiError, invalid, unexpected
+from r1kit.serve.api_error import ApiError, unexpected
 from r1kit.serve.hidden_thinking import HidingWriter
+from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
 from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
+from r1kit.serve.refusals import invalid
 from r1kit.serve.request_log import RequestLogMiddleware
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
@@ -87,13 +89,13 @@ class Routes:
         writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body)
         start = partial(served.chat, body, by_name, answer_tokens)
         shown = HidingWriter(writer) if body.hides_thinking else writer
-        return await self._answer(start, shown, body.stream, request)
+        return await self._answer(start, shown, body, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Continue a text."""
         served, _ = self._models.find(body.model)
         writer = ChoicesWriter(PlainText(served.decoder), body)
-        return await self._answer(partial(served.complete, body), writer, body.stream, request)
+        return await self._answer(partial(served.complete, body), writer, body, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
         """Generate the next turn of a conversation, in OpenAI's Responses API."""
@@ -102,7 +104,7 @@ class Routes:
             start = partial(served.chat, body.as_chat(), by_name)
             writer = ResponsesWriter(body, served.decoder)
             shown = HidingWriter(writer) if body.hides_thinking else writer
-            return await self._answer(start, shown, body.stream, request)
+            return await self._answer(start, shown, body, request)
         except ApiError as error:
             raise renamed(error) from None
 
@@ -128,10 +130,22 @@ class Routes:
         self,
         start: Callable[[], Awaitable[ResponseStream]],
         writer: Writer,
-        stream: bool | None,
+        body: schema.CompletionParams | ResponsesRequest,
         request: Request,
     ) -> Response:
-        if stream:
+        response = await self._response(start, writer, bool(body.stream), request)
+        if names := fields_without_effect(body):
+            response.headers[HEADER] = ", ".join(names)
+        return response
+
+    async def _response(
+        self,
+        start: Callable[[], Awaitable[ResponseStream]],
+        writer: Writer,
+        is_stream: bool,
+        request: Request,
+    ) -> Response:
+        if is_stream:
             return EventStream(ApiResponse(await start(), writer, self._limits, self._measure))
         digest = await fingerprint(request)
         self._late.raise_kept(digest, request)
@@ -228,7 +242,7 @@ def _http_error(error: HTTPException) -> ApiError:
 _ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
     ApiError: lambda error: error,
     UnwritableError: _unwritable,
-    RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES),
+    RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES, error.body),
     HTTPException: _http_error,
     Exception: unexpected,
 }

@@ -7,7 +7,7 @@ Python client would have sent as fields, are fields.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,9 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 class WireModel(BaseModel):
     """A JSON object of a request."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """fields that are accepted and have no effect, named in a response header"""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True

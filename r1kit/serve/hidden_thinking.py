@@ -17,8 +17,8 @@ class HidingWriter:
     def __init__(self, inner: Writer) -> None:
         self._inner = inner
 
-    def begin(self) -> bytes:
-        return self._inner.begin()
+    def begin(self, usage: Usage) -> bytes:
+        return self._inner.begin(usage)
 
     def say(self, chunk: Chunk) -> bytes:
         return self._inner.say(_without_thinking(chunk))

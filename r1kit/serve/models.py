@@ -19,7 +19,7 @@ from r1kit.errors import ConfigError, GrammarError
 from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
-from r1kit.serve.api_error import ApiError, schema_refused
+from r1kit.serve.api_error import TOO_LONG, ApiError, schema_refused
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
@@ -42,7 +42,7 @@ TEMPERATURE, TOP_P = 0.6, 0.95
 """defaults, as recommended for DeepSeek-R1"""
 _MIN_TEMPERATURE = 1e-4
 """lower temperatures are greedy, since dividing by them overflows float32"""
-_MIN_TOP_P = 1e-6
+MIN_TOP_P = 1e-6
 """smaller values are 0 in float32; both keep only the likeliest token"""
 _LEGACY_MAX_TOKENS = 16
 """OpenAI's default for /v1/completions"""
@@ -227,16 +227,22 @@ class EngineModel:
         if n_available < 1:
             raise ApiError(
                 400,
-                f"{param}: The prompt has {len(ids)} tokens, and the model's context ends at "
-                f"{self.max_positions}; shorten it.",
+                f"{param}: This model's maximum context length is {self.max_positions} tokens, "
+                f"and the prompt has {len(ids)}; shorten it ({TOO_LONG}).",
                 param=param,
-                code="context_length_exceeded",
+                code=TOO_LONG,
             )
+        if (request.min_tokens or 0) > limit:
+            raise ApiError(400, "min_tokens: It is more than max_tokens.", param="min_tokens")
+        max_tokens = min(limit, n_available)
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = SamplingParams(
-            max_tokens=min(limit, n_available),
+            max_tokens=max_tokens,
+            min_tokens=max_tokens
+            if request.ignore_eos
+            else min(request.min_tokens or 0, max_tokens),
             temperature=temperature if temperature >= _MIN_TEMPERATURE else 0.0,
-            top_p=TOP_P if request.top_p is None else max(request.top_p, _MIN_TOP_P),
+            top_p=TOP_P if request.top_p is None else max(request.top_p, MIN_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
             n_top=min(n_top or 0, self._vocab_size),
         )

@@ -19,7 +19,7 @@ from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import CAPABILITIES, ServedModel
+from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
@@ -57,7 +57,8 @@ class ProxyModel:
     ) -> ResponseStream:
         check_chat(request)
         _refuse_tokens(request, self._capabilities)
-        turns, _ = request.conversation()
+        turns, continued = request.conversation()
+        turns += [continued] if continued is not None else []
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
         body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
@@ -158,10 +159,14 @@ def _sampling_params(request: CompletionParams) -> Json:
     """Return the parameters that both routes share; the upstream has defaults for unset ones."""
     return {
         "temperature": request.temperature,
-        "top_p": request.top_p,
+        "top_p": None if request.top_p is None else max(request.top_p, MIN_TOP_P),
         "top_k": request.top_k,
         "seed": request.seed,
         "stop": list(request.stops()) or None,
+        "min_tokens": request.min_tokens or None,
+        "ignore_eos": request.ignore_eos or None,
+        "frequency_penalty": request.frequency_penalty or None,
+        "presence_penalty": request.presence_penalty or None,
     }
 
 
@@ -169,7 +174,7 @@ def _refuse_tokens(request: ChatRequest, capabilities: Collection[str]) -> None:
     has_budget = request.thinking is not None and request.thinking.budget_tokens is not None
     if has_budget and "thinking_budget" not in capabilities:
         raise _unknown("thinking.budget_tokens", "has no budgets that we know of")
-    if request.messages[-1].prefix:
+    if request.messages[-1].prefix or request.continue_final_message:
         param = f"messages[{len(request.messages) - 1}].prefix"
         raise _unknown(param, "is not known to continue a text")
     if request.logprobs:

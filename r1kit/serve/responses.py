@@ -12,7 +12,8 @@ from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
+from r1kit.serve.ignored import IgnoredParams
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOP
 from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
 from r1kit.serve.thinking import ThinkingParams
 
@@ -46,7 +47,9 @@ class InputItem(WireModel):
     """`message` if not given"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
     """author of the message"""
-    content: str | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
+    content: (
+        str | Annotated[list[InputPart | ReasoningPart], Field(max_length=MAX_PARTS)] | None
+    ) = None
     """text of the message; parts are joined"""
     id: str | None = None
     """accepted, no effect"""
@@ -84,7 +87,7 @@ class TextOptions(WireModel):
     """accepted, no effect"""
 
 
-class ResponsesRequest(Body, ThinkingParams):
+class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     """`POST /v1/responses`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -97,8 +100,8 @@ class ResponsesRequest(Body, ThinkingParams):
     """maximum number of tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; default 0.6"""
-    top_p: float | None = Field(None, gt=0, le=1)
-    """default 0.95"""
+    top_p: float | None = Field(None, ge=0, le=1)
+    """0 samples the likeliest token only; default 0.95"""
     stream: bool | None = None
     """stream the answer as named server-sent events"""
     text: TextOptions | None = None
@@ -133,19 +136,7 @@ class ResponsesRequest(Body, ThinkingParams):
     include: Annotated[list[str], Field(max_length=16)] | None = None
     """`message.output_text.logprobs` returns log-probabilities of the answer's tokens; other values
     are accepted and have no effect"""
-    metadata: dict[str, Any] | None = None
-    """accepted, no effect"""
     stream_options: dict[str, Any] | None = None
-    """accepted, no effect"""
-    service_tier: str | None = None
-    """accepted, no effect"""
-    user: Annotated[str, StringConstraints(max_length=512)] | None = None
-    """accepted, no effect"""
-    safety_identifier: str | None = None
-    """accepted, no effect"""
-    prompt_cache_key: str | None = None
-    """accepted, no effect"""
-    prompt_cache_retention: str | None = None
     """accepted, no effect"""
 
     def as_chat(self) -> ChatRequest:

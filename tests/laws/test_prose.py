@@ -10,7 +10,7 @@ from tests.laws.test_names import defined
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "r1kit").rglob("*.py"))
 MAX_FRAGMENTS = 0.03
-MAX_LINES = 53_000
+MAX_LINES = 53_500
 """of Python in r1kit/, docstrings included. It had 34,100 before the seams for policies, renderers,
 evaluations, engines and extras, 35,400 with them. Real bases add data of one's own (questions,
 traces, conversations and preferences in every usual form: 2,400 lines), little memory (chunked
@@ -18,8 +18,9 @@ log-probabilities, adapters, master weights, kept checkpoints: 1,000), architect
 the forecast of a run (2,200), prompts, cards and export (1,400), bfloat16 on a CPU (300). What real
 answers look like took 2,700: a grammar of statements in three languages, units, blocks of code and
 rules of comparison. The R1 benchmarks are 5,200: the suite with its protocols, log, grading,
-statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). Clusters
-have to replace code as well as add it, or argue here for more."""
+statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). What API
+clients send took 600: every spelling of thinking, fields without effect, plain refusals, penalties.
+Clusters have to replace code as well as add it, or argue here for more."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
     r"which|where|who|whoever|whose|whether|how|when|while|why|those|all|if|until|because|and|or|"
