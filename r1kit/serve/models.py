@@ -245,9 +245,21 @@ class EngineModel:
             top_p=TOP_P if request.top_p is None else max(request.top_p, MIN_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
             n_top=min(n_top or 0, self._vocab_size),
+            **self._adjustments(request),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed
         return Request(ids, request.n or 1, sampling, seed)
+
+    def _adjustments(self, request: CompletionParams) -> Json:
+        fields = request.adjustments()
+        biases = sorted((int(token), bias) for token, bias in fields.get("logit_bias", {}).items())
+        if biases and biases[-1][0] >= self._vocab_size:
+            raise ApiError(
+                400,
+                f"logit_bias: The model has no token ids above {self._vocab_size - 1}.",
+                param="logit_bias",
+            )
+        return {**fields, "logit_bias": tuple(biases)}
 
     def _schema(self, request: ChatRequest) -> str | None:
         """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""

@@ -165,8 +165,7 @@ def _sampling_params(request: CompletionParams) -> Json:
         "stop": list(request.stops()) or None,
         "min_tokens": request.min_tokens or None,
         "ignore_eos": request.ignore_eos or None,
-        "frequency_penalty": request.frequency_penalty or None,
-        "presence_penalty": request.presence_penalty or None,
+        **request.adjustments(),
     }
 
 

@@ -18,6 +18,7 @@ from r1kit.serve.api_error import ApiError
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
+    MAX_BIASES,
     MAX_CHARS,
     MAX_MESSAGES,
     MAX_N,
@@ -28,7 +29,12 @@ from r1kit.serve.limits import (
     MAX_TOP,
 )
 from r1kit.serve.thinking import Reasoning, TemplateOptions, Thinking, ThinkingParams
-from r1kit.types import Message
+from r1kit.types import LOGIT_PARAMS, Json, Message
+
+TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+"""a token id, as a key of a JSON object"""
+Bias = Annotated[float, Field(ge=-100, le=100)]
+_NEUTRAL: Json = {"repetition_penalty": 1, "logit_bias": {}}
 
 
 class TextPart(WireModel):
@@ -186,17 +192,22 @@ class CompletionParams(Body, IgnoredParams):
     """strings that end the text and are left out of it; in a chat they end only the answer, and
     never one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    """accepted, no effect; passed on to an upstream server"""
+    """lowers the logit of a token for every time it was sampled"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)
-    """accepted, no effect; passed on to an upstream server"""
-    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
-    """refused unless empty"""
-    repetition_penalty: float | None = Field(None, ge=1, le=1)
-    """refused unless 1"""
-    min_p: float | None = Field(None, ge=0, le=0)
-    """refused unless 0"""
+    """lowers the logit of every token that was sampled"""
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    """above 1 lowers, below 1 raises the logits of tokens in the prompt or sampled; default 1"""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """leave out tokens with less than this share of the likeliest token's probability"""
+    logit_bias: Annotated[dict[TokenKey, Bias], Field(max_length=MAX_BIASES)] | None = None
+    """token id → value from -100 to 100 that is added to its logit"""
     usage: UsageOptions | None = None
     """the same as `stream_options.include_usage` (OpenRouter)"""
+
+    def adjustments(self) -> Json:
+        """Return the parameters that change logits, without those that change nothing."""
+        fields = self.model_dump(include=set(LOGIT_PARAMS), exclude_none=True)
+        return {name: value for name, value in fields.items() if value != _NEUTRAL.get(name, 0)}
 
     def stops(self) -> tuple[str, ...]:
         """Return the stop strings."""

@@ -26,7 +26,7 @@ from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, Remo
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
-from r1kit.types import Completion, FinishReason, TopLogprobs
+from r1kit.types import LOGIT_PARAMS, Completion, FinishReason, Json, SamplingParams, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -120,24 +120,28 @@ class VllmEngine(RemoteEngine):
         request, sampling = completion.state.request, completion.state.request.sampling
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
-        return guided | {
-            "model": self._model,
-            "prompt": request.prompt_ids,
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "seed": (request.seed + completion.index) % 2**63,
-            "stop": list(sampling.stop),
-            "stop_token_ids": sorted(self.eos_ids),
-            "min_tokens": sampling.min_tokens,
-            "logprobs": sampling.n_top,
-            "return_token_ids": True,
-            "return_tokens_as_token_ids": True,
-            "skip_special_tokens": False,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        return (
+            guided
+            | _adjustments(sampling)
+            | {
+                "model": self._model,
+                "prompt": request.prompt_ids,
+                "max_tokens": sampling.max_tokens,
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+                "seed": (request.seed + completion.index) % 2**63,
+                "stop": list(sampling.stop),
+                "stop_token_ids": sorted(self.eos_ids),
+                "min_tokens": sampling.min_tokens,
+                "logprobs": sampling.n_top,
+                "return_token_ids": True,
+                "return_tokens_as_token_ids": True,
+                "skip_special_tokens": False,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
+        )
 
     async def _read(self, completion: RemoteCompletion) -> None:
         """Read one stream until it ends, in the event loop's thread."""
@@ -215,3 +219,11 @@ def _refusal(status: int, body: bytes | dict[str, Any]) -> str:
         except (ValueError, TypeError):
             body = {}
     return f"vLLM refuses (HTTP {status}): {reason(body) or 'no reason given'}."
+
+
+def _adjustments(sampling: SamplingParams) -> Json:
+    """Return the parameters that change logits, without those that change nothing."""
+    if not sampling.adjusts_logits:
+        return {}
+    params = {name: getattr(sampling, name) for name in LOGIT_PARAMS}
+    return {**params, "logit_bias": {str(token): bias for token, bias in sampling.logit_bias}}
