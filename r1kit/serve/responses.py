@@ -81,6 +81,8 @@ class TextFormat(WireModel):
 class TextOptions(WireModel):
     """Options for the text of the answer."""
 
+    without_effect = frozenset({"verbosity"})
+
     format: TextFormat | None = None
     """plain text if not given"""
     verbosity: str | None = None

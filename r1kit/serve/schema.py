@@ -195,7 +195,7 @@ class CompletionParams(Body, IgnoredParams):
     """lowers the logit of a token for every time it was sampled"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     """lowers the logit of every token that was sampled"""
-    repetition_penalty: float | None = Field(None, gt=0, le=2)
+    repetition_penalty: float | None = Field(None, ge=0.1, le=10)
     """above 1 lowers, below 1 raises the logits of tokens in the prompt or sampled; default 1"""
     min_p: float | None = Field(None, ge=0, le=1)
     """leave out tokens with less than this share of the likeliest token's probability"""

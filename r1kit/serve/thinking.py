@@ -53,6 +53,8 @@ class TemplateOptions(WireModel):
 class Reasoning(WireModel):
     """The amount of thinking, in the spelling of OpenRouter and of OpenAI's responses."""
 
+    without_effect = frozenset({"summary", "generate_summary"})
+
     effort: Effort | None = None
     """as `reasoning_effort` in a chat request"""
     max_tokens: TokenLimit | None = None

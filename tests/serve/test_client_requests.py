@@ -69,6 +69,17 @@ def test_fields_without_effect_are_named(
     assert answer.headers.get("x-fields-without-effect") == header
 
 
+def test_fields_without_effect_of_a_response_are_named(server: Server) -> None:
+    fields = {
+        "text": {"verbosity": "low"},
+        "reasoning": {"summary": "auto"},
+        "safety_identifier": "a",
+    }
+    body = {"model": "tiny", "input": "hi", "max_output_tokens": 2, **fields}
+    header = server.client.post("/v1/responses", json=body).headers["x-fields-without-effect"]
+    assert header == "reasoning.summary, safety_identifier, text.verbosity"
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

@@ -204,6 +204,31 @@ def test_an_end_that_is_none_is_an_error(reply: Reply, why: str, stream: bool) -
         assert answer.status_code == (200 if stream else 502)
 
 
+def test_parameters_that_the_server_behind_may_know_reach_it() -> None:
+    fields: dict[str, Any] = {
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "repetition_penalty": 1.2,
+        "min_p": 0.1,
+        "logit_bias": {"5": 2.0},
+        "min_tokens": 3,
+        "ignore_eos": True,
+    }
+    neutral: dict[str, Any] = dict.fromkeys(fields, 0) | {
+        "repetition_penalty": 1,
+        "logit_bias": {},
+    }
+    neutral["ignore_eos"] = False
+    with (
+        scripted([streamed({"content": "5"})], ("tiny",)) as behind,
+        running(open_front(behind.url, None, LIMITS)) as front,
+    ):
+        for sent, expected in ((fields, fields), (neutral, {})):
+            assert front.ask(**sent).status_code == 200
+            body = behind.requests[-1]
+            assert {name: body[name] for name in fields if name in body} == expected
+
+
 def test_a_refusal_is_an_answer() -> None:
     with before(streamed({"content": None, "refusal": "I may not."})) as front:
         assert front.ask().json()["choices"][0]["message"]["content"] == "I may not."
