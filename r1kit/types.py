@@ -57,6 +57,12 @@ class Problem:
         }
 
 
+LOGIT_PARAMS = (
+    "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "logit_bias",
+)  # fmt: skip
+"""the sampling parameters that change logits before they are sampled from"""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """Sampling parameters. `temperature=0` is greedy; `top_k=0` and `top_p=1` do not truncate."""
@@ -72,6 +78,22 @@ class SamplingParams:
     """number of most likely tokens to return at every position"""
     min_tokens: int = 0
     """tokens before which no EOS token is sampled, unless `json_schema` allows no other token"""
+    frequency_penalty: float = 0.0
+    """subtracted from the logit of a token for every time it was sampled"""
+    presence_penalty: float = 0.0
+    """subtracted once from the logit of every token that was sampled"""
+    repetition_penalty: float = 1.0
+    """divides positive logits of tokens in the prompt or sampled, and multiplies negative ones"""
+    min_p: float = 0.0
+    """probability below which no token is sampled, as a share of the likeliest token's"""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(token, value added to its logit)"""
+
+    @property
+    def adjusts_logits(self) -> bool:
+        """True if logits are changed before they are sampled from."""
+        penalties = self.frequency_penalty or self.presence_penalty or self.min_p
+        return bool(penalties or self.logit_bias) or self.repetition_penalty != 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,10 @@ def section(model: type[BaseModel], at: list[str]) -> str:
 
 @cache
 def meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Map each field of a model to the docstring under it, or to its parent's if it has none."""
-    [parent] = model.__bases__
-    fields = dict(meanings(parent)) if parent is not BaseModel else {}
+    """Map each field of a model to the docstring under it, or to its parents' if it has none."""
+    fields: dict[str, str] = {}
+    for parent in model.__bases__:
+        fields |= meanings(parent) if parent is not BaseModel else {}
     [definition] = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
     for node, after in pairwise(definition.body):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import responses, schema
+from r1kit.serve import ignored, responses, schema, thinking
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -34,7 +34,8 @@ KINDS = {"string": "text", "object": "object", "null": "null", "boolean": "true 
 
 
 def fields(model: type[BaseModel]) -> str:
-    """Return a table with a row per field."""
+    """Return a table with a row per field; fields without effect have a table of their own."""
+    elsewhere = set() if model is ignored.IgnoredParams else set(ignored.IgnoredParams.model_fields)
     told = model.model_json_schema()
     required = set(told.get("required", ()))
     names = {field.alias or name: name for name, field in model.model_fields.items()}
@@ -42,6 +43,7 @@ def fields(model: type[BaseModel]) -> str:
     rows = [
         [f"`{name}`" + " (required)" * (name in required), allowed(of), meanings[names[name]]]
         for name, of in told["properties"].items()
+        if name not in elsewhere
     ]
     lines: str = RECIPE["table"](["field", "allowed", "meaning"], rows)
     return lines
@@ -74,8 +76,10 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        module = schema if hasattr(schema, match[2]) else responses
-        return f"{match[1]}\n\n{fields(getattr(module, match[2]))}\n\n{match[3]}"
+        model = next(
+            vars(m)[match[2]] for m in (thinking, ignored, schema, responses) if match[2] in vars(m)
+        )
+        return f"{match[1]}\n\n{fields(model)}\n\n{match[3]}"
 
     pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"
     return re.sub(pattern, table, page, flags=re.DOTALL)

@@ -94,7 +94,8 @@ def begin(
     request, prompt = ask.request, ask.rendered_prompt
     if prompt is not None and prompt.part != "thinking" and not prompt.has_text:
         # The answer may not be empty, as after thinking.
-        sampling = dataclasses.replace(request.sampling, min_tokens=1)
+        min_tokens = max(1, request.sampling.min_tokens)
+        sampling = dataclasses.replace(request.sampling, min_tokens=min_tokens)
         request = dataclasses.replace(request, sampling=sampling)
     state = engine.submit(request)
     text = Detokenizer(tokenizer, engine.eos_ids)
@@ -315,7 +316,8 @@ class CompletionStream:
         n_left = request.sampling.max_tokens - len(used)
         sampling = self._ask.answer or request.sampling
         max_tokens = min(sampling.max_tokens, n_left)
-        sampling = dataclasses.replace(sampling, max_tokens=max_tokens, min_tokens=1)
+        min_tokens = min(max(1, sampling.min_tokens - len(used)), max_tokens)
+        sampling = dataclasses.replace(sampling, max_tokens=max_tokens, min_tokens=min_tokens)
         # Odd constants: the second part must not reuse random numbers of the first or of a sibling.
         seed = (request.seed * 6364136223846793005 + 2 * self._index + 1) % 2**63
         return Request([*request.prompt_ids, *used], 1, sampling, seed)

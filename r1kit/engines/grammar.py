@@ -139,5 +139,8 @@ def restrict(grammars: Mapping[int, GrammarState], logits: Tensor) -> dict[int, 
 
 
 def _message(error: str) -> str:
-    line = next((line for line in error.splitlines() if line.strip()), "it cannot be compiled")
+    """Return the reason; that of a pattern stands in the last line, after the pattern itself."""
+    lines = [line for line in error.splitlines() if line.strip()] or ["it cannot be compiled"]
+    reasons = [line for line in lines if line.strip().startswith("error: ")]
+    line = f"a pattern cannot be followed: {reasons[0].strip()[7:]}" if reasons else lines[0]
     return line.strip()[:_MAX_ERROR].rstrip(".")

@@ -23,7 +23,7 @@ from r1kit.errors import CurationError, EngineError, RunError
 from r1kit.files.atomic import replace_lines
 from r1kit.renderers.thinking import parse
 from r1kit.rollouts.rollouts_file import RolloutsFile, RolloutsRecord, rollouts_path
-from r1kit.types import Group, ParsedCompletion, Problem, SamplingParams
+from r1kit.types import LOGIT_PARAMS, Group, ParsedCompletion, Problem, SamplingParams
 
 if TYPE_CHECKING:
     from r1kit.model.ranks import Ranks
@@ -133,7 +133,10 @@ def _settings(
     digest = hashlib.sha256()
     for pair in problems:
         digest.update(f"{pair!r}\n".encode("utf-8", "backslashreplace"))
-    return {**asdict(origin), "n": n, "sampling": asdict(sampling), "problems": digest.hexdigest()}
+    params = asdict(sampling)
+    if not sampling.adjusts_logits:  # files from before there were such parameters stay valid
+        params = {name: value for name, value in params.items() if name not in LOGIT_PARAMS}
+    return {**asdict(origin), "n": n, "sampling": params, "problems": digest.hexdigest()}
 
 
 def _sample_chunk(

@@ -67,10 +67,14 @@ class ApiResponse:
         """Yield server-sent events. An error is sent as the last event."""
         writer = self._writer
         try:
-            yield writer.begin()
+            self._usage.prompt_tokens = self.flow.n_prompt_tokens
+            yield writer.begin(self._usage)
+            sent_at = time.monotonic()
             async for chunks in self._chunks():
                 data = b"".join(map(writer.say, chunks))
-                if data or not chunks:
+                is_silent = time.monotonic() - sent_at >= self.limits.keepalive_s
+                if data or not chunks or is_silent:
+                    sent_at = time.monotonic()
                     yield data or KEEP_ALIVE
             last = writer.end(self._usage)
             self.outcome = 200

@@ -21,12 +21,15 @@ from r1kit.files.untrusted import UnwritableError
 from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
-from r1kit.serve.api_error import ApiError, invalid, unexpected
+from r1kit.serve.api_error import ApiError, unexpected
+from r1kit.serve.hidden_thinking import HidingWriter
+from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
 from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
+from r1kit.serve.refusals import invalid
 from r1kit.serve.request_log import RequestLogMiddleware
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
@@ -82,24 +85,26 @@ class Routes:
         answer_tokens = None
         if self._is_launch_day:
             body, answer_tokens = deepseek_r1_profile.checked(body, by_name)
-        writer = ChoicesWriter(ChatWriter(served.thinks(body, by_name), served.decoder), body)
+        thinks = served.thinks(body, by_name) and not body.hides_thinking
+        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body)
         start = partial(served.chat, body, by_name, answer_tokens)
-        return await self._answer(start, writer, body.stream, request)
+        shown = HidingWriter(writer) if body.hides_thinking else writer
+        return await self._answer(start, shown, body, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Continue a text."""
         served, _ = self._models.find(body.model)
         writer = ChoicesWriter(PlainText(served.decoder), body)
-        return await self._answer(partial(served.complete, body), writer, body.stream, request)
+        return await self._answer(partial(served.complete, body), writer, body, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
         """Generate the next turn of a conversation, in OpenAI's Responses API."""
         served, by_name = self._models.find(body.model)
         try:
             start = partial(served.chat, body.as_chat(), by_name)
-            return await self._answer(
-                start, ResponsesWriter(body, served.decoder), body.stream, request
-            )
+            writer = ResponsesWriter(body, served.decoder)
+            shown = HidingWriter(writer) if body.hides_thinking else writer
+            return await self._answer(start, shown, body, request)
         except ApiError as error:
             raise renamed(error) from None
 
@@ -125,10 +130,22 @@ class Routes:
         self,
         start: Callable[[], Awaitable[ResponseStream]],
         writer: Writer,
-        stream: bool | None,
+        body: schema.CompletionParams | ResponsesRequest,
         request: Request,
     ) -> Response:
-        if stream:
+        response = await self._response(start, writer, bool(body.stream), request)
+        if names := fields_without_effect(body):
+            response.headers[HEADER] = ", ".join(names)
+        return response
+
+    async def _response(
+        self,
+        start: Callable[[], Awaitable[ResponseStream]],
+        writer: Writer,
+        is_stream: bool,
+        request: Request,
+    ) -> Response:
+        if is_stream:
             return EventStream(ApiResponse(await start(), writer, self._limits, self._measure))
         digest = await fingerprint(request)
         self._late.raise_kept(digest, request)
@@ -225,7 +242,7 @@ def _http_error(error: HTTPException) -> ApiError:
 _ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
     ApiError: lambda error: error,
     UnwritableError: _unwritable,
-    RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES),
+    RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES, error.body),
     HTTPException: _http_error,
     Exception: unexpected,
 }

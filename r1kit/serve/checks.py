@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from r1kit.serve.api_error import ApiError
-from r1kit.serve.limits import (
-    MAX_CHARS,
-)
+from r1kit.serve.api_error import TOO_LONG, ApiError
+from r1kit.serve.limits import MAX_CHARS
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 
 
@@ -22,16 +20,13 @@ def check_chat(request: ChatRequest) -> None:
         if message.prefix and not (is_last and message.role == "assistant"):
             raise ApiError(400, f"{at}.prefix: Only the last message can be a prefix, and only "
                           "the assistant's.", param=f"{at}.prefix")  # fmt: skip
-    if request.messages[-1].role == "assistant" and not request.messages[-1].prefix:
-        last = f"messages[{len(request.messages) - 1}]"
-        raise ApiError(400, f"{last}: The last message is the assistant's; add a user message, or "
-                      'set "prefix": true to continue it.', param=last)  # fmt: skip
+    _check_continuation(request)
     if request.top_logprobs is not None and not request.logprobs:
         raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
     form = request.response_format
-    if form is not None and form.schema_to_follow() and request.messages[-1].prefix:
-        raise ApiError(400, "response_format: It cannot be combined with a prefix; leave one "
-                      "of them out.",
+    if form is not None and form.schema_to_follow() and request.messages[-1].role == "assistant":
+        raise ApiError(400, "response_format: It cannot be combined with a continued message; end "
+                      "with a user message, or leave it out.",
                       param="response_format")  # fmt: skip
     _check_size(sum(_sizes(request)), "messages")
     _check_stream(request)
@@ -52,6 +47,22 @@ def check_completion(request: CompletionRequest) -> str | list[int]:
     return list(prompt)
 
 
+def _check_continuation(request: ChatRequest) -> None:
+    """Refuse what would begin a turn after the assistant's, or after nobody's."""
+    last = request.messages[-1]
+    param = f"messages[{len(request.messages) - 1}]"
+    if last.role == "assistant":
+        if last.prefix is False or request.continue_final_message is False:
+            raise ApiError(400, f"{param}: The last message is the assistant's; add a user "
+                          "message, or let it be continued.", param=param)  # fmt: skip
+    elif request.continue_final_message:
+        raise ApiError(400, "continue_final_message: The last message is not the assistant's; "
+                      "leave it out.", param="continue_final_message")  # fmt: skip
+    elif request.add_generation_prompt is False:
+        raise ApiError(400, "add_generation_prompt: The answer is always a turn of its own; leave "
+                      "it out.", param="add_generation_prompt")  # fmt: skip
+
+
 def _sizes(request: ChatRequest) -> Iterator[int]:
     for message in request.messages:
         yield len(message.text())
@@ -60,8 +71,9 @@ def _sizes(request: ChatRequest) -> Iterator[int]:
 
 def _check_size(size: int, param: str) -> None:
     if size > MAX_CHARS:
-        raise ApiError(400, f"{param}: {size} characters are more than the limit of "
-                      f"{MAX_CHARS}.", param=param, code="context_length_exceeded")  # fmt: skip
+        raise ApiError(400, f"{param}: The prompt is too long: it has {size} characters, and "
+                      f"{MAX_CHARS} are allowed ({TOO_LONG}).", param=param,
+                      code=TOO_LONG)  # fmt: skip
 
 
 def _check_stream(request: CompletionParams) -> None:

@@ -14,11 +14,16 @@ from typing import Any
 
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import ChatRequest
+from r1kit.serve.thinking import ThinkingParams
 
 THINKING_TOKENS = 32_768
 ANSWER_TOKENS, MOST_ANSWER_TOKENS = 4_096, 8_192
 _NO_EFFECT = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-_UNKNOWN = ("response_format", "thinking", "reasoning_effort", "max_completion_tokens", "top_k")
+_UNKNOWN = (
+    "response_format", "max_completion_tokens", "top_k", "min_tokens", "ignore_eos", "min_p",
+    "repetition_penalty", "logit_bias",
+    *ThinkingParams.model_fields,
+)  # fmt: skip
 """fields that API did not have, if they would change the answer"""
 
 
@@ -34,6 +39,8 @@ def checked(request: ChatRequest, thinks: bool) -> tuple[ChatRequest, int]:
                 f"messages[{index}].reasoning_content: The thinking of a past answer must not be "
                 "sent back; leave it out."
             )
+    if request.messages[-1].role == "assistant" and not request.messages[-1].prefix:
+        raise _refused("The last message of deepseek-reasoner must be a user message")
     for field in _UNKNOWN:
         if getattr(request, field) is not None:
             raise _refused(f"{field}: It came later than this API profile; leave it out.")

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_MESSAGES = 512
+MAX_BIASES = 1_024
+"""tokens with a logit bias"""
+MAX_PARTS = 1_024
+"""parts of one message"""
 MAX_CHARS = 400_000
 """characters of a prompt, all messages together"""
 MAX_N = 8

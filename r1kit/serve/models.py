@@ -19,12 +19,13 @@ from r1kit.errors import ConfigError, GrammarError
 from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
-from r1kit.serve.api_error import ApiError, schema_refused
+from r1kit.serve.api_error import TOO_LONG, ApiError, schema_refused
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
+from r1kit.serve.thinking import ThinkingChoice
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, SamplingParams
 
@@ -41,7 +42,7 @@ TEMPERATURE, TOP_P = 0.6, 0.95
 """defaults, as recommended for DeepSeek-R1"""
 _MIN_TEMPERATURE = 1e-4
 """lower temperatures are greedy, since dividing by them overflows float32"""
-_MIN_TOP_P = 1e-6
+MIN_TOP_P = 1e-6
 """smaller values are 0 in float32; both keep only the likeliest token"""
 _LEGACY_MAX_TOKENS = 16
 """OpenAI's default for /v1/completions"""
@@ -151,10 +152,10 @@ class EngineModel:
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None
     ) -> GenerationRequest:
         """Convert a chat request for the engine. Raises ApiError."""
-        thinks = self._thinks(request, by_name)
+        thinking = self._thinking(request, by_name)
         turns, prefix = request.conversation()
         try:
-            rendered_prompt = self._renderer.continuation_prompt(turns, thinks, prefix)
+            rendered_prompt = self._renderer.continuation_prompt(turns, thinking.is_on, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -178,14 +179,11 @@ class EngineModel:
         )
         if schema is not None or answer_tokens is not None:
             generation = self._with_answer(generation, schema, answer_tokens or max_tokens)
-        budget = request.thinking.budget_tokens if request.thinking else None
-        if answer_tokens is not None:
-            budget = engine_request.sampling.max_tokens
-        return (
-            generation
-            if budget is None or not is_thinking
-            else self._with_budget(generation, budget)
-        )
+        limit = engine_request.sampling.max_tokens
+        budget = thinking.limit(limit) if answer_tokens is None else limit
+        if budget is None or not is_thinking:
+            return generation
+        return self._with_budget(generation, budget, thinking.budget_param)
 
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
         """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
@@ -211,16 +209,16 @@ class EngineModel:
         facts |= {"root": self.name, "max_model_len": self.max_positions}
         return {**facts, "capabilities": list(CAPABILITIES) if self.has_thinking else []}
 
-    def _thinks(self, request: ChatRequest, by_name: bool) -> bool:
-        thinks = request.thinks(by_name)
-        if request.thinking is not None and thinks and not self.has_thinking:
+    def _thinking(self, request: ChatRequest, by_name: bool) -> ThinkingChoice:
+        thinking = request.thinking_choice(by_name)
+        if thinking.param is not None and thinking.is_on and not self.has_thinking:
             raise ApiError(
                 400,
-                f"thinking: The chat template of {self.name} does not support thinking; leave the "
-                "field out.",
-                param="thinking",
+                f"{thinking.param}: The chat template of {self.name} does not support thinking; "
+                "leave the field out.",
+                param=thinking.param,
             )
-        return thinks
+        return thinking
 
     def _request(
         self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
@@ -229,21 +227,39 @@ class EngineModel:
         if n_available < 1:
             raise ApiError(
                 400,
-                f"{param}: The prompt has {len(ids)} tokens, and the model's context ends at "
-                f"{self.max_positions}; shorten it.",
+                f"{param}: This model's maximum context length is {self.max_positions} tokens, "
+                f"and the prompt has {len(ids)}; shorten it ({TOO_LONG}).",
                 param=param,
-                code="context_length_exceeded",
+                code=TOO_LONG,
             )
+        if (request.min_tokens or 0) > limit:
+            raise ApiError(400, "min_tokens: It is more than max_tokens.", param="min_tokens")
+        max_tokens = min(limit, n_available)
         temperature = TEMPERATURE if request.temperature is None else request.temperature
         sampling = SamplingParams(
-            max_tokens=min(limit, n_available),
+            max_tokens=max_tokens,
+            min_tokens=max_tokens
+            if request.ignore_eos
+            else min(request.min_tokens or 0, max_tokens),
             temperature=temperature if temperature >= _MIN_TEMPERATURE else 0.0,
-            top_p=TOP_P if request.top_p is None else max(request.top_p, _MIN_TOP_P),
+            top_p=TOP_P if request.top_p is None else max(request.top_p, MIN_TOP_P),
             top_k=min(max(request.top_k or 0, 0), self._vocab_size),
             n_top=min(n_top or 0, self._vocab_size),
+            **self._adjustments(request),
         )
         seed = secrets.randbits(63) if request.seed is None else request.seed
         return Request(ids, request.n or 1, sampling, seed)
+
+    def _adjustments(self, request: CompletionParams) -> Json:
+        fields = request.adjustments()
+        biases = sorted((int(token), bias) for token, bias in fields.get("logit_bias", {}).items())
+        if biases and biases[-1][0] >= self._vocab_size:
+            raise ApiError(
+                400,
+                f"logit_bias: The model has no token ids above {self._vocab_size - 1}.",
+                param="logit_bias",
+            )
+        return {**fields, "logit_bias": tuple(biases)}
 
     def _schema(self, request: ChatRequest) -> str | None:
         """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""
@@ -279,10 +295,14 @@ class EngineModel:
             request, request=_with_sampling(request.request, thinking), answer=answer
         )
 
-    def _with_budget(self, request: GenerationRequest, budget: int) -> GenerationRequest:
+    def _with_budget(
+        self, request: GenerationRequest, budget: int, param: str | None
+    ) -> GenerationRequest:
         """Set the thinking budget, reduced if the answer would have too few tokens.
 
-        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less.
+        The answer keeps 1/ANSWER_SHARE of max_tokens, or its own limit if that is less. `param` is
+        the field of the budget, None if no client asked for it: it is then left out if it is too
+        small.
         """
         limit = request.request.sampling.max_tokens
         share = max(1, limit // ANSWER_SHARE)
@@ -291,12 +311,14 @@ class EngineModel:
             - len(request.close_ids)
             - min(share, request.answer.max_tokens if request.answer else share)
         )
+        if n_available < 1 and param is None:
+            return request
         if n_available < 1:
             raise ApiError(
                 400,
-                f"thinking.budget_tokens: {limit} tokens are too few to think and to answer; "
+                f"{param}: {limit} tokens are too few to think and to answer; "
                 "raise max_tokens or shorten the prompt.",
-                param="thinking.budget_tokens",
+                param=param,
             )
         return dataclasses.replace(request, budget=min(budget, n_available))
 

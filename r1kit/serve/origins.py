@@ -22,7 +22,7 @@ _ANYBODY = ("null", "https://anybody.example")
 """origins that stand for any web page; each can have the first one, that of a sandboxed frame"""
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _WORDS = re.compile(r"[A-Za-z0-9_, -]{1,2000}")
-_EXPOSED = "Retry-After, X-Request-Id, X-Should-Retry"
+_EXPOSED = "Retry-After, X-Fields-Without-Effect, X-Request-Id, X-Should-Retry"
 _KNOWN_FOR_S = 600
 
 

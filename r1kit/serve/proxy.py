@@ -1,14 +1,15 @@
 """`r1 serve --engine URL`: a proxy for any OpenAI-compatible server that normalises its thinking.
 
 Only the upstream server has the tokenizer, so conversations are passed on as messages. Thinking in
-a separate field, in typed content parts or in tags becomes `reasoning_content`. Features that need
-tokens are refused: a thinking budget, `prefix`, log-probabilities, prompts of token ids.
+a separate field, in typed content parts or in tags becomes `reasoning_content`. Thinking
+is turned on, off and limited as far as the server can do it (thinking.py). Features that need
+tokens are refused: `prefix`, log-probabilities, prompts of token ids.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import httpx
 
@@ -18,7 +19,7 @@ from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError, busy
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import ServedModel
+from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
@@ -55,9 +56,9 @@ class ProxyModel:
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
     ) -> ResponseStream:
         check_chat(request)
-        _refuse_tokens(request)
-        thinks = request.thinks(by_name)
-        turns, _ = request.conversation()
+        _refuse_tokens(request, self._capabilities)
+        turns, continued = request.conversation()
+        turns += [continued] if continued is not None else []
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
         body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
@@ -65,10 +66,7 @@ class ProxyModel:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
             )
-        if request.reasoning_effort is not None and request.thinking is None:
-            body["reasoning_effort"] = request.reasoning_effort
-        elif not thinks:  # sent only then (DeepSeek's field): other servers may not know it
-            body["thinking"] = {"type": "disabled"}
+        body |= self._thinking(request, by_name)
         form: ResponseForm = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
@@ -92,6 +90,21 @@ class ProxyModel:
         for relay in list(self.stats.live):
             relay.fail(ApiError(503, "The server is shutting down."))
         await self._client.aclose()
+
+    def _thinking(self, request: ChatRequest, by_name: bool) -> Json:
+        """Return the fields about thinking: in one spelling to a server that is known to read it.
+
+        Any other server gets what the client wrote, and DeepSeek's field if only the model's name
+        turned thinking off.
+        """
+        choice, fields = request.thinking_choice(by_name), request.thinking_fields()
+        if "thinking" in self._capabilities and fields:
+            thinking = {"type": "enabled" if choice.is_on else "disabled"}
+            budget = {} if choice.budget is None else {"budget_tokens": choice.budget}
+            return {"thinking": thinking | budget, "reasoning_effort": choice.effort}
+        if not choice.is_on and choice.param is None and choice.effort is None:
+            fields["thinking"] = {"type": "disabled"}
+        return fields
 
     async def _begin(self, path: str, body: Json, n: int, form: ResponseForm) -> ResponseStream:
         limits, live = self._limits, self.stats.live
@@ -136,30 +149,31 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 
 
 def _capabilities(model: Json) -> list[str]:
-    """Return `thinking` if the server declares that it can be toggled; budgets are unsupported."""
+    """Return the capabilities for thinking that the server declares."""
     lists = [model.get("capabilities"), model.get("supported_parameters")]
-    return (
-        ["thinking"]
-        if any(isinstance(names, list) and "thinking" in names for names in lists)
-        else []
-    )
+    declared = [name for names in lists if isinstance(names, list) for name in names]
+    return [name for name in CAPABILITIES if name in declared]
 
 
 def _sampling_params(request: CompletionParams) -> Json:
     """Return the parameters that both routes share; the upstream has defaults for unset ones."""
     return {
         "temperature": request.temperature,
-        "top_p": request.top_p,
+        "top_p": None if request.top_p is None else max(request.top_p, MIN_TOP_P),
         "top_k": request.top_k,
         "seed": request.seed,
         "stop": list(request.stops()) or None,
+        "min_tokens": request.min_tokens or None,
+        "ignore_eos": request.ignore_eos or None,
+        **request.adjustments(),
     }
 
 
-def _refuse_tokens(request: ChatRequest) -> None:
-    if request.thinking is not None and request.thinking.budget_tokens is not None:
+def _refuse_tokens(request: ChatRequest, capabilities: Collection[str]) -> None:
+    has_budget = request.thinking is not None and request.thinking.budget_tokens is not None
+    if has_budget and "thinking_budget" not in capabilities:
         raise _unknown("thinking.budget_tokens", "has no budgets that we know of")
-    if request.messages[-1].prefix:
+    if request.messages[-1].prefix or request.continue_final_message:
         param = f"messages[{len(request.messages) - 1}].prefix"
         raise _unknown(param, "is not known to continue a text")
     if request.logprobs:

@@ -251,7 +251,13 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     if status in _FORWARDED_STATUSES:
         error = body.get("error", body) if isinstance(body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
-        return ApiError(status, f"{message}.", param=param if isinstance(param, str) else None)
+        code = error.get("code") if isinstance(error, dict) else None
+        return ApiError(
+            status,
+            f"{message}.",
+            param=param if isinstance(param, str) else None,
+            code=code if isinstance(code, str) else None,
+        )
     if status == 429:
         wait = reply.headers.get("Retry-After", "")
         wait = wait if wait.isascii() and wait.isdigit() else "2"

@@ -11,19 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_STOPS, MAX_TOP
-from r1kit.serve.schema import (
-    Body,
-    ChatMessage,
-    ChatRequest,
-    Effort,
-    JsonSchema,
-    ResponseFormat,
-    StopString,
-    Thinking,
-    TokenLimit,
-    WireModel,
-)
+from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
+from r1kit.serve.ignored import IgnoredParams
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOP
+from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
+from r1kit.serve.thinking import ThinkingParams
 
 
 class InputPart(WireModel):
@@ -55,7 +47,9 @@ class InputItem(WireModel):
     """`message` if not given"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
     """author of the message"""
-    content: str | Annotated[list[InputPart | ReasoningPart], Field(max_length=64)] | None = None
+    content: (
+        str | Annotated[list[InputPart | ReasoningPart], Field(max_length=MAX_PARTS)] | None
+    ) = None
     """text of the message; parts are joined"""
     id: str | None = None
     """accepted, no effect"""
@@ -66,17 +60,6 @@ class InputItem(WireModel):
     summary: list[Any] | None = None
     """accepted, no effect"""
     encrypted_content: str | None = None
-    """accepted, no effect"""
-
-
-class Reasoning(WireModel):
-    """The amount of thinking."""
-
-    effort: Effort | None = None
-    """`none` turns thinking off, all others turn it on"""
-    summary: str | None = None
-    """accepted, no effect: the thinking itself is returned"""
-    generate_summary: str | None = None
     """accepted, no effect"""
 
 
@@ -98,13 +81,15 @@ class TextFormat(WireModel):
 class TextOptions(WireModel):
     """Options for the text of the answer."""
 
+    without_effect = frozenset({"verbosity"})
+
     format: TextFormat | None = None
     """plain text if not given"""
     verbosity: str | None = None
     """accepted, no effect"""
 
 
-class ResponsesRequest(Body):
+class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     """`POST /v1/responses`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -117,22 +102,18 @@ class ResponsesRequest(Body):
     """maximum number of tokens of the answer, thinking included"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 is greedy; default 0.6"""
-    top_p: float | None = Field(None, gt=0, le=1)
-    """default 0.95"""
+    top_p: float | None = Field(None, ge=0, le=1)
+    """0 samples the likeliest token only; default 0.95"""
     stream: bool | None = None
     """stream the answer as named server-sent events"""
-    reasoning: Reasoning | None = None
-    """thinking on or off"""
     text: TextOptions | None = None
     """format of the answer"""
-    top_k: int | None = Field(None, ge=-1)
+    top_k: WholeNumber | None = Field(None, ge=-1)
     """same as in a chat request; not in OpenAI's API"""
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    seed: WholeNumber | None = Field(None, ge=-(2**63), lt=2**63)
     """same as in a chat request; not in OpenAI's API"""
     stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """same as in a chat request; not in OpenAI's API"""
-    thinking: Thinking | None = None
-    """same as in a chat request, with its budget; not in OpenAI's API"""
     store: Literal[False] | None = None
     """refused unless false: nothing is stored"""
     previous_response_id: None = None
@@ -147,29 +128,17 @@ class ResponsesRequest(Body):
     """accepted, no effect without tools"""
     parallel_tool_calls: bool | None = None
     """accepted, no effect without tools"""
-    max_tool_calls: int | None = None
+    max_tool_calls: WholeNumber | None = None
     """accepted, no effect without tools"""
     truncation: Literal["disabled"] | None = None
     """refused unless `disabled`: input that is too long is refused"""
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    top_logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the answer's tokens, and of this many likeliest tokens per
     position"""
     include: Annotated[list[str], Field(max_length=16)] | None = None
     """`message.output_text.logprobs` returns log-probabilities of the answer's tokens; other values
     are accepted and have no effect"""
-    metadata: dict[str, Any] | None = None
-    """accepted, no effect"""
     stream_options: dict[str, Any] | None = None
-    """accepted, no effect"""
-    service_tier: str | None = None
-    """accepted, no effect"""
-    user: Annotated[str, StringConstraints(max_length=512)] | None = None
-    """accepted, no effect"""
-    safety_identifier: str | None = None
-    """accepted, no effect"""
-    prompt_cache_key: str | None = None
-    """accepted, no effect"""
-    prompt_cache_retention: str | None = None
     """accepted, no effect"""
 
     def as_chat(self) -> ChatRequest:
@@ -195,12 +164,11 @@ class ResponsesRequest(Body):
             top_k=self.top_k,
             seed=self.seed,
             stop=self.stop,
-            thinking=self.thinking,
-            reasoning_effort=self.reasoning.effort if self.reasoning else None,
             response_format=self._format(),
             logprobs=bool(self.top_logprobs) or _LOGPROBS in (self.include or []),
             top_logprobs=self.top_logprobs or None,
             stream=self.stream,
+            **{name: getattr(self, name) for name in ThinkingParams.model_fields},
         )
 
     def _format(self) -> ResponseFormat | None:
@@ -253,4 +221,4 @@ def _message(item: InputItem, path: str) -> ChatMessage:
     return ChatMessage(role=item.role, content=content)
 
 
-MODELS = (InputPart, ReasoningPart, InputItem, Reasoning, TextFormat, TextOptions, ResponsesRequest)
+MODELS = (InputPart, ReasoningPart, InputItem, TextFormat, TextOptions, ResponsesRequest)

@@ -43,7 +43,7 @@ class ResponsesWriter:
         """number of them that events have already sent"""
         self._finish: str | None = None
 
-    def begin(self) -> bytes:
+    def begin(self, usage: Usage) -> bytes:
         head = self._response("in_progress", None)
         return self._event("response.created", response=head) + self._event(
             "response.in_progress", response=head

@@ -12,74 +12,68 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from r1kit.files.untrusted import refuse_unwritable
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
+from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
+    MAX_BIASES,
     MAX_CHARS,
-    MAX_INT,
     MAX_MESSAGES,
     MAX_N,
+    MAX_PARTS,
     MAX_SCHEMA_DEPTH,
     MAX_SCHEMA_PARTS,
-    MAX_STOP_CHARS,
     MAX_STOPS,
     MAX_TOP,
 )
-from r1kit.types import Message
+from r1kit.serve.thinking import Reasoning, TemplateOptions, Thinking, ThinkingParams
+from r1kit.types import LOGIT_PARAMS, Json, Message
 
-StopString = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARS)]
-TokenLimit = Annotated[int, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
-"""a token limit, capped to an integer that other programs can read"""
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-
-
-class WireModel(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-
-class Body(WireModel):
-    """A whole request. Values that cannot be serialized are refused before any work is done."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_writable(cls, body: Any) -> Any:
-        refuse_unwritable(body)  # not a ValueError, so pydantic passes it on with its path
-        return body
+TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+"""a token id, as a key of a JSON object"""
+Bias = Annotated[float, Field(ge=-100, le=100)]
+_NEUTRAL: Json = {"repetition_penalty": 1, "logit_bias": {}}
 
 
 class TextPart(WireModel):
-    """A part of a message; only text is supported."""
+    """A part of a message; only text is supported. A refusal that is sent back is text."""
+
+    without_effect = frozenset({"cache_control"})
 
     type: Literal["text"]
     """type of the part"""
     text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
     """the text"""
+    cache_control: Any = None
+    """accepted, no effect"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refusal_is_text(cls, part: Any) -> Any:
+        if not isinstance(part, dict) or part.get("type") != "refusal" or "refusal" not in part:
+            return part
+        rest = {name: value for name, value in part.items() if name not in ("type", "refusal")}
+        return {"type": "text", "text": part["refusal"], **rest}
 
 
 class ChatMessage(WireModel):
     """A turn. The message of an answer can be sent back unchanged."""
 
+    without_effect = frozenset({"name", "id", "cache_control", "reasoning_details", "annotations"})
+
     role: Literal["system", "developer", "user", "assistant"]
     """author of the message; `developer` is treated as `system`"""
-    content: str | Annotated[list[TextPart], Field(max_length=64)] | None = None
+    content: str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)] | None = None
     """text of the message; parts are joined; only the assistant's may be missing"""
     reasoning_content: str | None = None
     """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
     reasoning: str | None = None
     """other servers' name of `reasoning_content`"""
     prefix: bool | None = None
-    """true in the last message, which must be the assistant's: the completion continues its text"""
+    """true in the last message, which must be the assistant's: the completion continues its text;
+    the same as not given, while false refuses a last message of the assistant"""
     name: Annotated[str, StringConstraints(max_length=64)] | None = None
     """accepted, no effect"""
     refusal: str | None = None
@@ -92,6 +86,12 @@ class ChatMessage(WireModel):
     """refused unless empty"""
     annotations: list[Any] | None = None
     """accepted, no effect"""
+    id: Any = None
+    """accepted, no effect"""
+    cache_control: Any = None
+    """accepted, no effect"""
+    reasoning_details: Any = None
+    """accepted, no effect: thinking of a past turn (OpenRouter)"""
 
     def text(self) -> str:
         """Return the content as one string."""
@@ -103,19 +103,21 @@ class ChatMessage(WireModel):
 class StreamOptions(WireModel):
     """Options of a stream."""
 
+    without_effect = frozenset({"include_obfuscation"})
+
     include_usage: bool | None = None
     """end the stream with a chunk that has `usage` and no choices"""
+    continuous_usage_stats: bool | None = None
+    """every chunk has `usage`, counted so far (vLLM)"""
     include_obfuscation: bool | None = None
     """accepted, no effect"""
 
 
-class Thinking(WireModel):
-    """Thinking on or off; overrides `reasoning_effort` and the model's name."""
+class UsageOptions(WireModel):
+    """OpenRouter's request for token counts."""
 
-    type: Literal["enabled", "disabled"]
-    """thinking before the answer, or none"""
-    budget_tokens: TokenLimit | None = None
-    """maximum number of thinking tokens; longer thinking is closed, and the answer begins"""
+    include: bool | None = None
+    """end the stream with a chunk that has `usage` and no choices"""
 
 
 class JsonSchema(WireModel):
@@ -138,6 +140,8 @@ class ResponseFormat(WireModel):
     """`json_object` allows any JSON object"""
     json_schema: JsonSchema | None = None
     """the schema, required for `json_schema`"""
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    """a schema for `json_object` (llama.cpp)"""
 
     def schema_to_follow(self) -> dict[str, Any] | None:
         """Return the JSON schema of the answer, None for plain text.
@@ -147,7 +151,9 @@ class ResponseFormat(WireModel):
         if self.type == "text":
             return None
         if self.type == "json_object":
-            return {"type": "object"}
+            schema = self.schema_ or {"type": "object"}
+            _check_schema(schema, "response_format.schema")
+            return schema
         at = "response_format.json_schema"
         if self.json_schema is None:
             raise ApiError(400, f"{at}: It must say which schema.", param=at)
@@ -156,7 +162,7 @@ class ResponseFormat(WireModel):
         return schema
 
 
-class CompletionParams(Body):
+class CompletionParams(Body, IgnoredParams):
     """The fields that both completion routes share."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -165,30 +171,43 @@ class CompletionParams(Body):
     """stream the answer as server-sent events, ended by `data: [DONE]`"""
     stream_options: StreamOptions | None = None
     """options of the stream; allowed only with `stream`"""
-    n: int | None = Field(None, ge=1, le=MAX_N)
+    n: WholeNumber | None = Field(None, ge=1, le=MAX_N)
     """number of completions; default 1"""
     max_tokens: TokenLimit | None = None
     """maximum number of tokens per completion, thinking included; fewer if the model's context ends
-    first"""
+    first; -1 is no limit"""
+    min_tokens: WholeNumber | None = Field(None, ge=0)
+    """number of tokens before which the model cannot end the text; stop strings still can"""
+    ignore_eos: bool | None = None
+    """true: the model cannot end the text, only max_tokens or a stop string can"""
     temperature: float | None = Field(None, ge=0, le=2)
     """0 (or less than 0.0001) is greedy; default 0.6"""
-    top_p: float | None = Field(None, gt=0, le=1)
-    """default 0.95"""
-    top_k: int | None = Field(None, ge=-1)
+    top_p: float | None = Field(None, ge=0, le=1)
+    """0 samples the likeliest token only; default 0.95"""
+    top_k: WholeNumber | None = Field(None, ge=-1)
     """sample from the k likeliest tokens only; 0 or -1 turns this off; default 0"""
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    seed: WholeNumber | None = Field(None, ge=-(2**63), lt=2**63)
     """repeats a text, streamed or not, as far as the engine repeats texts (Seeds)"""
     stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """strings that end the text and are left out of it; in a chat they end only the answer, and
     never one in JSON"""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    """accepted, no effect"""
+    """lowers the logit of a token for every time it was sampled"""
     presence_penalty: float | None = Field(None, ge=-2, le=2)
-    """accepted, no effect"""
-    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
-    """refused unless empty"""
-    user: Annotated[str, StringConstraints(max_length=512)] | None = None
-    """accepted, no effect"""
+    """lowers the logit of every token that was sampled"""
+    repetition_penalty: float | None = Field(None, ge=0.1, le=10)
+    """above 1 lowers, below 1 raises the logits of tokens in the prompt or sampled; default 1"""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """leave out tokens with less than this share of the likeliest token's probability"""
+    logit_bias: Annotated[dict[TokenKey, Bias], Field(max_length=MAX_BIASES)] | None = None
+    """token id → value from -100 to 100 that is added to its logit"""
+    usage: UsageOptions | None = None
+    """the same as `stream_options.include_usage` (OpenRouter)"""
+
+    def adjustments(self) -> Json:
+        """Return the parameters that change logits, without those that change nothing."""
+        fields = self.model_dump(include=set(LOGIT_PARAMS), exclude_none=True)
+        return {name: value for name, value in fields.items() if value != _NEUTRAL.get(name, 0)}
 
     def stops(self) -> tuple[str, ...]:
         """Return the stop strings."""
@@ -196,24 +215,26 @@ class CompletionParams(Body):
 
     def wants_usage(self) -> bool:
         """Return True if the stream should end with a usage chunk."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+        options = bool(self.stream_options and self.stream_options.include_usage)
+        return options or self.counts_along or bool(self.usage and self.usage.include)
+
+    @property
+    def counts_along(self) -> bool:
+        """True if every chunk of the stream should have the usage so far."""
+        return bool(self.stream_options and self.stream_options.continuous_usage_stats)
 
 
-class ChatRequest(CompletionParams):
+class ChatRequest(CompletionParams, ThinkingParams):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     """the conversation"""
     max_completion_tokens: TokenLimit | None = None
     """newer name of `max_tokens`, which it overrides"""
-    thinking: Thinking | None = None
-    """thinking on or off, and its budget"""
-    reasoning_effort: Effort | None = None
-    """`none` turns thinking off, all others turn it on"""
     logprobs: bool | None = None
     """return log-probabilities of the sampled tokens, under the distribution they were sampled from
     (temperature, top_p and top_k applied)"""
-    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    top_logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """number of likeliest tokens returned per position, with `logprobs`; fewer if top_p or top_k
     leaves fewer"""
     response_format: ResponseFormat | None = None
@@ -226,29 +247,29 @@ class ChatRequest(CompletionParams):
     """accepted, no effect without tools"""
     store: Literal[False] | None = None
     """refused unless false: nothing is stored"""
-    metadata: dict[str, Any] | None = None
-    """accepted, no effect"""
-    service_tier: str | None = None
-    """accepted, no effect"""
-    safety_identifier: str | None = None
-    """accepted, no effect"""
-    prompt_cache_key: str | None = None
-    """accepted, no effect"""
+    add_generation_prompt: bool | None = None
+    """true is the default: a new turn begins unless the assistant's last message is continued"""
+    continue_final_message: bool | None = None
+    """true: the last message, which must be the assistant's, is continued (vLLM)"""
 
     def conversation(self) -> tuple[list[Message], Message | None]:
-        """Return the turns before the completion, without thinking, and the turn it continues."""
+        """Return the turns before the completion, without thinking, and the turn it continues.
+
+        A last message of the assistant is continued.
+        """
         turns = [_turn(message) for message in self.messages]
-        if self.messages[-1].prefix:
-            last = self.messages[-1]
+        last = self.messages[-1]
+        if last.role == "assistant":
             reasoning = last.reasoning_content or last.reasoning
             return turns[:-1], Message("assistant", last.text(), reasoning)
         return turns, None
 
     def thinks(self, by_name: bool) -> bool:
-        """Return True if thinking is on; `by_name` is the default of the model's name."""
-        if self.thinking is not None:
-            return self.thinking.type == "enabled"
-        return by_name if self.reasoning_effort is None else self.reasoning_effort != "none"
+        """Return True if thinking is on; `by_name` is the default of the model's name.
+
+        Raises ApiError for a contradiction.
+        """
+        return self.thinking_choice(by_name).is_on
 
 
 class CompletionRequest(CompletionParams):
@@ -257,7 +278,7 @@ class CompletionRequest(CompletionParams):
     prompt: str | Annotated[list[Any], Field(min_length=1)]
     """a text, in which nothing becomes a control token; or token ids, which may be control tokens;
     or a list of one text"""
-    logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+    logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the sampled tokens, and of this many likeliest tokens per
     position"""
     echo: Literal[False] | None = None
@@ -271,8 +292,8 @@ class CompletionRequest(CompletionParams):
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
     """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
-        TextPart, ChatMessage, StreamOptions, Thinking, JsonSchema, ResponseFormat, ChatRequest,
-        CompletionRequest, *others,
+        TextPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning, TemplateOptions,
+        JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *others,
     )  # fmt: skip
     return {f.alias or name for model in models for name, f in model.model_fields.items()}
 

@@ -221,8 +221,8 @@ class PlainText:
 class Writer(Protocol):
     """The format of an answer, whole or as a stream."""
 
-    def begin(self) -> bytes:
-        """Return the bytes before the first chunk."""
+    def begin(self, usage: Usage) -> bytes:
+        """Return the bytes before the first chunk; `usage` grows until the end."""
         ...
 
     def say(self, chunk: Chunk) -> bytes:
@@ -249,6 +249,8 @@ class ChoicesWriter:
         self._form = form
         self._n = request.n or 1
         self._with_usage = request.wants_usage()
+        self._counts_along = request.counts_along
+        self._usage = Usage()
         self._head = {
             "id": f"{form.id_prefix}{uuid.uuid4().hex}",
             "object": form.chunk_object if request.stream else form.object,
@@ -256,7 +258,8 @@ class ChoicesWriter:
             "model": request.model,
         }
 
-    def begin(self) -> bytes:
+    def begin(self, usage: Usage) -> bytes:
+        self._usage = usage
         firsts = [self._form.first(index) for index in range(self._n)]
         return b"".join(self._chunk(choices, None) for choices in firsts if choices)
 
@@ -274,7 +277,12 @@ class ChoicesWriter:
         return {**self._head, "choices": choices, "usage": usage.json()}
 
     def _chunk(self, choices: list[Json], usage: Json | None) -> bytes:
-        """Return a server-sent event; if usage is requested, it has `usage`, null until the end."""
+        """Return a server-sent event; if usage is requested, it has `usage`.
+
+        It is null until the end, unless it is counted along.
+        """
+        if self._counts_along:
+            usage = self._usage.json()
         body = {**self._head, "choices": choices}
         return event({**body, "usage": usage} if self._with_usage else body)
 

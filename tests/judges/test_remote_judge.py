@@ -165,4 +165,4 @@ def test_a_model_of_ours_as_judge_talks_noise_and_decides_nothing(
     scores = judge.scores(attempts([GREETING] * 2, [TEXT, TEXT * 40]))
     assert scores == [None, None]
     assert (judge.n_failed, judge.n_nonsense) == (1, 1)
-    assert "the model's context ends at 512" in (judge.last_failure or "")
+    assert "maximum context length is 512" in (judge.last_failure or "")

@@ -18,8 +18,12 @@ log-probabilities, adapters, master weights, kept checkpoints: 1,000), architect
 the forecast of a run (2,200), prompts, cards and export (1,400), bfloat16 on a CPU (300). What real
 answers look like took 2,700: a grammar of statements in three languages, units, blocks of code and
 rules of comparison. The R1 benchmarks are 5,200: the suite with its protocols, log, grading,
-statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). Clusters
-have to replace code as well as add it, or argue here for more."""
+statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). What API
+clients send took 600: every spelling of thinking, fields without effect, plain refusals, penalties.
+Judges, a rating in r1 eval and evaluation during RL took 800, expected
+times and a tried base 700, and clusters 1,900: vLLM as a sampler that dies and comes back (1,000),
+torchrun and shards with their checkpoints (900). r1 run kept its own start of ranks beside
+torchrun's, because it answers Ctrl-C and a dead rank within seconds."""
 FRAGMENT = re.compile(
     r"(of|by|as|with|without|in|at|for|from|to|on|under|behind|beside|between|after|before|what|"
     r"which|where|who|whoever|whose|whether|how|when|while|why|those|all|if|until|because|and|or|"

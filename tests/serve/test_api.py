@@ -284,7 +284,7 @@ def test_a_prefix_is_continued_not_repeated(server: Server) -> None:
     assert whole["usage"]["completion_tokens_details"]["reasoning_tokens"] == 8
     both = complete({**answer, "reasoning_content": "try 5"})
     assert both["usage"]["prompt_tokens"] > complete(answer)["usage"]["prompt_tokens"]
-    refused = complete({"role": "assistant", "content": "x ="})
+    refused = complete({"role": "assistant", "content": "x =", "prefix": False})
     assert refused["error"]["param"] == "messages[1]"
 
 

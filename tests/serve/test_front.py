@@ -79,12 +79,16 @@ def test_streamed_or_not_it_is_the_same(pair: tuple[Server, Server]) -> None:
 
 
 def test_what_can_be_switched_is_told(pair: tuple[Server, Server], folder: Path) -> None:
-    """Behind a front a budget is refused; of a server that tells nothing, nothing is promised."""
+    """Of a server that tells nothing, nothing is promised, and a budget is refused."""
     behind, front = pair
     actual = [item.client.get("/v1/models/tiny").json()["capabilities"] for item in (behind, front)]
-    assert actual == [["thinking", "thinking_budget"], ["thinking"]]
-    assert front.ask(thinking={"type": "enabled", "budget_tokens": 4}).status_code == 400
+    assert actual == [["thinking", "thinking_budget"]] * 2
+    budget = {"type": "enabled", "budget_tokens": 4}
+    direct, through = (item.ask(thinking=budget).json()["choices"][0] for item in (behind, front))
+    assert through["message"] == direct["message"]
     with before(streamed({"content": "5"})) as other:
+        answer = other.ask(thinking=budget)
+        assert answer.json()["error"]["param"] == "thinking.budget_tokens"
         assert other.client.get("/v1/models/tiny").json()["capabilities"] == []
     plain = opened(folder, chat_template=None)
     assert plain.describe("tiny")["capabilities"] == []
@@ -200,6 +204,31 @@ def test_an_end_that_is_none_is_an_error(reply: Reply, why: str, stream: bool) -
         assert answer.status_code == (200 if stream else 502)
 
 
+def test_parameters_that_the_server_behind_may_know_reach_it() -> None:
+    fields: dict[str, Any] = {
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "repetition_penalty": 1.2,
+        "min_p": 0.1,
+        "logit_bias": {"5": 2.0},
+        "min_tokens": 3,
+        "ignore_eos": True,
+    }
+    neutral: dict[str, Any] = dict.fromkeys(fields, 0) | {
+        "repetition_penalty": 1,
+        "logit_bias": {},
+    }
+    neutral["ignore_eos"] = False
+    with (
+        scripted([streamed({"content": "5"})], ("tiny",)) as behind,
+        running(open_front(behind.url, None, LIMITS)) as front,
+    ):
+        for sent, expected in ((fields, fields), (neutral, {})):
+            assert front.ask(**sent).status_code == 200
+            body = behind.requests[-1]
+            assert {name: body[name] for name in fields if name in body} == expected
+
+
 def test_a_refusal_is_an_answer() -> None:
     with before(streamed({"content": None, "refusal": "I may not."})) as front:
         assert front.ask().json()["choices"][0]["message"]["content"] == "I may not."
@@ -210,7 +239,6 @@ def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "5",
                 "prefix": True}]  # fmt: skip
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking.budget_tokens"),
         ({"logprobs": True}, "logprobs"),
         ({"messages": messages}, "messages[1].prefix"),
     ]

@@ -49,7 +49,10 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages[0].content"),
         ({"messages": [USER, {**USER, "nme": "x"}]}, "messages[1].nme"),
         ({"messages": [{**USER, "prefix": True}]}, "messages[0].prefix"),
-        ({"messages": [USER, {"role": "assistant", "content": "x"}]}, "messages[1]"),
+        ({"messages": [USER, {"role": "assistant", "content": "x", "prefix": False}]},
+         "messages[1]"),
+        ({"continue_final_message": True}, "continue_final_message"),
+        ({"add_generation_prompt": False}, "add_generation_prompt"),
         ({"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
          "messages[0].content[0].type"),
         ({"messages": [{**USER, "content": "x" * 400_001}]}, "messages"),
@@ -58,7 +61,10 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"temperature": -1}, "temperature"),
         ({"temperature": 2.5}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"min_tokens": 9, "max_tokens": 8}, "min_tokens"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"min_p": 1.05}, "min_p"),
         ({"top_k": 1.5}, "top_k"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": "5"}, "max_tokens"),
@@ -81,7 +87,9 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"reasoning_effort": "much"}, "reasoning_effort"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"logit_bias": {"5": 100}}, "logit_bias"),
+        ({"logit_bias": {"5000": 100}}, "logit_bias"),
+        ({"logit_bias": {"five": 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias"),
         ({"temprature": 1}, "temprature"),
         ({"a\n<script>": 1}, "(unprintable)"),
     ],
@@ -215,10 +223,10 @@ def test_a_model_keeps_its_own_name_and_shares_it_with_none(folder: Path) -> Non
 def test_extreme_but_legal_numbers_are_answered(server: Server) -> None:
     for field, values in {
         "temperature": (0, 5e-324, 1e-300, 1e-5, 2),
-        "top_p": (5e-324, 1e-30, 1e-9, 1),
+        "top_p": (0, 5e-324, 1e-30, 1e-9, 1),
         "top_k": (-1, 0, 1, 2**70),
         "seed": (-(2**63), 2**63 - 1, 0),
-        "max_tokens": (1, 2, 3),
+        "max_tokens": (1, 2, 3.0),
     }.items():
         for value in values:
             fields: dict[str, Any] = {"max_tokens": 3, "n": 2, field: value}

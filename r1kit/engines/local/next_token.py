@@ -7,6 +7,7 @@ from torch import Tensor
 
 from r1kit.engines.grammar import restrict
 from r1kit.engines.local.counter_rng import uniform
+from r1kit.engines.local.penalties import adjust
 from r1kit.engines.local.sampling import BatchSamplingParams, sample, top_logprobs
 from r1kit.engines.local.slots import Slots
 from r1kit.errors import EngineError
@@ -29,6 +30,7 @@ def sample_next(
     errors = restrict(grammars, logits)
     if (early := slots.below_min_tokens(samplings)) is not None:
         logits[early] = _without_eos(logits[early], is_eos)
+    adjust(slots, samplings, logits)
     tokens, logprobs = sample(logits, params, u)
     for slot in grammars.keys() - errors.keys():
         grammars[slot].take(int(tokens[slot]))

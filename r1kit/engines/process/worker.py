@@ -186,7 +186,9 @@ def _rest(finished: Completion, start: int) -> tuple[list[int], list[float], str
 
 def _request(fields: Json) -> Request:
     sampling = fields["sampling"]
-    sampling = SamplingParams(**{**sampling, "stop": tuple(sampling["stop"])})
+    biases = tuple((token, bias) for token, bias in sampling["logit_bias"])
+    tuples = {"stop": tuple(sampling["stop"]), "logit_bias": biases}
+    sampling = SamplingParams(**{**sampling, **tuples})
     return Request(fields["prompt_ids"], fields["n"], sampling, fields["seed"])
 
 

@@ -26,7 +26,7 @@ from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, Remo
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
-from r1kit.types import Completion, FinishReason, TopLogprobs
+from r1kit.types import LOGIT_PARAMS, Completion, FinishReason, Json, SamplingParams, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -141,6 +141,7 @@ class VllmEngine(RemoteEngine):
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
         return (
             guided
+            | _adjustments(sampling)
             | salted
             | (streamed if self._is_streaming else {})
             | {
@@ -248,3 +249,11 @@ def _refusal(status: int, body: bytes | dict[str, Any]) -> str:
         except (ValueError, TypeError):
             body = {}
     return f"vLLM refuses (HTTP {status}): {reason(body) or 'no reason given'}."
+
+
+def _adjustments(sampling: SamplingParams) -> Json:
+    """Return the parameters that change logits, without those that change nothing."""
+    if not sampling.adjusts_logits:
+        return {}
+    params = {name: getattr(sampling, name) for name in LOGIT_PARAMS}
+    return {**params, "logit_bias": {str(token): bias for token, bias in sampling.logit_bias}}

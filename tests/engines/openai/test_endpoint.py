@@ -78,7 +78,7 @@ def test_our_server_refuses_in_its_own_words(server: Server) -> None:
     long = (Message("user", "7x + 3 = 38 " * 200),)
     with (
         Endpoint(server.url, "tiny") as endpoint,
-        pytest.raises(RefusedError, match="the model's context ends at 512"),
+        pytest.raises(RefusedError, match="maximum context length is 512"),
     ):
         endpoint.complete(long, SAMPLING, seed=5, n=2)
 
