@@ -101,7 +101,7 @@ def to_bytes(value: Any) -> bytes:
 def _parts(value: Any) -> Iterator[tuple[JsonPath, Any]]:
     """Yield every part of a JSON value with its path. Raises UnwritableError if too deep."""
     level: list[tuple[JsonPath, Any]] = [((), value)]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 1):  # the parts of the deepest container are a level below it
         yield from level
         level = [
             (location, part) for path, whole in level for location, part in _inside(path, whole)

@@ -102,7 +102,8 @@ def _sentence(
     error: Mapping[str, Any], others: Sequence[Mapping[str, Any]], path: list[int | str], param: str
 ) -> str:
     """Return the message; `others` are all errors of this field."""
-    kind, name = error["type"], [part for part in path if isinstance(part, str)][-1]
+    kind = error["type"]
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
     if name in REMEDIES and kind != "unwritable":
         return f"{param}: {REMEDIES[name]}."
     if kind == "extra_forbidden":

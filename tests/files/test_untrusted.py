@@ -101,3 +101,15 @@ def test_a_row_of_a_data_set_that_is_none_is_named(tmp_path: Path, value: Any) -
     path.write_bytes(b'{"a": 1}\n' + hostile.as_bytes({"a": value}))
     with pytest.raises(DataError, match="line 2"):
         list(read_rows(str(path)))
+
+
+def test_both_readers_allow_the_same_depth() -> None:
+    """orjson refuses an integer beyond 64 bits, so every part is visited."""
+    value: Any = -(2**63) - 1
+    for _ in range(MAX_DEPTH):
+        value = [value]
+    refuse_unwritable(read_json(json.dumps(value)))
+    with pytest.raises(ValueError, match="deeper than 250 levels"):
+        read_json(json.dumps([value]))
+    with pytest.raises(UnwritableError):
+        refuse_unwritable([value])

@@ -282,3 +282,11 @@ def test_a_bug_is_told_counted_and_logged(
     wait_for_count(server, 500, before + 1)
     assert "ZeroDivisionError" in caplog.text
     server.wait_idle()
+
+
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+def test_a_body_that_is_a_list_with_half_a_character_is_refused(server: Server, route: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = server.client.post(route, content=b'["\\ud83d"]', headers=headers)
+    assert answer.status_code == 400
+    assert "Half of a surrogate pair" in answer.json()["error"]["message"]
