@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from r1kit.verify.answer import SAME_CHARACTER
@@ -18,6 +19,7 @@ from r1kit.verify.math.refusals import OversizeError, UnsureError
 
 MAX_CHARS = 2000
 """maximum length of an answer"""
+MAX_CACHED_CHARS = 200
 MAX_TOKENS = 600
 MAX_DIGITS = 400
 """maximum number of digits of one number"""
@@ -168,13 +170,19 @@ def clean(text: str) -> str:
     """Normalize typographic variants; strip a wrapping `$` or `**` and a final period."""
     if text.isalnum() and text.isascii():
         return text
+    return _cached(text) if len(text) <= MAX_CACHED_CHARS else _clean(text)
+
+
+def _clean(text: str) -> str:
     text = text.translate(SAME_CHARACTER).strip(_INVISIBLE + " \t\r\n")
-    text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
     if not text.isascii():
+        text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}", text)
         text = in_ascii(text)
     text = text.translate(_UNICODE)
     for _ in range(4):
-        text = _unwrapped(text)
+        wrapped, text = text, _unwrapped(text)
+        if text == wrapped:
+            break
     if "$" in text:
         text = _without_dollars(text)
     for pattern, replacement in _REWRITES:
@@ -182,6 +190,9 @@ def clean(text: str) -> str:
     if "\\overline" in text:
         text = _REPEATING.sub(_as_fraction, text)
     return text.strip()
+
+
+_cached = lru_cache(maxsize=4096)(_clean)  # a group's completions share the gold answer
 
 
 def _without_dollars(text: str) -> str:
