@@ -57,7 +57,7 @@ class PolicySampler(NamedTuple):
 
 @dataclass
 class RunPlace:
-    """Where samplers belong: the ranks that share them, their folder, and the vLLM of the run.
+    """The ranks that share the samplers of a run, their folder, and the vLLM of the run.
 
     That vLLM is kept from stage to stage, as long as the shape of the model stays the same.
     """

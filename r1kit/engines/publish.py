@@ -63,7 +63,7 @@ class PublishedFolders:
             if self._server is not None:
                 self._server.use(weights.folder)
             self._pool.publish(weights)
-        self._ranks.gather(None)  # all servers have them now
+        self._ranks.barrier()  # all servers have them now
         if not self._ranks.is_first:
             self._pool.publish(weights)
         else:

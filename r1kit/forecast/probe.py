@@ -379,7 +379,7 @@ def _seconds(ranks: Ranks, run: Callable[[], None]) -> float:
     """Return the shortest time of at least two runs on the slowest rank; the first warms up."""
     times: list[float] = []
     while len(times) < 2 or (sum(times) < SECONDS and len(times) < 20):
-        ranks.gather(None)
+        ranks.barrier()
         _finish(ranks.device)
         started = time.perf_counter()
         run()

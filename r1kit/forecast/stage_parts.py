@@ -66,7 +66,7 @@ class StageForecast:
 
 
 class BenchmarkSize(NamedTuple):
-    """What an evaluation samples: k completions of each problem."""
+    """The samples of an evaluation: k completions of each problem."""
 
     n_problems: int
     k: int

@@ -72,6 +72,15 @@ class Ranks:
         dist.all_gather_object(items, item)
         return items
 
+    def barrier(self) -> None:
+        """Wait until every rank has come here."""
+        self.gather(None)
+
+    def unlike_first(self, item: object) -> list[int]:
+        """Return the ranks whose item is not equal to the first rank's, on every rank."""
+        items = self.gather(item)
+        return [rank for rank, other in enumerate(items) if other != items[0]]
+
     def sum(self, numbers: dict[str, float]) -> dict[str, float]:
         """Sum dicts of numbers over the ranks, key by key."""
         totals: dict[str, float] = {}

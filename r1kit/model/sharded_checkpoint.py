@@ -105,14 +105,14 @@ def _read_tensors(folder: Path, mesh: DeviceMesh | None) -> dict[str, Tensor]:
 def _writing(path: Path, manifest: Checkpoint, card: str, ranks: Ranks) -> Iterator[Path]:
     """Yield the temporary folder; the first rank makes it, seals it and gives it its name."""
     if not ranks.is_first:
-        ranks.gather(None)
+        ranks.barrier()
         yield path.with_name(f"{TEMPORARY}{path.name}")
-        ranks.gather(None)
+        ranks.barrier()
         return
     with checkpoint.writing(path, manifest, card) as temporary:
-        ranks.gather(None)
+        ranks.barrier()
         yield temporary
-        ranks.gather(None)
+        ranks.barrier()
 
 
 def _weights(model: PreTrainedModel) -> dict[str, Tensor]:

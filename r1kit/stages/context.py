@@ -273,14 +273,16 @@ class Context:
 
     def _refuse_other_weights(self, model: TrainableModel) -> None:
         """Raises CheckpointError on the first rank if others start from other weights."""
+        if self.ranks.size == 1:
+            return
         with torch.no_grad():
-            own = [float(p.sum(dtype=torch.float64)) for p in model.module.parameters()]
-        sums = self.ranks.gather(own)
-        others = [str(rank) for rank, theirs in enumerate(sums) if theirs != sums[0]]
+            sums = [float(p.sum(dtype=torch.float64)) for p in model.module.parameters()]
+        others = self.ranks.unlike_first(sums)
         if others and self.ranks.is_first:
             raise CheckpointError(
-                f"Rank {', '.join(others)} has loaded other weights than rank 0; copy the model "
-                "that the recipe names to all machines again, or to a disk that they share."
+                f"Rank {', '.join(map(str, others))} has loaded other weights than rank 0; copy "
+                "the model that the recipe names to all machines again, or to a disk that they "
+                "share."
             )
 
     @cached_property

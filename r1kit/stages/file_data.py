@@ -60,5 +60,5 @@ def _rows(
             f"{stage.name}: {len(file.rows):,} of {file.n_rows:,} conversations of {source} are "
             f"used{unused}."
         )
-    context.ranks.gather(None)  # the others wait for the file
+    context.ranks.barrier()  # the others wait for the file
     return [row for _, row in read_lines(path)]

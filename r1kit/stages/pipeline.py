@@ -170,14 +170,13 @@ def _refuse_unseen(ranks: Ranks, first: RankZero) -> None:
     own = None if first.run is None else first.run.path.resolve() / "manifest.json"
     manifest = ranks.gather(own)[0]
     assert manifest is not None
-    sees = ranks.gather(manifest.exists())
-    blind = [str(rank) for rank, has_seen in enumerate(sees) if not has_seen]
+    blind = ranks.unlike_first(manifest.exists())
     if blind and ranks.is_first:
         raise RunError(
-            f"Rank {', '.join(blind)} does not see {manifest.parent}; give --out a folder on a "
-            "disk that all machines share."
+            f"Rank {', '.join(map(str, blind))} does not see {manifest.parent}; give --out a "
+            "folder on a disk that all machines share."
         )
-    ranks.gather(None)
+    ranks.barrier()
 
 
 def _entry_point(stage: PlannedStage) -> Callable[[Context, PlannedStage], dict[str, Any] | None]:

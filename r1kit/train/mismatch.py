@@ -34,7 +34,7 @@ LIMITS = {"none": math.inf, "token_truncate": 2.0, "sequence_mask": 1.05, "dppo_
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """How a learner treats the difference between its probabilities and those of the sampler."""
+    """A treatment of the difference between the probabilities of learner and sampler."""
 
     mode: str
     limit: float

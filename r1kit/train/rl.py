@@ -29,7 +29,7 @@ from torch import Tensor
 from r1kit.config import RLConfig
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
-from r1kit.train.batch import Batch, filler, pack
+from r1kit.train.batch import Batch, fill, filler, pack
 from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.mismatch import CorrectedTokens, Correction, correct, divergence
 from r1kit.train.optim import Optimizers, lr_scale
@@ -227,14 +227,19 @@ def with_learner_logprobs(
     """Return the groups with their log-probabilities under the current policy."""
     every = [trajectory for _, group in groups for trajectory in group]
     scored = [trajectory for trajectory in every if any(trajectory.loss_mask)]
-    logprobs = {}
+    chunks = list(fill(scored, learner.micro_batch_tokens, lambda item: len(item.token_ids)))
+    logprobs: dict[int, list[float]] = {}
     device = learner.ranks.device
-    for trajectory in learner.ranks.pad(scored, Trajectory([0, 0], [0, 1])):
-        ids, mask = torch.tensor(trajectory.token_ids), torch.tensor(trajectory.loss_mask).bool()
+    for chunk in learner.ranks.pad(chunks, [Trajectory([0, 0], [0, 1])]):
+        lengths = [len(trajectory.token_ids) for trajectory in chunk]
+        ids = torch.tensor([token for trajectory in chunk for token in trajectory.token_ids])
+        mask = torch.tensor([m for trajectory in chunk for m in trajectory.loss_mask]).bool()
         values = learner.policy.logprobs(
-            ids.to(device), [len(ids)], mask.to(device), learner.config.temperature
+            ids.to(device), lengths, mask.to(device), learner.config.temperature
         )
-        logprobs[id(trajectory)] = torch.zeros(len(ids)).masked_scatter(mask, values.cpu()).tolist()
+        spread = torch.zeros(len(ids)).masked_scatter(mask, values.cpu())
+        for trajectory, part in zip(chunk, spread.split(lengths), strict=True):
+            logprobs[id(trajectory)] = part.tolist()
     return [
         (index, [replace(item, learner_logprobs=logprobs.get(id(item))) for item in group])
         for index, group in groups

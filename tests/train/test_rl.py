@@ -386,3 +386,16 @@ def test_several_updates_compare_with_the_learner_before_the_first(model: PreTra
     for other in weights[1:]:
         for name, value in weights[0].items():
             torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-3)
+
+
+def test_completions_are_scored_in_micro_batches_as_one_by_one(model: PreTrainedModel) -> None:
+    groups = sampled_groups(model, [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    scoring = learner(model, micro_batch_tokens=24)
+    unscored = Trajectory([2, 3], [0, 0], 0.0, [0.0, 0.0])
+    made = [(0, [*group_trajectories(groups[0][1], scoring.config), unscored])]
+    made.append((1, group_trajectories(groups[1][1], scoring.config)))
+    scored = rl.with_learner_logprobs(scoring, made)
+    assert [index for index, _ in scored] == [0, 1]
+    assert scored[0][1][-1] == unscored
+    for trajectory in [*scored[0][1][:-1], *scored[1][1]]:
+        assert trajectory.learner_logprobs == pytest.approx(trajectory.old_logprobs, abs=1e-5)

@@ -179,7 +179,6 @@ _LONGEST_CJK = max(map(len, _CJK_UNITS))
 _CJK_CHANGING = re.compile(
     "[万萬亿億千百십백천만억조分余不非或和与多]|以上|以下|左右|分之|이상|이하|미만|초과|아니|정도|또는|平方$|立方$|次方|阶乘|제곱$"
 )
-_KOREAN_PARTICLE = re.compile(r"(?:이|가|은|는|을|를|씩|이다|입니다|이에요|예요|임|의)?$")
 _PART = re.compile(r"[a-z°$¢%€£¥]+|\^|[23{}/.-]")
 
 
