@@ -26,7 +26,7 @@ from r1kit.verify.math.intervals import (
     union_of_conditions,
 )
 from r1kit.verify.math.refusals import OversizeError, UndefinedError, UnsureError
-from r1kit.verify.math.same import same_value
+from r1kit.verify.math.same import are_equal_sides
 from r1kit.verify.math.tokens import tokenize
 from r1kit.verify.math.values import (
     EllipsisValue,
@@ -104,9 +104,10 @@ class _Answer(ArithmeticParser):
         return values
 
     def _relation(self) -> Value:
+        start = self.position
         left = self._side()
         if self.is_mark("="):
-            return self._chain(left)
+            return self._chain(left, self._texts(start))
         if self.is_command("in"):
             self.position += 1
             return EquationValue(left, self._side(), is_member=True)
@@ -116,14 +117,24 @@ class _Answer(ArithmeticParser):
             return self._residue(left)
         return left
 
-    def _chain(self, left: Value) -> Value:
-        """Parse `a = b = c`, an equation of its ends if the others are equal."""
-        sides = [left]
+    def _chain(self, left: Value, texts: list[str]) -> Value:
+        """Parse `a = b = c`, an equation of its ends if the others are equal.
+
+        `texts` are the tokens of the left side: `5 = 5` says nothing and is refused.
+        """
+        sides, is_vacuous = [left], True
         while self.take("="):
+            start = self.position
             sides.append(self._side())
-        if not all(same_value(side, sides[-1]) for side in sides[1:-1]):
+            is_vacuous &= self._texts(start) == texts
+        if is_vacuous:
+            raise UndefinedError("an equation of equal sides")
+        if not all(are_equal_sides(side, sides[-1]) for side in sides[1:-1]):
             raise UndefinedError("equations that do not hold")
         return EquationValue(left, sides[-1])
+
+    def _texts(self, start: int) -> list[str]:
+        return [token.text for token in self.tokens[start : self.position]]
 
     def _comparison(self, left: Value) -> Value:
         """Parse an inequality of one variable as the membership in an interval."""

@@ -118,13 +118,33 @@ def _same_expression(a: Ratio, b: Ratio) -> bool | None:
 
 
 def _accepts_side(gold: Value, answer: Value) -> bool | None:
-    """Accept `x = 5` for `5` and `5` for `x = 5`, provided the left side is just a name."""
+    """Accept `x = 5` or `2 + 3 = 5` for `5`, and `5` for them.
+
+    The left side must be just a name, or a computation that has the right side as its value.
+    """
     equation, other = (gold, answer) if isinstance(gold, EquationValue) else (answer, gold)
     assert isinstance(equation, EquationValue)
-    if not _names(equation.left, equation.right) or same_value(equation.left, equation.right):
+    left, right = equation.left, equation.right
+    if not _is_computation(equation) and (not _names(left, right) or same_value(left, right)):
         return False
-    right = equation.right
     return _accepts(right, other) if equation is gold else _accepts(other, right)
+
+
+def _is_computation(equation: EquationValue) -> bool:
+    """Return True for a true equation between numbers."""
+    sides = [s.number if isinstance(s, Quantity) else s for s in (equation.left, equation.right)]
+    if not all(isinstance(side, Ratio) and is_number(side) for side in sides):
+        return False
+    return are_equal_sides(equation.left, equation.right) is True
+
+
+def are_equal_sides(left: Value, right: Value) -> bool | None:
+    """Return True if two sides of an equation are equal; a unit may stand on one side only."""
+    if isinstance(left, Quantity) and isinstance(right, Ratio):
+        return same_value(left.number, right)
+    if isinstance(left, Ratio) and isinstance(right, Quantity):
+        return same_value(left, right.number)
+    return same_value(left, right)
 
 
 def _names(left: Value, right: Value) -> bool:
