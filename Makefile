@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi),,cpu))
 PIP_FLAGS ?=
 # A CPU that multiplies bfloat16 matrices in hardware trains a real model two to three times as fast in it.
-BF16 := $(shell grep -q amx_bf16 /proc/cpuinfo 2>/dev/null && echo --set compute.dtype=bfloat16)
+BF16 := $(shell grep -qE 'amx_bf16|avx512_bf16' /proc/cpuinfo 2>/dev/null && echo --set compute.dtype=bfloat16)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from r1kit.config import ModelConfig, Recipe, parse
 from r1kit.errors import ComputeError, ConfigError
 from r1kit.forecast.base_completions import remember
-from r1kit.forecast.machine import has_bf16_matrices
 from r1kit.forecast.recipe_forecast import Forecast, forecast
 from r1kit.forecast.remedy import one_change
 from r1kit.forecast.show import advice, span
 from r1kit.forecast.stage_parts import StageForecast
+from r1kit.model.devices import has_bf16_matrices, resolve_device
 from r1kit.model.find import find_model
 from r1kit.tasks import mix
 from r1kit.tasks.base import Task
@@ -183,6 +185,7 @@ def _set_max_tokens(settings: dict[str, Any], max_tokens: int) -> None:
 
 def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[str, Any]:
     task = {"name": data} if data in PUBLIC else {"path": data}
+    device = torch.device(resolve_device())
     return {
         "name": name,
         "languages": ["en"],
@@ -195,7 +198,7 @@ def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[
             "epsilon_high": 0.28,
         },
         "eval": {"temperature": 0.6, "top_p": 0.95, "max_tokens": max_tokens or MAX_TOKENS},
-        "compute": {"dtype": "bfloat16"} if has_bf16_matrices() else {},
+        "compute": {"dtype": "bfloat16"} if has_bf16_matrices(device) else {},
     }
 
 

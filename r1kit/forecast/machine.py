@@ -74,14 +74,6 @@ def free_memory() -> float:
     return float(min(memory.available, *(limit for limit in limits if limit), memory.total))
 
 
-def has_bf16_matrices() -> bool:
-    """Return True if this CPU multiplies bfloat16 matrices in hardware (AMX)."""
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-
-
 def _limit(file: Path) -> int | None:
     try:
         text = file.read_text().strip()

@@ -13,6 +13,8 @@ import torch
 from r1kit.config import ComputeConfig
 from r1kit.errors import ComputeError
 
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""keys of `torch.cpu.get_capabilities` for products of bf16 matrices"""
 MEMORY_RESERVE = 0.25
 """share of the machine's memory below which freed memory is returned to the system"""
 
@@ -79,6 +81,14 @@ def resolve_device(device: str = "auto", setting: str = "compute.device") -> str
             f"{' or '.join(kind for kind in present if present[kind])}."
         )
     return device
+
+
+def has_bf16_matrices(device: torch.device) -> bool:
+    """Return True if a device multiplies bf16 matrices in hardware; else fp32 is faster."""
+    if device.type != "cpu":
+        return True
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in _BF16)
 
 
 def peak_memory(device: torch.device) -> float:

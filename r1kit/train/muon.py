@@ -18,10 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Muon, Optimizer
 
+from r1kit.model.devices import has_bf16_matrices
 from r1kit.model.sharding import like, whole
-
-_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
-"""keys of `torch.cpu.get_capabilities` for bf16 matrix products"""
 
 
 class BatchedMuon(Optimizer):
@@ -86,7 +84,4 @@ def _wide_shape(parameter: Tensor) -> tuple[int, int]:
 
 def _product_dtype(device: torch.device) -> torch.dtype:
     """Return bf16, which is precise enough, or fp32, which is faster if bf16 is emulated."""
-    if device.type != "cpu":
-        return torch.bfloat16
-    can = torch.cpu.get_capabilities()
-    return torch.bfloat16 if any(can.get(name) for name in _BF16) else torch.float32
+    return torch.bfloat16 if has_bf16_matrices(device) else torch.float32
