@@ -32,6 +32,8 @@ MAX_LINE_CHARS = 600
 MAX_FORMULA_DISTANCE = 100
 """maximum number of characters between a closing formula and the end of the text"""
 
+_CALCULATIONS = re.compile(r"<<[-+*/0-9.,()%$= ]{1,200}>>")
+"""GSM8K's calls of a calculator, which models that learned from it write as well"""
 _MATH = re.compile(
     r"\$\$([^$]{1,1000})\$\$|(?<!\\)\$([^$\n]{1,500})(?<!\\)\$"
     r"|\\\[(.{1,1000}?)\\\]|\\\((.{1,500}?)\\\)",
@@ -60,6 +62,7 @@ def extract(text: str) -> str | None:
 
 def read_answer(text: str, policy: GradingPolicy = STRICT) -> StatedAnswer:
     """Return the final statement of a text, reduced to the value in its words."""
+    text = _CALCULATIONS.sub("", text)
     reading = read(text, policy)
     if reading.form == "box":
         return reading

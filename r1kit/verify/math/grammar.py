@@ -178,6 +178,9 @@ class _Answer(ArithmeticParser):
         return parts[0] if len(parts) == 1 else Union(tuple(parts))
 
     def _dollars(self, amount: Ratio) -> Value:
+        token = self.peek()
+        if token is not None and units.is_rate(token.text):
+            return Quantity(amount, self._unit("dollar"))
         if not self.at_end():
             value = self._quantity(amount)
             amount = plain(value.number if isinstance(value, Quantity) else value)
@@ -267,8 +270,8 @@ class _Answer(ArithmeticParser):
         self.position += n
         return WordsValue(" ".join(text.split()))
 
-    def _unit(self) -> str:
-        text, depth = "", 0
+    def _unit(self, text: str = "") -> str:
+        depth = 0
         while (token := self.peek()) and (depth or not self.is_mark(*ENDS)):
             if text and not depth and token.kind == "number" and not text.endswith(("^", "{", "/")):
                 break

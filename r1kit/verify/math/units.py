@@ -144,8 +144,7 @@ _CHANGING = frozenset(
         " remainder",
         "remainders rem r power powers doubled tripled doubles double triple triples halved"
         " multiplied",
-        "divided digit digits multiple multiples factor factors pair pairs couple couples each"
-        " every",
+        "divided digit digits multiple multiples factor factors pair pairs couple couples",
         "sin cos tan log ln exp inverse reciprocal negative positive th st nd rd k b bn between"
         " from up",
         "down around nearly almost roughly only maybe perhaps wrong cannot unless ratio tens"
@@ -179,6 +178,13 @@ _LONGEST_CJK = max(map(len, _CJK_UNITS))
 _CJK_CHANGING = re.compile(
     "[万萬亿億千百십백천만억조分余不非或和与多]|以上|以下|左右|分之|이상|이하|미만|초과|아니|정도|또는|平方$|立方$|次方|阶乘|제곱$"
 )
+_PER = re.compile(r" (?:per|each|every|an?) (?=[a-z])")
+_RATE = re.compile(r"/|(?:per|each|every|an?)(?: [a-z]|$)", re.IGNORECASE)
+_COMPLEMENT = re.compile(
+    r" (?:each|old|long|tall|wide|high|deep|away|left|remaining|total|altogether|in (?:total|all))"
+    r"$| of (?:the |these |this )?[a-z]{2,}(?: [a-z]{2,})?$"
+)
+"""words after a unit that neither change it nor its number: `years old`, `cups of feed`"""
 _PART = re.compile(r"[a-z°$¢%€£¥]+|\^|[23{}/.-]")
 
 
@@ -211,6 +217,11 @@ def scale(unit: str) -> tuple[str, Fraction] | None:
     return _SCALES.get(unit)
 
 
+def is_rate(text: str) -> bool:
+    """Return True for a text that begins with "per": `per day`, `an hour`, `/kg`, `each`."""
+    return _RATE.match(text.strip()) is not None
+
+
 def is_noun(unit: str) -> bool:
     """Return True for a unit that counts things, such as `apple` or `red marble`."""
     return unit == COUNTER or (unit not in _SCALES and unit != "%" and not unit.startswith("?"))
@@ -239,6 +250,8 @@ def canonical(text: str) -> str | None:
     `"个苹果"` → `"piece"`. An unknown word is a unit that begins with "?".
     """
     text = " ".join(text.split())
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1].strip()
     if _CJK.search(text):
         return _cjk_unit(text)
     if len(text) == 1:
@@ -246,7 +259,10 @@ def canonical(text: str) -> str | None:
     lower = text.lower()
     for words, exponent in (("square|sq\\.?", 2), ("cubic|cu\\.?", 3)):
         lower = re.sub(rf"\b(?:{words}) ([a-z]+)", rf"\1^{exponent}", lower)
-    lower = lower.replace(" squared", "^2").replace(" cubed", "^3").replace(" per ", "/")
+    lower = _PER.sub("/", lower.replace(" squared", "^2").replace(" cubed", "^3"))
+    if (complement := _COMPLEMENT.search(lower)) and not changes_value(complement[0][4:]):
+        unit = canonical(lower[: complement.start()])
+        return None if unit is None or unit.startswith("?") else unit
     parts = _PART.findall(lower)
     if "".join(parts) != lower.replace(" ", "") or not 0 < len(parts) <= MAX_PARTS:
         return None

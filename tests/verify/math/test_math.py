@@ -37,6 +37,11 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
     "percent asked": ("50\\%", ["50%", "50", "0.5"], ["5", "0.5\\%"]),
     "percent given": ("0.5", ["50%"], ["0.005%", "50"]),
     "percent where none is asked": ("50", ["50\\%"], ["0.5"]),
+    "words after a unit": (
+        "18",
+        ["18 \\text{ dollars a day}", "18 \\text{ cups of feed}", "18 \\text{ years old}"],
+        ["18 \\text{ thirds of a cake}", "18 \\text{ of 20}"],
+    ),
     "unit ignored": ("5", ["5 cm", "5 \\text{ apples}", "\\$5"], ["5 million", "5 or 6"]),
     "unit left out": ("5 \\text{ cm}", ["5"], ["500"]),
     "unit agrees": ("5 \\text{ cm}", ["5 centimeters"], ["5 \\text{ m}", "0.05 \\text{ m}"]),
