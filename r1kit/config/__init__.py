@@ -197,6 +197,8 @@ def without_later_keys(value: Any) -> Any:
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe and apply overrides `key=value` (dotted keys, TOML values).
 
+    `tasks.0.path` is a key of the first of several sections.
+
     `path` may also be the name of a recipe that ships with r1kit. Raises ConfigError, whose message
     names the key and the allowed values.
     """
@@ -227,8 +229,24 @@ def _override(data: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     *parents, last = key.strip().split(".")
+    section: Any = data
     for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
+        section = _subsection(section, parent)
+        if section is None:
             raise ConfigError(f"--set {override}: {parent} is not a section of the recipe.")
-    data[last] = value
+    if not isinstance(section, dict):
+        raise ConfigError(
+            f"--set {override}: {parents[-1]} is a list of sections; say which one, from 0 on: "
+            f"{'.'.join(parents)}.0.{last}."
+        )
+    section[last] = value
+
+
+def _subsection(section: Any, name: str) -> Any:
+    """Return a section by its name, or by its position in a list; None if there is none."""
+    if isinstance(section, list):
+        is_there = name.isdecimal() and len(name) < 6 and int(name) < len(section)
+        return section[int(name)] if is_there else None
+    child = section.setdefault(name, {})
+    is_sections = isinstance(child, list) and all(isinstance(item, dict) for item in child)
+    return child if is_sections or isinstance(child, dict) else None

@@ -137,11 +137,20 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
         ('tasks=["equation"]', "entry 1 of tasks needs a section: write [[tasks]]"),
         ('name=""', "cannot be the name of a folder"),
         ("name=a/b", "cannot be the name of a folder"),
-        ("tasks.level=2", "tasks is not a section"),
+        ("tasks.level=2", "tasks is a list of sections; say which one, from 0 on: tasks.0.level"),
+        ("tasks.9.level=2", "9 is not a section"),
+        ("tasks.first.level=2", "first is not a section"),
     ],
 )
 def test_a_bad_override_is_a_sentence(tmp_path: Path, override: str, expected: str) -> None:
     assert expected in refused(tmp_path, MINIMAL, [override])
+
+
+def test_an_override_reaches_into_a_list_of_sections(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(f'{MINIMAL}[[tasks]]\nname = "series"\n', encoding="utf-8")
+    recipe = load(file, ["tasks.1.level=3"])
+    assert [task.level for task in recipe.tasks] == [1, 3]
 
 
 def test_the_hash_sees_what_decides_the_result_and_nothing_else() -> None:
