@@ -99,6 +99,15 @@ class RLConfig(StrictModel):
             )
         return self
 
+    def is_evaluated(self, step: int) -> bool:
+        """Return True after every `eval_steps` steps, and after the last step."""
+        return self.eval_steps > 0 and (step % self.eval_steps == 0 or step == self.n_steps)
+
+    def is_saved(self, step: int) -> bool:
+        """Return True after every `checkpoint_every` steps, every evaluation and the last step."""
+        is_regular = step % self.checkpoint_every == 0 or step == self.n_steps
+        return is_regular or self.is_evaluated(step)
+
 
 class ReasoningConfig(RLConfig):
     """Stage `reasoning`: RL as in `zero`, from the cold start, with the language reward."""

@@ -26,6 +26,7 @@ from r1kit.forecast.stage_parts import (
     n_kept,
     pass_time,
     sampled_s,
+    step_evaluation,
     with_evaluation,
 )
 from r1kit.forecast.timings import learn_flops, learning_seconds
@@ -124,7 +125,9 @@ def _reinforce(
     passes = pass_time(model) + FORWARD * has_reference
     learned = work.tokens * passes * _longer(facts, length)
     saved, resume = checkpoint_bytes(model, optimizer, has_reference)
-    n_saved = math.ceil(config.n_steps / config.checkpoint_every)
+    n_saved = sum(map(config.is_saved, range(1, config.n_steps + 1)))
+    n_evaluations = sum(map(config.is_evaluated, range(1, config.n_steps + 1)))
+    evaluation = step_evaluation(stage, setting)
     n_completions = config.n_steps * n_sampled
     return StageForecast(
         stage.name,
@@ -132,8 +135,10 @@ def _reinforce(
         sample_s=setting.n_rounds(config) * sample_s,
         learn_s=learning_seconds(facts.timings, learned, work.n_batches, config.updates_per_step),
         publish_s=facts.timings.publish,
+        evaluate_s=n_evaluations * evaluation.seconds,
         save_s=(saved + resume) / SAVED_PER_S * n_saved,
-        sampled_tokens=setting.n_rounds(config) * n_completions * length,
+        sampled_tokens=setting.n_rounds(config) * n_completions * length
+        + n_evaluations * evaluation.tokens,
         trained_tokens=n_completions * (facts.prompts.mean + length),
         disk=n_kept(setting, n_saved) * saved,
         resume_disk=n_kept(setting, n_saved) * resume,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -73,6 +72,14 @@ class BenchmarkSize(NamedTuple):
     max_tokens: int
 
 
+class EvaluationForecast(NamedTuple):
+    """The needs of one evaluation: rows that are decoded at once, seconds, sampled tokens."""
+
+    rows: int
+    seconds: float
+    tokens: float
+
+
 def facts_of(stage: PlannedStage, setting: ForecastSetting) -> ModelFacts:
     parts = stage.name.split("/")
     return setting.models[parts[1] if parts[0] == "distill" else MAIN]
@@ -138,35 +145,58 @@ def pass_time(model: LoadedModel) -> float:
 def with_evaluation(
     forecast: StageForecast, stage: PlannedStage, setting: ForecastSetting
 ) -> StageForecast:
-    """Add the benchmarks of the stage: the recipe's own and public ones, `[[evals]]`."""
+    """Add the benchmarks of the finished stage: the recipe's own and public ones, `[[evals]]`."""
+    own, public = _benchmark_sizes(stage, setting)
+    evaluation = _evaluation(own + public, stage, setting)
     facts = facts_of(stage, setting)
-    sizes = list(_benchmark_sizes(stage, setting))
-    sampled_by = [
-        sampled_s(facts, setting, size.n_problems, size.n_problems * size.k, size.max_tokens)
-        for size in sizes
-    ]
-    most_rows = max(rows for rows, _ in sampled_by)
-    longest = facts.prompts.longest + max(size.max_tokens for size in sizes)
-    sampled = sum(size.n_problems * size.k * setting.length(size.max_tokens) for size in sizes)
-    evaluated = phases.sampling(loaded_model(facts, setting), most_rows, longest)
+    longest = facts.prompts.longest + max(size.max_tokens for size in own + public)
+    evaluated = phases.sampling(loaded_model(facts, setting), evaluation.rows, longest)
     return replace(
         forecast,
-        evaluate_s=sum(seconds for _, seconds in sampled_by),
-        sampled_tokens=forecast.sampled_tokens + sampled,
+        evaluate_s=forecast.evaluate_s + evaluation.seconds,
+        sampled_tokens=forecast.sampled_tokens + evaluation.tokens,
         phases={**forecast.phases, "evaluate": evaluated},
     )
 
 
-def _benchmark_sizes(stage: PlannedStage, setting: ForecastSetting) -> Iterator[BenchmarkSize]:
-    """Yield the sizes of the benchmarks. Raises ConfigError if a public one is not known."""
+def step_evaluation(stage: PlannedStage, setting: ForecastSetting) -> EvaluationForecast:
+    """Forecast one evaluation during RL: of the public benchmarks, or of the held-out problems."""
+    own, public = _benchmark_sizes(stage, setting)
+    return _evaluation(public or own[:1], stage, setting)
+
+
+def _evaluation(
+    sizes: list[BenchmarkSize], stage: PlannedStage, setting: ForecastSetting
+) -> EvaluationForecast:
+    facts = facts_of(stage, setting)
+    sampled_by = [
+        sampled_s(facts, setting, size.n_problems, size.n_problems * size.k, size.max_tokens)
+        for size in sizes
+    ]
+    return EvaluationForecast(
+        rows=max(rows for rows, _ in sampled_by),
+        seconds=sum(seconds for _, seconds in sampled_by),
+        tokens=sum(size.n_problems * size.k * setting.length(size.max_tokens) for size in sizes),
+    )
+
+
+def _benchmark_sizes(
+    stage: PlannedStage, setting: ForecastSetting
+) -> tuple[list[BenchmarkSize], list[BenchmarkSize]]:
+    """Return the sizes of the recipe's own benchmarks and of the public ones.
+
+    Raises ConfigError if a public one is not known.
+    """
     recipe, config = setting.recipe, setting.recipe.eval
-    yield BenchmarkSize(config.n_problems, config.n_completions, config.max_tokens)
+    own = [BenchmarkSize(config.n_problems, config.n_completions, config.max_tokens)]
     if recipe.general is not None and not stage.name.startswith("distill/"):
-        yield BenchmarkSize(config.n_general, config.n_completions, config.max_tokens)
+        own.append(BenchmarkSize(config.n_general, config.n_completions, config.max_tokens))
     facts = facts_of(stage, setting)
     room = (facts.shape.max_positions or math.inf) - facts.prompts.longest
-    for public in recipe.evals:
-        (spec, *_), _ = find_benchmarks(public.name)
-        n = min(public.limit or math.inf, spec.n_rows or UNPUBLISHED_ROWS)
-        most = min(public.max_tokens or config.max_tokens, room)
-        yield BenchmarkSize(int(n), public.samples, max(1, int(most)))
+    public = []
+    for benchmark in recipe.evals:
+        (spec, *_), _ = find_benchmarks(benchmark.name)
+        n = min(benchmark.limit or math.inf, spec.n_rows or UNPUBLISHED_ROWS)
+        most = min(benchmark.max_tokens or config.max_tokens, room)
+        public.append(BenchmarkSize(int(n), benchmark.samples, max(1, int(most))))
+    return own, public

@@ -92,15 +92,13 @@ def run(
 
     def after_step(state: RLState, metrics: Metrics, step: CollectedStep) -> None:
         context.note_failure(step.failures)
-        is_evaluated = evaluation.is_due(state.step)
-        if is_evaluated:
+        if config.is_evaluated(state.step):
             metrics |= evaluation.run(state.step)
             started()
         if state.step % config.sample_every == 0 and step.rollouts:
             context.log_sample(group_record(stage.name, state.step, step.rollouts[0]))
         context.log(stage.name, state.step, metrics)
-        is_kept = state.step % config.checkpoint_every == 0 or state.step == config.n_steps
-        if is_kept or is_evaluated:
+        if config.is_saved(state.step):
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}
             context.save(stage, state.step, policy, saved | policy.reference_state())
 

@@ -28,17 +28,12 @@ class StepEvaluation:
         self, context: Context, stage: str, config: RLConfig, policy: Policy, sampler: Sampler
     ) -> None:
         """Load the benchmarks of `[[evals]]`; without any, the held-out problems are measured."""
-        self._context, self._stage, self._config = context, stage, config
+        self._context, self._stage = context, stage
         self._sampler, self._renderer = sampler, renderer_of(policy.tokenizer)
         self._benchmarks = []
         if config.eval_steps:
             public = evaluation.public(context, self._renderer, policy.max_positions)
             self._benchmarks = public or [evaluation.reasoning(context)]
-
-    def is_due(self, step: int) -> bool:
-        """True after every `eval_steps` steps, and after the last step."""
-        config = self._config
-        return config.eval_steps > 0 and (step % config.eval_steps == 0 or step == config.n_steps)
 
     def run(self, step: int) -> Metrics:
         """Evaluate the weights that were published last; call it on every rank."""

@@ -103,6 +103,22 @@ def test_public_benchmarks_take_time_and_the_longest_takes_most_memory() -> None
         forecast.with_recipe(parse({**ROUND, "evals": [{"name": "nonsense"}]}, "round"))
 
 
+def test_evaluations_during_rl_take_time_and_leave_checkpoints() -> None:
+    without = made({}, 1e9).stages[1]
+    often = made({"zero": {"eval_steps": 4}}, 1e9).stages[1]
+    n = 3  # after steps 4, 8 and 10
+    assert often.evaluate_s == pytest.approx((n + 1) * without.evaluate_s)
+    assert often.sampled_tokens == without.sampled_tokens + n * 10 * 20
+    assert often.save_s == pytest.approx(n * without.save_s)
+    public = {"name": "gsm8k", "limit": 5, "samples": 2, "max_tokens": 40}
+    recipes = [
+        parse({**ROUND, "evals": [public], "zero": {**ROUND["zero"], "eval_steps": n}}, "round")
+        for n in (0, 5)
+    ]
+    once, thrice = (made({}, 1e9).with_recipe(changed).stages[1] for changed in recipes)
+    assert thrice.sampled_tokens == once.sampled_tokens + 2 * 10 * 40
+
+
 def test_completions_of_the_base_give_an_expected_time_below_the_bound() -> None:
     forecast = replace(made({}, 1e9), completions=BaseCompletions(5.0, (0.25,)))
     expected = forecast.expected
