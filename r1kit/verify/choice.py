@@ -45,10 +45,15 @@ MAX_TAIL_CHARS = 4000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _END_MARK = re.compile(r"<(?:eoa|eoe|/s|end|eos|im_end)[^<>]{0,10}>|<\|[a-z_]{1,20}\|>")
 _QUOTED = re.compile(rf"(?<![A-Za-z])['‘]([{LETTERS}])['’](?![A-Za-z])")
+_SMALL = re.compile(
+    rf"(?<![A-Za-z0-9\\)])\([{LETTERS.lower()}]\)(?![A-Za-z0-9(])|^\s*[{LETTERS.lower()}]\s*$"
+    rf"|\b(?i:option|choice) [b-{LETTERS[-1].lower()}]\b"
+)
+"""a small letter that can only name an option: `(b)`, `option b`, or all of the text"""
 _CIRCLED = {code: f"({code - 0x2460 + 1})" for code in range(0x2460, 0x246A)}
 _OPTION_NUMBER = re.compile(r"(?<![0-9A-Za-z.,/^_\\-])(10|[1-9])(?![0-9A-Za-z%/^]|[.,][0-9])")
 
-StatementForm = Literal["last line", "box", "marker", "judgement", "label"]
+StatementForm = Literal["last line", "first line", "box", "marker", "judgement", "label"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ def find_statement(text: str, policy: GradingPolicy = STRICT) -> StatedLetters |
     """Return the statement that counts; None if there is none, or if it is taken back."""
     tail = _SURROGATES.sub("", text[-MAX_TAIL_CHARS:].translate(SAME_CHARACTER))
     tail = _QUOTED.sub(r'"\1"', _END_MARK.sub("", tail)).rstrip()
-    statement = _strongest(tail)
+    tail = _SMALL.sub(lambda small: small[0].upper(), tail)
+    statement = _strongest(tail, is_whole=len(text) <= MAX_TAIL_CHARS)
     if statement is None:
         return None
     rest = tail[statement.end :]
@@ -124,8 +130,11 @@ def find_statement(text: str, policy: GradingPolicy = STRICT) -> StatedLetters |
     return None if is_cut_off and policy.last_box_must_be_whole else statement
 
 
-def _strongest(tail: str) -> StatedLetters | None:
-    """Return the last line if it is only letters; else the last marked or boxed letters; ..."""
+def _strongest(tail: str, is_whole: bool) -> StatedLetters | None:
+    """Return the last line if it is only letters; else the last marked or boxed letters; ...
+
+    The first line of a whole text that is only letters must agree with the letters that are judged.
+    """
     lines = [line for line in tail.splitlines() if line.strip()]
     if lines and (sole_line := ALONE.match(lines[-1])):
         return StatedLetters(sole_line["letters"], "last line", len(tail))
@@ -135,6 +144,9 @@ def _strongest(tail: str) -> StatedLetters | None:
     marked = [found for found in statements if found.form in ("marker", "box")]
     if marked:
         return max(marked, key=lambda found: found.end)
+    if is_whole and lines and (first_line := ALONE.match(lines[0])):
+        end = tail.index(lines[0]) + len(lines[0])
+        statements.insert(0, StatedLetters(first_line["letters"], "first line", end))
     if statements:
         letters = distinct("".join(found.letters for found in statements))
         return StatedLetters(letters, "judgement", statements[-1].end)

@@ -15,7 +15,7 @@ LETTERS = "ABCDEFGHIJ"
 
 _TEX_FONT = r"\\(?:boxed|text|textbf|mathrm|mathbf)\{"
 _OPEN = (
-    rf"(?:[\s*_$:：({{\[\"'“「‘]|{_TEX_FONT}|\\\(|\\\[|(?:the )?(?:option|choice|letter)\b"
+    rf"(?:[\s*_#$:：({{\[\"'“「‘]|{_TEX_FONT}|\\\(|\\\[|(?:the )?(?:option|choice|letter)\b"
     "|选项|选項|선택지|보기)*+"
 )
 CLOSE = r"[)}\]*_$\"'”’」]*+"
@@ -53,6 +53,9 @@ _ENGLISH_MARKERS = (
     r"\b(?:pick|choos|select|go)ing(?: with)?\b",
     whole("pick, choose, select, chose, selected"),
     r"\b(?:selected|chosen|final)\s*[:：]",
+    # "5, which matches option C"
+    r"\b(?:match(?:es)?|corresponds? to|corresponding to|agrees? with|equals?|gives|is)\s+(?:the )?"
+    r"(?:option|choice|answer)\b(?=[\W_]*[A-J]\b)",
     # "which leaves only", "only B remains"
     r"\bleav(?:es|ing)(?: us)?(?: with)?(?: only| just)?\b",
     r"\bleft with(?: only)?\b",
@@ -60,6 +63,7 @@ _ENGLISH_MARKERS = (
     # "it must be", "so option B", "not A but"
     r"\bit(?:'s| is| must be| has to be| should be)\b",
     r"\b(?:therefore|thus|hence|so)[,:]?\s+(?:the )?(?:option|choice)\b(?=[\W_]*[A-J][\W_]*$)",
+    r"\bso\b(?=[\W_]*[A-J][\W_]*$)",
     r"\bnot\b[^.?!\n]{1,30}?\bbut(?: rather)?\b",
 )
 _CHINESE_MARKERS = (
@@ -115,7 +119,9 @@ ALONE = re.compile(
 )
 """a line or a box that has letters only"""
 LETTERS_ONLY = re.compile(rf"{_OPEN}(?P<letters>[{LETTERS}]{{2,10}}){CLOSE}$")
-LABELLED = re.compile(rf"[\s*(\[]*(?P<letters>{_LETTER})[)*\]]*\s*[.):：．、]\s*[*_]*\S")
+LABELLED = re.compile(
+    rf"[\s*(\[]*(?:(?:Option|Choice)\s+)?(?P<letters>{_LETTER})[)*\]]*\s*[.):：．、]\s*[*_]*\S"
+)
 """a line that begins with the label of an option: `B. photosynthesis`"""
 BOXED_LABEL = re.compile(
     rf"(?:\\(?:text|textbf|mathrm|mathbf|bf)\{{|[\s*(\[{{])*(?P<letters>{_LETTER})"

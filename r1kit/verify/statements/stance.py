@@ -29,13 +29,14 @@ _NOUN = "(?:option|choice|answer)"
 # before a mention: "not the option @", "rules out @", 不选@
 _DENIED_BEFORE = _pattern(
     whole(
-        "not, never, nor, neither, cannot be, can't be, isn't, wasn't, won't be, rather than",
-        "instead of, other than, except(?: for)?, rul(?:es?|ed|ing) out, eliminat(?:es?|ed|ing)",
+        "not, never, nor, neither, none of, cannot be, can't be, isn't, wasn't, won't be",
+        "rather than, instead of, other than, except(?: for)?, rul(?:es?|ed|ing) out",
+        "eliminat(?:es?|ed|ing)",
         "(?:do|does|did|would|should|could|ca)n't, (?:everything|anything|all|any|nothing) but",
         "exclud(?:es?|ed|ing), reject(?:s|ed|ing)?, discard(?:s|ed|ing)?, dismiss(?:es|ed|ing)?",
     )
-    + r"(?:\s(?:be|is|equal to|the|both|either|choose|pick|select|go with))*"
-    + r"(?:\s(?:option|choice|answer|letter)s?)?",
+    + r"(?:\s(?:be|is|equal(?: to)?|match|correspond to|agree with|give"
+    r"|the|both|either|choose|pick|select|go with))*" + r"(?:\s(?:option|choice|answer|letter)s?)?",
     one_of(
         "不, 并非, 而非, 绝非, 不是, 不会是, 不可能是, 不应该?是, 不能, 不应该?, 不该, 不要, 除",
         "别, 勿, 排除了?, 除了, 除去, 剔除, 并不是, 也不",
