@@ -150,11 +150,11 @@ class Routes:
 
     async def list_models(self) -> Json:
         """List all models under all their names."""
-        return {"object": "list", "data": self._models.list()}
+        return self._models.list()
 
     async def get_model(self, name: str) -> Json:
         """Return one model."""
-        return self._models.find(name)[0].describe(name)
+        return self._models.describe(name)
 
     async def health(self) -> Response:
         """Report whether every model is served, and no more, since this route needs no key."""

@@ -6,6 +6,7 @@ The first model also answers to DeepSeek's model names, which turn thinking on o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from r1kit.errors import ConfigError
 from r1kit.serve.api_error import ApiError
@@ -49,7 +50,15 @@ class Models:
             )
         return self._by_name[name]
 
-    def list(self) -> list[Json]:
-        """Return a model object for every name, the models' own names before the aliases."""
+    def describe(self, name: str) -> Json:
+        """Return a model object with OpenAI's and Anthropic's fields. Raises ApiError (404)."""
+        facts = self.find(name)[0].describe(name)
+        created = datetime.fromtimestamp(facts["created"], UTC)
+        return {**facts, "type": "model", "display_name": name, "created_at": created.isoformat()}
+
+    def list(self) -> Json:
+        """Return the list of all names, the models' own names before the aliases."""
         names = sorted(self._by_name, key=lambda name: name in ALIASES)
-        return [self._by_name[name][0].describe(name) for name in names]
+        ends = {"first_id": names[0], "last_id": names[-1]} if names else {}
+        data = [self.describe(name) for name in names]
+        return {"object": "list", "data": data, "has_more": False, **ends}

@@ -145,6 +145,7 @@ class ProxyStream:
         if now.finish:
             choice.finish = FINISH_REASONS.get(now.finish, "stop")
             choice.ending = _FINISH_NAMES.get(now.finish.lower())
+            choice.stop_string = now.stop_string
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         if pieces := choice.take(now.reasoning, now.content):
@@ -165,7 +166,8 @@ class ProxyStream:
             counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
             last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
-            self._events.put_nowait(replace(last, ending=choice.ending))
+            last = replace(last, ending=choice.ending, stop_string=choice.stop_string)
+            self._events.put_nowait(last)
 
     def _n_thinking(self, usage: Json, n: int) -> int:
         """Return the reported thinking tokens, or an estimate by the share of characters."""
@@ -189,6 +191,7 @@ class _Choice:
         self.index = index
         self.finish: FinishReason | None = None
         self.ending: str | None = None
+        self.stop_string: str | None = None
         self.n_chars = self.n_thought = 0
         self._form = form
         self._parser = StreamParser()

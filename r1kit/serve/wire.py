@@ -320,6 +320,8 @@ def _ending(chunk: Chunk) -> Json:
     ending: Json = {"finish_reason": _finish(chunk)}
     if chunk.thought is not None:
         ending["reasoning_finish_reason"] = chunk.thought
+    if chunk.stop_string is not None:
+        ending["stop_reason"] = chunk.stop_string  # vLLM's name
     return ending
 
 

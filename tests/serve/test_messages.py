@@ -314,6 +314,20 @@ def test_in_front_says_what_behind_says(folder: Path) -> None:
         counts = [s.client.post("/v1/messages/count_tokens", json={
             "model": "tiny", "messages": QUESTION}).json() for s in (behind, front)]  # fmt: skip
         assert counts[0] == counts[1]
+        text = direct["content"][-1]["text"]
+        body["stop_sequences"] = ["never this", text[2]]
+        for stream in (False, True):
+            answer = front.client.post("/v1/messages", json={**body, "stream": stream})
+            ending = events(answer)[-2]["delta"] if stream else answer.json()
+            assert (ending["stop_reason"], ending["stop_sequence"]) == ("stop_sequence", text[2])
+
+
+def test_models_are_listed_for_this_client_too(client: anthropic.Anthropic) -> None:
+    models = list(client.models.list())
+    assert [model.id for model in models][:2] == ["tiny", "deepseek-reasoner"]
+    for model in models:
+        assert (model.type, model.display_name) == ("model", model.id)
+        assert client.models.retrieve(model.id).created_at == model.created_at
 
 
 def test_chat_streams_have_no_pings(server: Server) -> None:
