@@ -30,12 +30,16 @@ LIMITS = {
     "minItems": "≥ {} entries",
     "maxItems": "≤ {} entries",
 }
+WITH_THINKING_ELSEWHERE = (messages.MessagesRequest, tokenize.TokenizeRequest)
+"""models whose fields about thinking are those of a chat request"""
 KINDS = {"string": "text", "object": "object", "null": "null", "boolean": "true or false"}
 
 
 def fields(model: type[BaseModel]) -> str:
-    """Return a table with a row per field; fields without effect have a table of their own."""
+    """Return a table with a row per field, without those that have a table of their own."""
     elsewhere = set() if model is ignored.IgnoredParams else set(ignored.IgnoredParams.model_fields)
+    if model in WITH_THINKING_ELSEWHERE:
+        elsewhere |= set(thinking.ThinkingParams.model_fields)
     told = model.model_json_schema()
     required = set(told.get("required", ()))
     names = {field.alias or name: name for name, field in model.model_fields.items()}

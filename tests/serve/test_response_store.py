@@ -281,6 +281,18 @@ def test_a_long_conversation_ends_in_a_sentence(client: openai.OpenAI) -> None:
     assert "more than 512 messages" in str(refused.value)
 
 
+def test_who_leaves_stores_nothing(folder: Path, path: Path) -> None:
+    with running([opened(folder)], store=ResponseStore(path, 10**7, 1e6)) as server:
+        body = {"model": "tiny", "input": "hi", "max_output_tokens": 400, "stream": True}
+        with server.client.stream("POST", "/v1/responses", json=body) as answer:
+            next(answer.iter_bytes())
+        server.wait_idle()
+        assert n_rows(path) == 0
+        kept = server.client.post("/v1/responses", json={**body, "max_output_tokens": 3})
+        assert kept.status_code == 200
+        assert n_rows(path) == 1
+
+
 def test_a_file_that_fails_ends_the_answer_with_an_error(
     folder: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
