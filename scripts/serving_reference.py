@@ -1,4 +1,4 @@
-"""Generate the field tables in docs/serving.md from r1kit/serve/schema.py and responses.py.
+"""Generate the field tables in docs/serving.md from the request models in r1kit/serve.
 
     python scripts/serving_reference.py
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import ignored, responses, schema, thinking
+from r1kit.serve import ignored, messages, responses, schema, thinking, tokenize
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -30,12 +30,16 @@ LIMITS = {
     "minItems": "≥ {} entries",
     "maxItems": "≤ {} entries",
 }
+WITH_THINKING_ELSEWHERE = (messages.MessagesRequest, tokenize.TokenizeRequest)
+"""models whose fields about thinking are those of a chat request"""
 KINDS = {"string": "text", "object": "object", "null": "null", "boolean": "true or false"}
 
 
 def fields(model: type[BaseModel]) -> str:
-    """Return a table with a row per field; fields without effect have a table of their own."""
+    """Return a table with a row per field, without those that have a table of their own."""
     elsewhere = set() if model is ignored.IgnoredParams else set(ignored.IgnoredParams.model_fields)
+    if model in WITH_THINKING_ELSEWHERE:
+        elsewhere |= set(thinking.ThinkingParams.model_fields)
     told = model.model_json_schema()
     required = set(told.get("required", ()))
     names = {field.alias or name: name for name, field in model.model_fields.items()}
@@ -76,9 +80,8 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        model = next(
-            vars(m)[match[2]] for m in (thinking, ignored, schema, responses) if match[2] in vars(m)
-        )
+        modules = (thinking, ignored, schema, responses, messages, tokenize)
+        model = next(vars(m)[match[2]] for m in modules if match[2] in vars(m))
         return f"{match[1]}\n\n{fields(model)}\n\n{match[3]}"
 
     pattern = r"(<!-- fields of (\w+) -->).*?(<!-- end -->)"

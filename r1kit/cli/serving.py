@@ -118,6 +118,17 @@ AllowOrigin = Annotated[
     list[str] | None,
     typer.Option(help="Allowed origin: https://example.org, http://localhost:*."),
 ]
+QueueTimeout = Annotated[float, typer.Option(min=1, help="Time limit for the first token (s).")]
+TotalTimeout = Annotated[float, typer.Option(min=1, help="Time limit for the whole answer (s).")]
+ChatPage = Annotated[bool, typer.Option("--page/--no-page", help="Serve the chat page at /.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Store responses of /v1/responses in this SQLite file."),
+]
+StoreSize = Annotated[int, typer.Option(min=16, help="For --store: maximum size (MB).")]
+StoreDays = Annotated[
+    float, typer.Option(min=0.01, help="For --store: days until a response is deleted.")
+]
 PricePerHour = Annotated[
     float | None, typer.Option(min=0, help="For --bench: price of the machine per hour.")
 ]
@@ -153,15 +164,12 @@ def serve(
     prefix_tokens: Annotated[
         int, typer.Option(min=0, help="Size of the prefix cache in tokens; 0 turns it off.")
     ] = 32_768,
-    queue_timeout: Annotated[
-        float, typer.Option(min=1, help="Time limit for the first token (s).")
-    ] = 600,
-    total_timeout: Annotated[
-        float, typer.Option(min=1, help="Time limit for the whole answer (s).")
-    ] = 1800,
-    page: Annotated[
-        bool, typer.Option("--page/--no-page", help="Serve the chat page at /.")
-    ] = True,
+    queue_timeout: QueueTimeout = 600,
+    total_timeout: TotalTimeout = 1800,
+    store: Store = None,
+    store_mb: StoreSize = 256,
+    store_days: StoreDays = 30,
+    page: ChatPage = True,
     bench: Annotated[
         bool,
         typer.Option("--bench", help="Measure speed and cost, then exit; also accepts a URL."),
@@ -169,7 +177,7 @@ def serve(
     price_per_hour: PricePerHour = None,
     bench_out: BenchOut = None,
 ) -> None:
-    """Serve models to OpenAI and DeepSeek clients, by default to this machine only."""
+    """Serve models to OpenAI, DeepSeek and Anthropic clients, by default to this machine only."""
     console = Console(stderr=True)
     with sentences(console):
         if bench:
@@ -183,6 +191,7 @@ def serve(
             require("gradio", "serve without the chat page: --no-page")
         from r1kit.serve import server
         from r1kit.serve.limits import ServeLimits
+        from r1kit.serve.response_store import open_store
 
         limits = ServeLimits(
             max_num_seqs, max_waiting, queue_timeout, total_timeout, prefix_tokens=prefix_tokens
@@ -199,6 +208,7 @@ def serve(
             insecure=insecure,
             is_launch_day=_is_launch_day(api_profile, engine),
             open_page=_open_page if page else None,
+            store=open_store(store, store_mb, store_days),
         )
 
 

@@ -85,6 +85,8 @@ class Chunk:
     """set together with `finish` if there was thinking"""
     ending: str | None = None
     """set together with `finish`: a finish reason that only upstream servers give"""
+    stop_string: str | None = None
+    """set together with `finish` if a stop string ended the answer"""
 
 
 def begin(
@@ -215,7 +217,9 @@ class CompletionStream:
         if self._has_thought:
             by_itself: ThinkingEnd = "budget" if self._over_budget else "stop"
             thought = "length" if self._is_thinking and finish == "length" else by_itself
-        return dataclasses.replace(chunk, finish=finish, thought=thought)
+        return dataclasses.replace(
+            chunk, finish=finish, thought=thought, stop_string=self._until.matched
+        )
 
     def _answered(self, pieces: list[Piece]) -> list[Piece]:
         """Return the part of the pieces that comes before the answer's first stop string."""

@@ -56,6 +56,8 @@ class StopStringFilter:
     def __init__(self, stop: Sequence[str]) -> None:
         self.is_stopped = False
         """True once a stop string has been found"""
+        self.matched: str | None = None
+        """the stop string that was found"""
         self._stop = stop
         self._held_back = ""
         """text held back because it may be the start of a stop string"""
@@ -65,10 +67,13 @@ class StopStringFilter:
         if not self._stop or self.is_stopped:
             return "" if self.is_stopped else chunk
         text = self._held_back + chunk
-        positions = [position for string in self._stop if (position := text.find(string)) >= 0]
-        self.is_stopped = bool(positions)
-        certain = min(positions or (_before(text, string) for string in self._stop))
-        self._held_back = "" if positions else text[certain:]
+        found = [(at, string) for string in self._stop if (at := text.find(string)) >= 0]
+        self.is_stopped = bool(found)
+        if found:
+            certain, self.matched = min(found)
+        else:
+            certain = min(_before(text, string) for string in self._stop)
+        self._held_back = "" if found else text[certain:]
         return text[:certain]
 
     def finish(self) -> str:

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from r1kit.serve.api_error import ApiError
+from r1kit.serve.api_error import ApiError, error_body
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.origins import Origins, granted, is_own, is_preflight, preflight
 from r1kit.serve.wire import JsonResponse
@@ -64,10 +64,10 @@ class AccessMiddleware:
             if is_preflight(scope["method"], headers):
                 await Response(None, 204, preflight(headers))(scope, receive, send)
                 return
-            self._check_key(scope["path"], headers)
+            scope.setdefault("state", {})["owner"] = self._owner(scope["path"], headers)
             body = await _read_body(receive, headers, self._limits)
         except ApiError as error:
-            response = JsonResponse(error.body(), error.status, error.headers)
+            response = JsonResponse(error_body(error, scope["path"]), error.status, error.headers)
             await response(scope, receive, send)
         else:
             await self.app(scope, _replay(body, receive), send)
@@ -102,22 +102,32 @@ class AccessMiddleware:
             403, "Pages of this origin are not allowed; start with --allow-origin to allow one."
         )
 
-    def _check_key(self, path: str, headers: Headers) -> None:
-        is_open = path in OPEN_ROUTES or self._is_open(path)
-        if not is_open and self._digests and not self._has_key(headers):
+    def _owner(self, path: str, headers: Headers) -> str:
+        """Return the digest of the client's key, "" if none is needed. Raises ApiError (401)."""
+        if not self._digests or path in OPEN_ROUTES or self._is_open(path):
+            return ""
+        digest = self._matching(headers)
+        if digest is None:
             raise ApiError(
                 401,
-                "The API key is missing or wrong; send Authorization: Bearer KEY.",
+                "The API key is missing or wrong; send Authorization: Bearer KEY or x-api-key: "
+                "KEY.",
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        return digest.hex()
 
-    def _has_key(self, headers: Headers) -> bool:
-        """Compare with every key, in constant time and without an early exit."""
+    def _matching(self, headers: Headers) -> bytes | None:
+        """Compare both headers with every key, in constant time and without an early exit."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        key_digest = _digest(key.strip() if scheme.lower() == "bearer" else "")
-        matches = [hmac.compare_digest(key_digest, digest) for digest in self._digests]
-        return True in matches
+        sent = [key.strip() if scheme.lower() == "bearer" else "", headers.get("x-api-key", "")]
+        matches = [
+            digest
+            for sent_digest in map(_digest, sent)
+            for digest in self._digests
+            if hmac.compare_digest(sent_digest, digest)
+        ]
+        return matches[0] if matches else None
 
 
 async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -18,10 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from r1kit.engines.completion import Chunk
 from r1kit.files.untrusted import to_bytes
-from r1kit.serve.api_error import GONE, ApiError, unexpected
+from r1kit.serve.api_error import GONE, ApiError, error_body, unexpected
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.response_stream import ResponseStream
-from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, JsonResponse, Usage, Writer
+from r1kit.serve.wire import FullCompletion, JsonResponse, Usage, Writer
 from r1kit.types import Json
 
 _SEND_S = 30.0
@@ -39,12 +39,15 @@ class ApiResponse:
         writer: Writer,
         limits: ServeLimits,
         on_done: Callable[[ResponseStream], None],
+        keep: Callable[[], Awaitable[None]],
     ) -> None:
+        """`keep` is called when the whole answer is known, before its end is sent."""
         self.flow = flow
         self.limits = limits
         self.outcome = GONE
         """status that describes how the request ended; another one may have been sent before"""
         self._on_done = on_done
+        self._keep = keep
         self._writer = writer
         self._usage = Usage()
 
@@ -56,7 +59,9 @@ class ApiResponse:
             await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 raise ApiError(499, "The client has gone.")
-            return self._writer.whole(work.result(), self._usage)
+            body = self._writer.whole(work.result(), self._usage)
+            await self._keep()
+            return body
         finally:
             self.flow.cancel()
             for task in (work, disconnect):
@@ -75,8 +80,9 @@ class ApiResponse:
                 is_silent = time.monotonic() - sent_at >= self.limits.keepalive_s
                 if data or not chunks or is_silent:
                     sent_at = time.monotonic()
-                    yield data or KEEP_ALIVE
+                    yield data or writer.keep_alive
             last = writer.end(self._usage)
+            await self._keep()
             self.outcome = 200
             yield last
         except Exception as error:
@@ -208,7 +214,7 @@ class KeepAliveResponse(Response):
             while not self._work.done():
                 await write(b"\n", True)
                 await asyncio.wait({self._work}, timeout=self._answer.limits.keepalive_s)
-            body, error = self._result()
+            body, error = self._result(scope["path"])
             await write(body, error is not None)
             if error is not None:
                 self._on_late(error)
@@ -216,12 +222,12 @@ class KeepAliveResponse(Response):
             self._work.cancel()
             scope["state"]["outcome"] = self._answer.outcome
 
-    def _result(self) -> tuple[bytes, ApiError | None]:
+    def _result(self, path: str) -> tuple[bytes, ApiError | None]:
         try:
             body = to_bytes(self._work.result())
         except Exception as error:
             api_error = self._answer.failed(error)
-            return to_bytes(api_error.body()), api_error
+            return to_bytes(error_body(api_error, path)), api_error
         self._answer.outcome = 200
         return body, None
 

@@ -1,7 +1,9 @@
-"""Error responses, in the format of OpenAI's API.
+"""Error responses, in the format of OpenAI's API, and of Anthropic's on its routes.
 
     {"error": {"message": "...", "type": "invalid_request_error", "param": "messages[0].role",
                "code": null}}
+
+    {"type": "error", "error": {"type": "invalid_request_error", "message": "..."}}
 
 409 is never used: OpenAI clients before version 1.0 retry it forever.
 """
@@ -18,6 +20,22 @@ TOO_LONG = "context_length_exceeded"
 """code of a prompt that is too long; messages repeat it, because LangChain looks for it there"""
 GONE = 499
 """status that is logged for a client that disconnected; never sent"""
+PREFIXES = ("/v1", "", "/beta")
+"""the routes exist under each of these; DeepSeek has prefix completion under /beta"""
+_ANTHROPIC_ROUTES = {
+    prefix + path for prefix in PREFIXES for path in ("/messages", "/messages/count_tokens")
+}
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
 
 
 class ApiError(Exception):
@@ -45,6 +63,23 @@ class ApiError(Exception):
         kind = _TYPES.get(self.status, server)
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return {"error": error}
+
+
+def is_anthropic(path: str) -> bool:
+    """Return True if the route belongs to Anthropic's API."""
+    return path in _ANTHROPIC_ROUTES
+
+
+def error_body(error: ApiError, path: str) -> dict[str, Any]:
+    """Return the JSON body in the format of the API to which the route belongs."""
+    return anthropic_body(error) if is_anthropic(path) else error.body()
+
+
+def anthropic_body(error: ApiError) -> dict[str, Any]:
+    """Return the JSON body in Anthropic's format; clients look for the words of a long prompt."""
+    kind = _ANTHROPIC_TYPES.get(error.status, "invalid_request_error")
+    words = "prompt is too long: " if error.code == TOO_LONG else ""
+    return {"type": "error", "error": {"type": kind, "message": words + error.message}}
 
 
 def schema_refused(error: GrammarError) -> ApiError:

@@ -18,33 +18,39 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from r1kit.files.untrusted import UnwritableError
-from r1kit.serve import deepseek_r1_profile, schema
+from r1kit.serve import deepseek_r1_profile, messages, responses, schema, tokenize
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
-from r1kit.serve.api_error import ApiError, unexpected
+from r1kit.serve.api_error import PREFIXES, ApiError, error_body, is_anthropic, unexpected
 from r1kit.serve.hidden_thinking import HidingWriter
 from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
 from r1kit.serve.limits import ServeLimits
-from r1kit.serve.models import Models, ServedModel
+from r1kit.serve.messages import MessagesRequest
+from r1kit.serve.messages_output import MessagesWriter
+from r1kit.serve.model_names import Models
+from r1kit.serve.models import ServedModel
 from r1kit.serve.origins import Origins
 from r1kit.serve.prometheus import CONTENT_TYPE, ServerMetrics
 from r1kit.serve.refusals import invalid
 from r1kit.serve.request_log import RequestLogMiddleware
+from r1kit.serve.response_store import ResponseStore
 from r1kit.serve.response_stream import ResponseStream
-from r1kit.serve.responses import MODELS, ResponsesRequest, renamed
+from r1kit.serve.responses import ResponsesRequest
 from r1kit.serve.responses_output import ResponsesWriter
+from r1kit.serve.stored_responses import StoredResponses
+from r1kit.serve.token_routes import TokenRoutes
 from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText, Writer
 from r1kit.types import Json
 
-PREFIXES = ("/v1", "", "/beta")
-"""the routes exist under each of these; DeepSeek has prefix completion under /beta"""
 _COMPLETING = {
     prefix + path
     for prefix in PREFIXES
-    for path in ("/chat/completions", "/completions", "/responses")
+    for path in ("/chat/completions", "/completions", "/responses", "/messages")
 }
-_FIELD_NAMES = schema.field_names(MODELS)
+_FIELD_NAMES = schema.field_names(
+    (*responses.MODELS, *messages.MODELS, tokenize.TokenizeRequest, tokenize.DetokenizeRequest)
+)
 
 
 class Page(Protocol):
@@ -59,11 +65,18 @@ class Page(Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+async def _nothing() -> None:
+    """Do nothing: most answers are not stored."""
+
+
 class Routes:
     """The route handlers."""
 
-    def __init__(self, models: Models, limits: ServeLimits, is_launch_day: bool) -> None:
+    def __init__(
+        self, models: Models, limits: ServeLimits, is_launch_day: bool, store: ResponseStore | None
+    ) -> None:
         self._models = models
+        self._stored = StoredResponses(store)
         self._is_launch_day = is_launch_day
         self._limits = limits
         self._late = LateErrors()
@@ -75,6 +88,15 @@ class Routes:
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
         router.post("/responses", response_model=None)(self.responses)
+        router.get("/responses/{response_id}")(self._stored.get)
+        router.delete("/responses/{response_id}")(self._stored.delete)
+        router.post("/messages", response_model=None)(self.messages)
+        tokens = TokenRoutes(self._models, self._stored)
+        router.post("/responses/input_tokens")(tokens.count_response)
+        router.post("/messages/count_tokens")(tokens.count_message)
+        router.post("/tokenize")(tokens.tokenize)
+        router.post("/detokenize")(tokens.detokenize)
+        router.post("/embeddings", include_in_schema=False)(tokens.embeddings)
         router.get("/models")(self.list_models)
         router.get("/models/{name:path}")(self.get_model)
         return router
@@ -101,20 +123,38 @@ class Routes:
         """Generate the next turn of a conversation, in OpenAI's Responses API."""
         served, by_name = self._models.find(body.model)
         try:
-            start = partial(served.chat, body.as_chat(), by_name)
-            writer = ResponsesWriter(body, served.decoder)
+            is_stored = self._stored.stores(body)
+            earlier = await self._stored.earlier(body, request)
+            start = partial(served.chat, body.as_chat(earlier), by_name)
+            writer = ResponsesWriter(body, served.decoder, is_stored)
             shown = HidingWriter(writer) if body.hides_thinking else writer
+
+            async def keep() -> None:
+                if is_stored:
+                    await self._stored.keep(request, [*earlier, *body.items()], writer.final)
+
+            return await self._answer(start, shown, body, request, keep)
+        except ApiError as error:
+            raise responses.renamed(error) from None
+
+    async def messages(self, body: MessagesRequest, request: Request) -> Response:
+        """Generate the next message of a conversation, in Anthropic's API."""
+        served, by_name = self._models.find(body.model)
+        writer = MessagesWriter(body.model)
+        shown = HidingWriter(writer) if body.hides_thinking else writer
+        try:
+            start = partial(served.chat, body.as_chat(), by_name)
             return await self._answer(start, shown, body, request)
         except ApiError as error:
-            raise renamed(error) from None
+            raise messages.renamed(error) from None
 
     async def list_models(self) -> Json:
         """List all models under all their names."""
-        return {"object": "list", "data": self._models.list()}
+        return self._models.list()
 
     async def get_model(self, name: str) -> Json:
         """Return one model."""
-        return self._models.find(name)[0].describe(name)
+        return self._models.describe(name)
 
     async def health(self) -> Response:
         """Report whether every model is served, and no more, since this route needs no key."""
@@ -130,10 +170,11 @@ class Routes:
         self,
         start: Callable[[], Awaitable[ResponseStream]],
         writer: Writer,
-        body: schema.CompletionParams | ResponsesRequest,
+        body: schema.CompletionParams | ResponsesRequest | MessagesRequest,
         request: Request,
+        keep: Callable[[], Awaitable[None]] = _nothing,
     ) -> Response:
-        response = await self._response(start, writer, bool(body.stream), request)
+        response = await self._response(start, writer, bool(body.stream), request, keep)
         if names := fields_without_effect(body):
             response.headers[HEADER] = ", ".join(names)
         return response
@@ -144,12 +185,14 @@ class Routes:
         writer: Writer,
         is_stream: bool,
         request: Request,
+        keep: Callable[[], Awaitable[None]],
     ) -> Response:
+        parts = (writer, self._limits, self._measure, keep)
         if is_stream:
-            return EventStream(ApiResponse(await start(), writer, self._limits, self._measure))
+            return EventStream(ApiResponse(await start(), *parts))
         digest = await fingerprint(request)
         self._late.raise_kept(digest, request)
-        answer = ApiResponse(await start(), writer, self._limits, self._measure)
+        answer = ApiResponse(await start(), *parts)
         return await whole(answer, request, lambda error: self._late.keep(digest, error))
 
     def count(self, method: str, path: str, status: int) -> None:
@@ -172,6 +215,7 @@ def build(
     origins: Collection[str] = (),
     page: Page | None = None,
     is_launch_day: bool = False,
+    store: ResponseStore | None = None,
 ) -> ASGIApp:
     """Return the whole server as an ASGI app; its lifespan starts and stops the engines.
 
@@ -188,10 +232,12 @@ def build(
             yield
         for model in served:
             await model.stop()
+        if store is not None:
+            store.close()
 
     # No documentation pages: they would load scripts from other hosts.
     app = FastAPI(title="r1kit", docs_url=None, redoc_url=None, lifespan=lifespan)
-    routes = Routes(Models(served), limits, is_launch_day)
+    routes = Routes(Models(served), limits, is_launch_day, store)
     for prefix in PREFIXES:
         app.include_router(routes.router(), prefix=prefix, include_in_schema=prefix == "/v1")
     app.get("/health")(routes.health)
@@ -215,12 +261,12 @@ def _with_page(app: ASGIApp, page: Page) -> ASGIApp:
 def _handler(convert: Callable[[Any], ApiError], is_launch_day: bool) -> Any:
     """Return an exception handler that responds with an API error."""
 
-    async def handle(_: Request, error: Exception) -> JsonResponse:
+    async def handle(request: Request, error: Exception) -> JsonResponse:
         api_error = convert(error)
         status, body = (
             deepseek_r1_profile.body(api_error)
-            if is_launch_day
-            else (api_error.status, api_error.body())
+            if is_launch_day and not is_anthropic(request.url.path)
+            else (api_error.status, error_body(api_error, request.url.path))
         )
         return JsonResponse(body, status, api_error.headers)
 

@@ -16,6 +16,7 @@ class HidingWriter:
 
     def __init__(self, inner: Writer) -> None:
         self._inner = inner
+        self.keep_alive = inner.keep_alive
 
     def begin(self, usage: Usage) -> bytes:
         return self._inner.begin(usage)

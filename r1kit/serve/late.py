@@ -45,7 +45,8 @@ class LateErrors:
 
 async def fingerprint(request: Request) -> bytes:
     """Return a digest that is equal for equal requests of the same client."""
-    parts = [request.url.path, request.headers.get("authorization", "")]
+    keys = [request.headers.get(name, "") for name in ("authorization", "x-api-key")]
+    parts = [request.url.path, *keys]
     digest = hashlib.sha256("\n".join([*parts, ""]).encode("utf-8", "surrogatepass"))
     digest.update(await request.body())
     return digest.digest()

@@ -1,7 +1,4 @@
-"""The models of a server by name, and the conversion of API requests to engine requests.
-
-The first model also answers to DeepSeek's model names, which turn thinking on or off.
-"""
+"""A model of a server: the conversion of API requests to engine requests."""
 
 from __future__ import annotations
 
@@ -9,14 +6,16 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from r1kit.engines.base import StreamingSampler, as_schema
 from r1kit.engines.completion import GenerationRequest
-from r1kit.errors import ConfigError, GrammarError
+from r1kit.errors import GrammarError
 from r1kit.renderers import renderer_of
+from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import TOO_LONG, ApiError, schema_refused
@@ -26,6 +25,7 @@ from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.thinking import ThinkingChoice
+from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest, counted, text_of
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, SamplingParams
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from r1kit.engines.grammar import Grammars
 
-ALIASES = {"deepseek-reasoner": True, "deepseek-r1": True, "deepseek-chat": False}
-"""name → True if it thinks"""
 CAPABILITIES = ("thinking", "thinking_budget")
 """capabilities of a model whose thinking can be turned on and off, and ended"""
 TEMPERATURE, TOP_P = 0.6, 0.95
@@ -75,6 +73,14 @@ class ServedModel(Protocol):
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
         """Start the continuation of a text. Raises ApiError."""
+        ...
+
+    async def tokenize(self, request: TokenizeRequest, by_name: bool) -> Json:
+        """Return the tokens of a prompt. Raises ApiError."""
+        ...
+
+    async def detokenize(self, request: DetokenizeRequest) -> Json:
+        """Return the text of tokens. Raises ApiError."""
         ...
 
     def describe(self, name: str) -> Json:
@@ -134,6 +140,22 @@ class EngineModel:
 
         return await self._begin(prepare, request.n or 1)
 
+    async def tokenize(self, request: TokenizeRequest, by_name: bool) -> Json:
+        def encode() -> Json:
+            chat = request.as_chat(self.name)
+            if chat is None:
+                ids = self._renderer.encode_prompt(request.prompt or "")
+            else:
+                check_chat(chat)
+                ids = self._render(chat, self._thinking(chat, by_name)).ids
+            return counted(ids, request, self._renderer.tokenizer, self.max_positions)
+
+        return await self._with_tokenizer(encode)
+
+    async def detokenize(self, request: DetokenizeRequest) -> Json:
+        tokenizer, vocab_size = self._renderer.tokenizer, self._vocab_size
+        return await self._with_tokenizer(partial(text_of, request.tokens, tokenizer, vocab_size))
+
     def start(self) -> None:
         self.engine_loop.start()
 
@@ -148,20 +170,28 @@ class EngineModel:
             request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
             return self.engine_loop.submit(request)
 
-    def _chat(
-        self, request: ChatRequest, by_name: bool, answer_tokens: int | None
-    ) -> GenerationRequest:
-        """Convert a chat request for the engine. Raises ApiError."""
-        thinking = self._thinking(request, by_name)
+    async def _with_tokenizer(self, work: Callable[[], Json]) -> Json:
+        """Run in the tokenizer's thread, which a full server has no room for."""
+        with self.engine_loop.reserve(1):
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _render(self, request: ChatRequest, thinking: ThinkingChoice) -> RenderedPrompt:
         turns, prefix = request.conversation()
         try:
-            rendered_prompt = self._renderer.continuation_prompt(turns, thinking.is_on, prefix)
+            return self._renderer.continuation_prompt(turns, thinking.is_on, prefix)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
                 f"messages: The model's chat template refuses them ({type(error).__name__}).",
                 param="messages",
             ) from error
+
+    def _chat(
+        self, request: ChatRequest, by_name: bool, answer_tokens: int | None
+    ) -> GenerationRequest:
+        """Convert a chat request for the engine. Raises ApiError."""
+        thinking = self._thinking(request, by_name)
+        rendered_prompt = self._render(request, thinking)
         max_tokens = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
         is_thinking = rendered_prompt.part == "thinking"
         if answer_tokens is not None:
@@ -325,37 +355,3 @@ class EngineModel:
 
 def _with_sampling(request: Request, sampling: SamplingParams) -> Request:
     return dataclasses.replace(request, sampling=sampling)
-
-
-class Models:
-    """All served models; the first also answers to `ALIASES`."""
-
-    def __init__(self, served: Iterable[ServedModel]) -> None:
-        self.served = list(served)
-        self._by_name: dict[str, tuple[ServedModel, bool]] = {}
-        for model in self.served:
-            if model.name in self._by_name:
-                raise ConfigError(
-                    f"Two models would be called {model.name}; rename a folder, or serve one of "
-                    "them."
-                )
-            self._by_name[model.name] = (model, ALIASES.get(model.name, True))
-        for alias, thinks in ALIASES.items():  # a model of that name keeps it
-            for first in self.served[:1]:
-                self._by_name.setdefault(alias, (first, thinks))
-
-    def find(self, name: str) -> tuple[ServedModel, bool]:
-        """Return the model of a name, and whether it implies thinking. Raises ApiError (404)."""
-        if name not in self._by_name:
-            raise ApiError(
-                404,
-                f"model: There is no such model here; /v1/models lists {', '.join(self._by_name)}.",
-                param="model",
-                code="model_not_found",
-            )
-        return self._by_name[name]
-
-    def list(self) -> list[Json]:
-        """Return a model object for every name, the models' own names before the aliases."""
-        names = sorted(self._by_name, key=lambda name: name in ALIASES)
-        return [self._by_name[name][0].describe(name) for name in names]

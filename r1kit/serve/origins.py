@@ -67,7 +67,7 @@ def preflight(headers: Headers) -> dict[str, str]:
     """Return the headers of a preflight response: what the page may send, and how long it holds."""
     names = headers.get("access-control-request-headers", "")
     response_headers = {
-        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Methods": "GET, POST, DELETE",
         "Access-Control-Max-Age": str(_KNOWN_FOR_S),
     }
     if _WORDS.fullmatch(names):

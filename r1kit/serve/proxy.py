@@ -21,8 +21,10 @@ from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
+from r1kit.serve.proxy_tokens import upstream_tokens
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
+from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest
 from r1kit.types import Json
 
 _CONNECT_S = 10.0
@@ -57,11 +59,12 @@ class ProxyModel:
     ) -> ResponseStream:
         check_chat(request)
         _refuse_tokens(request, self._capabilities)
-        turns, continued = request.conversation()
-        turns += [continued] if continued is not None else []
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
-        body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
+        body = {
+            "messages": _messages(request),
+            "max_tokens": max_tokens,
+            **_sampling_params(request),
+        }
         if request.response_format is not None:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
@@ -78,6 +81,20 @@ class ProxyModel:
             raise _unknown("logprobs", "gives no log-probabilities to us")
         body = {"prompt": prompt, "max_tokens": request.max_tokens, **_sampling_params(request)}
         return await self._begin("/completions", body, request.n or 1, "text")
+
+    async def tokenize(self, request: TokenizeRequest, by_name: bool) -> Json:
+        chat = request.as_chat(self.name)
+        names = {"prompt", "add_special_tokens", "return_token_strs"}
+        body = request.model_dump(include=names, exclude_none=True)
+        if chat is not None:
+            check_chat(chat)
+            body["messages"] = _messages(chat)
+            body |= self._thinking(chat, by_name)
+        return await upstream_tokens(self._client, "/tokenize", {"model": self.name, **body})
+
+    async def detokenize(self, request: DetokenizeRequest) -> Json:
+        body = {"model": self.name, "tokens": request.tokens}
+        return await upstream_tokens(self._client, "/detokenize", body)
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
@@ -146,6 +163,12 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
         )
         for model in models
     ]
+
+
+def _messages(request: ChatRequest) -> list[Json]:
+    turns, continued = request.conversation()
+    turns += [continued] if continued is not None else []
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
 def _capabilities(model: Json) -> list[str]:

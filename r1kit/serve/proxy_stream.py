@@ -27,7 +27,7 @@ from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import drain_queue
 from r1kit.types import FinishReason, Json
 
-_GONE = "The upstream server cannot be reached; ask again in a minute."
+GONE_MESSAGE = "The upstream server cannot be reached; ask again in a minute."
 _FORWARDED_STATUSES = {400, 404, 413, 422}
 """upstream statuses about the request, which are passed on"""
 _FINISH_NAMES = {
@@ -84,14 +84,14 @@ class ProxyStream:
             reply = await client.send(request, stream=True)
         except httpx.HTTPError as error:
             self._gone(error)
-            raise ApiError(503, _GONE, headers={"Retry-After": "10"}) from None
+            raise ApiError(503, GONE_MESSAGE, headers={"Retry-After": "10"}) from None
         except BaseException:
             self._stats.live.discard(self)
             raise
         if reply.status_code != 200:
             self._stats.live.discard(self)
             try:
-                raise _refusal(reply, await reply.aread())
+                raise refusal_of(reply, await reply.aread())
             finally:
                 await reply.aclose()
         self._stats.is_healthy = True
@@ -119,7 +119,7 @@ class ProxyStream:
             self._end(usage)
         except httpx.HTTPError as error:
             self._gone(error)
-            self._events.put_nowait(ApiError(502, _GONE))
+            self._events.put_nowait(ApiError(502, GONE_MESSAGE))
         except EngineError as error:
             self._stats.n_failures += 1
             self._events.put_nowait(ApiError(502, str(error)))
@@ -145,6 +145,7 @@ class ProxyStream:
         if now.finish:
             choice.finish = FINISH_REASONS.get(now.finish, "stop")
             choice.ending = _FINISH_NAMES.get(now.finish.lower())
+            choice.stop_string = now.stop_string
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         if pieces := choice.take(now.reasoning, now.content):
@@ -165,7 +166,8 @@ class ProxyStream:
             counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
             last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
-            self._events.put_nowait(replace(last, ending=choice.ending))
+            last = replace(last, ending=choice.ending, stop_string=choice.stop_string)
+            self._events.put_nowait(last)
 
     def _n_thinking(self, usage: Json, n: int) -> int:
         """Return the reported thinking tokens, or an estimate by the share of characters."""
@@ -189,6 +191,7 @@ class _Choice:
         self.index = index
         self.finish: FinishReason | None = None
         self.ending: str | None = None
+        self.stop_string: str | None = None
         self.n_chars = self.n_thought = 0
         self._form = form
         self._parser = StreamParser()
@@ -240,7 +243,7 @@ async def _events(reply: httpx.Response) -> AsyncIterator[Json]:
     raise EngineError("The upstream server's stream ended too early; ask again.")
 
 
-def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
+def refusal_of(reply: httpx.Response, data: bytes) -> ApiError:
     """Return the upstream's error message, with a status that says whose fault it is."""
     status = reply.status_code
     try:

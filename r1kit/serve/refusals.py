@@ -13,9 +13,10 @@ from typing import Any
 from r1kit.serve.api_error import ApiError
 
 REMEDIES = {
-    "store": "Nothing is stored here; leave it out or set it to false",
-    "previous_response_id": "Nothing is stored here; send the whole conversation",
-    "conversation": "Nothing is stored here; send the whole conversation",
+    "store": "Nothing is stored on this route; leave it out or set it to false",
+    "conversation": "There are no stored conversations; send previous_response_id or all of it",
+    "container": "There are no containers; leave it out",
+    "mcp_servers": "The server calls no tools; leave it out",
     "background": "Answers are not made in the background; leave it out or set it to false",
     "truncation": "Input is never cut; shorten it and leave the field out",
     "tools": "Tools are not supported yet; leave them out",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from r1kit.serve.api_error import GONE
+from r1kit.serve.api_error import GONE, is_anthropic
 
 _SANE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -45,7 +45,9 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                name = "request-id" if is_anthropic(scope["path"]) else "x-request-id"
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = headers[name] = request_id
             await send(message)
 
         try:

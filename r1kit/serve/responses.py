@@ -1,11 +1,12 @@
 """`POST /v1/responses`: OpenAI's newer route, converted to a chat request.
 
-Source: OpenAI's openapi 2.3. Departures: nothing is stored between requests (`store`,
-`previous_response_id` and `conversation` are refused), and there are no tools.
+Source: OpenAI's openapi 2.3. Departures: responses are stored only by a server that is started with
+`--store`, `conversation` is refused, and there are no tools.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -15,7 +16,7 @@ from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireMo
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOP
 from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
-from r1kit.serve.thinking import ThinkingParams
+from r1kit.serve.thinking import Reasoning, ThinkingParams
 
 
 class InputPart(WireModel):
@@ -61,6 +62,18 @@ class InputItem(WireModel):
     """accepted, no effect"""
     encrypted_content: str | None = None
     """accepted, no effect"""
+
+
+class SummarizedReasoning(Reasoning):
+    """The amount of thinking, and the form in which OpenAI's clients show it."""
+
+    without_effect = frozenset()
+
+    summary: str | None = None
+    """returns the thinking as a summary too, for clients that show nothing else; it is not
+    shortened"""
+    generate_summary: str | None = None
+    """older name of `summary`"""
 
 
 class TextFormat(WireModel):
@@ -114,12 +127,14 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     """same as in a chat request; not in OpenAI's API"""
     stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = None
     """same as in a chat request; not in OpenAI's API"""
-    store: Literal[False] | None = None
-    """refused unless false: nothing is stored"""
-    previous_response_id: None = None
-    """refused unless empty: nothing is stored"""
+    reasoning: SummarizedReasoning | None = None
+    """thinking on or off, its effort or budget, and whether it is returned"""
+    store: bool | None = None
+    """false: the response is not stored; true is the default with `--store`, and refused without"""
+    previous_response_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """a stored response, whose conversation is continued; refused without `--store`"""
     conversation: None = None
-    """refused unless empty: nothing is stored"""
+    """refused unless empty: send `previous_response_id`, or the whole conversation"""
     background: Literal[False] | None = None
     """refused unless false"""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
@@ -141,18 +156,24 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     stream_options: dict[str, Any] | None = None
     """accepted, no effect"""
 
-    def as_chat(self) -> ChatRequest:
-        """Convert to a chat request.
+    def items(self) -> list[InputItem]:
+        """Return the input as items."""
+        return self.input if isinstance(self.input, list) else [_user(self.input)]
+
+    def as_chat(self, earlier: Sequence[InputItem] = ()) -> ChatRequest:
+        """Convert to a chat request that continues the `earlier` items.
 
         Raises ApiError for an incomplete message, or if the last one is the assistant's.
         """
         messages = []
         if self.instructions:
             messages.append(ChatMessage(role="system", content=self.instructions))
-        items = self.input if isinstance(self.input, list) else [_user(self.input)]
-        for index, item in enumerate(items):
+        for index, item in enumerate([*earlier, *self.items()], -len(earlier)):
             if item.type != "reasoning":
                 messages.append(_message(item, f"input[{index}]"))
+        if len(messages) > MAX_MESSAGES:
+            message = f"input: The conversation has more than {MAX_MESSAGES} messages; shorten it."
+            raise ApiError(400, message, param="input")
         if not messages or messages[-1].role == "assistant":
             raise ApiError(400, "input: The last message must be the user's.", param="input")
         return ChatRequest(
@@ -221,4 +242,12 @@ def _message(item: InputItem, path: str) -> ChatMessage:
     return ChatMessage(role=item.role, content=content)
 
 
-MODELS = (InputPart, ReasoningPart, InputItem, TextFormat, TextOptions, ResponsesRequest)
+MODELS = (
+    InputPart,
+    ReasoningPart,
+    InputItem,
+    SummarizedReasoning,
+    TextFormat,
+    TextOptions,
+    ResponsesRequest,
+)

@@ -15,7 +15,14 @@ from r1kit.engines.completion import Chunk
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.responses import ResponsesRequest
-from r1kit.serve.wire import Decoder, FullCompletion, Usage, event, token_logprobs
+from r1kit.serve.wire import (
+    KEEP_ALIVE,
+    Decoder,
+    FullCompletion,
+    Usage,
+    event,
+    token_logprobs,
+)
 from r1kit.types import Json
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
@@ -25,7 +32,16 @@ _ITEM = {"thinking": "reasoning", "answer": "message"}
 class ResponsesWriter:
     """The writer of one response (a `wire.Writer`)."""
 
-    def __init__(self, request: ResponsesRequest, decoder: Decoder | None) -> None:
+    keep_alive = KEEP_ALIVE
+
+    def __init__(
+        self, request: ResponsesRequest, decoder: Decoder | None, is_stored: bool = False
+    ) -> None:
+        self.final: Json | None = None
+        """the whole response, once it is known"""
+        reasoning = request.reasoning
+        self._is_summarized = bool(reasoning and (reasoning.summary or reasoning.generate_summary))
+        self._is_stored = is_stored
         self._request = request
         self._decoder = decoder
         self._id = f"resp_{uuid.uuid4().hex}"
@@ -63,7 +79,8 @@ class ResponsesWriter:
         ):
             events += [*self._opened("answer"), *self._close()]
         status = self._status()
-        events.append(self._event(f"response.{status}", response=self._response(status, usage)))
+        self.final = self._response(status, usage)
+        events.append(self._event(f"response.{status}", response=self.final))
         return b"".join(events)
 
     def error(self, error: ApiError) -> bytes:
@@ -75,7 +92,8 @@ class ResponsesWriter:
         for chunk in completions[0].chunks:
             self.say(chunk)
         self.end(usage)
-        return self._response(self._status(), usage)
+        assert self.final is not None
+        return self.final
 
     def _piece(self, piece: Piece) -> Iterator[bytes]:
         if piece.kind != self._kind:
@@ -85,6 +103,8 @@ class ResponsesWriter:
         extra: Json = {"logprobs": self._logprobs[self._n_sent :]} if piece.kind == "answer" else {}
         self._n_sent = len(self._logprobs)
         yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **extra)
+        if self._has_summary:
+            yield self._summary("text.delta", delta=piece.text)
 
     def _opened(self, kind: str) -> Iterator[bytes]:
         self._kind, self._text = kind, ""
@@ -93,6 +113,8 @@ class ResponsesWriter:
         index = len(self._finished)
         yield self._event("response.output_item.added", output_index=index, item=self._open)
         yield self._at("response.content_part.added", part=self._part())
+        if self._has_summary:
+            yield self._summary("part.added", part={"type": "summary_text", "text": ""})
 
     def _close(self) -> Iterator[bytes]:
         if self._open is None:
@@ -101,6 +123,9 @@ class ResponsesWriter:
         yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **extra)
         part = self._part(self._logprobs)
         yield self._at("response.content_part.done", part=part)
+        if self._has_summary:
+            yield self._summary("text.done", text=self._text)
+            yield self._summary("part.done", part={"type": "summary_text", "text": self._text})
         item = self._item(self._open["id"], "completed", [part])
         yield self._event("response.output_item.done", output_index=len(self._finished), item=item)
         self._finished.append(item)
@@ -108,8 +133,21 @@ class ResponsesWriter:
 
     def _item(self, name: str, status: str, content: list[Json]) -> Json:
         item: Json = {"id": name, "type": _ITEM[self._kind], "status": status, "content": content}
-        extra: Json = {"summary": []} if self._kind == "thinking" else {"role": "assistant"}
-        return item | extra
+        if self._kind != "thinking":
+            return item | {"role": "assistant"}
+        is_done = self._has_summary and status == "completed"
+        return item | {"summary": [{"type": "summary_text", "text": self._text}] if is_done else []}
+
+    @property
+    def _has_summary(self) -> bool:
+        """True if the open item is thinking that is sent as a summary too."""
+        return self._is_summarized and self._kind == "thinking"
+
+    def _summary(self, kind: str, **fields: Any) -> bytes:
+        """Return an event about the summary of the open item."""
+        assert self._open is not None
+        ids = {"item_id": self._open["id"], "output_index": len(self._finished), "summary_index": 0}
+        return self._event(f"response.reasoning_summary_{kind}", **ids, **fields)
 
     def _part(self, logprobs: Sequence[Json] = ()) -> Json:
         part: Json = {"type": _TEXT[self._kind], "text": self._text}
@@ -145,10 +183,10 @@ class ResponsesWriter:
             "model": request.model,
             "output": list(self._finished),
             "parallel_tool_calls": False,
-            "previous_response_id": None,
+            "previous_response_id": request.previous_response_id,
             "reasoning": {"effort": request.reasoning.effort if request.reasoning else None,
-                          "summary": None},
-            "store": False,
+                          "summary": request.reasoning.summary if request.reasoning else None},
+            "store": self._is_stored,
             "temperature": request.temperature,
             "text": {"format": {"type": "text"}} if request.text is None
             else request.text.model_dump(by_alias=True, exclude_none=True),

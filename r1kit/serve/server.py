@@ -23,6 +23,7 @@ from r1kit.serve.access import LOOPBACK
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import ServedModel
 from r1kit.serve.origins import Origins
+from r1kit.serve.response_store import ResponseStore
 
 _GRACE_S = 5
 """seconds for answers in flight to finish when the server is stopped"""
@@ -44,6 +45,7 @@ def run(
     insecure: bool,
     is_launch_day: bool = False,
     open_page: Callable[[str], app.Page] | None = None,
+    store: ResponseStore | None = None,
 ) -> None:
     """Serve models until interrupted; they are opened once the address is checked and bound.
 
@@ -72,6 +74,7 @@ def run(
                 origins=origins,
                 page=page,
                 is_launch_day=is_launch_day,
+                store=store,
             ),
             access_log=False,  # request_log.py logs each request, without its query string
             log_level="warning",

@@ -39,6 +39,8 @@ class Thinking(WireModel):
     """thinking before the answer, or none; `adaptive` is the default of the model's name"""
     budget_tokens: TokenLimit | None = None
     """maximum number of thinking tokens; longer thinking is closed, and the answer begins"""
+    display: Literal["summarized", "omitted"] | None = None
+    """`omitted`: the model thinks, and the thinking is not returned; it is never summarized"""
 
 
 class TemplateOptions(WireModel):
@@ -126,7 +128,9 @@ class ThinkingParams(WireModel):
     @property
     def hides_thinking(self) -> bool:
         """True if the thinking is not to be returned."""
-        return self.include_reasoning is False or bool(self.reasoning and self.reasoning.exclude)
+        is_omitted = self.thinking is not None and self.thinking.display == "omitted"
+        is_excluded = self.reasoning is not None and self.reasoning.exclude is True
+        return self.include_reasoning is False or is_excluded or is_omitted
 
     def thinking_fields(self) -> Json:
         """Return the fields as the client wrote them, for a server that reads the same ones."""

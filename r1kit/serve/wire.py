@@ -221,6 +221,9 @@ class PlainText:
 class Writer(Protocol):
     """The format of an answer, whole or as a stream."""
 
+    keep_alive: bytes
+    """the bytes that show that a silent stream is alive"""
+
     def begin(self, usage: Usage) -> bytes:
         """Return the bytes before the first chunk; `usage` grows until the end."""
         ...
@@ -244,6 +247,8 @@ class Writer(Protocol):
 
 class ChoicesWriter:
     """The writer of both older routes: choices, and the fields that all objects share."""
+
+    keep_alive = KEEP_ALIVE
 
     def __init__(self, form: ChunkFormat, request: CompletionParams) -> None:
         self._form = form
@@ -315,6 +320,8 @@ def _ending(chunk: Chunk) -> Json:
     ending: Json = {"finish_reason": _finish(chunk)}
     if chunk.thought is not None:
         ending["reasoning_finish_reason"] = chunk.thought
+    if chunk.stop_string is not None:
+        ending["stop_reason"] = chunk.stop_string  # vLLM's name
     return ending
 
 

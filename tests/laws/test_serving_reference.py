@@ -16,7 +16,7 @@ SCRIPT = runpy.run_path(str(ROOT / "scripts" / "serving_reference.py"))
 def test_the_fields_are_up_to_date() -> None:
     how = "run: python scripts/serving_reference.py"
     assert SCRIPT["with_fields"](PAGE) == PAGE, how
-    assert PAGE.count("<!-- fields of ") == 16
+    assert PAGE.count("<!-- fields of ") == 24
     assert "| `temperature` |" in PAGE
 
 
@@ -31,7 +31,7 @@ def test_every_status_is_told() -> None:
 def test_every_route_is_told() -> None:
     server: Any = app.build([], ServeLimits())
     paths = server.app.app.openapi()["paths"]
-    assert len(paths) == 7
+    assert len(paths) == 13
     for path, methods in paths.items():
         for method in methods:
             assert f"`{method.upper()} {path}`" in PAGE

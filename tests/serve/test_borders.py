@@ -47,6 +47,24 @@ BODIES: dict[str, dict[str, Any]] = {
                  "verbosity": "low"},
         "thinking": {"type": "enabled", "budget_tokens": 1}, "prompt_cache_retention": "24h",
     },
+    "/v1/messages": {
+        "model": "tiny", "max_tokens": 3, "stop_sequences": ["x"], "seed": 1, "top_k": 5,
+        "temperature": 1.0, "top_p": 0.9, "stream": False, "metadata": {"user_id": "u"},
+        "system": [{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi", "citations": []}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "s"},
+                {"type": "redacted_thinking", "data": "d"}, {"type": "text", "text": "5"}]},
+            {"role": "user", "content": "x?"},
+        ],
+        "thinking": {"type": "enabled", "budget_tokens": 1, "display": "summarized"},
+        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
+        "tool_choice": {"type": "auto"}, "context_management": {"edits": []}, "speed": "standard",
+    },
+    "/v1/tokenize": {"model": "tiny", "messages": MESSAGES, "return_token_strs": True,
+                     "chat_template_kwargs": {"enable_thinking": True}, "user": "u"},
+    "/v1/detokenize": {"model": "tiny", "tokens": [0, 1, 2, 300], "user": "u"},
 }  # fmt: skip
 KINDLY = settings(
     deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -67,7 +85,7 @@ def check(answer: httpx.Response) -> None:
             line[5:].strip() for line in answer.text.split("\n") if line.startswith("data:")
         ]
         assert last == "[DONE]" or json.loads(last)["type"] in (
-            "response.completed", "response.incomplete")  # fmt: skip
+            "response.completed", "response.incomplete", "message_stop")  # fmt: skip
     else:
         body = json.loads(answer.content, parse_constant=pytest.fail)
         assert answer.status_code == 200 or body["error"]["message"].endswith(".")

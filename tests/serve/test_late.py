@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -55,6 +56,19 @@ def test_openais_client_has_an_error_of_its_own(slow: Server, route: str, retrie
         assert SENTENCE in str(caught.value)
     else:
         assert isinstance(caught.value, openai.APIConnectionError)
+    slow.wait_idle()
+
+
+def test_anthropics_client_has_one_too_and_pings_before_it(slow: Server) -> None:
+    with anthropic.Anthropic(base_url=slow.url, api_key="k", max_retries=2) as client:
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            client.messages.create(**BODY)
+        assert caught.value.status_code == 504
+        assert caught.value.body == {
+            "type": "error", "error": {"type": "timeout_error", "message": SENTENCE}}  # fmt: skip
+    streamed = slow.client.post("/v1/messages", json={**BODY, "stream": True}).text
+    assert "keep-alive" not in streamed
+    assert '"type":"timeout_error"' in streamed.strip().split("\n\n")[-1]
     slow.wait_idle()
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from r1kit.errors import ConfigError
-from r1kit.serve.models import Models
+from r1kit.serve.model_names import Models
 from r1kit.serve.server import is_loopback, refuse_exposure
 from tests.serve.conftest import Server, opened, running
 
@@ -176,7 +176,8 @@ def test_keys_guard_everything_but_health(folder: Path) -> None:
         for value in wrong:
             headers = {b"Authorization": value.encode("latin-1")}
             assert get("/models", headers=headers).status_code == 401
-        assert get("/models", headers={"x-api-key": "one"}).status_code == 401
+        assert get("/models", headers={"x-api-key": "onee"}).status_code == 401
+        assert get("/models", headers={"x-api-key": "one"}).status_code == 200
         assert get("/models", headers={"Authorization": "Bearer one"}).status_code == 200
         assert server.ask().status_code == 401
 
@@ -282,6 +283,14 @@ def test_a_bug_is_told_counted_and_logged(
     wait_for_count(server, 500, before + 1)
     assert "ZeroDivisionError" in caplog.text
     server.wait_idle()
+
+
+def test_embeddings_are_refused_in_a_sentence(server: Server) -> None:
+    bodies: list[Any] = [{"model": "tiny", "input": "x"}, [], {}]
+    for body in bodies:
+        answer = server.client.post("/v1/embeddings", json=body)
+        assert answer.status_code == 400
+        assert "Embeddings are not supported" in error_of(answer)["message"]
 
 
 @pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])

@@ -55,6 +55,33 @@ def test_streamed_it_is_the_same(client: openai.OpenAI) -> None:
     assert event.response.usage == whole.usage
 
 
+def test_a_summary_is_the_thinking_again(client: openai.OpenAI) -> None:
+    """Codex, the AI SDK and LangChain show nothing else."""
+    plain = client.responses.create(**FIELDS, extra_body=BUDGET)
+    fields: dict[str, Any] = {**FIELDS, "reasoning": {"summary": "auto"}, "extra_body": BUDGET}
+    whole = client.responses.create(**fields)
+    thinking: Any = whole.output[0]
+    assert [part.text for part in thinking.summary] == [thinking.content[0].text]
+    assert plain.output[0].summary == []
+    assert plain.output[0].content == thinking.content
+    assert whole.reasoning.summary == "auto"
+    events = list(client.responses.create(**fields, stream=True))
+    kinds = [event.type for event in events if "summary" in event.type]
+    assert list(dict.fromkeys(kinds)) == [
+        "response.reasoning_summary_part.added", "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done", "response.reasoning_summary_part.done",
+    ]  # fmt: skip
+    deltas = [e.delta for e in events if e.type == "response.reasoning_summary_text.delta"]
+    assert "".join(deltas) == thinking.summary[0].text
+    assert {e.item_id for e in events if "summary" in e.type} == {events[-1].response.output[0].id}
+    assert events[-1].response.output[0].summary == thinking.summary
+    hidden = client.responses.create(
+        **{**FIELDS, "reasoning": {"summary": "auto"}},
+        extra_body={**BUDGET, "include_reasoning": False},
+    )
+    assert [item.type for item in hidden.output] == ["message"]
+
+
 def test_log_probabilities_are_those_of_a_chat(client: openai.OpenAI, server: Server) -> None:
     request: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
     response = client.responses.create(**FIELDS, **request, extra_body=BUDGET)

@@ -1,5 +1,6 @@
 """`r1 serve` as its users meet it: a real process, its output and exit codes."""
 
+import json
 import os
 import re
 import signal
@@ -82,6 +83,27 @@ def test_an_answer_that_is_not_over_when_it_is_stopped_says_so(folder: Path) -> 
     assert log.rstrip().endswith("Stopped. The same command starts it again.")
 
 
+@pytest.mark.slow
+def test_a_killed_server_has_stored_what_was_answered(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "r1kit", "serve", str(folder), "--port", "0", "--no-page"]
+    body = {"model": "tiny", "input": "7x + 3 = 38", "max_output_tokens": 9, "stream": True}
+    names: list[str] = []
+    for _ in range(2):
+        with Fork([*command, "--store", str(tmp_path / "responses.db")]) as process:
+            while not (url := ADDRESS.search(process.output("stderr"))):
+                assert process.poll() is None, process.output("stderr")
+                time.sleep(0.05)
+            for _ in range(3):
+                earlier = {"previous_response_id": names[-1]} if names else {}
+                answer = httpx.post(f"{url[1]}/v1/responses", json={**body, **earlier}, timeout=60)
+                last = json.loads(answer.text.strip().split("data: ")[-1])["response"]
+                assert last["store"]
+                names.append(last["id"])
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+    assert len(set(names)) == 6
+
+
 def test_connections_do_not_wait_for_acknowledgements() -> None:
     with (
         listening("127.0.0.1", 0) as listener,
@@ -101,6 +123,9 @@ def test_what_cannot_be_served_is_one_sentence(folder: Path, tmp_path: Path) -> 
         port = str(collected.getsockname()[1])
         assert "use another --port" in refused(str(folder), "--port", port)
     assert "--api-key" in refused(str(folder), "--host", "0.0.0.0")
+    (tmp_path / "notes.txt").write_text("my notes")
+    store = ("--store", str(tmp_path / "notes.txt"))
+    assert "no file of stored responses" in refused(str(folder), *store)
     assert "no checkpoint" in refused(str(tmp_path / "none"))
     assert "the same name" in refused(str(folder), str(folder))
     launch_day = ("--api-profile", "deepseek-r1")

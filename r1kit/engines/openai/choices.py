@@ -36,6 +36,8 @@ class StreamedText:
     content: str = ""
     finish: str | None = None
     """finish reason, as the server gave it"""
+    stop_string: str | None = None
+    """the stop string that ended the text, if the server names it (vLLM, r1kit)"""
 
 
 def streamed_text(event: Event) -> StreamedText:
@@ -54,9 +56,11 @@ def streamed_text(event: Event) -> StreamedText:
     message = delta if isinstance(delta, dict) else {"content": choice.get("text")}
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else None
+    stop = choice.get("stop_reason")  # an id if a token ended the text
     if message.get("tool_calls") or message.get("function_call") or finish in _CALLS:
         raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
-    return StreamedText(*thinking_and_answer(message), finish)
+    stop_string = stop if isinstance(stop, str) and finish == "stop" else None
+    return StreamedText(*thinking_and_answer(message), finish, stop_string)
 
 
 def thinking_and_answer(message: Event) -> tuple[str, str]:
