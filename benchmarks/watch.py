@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
@@ -48,15 +49,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rollouts", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="keep the runs here, and use them again")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        per_run = arguments.rollouts // arguments.seeds
+    print(f"load {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
         for seed in range(arguments.seeds):
-            write_run(Path(folder, f"seed{seed}"), seed, arguments.steps, per_run)
-        sizes = [path.stat().st_size for path in Path(folder).glob("*/*.jsonl")]
+            if not (folder / f"seed{seed}").exists():
+                per_run = arguments.rollouts // arguments.seeds
+                write_run(folder / f"seed{seed}", seed, arguments.steps, per_run)
+        sizes = [path.stat().st_size for path in folder.glob("*/*.jsonl")]
         print(f"{sum(sizes) / 1e6:.0f} MB of metrics and samples")
         with watching(folder) as (process, url):
-            measure(process, url, Path(folder), arguments.steps)
+            measure(process, url, folder)
 
 
 def write_run(path: Path, seed: int, n_steps: int, n_rollouts: int) -> None:
@@ -94,8 +99,8 @@ def rollout(share: float, chance: random.Random) -> dict[str, Any]:
 
 
 @contextmanager
-def watching(folder: str) -> Iterator[tuple[psutil.Process, str]]:
-    command = [sys.executable, "-m", "r1kit", "watch", folder, "--port", "0", "--no-browser"]
+def watching(folder: Path) -> Iterator[tuple[psutil.Process, str]]:
+    command = [sys.executable, "-m", "r1kit", "watch", str(folder), "--port", "0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -104,42 +109,50 @@ def watching(folder: str) -> Iterator[tuple[psutil.Process, str]]:
             process.terminate()
 
 
-def measure(process: psutil.Process, url: str, folder: Path, n_steps: int) -> None:
+def measure(process: psutil.Process, url: str, folder: Path) -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()
-        started = time.perf_counter()
-        page.goto(f"{url}/#runs=seed0,seed1,seed2&stage=zero")
-        page.wait_for_selector(".chart .legend b")
-        report("curves of all seeds, as a band", started)
-        started = time.perf_counter()
-        page.goto(f"{url}/#runs=seed0&tab=rollouts")
-        page.wait_for_selector(".reader .answer")
-        report("rollouts of one seed, the first time", started)
-        for place in ("verdict=right&order=longest", "order=worst&step=1000", "problem=equation/7"):
-            started = time.perf_counter()
-            page.goto(f"{url}/#runs=seed0&tab=rollouts&{place}")
-            page.wait_for_function(f"location.hash.includes({place!r})")
-            page.wait_for_selector(".row >> nth=0")
-            report(f"rollouts, {place}", started)
+        page.goto("about:blank")
+        with timed("curves of all seeds, as a band", process):
+            page.goto(f"{url}/#runs=seed0,seed1,seed2&stage=zero")
+            page.wait_for_selector(".chart .legend b")
+        with timed("rollouts of one seed, the first time", process):
+            page.goto(f"{url}/#runs=seed0&tab=rollouts")
+            page.wait_for_selector(".reader .answer")
+        for query in ("verdict=right&order=longest", "order=worst&step=1000", "problem=equation/7"):
+            with timed(f"list of rollouts, {query}", process):
+                httpx.get(f"{url}/api/rollouts?run=seed0&{query}").raise_for_status()
         for seed in (1, 2):
             page.goto(f"{url}/#runs=seed{seed}&tab=rollouts")
             page.wait_for_selector(".reader .answer")
         print(f"memory of the server: {process.memory_info().rss / 1e6:.0f} MB")
-        follow(page, process, url, folder, n_steps)
+        follow(page, process, url, folder)
         browser.close()
 
 
-def report(what: str, started: float) -> None:
-    print(f"{what}: {time.perf_counter() - started:.2f} s")
+@contextmanager
+def timed(what: str, process: psutil.Process) -> Iterator[None]:
+    """Print the seconds of the block, and the processor time of the server in it."""
+    started, before = time.perf_counter(), cpu_s(process)
+    yield
+    spent = time.perf_counter() - started
+    print(f"{what}: {spent:.2f} s, of which the server computed {cpu_s(process) - before:.2f} s")
 
 
-def follow(page: Page, process: psutil.Process, url: str, folder: Path, n_steps: int) -> None:
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def follow(page: Page, process: psutil.Process, url: str, folder: Path) -> None:
     """Append a step a second, and wait for each to be seen."""
     page.goto(f"{url}/#runs=seed0&stage=zero")
     page.wait_for_selector(".chart .legend b")
-    chance, delays = random.Random(9), []
-    before, began = process.cpu_times(), time.perf_counter()
+    chance, delays = random.Random(9), list[float]()
+    query = {"runs": "seed0", "stage": "zero", "metrics": "loss"}
+    n_steps = httpx.get(f"{url}/api/curves", params=query).json()["last"]
+    before, began = cpu_s(process), time.perf_counter()
     for step in range(n_steps + 1, n_steps + 1 + N_LIVE):
         row = {"stage": "zero", "step": step, **metrics(step, n_steps, chance)}
         with (folder / "seed0" / "metrics.jsonl").open("a") as file:
@@ -148,16 +161,14 @@ def follow(page: Page, process: psutil.Process, url: str, folder: Path, n_steps:
         page.wait_for_selector(f"#hero h2 >> text=/^R1-Zero {step:,} /")
         delays.append(time.perf_counter() - started)
         time.sleep(max(0.0, 1 - delays[-1]))
-    spent, after = time.perf_counter() - began, process.cpu_times()
-    cpu = after.user + after.system - before.user - before.system
+    share = (cpu_s(process) - before) / (time.perf_counter() - began)
     print(f"delay of a step: median {statistics.median(delays):.2f} s, longest {max(delays):.2f} s")
-    print(f"the server used {100 * cpu / spent:.1f} % of a core while the page followed the run")
+    print(f"the server used {100 * share:.1f} % of a core while the page followed the run")
     page.close()
-    before, began = process.cpu_times(), time.perf_counter()
-    time.sleep(5)
-    after = process.cpu_times()
-    cpu = after.user + after.system - before.user - before.system
-    print(f"and {100 * cpu / (time.perf_counter() - began):.1f} % while nobody looked")
+    time.sleep(1)
+    before = cpu_s(process)
+    time.sleep(10)
+    print(f"and {10 * (cpu_s(process) - before):.1f} % while nobody looked")
 
 
 if __name__ == "__main__":

@@ -57,16 +57,7 @@ def band(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> dic
 
     A step counts if every run that has not ended before it has a value there.
     """
-    smooth = [dict(zip(steps, _maybe_smoothed(y, view), strict=True)) for steps, y in curves]
-    ends = [max(steps, default=0) for steps, _ in curves]
-    every = sorted(set().union(*(points.keys() for points in smooth)))
-    rows: list[tuple[int, float, float, float, int]] = []
-    for step in _within(every, view):
-        found = [points[step] for points in smooth if points.get(step) is not None]
-        numbers = [value for value in found if value is not None]
-        if numbers and len(numbers) >= sum(end >= step for end in ends):
-            mean = math.fsum(numbers) / len(numbers)
-            rows.append((step, mean, min(numbers), max(numbers), len(numbers)))
+    rows = _band_rows(curves, view)
     size = max(1, math.ceil(len(rows) / view.n_buckets))
     buckets = [rows[start : start + size] for start in range(0, len(rows), size)]
     return {
@@ -76,6 +67,24 @@ def band(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> dic
         "high": [_short(max(row[3] for row in bucket)) for bucket in buckets],
         "n": max((row[4] for row in rows), default=0),
     }
+
+
+_BandRow = tuple[int, float, float, float, int]
+
+
+def _band_rows(curves: Sequence[tuple[Sequence[int], Values]], view: CurveView) -> list[_BandRow]:
+    """Return (step, mean, lowest, highest, number of runs) of each step that counts."""
+    smooth = [dict(zip(steps, _maybe_smoothed(y, view), strict=True)) for steps, y in curves]
+    ends = sorted(max(steps, default=0) for steps, _ in curves)
+    every = sorted(set().union(*smooth))
+    rows: list[_BandRow] = []
+    for step in _within(every, view):
+        found = [points.get(step) for points in smooth]
+        numbers = [value for value in found if value is not None]
+        if numbers and len(numbers) >= len(ends) - bisect_left(ends, step):
+            mean = sum(numbers) / len(numbers)
+            rows.append((step, mean, min(numbers), max(numbers), len(numbers)))
+    return rows
 
 
 def _maybe_smoothed(values: Values, view: CurveView) -> Values:

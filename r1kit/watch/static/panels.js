@@ -35,7 +35,7 @@ export class Diagnosis {
     return el("article", { class: `finding ${finding.level}` },
       el("div", { class: "words" },
         el("h3", {}, el("span", { class: "level" }, LEVEL[finding.level]), finding.title,
-          el("button", { class: "link", type: "button", onclick: () => this.app.go({ tab: "curves", stage: finding.stage }) }, finding.stage)),
+          finding.stage ? el("button", { class: "link", type: "button", onclick: () => this.app.go({ tab: "curves", stage: finding.stage }) }, finding.stage) : null),
         el("p", {}, finding.observation, " ", finding.cause),
         finding.action ? el("p", { class: "action" }, finding.action) : null),
       charts.length ? el("div", { class: "shown" }, charts) : null);
@@ -47,7 +47,7 @@ function sorted(findings) {
   const others = findings.filter((finding) => finding.level !== "fine");
   if (fine.length < 2) return [...others, ...fine];
   const stages = fine.map((finding) => finding.stage).join(", ");
-  return [...others, { ...fine[0], stage: fine[0].stage, title: "Healthy", observation: stages, cause: "", action: "", curves: [] }];
+  return [...others, { ...fine[0], stage: "", title: "Healthy", observation: stages, cause: "", action: "", curves: [] }];
 }
 
 export function showPlan(node, run) {
@@ -65,7 +65,7 @@ export function showPlan(node, run) {
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Stages" }, el("table", {},
         el("thead", {}, el("tr", {}, shown.map((i) => el("th", { scope: "col", class: i ? "num" : null }, head[i])))),
         el("tbody", {}, rows.map((row) => el("tr", {}, shown.map((i) => el(i ? "td" : "th", { class: i ? "num" : null, scope: i ? null : "row" }, row[i]))))))),
-      el("p", { class: "soft" }, `${duration(spent)} spent so far. `, planned ? "A plan states the expected value, once the base is measured, and the most." : "This run has no plan: it is short, or `r1 run` was told so. `r1 plan RECIPE` makes one."),
+      el("p", { class: "soft" }, `${duration(spent)} spent so far. `, planned ? "A plan states the expected value, once the base is measured, and the most." : ["Short runs begin without a plan; ", el("code", {}, "r1 plan RECIPE"), " makes one."]),
       el("h3", {}, "Machine"),
       el("dl", {}, machine.map(([key, value]) => [el("dt", {}, key.replace("_", " ")), el("dd", {}, Array.isArray(value) ? value.join(", ") || "none" : String(value))])),
       el("h3", {}, "Command"),

@@ -102,7 +102,7 @@ export class Rollouts {
         return el("div", { class: `row ${row.verdict}`, role: "option", id: `row-${row.number}`, "aria-selected": String(isOpen), onclick: () => this.choose(row) },
           el("span", { class: "verdict", "aria-label": row.verdict }, MARKS[row.verdict]),
           el("span", { class: "question", dir: "auto" }, row.question),
-          el("span", { class: "soft" }, `${row.stage}${row.step === null ? "" : ` · step ${number(row.step)}`} · ${number(row.n_tokens)} tokens · reward ${number(row.score)}`));
+          el("span", { class: "soft" }, [row.stage, row.step === null ? "end" : `step ${number(row.step)}`, row.n_tokens ? `${number(row.n_tokens)} tokens` : "", `reward ${number(row.score)}`].filter(Boolean).join(" · ")));
       }),
       this.page.total > this.rows.length ? el("button", { type: "button", onclick: () => { this.n += PAGE; this.app.refresh(); } }, "Show more") : null,
     ]);
@@ -181,7 +181,7 @@ export class Rollouts {
           MARKS[wordOf(one.correct)], el("small", {}, number(one.n_tokens))))) : null,
       history.length > 1 ? el("div", { class: "history" }, el("span", { class: "soft" }, "This problem:"),
         history.slice(-40).map((one) => el("button", { type: "button", "data-focus": `at-${one.group}`, "aria-pressed": String(one.group === page.group), onclick: () => this.app.go({ group: String(one.group), place: "0" }) },
-          one.step === null ? one.stage : `${one.stage} ${number(one.step)}`, el("small", {}, ` ${one.n_right}/${one.n} · ${number(one.mean_tokens)} tokens`)))) : null,
+          one.step === null ? one.stage : `${one.stage} ${number(one.step)}`, el("small", {}, one.n > 1 ? ` ${one.n_right}/${one.n}` : ` ${one.n_right ? "✓" : "✗"}`, one.mean_tokens ? ` · ${number(one.mean_tokens)} tokens` : "")))) : null,
       rollout.tokens?.length ? el("label", { class: "switch soft" }, el("input", { type: "checkbox", checked: this.app.state.tokens === "1", "data-focus": "tokens",
         onchange: (event) => { this.opened = ""; this.app.go({ tokens: event.target.checked ? "1" : "" }); } }), "Tokens by log-probability") : null,
       rollout.tokens?.length && this.app.state.tokens === "1" ? surprising(rollout.tokens) : [
@@ -193,7 +193,7 @@ export class Rollouts {
           el("dt", {}, "verdict"), el("dd", {}, el("b", {}, `${MARKS[verdict]} ${verdict}`), rollout.why ? `: ${rollout.why}` : ""),
           rollout.extracted === undefined || rollout.extracted === null ? null : [el("dt", {}, "read"), el("dd", {}, el("code", {}, rollout.extracted))],
           problem.gold ? [el("dt", {}, "expected"), el("dd", {}, el("code", {}, problem.gold))] : null,
-          el("dt", {}, "length"), el("dd", {}, `${number(rollout.n_tokens)} tokens${rollout.finish === "length" ? ", cut off at max_tokens" : ""}`)),
+          rollout.n_tokens && [el("dt", {}, "length"), el("dd", {}, `${number(rollout.n_tokens)} tokens${rollout.finish === "length" ? ", cut off at max_tokens" : ""}`)]),
         this.reward(page, rollout)),
       el("div", { class: "actions" },
         el("button", { type: "button", onclick: (event) => copy(testCase(page, rollout), event.currentTarget) }, "Copy as test case"),

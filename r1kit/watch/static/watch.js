@@ -215,7 +215,8 @@ class App {
     }
     if (!shown.length) this.grid.replaceChildren(el("p", { class: "soft" }, stage?.n_rows ? "No metric has this name." : "This stage has no numbers yet."));
     const smooth = Number(state.smooth ?? 0);
-    const due = shown.filter((chart) => this.visible.has(chart.node) || !this.visible.size);
+    const isFirst = !shown.some((chart) => this.visible.has(chart.node)); // the observer has not told yet
+    const due = shown.filter((chart, i) => (isFirst ? i < 6 : this.visible.has(chart.node)));
     const names = [...new Set(due.flatMap((chart) => chart.spec.metrics))];
     const key = JSON.stringify([opened, this.stage, names, state.from, state.to, smooth, state.band, state.log, runs.map((one) => one.stages.find((other) => other.name === this.stage)?.n_rows), this.grid.clientWidth]);
     if (!names.length || this.curvesKey === key) return;
