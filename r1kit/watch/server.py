@@ -111,13 +111,14 @@ def open_beside(folder: Path) -> Iterator[str]:
     """
     command = [sys.executable, "-m", "r1kit.watch.server", str(folder)]
     process = process_guard.start(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         url = process.stdout.readline().strip()
         show_in_browser(url)
         yield url
     finally:
         process_guard.stop(process)
+        process.stdout.close()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +182,6 @@ def test_axe_finds_nothing_serious(watch: Opened, width: int) -> None:
         for tab in ("curves", "rollouts", "diagnosis", "plan"):
             page.click(f"#tab-{tab}")
             page.wait_for_selector(f"#panel-{tab}:visible > *")
-            time.sleep(0.3)
             for one in Axe().run(page).response["violations"]:
                 if one["impact"] in ("serious", "critical"):
                     found += [

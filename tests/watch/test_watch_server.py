@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from r1kit.errors import ConfigError
-from r1kit.watch.server import PORT, free_port
+from r1kit.watch.server import PORT, free_port, open_beside
 from tests.watch.runs import write_watched_run
 
 
@@ -41,6 +42,19 @@ def test_a_run_is_watched_until_ctrl_c(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}  # only read
+
+
+def test_a_page_beside_a_run_waits_for_it_and_ends_with_it(tmp_path: Path) -> None:
+    with open_beside(tmp_path / "later") as url:
+        assert httpx.get(f"{url}/api/runs").json()["runs"] == []
+        write_watched_run(tmp_path / "later", n_steps=2)
+        for _ in range(200):
+            if runs := httpx.get(f"{url}/api/runs").json()["runs"]:
+                break
+            time.sleep(0.1)
+        assert [run["id"] for run in runs] == ["later"]
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)
 
 
 def test_what_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ export class Chart {
     this.view = view;
     this.legend = el("div", { class: "legend" });
     this.note = el("p", { class: "aside" });
-    this.plot = el("div", { class: "plot", tabindex: "0", role: "img" });
+    this.plot = el("div", { class: "plot", tabindex: "0", role: "img", "aria-label": spec.title });
     this.plot.addEventListener("keydown", (event) => this.onKey(event));
     this.node = el("figure", { class: "card chart", "data-chart": spec.id },
       el("figcaption", {}, el("h3", {}, spec.title), el("p", { class: "soft" }, spec.meaning)),
