@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo recipe real serve test check bench evidence lab vllm old-client setup clean
 
-demo: setup  # R1-Zero, nine minutes on two cores
+demo: setup  # R1-Zero, nine minutes on two cores; `r1 watch runs/tiny` shows it meanwhile
 	$(BIN)/r1 run tiny --to zero
 
 recipe: setup  # goes on from there to R1 and its students

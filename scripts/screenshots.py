@@ -1,10 +1,12 @@
-"""Screenshots of the web page for the README: a real server, a real browser, a run's checkpoints.
+"""Screenshots of the web pages for the README: a real server, a real browser, real runs.
 
     python scripts/screenshots.py runs/tiny docs/pictures
+    python scripts/screenshots.py runs/tiny docs/pictures --watch runs/tiny runs/tiny-seed1
 
-Needs Debian's package chromium and a run up to stage final. The comparison shows the first puzzle
-that R1 solves with only true steps: a small model sometimes reaches a right answer by a wrong step,
-and a picture should not teach that.
+Needs Debian's packages chromium and fonts-noto-cjk, and for the chat a run up to stage final. The
+comparison shows the first puzzle that R1 solves with only true steps: a small model sometimes
+reaches a right answer by a wrong step, and a picture should not teach that. With `--watch` the page
+of `r1 watch` is taken instead: the curves of these runs, and a rollout of RUN.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from r1kit.processes import process_guard
@@ -36,8 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--watch", type=Path, nargs="+", help="take r1 watch, on these runs")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.watch:
+        watch(arguments.run, arguments.watch, arguments.out)
+        return
     with tempfile.TemporaryDirectory() as folder:
         models = [named(arguments.run, stage, Path(folder)) for stage in SHOWN]
         command = [sys.executable, "-m", "r1kit", "serve", *map(str, models), "--port", "0"]
@@ -81,6 +88,43 @@ def take(url: str, out: Path) -> None:
         asked(phone, "1+2+3+...+100은?")
         phone.screenshot(path=out / "phone.png")
         browser.close()
+
+
+def watch(run: Path, runs: list[Path], out: Path) -> None:
+    """Take the curves of R1-Zero in some runs, and the first right rollout of one run."""
+    folders = [str(path) for path in dict.fromkeys([*runs, run])]
+    command = [sys.executable, "-m", "r1kit", "watch", *folders, "--port", "0", "--no-browser"]
+    server = process_guard.start(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    names = ",".join(path.name for path in runs)
+    places = {
+        "watch": f"runs={names}&stage=zero&smooth=0.6",
+        "rollouts": f"runs={run.name}&stage=zero&tab=rollouts&from_stage=zero&order=oldest"
+        "&verdict=right",
+    }
+    try:
+        url = server.stdout.readline().split()[2]
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            for name, place in places.items():
+                page = browser.new_page(viewport={"width": 1280, "height": 860})
+                page.goto(f"{url}/#{place}")
+                page.wait_for_selector("html[data-ready]")
+                page.wait_for_selector(".chart canvas, .reader .answer")
+                if name == "rollouts":
+                    page.evaluate("document.getElementById('tabs').scrollIntoView()")
+                page.wait_for_timeout(1500)
+                page.screenshot(path=out / f"{name}.png")
+                shrink(out / f"{name}.png")
+            browser.close()
+    finally:
+        process_guard.stop(server)
+
+
+def shrink(path: Path) -> None:
+    """Keep 128 colours, which is all that a page without photographs needs."""
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def is_solved(page: Any, puzzle: str, answer: str) -> bool:

@@ -1,4 +1,4 @@
-"""The command `r1`: run, show, chat, serve, export, sample, verify answers, inspect the machine.
+"""The command `r1`: run, show, watch, chat, serve, export, sample, verify answers, inspect.
 
 Every error that a user can cause or fix ends as one sentence and an exit code; only the commands
 that need torch import it.
@@ -39,7 +39,7 @@ def _run() -> None:
 
 def _load() -> Typer:
     """Return the application with all its commands."""
-    from r1kit.cli import training, planning, serving, exporting, evaluating, checking  # noqa: F401  # isort: skip  # as in --help
+    from r1kit.cli import training, watching, planning, serving, exporting, evaluating, checking  # noqa: F401  # isort: skip  # as in --help
     from r1kit.cli.root import app
 
     return app

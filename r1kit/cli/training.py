@@ -15,6 +15,7 @@ from r1kit.cli import planning
 from r1kit.cli.next_commands import RunCommand, own_command, print_next_commands
 from r1kit.cli.root import app
 from r1kit.console.error_reporting import sentences
+from r1kit.errors import require
 from r1kit.processes import signals, torchrun
 
 if TYPE_CHECKING:
@@ -69,11 +70,15 @@ def run(
         str | None,
         typer.Option(help="Also send metrics to trackio, tensorboard or wandb."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the run in the browser while it trains.")
+    ] = False,
 ) -> None:
     """Run a recipe, or resume its run; ends with a report."""
     from r1kit import config, report
     from r1kit.console.live_view import observer
     from r1kit.console.progress import Observer
+    from r1kit.console.progress_file import ProgressFileObserver
     from r1kit.console.trackers import TrackingObserver, open_sink
 
     console = Console()
@@ -93,10 +98,12 @@ def run(
             from r1kit.stages.plan import StageSelection
 
             selection = StageSelection(only, to, from_)
+            _say_where_to_watch(folder, watch, stack, console)
             planned = None
             if world is None:  # the other ranks would wait for the measurement
                 planned = planning.before_run(loaded, folder, console, selection)
             view: Observer = stack.enter_context(observer(console, loaded.name))
+            view = stack.enter_context(ProgressFileObserver(view, folder))
             if planned and planned[0]:
                 view = ForecastObserver(view, folder, *planned)
             if sink is not None:
@@ -105,6 +112,20 @@ def run(
         with sentences(console, folder):
             report.show(folder, console)
             print_next_commands(loaded, folder, RunCommand(recipe, out, set_ or [], track), console)
+
+
+def _say_where_to_watch(folder: Path, is_open: bool, stack: ExitStack, console: Console) -> None:
+    """Print the command that shows the run, or open its page in the browser."""
+    if not is_open:
+        r1 = shlex.join(own_command())
+        console.print(f"Watch it: {r1} watch {shlex.quote(str(folder))}", markup=False,
+                      highlight=False, soft_wrap=True)  # fmt: skip
+        return
+    require("starlette", "leave --watch out")
+    from r1kit.watch.server import open_beside
+
+    url = stack.enter_context(open_beside(folder))
+    console.print(f"Watch it at {url}", markup=False, highlight=False)
 
 
 def _follow(recipe: Recipe, world: torchrun.World) -> None:

@@ -90,14 +90,19 @@ def facts(rollout: Rollout) -> RolloutMetrics:
     return values
 
 
-def group_record(stage: str, step: int, group: Group) -> dict[str, Any]:
-    """Return a group as a line of samples.jsonl."""
+def group_record(
+    stage: str, step: int, group: Group, tokens: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return a group as a line of samples.jsonl, with the `token_records` of its rollouts."""
+    rollouts = [rollout_record(rollout) for rollout in group.rollouts]
+    for rollout, more in zip(rollouts, tokens, strict=False):
+        rollout |= more
     return {
         "kind": "group",
         "stage": stage,
         "step": step,
         "problem": group.problem.as_record(),
-        "rollouts": [rollout_record(rollout) for rollout in group.rollouts],
+        "rollouts": rollouts,
     }
 
 
@@ -107,6 +112,8 @@ def rollout_record(rollout: Rollout) -> dict[str, Any]:
         "text": readable_text(completion.text, rollout.parsed),
         "correct": rollout.verdict.correct,
         "why": rollout.verdict.why,
+        "extracted": rollout.verdict.extracted,
+        "total": rollout.reward.total,
         "reward": rollout.reward.parts,
         "n_tokens": len(completion.token_ids),
         "finish": completion.finish,

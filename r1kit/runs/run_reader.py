@@ -21,6 +21,7 @@ from r1kit.runs.schemas import (
     ForecastStage,
     Manifest,
     MetricsLine,
+    ProgressRecord,
     ResolvedRecipe,
     Results,
     Sample,
@@ -31,6 +32,7 @@ from r1kit.runs.verify_artifacts import RecordLines, refuse_other_lines
 
 RECORDS = ("metrics.jsonl", "samples.jsonl")
 FORECAST = "forecast.json"
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,15 @@ def read_forecast(path: Path) -> dict[str, ForecastStage]:
     stored = read_json(path / FORECAST, ForecastFile, "delete it: nothing depends on it")
     stages: dict[str, ForecastStage] = (stored or {}).get("stages", {})
     return stages
+
+
+def read_progress(path: Path) -> ProgressRecord | None:
+    """Return the content of progress.json; None if it is missing or damaged."""
+    try:
+        progress: ProgressRecord | None = read_json(path / PROGRESS, ProgressRecord, "")
+    except RunError:
+        return None
+    return progress
 
 
 def read_clock(path: Path) -> dict[str, float]:

@@ -194,6 +194,29 @@ class ForecastFile(TypedDict):
     stages: dict[str, ForecastStage]
 
 
+# progress.json
+
+
+class ProgressRecord(TypedDict):
+    """The point that a run has reached, and the process that runs it."""
+
+    host: str
+    pid: int
+    pid_started: FiniteFloat
+    """time at which that process started, since its number is used again"""
+    is_over: bool
+    """True if the process has ended in order, after the last stage or an error"""
+    stage: str
+    what: str
+    step: int
+    n_steps: int
+    """steps of training, or items of another phase of the stage"""
+    at: FiniteFloat
+    """time of writing"""
+    stages: dict[str, int]
+    """steps of training by stage"""
+
+
 # metrics.jsonl, samples.jsonl
 
 FileMark = tuple[int, str]
@@ -214,9 +237,16 @@ class AnsweredQuestion(TypedDict, total=False):
     text: Required[str]
     correct: bool | None
     why: str
+    extracted: str | None
+    """the answer that the verifier read"""
+    total: FiniteFloat | None
+    """the whole reward, of weighted parts; only of samples in training"""
     reward: dict[str, FiniteFloat | None] | None
     n_tokens: int | None
     finish: str
+    tokens: list[str]
+    """text of each token; only of the first completions of a group"""
+    logprobs: list[FiniteFloat | None]
 
 
 class Showcase(AnsweredQuestion):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import logging
 import signal
 import socket
@@ -17,6 +16,7 @@ from types import FrameType
 import uvicorn
 
 from r1kit.errors import ConfigError
+from r1kit.http.listener import is_loopback, listening, reached_at
 from r1kit.processes import signals
 from r1kit.serve import app
 from r1kit.serve.access import LOOPBACK
@@ -145,31 +145,6 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
-def reached_at(host: str, port: int) -> str:
-    """Return the URL at which this machine reaches its own server."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    name = everywhere.get(host, host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 is any free port. Raises ConfigError if it is taken.
-
-    Connections inherit TCP_NODELAY, which asyncio sets only on sockets that it recognizes as TCP.
-    Without it, every chunk of a stream waits until the client has acknowledged the previous one.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConfigError(
-            f"The server cannot listen on {host}:{port} ({error.strerror}); use another --port "
-            "or --host."
-        ) from None
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 def refuse_exposure(
     host: str, keys: Collection[str], insecure: bool, origins: Origins | None = None
 ) -> None:
@@ -186,13 +161,3 @@ def refuse_exposure(
             "--allow-origin allows every web page; set --api-key (or R1_API_KEY), use "
             "--insecure, or name the allowed pages."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -25,6 +25,7 @@ from r1kit.renderers.base import Renderer
 from r1kit.rollouts.collect import AttemptSampler, RolloutBatch, collect_rollouts
 from r1kit.rollouts.metrics import describe, group_record
 from r1kit.rollouts.rubric import Rubric
+from r1kit.rollouts.token_record import token_records
 from r1kit.rollouts.trajectories import group_trajectories
 from r1kit.stages.context import Context
 from r1kit.stages.plan import PlannedStage
@@ -96,7 +97,9 @@ def run(
             metrics |= evaluation.run(state.step)
             started()
         if state.step % config.sample_every == 0 and step.rollouts:
-            context.log_sample(group_record(stage.name, state.step, step.rollouts[0]))
+            group = step.rollouts[0]
+            tokens = token_records(group.rollouts, policy.tokenizer)
+            context.log_sample(group_record(stage.name, state.step, group, tokens))
         context.log(stage.name, state.step, metrics)
         if config.is_saved(state.step):
             saved = {"optimizers": optimizers.state_dict(), "rl": asdict(state)}

@@ -44,4 +44,9 @@ _REFLECTION = regex.compile(
 
 def count_reflections(text: str) -> int:
     """Return the number of reflective words in `text`, in all three languages together."""
-    return sum(1 for _ in _REFLECTION.finditer(text))
+    return len(reflection_spans(text))
+
+
+def reflection_spans(text: str) -> list[tuple[int, int]]:
+    """Return the first character and the end of each reflective word."""
+    return [match.span() for match in _REFLECTION.finditer(text)]

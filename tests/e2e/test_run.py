@@ -121,6 +121,7 @@ def test_a_finished_run_stays_as_it_is(finished: Path) -> None:
     again = forked(finished)
     assert again.returncode == 0
     assert evidence(finished) == before
+    assert f"-m r1kit watch {finished}\n" in again.stdout
     chat, serve, other = again.stdout.split("Next:")[1].strip().splitlines()[1:]
     asked = subprocess.run(
         f"echo '1+1=?' | {chat}", shell=True, capture_output=True, text=True, timeout=300

@@ -144,6 +144,7 @@ LIGHT = [
     "r1kit.stages.pipeline",
     "r1kit.serve.server",
     "r1kit.serve.local",
+    "r1kit.watch.server",
 ]
 
 

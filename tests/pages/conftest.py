@@ -18,9 +18,9 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
+from r1kit.http.listener import listening
 from r1kit.pages.site import open_page
 from r1kit.serve import app
-from r1kit.serve.server import listening
 from tests.serve.conftest import LIMITS
 
 if TYPE_CHECKING:

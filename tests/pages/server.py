@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import uvicorn
 
-from r1kit.serve.server import listening
+from r1kit.http.listener import listening
 from tests.forks import CONTEXT
 
 

@@ -18,6 +18,7 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
+from r1kit.http.listener import listening
 from r1kit.model import checkpoint
 from r1kit.model.folder import vocab_and_eos
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
@@ -25,7 +26,6 @@ from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import app
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import EngineModel, ServedModel
-from r1kit.serve.server import listening
 from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from r1kit.errors import ConfigError
+from r1kit.http.listener import is_loopback
 from r1kit.serve.model_names import Models
-from r1kit.serve.server import is_loopback, refuse_exposure
+from r1kit.serve.server import refuse_exposure
 from tests.serve.conftest import Server, opened, running
 
 USER = {"role": "user", "content": "hi"}

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from r1kit import cli
-from r1kit.serve.server import listening
+from r1kit.http.listener import listening
 from tests.forks import Fork
 
 R1 = [sys.executable, "-c", "from r1kit.cli import main; main()", "serve"]

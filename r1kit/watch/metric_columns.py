@@ -1,0 +1,88 @@
+"""The metrics of a stage as columns of numbers, a tenth of the memory of its lines."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+MISSING, NOT_FINITE = math.nan, math.inf
+"""stand for a metric that a line lacks, and for one that is null: NaN or infinite"""
+MAX_COLUMNS = 500
+
+
+class MetricColumns:
+    """The metrics of one stage, in the order of its steps."""
+
+    def __init__(self) -> None:
+        self.steps: array[int] = array("q")
+        self._columns: dict[str, array[float]] = {}
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics, in the order in which they appeared."""
+        return list(self._columns)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line of metrics.jsonl; one whose step is not after the last step is ignored."""
+        step = line["step"]
+        if self.steps and step <= self.steps[-1]:
+            return
+        for name, value in line.items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if name in ("stage", "step") or not (is_number or value is None):
+                continue
+            if name not in self._columns:
+                if len(self._columns) == MAX_COLUMNS:
+                    continue
+                self._columns[name] = array("d", [MISSING]) * len(self.steps)
+            self._columns[name].append(_number(value))
+        self.steps.append(step)
+        for column in self._columns.values():
+            if len(column) < len(self.steps):
+                column.append(MISSING)
+
+    def series(self, name: str) -> tuple[list[int], list[float | None]]:
+        """Return the steps that have the metric and its values; None where it was not finite."""
+        column = self._columns.get(name, array("d"))
+        pairs = [
+            (step, value) for step, value in zip(self.steps, column, strict=False) if value == value
+        ]
+        values = [None if math.isinf(value) else value for _, value in pairs]
+        return [step for step, _ in pairs], values
+
+    def recent(self, name: str, n: int = 1) -> float | None:
+        """Return the mean of the last `n` finite values of a metric; None without any."""
+        found: list[float] = []
+        for value in reversed(self._columns.get(name, array("d"))):
+            if math.isfinite(value):
+                found.append(value)
+            if len(found) == n:
+                break
+        return math.fsum(found) / len(found) if found else None
+
+    def largest(self, name: str) -> float | None:
+        """Return the largest finite value of a metric."""
+        return max(filter(math.isfinite, self._columns.get(name, ())), default=None)
+
+    def rows(self, stage: str) -> Iterator[dict[str, Any]]:
+        """Yield the lines again, as the diagnosis reads them."""
+        for index, step in enumerate(self.steps):
+            row: dict[str, Any] = {"stage": stage, "step": step}
+            for name, column in self._columns.items():
+                value = column[index]
+                if value == value:
+                    row[name] = None if math.isinf(value) else value
+            yield row
+
+
+def _number(value: float | None) -> float:
+    try:
+        number = NOT_FINITE if value is None else float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return NOT_FINITE
+    return NOT_FINITE if number != number else number
