@@ -30,11 +30,12 @@ from r1kit.forecast.workload import PromptLengths, prompts_of
 from r1kit.model import causal_lm, devices, folder
 from r1kit.model.cache import PrefillCache
 from r1kit.model.find import find_model
+from r1kit.model.flops import attention_width, n_active
 from r1kit.model.fused import inference
 from r1kit.model.logprobs import forward, token_logprobs
 from r1kit.model.packed import Packed
 from r1kit.model.parallel import launch
-from r1kit.model.ranks import Ranks
+from r1kit.model.ranks import Ranks, finish
 from r1kit.model.roles import roles_of
 from r1kit.renderers import renderer_of
 from r1kit.renderers.adopt import adopt_template
@@ -138,23 +139,20 @@ def shape_of(config: Any) -> ModelShape:
     half_one, half_two = (_saved(cut, torch.bfloat16) for cut in cuts)
     kv = two[1] - one[1]
     roles = roles_of(whole)
-    n_experts = sum(p.numel() for p, role in roles.items() if role == "expert")
     n_matrices = sum(p.numel() for p, role in roles.items() if role in ("matrix", "expert"))
-    n_embedding = whole.get_input_embeddings().weight.numel()
-    is_tied = whole.get_output_embeddings().weight is whole.get_input_embeddings().weight
-    idle = round(n_experts * (1 - _expert_share(config)))
     heads = config.num_attention_heads
     return ModelShape(
         n_parameters=whole.num_parameters(),
         n_matrices=n_matrices,
-        n_active=whole.num_parameters() - idle - (0 if is_tied else n_embedding),
+        n_active=n_active(whole),
         n_layers=n_layers,
         hidden=config.hidden_size,
         vocab_size=config.vocab_size,
         kv_floats=round(kv * n_layers),
         layer_floats=round(layer),
         wide_floats=round((half_two[0] - half_one[0] - 2 * layer) / 2),
-        cell_floats=round(2 * heads * _head_dim(config) + kv + heads),
+        attention_width=attention_width(config),
+        cell_floats=round(2 * attention_width(config) + kv + heads),
         outer_floats=round(outer),
         linear_features=_linear_features(whole),
         max_positions=causal_lm.max_positions(whole),
@@ -228,18 +226,6 @@ def _linear_features(model: PreTrainedModel) -> dict[str, int]:
             last = name.rpartition(".")[2]
             sums[last] = sums.get(last, 0) + module.in_features + module.out_features
     return sums
-
-
-def _head_dim(config: Any) -> int:
-    stated = getattr(config, "head_dim", None)
-    return int(stated or config.hidden_size // config.num_attention_heads)
-
-
-def _expert_share(config: Any) -> float:
-    """Return the share of the experts that multiply a token."""
-    names = ("num_local_experts", "n_routed_experts", "num_experts")
-    n_experts = next((n for name in names if (n := getattr(config, name, None))), None)
-    return 1.0 if n_experts is None else min(1.0, config.num_experts_per_tok / n_experts)
 
 
 # Timing
@@ -380,14 +366,9 @@ def _seconds(ranks: Ranks, run: Callable[[], None]) -> float:
     times: list[float] = []
     while len(times) < 2 or (sum(times) < SECONDS and len(times) < 20):
         ranks.barrier()
-        _finish(ranks.device)
+        finish(ranks.device)
         started = time.perf_counter()
         run()
-        _finish(ranks.device)
+        finish(ranks.device)
         times.append(max(ranks.gather(time.perf_counter() - started)))
     return min(times)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -79,7 +79,8 @@ def learn_flops(shape: ModelShape, length: float) -> float:
     6 per weight that multiplies the token; and in attention 12 per layer, feature and visible
     token, of which there are length / 2 on average.
     """
-    return 6 * shape.n_active + 6 * shape.n_layers * shape.hidden * length
+    width = shape.attention_width or shape.hidden
+    return 6 * shape.n_active + 6 * shape.n_layers * width * length
 
 
 def estimated(
