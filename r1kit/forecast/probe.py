@@ -11,7 +11,7 @@ import copy
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,7 +22,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
 from r1kit.engines.local import LocalEngine
-from r1kit.errors import ComputeError, R1Error
+from r1kit.errors import CheckpointError, ComputeError, R1Error
+from r1kit.forecast.known_models import known_config
 from r1kit.forecast.measured import REMEDY, Measurement
 from r1kit.forecast.model_shape import ModelShape
 from r1kit.forecast.timings import Timings
@@ -44,6 +45,8 @@ from r1kit.train.optim import make_optimizers
 from r1kit.types import Message, Request, SamplingParams
 
 COUNTED_TOKENS = 32
+LARGE_LAYER = 250_000_000
+"""weights of a layer from which a narrower one is counted"""
 WHOLE = 150_000_000
 """weights up to which a model is timed whole; of a larger one some layers are, and extrapolated"""
 FLOPS = 40e9
@@ -82,12 +85,12 @@ def measure(
     is_timed: bool,
 ) -> Measurement:
     """Count the model, and time the operations of `rows` completions of `length` tokens."""
-    config = model_config(model)
+    config, is_there = model_config(model, is_timed)
     device = devices.resolve_device(compute.device)
     n = devices.n_processes(compute, at_most)
     program = psutil.Process().memory_info().rss
     shape = shape_of(config)
-    prompts = None if model.path is None else _prompts(model, questions, languages)
+    prompts = _prompts(model, questions, languages) if is_there else None
     if prompts and shape.max_positions and prompts.longest >= shape.max_positions:
         raise ComputeError(
             f"A question has {prompts.longest} tokens, and the model's context ends at "
@@ -102,13 +105,22 @@ def measure(
     return Measurement(shape, prompts, timings, n, device, program, memory)
 
 
-def model_config(model: ModelConfig) -> Any:
-    """Return the transformers config of an existing or a new model."""
-    if model.path is not None:
-        return folder.text_config(find_model(model.path))
-    with torch.device("meta"):
-        built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
-    return built.config
+def model_config(model: ModelConfig, is_timed: bool) -> tuple[Any, bool]:
+    """Return the transformers config of an existing or a new model, and True if it has a tokenizer.
+
+    A model that is only counted may be a known one that is not on this machine.
+    """
+    if model.path is None:
+        with torch.device("meta"):
+            built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
+        return built.config, False
+    try:
+        return folder.text_config(find_model(model.path)), True
+    except CheckpointError:
+        config = None if is_timed else known_config(model.path)
+        if config is None:
+            raise
+        return config, False
 
 
 def _prompts(
@@ -133,11 +145,14 @@ def shape_of(config: Any) -> ModelShape:
     with torch.device("meta"):
         whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     n_layers = config.num_hidden_layers
-    cuts = [cut(config, n, vocab_size=64) for n in (1, 2)]
+    narrow = _narrowing(config, whole)
+    cuts = [cut(config, n, vocab_size=64, **narrow.widths) for n in (1, 2)]
     one, two = (_saved(cut, torch.float32) for cut in cuts)
-    layer, outer = (two[0] - one[0]) / 4, (2 * one[0] - two[0]) / 4
+    layer, outer = narrow.times * (two[0] - one[0]) / 4, narrow.times * (2 * one[0] - two[0]) / 4
     half_one, half_two = (_saved(cut, torch.bfloat16) for cut in cuts)
-    kv = two[1] - one[1]
+    half = narrow.times * (half_two[0] - half_one[0])
+    shared = config.qk_rope_head_dim if getattr(config, "kv_lora_rank", None) else 0
+    kv = narrow.times * (two[1] - one[1] - shared) + shared  # one key of all heads stays as wide
     roles = roles_of(whole)
     n_matrices = sum(p.numel() for p, role in roles.items() if role in ("matrix", "expert"))
     heads = config.num_attention_heads
@@ -150,13 +165,50 @@ def shape_of(config: Any) -> ModelShape:
         vocab_size=config.vocab_size,
         kv_floats=round(kv * n_layers),
         layer_floats=round(layer),
-        wide_floats=round((half_two[0] - half_one[0] - 2 * layer) / 2),
+        wide_floats=round((half - 2 * layer) / 2),
         attention_width=attention_width(config),
         cell_floats=round(2 * attention_width(config) + kv + heads),
         outer_floats=round(outer),
         linear_features=_linear_features(whole),
         max_positions=causal_lm.max_positions(whole),
     )
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Smaller widths at which a large model is counted: `times` as narrow, with heads as wide."""
+
+    times: int = 1
+    widths: dict[str, int] = field(default_factory=dict)
+
+
+WIDTHS = (
+    "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+    "moe_intermediate_size", "n_routed_experts", "q_lora_rank", "kv_lora_rank",
+)  # fmt: skip
+
+
+def _narrowing(config: Any, whole: PreTrainedModel) -> Narrowing:
+    """Return how a model is narrowed whose two layers would not fit in a small machine's memory.
+
+    What a layer saves grows with its widths, of which those that all can be divided are. Of a
+    mixture with dense layers before it the mixture's layers are counted.
+    """
+    per_layer = (whole.num_parameters() - 2 * config.vocab_size * config.hidden_size) / max(
+        1, config.num_hidden_layers
+    )
+    if per_layer < LARGE_LAYER:
+        return Narrowing()
+    stated = {name: n for name in WIDTHS if (n := getattr(config, name, None))}
+    times = next(n for n in (8, 4, 2, 1) if all(size % n == 0 for size in stated.values()))
+    widths = {name: size // times for name, size in stated.items()}
+    head = {"head_dim": _head_dim(config)} if hasattr(config, "head_dim") else {}
+    dense = {"first_k_dense_replace": 0} if hasattr(config, "first_k_dense_replace") else {}
+    return Narrowing(times, widths | head | dense)
+
+
+def _head_dim(config: Any) -> int:
+    return int(getattr(config, "head_dim", 0) or config.hidden_size // config.num_attention_heads)
 
 
 def cut(config: Any, n_layers: int, **changes: Any) -> Any:
