@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -116,7 +117,7 @@ def interrupted(recipe: Path, run: Path) -> None:
         kill(
             job,
             "the vLLM server",
-            lambda process: "vllm.entrypoints" in " ".join(process.cmdline()),
+            is_server,
         )
         await_step(job, run, 4, log)
         kill(job, "rank 1", lambda process: process.environ().get("RANK") == "1")
@@ -222,6 +223,12 @@ def kill(job: subprocess.Popen[bytes], name: str, is_it: Callable[[psutil.Proces
     say(f"kill -9 {name}")
 
 
+def is_server(process: psutil.Process) -> bool:
+    """Return True for vLLM's own process, and not for the guard that starts it."""
+    words = process.cmdline()
+    return "vllm.entrypoints.openai.api_server" in words and not any("guard" in w for w in words)
+
+
 def end(job: subprocess.Popen[bytes]) -> None:
     if job.poll() is None:
         job.terminate()
@@ -241,4 +248,5 @@ def say(text: str) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started, too
     main()

@@ -15,11 +15,11 @@ from transformers import (
     Qwen3MoeConfig,
 )
 
-from r1kit.forecast import memory, phases, probe
+from r1kit.forecast import counting, memory, phases
+from r1kit.forecast.counting import cut, random_model, shape_of
 from r1kit.forecast.memory import MicroBatch, Precision
 from r1kit.forecast.model_shape import n_adapters
 from r1kit.forecast.phases import LoadedModel
-from r1kit.forecast.probe import cut, random_model, shape_of
 from r1kit.model.head import max_logits
 from r1kit.model.logprobs import token_logprobs
 from tests.forecast.conftest import SHAPE
@@ -164,11 +164,13 @@ def test_a_large_model_is_counted_at_an_eighth_of_its_widths(
                   "kv_lora_rank": 64, "qk_rope_head_dim": 16, "qk_nope_head_dim": 32,
                   "v_head_dim": 32, "first_k_dense_replace": 0}  # fmt: skip
     exact = shape_of(config_class(**sizes))
-    monkeypatch.setattr(probe, "LARGE_LAYER", 0)
+    monkeypatch.setattr(counting, "LARGE_LAYER", 0)
     narrow = shape_of(config_class(**sizes))
     assert narrow.kv_floats == exact.kv_floats
     assert narrow.layer_floats == pytest.approx(exact.layer_floats, rel=0.06)
-    assert narrow.wide_floats == pytest.approx(exact.wide_floats, rel=0.06)
+    # A router saves a float32 copy of its weights, which counts as if it grew with the tokens.
+    has_router = config_class is DeepseekV3Config
+    assert narrow.wide_floats == pytest.approx(exact.wide_floats, rel=0.4 if has_router else 0.06)
     assert narrow.n_parameters == exact.n_parameters
 
 
