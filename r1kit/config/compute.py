@@ -31,6 +31,9 @@ class ComputeConfig(StrictModel):
     gradient_checkpointing: bool = False
     """true: a backward pass computes the activations of each layer again instead of storing those
     of all layers; about a third slower"""
+    peak_tflops: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """peak TFLOP/s of a process, relative to which `time/mfu` is reported; auto: that of the data
+    sheet for a known GPU in bfloat16, else the speed of a product of matrices, measured"""
     keep_checkpoints: KeepRule = "newest"
     """checkpoints of a stage that are kept: the newest two; the last one and the one with the best
     mean reward (loss without RL) in the ten steps before it, without optimizer state once the stage

@@ -39,6 +39,8 @@ def value_text(value: float | None, unit: str) -> str:
         return f"{value:.1f}"
     if unit == "rate":
         return f"{value / 1000:.1f}k/s" if value >= 1000 else f"{value:.0f}/s"
+    if unit == "rank":
+        return f"rank {value:.0f}"
     return f"{value:.2f}"
 
 

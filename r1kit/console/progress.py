@@ -22,6 +22,10 @@ SHOWN: dict[str, tuple[str, str]] = {
     "entropy": ("entropy", "number"),
     "completions/clipped_ratio": ("cut off", "percent"),
     "speed": ("speed", "rate"),
+    "time/mfu": ("MFU", "percent"),
+    "time/sample_share": ("sampling", "percent"),
+    "time/wait_share": ("waiting", "percent"),
+    "time/slowest_rank": ("slowest", "rank"),
 }
 """maps a metric to its label and unit, in order of importance; `speed` is computed here"""
 PACE_STEPS = 20

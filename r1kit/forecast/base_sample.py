@@ -14,8 +14,9 @@ from r1kit.engines.open import open_sampler
 from r1kit.errors import ComputeError
 from r1kit.evals.benchmark import Benchmark, sample_benchmark
 from r1kit.forecast.base_completions import BaseCompletions
+from r1kit.forecast.counting import shape_of
 from r1kit.forecast.machine import free_memory
-from r1kit.forecast.probe import model_config, shape_of
+from r1kit.forecast.probe import model_config
 from r1kit.model.devices import resolve_device
 from r1kit.model.find import find_model
 from r1kit.model.policy import Policy
@@ -123,7 +124,9 @@ class OpenBase:
         assert recipe.model.path is not None
         device = resolve_device(recipe.compute.device)
         dtype = torch.bfloat16 if device == "cuda" else getattr(torch, recipe.compute.dtype)
-        n_bytes = shape_of(model_config(recipe.model)).n_parameters * dtype.itemsize
+        n_bytes = (
+            shape_of(model_config(recipe.model, is_timed=True)[0]).n_parameters * dtype.itemsize
+        )
         if device == "cpu" and n_bytes > USABLE * free_memory():
             raise ComputeError(
                 f"The weights take {n_bytes / 1e9:.1f} GB and {free_memory() / 1e9:.1f} GB of "

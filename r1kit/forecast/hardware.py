@@ -13,6 +13,10 @@ from r1kit.errors import ConfigError
 
 GB = 1e9
 TERA = 1e12
+PER_MACHINE = 8
+"""GPUs of a machine that share the link of their data sheet"""
+NETWORK = 50 * GB
+"""bytes per second of a GPU to other machines: 400 Gbit/s, as clusters for training have"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Hardware:
     link: float = 25 * GB
     """bytes per second between GPUs: PCIe 4 without NVLink"""
     count: int = 1
+
+    @property
+    def slowest_link(self) -> float:
+        """Bytes per second of a GPU to the others: their link, or the network between machines."""
+        return self.link if self.count <= PER_MACHINE else min(self.link, NETWORK)
 
 
 def _gpu(
@@ -54,6 +63,7 @@ GPUS = {
         _gpu("RTX A6000", 48, 155, 768, 0.60),
         _gpu("L40S", 48, 362, 864, 0.90),
         _gpu("A100", 80, 312, 2039, 1.50, 300),
+        _gpu("H800", 80, 989, 3350, 2.00, 200),
         _gpu("H100", 80, 989, 3350, 2.50, 450),
         _gpu("H200", 141, 989, 4800, 3.50, 450),
         _gpu("B200", 180, 2250, 8000, 5.00, 900),
@@ -72,14 +82,14 @@ def stated(text: str) -> Hardware:
     match = _STATED.fullmatch(text.strip())
     count, memory, name = match.groups() if match else (None, None, text)
     if count is not None and int(count) < 1:
-        raise ConfigError(f"--machine {text} has no GPU; state at least one, as in 1x24GB.")
+        raise ConfigError(f"--gpus {text} has no GPU; state at least one, as in 1x24GB.")
     n = int(count or 1)
     if memory is not None:
         return replace(_with_memory(float(memory) * GB), count=n)
     key = re.sub(r"[\s_]+", "-", name.strip().lower())
     if key not in GPUS:
         raise ConfigError(
-            f"--machine {text} names no GPU that is known here; name one of {', '.join(GPUS)}, or "
+            f"--gpus {text} names no GPU that is known here; name one of {', '.join(GPUS)}, or "
             "state number and memory, as in 1x24GB."
         )
     return replace(GPUS[key], count=n)

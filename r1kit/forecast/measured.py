@@ -23,9 +23,9 @@ from r1kit.forecast.workload import PromptLengths
 from r1kit.processes.child import Child
 from r1kit.types import Message
 
-FORMAT = 2
+FORMAT = 3
 """version of a cached measurement; another one is measured anew"""
-REMEDY = "lower compute.micro_batch_tokens, or state the hardware: r1 plan --machine 1x24GB"
+REMEDY = "lower compute.micro_batch_tokens, or state the hardware: r1 plan --gpus 1x24GB"
 
 
 T = TypeVar("T")

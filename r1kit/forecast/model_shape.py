@@ -32,6 +32,8 @@ class ModelShape:
     """activations saved outside the layers, without the logits"""
     linear_features: dict[str, int] = field(default_factory=dict)
     """inputs plus outputs of all linear layers but the head, by the end of their names"""
+    attention_width: float = 0.0
+    """mean width of all heads' keys and values; 0: as wide as the hidden size"""
     max_positions: int | None = None
     """maximum length of a sequence in tokens; None if the model states none"""
 

@@ -38,6 +38,8 @@ class LoadedModel:
     """weights of LoRA adapters; None if all weights are trained"""
     n_shards: int = 1
     """processes that hold a model in training together (model/sharding.py)"""
+    is_sampled_by_vllm: bool = False
+    """True if the sampler's memory is that of servers, which is not counted"""
 
     @property
     def n_trained(self) -> int:
@@ -52,6 +54,8 @@ class LoadedModel:
 
     def sampler(self, rows: int, length: int) -> MemoryParts:
         """Return the parts of an engine with `rows` rows of at most `length` tokens."""
+        if self.is_sampled_by_vllm:
+            return {}
         cache = memory.kv_cache(self.shape, rows, length, self.precision)
         return {
             **self.packed_weights,
@@ -63,6 +67,7 @@ class LoadedModel:
     def packed_weights(self) -> MemoryParts:
         """The copy of bfloat16 weights with which an engine on a CPU decodes (bf16_model.py)."""
         is_packed = self.precision.weight < memory.FP32 and not self.is_gpu
+        is_packed = is_packed and not self.is_sampled_by_vllm
         return {"packed weights": self.weights["weights"]} if is_packed else {}
 
     def batch(self, batch: MicroBatch) -> MemoryParts:

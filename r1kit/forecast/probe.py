@@ -7,7 +7,6 @@ because they share caches and memory bandwidth.
 
 from __future__ import annotations
 
-import copy
 import time
 import traceback
 from collections.abc import Callable
@@ -17,24 +16,23 @@ from typing import Any
 
 import psutil
 import torch
-from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from r1kit.config import ComputeConfig, Language, ModelConfig, OptimConfig
 from r1kit.engines.local import LocalEngine
-from r1kit.errors import ComputeError, R1Error
+from r1kit.errors import CheckpointError, ComputeError, R1Error
+from r1kit.forecast.counting import cut, random_model, shape_of
+from r1kit.forecast.known_models import known_config
 from r1kit.forecast.measured import REMEDY, Measurement
 from r1kit.forecast.model_shape import ModelShape
 from r1kit.forecast.timings import Timings
 from r1kit.forecast.workload import PromptLengths, prompts_of
 from r1kit.model import causal_lm, devices, folder
-from r1kit.model.cache import PrefillCache
 from r1kit.model.find import find_model
 from r1kit.model.fused import inference
-from r1kit.model.logprobs import forward, token_logprobs
-from r1kit.model.packed import Packed
+from r1kit.model.logprobs import token_logprobs
 from r1kit.model.parallel import launch
-from r1kit.model.ranks import Ranks
+from r1kit.model.ranks import Ranks, finish
 from r1kit.model.roles import roles_of
 from r1kit.renderers import renderer_of
 from r1kit.renderers.adopt import adopt_template
@@ -42,7 +40,6 @@ from r1kit.stages.out_of_memory import is_out_of_memory
 from r1kit.train.optim import make_optimizers
 from r1kit.types import Message, Request, SamplingParams
 
-COUNTED_TOKENS = 32
 WHOLE = 150_000_000
 """weights up to which a model is timed whole; of a larger one some layers are, and extrapolated"""
 FLOPS = 40e9
@@ -81,12 +78,12 @@ def measure(
     is_timed: bool,
 ) -> Measurement:
     """Count the model, and time the operations of `rows` completions of `length` tokens."""
-    config = model_config(model)
+    config, is_there = model_config(model, is_timed)
     device = devices.resolve_device(compute.device)
     n = devices.n_processes(compute, at_most)
     program = psutil.Process().memory_info().rss
     shape = shape_of(config)
-    prompts = None if model.path is None else _prompts(model, questions, languages)
+    prompts = _prompts(model, questions, languages) if is_there else None
     if prompts and shape.max_positions and prompts.longest >= shape.max_positions:
         raise ComputeError(
             f"A question has {prompts.longest} tokens, and the model's context ends at "
@@ -101,13 +98,22 @@ def measure(
     return Measurement(shape, prompts, timings, n, device, program, memory)
 
 
-def model_config(model: ModelConfig) -> Any:
-    """Return the transformers config of an existing or a new model."""
-    if model.path is not None:
-        return folder.text_config(find_model(model.path))
-    with torch.device("meta"):
-        built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
-    return built.config
+def model_config(model: ModelConfig, is_timed: bool) -> tuple[Any, bool]:
+    """Return the transformers config of an existing or a new model, and True if it has a tokenizer.
+
+    A model that is only counted may be a known one that is not on this machine.
+    """
+    if model.path is None:
+        with torch.device("meta"):
+            built = causal_lm.build(model, model.vocab_size, eos_id=0, pad_id=0, bos_id=0, seed=0)
+        return built.config, False
+    try:
+        return folder.text_config(find_model(model.path)), True
+    except CheckpointError:
+        config = None if is_timed else known_config(model.path)
+        if config is None:
+            raise
+        return config, False
 
 
 def _prompts(
@@ -118,128 +124,6 @@ def _prompts(
     adopt_template(tokenizer, model.chat_template, model.instruction, languages)
     renderer = renderer_of(tokenizer)
     return prompts_of([renderer.render_prompt(question) for question in questions])
-
-
-# Counting
-
-
-def shape_of(config: Any) -> ModelShape:
-    """Count the weights of a model, and the cache and activations of its layers.
-
-    Weights are counted without memory, on torch's meta device; the layers by running one and two
-    of them on a few tokens.
-    """
-    with torch.device("meta"):
-        whole = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    n_layers = config.num_hidden_layers
-    cuts = [cut(config, n, vocab_size=64) for n in (1, 2)]
-    one, two = (_saved(cut, torch.float32) for cut in cuts)
-    layer, outer = (two[0] - one[0]) / 4, (2 * one[0] - two[0]) / 4
-    half_one, half_two = (_saved(cut, torch.bfloat16) for cut in cuts)
-    kv = two[1] - one[1]
-    roles = roles_of(whole)
-    n_experts = sum(p.numel() for p, role in roles.items() if role == "expert")
-    n_matrices = sum(p.numel() for p, role in roles.items() if role in ("matrix", "expert"))
-    n_embedding = whole.get_input_embeddings().weight.numel()
-    is_tied = whole.get_output_embeddings().weight is whole.get_input_embeddings().weight
-    idle = round(n_experts * (1 - _expert_share(config)))
-    heads = config.num_attention_heads
-    return ModelShape(
-        n_parameters=whole.num_parameters(),
-        n_matrices=n_matrices,
-        n_active=whole.num_parameters() - idle - (0 if is_tied else n_embedding),
-        n_layers=n_layers,
-        hidden=config.hidden_size,
-        vocab_size=config.vocab_size,
-        kv_floats=round(kv * n_layers),
-        layer_floats=round(layer),
-        wide_floats=round((half_two[0] - half_one[0] - 2 * layer) / 2),
-        cell_floats=round(2 * heads * _head_dim(config) + kv + heads),
-        outer_floats=round(outer),
-        linear_features=_linear_features(whole),
-        max_positions=causal_lm.max_positions(whole),
-    )
-
-
-def cut(config: Any, n_layers: int, **changes: Any) -> Any:
-    """Return the config of a model of the first `n_layers` layers."""
-    smaller = copy.deepcopy(config)
-    before = smaller.num_hidden_layers
-    for name, value in vars(smaller).items():
-        if isinstance(value, list) and len(value) == before:
-            setattr(smaller, name, value[:n_layers])
-    smaller.num_hidden_layers = n_layers
-    for name, value in changes.items():
-        setattr(smaller, name, value)
-    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
-        if changes:
-            setattr(smaller, name, 0)
-    return smaller
-
-
-def random_model(config: Any, device: torch.device | str, dtype: torch.dtype) -> PreTrainedModel:
-    """Return a model with small random weights, faster than by its own initialisation."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.to_empty(device=device)
-    model.tie_weights()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.uniform_(-0.02, 0.02)
-        for buffer in model.buffers():
-            buffer.zero_()
-    return causal_lm.prepare(model, "This model")
-
-
-def _saved(config: Any, dtype: torch.dtype) -> tuple[float, float]:
-    """Return the bytes per token saved for the backward pass, and the floats kept in the cache."""
-    model = random_model(config, "cpu", dtype).train()
-    ids = torch.ones(1, COUNTED_TOKENS, dtype=torch.long)
-    layout = Packed([COUNTED_TOKENS])
-    own = {
-        tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())
-    }
-    sizes: dict[int, int] = {}
-    kept = []
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-            kept.append(storage)  # so that no address is used twice
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        forward(model, ids, layout.positions(), layout, use_cache=False, keep=1)
-    cache = PrefillCache()
-    with torch.no_grad():
-        forward(
-            model, ids, layout.positions(), layout, past_key_values=cache, use_cache=True, keep=1
-        )
-    floats = sum(x.numel() for pair in cache.stream.values() for x in pair)
-    return sum(sizes.values()) / COUNTED_TOKENS, floats / COUNTED_TOKENS
-
-
-def _linear_features(model: PreTrainedModel) -> dict[str, int]:
-    """Return inputs plus outputs of the linear layers but the head, by the end of their names."""
-    sums: dict[str, int] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and module is not model.get_output_embeddings():
-            last = name.rpartition(".")[2]
-            sums[last] = sums.get(last, 0) + module.in_features + module.out_features
-    return sums
-
-
-def _head_dim(config: Any) -> int:
-    stated = getattr(config, "head_dim", None)
-    return int(stated or config.hidden_size // config.num_attention_heads)
-
-
-def _expert_share(config: Any) -> float:
-    """Return the share of the experts that multiply a token."""
-    names = ("num_local_experts", "n_routed_experts", "num_experts")
-    n_experts = next((n for name in names if (n := getattr(config, name, None))), None)
-    return 1.0 if n_experts is None else min(1.0, config.num_experts_per_tok / n_experts)
 
 
 # Timing
@@ -380,14 +264,9 @@ def _seconds(ranks: Ranks, run: Callable[[], None]) -> float:
     times: list[float] = []
     while len(times) < 2 or (sum(times) < SECONDS and len(times) < 20):
         ranks.barrier()
-        _finish(ranks.device)
+        finish(ranks.device)
         started = time.perf_counter()
         run()
-        _finish(ranks.device)
+        finish(ranks.device)
         times.append(max(ranks.gather(time.perf_counter() - started)))
     return min(times)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

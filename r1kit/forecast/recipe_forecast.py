@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from r1kit.config import ModelConfig, OptimConfig, Recipe, RLConfig
+from r1kit.errors import R1Error
 from r1kit.forecast import hardware
 from r1kit.forecast.base_completions import BaseCompletions
 from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.machine import Machine, stated_machine, this_machine
 from r1kit.forecast.measured import Measurement, ProbeRequest, probe
-from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, precision
+from r1kit.forecast.model_shape import ModelShape
+from r1kit.forecast.setting import MAIN, ForecastSetting, ModelFacts, n_shards, precision
 from r1kit.forecast.stage_forecast import forecast_stage
 from r1kit.forecast.stage_parts import StageForecast
-from r1kit.forecast.timings import estimated
+from r1kit.forecast.timings import Timings, estimated
 from r1kit.forecast.workload import PromptLengths, prompts_by_size
 from r1kit.stages.context_length import refuse_long, sampled_lengths
 from r1kit.stages.plan import StageSelection, is_students_alone, plan
@@ -24,6 +26,8 @@ from r1kit.types import Message
 
 N_PROMPTS = 64
 """number of prompts whose lengths are measured"""
+ASSUMED_QUESTION = "How many of them are there in the second box? " * 14
+"""stands for questions that are not on this machine; about 250 tokens"""
 GPU_PROGRAM = 0.7e9
 """bytes that CUDA and its libraries take on a GPU"""
 USABLE = 0.95
@@ -41,6 +45,10 @@ class Forecast:
     selection: StageSelection
     completions: BaseCompletions | None = None
     """measured completions of the base, if there are any"""
+    hardware: Hardware | None = None
+    """stated GPUs; None for this machine"""
+    notes: tuple[str, ...] = ()
+    """what was assumed because it is not on this machine, as sentences"""
 
     @property
     def expected(self) -> Forecast | None:
@@ -79,6 +87,24 @@ class Forecast:
         """True if the largest stage fits into the memory."""
         return self.machine.needs(self.largest.peak) <= USABLE * self.machine.memory
 
+    def on(self, n_gpus: int, shard_degree: int) -> Forecast:
+        """Return the forecast for another number of the stated GPUs, whole or sharded."""
+        assert self.hardware is not None, "this machine has the GPUs that it has"
+        gpus = replace(self.hardware, count=n_gpus)
+        compute = self.recipe.compute.model_copy(
+            update={"data_parallel_shard_degree": shard_degree}
+        )
+        recipe = self.recipe.model_copy(update={"compute": compute})
+        n = _n_stated(recipe, gpus)
+        models = {
+            name: replace(facts, timings=_estimated(recipe, facts.shape, facts.prompts, gpus))
+            for name, facts in self.setting.models.items()
+        }
+        setting = replace(self.setting, n_processes=n, models=models)
+        machine = stated_machine(gpus, n, recipe.cost)
+        made = replace(self, machine=machine, setting=setting, hardware=gpus)
+        return made.with_recipe(recipe)
+
     def only(self, selection: StageSelection) -> Forecast:
         """Return the forecast of the selected stages."""
         return replace(self, selection=selection).with_recipe(self.recipe)
@@ -109,7 +135,7 @@ def forecast(
     """
     gpus = None if machine is None else hardware.stated(machine)
     models = models_of(recipe)
-    questions = [p.messages for p in mix.load_tasks(recipe, "train").problems(0, N_PROMPTS)]
+    questions, notes = _questions(recipe, is_needed=gpus is None)
     requests = [
         _request(recipe, model, questions, is_timed=gpus is None) for model in models.values()
     ]
@@ -137,8 +163,26 @@ def forecast(
             max(result.load for result in measured),
         )
     )  # fmt: skip
-    every = StageSelection()
-    return Forecast(recipe, target, setting, _stages(recipe, setting, every), every, completions)
+    absent = [m.path for m, got in zip(models.values(), measured, strict=True)
+              if m.path is not None and got.prompts is None]  # fmt: skip
+    notes += [f"{path} is planned by its published sizes." for path in absent if path]
+    every, stages = StageSelection(), _stages(recipe, setting, StageSelection())
+    return Forecast(recipe, target, setting, stages, every, completions, gpus, tuple(notes))
+
+
+def _questions(recipe: Recipe, is_needed: bool) -> tuple[list[tuple[Message, ...]], list[str]]:
+    """Return the first questions, or assumed ones with a note if the recipe's are not here.
+
+    Raises the R1Error of the recipe's tasks if they are needed.
+    """
+    try:
+        problems = mix.load_tasks(recipe, "train").problems(0, N_PROMPTS)
+        return [problem.messages for problem in problems], []
+    except R1Error as error:
+        if is_needed:
+            raise
+        note = f"{error} Until then questions are taken to have about 250 tokens."
+        return [(Message("user", ASSUMED_QUESTION),)], [note]
 
 
 def _stages(
@@ -197,16 +241,22 @@ def _facts(
     )
     timings, program = measured.timings, float(measured.n_program_bytes)
     if gpus is not None:
-        rl = _main_rl(recipe)
-        rows = math.ceil(rl.n_problems * rl.n_completions / _n_stated(recipe, gpus))
-        timings = estimated(
-            measured.shape, gpus, precision(recipe), min(recipe.sampler.max_num_seqs, rows),
-            prompts.mean + rl.max_tokens,
-        )  # fmt: skip
+        timings = _estimated(recipe, measured.shape, prompts, gpus)
     if gpus is not None or measured.device_memory is not None:
         program = GPU_PROGRAM
     assert timings is not None
     return ModelFacts(model, measured.shape, timings, prompts, program)
+
+
+def _estimated(
+    recipe: Recipe, shape: ModelShape, prompts: PromptLengths, gpus: Hardware
+) -> Timings:
+    rl, n = _main_rl(recipe), _n_stated(recipe, gpus)
+    rows = math.ceil(rl.n_problems * rl.n_completions / n)
+    return estimated(
+        shape, replace(gpus, count=n), precision(recipe), min(recipe.sampler.max_num_seqs, rows),
+        prompts.mean + rl.max_tokens, n_shards(recipe, n), recipe.sampler.kind == "vllm",
+    )  # fmt: skip
 
 
 def _n_stated(recipe: Recipe, gpus: Hardware) -> int:

@@ -26,8 +26,7 @@ def one_change(forecast: Forecast) -> Remedy | None:
 
     None if even all together do not.
     """
-    n_processes = forecast.setting.n_processes if forecast.machine.is_shared else 1
-    kinds = list(filter(None, less_memory(forecast.recipe, n_processes)))
+    kinds = list(filter(None, less_memory(forecast.recipe, forecast.setting.n_processes)))
     for kind in kinds:
         for settings in kind:
             if (remedy := _tried(forecast, [settings])) is not None:

@@ -50,8 +50,7 @@ class ForecastSetting:
     @property
     def n_shards(self) -> int:
         """Number of processes that a model in training is sharded over."""
-        stated = self.recipe.compute.data_parallel_shard_degree
-        return self.n_processes if stated < 1 else min(stated, self.n_processes)
+        return n_shards(self.recipe, self.n_processes)
 
     def length(self, max_tokens: int) -> float:
         """Return the mean tokens per completion."""
@@ -75,6 +74,12 @@ class ForecastSetting:
             return 1
         mixed = 0.0 if self.completions is None else self.completions.mixed(config.n_completions)
         return math.ceil(min(config.dynamic_rounds, 1 / mixed)) if mixed else config.dynamic_rounds
+
+
+def n_shards(recipe: Recipe, n_processes: int) -> int:
+    """Return the number of processes that a model in training is sharded over."""
+    stated = recipe.compute.data_parallel_shard_degree
+    return n_processes if stated < 1 else min(stated, n_processes)
 
 
 def precision(recipe: Recipe, is_fp32: bool = False) -> Precision:

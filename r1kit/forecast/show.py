@@ -13,16 +13,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from r1kit.console.formatting import duration
+from r1kit.console.formatting import duration, percent
 from r1kit.forecast.phases import PARTS, PHASES, peak
 from r1kit.forecast.recipe_forecast import Forecast
 from r1kit.forecast.remedy import one_change, sufficient_gpu
+from r1kit.forecast.scaling import longest, scaling
 from r1kit.forecast.stage_parts import StageForecast
 from r1kit.runs.stage_specs import family
 
 GB = 1e9
 SHOWN = 5e6
 """bytes from which a part of the memory gets a line of its own"""
+DAYS_S = 172_800
+"""seconds from which a time is in days"""
 BUSY = 1.5
 """runnable processes per core above which a measurement is called disturbed"""
 
@@ -39,7 +42,7 @@ def picture(forecast: Forecast, out: Path) -> RenderableType:
         time = f"Expected {time[0].lower()}{time[1:]}"
     parts: list[RenderableType] = [
         head, Text(), totals(forecast, out), Text(), Text(memory, "bold"), _memory(forecast),
-        Text(), Text(time, "bold"), _time(forecast), Text(),
+        Text(), Text(time, "bold"), _time(forecast), *_scaling(forecast), Text(),
         Text(" ".join(assumptions(forecast)), "dim"),
     ]  # fmt: skip
     return Padding(Group(*parts), (1, 2))
@@ -144,17 +147,48 @@ def _time(forecast: Forecast) -> Table:
         seconds = sum(stage.seconds for stage in stages)
         price = money(seconds / 3600 * forecast.machine.hour)
         if len(stages) > 1:
-            table.add_row(f"{name} ({len(stages)} stages)", *blank, duration(seconds), price)
+            table.add_row(f"{name} ({len(stages)} stages)", *blank, _stage_time(seconds), price)
             continue
         stage = stages[0]
         if stage.data_s:
             data_price = money(stage.data_s / 3600 * forecast.machine.hour)
-            table.add_row(f"{name}: its data", *blank, duration(stage.data_s), data_price)
+            table.add_row(f"{name}: its data", *blank, _stage_time(stage.data_s), data_price)
             seconds -= stage.data_s
             price = money(seconds / 3600 * forecast.machine.hour)
         at_most = [most[name] if stage.n_steps else ""] * has_most
-        table.add_row(name, *_step(stage), *at_most, duration(seconds), price)
+        table.add_row(name, *_step(stage), *at_most, _stage_time(seconds), price)
     return table
+
+
+def _stage_time(seconds: float) -> str:
+    return duration(seconds) if seconds < DAYS_S else span(seconds)
+
+
+def _scaling(forecast: Forecast) -> list[RenderableType]:
+    """Lay out the scaling model; the memory that counts is bold."""
+    rows = scaling(forecast)
+    too_small = [row for row in rows if row.seconds is None]
+    rows = [*too_small[-1:], *rows[len(too_small) :]]  # fewer GPUs than these do not fit either
+    if len(rows) < 2 and not too_small:
+        return []
+    table = _table(("whole", "sharded", "s/step", "time", "price", "efficiency"))
+    for row in rows:
+        memory = [
+            Text("" if size is None else f"{size / GB:.1f}", "bold" if is_used else "")
+            for size, is_used in ((row.whole, not row.is_sharded), (row.sharded, row.is_sharded))
+        ]
+        if row.seconds is None or row.step_s is None:
+            table.add_row(f"{row.n_gpus}", *memory, "does not fit", "", "", "")
+            continue
+        table.add_row(
+            f"{row.n_gpus}", *memory, short(row.step_s), span(row.seconds),
+            money(row.price or 0.0), percent(row.efficiency or 0.0),
+        )  # fmt: skip
+    title = (
+        f"By number of GPUs, computed and not measured: GB per GPU, s/step of "
+        f"{longest(forecast).name}"
+    )
+    return [Text(), Text(title, "bold"), table]
 
 
 def _step(stage: StageForecast) -> Sequence[str]:
@@ -192,12 +226,16 @@ def assumptions(forecast: Forecast) -> list[str]:
             "make them longer."
         )
     if not forecast.machine.is_measured:
-        lines.append("Seconds are estimated from data sheets, within a factor of two.")
+        lines.append(
+            "Seconds are estimated from data sheets, within a factor of two; communication is "
+            "added, as if it were never hidden."
+        )
     elif forecast.machine.load > BUSY * forecast.machine.n_processes:
         lines.append(
             f"The machine was busy while it was measured (load {forecast.machine.load:.0f}): "
             "--measure measures it again."
         )
+    lines += forecast.notes
     if any(facts.config.path is None for facts in forecast.setting.models.values()):
         lines.append("Lengths of prompts are guessed, as the tokenizer is not trained yet.")
     return lines
@@ -221,6 +259,7 @@ def as_json(forecast: Forecast, out: Path) -> dict[str, Any]:
         "sampled_tokens": sum(stage.sampled_tokens for stage in forecast.stages),
         "trained_tokens": sum(stage.trained_tokens for stage in forecast.stages),
         "assumptions": assumptions(forecast),
+        "by_n_gpus": [vars(row) for row in scaling(forecast)],
         "stages": {
             stage.name: {**vars(stage), "seconds": stage.seconds, "step_s": stage.step_s,
                          "memory": stage.peak}
@@ -253,7 +292,9 @@ def span(seconds: float) -> str:
 
 
 def money(amount: float) -> str:
-    """Format an amount: `12.40`, `<0.01`."""
+    """Format an amount: `12.40`, `<0.01`, `2.27 M`."""
+    if amount >= 1e5:
+        return count(amount)
     return "<0.01" if 0 < amount < 0.01 else f"{amount:.2f}"
 
 

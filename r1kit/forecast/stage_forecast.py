@@ -119,7 +119,7 @@ def _reinforce(
     others = {"reference": _reference(model) * has_reference, "judges": weights * n_judges}
     if model.n_shards > 1:
         others["whole weights"] = weights  # of the sampler, on every process
-    cached = {**others, **model.packed_weights, "KV cache": engine["KV cache"]}
+    cached = {**others, **model.packed_weights, "KV cache": engine.get("KV cache", 0.0)}
     trained = phases.training(model, work.micro_batch, optimizer, n, cached)
     held = {name: trained["save"][name] for name in ("weights", "program", "optimizer")}
     passes = pass_time(model) + FORWARD * has_reference

@@ -115,7 +115,8 @@ def loaded_model(
     lora = setting.recipe.lora
     n = None if lora is None or is_new else n_adapters(facts.shape, lora.r, lora.target_modules)
     loaded = LoadedModel(facts.shape, own, facts.program, setting.is_gpu, is_checkpointed, n)
-    return replace(loaded, n_shards=setting.n_shards)
+    is_vllm = setting.recipe.sampler.kind == "vllm"
+    return replace(loaded, n_shards=setting.n_shards, is_sampled_by_vllm=is_vllm)
 
 
 def checkpoint_bytes(

@@ -18,6 +18,8 @@ LEARN_EFFICIENCY = 0.35
 """share of the peak FLOP/s that training reaches on a GPU; 0.3 to 0.45 are usual"""
 DECODE_EFFICIENCY = 0.5
 """share of the memory bandwidth that a decoding step reaches on a GPU"""
+WEIGHTS_SHARE = 0.7
+"""most of a GPU's memory that vLLM gives to weights, so that there is room for its cache"""
 LAUNCH_S = 8e-6
 """time a GPU needs at least for an operation"""
 DECODE_OPERATIONS, LEARN_OPERATIONS = 16, 150
@@ -79,31 +81,54 @@ def learn_flops(shape: ModelShape, length: float) -> float:
     6 per weight that multiplies the token; and in attention 12 per layer, feature and visible
     token, of which there are length / 2 on average.
     """
-    return 6 * shape.n_active + 6 * shape.n_layers * shape.hidden * length
+    width = shape.attention_width or shape.hidden
+    return 6 * shape.n_active + 6 * shape.n_layers * width * length
+
+
+def n_vllm_gpus(weights: float, hardware: Hardware) -> int:
+    """Return the GPUs of a server: the smallest power of two that leaves room for a cache."""
+    n = 1
+    while n < hardware.count and weights > n * WEIGHTS_SHARE * hardware.memory:
+        n *= 2
+    return n
 
 
 def estimated(
-    shape: ModelShape, hardware: Hardware, precision: Precision, rows: int, length: float
+    shape: ModelShape,
+    hardware: Hardware,
+    precision: Precision,
+    rows: int,
+    length: float,
+    n_shards: int = 1,
+    is_vllm: bool = False,
 ) -> Timings:
     """Return timings by formula for a GPU, from its peaks and stated efficiencies.
 
     A decoding step takes the longer of reading all weights and computing 2 FLOPs per weight and
-    row; and no less than the launches of its operations.
+    row; and no less than the launches of its operations. Communication is not hidden behind
+    computation: gradients are summed over all copies of a weight; a sharded model is gathered for
+    every forward and every backward pass, its gradients are summed after each of these, and it is
+    gathered whole for the sampler. vLLM splits weights that one GPU does not hold.
     """
     flops = hardware.flops * LEARN_EFFICIENCY
     bandwidth = hardware.bandwidth * DECODE_EFFICIENCY
     weights = shape.n_parameters * precision.weight
+    read = weights / (n_vllm_gpus(weights, hardware) if is_vllm else 1) / bandwidth
     launches = shape.n_layers * DECODE_OPERATIONS * LAUNCH_S
     per_row = 2 * shape.n_active / flops
-    update = OPTIMIZER_PASSES * shape.n_parameters * FP32 / bandwidth
-    if hardware.count > 1:
-        update += 2 * shape.n_parameters * precision.gradient / hardware.link
+    held = shape.n_parameters / n_shards
+    update = OPTIMIZER_PASSES * held * FP32 / bandwidth
+    if hardware.count > n_shards:
+        update += 2 * held * precision.gradient / hardware.slowest_link
+    moved = shape.n_parameters * (1 - 1 / n_shards) / hardware.slowest_link
     return Timings(
         prefill_token=2 * shape.n_active / flops,
-        decode_step=max(weights / bandwidth, launches),
-        decode_row=0.0 if rows * per_row < weights / bandwidth else per_row,
+        decode_step=max(read, launches),
+        decode_row=0.0 if rows * per_row < read else per_row,
         decode_key=shape.kv_floats * precision.weight / bandwidth,
         learn_token=learn_flops(shape, length) / flops,
         update=update + shape.n_layers * DECODE_OPERATIONS * LAUNCH_S,
-        learn_batch=shape.n_layers * LEARN_OPERATIONS * LAUNCH_S,
+        learn_batch=shape.n_layers * LEARN_OPERATIONS * LAUNCH_S
+        + moved * (2 * precision.weight + precision.gradient),
+        publish=moved * precision.weight,
     )

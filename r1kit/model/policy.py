@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -22,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from r1kit.config import LoraConfig
 from r1kit.errors import ConfigError
 from r1kit.model import causal_lm, checkpoint, lora, sharded_checkpoint, sharding
+from r1kit.model.flops import PassFlops, pass_flops
 from r1kit.model.logprobs import token_logprobs
 from r1kit.model.ranks import Ranks
 from r1kit.model.roles import Role, roles_of
@@ -120,6 +122,11 @@ class TrainableModel:
 
     module: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+
+    @cached_property
+    def pass_flops(self) -> PassFlops:
+        """FLOPs of a forward and backward pass; read it after `add_adapter`."""
+        return pass_flops(self.module)
 
     def trainable(self) -> dict[nn.Parameter, Role]:
         """Return the parameters to train and their roles, in a fixed order."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,6 +18,21 @@ _BUCKET = 2**24
 """gradients that are copied and summed at once; all at once would need as much memory again"""
 
 
+@dataclass
+class WaitClock:
+    """Adds up the seconds that a rank spends in collective operations, waiting for the others."""
+
+    seconds: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process's rank among those of the run, and their collective operations."""
@@ -25,6 +42,9 @@ class Ranks:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     shard_degree: int = 1
     """number of ranks that a trained model is sharded over (sharding.py); 1: each has all of it"""
+    waiting: WaitClock = field(default_factory=WaitClock, compare=False)
+    """time in the collective operations below; those inside the layers of a sharded model are not
+    included"""
 
     @property
     def is_first(self) -> bool:
@@ -59,7 +79,10 @@ class Ranks:
             return
         for bucket in _buckets(p for p in parameters if not isinstance(p, DTensor)):
             flat = torch.cat([parameter.grad.flatten() for parameter in bucket])  # type: ignore[union-attr]
-            dist.all_reduce(flat)
+            finish(self.device)
+            with self.waiting.running():
+                dist.all_reduce(flat)
+                finish(self.device)
             pieces = flat.split([parameter.numel() for parameter in bucket])
             for parameter, piece in zip(bucket, pieces, strict=True):
                 parameter.grad.copy_(piece.view_as(parameter))  # type: ignore[union-attr]
@@ -69,7 +92,9 @@ class Ranks:
         if self.size == 1:
             return [item]
         items: list[Any] = [None] * self.size
-        dist.all_gather_object(items, item)
+        finish(self.device)
+        with self.waiting.running():
+            dist.all_gather_object(items, item)
         return items
 
     def barrier(self) -> None:
@@ -88,6 +113,12 @@ class Ranks:
             for key, value in part.items():
                 totals[key] = totals.get(key, 0.0) + value
         return totals
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given, so that a clock sees its time."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _buckets(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:

@@ -27,11 +27,15 @@ ADAPTERS = {"lora_A", "lora_B"}
 
 def roles_of(module: nn.Module) -> dict[nn.Parameter, Role]:
     """Return the role of every parameter that requires a gradient, in the module's order."""
+    return {p: role for p, role in all_roles_of(module).items() if p.requires_grad}
+
+
+def all_roles_of(module: nn.Module) -> dict[nn.Parameter, Role]:
+    """Return the role of every parameter, frozen ones included."""
     inside: dict[nn.Parameter, Role] = dict(_in_layers(module))
     return {
         parameter: inside.get(parameter, "embedding") if parameter.ndim > 1 else "vector"
         for parameter in module.parameters()
-        if parameter.requires_grad
     }
 
 

@@ -3,7 +3,7 @@
 Every rank holds a part of each weight, of its gradient and of its optimizer state: rows `rank` of
 `degree` (Rajbhandari et al. 2020, ZeRO stage 3). A forward pass gathers one layer at a time, the
 backward pass gathers it again and sums its gradient over the ranks in fp32. The embedding, the head
-and the last norm stay gathered from the forward to the backward pass. Weights are stored in fp32;
+and the last norm are gathered together, for the whole of each pass. Weights are stored in fp32;
 a model in bfloat16 is gathered in bfloat16. The adapters of LoRA are small and stay whole.
 
 All ranks must run the same passes, so a rank without work runs one with weight 0 (`Ranks.pad`).

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from r1kit.claims.decide import combine
 from r1kit.claims.reading import MissingError, measured
-from r1kit.console.formatting import percent
+from r1kit.console.formatting import percent, value_text
 from r1kit.runs.kept_checkpoints import EVAL_SCORE
 from r1kit.runs.run_reader import RunContents
 from r1kit.runs.schemas import ForecastStage
@@ -24,6 +25,22 @@ FORECAST_NOTE = (
     "At most: planned for completions of full length. Expected: for completions as long as the "
     "base's. Measured is the median step, and the most memory that a process has held up to then."
 )
+
+SPEED_NOTE = (
+    "Medians of the steps. MFU: model FLOPs of learning per second of it, relative to the peak of "
+    "all processes. Sampling, learning and waiting for other ranks are shares of a step, means "
+    "over the ranks; the slowest rank is the one that waits least."
+)
+SPEEDS = (
+    ("s/step", "step_time", "number"),
+    ("sampled", "time/sampled_tokens_per_s", "rate"),
+    ("trained", "time/tokens_per_s", "rate"),
+    ("MFU", "time/mfu", "percent"),
+    ("sampling", "time/sample_share", "percent"),
+    ("learning", "time/learn_share", "percent"),
+    ("waiting", "time/wait_share", "percent"),
+)
+"""heading, metric and unit of the columns of `speeds`"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ def tables(runs: Sequence[RunContents]) -> list[Table]:
     """Return the tables that the runs have data for."""
     candidates = (
         stages(runs), families(runs), public_sets(runs), evaluated_steps(runs), students(runs),
-        aside(runs), reward_models(runs), forecasts(runs),
+        aside(runs), reward_models(runs), speeds(runs), forecasts(runs),
     )  # fmt: skip
     return [table for table in candidates if table.rows]
 
@@ -159,6 +176,34 @@ def _compared(run: RunContents, name: str, forecast: ForecastStage) -> tuple[str
         f"{forecast['peak_mb'] / 1000:.2f}",
         f"{max(peaks) / 1000:.2f}" if peaks else "",
     )
+
+
+def speeds(runs: Sequence[RunContents]) -> Table:
+    """Show where the time of the first run went, stage by stage."""
+    run = runs[0]
+    names = dict.fromkeys(row["stage"] for row in run.metrics if row.get("time/mfu"))
+    rows = [(name, *_speed_cells(run, name)) for name in names]
+    head = ("of", *(heading for heading, _, _ in SPEEDS), "slowest rank", "in steps")
+    filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    return Table(
+        "Where the time went",
+        tuple(head[i] for i in filled),
+        [tuple(row[i] for i in filled) for row in rows],
+        SPEED_NOTE,
+    )
+
+
+def _speed_cells(run: RunContents, name: str) -> Iterator[str]:
+    steps = [row for row in run.metrics if row["stage"] == name and row.get("time/mfu")]
+    for _, key, unit in SPEEDS:
+        values = [row[key] for row in steps if row.get(key) is not None]
+        yield value_text(statistics.median(values), unit) if values else ""
+    slowest = [row["time/slowest_rank"] for row in steps if "time/slowest_rank" in row]
+    if not slowest:
+        yield from ("", "")
+        return
+    rank, n = Counter(slowest).most_common(1)[0]
+    yield from (f"{rank:.0f}", percent(n / len(slowest)))
 
 
 def _table(

@@ -34,6 +34,8 @@ from r1kit.renderers import renderer_of
 from r1kit.runs.records import Position
 from r1kit.runs.run_dir import RunDir
 from r1kit.runs.run_reader import RECORDS, stage_and_step
+from r1kit.runs.stage_specs import family
+from r1kit.stages.peak import FP32_STAGES, peak_flops
 from r1kit.stages.plan import PlannedStage
 from r1kit.tasks import mix
 from r1kit.tasks.base import Task
@@ -74,6 +76,8 @@ class Context:
     _tasks: dict[Split, mix.TaskMixture] = field(default_factory=dict, init=False)
     _general: dict[Split, Task] = field(default_factory=dict, init=False)
     _place: RunPlace | None = field(default=None, init=False)
+    _peaks: dict[torch.dtype, float] = field(default_factory=dict, init=False)
+    """FLOPs per second of all ranks, by precision"""
 
     def tasks(self, split: Split) -> mix.TaskMixture:
         """Return the recipe's tasks, loaded and validated once per process."""
@@ -91,15 +95,25 @@ class Context:
         """Log a step; call it on every rank, as the memory of all ranks is added to the metrics.
 
         `memory/peak_mb` is the most that one process has held so far, on its GPU if it has one.
+        `time/mfu` is added to the metrics of a step that learns.
         """
         resident = self.ranks.sum({"memory/resident_mb": psutil.Process().memory_info().rss / 1e6})
         peak = max(self.ranks.gather(peak_memory(self.ranks.device))) / 1e6
         metrics = {**metrics, **resident, "memory/peak_mb": peak}
+        if seconds := metrics.get("time/learn_s", metrics.get("step_time")):
+            metrics["time/mfu"] = metrics["n_flops"] / seconds / self._peak_flops(stage)
         if self.run is not None:
             self.run.log(stage, step, metrics)
         if self.observer is not None:
             self.observer.step(stage, step, metrics)
         trim_memory()
+
+    def _peak_flops(self, stage: str) -> float:
+        """Return the peak of all ranks together, in the precision that a stage learns in."""
+        dtype = torch.float32 if family(stage) in FP32_STAGES else self.dtype
+        if dtype not in self._peaks:
+            self._peaks[dtype] = peak_flops(self.recipe.compute, self.ranks, dtype)
+        return self._peaks[dtype]
 
     def log_sample(self, record: Mapping[str, Any]) -> None:
         if self.run is not None:

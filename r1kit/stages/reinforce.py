@@ -191,7 +191,7 @@ class Collector:
             groups=[(position, group_trajectories(group, config)) for position, group in groups],
             n_groups=len(positions),
             cursor=cursor,
-            metrics=describe(sampled, self.ranks) | _times(batches, self.ranks),
+            metrics=_with_speed(describe(sampled, self.ranks) | _times(batches, self.ranks)),
             rollouts=[group for _, group in groups],
             failures=[batch.failure for batch in batches if batch.failure],
         )
@@ -251,6 +251,12 @@ class _UntilOver:
         if self._is_over.is_set():
             raise EngineError("The run is over.")
         return self._sampler.step()
+
+
+def _with_speed(metrics: Metrics) -> Metrics:
+    """Add the tokens that all ranks have sampled per second."""
+    speed = metrics["n_completion_tokens"] / max(metrics["time/sample_s"], 1e-9)
+    return metrics | {"time/sampled_tokens_per_s": speed}
 
 
 def _is_mixed(group: Group) -> bool:

@@ -28,7 +28,7 @@ def cross_entropy(
         }
     )
     weight = 1 / counts["n_scored_tokens"]
-    total = 0.0
+    total = n_flops = 0.0
     device = ranks.device
     batches = pack(trajectories, [weight] * len(trajectories), micro_batch_tokens, device)
     for batch in ranks.pad(batches, filler(device)):
@@ -36,4 +36,5 @@ def cross_entropy(
         loss = -(logprobs * batch.weights).sum()
         loss.backward()
         total += loss.item()
-    return ranks.sum({"loss": total}) | counts
+        n_flops += 0.0 if batch.is_filler else policy.pass_flops.of(batch.lengths)
+    return ranks.sum({"loss": total, "n_flops": n_flops}) | counts

@@ -34,8 +34,12 @@ class PreferencePair:
     rejected_ids: list[int]
 
     @property
+    def lengths(self) -> list[int]:
+        return [len(self.chosen_ids), len(self.rejected_ids)]
+
+    @property
     def n_tokens(self) -> int:
-        return len(self.chosen_ids) + len(self.rejected_ids)
+        return sum(self.lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class LabelledCompletion:
 
     token_ids: list[int]
     is_safe: bool
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(self.token_ids)]
 
     @property
     def n_tokens(self) -> int:
@@ -92,7 +100,7 @@ def preference_loss(
     Examples are pairs or labelled completions. Raises ValueError for a mixture.
     """
     n = ranks.sum({"n": float(len(examples))})["n"]
-    totals = {"loss": 0.0, "accuracy": 0.0, "n_trained_tokens": 0.0}
+    totals = {"loss": 0.0, "accuracy": 0.0, "n_trained_tokens": 0.0, "n_flops": 0.0}
     for batch in ranks.pad(_batches(examples, micro_batch_tokens), []):
         losses, correct = _outcomes(model.module, batch or _FILLER, ranks.device)
         loss = losses.sum() / n
@@ -103,6 +111,7 @@ def preference_loss(
         totals["loss"] += loss.item()
         totals["accuracy"] += correct.sum().item() / n
         totals["n_trained_tokens"] += sum(example.n_tokens for example in batch)
+        totals["n_flops"] += sum(model.pass_flops.of(example.lengths) for example in batch)
     return ranks.sum(totals)
 
 

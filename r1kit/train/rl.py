@@ -34,6 +34,7 @@ from r1kit.train.loss import LOSSES, kl_term
 from r1kit.train.mismatch import CorrectedTokens, Correction, correct, divergence
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.train.routing import ExpertLoads
+from r1kit.train.step_times import StepClock
 from r1kit.types import Trajectory
 
 Metrics = dict[str, float]
@@ -101,13 +102,13 @@ def reinforce(
     """
     config = learner.config
     while state.step < config.n_steps:
-        started = time.perf_counter()
+        clock = StepClock(learner.ranks)
         collected = collect(state.step, state.cursor)
-        sampled = time.perf_counter()
+        clock.end("sample")
         if sample_ahead is not None and state.step + 1 < config.n_steps:
             sample_ahead(state.step + 1, collected.cursor)
         metrics = learn(learner, collected, lr_scale(state.step, config.n_steps, config.optim))
-        learned = time.perf_counter()
+        learn_s, learned = clock.end("learn"), time.perf_counter()
         state.step, state.cursor = state.step + 1, collected.cursor
         publish(state.step)
         published = time.perf_counter()
@@ -115,10 +116,12 @@ def reinforce(
             learner.policy.refresh_reference()
             metrics["time/reference_s"] = time.perf_counter() - published
         metrics |= collected.metrics | {
-            "time/learn_s": learned - sampled,
+            "time/learn_s": learn_s,
             "time/publish_s": published - learned,
-            "step_time": time.perf_counter() - started,
+            "time/tokens_per_s": metrics["n_trained_tokens"] / learn_s,
+            "step_time": clock.elapsed,
         }
+        metrics |= clock.shares()
         after_step(state, metrics, collected)
 
 
@@ -192,7 +195,8 @@ def update(
             continue
         if kl is not None:
             totals.add("kl", kl.detach())
-        totals.add("n_trained_tokens", torch.tensor(float(batch.input_ids.numel())))
+        totals.count("n_trained_tokens", batch.input_ids.numel())
+        totals.count("n_flops", learner.policy.pass_flops.of(batch.lengths))
         totals.update(loss.detach(), stats, logprobs.detach(), batch.old_logprobs, is_first)
     learner.ranks.sum_gradients(learner.optimizers.weights.updated)
     totals.grad_norms.append(learner.optimizers.step(scale))
@@ -264,7 +268,10 @@ class MetricAccumulator:
         self.max_difference = 0.0
 
     def add(self, name: str, values: Tensor) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + values.sum().item()
+        self.count(name, values.sum().item())
+
+    def count(self, name: str, number: float) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + number
 
     def update(
         self,
@@ -296,7 +303,8 @@ class MetricAccumulator:
         low, high = (sums.get(name, 0.0) / n_scored for name in ("clipped_low", "clipped_high"))
         metrics = {
             "loss": sums.get("loss", 0.0) / n_updates,
-            "n_trained_tokens": sums.get("n_trained_tokens", 0.0),
+            "n_trained_tokens": float(sums.get("n_trained_tokens", 0.0)),
+            "n_flops": sums.get("n_flops", 0.0),
             "grad_norm": sum(self.grad_norms) / n_updates,
             "clip_ratio/low_mean": low,
             "clip_ratio/high_mean": high,

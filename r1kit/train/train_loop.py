@@ -6,7 +6,6 @@ The caller provides the function that computes gradients: cross-entropy of token
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -15,13 +14,14 @@ from r1kit.model.policy import TrainableModel
 from r1kit.model.ranks import Ranks
 from r1kit.train.optim import Optimizers, lr_scale
 from r1kit.train.routing import ExpertLoads
+from r1kit.train.step_times import StepClock
 
 T = TypeVar("T")
 M = TypeVar("M", bound=TrainableModel)
 
 Gradients = Callable[[M, Sequence[T], Ranks, int], dict[str, float]]
 """(model, this rank's examples, ranks, tokens per micro-batch) → metrics of all ranks, including
-`n_trained_tokens`; leaves this rank's part of the gradients of the step's mean loss"""
+`n_trained_tokens` and `n_flops`; leaves this rank's part of the gradients of the mean loss"""
 AfterUpdate = Callable[[int, dict[str, float]], None]
 """(step, metrics), called on every rank after each optimizer step"""
 
@@ -47,14 +47,14 @@ def train_loop(
     model.module.train()
     with ExpertLoads(model.module) as loads:
         for step in range(first_step, len(steps)):
-            started = time.perf_counter()
+            clock = StepClock(ranks)
             scale = lr_scale(step, len(steps), config)
             metrics = gradients(model, steps[step], ranks, micro_batch_tokens)
             ranks.sum_gradients(optimizers.weights.updated)
             grad_norm = optimizers.step(scale)
             metrics |= loads.finish_update(ranks, router_bias_update_rate, grad_norm)
-            seconds = time.perf_counter() - started
-            metrics |= {
+            seconds = clock.end("learn")
+            metrics |= clock.shares() | {
                 "learning_rate": scale * config.lr,
                 "grad_norm": grad_norm,
                 "step_time": seconds,

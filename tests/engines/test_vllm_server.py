@@ -1,5 +1,9 @@
 """The vLLM process: its command, and what its last output means."""
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -55,3 +59,22 @@ def test_without_vllm_it_is_told_how_to_get_one(
 def test_last_words_are_understood(words: str, expected: str | None) -> None:
     cause = likely_cause(["INFO starting", words])
     assert (cause is not None and expected in cause) if expected else (cause is None)
+
+
+def test_the_end_is_noticed_although_a_process_left_behind_holds_the_output(
+    tmp_path: Path,
+) -> None:
+    """Guard and command are killed at once, so nobody ends what the command has started."""
+    file, has_ended = tmp_path / "pids", threading.Event()
+    script = f"setsid sleep 600 & echo $! $$ > {file}.new; mv {file}.new {file}; wait"
+    process = server.VllmProcess(["sh", "-c", script], 0, "key", lambda _: None, has_ended.set)
+    while not file.exists():
+        time.sleep(0.01)
+    left, command = map(int, file.read_text().split())
+    try:
+        process.guard.kill()
+        os.kill(command, signal.SIGKILL)
+        assert has_ended.wait(60)
+    finally:
+        os.kill(left, signal.SIGKILL)
+        process.stop()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    DeepseekV3Config,
     Gemma2Config,
     LlamaConfig,
     Qwen2Config,
@@ -14,11 +15,11 @@ from transformers import (
     Qwen3MoeConfig,
 )
 
-from r1kit.forecast import memory, phases
+from r1kit.forecast import counting, memory, phases
+from r1kit.forecast.counting import cut, random_model, shape_of
 from r1kit.forecast.memory import MicroBatch, Precision
 from r1kit.forecast.model_shape import n_adapters
 from r1kit.forecast.phases import LoadedModel
-from r1kit.forecast.probe import cut, random_model, shape_of
 from r1kit.model.head import max_logits
 from r1kit.model.logprobs import token_logprobs
 from tests.forecast.conftest import SHAPE
@@ -152,6 +153,27 @@ def test_activations_are_those_autograd_saves(
     assert n_saved == pytest.approx(expected, rel=0.15 if is_capped else 0.03)
 
 
+@pytest.mark.parametrize("config_class", [LlamaConfig, DeepseekV3Config])
+def test_a_large_model_is_counted_at_an_eighth_of_its_widths(
+    config_class: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = SIZES | {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 8,
+                     "num_key_value_heads": 8}  # fmt: skip
+    if config_class is DeepseekV3Config:
+        sizes |= {"moe_intermediate_size": 128, "n_routed_experts": 128, "q_lora_rank": 128,
+                  "kv_lora_rank": 64, "qk_rope_head_dim": 16, "qk_nope_head_dim": 32,
+                  "v_head_dim": 32, "first_k_dense_replace": 0}  # fmt: skip
+    exact = shape_of(config_class(**sizes))
+    monkeypatch.setattr(counting, "LARGE_LAYER", 0)
+    narrow = shape_of(config_class(**sizes))
+    assert narrow.kv_floats == exact.kv_floats
+    assert narrow.layer_floats == pytest.approx(exact.layer_floats, rel=0.06)
+    # A router saves a float32 copy of its weights, which counts as if it grew with the tokens.
+    has_router = config_class is DeepseekV3Config
+    assert narrow.wide_floats == pytest.approx(exact.wide_floats, rel=0.4 if has_router else 0.06)
+    assert narrow.n_parameters == exact.n_parameters
+
+
 def test_a_cut_model_has_the_first_layers() -> None:
     config = Gemma2Config(**SIZES, head_dim=16)
     smaller = cut(config, 1)
@@ -159,6 +181,12 @@ def test_a_cut_model_has_the_first_layers() -> None:
     assert smaller.layer_types == config.layer_types[:1]
     assert config.num_hidden_layers == 3
     assert len(AutoModelForCausalLM.from_config(smaller).model.layers) == 1
+
+
+def test_servers_have_memory_of_their_own() -> None:
+    model = LoadedModel(SHAPE, Precision(weight=2), 0.0, is_sampled_by_vllm=True)
+    assert model.sampler(8, 32) == {}
+    assert phases.sampling(model, 8, 32) == {"weights": 2000.0, "program": 0.0}
 
 
 def test_an_engine_on_a_cpu_packs_bfloat16_weights() -> None:

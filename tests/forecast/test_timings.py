@@ -7,7 +7,13 @@ import pytest
 from r1kit.errors import ConfigError
 from r1kit.forecast.hardware import GPUS, stated
 from r1kit.forecast.memory import Precision
-from r1kit.forecast.timings import estimated, learn_flops, learning_seconds, sampling_seconds
+from r1kit.forecast.timings import (
+    estimated,
+    learn_flops,
+    learning_seconds,
+    n_vllm_gpus,
+    sampling_seconds,
+)
 from tests.forecast.conftest import SHAPE, TIMINGS
 
 BF16 = Precision(2, 2)
@@ -43,6 +49,32 @@ def test_a_7b_decodes_as_fast_as_its_weights_are_read() -> None:
     assert two.update - made.update == pytest.approx(2 * 14e9 / 450e9)
 
 
+def test_shards_are_moved_over_the_slowest_link() -> None:
+    """Seven billion weights in 16 parts: 15 of 16 come from others, at 50 GB a second."""
+    shape = replace(
+        SHAPE, n_parameters=7 * 10**9, n_active=7 * 10**9, n_layers=28, hidden=3584, kv_floats=0
+    )
+    gpus = replace(GPUS["h100"], count=16)
+    one = estimated(shape, GPUS["h100"], BF16, rows=1, length=1)
+    made = estimated(shape, gpus, BF16, rows=1, length=1, n_shards=16)
+    seconds_per_byte = 7e9 * 15 / 16 / 50e9
+    assert made.learn_batch - one.learn_batch == pytest.approx(seconds_per_byte * (2 + 2 + 2))
+    assert made.publish == pytest.approx(seconds_per_byte * 2)
+    passes = 7 * 7e9 * 4 / (3.35e12 / 2)
+    assert one.update - made.update == pytest.approx(passes * 15 / 16)
+    two_copies = estimated(shape, gpus, BF16, rows=1, length=1, n_shards=8)
+    summed = 2 * 7e9 / 8 * 2 / 50e9
+    assert two_copies.update - one.update == pytest.approx(summed - passes * 7 / 8)
+    assert replace(gpus, count=8).slowest_link == 450e9
+
+
+def test_vllm_splits_weights_that_one_gpu_does_not_hold() -> None:
+    large = 1342e9
+    assert n_vllm_gpus(large, replace(GPUS["h200"], count=512)) == 16  # 1342 / (0.7 x 141) = 13.6
+    assert n_vllm_gpus(large, replace(GPUS["h100"], count=8)) == 8
+    assert n_vllm_gpus(14e9, GPUS["h100"]) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "count", "memory"),
     [("h100", 1, 80), ("2x A100", 2, 80), ("RTX 4090", 1, 24), ("1x24GB", 1, 24),
@@ -55,7 +87,7 @@ def test_hardware_is_understood(text: str, count: int, memory: float) -> None:
 
 @pytest.mark.parametrize("text", ["h1000", "0x24GB", "", "\ud800", "24", "x" * 10_000])
 def test_unknown_hardware_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--machine"):
+    with pytest.raises(ConfigError, match="--gpus"):
         stated(text)
 
 

@@ -84,6 +84,11 @@ def write_run(path: Path, text: str = "<think>try 4</think>x = 5", n_steps: int 
                 "n_completion_tokens": 500,
                 "time/sample_s": 1.0,
                 "time/learn_s": 2.0,
+                "step_time": 4.0 if step > 1 else 40.0,
+                "time/tokens_per_s": 2500.0,
+                "time/mfu": 0.384,
+                "time/wait_share": 0.1,
+                "time/slowest_rank": float(step % 3 == 0),
             }
             run.log("zero", step, metrics | {"kl": float("nan")})
         problem = {"id": "e/1", "task": "equation", "question": f"x? {text}", "gold": "5"}
@@ -102,6 +107,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_run(tmp_path_factory.mktemp("run") / "run")
     report.show(path, Console(file=io.StringIO()))
     return path
+
+
+def test_where_the_time_went(written: Path) -> None:
+    [table] = [t for t in gather(read(written)).tables if t.title == "Where the time went"]
+    assert table.head == ("of", "s/step", "trained", "MFU", "waiting", "slowest rank", "in steps")
+    assert table.rows == [("zero", "4.00", "2.5k/s", "38.4 %", "10.0 %", "0", "66.7 %")]
 
 
 def test_the_promise_is_computed() -> None:

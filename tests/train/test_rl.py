@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -282,9 +283,11 @@ def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTraine
     timed: list[int] = []
 
     def note(state: rl.RLState, metrics: rl.Metrics, step: rl.Step) -> None:
-        phases = {key: value for key, value in metrics.items() if key.startswith("time/")}
+        phases = {key: value for key, value in metrics.items() if re.fullmatch("time/.*_s", key)}
+        del phases["time/tokens_per_s"]
         assert all(value > 0 for value in phases.values())
         assert sum(phases.values()) <= metrics["step_time"]
+        assert metrics["time/sample_share"] + metrics["time/learn_share"] <= 1
         timed.extend([state.step] * ("time/reference_s" in phases))
 
     step = step_of(sampled_groups(model, MIXED), rl_learner.config)
@@ -292,6 +295,15 @@ def test_refreshing_the_reference_is_timed_in_the_steps_that_do(model: PreTraine
         rl_learner, rl.RLState(), lambda *_: replace(step, metrics={}), lambda _: None, note
     )
     assert timed == [2, 4]
+
+
+def test_the_flops_of_a_step_are_those_of_what_it_learns_from(model: PreTrainedModel) -> None:
+    groups = sampled_groups(model, MIXED)
+    step = step_of(groups, RLConfig())
+    lengths = [len(t.token_ids) for _, group in step.groups for t in group if t.advantage]
+    active, pair = 2 * (4 * 32 * 32 + 3 * 32 * 48 + 64) + 32 + VOCAB * 32, 6 * 2 * 32
+    by_hand = sum(6 * active * n + pair * n * n for n in lengths)
+    assert learn(learner(model), groups)["n_flops"] == by_hand
 
 
 def test_the_loss_of_a_step_is_the_mean_over_its_updates(model: PreTrainedModel) -> None:

@@ -62,7 +62,8 @@ class VllmProcess:
             text=True,
             errors="replace",
         )
-        threading.Thread(target=self._read_output, daemon=True).start()
+        for watch in (self._read_output, self._await_end):
+            threading.Thread(target=watch, daemon=True).start()
 
     def wait_until_up(self, is_closed: Callable[[], bool]) -> None:
         """Wait until it has loaded its model.
@@ -89,6 +90,10 @@ class VllmProcess:
                 if text:
                     self.output.append(text)
                     self._on_output(text)
+
+    def _await_end(self) -> None:
+        """Report the end even if processes that vLLM has left behind hold its output open."""
+        self.guard.wait()
         self._on_end()
 
 

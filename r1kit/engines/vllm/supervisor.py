@@ -81,7 +81,7 @@ class SupervisedVllm:
         return self._process
 
     def _restart(self) -> None:
-        """Start the server again after its end, in the thread that read its output."""
+        """Start the server again after its end, in the thread that waited for it."""
         process = self._process
         if self._is_closed.is_set() or process is None or not self._has_started:
             return
