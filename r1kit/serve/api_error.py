@@ -47,9 +47,11 @@ class ApiError(Exception):
         return {"error": error}
 
 
-def schema_refused(error: GrammarError) -> ApiError:
+SCHEMA_PARAM = "response_format.json_schema.schema"
+
+
+def schema_refused(error: GrammarError, param: str = SCHEMA_PARAM) -> ApiError:
     """Return the error for a schema that cannot be followed, or not any further."""
-    param = "response_format.json_schema.schema"
     return ApiError(400, f"{param}: {error}.", param=param)
 
 
