@@ -23,6 +23,7 @@ from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
+from r1kit.serve.upstream_calls import sent_message, tool_fields
 from r1kit.types import Json
 
 _CONNECT_S = 10.0
@@ -59,14 +60,14 @@ class ProxyModel:
         _refuse_tokens(request, self._capabilities)
         turns, continued = request.conversation()
         turns += [continued] if continued is not None else []
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        messages = [sent_message(turn) for turn in turns]
         max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
         body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
         if request.response_format is not None:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
             )
-        body |= self._thinking(request, by_name)
+        body |= self._thinking(request, by_name) | tool_fields(request)
         form: ResponseForm = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
@@ -112,7 +113,7 @@ class ProxyModel:
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = ProxyStream(n, self.stats, form)
+        relay = ProxyStream(n, self.stats, form, has_tools="tools" in fields)
         body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
