@@ -23,9 +23,9 @@ from typing import Any
 
 from r1kit.types import Json, ToolCall
 
-Parameters = Mapping[str, Json]
+ToolSchemas = Mapping[str, Json]
 """name → JSON schema of the arguments, for every offered tool"""
-ReadCalls = Callable[[str, Parameters], list[ToolCall]]
+ReadCalls = Callable[[str, ToolSchemas], list[ToolCall]]
 """reads the calls in the text between a format's marks. Raises ValueError if they are malformed"""
 
 _CALLS_BEGIN, _CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -86,7 +86,7 @@ def may_be_json_call(text: str) -> bool | None:
     return None if _JSON_HEAD_BEGUN.fullmatch(text) else False
 
 
-def read_json_calls(text: str, tools: Parameters) -> list[ToolCall]:
+def read_json_calls(text: str, tools: ToolSchemas) -> list[ToolCall]:
     """Read JSON calls: one, a list, or several in a row, in a code block or alone."""
     fenced = _FENCE.fullmatch(text.strip())
     text = (fenced[1] if fenced else text).strip()
@@ -100,11 +100,11 @@ def read_json_calls(text: str, tools: Parameters) -> list[ToolCall]:
     return calls
 
 
-def _read_hermes(text: str, tools: Parameters) -> list[ToolCall]:
+def _read_hermes(text: str, tools: ToolSchemas) -> list[ToolCall]:
     return _read_xml(text, tools) if "<function=" in text[:64] else read_json_calls(text, tools)
 
 
-def _read_xml(text: str, tools: Parameters) -> list[ToolCall]:
+def _read_xml(text: str, tools: ToolSchemas) -> list[ToolCall]:
     match = _FUNCTION.fullmatch(text.strip())
     if match is None or match[1] not in tools:
         raise ValueError("it is no call of an offered tool")
@@ -118,7 +118,7 @@ def _read_xml(text: str, tools: Parameters) -> list[ToolCall]:
     return [ToolCall("", match[1], _to_json(arguments))]
 
 
-def _read_deepseek_r1(text: str, tools: Parameters) -> list[ToolCall]:
+def _read_deepseek_r1(text: str, tools: ToolSchemas) -> list[ToolCall]:
     kind, _, rest = text.partition(_CALL_SEP)
     name, _, block = rest.partition("\n")
     fenced = _FENCED_ARGUMENTS.fullmatch(block)
@@ -127,12 +127,12 @@ def _read_deepseek_r1(text: str, tools: Parameters) -> list[ToolCall]:
     return [_call({"name": name.strip(), "arguments": fenced[1]}, tools)]
 
 
-def _read_deepseek_v31(text: str, tools: Parameters) -> list[ToolCall]:
+def _read_deepseek_v31(text: str, tools: ToolSchemas) -> list[ToolCall]:
     name, _, arguments = text.partition(_CALL_SEP)
     return [_call({"name": name.strip(), "arguments": arguments}, tools)]
 
 
-def _call(value: Any, tools: Parameters) -> ToolCall:
+def _call(value: Any, tools: ToolSchemas) -> ToolCall:
     """Return the call in a JSON value. Raises ValueError if it is none of an offered tool."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = value["function"]

@@ -12,7 +12,7 @@ import uuid
 from typing import Literal, Protocol
 
 from r1kit.renderers.stream_parser import Piece, partial_tag
-from r1kit.renderers.tool_formats import Parameters, ToolFormat, may_be_json_call, read_json_calls
+from r1kit.renderers.tool_formats import ToolFormat, ToolSchemas, may_be_json_call, read_json_calls
 from r1kit.types import ToolCall
 
 _MAX_BEGUN = 128
@@ -38,7 +38,7 @@ class CallParser(Protocol):
 class ToolCallParser:
     """The parser of an answer in which the model may call tools (a `CallParser`)."""
 
-    def __init__(self, tool_format: ToolFormat, tools: Parameters) -> None:
+    def __init__(self, tool_format: ToolFormat, tools: ToolSchemas) -> None:
         self.n_calls = 0
         self._format = tool_format
         self._tools = tools
