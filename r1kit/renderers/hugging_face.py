@@ -96,6 +96,7 @@ class HuggingFaceRenderer(Renderer):
         control = re.compile("|".join(map(re.escape, added)) or r"(?!)")
 
         def hide(text: str, in_json: bool = True) -> str:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             if not control.search(text):
                 return text
             mark = uuid.uuid4().hex

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from r1kit.renderers.thinking import END_THINK
 from r1kit.renderers.tool_formats import ToolFormat
 from r1kit.types import Json, Message, ToolCall
 
@@ -49,26 +50,23 @@ def calls_as_text(messages: Sequence[Message], tool_format: ToolFormat) -> list[
 
 
 def _instruction(tools: Sequence[Json], tool_format: ToolFormat) -> str:
-    lines = [json.dumps(tool.get("function", tool), ensure_ascii=False) for tool in tools]
-    example = tool_format.example.replace("NAME", "function_name").replace(
-        "ARGUMENTS", '{"argument": "value"}'
-    )
+    """Return the description of tools; it is short, for models with short contexts."""
+    described = (tool.get("function", tool) for tool in tools)
+    lines = [json.dumps(tool, ensure_ascii=False) for tool in described]
+    example = tool_format.example.replace("ARGUMENTS", '{"x": 1}')
     return "\n".join(
         [
             "# Tools",
-            "",
-            "These functions can be called, each described by a JSON object:",
             *lines,
-            "",
-            "A call has this form, with the name of a function and a JSON object of arguments:",
+            "If a tool helps, call it like this:",
             example,
-            "",
-            f"The result of a call follows between {RESULT} and {END_RESULT}. Call a function only "
-            "if it helps; otherwise answer in words.",
+            f"Its result follows in {RESULT} tags.",
         ]
     )
 
 
 def _call_text(call: ToolCall, tool_format: ToolFormat) -> str:
     head, _, tail = tool_format.example.partition("ARGUMENTS")
-    return f"{head.replace('NAME', call.name)}{call.arguments}{tail}"
+    # Templates drop what comes before a closing tag; in JSON, a slash can be escaped.
+    arguments = call.arguments.replace(END_THINK, END_THINK.replace("/", "\\/"))
+    return f"{head.replace('NAME', call.name)}{arguments}{tail}"

@@ -160,7 +160,8 @@ CALL = '{"name": "weather", "arguments": {"city": "Paris"}}'
 
 
 def test_calls_are_items_and_events_and_their_results_are_read() -> None:
-    text, requests = [f"hm</think>I look. <tool_call>{CALL}</tool_call>"], []
+    text = [f"hm</think>I look. <tool_call>{CALL}</tool_call>"]
+    requests: list[Request] = []
 
     def write(request: Request) -> str:
         requests.append(request)
@@ -172,13 +173,13 @@ def test_calls_are_items_and_events_and_their_results_are_read() -> None:
     ):
         fields: dict[str, Any] = {"model": "tiny", "max_output_tokens": 300, "tools": [WEATHER]}
         with client.responses.stream(**fields, input="Paris?") as stream:
-            events = list(stream)
-        first = stream.get_final_response()
+            events: list[Any] = list(stream)
+        first: Any = stream.get_final_response()
         text[0] = "hm</think>18 degrees."
         call = first.output[-1]
         result = {"type": "function_call_output", "call_id": call.call_id, "output": "18"}
-        question = {"role": "user", "content": "Paris?"}
-        second = client.responses.create(**fields, input=[question, *first.output, result])
+        turns: list[Any] = [{"role": "user", "content": "Paris?"}, *first.output, result]
+        second: Any = client.responses.create(**fields, input=turns)
         prompt = server.one.decoder.decode(requests[-1].prompt_ids)
     assert [item.type for item in first.output] == ["reasoning", "message", "function_call"]
     assert first.output_text == "I look."

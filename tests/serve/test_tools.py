@@ -19,7 +19,7 @@ from tests.serve.test_api import chunks
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
-ADD = {"type": "function", "function": {"name": "add", "description": "adds", "parameters": {
+ADD: dict[str, Any] = {"type": "function", "function": {"name": "add", "parameters": {
     "type": "object", "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}},
     "$defs": {"n": {"type": "integer", "minimum": 0, "maximum": 99}},
     "required": ["a", "b"]}}}  # fmt: skip
@@ -347,7 +347,7 @@ def test_openai_accumulates_a_stream(book: Book, scripted: Server) -> None:
             **fields, max_tokens=300, extra_body={"enable_thinking": False}
         ) as stream:
             kinds = [event.type for event in stream]
-        final = stream.get_final_completion()
+        final: Any = stream.get_final_completion()
     assert "tool_calls.function.arguments.done" in kinds
     [call] = final.choices[0].message.tool_calls
     assert json.loads(call.function.arguments) == {"city": "Paris"}
