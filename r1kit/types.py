@@ -20,12 +20,27 @@ TopLogprobs = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool by a model: `ToolCall("call_1", "weather", '{"city": "Paris"}')`."""
+
+    id: str
+    name: str
+    arguments: str
+    """a JSON object, as a string"""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A chat message: `Message("assistant", "\\\\boxed{5}", reasoning="try 5: ...")`."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
+    """author; the content of a `tool` message is the result of a call"""
     content: str
     reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    """calls after the content, by the assistant"""
+    tool_call_id: str | None = None
+    """id of the call that a `tool` message answers"""
 
 
 @dataclass(frozen=True, slots=True)

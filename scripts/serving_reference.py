@@ -1,4 +1,4 @@
-"""Generate the field tables in docs/serving.md from the request models in r1kit/serve.
+"""Generate the field tables in docs/serving.md from the request models in r1kit/serve/.
 
     python scripts/serving_reference.py
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import ignored, messages, responses, schema, thinking, tokenize
+from r1kit.serve import ignored, messages, responses, schema, thinking, tokenize, tools
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -80,7 +80,7 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        modules = (thinking, ignored, schema, responses, messages, tokenize)
+        modules = (thinking, ignored, tools, schema, responses, messages, tokenize)
         model = next(vars(m)[match[2]] for m in modules if match[2] in vars(m))
         return f"{match[1]}\n\n{fields(model)}\n\n{match[3]}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from r1kit.renderers.encoding import (
@@ -19,7 +20,9 @@ from r1kit.renderers.encoding import (
 )
 from r1kit.renderers.stream_parser import StreamParser
 from r1kit.renderers.thinking import END_THINK, THINK, completion_text, parse
-from r1kit.types import Message, ParsedCompletion
+from r1kit.renderers.tool_formats import ToolFormat, tool_format_of
+from r1kit.renderers.tool_text import calls_as_text, tools_as_text
+from r1kit.types import Json, Message, ParsedCompletion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,6 +73,16 @@ class Renderer(ABC):
     def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Render messages to the prompt tokens [P], with at most one BOS in front."""
 
+    @cached_property
+    def tool_format(self) -> ToolFormat:
+        """Format in which the model writes tool calls."""
+        return tool_format_of(str(self.tokenizer.chat_template))
+
+    def render_tools_prompt(self, messages: Sequence[Message], tools: Sequence[Json]) -> list[int]:
+        """Render messages that have tools, calls or results; by default as text."""
+        turns = calls_as_text(messages, self.tool_format)
+        return self.render_prompt(tools_as_text(turns, tools, self.tool_format))
+
     def show_prompt(self, messages: Sequence[Message]) -> str:
         """Return the prompt of messages as the model reads it, control tokens included."""
         return str(self.tokenizer.decode(self.render_prompt(messages), skip_special_tokens=False))
@@ -93,30 +106,43 @@ class Renderer(ABC):
         """True if prompts end in `<think>`, so that completions begin inside the thinking."""
         return False
 
-    def generation_prompt(self, messages: Sequence[Message]) -> RenderedPrompt:
+    def generation_prompt(
+        self, messages: Sequence[Message], tools: Sequence[Json] = ()
+    ) -> RenderedPrompt:
         """Render a prompt after which the model chooses whether to think, if it has the choice."""
         part: Literal["start", "thinking"] = "thinking" if self.opens_thinking else "start"
-        return RenderedPrompt(self.render_prompt(messages), part, parser_type=self.parser_type)
+        has_tools = tools or any(m.tool_calls or m.role == "tool" for m in messages)
+        ids = self.render_tools_prompt(messages, tools) if has_tools else (
+            self.render_prompt(messages)
+        )  # fmt: skip
+        return RenderedPrompt(ids, part, parser_type=self.parser_type)
 
     def continuation_prompt(
-        self, messages: Sequence[Message], thinks: bool, prefix: Message | None = None
+        self,
+        messages: Sequence[Message],
+        thinks: bool,
+        prefix: Message | None = None,
+        tools: Sequence[Json] = (),
+        opening: str = "",
     ) -> RenderedPrompt:
         """Render a prompt that ends inside the assistant's turn: in or after its think block.
 
         Without `thinks` the think block is closed, empty if `prefix` has no reasoning. `prefix` is
         the text of the turn so far. For a model without thinking (`has_thinking`) no tags are
-        written, whatever `thinks` is.
+        written, whatever `thinks` is. A prompt that ends in the answer ends in `opening`, with
+        which a call begins.
         """
         content, reasoning = (prefix.content, prefix.reasoning or "") if prefix else ("", "")
-        rendered = self.generation_prompt(messages)
+        rendered = self.generation_prompt(messages, tools)
         ids = [*rendered.ids]
         if self.has_thinking:
             ids += self._begin_thinking_ids() + self.encode_text(reasoning)
             if thinks and not content:
                 return RenderedPrompt(ids, "thinking", bool(reasoning), self.parser_type)
             ids += self.end_thinking_ids()
-        elif not content:
+        elif not content and not opening:
             return rendered
+        ids += self.encode_opening(opening)
         return RenderedPrompt(
             ids + self.encode_text(content), "answer", bool(content), self.parser_type
         )
@@ -172,6 +198,10 @@ class Renderer(ABC):
     def encode_text(self, text: str) -> list[int]:
         """Encode a part of a turn, or a message, as plain text."""
         return encode_text(self.tokenizer, text)
+
+    def encode_opening(self, text: str) -> list[int]:
+        """Encode the text with which a call begins, control tokens included."""
+        return self._control(text)
 
     def _begin_thinking_ids(self) -> list[int]:
         return [] if self.opens_thinking else self._control(self.tags.think)

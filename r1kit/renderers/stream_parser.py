@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.types import ToolCall
 
 Part = Literal["thinking", "answer"]
 """a part of a completion"""
@@ -13,10 +14,13 @@ Part = Literal["thinking", "answer"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of streamed text, classified as thinking or answer."""
+    """A piece of streamed text, classified as thinking, answer or tool call."""
 
-    kind: Part
+    kind: Part | Literal["call"]
     text: str
+    """text of the part; of a call, the next piece of its arguments"""
+    call: ToolCall | None = None
+    """set in the first piece of a call: its id and name, without arguments"""
 
 
 class StreamParser:

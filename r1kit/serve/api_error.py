@@ -18,6 +18,7 @@ from r1kit.errors import GrammarError
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 TOO_LONG = "context_length_exceeded"
 """code of a prompt that is too long; messages repeat it, because LangChain looks for it there"""
+SCHEMA_PARAM = "response_format.json_schema.schema"
 GONE = 499
 """status that is logged for a client that disconnected; never sent"""
 PREFIXES = ("/v1", "", "/beta")
@@ -82,9 +83,8 @@ def anthropic_body(error: ApiError) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": words + error.message}}
 
 
-def schema_refused(error: GrammarError) -> ApiError:
+def schema_refused(error: GrammarError, param: str = SCHEMA_PARAM) -> ApiError:
     """Return the error for a schema that cannot be followed, or not any further."""
-    param = "response_format.json_schema.schema"
     return ApiError(400, f"{param}: {error}.", param=param)
 
 

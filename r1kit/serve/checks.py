@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import TOO_LONG, ApiError
 from r1kit.serve.limits import MAX_CHARS
-from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
+from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest, check_schema
+from r1kit.serve.tools import past_call
 
 
 def check_chat(request: ChatRequest) -> None:
@@ -23,11 +25,15 @@ def check_chat(request: ChatRequest) -> None:
     _check_continuation(request)
     if request.top_logprobs is not None and not request.logprobs:
         raise ApiError(400, "top_logprobs: It needs logprobs: true.", param="top_logprobs")
-    form = request.response_format
-    if form is not None and form.schema_to_follow() and request.messages[-1].role == "assistant":
+    is_continued = request.messages[-1].role == "assistant"
+    if request.tool_use().is_demanded and is_continued:
+        raise ApiError(400, "tool_choice: A call cannot continue a message; end with a user "
+                      "message, or set it to auto.", param="tool_choice")  # fmt: skip
+    if request.schema_to_follow() and is_continued:
         raise ApiError(400, "response_format: It cannot be combined with a continued message; end "
                       "with a user message, or leave it out.",
                       param="response_format")  # fmt: skip
+    _check_tools(request)
     _check_size(sum(_sizes(request)), "messages")
     _check_stream(request)
 
@@ -63,10 +69,41 @@ def _check_continuation(request: ChatRequest) -> None:
                       "it out.", param="add_generation_prompt")  # fmt: skip
 
 
+def _check_tools(request: ChatRequest) -> None:
+    for index, tool in enumerate(request.tools or ()):
+        if tool.function is None and tool.type == "function":
+            param = f"tools[{index}].function"
+            raise ApiError(400, f"{param}: It is missing.", param=param)
+        if tool.function is not None:
+            parameters = tool.function.parameters or {}
+            check_schema(parameters, f"tools[{index}].function.parameters")
+    has_calls = False
+    for index, message in enumerate(request.messages):
+        at = f"messages[{index}]"
+        if message.tool_calls and message.role != "assistant":
+            raise ApiError(400, f"{at}.tool_calls: Only the assistant calls tools.",
+                          param=f"{at}.tool_calls")  # fmt: skip
+        if message.role == "tool" and not has_calls:
+            raise ApiError(400, f"{at}.role: A tool message needs a message of the assistant "
+                          "before it, with the call in tool_calls.",
+                          param=f"{at}.role")  # fmt: skip
+        has_calls = has_calls or bool(message.tool_calls)
+    if request.messages[-1].tool_calls:
+        param = f"messages[{len(request.messages) - 1}].tool_calls"
+        raise ApiError(400, f"{param}: A tool message with its result must follow each call.",
+                      param=param)  # fmt: skip
+
+
 def _sizes(request: ChatRequest) -> Iterator[int]:
     for message in request.messages:
         yield len(message.text())
         yield len(message.reasoning_content or "") + len(message.reasoning or "")
+        for call in message.tool_calls or ():
+            yield len(past_call(call, 0).arguments)
+    for tool in request.tools or ():
+        if tool.function is not None:
+            yield len(tool.function.description or "")
+            yield len(to_bytes(tool.function.parameters))
 
 
 def _check_size(size: int, param: str) -> None:

@@ -21,7 +21,7 @@ ANSWER_TOKENS, MOST_ANSWER_TOKENS = 4_096, 8_192
 _NO_EFFECT = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _UNKNOWN = (
     "response_format", "max_completion_tokens", "top_k", "min_tokens", "ignore_eos", "min_p",
-    "repetition_penalty", "logit_bias",
+    "repetition_penalty", "logit_bias", "tools", "tool_choice",
     *ThinkingParams.model_fields,
 )  # fmt: skip
 """fields that API did not have, if they would change the answer"""

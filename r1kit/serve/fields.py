@@ -47,6 +47,11 @@ class WireModel(BaseModel):
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
+    @property
+    def is_without_effect(self) -> bool:
+        """True if the whole object has no effect."""
+        return False
+
     @model_validator(mode="before")
     @classmethod
     def _without_null(cls, body: Any) -> Any:

@@ -33,7 +33,7 @@ class HidingWriter:
     def whole(self, completions: Sequence[FullCompletion], usage: Usage) -> Json:
         chunks = [[_without_thinking(chunk) for chunk in c.chunks] for c in completions]
         visible = [
-            FullCompletion("", c.answer, of) for c, of in zip(completions, chunks, strict=True)
+            replace(c, thinking="", chunks=of) for c, of in zip(completions, chunks, strict=True)
         ]
         return self._inner.whole(visible, usage)
 

@@ -92,6 +92,8 @@ def _without_effect(part: Any, path: str) -> list[str]:
         return [name for item in part for name in _without_effect(item, f"{path}[]")]
     if not isinstance(part, WireModel):
         return []
+    if part.is_without_effect:
+        return [path.lstrip(".")]
     names = []
     for name in sorted(part.model_fields_set):
         at = f"{path}.{name}".lstrip(".")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_MESSAGES = 512
+MAX_TOOLS = 128
 MAX_BIASES = 1_024
 """tokens with a logit bias"""
 MAX_PARTS = 1_024

@@ -18,7 +18,7 @@ from r1kit.renderers import renderer_of
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
-from r1kit.serve.api_error import TOO_LONG, ApiError, schema_refused
+from r1kit.serve.api_error import SCHEMA_PARAM, TOO_LONG, ApiError, schema_refused
 from r1kit.serve.checks import check_chat, check_completion
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
@@ -26,6 +26,7 @@ from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.thinking import ThinkingChoice
 from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest, counted, text_of
+from r1kit.serve.tool_stream import ToolCallStream, ToolPlan, tool_plan
 from r1kit.serve.wire import Decoder
 from r1kit.types import Json, Request, SamplingParams
 
@@ -128,11 +129,17 @@ class EngineModel:
     async def chat(
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
     ) -> ResponseStream:
-        def prepare() -> GenerationRequest:
-            check_chat(request)
-            return self._chat(request, by_name, answer_tokens)
+        plan: ToolPlan | None = None
 
-        return await self._begin(prepare, request.n or 1)
+        def prepare() -> GenerationRequest:
+            nonlocal plan
+            check_chat(request)
+            schema = request.schema_to_follow()
+            plan = tool_plan(request.tool_use(), self._renderer.tool_format, schema)
+            return self._chat(request, by_name, answer_tokens, plan)
+
+        stream = await self._begin(prepare, request.n or 1)
+        return stream if plan is None else ToolCallStream(stream, plan)
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
         def prepare() -> GenerationRequest:
@@ -175,10 +182,13 @@ class EngineModel:
         with self.engine_loop.reserve(1):
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _render(self, request: ChatRequest, thinking: ThinkingChoice) -> RenderedPrompt:
+    def _render(
+        self, request: ChatRequest, thinking: ThinkingChoice, plan: ToolPlan | None = None
+    ) -> RenderedPrompt:
         turns, prefix = request.conversation()
+        tools, opening = request.tool_use().described(), plan.opening if plan else ""
         try:
-            return self._renderer.continuation_prompt(turns, thinking.is_on, prefix)
+            return self._renderer.continuation_prompt(turns, thinking.is_on, prefix, tools, opening)
         except Exception as error:  # templates raise anything for turns they do not support
             raise ApiError(
                 400,
@@ -187,11 +197,15 @@ class EngineModel:
             ) from error
 
     def _chat(
-        self, request: ChatRequest, by_name: bool, answer_tokens: int | None
+        self,
+        request: ChatRequest,
+        by_name: bool,
+        answer_tokens: int | None,
+        plan: ToolPlan | None,
     ) -> GenerationRequest:
         """Convert a chat request for the engine. Raises ApiError."""
         thinking = self._thinking(request, by_name)
-        rendered_prompt = self._render(request, thinking)
+        rendered_prompt = self._render(request, thinking, plan)
         max_tokens = request.max_completion_tokens or request.max_tokens or MAX_TOKENS
         is_thinking = rendered_prompt.part == "thinking"
         if answer_tokens is not None:
@@ -199,11 +213,11 @@ class EngineModel:
         engine_request = self._request(
             request, rendered_prompt.ids, max_tokens, "messages", request.top_logprobs
         )
-        schema = self._schema(request)
+        schema, opening = self._schema(request, plan), plan.opening if plan else ""
         generation = GenerationRequest(
             engine_request,
             rendered_prompt,
-            close_ids=self._close_ids,
+            close_ids=(*self._close_ids, *self._renderer.encode_opening(opening)),
             stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
         )
@@ -291,16 +305,16 @@ class EngineModel:
             )
         return {**fields, "logit_bias": tuple(biases)}
 
-    def _schema(self, request: ChatRequest) -> str | None:
+    def _schema(self, request: ChatRequest, plan: ToolPlan | None) -> str | None:
         """Return the answer's JSON schema, if any. Raises ApiError if it cannot be followed."""
-        json_schema = request.response_format and request.response_format.schema_to_follow()
+        json_schema = plan.schema if plan else request.schema_to_follow()
         if not json_schema:
             return None
         schema = as_schema(json_schema)
         try:
             self._grammars.start(schema)
         except GrammarError as error:
-            raise schema_refused(error) from None
+            raise schema_refused(error, plan.param if plan else SCHEMA_PARAM) from None
         return schema
 
     def _with_answer(

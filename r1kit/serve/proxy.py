@@ -25,6 +25,7 @@ from r1kit.serve.proxy_tokens import upstream_tokens
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest
+from r1kit.serve.upstream_calls import sent_message, tool_fields
 from r1kit.types import Json
 
 _CONNECT_S = 10.0
@@ -69,7 +70,7 @@ class ProxyModel:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
             )
-        body |= self._thinking(request, by_name)
+        body |= self._thinking(request, by_name) | tool_fields(request)
         form: ResponseForm = "stream" if request.stream else "whole"
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
@@ -129,7 +130,7 @@ class ProxyModel:
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = ProxyStream(n, self.stats, form)
+        relay = ProxyStream(n, self.stats, form, has_tools="tools" in fields)
         body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
@@ -168,7 +169,7 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
 def _messages(request: ChatRequest) -> list[Json]:
     turns, continued = request.conversation()
     turns += [continued] if continued is not None else []
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+    return [sent_message(turn) for turn in turns]
 
 
 def _capabilities(model: Json) -> list[str]:

@@ -25,6 +25,8 @@ from r1kit.renderers.stream_parser import Piece, StreamParser
 from r1kit.renderers.thinking import begins_inside
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.response_stream import drain_queue
+from r1kit.serve.tool_stream import CALLED
+from r1kit.serve.upstream_calls import UpstreamCalls
 from r1kit.types import FinishReason, Json
 
 GONE_MESSAGE = "The upstream server cannot be reached; ask again in a minute."
@@ -67,8 +69,11 @@ class UpstreamStats:
 class ProxyStream:
     """The n completions of one request, read from the upstream server's stream."""
 
-    def __init__(self, n: int, stats: UpstreamStats, form: ResponseForm) -> None:
+    def __init__(
+        self, n: int, stats: UpstreamStats, form: ResponseForm, has_tools: bool = False
+    ) -> None:
         self.n = n
+        self._has_tools = has_tools
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         self.n_prompt_tokens = 0
@@ -134,7 +139,7 @@ class ProxyStream:
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
-        now = streamed_text(event)  # raises EngineError for an error event
+        now = streamed_text(event, self._has_tools)  # raises EngineError for an error event
         choices = event.get("choices") or [{}]
         index = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(index, int) or not 0 <= index < self.n:
@@ -148,6 +153,7 @@ class ProxyStream:
             choice.stop_string = now.stop_string
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
+        choice.calls.add(now.calls)
         if pieces := choice.take(now.reasoning, now.content):
             self._events.put_nowait(Chunk(index, pieces, 0, 0, []))
 
@@ -165,9 +171,11 @@ class ProxyStream:
             n_thinking = self._n_thinking(usage, n)
             counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
+            pieces += choice.calls.pieces()
             last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
-            last = replace(last, ending=choice.ending, stop_string=choice.stop_string)
-            self._events.put_nowait(last)
+            is_call = choice.finish == "stop" and len(choice.calls) > 0
+            ending = CALLED if is_call else choice.ending
+            self._events.put_nowait(replace(last, ending=ending, stop_string=choice.stop_string))
 
     def _n_thinking(self, usage: Json, n: int) -> int:
         """Return the reported thinking tokens, or an estimate by the share of characters."""
@@ -192,6 +200,7 @@ class _Choice:
         self.finish: FinishReason | None = None
         self.ending: str | None = None
         self.stop_string: str | None = None
+        self.calls = UpstreamCalls()
         self.n_chars = self.n_thought = 0
         self._form = form
         self._parser = StreamParser()

@@ -19,12 +19,8 @@ REMEDIES = {
     "mcp_servers": "The server calls no tools; leave it out",
     "background": "Answers are not made in the background; leave it out or set it to false",
     "truncation": "Input is never cut; shorten it and leave the field out",
-    "tools": "Tools are not supported yet; leave them out",
-    "tool_choice": "Tools are not supported yet; leave it out",
-    "tool_calls": "Tools are not supported yet; leave them out",
-    "tool_call_id": "Tools are not supported yet; leave it out",
-    "functions": "Tools are not supported yet; leave them out",
-    "function_call": "Tools are not supported yet; leave it out",
+    "functions": "It is the old name of tools; send the functions in tools",
+    "function_call": "It is the old name of tool calls; use tool_choice and tool_calls",
     "audio": "Audio is not supported; leave it out",
     "modalities": 'Only text is supported; set it to ["text"] or leave it out',
     "web_search_options": "There is no web search; leave it out",
@@ -73,7 +69,7 @@ _SENTENCES: dict[str, str] = {
     "finite_number": "It must be a finite number",
 }
 _PARTS = "Only text is supported; leave out images, audio and files"
-_ROLE = "; tool messages are not supported yet"
+_ROLE = "; the result of a call is a tool message"
 
 
 def invalid(

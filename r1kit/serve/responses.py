@@ -1,7 +1,7 @@
 """`POST /v1/responses`: OpenAI's newer route, converted to a chat request.
 
 Source: OpenAI's openapi 2.3. Departures: responses are stored only by a server that is started with
-`--store`, `conversation` is refused, and there are no tools.
+`--store`, `conversation` is refused, and the only tools are functions.
 """
 
 from __future__ import annotations
@@ -9,14 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOP
+from r1kit.serve.limits import (
+    MAX_CHARS,
+    MAX_MESSAGES,
+    MAX_PARTS,
+    MAX_STOPS,
+    MAX_TOOLS,
+    MAX_TOP,
+)
 from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
 from r1kit.serve.thinking import Reasoning, ThinkingParams
+from r1kit.serve.tools import (
+    CalledFunction,
+    CallOfTool,
+    FunctionTool,
+    Tool,
+    ToolChoice,
+    ToolChoiceWord,
+    ToolName,
+)
+from r1kit.types import Json
 
 
 class InputPart(WireModel):
@@ -42,9 +59,9 @@ class ReasoningPart(WireModel):
 
 
 class InputItem(WireModel):
-    """A message, or the thinking of an answer that is sent back; the thinking is dropped."""
+    """A message, a call or its result, or thinking that is sent back; the thinking is dropped."""
 
-    type: Literal["message", "reasoning"] | None = None
+    type: Literal["message", "reasoning", "function_call", "function_call_output"] | None = None
     """`message` if not given"""
     role: Literal["system", "developer", "user", "assistant"] | None = None
     """author of the message"""
@@ -52,6 +69,14 @@ class InputItem(WireModel):
         str | Annotated[list[InputPart | ReasoningPart], Field(max_length=MAX_PARTS)] | None
     ) = None
     """text of the message; parts are joined"""
+    call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """id of a call, or of the call whose result this is"""
+    name: Annotated[str, StringConstraints(max_length=128)] | None = None
+    """name of the called function"""
+    arguments: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
+    """arguments of the call, as a JSON text"""
+    output: str | Annotated[list[InputPart], Field(max_length=MAX_PARTS)] | None = None
+    """result of the call; parts are joined"""
     id: str | None = None
     """accepted, no effect"""
     status: str | None = None
@@ -74,6 +99,40 @@ class SummarizedReasoning(Reasoning):
     shortened"""
     generate_summary: str | None = None
     """older name of `summary`"""
+
+
+class ResponsesTool(FunctionTool):
+    """A tool of a responses request. Tools that are no function are left out."""
+
+    type: Annotated[str, StringConstraints(max_length=64)]
+    """`function`; all others are left out if there is a function, else refused"""
+    name: ToolName = ""
+    """name of the function"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_other_type(cls, tool: Any) -> Any:
+        """Drop the fields of tools that are left out."""
+        if not isinstance(tool, dict) or tool.get("type") == "function":
+            return tool
+        return {name: part for name, part in tool.items() if name == "type"}
+
+    @property
+    def is_without_effect(self) -> bool:
+        return self.type != "function"
+
+    def as_sent(self) -> Json:
+        """Return the tool as the response repeats it."""
+        if self.type != "function":
+            return {"type": self.type}
+        empty = {"description": None, "parameters": None, "strict": False}
+        return empty | self.model_dump(exclude={"cache_control"}, exclude_none=True)
+
+    def as_chat_tool(self) -> Tool:
+        """Convert to a tool of a chat request."""
+        fields = self.model_dump(exclude={"type"}, exclude_none=True)
+        function = FunctionTool(**fields) if self.type == "function" else None
+        return Tool(type=self.type, function=function)
 
 
 class TextFormat(WireModel):
@@ -137,14 +196,14 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
     """refused unless empty: send `previous_response_id`, or the whole conversation"""
     background: Literal[False] | None = None
     """refused unless false"""
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not supported yet"""
-    tool_choice: Literal["none", "auto"] | None = None
-    """accepted, no effect without tools"""
+    tools: Annotated[list[ResponsesTool], Field(max_length=MAX_TOOLS)] | None = None
+    """functions that the model may call"""
+    tool_choice: ToolChoiceWord | ToolChoice | None = None
+    """same as in a chat request"""
     parallel_tool_calls: bool | None = None
-    """accepted, no effect without tools"""
+    """false: an answer has one call at most; default true"""
     max_tool_calls: WholeNumber | None = None
-    """accepted, no effect without tools"""
+    """accepted, no effect: it limits tools that the provider runs"""
     truncation: Literal["disabled"] | None = None
     """refused unless `disabled`: input that is too long is refused"""
     top_logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
@@ -165,11 +224,15 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
 
         Raises ApiError for an incomplete message, or if the last one is the assistant's.
         """
-        messages = []
+        messages: list[ChatMessage] = []
         if self.instructions:
             messages.append(ChatMessage(role="system", content=self.instructions))
         for index, item in enumerate([*earlier, *self.items()], -len(earlier)):
-            if item.type != "reasoning":
+            if item.type == "function_call":
+                messages = _with_call(messages, item, f"input[{index}]")
+            elif item.type == "function_call_output":
+                messages.append(_result(item, f"input[{index}]"))
+            elif item.type != "reasoning":
                 messages.append(_message(item, f"input[{index}]"))
         if len(messages) > MAX_MESSAGES:
             message = f"input: The conversation has more than {MAX_MESSAGES} messages; shorten it."
@@ -186,11 +249,21 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
             seed=self.seed,
             stop=self.stop,
             response_format=self._format(),
+            tools=self._chat_tools(),
+            tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
             logprobs=bool(self.top_logprobs) or _LOGPROBS in (self.include or []),
             top_logprobs=self.top_logprobs or None,
             stream=self.stream,
             **{name: getattr(self, name) for name in ThinkingParams.model_fields},
         )
+
+    def _chat_tools(self) -> list[Tool] | None:
+        for index, tool in enumerate(self.tools or ()):
+            if tool.type == "function" and not tool.name:
+                param = f"tools[{index}].name"
+                raise ApiError(400, f"{param}: It is missing.", param=param)
+        return [tool.as_chat_tool() for tool in self.tools] if self.tools else None
 
     def _format(self) -> ResponseFormat | None:
         text_format = self.text.format if self.text else None
@@ -220,6 +293,10 @@ PARAMS = {
 
 def renamed(error: ApiError) -> ApiError:
     """Return the error with a chat request's field renamed to the field of this route."""
+    if error.param is not None and error.param.startswith("tools["):
+        param = error.param.replace(".function", "", 1)
+        message = error.message.replace(f"{error.param}:", f"{param}:", 1)
+        return ApiError(error.status, message, param=param)
     if error.param is None or error.param.split("[")[0] not in PARAMS:
         return error
     param = PARAMS[error.param.split("[")[0]]
@@ -242,11 +319,32 @@ def _message(item: InputItem, path: str) -> ChatMessage:
     return ChatMessage(role=item.role, content=content)
 
 
+def _with_call(messages: list[ChatMessage], item: InputItem, path: str) -> list[ChatMessage]:
+    """Return messages with a call in the last one, which is the assistant's."""
+    if not item.name:
+        raise ApiError(400, f"{path}.name: A call needs one.", param=f"{path}.name")
+    function = CalledFunction(name=item.name, arguments=item.arguments)
+    call = CallOfTool(id=item.call_id or item.id, function=function)
+    if not messages or messages[-1].role != "assistant":
+        return [*messages, ChatMessage(role="assistant", tool_calls=[call])]
+    calls = [*(messages[-1].tool_calls or ()), call]
+    return [*messages[:-1], messages[-1].model_copy(update={"tool_calls": calls})]
+
+
+def _result(item: InputItem, path: str) -> ChatMessage:
+    if item.output is None:
+        raise ApiError(400, f"{path}.output: A result needs one.", param=f"{path}.output")
+    parts = item.output
+    text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+    return ChatMessage(role="tool", content=text, tool_call_id=item.call_id)
+
+
 MODELS = (
     InputPart,
     ReasoningPart,
     InputItem,
     SummarizedReasoning,
+    ResponsesTool,
     TextFormat,
     TextOptions,
     ResponsesRequest,

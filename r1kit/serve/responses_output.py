@@ -1,4 +1,4 @@
-"""The output of `/v1/responses`: items of thinking and text, whole or as named events.
+"""The output of `/v1/responses`: thinking, text and calls as items, whole or as named events.
 
 Source: OpenAI's openapi 2.3, and what its client reads. Thinking is sent as `reasoning_text`, which
 OpenAI's own models do not expose and open models do.
@@ -15,6 +15,7 @@ from r1kit.engines.completion import Chunk
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.responses import ResponsesRequest
+from r1kit.serve.tool_stream import CALLED
 from r1kit.serve.wire import (
     KEEP_ALIVE,
     Decoder,
@@ -23,10 +24,11 @@ from r1kit.serve.wire import (
     event,
     token_logprobs,
 )
-from r1kit.types import Json
+from r1kit.types import Json, ToolCall
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}
 _ITEM = {"thinking": "reasoning", "answer": "message"}
+_PREFIXES = {"thinking": "rs", "answer": "msg", "call": "fc"}
 
 
 class ResponsesWriter:
@@ -53,6 +55,8 @@ class ResponsesWriter:
         self._kind = ""
         self._text = ""
         """text of the open item"""
+        self._call: ToolCall | None = None
+        """the open item, if it is a call"""
         self._logprobs: list[Json] = []
         """log-probabilities of its tokens, if it is an answer and they are requested"""
         self._n_sent = 0
@@ -72,11 +76,9 @@ class ResponsesWriter:
         return b"".join(event for piece in chunk.pieces for event in self._piece(piece))
 
     def end(self, usage: Usage) -> bytes:
-        """Close the response. A completed one always has a message, even an empty one."""
+        """Close the response. A completed one always has a message or a call."""
         events = list(self._close())
-        if self._status() == "completed" and not any(
-            i["type"] == "message" for i in self._finished
-        ):
+        if self._status() == "completed" and all(i["type"] == "reasoning" for i in self._finished):
             events += [*self._opened("answer"), *self._close()]
         status = self._status()
         self.final = self._response(status, usage)
@@ -96,42 +98,59 @@ class ResponsesWriter:
         return self.final
 
     def _piece(self, piece: Piece) -> Iterator[bytes]:
-        if piece.kind != self._kind:
+        if piece.kind != self._kind or piece.call is not None:
             yield from self._close()
-            yield from self._opened(piece.kind)
+            yield from self._opened(piece.kind, piece.call)
         self._text += piece.text
+        if piece.kind == "call":
+            if piece.text:
+                yield self._at("response.function_call_arguments.delta", delta=piece.text)
+            return
         extra: Json = {"logprobs": self._logprobs[self._n_sent :]} if piece.kind == "answer" else {}
         self._n_sent = len(self._logprobs)
-        yield self._at(f"response.{_TEXT[piece.kind]}.delta", delta=piece.text, **extra)
+        kind = f"response.{_TEXT[piece.kind]}.delta"
+        yield self._at(kind, content_index=0, delta=piece.text, **extra)
         if self._has_summary:
             yield self._summary("text.delta", delta=piece.text)
 
-    def _opened(self, kind: str) -> Iterator[bytes]:
-        self._kind, self._text = kind, ""
-        prefix = "rs" if kind == "thinking" else "msg"
-        self._open = self._item(f"{prefix}_{uuid.uuid4().hex}", "in_progress", [])
+    def _opened(self, kind: str, call: ToolCall | None = None) -> Iterator[bytes]:
+        self._kind, self._text, self._call = kind, "", call
+        self._open = self._item(f"{_PREFIXES[kind]}_{uuid.uuid4().hex}", "in_progress", [])
         index = len(self._finished)
         yield self._event("response.output_item.added", output_index=index, item=self._open)
-        yield self._at("response.content_part.added", part=self._part())
+        if call is None:
+            yield self._at("response.content_part.added", content_index=0, part=self._part())
         if self._has_summary:
             yield self._summary("part.added", part={"type": "summary_text", "text": ""})
 
     def _close(self) -> Iterator[bytes]:
         if self._open is None:
             return
-        extra: Json = {"logprobs": self._logprobs} if self._kind == "answer" else {}
-        yield self._at(f"response.{_TEXT[self._kind]}.done", text=self._text, **extra)
-        part = self._part(self._logprobs)
-        yield self._at("response.content_part.done", part=part)
+        parts: list[Json] = []
+        if self._call is not None:
+            done: Json = {"arguments": self._text, "name": self._call.name}
+            yield self._at("response.function_call_arguments.done", **done)
+        else:
+            extra: Json = {"logprobs": self._logprobs} if self._kind == "answer" else {}
+            kind = f"response.{_TEXT[self._kind]}.done"
+            yield self._at(kind, content_index=0, text=self._text, **extra)
+            parts = [self._part(self._logprobs)]
+            yield self._at("response.content_part.done", content_index=0, part=parts[0])
         if self._has_summary:
             yield self._summary("text.done", text=self._text)
             yield self._summary("part.done", part={"type": "summary_text", "text": self._text})
-        item = self._item(self._open["id"], "completed", [part])
+        is_cut = self._call is not None and self._finish == "length"
+        status = "incomplete" if is_cut else "completed"
+        item = self._item(self._open["id"], status, parts)
         yield self._event("response.output_item.done", output_index=len(self._finished), item=item)
         self._finished.append(item)
-        self._open, self._kind = None, ""
+        self._open, self._kind, self._call = None, "", None
 
     def _item(self, name: str, status: str, content: list[Json]) -> Json:
+        if self._call is not None:
+            names: Json = {"call_id": self._call.id, "name": self._call.name}
+            call: Json = {"id": name, "type": "function_call", "status": status}
+            return {**call, **names, "arguments": self._text}
         item: Json = {"id": name, "type": _ITEM[self._kind], "status": status, "content": content}
         if self._kind != "thinking":
             return item | {"role": "assistant"}
@@ -155,9 +174,9 @@ class ResponsesWriter:
         return part | (extra if self._kind == "answer" else {})
 
     def _at(self, kind: str, **fields: Any) -> bytes:
-        """Return an event about the text of the open item."""
+        """Return an event about the open item."""
         assert self._open is not None
-        ids = {"item_id": self._open["id"], "output_index": len(self._finished), "content_index": 0}
+        ids = {"item_id": self._open["id"], "output_index": len(self._finished)}
         return self._event(kind, **ids, **fields)
 
     def _event(self, kind: str, **fields: Any) -> bytes:
@@ -166,7 +185,8 @@ class ResponsesWriter:
         return f"event: {kind}\n".encode() + event(body)
 
     def _status(self) -> str:
-        return "completed" if self._finish in (None, "stop", "abort") else "incomplete"
+        is_over = self._finish in (None, "stop", "abort", CALLED)
+        return "completed" if is_over else "incomplete"
 
     def _response(self, status: str, usage: Usage | None) -> Json:
         request = self._request
@@ -182,7 +202,7 @@ class ResponsesWriter:
             "max_output_tokens": request.max_output_tokens,
             "model": request.model,
             "output": list(self._finished),
-            "parallel_tool_calls": False,
+            "parallel_tool_calls": request.parallel_tool_calls is not False,
             "previous_response_id": request.previous_response_id,
             "reasoning": {"effort": request.reasoning.effort if request.reasoning else None,
                           "summary": request.reasoning.summary if request.reasoning else None},
@@ -190,13 +210,18 @@ class ResponsesWriter:
             "temperature": request.temperature,
             "text": {"format": {"type": "text"}} if request.text is None
             else request.text.model_dump(by_alias=True, exclude_none=True),
-            "tool_choice": "none",
-            "tools": [],
+            "tool_choice": _choice(request),
+            "tools": [tool.as_sent() for tool in request.tools or ()],
             "top_p": request.top_p,
             "truncation": "disabled",
             "usage": None if usage is None else _usage(usage),
             "metadata": request.metadata or {},
         }  # fmt: skip
+
+
+def _choice(request: ResponsesRequest) -> Any:
+    choice = request.tool_choice or ("auto" if request.tools else "none")
+    return choice if isinstance(choice, str) else choice.model_dump(exclude_none=True)
 
 
 def _usage(usage: Usage) -> Json:

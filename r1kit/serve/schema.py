@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
+from r1kit.serve import tools
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
@@ -26,9 +27,20 @@ from r1kit.serve.limits import (
     MAX_SCHEMA_DEPTH,
     MAX_SCHEMA_PARTS,
     MAX_STOPS,
+    MAX_TOOLS,
     MAX_TOP,
 )
 from r1kit.serve.thinking import Reasoning, TemplateOptions, Thinking, ThinkingParams
+from r1kit.serve.tools import (
+    NO_TOOLS,
+    CallOfTool,
+    Tool,
+    ToolChoice,
+    ToolChoiceWord,
+    ToolUse,
+    past_call,
+    tool_use,
+)
 from r1kit.types import LOGIT_PARAMS, Json, Message
 
 TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
@@ -63,10 +75,11 @@ class ChatMessage(WireModel):
 
     without_effect = frozenset({"name", "id", "cache_control", "reasoning_details", "annotations"})
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     """author of the message; `developer` is treated as `system`"""
     content: str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)] | None = None
-    """text of the message; parts are joined; only the assistant's may be missing"""
+    """text of the message, or the result of a call; parts are joined; only the assistant's may be
+    missing"""
     reasoning_content: str | None = None
     """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
     reasoning: str | None = None
@@ -82,8 +95,10 @@ class ChatMessage(WireModel):
     """refused unless empty"""
     function_call: None = None
     """refused unless empty"""
-    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty"""
+    tool_calls: Annotated[list[CallOfTool], Field(max_length=MAX_TOOLS)] | None = None
+    """calls of the assistant; a `tool` message follows for each"""
+    tool_call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """id of the call whose result a `tool` message has"""
     annotations: list[Any] | None = None
     """accepted, no effect"""
     id: Any = None
@@ -152,13 +167,13 @@ class ResponseFormat(WireModel):
             return None
         if self.type == "json_object":
             schema = self.schema_ or {"type": "object"}
-            _check_schema(schema, "response_format.schema")
+            check_schema(schema, "response_format.schema")
             return schema
         at = "response_format.json_schema"
         if self.json_schema is None:
             raise ApiError(400, f"{at}: It must say which schema.", param=at)
         schema = self.json_schema.schema_ or {"type": "object"}
-        _check_schema(schema, f"{at}.schema")
+        check_schema(schema, f"{at}.schema")
         return schema
 
 
@@ -239,12 +254,13 @@ class ChatRequest(CompletionParams, ThinkingParams):
     leaves fewer"""
     response_format: ResponseFormat | None = None
     """format of the answer: text, any JSON object, or JSON that follows a schema"""
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not supported yet"""
-    tool_choice: Literal["none", "auto"] | None = None
-    """accepted, no effect without tools"""
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    """functions that the model may call"""
+    tool_choice: ToolChoiceWord | ToolChoice | None = None
+    """`auto`: the model chooses, the default; `none`: it has no tools; `required` or `any`: it must
+    call one; or one function that it must call"""
     parallel_tool_calls: bool | None = None
-    """accepted, no effect without tools"""
+    """false: an answer has one call at most; default true"""
     store: Literal[False] | None = None
     """refused unless false: nothing is stored"""
     add_generation_prompt: bool | None = None
@@ -263,6 +279,16 @@ class ChatRequest(CompletionParams, ThinkingParams):
             reasoning = last.reasoning_content or last.reasoning
             return turns[:-1], Message("assistant", last.text(), reasoning)
         return turns, None
+
+    def schema_to_follow(self) -> dict[str, Any] | None:
+        """Return the JSON schema of the answer, None for plain text. Raises ApiError."""
+        return self.response_format.schema_to_follow() if self.response_format else None
+
+    def tool_use(self) -> ToolUse:
+        """Return the tools that may be called. Raises ApiError for a contradiction."""
+        if not self.tools and self.tool_choice is None:
+            return NO_TOOLS
+        return tool_use(self.tools, self.tool_choice, self.parallel_tool_calls)
 
     def thinks(self, by_name: bool) -> bool:
         """Return True if thinking is on; `by_name` is the default of the model's name.
@@ -293,17 +319,20 @@ def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
     """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
         TextPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning, TemplateOptions,
-        JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *others,
+        JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *tools.MODELS, *others,
     )  # fmt: skip
     return {f.alias or name for model in models for name, f in model.model_fields.items()}
 
 
 def _turn(message: ChatMessage) -> Message:
     role = "system" if message.role == "developer" else message.role
-    return Message(role, message.text())
+    if not message.tool_calls and role != "tool":
+        return Message(role, message.text())
+    calls = [past_call(call, index) for index, call in enumerate(message.tool_calls or ())]
+    return Message(role, message.text(), None, tuple(calls), message.tool_call_id)
 
 
-def _check_schema(schema: dict[str, Any], param: str) -> None:
+def check_schema(schema: dict[str, Any], param: str) -> None:
     """Limit depth and size before any work: an unlimited schema would stall its compiler."""
     level: list[Any] = [schema]
     n = 0

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from starlette.responses import Response
 
 from r1kit.engines.completion import Chunk, SampledToken
 from r1kit.files.untrusted import to_bytes
+from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
-from r1kit.types import Json
+from r1kit.types import Json, ToolCall
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -76,14 +78,20 @@ class FullCompletion:
     thinking: str = ""
     answer: str = ""
     chunks: list[Chunk] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
 
     def add(self, chunk: Chunk) -> None:
         self.chunks.append(chunk)
         for piece in chunk.pieces:
             if piece.kind == "thinking":
                 self.thinking += piece.text
-            else:
+            elif piece.kind == "answer":
                 self.answer += piece.text
+            elif piece.call is not None:
+                self.calls.append(piece.call)
+            else:
+                call = self.calls[-1]
+                self.calls[-1] = replace(call, arguments=call.arguments + piece.text)
 
     @property
     def last(self) -> Chunk:
@@ -120,6 +128,8 @@ class ChatWriter:
     def __init__(self, thinks: bool, decoder: Decoder | None) -> None:
         self._thinks = thinks
         self._decoder = decoder
+        self._n_calls: Counter[int] = Counter()
+        """number of calls streamed so far, by completion index"""
 
     def first(self, index: int) -> list[Json]:
         delta: Json = {"role": "assistant", "content": ""}
@@ -130,6 +140,9 @@ class ChatWriter:
     def chunks(self, chunk: Chunk) -> list[Json]:
         deltas: list[Json] = []
         for piece in chunk.pieces:
+            if piece.kind == "call":
+                deltas.append(self._call_delta(piece, chunk.index))
+                continue
             is_thought = piece.kind == "thinking"
             delta: Json = {"content": None if is_thought else piece.text}
             if self._thinks or is_thought:
@@ -147,6 +160,9 @@ class ChatWriter:
 
     def whole(self, completion: FullCompletion) -> Json:
         message: Json = {"role": "assistant", "content": completion.answer}
+        if completion.calls:
+            calls = [{"id": call.id, **_function(call)} for call in completion.calls]
+            message |= {"content": completion.answer or None, "tool_calls": calls}
         if self._thinks or completion.thinking:
             message["reasoning_content"] = completion.thinking
         logprobs = (
@@ -154,6 +170,15 @@ class ChatWriter:
         )
         choice = {"index": completion.last.index, "message": message, "logprobs": logprobs}
         return {**choice, **_ending(completion.last)}
+
+    def _call_delta(self, piece: Piece, completion: int) -> Json:
+        """Return the delta of a call: its id and name first, then pieces of its arguments."""
+        if piece.call is None:
+            call: Json = {"function": {"arguments": piece.text}}
+        else:
+            self._n_calls[completion] += 1
+            call = {"id": piece.call.id, **_function(piece.call)}
+        return {"tool_calls": [{"index": self._n_calls[completion] - 1, **call}]}
 
     def _choice(self, index: int, delta: Json) -> Json:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
@@ -314,6 +339,11 @@ def _token_json(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
     is_whole = "\N{REPLACEMENT CHARACTER}" not in text
     data = list(text.encode()) if is_whole else None
     return {"token": text, "logprob": logprob, "bytes": data}
+
+
+def _function(call: ToolCall) -> Json:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"type": "function", "function": function}
 
 
 def _ending(chunk: Chunk) -> Json:

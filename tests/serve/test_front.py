@@ -204,6 +204,50 @@ def test_an_end_that_is_none_is_an_error(reply: Reply, why: str, stream: bool) -
         assert answer.status_code == (200 if stream else 502)
 
 
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+PARTS = (
+    {"content": "I look."},
+    {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}}]},
+    {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "f", "arguments": "{"}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]},
+    {"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]},
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_are_passed_on_and_calls_come_back(stream: bool) -> None:
+    bodies = []
+
+    def script(_: int, body: Event) -> Reply:
+        bodies.append(body)
+        return streamed(*PARTS, finish="tool_calls")
+
+    past = {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "z", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}  # fmt: skip
+    result = {"role": "tool", "content": "5", "tool_call_id": "z"}
+    user = {"role": "user", "content": "hi"}
+    with before(script) as front:
+        answer = front.ask(messages=[user, past, result], tools=[TOOL], tool_choice="required",
+                           parallel_tool_calls=False, stream=stream)  # fmt: skip
+    [body] = bodies
+    assert body["messages"] == [user, past, result]
+    assert body["tools"] == [TOOL]
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "f"}}
+    assert body["parallel_tool_calls"] is False
+    if stream:
+        parts = chunks(answer)
+        assert joined(parts, "content") == "I look."
+        deltas = [call for part in parts for choice in part["choices"]
+                  for call in choice["delta"].get("tool_calls", ())]  # fmt: skip
+        assert [call["index"] for call in deltas] == [0, 0, 1, 1]
+        assert [call["function"]["arguments"] for call in deltas] == ["", '{"x": 1}', "", "{}"]
+        return
+    [choice] = answer.json()["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    functions = [call["function"] for call in choice["message"]["tool_calls"]]
+    assert functions == [{"name": "f", "arguments": '{"x": 1}'}, {"name": "f", "arguments": "{}"}]
+
+
 def test_parameters_that_the_server_behind_may_know_reach_it() -> None:
     fields: dict[str, Any] = {
         "frequency_penalty": 0.5,

@@ -7,7 +7,9 @@ from typing import Any
 import openai
 import pytest
 
+from r1kit.types import Request
 from tests.serve.conftest import Server
+from tests.serve.scripted_model import writing
 from tests.serve.test_schema import POINT, check
 
 
@@ -177,3 +179,78 @@ def test_an_error_in_the_middle_is_an_event(server: Server) -> None:
     assert last["type"] == "error"
     assert last["message"]
     assert server.client.post("/v1/responses", json=FIELDS).status_code == 200
+
+
+WEATHER = {"type": "function", "name": "weather", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string"}}}}  # fmt: skip
+CALL = '{"name": "weather", "arguments": {"city": "Paris"}}'
+
+
+def test_calls_are_items_and_events_and_their_results_are_read() -> None:
+    text = [f"hm</think>I look. <tool_call>{CALL}</tool_call>"]
+    requests: list[Request] = []
+
+    def write(request: Request) -> str:
+        requests.append(request)
+        return text[0]
+
+    with (
+        writing(write) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        fields: dict[str, Any] = {"model": "tiny", "max_output_tokens": 300, "tools": [WEATHER]}
+        with client.responses.stream(**fields, input="Paris?") as stream:
+            events: list[Any] = list(stream)
+        first: Any = stream.get_final_response()
+        text[0] = "hm</think>18 degrees."
+        call = first.output[-1]
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "18"}
+        turns: list[Any] = [{"role": "user", "content": "Paris?"}, *first.output, result]
+        second: Any = client.responses.create(**fields, input=turns)
+        prompt = server.one.decoder.decode(requests[-1].prompt_ids)
+    assert [item.type for item in first.output] == ["reasoning", "message", "function_call"]
+    assert first.output_text == "I look."
+    assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Paris"})
+    assert (first.status, call.status) == ("completed", "completed")
+    assert first.tools[0].name == "weather"
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    [done] = [e for e in events if e.type == "response.function_call_arguments.done"]
+    assert (done.item_id, done.output_index) == (call.id, 2)
+    assert "".join(
+        e.delta for e in events if e.type == "response.function_call_arguments.delta"
+    ) == call.arguments  # fmt: skip
+    assert second.output_text == "18 degrees."
+    assert f"I look.\n<tool_call>\n{CALL}\n</tool_call>" in prompt
+    assert "<tool_response>\n18\n</tool_response>" in prompt
+
+
+def test_without_text_a_call_is_the_only_message() -> None:
+    with writing(lambda request: "{}") as server:
+        choice = {"type": "function", "name": "weather"}
+        body = {"model": "tiny", "input": "Paris?", "tools": [WEATHER], "tool_choice": choice,
+                "reasoning": {"effort": "none"}}  # fmt: skip
+        response = server.client.post("/v1/responses", json=body).json()
+    assert [(item["type"], item.get("arguments")) for item in response["output"]] == [
+        ("function_call", "{}")
+    ]
+    assert response["tool_choice"] == choice
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": [{**WEATHER, "parameters": {"enum": list(range(9_000))}}]},
+         "tools[0].parameters"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "no"}}, "tool_choice"),
+        ({"input": [{"type": "function_call", "call_id": "1"}]}, "input[0].name"),
+        ({"input": [{"type": "function_call_output", "call_id": "1"}]}, "input[0].output"),
+        ({"input": [{"type": "function_call_output", "output": "5"}]}, "input"),
+    ],
+)  # fmt: skip
+def test_tools_that_cannot_be_used_are_refused(
+    server: Server, fields: dict[str, Any], param: str
+) -> None:
+    answer = server.client.post("/v1/responses", json={"model": "tiny", "input": "hi", **fields})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == param

@@ -38,13 +38,15 @@ class StreamedText:
     """finish reason, as the server gave it"""
     stop_string: str | None = None
     """the stop string that ended the text, if the server names it (vLLM, r1kit)"""
+    calls: tuple[Event, ...] = ()
+    """parts of tool calls, as the server gave them"""
 
 
-def streamed_text(event: Event) -> StreamedText:
+def streamed_text(event: Event, has_tools: bool = False) -> StreamedText:
     """Return the text of an event's first choice.
 
-    Raises EngineError for an error event, with the server's message, and for a tool call: r1kit
-    offers no tools, and the text of the call would be lost.
+    Raises EngineError for an error event, with the server's message, and, unless the request
+    `has_tools`, for a tool call: its text would be lost.
     """
     if event.get("error"):
         raise EngineError(f"The server gave up: {reason(event) or 'no reason given'}.")
@@ -57,9 +59,14 @@ def streamed_text(event: Event) -> StreamedText:
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else None
     stop = choice.get("stop_reason")  # an id if a token ended the text
-    if message.get("tool_calls") or message.get("function_call") or finish in _CALLS:
-        raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
     stop_string = stop if isinstance(stop, str) and finish == "stop" else None
+    calls = message.get("tool_calls")
+    if has_tools:
+        parts = calls if isinstance(calls, list) else []
+        dicts = tuple(part for part in parts if isinstance(part, dict))
+        return StreamedText(*thinking_and_answer(message), finish, stop_string, dicts)
+    if calls or message.get("function_call") or finish in _CALLS:
+        raise EngineError("The server calls a tool, and it was offered none; turn its tools off.")
     return StreamedText(*thinking_and_answer(message), finish, stop_string)
 
 
