@@ -17,7 +17,7 @@ from functools import lru_cache
 from r1kit.types import Verdict
 from r1kit.verify.math import algebra, units
 from r1kit.verify.math.extract import formula_in_words, read_answer, whole_statements
-from r1kit.verify.math.forms import TextPair, is_rounding, plain_form, simplified
+from r1kit.verify.math.forms import TextPair, is_rounding, is_unfinished, plain_form, simplified
 from r1kit.verify.math.grammar import parse
 from r1kit.verify.math.pool import Decision, Pool, default_pool
 from r1kit.verify.math.refusals import (
@@ -117,6 +117,8 @@ def _decision(gold: str, answer: str, pool: Pool, policy: GradingPolicy) -> Deci
     if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer):  # most answers; saves a parse
         is_equal = int(gold) == int(answer)
         return Decision(is_equal, "equal" if is_equal else f"not {gold}")
+    if policy.needs_results and is_unfinished(gold, answer):
+        return Decision(False, "a computation without its result")
     decision = judge(gold, answer, policy)
     if isinstance(decision, Decision):
         return decision

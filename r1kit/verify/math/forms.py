@@ -69,6 +69,24 @@ _MARKUP = re.compile(
 )
 
 
+_OPERAND = r"(?=[-+]?\s*(?:[0-9.({]|\\(?:[dt]?frac|sqrt|left|\$)))"
+_OPERATION = re.compile(
+    rf"(?<=[0-9)}}\]!%])\s*(?:[-+*]|\\(?:times|cdot|div)(?![A-Za-z]))\s*{_OPERAND}"
+    r"|(?<=[0-9)])\s*\((?=[-0-9])"
+)
+_ANY_OPERATION = re.compile(rf"{_OPERATION.pattern}|\\[dt]?frac|(?<=[0-9)}}])\s*/\s*(?=[0-9(])")
+_WRITTEN_OUT = re.compile(
+    r"(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{[-+]?[0-9]+\}|[-+]?[0-9]+)"
+    r"|(?<=\()[0-9.]+\*10+(?:\+[0-9.]+(?:\*10+)?)*(?=\))"
+)
+"""scientific notation, and numerals as tokens.py writes them: `3万5千` is `(3*10000+5*1000)`"""
+_NUMBER_OR_FRACTION = re.compile(
+    r"([-+]?(?:\\?\$)?(?:[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*[0-9]+)?|\\[dt]?frac\{[0-9]+\}\{[0-9]+\}))"
+    r"(?:\s*(?:\\?%|\\(?:text|mathrm)\{[^{}]*\}|[a-z°]+(?: [a-z]+)*))?"
+)
+"""a number as a gold answer writes it, with its unit"""
+
+
 def simplified(gold: str, answer: str, policy: GradingPolicy) -> list[TextPair]:
     """Return pairs of cleaned texts; the answer is right if one of them is."""
     if not _SPECIAL.search(gold) and not _SPECIAL.search(answer):
@@ -190,6 +208,21 @@ def is_rounding(gold: str, answer: str) -> bool:
         if match and value is not None and len(match[0].replace(".", "").strip("-0")) > 2:
             return is_rounded(match[0], value)
     return False
+
+
+def is_unfinished(gold: str, answer: str) -> bool:
+    """Return True if the gold answer is a number and the answer only says how to compute it.
+
+    `8 - 5` for `3`, `48/2` for `24`; not `8 - 5 = 3`, `3!`, `2^5`, `1.5 \\times 10^6` or `2/6`.
+    """
+    number = _NUMBER_OR_FRACTION.fullmatch(gold)
+    if number is None:
+        return False
+    is_whole = not re.search(r"[/.f]", number[1]) and "%" not in gold
+    operation = _ANY_OPERATION if is_whole else _OPERATION
+    sides = [_WRITTEN_OUT.sub("", side) for side in re.split(r"=|\\approx|≈", answer)]
+    numeric = [side for side in sides if re.search("[0-9]", side)]
+    return bool(numeric) and all(operation.search(side) for side in numeric)
 
 
 def _renamed(

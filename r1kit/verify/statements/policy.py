@@ -26,6 +26,9 @@ class GradingPolicy:
     """constants of integration and integer parameters may have other names"""
     value_for_letter: bool = True
     """`\\textbf{(B)}\\ 12` and its letter or value alone are the same answer"""
+    needs_results: bool = True
+    """`8 - 5` is no answer where a number is expected: a policy would learn to repeat the question;
+    off: it is 3"""
     rounds: bool = False
     """a decimal with at least three digits equals the number it is rounded from"""
 
@@ -35,6 +38,7 @@ LENIENT = GradingPolicy(
     boxes_in_a_sentence_are_a_list=False,
     last_box_must_be_whole=False,
     can_be_taken_back=False,
+    needs_results=False,
     rounds=True,
 )
 POLICIES = {"strict": STRICT, "lenient": LENIENT}

@@ -55,7 +55,7 @@ POLICY: dict[str, tuple[str, list[str], list[str]]] = {
     "base where none is asked": ("42", ["42"], ["52_8", "42_{10}"]),
     "words as written": ("\\text{even}", ["Even"], ["odd", "not even"]),
     "choice letters": ("\\text{(C)}", ["C", "(C)"], ["B", "C or D"]),
-    "left to be evaluated": ("6", ["3!", "2\\cdot 3"], ["\\sum_{k=1}^{3} k"]),
+    "left to be evaluated": ("6", ["3!", "6^1"], ["2\\cdot 3", "12/2", "\\sum_{k=1}^{3} k"]),
     "no value": ("0", ["0"], ["0/0", "1/0", "\\infty-\\infty"]),
 }
 
