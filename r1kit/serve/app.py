@@ -22,6 +22,8 @@ from r1kit.serve import deepseek_r1_profile, schema
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import ApiError, unexpected
+from r1kit.serve.best_of import BestOfWriter
+from r1kit.serve.checks import check_filling
 from r1kit.serve.hidden_thinking import HidingWriter
 from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
@@ -37,12 +39,12 @@ from r1kit.serve.responses_output import ResponsesWriter
 from r1kit.serve.wire import ChatWriter, ChoicesWriter, JsonResponse, PlainText, Writer
 from r1kit.types import Json
 
-PREFIXES = ("/v1", "", "/beta")
+PREFIXES = ("/v1", "", "/beta", "/v1/beta")
 """the routes exist under each of these; DeepSeek has prefix completion under /beta"""
 _COMPLETING = {
     prefix + path
     for prefix in PREFIXES
-    for path in ("/chat/completions", "/completions", "/responses")
+    for path in ("/chat/completions", "/completions", "/fim/completions", "/responses")
 }
 _FIELD_NAMES = schema.field_names(MODELS)
 
@@ -74,6 +76,7 @@ class Routes:
         router = APIRouter(default_response_class=JsonResponse)
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
+        router.post("/fim/completions", response_model=None)(self.fill_in)
         router.post("/responses", response_model=None)(self.responses)
         router.get("/models")(self.list_models)
         router.get("/models/{name:path}")(self.get_model)
@@ -92,9 +95,18 @@ class Routes:
         return await self._answer(start, shown, body, request)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
-        """Continue a text."""
+        """Continue a text, or several."""
         served, _ = self._models.find(body.model)
-        writer = ChoicesWriter(PlainText(served.decoder), body)
+        writer: Writer = ChoicesWriter(PlainText(served.decoder), body)
+        if body.n_sampled > (body.n or 1):
+            writer = BestOfWriter(writer, body)
+        return await self._answer(partial(served.complete, body), writer, body, request)
+
+    async def fill_in(self, body: schema.CompletionRequest, request: Request) -> Response:
+        """Fill the gap between `prompt` and `suffix`; the answer has the form of a chat."""
+        served, _ = self._models.find(body.model)
+        check_filling(body)
+        writer = ChoicesWriter(ChatWriter(False, served.decoder), body)
         return await self._answer(partial(served.complete, body), writer, body, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:

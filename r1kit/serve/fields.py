@@ -32,6 +32,8 @@ WholeNumber = Annotated[int, BeforeValidator(_whole)]
 """an integer, which may be written as 60.0"""
 TokenLimit = Annotated[WholeNumber, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
 """a token limit, capped to an integer that other programs can read"""
+TokenCount = Annotated[WholeNumber, Field(ge=0), AfterValidator(lambda n: min(n, MAX_INT))]
+"""a token limit that may be 0"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")

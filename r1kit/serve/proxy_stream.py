@@ -164,7 +164,8 @@ class ProxyStream:
             n_thinking = self._n_thinking(usage, n)
             counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
-            last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
+            cached = 0 if choice.index else n_cached
+            last = Chunk(choice.index, pieces, *counts, [], cached, choice.finish, choice.thought)
             self._events.put_nowait(replace(last, ending=choice.ending))
 
     def _n_thinking(self, usage: Json, n: int) -> int:

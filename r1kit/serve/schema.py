@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
+from r1kit.serve.fields import Body, StopString, TokenCount, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
     MAX_BIASES,
@@ -201,6 +201,9 @@ class CompletionParams(Body, IgnoredParams):
     """leave out tokens with less than this share of the likeliest token's probability"""
     logit_bias: Annotated[dict[TokenKey, Bias], Field(max_length=MAX_BIASES)] | None = None
     """token id → value from -100 to 100 that is added to its logit"""
+    skip_special_tokens: bool | None = None
+    """false: control tokens that the model samples are part of the text; otherwise they are left
+    out (vLLM)"""
     usage: UsageOptions | None = None
     """the same as `stream_options.include_usage` (OpenRouter)"""
 
@@ -275,18 +278,33 @@ class ChatRequest(CompletionParams, ThinkingParams):
 class CompletionRequest(CompletionParams):
     """`POST /v1/completions`: continues a text as it is, thinking tags included."""
 
-    prompt: str | Annotated[list[Any], Field(min_length=1)]
+    prompt: str | Annotated[list[Any], Field(min_length=1, max_length=MAX_CHARS)]
     """a text, in which nothing becomes a control token; or token ids, which may be control tokens;
-    or a list of one text"""
+    or a list of texts or of lists of ids, whose completions come in that order"""
+    max_tokens: TokenCount | None = None
+    """maximum number of tokens per completion; fewer if the model's context ends first; 0 with
+    `echo` only scores the prompt; -1 is no limit; default 16"""
     logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the sampled tokens, and of this many likeliest tokens per
     position"""
-    echo: Literal[False] | None = None
-    """refused unless false: not supported yet"""
-    best_of: Literal[1] | None = None
-    """refused unless 1"""
-    suffix: None = None
-    """refused unless empty: not supported yet"""
+    echo: bool | None = None
+    """true: the text begins with the prompt; with `logprobs`, the log-probabilities begin with the
+    prompt's, which are the model's own (temperature 1)"""
+    best_of: WholeNumber | None = Field(None, ge=1, le=MAX_N)
+    """sample so many completions and return the `n` with the highest mean log-probability"""
+    suffix: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
+    """the text after the completion, for models with fill-in-the-middle tokens"""
+
+    @property
+    def n_prompts(self) -> int:
+        """Number of prompts."""
+        is_list = isinstance(self.prompt, list) and isinstance(self.prompt[0], str | list)
+        return len(self.prompt) if is_list else 1
+
+    @property
+    def n_sampled(self) -> int:
+        """Number of completions that are sampled for each prompt."""
+        return max(self.n or 1, self.best_of or 1)
 
 
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from r1kit.engines.completion import Chunk, SampledToken
+from r1kit.engines.completion import Chunk
+from r1kit.engines.sampled_tokens import SampledToken
 from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
@@ -48,13 +49,19 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
-    cached_tokens: int = 0
-    """prompt tokens found in the prefix cache"""
+    cached: dict[int, int] = field(default_factory=dict)
+    """prompt tokens found in the prefix cache, by completion"""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens found in the prefix cache."""
+        return sum(self.cached.values())
 
     def add(self, chunk: Chunk) -> None:
         self.completion_tokens += chunk.n_tokens
         self.reasoning_tokens += chunk.n_thinking
-        self.cached_tokens = chunk.n_cached
+        if chunk.n_cached:
+            self.cached[chunk.index] = chunk.n_cached
 
     def json(self) -> Json:
         """Return the usage with OpenAI's field names, and DeepSeek's for the cache."""
@@ -136,9 +143,10 @@ class ChatWriter:
                 delta["reasoning_content"] = piece.text if is_thought else None
             deltas.append(delta)
         choices = [self._choice(chunk.index, delta) for delta in deltas]
-        if chunk.tokens and not choices:
+        has_tokens = any(token.is_shown for token in chunk.tokens)
+        if has_tokens and not choices:
             choices = [self._choice(chunk.index, {})]
-        if chunk.tokens:
+        if has_tokens:
             choices[-1]["logprobs"] = self._logprobs([chunk])
         if chunk.finish is not None:
             last = self._choice(chunk.index, {})
@@ -203,15 +211,18 @@ class PlainText:
         if not tokens:
             return None
         texts, offsets = [_token_text(self._decoder, token.id) for token in tokens], []
-        for text in texts:
+        for text, token in zip(texts, tokens, strict=True):
             offsets.append(self._offsets.setdefault(index, 0))
-            self._offsets[index] += len(text)
-        tops = [self._top(token) for token in tokens] if any(t.top for t in tokens) else None
+            self._offsets[index] += len(text) * token.is_shown
+        has_tops = any(token.top for token in tokens)
+        tops = [self._top(token) for token in tokens] if has_tops else None
         return {"tokens": texts, "token_logprobs": [token.logprob for token in tokens],
                 "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
 
-    def _top(self, token: SampledToken) -> dict[str, float]:
+    def _top(self, token: SampledToken) -> dict[str, float] | None:
         """Return likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
+        if token.logprob is None:
+            return None
         logprobs: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:
             logprobs.setdefault(_token_text(self._decoder, token_id), logprob)
@@ -293,7 +304,7 @@ def event(body: Json) -> bytes:
 
 
 def token_logprobs(chunks: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
-    """Return every sampled token in the format of OpenAI's newer routes."""
+    """Return every token of the text in the format of OpenAI's newer routes."""
     return [
         {
             **_token_json(token.id, token.logprob, decoder),
@@ -301,10 +312,11 @@ def token_logprobs(chunks: Iterable[Chunk], decoder: Decoder | None) -> list[Jso
         }
         for chunk in chunks
         for token in chunk.tokens
+        if token.is_shown
     ]
 
 
-def _token_json(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
+def _token_json(token_id: int, logprob: float | None, decoder: Decoder | None) -> Json:
     text = _token_text(decoder, token_id)
     is_whole = "\N{REPLACEMENT CHARACTER}" not in text
     data = list(text.encode()) if is_whole else None
