@@ -80,6 +80,8 @@ class Chunk:
     """set in the completion's last chunk"""
     thought: ThinkingEnd | None = None
     """set together with `finish` if there was thinking"""
+    foreign_logprobs: dict[str, Any] | None = None
+    """log-probabilities in the words of an upstream server, which is the only one to know tokens"""
     ending: str | None = None
     """set together with `finish`: a finish reason that only upstream servers give"""
 

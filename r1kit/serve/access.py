@@ -59,12 +59,14 @@ class AccessMiddleware:
 
     async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            self._check_host(headers)
+            if scope["http_version"] != "1.0" or "host" in headers:  # browsers always send it
+                self._check_host(headers)
             self._check_origin(headers)
             if is_preflight(scope["method"], headers):
                 await Response(None, 204, preflight(headers))(scope, receive, send)
                 return
             self._check_key(scope["path"], headers)
+            _check_encoding(headers)
             body = await _read_body(receive, headers, self._limits)
         except ApiError as error:
             response = JsonResponse(error.body(), error.status, error.headers)
@@ -118,6 +120,14 @@ class AccessMiddleware:
         key_digest = _digest(key.strip() if scheme.lower() == "bearer" else "")
         matches = [hmac.compare_digest(key_digest, digest) for digest in self._digests]
         return True in matches
+
+
+def _check_encoding(headers: Headers) -> None:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise ApiError(
+            415, "The body is compressed; send it as it is, without Content-Encoding.",
+            headers={"x-should-retry": "false"},
+        )  # fmt: skip
 
 
 async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) -> bytes:

@@ -27,6 +27,7 @@ from r1kit.serve.checks import check_filling
 from r1kit.serve.hidden_thinking import HidingWriter
 from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
+from r1kit.serve.lenient_http import LenientHttpMiddleware
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import Models, ServedModel
 from r1kit.serve.origins import Origins
@@ -89,24 +90,25 @@ class Routes:
         if self._is_launch_day:
             body, answer_tokens = deepseek_r1_profile.checked(body, by_name)
         thinks = served.thinks(body, by_name) and not body.hides_thinking
-        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body)
+        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body, served.fingerprint)
         start = partial(served.chat, body, by_name, answer_tokens)
         shown = HidingWriter(writer) if body.hides_thinking else writer
-        return await self._answer(start, shown, body, request)
+        return await self._answer(start, shown, body, request, served.passed_on)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Continue a text, or several."""
         served, _ = self._models.find(body.model)
-        writer: Writer = ChoicesWriter(PlainText(served.decoder), body)
+        writer: Writer = ChoicesWriter(PlainText(served.decoder), body, served.fingerprint)
         if body.n_sampled > (body.n or 1):
             writer = BestOfWriter(writer, body)
-        return await self._answer(partial(served.complete, body), writer, body, request)
+        start = partial(served.complete, body)
+        return await self._answer(start, writer, body, request, served.passed_on)
 
     async def fill_in(self, body: schema.CompletionRequest, request: Request) -> Response:
         """Fill the gap between `prompt` and `suffix`; the answer has the form of a chat."""
         served, _ = self._models.find(body.model)
         check_filling(body)
-        writer = ChoicesWriter(ChatWriter(False, served.decoder), body)
+        writer = ChoicesWriter(ChatWriter(False, served.decoder), body, served.fingerprint)
         return await self._answer(partial(served.complete, body), writer, body, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
@@ -144,9 +146,12 @@ class Routes:
         writer: Writer,
         body: schema.CompletionParams | ResponsesRequest,
         request: Request,
+        passed_on: Collection[str] = (),
     ) -> Response:
+        """Answer; a header names the fields without effect, except those of `passed_on`."""
         response = await self._response(start, writer, bool(body.stream), request)
-        if names := fields_without_effect(body):
+        names = [name for name in fields_without_effect(body) if name not in passed_on]
+        if names:
             response.headers[HEADER] = ", ".join(names)
         return response
 
@@ -213,7 +218,8 @@ def build(
     inner = app if page is None else _with_page(app, page)
     is_open = page.has if page else lambda _: False
     access = AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open)
-    return RequestLogMiddleware(access, routes.count)
+    paths = [str(route.path) for route in app.routes if hasattr(route, "path")]
+    return LenientHttpMiddleware(RequestLogMiddleware(access, routes.count), paths)
 
 
 def _with_page(app: ASGIApp, page: Page) -> ASGIApp:

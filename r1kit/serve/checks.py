@@ -33,6 +33,15 @@ def check_chat(request: ChatRequest) -> None:
     _check_stream(request)
 
 
+def refuse_media(request: ChatRequest) -> None:
+    """Raise ApiError for parts that only a server behind can read."""
+    for index, message in enumerate(request.messages):
+        if (part := message.media()) is not None:
+            param = f"messages[{index}].content[{part}].type"
+            raise ApiError(400, f"{param}: Only text is supported; leave out images, audio and "
+                           "files.", param=param)  # fmt: skip
+
+
 def check_completion(request: CompletionRequest) -> list[str | list[int]]:
     """Return the prompts, as texts or as token ids. Raises ApiError if the request is invalid."""
     _check_stream(request)

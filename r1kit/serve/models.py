@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,7 @@ from r1kit.renderers import renderer_of
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import TOO_LONG, ApiError, schema_refused
-from r1kit.serve.checks import check_chat, check_completion, check_number
+from r1kit.serve.checks import check_chat, check_completion, check_number, refuse_media
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
 from r1kit.serve.plain_prompts import PlainPrompts
@@ -51,6 +51,10 @@ class ServedModel(Protocol):
     """A model that clients can request."""
 
     name: str
+    passed_on: Collection[str]
+    """fields without effect here that another server gets"""
+    fingerprint: str | None
+    """name of its weights"""
 
     @property
     def stats(self) -> EngineStats:
@@ -92,6 +96,8 @@ class ServedModel(Protocol):
 class EngineModel:
     """A model that is prompted with token ids: its name, tokenizer and engine loop."""
 
+    passed_on: Collection[str] = ()
+
     def __init__(
         self,
         name: str,
@@ -100,8 +106,10 @@ class EngineModel:
         grammars: Grammars,
         limits: ServeLimits,
         on_stop: Callable[[], None] = lambda: None,
+        fingerprint: str | None = None,
     ) -> None:
         self.name = name
+        self.fingerprint = fingerprint
         self.decoder = tokenizer
         self.stats = self.engine_loop = EngineLoop(make_engine, tokenizer, limits)
         self.max_positions = self.engine_loop.engine.max_positions
@@ -124,6 +132,7 @@ class EngineModel:
     ) -> ResponseStream:
         def prepare() -> list[GenerationRequest]:
             check_chat(request)
+            refuse_media(request)
             return [self._chat(request, by_name, answer_tokens)]
 
         return await self._begin(prepare, request.n or 1)

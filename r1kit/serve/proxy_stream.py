@@ -147,8 +147,10 @@ class ProxyStream:
             choice.ending = _FINISH_NAMES.get(now.finish.lower())
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
-        if pieces := choice.take(now.reasoning, now.content):
-            self._events.put_nowait(Chunk(index, pieces, 0, 0, []))
+        pieces, scored = choice.take(now.reasoning, now.content), choices[0].get("logprobs")
+        scored = scored if isinstance(scored, dict) else None
+        if pieces or scored:
+            self._events.put_nowait(Chunk(index, pieces, 0, 0, [], foreign_logprobs=scored))
 
     def _end(self, usage: Json) -> None:
         """Emit the final chunks. Usage covers all completions together, so the first carries it."""
@@ -249,23 +251,24 @@ def _refusal(reply: httpx.Response, data: bytes) -> ApiError:
     except ValueError:
         body = None
     message = reason(body) or "no reason given"
+    error = body.get("error", body) if isinstance(body, dict) else None
+    param, code = _text(error, "param"), _text(error, "code")
     if status in _FORWARDED_STATUSES:
-        error = body.get("error", body) if isinstance(body, dict) else None
-        param = error.get("param") if isinstance(error, dict) else None
-        code = error.get("code") if isinstance(error, dict) else None
-        return ApiError(
-            status,
-            f"{message}.",
-            param=param if isinstance(param, str) else None,
-            code=code if isinstance(code, str) else None,
-        )
+        return ApiError(status, f"{message}.", param=param, code=code)
     if status == 429:
         wait = reply.headers.get("Retry-After", "")
         wait = wait if wait.isascii() and wait.isdigit() else "2"
         return ApiError(
-            429, f"{message}.", code="rate_limit_exceeded", headers={"Retry-After": wait}
+            429, f"{message}.", code=code or "rate_limit_exceeded", headers={"Retry-After": wait}
         )
-    return ApiError(502, f"The upstream server refuses the request (HTTP {status}): {message}.")
+    return ApiError(
+        502, f"The upstream server refuses the request (HTTP {status}): {message}.", code=code
+    )
+
+
+def _text(error: Any, name: str) -> str | None:
+    value = error.get(name) if isinstance(error, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _cached(usage: Json) -> int:

@@ -58,6 +58,25 @@ class TextPart(WireModel):
         return {"type": "text", "text": part["refusal"], **rest}
 
 
+class MediaPart(WireModel):
+    """A part that only a server behind (`--engine URL`) can read: it is passed on unchanged."""
+
+    type: Literal["image_url", "input_audio", "audio_url", "video_url", "file"]
+    """type of the part"""
+    image_url: Any = None
+    """the image"""
+    input_audio: Any = None
+    """the sound"""
+    audio_url: Any = None
+    """the sound"""
+    video_url: Any = None
+    """the video"""
+    file: Any = None
+    """the file"""
+    cache_control: Any = None
+    """a hint for the prompt cache"""
+
+
 class ChatMessage(WireModel):
     """A turn. The message of an answer can be sent back unchanged."""
 
@@ -65,7 +84,7 @@ class ChatMessage(WireModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     """author of the message; `developer` is treated as `system`"""
-    content: str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)] | None = None
+    content: str | Annotated[list[TextPart | MediaPart], Field(max_length=MAX_PARTS)] | None = None
     """text of the message; parts are joined; only the assistant's may be missing"""
     reasoning_content: str | None = None
     """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
@@ -96,8 +115,18 @@ class ChatMessage(WireModel):
     def text(self) -> str:
         """Return the content as one string."""
         if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
+            return "".join(part.text for part in self.content if isinstance(part, TextPart))
         return self.content or ""
+
+    def media(self) -> int | None:
+        """Return the index of the first part that is no text, None if there is none."""
+        parts = self.content if isinstance(self.content, list) else []
+        return next((i for i, part in enumerate(parts) if isinstance(part, MediaPart)), None)
+
+    def parts(self) -> list[Json]:
+        """Return the parts of the content as the client sent them."""
+        parts = self.content if isinstance(self.content, list) else []
+        return [part.model_dump(exclude_none=True) for part in parts]
 
 
 class StreamOptions(WireModel):
@@ -310,8 +339,8 @@ class CompletionRequest(CompletionParams):
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
     """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
-        TextPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning, TemplateOptions,
-        JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *others,
+        TextPart, MediaPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning,
+        TemplateOptions, JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *others,
     )  # fmt: skip
     return {f.alias or name for model in models for name, f in model.model_fields.items()}
 

@@ -24,7 +24,8 @@ from r1kit.serve.schema import CompletionParams
 from r1kit.types import Json
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n"
+"""a comment; older clients take a blank line after it for an empty event"""
 
 
 class JsonResponse(Response):
@@ -127,6 +128,8 @@ class ChatWriter:
     def __init__(self, thinks: bool, decoder: Decoder | None) -> None:
         self._thinks = thinks
         self._decoder = decoder
+        self._answered: set[int] = set()
+        """completions that have content"""
 
     def first(self, index: int) -> list[Json]:
         delta: Json = {"role": "assistant", "content": ""}
@@ -139,6 +142,8 @@ class ChatWriter:
         for piece in chunk.pieces:
             is_thought = piece.kind == "thinking"
             delta: Json = {"content": None if is_thought else piece.text}
+            if not is_thought:
+                self._answered.add(chunk.index)
             if self._thinks or is_thought:
                 delta["reasoning_content"] = piece.text if is_thought else None
             deltas.append(delta)
@@ -148,8 +153,13 @@ class ChatWriter:
             choices = [self._choice(chunk.index, {})]
         if has_tokens:
             choices[-1]["logprobs"] = self._logprobs([chunk])
+        if chunk.foreign_logprobs is not None:
+            choices = choices or [self._choice(chunk.index, {})]
+            choices[-1]["logprobs"] = chunk.foreign_logprobs
         if chunk.finish is not None:
-            last = self._choice(chunk.index, {})
+            # Where there is no content at all, it is empty and not null, as in a whole answer.
+            is_null = self._thinks and chunk.index not in self._answered
+            last = self._choice(chunk.index, {"content": ""} if is_null else {})
             choices.append({**last, **_ending(chunk)})
         return choices
 
@@ -157,9 +167,9 @@ class ChatWriter:
         message: Json = {"role": "assistant", "content": completion.answer}
         if self._thinks or completion.thinking:
             message["reasoning_content"] = completion.thinking
-        logprobs = (
-            self._logprobs(completion.chunks) if any(s.tokens for s in completion.chunks) else None
-        )
+        has_tokens = any(chunk.tokens for chunk in completion.chunks)
+        logprobs = self._logprobs(completion.chunks) if has_tokens else None
+        logprobs = logprobs or _foreign_logprobs(completion.chunks)
         choice = {"index": completion.last.index, "message": message, "logprobs": logprobs}
         return {**choice, **_ending(completion.last)}
 
@@ -194,7 +204,8 @@ class PlainText:
 
     def chunks(self, chunk: Chunk) -> list[Json]:
         text = "".join(piece.text for piece in chunk.pieces)
-        if not text and not chunk.tokens and chunk.finish is None:
+        is_silent = not text and not chunk.tokens and chunk.foreign_logprobs is None
+        if is_silent and chunk.finish is None:
             return []
         return [self._choice(chunk, text, [chunk])]
 
@@ -209,7 +220,7 @@ class PlainText:
     def _logprobs(self, index: int, chunks: Sequence[Chunk]) -> Json | None:
         tokens = [token for chunk in chunks for token in chunk.tokens]
         if not tokens:
-            return None
+            return _foreign_logprobs(chunks)
         texts, offsets = [_token_text(self._decoder, token.id) for token in tokens], []
         for text, token in zip(texts, tokens, strict=True):
             offsets.append(self._offsets.setdefault(index, 0))
@@ -256,7 +267,9 @@ class Writer(Protocol):
 class ChoicesWriter:
     """The writer of both older routes: choices, and the fields that all objects share."""
 
-    def __init__(self, form: ChunkFormat, request: CompletionParams) -> None:
+    def __init__(
+        self, form: ChunkFormat, request: CompletionParams, fingerprint: str | None = None
+    ) -> None:
         self._form = form
         self._n = request.n or 1
         self._with_usage = request.wants_usage()
@@ -268,6 +281,8 @@ class ChoicesWriter:
             "created": int(time.time()),
             "model": request.model,
         }
+        if fingerprint is not None:
+            self._head["system_fingerprint"] = fingerprint
 
     def begin(self, usage: Usage) -> bytes:
         self._usage = usage
@@ -321,6 +336,18 @@ def _token_json(token_id: int, logprob: float | None, decoder: Decoder | None) -
     is_whole = "\N{REPLACEMENT CHARACTER}" not in text
     data = list(text.encode()) if is_whole else None
     return {"token": text, "logprob": logprob, "bytes": data}
+
+
+def _foreign_logprobs(chunks: Sequence[Chunk]) -> Json | None:
+    """Join the log-probabilities that an upstream server sent: lists under the same names."""
+    joined: Json = {}
+    for chunk in chunks:
+        for name, values in (chunk.foreign_logprobs or {}).items():
+            if isinstance(values, list):
+                joined[name] = [*(joined.get(name) or []), *values]
+            else:
+                joined.setdefault(name, values)
+    return joined or None
 
 
 def _ending(chunk: Chunk) -> Json:
