@@ -83,6 +83,12 @@ class Routes:
         router.get("/models/{name:path}")(self.get_model)
         return router
 
+    def paths(self) -> list[str]:
+        """Return the paths of all routes."""
+        several = [prefix + str(getattr(route, "path", "")) for prefix in PREFIXES
+                   for route in self.router().routes]  # fmt: skip
+        return [*several, "/health", "/metrics", "/openapi.json"]
+
     async def chat(self, body: schema.ChatRequest, request: Request) -> Response:
         """Generate the next turn of a conversation."""
         served, by_name = self._models.find(body.model)
@@ -218,8 +224,7 @@ def build(
     inner = app if page is None else _with_page(app, page)
     is_open = page.has if page else lambda _: False
     access = AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open)
-    paths = [str(route.path) for route in app.routes if hasattr(route, "path")]
-    return LenientHttpMiddleware(RequestLogMiddleware(access, routes.count), paths)
+    return LenientHttpMiddleware(RequestLogMiddleware(access, routes.count), routes.paths())
 
 
 def _with_page(app: ASGIApp, page: Page) -> ASGIApp:

@@ -120,6 +120,9 @@ class ProxyStream:
         except httpx.HTTPError as error:
             self._gone(error)
             self._events.put_nowait(ApiError(502, _GONE))
+        except ApiError as error:
+            self._stats.n_failures += 1
+            self._events.put_nowait(error)
         except EngineError as error:
             self._stats.n_failures += 1
             self._events.put_nowait(ApiError(502, str(error)))
@@ -134,7 +137,10 @@ class ProxyStream:
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
-        now = streamed_text(event)  # raises EngineError for an error event
+        if event.get("error"):
+            said = f"The upstream server gave up: {reason(event) or 'no reason given'}."
+            raise ApiError(502, said, code=_text(event["error"], "code"))
+        now = streamed_text(event)
         choices = event.get("choices") or [{}]
         index = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(index, int) or not 0 <= index < self.n:

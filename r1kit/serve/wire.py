@@ -159,7 +159,8 @@ class ChatWriter:
         if chunk.finish is not None:
             # Where there is no content at all, it is empty and not null, as in a whole answer.
             is_null = self._thinks and chunk.index not in self._answered
-            last = self._choice(chunk.index, {"content": ""} if is_null else {})
+            empty: Json = {"content": "", "reasoning_content": None} if is_null else {}
+            last = self._choice(chunk.index, empty)
             choices.append({**last, **_ending(chunk)})
         return choices
 
