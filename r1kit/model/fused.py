@@ -52,6 +52,14 @@ class Inference(Protocol):
         """
         ...
 
+    def refresh(self) -> None:
+        """Use the weights as they are now; called after they have changed."""
+        ...
+
+
+class ScoringInference(Inference, Protocol):
+    """An `Inference` that also returns the logits of prompts."""
+
     def read_scored(self, ids: list[int], before: KeyValues) -> tuple[KeyValues, Tensor]:
         """Prefill tokens [T] after a prefix, and return the logits [T, V] after each, float32.
 
@@ -59,12 +67,8 @@ class Inference(Protocol):
         """
         ...
 
-    def refresh(self) -> None:
-        """Use the weights as they are now; called after they have changed."""
-        ...
 
-
-def inference(model: PreTrainedModel) -> Inference:
+def inference(model: PreTrainedModel) -> ScoringInference:
     """Return the fastest implementation for this model."""
     if _is_latent(model):
         return _Latent(model)
@@ -123,7 +127,7 @@ class _TorchInference(ABC):
         ]
 
     def read_scored(self, ids: list[int], before: KeyValues) -> tuple[KeyValues, Tensor]:
-        """Implement `Inference.read_scored`."""
+        """Implement `ScoringInference.read_scored`."""
         n_before = before[0][0].shape[1] if before else 0
         layout = ChunkedPrefill(n_before, len(ids)) if before else Packed([len(ids)], self.device)
         cache = PrefillCache(before)

@@ -38,7 +38,7 @@ def message(turn: ChatMessage) -> Json:
     """Return a message as the server behind gets it: without past thinking, with images."""
     role = "system" if turn.role == "developer" else turn.role
     content = turn.text() if turn.media() is None else turn.parts()
-    fields = {"role": role, "content": content, "name": turn.name}
+    fields: Json = {"role": role, "content": content, "name": turn.name}
     if turn.prefix:
         fields |= {"prefix": True, "reasoning_content": turn.reasoning_content}
     return {name: value for name, value in fields.items() if value is not None}

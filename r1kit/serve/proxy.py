@@ -36,8 +36,8 @@ class ProxyModel:
     """A model of an upstream server."""
 
     decoder = None
-    passed_on = PASSED_ON
-    fingerprint = None
+    passed_on: Collection[str] = PASSED_ON
+    fingerprint: str | None = None
 
     def __init__(
         self,

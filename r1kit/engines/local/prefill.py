@@ -16,7 +16,7 @@ from r1kit.engines.local.prefix_cache import PrefixCache
 from r1kit.engines.local.sampling import NOT_FINITE
 from r1kit.errors import EngineError
 from r1kit.model.cache import KeyValues
-from r1kit.model.fused import Inference
+from r1kit.model.fused import ScoringInference
 from r1kit.types import Request
 
 
@@ -79,7 +79,9 @@ class PrefillState(RequestState):
 class Prefill:
     """Prefills prompts with a model and keeps up to `prefix_tokens` tokens in a prefix cache."""
 
-    def __init__(self, inference: Inference, prefix_tokens: int, max_scored: int = 512) -> None:
+    def __init__(
+        self, inference: ScoringInference, prefix_tokens: int, max_scored: int = 512
+    ) -> None:
         """`max_scored` is the number of tokens whose logits may exist at once."""
         self._inference = inference
         self._max_scored = max_scored
