@@ -68,9 +68,10 @@ class Body(WireModel):
             return body
         if isinstance(extra := body.get("extra_body"), dict):
             body = {**extra, **{name: part for name, part in body.items() if name != "extra_body"}}
-        unlimited = {name for name in _LIMITS if _is_minus_one(body.get(name))}
+        unlimited = {name for name in _LIMITS if is_minus_one(body.get(name))}
         return {name: value for name, value in body.items() if name not in unlimited}
 
 
-def _is_minus_one(value: Any) -> bool:
+def is_minus_one(value: Any) -> bool:
+    """Return True for -1, which as a token limit is none."""
     return type(value) in (int, float) and value == -1

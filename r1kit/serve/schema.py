@@ -15,11 +15,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.fields import Body, StopString, TokenCount, TokenLimit, WholeNumber, WireModel
+from r1kit.serve.fields import (
+    Body,
+    StopString,
+    TokenCount,
+    TokenLimit,
+    WholeNumber,
+    WireModel,
+    is_minus_one,
+)
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
     MAX_BIASES,
     MAX_CHARS,
+    MAX_INT,
     MAX_MESSAGES,
     MAX_N,
     MAX_PARTS,
@@ -323,6 +332,14 @@ class CompletionRequest(CompletionParams):
     """sample so many completions and return the `n` with the highest mean log-probability"""
     suffix: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
     """the text after the completion, for models with fill-in-the-middle tokens"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_limit(cls, body: Any) -> Any:
+        """Keep -1 apart from no field at all, which means 16."""
+        if isinstance(body, dict) and is_minus_one(body.get("max_tokens")):
+            return {**body, "max_tokens": MAX_INT}
+        return body
 
     @property
     def n_prompts(self) -> int:

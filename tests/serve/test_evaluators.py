@@ -77,6 +77,14 @@ def test_nothing_is_sampled_with_max_tokens_0(server: Server) -> None:
     server.wait_idle()
 
 
+def test_minus_one_is_no_limit_and_no_limit_is_sixteen(server: Server) -> None:
+    counts = [
+        complete(server, prompt=[5] * 400, ignore_eos=True, **fields).json()["usage"]
+        for fields in ({"max_tokens": -1}, {"max_tokens": None})
+    ]
+    assert [usage["completion_tokens"] for usage in counts] == [112, 16]
+
+
 def test_offsets_point_into_the_text(server: Server) -> None:
     [choice] = choices(server, prompt="7x + 3 = 38", echo=True, logprobs=0, max_tokens=0)
     logprobs = choice["logprobs"]

@@ -114,10 +114,10 @@ def test_it_scores_prompts_as_the_same_engine_does(
 ) -> None:
     here = LocalEngine(*checkpoint.load(folder), max_num_seqs=8, eos_ids=engine.eos_ids)
     request = Request(list(range(5, 40)), 2, SamplingParams(max_tokens), 3, n_prompt_top=2)
-    states = [sampler.submit(request) for sampler in (engine, here)]
-    for sampler, state in zip((engine, here), states, strict=True):
-        while state.n_left:
-            sampler.step()
+    states = [engine.submit(request), here.submit(request)]
+    while any(state.n_left for state in states):
+        engine.step()
+        here.step()
     theirs, ours = (state.prompt_logprobs for state in states)
     assert theirs is not None
     assert ours is not None
