@@ -15,6 +15,7 @@ from tests.serve.conftest import Server, leaning, opened, running
 ROUTES = [
     ("/v1/chat/completions", "POST"),
     ("/v1/completions", "POST"),
+    ("/v1/fim/completions", "POST"),
     ("/v1/responses", "POST"),
     ("/v1/models", "GET"),
     ("/v1/models/{name}", "GET"),
