@@ -123,6 +123,9 @@ class Request:
     sampling: SamplingParams
     seed: int
     """completion i of a request depends on (seed, i) and the weights, never on the batch"""
+    n_prompt_top: int | None = None
+    """number of most likely tokens to return at every position of the prompt, with the
+    log-probabilities of its tokens; None: no log-probabilities of the prompt"""
 
 
 @dataclass(frozen=True, slots=True)

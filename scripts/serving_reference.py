@@ -15,7 +15,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1kit.serve import ignored, messages, responses, schema, thinking, tokenize, tools
+from r1kit.serve import (
+    chat_message,
+    ignored,
+    messages,
+    responses,
+    schema,
+    thinking,
+    tokenize,
+    tools,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "serving.md"
@@ -80,7 +89,7 @@ def with_fields(page: str) -> str:
     """Fill in the table after each `<!-- fields of X -->`."""
 
     def table(match: re.Match[str]) -> str:
-        modules = (thinking, ignored, tools, schema, responses, messages, tokenize)
+        modules = (thinking, ignored, tools, chat_message, schema, responses, messages, tokenize)
         model = next(vars(m)[match[2]] for m in modules if match[2] in vars(m))
         return f"{match[1]}\n\n{fields(model)}\n\n{match[3]}"
 

@@ -30,7 +30,7 @@ class Delta:
 
 
 class TokenLogprobs(NamedTuple):
-    """The log-probabilities of a completion's tokens, as in `Completion`."""
+    """The log-probabilities of a completion's tokens, as in `Completion`, or of a prompt's."""
 
     logprobs: list[float]
     tops: list[TopLogprobs]
@@ -60,6 +60,9 @@ class RequestState:
         self.n_left = request.n
         self.n_cached = 0
         """number of prompt tokens found in the prefix cache"""
+        self.prompt_logprobs: TokenLogprobs | None = None
+        """those of the prompt's tokens after the first, at temperature 1; if requested, complete
+        before any completion has a token or ends"""
         self.errors: dict[int, EngineError] = {}
         """errors that ended completions, by completion index"""
 
@@ -157,14 +160,17 @@ def check(request: Request, vocab_size: int, max_positions: int | None) -> None:
             f"The prompt has token ids outside 0..{vocab_size - 1}; "
             "use the tokenizer that belongs to the model."
         )
-    if request.n < 1 or sampling.max_tokens < 1:
-        raise EngineError("A request needs n >= 1 completions of max_tokens >= 1.")
+    if request.n < 1 or sampling.max_tokens < (request.n_prompt_top is None):
+        raise EngineError(
+            "A request needs n >= 1 completions of max_tokens >= 1 (0 with prompt "
+            "log-probabilities)."
+        )
     if max_positions is not None and prompt + sampling.max_tokens > max_positions:
         raise EngineError(
             f"The prompt has {prompt} tokens and may grow by {sampling.max_tokens}, but the model "
             f"ends at {max_positions}; shorten the prompt or lower max_tokens."
         )
-    if not 0 <= sampling.n_top <= vocab_size:
+    if not 0 <= max(sampling.n_top, request.n_prompt_top or 0) <= vocab_size:
         raise EngineError(f"The model has {vocab_size} tokens, and n_top must be one of 0 to that.")
     if not (sampling.temperature >= 0 and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
         raise EngineError("Sampling needs temperature >= 0, 0 < top_p <= 1 and top_k >= 0.")

@@ -20,13 +20,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from r1kit.engines.base import RequestState, StreamingSampler, TokenLogprobs
+from r1kit.engines.sampled_tokens import SampledToken, SampledTokens, prompt_tokens
 from r1kit.engines.text import Detokenizer, IncrementalDetokenizer, StopStringFilter
 from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.stream_parser import Piece
-from r1kit.types import Completion, FinishReason, Request, SamplingParams, TopLogprobs
+from r1kit.types import Completion, FinishReason, Request, SamplingParams
 
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _NO_LOGPROBS = TokenLogprobs([], [])
@@ -54,15 +55,10 @@ class GenerationRequest:
     """stop strings that apply to the answer only; without a `rendered_prompt` they are in
     `request`"""
     wants_logprobs: bool = False
-
-
-class SampledToken(NamedTuple):
-    """A sampled token with its log-probability."""
-
-    id: int
-    logprob: float
-    top: TopLogprobs
-    """the `n_top` likeliest tokens at its position"""
+    hidden_ids: frozenset[int] = frozenset()
+    """tokens that are left out of the text"""
+    echo: str | None = None
+    """the prompt as a text with which every completion begins"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +66,22 @@ class Chunk:
     """The next increment of one completion."""
 
     index: int
-    """index of the completion among the n of its request"""
+    """index of the completion among all of its request, or of its requests together"""
     pieces: list[Piece]
     n_tokens: int
     n_thinking: int
     """number of these tokens that belong to the thinking, including its tags"""
     tokens: list[SampledToken]
-    """the sampled tokens; empty unless `wants_logprobs`"""
+    """the sampled tokens whose text is certain, or those of an echoed prompt; empty unless
+    `wants_logprobs`"""
     n_cached: int = 0
-    """number of prompt tokens found in the prefix cache"""
+    """number of prompt tokens found in the prefix cache; 0 but for a prompt's first completion"""
     finish: FinishReason | None = None
     """set in the completion's last chunk"""
     thought: ThinkingEnd | None = None
     """set together with `finish` if there was thinking"""
+    foreign_logprobs: dict[str, Any] | None = None
+    """log-probabilities in the words of an upstream server, which is the only one to know tokens"""
     ending: str | None = None
     """set together with `finish`: a finish reason that only upstream servers give"""
     stop_string: str | None = None
@@ -90,9 +89,12 @@ class Chunk:
 
 
 def begin(
-    engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any
+    engine: StreamingSampler, ask: GenerationRequest, tokenizer: Any, first: int = 0
 ) -> list[CompletionStream]:
-    """Submit a request, return a stream for each completion. Raises EngineError if refused."""
+    """Submit a request, return a stream for each completion. Raises EngineError if refused.
+
+    Their chunks have the indices from `first` on.
+    """
     request, prompt = ask.request, ask.rendered_prompt
     if prompt is not None and prompt.part != "thinking" and not prompt.has_text:
         # The answer may not be empty, as after thinking.
@@ -100,21 +102,27 @@ def begin(
         sampling = dataclasses.replace(request.sampling, min_tokens=min_tokens)
         request = dataclasses.replace(request, sampling=sampling)
     state = engine.submit(request)
-    text = Detokenizer(tokenizer, engine.eos_ids)
-    return [CompletionStream(ask, index, state, text) for index in range(request.n)]
+    text = Detokenizer(tokenizer, engine.eos_ids, ask.hidden_ids)
+    return [CompletionStream(ask, index, state, text, first) for index in range(request.n)]
 
 
 class CompletionStream:
     """Completion `index` of a request; call `advance` after every step, in the engine's thread."""
 
     def __init__(
-        self, ask: GenerationRequest, index: int, state: RequestState, text: Detokenizer
+        self,
+        ask: GenerationRequest,
+        index: int,
+        state: RequestState,
+        text: Detokenizer,
+        first: int = 0,
     ) -> None:
         self.state = state
         self.is_over = False
         self._first_state = state
         self._ask = ask
         self._index = index
+        self._chunk_index = first + index
         self._state_index = index
         """index of this completion in `state`"""
         self._text = text
@@ -122,6 +130,9 @@ class CompletionStream:
         self._parser = None if ask.rendered_prompt is None else ask.rendered_prompt.stream_parser()
         self._until = StopStringFilter(ask.stop)
         """matches the answer's stop strings"""
+        begun = ask.rendered_prompt is None or ask.rendered_prompt.has_text
+        self._tokens = SampledTokens(text, is_begun=begun)
+        self._is_echoed = ask.echo is None
         self._n_sent = 0
         """number of the request's tokens that were emitted"""
         self._has_thought = self._has_answered = False
@@ -133,6 +144,8 @@ class CompletionStream:
         """Return what is new since the last call."""
         if self.is_over or self._state_index >= self.state.n_begun:
             return []
+        if not self._is_echoed:
+            return self._echo(engine)
         completion = self.state.completions[self._state_index]
         ids, chunks = engine.sampled_ids(self.state, self._state_index), []
         text_ids = _without_eos(engine, ids)
@@ -152,6 +165,19 @@ class CompletionStream:
                     return [*chunks, self._close(engine)]
                 completion = dataclasses.replace(completion, finish="length")
         return chunks + self._finish(engine, completion)
+
+    def _echo(self, engine: StreamingSampler) -> list[Chunk]:
+        """Return a chunk with the prompt, once it is scored, and what has been sampled after it."""
+        request, tokens = self.state.request, []
+        if request.n_prompt_top is not None:
+            if self.state.prompt_logprobs is None and not self.state.errors:
+                return []
+            if self._ask.wants_logprobs:
+                tokens = prompt_tokens(request.prompt_ids, self.state.prompt_logprobs, self._text)
+        self._is_echoed = True
+        pieces = [Piece("answer", self._ask.echo)] if self._ask.echo else []
+        chunk = Chunk(self._chunk_index, pieces, 0, 0, tokens, self._n_cached)
+        return [chunk, *self.advance(engine)]
 
     def _advance_to(self, engine: StreamingSampler, ids: list[int]) -> list[Chunk]:
         """Return what these tokens make certain while the completion continues."""
@@ -196,6 +222,7 @@ class CompletionStream:
         ]
         if self.is_over:
             return chunks
+        completion = self._shown(completion)
         delta = self._stream.finish(completion)
         chunk = self._chunk(delta.text, delta.token_ids, completion)
         rest = self._answered(self._parser.finish()) if self._parser else []
@@ -203,6 +230,21 @@ class CompletionStream:
             rest.append(Piece("answer", rest_of_answer))
         finish = "stop" if self._until.is_stopped else completion.finish
         return [*chunks, self._end(dataclasses.replace(chunk, pieces=chunk.pieces + rest), finish)]
+
+    def _shown(self, completion: Completion) -> Completion:
+        """Return a finished completion with the text that clients see.
+
+        It has no hidden tokens, and no part of a character that max_tokens has cut.
+        """
+        text = completion.text
+        if self._text.hides(completion.token_ids):
+            stop = self.state.request.sampling.stop
+            text = self._text.complete(completion.token_ids, stop)[0]
+        if completion.finish == "length":
+            text = text.rstrip(_BROKEN)
+        if self._ask.wants_logprobs and completion.finish == "stop":
+            self._tokens.n_dropped = len(self._text.decode(completion.token_ids)) - len(text)
+        return completion if text == completion.text else dataclasses.replace(completion, text=text)
 
     def _stop(self, engine: StreamingSampler, chunk: Chunk) -> Chunk:
         """End the completion at a stop string, and cut it in the engine."""
@@ -213,12 +255,15 @@ class CompletionStream:
     def _end(self, chunk: Chunk, finish: FinishReason) -> Chunk:
         """Turn `chunk` into the completion's last chunk."""
         self.is_over = True
+        if self._until.is_stopped:
+            self._tokens.n_dropped = self._until.n_dropped
+        tokens = chunk.tokens + self._tokens.finish()
         thought: ThinkingEnd | None = None
         if self._has_thought:
             by_itself: ThinkingEnd = "budget" if self._over_budget else "stop"
             thought = "length" if self._is_thinking and finish == "length" else by_itself
         return dataclasses.replace(
-            chunk, finish=finish, thought=thought, stop_string=self._until.matched
+            chunk, tokens=tokens, finish=finish, thought=thought, stop_string=self._until.matched
         )
 
     def _answered(self, pieces: list[Piece]) -> list[Piece]:
@@ -246,11 +291,23 @@ class CompletionStream:
         tokens: list[SampledToken] = []
         if self._ask.wants_logprobs:
             new = slice(self._n_sent, self._n_sent + len(ids))
-            tops = scored.tops[new] or [[]] * len(ids)
-            tokens = [SampledToken(*t) for t in zip(ids, scored.logprobs[new], tops, strict=True)]
+            self._tokens.add(ids, scored.logprobs[new], scored.tops[new], is_thought)
+            tokens = [] if self._is_holding else self._tokens.take()
         self._n_sent += len(ids)
         n_thinking = len(ids) if is_thought else 0
-        return Chunk(self._index, pieces, len(ids), n_thinking, tokens, self._first_state.n_cached)
+        return Chunk(self._chunk_index, pieces, len(ids), n_thinking, tokens, self._n_cached)
+
+    @property
+    def _n_cached(self) -> int:
+        """Number of cached prompt tokens; the first completion of the request reports them."""
+        return 0 if self._index else self._first_state.n_cached
+
+    @property
+    def _is_holding(self) -> bool:
+        """True if the text of the last tokens is not certain yet, or not all of it is kept."""
+        is_tag = self._parser is not None and self._parser.is_holding
+        is_stop = self._until.is_holding or self._stream.is_holding
+        return is_tag or is_stop or self._tokens.n_dropped > 0
 
     @property
     def _is_thinking(self) -> bool:
@@ -285,12 +342,17 @@ class CompletionStream:
             close_ids = self._ask.close_ids
             self._over_budget = by_budget and not has_tag
         self._has_closed = True
+        tokens = chunk.tokens + self._tokens.take()
         self.state = engine.submit(self._answer_request(cut, close_ids), ahead=True)
         self._state_index = self._n_sent = 0
         self._stream = IncrementalDetokenizer(self._text, self.state.request.sampling.stop)
         n = len(close_ids)
         return dataclasses.replace(
-            chunk, pieces=pieces, n_tokens=chunk.n_tokens + n, n_thinking=chunk.n_thinking + n
+            chunk,
+            pieces=pieces,
+            tokens=tokens,
+            n_tokens=chunk.n_tokens + n,
+            n_thinking=chunk.n_thinking + n,
         )
 
     def _cut(self, engine: StreamingSampler) -> tuple[Completion, bool]:

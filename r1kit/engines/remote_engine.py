@@ -27,6 +27,8 @@ class CompletionUpdate:
     n_cached: int = 0
     """number of prompt tokens found in the prefix cache; 0 if not reported"""
     tops: list[TopLogprobs] = field(default_factory=list)
+    prompt_logprobs: TokenLogprobs | None = None
+    """those of the prompt, in the update that has them"""
 
 
 @dataclass(eq=False, slots=True)
@@ -127,6 +129,9 @@ class RemoteEngine(ABC):
             completion.state.errors[completion.index] = update
             self._end(completion, "abort")
             return completion.state.n_left == 0
+        completion.state.prompt_logprobs = (
+            update.prompt_logprobs or completion.state.prompt_logprobs
+        )
         completion.token_ids += update.token_ids
         completion.logprobs += update.logprobs
         completion.tops += update.tops

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from r1kit.engines.base import Counters, RequestState, check
+from r1kit.engines.base import Counters, RequestState, TokenLogprobs, check
 from r1kit.engines.text import Detokenizer
 from r1kit.types import Completion, FinishReason, Request
 
@@ -33,6 +33,8 @@ class ScriptedEngine:
         """Implements `Sampler.submit`."""
         check(request, len(self._tokenizer), None)
         state = RequestState(request)
+        if request.n_prompt_top is not None:
+            state.prompt_logprobs = TokenLogprobs([0.0] * (len(request.prompt_ids) - 1), [])
         self._queue.insert(0 if ahead else len(self._queue), state)
         return state
 
@@ -66,6 +68,6 @@ class ScriptedEngine:
                 (ids[:end] for end in ends if self._text.stops(ids[:end], sampling.stop)), ids
             )
         text, has_stop = self._text.complete(ids, sampling.stop)
-        finish: FinishReason = "stop" if has_stop or ids[-1] == self._eos_id else "length"
+        finish: FinishReason = "stop" if has_stop or ids[-1:] == [self._eos_id] else "length"
         self.counters.completion_tokens += len(ids)
         return Completion(ids, [0.0] * len(ids), text, finish, self.version)

@@ -20,14 +20,28 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 class Detokenizer:
     """A decoder for one tokenizer and one set of EOS ids."""
 
-    def __init__(self, tokenizer: Any, eos_ids: Collection[int]) -> None:
+    def __init__(
+        self, tokenizer: Any, eos_ids: Collection[int], hidden_ids: frozenset[int] = frozenset()
+    ) -> None:
+        """Tokens of `hidden_ids` have no text."""
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
+        self._hidden_ids = hidden_ids
+
+    def hides(self, ids: Sequence[int]) -> bool:
+        """Return True if a token has no text because it is hidden."""
+        return not self._hidden_ids.isdisjoint(ids)
+
+    def shows(self, token_id: int) -> bool:
+        """Return True if a token is text: neither an EOS token nor hidden."""
+        return token_id not in self._eos_ids and token_id not in self._hidden_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Decode all tokens, including thinking tags, except an EOS token at the end."""
+        """Decode all tokens, including thinking tags, except hidden ones and an EOS at the end."""
         if ids and ids[-1] in self._eos_ids:
             ids = ids[:-1]
+        if self.hides(ids):
+            ids = [token for token in ids if token not in self._hidden_ids]
         text: str = self._tokenizer.decode(
             list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
@@ -58,19 +72,30 @@ class StopStringFilter:
         """True once a stop string has been found"""
         self.matched: str | None = None
         """the stop string that was found"""
+        self.n_dropped = 0
+        """number of characters from the stop string on"""
         self._stop = stop
         self._held_back = ""
         """text held back because it may be the start of a stop string"""
 
+    @property
+    def is_holding(self) -> bool:
+        """True if text is held back or has been cut off."""
+        return bool(self._held_back) or self.is_stopped
+
     def feed(self, chunk: str) -> str:
         """Add a chunk; return the text that is now certain, which is "" after a stop string."""
-        if not self._stop or self.is_stopped:
-            return "" if self.is_stopped else chunk
+        if self.is_stopped:
+            self.n_dropped += len(chunk)
+            return ""
+        if not self._stop:
+            return chunk
         text = self._held_back + chunk
         found = [(at, string) for string in self._stop if (at := text.find(string)) >= 0]
         self.is_stopped = bool(found)
         if found:
             certain, self.matched = min(found)
+            self.n_dropped = len(text) - certain
         else:
             certain = min(_before(text, string) for string in self._stop)
         self._held_back = "" if found else text[certain:]
@@ -95,6 +120,11 @@ class IncrementalDetokenizer:
         """number of tokens in the deltas returned so far"""
         self._text_so_far = ""
         self._until = StopStringFilter(stop)
+
+    @property
+    def is_holding(self) -> bool:
+        """True if text is held back or has been cut off."""
+        return self._until.is_holding
 
     def advance(self, ids: Sequence[int]) -> Delta | None:
         """Return the new text that is certain for an open completion with `ids` so far, if any."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
 from r1kit.errors import CheckpointError, first_line
@@ -103,6 +105,17 @@ def open_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
         if isinstance(path, Path):
             require_same_tokenizer(path, tokenizer)
     return tokenizer
+
+
+def fingerprint(path: Path | str) -> str:
+    """Return a short name of the weights, the same as long as their files do not change."""
+    files: list[Path] = []
+    if isinstance(path, Path):
+        files = [path] if path.is_file() else sorted(path.glob("*.*"))
+    elif isinstance(config := try_to_load_from_cache(path, "config.json"), str):
+        path = config  # its folder is named by the commit
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"fp_{hashlib.sha256(repr((str(path), facts)).encode()).hexdigest()[:10]}"
 
 
 def text_config(path: str | Path) -> Any:

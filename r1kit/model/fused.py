@@ -57,7 +57,18 @@ class Inference(Protocol):
         ...
 
 
-def inference(model: PreTrainedModel) -> Inference:
+class ScoringInference(Inference, Protocol):
+    """An `Inference` that also returns the logits of prompts."""
+
+    def read_scored(self, ids: list[int], before: KeyValues) -> tuple[KeyValues, Tensor]:
+        """Prefill tokens [T] after a prefix, and return the logits [T, V] after each, float32.
+
+        All of them exist at once: the caller limits T.
+        """
+        ...
+
+
+def inference(model: PreTrainedModel) -> ScoringInference:
     """Return the fastest implementation for this model."""
     if _is_latent(model):
         return _Latent(model)
@@ -74,6 +85,7 @@ class _HybridInference:
     def __init__(self, loops: NumbaModel, torchs: _LlamaLike) -> None:
         self.decode = loops.decode
         self.refresh = torchs.refresh
+        self.read_scored = torchs.read_scored
         self._loops, self._torchs = loops, torchs
 
     def read(self, prompts: Sequence[list[int]], before: Sequence[KeyValues]) -> list[KeyValues]:
@@ -114,11 +126,28 @@ class _TorchInference(ABC):
             for ids, prefix in zip(prompts, before, strict=True)
         ]
 
+    def read_scored(self, ids: list[int], before: KeyValues) -> tuple[KeyValues, Tensor]:
+        """Implement `ScoringInference.read_scored`."""
+        n_before = before[0][0].shape[1] if before else 0
+        layout = ChunkedPrefill(n_before, len(ids)) if before else Packed([len(ids)], self.device)
+        cache = PrefillCache(before)
+        logits = self._read(ids, layout, cache, with_logits=True)
+        assert logits is not None
+        return cache.stream, logits.float()
+
     @abstractmethod
     def forward(
-        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
-    ) -> None:
-        """Run [T] tokens through the model and store their keys and values in the cache."""
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        layout: Layout,
+        cache: PrefillCache,
+        with_logits: bool,
+    ) -> Tensor | None:
+        """Run [T] tokens through the model and store their keys and values in the cache.
+
+        Returns the logits [T, V] after each token `with_logits`; otherwise there may be none.
+        """
 
     def _read_packed(self, prompts: list[list[int]]) -> list[KeyValues]:
         lengths = [len(prompt) for prompt in prompts]
@@ -131,9 +160,16 @@ class _TorchInference(ABC):
         self._read(ids, ChunkedPrefill(n_before, len(ids)), cache)
         return cache.stream
 
-    def _read(self, ids: list[int], layout: Packed | ChunkedPrefill, cache: PrefillCache) -> None:
+    def _read(
+        self,
+        ids: list[int],
+        layout: Packed | ChunkedPrefill,
+        cache: PrefillCache,
+        with_logits: bool = False,
+    ) -> Tensor | None:
         tokens = torch.tensor(ids, device=self.device)
-        self.forward(tokens, layout.positions()[0].to(self.device), layout, cache)
+        positions = layout.positions()[0].to(self.device)
+        return self.forward(tokens, positions, layout, cache, with_logits)
 
 
 class _Transformers(_TorchInference):
@@ -157,17 +193,24 @@ class _Transformers(_TorchInference):
         return logits
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
-    ) -> None:
-        forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        layout: Layout,
+        cache: PrefillCache,
+        with_logits: bool,
+    ) -> Tensor | None:
+        output = forward(
             self.model,
             tokens[None],
             positions[None],
             layout,
-            keep=1,
+            keep=0 if with_logits else 1,
             past_key_values=cache,
             use_cache=True,
         )
+        logits: Tensor = output.logits[0]
+        return logits
 
 
 class _Latent(_Transformers):
@@ -244,16 +287,22 @@ class _LlamaLike(_TorchInference):
         return _linear(self.head, self.body.norm(x))
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, layout: Layout, cache: PrefillCache
-    ) -> None:
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        layout: Layout,
+        cache: PrefillCache,
+        with_logits: bool,
+    ) -> Tensor | None:
         x = self.body.embed_tokens(tokens)
         turn = self._turn(x, positions)
         last = len(self.body.layers) - 1
         for index, layer in enumerate(self.body.layers):
             query, key, value = (y.transpose(0, 1)[None] for y in _heads(layer, x, turn))
             keys, values = cache.update(key, value, index)
-            if index < last:  # the last layer's output is not used
+            if index < last or with_logits:  # otherwise the last layer's output is not used
                 x = _mlp_block(layer, x, layout.attend(query, keys, values, _scores(layer))[0])
+        return _linear(self.head, self.body.norm(x)) if with_logits else None
 
     def _turn(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return rotary cosines and sines; the first half of the sines is negated."""

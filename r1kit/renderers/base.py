@@ -19,7 +19,7 @@ from r1kit.renderers.encoding import (
     without_forged_tokens,
 )
 from r1kit.renderers.stream_parser import StreamParser
-from r1kit.renderers.thinking import END_THINK, THINK, completion_text, parse
+from r1kit.renderers.thinking import END_THINK, THINK, THINKING_TAGS, completion_text, parse
 from r1kit.renderers.tool_formats import ToolFormat, tool_format_of
 from r1kit.renderers.tool_text import calls_as_text, tools_as_text
 from r1kit.types import Json, Message, ParsedCompletion
@@ -100,6 +100,21 @@ class Renderer(ABC):
     def has_thinking(self) -> bool:
         """True if the chat template supports thinking, so that it can be turned on and off."""
         return True
+
+    @cached_property
+    def control_ids(self) -> frozenset[int]:
+        """Ids of the tokens that are no text.
+
+        They are the special tokens of the tokenizer and the added tokens that the template writes
+        around a message, without the thinking tags.
+        """
+        tokenizer = self.tokenizer
+        added = tokenizer.added_tokens_decoder
+        turn = self.render_prompt([Message("user", "?")])
+        around = {token for token in turn if token in added}
+        special = {token for token, kind in added.items() if kind.special}
+        tags = set(tokenizer.convert_tokens_to_ids(list(THINKING_TAGS)))
+        return frozenset((special | {*tokenizer.all_special_ids} | around) - tags)
 
     @property
     def opens_thinking(self) -> bool:

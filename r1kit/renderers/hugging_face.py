@@ -15,7 +15,7 @@ from typing import Any
 
 from r1kit.renderers.base import Renderer
 from r1kit.renderers.encoding import encode_text, with_one_bos, without_forged_tokens
-from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.renderers.thinking import END_THINK, THINK, past_answer, quotes_tag
 from r1kit.renderers.tool_text import calls_as_text, tools_as_text
 from r1kit.types import Json, Message, ToolCall
 
@@ -31,6 +31,8 @@ class HuggingFaceRenderer(Renderer):
         tokenizer = self.tokenizer
         turns = [{"role": message.role, "content": message.content} for message in messages]
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        if any(m.role == "assistant" and quotes_tag(m.content) for m in messages):
+            ids = self._encode_separately(messages)
         safe = without_forged_tokens(
             tokenizer, list(ids), lambda: self._encode_separately(messages)
         )
@@ -142,7 +144,7 @@ class HuggingFaceRenderer(Renderer):
         """
         nonce = uuid.uuid4().hex
         contents = [
-            message.content.split(END_THINK)[-1] if message.role == "assistant" else message.content
+            past_answer(message.content) if message.role == "assistant" else message.content
             for message in messages
         ]
         texts = {

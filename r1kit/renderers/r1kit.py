@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from r1kit.renderers.base import Renderer, Tags
-from r1kit.renderers.thinking import END_THINK, THINK
+from r1kit.renderers.thinking import END_THINK, THINK, past_answer
 from r1kit.types import Message
 
 BOS = "<｜begin▁of▁sentence｜>"
@@ -57,7 +57,7 @@ class R1kitRenderer(Renderer):
             if message.role == "user":
                 ids += [self._id(USER), *self.encode_text(message.content)]
             elif message.role == "assistant":
-                answer = message.content.split(END_THINK)[-1]
+                answer = past_answer(message.content)
                 ids += [self._id(ASSISTANT), *self.encode_text(answer), self._id(EOS)]
         return [*ids, self._id(ASSISTANT)]
 

@@ -57,6 +57,11 @@ class StreamParser:
         """True if the next text is thinking."""
         return self._kind == "thinking"
 
+    @property
+    def is_holding(self) -> bool:
+        """True if text is held back that may begin a tag."""
+        return bool(self._held)
+
     def close(self) -> list[Piece]:
         """End the thinking here, without a tag in the text, and return its remaining pieces."""
         pieces = self.finish()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from r1kit.types import FinishReason, ParsedCompletion
 
 THINK = "<think>"
 END_THINK = "</think>"
+_QUOTES = " `'\"()*“”‘’「」『』"
 THINKING_TAGS = (THINK, END_THINK)
 """tokens that are not special: they stay visible in decoded text"""
 
@@ -29,6 +32,23 @@ def is_well_formed(parsed: ParsedCompletion, needs_thinking: bool) -> bool:
     answer = parsed.answer or ""
     is_plain = parsed.thinking is None and bool(answer) and END_THINK not in answer
     return parsed.well_formed or (is_plain and not needs_thinking)
+
+
+def past_answer(text: str) -> str:
+    """Return a past turn without its thinking.
+
+    A closing tag inside a line, between blanks or quotation marks, is quoted and stays, unless the
+    turn begins with thinking.
+    """
+    if text.lstrip().startswith(THINK):
+        return text.split(END_THINK)[-1]
+    ends = [match.end() for match in re.finditer(END_THINK, text) if not _is_quoted(text, match)]
+    return text[ends[-1] :] if ends else text
+
+
+def quotes_tag(text: str) -> bool:
+    """True if a template that cuts past turns at their last tag would cut an answer."""
+    return END_THINK in past_answer(text)
 
 
 def begins_inside(text: str) -> bool:
@@ -83,6 +103,11 @@ def readable_text(text: str, parsed: ParsedCompletion) -> str:
 def without_tags(text: str) -> str:
     """Replace the thinking tags of a completion with spaces."""
     return text.replace(THINK, " ").replace(END_THINK, " ")
+
+
+def _is_quoted(text: str, tag: re.Match[str]) -> bool:
+    before, after = text[: tag.start()][-1:], text[tag.end() :][:1]
+    return before in _QUOTES and after in _QUOTES and bool(before and after)
 
 
 def _cut(text: str, tag: str) -> tuple[str, bool, str]:

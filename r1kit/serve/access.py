@@ -59,12 +59,14 @@ class AccessMiddleware:
 
     async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            self._check_host(headers)
+            if scope["http_version"] != "1.0" or "host" in headers:  # browsers always send it
+                self._check_host(headers)
             self._check_origin(headers)
             if is_preflight(scope["method"], headers):
                 await Response(None, 204, preflight(headers))(scope, receive, send)
                 return
             scope.setdefault("state", {})["owner"] = self._owner(scope["path"], headers)
+            _check_encoding(headers)
             body = await _read_body(receive, headers, self._limits)
         except ApiError as error:
             response = JsonResponse(error_body(error, scope["path"]), error.status, error.headers)
@@ -128,6 +130,14 @@ class AccessMiddleware:
             if hmac.compare_digest(sent_digest, digest)
         ]
         return matches[0] if matches else None
+
+
+def _check_encoding(headers: Headers) -> None:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise ApiError(
+            415, "The body is compressed; send it as it is, without Content-Encoding.",
+            headers={"x-should-retry": "false"},
+        )  # fmt: skip
 
 
 async def _read_body(receive: Receive, headers: Headers, limits: ServeLimits) -> bytes:

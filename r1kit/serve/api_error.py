@@ -21,7 +21,7 @@ TOO_LONG = "context_length_exceeded"
 SCHEMA_PARAM = "response_format.json_schema.schema"
 GONE = 499
 """status that is logged for a client that disconnected; never sent"""
-PREFIXES = ("/v1", "", "/beta")
+PREFIXES = ("/v1", "", "/beta", "/v1/beta")
 """the routes exist under each of these; DeepSeek has prefix completion under /beta"""
 _ANTHROPIC_ROUTES = {
     prefix + path for prefix in PREFIXES for path in ("/messages", "/messages/count_tokens")

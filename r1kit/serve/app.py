@@ -22,9 +22,12 @@ from r1kit.serve import deepseek_r1_profile, messages, responses, schema, tokeni
 from r1kit.serve.access import LOOPBACK, AccessMiddleware
 from r1kit.serve.answer import ApiResponse, EventStream, whole
 from r1kit.serve.api_error import PREFIXES, ApiError, error_body, is_anthropic, unexpected
+from r1kit.serve.best_of import BestOfWriter
+from r1kit.serve.checks import check_filling
 from r1kit.serve.hidden_thinking import HidingWriter
 from r1kit.serve.ignored import HEADER, fields_without_effect
 from r1kit.serve.late import LateErrors, fingerprint
+from r1kit.serve.lenient_http import LenientHttpMiddleware
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.messages import MessagesRequest
 from r1kit.serve.messages_output import MessagesWriter
@@ -46,7 +49,13 @@ from r1kit.types import Json
 _COMPLETING = {
     prefix + path
     for prefix in PREFIXES
-    for path in ("/chat/completions", "/completions", "/responses", "/messages")
+    for path in (
+        "/chat/completions",
+        "/completions",
+        "/fim/completions",
+        "/responses",
+        "/messages",
+    )
 }
 _FIELD_NAMES = schema.field_names(
     (*responses.MODELS, *messages.MODELS, tokenize.TokenizeRequest, tokenize.DetokenizeRequest)
@@ -87,6 +96,7 @@ class Routes:
         router = APIRouter(default_response_class=JsonResponse)
         router.post("/chat/completions", response_model=None)(self.chat)
         router.post("/completions", response_model=None)(self.completions)
+        router.post("/fim/completions", response_model=None)(self.fill_in)
         router.post("/responses", response_model=None)(self.responses)
         router.get("/responses/{response_id}")(self._stored.get)
         router.delete("/responses/{response_id}")(self._stored.delete)
@@ -101,6 +111,12 @@ class Routes:
         router.get("/models/{name:path}")(self.get_model)
         return router
 
+    def paths(self) -> list[str]:
+        """Return the paths of all routes."""
+        several = [prefix + str(getattr(route, "path", "")) for prefix in PREFIXES
+                   for route in self.router().routes]  # fmt: skip
+        return [*several, "/health", "/metrics", "/openapi.json"]
+
     async def chat(self, body: schema.ChatRequest, request: Request) -> Response:
         """Generate the next turn of a conversation."""
         served, by_name = self._models.find(body.model)
@@ -108,15 +124,25 @@ class Routes:
         if self._is_launch_day:
             body, answer_tokens = deepseek_r1_profile.checked(body, by_name)
         thinks = served.thinks(body, by_name) and not body.hides_thinking
-        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body)
+        writer = ChoicesWriter(ChatWriter(thinks, served.decoder), body, served.fingerprint)
         start = partial(served.chat, body, by_name, answer_tokens)
         shown = HidingWriter(writer) if body.hides_thinking else writer
-        return await self._answer(start, shown, body, request)
+        return await self._answer(start, shown, body, request, served.passed_on)
 
     async def completions(self, body: schema.CompletionRequest, request: Request) -> Response:
-        """Continue a text."""
+        """Continue a text, or several."""
         served, _ = self._models.find(body.model)
-        writer = ChoicesWriter(PlainText(served.decoder), body)
+        writer: Writer = ChoicesWriter(PlainText(served.decoder), body, served.fingerprint)
+        if body.n_sampled > (body.n or 1):
+            writer = BestOfWriter(writer, body)
+        start = partial(served.complete, body)
+        return await self._answer(start, writer, body, request, served.passed_on)
+
+    async def fill_in(self, body: schema.CompletionRequest, request: Request) -> Response:
+        """Fill the gap between `prompt` and `suffix`; the answer has the form of a chat."""
+        served, _ = self._models.find(body.model)
+        check_filling(body)
+        writer = ChoicesWriter(ChatWriter(False, served.decoder), body, served.fingerprint)
         return await self._answer(partial(served.complete, body), writer, body, request)
 
     async def responses(self, body: ResponsesRequest, request: Request) -> Response:
@@ -133,7 +159,7 @@ class Routes:
                 if is_stored:
                     await self._stored.keep(request, [*earlier, *body.items()], writer.final)
 
-            return await self._answer(start, shown, body, request, keep)
+            return await self._answer(start, shown, body, request, keep=keep)
         except ApiError as error:
             raise responses.renamed(error) from None
 
@@ -172,10 +198,13 @@ class Routes:
         writer: Writer,
         body: schema.CompletionParams | ResponsesRequest | MessagesRequest,
         request: Request,
+        passed_on: Collection[str] = (),
         keep: Callable[[], Awaitable[None]] = _nothing,
     ) -> Response:
+        """Answer; a header names the fields without effect, except those of `passed_on`."""
         response = await self._response(start, writer, bool(body.stream), request, keep)
-        if names := fields_without_effect(body):
+        names = [name for name in fields_without_effect(body) if name not in passed_on]
+        if names:
             response.headers[HEADER] = ", ".join(names)
         return response
 
@@ -247,7 +276,7 @@ def build(
     inner = app if page is None else _with_page(app, page)
     is_open = page.has if page else lambda _: False
     access = AccessMiddleware(inner, limits, keys, hosts, Origins(origins), is_open)
-    return RequestLogMiddleware(access, routes.count)
+    return LenientHttpMiddleware(RequestLogMiddleware(access, routes.count), routes.paths())
 
 
 def _with_page(app: ASGIApp, page: Page) -> ASGIApp:

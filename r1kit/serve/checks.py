@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import TOO_LONG, ApiError
-from r1kit.serve.limits import MAX_CHARS
+from r1kit.serve.limits import MAX_CHARS, MAX_PROMPTS
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest, check_schema
 from r1kit.serve.tools import past_call
 
@@ -38,19 +39,63 @@ def check_chat(request: ChatRequest) -> None:
     _check_stream(request)
 
 
-def check_completion(request: CompletionRequest) -> str | list[int]:
-    """Return the prompt, as a text or as token ids. Raises ApiError if it is invalid."""
+def refuse_media(request: ChatRequest) -> None:
+    """Raise ApiError for parts that only a server behind can read."""
+    for index, message in enumerate(request.messages):
+        if (part := message.media()) is not None:
+            param = f"messages[{index}].content[{part}].type"
+            raise ApiError(400, f"{param}: Only text is supported; leave out images, audio and "
+                           "files.", param=param)  # fmt: skip
+
+
+def check_completion(request: CompletionRequest) -> list[str | list[int]]:
+    """Return the prompts, as texts or as token ids. Raises ApiError if the request is invalid."""
     _check_stream(request)
-    prompt = request.prompt
-    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
-        prompt = prompt[0]
-    if isinstance(prompt, str):
-        _check_size(len(prompt), "prompt")
-        return prompt
-    if not all(type(token) is int and 0 <= token < 2**31 for token in prompt):
-        raise ApiError(400, "prompt: It must be one text or one list of token ids.", param="prompt")
-    _check_size(len(prompt), "prompt")
-    return list(prompt)
+    _check_best_of(request)
+    if request.max_tokens == 0 and not request.echo:
+        raise ApiError(400, "max_tokens: 0 only makes sense with echo; set it to at least 1.",
+                       param="max_tokens")  # fmt: skip
+    if request.suffix and request.echo:
+        raise ApiError(400, "echo: It cannot be combined with suffix; leave one of them out.",
+                       param="echo")  # fmt: skip
+    is_one = isinstance(request.prompt, str) or not isinstance(request.prompt[0], str | list)
+    prompts = [request.prompt] if is_one else request.prompt
+    if not all(isinstance(prompt, str) or _are_ids(prompt) for prompt in prompts):
+        raise ApiError(400, "prompt: It must be a text, a list of token ids, or a list of either.",
+                       param="prompt")  # fmt: skip
+    _check_size(sum(map(len, prompts)) + len(request.suffix or ""), "prompt")
+    return [prompt if isinstance(prompt, str) else list(prompt) for prompt in prompts]
+
+
+def check_filling(request: CompletionRequest) -> None:
+    """Raise ApiError for fields that only `/v1/completions` has."""
+    for param in ("echo", "best_of"):
+        if getattr(request, param):
+            raise ApiError(400, f"{param}: Only /v1/completions has it; leave it out.",
+                           param=param)  # fmt: skip
+    if request.n_prompts > 1:
+        raise ApiError(400, "prompt: It must be one text here.", param="prompt")
+
+
+def check_number(request: CompletionRequest) -> None:
+    """Raise ApiError if a request asks for too many completions."""
+    if request.n_prompts * request.n_sampled > MAX_PROMPTS:
+        raise ApiError(400, f"prompt: A request may have {MAX_PROMPTS} completions, its prompts "
+                       "times n or best_of; send several requests.", param="prompt")  # fmt: skip
+
+
+def _check_best_of(request: CompletionRequest) -> None:
+    if request.best_of is None:
+        return
+    if request.best_of < (request.n or 1):
+        raise ApiError(400, "best_of: It must be at least n.", param="best_of")
+    if request.stream and request.best_of > (request.n or 1):
+        raise ApiError(400, "best_of: The best completions are known at the end, so they cannot "
+                       "be streamed; leave out best_of or stream.", param="best_of")  # fmt: skip
+
+
+def _are_ids(prompt: Any) -> bool:
+    return isinstance(prompt, list) and all(type(t) is int and 0 <= t < 2**31 for t in prompt)
 
 
 def _check_continuation(request: ChatRequest) -> None:

@@ -50,27 +50,28 @@ log = logging.getLogger("r1kit.serve")
 
 
 class Generation:
-    """The n completions of one request, as seen by the event loop."""
+    """The completions of one request, which may have several prompts, seen by the event loop."""
 
-    def __init__(self, engine_loop: EngineLoop, request: GenerationRequest) -> None:
-        self.request = request
+    def __init__(self, engine_loop: EngineLoop, requests: list[GenerationRequest]) -> None:
+        """The completions of the first prompt come first."""
+        self.requests = requests
         self.asked_at = time.monotonic()
         self.first_at: float | None = None
         """time of the first token"""
         self.events: asyncio.Queue[Chunk | ApiError] = asyncio.Queue()
-        self.n_open = request.request.n
+        self.n_open = self.n
         """number of completions that have not ended"""
         self._engine_loop = engine_loop
 
     @property
     def n(self) -> int:
         """Number of completions."""
-        return self.request.request.n
+        return sum(ask.request.n for ask in self.requests)
 
     @property
     def n_prompt_tokens(self) -> int:
-        """Number of prompt tokens."""
-        return len(self.request.request.prompt_ids)
+        """Number of tokens of all prompts."""
+        return sum(len(ask.request.prompt_ids) for ask in self.requests)
 
     async def next(self) -> list[Chunk]:
         """Wait for chunks and return all since the last call.
@@ -131,7 +132,7 @@ class EngineLoop:
     @property
     def n_waiting(self) -> int:
         """Number of completions that have no token yet."""
-        return sum(g.request.request.n for g in self.live if g.first_at is None)
+        return sum(g.n for g in self.live if g.first_at is None)
 
     @property
     def n_running(self) -> int:
@@ -180,9 +181,9 @@ class EngineLoop:
         finally:
             self._n_reserved -= n
 
-    def submit(self, request: GenerationRequest) -> Generation:
-        """Submit a request; must be called inside `reserve`."""
-        generation = Generation(self, request)
+    def submit(self, requests: list[GenerationRequest]) -> Generation:
+        """Submit the prompts of a request; must be called inside `reserve`."""
+        generation = Generation(self, requests)
         self.live.add(generation)
         self._inbox.put(lambda: self._begin(generation))
         return generation
@@ -221,12 +222,15 @@ class EngineLoop:
                     self._engine.step()
 
     def _begin(self, generation: Generation) -> None:
-        request = generation.request
+        streams: list[CompletionStream] = []
         try:
             if self.is_dead:
                 raise ApiError(503, _DEAD_MESSAGE)
-            self._streams[generation] = begin(self._engine, request, self._tokenizer)
+            self._streams[generation] = streams
+            for request in generation.requests:
+                streams += begin(self._engine, request, self._tokenizer, len(streams))
         except Exception as error:
+            self._drop(generation)
             self._refuse([generation], _as_api_error(error))
 
     def _drop(self, generation: Generation) -> None:

@@ -32,6 +32,8 @@ WholeNumber = Annotated[int, BeforeValidator(_whole)]
 """an integer, which may be written as 60.0"""
 TokenLimit = Annotated[WholeNumber, Field(ge=1), AfterValidator(lambda n: min(n, MAX_INT))]
 """a token limit, capped to an integer that other programs can read"""
+TokenCount = Annotated[WholeNumber, Field(ge=0), AfterValidator(lambda n: min(n, MAX_INT))]
+"""a token limit that may be 0"""
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -71,9 +73,10 @@ class Body(WireModel):
             return body
         if isinstance(extra := body.get("extra_body"), dict):
             body = {**extra, **{name: part for name, part in body.items() if name != "extra_body"}}
-        unlimited = {name for name in _LIMITS if _is_minus_one(body.get(name))}
+        unlimited = {name for name in _LIMITS if is_minus_one(body.get(name))}
         return {name: value for name, value in body.items() if name not in unlimited}
 
 
-def _is_minus_one(value: Any) -> bool:
+def is_minus_one(value: Any) -> bool:
+    """Return True for -1, which as a token limit is none."""
     return type(value) in (int, float) and value == -1

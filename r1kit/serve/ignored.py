@@ -65,8 +65,6 @@ class IgnoredParams(WireModel):
     """LiteLLM: an option of the client"""
     web_search_options: Annotated[dict[str, Any], Field(max_length=0)] | None = None
     """OpenAI: refused unless empty"""
-    skip_special_tokens: bool | None = None
-    """vLLM: control tokens are never part of a text"""
     spaces_between_special_tokens: bool | None = None
     """vLLM: control tokens are never part of a text"""
     include_stop_str_in_output: Literal[False] | None = None

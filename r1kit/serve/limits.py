@@ -17,6 +17,8 @@ MAX_PARTS = 1_024
 MAX_CHARS = 400_000
 """characters of a prompt, all messages together"""
 MAX_N = 8
+MAX_PROMPTS = 256
+"""completions of one request: its prompts times n or best_of"""
 MAX_INT = 2**31 - 1
 """cap on any token limit in a request; no model comes near it"""
 MAX_STOPS = 16

@@ -55,7 +55,7 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
             stack.callback(openings[-1].close)
         with gc_paused_imports():
             from r1kit.engines.grammar import Grammars
-            from r1kit.model.folder import open_tokenizer, vocab_and_eos
+            from r1kit.model.folder import fingerprint, open_tokenizer, vocab_and_eos
         for (name, folder), opening in zip(folders.items(), openings, strict=True):
             tokenizer = open_tokenizer(folder)
             vocab_size, eos_ids = vocab_and_eos(folder, tokenizer)
@@ -64,6 +64,9 @@ def open_folders(folders: Mapping[str, Path | str], limits: ServeLimits) -> list
             )
             process = Process(make, opening)
             grammars = Grammars(tokenizer, vocab_size, eos_ids)
-            served.append(EngineModel(name, process, tokenizer, grammars, limits, process.close))
+            weights = fingerprint(folder)
+            served.append(
+                EngineModel(name, process, tokenizer, grammars, limits, process.close, weights)
+            )
         stack.pop_all()
     return served

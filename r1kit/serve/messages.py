@@ -15,10 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS
-from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
+from r1kit.serve.schema import ChatRequest, JsonSchema, ResponseFormat
 from r1kit.serve.thinking import ThinkingParams
 
 _NO_TOOLS = "Tools are not supported on this route yet; leave out tool_use and tool_result"

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -19,15 +19,16 @@ from r1kit.renderers.base import RenderedPrompt
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import deepseek_r1_profile
 from r1kit.serve.api_error import SCHEMA_PARAM, TOO_LONG, ApiError, schema_refused
-from r1kit.serve.checks import check_chat, check_completion
+from r1kit.serve.checks import check_chat, check_completion, check_number, refuse_media
 from r1kit.serve.engine_loop import EngineLoop
 from r1kit.serve.limits import ANSWER_SHARE, MAX_TOKENS, ServeLimits
+from r1kit.serve.plain_prompts import PlainPrompts
 from r1kit.serve.response_stream import EngineStats, ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.thinking import ThinkingChoice
 from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest, counted, text_of
 from r1kit.serve.tool_stream import ToolCallStream, ToolPlan, tool_plan
-from r1kit.serve.wire import Decoder
+from r1kit.serve.wire_logprobs import Decoder
 from r1kit.types import Json, Request, SamplingParams
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ _MIN_TEMPERATURE = 1e-4
 """lower temperatures are greedy, since dividing by them overflows float32"""
 MIN_TOP_P = 1e-6
 """smaller values are 0 in float32; both keep only the likeliest token"""
-_LEGACY_MAX_TOKENS = 16
-"""OpenAI's default for /v1/completions"""
 
 
 class ServedModel(Protocol):
     """A model that clients can request."""
 
     name: str
+    passed_on: Collection[str]
+    """fields without effect here that another server gets"""
+    fingerprint: str | None
+    """name of its weights"""
 
     @property
     def stats(self) -> EngineStats:
@@ -100,6 +103,8 @@ class ServedModel(Protocol):
 class EngineModel:
     """A model that is prompted with token ids: its name, tokenizer and engine loop."""
 
+    passed_on: Collection[str] = ()
+
     def __init__(
         self,
         name: str,
@@ -108,8 +113,10 @@ class EngineModel:
         grammars: Grammars,
         limits: ServeLimits,
         on_stop: Callable[[], None] = lambda: None,
+        fingerprint: str | None = None,
     ) -> None:
         self.name = name
+        self.fingerprint = fingerprint
         self.decoder = tokenizer
         self.stats = self.engine_loop = EngineLoop(make_engine, tokenizer, limits)
         self.max_positions = self.engine_loop.engine.max_positions
@@ -119,6 +126,7 @@ class EngineModel:
         self._created = int(time.time())
         self._grammars = grammars
         self._vocab_size = grammars.vocab_size
+        self._plain = PlainPrompts(name, self._renderer, self._vocab_size)
         self._on_stop = on_stop
         self._executor = ThreadPoolExecutor(1, "tokenizer")
         """thread that encodes prompts one at a time, off the event loop"""
@@ -131,21 +139,23 @@ class EngineModel:
     ) -> ResponseStream:
         plan: ToolPlan | None = None
 
-        def prepare() -> GenerationRequest:
+        def prepare() -> list[GenerationRequest]:
             nonlocal plan
             check_chat(request)
+            refuse_media(request)
             schema = request.schema_to_follow()
             plan = tool_plan(request.tool_use(), self._renderer.tool_format, schema)
-            return self._chat(request, by_name, answer_tokens, plan)
+            return [self._chat(request, by_name, answer_tokens, plan)]
 
         stream = await self._begin(prepare, request.n or 1)
         return stream if plan is None else ToolCallStream(stream, plan)
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
-        def prepare() -> GenerationRequest:
-            return self._completion(request, check_completion(request))
+        def prepare() -> list[GenerationRequest]:
+            return [self._completion(request, prompt) for prompt in check_completion(request)]
 
-        return await self._begin(prepare, request.n or 1)
+        check_number(request)
+        return await self._begin(prepare, request.n_prompts * request.n_sampled)
 
     async def tokenize(self, request: TokenizeRequest, by_name: bool) -> Json:
         def encode() -> Json:
@@ -171,11 +181,13 @@ class EngineModel:
         self._executor.shutdown()
         await asyncio.to_thread(self._on_stop)
 
-    async def _begin(self, prepare: Callable[[], GenerationRequest], n: int) -> ResponseStream:
+    async def _begin(
+        self, prepare: Callable[[], list[GenerationRequest]], n: int
+    ) -> ResponseStream:
         """Reserve capacity before any work is done for the request."""
         with self.engine_loop.reserve(n):
-            request = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
-            return self.engine_loop.submit(request)
+            requests = await asyncio.get_running_loop().run_in_executor(self._executor, prepare)
+            return self.engine_loop.submit(requests)
 
     async def _with_tokenizer(self, work: Callable[[], Json]) -> Json:
         """Run in the tokenizer's thread, which a full server has no room for."""
@@ -220,6 +232,8 @@ class EngineModel:
             close_ids=(*self._close_ids, *self._renderer.encode_opening(opening)),
             stop=request.stops() if schema is None else (),  # none may cut JSON off
             wants_logprobs=bool(request.logprobs),
+            # Some formats of tool calls begin and end with control tokens.
+            hidden_ids=frozenset() if plan else self._plain.hidden_ids(request),
         )
         if schema is not None or answer_tokens is not None:
             generation = self._with_answer(generation, schema, answer_tokens or max_tokens)
@@ -230,23 +244,10 @@ class EngineModel:
         return self._with_budget(generation, budget, thinking.budget_param)
 
     def _completion(self, request: CompletionRequest, prompt: str | list[int]) -> GenerationRequest:
-        """Convert a completion request (text or token ids) for the engine. Raises ApiError."""
-        if isinstance(prompt, str):
-            ids = self._renderer.encode_prompt(prompt)
-        else:
-            ids = prompt
-        if not ids or max(ids) >= self._vocab_size:
-            raise ApiError(
-                400,
-                f"prompt: It needs at least one token, and ids below {self._vocab_size}.",
-                param="prompt",
-            )
-        max_tokens = request.max_tokens or _LEGACY_MAX_TOKENS
-        engine_request = self._request(request, ids, max_tokens, "prompt", request.logprobs)
-        sampling = dataclasses.replace(engine_request.sampling, stop=request.stops())
-        return GenerationRequest(
-            _with_sampling(engine_request, sampling), wants_logprobs=request.logprobs is not None
-        )
+        """Convert a prompt of a completion request for the engine. Raises ApiError."""
+        ids, limit = self._plain.ids(request, prompt), self._plain.max_tokens(request)
+        engine_request = self._request(request, ids, limit, "prompt", request.logprobs)
+        return self._plain.generation(request, prompt, engine_request)
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
@@ -268,7 +269,7 @@ class EngineModel:
         self, request: CompletionParams, ids: list[int], limit: int, param: str, n_top: int | None
     ) -> Request:
         n_available = limit if self.max_positions is None else self.max_positions - len(ids)
-        if n_available < 1:
+        if n_available < min(1, limit):
             raise ApiError(
                 400,
                 f"{param}: This model's maximum context length is {self.max_positions} tokens, "

@@ -2,14 +2,15 @@
 
 Only the upstream server has the tokenizer, so conversations are passed on as messages. Thinking in
 a separate field, in typed content parts or in tags becomes `reasoning_content`. Thinking
-is turned on, off and limited as far as the server can do it (thinking.py). Features that need
-tokens are refused: `prefix`, log-probabilities, prompts of token ids.
+is turned on, off and limited as far as the server can do it (thinking.py). All other fields are
+passed on (passed_on.py), and that server's refusals come back with their reasons and codes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import httpx
 
@@ -17,15 +18,16 @@ from r1kit.engines.openai.endpoint import Endpoint
 from r1kit.errors import EngineError
 from r1kit.files.untrusted import to_bytes
 from r1kit.serve.api_error import ApiError, busy
-from r1kit.serve.checks import check_chat, check_completion
+from r1kit.serve.checks import check_chat, check_completion, check_number
 from r1kit.serve.limits import ServeLimits
 from r1kit.serve.models import CAPABILITIES, MIN_TOP_P, ServedModel
+from r1kit.serve.passed_on import PASSED_ON, chat_fields, completion_fields, message
 from r1kit.serve.proxy_stream import ProxyStream, ResponseForm, UpstreamStats
 from r1kit.serve.proxy_tokens import upstream_tokens
 from r1kit.serve.response_stream import ResponseStream
 from r1kit.serve.schema import ChatRequest, CompletionParams, CompletionRequest
 from r1kit.serve.tokenize import DetokenizeRequest, TokenizeRequest
-from r1kit.serve.upstream_calls import sent_message, tool_fields
+from r1kit.serve.upstream_calls import tool_fields
 from r1kit.types import Json
 
 _CONNECT_S = 10.0
@@ -37,6 +39,8 @@ class ProxyModel:
     """A model of an upstream server."""
 
     decoder = None
+    passed_on: Collection[str] = PASSED_ON
+    fingerprint: str | None = None
 
     def __init__(
         self,
@@ -44,8 +48,10 @@ class ProxyModel:
         client: httpx.AsyncClient,
         limits: ServeLimits,
         capabilities: Sequence[str] = (),
+        max_positions: int | None = None,
     ) -> None:
         self.name = name
+        self._max_positions = max_positions
         self._capabilities = list(capabilities)
         self._client = client
         self._limits = limits
@@ -59,13 +65,11 @@ class ProxyModel:
         self, request: ChatRequest, by_name: bool, answer_tokens: int | None = None
     ) -> ResponseStream:
         check_chat(request)
-        _refuse_tokens(request, self._capabilities)
+        _refuse_budget(request, self._capabilities)
+        messages = [message(turn) for turn in request.messages]
         max_tokens = answer_tokens or request.max_completion_tokens or request.max_tokens
-        body = {
-            "messages": _messages(request),
-            "max_tokens": max_tokens,
-            **_sampling_params(request),
-        }
+        body = {"messages": messages, "max_tokens": max_tokens, **_sampling_params(request)}
+        body |= chat_fields(request)
         if request.response_format is not None:
             body["response_format"] = request.response_format.model_dump(
                 by_alias=True, exclude_none=True
@@ -75,13 +79,15 @@ class ProxyModel:
         return await self._begin("/chat/completions", body, request.n or 1, form)
 
     async def complete(self, request: CompletionRequest) -> ResponseStream:
-        prompt = check_completion(request)
-        if not isinstance(prompt, str):
-            raise _unknown("prompt", "takes no token ids from us; send a text")
-        if request.logprobs is not None:
-            raise _unknown("logprobs", "gives no log-probabilities to us")
+        check_number(request)
+        prompts = check_completion(request)
+        if request.n_sampled > (request.n or 1):
+            raise _unknown("best_of", "is read as a stream, which has no best; leave it out")
+        prompt = prompts[0] if request.n_prompts == 1 else prompts
         body = {"prompt": prompt, "max_tokens": request.max_tokens, **_sampling_params(request)}
-        return await self._begin("/completions", body, request.n or 1, "text")
+        body |= completion_fields(request)
+        n, n_prompts = request.n or 1, request.n_prompts
+        return await self._begin("/completions", body, n, "text", n_prompts)
 
     async def tokenize(self, request: TokenizeRequest, by_name: bool) -> Json:
         chat = request.as_chat(self.name)
@@ -89,7 +95,7 @@ class ProxyModel:
         body = request.model_dump(include=names, exclude_none=True)
         if chat is not None:
             check_chat(chat)
-            body["messages"] = _messages(chat)
+            body["messages"] = [message(turn) for turn in chat.messages]
             body |= self._thinking(chat, by_name)
         return await upstream_tokens(self._client, "/tokenize", {"model": self.name, **body})
 
@@ -99,6 +105,8 @@ class ProxyModel:
 
     def describe(self, name: str) -> Json:
         facts = {"id": name, "object": "model", "created": self._created, "owned_by": "r1kit"}
+        if self._max_positions is not None:
+            facts["max_model_len"] = self._max_positions
         return {**facts, "root": self.name, "capabilities": self._capabilities}
 
     def start(self) -> None:
@@ -112,8 +120,8 @@ class ProxyModel:
     def _thinking(self, request: ChatRequest, by_name: bool) -> Json:
         """Return the fields about thinking: in one spelling to a server that is known to read it.
 
-        Any other server gets what the client wrote, and DeepSeek's field if only the model's name
-        turned thinking off.
+        Any other server gets what the client wrote, DeepSeek's field if only the model's name
+        turned thinking off, and beside a switch of any kind the one of vLLM and SGLang.
         """
         choice, fields = request.thinking_choice(by_name), request.thinking_fields()
         if "thinking" in self._capabilities and fields:
@@ -122,15 +130,23 @@ class ProxyModel:
             return {"thinking": thinking | budget, "reasoning_effort": choice.effort}
         if not choice.is_on and choice.param is None and choice.effort is None:
             fields["thinking"] = {"type": "disabled"}
+        if fields.keys() & {"thinking", "enable_thinking"}:
+            kwargs = {"enable_thinking": choice.is_on, "thinking": choice.is_on}
+            fields.setdefault("chat_template_kwargs", kwargs)
         return fields
 
-    async def _begin(self, path: str, body: Json, n: int, form: ResponseForm) -> ResponseStream:
+    async def _begin(
+        self, path: str, body: Json, n: int, form: ResponseForm, n_prompts: int = 1
+    ) -> ResponseStream:
         limits, live = self._limits, self.stats.live
-        if sum(relay.n for relay in live) + n > limits.max_num_seqs + limits.max_waiting:
+        if (
+            sum(relay.n for relay in live) + n * n_prompts
+            > limits.max_num_seqs + limits.max_waiting
+        ):
             raise busy("The server has as many requests as it can hold; ask again later.")
         fields = {key: value for key, value in body.items() if value is not None}
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
-        relay = ProxyStream(n, self.stats, form, has_tools="tools" in fields)
+        relay = ProxyStream(n * n_prompts, self.stats, form, has_tools="tools" in fields)
         body = {"model": self.name, **fields, **({"n": n} if n > 1 else {}), **streamed}
         request = self._client.build_request("POST", path, content=to_bytes(body))
         await relay.open(self._client, request)
@@ -161,15 +177,10 @@ def open_front(url: str, key: str | None, limits: ServeLimits) -> list[ServedMod
             ),
             limits,
             _capabilities(model),
+            _max_positions(model),
         )
         for model in models
     ]
-
-
-def _messages(request: ChatRequest) -> list[Json]:
-    turns, continued = request.conversation()
-    turns += [continued] if continued is not None else []
-    return [sent_message(turn) for turn in turns]
 
 
 def _capabilities(model: Json) -> list[str]:
@@ -177,6 +188,15 @@ def _capabilities(model: Json) -> list[str]:
     lists = [model.get("capabilities"), model.get("supported_parameters")]
     declared = [name for names in lists if isinstance(names, list) for name in names]
     return [name for name in CAPABILITIES if name in declared]
+
+
+def _max_positions(model: Json) -> int | None:
+    """Return the length of the model's context, under any of the names that servers use."""
+    meta: Any = model.get("meta")
+    places = [model, meta if isinstance(meta, dict) else {}]
+    names = ("max_model_len", "max_context_length", "context_length", "context_window", "n_ctx")
+    lengths = [place.get(name) for place in places for name in names]
+    return next((n for n in lengths if type(n) is int and n > 0), None)
 
 
 def _sampling_params(request: CompletionParams) -> Json:
@@ -193,15 +213,10 @@ def _sampling_params(request: CompletionParams) -> Json:
     }
 
 
-def _refuse_tokens(request: ChatRequest, capabilities: Collection[str]) -> None:
+def _refuse_budget(request: ChatRequest, capabilities: Collection[str]) -> None:
     has_budget = request.thinking is not None and request.thinking.budget_tokens is not None
     if has_budget and "thinking_budget" not in capabilities:
         raise _unknown("thinking.budget_tokens", "has no budgets that we know of")
-    if request.messages[-1].prefix or request.continue_final_message:
-        param = f"messages[{len(request.messages) - 1}].prefix"
-        raise _unknown(param, "is not known to continue a text")
-    if request.logprobs:
-        raise _unknown("logprobs", "gives no log-probabilities to us")
 
 
 def _unknown(param: str, reason: str) -> ApiError:

@@ -125,6 +125,9 @@ class ProxyStream:
         except httpx.HTTPError as error:
             self._gone(error)
             self._events.put_nowait(ApiError(502, GONE_MESSAGE))
+        except ApiError as error:
+            self._stats.n_failures += 1
+            self._events.put_nowait(error)
         except EngineError as error:
             self._stats.n_failures += 1
             self._events.put_nowait(ApiError(502, str(error)))
@@ -139,7 +142,10 @@ class ProxyStream:
                 await reply.aclose()
 
     def _take(self, event: Json) -> None:
-        now = streamed_text(event, self._has_tools)  # raises EngineError for an error event
+        if event.get("error"):
+            said = f"The upstream server gave up: {reason(event) or 'no reason given'}."
+            raise ApiError(502, said, code=_text(event["error"], "code"))
+        now = streamed_text(event, self._has_tools)
         choices = event.get("choices") or [{}]
         index = choices[0].get("index", 0) if isinstance(choices[0], dict) else 0
         if not isinstance(index, int) or not 0 <= index < self.n:
@@ -154,8 +160,10 @@ class ProxyStream:
         if now.reasoning or now.content:
             self.first_at = self.first_at or time.monotonic()
         choice.calls.add(now.calls)
-        if pieces := choice.take(now.reasoning, now.content):
-            self._events.put_nowait(Chunk(index, pieces, 0, 0, []))
+        pieces, scored = choice.take(now.reasoning, now.content), choices[0].get("logprobs")
+        scored = scored if isinstance(scored, dict) else None
+        if pieces or scored:
+            self._events.put_nowait(Chunk(index, pieces, 0, 0, [], foreign_logprobs=scored))
 
     def _end(self, usage: Json) -> None:
         """Emit the final chunks. Usage covers all completions together, so the first carries it."""
@@ -172,7 +180,8 @@ class ProxyStream:
             counts = (n, n_thinking) if choice.index == 0 else (0, 0)
             self.first_at = self.first_at or time.monotonic()
             pieces += choice.calls.pieces()
-            last = Chunk(choice.index, pieces, *counts, [], n_cached, choice.finish, choice.thought)
+            cached = 0 if choice.index else n_cached
+            last = Chunk(choice.index, pieces, *counts, [], cached, choice.finish, choice.thought)
             is_call = choice.finish == "stop" and len(choice.calls) > 0
             ending = CALLED if is_call else choice.ending
             self._events.put_nowait(replace(last, ending=ending, stop_string=choice.stop_string))
@@ -260,23 +269,24 @@ def refusal_of(reply: httpx.Response, data: bytes) -> ApiError:
     except ValueError:
         body = None
     message = reason(body) or "no reason given"
+    error = body.get("error", body) if isinstance(body, dict) else None
+    param, code = _text(error, "param"), _text(error, "code")
     if status in _FORWARDED_STATUSES:
-        error = body.get("error", body) if isinstance(body, dict) else None
-        param = error.get("param") if isinstance(error, dict) else None
-        code = error.get("code") if isinstance(error, dict) else None
-        return ApiError(
-            status,
-            f"{message}.",
-            param=param if isinstance(param, str) else None,
-            code=code if isinstance(code, str) else None,
-        )
+        return ApiError(status, f"{message}.", param=param, code=code)
     if status == 429:
         wait = reply.headers.get("Retry-After", "")
         wait = wait if wait.isascii() and wait.isdigit() else "2"
         return ApiError(
-            429, f"{message}.", code="rate_limit_exceeded", headers={"Retry-After": wait}
+            429, f"{message}.", code=code or "rate_limit_exceeded", headers={"Retry-After": wait}
         )
-    return ApiError(502, f"The upstream server refuses the request (HTTP {status}): {message}.")
+    return ApiError(
+        502, f"The upstream server refuses the request (HTTP {status}): {message}.", code=code
+    )
+
+
+def _text(error: Any, name: str) -> str | None:
+    value = error.get(name) if isinstance(error, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _cached(usage: Json) -> int:

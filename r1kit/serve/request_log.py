@@ -48,6 +48,7 @@ class RequestLogMiddleware:
                 name = "request-id" if is_anthropic(scope["path"]) else "x-request-id"
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = headers[name] = request_id
+                headers["openai-processing-ms"] = str(round(1000 * (time.monotonic() - start)))
             await send(message)
 
         try:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
@@ -22,7 +23,7 @@ from r1kit.serve.limits import (
     MAX_TOOLS,
     MAX_TOP,
 )
-from r1kit.serve.schema import ChatMessage, ChatRequest, JsonSchema, ResponseFormat
+from r1kit.serve.schema import ChatRequest, JsonSchema, ResponseFormat
 from r1kit.serve.thinking import Reasoning, ThinkingParams
 from r1kit.serve.tools import (
     CalledFunction,

@@ -16,14 +16,8 @@ from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.responses import ResponsesRequest
 from r1kit.serve.tool_stream import CALLED
-from r1kit.serve.wire import (
-    KEEP_ALIVE,
-    Decoder,
-    FullCompletion,
-    Usage,
-    event,
-    token_logprobs,
-)
+from r1kit.serve.wire import KEEP_ALIVE, FullCompletion, Usage, event
+from r1kit.serve.wire_logprobs import Decoder, token_logprobs
 from r1kit.types import Json, ToolCall
 
 _TEXT = {"thinking": "reasoning_text", "answer": "output_text"}

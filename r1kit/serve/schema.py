@@ -16,14 +16,23 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from r1kit.serve import tools
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
+from r1kit.serve.chat_message import ChatMessage, MediaPart, TextPart, as_turn
+from r1kit.serve.fields import (
+    Body,
+    StopString,
+    TokenCount,
+    TokenLimit,
+    WholeNumber,
+    WireModel,
+    is_minus_one,
+)
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
     MAX_BIASES,
     MAX_CHARS,
+    MAX_INT,
     MAX_MESSAGES,
     MAX_N,
-    MAX_PARTS,
     MAX_SCHEMA_DEPTH,
     MAX_SCHEMA_PARTS,
     MAX_STOPS,
@@ -33,12 +42,10 @@ from r1kit.serve.limits import (
 from r1kit.serve.thinking import Reasoning, TemplateOptions, Thinking, ThinkingParams
 from r1kit.serve.tools import (
     NO_TOOLS,
-    CallOfTool,
     Tool,
     ToolChoice,
     ToolChoiceWord,
     ToolUse,
-    past_call,
     tool_use,
 )
 from r1kit.types import LOGIT_PARAMS, Json, Message
@@ -47,72 +54,6 @@ TokenKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
 """a token id, as a key of a JSON object"""
 Bias = Annotated[float, Field(ge=-100, le=100)]
 _NEUTRAL: Json = {"repetition_penalty": 1, "logit_bias": {}}
-
-
-class TextPart(WireModel):
-    """A part of a message; only text is supported. A refusal that is sent back is text."""
-
-    without_effect = frozenset({"cache_control"})
-
-    type: Literal["text"]
-    """type of the part"""
-    text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
-    """the text"""
-    cache_control: Any = None
-    """accepted, no effect"""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refusal_is_text(cls, part: Any) -> Any:
-        if not isinstance(part, dict) or part.get("type") != "refusal" or "refusal" not in part:
-            return part
-        rest = {name: value for name, value in part.items() if name not in ("type", "refusal")}
-        return {"type": "text", "text": part["refusal"], **rest}
-
-
-class ChatMessage(WireModel):
-    """A turn. The message of an answer can be sent back unchanged."""
-
-    without_effect = frozenset({"name", "id", "cache_control", "reasoning_details", "annotations"})
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    """author of the message; `developer` is treated as `system`"""
-    content: str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)] | None = None
-    """text of the message, or the result of a call; parts are joined; only the assistant's may be
-    missing"""
-    reasoning_content: str | None = None
-    """thinking of a past turn: accepted and dropped; in a `prefix` turn it is continued"""
-    reasoning: str | None = None
-    """other servers' name of `reasoning_content`"""
-    prefix: bool | None = None
-    """true in the last message, which must be the assistant's: the completion continues its text;
-    the same as not given, while false refuses a last message of the assistant"""
-    name: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """accepted, no effect"""
-    refusal: str | None = None
-    """accepted, no effect"""
-    audio: None = None
-    """refused unless empty"""
-    function_call: None = None
-    """refused unless empty"""
-    tool_calls: Annotated[list[CallOfTool], Field(max_length=MAX_TOOLS)] | None = None
-    """calls of the assistant; a `tool` message follows for each"""
-    tool_call_id: Annotated[str, StringConstraints(max_length=256)] | None = None
-    """id of the call whose result a `tool` message has"""
-    annotations: list[Any] | None = None
-    """accepted, no effect"""
-    id: Any = None
-    """accepted, no effect"""
-    cache_control: Any = None
-    """accepted, no effect"""
-    reasoning_details: Any = None
-    """accepted, no effect: thinking of a past turn (OpenRouter)"""
-
-    def text(self) -> str:
-        """Return the content as one string."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
 
 
 class StreamOptions(WireModel):
@@ -216,6 +157,9 @@ class CompletionParams(Body, IgnoredParams):
     """leave out tokens with less than this share of the likeliest token's probability"""
     logit_bias: Annotated[dict[TokenKey, Bias], Field(max_length=MAX_BIASES)] | None = None
     """token id → value from -100 to 100 that is added to its logit"""
+    skip_special_tokens: bool | None = None
+    """false: control tokens that the model samples are part of the text; otherwise they are left
+    out (vLLM)"""
     usage: UsageOptions | None = None
     """the same as `stream_options.include_usage` (OpenRouter)"""
 
@@ -273,7 +217,7 @@ class ChatRequest(CompletionParams, ThinkingParams):
 
         A last message of the assistant is continued.
         """
-        turns = [_turn(message) for message in self.messages]
+        turns = [as_turn(message) for message in self.messages]
         last = self.messages[-1]
         if last.role == "assistant":
             reasoning = last.reasoning_content or last.reasoning
@@ -301,35 +245,51 @@ class ChatRequest(CompletionParams, ThinkingParams):
 class CompletionRequest(CompletionParams):
     """`POST /v1/completions`: continues a text as it is, thinking tags included."""
 
-    prompt: str | Annotated[list[Any], Field(min_length=1)]
+    prompt: str | Annotated[list[Any], Field(min_length=1, max_length=MAX_CHARS)]
     """a text, in which nothing becomes a control token; or token ids, which may be control tokens;
-    or a list of one text"""
+    or a list of texts or of lists of ids, whose completions come in that order"""
+    max_tokens: TokenCount | None = None
+    """maximum number of tokens per completion; fewer if the model's context ends first; 0 with
+    `echo` only scores the prompt; -1 is no limit; default 16"""
     logprobs: WholeNumber | None = Field(None, ge=0, le=MAX_TOP)
     """return log-probabilities of the sampled tokens, and of this many likeliest tokens per
     position"""
-    echo: Literal[False] | None = None
-    """refused unless false: not supported yet"""
-    best_of: Literal[1] | None = None
-    """refused unless 1"""
-    suffix: None = None
-    """refused unless empty: not supported yet"""
+    echo: bool | None = None
+    """true: the text begins with the prompt; with `logprobs`, the log-probabilities begin with the
+    prompt's, which are the model's own (temperature 1)"""
+    best_of: WholeNumber | None = Field(None, ge=1, le=MAX_N)
+    """sample so many completions and return the `n` with the highest mean log-probability"""
+    suffix: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
+    """the text after the completion, for models with fill-in-the-middle tokens"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_limit(cls, body: Any) -> Any:
+        """Keep -1 apart from no field at all, which means 16."""
+        if isinstance(body, dict) and is_minus_one(body.get("max_tokens")):
+            return {**body, "max_tokens": MAX_INT}
+        return body
+
+    @property
+    def n_prompts(self) -> int:
+        """Number of prompts."""
+        is_list = isinstance(self.prompt, list) and isinstance(self.prompt[0], str | list)
+        return len(self.prompt) if is_list else 1
+
+    @property
+    def n_sampled(self) -> int:
+        """Number of completions that are sampled for each prompt."""
+        return max(self.n or 1, self.best_of or 1)
 
 
 def field_names(others: Iterable[type[BaseModel]] = ()) -> set[str]:
     """Return the names of all fields, in these models and in `others`."""
     models: tuple[type[BaseModel], ...] = (
-        TextPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning, TemplateOptions,
-        JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *tools.MODELS, *others,
+        TextPart, MediaPart, ChatMessage, StreamOptions, UsageOptions, Thinking, Reasoning,
+        TemplateOptions, JsonSchema, ResponseFormat, ChatRequest, CompletionRequest, *tools.MODELS,
+        *others,
     )  # fmt: skip
     return {f.alias or name for model in models for name, f in model.model_fields.items()}
-
-
-def _turn(message: ChatMessage) -> Message:
-    role = "system" if message.role == "developer" else message.role
-    if not message.tool_calls and role != "tool":
-        return Message(role, message.text())
-    calls = [past_call(call, index) for index, call in enumerate(message.tool_calls or ())]
-    return Message(role, message.text(), None, tuple(calls), message.tool_call_id)
 
 
 def check_schema(schema: dict[str, Any], param: str) -> None:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, StringConstraints
 
 from r1kit.serve.api_error import ApiError
+from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.fields import Body, WholeNumber
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES
-from r1kit.serve.schema import ChatMessage, ChatRequest
+from r1kit.serve.schema import ChatRequest
 from r1kit.serve.thinking import ThinkingParams
 from r1kit.types import Json
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.tool_parser import begun
+from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.schema import ChatRequest
-from r1kit.types import Json, Message
+from r1kit.serve.tools import past_call
+from r1kit.types import Json
 
 
 class UpstreamCalls:
@@ -58,22 +60,17 @@ def tool_fields(request: ChatRequest) -> Json:
     }
 
 
-def sent_message(message: Message) -> Json:
-    """Return a message as an upstream server reads it."""
-    sent: Json = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        sent["content"] = message.content or None
-        sent["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        sent["tool_call_id"] = message.tool_call_id
-    return sent
+def sent_calls(turn: ChatMessage) -> list[Json] | None:
+    """Return the calls of a past turn as an upstream server reads them; None without any."""
+    calls = [past_call(call, index) for index, call in enumerate(turn.tool_calls or ())]
+    return [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in calls
+    ] or None
 
 
 def _text(value: Any) -> str:

@@ -43,7 +43,8 @@ def open_vllm(
         )  # fmt: skip
         try:
             grammars = Grammars(tokenizer, vocab_size, eos_ids)
-            return [EngineModel(name, vllm, tokenizer, grammars, limits, vllm.close)]
+            weights = folder.fingerprint(model)
+            return [EngineModel(name, vllm, tokenizer, grammars, limits, vllm.close, weights)]
         except BaseException:
             vllm.close()
             raise

@@ -11,21 +11,24 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from r1kit.engines.completion import Chunk, SampledToken
+from r1kit.engines.completion import Chunk
+from r1kit.engines.sampled_tokens import SampledToken
 from r1kit.files.untrusted import to_bytes
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
+from r1kit.serve.wire_logprobs import Decoder, foreign_logprobs, token_logprobs, token_text
 from r1kit.types import Json, ToolCall
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n"
+"""a comment; older clients take a blank line after it for an empty event"""
 
 
 class JsonResponse(Response):
@@ -37,12 +40,6 @@ class JsonResponse(Response):
         return to_bytes(content)
 
 
-class Decoder(Protocol):
-    """The part of a tokenizer that this module needs."""
-
-    def decode(self, ids: list[int], **options: Any) -> Any: ...
-
-
 @dataclass(slots=True)
 class Usage:
     """The token usage of a request."""
@@ -50,13 +47,19 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
-    cached_tokens: int = 0
-    """prompt tokens found in the prefix cache"""
+    cached: dict[int, int] = field(default_factory=dict)
+    """prompt tokens found in the prefix cache, by completion"""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens found in the prefix cache."""
+        return sum(self.cached.values())
 
     def add(self, chunk: Chunk) -> None:
         self.completion_tokens += chunk.n_tokens
         self.reasoning_tokens += chunk.n_thinking
-        self.cached_tokens = chunk.n_cached
+        if chunk.n_cached:
+            self.cached[chunk.index] = chunk.n_cached
 
     def json(self) -> Json:
         """Return the usage with OpenAI's field names, and DeepSeek's for the cache."""
@@ -130,6 +133,8 @@ class ChatWriter:
         self._decoder = decoder
         self._n_calls: Counter[int] = Counter()
         """number of calls streamed so far, by completion index"""
+        self._answered: set[int] = set()
+        """completions that have content"""
 
     def first(self, index: int) -> list[Json]:
         delta: Json = {"role": "assistant", "content": ""}
@@ -145,16 +150,25 @@ class ChatWriter:
                 continue
             is_thought = piece.kind == "thinking"
             delta: Json = {"content": None if is_thought else piece.text}
+            if not is_thought:
+                self._answered.add(chunk.index)
             if self._thinks or is_thought:
                 delta["reasoning_content"] = piece.text if is_thought else None
             deltas.append(delta)
         choices = [self._choice(chunk.index, delta) for delta in deltas]
-        if chunk.tokens and not choices:
+        has_tokens = any(token.is_shown for token in chunk.tokens)
+        if has_tokens and not choices:
             choices = [self._choice(chunk.index, {})]
-        if chunk.tokens:
+        if has_tokens:
             choices[-1]["logprobs"] = self._logprobs([chunk])
+        if chunk.foreign_logprobs is not None:
+            choices = choices or [self._choice(chunk.index, {})]
+            choices[-1]["logprobs"] = chunk.foreign_logprobs
         if chunk.finish is not None:
-            last = self._choice(chunk.index, {})
+            # Where there is no content at all, it is empty and not null, as in a whole answer.
+            is_null = self._thinks and chunk.index not in self._answered
+            empty: Json = {"content": "", "reasoning_content": None} if is_null else {}
+            last = self._choice(chunk.index, empty)
             choices.append({**last, **_ending(chunk)})
         return choices
 
@@ -165,9 +179,9 @@ class ChatWriter:
             message |= {"content": completion.answer or None, "tool_calls": calls}
         if self._thinks or completion.thinking:
             message["reasoning_content"] = completion.thinking
-        logprobs = (
-            self._logprobs(completion.chunks) if any(s.tokens for s in completion.chunks) else None
-        )
+        has_tokens = any(chunk.tokens for chunk in completion.chunks)
+        logprobs = self._logprobs(completion.chunks) if has_tokens else None
+        logprobs = logprobs or foreign_logprobs(completion.chunks)
         choice = {"index": completion.last.index, "message": message, "logprobs": logprobs}
         return {**choice, **_ending(completion.last)}
 
@@ -211,7 +225,8 @@ class PlainText:
 
     def chunks(self, chunk: Chunk) -> list[Json]:
         text = "".join(piece.text for piece in chunk.pieces)
-        if not text and not chunk.tokens and chunk.finish is None:
+        is_silent = not text and not chunk.tokens and chunk.foreign_logprobs is None
+        if is_silent and chunk.finish is None:
             return []
         return [self._choice(chunk, text, [chunk])]
 
@@ -226,20 +241,23 @@ class PlainText:
     def _logprobs(self, index: int, chunks: Sequence[Chunk]) -> Json | None:
         tokens = [token for chunk in chunks for token in chunk.tokens]
         if not tokens:
-            return None
-        texts, offsets = [_token_text(self._decoder, token.id) for token in tokens], []
-        for text in texts:
+            return foreign_logprobs(chunks)
+        texts, offsets = [token_text(self._decoder, token.id) for token in tokens], []
+        for text, token in zip(texts, tokens, strict=True):
             offsets.append(self._offsets.setdefault(index, 0))
-            self._offsets[index] += len(text)
-        tops = [self._top(token) for token in tokens] if any(t.top for t in tokens) else None
+            self._offsets[index] += len(text) * token.is_shown
+        has_tops = any(token.top for token in tokens)
+        tops = [self._top(token) for token in tokens] if has_tops else None
         return {"tokens": texts, "token_logprobs": [token.logprob for token in tokens],
                 "top_logprobs": tops, "text_offset": offsets}  # fmt: skip
 
-    def _top(self, token: SampledToken) -> dict[str, float]:
+    def _top(self, token: SampledToken) -> dict[str, float] | None:
         """Return likeliest tokens and the sampled one by text; equal texts keep the likeliest."""
+        if token.logprob is None:
+            return None
         logprobs: dict[str, float] = {}
         for token_id, logprob in [*token.top, (token.id, token.logprob)]:
-            logprobs.setdefault(_token_text(self._decoder, token_id), logprob)
+            logprobs.setdefault(token_text(self._decoder, token_id), logprob)
         return logprobs
 
 
@@ -275,7 +293,9 @@ class ChoicesWriter:
 
     keep_alive = KEEP_ALIVE
 
-    def __init__(self, form: ChunkFormat, request: CompletionParams) -> None:
+    def __init__(
+        self, form: ChunkFormat, request: CompletionParams, fingerprint: str | None = None
+    ) -> None:
         self._form = form
         self._n = request.n or 1
         self._with_usage = request.wants_usage()
@@ -287,6 +307,8 @@ class ChoicesWriter:
             "created": int(time.time()),
             "model": request.model,
         }
+        if fingerprint is not None:
+            self._head["system_fingerprint"] = fingerprint
 
     def begin(self, usage: Usage) -> bytes:
         self._usage = usage
@@ -322,25 +344,6 @@ def event(body: Json) -> bytes:
     return b"data: " + to_bytes(body) + b"\n\n"
 
 
-def token_logprobs(chunks: Iterable[Chunk], decoder: Decoder | None) -> list[Json]:
-    """Return every sampled token in the format of OpenAI's newer routes."""
-    return [
-        {
-            **_token_json(token.id, token.logprob, decoder),
-            "top_logprobs": [_token_json(*pair, decoder) for pair in token.top],
-        }
-        for chunk in chunks
-        for token in chunk.tokens
-    ]
-
-
-def _token_json(token_id: int, logprob: float, decoder: Decoder | None) -> Json:
-    text = _token_text(decoder, token_id)
-    is_whole = "\N{REPLACEMENT CHARACTER}" not in text
-    data = list(text.encode()) if is_whole else None
-    return {"token": text, "logprob": logprob, "bytes": data}
-
-
 def _function(call: ToolCall) -> Json:
     function = {"name": call.name, "arguments": call.arguments}
     return {"type": "function", "function": function}
@@ -359,8 +362,3 @@ def _finish(chunk: Chunk) -> str | None:
     if chunk.finish is None or chunk.ending is not None:
         return chunk.ending
     return "length" if chunk.finish == "length" else "stop"
-
-
-def _token_text(decoder: Decoder | None, token_id: int) -> str:
-    assert decoder is not None  # without a decoder there are no tokens
-    return str(decoder.decode([token_id], skip_special_tokens=False))

@@ -10,7 +10,7 @@ from tests.laws.test_names import defined
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "r1kit").rglob("*.py"))
 MAX_FRAGMENTS = 0.03
-MAX_LINES = 62_500
+MAX_LINES = 63_500
 """of Python in r1kit/, docstrings included. It had 34,100 before the seams for policies, renderers,
 evaluations, engines and extras, 35,400 with them. Real bases add data of one's own (questions,
 traces, conversations and preferences in every usual form: 2,400 lines), little memory (chunked
@@ -20,8 +20,10 @@ answers look like took 2,700: a grammar of statements in three languages, units,
 rules of comparison. The R1 benchmarks are 5,200: the suite with its protocols, log, grading,
 statistics and report (3,900), IFEval's instructions, ratings and long contexts (1,300). What API
 clients send took 600: every spelling of thinking, fields without effect, plain refusals, penalties.
-Anthropic's route, tokens and stored responses took 1,050.
-Tools took 1,300: their fields, the prompts, four formats of calls, streams, the server behind.
+Anthropic's route, tokens and stored responses took 1,050. Tools took 1,300: their fields, the
+prompts, four formats of calls, streams, the server behind. What evaluators, editors and servers
+behind the front send took 850: scored prompts in every engine, lists of prompts, gaps, best_of,
+hidden control tokens, everything passed on, old HTTP.
 Judges, a rating in r1 eval and evaluation during RL took 800, expected
 times and a tried base 700, and clusters 1,900: vLLM as a sampler that dies and comes back (1,000),
 torchrun and shards with their checkpoints (900). r1 run kept its own start of ranks beside

@@ -30,8 +30,8 @@ def test_every_status_is_told() -> None:
 
 def test_every_route_is_told() -> None:
     server: Any = app.build([], ServeLimits())
-    paths = server.app.app.openapi()["paths"]
-    assert len(paths) == 13
+    paths = server.app.app.app.openapi()["paths"]
+    assert len(paths) == 14
     for path, methods in paths.items():
         for method in methods:
             assert f"`{method.upper()} {path}`" in PAGE

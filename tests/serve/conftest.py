@@ -20,7 +20,7 @@ from r1kit.engines.grammar import Grammars
 from r1kit.engines.local import LocalEngine
 from r1kit.http.listener import listening
 from r1kit.model import checkpoint
-from r1kit.model.folder import vocab_and_eos
+from r1kit.model.folder import fingerprint, vocab_and_eos
 from r1kit.model.tokenizer import tokenizer_hash, train_tokenizer
 from r1kit.renderers.thinking import END_THINK
 from r1kit.serve import app
@@ -101,7 +101,8 @@ def opened(
         LocalEngine, model, tokenizer, max_num_seqs=limits.max_num_seqs,
         prefix_tokens=limits.prefix_tokens, grammars=grammars,
     )  # fmt: skip
-    return EngineModel(name, make, tokenizer, grammars, limits)
+    weights = fingerprint(folder)
+    return EngineModel(name, make, tokenizer, grammars, limits, fingerprint=weights)
 
 
 @contextlib.contextmanager

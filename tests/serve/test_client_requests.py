@@ -23,6 +23,7 @@ CASES = [
 TEXTS: dict[str, dict[str, Any]] = {
     "chat/completions": {"messages": [{"role": "user", "content": "7x + 3 = 38, x = ?"}]},
     "completions": {"prompt": "7x + 3 ="},
+    "fim/completions": {"prompt": "7x + 3 ="},
     "responses": {"input": "7x + 3 = 38, x = ?"},
     "responses/input_tokens": {"input": "7x + 3 = 38, x = ?"},
     "messages": {"messages": [{"role": "user", "content": "7x + 3 = 38, x = ?"}]},

@@ -278,21 +278,6 @@ def test_a_refusal_is_an_answer() -> None:
         assert front.ask().json()["choices"][0]["message"]["content"] == "I may not."
 
 
-def test_what_it_cannot_do_is_refused_before_anybody_is_asked(pair: tuple[Server, Server]) -> None:
-    _, front = pair
-    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "5",
-                "prefix": True}]  # fmt: skip
-    refused: list[tuple[dict[str, Any], str]] = [
-        ({"logprobs": True}, "logprobs"),
-        ({"messages": messages}, "messages[1].prefix"),
-    ]
-    for fields, param in refused:
-        answer = front.ask(**fields)
-        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-    body = {"model": "tiny", "prompt": [1, 2]}
-    assert front.client.post("/v1/completions", json=body).status_code == 400
-
-
 @pytest.mark.parametrize(
     ("reply", "status", "message"),
     [

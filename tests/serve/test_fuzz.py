@@ -16,6 +16,7 @@ from tests.serve.conftest import Server, leaning, opened, running
 ROUTES = [
     ("/v1/chat/completions", "POST"),
     ("/v1/completions", "POST"),
+    ("/v1/fim/completions", "POST"),
     ("/v1/responses", "POST"),
     ("/v1/responses/{response_id}", "GET"),
     ("/v1/responses/{response_id}", "DELETE"),

@@ -108,6 +108,26 @@ def test_it_draws_what_the_same_engine_draws_here(engine: ProcessEngine, folder:
     assert engine.counters.completion_tokens == counted
 
 
+@pytest.mark.parametrize("max_tokens", [0, 3])
+def test_it_scores_prompts_as_the_same_engine_does(
+    engine: ProcessEngine, folder: Path, max_tokens: int
+) -> None:
+    here = LocalEngine(*checkpoint.load(folder), max_num_seqs=8, eos_ids=engine.eos_ids)
+    request = Request(list(range(5, 40)), 2, SamplingParams(max_tokens), 3, n_prompt_top=2)
+    states = [engine.submit(request), here.submit(request)]
+    while any(state.n_left for state in states):
+        engine.step()
+        here.step()
+    theirs, ours = (state.prompt_logprobs for state in states)
+    assert theirs is not None
+    assert ours is not None
+    assert theirs.logprobs == pytest.approx(ours.logprobs, abs=1e-4)
+    assert [[t for t, _ in top] for top in theirs.tops] == [
+        [t for t, _ in top] for top in ours.tops
+    ]
+    assert all(len(c.token_ids) <= max_tokens for c in states[0].results())
+
+
 def begun(engine: ProcessEngine, request: Request) -> RequestState:
     """A request whose completion 1 is being sampled; it may end before this process hears of it."""
     for _ in range(50):

@@ -41,6 +41,7 @@ from r1kit.engines.text import Detokenizer
 from r1kit.errors import EngineError
 from r1kit.model import causal_lm
 from r1kit.model.fused import inference
+from r1kit.model.head import max_logits
 from r1kit.types import Completion, FinishReason, Request
 
 
@@ -86,7 +87,8 @@ class LocalEngine:
             self._slots, prefill_limits(model.num_parameters(), device.type)
         )
         self._inference = inference(model)
-        self._prefill = Prefill(self._inference, prefix_tokens)
+        max_scored = max(1, max_logits(device) // self._vocab_size)
+        self._prefill = Prefill(self._inference, prefix_tokens, max_scored)
         self._decoder = BatchDecoder(
             self._inference, self._slots, self._vocab_size, self._scheduler.largest
         )
@@ -119,16 +121,15 @@ class LocalEngine:
     def step(self) -> list[RequestState]:
         """Fill free slots, decode a token of every slot, and return the requests that finished."""
         start = time.perf_counter()
-        finished: list[RequestState] = []
         with torch.inference_mode(), _evaluating(self.model):
             self._prefill.advance(
                 self._scheduler.next_chunks(), self._scheduler.limits.chunk_tokens
             )
-            self._fill_slots()
+            finished = self._fill_slots()
             if self._slots.n:
                 logits = self._decoder.decode()
                 ending = self._sample(logits)
-                finished = self._finish(ending, "length")
+                finished += self._finish(ending, "length")
         self.counters.seconds += time.perf_counter() - start
         return finished
 
@@ -184,19 +185,30 @@ class LocalEngine:
             (sequence.state, sequence.index, token, logprob) for sequence, token, logprob in latest
         ]
 
-    def _fill_slots(self) -> None:
-        """Give the free slots to requests whose prompts have been prefilled."""
+    def _fill_slots(self) -> list[RequestState]:
+        """Give the free slots to requests whose prompts have been prefilled.
+
+        Returns those that finish at once, because only their prompt is scored.
+        """
+        finished: list[RequestState] = []
         while (started := self._scheduler.start_next()) is not None:
             state, indices = started
-            branch = self._decoder.add(
-                state.keys_values, len(indices), len(state.request.prompt_ids)
-            )
-            self._slots.add([self._running(state, index) for index in indices], branch)
+            if state.request.sampling.max_tokens:
+                branch = self._decoder.add(
+                    state.keys_values, len(indices), len(state.request.prompt_ids)
+                )
+                self._slots.add([self._running(state, index) for index in indices], branch)
+            else:
+                for index in indices:
+                    nothing = Completion([], [], "", "length", self.version)
+                    if self._scheduler.finish(state, index, nothing):
+                        finished.append(state)
             if indices.start == 0:
                 self.counters.prompt_tokens += len(state.request.prompt_ids)
                 self.counters.cached_tokens += state.n_cached
             if not state.n_waiting:
                 state.keys_values = {}
+        return finished
 
     def _running(self, state: PrefillState, index: int) -> RunningSequence:
         """Return a completion of a request at its start."""

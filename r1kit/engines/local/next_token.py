@@ -8,7 +8,7 @@ from torch import Tensor
 from r1kit.engines.grammar import restrict
 from r1kit.engines.local.counter_rng import uniform
 from r1kit.engines.local.penalties import adjust
-from r1kit.engines.local.sampling import BatchSamplingParams, sample, top_logprobs
+from r1kit.engines.local.sampling import NOT_FINITE, BatchSamplingParams, sample, top_logprobs
 from r1kit.engines.local.slots import Slots
 from r1kit.errors import EngineError
 from r1kit.types import SamplingParams
@@ -37,10 +37,7 @@ def sample_next(
     for slot, error in errors.items():
         slots.sequences[slot].state.errors[slots.sequences[slot].index] = error
     if not torch.isfinite(logprobs).all():
-        raise EngineError(
-            "The model's logits are not finite: its weights are damaged or training has "
-            "diverged; go back to an earlier checkpoint and lower the learning rate."
-        )
+        raise EngineError(NOT_FINITE)
     if any(sampling.n_top for sampling in samplings):
         _note_tops(slots, logits, params, (tokens, logprobs))
     return tokens, logprobs, set(errors)

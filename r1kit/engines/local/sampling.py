@@ -17,6 +17,10 @@ from torch import Tensor
 from r1kit.model import kernels
 from r1kit.types import TopLogprobs
 
+NOT_FINITE = (
+    "The model's logits are not finite: its weights are damaged or training has "
+    "diverged; go back to an earlier checkpoint and lower the learning rate."
+)
 _HEADS = (8, 64)
 """numbers of likeliest tokens to try before the whole vocabulary is sorted"""
 

@@ -16,12 +16,12 @@ from typing import Any
 import orjson
 
 from r1kit import errors
-from r1kit.engines.base import RequestState
+from r1kit.engines.base import RequestState, TokenLogprobs
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError, GrammarError
 from r1kit.files.untrusted import read_json, to_bytes
 from r1kit.processes.child import Child
-from r1kit.types import Completion, FinishReason
+from r1kit.types import Completion, FinishReason, TopLogprobs
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -115,9 +115,12 @@ class ProcessEngine(RemoteEngine):
         finished = []
         for request_id, index, *rest in message:
             state = self._state_of.get(request_id)  # None if it was ended on this side meanwhile
-            if state is not None and self._apply(
-                self._remote_completions[state][index], _update(*rest)
-            ):
+            if state is None:
+                continue
+            if index is None:
+                logprobs, tops = rest
+                state.prompt_logprobs = TokenLogprobs(logprobs, _pairs(tops))
+            elif self._apply(self._remote_completions[state][index], _update(*rest)):
                 finished.append(state)
         return finished
 
@@ -145,5 +148,8 @@ def _update(first: Any, *rest: Any) -> CompletionUpdate | EngineError:
     if not rest:
         return GrammarError(first)
     logprobs, finish, n_cached, tops = rest
-    pairs = [[(token, logprob) for token, logprob in top] for top in tops]
-    return CompletionUpdate(first, logprobs, finish, n_cached, pairs)
+    return CompletionUpdate(first, logprobs, finish, n_cached, _pairs(tops))
+
+
+def _pairs(tops: list[list[list[Any]]]) -> list[TopLogprobs]:
+    return [[(token, logprob) for token, logprob in top] for top in tops]

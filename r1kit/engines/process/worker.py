@@ -63,6 +63,8 @@ class _OpenRequest:
     id: int
     """number of the request, given by the parent"""
     completions: dict[int, _OpenCompletion]
+    is_prompt_sent: bool = False
+    """True once the log-probabilities of the prompt were sent, if they were requested"""
 
 
 class EngineWorker:
@@ -143,6 +145,9 @@ class EngineWorker:
 
     def _updates(self, request: _OpenRequest, is_time: bool) -> Iterator[list[Any]]:
         state = request.state
+        if state.prompt_logprobs is not None and state.n_begun and not request.is_prompt_sent:
+            request.is_prompt_sent = True
+            yield [request.id, None, *state.prompt_logprobs]
         for index, completion in list(request.completions.items()):
             if index in state.errors:
                 del request.completions[index]
@@ -189,7 +194,9 @@ def _request(fields: Json) -> Request:
     biases = tuple((token, bias) for token, bias in sampling["logit_bias"])
     tuples = {"stop": tuple(sampling["stop"]), "logit_bias": biases}
     sampling = SamplingParams(**{**sampling, **tuples})
-    return Request(fields["prompt_ids"], fields["n"], sampling, fields["seed"])
+    return Request(
+        fields["prompt_ids"], fields["n"], sampling, fields["seed"], fields["n_prompt_top"]
+    )
 
 
 def _warm_up(engine: LocalEngine) -> None:

@@ -20,13 +20,21 @@ from typing import Any
 
 import httpx
 
-from r1kit.engines.base import RequestState
+from r1kit.engines.base import RequestState, TokenLogprobs
 from r1kit.engines.openai.choices import FINISH_REASONS
 from r1kit.engines.remote_engine import CompletionUpdate, RemoteCompletion, RemoteEngine
 from r1kit.errors import EngineError
 from r1kit.http.client import reason
 from r1kit.http.sse import EventReader
-from r1kit.types import LOGIT_PARAMS, Completion, FinishReason, Json, SamplingParams, TopLogprobs
+from r1kit.types import (
+    LOGIT_PARAMS,
+    Completion,
+    FinishReason,
+    Json,
+    Request,
+    SamplingParams,
+    TopLogprobs,
+)
 
 _STEP_S = 0.01
 """maximum time that a step waits for a token before it returns"""
@@ -135,6 +143,7 @@ class VllmEngine(RemoteEngine):
 
     def _body(self, completion: RemoteCompletion) -> dict[str, Any]:
         request, sampling = completion.state.request, completion.state.request.sampling
+        scored = {"prompt_logprobs": request.n_prompt_top} if _scores_prompt(completion) else {}
         schema = sampling.json_schema
         guided = {} if schema is None else {"structured_outputs": {"json": json.loads(schema)}}
         salted = {"cache_salt": self.cache_salt} if self.cache_salt else {}
@@ -143,11 +152,12 @@ class VllmEngine(RemoteEngine):
             guided
             | _adjustments(sampling)
             | salted
-            | (streamed if self._is_streaming else {})
+            | scored
+            | (streamed if self._streams_completion(completion) else {})
             | {
                 "model": self.model,
                 "prompt": request.prompt_ids,
-                "max_tokens": sampling.max_tokens,
+                "max_tokens": max(1, sampling.max_tokens),
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
                 "top_k": sampling.top_k,
@@ -164,7 +174,8 @@ class VllmEngine(RemoteEngine):
 
     async def _read(self, completion: RemoteCompletion) -> None:
         """Read one answer until it ends, in the event loop's thread."""
-        read = self._read_stream if self._is_streaming else self._read_whole
+        is_streamed = self._streams_completion(completion)
+        read = self._read_stream if is_streamed else self._read_whole
         try:
             await read(completion, self._body(completion))
         except EngineError as error:
@@ -180,6 +191,10 @@ class VllmEngine(RemoteEngine):
             self._updates.put(
                 (completion, EngineError(f"vLLM's answer cannot be read ({error!r})."))
             )
+
+    def _streams_completion(self, completion: RemoteCompletion) -> bool:
+        """True if a completion is streamed; vLLM scores no prompt in a stream."""
+        return self._is_streaming and not _scores_prompt(completion)
 
     async def _read_stream(self, completion: RemoteCompletion, body: dict[str, Any]) -> None:
         finish, n_cached = None, 0
@@ -204,10 +219,34 @@ class VllmEngine(RemoteEngine):
             raise httpx.ReadError(f"HTTP {reply.status_code}")
         if reply.status_code != 200:
             raise EngineError(_refusal(reply.status_code, reply.content))
-        update = _update(reply.json(), completion.state.request.sampling.n_top)
+        request = completion.state.request
+        update = _update(reply.json(), request.sampling.n_top)
         if update.finish is None:
             raise httpx.ReadError("its answer ended in the middle")
+        if _scores_prompt(completion):
+            scored = _prompt_logprobs(reply.json(), request)
+            update = dataclasses.replace(update, prompt_logprobs=scored)
+        if not request.sampling.max_tokens:  # vLLM samples at least one
+            update = CompletionUpdate(finish="length", prompt_logprobs=update.prompt_logprobs)
         self._updates.put((completion, update))
+
+
+def _scores_prompt(completion: RemoteCompletion) -> bool:
+    """True for the completion of a request whose answer has the prompt's log-probabilities."""
+    return completion.index == 0 and completion.state.request.n_prompt_top is not None
+
+
+def _prompt_logprobs(answer: Json, request: Request) -> TokenLogprobs:
+    """Parse a list of None and, for every further token, `{"5": {"logprob": -0.1, ...}, ...}`."""
+    [choice] = answer["choices"]
+    by_position = [
+        {int(token): entry["logprob"] for token, entry in entries.items()}
+        for entries in (choice.get("prompt_logprobs") or [])[1:]
+    ]
+    scored = [by[token] for by, token in zip(by_position, request.prompt_ids[1:], strict=True)]
+    n_top = request.n_prompt_top or 0
+    likeliest = [sorted(by.items(), key=lambda pair: -pair[1])[:n_top] for by in by_position]
+    return TokenLogprobs(scored, likeliest if n_top else [])
 
 
 def _update(event: dict[str, Any], n_top: int) -> CompletionUpdate:
