@@ -1,7 +1,7 @@
 """`POST /v1/messages` and its `count_tokens`: Anthropic's route, converted to a chat request.
 
 Source: Anthropic's reference of the Messages API and the types of its Python client 2.14.
-Departures: only text and thinking are supported, a thinking budget may be small, and every spelling
+Departures: images and documents are refused, a thinking budget may be small, and every spelling
 of thinking.py is accepted. Thinking that is not mentioned follows the model's name, as on the
 other routes. Thinking that is sent back is dropped, unless its turn is continued; its signature is
 not checked.
@@ -12,33 +12,66 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from r1kit.serve import message_tools
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOOLS
+from r1kit.serve.message_tools import MessagesTool, MessagesToolChoice, chat_tools, is_parallel
 from r1kit.serve.schema import ChatRequest, JsonSchema, ResponseFormat
 from r1kit.serve.thinking import ThinkingParams
+from r1kit.serve.tools import CalledFunction, CallOfTool
 
-_NO_TOOLS = "Tools are not supported on this route yet; leave out tool_use and tool_result"
 _BETWEEN_MESSAGES = "\n\n"
 """text between two messages of one role, which become one turn"""
 
 
+class ResultPart(WireModel):
+    """A part of the result of a call."""
+
+    without_effect = frozenset({"cache_control", "citations"})
+
+    type: Literal["text"]
+    """type of the part"""
+    text: Annotated[str, StringConstraints(max_length=MAX_CHARS)]
+    """its text"""
+    citations: Any = None
+    """accepted, no effect"""
+    cache_control: Any = None
+    """accepted, no effect"""
+
+
 class ContentBlock(WireModel):
-    """A part of a message: text, or thinking of a past turn."""
+    """A part of a message: text, thinking of a past turn, a call or the result of one."""
 
-    without_effect = frozenset({"cache_control", "citations", "signature", "data"})
+    without_effect = frozenset(
+        {"cache_control", "citations", "signature", "data", "is_error", "caller"}
+    )
 
-    type: Literal["text", "thinking", "redacted_thinking"]
+    type: Literal["text", "thinking", "redacted_thinking", "tool_use", "tool_result"]
     """type of the block"""
     text: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
     """the text of a `text` block"""
     thinking: Annotated[str, StringConstraints(max_length=MAX_CHARS)] | None = None
     """thinking of a past turn: accepted and dropped; in a last message of the assistant without
     text it is continued"""
+    id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """id of a `tool_use` block, which the block of its result has as `tool_use_id`"""
+    name: Annotated[str, StringConstraints(max_length=128)] | None = None
+    """the tool that a `tool_use` block calls"""
+    input: dict[str, Any] | None = None
+    """input of that call"""
+    tool_use_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+    """id of the call whose result a `tool_result` block has"""
+    content: str | Annotated[list[ResultPart], Field(max_length=MAX_PARTS)] | None = None
+    """the result; parts are joined"""
+    is_error: bool | None = None
+    """accepted, no effect: the result says so"""
+    caller: Any = None
+    """accepted, no effect"""
     signature: str | None = None
     """accepted, no effect: it is not checked"""
     data: str | None = None
@@ -48,12 +81,11 @@ class ContentBlock(WireModel):
     cache_control: Any = None
     """accepted, no effect"""
 
-    @field_validator("type", mode="before")
-    @classmethod
-    def _is_no_tool(cls, kind: Any) -> Any:
-        if isinstance(kind, str) and ("tool_use" in kind or "tool_result" in kind):
-            raise ValueError(_NO_TOOLS)
-        return kind
+    @model_validator(mode="after")
+    def _is_whole(self) -> ContentBlock:
+        if self.type == "tool_use" and not self.name:
+            raise ValueError("A tool_use block needs the name of its tool")
+        return self
 
 
 class InputMessage(WireModel):
@@ -66,11 +98,20 @@ class InputMessage(WireModel):
 
     def turns(self) -> Iterator[ChatMessage]:
         """Yield the messages of a chat request that this one stands for."""
-        thinking = _joined(self.content, "thinking") or None
-        text = _joined(self.content, "text")
+        blocks = self.content if isinstance(self.content, list) else []
+        for block in blocks:
+            if block.type == "tool_result":
+                yield _result(block)
+        calls = [_call(block) for block in blocks if block.type == "tool_use"]
+        text, thinking = _joined(self.content, "text"), _joined(self.content, "thinking")
+        if all(block.type == "tool_result" for block in blocks) and blocks:
+            return
         is_assistant = self.role == "assistant"
         yield ChatMessage(
-            role=self.role, content=text, reasoning_content=thinking if is_assistant else None
+            role=self.role,
+            content=text or (None if calls else ""),
+            reasoning_content=thinking or None if is_assistant else None,
+            tool_calls=calls or None,
         )
 
 
@@ -121,10 +162,10 @@ class CountTokensRequest(Body, ThinkingParams, IgnoredParams):
     """same as in a chat request; not in Anthropic's API"""
     output_config: OutputConfig | None = None
     """effort, and the format of the answer"""
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not supported on this route yet"""
-    tool_choice: dict[str, Any] | None = None
-    """accepted, no effect without tools"""
+    tools: Annotated[list[MessagesTool], Field(max_length=MAX_TOOLS)] | None = None
+    """tools that the model may call and the client runs"""
+    tool_choice: MessagesToolChoice | None = None
+    """which of them may or must be called"""
     mcp_servers: Annotated[list[Any], Field(max_length=0)] | None = None
     """refused unless empty"""
     container: None = None
@@ -160,6 +201,9 @@ class CountTokensRequest(Body, ThinkingParams, IgnoredParams):
             top_p=self.top_p,
             top_k=self.top_k,
             seed=self.seed,
+            tools=chat_tools(self.tools),
+            tool_choice=self.tool_choice.as_chat_choice() if self.tool_choice else None,
+            parallel_tool_calls=is_parallel(self.tool_choice),
             **fields,
         )
 
@@ -169,7 +213,7 @@ class CountTokensRequest(Body, ThinkingParams, IgnoredParams):
             turns.append(ChatMessage(role="system", content=system))
         for message in self.messages:
             for turn in message.turns():
-                if turns and turns[-1].role == turn.role:
+                if turns and turns[-1].role == turn.role != "tool":
                     turn = _merged(turns.pop(), turn)
                 turns.append(turn)
         return turns
@@ -189,7 +233,10 @@ class MessagesRequest(CountTokensRequest):
     """maximum number of tokens, thinking included; fewer if the model's context ends first"""
 
 
-MODELS = (ContentBlock, InputMessage, OutputFormat, OutputConfig, MessagesRequest)
+MODELS = (
+    ResultPart, ContentBlock, InputMessage, OutputFormat, OutputConfig, MessagesRequest,
+    *message_tools.MODELS,
+)  # fmt: skip
 
 
 def renamed(error: ApiError) -> ApiError:
@@ -211,8 +258,21 @@ def _joined(content: str | Sequence[ContentBlock] | None, kind: str) -> str:
 def _merged(first: ChatMessage, second: ChatMessage) -> ChatMessage:
     texts = [message.text() for message in (first, second) if message.text()]
     thoughts = [m.reasoning_content for m in (first, second) if m.reasoning_content]
+    calls = [call for message in (first, second) for call in message.tool_calls or ()]
     return ChatMessage(
         role=second.role,
-        content=_BETWEEN_MESSAGES.join(texts),
+        content=_BETWEEN_MESSAGES.join(texts) or (None if calls else ""),
         reasoning_content="".join(thoughts) or None,
+        tool_calls=calls or None,
     )
+
+
+def _call(block: ContentBlock) -> CallOfTool:
+    function = CalledFunction(name=block.name or "", arguments=block.input or {})
+    return CallOfTool(id=block.id, function=function)
+
+
+def _result(block: ContentBlock) -> ChatMessage:
+    parts = block.content if isinstance(block.content, list) else []
+    text = block.content if isinstance(block.content, str) else "".join(p.text for p in parts)
+    return ChatMessage(role="tool", content=text, tool_call_id=block.tool_use_id)

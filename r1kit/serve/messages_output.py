@@ -13,15 +13,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from r1kit.engines.completion import Chunk
+from r1kit.files.untrusted import read_json
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError, anthropic_body
+from r1kit.serve.tool_stream import CALLED
 from r1kit.serve.wire import FullCompletion, Usage, event
-from r1kit.types import Json
+from r1kit.types import Json, ToolCall
 
-_TYPES = {"thinking": "thinking", "answer": "text"}
+_TYPES = {"thinking": "thinking", "answer": "text", "call": "tool_use"}
 """kind of a piece → type of its block, which is also the name of the block's text"""
-_STOP_REASONS = {"content_filter": "refusal", "insufficient_system_resource": "max_tokens"}
-"""finish reasons that only upstream servers give"""
+_STOP_REASONS = {
+    "content_filter": "refusal",
+    "insufficient_system_resource": "max_tokens",
+    CALLED: "tool_use",
+}
+"""finish reasons of calls, and those that only upstream servers give"""
 
 
 class MessagesWriter:
@@ -36,7 +42,9 @@ class MessagesWriter:
         self._type = ""
         """type of the open block, "" if there is none"""
         self._text = ""
-        """text of the open block"""
+        """text of the open block; the input of a call, as JSON"""
+        self._call: ToolCall | None = None
+        """the call of the open block"""
         self._stop_reason: str | None = None
         self._stop_sequence: str | None = None
 
@@ -68,14 +76,18 @@ class MessagesWriter:
 
     def _piece(self, piece: Piece) -> Iterator[bytes]:
         kind = _TYPES[piece.kind]
-        if kind != self._type:
+        if kind != self._type or piece.call is not None:
             yield from self._close()
-            yield from self._open(kind)
+            yield from self._open(kind, piece.call)
         self._text += piece.text
-        yield self._delta(f"{kind}_delta", kind, piece.text)
+        if kind == "tool_use":
+            if piece.text:
+                yield self._delta("input_json_delta", "partial_json", piece.text)
+        else:
+            yield self._delta(f"{kind}_delta", kind, piece.text)
 
-    def _open(self, kind: str) -> Iterator[bytes]:
-        self._type, self._text = kind, ""
+    def _open(self, kind: str, call: ToolCall | None = None) -> Iterator[bytes]:
+        self._type, self._text, self._call = kind, "", call
         index = len(self._finished)
         yield _named("content_block_start", index=index, content_block=self._block(is_open=True))
 
@@ -90,6 +102,9 @@ class MessagesWriter:
         self._type = ""
 
     def _block(self, is_open: bool = False) -> Json:
+        if self._call is not None:
+            names: Json = {"id": self._call.id, "name": self._call.name}
+            return {"type": "tool_use", **names, "input": {} if is_open else _input(self._text)}
         block: Json = {"type": self._type, self._type: self._text}
         if self._type == "thinking":
             block["signature"] = "" if is_open else _signature(self._text)
@@ -119,6 +134,15 @@ def _named(kind: str, **fields: Any) -> bytes:
 def _signature(thinking: str) -> str:
     """Return a checksum: clients drop thinking without a signature, and nobody checks ours."""
     return hashlib.sha256(thinking.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _input(arguments: str) -> Json:
+    """Return the input of a call; it is empty if max_tokens has cut it."""
+    try:
+        value = read_json(arguments.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _stop_reason(chunk: Chunk) -> str:

@@ -42,8 +42,7 @@ def message(turn: ChatMessage) -> Json:
     content = turn.text() if turn.media() is None else turn.parts()
     fields: Json = {"role": role, "content": content, "name": turn.name}
     fields |= {"tool_calls": sent_calls(turn), "tool_call_id": turn.tool_call_id}
-    if turn.tool_calls:
-        fields["content"] = content or None
     if turn.prefix:
         fields |= {"prefix": True, "reasoning_content": turn.reasoning_content}
-    return {name: value for name, value in fields.items() if value is not None}
+    sent = {name: value for name, value in fields.items() if value is not None}
+    return sent | {"content": content or None} if turn.tool_calls else sent

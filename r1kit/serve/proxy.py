@@ -97,6 +97,7 @@ class ProxyModel:
             check_chat(chat)
             body["messages"] = [message(turn) for turn in chat.messages]
             body |= self._thinking(chat, by_name)
+            body["tools"] = tool_fields(chat).get("tools")
         return await upstream_tokens(self._client, "/tokenize", {"model": self.name, **body})
 
     async def detokenize(self, request: DetokenizeRequest) -> Json:

@@ -59,6 +59,8 @@ class TokenRoutes:
     async def _count(self, chat: ChatRequest) -> int:
         served, by_name = self._models.find(chat.model)
         thinking = {name: getattr(chat, name) for name in ThinkingParams.model_fields}
-        request = TokenizeRequest(model=chat.model, messages=chat.messages, **thinking)
+        request = TokenizeRequest(
+            model=chat.model, messages=chat.messages, tools=chat.tools, **thinking
+        )
         n_tokens: int = (await served.tokenize(request, by_name))["count"]
         return n_tokens

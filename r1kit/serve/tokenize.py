@@ -6,7 +6,7 @@ conversation ends where the model's answer begins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -14,9 +14,10 @@ from r1kit.serve.api_error import ApiError
 from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.fields import Body, WholeNumber
 from r1kit.serve.ignored import IgnoredParams
-from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_TOOLS
 from r1kit.serve.schema import ChatRequest
 from r1kit.serve.thinking import ThinkingParams
+from r1kit.serve.tools import Tool
 from r1kit.types import Json
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class TokenizeRequest(Body, ThinkingParams, IgnoredParams):
     """same as in a chat request"""
     continue_final_message: bool | None = None
     """same as in a chat request"""
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """refused unless empty: not supported yet"""
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    """same as in a chat request"""
 
     def as_chat(self, name: str) -> ChatRequest | None:
         """Convert to a chat request to the model of that name; None for a text.
@@ -60,6 +61,7 @@ class TokenizeRequest(Body, ThinkingParams, IgnoredParams):
         return ChatRequest(
             model=name,
             messages=self.messages,
+            tools=self.tools,
             add_generation_prompt=self.add_generation_prompt,
             continue_final_message=self.continue_final_message,
             **{field: getattr(self, field) for field in ThinkingParams.model_fields},
