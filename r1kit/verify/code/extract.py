@@ -37,6 +37,10 @@ _OPENING = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _PYTHON = re.compile(r"(?:python|pypy|py)?[0-9.]*|.*\.py")
+_WRAPPERS = {"markdown", "md"}
+"""labels of blocks that only hold another block"""
+_LABEL_LINE = re.compile(r"[ \t]*(?:python[0-9.]*|py)[ \t]*\n", re.IGNORECASE)
+"""a label on a line of its own, where small models put it"""
 _UNKNOWN = {"code", "text", "txt", "plaintext", "plain", "solution"}
 """labels of blocks that are programs only if there are no others"""
 _STRING = re.compile(
@@ -159,7 +163,12 @@ def _fenced(text: str) -> Iterator[tuple[str, str]]:
         fence = opening["fence"] or opening["inline"]
         label = "python" if opening["inline"] else opening["label"].lower()
         begin = min(opening.end() + 1, len(text))
+        if label in _WRAPPERS and _OPENING.match(text, begin):
+            position = begin
+            continue
         end, position = _end(text, begin, fence)
+        if not label and (label_line := _LABEL_LINE.match(text, begin, end)):
+            label, begin = "python", label_line.end()
         code = _unindented(text[begin:end], opening["lead"] or "")
         if code.strip():
             yield label, code
@@ -204,6 +213,7 @@ def _unindented(code: str, lead: str) -> str:
 
 def _bare(text: str) -> Iterator[str]:
     """Yield the whole text if it is code, else its runs of lines that look like code."""
+    text = _LABEL_LINE.sub("", text, count=1) if _LABEL_LINE.match(text) else text
     if _parsed(text) is not None:
         yield text.strip("\n")
         return

@@ -342,6 +342,12 @@ def test_calls_that_depend_on_results_are_found(sandbox: Sandbox) -> None:
         ("I do not know.", None),
         ("```python\n\n```", None),
         ("", None),
+        ("```\npython\nprint(1)\n```", "print(1)\n"),
+        ("```\nPython3 \nprint(1)\n```", "print(1)\n"),
+        ("python\ndef f():\n    return 1\n", "def f():\n    return 1"),
+        ("```\npython = 3\nprint(python)\n```", "python = 3\nprint(python)\n"),
+        ("```markdown\n```python\nprint(1)\n```", "print(1)\n"),
+        ("```markdown\n# Title\n```", None),
     ],
 )
 def test_the_program_of_an_answer(text: str, program: str | None) -> None:
