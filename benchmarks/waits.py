@@ -176,6 +176,7 @@ def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
 def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
     """Send a request and return its streamed answer."""
     said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
+    said["skip_special_tokens"] = False  # a control token counts as text, too
     url = f"http://127.0.0.1:{server.port}/v1"
     asked = client.LoadRequest(url, server.model, max_tokens=max_tokens, extra=said)
     [stream] = client.ask_all(asked, [0], 1)

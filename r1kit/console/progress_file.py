@@ -53,7 +53,7 @@ class ProgressFileObserver(ForwardingObserver):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file.parent.is_dir() and self._record["stage"]:
+        if self._record["stage"] and self._file.parent.is_dir():
             self._record["is_over"] = True
             self._write()
 

@@ -74,6 +74,9 @@ def test_one_process_needs_nobody() -> None:
     assert first == [0.0, 0.0, 0.0]
 
 
+ROUTER_STEP = 0.01
+
+
 def train_a_little(ranks: Ranks, family: str) -> tuple[list[float], list[float]]:
     """Five steps of pretraining, the documents of each step shared out over the ranks."""
     shape = ModelConfig.model_validate(
@@ -106,7 +109,7 @@ def train_a_little(ranks: Ranks, family: str) -> tuple[list[float], list[float]]
         first_step=0,
         micro_batch_tokens=64 // ranks.size,
         after_step=lambda step, metrics: losses.append(metrics["loss"]),
-        router_bias_update_rate=0.01,
+        router_bias_update_rate=ROUTER_STEP,
     )
     compared = (
         model.parameters()
@@ -129,7 +132,13 @@ def test_two_processes_train_as_one(family: str) -> None:
     two_losses, two = parallel.launch(2, CPU, train_a_little, family)
     assert len(one_losses) == 5
     assert two_losses == pytest.approx(one_losses, rel=1e-5)
-    torch.testing.assert_close(torch.tensor(two), torch.tensor(item), atol=2e-4, rtol=1e-3)
+    differences = (torch.tensor(two) - torch.tensor(item)).abs()
+    if family == "deepseek_v3":
+        # Rounding can move one token to another expert, whose load then equals the mean no longer.
+        assert (differences > 2e-4).sum() <= 2
+        assert differences.max() < 2.1 * ROUTER_STEP
+    else:
+        torch.testing.assert_close(torch.tensor(two), torch.tensor(item), atol=2e-4, rtol=1e-3)
     assert any(two)
 
 

@@ -119,15 +119,19 @@ def test_in_front_of_our_own_server_every_spelling_works(server: Server) -> None
             assert through["choices"][0]["message"] == direct["choices"][0]["message"]
 
 
+OFF = {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
+"""the switch of vLLM and SGLang, which goes beside any other"""
+
+
 @pytest.mark.parametrize(
     ("fields", "sent"),
     [
-        ({"enable_thinking": False}, {"enable_thinking": False}),
+        ({"enable_thinking": False}, {"enable_thinking": False} | OFF),
         (
             {"chat_template_kwargs": {"thinking": True}},
             {"chat_template_kwargs": {"thinking": True}},
         ),
-        ({"model": "deepseek-chat"}, {"thinking": {"type": "disabled"}}),
+        ({"model": "deepseek-chat"}, {"thinking": {"type": "disabled"}} | OFF),
         ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
         ({}, {}),
     ],
