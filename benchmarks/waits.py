@@ -47,7 +47,7 @@ AFTER_S = 0.5
 """seconds between the long request and the short one"""
 WAITING = re.compile(r"^r1_completions_waiting\{.*\} [1-9]", re.MULTILINE)
 SHORT_TOKENS = 16
-"""maximum tokens of the answer to `hi`"""
+"""maximum tokens of an answer; a single one may be no text: part of a character, a control token"""
 STREAM_TOKENS = 128
 """tokens of the stream that runs while a long prompt arrives; more than the number of chunks in
 which the prompt is prefilled"""
@@ -147,10 +147,10 @@ def race(
 
 def measure(server: Server, texts: Sequence[str]) -> Measured:
     """Return the measured seconds; `texts` are three long prompts that are new to this server."""
-    hi, long = ask(server, "hi", SHORT_TOKENS), ask(server, texts[0], 1)
+    hi, long = ask(server, "hi", SHORT_TOKENS), ask(server, texts[0], SHORT_TOKENS)
     found = {"hi": hi.first_s, "hi_whole": _whole(hi), "long": long.first_s}
     with ThreadPoolExecutor() as threads:
-        behind = threads.submit(ask, server, texts[1], 1)
+        behind = threads.submit(ask, server, texts[1], SHORT_TOKENS)
         until_it_waits(server, behind)
         time.sleep(AFTER_S)
         hi = ask(server, "hi", SHORT_TOKENS)
@@ -161,7 +161,7 @@ def measure(server: Server, texts: Sequence[str]) -> Measured:
         }
         stream = threads.submit(ask, server, "hello", STREAM_TOKENS)
         time.sleep(AFTER_S)
-        found["long_with_stream"] = ask(server, texts[2], 1).first_s
+        found["long_with_stream"] = ask(server, texts[2], SHORT_TOKENS).first_s
         gaps = stream.result().gaps_s
     return found | {"gap_median": median(gaps), "gap_longest": max(gaps)}
 
@@ -176,7 +176,6 @@ def until_it_waits(server: Server, asked: Future[client.TimedStream]) -> None:
 def ask(server: Server, text: str, max_tokens: int) -> client.TimedStream:
     """Send a request and return its streamed answer."""
     said = {"messages": [{"role": "user", "content": text}], "thinking": {"type": "disabled"}}
-    said["skip_special_tokens"] = False  # a control token counts as text, too
     url = f"http://127.0.0.1:{server.port}/v1"
     asked = client.LoadRequest(url, server.model, max_tokens=max_tokens, extra=said)
     [stream] = client.ask_all(asked, [0], 1)

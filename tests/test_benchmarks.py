@@ -183,7 +183,7 @@ def test_the_waits_of_a_real_server_are_measured(server: Server, folder: Path) -
     assert len({text[:40] for text in texts}) == 3
     result = waits.measure(racer, texts)
     assert result.keys() == waits.ROWS.keys()
-    assert all(seconds >= 0 for seconds in result.values())
+    assert all(seconds >= 0 for seconds in result.values()), result
     record = {
         "environment": {"date": "d", "cores": 2, "cpu": "c", "busy_before": 0.5},
         "work": {"model": "tiny", "tokens": 300, "repeats": 3},
