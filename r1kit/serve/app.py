@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -307,6 +308,12 @@ def _unwritable(error: UnwritableError) -> ApiError:
     return invalid([fault], _FIELD_NAMES)
 
 
+def _unconvertible(error: ValidationError) -> ApiError:
+    """Return the error for a request that fits its own route and not the chat it stands for."""
+    faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]
+    return invalid(faults, _FIELD_NAMES)
+
+
 def _http_error(error: HTTPException) -> ApiError:
     messages = {404: "There is no such route; docs/serving.md lists those there are.",
             405: "This route is asked in another way; see docs/serving.md."}  # fmt: skip
@@ -318,6 +325,7 @@ _ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
     ApiError: lambda error: error,
     UnwritableError: _unwritable,
     RequestValidationError: lambda error: invalid(error.errors(), _FIELD_NAMES, error.body),
+    ValidationError: _unconvertible,
     HTTPException: _http_error,
     Exception: unexpected,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from r1kit.serve.api_error import ApiError
 from r1kit.serve.fields import WireModel
-from r1kit.serve.limits import MAX_CHARS, MAX_PARTS, MAX_TOOLS
+from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
 from r1kit.serve.tools import CallOfTool, past_call
 from r1kit.types import Json, Message
 
@@ -105,6 +107,13 @@ class ChatMessage(WireModel):
         """Return the parts of the content as the client sent them."""
         parts = self.content if isinstance(self.content, list) else []
         return [part.model_dump(exclude_none=True) for part in parts]
+
+
+def check_length(messages: Sequence[ChatMessage], param: str) -> None:
+    """Raise ApiError if a conversation, converted to messages of a chat, has too many of them."""
+    if len(messages) > MAX_MESSAGES:
+        message = f"{param}: The conversation has more than {MAX_MESSAGES} messages; shorten it."
+        raise ApiError(400, message, param=param)
 
 
 def as_turn(message: ChatMessage) -> Message:

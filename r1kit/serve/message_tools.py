@@ -14,7 +14,10 @@ from pydantic import StringConstraints, model_validator
 
 from r1kit.serve.fields import WireModel
 from r1kit.serve.limits import MAX_CHARS
-from r1kit.serve.tools import FunctionTool, Tool, ToolChoice, ToolChoiceWord, ToolName
+from r1kit.serve.tools import FunctionTool, Tool, ToolChoice, ToolChoiceWord, ToolName, reduced
+
+_OWN_TYPES = (None, "custom")
+"""types of tools that the client runs"""
 
 
 class MessagesTool(WireModel):
@@ -41,13 +44,17 @@ class MessagesTool(WireModel):
     @classmethod
     def _of_other_type(cls, tool: Any) -> Any:
         """Drop the fields of tools that are left out."""
-        if not isinstance(tool, dict) or tool.get("type") in (None, "custom"):
-            return tool
-        return {"type": tool["type"]}
+        return reduced(tool, _OWN_TYPES)
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> MessagesTool:
+        if not self.name and not self.is_without_effect:
+            raise ValueError("A tool needs a name")
+        return self
 
     @property
     def is_without_effect(self) -> bool:
-        return self.type not in (None, "custom")
+        return self.type not in _OWN_TYPES
 
     def as_chat_tool(self) -> Tool:
         """Convert to a tool of a chat request."""

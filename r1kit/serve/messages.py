@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from r1kit.serve import message_tools
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.chat_message import ChatMessage
+from r1kit.serve.chat_message import ChatMessage, check_length
 from r1kit.serve.fields import Body, Effort, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import MAX_CHARS, MAX_MESSAGES, MAX_PARTS, MAX_STOPS, MAX_TOOLS
@@ -99,13 +99,12 @@ class InputMessage(WireModel):
     def turns(self) -> Iterator[ChatMessage]:
         """Yield the messages of a chat request that this one stands for."""
         blocks = self.content if isinstance(self.content, list) else []
-        for block in blocks:
-            if block.type == "tool_result":
-                yield _result(block)
+        results = [block for block in blocks if block.type == "tool_result"]
+        yield from map(_result, results)
+        if blocks and len(results) == len(blocks):
+            return
         calls = [_call(block) for block in blocks if block.type == "tool_use"]
         text, thinking = _joined(self.content, "text"), _joined(self.content, "thinking")
-        if all(block.type == "tool_result" for block in blocks) and blocks:
-            return
         is_assistant = self.role == "assistant"
         yield ChatMessage(
             role=self.role,
@@ -216,6 +215,7 @@ class CountTokensRequest(Body, ThinkingParams, IgnoredParams):
                 if turns and turns[-1].role == turn.role != "tool":
                     turn = _merged(turns.pop(), turn)
                 turns.append(turn)
+        check_length(turns, "messages")
         return turns
 
     def _format(self) -> ResponseFormat | None:

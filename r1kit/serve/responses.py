@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from r1kit.serve.api_error import ApiError
-from r1kit.serve.chat_message import ChatMessage
+from r1kit.serve.chat_message import ChatMessage, check_length
 from r1kit.serve.fields import Body, StopString, TokenLimit, WholeNumber, WireModel
 from r1kit.serve.ignored import IgnoredParams
 from r1kit.serve.limits import (
@@ -33,6 +33,7 @@ from r1kit.serve.tools import (
     ToolChoice,
     ToolChoiceWord,
     ToolName,
+    reduced,
 )
 from r1kit.types import Json
 
@@ -114,9 +115,7 @@ class ResponsesTool(FunctionTool):
     @classmethod
     def _of_other_type(cls, tool: Any) -> Any:
         """Drop the fields of tools that are left out."""
-        if not isinstance(tool, dict) or tool.get("type") == "function":
-            return tool
-        return {name: part for name, part in tool.items() if name == "type"}
+        return reduced(tool, ("function",))
 
     @property
     def is_without_effect(self) -> bool:
@@ -235,9 +234,7 @@ class ResponsesRequest(Body, ThinkingParams, IgnoredParams):
                 messages.append(_result(item, f"input[{index}]"))
             elif item.type != "reasoning":
                 messages.append(_message(item, f"input[{index}]"))
-        if len(messages) > MAX_MESSAGES:
-            message = f"input: The conversation has more than {MAX_MESSAGES} messages; shorten it."
-            raise ApiError(400, message, param="input")
+        check_length(messages, "input")
         if not messages or messages[-1].role == "assistant":
             raise ApiError(400, "input: The last message must be the user's.", param="input")
         return ChatRequest(

@@ -8,7 +8,7 @@ there are functions beside them, and refused if there are none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,13 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")
 _COMPOUND = ("$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "dependentSchemas",
              "unevaluatedProperties", "additionalProperties")  # fmt: skip
 """keys beside which `additionalProperties: false` could contradict a schema"""
+
+
+def reduced(tool: Any, own_types: Collection[str | None]) -> Any:
+    """Return only the type of a tool that is left out: one whose type is none of `own_types`."""
+    if not isinstance(tool, dict) or tool.get("type") in own_types:
+        return tool
+    return {name: part for name, part in tool.items() if name == "type"}
 
 
 class FunctionTool(WireModel):
@@ -60,9 +67,7 @@ class Tool(WireModel):
     @classmethod
     def _of_other_type(cls, tool: Any) -> Any:
         """Drop the fields of tools that are left out."""
-        if not isinstance(tool, dict) or tool.get("type", "function") == "function":
-            return tool
-        return {"type": tool["type"]}
+        return reduced(tool, (None, "function"))
 
     @property
     def is_without_effect(self) -> bool:
@@ -198,6 +203,12 @@ def called(call_id: str, name: str, arguments: str | Json | None) -> ToolCall:
     """Return a call, its arguments as text."""
     text = to_json(arguments) if isinstance(arguments, dict) else arguments or "{}"
     return ToolCall(call_id, name, text)
+
+
+def call_json(call: ToolCall) -> Json:
+    """Return a call as it stands in a message of a chat."""
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def arguments_schema(function: FunctionTool) -> Json:

@@ -9,7 +9,7 @@ from r1kit.renderers.stream_parser import Piece
 from r1kit.renderers.tool_parser import begun
 from r1kit.serve.chat_message import ChatMessage
 from r1kit.serve.schema import ChatRequest
-from r1kit.serve.tools import past_call
+from r1kit.serve.tools import call_json, past_call
 from r1kit.types import Json
 
 
@@ -62,15 +62,8 @@ def tool_fields(request: ChatRequest) -> Json:
 
 def sent_calls(turn: ChatMessage) -> list[Json] | None:
     """Return the calls of a past turn as an upstream server reads them; None without any."""
-    calls = [past_call(call, index) for index, call in enumerate(turn.tool_calls or ())]
-    return [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call in calls
-    ] or None
+    calls = enumerate(turn.tool_calls or ())
+    return [call_json(past_call(call, index)) for index, call in calls] or None
 
 
 def _text(value: Any) -> str:

@@ -23,6 +23,7 @@ from r1kit.files.untrusted import to_bytes
 from r1kit.renderers.stream_parser import Piece
 from r1kit.serve.api_error import ApiError
 from r1kit.serve.schema import CompletionParams
+from r1kit.serve.tools import call_json
 from r1kit.serve.wire_logprobs import Decoder, foreign_logprobs, token_logprobs, token_text
 from r1kit.types import Json, ToolCall
 
@@ -175,7 +176,7 @@ class ChatWriter:
     def whole(self, completion: FullCompletion) -> Json:
         message: Json = {"role": "assistant", "content": completion.answer}
         if completion.calls:
-            calls = [{"id": call.id, **_function(call)} for call in completion.calls]
+            calls = [call_json(call) for call in completion.calls]
             message |= {"content": completion.answer or None, "tool_calls": calls}
         if self._thinks or completion.thinking:
             message["reasoning_content"] = completion.thinking
@@ -191,7 +192,7 @@ class ChatWriter:
             call: Json = {"function": {"arguments": piece.text}}
         else:
             self._n_calls[completion] += 1
-            call = {"id": piece.call.id, **_function(piece.call)}
+            call = call_json(piece.call)
         return {"tool_calls": [{"index": self._n_calls[completion] - 1, **call}]}
 
     def _choice(self, index: int, delta: Json) -> Json:
@@ -342,11 +343,6 @@ class ChoicesWriter:
 def event(body: Json) -> bytes:
     """Return a server-sent event; it has no name, since old clients would skip a named one."""
     return b"data: " + to_bytes(body) + b"\n\n"
-
-
-def _function(call: ToolCall) -> Json:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"type": "function", "function": function}
 
 
 def _ending(chunk: Chunk) -> Json:

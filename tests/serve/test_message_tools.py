@@ -139,3 +139,28 @@ def test_a_cut_input_is_empty(client: anthropic.Anthropic) -> None:
     message = client.messages.create(**fields(max_tokens=2, tool_choice={"type": "any"}))
     assert message.stop_reason == "max_tokens"
     assert blocks(message) == [{"type": "tool_use", "name": "weather", "input": {}, "id": ""}]
+
+
+USES = [{"type": "tool_use", "id": f"t{n}", "name": "weather", "input": {}} for n in range(129)]
+RESULTS = [{"type": "tool_result", "tool_use_id": f"t{n}", "content": "x"} for n in range(513)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tools": [{"input_schema": {}}]}, "tools[0]: A tool needs a name."),
+        ({"messages": [QUESTION, {"role": "assistant", "content": USES}, QUESTION]},
+         "tool_calls: It must have at most 128 entries."),
+        ({"messages": [{"role": "user", "content": RESULTS}]},
+         "messages: The conversation has more than 512 messages; shorten it."),
+    ],
+    ids=["no name", "calls", "results"],
+)  # fmt: skip
+def test_what_no_chat_can_hold_is_refused(
+    client: anthropic.Anthropic, changed: Any, says: str
+) -> None:
+    """Each fits the limits of this route alone."""
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        client.messages.create(**fields(**changed))
+    body: Any = refused.value.body
+    assert body["error"]["message"] == says
