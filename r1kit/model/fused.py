@@ -128,8 +128,11 @@ class _TorchInference(ABC):
 
     def read_scored(self, ids: list[int], before: KeyValues) -> tuple[KeyValues, Tensor]:
         """Implement `ScoringInference.read_scored`."""
-        n_before = before[0][0].shape[1] if before else 0
-        layout = ChunkedPrefill(n_before, len(ids)) if before else Packed([len(ids)], self.device)
+        layout = (
+            ChunkedPrefill(_n_tokens(before), len(ids))
+            if before
+            else Packed([len(ids)], self.device)
+        )
         cache = PrefillCache(before)
         logits = self._read(ids, layout, cache, with_logits=True)
         assert logits is not None
@@ -156,8 +159,8 @@ class _TorchInference(ABC):
         return cache.split(lengths)
 
     def _read_on(self, before: KeyValues, ids: list[int]) -> KeyValues:
-        n_before, cache = next(iter(before.values()))[0].shape[1], PrefillCache(before)
-        self._read(ids, ChunkedPrefill(n_before, len(ids)), cache)
+        cache = PrefillCache(before)
+        self._read(ids, ChunkedPrefill(_n_tokens(before), len(ids)), cache)
         return cache.stream
 
     def _read(
@@ -170,6 +173,11 @@ class _TorchInference(ABC):
         tokens = torch.tensor(ids, device=self.device)
         positions = layout.positions()[0].to(self.device)
         return self.forward(tokens, positions, layout, cache, with_logits)
+
+
+def _n_tokens(cached: KeyValues) -> int:
+    """Return the number of tokens that have keys and values."""
+    return next(iter(cached.values()))[0].shape[1]
 
 
 class _Transformers(_TorchInference):

@@ -47,7 +47,7 @@ _DECODER = json.JSONDecoder(
 
 @dataclass(frozen=True, slots=True)
 class ToolFormat:
-    """How the models of a family write calls."""
+    """The format in which the models of a family write calls."""
 
     name: str
     begin: str

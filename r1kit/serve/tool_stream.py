@@ -25,7 +25,7 @@ CALLED = "tool_calls"
 
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
-    """How the calls of a request are sampled and read."""
+    """A plan of sampling and reading the calls of a request."""
 
     make_parser: Callable[[], CallParser]
     is_parallel: bool

@@ -115,7 +115,7 @@ def _json(answer: Callable[[Query], Any]) -> Callable[[Request], Response]:
 
 
 class WatchPages:
-    """What the page asks for, as JSON."""
+    """Answers the requests of the page, with JSON."""
 
     def __init__(self, runs: RunList) -> None:
         self._runs = runs

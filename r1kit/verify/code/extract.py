@@ -213,7 +213,8 @@ def _unindented(code: str, lead: str) -> str:
 
 def _bare(text: str) -> Iterator[str]:
     """Yield the whole text if it is code, else its runs of lines that look like code."""
-    text = _LABEL_LINE.sub("", text, count=1) if _LABEL_LINE.match(text) else text
+    if label_line := _LABEL_LINE.match(text):
+        text = text[label_line.end() :]
     if _parsed(text) is not None:
         yield text.strip("\n")
         return
