@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -30,6 +31,16 @@ from r1kit.types import Checkpoint
 
 TEXTS = ["7x + 3 = 38, x = ? try 4: wait, 다시 5를 넣어 봅시다. 안녕하세요 😀 the answer is 5"] * 3
 LIMITS = ServeLimits(max_num_seqs=64, max_waiting=512, max_body_bytes=3_000_000)
+
+
+@pytest.fixture(autouse=True)
+def seeds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a seed get the same ones in every run of a test.
+
+    A random model may end its text at once, so that a test fails once in a hundred runs.
+    """
+    random = Random(request.node.nodeid)
+    monkeypatch.setattr("r1kit.serve.models.secrets.randbits", random.getrandbits)
 
 
 @pytest.fixture(scope="session")

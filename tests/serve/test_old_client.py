@@ -10,6 +10,7 @@ import pytest
 from tests.serve.conftest import Server
 
 PYTHON = Path(os.environ.get("R1_OLD_CLIENT", ".venv-old-client/bin/python")).absolute()
+PLAIN = {"model": "deepseek-r1", "prompt": "7x", "max_tokens": 4, "seed": 5}
 ASK = """
 import json, sys, openai
 openai.api_base = sys.argv[1]
@@ -23,7 +24,7 @@ for chunk in ask(stream=True, **kept):
     delta = chunk["choices"][0]["delta"]
     said["thinking"] += delta.get("reasoning_content") or ""
     said["content"] += delta.get("content") or ""
-said["text"] = openai.Completion.create(model="deepseek-r1", prompt="7x", max_tokens=4)
+said["text"] = openai.Completion.create(**json.loads(sys.argv[3]))
 said["models"] = [model["id"] for model in openai.Model.list()["data"]]
 try:
     openai.ChatCompletion.create(model="gpt-4", messages=[{"role": "user", "content": "hi"}])
@@ -36,10 +37,11 @@ print(json.dumps(said))
 @pytest.mark.slow
 @pytest.mark.skipif(not PYTHON.exists(), reason="no openai==0.28 here; make old-client")
 def test_openai_0_28_works_unchanged(server: Server) -> None:
-    command = [str(PYTHON), "-c", ASK, f"{server.url}/v1", "none"]
+    command = [str(PYTHON), "-c", ASK, f"{server.url}/v1", "none", json.dumps(PLAIN)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     output = json.loads(result.stdout)
+    text = server.client.post("/v1/completions", json=PLAIN).json()
     message = output["whole"]["choices"][0]["message"]
     assert output["plain"]["choices"][0]["finish_reason"] == "length"
     assert (output["thinking"], output["content"]) == (
@@ -47,6 +49,6 @@ def test_openai_0_28_works_unchanged(server: Server) -> None:
         message["content"],
     )
     assert output["content"]
-    assert output["text"]["choices"][0]["text"]
+    assert output["text"]["choices"] == text["choices"]
     assert "deepseek-r1" in output["models"]
     assert output["error"][:2] == [404, "model"]
