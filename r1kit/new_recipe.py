@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from r1kit.config import ModelConfig, Recipe, parse
+from r1kit.config import ModelConfig, Recipe, TaskConfig, parse
 from r1kit.errors import ComputeError, ConfigError
 from r1kit.forecast.base_completions import remember
 from r1kit.forecast.recipe_forecast import Forecast, forecast
@@ -30,7 +30,8 @@ from r1kit.model.devices import has_bf16_matrices, resolve_device
 from r1kit.model.find import find_model
 from r1kit.tasks import mix
 from r1kit.tasks.base import Task
-from r1kit.tasks.file_task import PUBLIC, FileTask
+from r1kit.tasks.file_task import FileTask
+from r1kit.tasks.options import task_toml, toml_text
 
 if TYPE_CHECKING:
     from r1kit.forecast.base_sample import BaseSample
@@ -86,14 +87,14 @@ class NewRecipe:
 
 def new_recipe(
     model: str,
-    data: str,
+    data: TaskConfig,
     name: str,
     hours: float,
     max_tokens: int | None = None,
     is_sampled: bool | None = None,
     watch: InitWatch | None = None,
 ) -> NewRecipe:
-    """Make a recipe for a model and a file or data set of questions.
+    """Make a recipe for a model and its questions.
 
     `is_sampled` says whether the base is sampled; None: if its weights are on this machine. Raises
     an R1Error if model or data cannot be read, or if nothing makes the recipe fit.
@@ -183,13 +184,12 @@ def _set_max_tokens(settings: dict[str, Any], max_tokens: int) -> None:
     settings["zero"]["max_tokens"] = settings["eval"]["max_tokens"] = max_tokens
 
 
-def _settings(model: str, data: str, name: str, max_tokens: int | None) -> dict[str, Any]:
-    task = {"name": data} if data in PUBLIC else {"path": data}
+def _settings(model: str, data: TaskConfig, name: str, max_tokens: int | None) -> dict[str, Any]:
     device = torch.device(resolve_device())
     return {
         "name": name,
         "languages": ["en"],
-        "tasks": [task],
+        "tasks": [data.model_dump(exclude_unset=True)],
         "model": {"path": model},
         "zero": {
             "max_tokens": max_tokens or MAX_TOKENS,
@@ -255,29 +255,28 @@ def _fitting(made: Forecast) -> Forecast:
     return remedy.forecast
 
 
-def as_toml(made: Forecast, data: str, train: Task, sample: BaseSample | None) -> str:
+def as_toml(made: Forecast, data: TaskConfig, train: Task, sample: BaseSample | None) -> str:
     """Write the recipe with a comment for every setting one may want to change."""
     recipe, zero = made.recipe, made.recipe.zero
-    task = f"name = {_text(data)}" if data in PUBLIC else f"path = {_text(data)}"
     verifier = train.verifier.name if isinstance(train, FileTask) else ""
     seconds = (made.expected or made).seconds
     bound = "" if made.expected else " at most"
     return f"""\
-# R1-Zero on {_comment(recipe.model.path or "")} with the questions of {_comment(data)}.
+# R1-Zero on {_comment(recipe.model.path or "")} with the questions of \
+{_comment(data.path or data.name or "")}.
 # Takes: {span(seconds)}{bound} on {made.machine.name}, by `r1 plan`.
 # Needs: {made.machine.needs(made.largest.peak) / 1e9:.1f} GB of memory, \
 {made.disk / 1e9:.1f} GB of disk.
 
-name = {_text(recipe.name)}
+name = {toml_text(recipe.name)}
 languages = {json.dumps(list(recipe.languages))} # of the questions: en, ko, zh
 
 # Questions with final answers, verified as {verifier}. One in ten is held out to measure the model:
 # held_out = "test.jsonl" names a file for that. `columns` maps columns that are not recognised.
-[[tasks]]
-{task}
+{task_toml(data)}
 
 [model]
-path = {_text(recipe.model.path or "")}
+path = {toml_text(recipe.model.path or "")}
 {_instruction(recipe)}
 {_sampled_comment(sample)}\
 # R1-Zero: sample {zero.n_completions} completions of each of {zero.n_problems} problems, \
@@ -309,7 +308,7 @@ def _instruction(recipe: Recipe) -> str:
     return (
         "# It writes no <think> when asked to, and what it never writes cannot be rewarded: it is\n"
         "# asked for the answer alone, and what it writes before that is its thinking.\n"
-        f"instruction = {_text(recipe.model.instruction)}\n"
+        f"instruction = {toml_text(recipe.model.instruction)}\n"
     )
 
 
@@ -341,15 +340,6 @@ def _machine(recipe: Recipe) -> str:
         if lines:
             parts.append("\n".join(["", f"[{name}]", *lines, ""]))
     return "".join(parts)
-
-
-def _text(value: str) -> str:
-    """Write a TOML string. Raises ConfigError if the text cannot be in a file."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{value!r} cannot be written into a recipe; rename it.") from None
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(value: str) -> str:

@@ -199,11 +199,13 @@ def data(
     show: Annotated[int, typer.Option(min=0, help="Number of rows to show.")] = 2,
 ) -> None:
     """Show what a run would read of a data file."""
-    from r1kit import preview
-
     console = Console()
     with sentences(console):
-        task = preview.task_config(file, column or [], verifier, held_out)
+        from r1kit import preview
+        from r1kit.tasks.file_task import file_config
+        from r1kit.tasks.options import task_config
+
+        task = file_config(task_config(file, column or [], verifier, held_out))
         preview.run(task, kind, model, show, console)
 
 

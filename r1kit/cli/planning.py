@@ -54,6 +54,8 @@ Examples:
 
   r1 init --model ./my-model --data gsm8k --hours 8 --max-tokens 512
 
+  r1 init --model ./my-model --data fragen.csv --column problem=frage --column answer=loesung
+
 A row of questions.jsonl: {"problem": "7x + 3 = 38, x = ?", "answer": "5"}
 """
 
@@ -126,6 +128,16 @@ def init(
             "repository:configuration:split of the hub, or gsm8k, math, countdown-tasks."
         ),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="The column of a role, as in `r1 data`."),
+    ] = None,
+    verifier: Annotated[
+        str | None, typer.Option(help="math, choice, exact, code or countdown.")
+    ] = None,
+    held_out: Annotated[
+        str | None, typer.Option(help="A share, a split, or another file of questions.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the recipe (.toml).")] = None,
     hours: Annotated[float, typer.Option(min=0.05, help="Hours that the run may take.")] = 1.0,
     max_tokens: Annotated[
@@ -145,6 +157,7 @@ def init(
     with sentences(console):
         from r1kit import new_recipe
         from r1kit.forecast.show import assumptions, totals
+        from r1kit.tasks.options import task_config
 
         model = model or _ask("model", "Model to train, a folder or a hub id")
         data = data or _ask("data", "Questions with answers, a file or gsm8k, math")
@@ -152,8 +165,9 @@ def init(
         file = out or Path(f"{name}.toml")
         if file.exists():
             raise ConfigError(f"{file} exists; name another file with --out.")
+        task = task_config(data, column or [], verifier, held_out)
         with _watching(console) as watch:
-            made = new_recipe.new_recipe(model, data, name, hours, max_tokens, sample, watch)
+            made = new_recipe.new_recipe(model, task, name, hours, max_tokens, sample, watch)
         try:
             file.write_text(made.text, encoding="utf-8")
         except OSError as error:

@@ -6,12 +6,11 @@ sample, which the output says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from r1kit.config import TaskConfig, explain
+from r1kit.config import TaskConfig
 from r1kit.console.formatting import printable
 from r1kit.errors import ConfigError, DataError
 from r1kit.files.rows import NumberedRow, first_rows, n_rows, numbered_rows, unit_of
@@ -36,7 +35,7 @@ from r1kit.preview.summary import (
     summarize_questions,
 )
 from r1kit.tasks.columns import N_ROWS_SEEN
-from r1kit.tasks.file_task import PUBLIC, file_config
+from r1kit.tasks.options import task_toml
 from r1kit.types import Message
 
 if TYPE_CHECKING:
@@ -52,31 +51,6 @@ ESTIMATED = (
 )
 MAX_SHOWN_CHARS = 600
 """maximum number of characters shown of a text"""
-
-
-def task_config(
-    source: str, columns: Sequence[str], verifier: str | None, held_out: str | None
-) -> TaskConfig:
-    """Return the settings of a task from options. Raises ConfigError."""
-    pairs = [text.partition("=") for text in columns]
-    if wrong := [role for role, sign, name in pairs if not (role and sign and name)]:
-        raise ConfigError(f"--column {wrong[0]!r}: write ROLE=NAME, such as problem=question.")
-    share: str | float | None = held_out
-    with suppress(ValueError):
-        share = float(held_out or "none")
-    settings = {
-        "name": source if source in PUBLIC else None,
-        "path": None if source in PUBLIC else source,
-        "verifier": verifier,
-        "columns": {role: name for role, _, name in pairs},
-        "held_out": share,
-    }
-    try:
-        given = {key: value for key, value in settings.items() if value}
-        return file_config(TaskConfig.model_validate(given))
-    except ValidationError as error:
-        reason = explain(error, "r1 data", TaskConfig).replace(" the recipe:", "")
-        raise ConfigError(reason) from None
 
 
 def run(
@@ -207,12 +181,4 @@ def _shown(text: str) -> str:
 def _usage(config: TaskConfig, kind: str) -> str:
     if kind != "questions":
         return USES[kind].replace("FILE", str(config.path))
-    keys = [f'path = "{config.path}"']
-    keys += [f'verifier = "{config.verifier}"'] if config.verifier else []
-    if config.columns:
-        columns = ", ".join(f'{role} = "{name}"' for role, name in config.columns.items())
-        keys.append(f"columns = {{ {columns} }}")
-    if config.held_out is not None:
-        quoted = f'"{config.held_out}"' if isinstance(config.held_out, str) else config.held_out
-        keys.append(f"held_out = {quoted}")
-    return "[[tasks]]\n" + "\n".join(keys)
+    return task_toml(config)

@@ -52,6 +52,37 @@ def test_the_recipe_runs_and_says_what_it_needs(
     assert "exists" in again.stderr
 
 
+def test_columns_verifier_and_held_out_file_are_those_of_the_options(
+    folder: Path, tmp_path: Path
+) -> None:
+    train, test = tmp_path / "fragen.jsonl", tmp_path / "\u00fcbung.jsonl"
+    for file, n in ((train, 40), (test, 9)):
+        rows = [{"frage": f"{n} plus {k}?", "meta": {"l\u00f6sung": f"{n + k}"}} for k in range(n)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "mine.toml"
+    command = ["init", "--model", str(folder), "--data", str(train), "--out", str(out),
+               "--hours", "0.1", "--max-tokens", "16", "--no-sample", "--verifier", "exact",
+               "--column", "problem=frage", "--column", "answer=meta.l\u00f6sung",
+               "--held-out", str(test)]  # fmt: skip
+    answer = CliRunner().invoke(cli.app, command)
+    assert answer.exit_code == 0, answer.output
+    assert "40 questions to train on, 9 held out" in answer.output
+    [task] = load(out).tasks
+    assert task.verifier == "exact"
+    assert task.columns == {"problem": "frage", "answer": "meta.l\u00f6sung"}
+    assert task.held_out == str(test)
+    wrong = CliRunner().invoke(
+        cli.app, [*command, "--out", str(tmp_path / "b.toml"), "--column", "x"]
+    )
+    assert wrong.exit_code == 2
+    assert "write ROLE=NAME" in wrong.stderr
+    never = CliRunner().invoke(
+        cli.app, [*command[:5], "--out", str(tmp_path / "c.toml"), "--verifier", "maths"]
+    )
+    assert never.exit_code == 2
+    assert "verifier" in never.stderr
+
+
 def test_what_is_missing_is_one_sentence(folder: Path, questions: Path, tmp_path: Path) -> None:
     nothing = CliRunner().invoke(cli.app, ["init"])
     assert nothing.exit_code == 2
