@@ -166,6 +166,14 @@ class Recipe(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _only_adapters_are_published(self) -> Recipe:
+        if self.sampler.publish == "adapter" and self.lora is None:
+            raise ValueError('sampler.publish is "adapter", which needs adapters; add [lora]')
+        if self.sampler.publish == "adapter" and self.lora and self.lora.r > 512:
+            raise ValueError("lora.r is above 512, the most that vLLM takes; lower it")
+        return self
+
+    @model_validator(mode="after")
     def _only_servers_sample_ahead(self) -> Recipe:
         sections = {name: getattr(self, name) for name in ("zero", "reasoning", "final")}
         sections |= {"distill.twin": self.distill and self.distill.twin}

@@ -25,6 +25,9 @@ class SamplerConfig(StrictModel):
     environment variable R1_VLLM_KEY. Without any the run starts a server of its own"""
     vllm_args: str = ""
     """further options of the server that the run starts, written as in a shell"""
+    publish: Literal["weights", "adapter"] = "weights"
+    """what vLLM servers get after every update: "weights" is a whole model; "adapter" is the
+    adapter of [lora] alone, under a new name, on the base with which the server was started"""
     server_timeout_s: float = Field(600.0, gt=0)
     """seconds that a run waits for a server that does not answer, before it ends"""
     logprob_tolerance: float | None = Field(None, gt=0)
@@ -33,8 +36,10 @@ class SamplerConfig(StrictModel):
 
     @model_validator(mode="after")
     def _only_vllm_has_servers(self) -> SamplerConfig:
-        if self.kind != "vllm" and (self.urls or self.vllm_args):
-            raise ValueError('urls and vllm_args are for servers; set kind = "vllm"')
+        if self.kind != "vllm" and (self.urls or self.vllm_args or self.publish == "adapter"):
+            raise ValueError(
+                'urls, vllm_args and publish = "adapter" are for servers; set kind = "vllm"'
+            )
         if self.urls and self.vllm_args:
             raise ValueError("vllm_args starts a server, and urls names servers that run already")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from r1kit.engines.publish import FIXED_TEXT, PublishedFolders, remove_folders
 from r1kit.engines.vllm.flags import VllmFlags
 from r1kit.engines.vllm.pool import ModelOnServers, VllmPool
 from r1kit.engines.vllm.supervisor import SupervisedVllm
-from r1kit.model import causal_lm
+from r1kit.model import causal_lm, lora
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
 from r1kit.model.tokenizer import tokenizer_hash
 
 VLLM_KEY = "R1_VLLM_KEY"
 """environment variable with the key of vLLM servers that run already"""
+
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""the ranks that vLLM's --max-lora-rank can be"""
 
 
 class WeightSync(Protocol):
@@ -71,14 +75,22 @@ class RunPlace:
     _shape: str = ""
 
     def server(self, policy: Policy, config: SamplerConfig) -> SupervisedVllm:
-        """Return the vLLM of the run, for a policy; call it on the first rank only."""
+        """Return the vLLM of the run, for a policy; call it on the first rank only.
+
+        One that loads adapters keeps its base, so that it is started again for another policy.
+        """
         shape = _shape(policy)
+        rank = None
+        if _publishes_adapter(policy, config):
+            rank = next(most for most in LORA_RANKS if most >= lora.rank_of(policy.module))
+            shape += secrets.token_hex(4)
         if self._server is None or self._shape != shape:
             self.close()
             self.folder.mkdir(parents=True, exist_ok=True)
             log = self.folder / "vllm.log"
             flags = VllmFlags(
                 enforce_eager=policy.module.device.type == "cpu",
+                max_lora_rank=rank,
                 others=f"--dtype {_dtype_name(policy)} {config.vllm_args}",
             )
             self._server, self._shape = SupervisedVllm(flags, config.max_num_seqs, log), shape
@@ -136,13 +148,20 @@ def _on_servers(policy: Policy, config: SamplerConfig, place: RunPlace) -> Itera
         urls, key, model, max_num_seqs=config.max_num_seqs, timeout_s=config.server_timeout_s,
         note=place.note, check_own=server.check if server else lambda: None,
     )  # fmt: skip
-    sync = PublishedFolders(pool, server, place.folder, ranks, config.logprob_tolerance)
+    sync = PublishedFolders(
+        pool, server, place.folder, ranks, config.logprob_tolerance,
+        _publishes_adapter(policy, config),
+    )  # fmt: skip
     try:
         yield PolicySampler(pool, sync)
     finally:
         pool.close()
         if server is None and ranks.is_first:
             remove_folders(place.folder)
+
+
+def _publishes_adapter(policy: Policy, config: SamplerConfig) -> bool:
+    return config.publish == "adapter" and lora.has_adapter(policy.module)
 
 
 def _shape(policy: Policy) -> str:

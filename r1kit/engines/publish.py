@@ -1,14 +1,17 @@
-"""Publishes the weights of a policy in training to vLLM servers, as Hugging Face folders.
+"""Publishes the weights of a policy in training to vLLM servers, as folders.
 
 After every step the first rank writes a folder and renames it, makes every server load it, and
-compares log-probabilities of a fixed text; then the other ranks sample with these weights too.
+compares log-probabilities of a fixed text; then the other ranks sample with these weights too. A
+folder holds the whole model, or an adapter alone, whose base is then written once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +21,7 @@ from r1kit.engines.vllm.pool import VllmPool
 from r1kit.engines.vllm.supervisor import SupervisedVllm
 from r1kit.engines.vllm.weights import PublishedWeights
 from r1kit.files.atomic import TEMPORARY, explaining_full_disk, remove_folder, remove_leftovers
-from r1kit.model import causal_lm, checkpoint, lora
+from r1kit.model import adapter_folder, causal_lm, checkpoint, lora
 from r1kit.model.policy import Policy
 from r1kit.model.ranks import Ranks
 
@@ -26,6 +29,10 @@ FIXED_TEXT = "Anna has 12 apples and gives 5 away. 12 - 5 = 7, so she has 7 left
 """the text whose log-probabilities are compared after every update of the weights"""
 TOLERANCES = {torch.float32: 1e-3}
 DEFAULT_TOLERANCE = 0.05
+ADAPTER_REMEDY = (
+    "Start it with the base of the adapters, which {base} holds until the run ends, and with the "
+    'dtype of the recipe, or set sampler.publish = "weights".'
+)
 REMEDY = "Start it with the model and dtype of the recipe, or raise sampler.logprob_tolerance."
 HEAD = "lm_head.weight"
 _MAX_CHECKED_NUMBERS = 2e9
@@ -42,16 +49,19 @@ class PublishedFolders:
         folder: Path,
         ranks: Ranks,
         tolerance: float | None,
+        is_adapter: bool = False,
     ) -> None:
         """`server` is the one that this run has started, on the first rank.
 
         `folder` receives the weights; all servers must see it. `tolerance` is in nats.
+        `is_adapter` says that the adapter of the policy is published, not its sum with the base.
         """
         self._pool = pool
         self._server = server
         self._folder = folder
         self._ranks = ranks
         self._tolerance = tolerance
+        self._is_adapter = is_adapter
         self._run = secrets.token_hex(4)
 
     def publish(self, policy: Policy, version: int) -> None:
@@ -67,20 +77,24 @@ class PublishedFolders:
         if not self._ranks.is_first:
             self._pool.publish(weights)
         else:
-            remove_folders(self._folder, keep=weights.folder)
+            remove_folders(self._folder, {weights.folder, weights.adapter})
 
     def _write(self, policy: Policy, version: int) -> PublishedWeights:
         module, tokenizer = policy.module, policy.tokenizer
-        folder = self._folder / f"weights-{version:06d}-{self._run}"
-        temporary = folder.with_name(f"{TEMPORARY}{folder.name}")
+        name = f"weights-{version:06d}-{self._run}"
         remove_leftovers(self._folder)
-        weights = lora.merged_weights(module) if lora.has_adapter(module) else None
-        with explaining_full_disk(folder), causal_lm.quiet():
-            temporary.mkdir(parents=True)
-            checkpoint.write_model(temporary, module, tokenizer, weights)
-            _add_shared_head(temporary, policy)
-            remove_folder(folder)
-            temporary.replace(folder)
+        adapter = None
+        if self._is_adapter:
+            folder = self._folder / f"weights-base-{self._run}"
+            if not folder.exists():
+                self._write_model(folder, policy, lora.base_weights(module))
+            adapter = self._folder / name
+            with _writing(adapter) as temporary:
+                adapter_folder.write(temporary, module)
+        else:
+            folder = self._folder / name
+            is_merged = lora.has_adapter(module)
+            self._write_model(folder, policy, lora.merged_weights(module) if is_merged else None)
         text_ids = tokenizer.encode(FIXED_TEXT, add_special_tokens=False)
         return PublishedWeights(
             version,
@@ -89,15 +103,35 @@ class PublishedFolders:
             text_ids,
             _logprobs(policy, text_ids),
             self._tolerance or TOLERANCES.get(module.dtype, DEFAULT_TOLERANCE),
-            REMEDY,
+            ADAPTER_REMEDY.format(base=folder) if adapter else REMEDY,
+            adapter and adapter.absolute(),
             _checksums(policy),
         )
 
+    def _write_model(
+        self, folder: Path, policy: Policy, weights: dict[str, torch.Tensor] | None
+    ) -> None:
+        """Write a Hugging Face folder with these weights, or those of the policy."""
+        with _writing(folder) as temporary:
+            temporary.mkdir(parents=True)
+            checkpoint.write_model(temporary, policy.module, policy.tokenizer, weights)
+            _add_shared_head(temporary, policy)
 
-def remove_folders(parent: Path, keep: Path | None = None) -> None:
-    """Delete the published folders, except one."""
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[Path]:
+    """Give a temporary name to write to, which becomes `folder` at the end of the block."""
+    temporary = folder.with_name(f"{TEMPORARY}{folder.name}")
+    with explaining_full_disk(folder), causal_lm.quiet():
+        yield temporary
+        remove_folder(folder)
+        temporary.replace(folder)
+
+
+def remove_folders(parent: Path, keep: Collection[Path | None] = ()) -> None:
+    """Delete the published folders, except some."""
     for folder in parent.glob("weights-*"):
-        if folder.absolute() != keep:
+        if folder.absolute() not in keep:
             remove_folder(folder)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from r1kit.forecast.hardware import Hardware
 from r1kit.forecast.memory import FP32, Precision
 from r1kit.forecast.model_shape import ModelShape
+from r1kit.model.flops import flops_of_shape
 
 LEARN_EFFICIENCY = 0.35
 """share of the peak FLOP/s that training reaches on a GPU; 0.3 to 0.45 are usual"""
@@ -76,13 +77,10 @@ def learning_seconds(timings: Timings, n_tokens: float, n_batches: float, n_upda
 
 
 def learn_flops(shape: ModelShape, length: float) -> float:
-    """Return the FLOPs per token of a forward and backward pass over sequences of `length`.
-
-    6 per weight that multiplies the token; and in attention 12 per layer, feature and visible
-    token, of which there are length / 2 on average.
-    """
+    """Return the FLOPs per token of a forward and backward pass over sequences of `length`."""
     width = shape.attention_width or shape.hidden
-    return 6 * shape.n_active + 6 * shape.n_layers * width * length
+    flops = flops_of_shape(shape.n_active, shape.n_layers, width)
+    return flops.per_token + flops.per_pair * length
 
 
 def n_vllm_gpus(weights: float, hardware: Hardware) -> int:

@@ -1,4 +1,4 @@
-"""Adapter folders that peft has saved: opened on their base, and merged into it.
+"""Adapter folders in peft's format: opened on their base, merged into it, and written.
 
 Only the settings in `_SETTINGS` are read from the folder: others of peft's could import
 modules, and none of them changes a plain LoRA.
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from r1kit.errors import CheckpointError, first_line, require
 from r1kit.model.find import ADAPTER_CONFIG, find_model
+from r1kit.model.lora import ADAPTER
 from r1kit.runs.validated import read_json
 
 WEIGHTS = "adapter_model.safetensors"
@@ -89,6 +91,23 @@ def merge_into(base: PreTrainedModel, path: Path) -> None:
             f"The adapter in {path} does not fit its base {name} ({_reason(error)}); {remedy}"
         ) from None
     base.requires_grad_(True)
+
+
+def write(path: Path, model: PreTrainedModel) -> None:
+    """Write the adapter of a model with one; vLLM opens the folder on the model below it.
+
+    The model carries its adapter without peft's wrapper, whose prefix all names get.
+    """
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(model, adapter_name=ADAPTER)
+    tensors = {
+        f"base_model.model.{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in state.items()
+    }
+    path.mkdir(parents=True)
+    model.peft_config[ADAPTER].save_pretrained(str(path))
+    save_file(tensors, path / WEIGHTS)
 
 
 def _reason(error: Exception) -> str:

@@ -50,11 +50,19 @@ def pass_flops(model: PreTrainedModel) -> PassFlops:
     """
     roles = all_roles_of(model)
     n_adapters = sum(p.numel() for p, role in roles.items() if role == "adapter")
+    config = model.config
+    return flops_of_shape(
+        n_active(model), config.num_hidden_layers, attention_width(config), n_adapters
+    )
+
+
+def flops_of_shape(
+    n_active: float, n_layers: int, attention_width: float, n_adapters: int = 0
+) -> PassFlops:
+    """Return what `pass_flops` does, for a model that is given by its numbers."""
     per_weight = 4 if n_adapters else 6
-    n = n_active(model)
     return PassFlops(
-        per_token=per_weight * n + 6 * n_adapters,
-        per_pair=6 * model.config.num_hidden_layers * attention_width(model.config),
+        per_token=per_weight * n_active + 6 * n_adapters, per_pair=6 * n_layers * attention_width
     )
 
 

@@ -101,6 +101,11 @@ def has_adapter(model: nn.Module) -> bool:
     return any(map(is_adapted, model.modules()))
 
 
+def rank_of(model: PreTrainedModel) -> int:
+    """Return the rank of a model's adapters."""
+    return int(model.peft_config[ADAPTER].r)
+
+
 def adapter_state(model: nn.Module) -> AdapterState:
     """Return copies of all trained parameters."""
     return {name: parameter.detach().clone() for name, parameter in _trained(model)}
@@ -128,6 +133,16 @@ def using_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> Iterator[Non
 
 
 @torch.no_grad()
+def base_weights(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the frozen weights below the adapters, on the CPU."""
+    return {
+        name.replace(".base_layer.", "."): weight.cpu()
+        for name, weight in model.state_dict().items()
+        if not _is_of_adapter(name)
+    }
+
+
+@torch.no_grad()
 def merged_weights(model: PreTrainedModel) -> dict[str, Tensor]:
     """Return the weights of the model without adapters that computes the same, on the CPU."""
     deltas = {
@@ -137,13 +152,17 @@ def merged_weights(model: PreTrainedModel) -> dict[str, Tensor]:
     }
     merged: dict[str, Tensor] = {}
     for name, weight in model.state_dict().items():
-        if ".lora_A." in name or ".lora_B." in name:
+        if _is_of_adapter(name):
             continue
         if (layer := deltas.get(name)) is not None:
             total = weight.float() + sharding.like(layer.get_delta_weight(ADAPTER), weight)
             weight = total.to(weight.dtype)
         merged[name.replace(".base_layer.", ".")] = weight.cpu()
     return merged
+
+
+def _is_of_adapter(name: str) -> bool:
+    return ".lora_A." in name or ".lora_B." in name
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

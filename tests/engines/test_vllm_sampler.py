@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen2Config
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
-from r1kit.config import SamplerConfig
+from r1kit.config import LoraConfig, SamplerConfig
 from r1kit.engines.base import generate
 from r1kit.engines.open import PolicySampler, RunPlace, open_sampler
 from r1kit.engines.publish import PublishedFolders
@@ -145,6 +145,46 @@ def test_other_weights_on_the_server_end_the_run(opened: PolicySampler, policy: 
     with pytest.raises(EngineError, match=r"its model\.norm\.weight is another one"):
         opened.sampler.publish(weights)  # type: ignore[attr-defined]
     opened.weight_sync.publish(policy, 11)
+
+
+def test_an_adapter_is_published_under_a_new_name(
+    tmp_path: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base is written once; a server that was killed has the newest adapter afterwards."""
+    for name, value in (SMALL | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}).items():
+        monkeypatch.setenv(name, value)
+    tokenizer = train_tokenizer(["Solve 3x+1=10 wait yes no 0123456789"] * 4, 300)
+    policy = make_policy(tokenizer, 0)
+    policy.add_adapter(LoraConfig(r=6), "seed")
+    config = CONFIG.model_copy(update={"publish": "adapter"})
+    seen = []
+    place = RunPlace(Ranks(), tmp_path / "sampler", notes.append)
+    with closing(place), open_sampler(policy, config, place) as (pool, sync):
+        assert isinstance(sync, PublishedFolders)
+        assert isinstance(pool, VllmPool)
+        for version in range(3):
+            if version:
+                torch.manual_seed(version)
+                for parameter in policy.trainable():
+                    parameter.data.add_(torch.randn_like(parameter) / 4)
+                sync.publish(policy, version)
+            if version == 2:
+                assert sync._server is not None
+                assert sync._server.pid is not None
+                for process in psutil.Process(sync._server.pid).children(recursive=True):
+                    os.kill(process.pid, signal.SIGKILL)
+            sampled = generate(pool, requests())
+            for request, completions in zip(requests(), sampled, strict=True):
+                for completion in completions:
+                    assert completion.policy_version == version
+                    assert difference(policy, request, completion) < 1e-3
+            seen.append([[c.token_ids for c in completions] for completions in sampled])
+            folders = sorted(folder.name for folder in place.folder.glob("weights-*"))
+            assert [name[8:14] for name in folders] == [f"{version:06d}", "base-" + sync._run[0]]
+            [server] = pool._servers
+            assert server.admin.adapters() == [f"{sync._run}-{version}"]
+    assert seen[0] != seen[1] != seen[2]
+    assert not list(place.folder.glob("weights-*"))
 
 
 def test_a_server_with_another_tokenizer_is_refused(

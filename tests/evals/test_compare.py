@@ -14,8 +14,8 @@ from rich.console import Console
 from r1kit.errors import ConfigError, RunError
 from r1kit.evals import compare, run
 from r1kit.evals.result import read_result
+from tests.evals.measuring import answering, answers, measure
 from tests.evals.rows import write
-from tests.evals.test_evaluate import answering, answers, measure
 from tests.servers import scripted
 
 

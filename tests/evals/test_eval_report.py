@@ -9,8 +9,8 @@ import pytest
 from r1kit.evals import report, view
 from r1kit.evals.published import published
 from r1kit.evals.suite import BENCHMARKS
+from tests.evals.measuring import answering, answers, measure
 from tests.evals.rows import write
-from tests.evals.test_evaluate import answering, answers, measure
 from tests.servers import scripted
 
 

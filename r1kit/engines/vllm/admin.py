@@ -2,7 +2,8 @@
 
 Most of them exist only in a server that was started with VLLM_SERVER_DEV_MODE=1. Source: vLLM's own
 routes, read in 0.32.0 and 0.33.0: `/collective_rpc` (reload_weights), `/reset_prefix_cache`,
-`/update_weight_version`, `/weight_info`, `/weight_checker`, `/server_info`.
+`/update_weight_version`, `/weight_info`, `/weight_checker`, `/server_info`,
+`/v1/load_lora_adapter`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _RESET_TIMEOUT_S = 60.0
 _DEV_MODE = (
     "start it with VLLM_SERVER_DEV_MODE=1 in its environment, which adds the routes that change "
     "weights"
+)
+_ADAPTERS = (
+    "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in its environment, which "
+    "adds the routes that load adapters"
 )
 
 
@@ -84,6 +89,20 @@ class VllmAdmin:
                     "uses this server."
                 )
             time.sleep(0.05)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load an adapter in peft's format; requests for the model `name` use it from now on."""
+        body = {"lora_name": name, "lora_path": str(folder), "load_inplace": True}
+        self._call("POST", "/v1/load_lora_adapter", body, remedy=_ADAPTERS)
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter."""
+        self._call("POST", "/v1/unload_lora_adapter", {"lora_name": name}, remedy=_ADAPTERS)
+
+    def adapters(self) -> list[str]:
+        """Return the names of the loaded adapters."""
+        models = self._call("GET", "/v1/models").get("data") or []
+        return [str(model["id"]) for model in models if model.get("parent")]
 
     def weight_label(self) -> str:
         """Return the label of the current weights."""

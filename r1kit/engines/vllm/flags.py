@@ -17,6 +17,8 @@ class VllmFlags:
     enforce_eager: bool = False
     others: str = ""
     """further vLLM options, written as in a shell"""
+    max_lora_rank: int | None = None
+    """largest rank of adapters that are loaded while it runs; None: it loads none"""
 
     def arguments(self) -> list[str]:
         """Return vLLM's command-line arguments. Raises ConfigError for an unclosed quote."""
@@ -27,4 +29,6 @@ class VllmFlags:
         options = ["--tensor-parallel-size", str(self.tensor_parallel_size)]
         if self.max_model_len is not None:
             options += ["--max-model-len", str(self.max_model_len)]
+        if self.max_lora_rank is not None:
+            options += ["--enable-lora", "--max-lora-rank", str(self.max_lora_rank)]
         return [*options, *(["--enforce-eager"] if self.enforce_eager else []), *others]

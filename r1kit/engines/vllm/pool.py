@@ -52,6 +52,8 @@ class _SentCompletion:
 @dataclass(eq=False)
 class _PoolServer:
     admin: VllmAdmin
+    model: str = ""
+    """name of its whole model"""
     engine: VllmEngine | None = None
     """None while it does not answer"""
     open: dict[RequestState, _SentCompletion] = field(default_factory=dict)
@@ -256,6 +258,7 @@ class VllmPool:
         check_version(admin)
         name, length = admin.model()
         _check_settings(admin, name, model)
+        server.model = name
         lengths = [n for n in (length, self._max_positions) if n]
         self._max_positions = min(lengths) if lengths else None
         engine = VllmEngine(
@@ -273,7 +276,7 @@ class VllmPool:
 
     def _load(self, server: _PoolServer, engine: VllmEngine) -> None:
         assert self._weights is not None, "nothing was published"
-        published.load(server.admin, engine.model, self._weights)
+        engine.model = published.load(server.admin, server.model, self._weights)
         engine.cache_salt = self._weights.label
 
 

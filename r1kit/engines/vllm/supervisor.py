@@ -13,7 +13,7 @@ from r1kit.errors import EngineError
 SERVED_NAME = "policy"
 MAX_RESTARTS = 3
 """restarts of a server that has not sampled with new weights in between"""
-_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}
+_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 
 
 class SupervisedVllm:

@@ -11,12 +11,13 @@ from r1kit.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class PublishedWeights:
-    """A Hugging Face folder with weights, and what the learner computes with them."""
+    """Weights in a folder, and what the learner computes with them."""
 
     version: int
     label: str
     """name of these weights on the servers, which no other run uses"""
     folder: Path
+    """Hugging Face folder of a whole model"""
     text_ids: list[int]
     """tokens of a fixed text"""
     logprobs: list[float]
@@ -25,20 +26,33 @@ class PublishedWeights:
     """largest mean difference from the log-probabilities of a server, in nats"""
     remedy: str
     """what to do if a server has other weights afterwards"""
+    adapter: Path | None = None
+    """folder of an adapter in peft's format, and then `folder` is its base; None: there is none"""
     checksums: dict[str, str] = field(default_factory=dict)
     """SHA-256 of some of the parameters, by name"""
 
 
-def load(admin: VllmAdmin, model: str, weights: PublishedWeights) -> None:
+def load(admin: VllmAdmin, model: str, weights: PublishedWeights) -> str:
     """Make a server use these weights, unless it has them already, and check that it does.
 
-    Raises LostServerError if it does not answer, EngineError if it has other weights afterwards.
+    `model` is the name of the whole model; return the name for requests, which is that of the
+    adapter if there is one. Below an adapter a server keeps the base with which it was started;
+    the check tells whether it is the right one. Raises LostServerError if it does not answer,
+    EngineError if it has other weights afterwards.
     """
-    if admin.weight_label() == weights.label:
-        return
-    admin.reload(weights.folder)
-    check(admin, model, weights)
+    name = model if weights.adapter is None else weights.label
+    previous = admin.weight_label()
+    if previous == weights.label:
+        return name
+    if weights.adapter is None:
+        admin.reload(weights.folder)
+    else:
+        admin.load_adapter(name, weights.adapter)
+    check(admin, name, weights)
     admin.set_weight_label(weights.label)
+    if previous in admin.adapters():
+        admin.unload_adapter(previous)
+    return name
 
 
 def check(admin: VllmAdmin, model: str, weights: PublishedWeights) -> None:
