@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 
 from r1kit.diagnose import Finding, diagnose
 from r1kit.errors import R1Error
-from r1kit.files.checksums import Checksum
-from r1kit.files.untrusted import to_json
 from r1kit.runs import run_reader
 from r1kit.runs.schemas import ForecastStage, ProgressRecord
 from r1kit.watch.growing_file import GrowingFile, is_step, parsed_line
@@ -94,8 +92,7 @@ class WatchedRun:
         self.forecast = self._tried(lambda: run_reader.read_forecast(self.path), {})
         self.clock = self._tried(lambda: run_reader.read_clock(self.path), {})
         self.progress = run_reader.read_progress(self.path)
-        other = {key: value for key, value in self.recipe.items() if key not in ("seed", "compute")}
-        self.seed_group = str(Checksum(to_json(other).encode())) if other else ""
+        self.seed_group = run_reader.seed_group(self.recipe)
 
     def _tried(self, read: Callable[[], T], otherwise: T) -> T:
         try:
