@@ -18,6 +18,7 @@ from r1kit.errors import R1Error
 from r1kit.runs import run_reader
 from r1kit.runs.schemas import ForecastStage, ProgressRecord
 from r1kit.watch.growing_file import GrowingFile, is_step, parsed_line
+from r1kit.watch.machine_load import LoadMeter
 from r1kit.watch.metric_columns import MetricColumns
 from r1kit.watch.rollout_index import RolloutIndex
 
@@ -46,6 +47,7 @@ class WatchedRun:
         self.columns: dict[str, MetricColumns] = {}
         self.seed_group = ""
         """the same for runs that differ only in their seeds; "" without a recipe"""
+        self.load_meter = LoadMeter()
         self.problems: list[str] = []
         """sentences about files that could not be read"""
         self.version = 0
